@@ -1,0 +1,72 @@
+# `make` tells the targets. Everything installs what it needs: Python packages into .venv,
+# npm packages into client_js/node_modules, Debian packages where they are missing.
+PYTHON ?= python3
+PYTEST_ARGS ?=
+export PYTHON
+
+BIN := .venv/bin
+DEMO_READY := .venv/.demo-ready
+DEV_READY := .venv/.dev-ready
+NODE_READY := client_js/node_modules/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-python test-js check check-lint check-types check-layers \
+	check-client check-bundle setup setup-system client format clean
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(DEMO_READY) ## Serve the chat example (PORT=8000)
+	@$(BIN)/python scripts/demo.py
+
+test: test-python test-js ## Run all tests
+
+test-python: setup ## Run the Python tests (PYTEST_ARGS=...)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-js: $(NODE_READY) ## Run the TypeScript tests
+	node client_js/test.mjs
+
+check: check-lint check-types check-layers check-client check-bundle ## Run every static check
+
+check-lint: $(DEV_READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+check-types: $(DEV_READY)
+	$(BIN)/mypy --strict
+
+check-layers: $(DEV_READY)
+	$(BIN)/lint-imports --no-logo --no-cache
+
+check-client: $(NODE_READY)
+	cd client_js && npm run --silent check
+
+check-bundle: $(NODE_READY)
+	node scripts/check_bundle.mjs
+
+setup: setup-system $(DEV_READY) $(NODE_READY) ## Install what tests and checks need
+
+setup-system:
+	@scripts/setup_system.sh
+
+client: $(NODE_READY) ## Build the browser client into transport/static
+	node client_js/build.mjs
+
+format: $(DEV_READY) ## Format the Python code and fix what can be fixed
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+clean: ## Remove what was installed and made here, but not the built client
+	rm -rf .venv client_js/node_modules client_js/.build client_js/dist build dist htmlcov \
+		.coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(DEMO_READY): pyproject.toml scripts/setup_python.sh
+	@scripts/setup_python.sh demo
+
+$(DEV_READY): pyproject.toml scripts/setup_python.sh
+	@scripts/setup_python.sh dev
+
+$(NODE_READY): client_js/package.json client_js/.npmrc scripts/setup_node.sh
+	@scripts/setup_node.sh

@@ -1,0 +1,40 @@
+// Checks the committed client: transport/static must be, byte for byte and maps included,
+// what client_js/src builds to, and small.
+import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { exit } from "node:process";
+import { gzipSync } from "node:zlib";
+import { STATIC, build } from "../client_js/build.mjs";
+
+/** At most this many bytes each after gzip -9: a client is loaded before anything is shown. */
+const BUDGET = 7168;
+const BUDGETED = ["client.js", "client.global.js"];
+
+const faults = [];
+const fresh = await mkdtemp(join(tmpdir(), "check-bundle-"));
+try {
+  const names = await build(fresh);
+  for (const name of names) {
+    const expected = await readFile(join(fresh, name));
+    const committed = await readFile(join(STATIC, name)).catch(() => null);
+    if (committed === null) faults.push(`${name} is missing`);
+    else if (!committed.equals(expected)) faults.push(`${name} is not what client_js/src builds to`);
+    if (!name.endsWith(".js")) continue;
+    const size = gzipSync(expected, { level: 9 }).length;
+    const budget = BUDGETED.includes(name) ? ` of ${BUDGET}` : "";
+    console.log(`${name}: ${expected.length} bytes, ${size}${budget} after gzip -9`);
+    if (budget !== "" && size > BUDGET) faults.push(`${name} is ${size - BUDGET} bytes too large`);
+  }
+  const built = await readdir(STATIC).catch(() => []);
+  for (const name of built.filter((name) => /\.(js|map)$/.test(name))) {
+    if (!names.includes(name)) faults.push(`${name} comes from no source`);
+  }
+} finally {
+  await rm(fresh, { recursive: true, force: true });
+}
+for (const fault of faults) console.error(`transport/static: ${fault}`);
+if (faults.length > 0) {
+  console.error("Run `make client` and commit transport/static.");
+  exit(1);
+}

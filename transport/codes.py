@@ -1,0 +1,101 @@
+"""The table of codes: one row for each way a request, a connection or a session can end.
+
+PROTOCOL.md section 13 is this table for readers; `tests/test_codes.py` compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Again(StrEnum):
+    """What a client may do after a code."""
+
+    SAME = "same"
+    """Resume the same session."""
+    NEW = "new"
+    """This session is over; a new one may be opened."""
+    NO = "no"
+    """The same attempt would fail again: tell the application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One row.
+
+    Attributes:
+        name: what an ``error`` frame carries.
+        websocket: the WebSocket close code, None where the code cannot arise there.
+        status: the HTTP status, None where the code cannot arise there.
+        again: what the client may do.
+    """
+
+    name: str
+    websocket: int | None
+    status: int | None
+    again: Again
+
+
+NORMAL = Code("normal", 1000, None, Again.NO)
+INTERNAL = Code("internal", 1011, 500, Again.NEW)
+RESTART = Code("restart", 1012, 503, Again.SAME)
+UNAVAILABLE = Code("unavailable", 1013, 503, Again.SAME)
+BAD_JSON = Code("bad_json", 4400, 400, Again.NO)
+BAD_FRAME = Code("bad_frame", 4400, 400, Again.NO)
+BAD_NUMBER = Code("bad_number", 4400, 400, Again.NO)
+UNAUTHORIZED = Code("unauthorized", 4401, 401, Again.NO)
+FORBIDDEN_ORIGIN = Code("forbidden_origin", 4403, 403, Again.NO)
+UNKNOWN_SESSION = Code("unknown_session", 4404, 404, Again.SAME)
+NOT_FOUND = Code("not_found", 4404, 404, Again.NO)
+UNSUPPORTED_VERSION = Code("unsupported_version", 4406, 400, Again.NO)
+METHOD_NOT_ALLOWED = Code("method_not_allowed", None, 405, Again.NO)
+TIMEOUT = Code("timeout", 4408, 408, Again.SAME)
+SUPERSEDED = Code("superseded", 4409, 409, Again.NO)
+GAP = Code("gap", 4410, 409, Again.SAME)
+NOT_ATTACHED = Code("not_attached", 4411, 409, Again.SAME)
+WINDOW_EXCEEDED = Code("window_exceeded", 4412, 413, Again.NO)
+TOO_LARGE = Code("too_large", 4413, 413, Again.NO)
+UNSUPPORTED_MEDIA_TYPE = Code("unsupported_media_type", None, 415, Again.NO)
+RESET = Code("reset", 4416, 410, Again.NEW)
+WRONG_PROCESS = Code("wrong_process", 4421, 421, Again.SAME)
+UPGRADE_REQUIRED = Code("upgrade_required", None, 426, Again.NO)
+TOO_MANY = Code("too_many", 4429, 429, Again.SAME)
+
+CODES: dict[str, Code] = {
+    code.name: code
+    for code in (
+        NORMAL,
+        INTERNAL,
+        RESTART,
+        UNAVAILABLE,
+        BAD_JSON,
+        BAD_FRAME,
+        BAD_NUMBER,
+        UNAUTHORIZED,
+        FORBIDDEN_ORIGIN,
+        UNKNOWN_SESSION,
+        NOT_FOUND,
+        UNSUPPORTED_VERSION,
+        METHOD_NOT_ALLOWED,
+        TIMEOUT,
+        SUPERSEDED,
+        GAP,
+        NOT_ATTACHED,
+        WINDOW_EXCEEDED,
+        TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        RESET,
+        WRONG_PROCESS,
+        UPGRADE_REQUIRED,
+        TOO_MANY,
+    )
+}
+
+
+def sendable_close_code(code: int) -> int:
+    """The WebSocket close code to put on the wire for a session's ``code`` (CLS-7).
+
+    RFC 6455 section 7.4 reserves most of 1000-2999 for the protocol itself.
+    """
+    return code if code == 1000 or 3000 <= code <= 4999 or code in (1011, 1012, 1013) else 1000

@@ -1,0 +1,199 @@
+"""The two halves of a direction: what was sent and not acknowledged, what was received and in order."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from transport import codes
+from transport.errors import Foreign, Gap, ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import Payload, encode_bytes, encode_data, size_of
+from transport.protocol.frames import Wire
+
+
+class SendBuffer:
+    """Numbered messages, kept until the other side has acknowledged them (NUM-4).
+
+    Bounded by the window (DAT-6): `has_room` says whether one more fits. What is written to a
+    connection is a view from its cursor, never a removal.
+
+    Attributes:
+        acked: the highest number that is acknowledged.
+        last: the highest number given.
+        sent: the highest number that was ever put on a wire.
+        size: bytes held.
+    """
+
+    __slots__ = ("_binaries", "_limits", "_payloads", "acked", "last", "sent", "size")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._payloads: list[Payload] = []
+        self._binaries = 0
+        self.acked = 0
+        self.last = 0
+        self.sent = 0
+        self.size = 0
+
+    def has_room(self, size: int) -> bool:
+        """Whether a message of ``size`` bytes fits the window; an empty one takes any."""
+        held = len(self._payloads)
+        return not held or (
+            held < self._limits.window_messages and self.size + size <= self._limits.window_bytes
+        )
+
+    def append(self, payload: Payload) -> int:
+        """Keep a message and give it its number."""
+        self._payloads.append(payload)
+        self.size += size_of(payload)
+        if type(payload) is bytes:
+            self._binaries += 1
+        self.last += 1
+        return self.last
+
+    def acknowledge(self, number: int) -> bool:
+        """Forget what the other side holds.
+
+        Returns:
+            Whether the mark moved; one at or below the last is ignored (MRK-4).
+
+        Raises:
+            Foreign: the number was never put on a wire (MRK-5).
+        """
+        if number <= self.acked:
+            return False
+        if number > self.sent:
+            raise Foreign
+        count = number - self.acked
+        for payload in self._payloads[:count]:
+            self.size -= size_of(payload)
+            if type(payload) is bytes:
+                self._binaries -= 1
+        del self._payloads[:count]
+        self.acked = number
+        return True
+
+    def frames(self, cursor: int, ack: int, *, binary: bool) -> list[Wire]:
+        """Everything from number ``cursor`` on, as few frames as limits allow (DAT-1).
+
+        Args:
+            cursor: the first number to write, above ``acked``.
+            ack: our mark of the other direction, which each frame carries.
+            binary: whether the connection has binary frames (DAT-2).
+        """
+        payloads = self._payloads[cursor - self.acked - 1 :]
+        self.sent = max(self.sent, self.last)
+        limits = self._limits
+        # The plain case first: one frame holds all.
+        if not self._binaries and len(payloads) <= limits.batch and self.size < limits.message:
+            return [encode_data(cursor, ack, payloads)] if payloads else []  # type: ignore[arg-type]
+        return self._split(payloads, cursor, ack, binary=binary)
+
+    def _split(
+        self, payloads: list[Payload], cursor: int, ack: int, *, binary: bool
+    ) -> list[Wire]:
+        limits = self._limits
+        wires: list[Wire] = []
+        batch: list[str] = []
+        size = 0
+
+        def flush() -> None:
+            nonlocal cursor, size
+            if batch:
+                wires.append(encode_data(cursor, ack, batch))
+                cursor += len(batch)
+                batch.clear()
+                size = 0
+
+        for payload in payloads:
+            if type(payload) is bytes:
+                flush()
+                wires.append(encode_bytes(cursor, ack, payload, binary=binary))
+                cursor += 1
+                continue
+            more = size_of(payload) + 1
+            if batch and (len(batch) == limits.batch or size + more > limits.message):
+                flush()
+            batch.append(payload)  # type: ignore[arg-type]
+            size += more
+        flush()
+        return wires
+
+
+class ReceiveCursor:
+    """The marks of what arrives (MRK-1, MRK-2), and the window that bounds it.
+
+    Attributes:
+        received: the highest number held in order.
+        handled: the highest number with which the application has finished.
+        handed: the highest number that it was given.
+        refused: the over-long message that waits for its ``skip`` (DAT-4), or 0.
+    """
+
+    __slots__ = ("_held", "_limits", "_sizes", "handed", "handled", "received", "refused")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._sizes: deque[tuple[int, int]] = deque()
+        self._held = 0
+        self.received = 0
+        self.handled = 0
+        self.handed = 0
+        self.refused = 0
+
+    def take(self, seq: int, count: int, size: int) -> int:
+        """Move the mark over messages ``seq`` to ``seq + count - 1``.
+
+        Returns:
+            How many of them, from the front, are repetitions to be dropped: ``count`` where all are,
+            or where they stand behind a message that was refused.
+
+        Raises:
+            Gap: a number is missing in front of them (NUM-3). Nothing was taken.
+            ProtocolError: ``window_exceeded`` (DAT-6). Nothing was taken.
+        """
+        expected = self.received + 1
+        if seq > expected:
+            if self.refused:
+                return count
+            raise Gap(expected)
+        last = seq + count - 1
+        if last < expected:
+            return count
+        fresh = last - self.received
+        size = size * fresh // count
+        limits = self._limits
+        if (
+            last - self.handled > limits.window_messages
+            or self._held + size > limits.window_bytes + limits.body
+        ):
+            raise ProtocolError(
+                codes.WINDOW_EXCEEDED,
+                "more messages were sent than the window allows before they are handled",
+                limit="window_messages"
+                if last - self.handled > limits.window_messages
+                else "window_bytes",
+            )
+        self.received = last
+        self.refused = 0
+        self._held += size
+        self._sizes.append((last, size))
+        return count - fresh
+
+    def refuse(self, number: int) -> bool:
+        """Remember that ``number`` was over-long; whether that is news, and no repetition."""
+        if number != self.received + 1:
+            return False
+        self.refused = number
+        return True
+
+    def hand(self) -> None:
+        """The application is given the next message."""
+        self.handed += 1
+
+    def finish(self) -> None:
+        """The application has finished with all it was given."""
+        self.handled = self.handed
+        sizes = self._sizes
+        while sizes and sizes[0][0] <= self.handled:
+            self._held -= sizes.popleft()[1]

@@ -1,0 +1,325 @@
+"""Frames to and from the wire (PROTOCOL.md section 2).
+
+JSON is msgspec's: strict (no NaN, no control bytes, no lone surrogates, no trailing text) and fast.
+What it would convert silently when encoding (sets, dates, NaN, keys that are not strings) is
+refused before it is asked (DAT-3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from transport import codes
+from transport.errors import ProtocolError, TooLarge, Unsendable
+from transport.limits import Limits
+from transport.protocol.frames import (
+    MAX_NUMBER,
+    Bytes,
+    ClientControl,
+    ClientFrame,
+    Data,
+    Json,
+    ServerControl,
+    ServerFrame,
+    Wire,
+)
+
+Payload = str | bytes
+"""One message, encoded: str is its JSON, bytes are itself."""
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_raw_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+_HEADER = 16
+"""Number and ack in front of a binary frame, 8 bytes each, big-endian (DAT-2)."""
+
+_NUMBERS = frozenset({"number", "ack", "attach", "received", "first_retained", "poll", "last"})
+
+
+# Messages
+
+
+def encode_message(message: Json, limits: Limits) -> Payload:
+    """One message as it will stand on the wire.
+
+    Args:
+        message: str, bytes (bytearray, memoryview), or a JSON value.
+        limits: for ``message`` (bytes) and ``depth``.
+
+    Raises:
+        Unsendable: it holds what JSON does not carry faithfully (DAT-3).
+        TooLarge: it is above ``limits.message``.
+    """
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        payload: Payload = bytes(message)
+    else:
+        if type(message) is not str:
+            _check_faithful(message, limits.depth)
+        try:
+            payload = _encode(message).decode()
+        except UnicodeEncodeError:
+            raise Unsendable("the message holds a lone surrogate, which UTF-8 cannot carry") from None
+    if (size := size_of(payload)) > limits.message:
+        raise TooLarge(size, limits.message)
+    return payload
+
+
+def size_of(payload: Payload) -> int:
+    """Bytes of the message on the wire, as limits and windows count them (DAT-4)."""
+    if type(payload) is str and not payload.isascii():
+        return len(payload.encode())
+    return len(payload)
+
+
+def _check_faithful(value: Json, depth: int) -> None:
+    """Refuse what msgspec would convert, or JavaScript would read as something else."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return
+    if kind is int:
+        if not -MAX_NUMBER <= value <= MAX_NUMBER:
+            raise Unsendable(
+                f"the integer {value} is beyond 2^53 - 1, where JavaScript rounds: send it as a str"
+            )
+    elif kind is float:
+        if not math.isfinite(value):
+            raise Unsendable(f"JSON has no {value}: send None or a str")
+    elif kind is dict or kind is list or kind is tuple:
+        if depth == 0:
+            raise Unsendable("the message is nested deeper than Limits(depth=...)")
+        if kind is dict:
+            for key in value:
+                if type(key) is not str:
+                    raise Unsendable(f"a key is {type(key).__name__}; JSON has only str keys")
+            value = value.values()
+        for item in value:
+            _check_faithful(item, depth - 1)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        raise Unsendable("bytes stand only by themselves, not inside a JSON value")
+    else:
+        raise Unsendable(f"{kind.__name__} is not a JSON value: convert it before you send it")
+
+
+# Frames out
+
+
+def encode_data(seq: int, ack: int, payloads: Iterable[str]) -> str:
+    """``[seq, ack, m1, ...]`` of JSON messages (DAT-1)."""
+    return f"[{seq},{ack},{','.join(payloads)}]"
+
+
+def encode_bytes(number: int, ack: int, payload: bytes, *, binary: bool) -> Wire:
+    """A message of bytes: a binary frame, or a text frame with base64 (DAT-2)."""
+    if binary:
+        return number.to_bytes(8, "big") + ack.to_bytes(8, "big") + payload
+    return encode_control(Bytes(number=number, ack=ack, data=payload))
+
+
+def encode_control(frame: ClientControl | ServerControl) -> str:
+    """A control frame as text."""
+    return _encode(frame).decode()
+
+
+# Frames in
+
+
+class Decoder:
+    """Reads the frames of one side, within limits.
+
+    Args:
+        limits: for ``body``, ``message``, ``batch`` and ``depth``.
+        side: the union of control frames to expect: `ClientControl` or `ServerControl`.
+    """
+
+    __slots__ = ("_control", "_limits")
+
+    def __init__(self, limits: Limits, side: Any = ClientControl) -> None:
+        self._limits = limits
+        self._control = side
+
+    def decode(self, wire: Wire) -> Any:
+        """One frame from the wire.
+
+        Returns:
+            A frame of the side's union, `Data`, or `Oversized` (DAT-4).
+
+        Raises:
+            ProtocolError: ``bad_json``, ``bad_frame``, ``bad_number``, ``too_large``, ``too_many``.
+        """
+        limits = self._limits
+        if type(wire) is bytes:
+            return self._binary(wire)
+        text = wire
+        # FRM-2: inside a string JSON itself forbids these, between tokens only we do.
+        if "\n" in text or "\t" in text or "\r" in text:  # type: ignore[operator]
+            raise ProtocolError(codes.BAD_JSON, "a frame holds no byte below 0x20")
+        size = len(text) if text.isascii() else _utf8_size(text)  # type: ignore[arg-type]
+        if size > limits.body:
+            raise ProtocolError(
+                codes.TOO_LARGE, f"a frame is at most {limits.body} bytes", limit="body"
+            )
+        try:
+            value = _decode(text)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise ProtocolError(codes.BAD_JSON, "the frame is not JSON") from None
+        if type(value) is list:
+            return self._data(value, text, size)  # type: ignore[arg-type]
+        return self._object(value)
+
+    def _data(self, items: list[Any], text: str, size: int) -> Data | Oversized:
+        limits = self._limits
+        if len(items) < 3:
+            raise ProtocolError(codes.BAD_FRAME, "a data frame is [seq, ack, message, ...]")
+        seq, ack = items[0], items[1]
+        if type(seq) is not int or not 1 <= seq <= MAX_NUMBER:
+            raise ProtocolError(codes.BAD_NUMBER, "seq is an integer from 1 to 2^53 - 1")
+        if type(ack) is not int or not 0 <= ack <= MAX_NUMBER:
+            raise ProtocolError(codes.BAD_NUMBER, "ack is an integer from 0 to 2^53 - 1")
+        del items[:2]
+        if len(items) > limits.batch:
+            raise ProtocolError(
+                codes.TOO_MANY, f"a frame holds at most {limits.batch} messages", limit="batch"
+            )
+        if seq + len(items) - 1 > MAX_NUMBER:
+            raise ProtocolError(codes.BAD_NUMBER, "the numbers end at 2^53 - 1")
+        # Counting brackets is fast and never too low; only what it suspects is walked.
+        if text.count("[") + text.count("{") > limits.depth:
+            for item in items:
+                if _deeper_than(item, limits.depth):
+                    raise ProtocolError(
+                        codes.BAD_FRAME,
+                        f"a message is nested deeper than {limits.depth}",
+                        limit="depth",
+                    )
+        if size > limits.message:
+            for index, raw in enumerate(_raw_items(text)[2:]):
+                if len(bytes(raw)) > limits.message:
+                    return Oversized(Data(seq, ack, items[:index], size), seq + index)
+        return Data(seq, ack, items, size)
+
+    def _binary(self, wire: bytes) -> Data | Oversized:
+        if len(wire) < _HEADER:
+            raise ProtocolError(codes.BAD_FRAME, "a binary frame begins with number and ack")
+        number = int.from_bytes(wire[:8], "big")
+        ack = int.from_bytes(wire[8:_HEADER], "big")
+        if not 1 <= number <= MAX_NUMBER or ack > MAX_NUMBER:
+            raise ProtocolError(codes.BAD_NUMBER, "number and ack are below 2^53")
+        return self._bytes(number, ack, wire[_HEADER:])
+
+    def _bytes(self, number: int, ack: int, data: bytes) -> Data | Oversized:
+        if len(data) > self._limits.body:
+            raise ProtocolError(
+                codes.TOO_LARGE, f"a frame is at most {self._limits.body} bytes", limit="body"
+            )
+        if len(data) > self._limits.message:
+            return Oversized(Data(number, ack, [], len(data)), number)
+        return Data(number, ack, [data], len(data))
+
+    def _object(self, value: Any) -> Any:
+        if type(value) is not dict:
+            raise ProtocolError(codes.BAD_FRAME, "a frame is an array or an object")
+        try:
+            frame = msgspec.convert(value, self._control)
+        except msgspec.ValidationError as error:
+            raise _field_error(str(error)) from None
+        if type(frame) is Bytes:
+            return self._bytes(frame.number, frame.ack, frame.data)
+        return frame
+
+
+class Oversized(msgspec.Struct, frozen=True):
+    """A data frame in which message ``number`` is above the limit (DAT-4).
+
+    Attributes:
+        before: the messages in front of it, to be taken as usual.
+        number: that of the message that is refused.
+    """
+
+    before: Data
+    number: int
+
+
+def decode_lines(body: bytes, decoder: Decoder, limits: Limits) -> list[Any]:
+    """The frames of an HTTP body, split at 0x0A only (FRM-2, SND-1).
+
+    Returns:
+        The frames up to the first that cannot be read, and in its place its `ProtocolError`: what
+        stands before a refused frame is taken (SND-3).
+
+    Raises:
+        ProtocolError: ``bad_json`` (not UTF-8, or empty) or ``too_many`` lines, before any is taken.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ProtocolError(codes.BAD_JSON, "the body is not UTF-8") from None
+    if text.count("\n") > limits.batch + 1:
+        raise ProtocolError(
+            codes.TOO_MANY, f"a body holds at most {limits.batch} frames", limit="batch"
+        )
+    lines = text.split("\n")
+    if len(lines) > 1 and not lines[-1]:
+        lines.pop()
+    frames: list[Any] = []
+    for line in lines:
+        try:
+            frames.append(decoder.decode(line))
+        except ProtocolError as error:
+            frames.append(error)
+            break
+    return frames
+
+
+def _utf8_size(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise ProtocolError(codes.BAD_JSON, "the frame is not UTF-8") from None
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    """Whether more than ``depth`` arrays and objects stand inside one another."""
+    level = [value]
+    for _ in range(depth):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return any(type(item) in (list, dict) for item in level)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if type(value) is list:
+        return value
+    return value.values() if type(value) is dict else ()
+
+
+def _field_error(detail: str) -> ProtocolError:
+    """msgspec's complaint as ours: it names the field and the type, never the value."""
+    what, _, path = detail.partition(" - at `$")
+    name = path.rstrip("`").lstrip(".").split(".")[-1].split("[")[0]
+    if what.startswith("Invalid value") and name == "type":
+        return ProtocolError(codes.BAD_FRAME, "the frame's type is not known")
+    code = codes.BAD_NUMBER if name in _NUMBERS else codes.BAD_FRAME
+    return ProtocolError(code, f"{name}: {what}" if name else what)
+
+
+__all__ = [
+    "UNSET",
+    "ClientFrame",
+    "Decoder",
+    "Oversized",
+    "Payload",
+    "ServerFrame",
+    "decode_lines",
+    "encode_bytes",
+    "encode_control",
+    "encode_data",
+    "encode_message",
+    "size_of",
+]
