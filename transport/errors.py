@@ -41,7 +41,7 @@ class Busy(ChannelError):
 
 
 class Unsendable(ChannelError, ValueError):
-    """The message holds what JSON does not carry faithfully (PROTOCOL.md DAT-3). The caller's fault."""
+    """The message holds what JSON does not carry faithfully (DAT-3). The caller's fault."""
 
 
 class TooLarge(ChannelError, ValueError):

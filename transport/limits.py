@@ -19,7 +19,7 @@ class Limits:
     message: int = 256 * 1024
     """One message: raw bytes, or JSON in UTF-8. Larger things are files, and files have HTTP."""
     depth: int = 64
-    """Arrays and objects inside one another in a message; deeper input is an attack on recursion."""
+    """Arrays and objects inside one another in a message; deeper input attacks recursion."""
     batch: int = 1000
     """Messages in a frame and lines in a POST: bounds the work done before other sessions' turn."""
     window_messages: int = 1000
@@ -28,7 +28,7 @@ class Limits:
     """Unacknowledged bytes in each direction, for the same reason."""
 
     opening: float = 10.0
-    """A WebSocket that has not opened, or a request body not received: it holds a task for nothing."""
+    """For a WebSocket to open, and for a request's body to come: it holds a task for nothing."""
     heartbeat: float = 20.0
     """Idle time before a ``ping``: below the 30-60 s at which proxies cut what is silent."""
     poll_hold: float = 20.0

@@ -1,4 +1,4 @@
-"""The two halves of a direction: what was sent and not acknowledged, what was received and in order."""
+"""The two halves of a direction: what was sent and not acknowledged, what was received."""
 
 from __future__ import annotations
 
@@ -51,6 +51,15 @@ class SendBuffer:
         self.last += 1
         return self.last
 
+    def check(self, number: int) -> None:
+        """Whether a mark can be of this session.
+
+        Raises:
+            Foreign: the number was never put on a wire (MRK-5).
+        """
+        if number > self.sent:
+            raise Foreign
+
     def acknowledge(self, number: int) -> bool:
         """Forget what the other side holds.
 
@@ -58,12 +67,11 @@ class SendBuffer:
             Whether the mark moved; one at or below the last is ignored (MRK-4).
 
         Raises:
-            Foreign: the number was never put on a wire (MRK-5).
+            Foreign: see `check`.
         """
+        self.check(number)
         if number <= self.acked:
             return False
-        if number > self.sent:
-            raise Foreign
         count = number - self.acked
         for payload in self._payloads[:count]:
             self.size -= size_of(payload)
@@ -85,13 +93,12 @@ class SendBuffer:
         self.sent = max(self.sent, self.last)
         limits = self._limits
         # The plain case first: one frame holds all.
-        if not self._binaries and len(payloads) <= limits.batch and self.size < limits.message:
+        count = len(payloads)
+        if not self._binaries and count <= limits.batch and self.size + count <= limits.message:
             return [encode_data(cursor, ack, payloads)] if payloads else []  # type: ignore[arg-type]
         return self._split(payloads, cursor, ack, binary=binary)
 
-    def _split(
-        self, payloads: list[Payload], cursor: int, ack: int, *, binary: bool
-    ) -> list[Wire]:
+    def _split(self, payloads: list[Payload], cursor: int, ack: int, *, binary: bool) -> list[Wire]:
         limits = self._limits
         wires: list[Wire] = []
         batch: list[str] = []
@@ -141,27 +148,28 @@ class ReceiveCursor:
         self.handed = 0
         self.refused = 0
 
-    def take(self, seq: int, count: int, size: int) -> int:
-        """Move the mark over messages ``seq`` to ``seq + count - 1``.
+    def repeated(self, seq: int, count: int) -> int:
+        """How many of ``seq`` to ``seq + count - 1``, from the front, are to be dropped.
 
-        Returns:
-            How many of them, from the front, are repetitions to be dropped: ``count`` where all are,
-            or where they stand behind a message that was refused.
+        Those are repetitions, or all where they stand behind a message that was refused (DAT-4).
 
         Raises:
-            Gap: a number is missing in front of them (NUM-3). Nothing was taken.
-            ProtocolError: ``window_exceeded`` (DAT-6). Nothing was taken.
+            Gap: a number is missing in front of them (NUM-3).
         """
         expected = self.received + 1
-        if seq > expected:
-            if self.refused:
-                return count
-            raise Gap(expected)
-        last = seq + count - 1
-        if last < expected:
+        if seq <= expected:
+            return min(count, expected - seq)
+        if self.refused:
             return count
-        fresh = last - self.received
-        size = size * fresh // count
+        raise Gap(expected)
+
+    def take(self, count: int, size: int) -> None:
+        """Move the mark over the next ``count`` messages, of ``size`` bytes together.
+
+        Raises:
+            ProtocolError: ``window_exceeded`` (DAT-6). Nothing was taken.
+        """
+        last = self.received + count
         limits = self._limits
         if (
             last - self.handled > limits.window_messages
@@ -178,11 +186,14 @@ class ReceiveCursor:
         self.refused = 0
         self._held += size
         self._sizes.append((last, size))
-        return count - fresh
 
     def refuse(self, number: int) -> bool:
-        """Remember that ``number`` was over-long; whether that is news, and no repetition."""
-        if number != self.received + 1:
+        """Remember that ``number`` was over-long; whether that is to be told, and no repetition.
+
+        Raises:
+            Gap: see `repeated`.
+        """
+        if self.repeated(number, 1):
             return False
         self.refused = number
         return True

@@ -22,6 +22,7 @@ from transport.protocol.frames import (
     Bytes,
     ClientControl,
     ClientFrame,
+    Close,
     Data,
     Json,
     ServerControl,
@@ -39,7 +40,12 @@ _raw_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _HEADER = 16
 """Number and ack in front of a binary frame, 8 bytes each, big-endian (DAT-2)."""
 
-_NUMBERS = frozenset({"number", "ack", "attach", "received", "first_retained", "poll", "last"})
+_NUMBERS = frozenset(
+    {
+        *("number", "ack", "attach", "received", "first_retained", "poll", "last"),
+        *("handled", "sent", "in_hand", "expected"),
+    }
+)
 
 
 # Messages
@@ -64,7 +70,9 @@ def encode_message(message: Json, limits: Limits) -> Payload:
         try:
             payload = _encode(message).decode()
         except UnicodeEncodeError:
-            raise Unsendable("the message holds a lone surrogate, which UTF-8 cannot carry") from None
+            raise Unsendable(
+                "the message holds a lone surrogate, which UTF-8 cannot carry"
+            ) from None
     if (size := size_of(payload)) > limits.message:
         raise TooLarge(size, limits.message)
     return payload
@@ -75,6 +83,11 @@ def size_of(payload: Payload) -> int:
     if type(payload) is str and not payload.isascii():
         return len(payload.encode())
     return len(payload)
+
+
+def json_size(messages: list[Json]) -> int:
+    """About what JSON messages that were decoded had on the wire."""
+    return len(_encode(messages)) - len(messages) - 1
 
 
 def _check_faithful(value: Json, depth: int) -> None:
@@ -153,13 +166,13 @@ class Decoder:
             ProtocolError: ``bad_json``, ``bad_frame``, ``bad_number``, ``too_large``, ``too_many``.
         """
         limits = self._limits
-        if type(wire) is bytes:
+        if isinstance(wire, bytes):
             return self._binary(wire)
         text = wire
         # FRM-2: inside a string JSON itself forbids these, between tokens only we do.
-        if "\n" in text or "\t" in text or "\r" in text:  # type: ignore[operator]
+        if "\n" in text or "\t" in text or "\r" in text:
             raise ProtocolError(codes.BAD_JSON, "a frame holds no byte below 0x20")
-        size = len(text) if text.isascii() else _utf8_size(text)  # type: ignore[arg-type]
+        size = _utf8_size(text)
         if size > limits.body:
             raise ProtocolError(
                 codes.TOO_LARGE, f"a frame is at most {limits.body} bytes", limit="body"
@@ -169,7 +182,7 @@ class Decoder:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise ProtocolError(codes.BAD_JSON, "the frame is not JSON") from None
         if type(value) is list:
-            return self._data(value, text, size)  # type: ignore[arg-type]
+            return self._data(value, text, size)
         return self._object(value)
 
     def _data(self, items: list[Any], text: str, size: int) -> Data | Oversized:
@@ -198,10 +211,14 @@ class Decoder:
                         limit="depth",
                     )
         if size > limits.message:
+            before = 0
             for index, raw in enumerate(_raw_items(text)[2:]):
-                if len(bytes(raw)) > limits.message:
-                    return Oversized(Data(seq, ack, items[:index], size), seq + index)
-        return Data(seq, ack, items, size)
+                if (length := len(bytes(raw))) > limits.message:
+                    return Oversized(Data(seq, ack, items[:index], before), seq + index)
+                before += length
+        # What the sender counts are the messages, without what stands around them.
+        around = text.index(",", text.index(",") + 1) + 1 + len(items)
+        return Data(seq, ack, items, size - around)
 
     def _binary(self, wire: bytes) -> Data | Oversized:
         if len(wire) < _HEADER:
@@ -230,6 +247,8 @@ class Decoder:
             raise _field_error(str(error)) from None
         if type(frame) is Bytes:
             return self._bytes(frame.number, frame.ack, frame.data)
+        if type(frame) is Close and not (is_close_code(frame.code) and fits_reason(frame.reason)):
+            raise ProtocolError(codes.BAD_FRAME, "a close code or reason that is none (CLS-1)")
         return frame
 
 
@@ -253,19 +272,17 @@ def decode_lines(body: bytes, decoder: Decoder, limits: Limits) -> list[Any]:
         stands before a refused frame is taken (SND-3).
 
     Raises:
-        ProtocolError: ``bad_json`` (not UTF-8, or empty) or ``too_many`` lines, before any is taken.
+        ProtocolError: ``bad_json`` (not UTF-8) or ``too_many`` lines, before any is taken.
     """
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise ProtocolError(codes.BAD_JSON, "the body is not UTF-8") from None
-    if text.count("\n") > limits.batch + 1:
+    lines = text.removesuffix("\n").split("\n")
+    if len(lines) > limits.batch:
         raise ProtocolError(
-            codes.TOO_MANY, f"a body holds at most {limits.batch} frames", limit="batch"
+            codes.TOO_MANY, f"a body holds at most {limits.batch} lines", limit="batch"
         )
-    lines = text.split("\n")
-    if len(lines) > 1 and not lines[-1]:
-        lines.pop()
     frames: list[Any] = []
     for line in lines:
         try:
@@ -277,10 +294,22 @@ def decode_lines(body: bytes, decoder: Decoder, limits: Limits) -> list[Any]:
 
 
 def _utf8_size(text: str) -> int:
+    if text.isascii():
+        return len(text)
     try:
         return len(text.encode())
     except UnicodeEncodeError:
         raise ProtocolError(codes.BAD_JSON, "the frame is not UTF-8") from None
+
+
+def is_close_code(code: int) -> bool:
+    """Whether ``close`` may carry it: the application's, or one of the table (CLS-1)."""
+    return code in (1000, 1011, 1012, 1013) or 3000 <= code <= 4999
+
+
+def fits_reason(reason: str) -> bool:
+    """Whether a reason fits the close frame of a WebSocket too (CLS-1)."""
+    return len(reason.encode()) <= 123
 
 
 def _deeper_than(value: Any, depth: int) -> bool:
@@ -321,5 +350,8 @@ __all__ = [
     "encode_control",
     "encode_data",
     "encode_message",
+    "fits_reason",
+    "is_close_code",
+    "json_size",
     "size_of",
 ]

@@ -58,7 +58,7 @@ class Data(Struct, frozen=True):
     ack: int
     messages: list[Json]
     size: int = 0
-    """Bytes of the frame it came in: what it counts in the window."""
+    """Bytes of the messages: what they count in the window (DAT-6)."""
 
 
 class _Control(Struct, frozen=True, tag_field="type", tag=str.lower, kw_only=True):
@@ -208,9 +208,7 @@ class Poll(_Control, frozen=True):
     hold: Seconds | UnsetType = UNSET
 
 
-ClientControl: TypeAlias = (
-    Bytes | Open | Ack | Skip | Ping | Pong | Renew | Close | Send | Poll
-)
+ClientControl: TypeAlias = Bytes | Open | Ack | Skip | Ping | Pong | Renew | Close | Send | Poll
 """The control frames that a client sends."""
 
 ServerControl: TypeAlias = (

@@ -20,10 +20,11 @@ from transport.codes import Code
 from transport.errors import ChannelClosed, Foreign, LocalProtocolError, ProtocolError
 from transport.limits import Limits
 from transport.protocol.buffer import ReceiveCursor, SendBuffer
-from transport.protocol.codec import Oversized, Payload, encode_control
+from transport.protocol.codec import Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
     Ack,
     By,
+    Bytes,
     Carrier,
     ClientControl,
     Close,
@@ -73,6 +74,8 @@ class Attachment:
     cursor: int
     """The next downlink number to write on it."""
     since: float
+    holds: int
+    """What its client holds of the downlink, as its ``open`` or its mark here has said."""
     received_at_open: int
     verdict: Verdict
     status: Status = Status.PROVISIONAL
@@ -116,13 +119,24 @@ class Tombstone:
 
     def verdict(self, received: int) -> Reset:
         """What became of the session, to a client that holds the downlink up to ``received``."""
-        lost = [received + 1, self.last] if received < self.last else []
+        reason = self.ending.reset or ResetReason.UNKNOWN
+        if reason in _NOTHING_KNOWN:
+            return nothing_known(reason)
         return Reset(
-            reason=self.ending.reset or ResetReason.UNKNOWN,
-            lost=lost,
+            reason=reason,
+            lost=[received + 1, self.last] if received < self.last else [],
             handled=self.handled,
             in_hand=self.in_hand,
         )
+
+
+_NOTHING_KNOWN = (ResetReason.FOREIGN, ResetReason.REWOUND)
+"""The two sides do not speak of the same session: the marks of one say nothing to the other."""
+
+
+def nothing_known(reason: ResetReason) -> Reset:
+    """The verdict where nothing is known of what was sent (RES-2)."""
+    return Reset(reason=reason, lost=None, handled=None, in_hand=None)
 
 
 class Waiting(Enum):
@@ -183,7 +197,8 @@ class Session:
         self._heard = now
         self._close: Close | None = None
         self._peer_close: Close | None = None
-        self._deadline: float | None = None
+        self._deadline = 0.0
+        """Of the closing."""
 
     # What a driver asks
 
@@ -203,16 +218,14 @@ class Session:
         return best.carrier if best is not None else None
 
     def due(self, attachment: Attachment, now: float) -> bool:
-        """Whether `transmit` would write something on it now."""
+        """Whether `transmit` would write something on it now, or it has ended."""
         if attachment.control or attachment.status is Status.ENDED:
             return True
-        if not attachment.parked:
-            return False
-        if attachment.cursor <= self.outgoing.last:
-            return True
-        if self._close is not None and not attachment.close_written:
-            return True
-        return self._ack_due(attachment, now)
+        return attachment.parked and (
+            self._next(attachment) <= self.outgoing.last
+            or self._close_due(attachment) is not None
+            or self._ack_due(attachment, now)
+        )
 
     def ack_deadline(self, attachment: Attachment) -> float | None:
         """When a lone ack that waits for data becomes due (MRK-6), None where none waits."""
@@ -221,14 +234,13 @@ class Session:
 
     def transmit(self, attachment: Attachment, now: float) -> list[Wire]:
         """All that the connection is to be written now, in order; empty where nothing is due."""
-        wires = attachment.control
-        if wires:
-            attachment.control = []
+        wires, attachment.control = attachment.control, []
         if attachment.status is Status.ENDED or not attachment.parked:
             return wires
         outgoing = self.outgoing
-        if attachment.cursor <= outgoing.last and outgoing.acked < outgoing.last:
-            cursor = max(attachment.cursor, outgoing.acked + 1)
+        cursor = self._next(attachment)
+        close = self._close_due(attachment)
+        if cursor <= outgoing.last:
             self.replayed += max(0, outgoing.sent - cursor + 1)
             wires += outgoing.frames(
                 cursor,
@@ -236,16 +248,24 @@ class Session:
                 binary=attachment.carrier is Carrier.WEBSOCKET,
             )
             self._acknowledged_on(attachment)
-        elif self._ack_due(attachment, now):
+        elif close is None and self._ack_due(attachment, now):
             wires.append(encode_control(Ack(ack=self.incoming.handled)))
             self._acknowledged_on(attachment)
         attachment.cursor = outgoing.last + 1
-        if self._close is not None and not attachment.close_written:
-            wires.append(encode_control(self._close))
+        if close is not None:
+            wires.append(encode_control(close))
             attachment.close_written = True
+            self._acknowledged_on(attachment)
         if wires:
             attachment.written = now
         return wires
+
+    def _next(self, attachment: Attachment) -> int:
+        """The next number to write on it: what is acknowledged is not written again."""
+        return max(attachment.cursor, self.outgoing.acked + 1)
+
+    def _close_due(self, attachment: Attachment) -> Close | None:
+        return None if attachment.close_written else self._close
 
     def _ack_due(self, attachment: Attachment, now: float) -> bool:
         handled = self.incoming.handled
@@ -313,9 +333,9 @@ class Session:
             failed: whether the handler failed with a message in its hand, whose fate is unknown.
         """
         incoming = self.incoming
+        self.state = advance(self.state, Step.LOCAL_CLOSE)
         if not failed:
             incoming.finish()
-        self.state = advance(self.state, Step.LOCAL_CLOSE)
         self._close = Close(
             code=code,
             reason=reason,
@@ -327,6 +347,15 @@ class Session:
         self._inbox.clear()
         self._deadline = now + self.limits.closing
         self._end_if_acknowledged()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `take` would give something, or raise."""
+        return (
+            bool(self._inbox)
+            or self.state in (State.CLOSING, State.CLOSED)
+            or (self._peer_close is not None and self.incoming.received >= self._peer_close.last)
+        )
 
     def closed(self) -> ChannelClosed:
         """The error that tells how the session ended, or is ending."""
@@ -373,12 +402,12 @@ class Session:
         Raises:
             ProtocolError: ``superseded`` (ATT-4).
         """
+        if frame.attach <= self._confirmed:
+            raise self._superseded()
         if verdict is Verdict.RESUMED and (refusal := self._refusal(frame)) is not None:
             if frame.client == self._confirmed_client:
                 self.reset(refusal.reason)
             return refusal
-        if frame.attach <= self._confirmed:
-            raise self._superseded()
         for old in list(self._attachments):
             if (old.number, old.client) == (frame.attach, frame.client):
                 self._end(old, codes.SUPERSEDED)
@@ -387,17 +416,29 @@ class Session:
             key=lambda one: one.number,
         )
         if len(provisional) >= MAX_PROVISIONAL:
-            self._end(provisional[0], codes.SUPERSEDED, self._superseded_frame(frame))
+            self._end(
+                provisional[0],
+                codes.TOO_MANY,
+                Error(
+                    code=codes.TOO_MANY.name,
+                    message="too many attaches of this session are raced",
+                    limit="provisional",
+                ),
+            )
         incoming = self.incoming
+        received = frame.received if verdict is Verdict.RESUMED else 0
         attachment = Attachment(
             number=frame.attach,
             client=frame.client,
             carrier=carrier,
-            cursor=max(frame.received, self.outgoing.acked) + 1,
+            cursor=max(received, self.outgoing.acked) + 1,
             since=now,
+            holds=received,
             received_at_open=incoming.received,
             verdict=verdict,
-            ack_written=incoming.handled,
+            # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
+            ack_written=-1 if carrier is Carrier.SSE else incoming.handled,
+            ack_since=now if carrier is Carrier.SSE else None,
             heard=now,
             written=now,
             parked=True,
@@ -429,32 +470,30 @@ class Session:
         """Why this client cannot have the session, None where it can (RES-5)."""
         mine = frame.client == self._confirmed_client
         if frame.received > self.outgoing.sent:
-            reason = ResetReason.FOREIGN
-        elif frame.received < self.outgoing.acked and not mine:
-            reason = ResetReason.TRIMMED
-        elif frame.first_retained > self.incoming.received + 1:
-            reason = ResetReason.REWOUND
-        else:
-            return None
-        known = reason is ResetReason.TRIMMED
-        return Reset(
-            reason=reason,
-            lost=[frame.received + 1, self.outgoing.acked] if known else None,
-            handled=self.incoming.handled if known else None,
-            in_hand=self.incoming.handed if known else None,
-        )
+            return nothing_known(ResetReason.FOREIGN)
+        if frame.received < self.outgoing.acked and not mine:
+            return Reset(
+                reason=ResetReason.TRIMMED,
+                lost=[frame.received + 1, self.outgoing.last],
+                handled=self.incoming.handled,
+                in_hand=self.incoming.handed,
+            )
+        if frame.first_retained > self.incoming.received + 1:
+            return nothing_known(ResetReason.REWOUND)
+        return None
 
     def confirm(self, attachment: Attachment) -> None:
         """The client goes on with this attach: it has the session (ATT-3).
 
         Raises:
-            ProtocolError: ``superseded`` (ATT-6): another client's session has moved meanwhile.
+            ProtocolError: ``superseded`` (ATT-6): another client's session has moved meanwhile,
+                in either direction, so that this one would miss what was trimmed.
         """
         if attachment.status is not Status.PROVISIONAL:
             return
-        if (
-            self._confirmed_client not in (None, attachment.client)
-            and self.incoming.received != attachment.received_at_open
+        if self._confirmed_client not in (None, attachment.client) and (
+            self.incoming.received > attachment.received_at_open
+            or self.outgoing.acked > attachment.holds
         ):
             raise self._superseded()
         attachment.status = Status.CONFIRMED
@@ -462,7 +501,7 @@ class Session:
         self._confirmed_client = attachment.client
         for other in list(self._attachments):
             if other is not attachment and other.number <= attachment.number:
-                self._end(other, codes.SUPERSEDED, self._error(self._superseded()))
+                self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
 
     def find(self, client: str, number: int) -> Attachment | None:
         """The attachment that a POST or poll names (ATT-7).
@@ -503,19 +542,14 @@ class Session:
             client=self._confirmed_client,
         )
 
-    def _superseded_frame(self, frame: Open) -> Error:
-        return Error(
-            code=codes.SUPERSEDED.name,
-            message="too many attaches of this session are raced",
-            attach=frame.attach,
-            client=frame.client,
-        )
-
-    @staticmethod
-    def _error(error: ProtocolError) -> Error:
-        return error_frame(error)
-
     # Frames of the client
+
+    def heard(self, attachment: Attachment | None, now: float) -> None:
+        """Something of the client came in (LIV-3); ``attachment`` as for `receive`."""
+        self._heard = now
+        if attachment is not None:
+            attachment.heard = now
+            attachment.pings = 0
 
     def receive(
         self,
@@ -531,43 +565,43 @@ class Session:
             now: seconds.
 
         Returns:
-            What to answer at once: on WebSocket by the same connection, on HTTP in the POST's answer.
+            What to answer at once: on WebSocket by this connection, on HTTP in the POST's answer.
 
         Raises:
             ProtocolError: the connection ends with it. Nothing of the frame was taken.
         """
-        self._heard = now
-        if attachment is not None:
-            if attachment.status is Status.ENDED:
-                return []
-            attachment.heard = now
-            attachment.pings = 0
+        if self.state is State.CLOSED or (attachment and attachment.status is Status.ENDED):
+            return []
+        self.heard(attachment, now)
         try:
-            return self._receive(attachment, frame, now)
+            return self._receive(attachment, frame)
         except Foreign:
-            self.reset(ResetReason.FOREIGN)
+            self._foreign(attachment)
             return []
 
+    def heard_from(self, attachment: Attachment | None, now: float) -> None:
+        """The client lives (LIV-3)."""
+        self._heard = now
+        if attachment is not None:
+            attachment.heard = now
+            attachment.pings = 0
+
     def _receive(
-        self,
-        attachment: Attachment | None,
-        frame: Data | Oversized | ClientControl,
-        now: float,
+        self, attachment: Attachment | None, frame: Data | Oversized | ClientControl
     ) -> list[ServerControl]:
         match frame:
             case Data():
-                self._data(attachment, frame)
+                self._take(attachment, frame.seq, frame.ack, frame.messages, frame.size)
             case Oversized():
                 return self._oversized(attachment, frame)
             case Ack():
+                self.outgoing.check(frame.ack)
                 if attachment is not None:
+                    attachment.holds = max(attachment.holds, frame.ack)
                     self.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
-                self._may_send(attachment)
-                self._acknowledge(frame.ack)
-                if not self.incoming.take(frame.number, 1, 0):
-                    self._inbox.append(_SKIPPED)
+                self._take(attachment, frame.number, frame.ack, [_SKIPPED], 0)
             case Ping():
                 return [Pong(id=frame.id)]
             case Pong():
@@ -575,30 +609,42 @@ class Session:
             case Close():
                 self._may_send(attachment)
                 self._peer_closes(frame)
-            case Open() | Renew() | Send() | Poll():
+            case Bytes() | Open() | Renew() | Send() | Poll():
                 raise ProtocolError(codes.BAD_FRAME, "this frame has no place here")
             case _:
-                raise ProtocolError(codes.BAD_FRAME, "this frame has no place here")
+                assert_never(frame)
         return []
 
-    def _data(self, attachment: Attachment | None, frame: Data) -> None:
+    def _take(
+        self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
+    ) -> None:
+        """Take messages ``seq``, ``seq + 1``, ... and the client's mark, or nothing (FRM-4)."""
         self._may_send(attachment)
-        self._acknowledge(frame.ack)
-        if not frame.messages:
-            return
-        if self._peer_close is not None and frame.seq > self._peer_close.last:
+        self.outgoing.check(ack)
+        count = len(messages)
+        if self._peer_close is not None and seq + count - 1 > self._peer_close.last:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
-        repeated = self.incoming.take(frame.seq, len(frame.messages), frame.size)
-        if self.state is State.CLOSING or self.state is State.CLOSED:
-            return  # CLS-3: never handled, and the close's ack has said so
-        if repeated == 0:
-            self._inbox.extend(frame.messages)
+        repeated = self.incoming.repeated(seq, count)
+        if repeated < count:
+            if repeated:
+                messages = messages[repeated:]
+                size = json_size(messages)
+            self.incoming.take(len(messages), size)
+            if self.state is not State.CLOSING:  # else they are not handled, as said (CLS-3)
+                self._inbox.extend(messages)
+        self._acknowledge(ack)
+
+    def _foreign(self, attachment: Attachment | None) -> None:
+        """A mark of another session: over with this one, save for its holder (MRK-5, RES-7)."""
+        if attachment is None or self._confirmed_client in (None, attachment.client):
+            self.reset(ResetReason.FOREIGN)
         else:
-            self._inbox.extend(frame.messages[repeated:])
+            self._end(attachment, codes.RESET, nothing_known(ResetReason.FOREIGN))
 
     def _oversized(self, attachment: Attachment | None, frame: Oversized) -> list[ServerControl]:
-        self._data(attachment, frame.before)
-        if not self.incoming.refuse(frame.number):
+        before = frame.before
+        self._take(attachment, before.seq, before.ack, before.messages, before.size)
+        if self.state is State.CLOSED or not self.incoming.refuse(frame.number):
             return []
         return [
             Error(
@@ -623,14 +669,13 @@ class Session:
             self._end_if_acknowledged()
 
     def _peer_closes(self, frame: Close) -> None:
-        self._acknowledge(frame.ack)
-        if self.state is State.CLOSED:
-            return
+        self.outgoing.check(frame.ack)
         if self._peer_close is None:
             if frame.last < self.incoming.received:
                 raise ProtocolError(codes.BAD_NUMBER, "last is below what was received")
             self._peer_close = frame
         self.state = advance(self.state, Step.PEER_CLOSE)
+        self._acknowledge(frame.ack)
 
     def _end_if_acknowledged(self) -> None:
         close = self._close
@@ -641,13 +686,13 @@ class Session:
 
     def answer(self, attachment: Attachment | None) -> Ack:
         """The first frame of a POST's answer (SND-2)."""
-        if attachment is not None:
+        if attachment is not None and attachment.ack_written >= 0:
             self._acknowledged_on(attachment)
         return Ack(
             ack=self.incoming.handled,
             received=self.incoming.received,
             sent=self.outgoing.sent if attachment is None else attachment.cursor - 1,
-            attached=attachment is not None,
+            attached=attachment is not None and attachment.status is not Status.ENDED,
         )
 
     def poll(self, attachment: Attachment, frame: Poll, now: float) -> bool:
@@ -655,17 +700,23 @@ class Session:
 
         Returns:
             False where it is older than one that came before, and is to be answered empty.
+
+        Raises:
+            ProtocolError: ``superseded`` (ATT-6).
         """
-        self._heard = attachment.heard = now
-        attachment.pings = 0
-        self.confirm(attachment)
+        self.heard(attachment, now)
         if frame.poll < attachment.poll:
             return False
         try:
-            self._acknowledge(frame.ack)
+            self.outgoing.check(frame.ack)
         except Foreign:
-            self.reset(ResetReason.FOREIGN)
+            self._foreign(attachment)
             return True
+        attachment.holds = max(attachment.holds, frame.ack)
+        self.confirm(attachment)
+        self._acknowledge(frame.ack)
+        if frame.poll == attachment.poll:
+            attachment.ack_written = 0  # the answer was lost, and with it the mark
         attachment.poll = frame.poll
         attachment.cursor = max(frame.ack, self.outgoing.acked) + 1
         attachment.close_written = False
@@ -689,11 +740,12 @@ class Session:
         limits = self.limits
         if self.state is State.CLOSED:
             return
-        if now - self._heard >= limits.ttl:
-            self._expire()
-            return
-        if self._deadline is not None and now >= self._deadline and self._close is not None:
-            self._finish(Step.GIVE_UP, self._close)
+        if self._close is not None:
+            if now >= self._deadline:  # until then a resume still gets it all (CLS-1)
+                self._finish(Step.GIVE_UP, self._close)
+                return
+        elif now - self._heard >= limits.ttl:
+            self._reset(Step.EXPIRE, ResetReason.EXPIRED)
             return
         for attachment in list(self._attachments):
             if attachment.carrier is Carrier.LONGPOLL:
@@ -734,24 +786,16 @@ class Session:
 
     def reset(self, reason: ResetReason) -> None:
         """End the session, and tell what was lost (RES-4)."""
-        self.state = advance(self.state, Step.RESET)
+        self._reset(Step.RESET, reason)
+
+    def _reset(self, step: Step, reason: ResetReason) -> None:
+        self.state = advance(self.state, step)
         self._bury(
             Ending(code=codes.RESET.websocket or 0, reason=reason, by="protocol", reset=reason)
         )
         verdict = self.tombstone().verdict(self.outgoing.acked)
-        if reason in (ResetReason.FOREIGN, ResetReason.REWOUND):
-            verdict = Reset(reason=reason, lost=None, handled=None, in_hand=None)
         for attachment in list(self._attachments):
             self._end(attachment, codes.RESET, verdict)
-
-    def _expire(self) -> None:
-        self.state = advance(self.state, Step.EXPIRE)
-        reason = ResetReason.EXPIRED
-        self._bury(
-            Ending(code=codes.RESET.websocket or 0, reason=reason, by="protocol", reset=reason)
-        )
-        for attachment in list(self._attachments):
-            self._end(attachment, codes.RESET, self.tombstone().verdict(self.outgoing.acked))
 
     def _finish(self, step: Step, close: Close) -> None:
         self.state = advance(self.state, step)
@@ -784,5 +828,3 @@ class Session:
 def error_frame(error: ProtocolError) -> Error:
     """The ``error`` frame that tells a client of ``error``."""
     return Error(code=error.code.name, message=error.message, **error.extra)  # type: ignore[arg-type]
-
-

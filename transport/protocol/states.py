@@ -2,7 +2,7 @@
 
     OPEN ---peer closes---> PEER_CLOSED ---we close---> CLOSING ---all acknowledged---> CLOSED
       \\------------------------we close---------------->/
-    any of the first three ---expires, is reset, takes too long to close---> CLOSED
+    OPEN, PEER_CLOSED ---expires, is reset---> CLOSED <---is reset, takes too long--- CLOSING
 
 Whether connections are attached is no phase of it: any may come and go in each (DESIGN: a session
 and its connections are two lives).
@@ -50,7 +50,6 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
     (State.PEER_CLOSED, Step.RESET): State.CLOSED,
     (State.CLOSING, Step.PEER_CLOSE): State.CLOSING,  # its answer, or both at once
     (State.CLOSING, Step.ALL_ACKNOWLEDGED): State.CLOSED,
-    (State.CLOSING, Step.EXPIRE): State.CLOSED,
     (State.CLOSING, Step.RESET): State.CLOSED,
     (State.CLOSING, Step.GIVE_UP): State.CLOSED,
 }

@@ -1,0 +1,179 @@
+"""Small applications for the tests, each a blank page and a channel at ``/chat``.
+
+`tests.kit.server.serving` runs them by name: ``serving("tests.kit.apps:echo")``. ``GET /`` is the
+page, which has the client as ``window.Channel``; ``GET /report`` says what the handlers saw;
+``POST /release`` lets those go on that wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import anyio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from transport import Channel, Hub, Limits
+
+_PAGE = """\
+<!doctype html>
+<meta charset="utf-8">
+<link rel="icon" href="data:,">
+<title>A page of the tests</title>
+<script type="module">
+    import * as client from "/chat/client.js";
+    Object.assign(window, client, { client, ready: true });
+</script>
+"""
+
+
+@dataclass(slots=True)
+class Report:
+    """What the handlers of an application saw."""
+
+    started: int = 0
+    """Handlers that were called: one for each session."""
+    ended: int = 0
+    received: int = 0
+    sent: int = 0
+    wrong: list[Any] = field(default_factory=list)
+    """The first few messages that were out of order, repeated or changed, each behind the one
+    that was due."""
+    messages: list[Any] = field(default_factory=list)
+    """What was received, where it is not numbered."""
+
+    def expect(self, due: object, message: object) -> None:
+        """Count a message, and note it where it is not the one that was due."""
+        self.received += 1
+        if message != due and len(self.wrong) < 10:
+            self.wrong.append([due, message])
+
+
+class Application:
+    """What a handler of this module shares with its kind and with the routes."""
+
+    def __init__(
+        self,
+        handler: Callable[[Application, Channel], Awaitable[None]],
+        limits: Limits | None = None,
+    ) -> None:
+        self.report = Report()
+        self.released = asyncio.Event()
+        self._handler = handler
+        self.hub = Hub(self._handle, limits=limits or Limits())
+
+    async def _handle(self, channel: Channel) -> None:
+        self.report.started += 1
+        try:
+            await self._handler(self, channel)
+        finally:
+            self.report.ended += 1
+
+    async def _page(self, _: Request) -> Response:
+        return HTMLResponse(_PAGE, headers={"cache-control": "no-store"})
+
+    async def _tell(self, _: Request) -> Response:
+        return JSONResponse(asdict(self.report))
+
+    async def _release(self, _: Request) -> Response:
+        self.released.set()
+        return Response(status_code=204)
+
+    def build(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/", self._page),
+                Route("/report", self._tell),
+                Route("/release", self._release, methods=["POST"]),
+                Mount("/chat", app=self.hub),
+            ],
+            lifespan=self.hub.lifespan,
+        )
+
+
+def numbered(index: int) -> str:
+    """The message of that number: no two are alike, and none compresses well.
+
+    ``numbered`` of `tests/browser/page.js` is the same.
+    """
+    return f"{index}:{index * 2654435761 % 2**32:08x}"
+
+
+async def _echo(app: Application, channel: Channel) -> None:
+    """Sends back what it gets."""
+    async for message in channel:
+        app.report.messages.append(message)
+        await channel.send(message)
+
+
+async def _lobby(app: Application, channel: Channel) -> None:
+    """Everyone gets what anyone sends, from ``"joined"`` on."""
+    lobby = app.hub.group("lobby")
+    lobby.add(channel)
+    await channel.send("joined")
+    async for message in channel:
+        app.report.messages.append(message)
+        await lobby.send(message)
+
+
+async def _campaign(app: Application, channel: Channel) -> None:
+    """Told ``{"send": n}`` it sends n numbered messages, and expects numbered ones meanwhile."""
+
+    async def produce(count: int) -> None:
+        for index in range(1, count + 1):
+            await channel.send(numbered(index))
+            app.report.sent += 1
+
+    order: Any = await channel.receive()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(produce, order["send"])
+        due = 1
+        async for message in channel:
+            app.report.expect(numbered(due), message)
+            due += 1
+
+
+async def _bye(app: Application, channel: Channel) -> None:
+    """Sends ``"welcome"``, waits to be released, sends ``"bye"`` and returns."""
+    await channel.send("welcome")
+    await app.released.wait()
+    await channel.send("bye")
+
+
+async def _rows(app: Application, channel: Channel) -> None:
+    """Told ``{"rows": n}`` it sends n rows without a pause, and only then takes n answers."""
+    order: Any = await channel.receive()
+    for index in range(1, order["rows"] + 1):
+        await channel.send({"row": index})
+        app.report.sent += 1
+    for index in range(1, order["rows"] + 1):
+        app.report.expect({"answer": index}, await channel.receive())
+    await channel.send("all answered")
+    async for message in channel:
+        app.report.messages.append(message)
+
+
+async def _holding(app: Application, channel: Channel) -> None:
+    """Echoes, but keeps ``"hold"`` in its hand until it is released."""
+    async for message in channel:
+        app.report.messages.append(message)
+        if message == "hold":
+            await app.released.wait()
+        else:
+            await channel.send(message)
+
+
+echo = Application(_echo).build()
+lobby = Application(_lobby).build()
+# Of a campaign's cuts some fall into one second.
+campaign = Application(_campaign, Limits(opens_per_second=1000)).build()
+bye = Application(_bye).build()
+rows = Application(_rows).build()
+holding = Application(_holding).build()
+expiring = Application(_holding, Limits(ttl=1.0)).build()

@@ -1,0 +1,408 @@
+"""A TCP proxy that breaks what passes through it: on demand, at a byte, by a seed.
+
+It stands between a client and a server on loopback and knows nothing of what they say, so it cuts
+in the middle of frames as a network does. *up* is from the client to the server, *down* back.
+
+    async with FaultProxy(server.port, seed=1) as proxy:
+        proxy.cut_after(100, direction="down", how="rst")
+        ...  # talk to proxy.port
+        await proxy.wait_for_cuts(1)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import anyio
+
+Direction = Literal["up", "down"]
+How = Literal["fin", "rst"]
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER on, with no time: close() sends RST and drops what was not sent."""
+_HIGH_WATER = 64 * 1024
+"""Held for a side that does not read, before the other side is not read either."""
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What has happened so far."""
+
+    connections: int = 0
+    """Passed on to the server."""
+    refused: int = 0
+    unreachable: int = 0
+    """Not passed on, as the server did not take them."""
+    cuts: int = 0
+    """Faults that ended at least one connection."""
+    links_cut: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+@dataclass(slots=True)
+class _Planned:
+    remaining: int
+    direction: Direction | None
+    how: How
+    every: bool
+
+
+class _Side(asyncio.Protocol):
+    """One of the two sockets of a link; what it reads flows in `direction`."""
+
+    def __init__(self, link: Link, direction: Direction) -> None:
+        self.link = link
+        self.direction: Direction = direction
+        self.transport: asyncio.Transport | None = None
+        self.blocked = False
+        """Whether the other side takes no more for now."""
+        self.ended = False
+        """Whether its peer has said that it sends no more."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        sock: socket.socket = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.direction == "up":
+            transport.pause_reading()
+            self.link.begin()
+
+    def data_received(self, data: bytes) -> None:
+        self.link.pass_on(self, data)
+
+    def eof_received(self) -> bool:
+        self.ended = True
+        other = self.link.other(self)
+        if other.ended:
+            self.link.close()
+        elif other.transport is not None and other.transport.can_write_eof():
+            other.transport.write_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        self.link.other(self).blocked = True
+        self.link.apply_pauses()
+
+    def resume_writing(self) -> None:
+        self.link.other(self).blocked = False
+        self.link.apply_pauses()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.transport = None
+        self.link.lost(self, error)
+
+
+class Link:
+    """One connection through the proxy."""
+
+    def __init__(self, proxy: FaultProxy) -> None:
+        self._proxy = proxy
+        self.client = _Side(self, "up")
+        self.server = _Side(self, "down")
+        self.bytes_up = 0
+        self.bytes_down = 0
+        self._connecting: asyncio.Task[None] | None = None
+        self._broken = False
+
+    def other(self, side: _Side) -> _Side:
+        return self.server if side is self.client else self.client
+
+    def begin(self) -> None:
+        proxy = self._proxy
+        proxy.links.append(self)
+        if proxy.refuse:
+            proxy.statistics.refused += 1
+            self._break("rst")
+        else:
+            self._connecting = asyncio.create_task(self._connect())
+            proxy.tasks.add(self._connecting)
+            self._connecting.add_done_callback(proxy.tasks.discard)
+        proxy.changed()
+
+    async def _connect(self) -> None:
+        proxy = self._proxy
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: self.server, proxy.host, proxy.upstream_port
+            )
+        except OSError:
+            proxy.statistics.unreachable += 1
+            self._break("rst")
+        else:
+            if self._broken or self.client.transport is None:
+                self._break("rst")
+            else:
+                proxy.statistics.connections += 1
+                self.apply_pauses()
+        proxy.changed()
+
+    def pass_on(self, side: _Side, data: bytes) -> None:
+        if self._broken:
+            return
+        proxy = self._proxy
+        plan = proxy.next_plan(side.direction)
+        whole = plan is None or len(data) < plan.remaining
+        part = data if whole or plan is None else data[: plan.remaining]
+        if plan is not None:
+            plan.remaining -= len(part)
+        if side.direction == "up":
+            self.bytes_up += len(part)
+            proxy.statistics.bytes_up += len(part)
+        else:
+            self.bytes_down += len(part)
+            proxy.statistics.bytes_down += len(part)
+        target = self.other(side).transport
+        if target is not None and not target.is_closing():
+            target.write(part)
+        if plan is not None and not whole:
+            proxy.execute(plan, self)
+        proxy.changed()
+
+    def apply_pauses(self) -> None:
+        if self.server.transport is None:
+            return  # the client is read once the server is there
+        for side in (self.client, self.server):
+            transport = side.transport
+            if transport is None or transport.is_closing():
+                continue
+            if side.blocked or side.direction in self._proxy.stalled:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
+
+    def cut(self, how: How) -> bool:
+        """End both halves now; False where it was over already."""
+        if self._broken:
+            return False
+        self._proxy.statistics.links_cut += 1
+        self._break(how)
+        return True
+
+    def close(self) -> None:
+        for side in (self.client, self.server):
+            if side.transport is not None:
+                side.transport.close()
+
+    def _break(self, how: How) -> None:
+        self._broken = True
+        for side in (self.client, self.server):
+            transport = side.transport
+            if transport is None:
+                continue
+            if how == "fin":
+                transport.close()
+            else:
+                _reset(transport)
+
+    def lost(self, side: _Side, error: Exception | None) -> None:
+        other = self.other(side).transport
+        if other is not None and not other.is_closing():
+            if error is None:
+                other.close()
+            else:
+                _reset(other)
+        if self.client.transport is None and self.server.transport is None:
+            if self in self._proxy.links:
+                self._proxy.links.remove(self)
+            self._proxy.changed()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    sock: socket.socket = transport.get_extra_info("socket")
+    if sock.fileno() != -1:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+
+
+class FaultProxy:
+    """Listens on a free port of loopback and passes all on to ``upstream_port``.
+
+    Args:
+        upstream_port: where the server listens; may be set while running.
+        seed: of `random`, from which all is drawn that a call leaves open.
+        host: of the server.
+
+    Attributes:
+        port: where to connect to, once entered.
+        refuse: while true, a new connection is reset as soon as it is made.
+        links: the connections that stand.
+        statistics: what has happened so far.
+        random: the seeded source.
+    """
+
+    def __init__(self, upstream_port: int, *, seed: int = 0, host: str = "127.0.0.1") -> None:
+        self.upstream_port = upstream_port
+        self.host = host
+        self.port = 0
+        self.refuse = False
+        self.links: list[Link] = []
+        self.statistics = Statistics()
+        self.random = random.Random(seed)
+        self.stalled: set[Direction] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._plans: deque[_Planned] = deque()
+        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Link(self).client, "127.0.0.1", 0, backlog=1024
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        server = self._server
+        assert server is not None
+        server.close()
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
+        for link in list(self.links):
+            for side in (link.client, link.server):
+                if side.transport is not None:
+                    side.transport.abort()
+        await self.until(lambda: not self.links)
+        with anyio.fail_after(5):
+            await server.wait_closed()
+
+    # Faults
+
+    def cut(self, how: How | None = None) -> int:
+        """End every connection that stands: FIN or RST to both sides, drawn where not said.
+
+        Returns:
+            How many there were.
+        """
+        how = how or self._draw_how()
+        count = sum(link.cut(how) for link in list(self.links))
+        if count:
+            self.statistics.cuts += 1
+            self.changed()
+        return count
+
+    def cut_after(
+        self,
+        count: int,
+        *,
+        direction: Direction | None = None,
+        how: How | None = None,
+        every: bool = False,
+    ) -> None:
+        """Cut the connection on which the ``count``-th byte from now on passes, behind that byte.
+
+        Cuts that are planned together happen one after the other: each begins to count when the
+        one before has happened.
+
+        Args:
+            count: bytes, at least 1, over all connections.
+            direction: which bytes count; both where not said.
+            how: FIN or RST, drawn where not said.
+            every: cut all connections that stand, not only this one.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, not {count}")
+        self._plans.append(_Planned(count, direction, how or self._draw_how(), every))
+
+    def stall(self, direction: Direction | None = None) -> None:
+        """Pass on nothing that way (both ways where not said), with all connections left open.
+
+        What is sent meanwhile waits in the sockets: `heal` lets it go on, a cut loses it.
+        """
+        self.stalled |= {"up", "down"} if direction is None else {direction}
+        self._apply_pauses()
+
+    def heal(self) -> None:
+        """End stalling and refusing, and forget the cuts that have not happened."""
+        self.refuse = False
+        self.stalled = set()
+        self._plans.clear()
+        self._apply_pauses()
+
+    # Waiting
+
+    async def until(self, condition: Callable[[], bool], *, timeout: float = 10) -> None:
+        """Wait until ``condition`` holds; it is asked after each event of the proxy.
+
+        Raises:
+            TimeoutError: it did not come to hold in ``timeout`` seconds.
+        """
+        if condition():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (condition, future)
+        self._waiters.append(waiter)
+        try:
+            with anyio.fail_after(timeout):
+                await future
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    async def wait_for_bytes(
+        self, count: int, *, direction: Direction | None = None, timeout: float = 10
+    ) -> None:
+        """Wait until ``count`` more bytes have passed that way, or either way."""
+        goal = self._bytes(direction) + count
+        await self.until(lambda: self._bytes(direction) >= goal, timeout=timeout)
+
+    async def wait_for_connections(self, count: int, *, timeout: float = 10) -> None:
+        """Wait until ``count`` connections in all were passed on."""
+        await self.until(lambda: self.statistics.connections >= count, timeout=timeout)
+
+    async def wait_for_cuts(self, count: int, *, timeout: float = 10) -> None:
+        """Wait until there were ``count`` cuts in all."""
+        await self.until(lambda: self.statistics.cuts >= count, timeout=timeout)
+
+    async def wait_for_refusals(self, count: int, *, timeout: float = 10) -> None:
+        """Wait until ``count`` connections in all were refused."""
+        await self.until(lambda: self.statistics.refused >= count, timeout=timeout)
+
+    async def wait_for_links(self, count: int, *, timeout: float = 10) -> None:
+        """Wait until exactly ``count`` connections stand."""
+        await self.until(lambda: len(self.links) == count, timeout=timeout)
+
+    # For the links
+
+    def next_plan(self, direction: Direction) -> _Planned | None:
+        """The cut that counts bytes of ``direction`` now."""
+        plan = self._plans[0] if self._plans else None
+        return plan if plan is not None and plan.direction in (None, direction) else None
+
+    def execute(self, plan: _Planned, link: Link) -> None:
+        """The byte of ``plan`` has passed on ``link``."""
+        self._plans.remove(plan)
+        self.statistics.cuts += 1
+        for one in list(self.links) if plan.every else [link]:
+            one.cut(plan.how)
+
+    def changed(self) -> None:
+        """Wake those whose condition holds now."""
+        for waiter in list(self._waiters):
+            condition, future = waiter
+            if condition():
+                self._waiters.remove(waiter)
+                if not future.done():
+                    future.set_result(None)
+
+    def _bytes(self, direction: Direction | None) -> int:
+        up, down = self.statistics.bytes_up, self.statistics.bytes_down
+        return up + down if direction is None else up if direction == "up" else down
+
+    def _draw_how(self) -> How:
+        return self.random.choice(("fin", "rst"))
+
+    def _apply_pauses(self) -> None:
+        for link in self.links:
+            link.apply_pauses()

@@ -1,0 +1,74 @@
+"""`Group`: channels that are sent to together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from transport.channel import Channel
+from transport.limits import Limits
+from transport.protocol.codec import encode_message, size_of
+from transport.protocol.frames import Json
+from transport.runner import Runner
+
+
+class Group:
+    """Channels of this process, by a name of the application's: ``hub.group("lobby")``.
+
+    A channel leaves its groups by itself when its session ends, not when it is cut.
+    """
+
+    __slots__ = ("__weakref__", "_limits", "_members", "name")
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self._limits = limits
+        self._members: dict[str, Channel] = {}
+
+    def __repr__(self) -> str:
+        return f"<Group {self.name!r} of {len(self)}>"
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(list(self._members.values()))
+
+    def __contains__(self, channel: object) -> bool:
+        return isinstance(channel, Channel) and channel.id in self._members
+
+    def add(self, channel: Channel) -> None:
+        """Let the channel get what is sent to the group. Twice is once; an ended one is let be."""
+        runner = channel.runner
+        if runner.session.ending is not None:
+            return
+        self._members[channel.id] = channel
+        if runner.groups is None:
+            runner.groups = set()
+        runner.groups.add(self)
+
+    def discard(self, channel: Channel) -> None:
+        """Let the channel get no more; no error where it is not in the group."""
+        self._members.pop(channel.id, None)
+        if channel.runner.groups is not None:
+            channel.runner.groups.discard(self)
+
+    async def send(self, message: Json) -> int:
+        """Send one message to every channel of the group, encoded once.
+
+        Waits for nobody: a channel whose buffer is full is reset, and told so
+        (PROTOCOL.md DAT-6).
+
+        Returns:
+            How many channels took it.
+
+        Raises:
+            Unsendable, TooLarge: the message cannot be sent; nobody got it.
+        """
+        return send_to_all((channel.runner for channel in self), message, self._limits)
+
+
+def send_to_all(runners: Iterable[Runner], message: Json, limits: Limits) -> int:
+    """Encode once, offer to each; how many took it."""
+    payload = encode_message(message, limits)
+    size = size_of(payload)
+    return sum([runner.offer(payload, size) for runner in runners])

@@ -1,0 +1,389 @@
+"""`Registry`: the sessions of this process: opened, found, swept, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from msgspec import UNSET
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.limits import Limits
+from transport.policy import Admission, Authenticate, Identity
+from transport.protocol.codec import Decoder, encode_control
+from transport.protocol.frames import (
+    Carrier,
+    Close,
+    Data,
+    Open,
+    Poll,
+    Renew,
+    Reset,
+    ResetReason,
+    Send,
+    Verdict,
+    Wire,
+)
+from transport.protocol.records import Record, make_token, split_token
+from transport.protocol.session import VERSION, Attachment, Session
+from transport.runner import Handler, Runner, SessionLink
+from transport.stores import Store
+
+logger = logging.getLogger("transport")
+
+SWEEP = 0.25
+"""Seconds between two sweeps: deadlines are exact to this."""
+
+LATE = 1.0
+"""A sweep that comes later than this was stopped with its process, and so were the clients' frames
+in the kernel: its lateness is added to every deadline (LIV-3)."""
+
+
+class Registry:
+    """Opens sessions and finds them again; the adapters' `Entrance`.
+
+    Bound to one event loop, from `start` to `stop`.
+
+    Args:
+        handler: called once for each session.
+        store: where records are kept.
+        limits: bounds and times.
+        authenticate: see `transport.policy.Authenticate`; None lets everybody in.
+    """
+
+    def __init__(
+        self, handler: Handler, store: Store, limits: Limits, authenticate: Authenticate | None
+    ) -> None:
+        self.handler = handler
+        self.store = store
+        self.limits = limits
+        self.authenticate = authenticate
+        self.admission = Admission(limits)
+        self.draining = False
+        self.opened = 0
+        self.resets = 0
+        self._decoder = Decoder(limits)
+        self._runners: dict[str, Runner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._slip = 0.0
+        self._swept = self._loop.time()
+        self._warned = False
+        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        self._told: Callable[[], bool] | None = None
+
+    def now(self) -> float:
+        """Seconds of a clock that stands still while the process does."""
+        return self._loop.time() - self._slip
+
+    @property
+    def runners(self) -> Iterator[Runner]:
+        """The sessions that live in this process."""
+        return iter(list(self._runners.values()))
+
+    def get(self, session_id: str) -> Runner | None:
+        """A session of this process by its public id."""
+        return self._runners.get(session_id)
+
+    def __len__(self) -> int:
+        return len(self._runners)
+
+    # Entrance: open
+
+    async def open(
+        self, frame: Open, connection: HTTPConnection, carrier: Carrier
+    ) -> SessionLink | Close:
+        """See `transport.transports.link.Entrance.open`."""
+        if VERSION not in frame.versions:
+            raise ProtocolError(
+                codes.UNSUPPORTED_VERSION,
+                f"this server speaks version {VERSION}",
+                versions=[VERSION],
+            )
+        if self.draining:
+            raise ProtocolError(
+                codes.UNAVAILABLE, "the server goes down", retry_in=self.limits.drain_window
+            )
+        self.admission.open(_address(connection), self.now())
+
+        async def renew(credentials: Any) -> Identity:
+            fresh = await self._identify(connection, credentials)
+            if fresh.subject != identity.subject:
+                raise ProtocolError(codes.UNAUTHORIZED, "these credentials are another user's")
+            return fresh
+
+        given = None if frame.credentials is UNSET else frame.credentials
+        identity = await self._identify(connection, given)
+        found = await self._resume(frame, carrier, identity)
+        if isinstance(found, Close):
+            return found
+        if isinstance(found, Reset) or found is None:
+            runner, attachment = await self._new(frame, carrier, identity, connection, found)
+        else:
+            runner, attachment = found
+        link = SessionLink(runner, attachment, self._decoder, renew)
+        link.expire_with(identity)
+        runner.channel.user = identity.user
+        runner.attach(link)
+        return link
+
+    async def _identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
+        if self.authenticate is None:
+            return Identity("")
+        identity = await self.authenticate(connection, credentials)
+        if identity is None:
+            raise ProtocolError(codes.UNAUTHORIZED, "the credentials were refused")
+        return identity
+
+    async def _resume(
+        self, frame: Open, carrier: Carrier, identity: Identity
+    ) -> tuple[Runner, Attachment] | Close | Reset | None:
+        """What became of the session that ``open`` names; None where it names none."""
+        if not isinstance(frame.session, str):
+            return None
+        unknown = ResetReason.UNKNOWN
+        if isinstance(frame.epoch, str) and frame.epoch != self.store.epoch:
+            unknown = ResetReason.RESTARTED
+            self._warn_of_epochs()
+        nothing = Reset(reason=unknown, lost=None, handled=None, in_hand=None)
+        parts = split_token(frame.session)
+        record = await self.store.find(parts[0], self.now()) if parts else None
+        if parts is None or record is None:
+            return nothing
+        if not record.opens_to(parts[1]) or record.subject != identity.subject:
+            return nothing
+        record.use(parts[1])
+        runner = self._runners.get(record.id)
+        tombstone = record.tombstone
+        if runner is not None and runner.session.ending is not None:
+            tombstone = runner.session.tombstone()
+        if tombstone is not None:
+            return tombstone.ending.close or tombstone.verdict(frame.received)
+        if runner is None:
+            return nothing
+        attachment = runner.session.attach(frame, carrier, self.now(), epoch=self.store.epoch)
+        if isinstance(attachment, Reset):
+            self.resets += 1
+            runner.poke()
+            return attachment
+        return runner, attachment
+
+    async def _new(
+        self,
+        frame: Open,
+        carrier: Carrier,
+        identity: Identity,
+        connection: HTTPConnection,
+        reset: Reset | None,
+    ) -> tuple[Runner, Attachment]:
+        """A new session, or the one that the same nonce made (OPN-4)."""
+        now = self.now()
+        address = _address(connection)
+        fresh = Record(secrets.token_urlsafe(9), identity.subject)
+        record = await self.store.open(frame.nonce, fresh, now, self.limits.nonce)
+        runner = self._runners.get(record.id)
+        if record is fresh:
+            try:
+                self.admission.enter(identity.subject, address)
+            except ProtocolError:
+                await self.store.forget(record.id)
+                raise
+            session = Session(record.id, self.limits, now)
+            runner = Runner(session, self, identity.subject, address)
+        elif runner is None or runner.session.ending is not None:
+            raise ProtocolError(codes.UNAVAILABLE, "that session has ended", retry_in=1.0)
+        secret = secrets.token_urlsafe(24)
+        attachment = runner.session.attach(
+            frame if reset is None else _restarted(frame),
+            carrier,
+            now,
+            epoch=self.store.epoch,
+            verdict=Verdict.NEW if reset is None else Verdict.RESET,
+            token=make_token(record.id, secret),
+            reset=reset,
+        )
+        assert isinstance(attachment, Attachment)
+        record.issue(secret)
+        if record is fresh:
+            self._runners[record.id] = runner
+            self.opened += 1
+            logger.info("channel %s: opened over %s", record.id, carrier.value)
+            runner.start(self.handler, _handler_scope(connection.scope), identity.user)
+        return runner, attachment
+
+    def _warn_of_epochs(self) -> None:
+        if not self._warned and len(self._runners) > 0 and not self.store.shared:
+            self._warned = True
+            logger.warning(
+                "a client came with a session of another process. After a restart that is to be "
+                "expected; else run one worker, or a shared store"
+            )
+
+    # Entrance: poll and send
+
+    async def poll(self, frame: Poll) -> SessionLink | None:
+        """See `transport.transports.link.Entrance.poll`."""
+        runner = await self._find(frame)
+        attachment = runner.session.find(frame.client, frame.attach)
+        link = runner.find_link(attachment) if attachment is not None else None
+        if attachment is None or link is None:
+            raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
+        if attachment.carrier is not Carrier.LONGPOLL:
+            raise ProtocolError(codes.BAD_FRAME, "this attach is not a long poll")
+        fresh = runner.session.poll(attachment, frame, self.now())
+        runner.poke()
+        return link if fresh else None
+
+    async def send(self, frames: list[Any]) -> list[Wire]:
+        """See `transport.transports.link.Entrance.send`."""
+        header, *rest = frames
+        if isinstance(header, ProtocolError):
+            raise header
+        if not isinstance(header, Send):
+            raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
+        runner = await self._find(header)
+        session = runner.session
+        attachment = session.find(header.client, header.attach)
+        if attachment is not None:
+            session.confirm(attachment)
+        session.heard_from(attachment, self.now())
+        replies: list[Wire] = []
+        data = False
+        try:
+            for frame in rest:
+                if isinstance(frame, ProtocolError):
+                    raise frame
+                if isinstance(frame, Renew):
+                    link = runner.find_link(attachment) if attachment is not None else None
+                    if link is not None:
+                        await link.renewed(frame)
+                    continue
+                data = data or isinstance(frame, Data)
+                answers = session.receive(attachment, frame, self.now())
+                replies += [encode_control(answer) for answer in answers]
+        finally:
+            runner.poke()
+        if data:
+            await runner.handled_within(self.limits.answer_wait)
+        if attachment is not None and attachment.code is not None:
+            attachment = None
+        return [encode_control(session.answer(attachment)), *replies]
+
+    async def _find(self, frame: Send | Poll) -> Runner:
+        """The session that a POST names: unknown, expired and foreign answer alike (RES-9)."""
+        parts = split_token(frame.session)
+        record = await self.store.find(parts[0], self.now()) if parts else None
+        if parts is not None and record is not None and record.opens_to(parts[1]):
+            record.use(parts[1])
+            runner = self._runners.get(record.id)
+            if runner is not None and runner.session.ending is None:
+                return runner
+        if isinstance(frame.epoch, str) and frame.epoch != self.store.epoch:
+            self._warn_of_epochs()
+            raise ProtocolError(
+                codes.WRONG_PROCESS, "this session is of another process, or of one that restarted"
+            )
+        raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session: open it again")
+
+    # Time and ends
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        late = now - self._swept - SWEEP
+        if late > LATE:
+            self._slip += late
+        self._swept = now
+        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        if self._told is not None and self._told():
+            self.begin_drain()
+        self.admission.sweep(self.now())
+        for runner in self.runners:
+            runner.tick(self.now())
+        self._spawn(self.store.sweep(self.now()))
+
+    def bury(self, runner: Runner) -> None:
+        """A session has ended: keep its tombstone, and let go of the rest."""
+        self._spawn(self._bury(runner))
+
+    async def _bury(self, runner: Runner) -> None:
+        session = runner.session
+        until = self.now() + self.limits.tombstone
+        await self.store.bury(session.id, session.tombstone(), until)
+        self._collect(runner)
+
+    def handler_ended(self, runner: Runner) -> None:
+        """The handler's task is over."""
+        self._loop.call_soon(self._collect, runner)
+
+    def _collect(self, runner: Runner) -> None:
+        if runner.finished:
+            self._remove(runner)
+
+    def _remove(self, runner: Runner) -> None:
+        if self._runners.pop(runner.session.id, None) is not None:
+            runner.leave_groups()
+            self.admission.leave(runner.subject, runner.address)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run in a task that is kept: the loop itself holds only weak references."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def watch_exit(self, told: Callable[[], bool] | None) -> None:
+        """Drain when the server's own flag says that it was told to stop."""
+        self._told = told
+
+    def server_goes_down(self) -> None:
+        """The server closes its WebSockets to restart: tell the other connections too."""
+        if not self.draining:
+            self.begin_drain()
+
+    def begin_drain(self) -> None:
+        """Let nobody in, tell every client to come back, and let handlers end (DRN-1)."""
+        if self.draining:
+            return
+        self.draining = True
+        logger.info("draining %d channels", len(self._runners))
+        for runner in self.runners:
+            runner.drain(self.limits.drain_window)
+
+    async def drain(self) -> None:
+        """`begin_drain`, and wait for the handlers, at most ``limits.drain_grace``."""
+        self.begin_drain()
+        if self._runners:
+            await asyncio.gather(
+                *(runner.drained(self.limits.drain_grace) for runner in self.runners)
+            )
+
+    def stop(self) -> None:
+        """Let go of the event loop."""
+        self._timer.cancel()
+
+
+def _restarted(frame: Open) -> Open:
+    """The ``open`` as for a new session: its marks were those of the old one."""
+    return Open(
+        versions=frame.versions,
+        client=frame.client,
+        nonce=frame.nonce,
+        attach=frame.attach,
+        received=0,
+        first_retained=1,
+    )
+
+
+def _address(connection: HTTPConnection) -> str:
+    """The client's network address, as the server knows it."""
+    return connection.client.host if connection.client is not None else ""
+
+
+def _handler_scope(scope: Scope) -> Scope:
+    """The scope as the handler sees it: without the last segment, which names the transport."""
+    return {**scope, "path": scope["path"].rpartition("/")[0] or "/"}

@@ -1,0 +1,585 @@
+"""`Runner`: drives one `Session`: its handler's task, its links, and who waits for what.
+
+After each input it asks the session what has become due (`poke`) and wakes whom it concerns. There
+is no queue, lock, scope or task per message: writers have a cursor into the session's buffer, and
+every wait is one future.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import Scope
+
+from transport import codes
+from transport.channel import Channel
+from transport.codes import Code, sendable_close_code
+from transport.errors import Busy, ChannelClosed, ProtocolError, Stalled
+from transport.policy import Identity
+from transport.protocol.codec import Decoder, Payload, encode_control
+from transport.protocol.frames import Json, Renew, Renewal, ResetReason, Wire
+from transport.protocol.session import WAITING, Attachment, Session, error_frame
+from transport.protocol.states import State
+
+if TYPE_CHECKING:
+    from transport.group import Group
+    from transport.registry import Registry
+
+logger = logging.getLogger("transport")
+
+Handler = Callable[[Channel], Awaitable[None]]
+
+RENEW_WITHIN = 30.0
+"""What a client has to renew expired credentials (REN-1)."""
+
+STUCK = 5.0
+"""How long an ended connection may take to write its last frames before it is aborted."""
+
+
+class SessionLink:
+    """A connection's end of a session: the `Link` of the adapters."""
+
+    __slots__ = (
+        "_decoder",
+        "_expires",
+        "_renew_by",
+        "_runner",
+        "_ticket",
+        "_timer",
+        "_waiter",
+        "abort",
+        "attachment",
+        "ended_at",
+        "renew",
+    )
+
+    def __init__(
+        self,
+        runner: Runner,
+        attachment: Attachment,
+        decoder: Decoder,
+        renew: Callable[[Any], Awaitable[Identity]],
+    ) -> None:
+        self._runner = runner
+        self._decoder = decoder
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticket = 0
+        self._expires: float | None = None
+        self._renew_by: float | None = None
+        self.attachment = attachment
+        self.abort: Callable[[], None] | None = None
+        self.ended_at: float | None = None
+        self.renew = renew
+
+    @property
+    def code(self) -> Code | None:
+        """Why the session ended this connection, None while it has not."""
+        return self.attachment.code
+
+    @property
+    def close_code(self) -> int:
+        """What to close a WebSocket with: the session's own code where it was closed (CLS-7)."""
+        code = self.attachment.code
+        ending = self._runner.session.ending
+        if code is codes.NORMAL and ending is not None:
+            return sendable_close_code(ending.code)
+        return code.websocket if code is not None and code.websocket is not None else 1000
+
+    def write(self) -> list[Wire]:
+        """All frames that are to be written now."""
+        return self._runner.session.transmit(self.attachment, self._runner.now())
+
+    async def due(self) -> None:
+        """Wait until there is something to write, or ``code`` is set."""
+        if self.wants_writing():
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._arm()
+        await self._waiter
+
+    async def due_within(self, seconds: float) -> None:
+        """`due`, at most for so long."""
+        if self.wants_writing():
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        self._arm()
+        timer = loop.call_later(seconds, _resolve, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def wants_writing(self) -> bool:
+        """Whether `write` would give something, or the connection is to end."""
+        return self._runner.session.due(self.attachment, self._runner.now())
+
+    def wake(self) -> None:
+        """Let the waiter look again, if something is due; else see to it that it is in time."""
+        if self._waiter is not None and not self._waiter.done():
+            if self.wants_writing():
+                self._waiter.set_result(None)
+            else:
+                self._arm()
+
+    def _arm(self) -> None:
+        """A lone ack waits for data to ride with, but not for ever (MRK-6)."""
+        deadline = self._runner.session.ack_deadline(self.attachment)
+        if deadline is not None and self._timer is None:
+            delay = max(0.0, deadline - self._runner.now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._ack_is_due)
+
+    def _ack_is_due(self) -> None:
+        self._timer = None
+        self.wake()
+
+    async def receive(self, wire: Wire) -> None:
+        """Take a frame of the client; see `Link.receive`."""
+        frame = self._decoder.decode(wire)
+        if isinstance(frame, Renew):
+            await self.renewed(frame)
+            return
+        runner = self._runner
+        replies = runner.session.receive(self.attachment, frame, runner.now())
+        if replies:
+            self.attachment.control += [encode_control(reply) for reply in replies]
+        runner.poke()
+
+    async def renewed(self, frame: Renew) -> None:
+        """Take fresh credentials (REN-1).
+
+        Raises:
+            ProtocolError: ``unauthorized``.
+        """
+        self.expire_with(await self.renew(frame.credentials))
+
+    def expire_with(self, identity: Identity) -> None:
+        """Ask for new credentials when these end."""
+        self._renew_by = None
+        self._expires = (
+            None
+            if identity.expires is None
+            else self._runner.now() + identity.expires - time.time()  # Unix time into ours
+        )
+
+    def fail(self, error: ProtocolError) -> None:
+        """End the connection for the client's fault, the session lives."""
+        if self.attachment.code is None:
+            self.attachment.code = error.code
+            self.attachment.control.append(encode_control(error_frame(error)))
+            self._runner.drop(self)
+
+    def lost(self, *, restart: bool = False) -> None:
+        """The connection is gone."""
+        if self.attachment.code is None:
+            self.attachment.code = codes.RESTART if restart else codes.NOT_ATTACHED
+        self._runner.lost(self, restart=restart)
+
+    def park(self) -> int:
+        """Begin to wait for a poll's answer; who waited before is woken."""
+        self._ticket += 1
+        if self._waiter is not None:
+            _resolve(self._waiter)
+        return self._ticket
+
+    def parked(self, ticket: int) -> bool:
+        """Whether no newer poll has come since."""
+        return ticket == self._ticket
+
+    def write_poll(self) -> list[Wire]:
+        """The frames of the answer, at least one."""
+        return self._runner.session.poll_frames(self.attachment, self._runner.now())
+
+    def tick(self, now: float) -> None:
+        """Credentials that expire, connections that cannot be written to."""
+        attachment = self.attachment
+        if attachment.code is not None:
+            self.ended_at = self.ended_at or now
+            if now - self.ended_at >= STUCK:
+                self._runner.forget(self)
+                if self.abort is not None:
+                    self.abort()
+            return
+        if self._renew_by is not None and now >= self._renew_by:
+            self.fail(ProtocolError(codes.UNAUTHORIZED, "the credentials have expired"))
+        elif self._expires is not None and now >= self._expires:
+            self._expires = None
+            self._renew_by = now + RENEW_WITHIN
+            attachment.control.append(encode_control(Renewal(within=RENEW_WITHIN)))
+
+
+@dataclass(slots=True, eq=False)
+class _Sender:
+    """A ``send()`` that waits for room."""
+
+    size: int
+    waiter: asyncio.Future[None]
+
+
+class Runner:
+    """One session of this process, and the task of its handler.
+
+    Args:
+        session: the session.
+        registry: that it belongs to.
+        subject, address: for the admission's counts.
+    """
+
+    __slots__ = (
+        "_ackers",
+        "_answers",
+        "_buried",
+        "_cancel_at",
+        "_draining",
+        "_message",
+        "_registry",
+        "_senders",
+        "_stall",
+        "_task",
+        "address",
+        "attaches",
+        "channel",
+        "groups",
+        "links",
+        "session",
+        "subject",
+    )
+
+    channel: Channel
+
+    def __init__(self, session: Session, registry: Registry, subject: str, address: str) -> None:
+        self.session = session
+        self.subject = subject
+        self.address = address
+        self.links: list[SessionLink] = []
+        self.attaches = 0
+        self.groups: set[Group] | None = None
+        self._registry = registry
+        self._message: asyncio.Future[None] | None = None
+        self._senders: list[_Sender] = []
+        self._ackers: list[tuple[int, asyncio.Future[None]]] = []
+        self._answers: list[asyncio.Future[None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._stall: tuple[int, float] | None = None
+        self._cancel_at: float | None = None
+        self._draining = False
+        self._buried = False
+
+    def now(self) -> float:
+        """Seconds of the registry's clock."""
+        return self._registry.now()
+
+    # The handler
+
+    def start(self, handler: Handler, scope: Scope, user: Any) -> None:
+        """Call the handler, in a task of its own."""
+        self.channel = Channel(self, scope, user)
+        self._task = asyncio.get_running_loop().create_task(
+            self._run(handler), name=f"channel {self.session.id}"
+        )
+
+    async def _run(self, handler: Handler) -> None:
+        try:
+            await handler(self.channel)
+        except asyncio.CancelledError:
+            if self._cancel_at is None and not self._draining:
+                self._returned(codes.INTERNAL, failed=True)
+            raise
+        except ChannelClosed:
+            self._returned(codes.NORMAL)
+        except Exception:
+            logger.exception("channel %s: the handler failed", self.session.id)
+            self._returned(codes.INTERNAL, failed=True)
+        else:
+            self._returned(codes.NORMAL)
+        finally:
+            self._registry.handler_ended(self)
+
+    def _returned(self, code: Code, *, failed: bool = False) -> None:
+        session = self.session
+        if session.state is State.CLOSED:
+            if not failed:
+                session.incoming.finish()
+                self._registry.bury(self)
+            return
+        if self._draining or session.state is State.CLOSING:
+            return  # drained: the session is handed over, not closed
+        peer = session.peer_closed_with
+        if failed:
+            session.close(1011, "the server's handler failed", "protocol", self.now(), failed=True)
+        elif peer is not None:
+            session.close(peer.code, peer.reason, peer.by, self.now())
+        else:
+            session.close(code.websocket or 1000, "", "app", self.now())
+        self.poke()
+
+    # What a channel asks
+
+    def send(self, payload: Payload) -> int:
+        """Number a message, and wake the writers."""
+        number = self.session.send(payload)
+        for link in self.links:
+            link.wake()
+        return number
+
+    def offer(self, payload: Payload, size: int) -> bool:
+        """Send without waiting: a buffer that is full ends the session (I7, ``overflow``)."""
+        session = self.session
+        if session.state in (State.CLOSING, State.CLOSED):
+            return False
+        if not session.outgoing.has_room(size):
+            self.overflow()
+            return False
+        self.send(payload)
+        return True
+
+    async def room(self, size: int) -> None:
+        """Wait until a message of that size fits the window; first come, first served."""
+        session = self.session
+        if not self._senders and session.outgoing.has_room(size):
+            return
+        entry = _Sender(size, asyncio.get_running_loop().create_future())
+        self._senders.append(entry)
+        try:
+            while self._senders[0] is not entry or not session.outgoing.has_room(size):
+                if session.state in (State.CLOSING, State.CLOSED):
+                    raise session.closed()
+                await entry.waiter
+                entry.waiter = asyncio.get_running_loop().create_future()
+        finally:
+            self._senders.remove(entry)
+            if self._senders:
+                _resolve(self._senders[0].waiter)
+
+    async def acknowledged(self, number: int) -> None:
+        """Wait for the client's ack."""
+        if number > self.session.outgoing.last:
+            raise ValueError(f"no message has the number {number} yet")
+        while self.session.outgoing.acked < number:
+            if self.session.ending is not None:
+                raise self.session.closed()
+            waiter = asyncio.get_running_loop().create_future()
+            self._ackers.append((number, waiter))
+            await waiter
+
+    def take(self) -> Json:
+        """The next message, or `WAITING`."""
+        if self._message is not None:
+            raise Busy("another task is in receive() on this channel")
+        if self._draining:
+            raise ChannelClosed(1012, "the server restarts")
+        handled = self.session.incoming.handled
+        try:
+            message = self.session.take()
+        finally:
+            if self.session.incoming.handled != handled:
+                self._handled()
+        return message
+
+    async def wait_for_message(self) -> Json:
+        """The next message, once there is one."""
+        while True:
+            self._message = asyncio.get_running_loop().create_future()
+            try:
+                await self._message
+            finally:
+                self._message = None
+            message = self.take()
+            if message is not WAITING:
+                return message
+
+    def close(self, code: int, reason: str) -> None:
+        """The application closes."""
+        if self.session.state in (State.OPEN, State.PEER_CLOSED):
+            self.session.close(code, reason, "app", self.now())
+            self.poke()
+
+    def dismiss(self) -> bool:
+        """The user may be here no more; whether the session lived."""
+        if self.session.state not in (State.OPEN, State.PEER_CLOSED):
+            return False
+        code = codes.UNAUTHORIZED
+        self.session.close(code.websocket or 1000, "the user was dismissed", "protocol", self.now())
+        self.poke()
+        return True
+
+    async def handled_within(self, seconds: float) -> None:
+        """Wait until all that was received is handled, at most so long (SND-2)."""
+        incoming = self.session.incoming
+        if incoming.handled >= incoming.received or self.session.ending is not None:
+            return
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._answers.append(waiter)
+        timer = loop.call_later(seconds, _resolve, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            if waiter in self._answers:
+                self._answers.remove(waiter)
+
+    def _handled(self) -> None:
+        for link in self.links:
+            link.wake()
+        incoming = self.session.incoming
+        if self._answers and incoming.handled >= incoming.received:
+            for waiter in self._answers:
+                _resolve(waiter)
+
+    # Groups
+
+    def leave_groups(self) -> None:
+        """The session is over: no group sends to it any more."""
+        for group in list(self.groups or ()):
+            group.discard(self.channel)
+
+    # Links
+
+    def attach(self, link: SessionLink) -> None:
+        """A connection was attached."""
+        self.links.append(link)
+        self.attaches += 1
+        self.poke()
+
+    def lost(self, link: SessionLink, *, restart: bool) -> None:
+        """A connection is gone."""
+        self.session.detach(link.attachment)
+        self.forget(link)
+        link.wake()
+        if restart:
+            self._registry.server_goes_down()
+        self.poke()
+
+    def drop(self, link: SessionLink) -> None:
+        """End a connection from our side once its last frames are written."""
+        self.session.detach(link.attachment)
+        link.wake()
+
+    def forget(self, link: SessionLink) -> None:
+        """Look at it no more."""
+        if link in self.links:
+            self.links.remove(link)
+
+    def find_link(self, attachment: Attachment) -> SessionLink | None:
+        """The link of an attachment."""
+        return next((link for link in self.links if link.attachment is attachment), None)
+
+    def poke(self) -> None:
+        """Something came in: wake whom it concerns."""
+        for link in self.links:
+            link.wake()
+        session = self.session
+        if self._message is not None and not self._message.done() and session.has_news:
+            self._message.set_result(None)
+        if self._senders:
+            self._wake_senders()
+        if self._ackers:
+            self._wake_ackers()
+        if session.ending is not None and not self._buried:
+            self._end()
+
+    def _wake_senders(self) -> None:
+        if self.session.state in (State.CLOSING, State.CLOSED):
+            for sender in self._senders:
+                _resolve(sender.waiter)
+        elif self.session.outgoing.has_room(self._senders[0].size):
+            _resolve(self._senders[0].waiter)
+
+    def _wake_ackers(self) -> None:
+        acked, ended = self.session.outgoing.acked, self.session.ending is not None
+        for number, waiter in self._ackers:
+            if ended or number <= acked:
+                _resolve(waiter)
+        self._ackers = [entry for entry in self._ackers if not entry[1].done()]
+
+    # Time and ends
+
+    def tick(self, now: float) -> None:
+        """The sweep comes by."""
+        session = self.session
+        session.tick(now)
+        for link in list(self.links):
+            link.tick(now)
+        if self._senders:
+            self._tick_stall(now)
+        elif self._stall is not None:
+            self._stall = None
+        peer = session.peer_closed_with
+        if peer is not None and self._cancel_at is None and session.state is State.PEER_CLOSED:
+            self._cancel_at = now + session.limits.closing
+        if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
+            if not self._task.done():
+                logger.warning(
+                    "channel %s: the handler outlived its session, it is cancelled", session.id
+                )
+                self._task.cancel()
+                if session.state is State.PEER_CLOSED:
+                    session.close(1011, "the handler did not end", "protocol", now, failed=True)
+            self._cancel_at = float("inf")
+        self.poke()
+
+    def _tick_stall(self, now: float) -> None:
+        acked = self.session.outgoing.acked
+        if self._stall is None or self._stall[0] != acked or not self.session.attachments:
+            self._stall = (acked, now)
+        elif now - self._stall[1] >= self.session.limits.stall:
+            self._stall = None
+            for sender in self._senders:
+                if not sender.waiter.done():
+                    sender.waiter.set_exception(
+                        Stalled("the client is attached but acknowledges nothing; fate unknown")
+                    )
+
+    def overflow(self) -> None:
+        """A message for many met a full buffer: this one session ends (I7)."""
+        logger.warning("channel %s: its buffer was full, reset", self.session.id)
+        self.session.reset(ResetReason.OVERFLOW)
+        self.poke()
+
+    def _end(self) -> None:
+        self._buried = True
+        ending = self.session.ending
+        assert ending is not None
+        logger.info(
+            "channel %s: ended, %s %s", self.session.id, ending.code, ending.reason or ending.by
+        )
+        if self._cancel_at is None:
+            self._cancel_at = self.now() + self.session.limits.closing
+        for link in list(self.links):
+            link.wake()
+        self._registry.bury(self)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of it is left to do."""
+        return self._buried and (self._task is None or self._task.done())
+
+    def drain(self, retry_in: float) -> None:
+        """Hand the session over: its clients are told, its handler ends when it waits (DRN-1)."""
+        self._draining = True
+        self.session.drain(retry_in)
+        for link in self.links:
+            link.wake()
+        if self._message is not None:
+            _resolve(self._message)
+
+    async def drained(self, grace: float) -> None:
+        """Wait for the handler, and cancel it after the grace."""
+        if self._task is None or self._task.done():
+            return
+        await asyncio.wait([self._task], timeout=grace)
+        if not self._task.done():
+            logger.warning("channel %s: the handler is cancelled, the server ends", self.session.id)
+            self._task.cancel()
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,103 @@
+"""One notice, for all hubs of a process, that its server was told to stop.
+
+uvicorn tells WebSockets of it and nobody else, and then waits for streams and polls to end. So the
+handlers of SIGTERM and SIGINT are chained at the first request: hubs are told first, and the signal
+is passed on a moment later, when ``drain`` has left. Where this is not the main thread, the
+server's own flag is looked at in every sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+PASS_ON = 0.05
+"""Seconds for ``drain`` to leave before the server begins to close what it knows of."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_notice: Notice | None = None
+
+
+class Notice:
+    """The chained signal handlers, and whom they tell."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._listeners: list[Callable[[], None]] = []
+        self._told = False
+        self._before: dict[int, Any] = {}
+
+    def chain(self) -> None:
+        """Stand in front of the handlers that are there now."""
+        for number in _SIGNALS:
+            before = signal.getsignal(number)
+            # Only what a server has set: a default or ignored signal is not ours to change.
+            if callable(before) and before is not signal.default_int_handler:
+                self._before[number] = before
+                signal.signal(number, self._on_signal)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that it tells hubs in."""
+        return self._loop
+
+    def add(self, listener: Callable[[], None]) -> None:
+        """Tell this one too."""
+        self._listeners.append(listener)
+
+    def remove(self, listener: Callable[[], None]) -> None:
+        """Tell this one no more."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        before = self._before[number]
+        if self._told or self._loop.is_closed():
+            before(number, frame)
+            return
+        self._told = True
+        self._loop.call_soon_threadsafe(self._tell)
+        self._loop.call_soon_threadsafe(self._loop.call_later, PASS_ON, before, number, frame)
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+
+def listen(listener: Callable[[], None]) -> Callable[[], None]:
+    """Be told, in the running loop, when this process's server is told to stop.
+
+    Returns:
+        How to listen no more.
+    """
+    global _notice  # noqa: PLW0603 - signal handlers are the process's, so is what chains them
+    loop = asyncio.get_running_loop()
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    if _notice is None or _notice.loop is not loop:
+        _notice = Notice(loop)
+        _notice.chain()
+    notice = _notice
+    notice.add(listener)
+    return lambda: notice.remove(listener)
+
+
+def exit_flag() -> Callable[[], bool] | None:
+    """How to ask whether the server that runs this loop is told to stop, for loops of a thread.
+
+    Found in the frames of the loop's tasks: a server that is no module of ours, and hands itself to
+    no application, can be known in no other way. None where there is none.
+    """
+    for task in asyncio.all_tasks():
+        step: Any = task.get_coro()
+        while (frame := getattr(step, "cr_frame", None)) is not None:
+            owner = frame.f_locals.get("self")
+            if hasattr(owner, "should_exit") and hasattr(owner, "force_exit"):
+                return lambda: bool(owner.should_exit)
+            step = step.cr_await
+    return None

@@ -1,0 +1,159 @@
+"""One HTTP request and its answer, on raw ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import encode_control
+from transport.protocol.frames import Wire
+from transport.protocol.session import error_frame
+
+NDJSON = b"application/x-ndjson"
+JSON = b"application/json"
+
+_NO_STORE = b"no-store, no-transform"
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+
+class Exchange:
+    """A request whose body is read within bounds, and whose answer is one complete body.
+
+    Args:
+        scope, receive, send: of ASGI.
+        limits: for the body.
+        headers: to add to every answer, errors included (CORS).
+    """
+
+    __slots__ = ("_extra", "_limits", "_receive", "_send", "headers", "scope")
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        limits: Limits,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self.scope = scope
+        self.headers = Headers(scope=scope)
+        self._receive = receive
+        self._send = send
+        self._limits = limits
+        self._extra = tuple(headers)
+
+    @property
+    def extra_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What every answer carries, for answers that are made elsewhere."""
+        return ((b"cache-control", _NO_STORE), _NOSNIFF, *self._extra)
+
+    async def body(self) -> bytes | None:
+        """The request's body (HTTP-1).
+
+        Returns:
+            None where the client left before all of it came.
+
+        Raises:
+            ProtocolError: ``unsupported_media_type``, ``too_large``, ``timeout``.
+        """
+        self._check_type()
+        declared = self.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:20]) > self._limits.body:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self._limits.opening):
+                return await self._read()
+        except TimeoutError:
+            raise ProtocolError(codes.TIMEOUT, "the request's body did not come in time") from None
+
+    async def _read(self) -> bytes | None:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._limits.body:
+                raise self._too_large()
+            if not message.get("more_body", False):
+                return chunk if not chunks else b"".join([*chunks, chunk])
+            chunks.append(chunk)
+
+    def _check_type(self) -> None:
+        kind, _, parameters = self.headers.get("content-type", "").partition(";")
+        charset = parameters.strip().lower().replace('"', "").replace(" ", "")
+        if kind.strip().lower() != NDJSON.decode() or charset not in ("", "charset=utf-8"):
+            raise ProtocolError(
+                codes.UNSUPPORTED_MEDIA_TYPE, "a body is application/x-ndjson in UTF-8"
+            )
+        if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise ProtocolError(codes.UNSUPPORTED_MEDIA_TYPE, "a body is not compressed")
+
+    def _too_large(self) -> ProtocolError:
+        return ProtocolError(
+            codes.TOO_LARGE, f"a body has at most {self._limits.body} bytes", limit="body"
+        )
+
+    async def answer(
+        self,
+        body: bytes,
+        media_type: bytes = NDJSON,
+        *,
+        status: int = 200,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        cache: bytes = _NO_STORE,
+    ) -> None:
+        """Send a complete answer."""
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"content-type", media_type),
+                    (b"content-length", b"%d" % len(body)),
+                    (b"cache-control", cache),
+                    _NOSNIFF,
+                    *self._extra,
+                    *headers,
+                ],
+            }
+        )
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def answer_frames(self, wires: list[Wire]) -> None:
+        """Send frames, a line each."""
+        await self.answer("\n".join([*map(_text, wires), ""]).encode())
+
+    async def refuse(self, error: ProtocolError) -> None:
+        """Send an error with its status (HTTP-2)."""
+        headers: list[tuple[bytes, bytes]] = []
+        if error.code in (codes.TOO_LARGE, codes.TIMEOUT):
+            # What is left of the body is not worth reading.
+            headers.append((b"connection", b"close"))
+        if error.code is codes.METHOD_NOT_ALLOWED:
+            headers.append((b"allow", str(error.extra["allow"]).encode()))
+            error = ProtocolError(error.code, error.message)
+        if error.code is codes.UPGRADE_REQUIRED:
+            headers += [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
+        if isinstance(wait := error.extra.get("retry_in"), (int, float)):
+            headers.append((b"retry-after", b"%d" % max(1, round(wait))))
+        await self.answer(
+            encode_control(error_frame(error)).encode(),
+            JSON,
+            status=error.code.status or 500,
+            headers=headers,
+        )
+
+
+def _text(wire: Wire) -> str:
+    if isinstance(wire, bytes):  # pragma: no cover - a session writes none on HTTP
+        raise TypeError("HTTP has no binary frames")
+    return wire

@@ -1,0 +1,17 @@
+"""The uplink of the HTTP transports: POST ``send`` (PROTOCOL.md section 8)."""
+
+from __future__ import annotations
+
+from transport.limits import Limits
+from transport.protocol.codec import Decoder, decode_lines
+from transport.transports.exchange import Exchange
+from transport.transports.link import Entrance
+
+
+async def serve(exchange: Exchange, entrance: Entrance, limits: Limits) -> None:
+    """Take the frames of one POST and answer with marks."""
+    body = await exchange.body()
+    if body is None:
+        return
+    frames = decode_lines(body, Decoder(limits), limits)
+    await exchange.answer_frames(await entrance.send(frames))

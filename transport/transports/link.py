@@ -1,0 +1,122 @@
+"""What an adapter sees of the rest: a `Link` for its connection, the `Entrance` that gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from starlette.requests import HTTPConnection
+from starlette.types import Send
+
+from transport.codes import Code
+from transport.errors import ProtocolError
+from transport.protocol.frames import Carrier, Close, Open, Poll, Wire
+
+
+class Link(Protocol):
+    """One connection's end of a session.
+
+    Attributes:
+        abort: set by the adapter: how to drop a connection that is stuck in a write.
+    """
+
+    abort: Callable[[], None] | None
+
+    @property
+    def code(self) -> Code | None:
+        """Why the session ended this connection, None while it has not."""
+        ...
+
+    @property
+    def close_code(self) -> int:
+        """What a WebSocket is then closed with (CLS-7)."""
+        ...
+
+    def write(self) -> list[Wire]:
+        """All frames that are to be written now."""
+        ...
+
+    async def due(self) -> None:
+        """Wait until there is something to write, or ``code`` is set. For one waiter."""
+        ...
+
+    async def receive(self, wire: Wire) -> None:
+        """Take a frame of the client.
+
+        Raises:
+            ProtocolError: the connection is to end with it.
+        """
+        ...
+
+    def fail(self, error: ProtocolError) -> None:
+        """End the connection for the client's fault: its ``error`` is the last thing to write."""
+        ...
+
+    def lost(self, *, restart: bool = False) -> None:
+        """The connection is gone. ``restart``: since the server is going down."""
+        ...
+
+    # Of a link that is written to by polls
+
+    def park(self) -> int:
+        """Begin to wait for a poll's answer; who waited before is woken. Gives a ticket."""
+        ...
+
+    def parked(self, ticket: int) -> bool:
+        """Whether no newer poll has come since that ticket."""
+        ...
+
+    async def due_within(self, seconds: float) -> None:
+        """`due`, at most for so long."""
+        ...
+
+    def write_poll(self) -> list[Wire]:
+        """The frames of the answer, at least one."""
+        ...
+
+
+class Entrance(Protocol):
+    """What lets a connection in."""
+
+    async def open(self, frame: Open, connection: HTTPConnection, carrier: Carrier) -> Link | Close:
+        """Attach to a session, old or new (PROTOCOL.md section 3).
+
+        Returns:
+            The link, or the ``close`` of a session that was closed (CLS-5).
+
+        Raises:
+            ProtocolError: refused.
+        """
+        ...
+
+    async def poll(self, frame: Poll) -> Link | None:
+        """Go on with a long poll's attach; None where the poll is an old one (POL-2).
+
+        Raises:
+            ProtocolError: refused.
+        """
+        ...
+
+    async def send(self, frames: list[Any]) -> list[Wire]:
+        """Take the frames of a POST; its answer (SND-1 to SND-3).
+
+        Raises:
+            ProtocolError: refused, from the frame that was at fault on.
+        """
+        ...
+
+
+def aborter(send: Send) -> Callable[[], None]:
+    """How to drop a connection whose peer reads nothing.
+
+    uvicorn keeps such a connection until its buffer is flushed, which may be never, whatever the
+    application does; its transport can be reached and aborted where no middleware wraps ``send``.
+    Elsewhere this does nothing, and the connection ends when TCP gives up.
+    """
+
+    def abort() -> None:
+        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        if transport is not None:
+            transport.abort()
+
+    return abort

@@ -1,0 +1,58 @@
+"""Frames as answers to polls (PROTOCOL.md section 10)."""
+
+from __future__ import annotations
+
+import random
+
+from starlette.requests import HTTPConnection
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import Decoder, decode_lines, encode_control
+from transport.protocol.frames import Carrier, Close, Open, Poll
+from transport.transports.exchange import Exchange
+from transport.transports.link import Entrance
+
+JITTER = 0.1
+"""How much of a hold is left to chance, so that polls parked together do not return together."""
+
+
+async def serve(exchange: Exchange, entrance: Entrance, limits: Limits) -> None:
+    """Answer one poll, or the ``open`` that begins a long poll's attach."""
+    body = await exchange.body()
+    if body is None:
+        return
+    frames = decode_lines(body, Decoder(limits), limits)
+    match frames:
+        case [Open() as frame]:
+            await _open(exchange, entrance, frame)
+        case [Poll() as frame]:
+            await _poll(exchange, entrance, limits, frame)
+        case [ProtocolError() as error, *_]:
+            raise error
+        case _:
+            raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
+
+
+async def _open(exchange: Exchange, entrance: Entrance, frame: Open) -> None:
+    link = await entrance.open(frame, HTTPConnection(exchange.scope), Carrier.LONGPOLL)
+    if isinstance(link, Close):
+        await exchange.answer_frames([encode_control(link)])
+    else:
+        await exchange.answer_frames(link.write_poll())
+
+
+async def _poll(exchange: Exchange, entrance: Entrance, limits: Limits, frame: Poll) -> None:
+    link = await entrance.poll(frame)
+    if link is None:
+        await exchange.answer(b"")
+        return
+    ticket = link.park()
+    wish = frame.hold if isinstance(frame.hold, (int, float)) else limits.poll_hold
+    hold = min(wish, limits.poll_hold) * random.uniform(1 - JITTER, 1)
+    await link.due_within(hold)
+    if link.parked(ticket):
+        await exchange.answer_frames(link.write_poll())
+    else:
+        await exchange.answer(b"")

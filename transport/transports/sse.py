@@ -1,0 +1,125 @@
+"""Frames as Server-Sent Events (PROTOCOL.md section 9), through sse-starlette.
+
+Importing sse-starlette imports uvicorn and hooks its exit, so it is done at the first stream, not
+when this package is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+from starlette.types import Message, Receive, Scope, Send
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import Decoder, encode_control
+from transport.protocol.frames import Carrier, Close, Open, Wire
+from transport.transports.exchange import Exchange
+from transport.transports.link import Entrance, Link, aborter
+
+if TYPE_CHECKING:
+    from sse_starlette.sse import EventSourceResponse
+
+
+async def serve(
+    exchange: Exchange, receive: Receive, send: Send, entrance: Entrance, limits: Limits
+) -> None:
+    """Serve one stream until either side ends it."""
+    frame = await open_frame(exchange, limits)
+    if frame is None:
+        return
+    link = await entrance.open(frame, HTTPConnection(exchange.scope), Carrier.SSE)
+    headers = {key.decode(): value.decode("latin-1") for key, value in exchange.extra_headers}
+    headers["content-encoding"] = "identity"
+    stream = _stream_class()
+    if isinstance(link, Close):
+        await stream(_once(link), headers=headers, ping=0)(exchange.scope, receive, send)
+        return
+
+    async def left(_: Message) -> None:
+        link.lost()
+
+    response = stream(_events(link), headers=headers, ping=0, client_close_handler_callable=left)
+    link.abort = aborter(send)
+    try:
+        await response(exchange.scope, receive, send)
+    finally:
+        # Here and not in the generator: one that was never started runs no finally of its own.
+        link.lost()
+
+
+async def open_frame(exchange: Exchange, limits: Limits) -> Open | None:
+    """The ``open`` that a POST begins with; None where the client left."""
+    body = await exchange.body()
+    if body is None:
+        return None
+    frame = Decoder(limits).decode(_one_line(body))
+    if not isinstance(frame, Open):
+        raise ProtocolError(codes.BAD_FRAME, "the body is one open frame")
+    return frame
+
+
+def _one_line(body: bytes) -> str:
+    try:
+        return body.decode("utf-8").removesuffix("\n")
+    except UnicodeDecodeError:
+        raise ProtocolError(codes.BAD_JSON, "the body is not UTF-8") from None
+
+
+async def _events(link: Link) -> AsyncIterator[bytes]:
+    while True:
+        wires = link.write()
+        if wires:
+            # Several events in one write are fine, and cheaper.
+            yield b"".join([encode_event(wire) for wire in wires])
+        if link.code is not None:
+            return
+        await link.due()
+
+
+async def _once(close: Close) -> AsyncIterator[bytes]:
+    yield encode_event(encode_control(close))
+
+
+def encode_event(wire: Wire) -> bytes:
+    """One frame as an event: a frame holds no line break, so one ``data:`` line holds it."""
+    if isinstance(wire, bytes):  # pragma: no cover - a session writes none on HTTP
+        raise TypeError("an event stream has no binary frames")
+    return b"data: " + wire.encode() + b"\n\n"
+
+
+@cache
+def _stream_class() -> type[EventSourceResponse]:
+    from sse_starlette.sse import EventSourceResponse
+
+    class EventStream(EventSourceResponse):
+        """`EventSourceResponse` without what this channel does itself.
+
+        Its headers and its form are kept. Its ping (off), its watch for uvicorn's exit (ours tells
+        every transport, and leaves no flag behind that ends the streams of a later server) and its
+        cancel scope for every event are left out: two tasks a stream instead of four.
+        """
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            watching = asyncio.get_running_loop().create_task(self._listen_for_disconnect(receive))
+            try:
+                await self._stream_response(send)
+            finally:
+                watching.cancel()
+
+        async def _stream_response(self, send: Send) -> None:
+            start = {"status": self.status_code, "headers": list(self.raw_headers)}
+            await send({"type": "http.response.start", **start})
+            try:
+                async for chunk in self.body_iterator:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            except OSError:
+                return  # the client has left; its frames are in the session's buffer
+
+    return EventStream

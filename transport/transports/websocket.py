@@ -1,0 +1,136 @@
+"""Frames over a WebSocket (PROTOCOL.md section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import HTTPConnection
+from starlette.types import Message, Receive, Scope, Send
+
+from transport import codes
+from transport.codes import Code, sendable_close_code
+from transport.errors import ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import Decoder, encode_control
+from transport.protocol.frames import Carrier, Close, Open, Ping, Pong, Wire
+from transport.protocol.session import error_frame
+from transport.transports.link import Entrance, Link, aborter
+
+MAX_PINGS_BEFORE_OPEN = 4
+"""A probe needs one; more is no probe (OPN-9)."""
+
+_GOING_DOWN = 1012
+"""What uvicorn closes with when it is told to stop."""
+
+
+async def serve(
+    scope: Scope, receive: Receive, send: Send, entrance: Entrance, limits: Limits
+) -> None:
+    """Serve one WebSocket until either side ends it."""
+    await receive()  # websocket.connect
+    await send({"type": "websocket.accept"})
+    try:
+        async with asyncio.timeout(limits.opening):
+            link = await _open(scope, receive, send, entrance, limits)
+    except TimeoutError:
+        error = ProtocolError(codes.TIMEOUT, "no open came in time")
+        await _refuse(send, error)
+        return
+    except ProtocolError as error:
+        await _refuse(send, error)
+        return
+    if link is not None:
+        await _attached(receive, send, link)
+
+
+async def _open(
+    scope: Scope, receive: Receive, send: Send, entrance: Entrance, limits: Limits
+) -> Link | None:
+    decoder = Decoder(limits)
+    pings = 0
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        frame = decoder.decode(_wire(message))
+        if isinstance(frame, Open):
+            break
+        pings += 1
+        if not isinstance(frame, Ping) or pings > MAX_PINGS_BEFORE_OPEN:
+            raise ProtocolError(codes.BAD_FRAME, "the first frame is open")
+        await _send(send, encode_control(Pong(id=frame.id)))
+    link = await entrance.open(frame, HTTPConnection(scope), Carrier.WEBSOCKET)
+    if isinstance(link, Close):
+        await _send(send, encode_control(link))
+        await _close(send, sendable_close_code(link.code))
+        return None
+    return link
+
+
+async def _attached(receive: Receive, send: Send, link: Link) -> None:
+    writer = asyncio.get_running_loop().create_task(_write(send, link))
+
+    link.abort = aborter(send)
+    restart = False
+    try:
+        # Never stop receiving: what is unread makes servers stop answering pings.
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                restart = message.get("code") == _GOING_DOWN
+                return
+            if link.code is None:
+                try:
+                    await link.receive(_wire(message))
+                except ProtocolError as error:
+                    link.fail(error)
+    finally:
+        link.lost(restart=restart)
+        writer.cancel()
+
+
+async def _write(send: Send, link: Link) -> None:
+    """The only sender on this connection."""
+    try:
+        while True:
+            for wire in link.write():
+                await _send(send, wire)
+            if link.code is not None:
+                await _close(send, link.close_code)
+                return
+            await link.due()
+    except (OSError, RuntimeError):
+        # The connection is gone; the reader is told, and frames are in the session's buffer.
+        return
+
+
+async def _send(send: Send, wire: Wire) -> None:
+    if isinstance(wire, str):
+        await send({"type": "websocket.send", "text": wire})
+    else:
+        await send({"type": "websocket.send", "bytes": wire})
+
+
+async def _close(send: Send, code: int) -> None:
+    await send({"type": "websocket.close", "code": code, "reason": ""})
+
+
+async def _refuse(send: Send, error: ProtocolError) -> None:
+    try:
+        await _send(send, encode_control(error_frame(error)))
+        await _close(send, close_code_of(error.code))
+    except (OSError, RuntimeError):
+        return  # it left before it was told
+
+
+def close_code_of(code: Code) -> int:
+    """The WebSocket close code of a row of the table."""
+    return code.websocket if code.websocket is not None else 4400
+
+
+def _wire(message: Message) -> Wire:
+    """The frame of an ASGI message; some servers give both keys, one of them None."""
+    text = message.get("text")
+    if text is not None:
+        return str(text) if type(text) is not str else text
+    return bytes(message.get("bytes") or b"")
