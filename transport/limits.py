@@ -74,6 +74,12 @@ class Limits:
                 f"Limits.window_bytes ({self.window_bytes}) must hold a message ({self.message})"
             )
 
+        if self.ttl <= max(3 * self.heartbeat, self.poll_hold):
+            raise ValueError(
+                f"Limits.ttl ({self.ttl}) must be above three heartbeats ({self.heartbeat}) and a "
+                f"poll's hold ({self.poll_hold}), or sessions expire while they are attached"
+            )
+
     @property
     def body(self) -> int:
         """The largest request body or frame: what base64 makes of a message, and its header.

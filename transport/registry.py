@@ -136,7 +136,13 @@ class Registry:
     async def _identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
         if self.authenticate is None:
             return Identity("")
-        identity = await self.authenticate(connection, credentials)
+        try:
+            identity = await self.authenticate(connection, credentials)
+        except Exception:
+            logger.exception("authenticate failed; the client is asked to come again")
+            raise ProtocolError(
+                codes.UNAVAILABLE, "the server could not check the credentials", retry_in=5.0
+            ) from None
         if identity is None:
             raise ProtocolError(codes.UNAUTHORIZED, "the credentials were refused")
         return identity
@@ -339,11 +345,6 @@ class Registry:
     def watch_exit(self, told: Callable[[], bool] | None) -> None:
         """Drain when the server's own flag says that it was told to stop."""
         self._told = told
-
-    def server_goes_down(self) -> None:
-        """The server closes its WebSockets to restart: tell the other connections too."""
-        if not self.draining:
-            self.begin_drain()
 
     def begin_drain(self) -> None:
         """Let nobody in, tell every client to come back, and let handlers end (DRN-1)."""

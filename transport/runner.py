@@ -175,11 +175,11 @@ class SessionLink:
             self.attachment.control.append(encode_control(error_frame(error)))
             self._runner.drop(self)
 
-    def lost(self, *, restart: bool = False) -> None:
+    def lost(self) -> None:
         """The connection is gone."""
         if self.attachment.code is None:
-            self.attachment.code = codes.RESTART if restart else codes.NOT_ATTACHED
-        self._runner.lost(self, restart=restart)
+            self.attachment.code = codes.NOT_ATTACHED
+        self._runner.lost(self)
 
     def park(self) -> int:
         """Begin to wait for a poll's answer; who waited before is woken."""
@@ -448,13 +448,11 @@ class Runner:
         self.attaches += 1
         self.poke()
 
-    def lost(self, link: SessionLink, *, restart: bool) -> None:
+    def lost(self, link: SessionLink) -> None:
         """A connection is gone."""
         self.session.detach(link.attachment)
         self.forget(link)
         link.wake()
-        if restart:
-            self._registry.server_goes_down()
         self.poke()
 
     def drop(self, link: SessionLink) -> None:

@@ -8,7 +8,7 @@ import type { Fate } from "./errors.ts";
 import { TRANSPORTS, choose } from "./fallback.ts";
 import type { Learnt, TransportName } from "./fallback.ts";
 import { Session } from "./session.ts";
-import type { Carrier, Event as SessionEvent, Heard, Link, Send } from "./session.ts";
+import type { Event as SessionEvent, Heard, Link, Send } from "./session.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
 import { longpoll } from "./transports/longpoll.ts";
@@ -91,11 +91,7 @@ interface Current extends Try {
   _link?: Link;
 }
 
-const OPENERS: { readonly [Name in TransportName]: readonly [Carrier, (wiring: Wiring) => Transport] } = {
-  websocket: ["websocket", websocket],
-  sse: ["sse", sse],
-  longpoll: ["poll", longpoll],
-};
+const OPENERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport } = { websocket, sse, longpoll };
 
 /** How many attempts `explain()` remembers. */
 const REMEMBERED = 50;
@@ -344,14 +340,13 @@ export class Channel extends EventTarget {
       const credentials = await this._ask();
       if (this._current !== current) return;
       current._until = this._env.now() + openTimeout;
-      const [carrier, open] = OPENERS[transport];
-      current._wire = open({
+      current._wire = OPENERS[transport]({
         env: this._env,
         url: (segment) => this._locate(segment),
         ...this._options,
         hear: (heard) => this._current === current && this._hear(heard),
       });
-      current._link = this._session.attach(carrier, credentials);
+      current._link = this._session.attach(transport, credentials);
       this._schedule();
     } catch (error) {
       if (this._current === current) this._lost(`${error}`);

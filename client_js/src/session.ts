@@ -9,12 +9,11 @@ import { decode, encode, encodeBinary, encodeBytes, encodeData, encodeMessage } 
 import type { Wire } from "./codec.ts";
 import { ChannelError, FATAL, ProtocolError } from "./errors.ts";
 import type { Fate } from "./errors.ts";
+import type { TransportName } from "./fallback.ts";
 import { LIMITS, TIMINGS } from "./frames.ts";
 import type { CloseFrame, ErrorFrame, Frame, Limits, Loss, OpenedFrame, Timings } from "./frames.ts";
 import { ATTACH, step } from "./states.ts";
 import type { AttachState } from "./states.ts";
-
-export type Carrier = "websocket" | "sse" | "poll";
 
 /** A request on its way. WebSocket has none, SSE one POST at most (SND-1), long poll also one poll. */
 export type Request = "open" | "post" | "poll";
@@ -68,7 +67,7 @@ interface Post {
 /** One attach over one connection. */
 export interface Link {
   readonly attach: number;
-  readonly carrier: Carrier;
+  readonly carrier: TransportName;
   _state: AttachState;
   readonly _open: string;
   readonly _resuming: boolean;
@@ -152,7 +151,7 @@ export class Session<Tag> {
   }
 
   /** Mints the next attach (ATT-1). */
-  attach(carrier: Carrier, credentials?: unknown): Link {
+  attach(carrier: TransportName, credentials?: unknown): Link {
     this._nonce ??= this._mint();
     const attach = ++this._attaches;
     const { received } = this._cursor;
@@ -272,7 +271,7 @@ export class Session<Tag> {
         out.push({ type: "post", wires: [first, ...wires] });
       }
     }
-    if (link.carrier === "poll" && link._polled === undefined && this._leads(link)) {
+    if (link.carrier === "longpoll" && link._polled === undefined && this._leads(link)) {
       link._polled = now;
       const hold = this._hold !== undefined && { hold: this._hold };
       out.push({ type: "poll", wires: [encode({ type: "poll", ...attach, poll: link._poll, ack: this._mark(link), ...hold })] });

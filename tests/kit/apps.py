@@ -78,7 +78,8 @@ class Application:
         return HTMLResponse(_PAGE, headers={"cache-control": "no-store"})
 
     async def _tell(self, _: Request) -> Response:
-        return JSONResponse(asdict(self.report))
+        channels = [asdict(channel.statistics()) for channel in self.hub.channels]
+        return JSONResponse({**asdict(self.report), "channels": channels})
 
     async def _release(self, _: Request) -> Response:
         self.released.set()
@@ -100,7 +101,7 @@ class Application:
 def numbered(index: int) -> str:
     """The message of that number: no two are alike, and none compresses well.
 
-    ``numbered`` of `tests/browser/page.js` is the same.
+    ``numbered`` of `tests/kit/page.js` is the same.
     """
     return f"{index}:{index * 2654435761 % 2**32:08x}"
 
@@ -123,20 +124,27 @@ async def _lobby(app: Application, channel: Channel) -> None:
 
 
 async def _campaign(app: Application, channel: Channel) -> None:
-    """Told ``{"send": n}`` it sends n numbered messages, and expects numbered ones meanwhile."""
+    """Told ``{"send": n}`` it sends n numbered messages, and expects numbered ones meanwhile.
+
+    It is never far ahead of what it gets, so that both directions are busy until the end.
+    """
+    ahead = 500
+    received = anyio.Event()
 
     async def produce(count: int) -> None:
         for index in range(1, count + 1):
+            while index > app.report.received + ahead:
+                await received.wait()
             await channel.send(numbered(index))
             app.report.sent += 1
 
     order: Any = await channel.receive()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(produce, order["send"])
-        due = 1
         async for message in channel:
-            app.report.expect(numbered(due), message)
-            due += 1
+            app.report.expect(numbered(app.report.received + 1), message)
+            received.set()
+            received = anyio.Event()
 
 
 async def _bye(app: Application, channel: Channel) -> None:
@@ -160,11 +168,18 @@ async def _rows(app: Application, channel: Channel) -> None:
 
 
 async def _holding(app: Application, channel: Channel) -> None:
-    """Echoes, but keeps ``"hold"`` in its hand until it is released."""
+    """Echoes, but keeps some messages in its hand.
+
+    ``"hold"`` until it is released, whereupon it sends three messages; ``"forever"`` to its end.
+    """
     async for message in channel:
         app.report.messages.append(message)
-        if message == "hold":
+        if message == "forever":
+            await anyio.sleep_forever()
+        elif message == "hold":
             await app.released.wait()
+            for index in range(3):
+                await channel.send({"held": index})
         else:
             await channel.send(message)
 
@@ -174,6 +189,9 @@ lobby = Application(_lobby).build()
 # Of a campaign's cuts some fall into one second.
 campaign = Application(_campaign, Limits(opens_per_second=1000)).build()
 bye = Application(_bye).build()
-rows = Application(_rows).build()
+rows = Application(_rows, Limits(window_messages=50)).build()
 holding = Application(_holding).build()
-expiring = Application(_holding, Limits(ttl=1.0)).build()
+# A session lives longer than its heartbeats; the handler that holds a message for ever is not
+# waited for.
+_SHORT = Limits(ttl=1.0, heartbeat=0.3, poll_hold=0.3, closing=0.5, drain_grace=0.5)
+expiring = Application(_holding, _SHORT).build()

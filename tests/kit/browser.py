@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import anyio
@@ -17,6 +18,7 @@ from playwright.async_api import (
 )
 
 _EXECUTABLE = "/usr/bin/chromium"
+_SCRIPT = Path(__file__).with_name("page.js")
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -100,6 +102,7 @@ async def tab(browser: Browser, url: str | None = None) -> AsyncIterator[Tab]:
     """A page with a profile of its own; it must have shown no error when the block ends well."""
     context = await browser.new_context()
     try:
+        await context.add_init_script(path=_SCRIPT)
         one = Tab(await context.new_page())
         if url is not None:
             await one.goto(url)

@@ -59,6 +59,7 @@ class Server:
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._listens = False
 
     @property
     def url(self) -> str:
@@ -80,6 +81,7 @@ class Server:
             RuntimeError: it ended, or did not listen in time; with its log.
         """
         assert not self.running
+        self._listens = False
         self._ready = asyncio.Event()
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "uvicorn", self.app),
@@ -93,7 +95,7 @@ class Server:
         self._reader = asyncio.create_task(self._read(self._process))
         with anyio.move_on_after(_STARTS_WITHIN):
             await self._ready.wait()
-        if not self.running or not self._ready.is_set():
+        if not self._listens:
             await self.kill()
             raise RuntimeError("uvicorn did not start:\n" + "\n".join(self.log))
 
@@ -103,8 +105,9 @@ class Server:
             text = line.decode(errors="replace").rstrip()
             self.log.append(text)
             if "Uvicorn running on" in text:
+                self._listens = True
                 self._ready.set()
-        self._ready.set()  # it ended: `start` need not wait longer
+        self._ready.set()  # it has ended: `start` need not wait longer
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Send a signal, and wait for the end.

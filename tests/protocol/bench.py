@@ -113,9 +113,9 @@ class Bench:
     def __post_init__(self) -> None:
         self.decoder = Decoder(self.limits)
 
-    def run(self, step: Step) -> Step:
+    def run(self, step: Step, now: float) -> Step:
         """Do one step; all that comes of it, in the form of ``expect``."""
-        self.now = step.get("at", self.now)
+        self.now = now
         result: Step = {}
         for name, do in self._actions.items():
             if name in step:

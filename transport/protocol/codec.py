@@ -22,7 +22,6 @@ from transport.protocol.frames import (
     Bytes,
     ClientControl,
     ClientFrame,
-    Close,
     Data,
     Json,
     ServerControl,
@@ -247,8 +246,6 @@ class Decoder:
             raise _field_error(str(error)) from None
         if type(frame) is Bytes:
             return self._bytes(frame.number, frame.ack, frame.data)
-        if type(frame) is Close and not (is_close_code(frame.code) and fits_reason(frame.reason)):
-            raise ProtocolError(codes.BAD_FRAME, "a close code or reason that is none (CLS-1)")
         return frame
 
 
@@ -302,16 +299,6 @@ def _utf8_size(text: str) -> int:
         raise ProtocolError(codes.BAD_JSON, "the frame is not UTF-8") from None
 
 
-def is_close_code(code: int) -> bool:
-    """Whether ``close`` may carry it: the application's, or one of the table (CLS-1)."""
-    return code in (1000, 1011, 1012, 1013) or 3000 <= code <= 4999
-
-
-def fits_reason(reason: str) -> bool:
-    """Whether a reason fits the close frame of a WebSocket too (CLS-1)."""
-    return len(reason.encode()) <= 123
-
-
 def _deeper_than(value: Any, depth: int) -> bool:
     """Whether more than ``depth`` arrays and objects stand inside one another."""
     level = [value]
@@ -350,8 +337,6 @@ __all__ = [
     "encode_control",
     "encode_data",
     "encode_message",
-    "fits_reason",
-    "is_close_code",
     "json_size",
     "size_of",
 ]

@@ -89,13 +89,25 @@ class Open(_Control, frozen=True):
     wishes: dict[str, Json] | UnsetType = UNSET
 
 
-class Reset(_Control, frozen=True):
-    """RES-2 and RES-4; inside ``opened`` it stands without its ``type``."""
+class Loss(Struct, frozen=True, kw_only=True):
+    """What became of a session that could not go on (RES-2)."""
 
     reason: ResetReason
     lost: list[Number] | None
     handled: Mark | None
     in_hand: Mark | None
+
+    def __post_init__(self) -> None:
+        if self.lost is not None and len(self.lost) not in (0, 2):
+            raise ValueError("lost is [first, last] or []")
+
+
+class Reset(Loss, frozen=True, kw_only=True, tag_field="type", tag="reset"):
+    """The same as a frame (RES-4)."""
+
+    def bare(self) -> Loss:
+        """As it stands in ``opened``: no frame, and so without a ``type``."""
+        return Loss(reason=self.reason, lost=self.lost, handled=self.handled, in_hand=self.in_hand)
 
 
 class Opened(_Control, frozen=True):
@@ -113,7 +125,7 @@ class Opened(_Control, frozen=True):
     limits: dict[str, int]
     timings: dict[str, float]
     session: Token | UnsetType = UNSET
-    reset: Reset | UnsetType = UNSET
+    reset: Loss | UnsetType = UNSET
 
 
 class Ack(_Control, frozen=True):
@@ -179,12 +191,18 @@ class Renew(_Control, frozen=True):
 class Close(_Control, frozen=True):
     """CLS-1."""
 
-    code: Annotated[int, Meta(ge=1000, le=4999)]
+    code: int
     reason: str
     by: By
     last: Mark
     ack: Mark
     in_hand: Mark | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.code not in (1000, 1011, 1012, 1013) and not 3000 <= self.code <= 4999:
+            raise ValueError("a close code is 1000, 3000 to 4999, or one of the table")
+        if len(self.reason.encode()) > 123:
+            raise ValueError("a close reason has at most 123 bytes in UTF-8")
 
 
 class Send(_Control, frozen=True):

@@ -458,7 +458,7 @@ class Session:
                     limits=self.limits.advertised_limits(),
                     timings=self.limits.advertised_timings(),
                     session=token if token is not None else UNSET,
-                    reset=reset if reset is not None else UNSET,
+                    reset=reset.bare() if reset is not None else UNSET,
                 )
             )
         )
@@ -714,13 +714,13 @@ class Session:
             return True
         attachment.holds = max(attachment.holds, frame.ack)
         self.confirm(attachment)
-        self._acknowledge(frame.ack)
         if frame.poll == attachment.poll:
             attachment.ack_written = 0  # the answer was lost, and with it the mark
         attachment.poll = frame.poll
-        attachment.cursor = max(frame.ack, self.outgoing.acked) + 1
+        attachment.cursor = frame.ack + 1
         attachment.close_written = False
         attachment.parked = True
+        self._acknowledge(frame.ack)
         return True
 
     def poll_frames(self, attachment: Attachment, now: float) -> list[Wire]:

@@ -52,8 +52,8 @@ class Link(Protocol):
         """End the connection for the client's fault: its ``error`` is the last thing to write."""
         ...
 
-    def lost(self, *, restart: bool = False) -> None:
-        """The connection is gone. ``restart``: since the server is going down."""
+    def lost(self) -> None:
+        """The connection is gone."""
         ...
 
     # Of a link that is written to by polls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
@@ -16,11 +17,10 @@ from transport.protocol.frames import Carrier, Close, Open, Ping, Pong, Wire
 from transport.protocol.session import error_frame
 from transport.transports.link import Entrance, Link, aborter
 
+logger = logging.getLogger("transport")
+
 MAX_PINGS_BEFORE_OPEN = 4
 """A probe needs one; more is no probe (OPN-9)."""
-
-_GOING_DOWN = 1012
-"""What uvicorn closes with when it is told to stop."""
 
 
 async def serve(
@@ -71,13 +71,11 @@ async def _attached(receive: Receive, send: Send, link: Link) -> None:
     writer = asyncio.get_running_loop().create_task(_write(send, link))
 
     link.abort = aborter(send)
-    restart = False
     try:
         # Never stop receiving: what is unread makes servers stop answering pings.
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
-                restart = message.get("code") == _GOING_DOWN
                 return
             if link.code is None:
                 try:
@@ -85,7 +83,7 @@ async def _attached(receive: Receive, send: Send, link: Link) -> None:
                 except ProtocolError as error:
                     link.fail(error)
     finally:
-        link.lost(restart=restart)
+        link.lost()
         writer.cancel()
 
 
@@ -102,6 +100,9 @@ async def _write(send: Send, link: Link) -> None:
     except (OSError, RuntimeError):
         # The connection is gone; the reader is told, and frames are in the session's buffer.
         return
+    except Exception:
+        logger.exception("a WebSocket could not be written to")
+        link.lost()
 
 
 async def _send(send: Send, wire: Wire) -> None:

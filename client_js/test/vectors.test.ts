@@ -1,0 +1,208 @@
+// Runs every vector of role client and both: the same files hold for the Python core.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { decode, encode, encodeBinary } from "../src/codec.ts";
+import type { Wire } from "../src/codec.ts";
+import { ProtocolError } from "../src/errors.ts";
+import type { TransportName } from "../src/fallback.ts";
+import { FIELDS } from "../src/frames.ts";
+import type { BytesFrame, Frame } from "../src/frames.ts";
+import { Session } from "../src/session.ts";
+import type { Event, Heard, Link, Out, Send } from "../src/session.ts";
+import { bindNames, readVectors, resolveNames } from "./vectors.ts";
+import type { Json, Names, Step, Vector } from "./vectors.ts";
+
+const files = readVectors();
+const fromBase64 = (data: string): Uint8Array => new Uint8Array(Buffer.from(data, "base64"));
+const toBase64 = (data: Uint8Array): string => Buffer.from(data).toString("base64");
+
+test("there are vectors", () => assert.ok(files.some(({ vectors }) => vectors.length > 0), "tests/vectors holds none"));
+
+test("ids are unique", () => {
+  const ids = files.flatMap(({ vectors }) => vectors.map(({ id }) => id));
+  assert.equal(new Set(ids).size, ids.length);
+});
+
+for (const { name, vectors } of files)
+  describe(name, () => {
+    for (const vector of vectors)
+      if (vector.role !== "server") test(`${vector.id} (${vector.clauses.join(", ")})`, () => run(vector));
+  });
+
+function run(vector: Vector): void {
+  switch (vector.kind) {
+    case "decode":
+      return runDecode(vector);
+    case "encode":
+      return runEncode(vector);
+    case "session":
+      return new Client().run(vector.steps ?? []);
+  }
+}
+
+function runDecode({ input, input_hex, frame, error }: Vector): void {
+  const wire = input_hex === undefined ? input! : new Uint8Array(Buffer.from(input_hex, "hex"));
+  if (error !== undefined)
+    assert.throws(() => decode(wire), (thrown) => thrown instanceof ProtocolError && thrown.code === error);
+  else assert.deepEqual(asWritten(decode(wire)), frame);
+}
+
+function runEncode({ frame, output, output_hex, carrier }: Vector): void {
+  const read = asFrame(frame!);
+  if (carrier === "binary") {
+    const { number, ack, data } = read as BytesFrame;
+    assert.equal(Buffer.from(encodeBinary(number, ack, data)).toString("hex"), output_hex);
+  } else assert.equal(encode(read), output);
+}
+
+/** A frame of a vector as the codec's own value. */
+function asFrame(frame: Json): Frame {
+  if (Array.isArray(frame)) {
+    const [seq, ack, ...messages] = frame as [number, number, ...Json[]];
+    return { type: "data", seq, ack, messages };
+  }
+  const { type, data } = frame as { type: string; data: string };
+  return (type === "bytes" ? { ...(frame as object), data: fromBase64(data) } : frame) as Frame;
+}
+
+/** The codec's value as a vector writes it, without the unknown fields, which are ignored (FRM-3). */
+function asWritten(frame: Frame): Json {
+  if (frame.type === "data") return [frame.seq, frame.ack, ...(frame.messages as Json[])];
+  if (frame.type === "bytes") return { ...frame, data: toBase64(frame.data) };
+  const known = [...FIELDS.get(frame.type)!.matchAll(/(\w+)\??\W\S*/g)].map(([, field]) => field);
+  return Object.fromEntries(Object.entries(frame).filter(([key]) => key === "type" || known.includes(key))) as Json;
+}
+
+const readWire = (wire: Wire): Json =>
+  typeof wire === "string" ? (JSON.parse(wire) as Json) : asWritten(decode(wire));
+
+type Input = Omit<Step, "expect">;
+
+interface Connection {
+  readonly link: Link;
+  readonly busy: Set<Out["type"]>;
+}
+
+/** A driver of the core that does what the steps say. */
+class Client {
+  #nonces = 0;
+  #now = 0;
+  #names: Names = new Map();
+  #connections = new Map<string, Connection>();
+  #session = new Session<string>("client-0123456789", () => `nonce-${++this.#nonces}-0123456789abcdef`);
+
+  run(steps: readonly Step[]): void {
+    for (const [index, { expect, ...step }] of steps.entries()) {
+      const events = "at" in step ? this.#session.tick((this.#now = step["at"] as number)) : [];
+      events.push(...this.#do(resolveNames(step, this.#names) as Input));
+      const actual = this.#outcome(events);
+      const expected = bindNames(expect, actual, this.#names);
+      assert.deepEqual(actual, expected, `step ${index + 1}: ${JSON.stringify(step)}`);
+    }
+  }
+
+  #do(step: Input): Event<string>[] {
+    const session = this.#session;
+    if ("connect" in step) {
+      const carrier = (step["carrier"] === "poll" ? "longpoll" : step["carrier"]) as TransportName;
+      this.#connections.set(step["connect"] as string, { link: session.attach(carrier), busy: new Set() });
+      return [];
+    }
+    if ("send" in step) {
+      const message = step["send"] as { $bytes?: string } | null;
+      session.send(message?.$bytes === undefined ? message : fromBase64(message.$bytes), step["as"] as string);
+      return [];
+    }
+    if ("close" in step) {
+      const { code, reason } = step["close"] as { code: number; reason: string };
+      session.close(code, reason);
+      return [];
+    }
+    if ("tick" in step) return session.tick(this.#now);
+    if ("lose" in step) {
+      const { link } = this.#connections.get(step["lose"] as string)!;
+      this.#connections.delete(step["lose"] as string);
+      return session.hear(link, { type: "lost", reason: "cut" }, this.#now).filter(({ type }) => type !== "drop");
+    }
+    const { link, busy } = this.#connections.get(step["on"] as string)!;
+    return session.hear(link, this.#heard(step, { link, busy }), this.#now);
+  }
+
+  #heard(step: Input, { link, busy }: Connection): Heard {
+    const lines = (frames: unknown): string[] => (frames as Json[]).map(asLine);
+    const done = <Of extends "open" | "post" | "poll">(of: Of): Of => (busy.delete(of), of);
+    if ("receive" in step) {
+      const frame = step["receive"]!;
+      if ((frame as { type?: string }).type !== "bytes" || link.carrier !== "websocket") return { type: "frame", wire: asLine(frame) };
+      const { number, ack, data } = asFrame(frame) as BytesFrame;
+      return { type: "frame", wire: encodeBinary(number, ack, data) };
+    }
+    if ("polled" in step) return { type: "answered", of: done(busy.has("poll") ? "poll" : "open"), lines: lines(step["polled"]) };
+    if ("answered" in step) return { type: "answered", of: done("post"), lines: lines(step["answered"]) };
+    const of = done(busy.has("post") ? "post" : busy.has("poll") ? "poll" : "open");
+    if ("refused" in step) return { type: "refused", of, text: asLine(step["refused"]!), status: 400 };
+    assert.ok("unanswered" in step, `an unknown step: ${JSON.stringify(step)}`);
+    return { type: "unanswered", of };
+  }
+
+  /** All that came of a step, as a vector writes it. */
+  #outcome(events: readonly Event<string>[]): { [key: string]: Json } {
+    const ended = events.flatMap((event) => (event.type === "drop" ? [this.#nameOf(event.link)] : []));
+    const told = events.flatMap((event) => this.#tell(event));
+    for (const name of ended) this.#connections.delete(name);
+    const written: { [key: string]: { [connection: string]: Json } } = {};
+    for (const [name, { link, busy }] of this.#connections)
+      for (const { type, wires } of this.#session.transmit(link, this.#now)) {
+        const key = type === "post" ? "posts" : type === "poll" ? "polls" : "writes";
+        const frames = wires.map(readWire);
+        busy.add(type);
+        (written[key] ??= {})[name] = key === "polls" ? frames[0]! : frames;
+      }
+    return { ...written, ...(told.length && { events: told }), ...(ended.length && { ended }) } as { [key: string]: Json };
+  }
+
+  #tell(event: Event<string>): Json[] {
+    switch (event.type) {
+      case "opened":
+        return [{ opened: event.verdict, on: this.#nameOf(event.link) }];
+      case "message": {
+        const { data, recovered } = event;
+        return [{ message: data instanceof Uint8Array ? { $bytes: toBase64(data) } : (data as Json), recovered }];
+      }
+      case "settled":
+        return [{ settled: event.tag }];
+      case "rejected":
+        return [{ rejected: event.tag, fate: event.fate }];
+      case "reset": {
+        const { reason, lost, handled, sends } = event;
+        return [{ reset: { reason, lost: lost as Json, handled } }, ...fates(sends)];
+      }
+      case "superseded":
+        return [{ superseded: { attach: event.attach, client: event.client } }, ...fates(event.sends)];
+      case "drain":
+        return [{ drain: event.retry_in }];
+      case "renew":
+        return [{ renew: event.within }];
+      case "closed": {
+        const { code, reason, by, sends } = event;
+        return [{ closed: { code, reason, by } }, ...fates(sends)];
+      }
+      case "drop":
+        return [];
+    }
+  }
+
+  #nameOf(link: Link): string {
+    for (const [name, connection] of this.#connections) if (connection.link === link) return name;
+    throw new Error("a link of no connection");
+  }
+}
+
+const fates = (sends: readonly Send<string>[]): Json[] =>
+  sends.map(({ tag, fate }) => (fate === "handled" ? { settled: tag } : { rejected: tag, fate }));
+
+/** A frame of a step as text; `{"text": "..."}` is sent as it stands. */
+const asLine = (frame: Json): string => {
+  const { text, type } = frame as { text?: string; type?: string };
+  return text !== undefined && type === undefined ? text : JSON.stringify(frame);
+};

@@ -1,0 +1,323 @@
+import { Channel } from "./chat/client.js";
+
+const NAMES = { websocket: "WebSocket", sse: "SSE", longpoll: "long polling" };
+const ALL = ["websocket", "sse", "longpoll"];
+const AWAY = 10;
+
+const $ = (id) => document.getElementById(id);
+
+/** A new element; its text is only ever set as text. */
+function make(tag, { text, ...properties } = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  if (text !== undefined) element.textContent = text;
+  element.append(...children);
+  return element;
+}
+
+function icon(name) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("aria-hidden", "true");
+  svg.classList.add("icon");
+  const use = document.createElementNS(space, "use");
+  use.setAttribute("href", "#" + name);
+  svg.append(use);
+  return svg;
+}
+
+const mint = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const clock = (date, options) => date.toLocaleTimeString([], options);
+const count = (number, one, many = one + "s") => `${number} ${number === 1 ? one : many}`;
+
+// Who one is: one name for each tab.
+const GUESTS = ["Ada", "Alan", "Barbara", "Claude", "Donald", "Edsger", "Frances", "Grace", "Hedy", "Ida", "Katherine", "Radia"];
+let me = sessionStorage.getItem("name") ?? GUESTS[Math.floor(Math.random() * GUESTS.length)];
+$("name").value = me;
+
+const channel = new Channel("chat");
+// The first message of each session says who one is.
+const join = () => channel.send({ name: me });
+join();
+
+// The conversation
+
+/** What is shown, by the key of the message: {item, own, late, placed}. */
+const shown = new Map();
+
+const scroll = $("scroll");
+const atBottom = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+
+function keepingBottom(change, always = false) {
+  const bottom = always || atBottom();
+  change();
+  if (bottom) scroll.scrollTop = scroll.scrollHeight;
+  else $("newer").hidden = false;
+}
+
+/** What is confirmed stands in the order of the server; own messages that are not come after it. */
+function place(item) {
+  const list = $("messages");
+  const waiting = [...shown.values()].find(({ item: other, placed }) => !placed && other !== item && other.isConnected);
+  list.insertBefore(item, waiting?.item ?? null);
+  $("empty").hidden = true;
+  for (const each of [...list.children].slice(-60)) {
+    const before = each.previousElementSibling;
+    each.classList.toggle("follows", !!each.dataset.from && before?.dataset.from === each.dataset.from);
+  }
+}
+
+function hue(name) {
+  let sum = 7;
+  for (const char of name) sum = (sum * 31 + char.codePointAt(0)) % 360;
+  return sum;
+}
+
+function bubble({ from, text, at, own }) {
+  const avatar = make("span", { className: "avatar", text: [...from][0]?.toUpperCase() ?? "?", ariaHidden: "true" });
+  avatar.style.setProperty("--hue", hue(from));
+  const meta = make("p", { className: "meta" }, make("time", { text: clock(new Date(at * 1000), { hour: "2-digit", minute: "2-digit" }) }));
+  const item = make(
+    "li",
+    { className: own ? "message own" : "message" },
+    avatar,
+    make("div", { className: "body" }, make("p", { className: "from", text: own ? "You" : from }), make("p", { className: "text", text }), meta),
+  );
+  item.dataset.from = own ? "\u0000me" : from;
+  return item;
+}
+
+function markRecovered(item, why) {
+  if (item.dataset.recovered) return;
+  item.dataset.recovered = "yes";
+  item.querySelector(".meta").append(make("span", { className: "recovered", title: why }, icon("recovered"), "recovered"));
+}
+
+function setStatus(entry, state, ...content) {
+  entry.item.dataset.state = state;
+  entry.item.querySelector(".status")?.remove();
+  const names = { pending: "sending", sent: "delivered", failed: "" };
+  const label = make("span", { className: content.length ? "" : "visually-hidden", text: names[state] });
+  entry.item.querySelector(".meta").append(make("span", { className: "status" }, icon(state), label, ...content));
+}
+
+const FATES = {
+  not_handled: "Not delivered",
+  unknown: "It is not known whether this was delivered",
+};
+
+function deliver(key, text) {
+  const entry = shown.get(key);
+  entry.late = channel.state === "recovering" || channel.state === "suspended";
+  setStatus(entry, "pending");
+  // Settles once the server's handler has finished with the message.
+  channel.send({ text, key }).then(
+    () => arrived(entry),
+    (error) => {
+      if (entry.item.dataset.state === "sent") return;
+      const again = make("button", { type: "button", className: "link", text: "Send again" });
+      again.addEventListener("click", () => deliver(key, text));
+      keepingBottom(() => setStatus(entry, "failed", `${FATES[error.fate] ?? "Not delivered"}: ${error.message}. `, again));
+      refresh();
+    },
+  );
+  refresh();
+}
+
+function arrived(entry) {
+  if (entry.item.dataset.state === "sent") return;
+  setStatus(entry, "sent");
+  if (entry.late) markRecovered(entry.item, "Sent while there was no connection");
+  refresh();
+}
+
+function say(text) {
+  const key = mint();
+  const item = bubble({ from: me, text, at: Date.now() / 1000, own: true });
+  shown.set(key, { item, own: true, late: false, placed: false });
+  keepingBottom(() => place(item), true);
+  deliver(key, text);
+}
+
+channel.addEventListener("message", ({ data, recovered }) => {
+  if (data.news !== undefined) {
+    $("people").textContent = count(data.people, "person", "people") + " here";
+    keepingBottom(() => place(make("li", { className: "news", text: data.news })));
+    return;
+  }
+  const known = shown.get(data.key);
+  if (known?.placed) return;
+  if (known) {
+    // The answer to an own message: this is its place in the conversation.
+    known.placed = true;
+    arrived(known);
+    keepingBottom(() => place(known.item));
+    return;
+  }
+  const item = bubble({ ...data, own: false });
+  if (recovered) markRecovered(item, "Sent while this page had no connection");
+  shown.set(data.key, { item, own: false, late: false, placed: true });
+  keepingBottom(() => place(item));
+});
+
+// What happened
+
+const REASONS = {
+  reconnect: "cut by you",
+  forbidden: "its transport was forbidden",
+  suspend: "you went away",
+  drain: "the server asked to come back",
+  silent: "nothing was heard any more",
+};
+
+function log(kind, text, detail = "") {
+  const now = new Date();
+  const time = make("time", { text: clock(now, { hour: "2-digit", minute: "2-digit", second: "2-digit" }), dateTime: now.toISOString() });
+  const entry = make("li", {}, time, make("p", { text }, ...(detail ? [make("small", { text: detail })] : [])));
+  entry.dataset.kind = kind;
+  $("timeline").prepend(entry);
+  while ($("timeline").children.length > 100) $("timeline").lastElementChild.remove();
+  refresh();
+}
+
+channel.addEventListener("open", () => log("open", "A session was opened", `its public id is ${channel.id}`));
+channel.addEventListener("transport", ({ transport }) => log("transport", transport ? `Connected over ${NAMES[transport]}` : "No transport"));
+channel.addEventListener("recovering", ({ reason }) => {
+  for (const entry of shown.values()) if (entry.item.dataset.state === "pending") entry.late = true;
+  log("recovering", "The connection was lost", REASONS[reason] ?? reason);
+});
+channel.addEventListener("resumed", ({ replayed }) =>
+  log("resumed", "The session was resumed", replayed ? `${count(replayed, "missed message")} came after` : "nothing was missed"),
+);
+channel.addEventListener("reset", ({ reason, lost, sends }) => {
+  join();
+  const missed = lost === null ? "what was missed is not known" : lost.length ? `${count(lost[1] - lost[0] + 1, "message")} missed` : "nothing was missed";
+  const own = sends.filter(({ message, fate }) => message?.key && fate !== "handled").length;
+  log("reset", `The session was lost: ${reason}`, own ? `${missed}; ${count(own, "own message")} marked` : missed);
+});
+channel.addEventListener("close", ({ code, reason }) => {
+  log("close", "The channel was closed", [code, reason].filter(Boolean).join(" "));
+  $("text").disabled = true;
+  $("text").placeholder = "The channel was closed: load the page again";
+});
+
+/** Shows what has no event of its own: the state, the attempts and the counts. */
+function refresh() {
+  const { state, transport } = channel;
+  const badge = $("badge");
+  if (badge.dataset.state !== state || badge.dataset.transport !== (transport ?? "")) {
+    Object.assign(badge.dataset, { state, transport: transport ?? "" });
+    $("state").textContent = state;
+    $("transport").textContent = transport ? NAMES[transport] : "";
+  }
+  $("attempts").replaceChildren(
+    ...channel
+      .explain()
+      .slice(-5)
+      .reverse()
+      .map(({ transport, outcome, reason, milliseconds }) => {
+        const took = outcome === "pending" ? "" : `${Math.max(1, Math.round(milliseconds))} ms`;
+        const what = outcome === "lost" ? "was open" : outcome;
+        const detail = [what, took, REASONS[reason] ?? reason].filter(Boolean).join(", ");
+        const item = make("li", {}, make("b", { text: NAMES[transport] }), ` ${detail}`);
+        item.dataset.outcome = outcome;
+        return item;
+      }),
+  );
+  const { sent, acknowledged, received, replayed, reconnects } = channel.statistics();
+  const figures = { sent, acknowledged, received, replayed, reconnects };
+  $("figures").replaceChildren(
+    ...Object.entries(figures).map(([name, value]) => make("div", {}, make("dt", { text: name }), make("dd", { text: value }))),
+  );
+}
+
+// What one can do
+
+function grow() {
+  $("text").style.height = "auto";
+  $("text").style.height = `${$("text").scrollHeight}px`;
+}
+
+$("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("text").value.trim();
+  if (!text) return;
+  $("text").value = "";
+  grow();
+  say(text);
+  $("text").focus();
+});
+$("text").addEventListener("input", grow);
+$("text").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  $("composer").requestSubmit();
+});
+
+$("name").addEventListener("change", () => {
+  const name = $("name").value.trim().replace(/\s+/g, " ");
+  $("name").value = name || me;
+  if (!name || name === me) return;
+  me = name;
+  sessionStorage.setItem("name", me);
+  join();
+});
+
+const switches = [...document.querySelectorAll("[data-forbids]")];
+for (const each of switches) {
+  each.addEventListener("change", () => {
+    const forbidden = switches.filter(({ checked }) => checked).map(({ dataset }) => dataset.forbids);
+    const allowed = ALL.filter((name) => !forbidden.includes(name));
+    // What is forbidden is left by itself; for something better one has to ask.
+    channel.transports = allowed;
+    if (!each.checked && channel.state === "open" && channel.transport !== allowed[0]) channel.reconnect();
+    refresh();
+  });
+}
+
+$("cut").addEventListener("click", () => {
+  channel.reconnect();
+  refresh();
+});
+
+let away;
+
+function comeBack() {
+  clearInterval(away);
+  away = undefined;
+  $("away").textContent = `Go away for ${AWAY} s`;
+  $("cut").disabled = false;
+  log("resume", "You came back");
+  channel.resume();
+  refresh();
+}
+
+$("away").addEventListener("click", () => {
+  if (away !== undefined) return comeBack();
+  let left = AWAY;
+  const tick = () => {
+    if (left === 0) return comeBack();
+    $("away").textContent = `Come back now (${left--} s)`;
+  };
+  away = setInterval(tick, 1000);
+  tick();
+  $("cut").disabled = true;
+  channel.suspend();
+  log("suspend", `You went away for ${AWAY} s`);
+});
+
+$("toggle").addEventListener("click", () => {
+  const open = $("panel").classList.toggle("open");
+  $("toggle").setAttribute("aria-expanded", open);
+});
+$("newer").addEventListener("click", () => scroll.scrollTo({ top: scroll.scrollHeight, behavior: "smooth" }));
+scroll.addEventListener("scroll", () => {
+  if (atBottom()) $("newer").hidden = true;
+});
+
+// Whoever leaves for good says so; without this the session would wait for the page to come back.
+addEventListener("pagehide", ({ persisted }) => {
+  if (!persisted) channel.close();
+});
+
+setInterval(refresh, 500);
+refresh();

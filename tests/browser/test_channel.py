@@ -1,0 +1,414 @@
+"""The channel in a real browser, against a real server: what a page's user sees, and never sees."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from playwright.async_api import Browser
+
+from tests.kit.browser import Tab, tab
+from tests.kit.faults import FaultProxy
+from tests.kit.server import Server, serving
+
+pytestmark = pytest.mark.browser
+
+TRANSPORTS = ["websocket", "sse", "longpoll"]
+
+
+def apps(name: str) -> Any:
+    return serving(f"tests.kit.apps:{name}", "--no-access-log")
+
+
+async def report(server: Server) -> dict[str, Any]:
+    """What the handlers have seen, asked behind the proxy's back."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"{server.url}/report")
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+async def until_report(server: Server, condition: Any, timeout: float = 10) -> dict[str, Any]:
+    """Ask until the report is as it is to be."""
+    last: dict[str, Any] = {}
+    with anyio.move_on_after(timeout):
+        while True:
+            last = await report(server)
+            if condition(last):
+                return last
+            await anyio.sleep(0.02)
+    raise AssertionError(f"the server's report stayed {last}")
+
+
+async def release(server: Server) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        (await client.post(f"{server.url}/release")).raise_for_status()
+
+
+async def state_of(page: Tab) -> Any:
+    return await page.run(
+        "() => ({state: channel.state, events, explain: channel.explain(), "
+        "statistics: channel.statistics()})"
+    )
+
+
+# Conversation
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_two_pages_chat(browser: Browser, transport: str) -> None:
+    async with (
+        apps("lobby") as server,
+        tab(browser, server.url) as one,
+        tab(browser, server.url) as two,
+    ):
+        for page in (one, two):
+            await page.run("(transport) => void start({transports: [transport]})", transport)
+            await page.wait("seen.includes('joined')")
+        for name, page in (("one", one), ("two", two)):
+            await page.run(
+                "(name) => { for (let i = 0; i < 20; i++) channel.send(`${name} ${i}`); }", name
+            )
+        heard = []
+        for page in (one, two):
+            await page.wait("seen.length >= 41")
+            heard.append(await page.run("() => seen.slice(1)"))
+            assert await page.run("() => channel.transport") == transport
+        assert heard[0] == heard[1], "both hear the same conversation"
+        assert sorted(heard[0]) == sorted(f"{n} {i}" for n in ("one", "two") for i in range(20))
+        for name in ("one", "two"):
+            assert [m for m in heard[0] if m.startswith(name)] == [
+                f"{name} {i}" for i in range(20)
+            ]
+
+
+async def test_transports_forbidden_in_mid_conversation(browser: Browser) -> None:
+    """WebSocket is forbidden, then the event stream too, then all is allowed again."""
+    each = 600
+    talk = """async ([name, count]) => {
+        let flying = [];
+        for (let i = 0; i < count; i++) {
+            flying.push(channel.send(`${name} ${i}`));
+            if (flying.length > 20) await flying.shift();
+        }
+        await Promise.all(flying);
+    }"""
+    async with (
+        apps("lobby") as server,
+        tab(browser, server.url) as one,
+        tab(browser, server.url) as two,
+    ):
+        for page in (one, two):
+            await page.run("() => void start()")
+            await page.wait("seen.includes('joined') && channel.transport === 'websocket'")
+
+        async def forbid() -> None:
+            await one.wait("seen.length > 300")
+            await one.run("() => { channel.transports = ['sse', 'longpoll']; }")
+            await one.wait("channel.transport === 'sse' && seen.length > 600")
+            await one.run("() => { channel.transports = ['longpoll']; }")
+            await one.wait("channel.transport === 'longpoll' && seen.length > 900")
+            await one.run("() => { channel.transports = ['websocket', 'sse', 'longpoll']; }")
+            await one.run("() => channel.reconnect()")
+            await one.wait("channel.transport === 'websocket'")
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(forbid)
+                for name, page in (("one", one), ("two", two)):
+
+                    async def converse(page: Tab = page, name: str = name) -> None:
+                        await page.run(talk, [name, each], timeout=30)
+
+                    tasks.start_soon(converse)
+        heard = []
+        for page in (one, two):
+            await page.wait(f"seen.length >= {2 * each + 1}")
+            heard.append(await page.run("() => seen.filter((message) => message !== 'joined')"))
+        assert heard[0] == heard[1]
+        assert sorted(heard[0]) == sorted(f"{n} {i}" for n in ("one", "two") for i in range(each))
+        for name in ("one", "two"):
+            assert [m for m in heard[0] if m.startswith(name)] == [
+                f"{name} {i}" for i in range(each)
+            ]
+        switched = [event["transport"] for event in await one.run("() => happened('transport')")]
+        assert switched == ["websocket", "sse", "longpoll", "websocket"]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_awaited_sends_while_the_window_is_full_do_not_deadlock(
+    browser: Browser, transport: str
+) -> None:
+    """The handler sends four windows of rows before it takes the first answer (MRK-3)."""
+    async with apps("rows") as server, tab(browser, server.url) as page:
+        answered = await page.run(
+            """async (transport) => {
+                const channel = new Channel("/chat", {transports: [transport]});
+                channel.send({rows: 200});
+                let rows = 0;
+                for await (const message of channel) {
+                    if (message === "all answered") break;
+                    if (message.row !== ++rows) throw new Error(`row ${rows} is ${message.row}`);
+                    await channel.send({answer: rows});
+                }
+                await channel.close();
+                return rows;
+            }""",
+            transport,
+            timeout=20,
+        )
+        assert answered == 200
+        seen = await report(server)
+        assert (seen["sent"], seen["received"], seen["wrong"]) == (200, 200, [])
+
+
+async def test_a_listener_that_awaits_its_sends_does_not_deadlock(browser: Browser) -> None:
+    async with apps("rows") as server, tab(browser, server.url) as page:
+        await page.run(
+            """() => new Promise((resolve) => {
+                const channel = new Channel("/chat");
+                channel.addEventListener("message", async ({data}) => {
+                    if (data === "all answered") return resolve();
+                    await channel.send({answer: data.row});
+                });
+                channel.send({rows: 200});
+            })"""
+        )
+        assert (await report(server))["wrong"] == []
+
+
+# Cuts
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_ten_thousand_messages_each_way_over_fifty_cuts(
+    browser: Browser, transport: str, record_property: Any
+) -> None:
+    """Every message once, in order, both ways, though FIN and RST fall into frames."""
+    count, chunk, cuts = 10_000, 125, 50
+    async with (
+        apps("campaign") as server,
+        FaultProxy(server.port, seed=TRANSPORTS.index(transport)) as proxy,
+        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    ):
+        late = 0
+
+        async def chunk_done(done: int) -> None:
+            # A cut falls into each chunk, at a byte that is drawn; where too few have passed, now.
+            nonlocal late
+            if proxy.statistics.cuts < done - 1:
+                late += 1
+                proxy.heal()
+                proxy.cut()
+            proxy.cut_after(
+                proxy.random.randint(1, 1000),
+                direction=proxy.random.choice(("up", "down")),
+                every=proxy.random.random() < 0.5,
+            )
+
+        await page.page.expose_function("chunkDone", chunk_done)
+        started = time.monotonic()
+        result = await page.run(
+            "(options) => campaign(options)",
+            {
+                "count": count,
+                "chunk": chunk,
+                "transports": [transport],
+                "retryBase": 0.02,
+                "retryMax": 0.05,
+            },
+            timeout=90,
+        )
+        seconds = time.monotonic() - started
+        seen = await report(server)
+        print(  # noqa: T201 - the figures are the point
+            f"\n{transport}: {count} messages each way, {proxy.statistics.cuts} cuts of "
+            f"{proxy.statistics.links_cut} connections ({late} between chunks), "
+            f"{result['statistics']['attaches']} attaches, "
+            f"{result['statistics']['replayed']} replayed, {seconds:.1f} s"
+        )
+        record_property("seconds", seconds)
+        assert (result["received"], result["wrong"]) == (count, [])
+        assert (seen["received"], seen["wrong"]) == (count, [])
+        assert (seen["started"], result["resets"], result["closed"]) == (1, [], 0)
+        assert proxy.statistics.cuts >= cuts
+        assert late <= cuts // 5, "most cuts are to fall into traffic"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_what_was_taken_but_not_answered_is_taken_once(
+    browser: Browser, transport: str
+) -> None:
+    """The request arrives, its answer and the echoes are lost with the connection."""
+    async with (
+        apps("echo") as server,
+        FaultProxy(server.port) as proxy,
+        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    ):
+        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await page.run("() => channel.send('first')")
+        await page.wait("seen.length === 1")
+        for index in range(5):
+            proxy.stall("down")
+            await page.run("(message) => sendAndKeep(message)", f"lost {index}")
+            await until_report(server, lambda seen, n=index: len(seen["messages"]) == n + 2)
+            assert proxy.cut() > 0
+            proxy.heal()
+            await page.wait("(message) => fates[message] === 'handled'", f"lost {index}")
+        expected = ["first", *(f"lost {index}" for index in range(5))]
+        await page.wait("(count) => seen.length >= count", len(expected))
+        assert await page.run("() => seen") == expected
+        assert (await report(server))["messages"] == expected
+
+
+# Ends
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_an_expired_session_tells_what_became_of_everything(
+    browser: Browser, transport: str
+) -> None:
+    async with (
+        apps("expiring") as server,
+        FaultProxy(server.port) as proxy,
+        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    ):
+        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await page.run("() => channel.send('first')")
+        await page.wait("seen.length === 1")
+        await page.run("() => { for (const m of ['hold', 'forever', 'never']) sendAndKeep(m); }")
+        await page.run("() => { channel.send('nobody awaits this'); }")
+        await until_report(server, lambda seen: [c["received"] for c in seen["channels"]] == [5])
+        proxy.refuse = True
+        proxy.cut()
+        await release(server)
+        await until_report(server, lambda seen: seen["messages"][-1:] == ["forever"])
+        await until_report(server, lambda seen: seen["channels"] == [])
+        proxy.heal()
+        await page.wait("happened('reset').length === 1")
+        [reset] = await page.run("() => happened('reset')")
+        assert reset == {
+            "type": "reset",
+            "reason": "expired",
+            "lost": [2, 4],
+            "sends": [
+                {"message": "hold", "fate": "handled"},
+                {"message": "forever", "fate": "unknown"},
+                {"message": "never", "fate": "not_handled"},
+                {"message": "nobody awaits this", "fate": "not_handled"},
+            ],
+        }
+        await page.wait("!Object.values(fates).includes('pending')")
+        assert await page.run("() => fates") == {
+            "hold": "handled",
+            "forever": "reset: unknown",
+            "never": "reset: not_handled",
+        }
+        await page.run("() => channel.send('again')")
+        await page.wait("seen.at(-1) === 'again'")
+        assert await page.run("() => seen") == ["first", "again"]
+        assert await page.run("() => channel.state") == "open"
+        assert (await report(server))["started"] == 2
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_server_that_lost_its_memory_is_told_of(browser: Browser, transport: str) -> None:
+    async with apps("holding") as server, tab(browser, server.url) as page:
+        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await page.run("() => channel.send('first')")
+        await page.wait("seen.length === 1")
+        await page.run("() => { for (const m of ['hold', 'never']) sendAndKeep(m); }")
+        await page.run("() => { channel.send('nobody awaits this'); }")
+        await until_report(server, lambda seen: [c["received"] for c in seen["channels"]] == [4])
+        await server.restart()
+        await page.wait("happened('reset').length === 1")
+        [reset] = await page.run("() => happened('reset')")
+        assert reset == {
+            "type": "reset",
+            "reason": "restarted",
+            "lost": None,
+            "sends": [
+                {"message": message, "fate": "unknown"}
+                for message in ("hold", "never", "nobody awaits this")
+            ],
+        }
+        await page.wait("!Object.values(fates).includes('pending')")
+        assert await page.run("() => fates") == {
+            "hold": "reset: unknown",
+            "never": "reset: unknown",
+        }
+        await page.run("() => channel.send('again')")
+        await page.wait("seen.at(-1) === 'again'")
+        assert await page.run("() => seen") == ["first", "again"]
+        assert await page.run("() => channel.state") == "open"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_the_last_words_of_a_handler_survive_a_cut(browser: Browser, transport: str) -> None:
+    async with (
+        apps("bye") as server,
+        FaultProxy(server.port) as proxy,
+        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    ):
+        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await page.wait("seen.length === 1")
+        proxy.refuse = True
+        assert proxy.cut() > 0
+        await release(server)
+        await until_report(server, lambda seen: seen["ended"] == 1)
+        proxy.heal()
+        await page.wait("happened('close').length === 1")
+        assert await page.run("() => events.filter((event) => event.type !== 'transport')") == [
+            {"type": "open"},
+            {"type": "message", "data": "welcome"},
+            {"type": "recovering", "reason": await page.run("() => happened('recovering')[0].reason")},
+            {"type": "resumed", "replayed": 1},
+            {"type": "message", "data": "bye"},
+            {"type": "close", "code": 1000, "reason": "", "by": "app", "wasClean": True},
+        ]
+        assert await page.run("() => channel.state") == "closed"
+        await until_report(server, lambda seen: seen["channels"] == [])
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_close_flushes_what_was_sent(browser: Browser, transport: str) -> None:
+    async with apps("echo") as server, tab(browser, server.url) as page:
+        fates = await page.run(
+            """async (transport) => {
+                start({transports: [transport]});
+                const sends = [];
+                for (let i = 0; i < 500; i++) sends.push(channel.send(i));
+                await channel.close(3001, "enough");
+                return (await Promise.allSettled(sends)).map(({status}) => status);
+            }""",
+            transport,
+        )
+        assert fates == ["fulfilled"] * 500
+        seen = await until_report(server, lambda seen: seen["ended"] == 1)
+        assert seen["messages"] == [*range(500)]
+        assert await page.run("() => seen") == [*range(500)]
+        [close] = await page.run("() => happened('close')")
+        assert (close["code"], close["reason"], close["wasClean"]) == (3001, "enough", True)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_close_flushes_over_a_cut(browser: Browser, transport: str) -> None:
+    async with (
+        apps("echo") as server,
+        FaultProxy(server.port) as proxy,
+        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    ):
+        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await page.run("() => channel.send('first')")
+        proxy.refuse = True
+        assert proxy.cut() > 0
+        await page.wait("channel.state === 'recovering'")
+        await page.run("() => { sendAndKeep('last'); channel.close(); }")
+        await proxy.wait_for_refusals(proxy.statistics.refused + 1)
+        proxy.heal()
+        await page.wait("happened('close').length === 1 && fates.last === 'handled'")
+        assert (await report(server))["messages"] == ["first", "last"]
+        assert await page.run("() => happened('close')[0].wasClean")

@@ -1,0 +1,84 @@
+"""The store of one process, and the rules of credentials: OPN-4, RES-8, IDN-3."""
+
+from __future__ import annotations
+
+from transport.protocol.records import MAX_TOKENS, Record, hash_secret, make_token, split_token
+from transport.protocol.session import Ending, Tombstone
+from transport.stores.memory import MemoryStore
+
+GRAVE = Tombstone(Ending(4416, "expired", "protocol"), handled=1, in_hand=1, last=2)
+
+
+async def test_the_same_nonce_of_the_same_subject_is_the_same_session() -> None:
+    """OPN-4."""
+    store = MemoryStore()
+    first = Record("one", "ada")
+    assert await store.open("nonce", first, 0.0, 60.0) is first
+    assert await store.open("nonce", Record("two", "ada"), 59.0, 60.0) is first
+    assert (await store.open("nonce", Record("three", "eve"), 59.0, 60.0)).id == "three"
+    assert (await store.open("nonce", Record("four", "ada"), 60.0, 60.0)).id == "four"
+
+
+async def test_a_session_that_was_not_admitted_is_forgotten() -> None:
+    store = MemoryStore()
+    await store.open("nonce", Record("one", ""), 0.0, 60.0)
+    await store.forget("one")
+    assert await store.find("one", 0.0) is None
+    assert (await store.open("nonce", Record("two", ""), 1.0, 60.0)).id == "two"
+
+
+async def test_a_tombstone_answers_for_its_time() -> None:
+    """RES-8."""
+    store = MemoryStore()
+    await store.open("nonce", Record("one", ""), 0.0, 60.0)
+    await store.bury("one", GRAVE, 610.0)
+    await store.bury("nobody", GRAVE, 610.0)
+    found = await store.find("one", 609.0)
+    assert found is not None
+    assert found.tombstone == GRAVE
+    assert await store.find("one", 610.0) is None
+    await store.sweep(609.0)
+    assert await store.find("one", 609.0) is found
+    await store.sweep(610.0)
+    assert await store.find("one", 0.0) is None
+
+
+async def test_sweeping_forgets_nonces_that_are_past() -> None:
+    """OPN-4."""
+    store = MemoryStore()
+    for number in range(3):
+        await store.open(f"nonce{number}", Record(str(number), ""), float(number), 60.0)
+    await store.sweep(61.0)
+    assert (await store.open("nonce1", Record("new", ""), 60.5, 60.0)).id == "new"
+    assert (await store.open("nonce2", Record("x", ""), 60.5, 60.0)).id == "2"
+
+
+def test_three_secrets_are_valid_until_one_is_used() -> None:
+    """OPN-4, IDN-3."""
+    record = Record("one", "")
+    for secret in ("a", "b", "c", "d"):
+        record.issue(secret)
+    assert len(record.hashes) == MAX_TOKENS
+    assert not record.opens_to("a")
+    assert all(record.opens_to(secret) for secret in "bcd")
+    record.use("wrong")
+    assert record.opens_to("b")
+    record.use("c")
+    assert [record.opens_to(secret) for secret in "bcd"] == [False, True, False]
+    record.use("c")
+    assert record.opens_to("c")
+
+
+def test_a_secret_is_stored_only_hashed() -> None:
+    """IDN-3."""
+    record = Record("one", "")
+    record.issue("secret")
+    assert record.hashes == [hash_secret("secret")]
+    assert b"secret" not in record.hashes[0]
+
+
+def test_tokens_are_taken_apart_or_are_none_of_ours() -> None:
+    assert split_token(make_token("id", "secret")) == ("id", "secret")
+    for bad in ("", ".", "id", "id.", ".secret", "x" * 65 + ".secret"):
+        assert split_token(bad) is None
+    assert hash_secret("\ud800")

@@ -1,0 +1,269 @@
+"""Origins, identities and counts: PROTOCOL.md IDN-1, IDN-2, REN-1, and the limits of section 12."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+
+from tests.kit.asgi import ask, denied, lines, opening, socket
+from transport import Channel, Hub, Identity, Limits
+from transport.errors import ProtocolError
+from transport.policy import Admission, OriginPolicy
+
+
+async def silent(channel: Channel) -> None:
+    async for _ in channel:
+        pass
+
+
+ALLOWED = [
+    {},
+    {"origin": "http://test"},
+    {"origin": "https://test"},  # TLS may end before us
+    {"origin": "HTTP://TEST"},
+    {"origin": "http://test:8000", "host": "test:8000"},
+    {"origin": "https://test", "host": "test:443"},
+    {"origin": "http://[::1]:80", "host": "[::1]"},
+    {"origin": "https://elsewhere.example", "sec-fetch-site": "same-origin"},
+    {"sec-fetch-site": "none"},
+    {"origin": "https://app.example"},
+]
+REFUSED = [
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": "file://"},
+    {"origin": "chrome-extension://abc"},
+    {"origin": "https://test.evil.example"},
+    {"origin": "https://eviltest"},
+    {"origin": "http://test:8000"},
+    {"origin": "http://test."},
+    {"origin": "http://user@test"},
+    {"origin": "http://test/"},
+    {"origin": "test"},
+    {"origin": ""},
+    {"origin": "http://" + "x" * 10_000},
+    {"origin": "http://tést"},
+    {"origin": "http://app.example"},
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site"},
+    {"origin": "http://test", "host": ""},
+]
+
+
+def headers_of(given: dict[str, str]) -> Headers:
+    return Headers({"host": "test", **given})
+
+
+@pytest.mark.parametrize("given", ALLOWED)
+def test_same_origin_and_listed_origins_pass(given: dict[str, str]) -> None:
+    """IDN-1."""
+    OriginPolicy(["https://app.example"]).check(headers_of(given))
+
+
+@pytest.mark.parametrize("given", REFUSED)
+def test_all_others_are_refused(given: dict[str, str]) -> None:
+    """IDN-1."""
+    with pytest.raises(ProtocolError, match="forbidden_origin"):
+        OriginPolicy(["https://app.example"]).check(headers_of(given))
+
+
+@pytest.mark.parametrize("name", ["origin", "host"])
+def test_a_header_given_twice_is_refused(name: str) -> None:
+    """IDN-1."""
+    pairs = [(b"host", b"test"), (b"origin", b"http://test")]
+    pairs.append((name.encode(), dict(pairs)[name.encode()]))
+    with pytest.raises(ProtocolError, match="forbidden_origin"):
+        OriginPolicy(None).check(Headers(raw=pairs))
+
+
+@pytest.mark.parametrize("origin", ["*", "app.example", "https://app.example/", "https://"])
+def test_what_is_no_origin_is_refused_when_the_hub_is_made(origin: str) -> None:
+    with pytest.raises(ValueError, match="not an origin"):
+        Hub(silent, origins=[origin])
+
+
+def test_origins_is_a_list() -> None:
+    with pytest.raises(ValueError, match="is a list"):
+        Hub(silent, origins="https://app.example")
+
+
+async def test_a_foreign_origin_is_refused_before_all_else_on_every_transport() -> None:
+    """IDN-1."""
+
+    async def never(connection: HTTPConnection, credentials: Any) -> Identity:
+        raise AssertionError("authenticate was asked")
+
+    hub = Hub(silent, authenticate=never)
+    foreign = {"origin": "https://evil.example"}
+    for path in ("/sse", "/poll", "/send"):
+        answer = await ask(hub, path, lines(opening()), headers=foreign)
+        assert (answer.status, answer.frames[0]["code"]) == (403, "forbidden_origin")
+        assert "access-control-allow-origin" not in answer.headers
+    assert (await denied(hub, "/websocket", foreign)).status == 403
+
+
+async def test_a_listed_origin_gets_cors_headers_on_success_errors_and_preflight() -> None:
+    """IDN-1."""
+    hub = Hub(silent, origins=["https://app.example"])
+    listed = {"origin": "https://app.example"}
+    for answer in (
+        await ask(hub, "/poll", lines(opening()), headers=listed),
+        await ask(hub, "/poll", b"{", headers=listed),
+        await ask(hub, "/nothing", headers=listed),
+        await ask(
+            hub,
+            "/send",
+            method="OPTIONS",
+            headers={**listed, "access-control-request-method": "POST"},
+        ),
+    ):
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        assert answer.headers["vary"] == "Origin"
+    assert "content-type" in answer.headers["access-control-allow-headers"]
+    assert answer.status == 204
+
+
+async def test_authenticate_gets_the_connection_and_the_credentials_at_each_open() -> None:
+    """IDN-2, OPN-8."""
+    asked: list[tuple[str | None, Any]] = []
+
+    async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
+        asked.append((connection.headers.get("cookie"), credentials))
+        return Identity("ada", user={"name": "Ada"}) if credentials == "good" else None
+
+    users: list[Any] = []
+
+    async def keeps(channel: Channel) -> None:
+        users.append(channel.user)
+        await silent(channel)
+
+    hub = Hub(keeps, authenticate=check)
+    refused = await ask(hub, "/poll", lines(opening(credentials="bad")), headers={"cookie": "c=1"})
+    assert (refused.status, refused.frames[0]["code"]) == (401, "unauthorized")
+    assert (await ask(hub, "/poll", lines(opening()))).status == 401
+    opened = (await ask(hub, "/poll", lines(opening(credentials="good")))).frames[0]
+    assert opened["verdict"] == "new"
+    await asyncio.sleep(0)
+    assert users == [{"name": "Ada"}]
+    assert asked == [("c=1", "bad"), (None, None), (None, "good")]
+
+
+async def test_another_subject_cannot_resume() -> None:
+    """IDN-2, RES-9."""
+
+    async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
+        return Identity(credentials)
+
+    hub = Hub(silent, authenticate=check)
+    opened = (await ask(hub, "/poll", lines(opening(credentials="ada")))).frames[0]
+    stolen = opening(2, session=opened["session"], credentials="eve", nonce="e" * 22)
+    answer = (await ask(hub, "/poll", lines(stolen))).frames[0]
+    assert answer["verdict"] == "reset"
+    assert answer["reset"]["reason"] == "unknown"
+    assert answer["id"] != opened["id"]
+    own = opening(3, session=opened["session"], credentials="ada")
+    assert (await ask(hub, "/poll", lines(own))).frames[0]["verdict"] == "resumed"
+
+
+async def test_authenticate_that_fails_asks_the_client_to_come_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(connection: HTTPConnection, credentials: Any) -> Identity | None:
+        raise OSError("the database is away")
+
+    answer = await ask(Hub(silent, authenticate=broken), "/poll", lines(opening()))
+    assert (answer.status, answer.frames[0]["code"]) == (503, "unavailable")
+    assert answer.headers["retry-after"] == "5"
+    assert "the database is away" in caplog.text
+    assert "the database is away" not in answer.body.decode()
+
+
+async def test_expired_credentials_are_renewed_in_band_or_the_connection_ends() -> None:
+    """REN-1."""
+
+    async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
+        match credentials:
+            case "short":
+                return Identity("ada", expires=time.time() + 0.1)
+            case "long":
+                return Identity("ada", expires=time.time() + 1000)
+            case "eve":
+                return Identity("eve")
+        return None
+
+    async with socket(Hub(silent, authenticate=check), "/websocket") as ws:
+        ws.send(opening(credentials="short"))
+        await ws.frame()
+        assert await ws.frame() == {"type": "renew", "within": 30.0}
+        ws.send({"type": "renew", "credentials": "long"})
+        ws.send({"type": "ping", "id": 1})
+        assert await ws.frame() == {"type": "pong", "id": 1}
+        ws.send({"type": "renew", "credentials": "eve"})
+        assert (await ws.frame())["code"] == "unauthorized"
+        assert await ws.closed() == 4401
+
+
+async def test_close_user_ends_the_sessions_of_that_user() -> None:
+    """IDN-2."""
+
+    async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
+        return Identity(credentials)
+
+    hub = Hub(silent, authenticate=check)
+    async with socket(hub, "/websocket") as ada, socket(hub, "/websocket") as bob:
+        for ws, name in ((ada, "ada"), (bob, "bob")):
+            ws.send(opening(credentials=name))
+            await ws.frame()
+        assert await hub.close_user("ada") == 1
+        assert (await ada.frame())["code"] == 4401
+        bob.send({"type": "ping"})
+        assert await bob.frame() == {"type": "pong"}
+
+
+LIMITS = Limits(sessions=4, sessions_per_subject=2, sessions_per_address=3, opens_per_second=5)
+
+
+def test_sessions_are_counted_per_process_subject_and_address() -> None:
+    """Section 12: at the bound, one above, and given back."""
+    admission = Admission(LIMITS)
+    admission.enter("ada", "a")
+    admission.enter("ada", "b")
+    with pytest.raises(ProtocolError, match="sessions_per_subject"):
+        admission.enter("ada", "c")
+    admission.enter("", "a")
+    admission.enter("", "a")
+    with pytest.raises(ProtocolError, match=r"\(sessions="):
+        admission.enter("", "c")
+    admission.leave("ada", "b")
+    with pytest.raises(ProtocolError, match="sessions_per_address"):
+        admission.enter("bob", "a")
+    admission.enter("ada", "c")
+
+
+def test_opens_are_counted_per_address_and_second() -> None:
+    """Section 12."""
+    admission = Admission(LIMITS)
+    for _ in range(5):
+        admission.open("a", 10.0)
+    with pytest.raises(ProtocolError, match="opens_per_second") as caught:
+        admission.open("a", 10.9)
+    assert caught.value.extra["retry_in"] == 1.0
+    admission.open("b", 10.9)
+    admission.open("a", 11.0)
+    admission.sweep(20.0)
+    admission.open("a", 20.0)
+
+
+async def test_too_many_is_429_with_retry_after_and_leaves_nothing_behind() -> None:
+    """Section 12."""
+    hub = Hub(silent, limits=Limits(sessions=1))
+    await ask(hub, "/poll", lines(opening()))
+    answer = await ask(hub, "/poll", lines(opening(nonce="another-nonce-0123456789")))
+    assert (answer.status, answer.frames[0]["limit"]) == (429, "sessions")
+    assert answer.headers["retry-after"] == "5"
+    assert hub.statistics().sessions == 1

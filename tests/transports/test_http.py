@@ -1,0 +1,323 @@
+"""Carriage over HTTP: PROTOCOL.md sections 8 to 10, and the refusals before them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.kit.asgi import Answer, ask, denied, lines, opening, request, stream, whole
+from transport import Channel, Hub, Limits
+
+CLIENT = "client-0123456789"
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+async def silent(channel: Channel) -> None:
+    async for _ in channel:
+        pass
+
+
+def post(opened: dict[str, Any], *frames: object, attach: int = 1) -> bytes:
+    """The body of a POST ``send``."""
+    head = {"type": "send", "session": opened["session"], "client": CLIENT, "attach": attach}
+    return lines(head, *frames)
+
+
+def poll(opened: dict[str, Any], number: int, ack: int, **fields: object) -> bytes:
+    """The body of a poll."""
+    return lines(
+        {
+            **{"type": "poll", "session": opened["session"], "client": CLIENT, "attach": 1},
+            **{"poll": number, "ack": ack, **fields},
+        }
+    )
+
+
+async def test_a_stream_begins_with_opened_and_a_second_event_follows() -> None:
+    """SSE-1."""
+    async with stream(Hub(silent), "/sse", opening()) as events:
+        headers = events.head.headers
+        assert events.head.status == 200
+        assert headers["content-type"].startswith("text/event-stream")
+        assert headers["cache-control"] == "no-store, no-transform"
+        assert headers["content-encoding"] == "identity"
+        assert headers["x-accel-buffering"] == "no"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert (await events.frame())["type"] == "opened"
+        async with asyncio.timeout(1):
+            assert await events.frame() == {"type": "ack", "ack": 0}
+
+
+async def test_a_post_is_answered_with_marks_and_its_echo_comes_by_the_stream() -> None:
+    """SND-1, SND-2."""
+    hub = Hub(echo)
+    async with stream(hub, "/sse", opening()) as events:
+        opened = await events.frame()
+        answer = await ask(hub, "/send", post(opened, [1, 0, "a", "b"], {"type": "ping", "id": 7}))
+        assert answer.status == 200
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        first, *rest = answer.frames
+        assert first["type"] == "ack"
+        assert (first["received"], first["ack"], first["attached"]) == (2, 2, True)
+        assert rest == [{"type": "pong", "id": 7}]
+        assert await events.frame() == [1, 2, "a", "b"]
+
+
+async def test_a_post_repeated_is_taken_once_and_succeeds_again() -> None:
+    """SND-1, NUM-3: the answer was lost, the client repeats and adds behind."""
+    hub = Hub(echo)
+    async with stream(hub, "/sse", opening()) as events:
+        opened = await events.frame()
+        await ask(hub, "/send", post(opened, [1, 0, "a"]))
+        answer = await ask(hub, "/send", post(opened, [1, 0, "a", "b"]))
+        assert answer.frames[0]["received"] == 2
+        assert await events.frame() == [1, 1, "a"]
+        assert await events.frame() == [2, 2, "b"]
+
+
+async def test_a_gap_is_409_with_the_expected_number_and_what_stands_before_is_taken() -> None:
+    """SND-3, NUM-3."""
+    hub = Hub(silent)
+    async with stream(hub, "/sse", opening()) as events:
+        opened = await events.frame()
+        answer = await ask(hub, "/send", post(opened, [1, 0, "a"], [3, 0, "c"]))
+        assert answer.status == 409
+        assert answer.frames[0]["code"] == "gap"
+        assert answer.frames[0]["expected"] == 2
+
+
+async def test_a_bad_line_leaves_what_stands_before_it_taken() -> None:
+    """SND-3, FRM-4."""
+    hub = Hub(silent)
+    async with stream(hub, "/sse", opening()) as events:
+        opened = await events.frame()
+        answer = await ask(hub, "/send", post(opened, [1, 0, "a"]) + b"{nonsense\n")
+        assert (answer.status, answer.frames[0]["code"]) == (400, "bad_json")
+        again = await ask(hub, "/send", post(opened))
+        assert again.frames[0]["received"] == 1
+
+
+async def test_the_stream_of_a_superseded_attach_ends_with_a_word() -> None:
+    """SSE-2, ATT-3."""
+    hub = Hub(silent)
+    async with stream(hub, "/sse", opening()) as old:
+        opened = await old.frame()
+        await ask(hub, "/send", post(opened))
+        async with stream(hub, "/sse", opening(2, session=opened["session"])) as new:
+            assert (await new.frame())["verdict"] == "resumed"
+            await ask(hub, "/send", post(opened, attach=2))
+            frames = []
+            with pytest.raises(EOFError):
+                while True:
+                    frames.append(await old.frame())  # noqa: PERF401 - until it ends
+            assert frames[-1]["code"] == "superseded"
+            assert frames[-1]["attach"] == 2
+            assert frames[-1]["client"] == CLIENT
+
+
+async def test_a_stream_is_rotated() -> None:
+    """SSE-3."""
+    async with stream(Hub(silent, limits=Limits(stream=0.1)), "/sse", opening()) as events:
+        frames = []
+        with pytest.raises(EOFError):
+            while True:
+                frames.append(await events.frame())  # noqa: PERF401 - until it ends
+        assert frames[-1] == {"type": "drain", "retry_in": 0.0}
+
+
+async def test_long_poll_carries_both_ways() -> None:
+    """POL-1, POL-2, POL-3."""
+    hub = Hub(echo)
+    first = await ask(hub, "/poll", lines(opening()))
+    opened = first.frames[0]
+    assert (first.status, opened["type"]) == (200, "opened")
+    assert int(first.headers["content-length"]) == len(first.body)
+    parked = request(hub, "/poll", poll(opened, 1, 0))
+    await ask(hub, "/send", post(opened, [1, 0, "x"]))
+    assert (await whole(parked)).frames == [[1, 1, "x"]]
+    # The answer was lost: the same poll again gets the same start again.
+    assert (await ask(hub, "/poll", poll(opened, 1, 0))).frames == [[1, 1, "x"]]
+    late = poll(opened, 1, 0)
+    parked = request(hub, "/poll", poll(opened, 2, 1))
+    await _until_parked(hub)
+    answer = await ask(hub, "/poll", late)
+    assert (answer.status, answer.body) == (200, b"")
+    await ask(hub, "/send", post(opened, [2, 1, "y"]))
+    assert (await whole(parked)).frames == [[2, 2, "y"]]
+
+
+async def test_a_newer_poll_ends_the_older_one_with_nothing() -> None:
+    """POL-2."""
+    hub = Hub(echo)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    older = request(hub, "/poll", poll(opened, 1, 0))
+    await _until_parked(hub)
+    newer = request(hub, "/poll", poll(opened, 2, 0))
+    answer = await whole(older)
+    assert (answer.status, answer.body) == (200, b"")
+    await ask(hub, "/send", post(opened, [1, 0, "x"]))
+    assert (await whole(newer)).frames == [[1, 1, "x"]]
+
+
+async def test_a_poll_with_nothing_to_say_is_answered_after_its_hold() -> None:
+    """POL-3."""
+    hub = Hub(silent)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    answer = await ask(hub, "/poll", poll(opened, 1, 0, hold=0.05))
+    assert answer.frames == [{"type": "ack", "ack": 0}]
+
+
+async def test_a_poll_of_an_attach_that_never_was_is_refused() -> None:
+    """ATT-7."""
+    hub = Hub(silent)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    body = poll(opened, 1, 0).replace(b'"attach":1', b'"attach":9')
+    answer = await ask(hub, "/poll", body)
+    assert (answer.status, answer.frames[0]["code"]) == (409, "not_attached")
+
+
+@pytest.mark.parametrize("path", ["/send", "/poll"])
+async def test_unknown_foreign_and_wrong_tokens_get_one_answer(path: str) -> None:
+    """RES-9."""
+    hub = Hub(silent)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    head = {"type": path[1:], "client": CLIENT, "attach": 1}
+    if path == "/poll":
+        head |= {"poll": 1, "ack": 0}
+    answers = [
+        await ask(hub, path, lines({**head, "session": token}))
+        for token in (
+            opened["id"] + ".wrong-secret",
+            "no-such-id.secret",
+            "nodot",
+            "__proto__.x",
+            "*",
+            ".",
+            "é.é",
+        )
+    ]
+    assert {(a.status, a.body) for a in answers} == {(404, answers[0].body)}
+    assert answers[0].frames[0]["code"] == "unknown_session"
+
+
+async def test_another_process_is_told_apart_by_the_epoch() -> None:
+    """EPO-1."""
+    opened = (await ask(Hub(silent), "/poll", lines(opening()))).frames[0]
+    other = Hub(silent)
+    body = lines(
+        {
+            **{"type": "send", "session": opened["session"], "client": CLIENT, "attach": 1},
+            "epoch": opened["epoch"],
+        }
+    )
+    answer = await ask(other, "/send", body)
+    assert (answer.status, answer.frames[0]["code"]) == (421, "wrong_process")
+    again = opening(2, session=opened["session"], epoch=opened["epoch"])
+    reopened = (await ask(other, "/poll", lines(again))).frames[0]
+    assert reopened["verdict"] == "reset"
+    assert reopened["reset"] == {
+        **{"reason": "restarted", "lost": None, "handled": None, "in_hand": None},
+    }
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "text/plain"},
+        {"content-type": "application/json"},
+        {"content-type": ""},
+        {"content-type": "application/x-ndjson; charset=utf-16"},
+        {"content-encoding": "gzip"},
+    ],
+)
+async def test_another_type_or_coding_is_415(headers: dict[str, str]) -> None:
+    """HTTP-1."""
+    answer = await ask(Hub(silent), "/poll", lines(opening()), headers=headers)
+    assert (answer.status, answer.frames[0]["code"]) == (415, "unsupported_media_type")
+
+
+async def test_utf8_may_be_named() -> None:
+    """HTTP-1."""
+    headers = {"content-type": 'application/x-ndjson; charset="UTF-8"'}
+    answer = await ask(Hub(silent), "/poll", lines(opening()), headers=headers)
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_beyond_the_limit_is_413_and_the_connection_closes(declared: bool) -> None:
+    """HTTP-1."""
+    limits = Limits(message=1000)
+    body = b"x" * (limits.body + 1)
+    headers = {"content-length": str(len(body))} if declared else {}
+    chunks = [body[:100], body[100:]]
+    answer = await ask(Hub(silent, limits=limits), "/send", headers=headers, chunks=chunks)
+    assert (answer.status, answer.frames[0]["code"]) == (413, "too_large")
+    assert answer.headers["connection"] == "close"
+
+
+async def test_a_body_that_does_not_come_is_408() -> None:
+    """HTTP-1."""
+    hub = Hub(silent, limits=Limits(opening=0.05))
+    connection = request(hub, "/send", chunks=[b"{", b""])
+    connection.inbound.get_nowait()
+    connection.inbound.get_nowait()
+    answer = await whole(connection)
+    assert (answer.status, answer.frames[0]["code"]) == (408, "timeout")
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"", b"\n", b"[1,0,1]\n", b'{"type":"ping"}\n'])
+@pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
+async def test_a_body_that_begins_with_nothing_of_ours_is_400(path: str, body: bytes) -> None:
+    """FRM-2, SND-1, POL-1, SSE-2."""
+    answer = await ask(Hub(silent), path, body)
+    assert answer.status == 400
+    assert answer.frames[0]["code"] in ("bad_json", "bad_frame")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store, no-transform"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "DELETE"])
+@pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
+async def test_another_method_is_405_with_allow(path: str, method: str) -> None:
+    """HTTP-1."""
+    answer = await ask(Hub(silent), path, method=method)
+    assert (answer.status, answer.headers["allow"]) == (405, "POST, OPTIONS")
+
+
+async def test_a_stripped_upgrade_is_426() -> None:
+    """WS-3."""
+    answer = await ask(Hub(silent), "/websocket", method="GET")
+    assert (answer.status, answer.frames[0]["code"]) == (426, "upgrade_required")
+
+
+async def test_an_unknown_path_is_404_on_both() -> None:
+    """HTTP-1, WS-2."""
+    hub = Hub(silent)
+    for answer in (await ask(hub, "/nothing"), await denied(hub, "/nothing")):
+        assert (answer.status, answer.frames[0]["code"]) == (404, "not_found")
+
+
+async def test_a_transport_that_is_not_offered_is_404() -> None:
+    """WS-2."""
+    hub = Hub(silent, transports=("longpoll",))
+    assert (await ask(hub, "/sse", lines(opening()))).status == 404
+    assert (await denied(hub, "/websocket")).status == 404
+    assert (await ask(hub, "/poll", lines(opening()))).status == 200
+
+
+async def _until_parked(hub: Hub) -> None:
+    """Let the tasks that are ready run: the in-process driver has no other delay."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert isinstance(hub, Hub)
+
+
+def test_answers_are_compared_whole() -> None:
+    """The kit's own: an answer's frames are its lines."""
+    assert Answer(200, {}, b'[1]\n{"a":2}\n').frames == [[1], {"a": 2}]

@@ -1,0 +1,167 @@
+"""Carriage over WebSocket: PROTOCOL.md section 7, and OPN-7, OPN-9, CLS-7."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.kit.asgi import opening, socket
+from transport import Channel, ChannelClosed, Hub, Limits
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+async def test_text_and_binary_frames_come_back_as_they_went() -> None:
+    """WS-1, DAT-2."""
+    async with socket(Hub(echo), "/websocket") as ws:
+        ws.send(opening())
+        opened = await ws.frame()
+        assert opened["verdict"] == "new"
+        ws.send({"type": "ack", "ack": 0})
+        ws.send([1, 0, "hé\u2028", {"a": [1, None, True]}])
+        assert await ws.frame() == [1, 2, "hé\u2028", {"a": [1, None, True]}]
+        ws.send((3).to_bytes(8, "big") + (2).to_bytes(8, "big") + b"\x00\xff")
+        assert await ws.frame() == (3).to_bytes(8, "big") + (3).to_bytes(8, "big") + b"\x00\xff"
+
+
+async def test_a_bytes_frame_is_taken_on_websocket_too() -> None:
+    """DAT-2."""
+    async with socket(Hub(echo), "/websocket") as ws:
+        ws.send(opening())
+        await ws.frame()
+        ws.send({"type": "ack", "ack": 0})
+        ws.send({"type": "bytes", "number": 1, "ack": 0, "data": "AP8="})
+        assert (await ws.frame())[16:] == b"\x00\xff"
+
+
+async def test_data_may_follow_the_open_of_a_new_session() -> None:
+    """OPN-7."""
+    async with socket(Hub(echo), "/websocket") as ws:
+        ws.send(opening())
+        ws.send([1, 0, "early"])
+        await ws.frame()
+        assert await ws.frame() == [1, 1, "early"]
+
+
+async def test_a_probe_before_open_is_answered_four_times() -> None:
+    """OPN-9."""
+    async with socket(Hub(echo), "/websocket") as ws:
+        for number in range(4):
+            ws.send({"type": "ping", "id": number})
+            assert await ws.frame() == {"type": "pong", "id": number}
+        ws.send({"type": "ping"})
+        assert (await ws.frame())["code"] == "bad_frame"
+        assert await ws.closed() == 4400
+
+
+async def test_no_open_in_time_ends_the_connection() -> None:
+    """OPN-9."""
+    async with socket(Hub(echo, limits=Limits(opening=0.05)), "/websocket") as ws:
+        assert (await ws.frame())["code"] == "timeout"
+        assert await ws.closed() == 4408
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        ("", "bad_json"),
+        ("{", "bad_json"),
+        ('{"type":"open"}\n', "bad_json"),
+        ("[1,0,1]", "bad_frame"),
+        ('{"type":"nonsense"}', "bad_frame"),
+        ('"open"', "bad_frame"),
+        (json.dumps(opening(attach=True), separators=(",", ":")), "bad_number"),
+        (json.dumps(opening(versions=[9]), separators=(",", ":")), "unsupported_version"),
+    ],
+)
+async def test_a_bad_first_frame_is_told_and_ends_the_connection(wire: str, code: str) -> None:
+    """WS-2, OPN-1, OPN-2."""
+    async with socket(Hub(echo), "/websocket") as ws:
+        ws.send(wire)
+        error = await ws.frame()
+        assert (error["type"], error["code"]) == ("error", code)
+        assert await ws.closed() >= 4400
+
+
+async def test_a_bad_frame_ends_the_connection_and_not_the_session() -> None:
+    """WS-2, FRM-4."""
+    hub = Hub(echo)
+    async with socket(hub, "/websocket") as ws:
+        ws.send(opening())
+        token = (await ws.frame())["session"]
+        ws.send({"type": "ack", "ack": 0})
+        ws.send([1, 0, "kept"])
+        assert await ws.frame() == [1, 1, "kept"]
+        ws.send('{"type":"ack","ack":1.0}')
+        assert (await ws.frame())["code"] == "bad_number"
+        assert await ws.closed() == 4400
+    async with socket(hub, "/websocket") as ws:
+        ws.send(opening(2, session=token, first_retained=2))
+        opened = await ws.frame()
+        assert (opened["verdict"], opened["received"]) == ("resumed", 1)
+        assert await ws.frame() == [1, 1, "kept"]
+
+
+async def test_the_close_code_of_the_application_reaches_the_websocket() -> None:
+    """CLS-7, CLS-3."""
+
+    async def closes(channel: Channel) -> None:
+        await channel.send("bye")
+        await channel.close(4321, "enough")
+
+    async with socket(Hub(closes), "/websocket") as ws:
+        ws.send(opening())
+        await ws.frame()
+        ws.send({"type": "ack", "ack": 0})
+        assert await ws.frame() == [1, 0, "bye"]
+        assert await ws.frame() == {
+            **{"type": "close", "code": 4321, "reason": "enough", "by": "app"},
+            **{"last": 1, "ack": 0},
+        }
+        ws.send({"type": "ack", "ack": 1})
+        assert await ws.closed() == 4321
+
+
+async def test_a_client_that_leaves_is_detached_at_once() -> None:
+    """CLS-6."""
+    channels: list[Channel] = []
+
+    async def keeps(channel: Channel) -> None:
+        channels.append(channel)
+        with pytest.raises(ChannelClosed):
+            await channel.receive()
+
+    async with socket(Hub(keeps), "/websocket") as ws:
+        ws.send(opening())
+        await ws.frame()
+        assert channels[0].transport == "websocket"
+        ws.leave()
+        async with asyncio.timeout(5):
+            await asyncio.wait({ws.connection.task})
+        assert not channels[0].connected
+        assert channels[0].transport is None
+
+
+async def test_a_stuck_reader_is_detached_by_our_own_deadline() -> None:
+    """LIV-1: what the server can see of a peer that reads nothing is only that no ack comes."""
+    limits = Limits(heartbeat=0.2, poll_hold=0.5, ttl=5)
+    channels: list[Channel] = []
+
+    async def keeps(channel: Channel) -> None:
+        channels.append(channel)
+        async for _ in channel:
+            pass
+
+    async with socket(Hub(keeps, limits=limits), "/websocket") as ws:
+        ws.send(opening())
+        await ws.frame()
+        ws.connection.blocked = asyncio.Event()
+        await channels[0].send("x")
+        async with asyncio.timeout(5):
+            while channels[0].connected:  # noqa: ASYNC110 - nothing tells of it but this
+                await asyncio.sleep(0.01)
