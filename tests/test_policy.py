@@ -194,7 +194,8 @@ async def test_expired_credentials_are_renewed_in_band_or_the_connection_ends() 
                 return Identity("ada", expires=time.time() + 1000)
             case "eve":
                 return Identity("eve")
-        return None
+            case _:
+                return None
 
     async with socket(Hub(silent, authenticate=check), "/websocket") as ws:
         ws.send(opening(credentials="short"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,13 @@ from starlette.types import ASGIApp, Message, Scope
 
 DEADLINE = 5.0
 NDJSON = "application/x-ndjson"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what no event tells of."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.005)
 
 
 def lines(*frames: object) -> bytes:
@@ -184,6 +191,15 @@ class Stream:
                 assert "\n" not in event, event
                 self.waiting.append(json.loads(event.removeprefix("data: ")))
         return self.waiting.pop(0)
+
+    async def rest(self) -> list[Any]:
+        """All frames until the stream ends."""
+        frames = []
+        try:
+            while True:
+                frames.append(await self.frame())
+        except EOFError:
+            return frames
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.kit.asgi import opening, socket
+from tests.kit.asgi import opening, socket, until
 from transport import Channel, ChannelClosed, Hub, Limits
 
 
@@ -120,8 +120,12 @@ async def test_the_close_code_of_the_application_reaches_the_websocket() -> None
         ws.send({"type": "ack", "ack": 0})
         assert await ws.frame() == [1, 0, "bye"]
         assert await ws.frame() == {
-            **{"type": "close", "code": 4321, "reason": "enough", "by": "app"},
-            **{"last": 1, "ack": 0},
+            "type": "close",
+            "code": 4321,
+            "reason": "enough",
+            "by": "app",
+            "last": 1,
+            "ack": 0,
         }
         ws.send({"type": "ack", "ack": 1})
         assert await ws.closed() == 4321
@@ -162,6 +166,4 @@ async def test_a_stuck_reader_is_detached_by_our_own_deadline() -> None:
         await ws.frame()
         ws.connection.blocked = asyncio.Event()
         await channels[0].send("x")
-        async with asyncio.timeout(5):
-            while channels[0].connected:  # noqa: ASYNC110 - nothing tells of it but this
-                await asyncio.sleep(0.01)
+        await until(lambda: not channels[0].connected)
