@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import isfinite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +68,8 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value > 0:
-                raise ValueError(f"Limits.{field.name} must be above 0, not {value!r}")
+            if not (value > 0 and isfinite(value)):
+                raise ValueError(f"Limits.{field.name} must be finite and above 0, not {value!r}")
         if self.window_bytes < self.message:
             raise ValueError(
                 f"Limits.window_bytes ({self.window_bytes}) must hold a message ({self.message})"

@@ -2,10 +2,10 @@
 import type { Encoded } from "./codec.ts";
 import type { Limits } from "./frames.ts";
 
-/** One sent message; `tag` is whatever its sender wants to be told it by, gone once it is settled. */
+/** One sent message; `_tag` is whatever its sender wants to be told it by, gone once it is settled. */
 export interface Entry<Tag> extends Encoded {
   _tag: Tag | undefined;
-  /** Stands in the place of a message that the server refused (DAT-5). */
+  /** A `skip` stands in the place of the message, which the server refused (DAT-5). */
   _skip?: boolean;
 }
 
@@ -18,36 +18,28 @@ export class SendBuffer<Tag> {
   first = 1;
   /** The number that the next message put on a wire will get. */
   next = 1;
-  _entries: Entry<Tag>[] = [];
-  /** Bytes of the numbered entries. */
+  entries: Entry<Tag>[] = [];
+  /** Bytes of the numbered entries, and of all. */
   _bytes = 0;
-  /** Bytes of all entries. */
   size = 0;
 
-  get length(): number {
-    return this._entries.length;
-  }
-
-  /** The number behind all entries. */
-  get end(): number {
-    return this.first + this._entries.length;
-  }
-
   push(entry: Entry<Tag>): void {
-    this._entries.push(entry);
+    this.entries.push(entry);
     this.size += entry._size;
   }
 
-  /** What may be put on a wire as `number`; undefined where nothing is left, or the window is full (DAT-6). */
+  /** What may be put on a wire as `number`; nothing where none is left, or the window is full (DAT-6). */
   peek(number: number, limits: Limits): Entry<Tag> | undefined {
-    const entry = this._entries[number - this.first];
+    const entry = this.entries[number - this.first];
     const waiting = this.next - this.first;
-    return entry &&
-      (number < this.next ||
-        !waiting ||
-        (waiting < limits.window_messages && this._bytes + entry._size <= limits.window_bytes))
-      ? entry
-      : undefined;
+    if (
+      entry &&
+      waiting &&
+      number >= this.next &&
+      (waiting >= limits.window_messages || this._bytes + entry._size > limits.window_bytes)
+    )
+      return undefined;
+    return entry;
   }
 
   /** `entry` is put on a wire as `number`. */
@@ -59,37 +51,12 @@ export class SendBuffer<Tag> {
 
   /** All up to `mark` are acknowledged; answers them. An old mark answers none (MRK-4). */
   ack(mark: number): Entry<Tag>[] {
-    const gone = this._entries.splice(0, Math.max(0, mark + 1 - this.first));
+    const gone = this.entries.splice(0, Math.max(0, mark + 1 - this.first));
     this.first += gone.length;
-    for (const entry of gone) {
-      this._bytes -= entry._size;
-      this.size -= entry._size;
+    for (const { _size: size } of gone) {
+      this._bytes -= size;
+      this.size -= size;
     }
-    return gone;
-  }
-
-  /** The server refuses `number`; answers the tag of its message, whose place a `skip` takes (DAT-5). */
-  skip(number: number): Tag | undefined {
-    const entry = this._entries[number - this.first];
-    const tag = entry?._tag;
-    if (entry) {
-      entry._tag = undefined;
-      entry._skip = true;
-    }
-    return tag;
-  }
-
-  /** As `skip`, for all that wait for a number and are above `limit` bytes. */
-  refuse(limit: number): (Tag | undefined)[] {
-    return this._entries.flatMap(({ _size: size }, index) =>
-      this.first + index >= this.next && size > limit ? [this.skip(this.first + index)] : [],
-    );
-  }
-
-  /** Gives up all that wait for a number; answers them. */
-  cut(): Entry<Tag>[] {
-    const gone = this._entries.splice(this.next - this.first);
-    for (const entry of gone) this.size -= entry._size;
     return gone;
   }
 }

@@ -1,7 +1,8 @@
 // The driver: owns connections, the clock and the application's side. What to do is decided by the pure
 // core (session.ts, fallback.ts, backoff.ts); here it is done.
 import { backoff } from "./backoff.ts";
-import { browser } from "./environment.ts";
+import { sizeOf } from "./codec.ts";
+import { mint } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
 import type { Fate } from "./errors.ts";
@@ -47,7 +48,7 @@ export interface ChannelEventMap {
   /** A session is open: the first one, or the one after a `reset`. */
   open: Event;
   message: Event & { readonly data: unknown; readonly recovered: boolean };
-  transport: Event & { readonly transport: TransportName | null };
+  transport: Event & { readonly transport: TransportName };
   recovering: Event & { readonly reason: string };
   resumed: Event & { readonly replayed: number };
   reset: Event & {
@@ -74,16 +75,29 @@ export interface Attempt {
   readonly milliseconds: number;
 }
 
+export interface Statistics {
+  readonly attaches: number;
+  readonly reconnects: number;
+  readonly sent: number;
+  readonly received: number;
+  readonly acknowledged: number;
+  readonly replayed: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Attempts, by transport. */
+  readonly attempts: { readonly [Name in TransportName]: number };
+}
+
+/** A message on its way. */
 interface Sent {
   readonly message: unknown;
   readonly _resolve: () => void;
   readonly _reject: (error: ChannelError) => void;
 }
 
-type Try = { -readonly [Field in keyof Attempt]: Attempt[Field] };
-
-/** An attempt in hand: `_wire` and `_link` exist once the credentials are there. */
-interface Current extends Try {
+/** The attempt in hand, or the connection it became; wire and link exist once the credentials are there. */
+interface Connection {
+  _attempt: { -readonly [Field in keyof Attempt]: Attempt[Field] };
   _since: number;
   /** When it must be open, or be given up. */
   _until: number;
@@ -91,26 +105,28 @@ interface Current extends Try {
   _link?: Link;
 }
 
+/** Read-only to everyone else. */
+type Own = { -readonly [Field in "state" | "id" | "transport"]: Channel[Field] };
+
 const OPENERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport } = { websocket, sse, longpoll };
 
 /** How many attempts `explain()` remembers. */
 const REMEMBERED = 50;
 
-const lengthOf = (wire: string | ArrayBuffer | Uint8Array): number => (typeof wire === "string" ? wire.length : wire.byteLength);
-
 /** One message channel to the server at `url`, over whichever transport works. */
 export class Channel extends EventTarget {
   _env: Environment;
-  _options: Required<Omit<ChannelOptions, "credentials" | "target" | "wishes" | "transports">>;
-  _credentials: unknown;
+  _options: Required<Omit<ChannelOptions, "target" | "wishes" | "transports">>;
   _url: URL;
   _session: Session<Sent>;
-  _state: ChannelState = "connecting";
-  _id: string | null = null;
-  _transports: readonly TransportName[] = TRANSPORTS;
-  _transport: TransportName | null = null;
-  _current: Current | undefined;
-  _attempts: Try[] = [];
+  readonly state: ChannelState = "connecting";
+  /** The session's public name, fit for logs; null before the first. */
+  readonly id: string | null = null;
+  /** The transport in use, or that was used last; null before the first and when closed. */
+  readonly transport: TransportName | null = null;
+  _transports!: readonly TransportName[];
+  _connection: Connection | undefined;
+  _attempts: Attempt[] = [];
   /** Transports that failed in this round, and failures in a row. */
   _tried: TransportName[] = [];
   _failures = 0;
@@ -119,25 +135,35 @@ export class Channel extends EventTarget {
   _retryAt = 0;
   /** When the server was last heard, or the application closed. */
   _contact: number;
-  _timer: unknown;
+  _timer: ReturnType<Environment["setTimeout"]> | undefined;
   _scheduled = false;
-  /** Received, and not taken yet. */
+  /** Received, and not taken yet; and its size. */
   _queue: { readonly data: unknown; readonly recovered: boolean; readonly size: number }[] = [];
   _queued = 0;
   _listened = false;
-  _waiting: (() => void)[] = [];
+  _wakers: (() => void)[] = [];
   _closing = false;
   _closed: Promise<void>;
   _settle!: () => void;
-  _counts = { attaches: 0, reconnects: 0, sent: 0, received: 0, acknowledged: 0, replayed: 0, bytesSent: 0, bytesReceived: 0 };
+  _counts = {
+    attaches: 0,
+    reconnects: 0,
+    sent: 0,
+    received: 0,
+    acknowledged: 0,
+    replayed: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    attempts: { websocket: 0, sse: 0, longpoll: 0 },
+  };
 
   /** Starts at once. Raises for an argument that is wrong; everything else is an event. */
-  constructor(url: string | URL, options: ChannelOptions = {}, environment: Environment = browser) {
+  constructor(url: string | URL, options: ChannelOptions = {}, environment: Environment = globalThis) {
     super();
-    const { credentials, target, wishes, transports = TRANSPORTS, ...rest } = options;
+    const { target, wishes, transports = TRANSPORTS, ...rest } = options;
     this._env = environment;
-    this._credentials = credentials;
     this._options = {
+      credentials: undefined,
       withCredentials: false,
       openTimeout: 4,
       postTimeout: 10,
@@ -145,29 +171,15 @@ export class Channel extends EventTarget {
       retryMax: 30,
       steadyAfter: 5,
       fallbackFor: 300,
-      queueMessages: 100_000,
-      queueBytes: 64 * 1024 * 1024,
+      queueMessages: 1e5,
+      queueBytes: 2 ** 26,
       ...rest,
     };
-    this._url = new URL(url, environment.base());
-    this._contact = environment.now();
-    this._session = new Session(environment.mint(), environment.mint, { target, wishes });
+    this._url = new URL(url, environment.document?.baseURI);
+    this._contact = this._now();
+    this._session = new Session(mint(environment), () => mint(environment), { target, wishes });
     this._closed = new Promise((resolve) => (this._settle = resolve));
     this.transports = transports;
-  }
-
-  get state(): ChannelState {
-    return this._state;
-  }
-
-  /** The transport in use, or null. */
-  get transport(): TransportName | null {
-    return this._transport;
-  }
-
-  /** The session's public name, fit for logs; null before the first. */
-  get id(): string | null {
-    return this._id;
   }
 
   get transports(): readonly TransportName[] {
@@ -176,11 +188,12 @@ export class Channel extends EventTarget {
 
   /** What is forbidden now is left at once; the session goes on over another. */
   set transports(names: readonly TransportName[]) {
-    if (!names.length || names.some((name) => !TRANSPORTS.includes(name)))
-      throw new ChannelError("invalid_argument", "transports: name some of " + TRANSPORTS);
+    if (!names.length || !names.every((name) => TRANSPORTS.includes(name)))
+      throw new ChannelError("invalid_argument", "transports: some of " + TRANSPORTS);
     this._transports = [...names];
     this._tried = [];
-    if (this._current && !names.includes(this._current.transport)) this._retry("forbidden", 0);
+    const { _connection: connection } = this;
+    if (connection && !names.includes(connection._attempt.transport)) this._leave("forbidden", 0);
     this._schedule();
   }
 
@@ -189,10 +202,9 @@ export class Channel extends EventTarget {
    * with it (MRK-3); rejects with a `ChannelError`, whose `fate` tells what is known of it.
    */
   send(message: unknown): Promise<void> {
-    const { queueMessages, queueBytes } = this._options;
     const promise = new Promise<void>((_resolve, _reject) => {
-      const { length, size } = this._session.pending;
-      if (length >= queueMessages || size >= queueBytes)
+      const { entries, size } = this._session.buffer;
+      if (entries.length >= this._options.queueMessages || size >= this._options.queueBytes)
         throw new ChannelError("buffer_full", "too much waits to be sent: await earlier sends");
       this._session.send(message, { message, _resolve, _reject });
       this._counts.sent++;
@@ -205,11 +217,11 @@ export class Channel extends EventTarget {
 
   /** Closes once everything sent before is handled. Settles when the channel is closed. */
   close(code = 1000, reason = ""): Promise<void> {
-    if ((code !== 1000 && !(code >= 3000 && code < 5000)) || new TextEncoder().encode(reason).length > 123)
-      throw new ChannelError("invalid_argument", "close: code is 1000 or 3000 to 4999, reason at most 123 bytes");
+    if ((code !== 1000 && !(code >= 3000 && code < 5000)) || sizeOf(reason) > 123)
+      throw new ChannelError("invalid_argument", "code: 1000 or 3000 to 4999; reason: at most 123 bytes");
     if (!this._closing) {
       this._closing = true;
-      this._contact = this._env.now();
+      this._contact = this._now();
       this._session.close(code, reason);
       // Nothing was ever begun: there is nobody to tell.
       if (!this._session.begun) this._finish({ code, reason, by: "app", clean: true, sends: [] });
@@ -220,36 +232,29 @@ export class Channel extends EventTarget {
 
   /** Drops the connection, and resumes over a new one at once. */
   reconnect(): void {
-    if (this._current) this._retry("reconnect", 0);
-    else this._retryAt = 0;
-    this._schedule();
+    this._leave("reconnect", 0);
   }
 
   /** Goes away: drops the connection, and does not come back before `resume`. */
   suspend(): void {
-    if (this._state === "closed") return;
-    if (this._current) this._retry("suspend", Infinity);
-    this._retryAt = Infinity;
-    if (this._state !== "suspended") this._enter("suspend");
-    this._schedule();
+    this._leave("suspend", Infinity);
+    if (this.state !== "closed") this._enter("suspend");
   }
 
   resume(): void {
-    if (this._state === "suspended") this._enter("resume");
-    this._retryAt = 0;
-    this._schedule();
+    if (this.state !== "suspended") return;
+    this._enter("resume");
+    this._leave("resume", 0);
   }
 
   /** Counts since the channel was made. */
-  statistics(): Readonly<typeof this._counts> & { readonly attempts: { readonly [Name in TransportName]?: number } } {
-    return { ...this._counts, attempts: { ...this._perTransport } };
+  statistics(): Statistics {
+    return { ...this._counts, attempts: { ...this._counts.attempts } };
   }
-
-  _perTransport: { [Name in TransportName]?: number } = {};
 
   /** Why this transport: the latest attempts, oldest first. */
   explain(): Attempt[] {
-    return this._attempts.map(({ transport, outcome, reason, milliseconds }) => ({ transport, outcome, reason, milliseconds }));
+    return this._attempts.map((attempt) => ({ ...attempt }));
   }
 
   /** Takes messages as they come, until the channel is closed. Where there are listeners too, they get them instead. */
@@ -259,8 +264,8 @@ export class Channel extends EventTarget {
         this._queued -= next.size;
         yield next.data;
       }
-      if (this._state === "closed") return;
-      await new Promise<void>((resolve) => this._waiting.push(resolve));
+      if (this.state === "closed") return;
+      await new Promise<void>((resolve) => this._wakers.push(resolve));
     }
   }
 
@@ -282,8 +287,12 @@ export class Channel extends EventTarget {
     this.dispatchEvent(Object.assign(new Event(type), fields));
   }
 
+  _now(): number {
+    return this._env.performance.now() / 1000;
+  }
+
   _enter(input: string): void {
-    this._state = step(CHANNEL, this._state, input);
+    (this as Own).state = step(CHANNEL, this.state, input);
   }
 
   /** Everything of this turn is written together (DAT-1). */
@@ -300,62 +309,63 @@ export class Channel extends EventTarget {
   _run(): void {
     const { _env: env, _session: session } = this;
     env.clearTimeout(this._timer);
-    if (this._state === "closed") return;
-    const now = env.now();
-    const { closing, ttl } = session.timings;
-    const giveUp = this._closing ? this._contact + closing : Infinity;
-    if (now >= giveUp) return this._act(session.abandon(1001, "no answer to close: the server could not be reached"));
-    if (this._state === "recovering" && now >= this._contact + ttl) this._enter("expire");
-    if (this._current && now >= this._current._until) this._lost("no answer in time");
+    if (this.state === "closed") return;
+    const now = this._now();
+    const giveUp = this._closing ? this._contact + session.timings.closing : Infinity;
+    if (now >= giveUp) return this._act(session.abandon(1001, "the server could not be reached"));
+    const expiry = this.state === "recovering" ? this._contact + session.timings.ttl : Infinity;
+    if (now >= expiry) this._enter("expire");
+    if (this._connection && now >= this._connection._until) this._lost("no answer in time");
     this._act(session.tick(now));
-    if (!this._current && now >= this._retryAt) void this._connect(now);
+    if (!this._connection && now >= this._retryAt) void this._connect(now);
     this._transmit(now);
-    const due = Math.min(
-      giveUp,
-      session.deadline,
-      this._current ? this._current._until : this._retryAt,
-      this._state === "recovering" ? this._contact + ttl : Infinity,
-    );
-    // Timers are cut to 32 bits; a day is long enough.
-    if (due < Infinity) this._timer = env.setTimeout(() => this._run(), Math.min(86400, Math.max(0, due - now)) * 1000 + 1);
+    const due = Math.min(giveUp, now < expiry ? expiry : Infinity, session.deadline, this._connection?._until ?? this._retryAt);
+    // Timers are cut to 32 bits of milliseconds.
+    if (due < Infinity) this._timer = env.setTimeout(() => this._run(), Math.min(2 ** 31 - 1, (due - now) * 1000 + 1));
   }
 
   _transmit(now: number): void {
-    const { _link: link, _wire: wire } = this._current ?? {};
-    if (!link || !wire) return;
+    const { _link: link, _wire: wire } = this._connection ?? {};
+    if (!link) return;
     for (const out of this._session.transmit(link, now)) {
-      for (const each of out.wires) this._counts.bytesSent += lengthOf(each);
-      wire.send(out);
+      for (const { length } of out.wires) this._counts.bytesSent += length;
+      wire!._send(out);
     }
   }
 
   async _connect(now: number): Promise<void> {
-    const transport = choose(this._transports, this._tried, this._learnt, now, this._options.fallbackFor) ?? this._transports[0]!;
-    const { openTimeout } = this._options;
-    const current: Current = { transport, outcome: "pending", reason: "", milliseconds: 0, _since: now, _until: now + openTimeout };
-    this._current = current;
-    this._attempts = [...this._attempts, current].slice(-REMEMBERED);
-    this._perTransport[transport] = (this._perTransport[transport] ?? 0) + 1;
+    const { openTimeout, fallbackFor, withCredentials, postTimeout } = this._options;
+    const transport = choose(this._transports, this._tried, this._learnt, now, fallbackFor)!;
+    const connection: Connection = {
+      _attempt: { transport, outcome: "pending", reason: "", milliseconds: 0 },
+      _since: now,
+      _until: now + openTimeout,
+    };
+    this._connection = connection;
+    this._attempts = [...this._attempts, connection._attempt].slice(-REMEMBERED);
+    this._counts.attempts[transport]++;
     try {
       const credentials = await this._ask();
-      if (this._current !== current) return;
-      current._until = this._env.now() + openTimeout;
-      current._wire = OPENERS[transport]({
-        env: this._env,
-        url: (segment) => this._locate(segment),
-        ...this._options,
-        hear: (heard) => this._current === current && this._hear(heard),
+      if (this._connection !== connection) return;
+      connection._until = this._now() + openTimeout;
+      connection._wire = OPENERS[transport]({
+        _env: this._env,
+        _url: (segment) => this._locate(segment),
+        _cookies: withCredentials ? "include" : "same-origin",
+        _timeout: postTimeout * 1000,
+        _hear: (heard) => this._connection === connection && this._hear(connection, heard),
       });
-      current._link = this._session.attach(transport, credentials);
+      connection._link = this._session.attach(transport, credentials);
       this._schedule();
     } catch (error) {
-      if (this._current === current) this._lost(`${error}`);
+      if (this._connection === connection) this._lost(`${error}`);
     }
   }
 
   /** The credentials for this attach. */
   async _ask(): Promise<unknown> {
-    return typeof this._credentials === "function" ? (this._credentials as () => unknown)() : this._credentials;
+    const { credentials } = this._options;
+    return typeof credentials === "function" ? (credentials as () => unknown)() : credentials;
   }
 
   /** The channel's URL with one more segment, its query kept. */
@@ -367,17 +377,16 @@ export class Channel extends EventTarget {
     return url.href;
   }
 
-  _hear(heard: Heard): void {
-    const now = this._env.now();
-    const current = this._current!;
-    if (heard.type === "frame" || heard.type === "answered") {
-      this._contact = now;
-      const wires = heard.type === "frame" ? [heard.wire] : heard.lines;
-      for (const wire of wires) this._counts.bytesReceived += lengthOf(wire);
+  _hear(connection: Connection, heard: Heard): void {
+    const now = this._now();
+    if (heard.type !== "lost") {
+      const wire = heard.type === "frame" ? heard.wire : heard.text;
+      this._counts.bytesReceived += typeof wire === "string" ? wire.length : wire.byteLength;
+      if (wire) this._contact = now;
     }
-    this._act(this._session.hear(current._link!, heard, now));
+    this._act(this._session.hear(connection._link!, heard, now));
     // An event stream works once it is known that POSTs get through as well.
-    if (heard.type === "answered" && this._current === current) this._works(current, now);
+    if (heard.type === "answer" && heard.status === 200 && this._connection === connection) this._works(connection, now);
     this._schedule();
   }
 
@@ -386,72 +395,65 @@ export class Channel extends EventTarget {
   }
 
   _on(event: SessionEvent<Sent>): void {
+    const { _connection: connection, _counts: counts } = this;
     switch (event.type) {
       case "opened": {
-        const current = this._current!;
-        const now = this._env.now();
-        this._counts.attaches++;
-        this._id = event.id;
-        if (current.transport === "sse") current._until = now + this._options.postTimeout;
-        else this._works(current, now);
-        const { replayed } = event;
-        if (this._state !== "open") this._enter("opened");
-        if (this._transport !== current.transport) {
-          this._transport = current.transport;
-          this._fire("transport", { transport: this._transport });
-        }
+        const { id, replayed } = event;
+        const { transport } = connection!._attempt;
+        const now = this._now();
+        (this as Own).id = id;
+        counts.attaches++;
+        if (transport === "sse") connection!._until = now + this._options.postTimeout;
+        else this._works(connection!, now);
+        if (this.state !== "open") this._enter("opened");
+        if (this.transport !== transport) this._fire("transport", { transport: ((this as Own).transport = transport) });
         if (event.verdict === "new") return this._fire("open");
-        this._counts.reconnects++;
-        this._counts.replayed += replayed;
+        counts.reconnects++;
+        counts.replayed += replayed;
         return this._fire("resumed", { replayed });
       }
-      case "message": {
-        const { queueMessages, queueBytes } = this._options;
-        this._counts.received++;
+      case "message":
+        counts.received++;
         this._queued += event.size;
         this._queue.push(event);
         this._deliver();
-        if (this._queue.length > queueMessages || this._queued > queueBytes)
-          this._act(this._session.abandon(1011, "too many messages wait: nothing listens for them"));
+        if (this._queue.length > this._options.queueMessages || this._queued > this._options.queueBytes)
+          this._act(this._session.abandon(1011, "too many messages wait for a listener"));
         return;
-      }
       case "settled":
-        this._counts.acknowledged++;
+        counts.acknowledged++;
         return event.tag._resolve();
       case "rejected":
-        return this._reject(event, event.code, "the server takes no message of this size");
+        return this._reject({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
       case "reset": {
         const { reason, lost, sends } = event;
         for (const send of sends) this._reject(send, "reset", "the session was reset: " + reason);
         return this._fire("reset", { reason, lost, sends: sends.map(({ tag, fate }) => ({ message: tag.message, fate })) });
       }
-      case "superseded":
-        return this._finish({ code: 4409, reason: "superseded: another page holds this session", by: "protocol", clean: false, sends: event.sends });
-      case "drain":
-        return this._retry("drain", this._env.random() * event.retry_in);
       case "renew":
+        // Where there are none, the server's `unauthorized` will follow.
         this._ask().then(
           (credentials) => {
             this._session.renew(credentials);
             this._schedule();
           },
-          // The server's `unauthorized` will follow.
           () => {},
         );
         return;
       case "closed":
         return this._finish(event);
       case "drop":
-        if (this._current?._link === event.link) this._lost(event.reason, event.retry_in);
+        if (connection?._link === event.link) this._lost(event.reason, event.retryIn);
     }
   }
 
-  _works(current: Current, now: number): void {
-    if (current.outcome !== "pending") return;
-    current.outcome = "open";
-    current.milliseconds = (now - current._since) * 1000;
-    current._until = Infinity;
-    const { transport: name } = current;
+  _works(connection: Connection, now: number): void {
+    const { _attempt: attempt } = connection;
+    if (attempt.outcome !== "pending") return;
+    connection._until = Infinity;
+    attempt.outcome = "open";
+    attempt.milliseconds = (now - connection._since) * 1000;
+    const { transport: name } = attempt;
     // A better one that has just failed again makes the fallback fresh.
     if (this._learnt?.name !== name || this._tried.length) this._learnt = { name, since: now };
     this._tried = [];
@@ -459,34 +461,38 @@ export class Channel extends EventTarget {
 
   /** The connection failed or was cut: decides what to try, and when. */
   _lost(reason: string, retryIn = 0): void {
-    const { transport, outcome, _since: since } = this._current!;
-    const { steadyAfter, retryBase, retryMax, fallbackFor } = this._options;
-    const now = this._env.now();
-    if (outcome === "pending" || now - since < steadyAfter) this._tried.push(transport);
+    const { _attempt: attempt, _since: since } = this._connection!;
+    const { steadyAfter, retryBase, retryMax } = this._options;
+    const random = this._env.Math.random();
+    const pending = attempt.outcome === "pending";
+    // The server asked for it: no failure (DRN-1).
+    if (reason === "drain") return this._leave(reason, random * retryIn);
+    if (pending || this._now() - since < steadyAfter) this._tried.push(attempt.transport);
     else this._failures = 0;
-    const next = choose(this._transports, this._tried, this._learnt, now, fallbackFor);
-    if (!next || retryIn) this._tried = [];
+    const all = this._transports.every((name) => this._tried.includes(name));
+    if (all || retryIn) this._tried = [];
     // Down the ladder at once; otherwise not all pages in the same moment.
-    const wait = outcome === "pending" && next && !retryIn ? 0 : retryIn + backoff(this._failures++, this._env.random(), retryBase, retryMax);
-    this._retry(reason, wait);
+    this._leave(reason, pending && !all && !retryIn ? 0 : retryIn + backoff(this._failures++, random, retryBase, retryMax));
   }
 
-  /** Leaves the connection; the next is tried `wait` seconds later. */
-  _retry(reason: string, wait: number): void {
-    const now = this._env.now();
-    const current = this._current!;
-    this._current = undefined;
+  /** Leaves the connection, if there is one; the next is tried `wait` seconds later. */
+  _leave(reason: string, wait: number): void {
+    const { _connection: connection } = this;
+    const now = this._now();
+    this._connection = undefined;
     this._retryAt = now + wait;
-    if (current.outcome === "pending") current.milliseconds = (now - current._since) * 1000;
-    current.outcome = current.outcome === "pending" ? "failed" : "lost";
-    current.reason = reason;
-    current._wire?.drop();
-    if (current._link) this._session.hear(current._link, { type: "lost", reason }, now);
-    if (this._state === "open") {
-      this._enter("lost");
-      this._fire("recovering", { reason });
-    }
     this._schedule();
+    if (!connection) return;
+    const { _attempt: attempt, _link: link } = connection;
+    const pending = attempt.outcome === "pending";
+    if (pending) attempt.milliseconds = (now - connection._since) * 1000;
+    attempt.outcome = pending ? "failed" : "lost";
+    attempt.reason = reason;
+    connection._wire?._drop();
+    if (link) this._session.hear(link, { type: "lost", reason }, now);
+    if (this.state !== "open") return;
+    this._enter("lost");
+    this._fire("recovering", { reason });
   }
 
   _reject({ tag, fate }: Send<Sent>, code: string, message: string): void {
@@ -500,17 +506,17 @@ export class Channel extends EventTarget {
       const queue = this._queue;
       this._queue = [];
       this._queued = 0;
-      for (const { data, recovered } of queue) this._fire("message", { data, recovered });
+      for (const message of queue) this._fire("message", message);
     }
-    for (const wake of this._waiting.splice(0)) wake();
+    for (const wake of this._wakers.splice(0)) wake();
   }
 
   /** The end: the last word is written, everything is settled. */
   _finish({ code, reason, by, clean, sends }: Omit<SessionEvent<Sent> & { type: "closed" }, "type">): void {
-    this._transmit(this._env.now());
-    this._current?._wire?.drop();
-    this._current = undefined;
-    this._transport = null;
+    this._transmit(this._now());
+    this._connection?._wire?._drop();
+    this._connection = undefined;
+    (this as Own).transport = null;
     this._enter("close");
     for (const send of sends) this._reject(send, "closed", `the channel was closed: ${code} ${reason}`);
     this._deliver();

@@ -173,26 +173,22 @@ export type Frame =
   | PollFrame;
 
 /**
- * The fields of each control frame, by its `type`: name, `?` if it may be absent, and its kind.
- *   `+` integer from 1   `-` integer from 0   `~` the same or null   `%` seconds, from 0
- *   `$` string   `!` boolean   `{` object   `[` array   `*` anything   `=` one of the words behind it
+ * The fields of each control frame that a server sends, by its `type`: name, `?` if it may be absent, `!` if
+ * it may be null, and its kind. `0`: an integer from 0, `1`: from 1. Otherwise the first letter of what it
+ * is: array, boolean, number, object, string; then perhaps the words that are allowed.
  */
-export const FIELDS: ReadonlyMap<string, string> = new Map(
+export const FIELDS: ReadonlyMap<unknown, string> = new Map(
   Object.entries({
-    bytes: "number+ ack- data$",
-    open: "versions[ client$ nonce$ attach+ received- first_retained+ session?$ epoch?$ target?{ credentials?* wishes?{",
+    bytes: "number:1 ack:0 data:s",
     opened:
-      "version+ id$ attach+ client$ verdict=new,resumed,reset received- handled- sent- epoch$ limits{ timings{ session?$ reset?{",
-    ack: "ack- received?- sent?- attached?!",
-    skip: "number+ ack-",
-    ping: "id?-",
-    pong: "id?-",
-    reset: "reason$ lost* handled~ in_hand~",
-    error: "code$ message$ number?+ expected?+ attach?+ client?$ retry_in?% limit?$ versions?[",
-    drain: "retry_in%",
-    renew: "within?% credentials?*",
-    close: "code+ reason$ by=app,protocol last- ack- in_hand?-",
-    send: "session$ client$ attach+ epoch?$",
-    poll: "session$ client$ attach+ poll+ ack- epoch?$ hold?%",
+      "version:1 id:s attach:1 client:s verdict:s=new,resumed,reset received:0 handled:0 sent:0 epoch:s limits:o timings:o session?:s reset?:o",
+    ack: "ack:0 received?:0 sent?:0 attached?:b",
+    ping: "id?:0",
+    pong: "id?:0",
+    reset: "reason:s lost!:a handled!:0 in_hand!:0",
+    error: "code:s message:s number?:1 expected?:1 attach?:1 client?:s retry_in?:n",
+    drain: "retry_in:n",
+    renew: "within:n",
+    close: "code:1 reason:s by:s=app,protocol last:0 ack:0 in_hand?:0",
   }),
 );

@@ -5,7 +5,7 @@
 // A session outlives its links; a link is one attach over one connection. For each, the driver calls
 // `attach`, then after every input `transmit` (write what it answers) and `deadline` (call `tick` then).
 import { ReceiveCursor, SendBuffer } from "./buffer.ts";
-import { decode, encode, encodeBinary, encodeBytes, encodeData, encodeMessage } from "./codec.ts";
+import { decode, encodeBinary, encodeBytes, encodeControl, encodeData, encodeMessage } from "./codec.ts";
 import type { Wire } from "./codec.ts";
 import { ChannelError, FATAL, ProtocolError } from "./errors.ts";
 import type { Fate } from "./errors.ts";
@@ -28,12 +28,8 @@ export interface Out {
 export type Heard =
   /** A WebSocket message, or the data of an event. */
   | { readonly type: "frame"; readonly wire: string | ArrayBuffer | Uint8Array }
-  /** 200, with the lines of its body. */
-  | { readonly type: "answered"; readonly of: Request; readonly lines: readonly string[] }
-  /** Another status; its body may be an `error` frame, or a proxy's page. */
-  | { readonly type: "refused"; readonly of: Request; readonly text: string; readonly status: number }
-  /** No answer in time, or none at all. */
-  | { readonly type: "unanswered"; readonly of: Request }
+  /** The answer to a request; `status` 0: there was none, or not in time. */
+  | { readonly type: "answer"; readonly of: Request; readonly status: number; readonly text: string }
   /** The connection ended; `code` is the WebSocket's. */
   | { readonly type: "lost"; readonly reason: string; readonly code?: number };
 
@@ -42,27 +38,23 @@ export interface Send<Tag> {
   readonly fate: Fate;
 }
 
+type Closing = Pick<CloseFrame, "code" | "reason" | "by">;
+
 /** `sends` tells what became of everything unacknowledged (RES-3). */
 export type Event<Tag> =
   | { readonly type: "opened"; readonly link: Link; readonly verdict: "new" | "resumed"; readonly id: string; readonly replayed: number }
   | { readonly type: "message"; readonly data: unknown; readonly recovered: boolean; readonly size: number }
   | { readonly type: "settled"; readonly tag: Tag }
-  | { readonly type: "rejected"; readonly tag: Tag; readonly code: string; readonly fate: Fate }
+  /** The server takes no message of this size (DAT-5). */
+  | { readonly type: "rejected"; readonly tag: Tag }
   | ({ readonly type: "reset"; readonly sends: readonly Send<Tag>[] } & Omit<Loss, "in_hand">)
-  | { readonly type: "superseded"; readonly attach: number; readonly client: string; readonly sends: readonly Send<Tag>[] }
-  | { readonly type: "drain"; readonly retry_in: number }
+  /** Another client has the session; `closed` follows. */
+  | { readonly type: "superseded"; readonly attach: number; readonly client: string }
   | { readonly type: "renew"; readonly within: number }
-  | ({ readonly type: "closed"; readonly clean: boolean; readonly sends: readonly Send<Tag>[] } & Pick<CloseFrame, "code" | "reason" | "by">)
-  /** The link is over; the session goes on over the next one, not before `retry_in`. */
-  | { readonly type: "drop"; readonly link: Link; readonly reason: string; readonly retry_in: number };
-
-/** What a POST took along, to be put back where it gets no answer. */
-interface Post {
-  readonly _next: number;
-  readonly _acked: number;
-  readonly _closed: boolean;
-  readonly _control: readonly string[];
-}
+  /** `clean`: everything up to the server's `last` was received. */
+  | ({ readonly type: "closed"; readonly clean: boolean; readonly sends: readonly Send<Tag>[] } & Closing)
+  /** The link is over; the session goes on over the next, after `retryIn` where it is given. Reason `drain`: DRN-1. */
+  | { readonly type: "drop"; readonly link: Link; readonly reason: string; readonly retryIn: number };
 
 /** One attach over one connection. */
 export interface Link {
@@ -71,7 +63,7 @@ export interface Link {
   _state: AttachState;
   readonly _open: string;
   readonly _resuming: boolean;
-  _token: string | undefined;
+  _token?: string | undefined;
   /** The next uplink number to write here. */
   _next: number;
   /** The downlink mark that was last written here. */
@@ -80,31 +72,31 @@ export interface Link {
   _closed: boolean;
   /** Control frames to write. */
   _control: string[];
-  _post: Post | undefined;
-  /** The POST got no answer: it is repeated, whatever is in it. */
-  _again: boolean;
+  /** What the POST in flight took along: put back where it gets no answer. */
+  _post?: { readonly _next: number; readonly _control: readonly string[] } | undefined;
   /** The number of the poll, and when it left where it is in flight (POL-1). */
   _poll: number;
-  _polled: number | undefined;
+  _polled?: number | undefined;
   /** Requests in a row that failed. */
   _failures: number;
   /** Silence until then ends the link (LIV-2). */
   _until: number;
 }
 
-/** Requests that may fail in a row before the link is given up. */
+/** Requests that may fail in a row before the link is given up; so often another client may come first (ATT-5). */
 const PATIENCE = 3;
 /** The most that an `ack` waits for company on HTTP, in seconds (MRK-6). */
 const ACK_DELAY = 0.1;
 /** Seconds that a stream may stay mute once the server says that it wrote to it (SND-2). */
 const MUTE = 5;
-/** A server that goes without a word (WebSocket close 1012) is given up to this many seconds (DRN-1). */
+/** The `retry_in` of a server that goes without a word, by WebSocket close 1012 (DRN-1). */
 const RESTART = 2;
 
 export class Session<Tag> {
   readonly client: string;
   limits: Limits = LIMITS;
   timings: Timings = TIMINGS;
+  buffer = new SendBuffer<Tag>();
   /** Mints ids of >= 128 random bits (OPN-3). */
   _mint: () => string;
   /** Further fields of every `open`: `target`, `wishes`. */
@@ -118,19 +110,16 @@ export class Session<Tag> {
   /** How often another client stood in the way of the first confirmation (ATT-5). */
   _refused = 0;
   _links = new Set<Link>();
-  _buffer = new SendBuffer<Tag>();
   _cursor = new ReceiveCursor();
   /** What arrives at or below it is a replay (OPN-6). */
   _replay = 0;
-  /** When a lone `ack` is due on HTTP, and the size of what it will acknowledge (MRK-6). */
+  /** When a lone `ack` is due, and the size of what it will acknowledge (MRK-6). */
   _ackAt = Infinity;
   _unacked = 0;
-  /** The size of the frame in hand. */
-  _heard = 0;
   /** Seconds that a poll may be held, once a proxy was seen to cut one. */
   _hold: number | undefined;
   /** The `close` that the application asked for, and the server's. */
-  _ours: Pick<CloseFrame, "code" | "reason" | "by"> | undefined;
+  _ours: Closing | undefined;
   _theirs: CloseFrame | undefined;
   _events: Event<Tag>[] = [];
 
@@ -140,49 +129,44 @@ export class Session<Tag> {
     this._extras = extras;
   }
 
-  /** A message waits or is unacknowledged, or the session has begun: a close has something to flush. */
+  /** There is, or may be, a session; or there will be, for what was sent. */
   get begun(): boolean {
-    return !!this._token || this._links.size > 0 || this._buffer.length > 0;
-  }
-
-  /** Messages that wait or are unacknowledged, and their bytes. */
-  get pending(): { readonly length: number; readonly size: number } {
-    return this._buffer;
+    return this._attaches + this.buffer.entries.length > 0;
   }
 
   /** Mints the next attach (ATT-1). */
   attach(carrier: TransportName, credentials?: unknown): Link {
-    this._nonce ??= this._mint();
     const attach = ++this._attaches;
     const { received } = this._cursor;
+    const open = {
+      type: "open",
+      versions: [1],
+      client: this.client,
+      nonce: (this._nonce ??= this._mint()),
+      attach,
+      received,
+      first_retained: this.buffer.first,
+      // JSON leaves out what is undefined.
+      session: this._token,
+      epoch: this._epoch,
+      ...this._extras,
+      credentials,
+    };
     const link: Link = {
       attach,
       carrier,
       _state: "fresh",
-      _open: encode({
-        type: "open",
-        versions: [1],
-        client: this.client,
-        nonce: this._nonce,
-        attach,
-        received,
-        first_retained: this._buffer.first,
-        // JSON leaves out what is undefined.
-        ...({ session: this._token, epoch: this._epoch, ...this._extras, credentials } as object),
-      }),
+      _open: JSON.stringify(open),
       _resuming: !!this._token,
-      _token: undefined,
       _next: 1,
       _acked: received,
       _closed: false,
       _control: [],
-      _post: undefined,
-      _again: false,
       _poll: 1,
-      _polled: undefined,
       _failures: 0,
       _until: Infinity,
     };
+    this._ackAt = Infinity;
     this._links.add(link);
     return link;
   }
@@ -190,7 +174,7 @@ export class Session<Tag> {
   /** Takes a message; raises `ChannelError` for what cannot be sent (DAT-3, DAT-4), or once it is closing. */
   send(message: unknown, tag: Tag): void {
     if (this._ours || this._theirs) throw new ChannelError("closed", "the channel is closed: make a new one");
-    this._buffer.push({ ...encodeMessage(message, this.limits.message, this.limits.depth), _tag: tag });
+    this.buffer.push({ ...encodeMessage(message, this.limits.message, this.limits.depth), _tag: tag });
   }
 
   /** No message follows: what was sent before is still brought over, then the close (CLS-2). */
@@ -200,89 +184,75 @@ export class Session<Tag> {
 
   /** Answers a `renew` (REN-1). */
   renew(credentials: unknown): void {
-    for (const link of this._links) this._to(link, { type: "renew", credentials });
+    for (const link of this._links) link._control.push(encodeControl({ type: "renew", credentials }));
   }
 
   /** Ends the session from this side alone, without a word to the server. */
   abandon(code: number, reason: string): Event<Tag>[] {
-    return this._collect(() => this._end({ code, reason, by: "protocol" }, null, false));
+    this._end({ code, reason, by: "protocol" });
+    return this._events.splice(0);
   }
 
   /** When to call `tick`. */
   get deadline(): number {
-    let deadline = Infinity;
-    for (const link of this._links) {
-      deadline = Math.min(deadline, link._until);
-      if (this._leads(link) && !link._post) deadline = Math.min(deadline, this._ackAt);
-    }
-    return deadline;
+    return Math.min(
+      ...[...this._links].flatMap((link) => [link._until, this._leads(link) && !link._post ? this._ackAt : Infinity]),
+    );
   }
 
   /** Time has passed: drops what is silent (LIV-2). */
   tick(now: number): Event<Tag>[] {
-    return this._collect(() => {
-      for (const link of this._links) if (now >= link._until) this._drop(link, "silent");
-    });
+    for (const link of this._links) if (now >= link._until) this._drop(link, "silent");
+    return this._events.splice(0);
   }
 
   /** The connection of `link` reports. */
   hear(link: Link, heard: Heard, now: number): Event<Tag>[] {
-    return this._collect(() => {
-      if (!this._links.has(link)) return;
-      try {
-        this._hear(link, heard, now);
-      } catch (error) {
-        // A frame that is refused has had no effect (FRM-4); the next attach starts from the marks.
-        if (!(error instanceof ProtocolError)) throw error;
-        this._drop(link, error.code);
-      }
-    });
+    try {
+      if (this._links.has(link)) this._hear(link, heard, now);
+    } catch (error) {
+      // A frame that is refused has had no effect (FRM-4); the next attach starts from the marks.
+      if (!(error instanceof ProtocolError)) throw error;
+      this._drop(link, error.code);
+    }
+    return this._events.splice(0);
   }
 
   /** All that is to be written on `link` now. */
   transmit(link: Link, now: number): Out[] {
+    const { carrier, attach } = link;
     if (link._state === "fresh") {
       link._state = step(ATTACH, link._state, "open");
       return [{ type: "open", wires: [link._open] }];
     }
-    if (link._state === "opening") return [];
     const out: Out[] = [];
-    const confirms = link._state === "provisional" && link.attach > this._confirmed && this._links.has(link);
+    if (link._state === "opening") return out;
+    const confirms = link._state === "provisional" && attach > this._confirmed && this._links.has(link);
     if (confirms) this._confirm(link);
     const wires: Wire[] = [];
-    if (link.carrier === "websocket") {
+    if (carrier === "websocket") {
       if (confirms) wires.push(this._ack(link));
-      this._fill(link, wires, Infinity);
-      if (this._leads(link) && link._acked < this._cursor.received) wires.push(this._ack(link));
+      this._fill(link, wires, now, Infinity);
       if (wires.length) out.push({ type: "frames", wires });
       return out;
     }
-    const { client, limits, _token: session, _epoch: epoch } = this;
-    const attach = { session: session!, client, attach: link.attach, ...(epoch !== undefined && { epoch }) };
+    const head = { session: (this._token ?? link._token)!, client: this.client, attach, epoch: this._epoch! };
     if (!link._post) {
-      const first = encode({ type: "send", ...attach });
-      const post = { _next: link._next, _acked: link._acked, _closed: link._closed, _control: link._control.slice() };
-      this._fill(link, wires, limits.body - first.length - 1);
-      if (this._leads(link) && link._acked < this._cursor.received && (confirms || now >= this._ackAt)) wires.push(this._ack(link));
+      const first = encodeControl({ type: "send", ...head });
+      const post = { _next: link._next, _control: link._control };
+      this._fill(link, wires, now, this.limits.body - first.length);
       // A first poll confirms as well as a POST does (ATT-3).
-      if (wires.length || link._again || (confirms && link.carrier === "sse")) {
+      if (wires.length || (confirms && carrier === "sse")) {
         link._post = post;
-        link._again = false;
         out.push({ type: "post", wires: [first, ...wires] });
       }
     }
-    if (link.carrier === "longpoll" && link._polled === undefined && this._leads(link)) {
+    if (carrier === "longpoll" && link._polled === undefined && this._leads(link)) {
       link._polled = now;
-      const hold = this._hold !== undefined && { hold: this._hold };
-      out.push({ type: "poll", wires: [encode({ type: "poll", ...attach, poll: link._poll, ack: this._mark(link), ...hold })] });
+      const poll = { type: "poll", ...head, poll: link._poll, ack: this._mark(link), hold: this._hold };
+      out.push({ type: "poll", wires: [JSON.stringify(poll)] });
     }
     return out;
-  }
-
-  _collect(act: () => void): Event<Tag>[] {
-    const events: Event<Tag>[] = (this._events = []);
-    act();
-    return events;
   }
 
   /** The newest confirmed attach has the session: only it carries data and acks (ATT-3). */
@@ -307,334 +277,314 @@ export class Session<Tag> {
   }
 
   _ack(link: Link): string {
-    return encode({ type: "ack", ack: this._mark(link) });
+    return encodeControl({ type: "ack", ack: this._mark(link) });
   }
 
-  _to(link: Link, frame: Frame): void {
-    link._control.push(encode(frame));
-  }
-
-  /** Adds control frames, then data, then our `close`, to `wires`; on HTTP at most `room` bytes in all. */
-  _fill(link: Link, wires: Wire[], room: number): void {
-    const { limits, _buffer: buffer } = this;
+  /** Adds to `wires` control frames, data, our `close`, and an `ack` that is due; on HTTP at most `room` bytes. */
+  _fill(link: Link, wires: Wire[], now: number, room: number): void {
+    const { limits, buffer } = this;
     const http = room < Infinity;
-    for (const control of link._control.splice(0)) {
+    for (const control of link._control) {
       wires.push(control);
       room -= control.length + 1;
     }
+    link._control = [];
     if (!this._leads(link)) return;
     // What was acknowledged in the meantime is not written again.
-    link._next = Math.max(link._next, buffer.first);
+    let next = Math.max(link._next, buffer.first);
     let texts: string[] = [];
     let size = 0;
     const flush = (): void => {
-      if (texts.length) wires.push(encodeData(link._next - texts.length, this._mark(link), texts));
+      if (texts.length) wires.push(encodeData(next - texts.length, this._mark(link), texts));
       texts = [];
       size = 0;
     };
-    for (let entry; (entry = buffer.peek(link._next, limits)); link._next++) {
+    for (let entry; (entry = buffer.peek(next, limits)); next++) {
       const { _body: body } = entry;
-      const text = typeof body === "string";
-      // 64 and 96: what stands around the messages in a frame, with the longest numbers.
-      const cost = text || !http ? entry._size + 1 : Math.ceil(entry._size / 3) * 4 + 96;
+      const text = typeof body === "string" && !entry._skip;
+      // What stands around a message: a comma, or the frame of bytes in base64; around all of them, at most 64.
+      const cost = http && !text ? entry._size * 1.34 + 99 : entry._size + 1;
       if (texts.length >= limits.batch || size + cost + 64 > limits.body) flush();
       // One always goes: a body holds any message (section 12).
-      if (http && (room < cost + 64 || wires.length + 4 > limits.batch) && (texts.length || wires.length)) break;
-      buffer.number(link._next, entry);
-      room -= cost;
-      if (entry._skip || !text) {
-        flush();
-        const number = link._next;
-        const ack = this._mark(link);
-        if (entry._skip) wires.push(encode({ type: "skip", number, ack }));
-        else wires.push(http ? encodeBytes(number, ack, body as Uint8Array) : encodeBinary(number, ack, body as Uint8Array));
-      } else {
-        if (!texts.length) room -= 64;
+      if (http && (room < cost + 64 || wires.length + 4 > limits.batch) && texts.length + wires.length) break;
+      buffer.number(next, entry);
+      room -= texts.length ? cost : cost + 64;
+      if (text) {
         texts.push(body);
         size += cost;
+      } else {
+        flush();
+        const ack = this._mark(link);
+        wires.push(
+          entry._skip
+            ? encodeControl({ type: "skip", number: next, ack })
+            : (http ? encodeBytes : encodeBinary)(next, ack, body as Uint8Array),
+        );
       }
     }
     flush();
-    if (this._ours && !link._closed && link._next === buffer.end) wires.push(this._closing(link, this._ours));
+    link._next = next;
+    if (this._ours && !link._closed && next === buffer.first + buffer.entries.length) wires.push(this._last(link, this._ours));
+    if (link._acked < this._cursor.received && now >= this._ackAt) wires.push(this._ack(link));
   }
 
-  _closing(link: Link, { code, reason, by }: Pick<CloseFrame, "code" | "reason" | "by">): string {
+  /** Our `close`, as asked for or in answer to the server's (CLS-1, CLS-3). */
+  _last(link: Link, { code, reason, by }: Closing): string {
     link._closed = true;
-    return encode({ type: "close", code, reason, by, last: this._buffer.next - 1, ack: this._mark(link) });
+    return encodeControl({ type: "close", code, reason, by, last: this.buffer.next - 1, ack: this._mark(link) });
   }
 
   _hear(link: Link, heard: Heard, now: number): void {
-    switch (heard.type) {
-      case "frame":
-        return this._receive(link, heard.wire, now);
-      case "answered":
-        if (heard.of === "post") return this._answered(link, heard.lines, now);
-        if (heard.of === "poll") {
-          link._polled = undefined;
-          link._poll++;
-        }
-        // An empty body only says that a newer poll stands (POL-2); again and again, that something else answers.
-        if (!heard.lines.length) return this._failed(link, heard.of, now, 200);
-        link._failures = 0;
-        for (const line of heard.lines) this._receive(link, line, now);
-        return;
-      case "refused": {
-        let frame: Frame | undefined;
-        try {
-          frame = decode(heard.text);
-        } catch {
-          // A page of something between; its status says no more of the channel than silence does.
-        }
-        if (frame?.type !== "error") return this._failed(link, heard.of, now, heard.status);
-        this._undo(link, heard.of);
-        return this._error(link, frame, heard.of);
-      }
-      case "unanswered":
-        return this._failed(link, heard.of, now, 0);
-      case "lost":
-        if (heard.code === 1012) this._drain(link, RESTART);
-        else this._drop(link, heard.reason);
+    if (heard.type === "frame") return this._receive(link, heard.wire, now);
+    if (heard.type === "lost") {
+      if (heard.code === 1012) this._drop(link, "drain", RESTART);
+      else this._drop(link, heard.reason);
+      return;
     }
-  }
-
-  /** The request is repeated with the same content, and what has come up since (SND-1, POL-2). */
-  _failed(link: Link, of: Request, now: number, status: number): void {
+    const { of, status, text } = heard;
+    const lines = text.split("\n").filter(Boolean);
+    if (status === 200 && of === "post") return this._answered(link, lines.map(decode), now);
     // A poll that was cut after a while: something on the way does not hold that long.
-    const held = now - (link._polled ?? now);
-    if (of === "poll" && status !== 200 && held > 2) this._hold = Math.max(5, Math.floor(held / 2));
+    const held = now - link._polled!;
+    if (of === "poll") link._polled = undefined;
+    if (status === 200 && lines.length) {
+      link._failures = 0;
+      if (of === "poll") link._poll++;
+      for (const line of lines) this._receive(link, line, now);
+      return;
+    }
     this._undo(link, of);
-    if (of === "open" || ++link._failures >= PATIENCE) this._drop(link, status ? "HTTP " + status : "no answer");
+    let frame: Frame | undefined;
+    try {
+      frame = decode(text);
+    } catch {
+      // A page of something between: it says no more of the channel than silence does.
+    }
+    if (frame?.type === "error") return this._error(link, frame);
+    // An empty 200 only says that a newer poll stands (POL-2).
+    if (status === 200) link._poll++;
+    else if (of === "poll" && held > 2) this._hold = Math.max(5, held / 2);
+    // The request is repeated with the same content, and what has come up since (SND-1, POL-2).
+    if (of === "open" || ++link._failures >= PATIENCE)
+      this._drop(link, status === 200 ? "ended" : status ? "HTTP " + status : "no answer");
   }
 
-  /** Puts back what a request took along. */
+  /** Puts back what the POST took along; its marks are due again. */
   _undo(link: Link, of: Request): void {
-    if (of === "poll") link._polled = undefined;
-    if (of !== "post" || !link._post) return;
-    const { _next, _acked, _closed, _control } = link._post;
-    link._next = _next;
-    link._acked = _acked;
-    link._closed = _closed;
-    link._control.unshift(..._control);
+    const { _post: post } = link;
+    if (of !== "post" || !post) return;
     link._post = undefined;
-    link._again = true;
+    link._next = post._next;
+    link._control.unshift(...post._control);
+    link._closed = false;
+    link._acked = -1;
+    this._ackAt = 0;
   }
 
   /** The answer to a POST: the marks, how the downlink does, and what the frames caused (SND-2). */
-  _answered(link: Link, lines: readonly string[], now: number): void {
-    const frames = lines.map(decode);
+  _answered(link: Link, frames: readonly Frame[], now: number): void {
     const [first] = frames;
-    if (first?.type !== "ack" || first.received === undefined) throw new ProtocolError("bad_frame", "a POST was answered without marks");
+    if (first?.type !== "ack" || first.received === undefined) throw new ProtocolError("bad_frame", "no marks");
+    const { received, sent = 0, attached } = first;
     link._post = undefined;
-    if (this._beyond(first.received)) return this._foreign();
-    link._next = Math.min(link._next, first.received + 1);
     link._failures = 0;
-    for (const frame of frames) if (this._links.has(link)) this._handle(link, frame, now, "post");
-    if (link.carrier !== "sse" || !this._links.has(link)) return;
-    if (first.attached === false) this._drop(link, "detached");
+    if (this._isForeign(received)) return;
+    link._next = Math.min(link._next, received + 1);
+    for (const frame of frames) this._handle(link, frame, now);
+    if (link.carrier !== "sse") return;
+    if (attached === false) this._drop(link, "detached");
     // A stream that is written to and brings nothing is held up by something on the way.
-    else if (first.sent! > this._cursor.received) link._until = Math.min(link._until, now + MUTE);
+    else if (sent > this._cursor.received) link._until = Math.min(link._until, now + MUTE);
   }
 
   /** A frame of the downlink. */
   _receive(link: Link, wire: string | ArrayBuffer | Uint8Array, now: number): void {
-    if (!this._links.has(link)) return;
-    this._heard = typeof wire === "string" ? wire.length : wire.byteLength;
-    this._handle(link, decode(wire), now, "open");
-    link._until = link._state === "opening" ? Infinity : now + 2 * this.timings.heartbeat + 5;
+    this._handle(link, decode(wire), now, typeof wire === "string" ? wire.length : wire.byteLength);
+    if (link._state !== "opening") link._until = now + 2 * this.timings.heartbeat + 5;
   }
 
-  _handle(link: Link, frame: Frame, now: number, of: Request): void {
+  _handle(link: Link, frame: Frame, now: number, size = 0): void {
+    // Frames that come behind the one that ended the link.
+    if (!this._links.has(link)) return;
     const opening = link._state === "opening";
     switch (frame.type) {
-      case "opened":
-        if (!opening) break;
-        return this._opened(link, frame);
       case "error":
-        return this._error(link, frame, of);
+        return this._error(link, frame);
       case "drain":
-        return this._drain(link, frame.retry_in);
+        return this._drop(link, frame.type, frame.retry_in);
       case "ping":
-        return this._to(link, { ...frame, type: "pong" });
+        link._control.push(encodeControl({ ...frame, type: "pong" }));
+        return;
       case "pong":
         return;
       case "close":
-        // In the place of `opened`: the session was over before (CLS-5).
-        if (!this._settle(frame.ack)) return;
+        if (this._isForeign(frame.ack)) return;
+        this._settle(frame.ack);
         this._theirs = frame;
+        // In the place of `opened`: the session was over before (CLS-5).
         return this._over(link, opening);
       case "reset": {
         // What is held was not lost, though its ack may have been (RES-4).
-        const [first, last = 0] = frame.lost ?? [];
-        const next = Math.max(first ?? 1, this._cursor.received + 1);
-        return this._reset({ ...frame, lost: frame.lost && (next > last ? [] : [next, last]) });
+        const [first = 1, last = 0] = frame.lost ?? [];
+        const from = Math.max(first, this._cursor.received + 1);
+        return this._reset({ ...frame, lost: frame.lost && (from > last ? [] : [from, last]) });
       }
+      case "opened":
+        if (opening) return this._opened(link, frame);
     }
-    if (opening) throw new ProtocolError("bad_frame", "data before opened");
-    switch (frame.type) {
-      case "data":
-        if (this._settle(frame.ack)) this._take(link, frame.seq, frame.messages, now);
-        return;
-      case "bytes":
-        if (this._settle(frame.ack)) this._take(link, frame.number, [frame.data], now);
-        return;
-      case "ack":
-        this._settle(frame.ack);
-        return;
-      case "renew":
-        this._events.push({ type: "renew", within: frame.within ?? 0 });
-        return;
+    if (opening || frame.type === "opened") throw new ProtocolError("bad_frame", "out of place");
+    if (frame.type === "renew") this._events.push({ type: "renew", within: frame.within! });
+    else if ((frame.type === "data" || frame.type === "bytes" || frame.type === "ack") && !this._isForeign(frame.ack)) {
+      this._settle(frame.ack);
+      if (frame.type === "data") this._take(link, frame.seq, frame.messages, now, size);
+      if (frame.type === "bytes") this._take(link, frame.number, [frame.data], now, size);
     }
-    throw new ProtocolError("bad_frame", "not a frame of a server");
   }
 
-  _opened(link: Link, frame: OpenedFrame): void {
-    const { verdict } = frame;
-    if (
-      frame.attach !== link.attach ||
-      frame.client !== this.client ||
-      (verdict === "resumed" ? !link._resuming : !frame.session || (verdict === "reset" ? !frame.reset : link._resuming))
-    )
-      throw new ProtocolError("bad_frame", "opened is the answer to another open");
-    if (frame.reset && verdict === "reset") this._reset(frame.reset, link);
-    if (this._beyond(frame.received, frame.handled)) return this._foreign();
+  _opened(link: Link, { attach, client, verdict, session, reset, received, handled, sent, epoch, id, limits, timings }: OpenedFrame): void {
+    const resumed = verdict === "resumed";
+    if (attach !== link.attach || client !== this.client || (resumed ? !link._resuming : !session || (link._resuming && !reset)))
+      throw new ProtocolError("bad_frame", "another open");
+    if (reset) this._reset(reset, link);
+    if (this._isForeign(Math.max(received, handled))) return;
     link._state = step(ATTACH, link._state, "opened");
-    link._token = frame.session;
-    link._next = frame.received + 1;
-    this._epoch = frame.epoch;
-    this.limits = { ...LIMITS, ...frame.limits };
-    this.timings = { ...TIMINGS, ...frame.timings };
-    const replayed = verdict === "resumed" ? Math.max(0, frame.sent - this._cursor.received) : 0;
-    if (replayed) this._replay = frame.sent;
-    this._events.push({ type: "opened", link, verdict: verdict === "resumed" ? verdict : "new", id: frame.id, replayed });
-    this._settle(frame.handled);
+    link._token = session;
+    link._next = received + 1;
+    this._epoch = epoch;
+    this.limits = { ...LIMITS, ...limits };
+    this.timings = { ...TIMINGS, ...timings };
+    this._replay = resumed ? sent : 0;
+    this._events.push({
+      type: "opened",
+      link,
+      verdict: resumed ? verdict : "new",
+      id,
+      replayed: Math.max(0, this._replay - this._cursor.received),
+    });
+    this._settle(handled);
     // The server's limit may be below the one that these were checked against.
-    for (const tag of this._buffer.refuse(this.limits.message)) this._reject(tag);
+    const { entries, first, next } = this.buffer;
+    for (const [index, { _size: size }] of entries.entries())
+      if (index >= next - first && size > this.limits.message) this._skip(first + index);
   }
 
-  /** The server takes no message of this size: a skip stands in its place (DAT-5). */
-  _reject(tag: Tag | undefined): void {
-    if (tag !== undefined) this._events.push({ type: "rejected", tag, code: "too_large", fate: "not_handled" });
+  /** The server takes no message of this size: a `skip` stands in its place (DAT-5). */
+  _skip(number: number): void {
+    const entry = this.buffer.entries[number - this.buffer.first];
+    if (!entry || entry._skip) return;
+    this._events.push({ type: "rejected", tag: entry._tag! });
+    entry._tag = undefined;
+    entry._skip = true;
   }
 
-  /** Messages of the downlink from `seq` on; repetitions are passed over (NUM-3). */
-  _take(link: Link, seq: number, messages: readonly unknown[], now: number): void {
+  /** Messages of the downlink from `seq` on; repetitions are passed over (NUM-3). `size`: of their frame. */
+  _take(link: Link, seq: number, messages: readonly unknown[], now: number, size: number): void {
     const known = this._cursor.take(seq, messages.length);
-    if (known === undefined) throw new ProtocolError("gap", "messages are missing");
-    const fresh = messages.slice(known);
-    if (!fresh.length) return;
-    this._unacked += this._heard;
-    // What each takes in memory is not known; its share of the frame is near enough for a bound.
-    const size = this._heard / messages.length;
-    fresh.forEach((data, index) =>
-      this._events.push({ type: "message", data, recovered: seq + known + index <= this._replay, size }),
+    if (known === undefined) throw new ProtocolError("gap", "gap");
+    const { received } = this._cursor;
+    messages.slice(known).forEach((data, index) =>
+      this._events.push({
+        type: "message",
+        data,
+        recovered: seq + known + index <= this._replay,
+        // What each takes in memory is not known; its share of the frame is near enough for a bound.
+        size: size / messages.length,
+      }),
     );
+    if (known >= messages.length) return;
+    this._unacked += size;
     const { window_messages, window_bytes } = this.limits;
-    const quarter = this._cursor.received - link._acked >= window_messages / 4 || this._unacked >= window_bytes / 4;
+    const quarter = received - link._acked >= window_messages / 4 || this._unacked >= window_bytes / 4;
     // A poll takes the mark along by itself.
-    if (link.carrier === "sse") this._ackAt = Math.min(this._ackAt, quarter ? now : now + ACK_DELAY);
-    this._over(link, false);
+    if (link.carrier !== "longpoll")
+      this._ackAt = Math.min(this._ackAt, quarter || link.carrier === "websocket" ? now : now + ACK_DELAY);
+    this._over(link);
   }
 
-  /** Marks above what was ever put on a wire: the server speaks of another session (MRK-5). */
-  _beyond(...marks: readonly number[]): boolean {
-    return marks.some((mark) => mark >= this._buffer.next);
+  /**
+   * Whether `mark` is above what was ever put on a wire: the server speaks of another session, and this one
+   * is dropped (MRK-5, RES-6).
+   */
+  _isForeign(mark: number): boolean {
+    const foreign = mark >= this.buffer.next;
+    if (foreign) this._reset({ reason: "foreign", lost: null, handled: null, in_hand: null });
+    return foreign;
   }
 
-  /** All up to `mark` was handled. False: it was a foreign mark, and the session is gone. */
-  _settle(mark: number): boolean {
-    if (this._beyond(mark)) {
-      this._foreign();
-      return false;
-    }
-    for (const { _tag: tag } of this._buffer.ack(mark)) if (tag !== undefined) this._events.push({ type: "settled", tag });
-    return true;
-  }
-
-  _foreign(): void {
-    this._reset({ reason: "foreign", lost: null, handled: null, in_hand: null });
+  /** All up to `mark` was handled (MRK-3). */
+  _settle(mark: number): void {
+    for (const { _tag: tag } of this.buffer.ack(mark)) if (tag !== undefined) this._events.push({ type: "settled", tag });
   }
 
   /** What became of each unacknowledged send (RES-3). */
   _fates(handled: number | null, inHand: number | null): Send<Tag>[] {
-    const { _entries: entries, first, next } = this._buffer;
-    return entries.flatMap(({ _tag: tag }, index): Send<Tag>[] => {
+    const { entries, first, next } = this.buffer;
+    return entries.flatMap(({ _tag: tag }, index) => {
       const number = first + index;
-      if (tag === undefined) return [];
-      if (number >= next) return [{ tag, fate: "not_handled" }];
-      if (handled === null) return [{ tag, fate: "unknown" }];
-      if (number <= handled) return [{ tag, fate: "handled" }];
-      return [{ tag, fate: number > (inHand ?? Infinity) ? "not_handled" : "unknown" }];
+      const known = number >= next || (handled !== null && number > (inHand ?? Infinity));
+      return tag === undefined
+        ? []
+        : [{ tag, fate: known ? "not_handled" : handled !== null && number <= handled ? "handled" : "unknown" }];
     });
   }
 
   /** The session is over, a new one begins: in the `opened` of `heir`, or with the next open (RES-2, RES-4, RES-6). */
   _reset({ reason, lost, handled, in_hand }: Loss, heir?: Link): void {
     this._events.push({ type: "reset", reason, lost, handled, sends: this._fates(handled, in_hand) });
-    this._buffer = new SendBuffer();
+    this.buffer = new SendBuffer();
     this._cursor = new ReceiveCursor();
-    this._replay = this._confirmed = this._refused = 0;
-    this._ackAt = Infinity;
+    this._confirmed = this._refused = 0;
     this._token = this._epoch = this._theirs = undefined;
+    this._ackAt = Infinity;
     if (heir) heir._acked = 0;
     else this._nonce = undefined;
     for (const link of this._links) if (link !== heir) this._drop(link, "reset");
   }
 
-  _drop(link: Link, reason: string, retry_in = 0): void {
-    this._links.delete(link);
-    this._events.push({ type: "drop", link, reason, retry_in });
+  _drop(link: Link, reason: string, retryIn = 0): void {
+    if (this._links.delete(link)) this._events.push({ type: "drop", link, reason, retryIn });
   }
 
-  _drain(link: Link, retry_in: number): void {
-    this._events.push({ type: "drain", retry_in });
-    this._drop(link, "drain");
-  }
-
-  _error(link: Link, frame: ErrorFrame, of: Request): void {
-    const { code, message, number, expected, attach = 0, client = this.client, retry_in } = frame;
+  _error(link: Link, { code, message, number, expected, attach = 0, client = this.client, retry_in }: ErrorFrame): void {
+    const closing = FATAL.get(code);
     if (code === "too_large" && number) {
       // Only that message is refused; all behind it was dropped unread (DAT-4, DAT-5).
-      this._reject(this._buffer.skip(number));
+      this._skip(number);
       link._next = Math.min(link._next, number);
-    } else if (code === "gap" && expected && of === "post" && ++link._failures < PATIENCE) {
-      if (this._beyond(expected - 1)) this._foreign();
-      else link._next = expected;
-    } else if (code === "superseded") {
-      this._attaches = Math.max(this._attaches, attach);
-      if (client !== this.client && (this._token || ++this._refused > PATIENCE)) {
-        this._events.push({ type: "superseded", attach, client, sends: this._fates(null, null) });
-        this._leave();
-      } else this._drop(link, code);
-    } else {
-      const closing = FATAL.get(code);
-      if (closing) this._end({ code: closing, reason: `${code}: ${message}`, by: "protocol" }, null, false);
-      else this._drop(link, code, retry_in);
+    } else if (code === "gap" && expected && link.carrier !== "websocket" && ++link._failures < PATIENCE) {
+      if (!this._isForeign(expected - 1)) link._next = expected;
+    } else if (closing) this._end({ code: closing, reason: `${code}: ${message}`, by: "protocol" });
+    else {
+      if (code === "superseded") {
+        this._attaches = Math.max(this._attaches, attach);
+        if (client !== this.client && (this._token || ++this._refused > PATIENCE)) {
+          this._events.push({ type: "superseded", attach, client });
+          return this._end({ code: 4409, reason: "superseded: another page has taken this session", by: "protocol" });
+        }
+      }
+      this._drop(link, code, retry_in);
     }
   }
 
-  /** Ends the session where the server's `close` and everything up to its `last` are here (CLS-4). */
-  _over(link: Link, anyway: boolean): void {
+  /** Ends the session where the server's `close` and everything up to its `last` are here (CLS-4); `late`: CLS-5. */
+  _over(link: Link, late = false): void {
     const close = this._theirs;
-    if (!close) return;
     const { received } = this._cursor;
-    if (received < close.last && !anyway) return;
-    this._buffer.cut();
-    // The last word, though a POST may be in flight: its answer tells nothing any more.
-    link._post = undefined;
-    if (!link._closed && !anyway) link._control.push(this._closing(link, close));
-    else if (link._acked < received && !anyway) link._control.push(this._ack(link));
-    this._end(close, close.ack, received >= close.last, close.in_hand);
-  }
-
-  _end({ code, reason, by }: Pick<CloseFrame, "code" | "reason" | "by">, handled: number | null, clean: boolean, inHand = handled): void {
-    this._events.push({ type: "closed", code, reason, by, clean, sends: this._fates(handled, inHand) });
-    this._leave();
+    if (!close || (received < close.last && !late)) return;
+    if (!late) {
+      // The last word, though a POST may be in flight: its answer tells nothing any more.
+      link._post = undefined;
+      if (!link._closed) link._control.push(this._last(link, close));
+      else if (link._acked < received) link._control.push(this._ack(link));
+    }
+    this._end(close, received >= close.last, close.ack, close.in_hand);
   }
 
   /** Nothing more goes out but what stands in a link's control frames. */
-  _leave(): void {
-    this._ours = { code: 1000, reason: "", by: "app" };
-    this._buffer = new SendBuffer();
+  _end({ code, reason, by }: Closing, clean = false, handled: number | null = null, inHand = handled): void {
+    this._events.push({ type: "closed", code, reason, by, clean, sends: this._fates(handled, inHand) });
+    this._ours = { code, reason, by };
+    this.buffer = new SendBuffer();
     this._links.clear();
   }
 }

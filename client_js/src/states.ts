@@ -2,12 +2,15 @@
 
 export type ChannelState = "connecting" | "open" | "recovering" | "suspended" | "closed";
 
+/** From every state but the last, the application may suspend or either side close. */
+const LEAVE = { suspend: "suspended", close: "closed" } as const;
+
 export const CHANNEL = {
-  connecting: { opened: "open", suspend: "suspended", close: "closed" },
-  open: { lost: "recovering", suspend: "suspended", close: "closed" },
+  connecting: { ...LEAVE, opened: "open" },
+  open: { ...LEAVE, lost: "recovering" },
   // expire: `timings.ttl` has passed without a word; it keeps trying, and the verdict will tell.
-  recovering: { opened: "open", expire: "suspended", suspend: "suspended", close: "closed" },
-  suspended: { opened: "open", resume: "recovering", close: "closed" },
+  recovering: { ...LEAVE, opened: "open", expire: "suspended" },
+  suspended: { ...LEAVE, opened: "open", resume: "recovering" },
   closed: {},
 } as const;
 
@@ -26,6 +29,6 @@ type Table<State extends string> = { readonly [From in State]: { readonly [input
 /** The state that follows. */
 export function step<State extends string>(table: Table<State>, state: State, input: string): State {
   const next = table[state][input];
-  if (!next) throw new Error(`bug: no "${input}" in state "${state}"`);
+  if (!next) throw new Error(`no ${input} in state ${state}`);
   return next;
 }

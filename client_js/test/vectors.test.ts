@@ -129,7 +129,7 @@ class Client {
   }
 
   #heard(step: Input, { link, busy }: Connection): Heard {
-    const lines = (frames: unknown): string[] => (frames as Json[]).map(asLine);
+    const lines = (frames: unknown): string => (frames as Json[]).map((frame) => asLine(frame) + "\n").join("");
     const done = <Of extends "open" | "post" | "poll">(of: Of): Of => (busy.delete(of), of);
     if ("receive" in step) {
       const frame = step["receive"]!;
@@ -137,12 +137,13 @@ class Client {
       const { number, ack, data } = asFrame(frame) as BytesFrame;
       return { type: "frame", wire: encodeBinary(number, ack, data) };
     }
-    if ("polled" in step) return { type: "answered", of: done(busy.has("poll") ? "poll" : "open"), lines: lines(step["polled"]) };
-    if ("answered" in step) return { type: "answered", of: done("post"), lines: lines(step["answered"]) };
+    if ("polled" in step)
+      return { type: "answer", of: done(busy.has("poll") ? "poll" : "open"), status: 200, text: lines(step["polled"]) };
+    if ("answered" in step) return { type: "answer", of: done("post"), status: 200, text: lines(step["answered"]) };
     const of = done(busy.has("post") ? "post" : busy.has("poll") ? "poll" : "open");
-    if ("refused" in step) return { type: "refused", of, text: asLine(step["refused"]!), status: 400 };
+    if ("refused" in step) return { type: "answer", of, status: 400, text: asLine(step["refused"]!) };
     assert.ok("unanswered" in step, `an unknown step: ${JSON.stringify(step)}`);
-    return { type: "unanswered", of };
+    return { type: "answer", of, status: 0, text: "" };
   }
 
   /** All that came of a step, as a vector writes it. */
@@ -172,15 +173,13 @@ class Client {
       case "settled":
         return [{ settled: event.tag }];
       case "rejected":
-        return [{ rejected: event.tag, fate: event.fate }];
+        return [{ rejected: event.tag, fate: "not_handled" }];
       case "reset": {
         const { reason, lost, handled, sends } = event;
         return [{ reset: { reason, lost: lost as Json, handled } }, ...fates(sends)];
       }
       case "superseded":
-        return [{ superseded: { attach: event.attach, client: event.client } }, ...fates(event.sends)];
-      case "drain":
-        return [{ drain: event.retry_in }];
+        return [{ superseded: { attach: event.attach, client: event.client } }];
       case "renew":
         return [{ renew: event.within }];
       case "closed": {
@@ -188,7 +187,7 @@ class Client {
         return [{ closed: { code, reason, by } }, ...fates(sends)];
       }
       case "drop":
-        return [];
+        return event.reason === "drain" ? [{ drain: event.retryIn }] : [];
     }
   }
 

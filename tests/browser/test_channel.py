@@ -80,13 +80,11 @@ async def test_two_pages_chat(browser: Browser, transport: str) -> None:
         assert heard[0] == heard[1], "both hear the same conversation"
         assert sorted(heard[0]) == sorted(f"{n} {i}" for n in ("one", "two") for i in range(20))
         for name in ("one", "two"):
-            assert [m for m in heard[0] if m.startswith(name)] == [
-                f"{name} {i}" for i in range(20)
-            ]
+            assert [m for m in heard[0] if m.startswith(name)] == [f"{name} {i}" for i in range(20)]
 
 
 async def test_transports_forbidden_in_mid_conversation(browser: Browser) -> None:
-    """WebSocket is forbidden, then the event stream too, then all is allowed again."""
+    """WebSocket is forbidden, then the event stream too, and then all but WebSocket."""
     each = 600
     talk = """async ([name, count]) => {
         let flying = [];
@@ -111,8 +109,7 @@ async def test_transports_forbidden_in_mid_conversation(browser: Browser) -> Non
             await one.wait("channel.transport === 'sse' && seen.length > 600")
             await one.run("() => { channel.transports = ['longpoll']; }")
             await one.wait("channel.transport === 'longpoll' && seen.length > 900")
-            await one.run("() => { channel.transports = ['websocket', 'sse', 'longpoll']; }")
-            await one.run("() => channel.reconnect()")
+            await one.run("() => { channel.transports = ['websocket']; }")
             await one.wait("channel.transport === 'websocket'")
 
         with anyio.fail_after(30):
@@ -188,7 +185,7 @@ async def test_ten_thousand_messages_each_way_over_fifty_cuts(
     browser: Browser, transport: str, record_property: Any
 ) -> None:
     """Every message once, in order, both ways, though FIN and RST fall into frames."""
-    count, chunk, cuts = 10_000, 125, 50
+    count, chunk, cuts = 10_000, 160, 50
     async with (
         apps("campaign") as server,
         FaultProxy(server.port, seed=TRANSPORTS.index(transport)) as proxy,
@@ -197,9 +194,10 @@ async def test_ten_thousand_messages_each_way_over_fifty_cuts(
         late = 0
 
         async def chunk_done(done: int) -> None:
-            # A cut falls into each chunk, at a byte that is drawn; where too few have passed, now.
+            # For each chunk a cut is planned, at a byte that is drawn. It happens at once where far
+            # fewer bytes have passed than were thought of.
             nonlocal late
-            if proxy.statistics.cuts < done - 1:
+            if proxy.statistics.cuts < done - 4:
                 late += 1
                 proxy.heal()
                 proxy.cut()
@@ -226,7 +224,7 @@ async def test_ten_thousand_messages_each_way_over_fifty_cuts(
         seen = await report(server)
         print(  # noqa: T201 - the figures are the point
             f"\n{transport}: {count} messages each way, {proxy.statistics.cuts} cuts of "
-            f"{proxy.statistics.links_cut} connections ({late} between chunks), "
+            f"{proxy.statistics.links_cut} connections ({late} not at a byte), "
             f"{result['statistics']['attaches']} attaches, "
             f"{result['statistics']['replayed']} replayed, {seconds:.1f} s"
         )
@@ -235,7 +233,7 @@ async def test_ten_thousand_messages_each_way_over_fifty_cuts(
         assert (seen["received"], seen["wrong"]) == (count, [])
         assert (seen["started"], result["resets"], result["closed"]) == (1, [], 0)
         assert proxy.statistics.cuts >= cuts
-        assert late <= cuts // 5, "most cuts are to fall into traffic"
+        assert late <= cuts // 10, "most cuts are to fall into frames"
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -248,10 +246,14 @@ async def test_what_was_taken_but_not_answered_is_taken_once(
         FaultProxy(server.port) as proxy,
         tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
     ):
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+        # An answer that still stood out as the link stalled is given up soon.
+        await page.run(
+            "(transport) => void start({transports: [transport], postTimeout: 1})", transport
+        )
         await page.run("() => channel.send('first')")
         await page.wait("seen.length === 1")
         for index in range(5):
+            await page.wait("channel.explain().at(-1).outcome === 'open'")
             proxy.stall("down")
             await page.run("(message) => sendAndKeep(message)", f"lost {index}")
             await until_report(server, lambda seen, n=index: len(seen["messages"]) == n + 2)
@@ -361,15 +363,26 @@ async def test_the_last_words_of_a_handler_survive_a_cut(browser: Browser, trans
         await until_report(server, lambda seen: seen["ended"] == 1)
         proxy.heal()
         await page.wait("happened('close').length === 1")
-        assert await page.run("() => events.filter((event) => event.type !== 'transport')") == [
+        # A poll that was cut is repeated: no other attach is needed.
+        happened = await page.run("() => events.filter(({type}) => type !== 'recovering')")
+        assert [event for event in happened if event["type"] != "resumed"] == [
+            {"type": "transport", "transport": transport},
             {"type": "open"},
             {"type": "message", "data": "welcome"},
-            {"type": "recovering", "reason": await page.run("() => happened('recovering')[0].reason")},
-            {"type": "resumed", "replayed": 1},
             {"type": "message", "data": "bye"},
             {"type": "close", "code": 1000, "reason": "", "by": "app", "wasClean": True},
         ]
         assert await page.run("() => channel.state") == "closed"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_the_return_of_a_handler_closes_both_sides(browser: Browser, transport: str) -> None:
+    async with apps("bye") as server, tab(browser, server.url) as page:
+        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await page.wait("seen.length === 1")
+        await release(server)
+        await page.wait("happened('close').length === 1")
+        assert await page.run("() => seen") == ["welcome", "bye"]
         await until_report(server, lambda seen: seen["channels"] == [])
 
 

@@ -103,7 +103,8 @@ def numbered(index: int) -> str:
 
     ``numbered`` of `tests/kit/page.js` is the same.
     """
-    return f"{index}:{index * 2654435761 % 2**32:08x}"
+    words = (index * factor % 2**32 for factor in (2654435761, 2246822519, 3266489917))
+    return f"{index}:" + "".join(f"{word:08x}" for word in words)
 
 
 async def _echo(app: Application, channel: Channel) -> None:

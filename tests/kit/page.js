@@ -1,7 +1,10 @@
 // What the tests call in a page: put into each by `tests.kit.browser`, before the page's own script.
 
-/** The message of that number: no two are alike. `numbered` of `tests/kit/apps.py` is the same. */
-globalThis.numbered = (index) => `${index}:${((index * 2654435761) % 2 ** 32).toString(16).padStart(8, "0")}`;
+/** The message of that number: no two are alike, and none compresses well. `numbered` of `tests/kit/apps.py` is the same. */
+globalThis.numbered = (index) => {
+  const words = [2654435761, 2246822519, 3266489917].map((factor) => (index * factor) % 2 ** 32);
+  return `${index}:${words.map((word) => word.toString(16).padStart(8, "0")).join("")}`;
+};
 
 /** Opens `channel`, and keeps what happens: `seen`, the messages; `events`, all events, in order. */
 globalThis.start = (options = {}) => {
@@ -56,7 +59,7 @@ globalThis.campaign = async ({ count, chunk, ...options }) => {
   let settled = Promise.resolve();
   for (let first = 1, done = 0; first <= count; first += chunk) {
     const sends = [];
-    for (let index = first; index < first + chunk; index++) sends.push(channel.send(numbered(index)));
+    for (let index = first; index < first + chunk && index <= count; index++) sends.push(channel.send(numbered(index)));
     await settled;
     await chunkDone(++done);
     settled = Promise.all(sends);

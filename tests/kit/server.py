@@ -1,7 +1,7 @@
 """A real uvicorn in a process of its own, on a free port of loopback.
 
-    async with serving("tests.kit.apps:echo") as server:
-        ...  # talk to server.url
+async with serving("tests.kit.apps:echo") as server:
+    ...  # talk to server.url
 """
 
 from __future__ import annotations

@@ -38,9 +38,7 @@ async def test_sigterm_ends_uvicorn_and_tells_every_client(
             for frames in drains.values()
         ), drains
         assert seconds < 1, f"took {seconds:.2f} s"
-        assert all(
-            client.code == 1012 for client in clients if isinstance(client, RawWebSocket)
-        )
+        assert all(client.code == 1012 for client in clients if isinstance(client, RawWebSocket))
 
 
 async def test_sigterm_lets_a_handler_that_waits_end_as_a_handover() -> None:

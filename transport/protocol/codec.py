@@ -180,6 +180,14 @@ class Decoder:
             value = _decode(text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise ProtocolError(codes.BAD_JSON, "the frame is not JSON") from None
+        # Counting brackets is fast and never too low; only what it suspects is walked.
+        brackets = text.count("[") + text.count("{")
+        if brackets > limits.depth + 1 and _deeper_than(value, limits.depth + 1):
+            raise ProtocolError(
+                codes.BAD_FRAME,
+                f"what a frame holds is nested deeper than {limits.depth}",
+                limit="depth",
+            )
         if type(value) is list:
             return self._data(value, text, size)
         return self._object(value)
@@ -200,15 +208,6 @@ class Decoder:
             )
         if seq + len(items) - 1 > MAX_NUMBER:
             raise ProtocolError(codes.BAD_NUMBER, "the numbers end at 2^53 - 1")
-        # Counting brackets is fast and never too low; only what it suspects is walked.
-        if text.count("[") + text.count("{") > limits.depth:
-            for item in items:
-                if _deeper_than(item, limits.depth):
-                    raise ProtocolError(
-                        codes.BAD_FRAME,
-                        f"a message is nested deeper than {limits.depth}",
-                        limit="depth",
-                    )
         if size > limits.message:
             before = 0
             for index, raw in enumerate(_raw_items(text)[2:]):

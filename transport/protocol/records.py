@@ -36,10 +36,10 @@ class Record:
     tombstone: Tombstone | None = None
 
     def issue(self, secret: str) -> None:
-        """Make one more secret valid; beyond `MAX_TOKENS` the oldest ends."""
+        """Make one more secret valid; beyond `MAX_TOKENS` the oldest unused one ends."""
         self.hashes.append(hash_secret(secret))
         if len(self.hashes) > MAX_TOKENS:
-            del self.hashes[0]
+            del self.hashes[1 if self.used else 0]
 
     def opens_to(self, secret: str) -> bool:
         """Whether the secret is valid; compared in constant time (IDN-3)."""

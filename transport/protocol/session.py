@@ -331,19 +331,24 @@ class Session:
             by: whose code it is.
             now: seconds.
             failed: whether the handler failed with a message in its hand, whose fate is unknown.
+
+        Raises:
+            ValueError: a code or reason that ``close`` does not carry.
         """
         incoming = self.incoming
-        self.state = advance(self.state, Step.LOCAL_CLOSE)
-        if not failed:
-            incoming.finish()
+        state = advance(self.state, Step.LOCAL_CLOSE)
+        handled = incoming.handled if failed else incoming.handed
         self._close = Close(
             code=code,
             reason=reason,
             by=by,
             last=self.outgoing.last,
-            ack=incoming.handled,
-            in_hand=incoming.handed if failed and incoming.handed > incoming.handled else UNSET,
+            ack=handled,
+            in_hand=incoming.handed if incoming.handed > handled else UNSET,
         )
+        self.state = state
+        if not failed:
+            incoming.finish()
         self._inbox.clear()
         self._deadline = now + self.limits.closing
         self._end_if_acknowledged()
@@ -495,6 +500,7 @@ class Session:
             self.incoming.received > attachment.received_at_open
             or self.outgoing.acked > attachment.holds
         ):
+            self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
             raise self._superseded()
         attachment.status = Status.CONFIRMED
         self._confirmed = attachment.number
@@ -544,7 +550,7 @@ class Session:
 
     # Frames of the client
 
-    def heard(self, attachment: Attachment | None, now: float) -> None:
+    def heard_from(self, attachment: Attachment | None, now: float) -> None:
         """Something of the client came in (LIV-3); ``attachment`` as for `receive`."""
         self._heard = now
         if attachment is not None:
@@ -572,19 +578,12 @@ class Session:
         """
         if self.state is State.CLOSED or (attachment and attachment.status is Status.ENDED):
             return []
-        self.heard(attachment, now)
+        self.heard_from(attachment, now)
         try:
             return self._receive(attachment, frame)
         except Foreign:
             self._foreign(attachment)
             return []
-
-    def heard_from(self, attachment: Attachment | None, now: float) -> None:
-        """The client lives (LIV-3)."""
-        self._heard = now
-        if attachment is not None:
-            attachment.heard = now
-            attachment.pings = 0
 
     def _receive(
         self, attachment: Attachment | None, frame: Data | Oversized | ClientControl
@@ -704,7 +703,7 @@ class Session:
         Raises:
             ProtocolError: ``superseded`` (ATT-6).
         """
-        self.heard(attachment, now)
+        self.heard_from(attachment, now)
         if frame.poll < attachment.poll:
             return False
         try:
@@ -774,10 +773,6 @@ class Session:
         quiet = now - max(attachment.heard, attachment.written)
         if not attachment.parked and quiet >= self.limits.heartbeat * 2 + 5:
             self._end(attachment, codes.TIMEOUT)
-
-    def deadline_for_handler(self, now: float) -> float:
-        """When a handler that outlives its session is cancelled."""
-        return now + self.limits.closing
 
     def drain(self, retry_in: float) -> None:
         """Tell every connection to leave and resume elsewhere (DRN-1)."""

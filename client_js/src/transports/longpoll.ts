@@ -5,7 +5,7 @@ import type { Transport, Wiring } from "./transport.ts";
 export function longpoll(wiring: Wiring): Transport {
   const control = new AbortController();
   return {
-    send: (out) => void (out.type === "post" ? post(wiring, out) : exchange(wiring, "poll", out, control)),
-    drop: () => control.abort(),
+    _send: (out) => void (out.type === "post" ? post(wiring, out) : exchange(wiring, "poll", out, control)),
+    _drop: () => control.abort(),
   };
 }

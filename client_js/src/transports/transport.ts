@@ -2,19 +2,19 @@
 import type { Environment } from "../environment.ts";
 import type { Heard, Out } from "../session.ts";
 
-/** One connection. After `drop` it reports nothing more. */
+/** One connection. What it reports after `drop` is passed over. */
 export interface Transport {
-  send(out: Out): void;
-  drop(): void;
+  _send(out: Out): void;
+  _drop(): void;
 }
 
 /** What a connection is given: where to go, and whom to tell. */
 export interface Wiring {
-  readonly env: Environment;
+  readonly _env: Environment;
   /** The channel's URL with this last segment. */
-  readonly url: (segment: string) => string;
-  readonly withCredentials: boolean;
-  /** Seconds that a POST may take (SND-1). */
-  readonly postTimeout: number;
-  readonly hear: (heard: Heard) => void;
+  readonly _url: (segment: string) => string;
+  readonly _cookies: RequestCredentials;
+  /** Milliseconds that a POST may take (SND-1). */
+  readonly _timeout: number;
+  readonly _hear: (heard: Heard) => void;
 }

@@ -41,29 +41,39 @@ join();
 
 // The conversation
 
-/** What is shown, by the key of the message: {item, own, late, placed}. */
+/** What is shown, by the key of the message; `late`: sent or waiting without a connection. */
 const shown = new Map();
+/** Own messages that have no place in the server's order yet, oldest first. */
+const waiting = new Set();
+/** So many messages are shown. */
+const SHOWN = 500;
 
 const scroll = $("scroll");
+const list = $("messages");
 const atBottom = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
 
-function keepingBottom(change, always = false) {
+/** Changes the list, and stays at its end if the reader is there. */
+function change(how, always = false) {
   const bottom = always || atBottom();
-  change();
+  how();
   if (bottom) scroll.scrollTop = scroll.scrollHeight;
   else $("newer").hidden = false;
 }
 
-/** What is confirmed stands in the order of the server; own messages that are not come after it. */
+/** What is confirmed stands in the order of the server, what is not yet comes after it. */
 function place(item) {
-  const list = $("messages");
-  const waiting = [...shown.values()].find(({ item: other, placed }) => !placed && other !== item && other.isConnected);
-  list.insertBefore(item, waiting?.item ?? null);
-  $("empty").hidden = true;
-  for (const each of [...list.children].slice(-60)) {
-    const before = each.previousElementSibling;
-    each.classList.toggle("follows", !!each.dataset.from && before?.dataset.from === each.dataset.from);
+  const behind = item.nextElementSibling;
+  const [first] = [...waiting].filter((other) => other !== item);
+  list.insertBefore(item, first ?? null);
+  for (const each of [item, item.nextElementSibling, behind]) {
+    const before = each?.previousElementSibling;
+    each?.classList.toggle("follows", !!each.dataset.from && before?.dataset.from === each.dataset.from);
   }
+  while (list.children.length > SHOWN) {
+    shown.delete(list.firstElementChild.dataset.key);
+    list.firstElementChild.remove();
+  }
+  $("empty").hidden = true;
 }
 
 function hue(name) {
@@ -72,17 +82,15 @@ function hue(name) {
   return sum;
 }
 
-function bubble({ from, text, at, own }) {
+function bubble({ from, text, at, key }, own) {
   const avatar = make("span", { className: "avatar", text: [...from][0]?.toUpperCase() ?? "?", ariaHidden: "true" });
   avatar.style.setProperty("--hue", hue(from));
-  const meta = make("p", { className: "meta" }, make("time", { text: clock(new Date(at * 1000), { hour: "2-digit", minute: "2-digit" }) }));
-  const item = make(
-    "li",
-    { className: own ? "message own" : "message" },
-    avatar,
-    make("div", { className: "body" }, make("p", { className: "from", text: own ? "You" : from }), make("p", { className: "text", text }), meta),
-  );
-  item.dataset.from = own ? "\u0000me" : from;
+  const time = make("time", { text: clock(new Date(at * 1000), { hour: "2-digit", minute: "2-digit" }) });
+  const who = make("p", { className: "from", text: own ? "You" : from });
+  const what = make("p", { className: "text", text });
+  const body = make("div", { className: "body" }, who, what, make("p", { className: "meta" }, time));
+  const item = make("li", { className: own ? "message own" : "message" }, avatar, body);
+  Object.assign(item.dataset, { key, from: own ? "/me" : from });
   return item;
 }
 
@@ -92,71 +100,70 @@ function markRecovered(item, why) {
   item.querySelector(".meta").append(make("span", { className: "recovered", title: why }, icon("recovered"), "recovered"));
 }
 
-function setStatus(entry, state, ...content) {
-  entry.item.dataset.state = state;
-  entry.item.querySelector(".status")?.remove();
+function setStatus(item, state, ...content) {
+  item.dataset.state = state;
+  item.querySelector(".status")?.remove();
   const names = { pending: "sending", sent: "delivered", failed: "" };
   const label = make("span", { className: content.length ? "" : "visually-hidden", text: names[state] });
-  entry.item.querySelector(".meta").append(make("span", { className: "status" }, icon(state), label, ...content));
+  item.querySelector(".meta").append(make("span", { className: "status" }, icon(state), label, ...content));
 }
 
 const FATES = {
   not_handled: "Not delivered",
-  unknown: "It is not known whether this was delivered",
+  unknown: "It is not known whether this arrived",
 };
 
-function deliver(key, text) {
-  const entry = shown.get(key);
+function deliver(entry, text) {
+  const { item } = entry;
+  const { key } = item.dataset;
   entry.late = channel.state === "recovering" || channel.state === "suspended";
-  setStatus(entry, "pending");
+  setStatus(item, "pending");
+  waiting.add(item);
+  change(() => place(item), true);
   // Settles once the server's handler has finished with the message.
   channel.send({ text, key }).then(
-    () => arrived(entry),
+    () => delivered(entry),
     (error) => {
-      if (entry.item.dataset.state === "sent") return;
+      waiting.delete(item);
+      if (item.dataset.state === "sent") return;
       const again = make("button", { type: "button", className: "link", text: "Send again" });
-      again.addEventListener("click", () => deliver(key, text));
-      keepingBottom(() => setStatus(entry, "failed", `${FATES[error.fate] ?? "Not delivered"}: ${error.message}. `, again));
-      refresh();
+      again.addEventListener("click", () => deliver(entry, text));
+      change(() => setStatus(item, "failed", `${FATES[error.fate]}: ${error.message}. `, again));
     },
   );
   refresh();
 }
 
-function arrived(entry) {
-  if (entry.item.dataset.state === "sent") return;
-  setStatus(entry, "sent");
-  if (entry.late) markRecovered(entry.item, "Sent while there was no connection");
+function delivered({ item, late }) {
+  setStatus(item, "sent");
+  if (late) markRecovered(item, "Sent while there was no connection");
   refresh();
 }
 
 function say(text) {
-  const key = mint();
-  const item = bubble({ from: me, text, at: Date.now() / 1000, own: true });
-  shown.set(key, { item, own: true, late: false, placed: false });
-  keepingBottom(() => place(item), true);
-  deliver(key, text);
+  const entry = { item: bubble({ from: me, text, at: Date.now() / 1000, key: mint() }, true), late: false };
+  shown.set(entry.item.dataset.key, entry);
+  deliver(entry, text);
 }
 
 channel.addEventListener("message", ({ data, recovered }) => {
   if (data.news !== undefined) {
-    $("people").textContent = count(data.people, "person", "people") + " here";
-    keepingBottom(() => place(make("li", { className: "news", text: data.news })));
+    $("people").textContent = `${data.people} here`;
+    change(() => place(make("li", { className: "news", text: data.news })));
     return;
   }
   const known = shown.get(data.key);
-  if (known?.placed) return;
-  if (known) {
-    // The answer to an own message: this is its place in the conversation.
-    known.placed = true;
-    arrived(known);
-    keepingBottom(() => place(known.item));
-    return;
+  if (known?.item.classList.contains("own")) {
+    // The answer to an own message gives it its place, and ends the doubt where there was one.
+    waiting.delete(known.item);
+    if (known.item.dataset.state === "failed") delivered(known);
+    change(() => place(known.item));
+  } else if (!known) {
+    const item = bubble(data, false);
+    if (recovered) markRecovered(item, "Sent while this page had no connection");
+    shown.set(data.key, { item, late: false });
+    change(() => place(item));
   }
-  const item = bubble({ ...data, own: false });
-  if (recovered) markRecovered(item, "Sent while this page had no connection");
-  shown.set(data.key, { item, own: false, late: false, placed: true });
-  keepingBottom(() => place(item));
 });
 
 // What happened
@@ -169,9 +176,16 @@ const REASONS = {
   silent: "nothing was heard any more",
 };
 
+const ENDS = {
+  restarted: "the server has restarted",
+  expired: "it had waited for too long",
+  unknown: "the server does not know it",
+  overflow: "too much waited for this page",
+};
+
 function log(kind, text, detail = "") {
   const now = new Date();
-  const time = make("time", { text: clock(now, { hour: "2-digit", minute: "2-digit", second: "2-digit" }), dateTime: now.toISOString() });
+  const time = make("time", { text: clock(now, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }), dateTime: now.toISOString() });
   const entry = make("li", {}, time, make("p", { text }, ...(detail ? [make("small", { text: detail })] : [])));
   entry.dataset.kind = kind;
   $("timeline").prepend(entry);
@@ -182,7 +196,7 @@ function log(kind, text, detail = "") {
 channel.addEventListener("open", () => log("open", "A session was opened", `its public id is ${channel.id}`));
 channel.addEventListener("transport", ({ transport }) => log("transport", transport ? `Connected over ${NAMES[transport]}` : "No transport"));
 channel.addEventListener("recovering", ({ reason }) => {
-  for (const entry of shown.values()) if (entry.item.dataset.state === "pending") entry.late = true;
+  for (const entry of shown.values()) entry.late ||= entry.item.dataset.state === "pending";
   log("recovering", "The connection was lost", REASONS[reason] ?? reason);
 });
 channel.addEventListener("resumed", ({ replayed }) =>
@@ -192,7 +206,7 @@ channel.addEventListener("reset", ({ reason, lost, sends }) => {
   join();
   const missed = lost === null ? "what was missed is not known" : lost.length ? `${count(lost[1] - lost[0] + 1, "message")} missed` : "nothing was missed";
   const own = sends.filter(({ message, fate }) => message?.key && fate !== "handled").length;
-  log("reset", `The session was lost: ${reason}`, own ? `${missed}; ${count(own, "own message")} marked` : missed);
+  log("reset", `The session was lost: ${ENDS[reason] ?? reason}`, own ? `${missed}; ${count(own, "own message")} marked` : missed);
 });
 channel.addEventListener("close", ({ code, reason }) => {
   log("close", "The channel was closed", [code, reason].filter(Boolean).join(" "));

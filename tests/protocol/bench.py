@@ -1,0 +1,372 @@
+"""A server of the pure core alone, driven by the steps of a vector (`tests/vectors/README.md`).
+
+What a process adds is here as small as can be: connections by name, sessions by token and nonce.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from transport import codes
+from transport.codes import Code
+from transport.errors import ChannelClosed, ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import Decoder, decode_lines, encode_control, encode_message
+from transport.protocol.frames import (
+    Carrier,
+    Close,
+    Open,
+    Poll,
+    Reset,
+    ResetReason,
+    Send,
+    Verdict,
+    Wire,
+)
+from transport.protocol.records import Record, make_token, split_token
+from transport.protocol.session import (
+    VERSION,
+    WAITING,
+    Attachment,
+    Session,
+    error_frame,
+    nothing_known,
+)
+
+Step = dict[str, Any]
+
+CARRIERS = {"websocket": Carrier.WEBSOCKET, "sse": Carrier.SSE, "poll": Carrier.LONGPOLL}
+EPOCH = "epoch-1"
+
+
+def to_wire(frame: Any, *, binary: bool = False) -> Wire:
+    """A frame of a vector as it stands on the wire."""
+    if isinstance(frame, dict) and "text" in frame:
+        return str(frame["text"])
+    if binary and isinstance(frame, dict) and frame.get("type") == "bytes":
+        head = frame["number"].to_bytes(8, "big") + frame["ack"].to_bytes(8, "big")
+        return bytes(head + base64.b64decode(frame["data"]))
+    return json.dumps(frame, separators=(",", ":"), ensure_ascii=False)
+
+
+def from_wire(wire: Wire) -> Any:
+    """What stands on the wire, as a vector writes it."""
+    if isinstance(wire, str):
+        return json.loads(wire)
+    return {
+        "type": "bytes",
+        "number": int.from_bytes(wire[:8], "big"),
+        "ack": int.from_bytes(wire[8:16], "big"),
+        "data": base64.b64encode(wire[16:]).decode(),
+    }
+
+
+def to_message(value: Any) -> Any:
+    """A message of a vector: bytes are written ``{"$bytes": base64}``."""
+    if isinstance(value, dict) and "$bytes" in value:
+        return base64.b64decode(value["$bytes"])
+    return value
+
+
+def from_message(message: Any) -> Any:
+    """The reverse of `to_message`."""
+    if isinstance(message, bytes):
+        return {"$bytes": base64.b64encode(message).decode()}
+    return message
+
+
+@dataclass
+class Connection:
+    """One connection by its name: a WebSocket, a stream, or one poll."""
+
+    carrier: Carrier
+    subject: str
+    attachment: Attachment | None = None
+    session: Session | None = None
+    answer_by: float = 0.0
+    """When a poll is answered at the latest."""
+    out: list[Wire] = field(default_factory=list)
+    """What is written where there is no session."""
+    code: Code | None = None
+    """Why it ended where there is no session."""
+    outdated: bool = False
+    """Whether it is a poll that a newer one has ended (POL-2)."""
+
+
+@dataclass
+class Bench:
+    """Sessions and connections; `run` does one step."""
+
+    limits: Limits
+    now: float = 0.0
+    session: Session | None = None
+    """That of the vector: the first opened, or the one that took its place."""
+    connections: dict[str, Connection] = field(default_factory=dict)
+    sessions: dict[str, tuple[Record, Session]] = field(default_factory=dict)
+    nonces: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
+    tokens: int = 0
+
+    def __post_init__(self) -> None:
+        self.decoder = Decoder(self.limits)
+
+    def run(self, step: Step, now: float) -> Step:
+        """Do one step; all that comes of it, in the form of ``expect``."""
+        self.now = now
+        result: Step = {}
+        for name, do in self._actions.items():
+            if name in step:
+                result = do(self, step) or {}
+                break
+        else:
+            raise ValueError(f"a step does none of {', '.join(self._actions)}")
+        for _, session in self.sessions.values():
+            session.tick(self.now)
+        self._flush(result)
+        return result
+
+    # The steps
+
+    def _connect(self, step: Step) -> None:
+        self.connections[step["connect"]] = Connection(
+            CARRIERS[step["carrier"]], step.get("subject", "")
+        )
+
+    def _receive(self, step: Step) -> None:
+        connection = self.connections[step["on"]]
+        try:
+            binary = connection.carrier is Carrier.WEBSOCKET
+            frame = self.decoder.decode(to_wire(step["receive"], binary=binary))
+            if connection.session is not None:
+                assert connection.attachment is not None
+                replies = connection.session.receive(connection.attachment, frame, self.now)
+                connection.attachment.control += [encode_control(reply) for reply in replies]
+            elif isinstance(frame, Open):
+                self._open(frame, connection)
+            else:
+                raise ProtocolError(codes.BAD_FRAME, "the first frame is open")
+        except ProtocolError as error:
+            self._fail(connection, error)
+
+    def _fail(self, connection: Connection, error: ProtocolError) -> None:
+        wire = encode_control(error_frame(error))
+        if connection.session is None or connection.attachment is None:
+            connection.code = error.code
+            connection.out.append(wire)
+        elif connection.attachment.code is None:
+            connection.attachment.code = error.code
+            connection.attachment.control.append(wire)
+            connection.session.detach(connection.attachment)
+
+    def _post(self, step: Step) -> Step:
+        body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
+        try:
+            header, *frames = decode_lines(body, self.decoder, self.limits)
+            if isinstance(header, ProtocolError):
+                raise header
+            if not isinstance(header, Send):
+                raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
+            session = self._find(header)
+            attachment = session.find(header.client, header.attach)
+            if attachment is not None:
+                session.confirm(attachment)
+            session.heard_from(attachment, self.now)
+            replies = []
+            for frame in frames:
+                if isinstance(frame, ProtocolError):
+                    raise frame
+                replies += session.receive(attachment, frame, self.now)
+            wires = [encode_control(frame) for frame in [session.answer(attachment), *replies]]
+        except ProtocolError as error:
+            return {"answer": from_wire(encode_control(error_frame(error)))}
+        return {"answer": [from_wire(wire) for wire in wires]}
+
+    def _poll(self, step: Step) -> None:
+        connection = self.connections[step["on"]] = Connection(Carrier.LONGPOLL, "")
+        try:
+            frame = self.decoder.decode(to_wire(step["poll"]))
+            if not isinstance(frame, Poll):
+                raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
+            session = self._find(frame)
+            attachment = session.find(frame.client, frame.attach)
+            if attachment is None:
+                raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
+            if not session.poll(attachment, frame, self.now):
+                connection.outdated = True
+                return
+        except ProtocolError as error:
+            self._fail(connection, error)
+            return
+        for older in self.connections.values():
+            older.outdated = older.outdated or older.attachment is attachment
+        connection.session, connection.attachment = session, attachment
+        hold = frame.hold if isinstance(frame.hold, (int, float)) else self.limits.poll_hold
+        connection.answer_by = self.now + min(hold, self.limits.poll_hold)
+
+    def _send(self, step: Step) -> None:
+        self._current.send(encode_message(to_message(step["send"]), self.limits))
+
+    def _take(self, _: Step) -> Step:
+        try:
+            message = self._current.take()
+        except ChannelClosed:
+            return {"taken": "closed"}
+        if message is WAITING:
+            return {"taken": "waiting"}
+        return {"taken": {"message": from_message(message)}}
+
+    def _return(self, _: Step) -> None:
+        self._current.close(1000, "", "app", self.now)
+
+    def _raise(self, _: Step) -> None:
+        self._current.close(1011, "the handler failed", "protocol", self.now, failed=True)
+
+    def _close(self, step: Step) -> None:
+        self._current.close(step["close"]["code"], step["close"]["reason"], "app", self.now)
+
+    def _reset(self, step: Step) -> None:
+        self._current.reset(ResetReason(step["reset"]))
+
+    def _drain(self, step: Step) -> None:
+        self._current.drain(step["drain"])
+
+    def _lose(self, step: Step) -> None:
+        connection = self.connections.pop(step["lose"])
+        if connection.session is not None and connection.attachment is not None:
+            connection.session.detach(connection.attachment)
+
+    def _tick(self, _: Step) -> None:
+        """Only time passes."""
+
+    _actions: ClassVar[dict[str, Callable[[Bench, Step], Step | None]]] = {
+        "connect": _connect,
+        "receive": _receive,
+        "post": _post,
+        "poll": _poll,
+        "send": _send,
+        "take": _take,
+        "return": _return,
+        "raise": _raise,
+        "close": _close,
+        "reset": _reset,
+        "drain": _drain,
+        "lose": _lose,
+        "tick": _tick,
+    }
+
+    # The directory of sessions
+
+    @property
+    def _current(self) -> Session:
+        if self.session is None:
+            raise ValueError("no session was opened yet")
+        return self.session
+
+    def _open(self, frame: Open, connection: Connection) -> None:
+        if VERSION not in frame.versions:
+            raise ProtocolError(codes.UNSUPPORTED_VERSION, "not spoken here", versions=[VERSION])
+        found: Session | Close | Reset | None = None
+        if isinstance(frame.session, str):
+            found = self._resume(frame, frame.session, connection.subject)
+        if isinstance(found, Close):
+            connection.out.append(encode_control(found))
+            connection.code = codes.NORMAL
+            return
+        if isinstance(found, Session):
+            attached = found.attach(frame, connection.carrier, self.now, epoch=EPOCH)
+            if isinstance(attached, Attachment):
+                connection.session, connection.attachment = found, attached
+                return
+            found = attached
+        self._new(frame, connection, found)
+
+    def _resume(self, frame: Open, token: str, subject: str) -> Session | Close | Reset:
+        record, session, secret = self._look_up(token)
+        if record is None or session is None or record.subject != subject:
+            return nothing_known(
+                ResetReason.UNKNOWN if frame.epoch in (EPOCH, None) else ResetReason.RESTARTED
+            )
+        record.use(secret)
+        if session.ending is None:
+            return session
+        return session.ending.close or session.tombstone().verdict(frame.received)
+
+    def _new(self, frame: Open, connection: Connection, reset: Reset | None) -> None:
+        key = (connection.subject, frame.nonce)
+        session_id, until = self.nonces.get(key, ("", 0.0))
+        if self.now >= until:
+            session_id = f"s{len(self.sessions) + 1}"
+            self.nonces[key] = (session_id, self.now + self.limits.nonce)
+            record = Record(session_id, connection.subject)
+            self.sessions[session_id] = (record, Session(session_id, self.limits, self.now))
+        record, session = self.sessions[session_id]
+        if self.session is None or self.session.ending is not None:
+            self.session = session
+        self.tokens += 1
+        secret = f"secret-{self.tokens}"
+        record.issue(secret)
+        attached = session.attach(
+            frame,
+            connection.carrier,
+            self.now,
+            epoch=EPOCH,
+            verdict=Verdict.NEW if reset is None else Verdict.RESET,
+            token=make_token(session_id, secret),
+            reset=reset,
+        )
+        assert isinstance(attached, Attachment)
+        connection.session, connection.attachment = session, attached
+
+    def _look_up(self, token: str) -> tuple[Record | None, Session | None, str]:
+        session_id, secret = split_token(token) or ("", "")
+        record, session = self.sessions.get(session_id, (None, None))
+        if record is None or not record.opens_to(secret):
+            return None, None, ""
+        return record, session, secret
+
+    def _find(self, frame: Send | Poll) -> Session:
+        record, session, secret = self._look_up(frame.session)
+        if record is not None and session is not None:
+            record.use(secret)
+            if session.ending is None:
+                return session
+        if isinstance(frame.epoch, str) and frame.epoch != EPOCH:
+            raise ProtocolError(codes.WRONG_PROCESS, "the process restarted")
+        raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session")
+
+    # What comes of a step
+
+    def _flush(self, result: Step) -> None:
+        writes: dict[str, list[Any]] = {}
+        ended: dict[str, str] = {}
+        for name, connection in list(self.connections.items()):
+            wires, code, over = self._written(connection)
+            if wires or (over and connection.carrier is Carrier.LONGPOLL):
+                writes[name] = [from_wire(wire) for wire in wires]
+            if code is not None:
+                ended[name] = code.name
+            if over:
+                del self.connections[name]
+        if writes:
+            result["writes"] = writes
+        if ended:
+            result["ended"] = ended
+
+    def _written(self, connection: Connection) -> tuple[list[Wire], Code | None, bool]:
+        """What is written on it, why the server ends it, and whether it is over."""
+        session, attachment = connection.session, connection.attachment
+        if connection.outdated:
+            return [], None, True
+        if session is None or attachment is None:
+            return connection.out, connection.code, connection.code is not None
+        if not session.due(attachment, self.now) and not 0 < connection.answer_by <= self.now:
+            return [], None, False
+        if connection.carrier is Carrier.LONGPOLL:
+            return session.poll_frames(attachment, self.now), attachment.code, True
+        wires = session.transmit(attachment, self.now)
+        assert wires or attachment.code is not None, "due, but nothing was written"
+        assert attachment.code is not None or not session.due(attachment, self.now)
+        return wires, attachment.code, attachment.code is not None

@@ -1,0 +1,171 @@
+"""Both halves of a direction: numbers, views, windows."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from transport.errors import Foreign, Gap, ProtocolError
+from transport.limits import Limits
+from transport.protocol.buffer import ReceiveCursor, SendBuffer
+from transport.protocol.codec import Payload, encode_message
+
+
+def filled(*messages: object, limits: Limits | None = None) -> SendBuffer:
+    limits = limits or Limits()
+    buffer = SendBuffer(limits)
+    for message in messages:
+        buffer.append(encode_message(message, limits))
+    return buffer
+
+
+# Sending
+
+
+def test_views_are_no_removal() -> None:
+    """NUM-4."""
+    buffer = filled("a", "b", "c")
+    assert buffer.frames(1, 0, binary=True) == ['[1,0,"a","b","c"]']
+    assert buffer.frames(1, 5, binary=True) == ['[1,5,"a","b","c"]']
+    assert buffer.frames(3, 0, binary=True) == ['[3,0,"c"]']
+    assert buffer.frames(4, 0, binary=True) == []
+    buffer.acknowledge(2)
+    assert buffer.frames(3, 0, binary=True) == ['[3,0,"c"]']
+    assert (buffer.acked, buffer.last, buffer.sent, buffer.size) == (2, 3, 3, 3)
+
+
+def test_acknowledge() -> None:
+    """MRK-4, MRK-5."""
+    buffer = filled("a", "b")
+    with pytest.raises(Foreign):
+        buffer.acknowledge(1)  # not on any wire yet
+    buffer.frames(1, 0, binary=True)
+    assert buffer.acknowledge(1)
+    assert not buffer.acknowledge(1)
+    assert not buffer.acknowledge(0)
+    with pytest.raises(Foreign):
+        buffer.acknowledge(3)
+    buffer.check(2)
+    assert buffer.acked == 1
+
+
+def test_room() -> None:
+    """DAT-6: an empty window takes any message."""
+    limits = Limits(message=10, window_bytes=20, window_messages=3)
+    buffer = filled(limits=limits)
+    assert buffer.has_room(1000)
+    buffer.append(b"x" * 10)
+    assert buffer.has_room(10)
+    assert not buffer.has_room(11)
+    buffer.append(b"x")
+    buffer.append(b"x")
+    assert not buffer.has_room(1)
+    buffer.frames(1, 0, binary=True)
+    buffer.acknowledge(1)
+    assert buffer.has_room(1)
+    assert buffer.size == 2
+
+
+def test_batches_by_count() -> None:
+    buffer = filled(1, 2, 3, 4, 5, limits=Limits(batch=2))
+    assert buffer.frames(1, 0, binary=False) == ["[1,0,1,2]", "[3,0,3,4]", "[5,0,5]"]
+
+
+@pytest.mark.parametrize("message", [12, 100, 262_144])
+@pytest.mark.parametrize("unit", ["x", "ü", "😀"])
+def test_no_frame_is_beyond_the_body(message: int, unit: str) -> None:
+    """So that whoever has our limits can read what we write, whatever the batch."""
+    limits = Limits(message=message, window_bytes=max(message, 5000), batch=100_000)
+    texts = ["", *(unit * (message // 2 // len(unit.encode()) - 2) for _ in range(3))]
+    payloads: list[Payload] = [encode_message(text, limits) for text in texts]
+    payloads += ["1"] * 2000
+    buffer = SendBuffer(limits)
+    for payload in payloads:
+        buffer.append(payload)
+    wires = buffer.frames(1, 2**53 - 1, binary=True)
+    numbers = 0
+    for wire in wires:
+        assert isinstance(wire, str)
+        assert len(wire.encode()) <= limits.body
+        seq, _, *messages = json.loads(wire)
+        assert seq == numbers + 1
+        numbers += len(messages)
+    assert numbers == len(payloads)
+
+
+def test_bytes_stand_alone() -> None:
+    """DAT-2."""
+    buffer = filled("a", b"\x01\x02", b"", "b")
+    head = [(n).to_bytes(8, "big") + (7).to_bytes(8, "big") for n in (2, 3)]
+    assert buffer.frames(1, 7, binary=True) == [
+        '[1,7,"a"]',
+        head[0] + b"\x01\x02",
+        head[1],
+        '[4,7,"b"]',
+    ]
+    assert buffer.frames(2, 7, binary=False) == [
+        '{"type":"bytes","number":2,"ack":7,"data":"AQI="}',
+        '{"type":"bytes","number":3,"ack":7,"data":""}',
+        '[4,7,"b"]',
+    ]
+    buffer.acknowledge(3)
+    assert buffer.frames(4, 7, binary=True) == ['[4,7,"b"]']
+
+
+# Receiving
+
+
+def test_repeated() -> None:
+    """NUM-3."""
+    cursor = ReceiveCursor(Limits())
+    cursor.take(3, 30)
+    assert [cursor.repeated(seq, 2) for seq in (1, 2, 3, 4)] == [2, 2, 1, 0]
+    with pytest.raises(Gap) as caught:
+        cursor.repeated(5, 2)
+    assert caught.value.extra == {"expected": 4}
+
+
+def test_refused() -> None:
+    """DAT-4, DAT-5: what stands behind it is dropped, until its place is taken."""
+    cursor = ReceiveCursor(Limits())
+    with pytest.raises(Gap):
+        cursor.refuse(2)
+    assert cursor.refuse(1)
+    assert cursor.refuse(1)
+    assert not cursor.refuse(2)
+    assert cursor.repeated(2, 5) == 5
+    assert cursor.received == 0
+    cursor.take(1, 0)
+    assert not cursor.refuse(1)
+    with pytest.raises(Gap):
+        cursor.repeated(3, 1)
+
+
+def test_marks() -> None:
+    """MRK-1, MRK-2."""
+    cursor = ReceiveCursor(Limits())
+    cursor.take(2, 2)
+    cursor.hand()
+    assert (cursor.received, cursor.handed, cursor.handled) == (2, 1, 0)
+    cursor.finish()
+    assert (cursor.received, cursor.handed, cursor.handled) == (2, 1, 1)
+
+
+def test_window() -> None:
+    """DAT-6; some bytes beyond it are borne, for JSON is written in more than one way."""
+    limits = Limits(message=10, window_bytes=1000, window_messages=5)
+    cursor = ReceiveCursor(limits)
+    cursor.take(1, 1000)
+    cursor.take(1, limits.body)
+    with pytest.raises(ProtocolError) as caught:
+        cursor.take(1, 1)
+    assert caught.value.extra == {"limit": "window_bytes"}
+    assert cursor.received == 2
+    cursor.hand()
+    cursor.finish()
+    cursor.take(4, 1000)
+    with pytest.raises(ProtocolError) as caught:
+        cursor.take(1, 0)
+    assert caught.value.extra == {"limit": "window_messages"}
+    assert cursor.received == 6

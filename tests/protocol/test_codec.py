@@ -1,0 +1,315 @@
+"""What an application may send, and what the limits do to what it and its peer send.
+
+What frames mean is in `tests/vectors/codec.json`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections import OrderedDict
+from enum import IntEnum
+from typing import Any
+
+import pytest
+
+from transport.errors import ProtocolError, TooLarge, Unsendable
+from transport.limits import Limits
+from transport.protocol.codec import (
+    Decoder,
+    Oversized,
+    decode_lines,
+    encode_message,
+    json_size,
+    size_of,
+)
+from transport.protocol.frames import Ack, Data, Renew
+
+LIMITS = Limits()
+LARGEST = 2**53 - 1
+
+
+class Colour(IntEnum):
+    RED = 1
+
+
+def nested(depth: int, *, objects: bool = False) -> Any:
+    """A value of so many levels of arrays, or of objects."""
+    value: Any = {} if objects else []
+    for _ in range(depth - 1):
+        value = {"k": value} if objects else [value]
+    return value
+
+
+def refused(decoder: Decoder, wire: str | bytes) -> str:
+    """The code with which a frame is refused."""
+    with pytest.raises(ProtocolError) as caught:
+        decoder.decode(wire)
+    return caught.value.code.name
+
+
+# Messages (DAT-3, DAT-4)
+
+
+@pytest.mark.parametrize(
+    ("message", "payload"),
+    [
+        ("", '""'),
+        ("ü\u2028\n", '"ü\u2028\\n"'),
+        (None, "null"),
+        (True, "true"),
+        (LARGEST, "9007199254740991"),
+        (-LARGEST, "-9007199254740991"),
+        (1.5, "1.5"),
+        ((1, [2], {"k": (3,)}), '[1,[2],{"k":[3]}]'),
+        (b"\x00\xff", b"\x00\xff"),
+        (bytearray(b"ab"), b"ab"),
+        (memoryview(b"ab"), b"ab"),
+    ],
+)
+def test_sendable(message: object, payload: str | bytes) -> None:
+    assert encode_message(message, LIMITS) == payload
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (math.nan, "JSON has no nan"),
+        ([1, math.inf], "JSON has no inf"),
+        ({"k": -math.inf}, "JSON has no -inf"),
+        (LARGEST + 1, "beyond"),
+        ([-LARGEST - 1], "beyond"),
+        ({1, 2}, "set is not a JSON value"),
+        (frozenset(), "frozenset is not a JSON value"),
+        (datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), "datetime is not a JSON value"),
+        (datetime.date(2026, 1, 1), "date is not a JSON value"),
+        ({"k": object()}, "object is not a JSON value"),
+        (OrderedDict(k=1), "OrderedDict is not a JSON value"),
+        (Colour.RED, "Colour is not a JSON value"),
+        (1j, "complex is not a JSON value"),
+        ({1: "x"}, "a key is int"),
+        ({"k": [{None: 1}]}, "a key is NoneType"),
+        (["x", b"y"], "bytes stand only by themselves"),
+        ({"k": bytearray(b"y")}, "bytes stand only by themselves"),
+        ("\ud800", "lone surrogate"),
+        ({"k": "\udfff"}, "lone surrogate"),
+        ({"\udfff": 1}, "lone surrogate"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isascii() else "",
+)
+def test_unsendable(message: object, why: str) -> None:
+    with pytest.raises(Unsendable, match=why):
+        encode_message(message, LIMITS)
+
+
+@pytest.mark.parametrize("objects", [False, True])
+def test_depth_of_what_is_sent(objects: bool) -> None:
+    encode_message(nested(63, objects=objects), LIMITS)
+    encode_message(nested(64, objects=objects), LIMITS)
+    with pytest.raises(Unsendable, match="deeper"):
+        encode_message(nested(65, objects=objects), LIMITS)
+
+
+def test_a_cycle_is_too_deep() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    with pytest.raises(Unsendable, match="deeper"):
+        encode_message(cycle, LIMITS)
+
+
+@pytest.mark.parametrize(("unit", "size"), [("x", 1), ("ü", 2), ("€", 3), ("😀", 4)])
+def test_sizes_are_those_of_utf8(unit: str, size: int) -> None:
+    limits = Limits(message=10 * size + 2)
+    assert size_of(encode_message(unit * 10, limits)) == 10 * size + 2
+    with pytest.raises(TooLarge) as caught:
+        encode_message(unit * 11, limits)
+    assert (caught.value.size, caught.value.limit) == (11 * size + 2, 10 * size + 2)
+
+
+def test_size_of_bytes() -> None:
+    limits = Limits(message=10)
+    assert size_of(encode_message(b"x" * 10, limits)) == 10
+    with pytest.raises(TooLarge):
+        encode_message(b"x" * 11, limits)
+
+
+def test_json_size() -> None:
+    assert json_size(["a", "üü", {"k": [1, 2]}]) == len('"a"') + len('"üü"'.encode()) + 11
+
+
+# Frames
+
+
+def test_a_frame_counts_its_messages_alone() -> None:
+    """What the window of the sender counts is what ours counts (DAT-6)."""
+    frame = Decoder(LIMITS).decode('[10,7,"a","üü",{"k":[1,2]}]')
+    assert frame == Data(10, 7, ["a", "üü", {"k": [1, 2]}], 3 + 6 + 11)
+
+
+@pytest.mark.parametrize("objects", [False, True])
+def test_depth_of_what_is_received(objects: bool) -> None:
+    """Brackets in strings and siblings are no depth."""
+    decoder = Decoder(LIMITS)
+    for depth in (63, 64):
+        value = nested(depth, objects=objects)
+        wire = f"[1,0,{encode_message(value, LIMITS)!s}]"
+        assert decoder.decode(wire).messages == [value]
+        wire = f'{{"type":"renew","credentials":{encode_message(value, LIMITS)!s}}}'
+        assert decoder.decode(wire) == Renew(credentials=value)
+    deep = encode_message(nested(65, objects=objects), Limits(depth=65))
+    assert refused(decoder, f"[1,0,{deep!s}]") == "bad_frame"
+    assert refused(decoder, f'{{"type":"renew","credentials":{deep!s}}}') == "bad_frame"
+    assert decoder.decode(f'[1,0,"{"[" * 100}"]').messages == ["[" * 100]
+    assert decoder.decode(f"[1,0,[{','.join(['[]'] * 100)}]]").messages == [[[]] * 100]
+
+
+@pytest.mark.parametrize("depth", [500, 5_000, 100_000])
+def test_depth_never_recurses(depth: int) -> None:
+    decoder = Decoder(Limits(message=1_000_000))
+    assert refused(decoder, f"[1,0,{'[' * depth}{']' * depth}]") in ("bad_frame", "bad_json")
+    wire = f'{{"type":"renew","credentials":{"[" * depth}{"]" * depth}}}'
+    assert refused(decoder, wire) in ("bad_frame", "bad_json")
+
+
+def test_body_bounds_a_frame() -> None:
+    """In bytes of UTF-8, for text and binary frames."""
+    decoder = Decoder(Limits(message=30))
+    room = 1064 - len('[1,0,""]')
+    assert isinstance(decoder.decode(f'[1,0,"{"x" * room}"]'), Oversized)
+    assert refused(decoder, f'[1,0,"{"x" * (room + 1)}"]') == "too_large"
+    assert refused(decoder, f'[1,0,"{"ü" * room}"]') == "too_large"
+    head = (1).to_bytes(8, "big") + bytes(8)
+    assert isinstance(decoder.decode(head + bytes(1064)), Oversized)
+    assert refused(decoder, head + bytes(1065)) == "too_large"
+
+
+def test_oversized() -> None:
+    """The messages in front of it are taken, and counted for themselves (DAT-4)."""
+    decoder = Decoder(Limits(message=10))
+    assert decoder.decode('[5,3,"a",{"k":1},"123456789","z"]') == Oversized(
+        Data(5, 3, ["a", {"k": 1}], 10), 7
+    )
+    assert decoder.decode('[5,3,"12345678","12345678"]').messages == ["12345678"] * 2
+    assert decoder.decode('[5,3,"üüüüü"]') == Oversized(Data(5, 3, [], 0), 5)
+
+
+def test_batch_bounds_a_frame() -> None:
+    decoder = Decoder(Limits(batch=2))
+    assert len(decoder.decode("[1,0,1,2]").messages) == 2
+    assert refused(decoder, "[1,0,1,2,3]") == "too_many"
+
+
+def test_numbers_end() -> None:
+    assert refused(Decoder(LIMITS), f"[{LARGEST},0,1,2]") == "bad_number"
+
+
+def test_text_that_utf8_cannot_carry() -> None:
+    """A server that hands on lone surrogates: no exception but ours."""
+    assert refused(Decoder(LIMITS), '[1,0,"\ud800"]') == "bad_json"
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        f"[1,0,{'9' * 5000}]",
+        "[1,0,1e400]",
+        "\ufeff[1,0,1]",
+        '[1,0,"\\ud800"]',
+        '{"type":"ack","ack":1}{"type":"ack","ack":1}',
+    ],
+)
+def test_what_json_readers_disagree_about(wire: str) -> None:
+    assert refused(Decoder(LIMITS), wire) == "bad_json"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("code", 999), ("code", 1001), ("code", 1005), ("code", 5000)]
+)
+def test_close_codes(field: str, value: int) -> None:
+    """CLS-1."""
+    frame = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0}
+    decoder = Decoder(LIMITS)
+    assert refused(decoder, str(encode_message(frame | {field: value}, LIMITS))) == "bad_frame"
+    assert (
+        refused(decoder, str(encode_message(frame | {"reason": "ü" * 62}, LIMITS))) == "bad_frame"
+    )
+    for code in (1000, 1011, 3000, 4999):
+        wire = str(encode_message(frame | {"code": code, "reason": "x" * 123}, LIMITS))
+        assert decoder.decode(wire).code == code
+
+
+# Bodies (FRM-2, SND-1, SND-3)
+
+
+def lines(body: bytes, limits: Limits = LIMITS) -> list[Any]:
+    """The frames of a body, an error as its code."""
+    frames = decode_lines(body, Decoder(limits), limits)
+    return [one.code.name if isinstance(one, ProtocolError) else one for one in frames]
+
+
+def test_lines() -> None:
+    ack = Ack(ack=1)
+    one = b'{"type":"ack","ack":1}'
+    assert lines(one) == [ack]
+    assert lines(one + b"\n") == [ack]
+    assert lines(one + b"\n" + one) == [ack, ack]
+    assert lines(b"") == ["bad_json"]
+    assert lines(one + b"\n\n") == [ack, "bad_json"]
+    assert lines(one + b"\r\n" + one) == ["bad_json"]
+    assert lines(b"[1,0]\n" + one) == ["bad_frame"]
+    assert lines('[1,0,"a\u2028b\u0085c"]\n'.encode())[0].messages == ["a\u2028b\u0085c"]
+
+
+def test_too_many_lines() -> None:
+    limits = Limits(batch=2)
+    assert len(lines(b"[1,0,1]\n[2,0,2]\n", limits)) == 2
+    with pytest.raises(ProtocolError, match="too_many"):
+        lines(b"[1,0,1]\n[2,0,2]\n[3,0,3]", limits)
+
+
+def test_a_body_that_is_not_utf8() -> None:
+    with pytest.raises(ProtocolError, match="bad_json"):
+        lines(b'[1,0,"\xff"]')
+
+
+# Names (OPN-3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "good"),
+    [
+        ("client", "a" * 16, True),
+        ("client", "Az09_-" + "x" * 58, True),
+        ("client", "a" * 15, False),
+        ("client", "a" * 65, False),
+        ("client", "a" * 16 + "\u00e9", False),
+        ("client", "a" * 16 + "\n", False),
+        ("client", "a" * 15 + "/", False),
+        ("client", 7, False),
+        ("nonce", "a" * 22, True),
+        ("nonce", "a" * 64, True),
+        ("nonce", "a" * 21, False),
+        ("nonce", "a" * 65, False),
+        ("nonce", "a" * 21 + "+", False),
+        ("session", "a" * 128, True),
+        ("session", "a" * 129, False),
+        ("session", "", False),
+    ],
+)
+def test_names(field: str, value: object, good: bool) -> None:
+    frame = {
+        "type": "open",
+        "versions": [1],
+        "client": "a" * 16,
+        "nonce": "a" * 22,
+        "attach": 1,
+        "received": 0,
+        "first_retained": 1,
+        field: value,
+    }
+    decoder = Decoder(LIMITS)
+    wire = str(encode_message(frame, LIMITS))
+    if good:
+        assert getattr(decoder.decode(wire), field) == value
+    else:
+        assert refused(decoder, wire) == "bad_frame"

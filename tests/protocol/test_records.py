@@ -1,0 +1,58 @@
+"""Whose session it is, and which tokens open it (OPN-4, IDN-2, IDN-3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from transport.protocol.records import Record, make_token, split_token
+
+
+def opened(record: Record) -> set[str]:
+    return {secret for secret in "abcdefg" if record.opens_to(secret)}
+
+
+def test_three_tokens_until_one_is_used() -> None:
+    """OPN-4."""
+    record = Record("s1", "")
+    for secret in "abcd":
+        record.issue(secret)
+    assert opened(record) == set("bcd")
+    record.use("a")
+    assert opened(record) == set("bcd")
+    record.use("c")
+    assert opened(record) == set("c")
+    record.use("c")
+    assert opened(record) == set("c")
+
+
+def test_a_repeated_opening_does_not_end_the_token_in_use() -> None:
+    """OPN-4: a nonce that comes late gets a token, but not the client's place."""
+    record = Record("s1", "")
+    record.issue("a")
+    record.use("a")
+    for secret in "bcd":
+        record.issue(secret)
+    assert opened(record) == set("acd")
+
+
+def test_only_hashes_are_kept() -> None:
+    """IDN-3."""
+    record = Record("s1", "")
+    record.issue("secret")
+    assert b"secret" not in b"".join(record.hashes)
+    assert not record.opens_to("\ud800")
+
+
+@pytest.mark.parametrize(
+    ("token", "parts"),
+    [
+        (make_token("s1", "x.y"), ("s1", "x.y")),
+        ("", None),
+        ("s1", None),
+        ("s1.", None),
+        (".x", None),
+        ("s" * 65 + ".x", None),
+    ],
+)
+def test_tokens(token: str, parts: tuple[str, str] | None) -> None:
+    assert split_token(token) == parts

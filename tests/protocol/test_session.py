@@ -1,0 +1,281 @@
+"""The server's half of a session: what a driver asks and may do, besides what the vectors show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from transport.errors import ChannelClosed, LocalProtocolError, ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import Oversized
+from transport.protocol.frames import (
+    Ack,
+    Carrier,
+    Close,
+    Data,
+    Open,
+    Ping,
+    Poll,
+    Pong,
+    Renew,
+    ResetReason,
+    Send,
+    Skip,
+    Verdict,
+)
+from transport.protocol.session import WAITING, Attachment, Session, Status
+from transport.protocol.states import State
+
+CLIENT = "client-0123456789"
+LIMITS = Limits()
+
+
+def opening(attach: int = 1, received: int = 0, client: str = CLIENT) -> Open:
+    return Open(
+        versions=[1],
+        client=client,
+        nonce="n" * 22,
+        attach=attach,
+        received=received,
+        first_retained=1,
+    )
+
+
+def attach(
+    session: Session, number: int = 1, carrier: Carrier = Carrier.WEBSOCKET, **more: Any
+) -> Attachment:
+    """An attachment of which `opened` was written."""
+    verdict = Verdict.NEW if number == 1 else Verdict.RESUMED
+    attachment = session.attach(
+        opening(number, **more), carrier, 0.0, epoch="e1", verdict=verdict, token="t"
+    )
+    assert isinstance(attachment, Attachment)
+    session.transmit(attachment, 0.0)
+    return attachment
+
+
+def close(last: int = 0, ack: int = 0) -> Close:
+    return Close(code=4001, reason="why", by="app", last=last, ack=ack)
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session("s1", LIMITS, 0.0)
+
+
+def test_carrier(session: Session) -> None:
+    """The confirmed attach before newer ones that are only provisional."""
+    carriers = [session.carrier]
+    first = attach(session)
+    carriers.append(session.carrier)
+    attach(session, 2, Carrier.SSE)
+    carriers.append(session.carrier)
+    session.confirm(first)
+    carriers.append(session.carrier)
+    assert carriers == [None, Carrier.WEBSOCKET, Carrier.SSE, Carrier.WEBSOCKET]
+    assert len(session.attachments) == 2
+
+
+def test_ack_deadline(session: Session) -> None:
+    """MRK-6: the driver learns when a lone ack is due, and from when on none is."""
+    attachment = attach(session, carrier=Carrier.LONGPOLL)
+    assert session.ack_deadline(attachment) is None
+    session.receive(attachment, Data(1, 0, ["a"]), 0.0)
+    session.take()
+    session.take()
+    assert not session.due(attachment, 5.0)
+    assert session.ack_deadline(attachment) == 5.0 + LIMITS.ack_delay
+    assert session.due(attachment, 5.2)
+    session.transmit(attachment, 5.2)
+    assert session.ack_deadline(attachment) is None
+
+
+@pytest.mark.parametrize("carrier", list(Carrier))
+def test_due_is_what_is_transmitted(session: Session, carrier: Carrier) -> None:
+    """Else a driver would spin: also where a message was acknowledged before it was written."""
+    slow, quick = attach(session, 1, carrier), attach(session, 2)
+    for now in (1.0, 2.0):
+        session.transmit(slow, now)
+    session.send('"x"')
+    session.transmit(quick, 3.0)
+    session.receive(None, Ack(ack=1), 3.0)
+    assert not session.due(slow, 3.0)
+    assert session.transmit(slow, 3.0) == []
+    session.send('"y"')
+    assert session.due(slow, 3.0)
+    assert session.transmit(slow, 3.0) == ['[2,0,"y"]']
+    assert not session.due(slow, 3.0)
+
+
+def test_an_attach_that_has_ended_is_due_once_more(session: Session) -> None:
+    """So that a driver that waits is woken to close it."""
+    attachment = attach(session)
+    session.drain(5.0)
+    assert session.due(attachment, 0.0)
+    assert len(session.transmit(attachment, 0.0)) == 1
+    assert session.transmit(attachment, 0.0) == []
+    session.detach(attachment)
+    assert attachment.status is Status.ENDED
+
+
+def test_a_frame_on_an_ended_attach_changes_nothing(session: Session) -> None:
+    """A superseded client neither sends nor keeps the session alive (LIV-3)."""
+    old = attach(session)
+    new = attach(session, 2)
+    session.confirm(new)
+    assert session.receive(old, Data(1, 0, ["x"]), 100.0) == []
+    assert session.receive(old, Ping(), 100.0) == []
+    assert session.take() is WAITING
+    session.tick(LIMITS.ttl)
+    assert session.state is State.CLOSED
+
+
+def test_frames_after_the_end(session: Session) -> None:
+    """The rest of a POST that ended the session: no exception, whatever it says."""
+    attachment = attach(session)
+    session.receive(attachment, Ack(ack=7), 0.0)
+    assert session.state is State.CLOSED
+    for frame in (Data(9, 9, ["x"]), Skip(number=9, ack=9), Ack(ack=9), close(0, 9), Pong()):
+        assert session.receive(None, frame, 0.0) == []
+    session.tick(1e9)
+    session.drain(5.0)
+    assert session.answer(attachment).attached is False
+
+
+def test_an_over_long_message_that_comes_with_the_last_ack(session: Session) -> None:
+    attachment = attach(session)
+    session.send('"bye"')
+    session.transmit(attachment, 0.0)
+    session.close(1000, "", "app", 0.0)
+    assert session.receive(attachment, Oversized(Data(1, 1, []), 1), 0.0) == []
+    assert session.state is State.CLOSED
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        opening(),
+        Renew(credentials=None),
+        Send(session="t", client=CLIENT, attach=1),
+        Poll(session="t", client=CLIENT, attach=1, poll=1, ack=0),
+    ],
+)
+def test_frames_that_are_not_for_a_session(session: Session, frame: Any) -> None:
+    with pytest.raises(ProtocolError, match="bad_frame"):
+        session.receive(attach(session), frame, 0.0)
+
+
+def test_has_news(session: Session) -> None:
+    """Whether `take` has something to give or to raise."""
+    attachment = attach(session)
+    news = [session.has_news]
+    session.receive(attachment, Data(1, 0, ["a"]), 0.0)
+    news.append(session.has_news)
+    assert session.take() == "a"
+    news.append(session.has_news)
+    session.receive(attachment, close(2), 0.0)
+    news.append(session.has_news)
+    session.receive(attachment, Skip(number=2, ack=0), 0.0)
+    news.append(session.has_news)
+    assert news == [False, True, False, False, True]
+    with pytest.raises(ChannelClosed, match=r"4001: why"):
+        session.take()
+    assert session.peer_closed_with == close(2)
+    session.close(1000, "", "app", 0.0)
+    assert session.has_news
+
+
+def test_a_handler_may_send_after_its_client_closed(session: Session) -> None:
+    """CLS-2."""
+    session.receive(attach(session), close(), 0.0)
+    assert session.send('"last"') == 1
+
+
+def test_nothing_is_sent_or_taken_after_a_close(session: Session) -> None:
+    session.close(4000, "enough", "app", 0.0)
+    with pytest.raises(ChannelClosed) as caught:
+        session.send('"x"')
+    assert (caught.value.code, caught.value.reason) == (4000, "enough")
+    with pytest.raises(ChannelClosed):
+        session.take()
+
+
+def test_the_error_of_a_closing_session(session: Session) -> None:
+    with pytest.raises(LocalProtocolError):
+        session.closed()
+    session.send('"x"')
+    session.close(4000, "ours", "app", 0.0)
+    assert session.closed().code == 4000
+    session.receive(attach(session), close(), 0.0)
+    assert session.closed().code == 4001
+
+
+def test_a_second_close_changes_nothing(session: Session) -> None:
+    """Least of all the marks: what failed in the handler's hand stays unknown (CLS-3)."""
+    session.receive(attach(session), Data(1, 0, ["a"]), 0.0)
+    session.take()
+    session.close(1011, "", "protocol", 0.0, failed=True)
+    with pytest.raises(LocalProtocolError):
+        session.close(1000, "", "app", 0.0)
+    assert session.incoming.handled == 0
+    assert session.ending is not None
+    assert session.ending.close == Close(
+        code=1011, reason="", by="protocol", last=0, ack=0, in_hand=1
+    )
+
+
+def test_a_close_that_cannot_be_written(session: Session) -> None:
+    """CLS-1."""
+    with pytest.raises(ValueError, match="close code"):
+        session.close(1005, "", "app", 0.0)
+    with pytest.raises(ValueError, match="123 bytes"):
+        session.close(1000, "ü" * 62, "app", 0.0)
+    assert session.state is State.OPEN
+
+
+def test_tombstone(session: Session) -> None:
+    with pytest.raises(LocalProtocolError):
+        session.tombstone()
+    session.send('"x"')
+    session.reset(ResetReason.SHUTDOWN)
+    assert session.tombstone().verdict(0).lost == [1, 1]
+    assert session.tombstone().verdict(1).lost == []
+    with pytest.raises(LocalProtocolError):
+        session.reset(ResetReason.SHUTDOWN)
+    assert session.tombstone().ending.reset is ResetReason.SHUTDOWN
+
+
+def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: Session) -> None:
+    """RES-2: the `open` that was answered by reset spoke of the old one."""
+    session.send('"first"')
+    attachment = session.attach(
+        opening(7, received=40), Carrier.WEBSOCKET, 0.0, epoch="e1", verdict=Verdict.RESET
+    )
+    assert isinstance(attachment, Attachment)
+    assert session.transmit(attachment, 0.0)[1:] == ['[1,0,"first"]']
+
+
+def test_statistics_of_replays(session: Session) -> None:
+    attach(session)
+    session.send('"a"')
+    for number in (2, 3):
+        attach(session, number)
+    assert session.replayed == 1
+
+
+def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: Session) -> None:
+    """POL-2, MRK-3: data, mark and close."""
+    attachment = attach(session, carrier=Carrier.LONGPOLL)
+    session.poll_frames(attachment, 0.0)
+    session.receive(attachment, Data(1, 0, ["a"]), 0.0)
+    session.take()
+    session.send('"bye"')
+    session.close(1000, "", "app", 0.0)
+    poll = Poll(session="t", client=CLIENT, attach=1, poll=1, ack=0)
+    answers = []
+    for _ in range(2):
+        assert session.poll(attachment, poll, 0.0)
+        answers.append(session.poll_frames(attachment, 0.0))
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 2

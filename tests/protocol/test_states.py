@@ -1,0 +1,34 @@
+"""The table of a session's life."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from transport.errors import LocalProtocolError
+from transport.protocol.states import TRANSITIONS, State, Step, advance
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    list(itertools.product(State, Step)),
+    ids=lambda value: value.value,
+)
+def test_only_what_is_in_the_table(state: State, step: Step) -> None:
+    if (state, step) in TRANSITIONS:
+        assert advance(state, step) is TRANSITIONS[state, step]
+    else:
+        with pytest.raises(LocalProtocolError, match=f"{state.value} cannot {step.value}"):
+            advance(state, step)
+
+
+def test_each_state_is_reached_and_the_last_is_left_by_nothing() -> None:
+    assert {*TRANSITIONS.values(), State.OPEN} == set(State)
+    assert not any(state is State.CLOSED for state, _ in TRANSITIONS)
+
+
+def test_life_goes_one_way() -> None:
+    order = list(State)
+    for (before, _), after in TRANSITIONS.items():
+        assert order.index(after) >= order.index(before)

@@ -1,0 +1,31 @@
+"""Who lives is told by frames of the protocol, not by those below it: PROTOCOL.md section 5."""
+
+from __future__ import annotations
+
+import json
+
+import anyio
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.kit.raw import encode, open_frame
+from tests.kit.server import serving
+
+
+async def test_websocket_pings_count_for_nothing() -> None:
+    """LIV-4: a client that sends and answers only those of RFC 6455 is detached all the same."""
+    async with (
+        serving("tests.kit.apps:expiring") as server,
+        connect(f"ws://127.0.0.1:{server.port}/chat/websocket") as ws,
+    ):
+        await ws.send(encode(open_frame()))
+        kinds: list[str] = []
+        with anyio.fail_after(10), pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await (await ws.ping())
+                with anyio.move_on_after(0.05):
+                    kinds.append(json.loads(await ws.recv())["type"])
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4408
+        assert kinds[:3] == ["opened", "ping", "ping"]

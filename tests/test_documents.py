@@ -1,0 +1,176 @@
+"""README.md says what is so: its code runs, its figures are the code's, its links are there."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from tests.kit.raw import RawWebSocket, encode, open_frame
+from tests.kit.server import Server, free_port, serving
+from transport import Limits
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTS = ["README.md", "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+_UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
+
+
+def blocks(language: str) -> list[str]:
+    """The code of README.md in that language, in order."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+STARLETTE, FASTAPI, AUTHENTICATE = blocks("python")
+
+
+@asynccontextmanager
+async def serving_code(folder: Path, *code: str) -> AsyncIterator[Server]:
+    """Serve the ``app`` of a module of these blocks."""
+    (folder / "readme.py").write_text("\n".join(code), "utf-8")
+    async with serving("readme:app", "--app-dir", str(folder)) as server:
+        yield server
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text("utf-8").splitlines())
+
+
+def test_documents_and_examples_are_short() -> None:
+    assert lines(ROOT / "README.md") <= 150
+    assert lines(ROOT / "PROTOCOL.md") <= 400
+    for path in (ROOT / "examples").rglob("*.py"):
+        assert lines(path) <= 60, path
+
+
+@pytest.mark.parametrize("code", [(STARLETTE,), (STARLETTE, FASTAPI)], ids=["starlette", "fastapi"])
+async def test_a_hub_is_mounted_as_the_readme_says(tmp_path: Path, code: tuple[str, ...]) -> None:
+    async with serving_code(tmp_path, *code) as server:
+        async with (
+            RawWebSocket(f"{server.url}/chat") as one,
+            RawWebSocket(f"{server.url}/chat") as two,
+        ):
+            await one.connection.send(encode([1, 0, {"text": "hello"}]))
+            with anyio.fail_after(5):
+                while not any(isinstance(frame, list) for frame in two.frames):
+                    await anyio.sleep(0.01)
+            assert [frame[2] for frame in two.frames if isinstance(frame, list)] == [
+                {"text": "hello"}
+            ]
+
+
+_USERS = """
+async def user_of(cookie):
+    return {"a cookie of ada": "ada"}.get(cookie)
+"""
+_MOUNT = """
+app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan)
+"""
+
+
+async def test_authenticate_is_called_as_the_readme_says(tmp_path: Path) -> None:
+    async with (
+        serving_code(tmp_path, STARLETTE, _USERS, AUTHENTICATE, _MOUNT) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+
+        async def status(**headers: str) -> int:
+            answer = await client.post(
+                "/chat/poll",
+                content=encode(open_frame()),
+                headers={"content-type": "application/x-ndjson", **headers},
+            )
+            return answer.status_code
+
+        cookie = "session=a cookie of ada"
+        assert await status() == 401
+        assert await status(cookie="session=other") == 401
+        assert await status(cookie=cookie) == 200
+        assert await status(cookie=cookie, origin="https://app.example.com") == 200
+        assert await status(cookie=cookie, origin="https://evil.example.com") == 403
+
+
+def test_the_code_for_the_page_is_javascript(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    assert node is not None, "Node.js is needed"
+    [code] = blocks("js")
+    assert code.count("\n") <= 25
+    (tmp_path / "page.mjs").write_text(code, "utf-8")
+    subprocess.run([node, "--check", tmp_path / "page.mjs"], check=True)
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    table = re.findall(r"^\| `(\w+)` \| ([0-9,]+) ?(\w*) \|", README, re.MULTILINE)
+    assert len(table) == README.count("\n| `")
+    documented = {name: int(n.replace(",", "")) * _UNITS[unit] for name, n, unit in table}
+    actual = dataclasses.asdict(Limits())
+    assert documented == {name: actual[name] for name in documented}
+
+
+def test_the_client_is_as_small_as_the_readme_says() -> None:
+    found = re.search(r"less than (\d+) kB after gzip", README)
+    assert found is not None
+    built = (ROOT / "transport/static/client.js").read_bytes()
+    assert len(gzip.compress(built, 9)) < int(found.group(1)) * 1000
+
+
+async def test_the_urls_are_served(tmp_path: Path) -> None:
+    named = set(re.findall(r"`/chat/([\w.-]+)`", README))
+    assert named == {"websocket", "sse", "poll", "send", "client.js", "client.global.js"}
+    async with (
+        serving_code(tmp_path, STARLETTE) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+        for name in named:
+            answer = await client.get(f"/chat/{name}")
+            assert answer.status_code in (200, 405, 426), name
+        assert (await client.get("/chat/other")).status_code == 404
+
+
+def test_what_the_readme_runs_is_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for name in DOCUMENTS:
+        text = (ROOT / name).read_text("utf-8")
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        assert (ROOT / target).exists(), target
+
+
+async def test_the_demo_serves_the_chat() -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    async with await anyio.open_process(
+        [sys.executable, ROOT / "scripts/demo.py"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": str(port)},
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            written = b""
+            with anyio.fail_after(15):
+                while b"Uvicorn running on" not in written:
+                    written += await process.stdout.receive()
+            assert url in written.decode()
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+                for path in ("", "chat.js", "chat.css", "icon.svg", "chat/client.js"):
+                    assert (await client.get(path)).status_code == 200, path
+        finally:
+            process.kill()

@@ -1,0 +1,90 @@
+"""`transport/limits.py` and the tables of PROTOCOL.md section 12 say the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from tests.protocol_text import rows
+from transport.limits import Limits
+
+DOCUMENTED = {
+    name: figure
+    for names, figures, _ in rows("12")
+    for name, figure in zip(names.split(", "), re.split("; ", figures), strict=False)
+}
+
+
+def figure(text: str) -> float:
+    """The first number of a cell."""
+    found = re.match(r"[0-9][0-9,]*", text)
+    assert found is not None, text
+    return float(found.group().replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("message", "`message`"),
+        ("body", "`body` (also one frame)"),
+        ("batch", "`batch`"),
+        ("depth", "`depth`"),
+        ("window_messages", "`window_messages`"),
+        ("window_bytes", "`window_bytes`"),
+        ("sessions", "sessions per process"),
+        ("sessions_per_subject", "subject"),
+        ("sessions_per_address", "address"),
+        ("opens_per_second", "opens per address"),
+        ("heartbeat", "`heartbeat`"),
+        ("ttl", "`ttl`"),
+        ("closing", "`closing`"),
+        ("poll_hold", "`poll_hold`"),
+        ("stream", "`stream`"),
+        ("opening", "opening"),
+    ],
+)
+def test_the_figures_are_the_documents(name: str, cell: str) -> None:
+    assert getattr(Limits(), name) == figure(DOCUMENTED[cell])
+
+
+def test_each_figure_of_the_document_is_one_of_ours() -> None:
+    advertised = Limits().advertised_limits() | Limits().advertised_timings()
+    for cell in DOCUMENTED:
+        if name := re.match(r"`(\w+)`", cell):
+            assert name.group(1) in advertised
+
+
+def test_what_is_advertised_is_what_holds() -> None:
+    limits = Limits(message=100, ttl=70.5)
+    advertised = limits.advertised_limits() | limits.advertised_timings()
+    assert advertised["body"] == 134 + 1024
+    for name, value in advertised.items():
+        assert getattr(limits, name) == value
+
+
+def test_a_message_fits_a_body_as_base64() -> None:
+    for message in (1, 2, 3, 100, 262_144):
+        limits = Limits(message=message)
+        assert limits.body >= -(-message // 3) * 4 + len(
+            '{"type":"bytes","number":,"ack":,"data":""}'
+        )
+
+
+@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Limits)])
+@pytest.mark.parametrize("value", [0, -1])
+def test_limits_are_above_zero(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=rf"Limits\.{name} must be above 0, not {value}"):
+        Limits(**{name: value})
+
+
+def test_the_window_holds_a_message() -> None:
+    with pytest.raises(ValueError, match=r"window_bytes \(10\) must hold a message \(11\)"):
+        Limits(message=11, window_bytes=10)
+
+
+@pytest.mark.parametrize("other", [{"heartbeat": 40.0}, {"poll_hold": 120.0}])
+def test_the_time_to_live_outlasts_what_renews_it(other: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"Limits\.ttl \(120\.0\) must be above"):
+        Limits(heartbeat=other.get("heartbeat", 20.0), poll_hold=other.get("poll_hold", 20.0))
