@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import json
 import os
 import re
 import shutil
@@ -12,13 +13,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
-from tests.kit.raw import RawWebSocket, encode, open_frame
+from tests.kit.raw import encode, open_frame
 from tests.kit.server import Server, free_port, serving
 from transport import Limits
 
@@ -58,17 +59,15 @@ def test_documents_and_examples_are_short() -> None:
 @pytest.mark.parametrize("code", [(STARLETTE,), (STARLETTE, FASTAPI)], ids=["starlette", "fastapi"])
 async def test_a_hub_is_mounted_as_the_readme_says(tmp_path: Path, code: tuple[str, ...]) -> None:
     async with serving_code(tmp_path, *code) as server:
-        async with (
-            RawWebSocket(f"{server.url}/chat") as one,
-            RawWebSocket(f"{server.url}/chat") as two,
-        ):
-            await one.connection.send(encode([1, 0, {"text": "hello"}]))
+        url = f"ws://127.0.0.1:{server.port}/chat/websocket"
+        async with connect(url, proxy=None) as one, connect(url, proxy=None) as two:
             with anyio.fail_after(5):
-                while not any(isinstance(frame, list) for frame in two.frames):
-                    await anyio.sleep(0.01)
-            assert [frame[2] for frame in two.frames if isinstance(frame, list)] == [
-                {"text": "hello"}
-            ]
+                for each in (one, two):
+                    await each.send(encode(open_frame()))
+                    assert json.loads(await each.recv())["verdict"] == "new"
+                    await each.send(encode({"type": "ack", "ack": 0}))
+                await one.send(encode([1, 0, {"text": "hello"}]))
+                assert json.loads(await two.recv()) == [1, 0, {"text": "hello"}]
 
 
 _USERS = """

@@ -1,10 +1,11 @@
-"""The chat example, used as a visitor does: two pages, and every switch."""
+"""The chat example, used as a visitor does, with every switch; and the README's page."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.kit.browser import tab
 from tests.kit.server import Server, serving
+from tests.test_documents import STARLETTE, blocks, serving_code
 
 pytestmark = pytest.mark.browser
 
@@ -259,3 +261,20 @@ async def test_a_narrow_page_shows_everything(browser: Browser) -> None:
         await expect(panel).to_be_visible()
         await expect(one.page.get_by_role("button", name="Go away for 10 s")).to_be_in_viewport()
         assert await one.run("() => document.documentElement.scrollWidth") == 320
+
+
+async def test_the_code_of_the_readme_talks(browser: Browser, tmp_path: Path) -> None:
+    [code] = blocks("js")
+    async with serving_code(tmp_path, STARLETTE) as server, tab(browser) as one:
+        # Any page of that server will do.
+        await one.page.goto(f"{server.url}/chat/client.js")
+        await one.run(
+            "() => { globalThis.shown = []; globalThis.show = (what) => shown.push(what); }"
+        )
+        await one.page.add_script_tag(content=code, type="module")
+        await one.wait("shown.length >= 3")
+        message, state, explained = await one.run("() => shown")
+        assert (message, state) == ({"text": "hello"}, "open")
+        assert [(each["transport"], each["outcome"]) for each in explained] == [
+            ("websocket", "open")
+        ]

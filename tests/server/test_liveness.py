@@ -21,11 +21,15 @@ async def test_websocket_pings_count_for_nothing() -> None:
     ):
         await ws.send(encode(open_frame()))
         kinds: list[str] = []
-        with anyio.fail_after(10), pytest.raises(ConnectionClosed) as closed:
+
+        async def ping_and_listen() -> None:
             while True:
                 await (await ws.ping())
                 with anyio.move_on_after(0.05):
                     kinds.append(json.loads(await ws.recv())["type"])
+
+        with anyio.fail_after(10), pytest.raises(ConnectionClosed) as closed:
+            await ping_and_listen()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4408
         assert kinds[:3] == ["opened", "ping", "ping"]

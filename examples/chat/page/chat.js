@@ -276,6 +276,9 @@ $("name").addEventListener("change", () => {
   join();
 });
 
+/** The timer that counts down to coming back, while away. */
+let away;
+
 const switches = [...document.querySelectorAll("[data-forbids]")];
 for (const each of switches) {
   each.addEventListener("change", () => {
@@ -283,7 +286,7 @@ for (const each of switches) {
     const allowed = ALL.filter((name) => !forbidden.includes(name));
     // What is forbidden is left by itself; for something better one has to ask.
     channel.transports = allowed;
-    if (!each.checked && channel.state === "open" && channel.transport !== allowed[0]) channel.reconnect();
+    if (!each.checked && away === undefined && channel.transport !== allowed[0]) channel.reconnect();
     refresh();
   });
 }
@@ -292,8 +295,6 @@ $("cut").addEventListener("click", () => {
   channel.reconnect();
   refresh();
 });
-
-let away;
 
 function comeBack() {
   clearInterval(away);
@@ -324,9 +325,15 @@ $("toggle").addEventListener("click", () => {
   $("toggle").setAttribute("aria-expanded", open);
 });
 $("newer").addEventListener("click", () => scroll.scrollTo({ top: scroll.scrollHeight, behavior: "smooth" }));
+let following = true;
 scroll.addEventListener("scroll", () => {
-  if (atBottom()) $("newer").hidden = true;
+  following = atBottom();
+  if (following) $("newer").hidden = true;
 });
+// A phone's keyboard takes room away: who reads the end goes on reading it.
+new ResizeObserver(() => {
+  if (following) scroll.scrollTop = scroll.scrollHeight;
+}).observe(scroll);
 
 // Whoever leaves for good says so; without this the session would wait for the page to come back.
 addEventListener("pagehide", ({ persisted }) => {
