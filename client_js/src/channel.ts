@@ -175,7 +175,7 @@ export class Channel extends EventTarget {
       queueBytes: 2 ** 26,
       ...rest,
     };
-    this._url = new URL(url, environment.document?.baseURI);
+    this._url = new URL(url, environment.document?.baseURI ?? environment.location?.href);
     this._contact = this._now();
     this._session = new Session(mint(environment), () => mint(environment), { target, wishes });
     this._closed = new Promise((resolve) => (this._settle = resolve));
@@ -192,6 +192,8 @@ export class Channel extends EventTarget {
       throw new ChannelError("invalid_argument", "transports: some of " + TRANSPORTS);
     this._transports = [...names];
     this._tried = [];
+    // What was learnt under another choice is no verdict against what that forbade.
+    this._learnt = undefined;
     const { _connection: connection } = this;
     if (connection && !names.includes(connection._attempt.transport)) this._leave("forbidden", 0);
     this._schedule();
@@ -223,6 +225,7 @@ export class Channel extends EventTarget {
       this._closing = true;
       this._contact = this._now();
       this._session.close(code, reason);
+      this.resume();
       // Nothing was ever begun: there is nobody to tell.
       if (!this._session.begun) this._finish({ code, reason, by: "app", clean: true, sends: [] });
       this._schedule();
@@ -339,7 +342,8 @@ export class Channel extends EventTarget {
     const connection: Connection = {
       _attempt: { transport, outcome: "pending", reason: "", milliseconds: 0 },
       _since: now,
-      _until: now + openTimeout,
+      // For the credentials; once they are there the transport has its own time.
+      _until: now + postTimeout,
     };
     this._connection = connection;
     this._attempts = [...this._attempts, connection._attempt].slice(-REMEMBERED);
@@ -391,7 +395,8 @@ export class Channel extends EventTarget {
   }
 
   _act(events: readonly SessionEvent<Sent>[]): void {
-    for (const event of events) this._on(event);
+    // One of them may have ended the channel.
+    for (const event of events) if (this.state !== "closed") this._on(event);
   }
 
   _on(event: SessionEvent<Sent>): void {
@@ -506,7 +511,7 @@ export class Channel extends EventTarget {
       const queue = this._queue;
       this._queue = [];
       this._queued = 0;
-      for (const message of queue) this._fire("message", message);
+      for (const { data, recovered } of queue) this._fire("message", { data, recovered });
     }
     for (const wake of this._wakers.splice(0)) wake();
   }

@@ -5,7 +5,11 @@
 export type Environment = Pick<
   typeof globalThis,
   "performance" | "setTimeout" | "clearTimeout" | "Math" | "crypto" | "fetch" | "WebSocket"
-> & { readonly document?: { readonly baseURI: string } };
+> & {
+  /** What a relative URL is relative to; a worker has only the other. */
+  readonly document?: { readonly baseURI: string };
+  readonly location?: { readonly href: string };
+};
 
 /** 128 random bits as text (OPN-3). Not crypto.randomUUID, which plain http lacks. */
 export const mint = (env: Environment): string =>

@@ -356,7 +356,7 @@ export class Session<Tag> {
     this._undo(link, of);
     let frame: Frame | undefined;
     try {
-      frame = decode(text);
+      frame = decode(lines[0]!);
     } catch {
       // A page of something between: it says no more of the channel than silence does.
     }

@@ -51,7 +51,8 @@ async def serve(exchange: Exchange, file: File) -> None:
         (b"access-control-allow-origin", b"*"),
         (b"cross-origin-resource-policy", b"cross-origin"),
     ]
-    if exchange.headers.get("if-none-match") == file.etag:
+    # Weak comparison (RFC 9110 section 13.1.2): a proxy that compresses makes the tag weak.
+    if file.etag in exchange.headers.get("if-none-match", ""):
         await exchange.answer(b"", file.media_type, status=304, headers=headers, cache=b"no-cache")
     else:
         await exchange.answer(file.body, file.media_type, headers=headers, cache=b"no-cache")

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { eventParser } from "../src/sse.ts";
+
+const parse = (...chunks: string[]): string[] => chunks.flatMap(eventParser());
+
+test("an event is what stands in its data line (SSE-1)", () => {
+  assert.deepEqual(parse("data: a\n\ndata: b\n\n"), ["a", "b"]);
+  assert.deepEqual(parse("data:a\n\ndata:  b\n\n"), ["a", " b"]);
+});
+
+test("an event that is not complete waits", () => {
+  assert.deepEqual(parse("data: a\n"), []);
+  assert.deepEqual(parse("da", "ta", ": a", "\n", "\n"), ["a"]);
+});
+
+test("lines end with LF, CR or CRLF, however they are cut", () => {
+  for (const end of ["\n", "\r", "\r\n"]) {
+    const stream = `data: a${end}${end}data: b${end}${end}data: c${end}${end}:${end}`;
+    assert.deepEqual(parse(stream), ["a", "b", "c"]);
+    assert.deepEqual(parse(...stream), ["a", "b", "c"]);
+  }
+});
+
+test("and at nothing else (FRM-2)", () => {
+  assert.deepEqual(parse("data: a\u2028b\u2029c\u0085d\ve\n\n"), ["a\u2028b\u2029c\u0085d\ve"]);
+});
+
+test("comments and other fields are passed over", () => {
+  assert.deepEqual(parse(": hello\n\nevent: x\nid: 1\nretry: 5\ndatas: no\ndata: a\n\n\n\n"), ["a"]);
+});
+
+test("more data lines are one event of more lines, as the standard says", () => {
+  assert.deepEqual(parse("data: a\ndata: b\n\n"), ["a\nb"]);
+});
