@@ -75,7 +75,7 @@ def test_a_message_fits_a_body_as_base64() -> None:
 @pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Limits)])
 @pytest.mark.parametrize("value", [0, -1])
 def test_limits_are_above_zero(name: str, value: int) -> None:
-    with pytest.raises(ValueError, match=rf"Limits\.{name} must be above 0, not {value}"):
+    with pytest.raises(ValueError, match=rf"Limits\.{name} must be finite and above 0, not {value}"):
         Limits(**{name: value})
 
 
