@@ -126,6 +126,7 @@ async def test_a_listed_origin_gets_cors_headers_on_success_errors_and_preflight
         assert answer.headers["vary"] == "Origin"
     assert "content-type" in answer.headers["access-control-allow-headers"]
     assert answer.status == 204
+    assert "content-length" not in answer.headers
 
 
 async def test_authenticate_gets_the_connection_and_the_credentials_at_each_open() -> None:

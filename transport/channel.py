@@ -55,7 +55,7 @@ class Channel:
         resumed: whether the handler was taken over from another process.
     """
 
-    __slots__ = ("_runner", "_state", "id", "resumed", "scope", "user")
+    __slots__ = ("__weakref__", "_runner", "_state", "id", "resumed", "scope", "user")
 
     def __init__(self, runner: Runner, scope: Scope, user: Any) -> None:
         self._runner = runner

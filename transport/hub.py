@@ -161,16 +161,18 @@ class Hub:
         try:
             yield
         finally:
-            await self.drain()
-            self._stop()
+            try:
+                await self.drain()
+            finally:
+                self._stop()
 
     def _start(self) -> Registry:
         """The registry of the running loop, made where there is none yet."""
         loop = asyncio.get_running_loop()
         if self._registry is not None and self._loop is loop:
             return self._registry
+        self._stop()  # of another loop, which is over
         self._loop = loop
-        self._unlisten = None
         self._registry = Registry(
             self._handler, self._store or MemoryStore(), self._limits, self._authenticate
         )

@@ -31,7 +31,7 @@ from transport.protocol.frames import (
     Wire,
 )
 from transport.protocol.records import Record, make_token, split_token
-from transport.protocol.session import VERSION, Attachment, Session
+from transport.protocol.session import VERSION, Attachment, Session, Tombstone
 from transport.runner import Handler, Runner, SessionLink
 from transport.stores import Store
 
@@ -70,6 +70,8 @@ class Registry:
         self.resets = 0
         self._decoder = Decoder(limits)
         self._runners: dict[str, Runner] = {}
+        self._leaving: list[Runner] = []
+        """Sessions that are over, and have connections that are not."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._slip = 0.0
@@ -113,6 +115,7 @@ class Registry:
         self.admission.open(_address(connection), self.now())
 
         async def renew(credentials: Any) -> Identity:
+            self.admission.open(_address(connection), self.now())  # it costs the same
             fresh = await self._identify(connection, credentials)
             if fresh.subject != identity.subject:
                 raise ProtocolError(codes.UNAUTHORIZED, "these credentials are another user's")
@@ -121,23 +124,30 @@ class Registry:
         given = None if frame.credentials is UNSET else frame.credentials
         identity = await self._identify(connection, given)
         found = await self._resume(frame, carrier, identity)
+        if isinstance(found, Reset):
+            self.resets += 1
+        if isinstance(found, Reset) or found is None:
+            found = await self._new(frame, carrier, identity, connection, found)
         if isinstance(found, Close):
             return found
-        if isinstance(found, Reset) or found is None:
-            runner, attachment = await self._new(frame, carrier, identity, connection, found)
-        else:
-            runner, attachment = found
+        runner, attachment = found
         link = SessionLink(runner, attachment, self._decoder, renew)
-        link.expire_with(identity)
+        runner.expire_with(identity)
         runner.channel.user = identity.user
-        runner.attach(link)
+        self._attach(runner, link)
         return link
+
+    def _attach(self, runner: Runner, link: SessionLink) -> None:
+        runner.attach(link)
+        if self.draining:  # it began while the credentials were looked at
+            runner.drain(self.limits.drain_window)
 
     async def _identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
         if self.authenticate is None:
             return Identity("")
         try:
-            identity = await self.authenticate(connection, credentials)
+            async with asyncio.timeout(self.limits.opening):
+                identity = await self.authenticate(connection, credentials)
         except Exception:
             logger.exception("authenticate failed; the client is asked to come again")
             raise ProtocolError(
@@ -165,20 +175,24 @@ class Registry:
         if not record.opens_to(parts[1]) or record.subject != identity.subject:
             return nothing
         record.use(parts[1])
-        runner = self._runners.get(record.id)
-        tombstone = record.tombstone
-        if runner is not None and runner.session.ending is not None:
-            tombstone = runner.session.tombstone()
+        tombstone = self._tombstone(record)
         if tombstone is not None:
             return tombstone.ending.close or tombstone.verdict(frame.received)
+        runner = self._runners.get(record.id)
         if runner is None:
             return nothing
         attachment = runner.session.attach(frame, carrier, self.now(), epoch=self.store.epoch)
         if isinstance(attachment, Reset):
-            self.resets += 1
             runner.poke()
             return attachment
         return runner, attachment
+
+    def _tombstone(self, record: Record) -> Tombstone | None:
+        """How a session ended, None while it lives."""
+        runner = self._runners.get(record.id)
+        if runner is not None and runner.session.ending is not None:
+            return runner.session.tombstone()
+        return record.tombstone
 
     async def _new(
         self,
@@ -187,8 +201,8 @@ class Registry:
         identity: Identity,
         connection: HTTPConnection,
         reset: Reset | None,
-    ) -> tuple[Runner, Attachment]:
-        """A new session, or the one that the same nonce made (OPN-4)."""
+    ) -> tuple[Runner, Attachment] | Close:
+        """A new session, or the one that the same nonce made (OPN-4), or its ``close`` (CLS-5)."""
         now = self.now()
         address = _address(connection)
         fresh = Record(secrets.token_urlsafe(9), identity.subject)
@@ -202,6 +216,8 @@ class Registry:
                 raise
             session = Session(record.id, self.limits, now)
             runner = Runner(session, self, identity.subject, address)
+        elif (tombstone := self._tombstone(record)) is not None and tombstone.ending.close:
+            return tombstone.ending.close
         elif runner is None or runner.session.ending is not None:
             raise ProtocolError(codes.UNAVAILABLE, "that session has ended", retry_in=1.0)
         secret = secrets.token_urlsafe(24)
@@ -269,12 +285,15 @@ class Registry:
                     link = runner.find_link(attachment) if attachment is not None else None
                     if link is not None:
                         await link.renewed(frame)
+                    attachment = session.find(header.client, header.attach)  # it may have ended
                     continue
                 data = data or isinstance(frame, Data)
                 answers = session.receive(attachment, frame, self.now())
                 replies += [encode_control(answer) for answer in answers]
         finally:
             runner.poke()
+        if session.ending is not None and session.ending.reset is not None:
+            raise _unknown()  # it ended with one of these frames, the rest was not taken
         if data:
             await runner.handled_within(self.limits.answer_wait)
         if attachment is not None and attachment.code is not None:
@@ -289,13 +308,14 @@ class Registry:
             record.use(parts[1])
             runner = self._runners.get(record.id)
             if runner is not None and runner.session.ending is None:
+                runner.check_credentials()
                 return runner
         if isinstance(frame.epoch, str) and frame.epoch != self.store.epoch:
             self._warn_of_epochs()
             raise ProtocolError(
                 codes.WRONG_PROCESS, "this session is of another process, or of one that restarted"
             )
-        raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session: open it again")
+        raise _unknown()
 
     # Time and ends
 
@@ -309,8 +329,9 @@ class Registry:
         if self._told is not None and self._told():
             self.begin_drain()
         self.admission.sweep(self.now())
-        for runner in self.runners:
+        for runner in (*self.runners, *self._leaving):
             runner.tick(self.now())
+        self._leaving = [runner for runner in self._leaving if runner.links]
         self._spawn(self.store.sweep(self.now()))
 
     def bury(self, runner: Runner) -> None:
@@ -335,6 +356,7 @@ class Registry:
         if self._runners.pop(runner.session.id, None) is not None:
             runner.leave_groups()
             self.admission.leave(runner.subject, runner.address)
+            self._leaving.append(runner)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run in a task that is kept: the loop itself holds only weak references."""
@@ -380,6 +402,11 @@ def _restarted(frame: Open) -> Open:
     )
 
 
+def _unknown() -> ProtocolError:
+    """One answer for what is unknown, expired or another's (RES-9)."""
+    return ProtocolError(codes.UNKNOWN_SESSION, "there is no such session: open it again")
+
+
 def _address(connection: HTTPConnection) -> str:
     """The client's network address, as the server knows it."""
     return connection.client.host if connection.client is not None else ""
@@ -387,4 +414,7 @@ def _address(connection: HTTPConnection) -> str:
 
 def _handler_scope(scope: Scope) -> Scope:
     """The scope as the handler sees it: without the last segment, which names the transport."""
-    return {**scope, "path": scope["path"].rpartition("/")[0] or "/"}
+    shown = {**scope, "path": scope["path"].rstrip("/").rpartition("/")[0] or "/"}
+    if scope.get("raw_path"):
+        shown["raw_path"] = scope["raw_path"].rstrip(b"/").rpartition(b"/")[0] or b"/"
+    return shown

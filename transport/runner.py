@@ -37,6 +37,9 @@ Handler = Callable[[Channel], Awaitable[None]]
 RENEW_WITHIN = 30.0
 """What a client has to renew expired credentials (REN-1)."""
 
+CLEANUP = 1.0
+"""What a handler that is cancelled may take for its ``finally``, before its server ends."""
+
 STUCK = 5.0
 """How long an ended connection may take to write its last frames before it is aborted."""
 
@@ -46,8 +49,6 @@ class SessionLink:
 
     __slots__ = (
         "_decoder",
-        "_expires",
-        "_renew_by",
         "_runner",
         "_ticket",
         "_timer",
@@ -70,8 +71,6 @@ class SessionLink:
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ticket = 0
-        self._expires: float | None = None
-        self._renew_by: float | None = None
         self.attachment = attachment
         self.abort: Callable[[], None] | None = None
         self.ended_at: float | None = None
@@ -120,6 +119,11 @@ class SessionLink:
         """Whether `write` would give something, or the connection is to end."""
         return self._runner.session.due(self.attachment, self._runner.now())
 
+    def rouse(self) -> None:
+        """Let the waiter go on, where it is known that something is due."""
+        if self._waiter is not None:
+            _resolve(self._waiter)
+
     def wake(self) -> None:
         """Let the waiter look again, if something is due; else see to it that it is in time."""
         if self._waiter is not None and not self._waiter.done():
@@ -145,10 +149,15 @@ class SessionLink:
         if isinstance(frame, Renew):
             await self.renewed(frame)
             return
-        runner = self._runner
+        runner, control = self._runner, self.attachment.control
+        # Answers are not in the window: this bounds them for a peer that asks and reads nothing.
+        if len(control) >= runner.session.limits.batch:
+            raise ProtocolError(
+                codes.TOO_MANY, "you ask faster than you read the answers", limit="batch"
+            )
         replies = runner.session.receive(self.attachment, frame, runner.now())
         if replies:
-            self.attachment.control += [encode_control(reply) for reply in replies]
+            control += [encode_control(reply) for reply in replies]
         runner.poke()
 
     async def renewed(self, frame: Renew) -> None:
@@ -157,16 +166,7 @@ class SessionLink:
         Raises:
             ProtocolError: ``unauthorized``.
         """
-        self.expire_with(await self.renew(frame.credentials))
-
-    def expire_with(self, identity: Identity) -> None:
-        """Ask for new credentials when these end."""
-        self._renew_by = None
-        self._expires = (
-            None
-            if identity.expires is None
-            else self._runner.now() + identity.expires - time.time()  # Unix time into ours
-        )
+        self._runner.expire_with(await self.renew(frame.credentials))
 
     def fail(self, error: ProtocolError) -> None:
         """End the connection for the client's fault, the session lives."""
@@ -184,8 +184,7 @@ class SessionLink:
     def park(self) -> int:
         """Begin to wait for a poll's answer; who waited before is woken."""
         self._ticket += 1
-        if self._waiter is not None:
-            _resolve(self._waiter)
+        self.rouse()
         return self._ticket
 
     def parked(self, ticket: int) -> bool:
@@ -197,21 +196,17 @@ class SessionLink:
         return self._runner.session.poll_frames(self.attachment, self._runner.now())
 
     def tick(self, now: float) -> None:
-        """Credentials that expire, connections that cannot be written to."""
-        attachment = self.attachment
-        if attachment.code is not None:
-            self.ended_at = self.ended_at or now
-            if now - self.ended_at >= STUCK:
-                self._runner.forget(self)
-                if self.abort is not None:
-                    self.abort()
+        """Write what became due with the time; drop what has ended and cannot be written to."""
+        if self.attachment.control:
+            self.rouse()
+        if self.attachment.code is None:
             return
-        if self._renew_by is not None and now >= self._renew_by:
-            self.fail(ProtocolError(codes.UNAUTHORIZED, "the credentials have expired"))
-        elif self._expires is not None and now >= self._expires:
-            self._expires = None
-            self._renew_by = now + RENEW_WITHIN
-            attachment.control.append(encode_control(Renewal(within=RENEW_WITHIN)))
+        self.rouse()
+        self.ended_at = self.ended_at or now
+        if now - self.ended_at >= STUCK:
+            self._runner.forget(self)
+            if self.abort is not None:
+                self.abort()
 
 
 @dataclass(slots=True, eq=False)
@@ -237,8 +232,10 @@ class Runner:
         "_buried",
         "_cancel_at",
         "_draining",
+        "_expires",
         "_message",
         "_registry",
+        "_renew_by",
         "_senders",
         "_stall",
         "_task",
@@ -247,6 +244,7 @@ class Runner:
         "channel",
         "groups",
         "links",
+        "now",
         "session",
         "subject",
     )
@@ -255,6 +253,8 @@ class Runner:
 
     def __init__(self, session: Session, registry: Registry, subject: str, address: str) -> None:
         self.session = session
+        self.now = registry.now
+        """Seconds of the registry's clock."""
         self.subject = subject
         self.address = address
         self.links: list[SessionLink] = []
@@ -268,12 +268,10 @@ class Runner:
         self._task: asyncio.Task[None] | None = None
         self._stall: tuple[int, float] | None = None
         self._cancel_at: float | None = None
+        self._expires: float | None = None
+        self._renew_by: float | None = None
         self._draining = False
         self._buried = False
-
-    def now(self) -> float:
-        """Seconds of the registry's clock."""
-        return self._registry.now()
 
     # The handler
 
@@ -286,13 +284,11 @@ class Runner:
 
     async def _run(self, handler: Handler) -> None:
         try:
-            await handler(self.channel)
+            await self._call(handler)
         except asyncio.CancelledError:
-            if self._cancel_at is None and not self._draining:
+            if not self._draining:
                 self._returned(codes.INTERNAL, failed=True)
             raise
-        except ChannelClosed:
-            self._returned(codes.NORMAL)
         except Exception:
             logger.exception("channel %s: the handler failed", self.session.id)
             self._returned(codes.INTERNAL, failed=True)
@@ -300,6 +296,14 @@ class Runner:
             self._returned(codes.NORMAL)
         finally:
             self._registry.handler_ended(self)
+
+    async def _call(self, handler: Handler) -> None:
+        """That the session ends is no failure of its handler, in whatever task it is noticed."""
+        try:
+            await handler(self.channel)
+        except* ChannelClosed:
+            if self.session.state is State.OPEN and not self._draining:
+                raise  # it was another channel
 
     def _returned(self, code: Code, *, failed: bool = False) -> None:
         session = self.session
@@ -325,11 +329,11 @@ class Runner:
         """Number a message, and wake the writers."""
         number = self.session.send(payload)
         for link in self.links:
-            link.wake()
+            link.rouse()
         return number
 
     def offer(self, payload: Payload, size: int) -> bool:
-        """Send without waiting: a buffer that is full ends the session (I7, ``overflow``)."""
+        """Send without waiting: a buffer that is full ends the session (DAT-6, ``overflow``)."""
         session = self.session
         if session.state in (State.CLOSING, State.CLOSED):
             return False
@@ -364,9 +368,12 @@ class Runner:
         while self.session.outgoing.acked < number:
             if self.session.ending is not None:
                 raise self.session.closed()
-            waiter = asyncio.get_running_loop().create_future()
-            self._ackers.append((number, waiter))
-            await waiter
+            entry = (number, asyncio.get_running_loop().create_future())
+            self._ackers.append(entry)
+            try:
+                await entry[1]
+            finally:
+                self._ackers.remove(entry)
 
     def take(self) -> Json:
         """The next message, or `WAITING`."""
@@ -440,6 +447,38 @@ class Runner:
         for group in list(self.groups or ()):
             group.discard(self.channel)
 
+    # Credentials: the session's, for a POST may come where no connection stands
+
+    def expire_with(self, identity: Identity) -> None:
+        """Ask for new credentials when these end."""
+        self._renew_by = None
+        self._expires = (
+            None
+            if identity.expires is None
+            else self.now() + identity.expires - time.time()  # Unix time into ours
+        )
+
+    def check_credentials(self) -> None:
+        """Refuse a client that was asked for new credentials and gave none (REN-1).
+
+        Raises:
+            ProtocolError: ``unauthorized``.
+        """
+        if self._renew_by is not None and self.now() >= self._renew_by:
+            raise ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
+
+    def _tick_credentials(self, now: float) -> None:
+        if self._expires is not None and now >= self._expires:
+            self._expires = None
+            self._renew_by = now + RENEW_WITHIN
+            for attachment in self.session.attachments:
+                attachment.control.append(encode_control(Renewal(within=RENEW_WITHIN)))
+        try:
+            self.check_credentials()
+        except ProtocolError as error:
+            for link in self.links:
+                link.fail(error)
+
     # Links
 
     def attach(self, link: SessionLink) -> None:
@@ -495,7 +534,6 @@ class Runner:
         for number, waiter in self._ackers:
             if ended or number <= acked:
                 _resolve(waiter)
-        self._ackers = [entry for entry in self._ackers if not entry[1].done()]
 
     # Time and ends
 
@@ -503,6 +541,7 @@ class Runner:
         """The sweep comes by."""
         session = self.session
         session.tick(now)
+        self._tick_credentials(now)
         for link in list(self.links):
             link.tick(now)
         if self._senders:
@@ -521,7 +560,9 @@ class Runner:
                 if session.state is State.PEER_CLOSED:
                     session.close(1011, "the handler did not end", "protocol", now, failed=True)
             self._cancel_at = float("inf")
-        self.poke()
+            self.poke()
+        elif session.ending is not None and not self._buried:
+            self.poke()  # not always: most sweeps find nothing due in most sessions
 
     def _tick_stall(self, now: float) -> None:
         acked = self.session.outgoing.acked
@@ -536,7 +577,7 @@ class Runner:
                     )
 
     def overflow(self) -> None:
-        """A message for many met a full buffer: this one session ends (I7)."""
+        """A message for many met a full buffer: this one session ends (DAT-6)."""
         logger.warning("channel %s: its buffer was full, reset", self.session.id)
         self.session.reset(ResetReason.OVERFLOW)
         self.poke()
@@ -576,6 +617,7 @@ class Runner:
         if not self._task.done():
             logger.warning("channel %s: the handler is cancelled, the server ends", self.session.id)
             self._task.cancel()
+            await asyncio.wait([self._task], timeout=CLEANUP)
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:

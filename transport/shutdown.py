@@ -35,11 +35,27 @@ class Notice:
     def chain(self) -> None:
         """Stand in front of the handlers that are there now."""
         for number in _SIGNALS:
-            before = signal.getsignal(number)
+            before = _living(signal.getsignal(number), number)
             # Only what a server has set: a default or ignored signal is not ours to change.
             if callable(before) and before is not signal.default_int_handler:
                 self._before[number] = before
                 signal.signal(number, self._on_signal)
+
+    def _unchain(self) -> None:
+        for number, before in self._before.items():
+            if signal.getsignal(number) == self._on_signal:
+                signal.signal(number, before)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the signals still come here: a server that ends takes its handlers along."""
+        return bool(self._before) and all(
+            signal.getsignal(number) == self._on_signal for number in self._before
+        )
+
+    def behind(self, number: int) -> Any:
+        """The handler that it stands in front of."""
+        return self._before[number]
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -51,13 +67,15 @@ class Notice:
         self._listeners.append(listener)
 
     def remove(self, listener: Callable[[], None]) -> None:
-        """Tell this one no more."""
+        """Tell this one no more. Where none is left, the signals go their old way."""
         if listener in self._listeners:
             self._listeners.remove(listener)
+        if not self._listeners and threading.current_thread() is threading.main_thread():
+            self._unchain()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         before = self._before[number]
-        if self._told or self._loop.is_closed():
+        if self._told or not self._listeners or self._loop.is_closed():
             before(number, frame)
             return
         self._told = True
@@ -67,6 +85,16 @@ class Notice:
     def _tell(self) -> None:
         for listener in list(self._listeners):
             listener()
+
+
+def _living(handler: Any, number: int) -> Any:
+    """A handler without the notices in front of it whose loops are over, as after each of many
+    ``asyncio.run``."""
+    while isinstance(notice := getattr(handler, "__self__", None), Notice):
+        if not notice.loop.is_closed():
+            break
+        handler = notice.behind(number)
+    return handler
 
 
 def listen(listener: Callable[[], None]) -> Callable[[], None]:
@@ -79,7 +107,7 @@ def listen(listener: Callable[[], None]) -> Callable[[], None]:
     loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    if _notice is None or _notice.loop is not loop:
+    if _notice is None or _notice.loop is not loop or not _notice.stands:
         _notice = Notice(loop)
         _notice.chain()
     notice = _notice
@@ -97,7 +125,8 @@ def exit_flag() -> Callable[[], bool] | None:
         step: Any = task.get_coro()
         while (frame := getattr(step, "cr_frame", None)) is not None:
             owner = frame.f_locals.get("self")
-            if hasattr(owner, "should_exit") and hasattr(owner, "force_exit"):
+            flag = getattr(owner, "should_exit", None)
+            if isinstance(flag, bool) and hasattr(owner, "force_exit"):
                 return lambda: bool(owner.should_exit)
             step = step.cr_await
     return None

@@ -6,8 +6,9 @@ import asyncio
 import json
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from tests.kit.asgi import opening, socket, until
+from tests.kit.asgi import Connection, opening, scope_of, socket, until
 from transport import Channel, ChannelClosed, Hub, Limits
 
 
@@ -149,6 +150,26 @@ async def test_a_client_that_leaves_is_detached_at_once() -> None:
             await asyncio.wait({ws.connection.task})
         assert not channels[0].connected
         assert channels[0].transport is None
+
+
+async def test_a_client_that_leaves_before_it_is_answered_is_no_error() -> None:
+    """OPN-9: uvicorn's ``send`` fails with an OSError then."""
+
+    async def gone(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            raise ConnectionResetError
+
+    first = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": '{"type":"ping"}'},
+    ]
+
+    async def app(scope: Scope, receive: Receive, _: Send) -> None:
+        await Hub(echo)(scope, receive, gone)
+
+    connection = Connection(app, scope_of("websocket", "/websocket", None), first)
+    with pytest.raises(EOFError):
+        await connection.next()
 
 
 async def test_a_stuck_reader_is_detached_by_our_own_deadline() -> None:

@@ -112,13 +112,14 @@ class Exchange:
         cache: bytes = _NO_STORE,
     ) -> None:
         """Send a complete answer."""
+        content = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
         await self._send(
             {
                 "type": "http.response.start",
                 "status": status,
                 "headers": [
-                    (b"content-type", media_type),
-                    (b"content-length", b"%d" % len(body)),
+                    # RFC 9110 section 8.6: a length of 0 would be said of what is not sent.
+                    *(content if status not in (204, 304) else ()),
                     (b"cache-control", cache),
                     _NOSNIFF,
                     *self._extra,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
-from starlette.types import Send
+from starlette.types import Receive
 
 from transport.codes import Code
 from transport.errors import ProtocolError
@@ -106,16 +106,17 @@ class Entrance(Protocol):
         ...
 
 
-def aborter(send: Send) -> Callable[[], None]:
+def aborter(receive: Receive) -> Callable[[], None]:
     """How to drop a connection whose peer reads nothing.
 
     uvicorn keeps such a connection until its buffer is flushed, which may be never, whatever the
-    application does; its transport can be reached and aborted where no middleware wraps ``send``.
-    Elsewhere this does nothing, and the connection ends when TCP gives up.
+    application does; its transport can be reached and aborted where no middleware wraps
+    ``receive`` (Starlette's own wrap only ``send``). Elsewhere this does nothing, and the
+    connection ends when TCP gives up.
     """
 
     def abort() -> None:
-        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        transport = getattr(getattr(receive, "__self__", None), "transport", None)
         if transport is not None:
             transport.abort()
 

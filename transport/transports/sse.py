@@ -33,10 +33,10 @@ async def serve(
     frame = await open_frame(exchange, limits)
     if frame is None:
         return
+    stream = _stream_class()
     link = await entrance.open(frame, HTTPConnection(exchange.scope), Carrier.SSE)
     headers = {key.decode(): value.decode("latin-1") for key, value in exchange.extra_headers}
     headers["content-encoding"] = "identity"
-    stream = _stream_class()
     if isinstance(link, Close):
         await stream(_once(link), headers=headers, ping=0)(exchange.scope, receive, send)
         return
@@ -45,7 +45,7 @@ async def serve(
         link.lost()
 
     response = stream(_events(link), headers=headers, ping=0, client_close_handler_callable=left)
-    link.abort = aborter(send)
+    link.abort = aborter(receive)
     try:
         await response(exchange.scope, receive, send)
     finally:

@@ -28,8 +28,8 @@ async def serve(
 ) -> None:
     """Serve one WebSocket until either side ends it."""
     await receive()  # websocket.connect
-    await send({"type": "websocket.accept"})
     try:
+        await send({"type": "websocket.accept"})
         async with asyncio.timeout(limits.opening):
             link = await _open(scope, receive, send, entrance, limits)
     except TimeoutError:
@@ -39,6 +39,8 @@ async def serve(
     except ProtocolError as error:
         await _refuse(send, error)
         return
+    except OSError:
+        return  # it left before it was answered
     if link is not None:
         await _attached(receive, send, link)
 
@@ -69,8 +71,7 @@ async def _open(
 
 async def _attached(receive: Receive, send: Send, link: Link) -> None:
     writer = asyncio.get_running_loop().create_task(_write(send, link))
-
-    link.abort = aborter(send)
+    link.abort = aborter(receive)
     try:
         # Never stop receiving: what is unread makes servers stop answering pings.
         while True:

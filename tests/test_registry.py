@@ -1,0 +1,238 @@
+"""The sessions of a process: how they are let in, found, told to leave, and let go."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+from starlette.types import Message, Receive, Scope, Send
+
+from tests.kit.asgi import Connection, ask, lines, opening, request, scope_of, socket, stream, until
+from tests.kit.asgi import whole as answer_of
+from transport import Channel, Hub, Identity, Limits, runner
+from transport.protocol.records import Record
+from transport.protocol.session import Session
+
+CLIENT = "client-0123456789"
+
+
+async def silent(channel: Channel) -> None:
+    async for _ in channel:
+        pass
+
+
+async def closes(channel: Channel) -> None:
+    await channel.close(4001, "not here")
+
+
+def post(opened: dict[str, Any], *frames: object, attach: int = 1) -> bytes:
+    head = {"type": "send", "session": opened["session"], "client": CLIENT, "attach": attach}
+    return lines(head, *frames)
+
+
+class Gate:
+    """An ``authenticate`` that lets everybody in, once it is opened."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.open = asyncio.Event()
+
+    async def __call__(self, connection: HTTPConnection, credentials: Any) -> Identity:
+        self.asked += 1
+        await self.open.wait()
+        return Identity("ada")
+
+
+# Letting in
+
+
+async def test_who_was_being_authenticated_when_the_drain_began_is_told_to_leave() -> None:
+    """DRN-1: else its stream holds the server up."""
+    gate = Gate()
+    hub = Hub(silent, authenticate=gate)
+    connection = request(hub, "/sse", lines(opening()))
+    await until(lambda: gate.asked == 1)
+    await hub.drain()
+    gate.open.set()
+    body = (await answer_of(connection)).body
+    assert b'"opened"' in body
+    assert b'{"type":"drain"' in body
+
+
+async def test_an_authenticate_that_does_not_answer_is_not_waited_for_for_ever() -> None:
+    """IDN-2."""
+    hub = Hub(silent, authenticate=Gate(), limits=Limits(opening=0.05))
+    answer = await ask(hub, "/poll", lines(opening()))
+    assert (answer.status, answer.frames[0]["code"]) == (503, "unavailable")
+
+
+async def test_a_repeated_opening_of_a_session_that_was_closed_gets_its_close() -> None:
+    """OPN-4, CLS-5: the first answer was lost."""
+    hub = Hub(closes)
+    await ask(hub, "/poll", lines(opening()))
+    await until(lambda: hub.statistics().sessions == 0)
+    answer = await ask(hub, "/poll", lines(opening(2)))
+    assert answer.status == 200
+    assert (answer.frames[0]["type"], answer.frames[0]["code"]) == ("close", 4001)
+
+
+async def test_every_resume_that_is_refused_is_counted() -> None:
+    hub = Hub(silent)
+    await ask(hub, "/poll", lines(opening(session="no-such-id.secret")))
+    assert hub.statistics().resets == 1
+
+
+@pytest.mark.parametrize("path", ["/chat/room%2D7/poll", "/chat/room%2D7/poll/"])
+async def test_the_handlers_paths_are_without_the_last_segment(path: str) -> None:
+    scopes: list[Any] = []
+
+    async def keeps(channel: Channel) -> None:
+        scopes.append(channel.scope)
+
+    scope = scope_of("http", path.replace("%2D", "-"), {"content-type": "application/x-ndjson"})
+    scope.update({"method": "POST", "raw_path": path.encode()})
+    body = {"type": "http.request", "body": lines(opening())}
+    connection = Connection(Hub(keeps), scope, [body])
+    assert (await connection.next())["status"] == 200
+    await connection.stop()
+    assert (scopes[0]["path"], scopes[0]["raw_path"]) == ("/chat/room-7", b"/chat/room%2D7")
+
+
+# POST and poll
+
+
+async def test_a_post_that_resets_its_session_is_no_success() -> None:
+    """SND-3, MRK-5: what stands in it and behind it was not taken."""
+    hub = Hub(silent)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    answer = await ask(hub, "/send", post(opened, [1, 99, "a"], [2, 99, "b"]))
+    assert (answer.status, answer.frames[0]["code"]) == (404, "unknown_session")
+    resumed = opening(2, session=opened["session"], nonce="n" * 22)
+    answer = await ask(hub, "/poll", lines(resumed))
+    assert answer.frames[0]["reset"]["reason"] == "foreign"
+
+
+async def test_a_post_whose_attach_is_superseded_in_its_middle_is_no_success() -> None:
+    """SND-3, ATT-7: while its credentials are looked at, another attach is confirmed."""
+    gate = Gate()
+    gate.open.set()
+    hub = Hub(silent, authenticate=gate)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    second = (await ask(hub, "/poll", lines(opening(2, session=opened["session"])))).frames[0]
+    assert second["verdict"] == "resumed"
+    gate.open.clear()
+    renewing = request(hub, "/send", post(opened, {"type": "renew", "credentials": 1}, [1, 0, "a"]))
+    await until(lambda: gate.asked == 3)
+    await ask(hub, "/send", post(opened, attach=2))
+    gate.open.set()
+    answer = await answer_of(renewing)
+    assert (answer.status, answer.frames[0]["code"]) == (409, "superseded")
+
+
+async def test_who_renews_no_credentials_may_not_post_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """REN-1: nor where the stream that was asked for them has ended before."""
+    monkeypatch.setattr(runner, "RENEW_WITHIN", 0.1)
+
+    async def check(connection: HTTPConnection, credentials: Any) -> Identity:
+        return Identity("ada", expires=time.time() + (1000 if credentials == "long" else 0.1))
+
+    hub = Hub(silent, authenticate=check)
+    async with stream(hub, "/sse", opening()) as events:
+        opened = await events.frame()
+        assert (await ask(hub, "/send", post(opened))).status == 200
+    (channel,) = hub.channels
+    assert not channel.connected
+    await asyncio.sleep(0.7)
+    answer = await ask(hub, "/send", post(opened))
+    assert (answer.status, answer.frames[0]["code"]) == (401, "unauthorized")
+    again = opening(2, session=opened["session"], credentials="long")
+    assert (await ask(hub, "/poll", lines(again))).frames[0]["verdict"] == "resumed"
+    assert (await ask(hub, "/send", post(opened, attach=2))).status == 200
+
+
+# Letting go
+
+
+async def test_a_connection_that_is_stuck_is_dropped_after_its_session_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A broadcast resets whom it cannot reach, and just that peer may read nothing."""
+    monkeypatch.setattr(runner, "STUCK", 0.1)
+    dropped = asyncio.Event()
+    hub = Hub(silent, limits=Limits(window_messages=1))
+
+    class Transport:
+        def abort(self) -> None:
+            dropped.set()
+
+    class Server:
+        """As uvicorn's protocols are: its methods are ``receive`` and ``send``."""
+
+        transport = Transport()
+
+        def __init__(self, receive: Receive) -> None:
+            self._receive = receive
+
+        async def receive(self) -> Message:
+            return await self._receive()
+
+    app = Starlette(routes=[Mount("/chat", app=hub)])
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, Server(receive).receive, send)
+
+    async with socket(served, "/chat/websocket") as ws:
+        ws.send(opening())
+        await ws.frame()
+        ws.connection.blocked = asyncio.Event()
+        for number in range(3):
+            await hub.broadcast(number)
+        await until(lambda: hub.statistics().sessions == 0)
+        await asyncio.wait_for(dropped.wait(), 5)
+
+
+async def _come_and_go(hub: Hub) -> None:
+    """One client over each transport."""
+    await ask(hub, "/poll", lines(opening(nonce="p" * 22)))
+    async with stream(hub, "/sse", opening(nonce="s" * 22)) as events:
+        await events.frame()
+    async with socket(hub, "/websocket") as ws:
+        ws.send(opening(nonce="w" * 22))
+        await ws.frame()
+
+
+async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Records, links, groups, counts."""
+    monkeypatch.setattr(runner, "STUCK", 0.1)
+
+    async def in_the_lobby(channel: Channel) -> None:
+        hub.group("lobby").add(channel)
+        await silent(channel)
+
+    limits = Limits(heartbeat=0.1, poll_hold=0.1, ttl=0.35, tombstone=0.1, closing=0.1)
+    hub = Hub(in_the_lobby, limits=limits)
+    await _come_and_go(hub)
+    lobby = hub.group("lobby")
+    assert len(lobby) == 3
+    ids = {channel.id for channel in hub.channels}
+    channels = weakref.WeakSet(hub.channels)
+    await until(lambda: hub.statistics().sessions == 0)
+
+    def gone() -> bool:
+        gc.collect()
+        kept = (one for one in gc.get_objects() if isinstance(one, (Session, Record)))
+        return not channels and not any(one.id in ids for one in kept)
+
+    await until(gone)
+    assert len(lobby) == 0

@@ -1,0 +1,121 @@
+"""The chained signal handlers, in process: whose they are, in which order, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from tests.kit.asgi import ask, lines, opening, until
+from transport import Channel, Hub, shutdown
+
+
+async def silent(channel: Channel) -> None:
+    async for _ in channel:
+        pass
+
+
+class Server:
+    """Its handler of SIGTERM, as uvicorn sets one."""
+
+    def __init__(self, hub: Hub | None = None) -> None:
+        self.told: list[bool] = []
+        self._hub = hub
+        signal.signal(signal.SIGTERM, self.on_signal)
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.told.append(self._hub is None or has_let_go(self._hub))
+
+
+def has_let_go(hub: Hub) -> bool:
+    """Whether the hub was told: it lets go of every connection at once."""
+    return sum(hub.statistics().connections.values()) == 0
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """The handlers of this process are put back."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+async def test_hubs_are_told_first_and_the_server_a_moment_later() -> None:
+    """DRN-1."""
+    hub, other = Hub(silent), Hub(silent)
+    server = Server(hub)
+    async with hub.lifespan(), other.lifespan():
+        for one in (hub, other):
+            await ask(one, "/poll", lines(opening()))
+            assert one.statistics().connections["longpoll"] == 1
+        signal.raise_signal(signal.SIGTERM)
+        assert server.told == []
+        await until(lambda: bool(server.told))
+        assert server.told == [True]
+        assert has_let_go(other)
+        signal.raise_signal(signal.SIGTERM)
+        assert server.told == [True, True], "a second signal is passed on at once"
+
+
+async def test_when_the_last_hub_has_ended_the_server_has_its_handlers_back() -> None:
+    hub = Hub(silent)
+    server = Server()
+    async with hub.lifespan():
+        await ask(hub, "/poll", lines(opening()))
+        assert signal.getsignal(signal.SIGTERM) != server.on_signal
+    assert signal.getsignal(signal.SIGTERM) == server.on_signal
+
+
+async def test_a_second_server_on_the_same_loop_is_listened_to_as_well() -> None:
+    first, second = Hub(silent), Hub(silent)
+    Server()
+    await ask(first, "/poll", lines(opening()))
+    server = Server(second)  # in the place of the first one's handler
+    await ask(second, "/poll", lines(opening()))
+    signal.raise_signal(signal.SIGTERM)
+    await until(lambda: bool(server.told))
+    assert server.told == [True]
+
+
+def test_loops_that_are_over_leave_no_chain_behind() -> None:
+    """Else a signal would walk through all of them, and they would be kept."""
+    server = Server()
+
+    async def serve() -> object:
+        await ask(Hub(silent), "/poll", lines(opening()))
+        handler = signal.getsignal(signal.SIGTERM)
+        notice = getattr(handler, "__self__", None)
+        assert isinstance(notice, shutdown.Notice)
+        return notice.behind(signal.SIGTERM)
+
+    for _ in range(5):
+        assert asyncio.run(serve()) == server.on_signal
+    signal.raise_signal(signal.SIGTERM)
+    assert server.told == [True]
+
+
+def test_a_hub_moves_to_another_loop() -> None:
+    """As tests do: each has a loop of its own."""
+    hub = Hub(silent)
+
+    async def serve() -> None:
+        assert (await ask(hub, "/poll", lines(opening()))).status == 200
+        assert hub.statistics().sessions == 1
+
+    for _ in range(3):
+        asyncio.run(serve())
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler])
+async def test_a_handler_that_no_server_has_set_is_let_be(handler: signal.Handlers) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+    hub = Hub(silent)
+    async with hub.lifespan():
+        await ask(hub, "/poll", lines(opening()))
+        assert signal.getsignal(signal.SIGTERM) is handler
