@@ -75,13 +75,20 @@ def test_a_message_fits_a_body_as_base64() -> None:
 @pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Limits)])
 @pytest.mark.parametrize("value", [0, -1])
 def test_limits_are_above_zero(name: str, value: int) -> None:
-    with pytest.raises(ValueError, match=rf"Limits\.{name} must be finite and above 0, not {value}"):
+    with pytest.raises(
+        ValueError, match=rf"Limits\.{name} must be finite and above 0, not {value}"
+    ):
         Limits(**{name: value})
 
 
 def test_the_window_holds_a_message() -> None:
     with pytest.raises(ValueError, match=r"window_bytes \(10\) must hold a message \(11\)"):
         Limits(message=11, window_bytes=10)
+
+
+def test_limits_are_finite() -> None:
+    with pytest.raises(ValueError, match=r"Limits\.ttl must be finite"):
+        Limits(ttl=float("inf"))
 
 
 @pytest.mark.parametrize("other", [{"heartbeat": 40.0}, {"poll_hold": 120.0}])
