@@ -2,12 +2,15 @@
 //
 // The same sources give the same bytes whatever the output folder and wherever the
 // checkout lies: esbuild is told one fixed folder, and the files are written from memory.
+// esbuild bundles and renames private properties; Terser, behind it, saves a few hundred
+// bytes more.
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { minify } from "terser";
 
 const ROOT = dirname(fileURLToPath(import.meta.url));
 export const STATIC = resolve(ROOT, "../transport/static");
@@ -34,17 +37,26 @@ export async function build(outdir) {
       bundle: true,
       format,
       platform: "browser",
-      target: "es2020",
+      target: "es2022",
       minify: true,
-      sourcemap: "linked",
+      sourcemap: "external",
       legalComments: "none",
+      // What only our own modules see begins with `_`, and gets a short name.
       mangleProps: /^_/,
       reserveProps: /^__/,
       mangleCache,
       logLevel: "warning",
     });
     mangleCache = result.mangleCache;
-    for (const file of result.outputFiles) files.set(basename(file.path), file.contents);
+    const built = new Map(result.outputFiles.map((file) => [basename(file.path), file.text]));
+    const { code, map } = await minify(built.get(`${name}.js`), {
+      toplevel: true,
+      compress: { ecma: 2020, passes: 3, hoist_funs: true, pure_getters: true, unsafe_arrows: true },
+      // From the sources to the last bytes, over both.
+      sourceMap: { content: built.get(`${name}.js.map`), filename: `${name}.js`, url: `${name}.js.map` },
+    });
+    files.set(`${name}.js`, code + "\n");
+    files.set(`${name}.js.map`, map + "\n");
   }
   await mkdir(outdir, { recursive: true });
   for (const [name, contents] of files) await writeFile(join(outdir, name), contents);

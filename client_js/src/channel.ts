@@ -9,11 +9,10 @@ import type { Fate } from "./errors.ts";
 import { TRANSPORTS, choose } from "./fallback.ts";
 import type { Learnt, TransportName } from "./fallback.ts";
 import { Session } from "./session.ts";
-import type { Event as SessionEvent, Heard, Link, Send } from "./session.ts";
+import type { Closing, Event as SessionEvent, Heard, Link, Message, Send } from "./session.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { longpoll } from "./transports/longpoll.ts";
-import { sse } from "./transports/sse.ts";
+import { longpoll, sse } from "./transports/http.ts";
 import type { Transport, Wiring } from "./transports/transport.ts";
 import { websocket } from "./transports/websocket.ts";
 
@@ -24,10 +23,6 @@ export interface ChannelOptions {
   credentials?: unknown;
   /** Send cookies to another origin too. */
   withCredentials?: boolean;
-  /** Names an inner application of the server (TGT-1). */
-  target?: object;
-  /** Hints to the server, in seconds (OPN-8). */
-  wishes?: { hold?: number; heartbeat?: number };
   /** Seconds that an attempt may take until it is open: 4. */
   openTimeout?: number;
   /** Seconds that a POST may take: 10. */
@@ -35,13 +30,10 @@ export interface ChannelOptions {
   /** Seconds that the first retry waits at most: 0.5; doubled by each failure, up to `retryMax`: 30. */
   retryBase?: number;
   retryMax?: number;
-  /** Seconds after which a connection counts as stable: 5. What ends before speaks against its transport. */
-  steadyAfter?: number;
   /** Seconds for which a fallback is kept before better transports get another chance: 300. */
   fallbackFor?: number;
-  /** Bounds of what waits to be sent, and of what waits for a listener: 100,000 messages, 64 MiB. */
+  /** How many messages may wait to be sent, and how many for a listener: 100,000. */
   queueMessages?: number;
-  queueBytes?: number;
 }
 
 export interface ChannelEventMap {
@@ -82,15 +74,13 @@ export interface Statistics {
   readonly received: number;
   readonly acknowledged: number;
   readonly replayed: number;
-  readonly bytesSent: number;
-  readonly bytesReceived: number;
   /** Attempts, by transport. */
   readonly attempts: { readonly [Name in TransportName]: number };
 }
 
 /** A message on its way. */
 interface Sent {
-  readonly message: unknown;
+  readonly _message: unknown;
   readonly _resolve: () => void;
   readonly _reject: (error: ChannelError) => void;
 }
@@ -99,7 +89,7 @@ interface Sent {
 interface Connection {
   _attempt: { -readonly [Field in keyof Attempt]: Attempt[Field] };
   _since: number;
-  /** When it must be open, or be given up. */
+  /** When it must have proven to work, or be given up; never, once it has. */
   _until: number;
   _wire?: Transport;
   _link?: Link;
@@ -110,14 +100,17 @@ type Own = { -readonly [Field in "state" | "id" | "transport"]: Channel[Field] }
 
 const OPENERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport } = { websocket, sse, longpoll };
 
+/** Seconds that a connection must have lasted; what ends before speaks against its transport. */
+const STEADY = 5;
+
 /** How many attempts `explain()` remembers. */
 const REMEMBERED = 50;
 
 /** One message channel to the server at `url`, over whichever transport works. */
 export class Channel extends EventTarget {
   _env: Environment;
-  _options: Required<Omit<ChannelOptions, "target" | "wishes" | "transports">>;
-  _url: URL;
+  _options: Required<Omit<ChannelOptions, "transports" | "credentials">> & Pick<ChannelOptions, "credentials">;
+  _url: string;
   _session: Session<Sent>;
   readonly state: ChannelState = "connecting";
   /** The session's public name, fit for logs; null before the first. */
@@ -137,14 +130,11 @@ export class Channel extends EventTarget {
   _contact: number;
   _timer: ReturnType<Environment["setTimeout"]> | undefined;
   _scheduled = false;
-  /** Received, and not taken yet; and its size. */
-  _queue: { readonly data: unknown; readonly recovered: boolean; readonly size: number }[] = [];
-  _queued = 0;
+  /** Received, and not taken yet. */
+  _queue: Message[] = [];
   _listened = false;
   _wakers: (() => void)[] = [];
-  _closing = false;
   _closed: Promise<void>;
-  _settle!: () => void;
   _counts = {
     attaches: 0,
     reconnects: 0,
@@ -152,34 +142,30 @@ export class Channel extends EventTarget {
     received: 0,
     acknowledged: 0,
     replayed: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
     attempts: { websocket: 0, sse: 0, longpoll: 0 },
   };
 
   /** Starts at once. Raises for an argument that is wrong; everything else is an event. */
   constructor(url: string | URL, options: ChannelOptions = {}, environment: Environment = globalThis) {
     super();
-    const { target, wishes, transports = TRANSPORTS, ...rest } = options;
     this._env = environment;
     this._options = {
-      credentials: undefined,
       withCredentials: false,
       openTimeout: 4,
       postTimeout: 10,
       retryBase: 0.5,
       retryMax: 30,
-      steadyAfter: 5,
       fallbackFor: 300,
       queueMessages: 1e5,
-      queueBytes: 2 ** 26,
-      ...rest,
+      ...options,
     };
-    this._url = new URL(url, environment.document?.baseURI ?? environment.location?.href);
+    this._url = new URL(url, environment.document?.baseURI ?? environment.location?.href).href
+      .replace(/^ws/, "http")
+      .replace(/#.*/, "");
     this._contact = this._now();
-    this._session = new Session(mint(environment), () => mint(environment), { target, wishes });
-    this._closed = new Promise((resolve) => (this._settle = resolve));
-    this.transports = transports;
+    this._session = new Session(mint(environment), () => mint(environment));
+    this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
+    this.transports = options.transports ?? TRANSPORTS;
   }
 
   get transports(): readonly TransportName[] {
@@ -205,10 +191,9 @@ export class Channel extends EventTarget {
    */
   send(message: unknown): Promise<void> {
     const promise = new Promise<void>((_resolve, _reject) => {
-      const { entries, size } = this._session.buffer;
-      if (entries.length >= this._options.queueMessages || size >= this._options.queueBytes)
-        throw new ChannelError("buffer_full", "too much waits to be sent: await earlier sends");
-      this._session.send(message, { message, _resolve, _reject });
+      if (this._session._buffer._entries.length >= this._options.queueMessages)
+        throw new ChannelError("buffer_full", "await earlier sends");
+      this._session._send(message, { _message: message, _resolve, _reject });
       this._counts.sent++;
     });
     // Nobody has to await it.
@@ -220,22 +205,21 @@ export class Channel extends EventTarget {
   /** Closes once everything sent before is handled. Settles when the channel is closed. */
   close(code = 1000, reason = ""): Promise<void> {
     if ((code !== 1000 && !(code >= 3000 && code < 5000)) || sizeOf(reason) > 123)
-      throw new ChannelError("invalid_argument", "code: 1000 or 3000 to 4999; reason: at most 123 bytes");
-    if (!this._closing) {
-      this._closing = true;
+      throw new ChannelError("invalid_argument", "code: 1000 or 3000-4999; reason: 123 bytes at most");
+    if (!this._session._ours) {
       this._contact = this._now();
-      this._session.close(code, reason);
+      this._session._close(code, reason);
       this.resume();
       // Nothing was ever begun: there is nobody to tell.
-      if (!this._session.begun) this._finish({ code, reason, by: "app", clean: true, sends: [] });
+      if (!this._session._attaches && !this._session._buffer._entries.length) this._finish({ code, reason, by: "app" }, true, []);
       this._schedule();
     }
     return this._closed;
   }
 
-  /** Drops the connection, and resumes over a new one at once. */
+  /** Drops the connection, and resumes over a new one at once; not while the application has suspended it. */
   reconnect(): void {
-    this._leave("reconnect", 0);
+    if (this._retryAt < Infinity) this._leave("reconnect", 0);
   }
 
   /** Goes away: drops the connection, and does not come back before `resume`. */
@@ -252,21 +236,18 @@ export class Channel extends EventTarget {
 
   /** Counts since the channel was made. */
   statistics(): Statistics {
-    return { ...this._counts, attempts: { ...this._counts.attempts } };
+    return structuredClone(this._counts);
   }
 
   /** Why this transport: the latest attempts, oldest first. */
   explain(): Attempt[] {
-    return this._attempts.map((attempt) => ({ ...attempt }));
+    return structuredClone(this._attempts);
   }
 
   /** Takes messages as they come, until the channel is closed. Where there are listeners too, they get them instead. */
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
     for (;;) {
-      for (let next; (next = this._queue.shift()); ) {
-        this._queued -= next.size;
-        yield next.data;
-      }
+      for (let next; (next = this._queue.shift()); ) yield next.data;
       if (this.state === "closed") return;
       await new Promise<void>((resolve) => this._wakers.push(resolve));
     }
@@ -314,15 +295,15 @@ export class Channel extends EventTarget {
     env.clearTimeout(this._timer);
     if (this.state === "closed") return;
     const now = this._now();
-    const giveUp = this._closing ? this._contact + session.timings.closing : Infinity;
-    if (now >= giveUp) return this._act(session.abandon(1001, "the server could not be reached"));
-    const expiry = this.state === "recovering" ? this._contact + session.timings.ttl : Infinity;
+    const giveUp = session._ours ? this._contact + session._timings.closing : Infinity;
+    if (now >= giveUp) return this._act(session._abandon(1001, "the server could not be reached"));
+    const expiry = this.state === "recovering" ? this._contact + session._timings.ttl : Infinity;
     if (now >= expiry) this._enter("expire");
     if (this._connection && now >= this._connection._until) this._lost("no answer in time");
-    this._act(session.tick(now));
+    this._act(session._tick(now));
     if (!this._connection && now >= this._retryAt) void this._connect(now);
     this._transmit(now);
-    const due = Math.min(giveUp, now < expiry ? expiry : Infinity, session.deadline, this._connection?._until ?? this._retryAt);
+    const due = Math.min(giveUp, now < expiry ? expiry : Infinity, session._deadline, this._connection?._until ?? this._retryAt);
     // Timers are cut to 32 bits of milliseconds.
     if (due < Infinity) this._timer = env.setTimeout(() => this._run(), Math.min(2 ** 31 - 1, (due - now) * 1000 + 1));
   }
@@ -330,10 +311,7 @@ export class Channel extends EventTarget {
   _transmit(now: number): void {
     const { _link: link, _wire: wire } = this._connection ?? {};
     if (!link) return;
-    for (const out of this._session.transmit(link, now)) {
-      for (const { length } of out.wires) this._counts.bytesSent += length;
-      wire!._send(out);
-    }
+    for (const out of this._session._transmit(link, now)) wire!._send(out);
   }
 
   async _connect(now: number): Promise<void> {
@@ -346,7 +324,7 @@ export class Channel extends EventTarget {
       _until: now + postTimeout,
     };
     this._connection = connection;
-    this._attempts = [...this._attempts, connection._attempt].slice(-REMEMBERED);
+    if (this._attempts.push(connection._attempt) > REMEMBERED) this._attempts.shift();
     this._counts.attempts[transport]++;
     try {
       const credentials = await this._ask();
@@ -354,12 +332,13 @@ export class Channel extends EventTarget {
       connection._until = this._now() + openTimeout;
       connection._wire = OPENERS[transport]({
         _env: this._env,
-        _url: (segment) => this._locate(segment),
+        // One more segment, the query kept.
+        _url: (segment) => this._url.replace(/\/*(\?.*)?$/, `/${segment}$1`),
         _cookies: withCredentials ? "include" : "same-origin",
         _timeout: postTimeout * 1000,
         _hear: (heard) => this._connection === connection && this._hear(connection, heard),
       });
-      connection._link = this._session.attach(transport, credentials);
+      connection._link = this._session._attach(transport, credentials);
       this._schedule();
     } catch (error) {
       if (this._connection === connection) this._lost(`${error}`);
@@ -372,26 +351,19 @@ export class Channel extends EventTarget {
     return typeof credentials === "function" ? (credentials as () => unknown)() : credentials;
   }
 
-  /** The channel's URL with one more segment, its query kept. */
-  _locate(segment: string): string {
-    const url = new URL(this._url);
-    url.protocol = url.protocol.replace("ws", "http");
-    url.pathname = url.pathname.replace(/\/*$/, "/" + segment);
-    url.hash = "";
-    return url.href;
-  }
-
   _hear(connection: Connection, heard: Heard): void {
     const now = this._now();
-    if (heard.type !== "lost") {
-      const wire = heard.type === "frame" ? heard.wire : heard.text;
-      this._counts.bytesReceived += typeof wire === "string" ? wire.length : wire.byteLength;
-      if (wire) this._contact = now;
-    }
-    this._act(this._session.hear(connection._link!, heard, now));
-    // An event stream works once it is known that POSTs get through as well.
-    if (heard.type === "answer" && heard.status === 200 && this._connection === connection) this._works(connection, now);
+    const answered = heard._type === "answer" && heard._status === 200;
+    if (answered || heard._type === "frame") this._contact = now;
+    this._act(this._session._hear(connection._link!, heard, now));
     this._schedule();
+    const { transport: name, outcome } = connection._attempt;
+    // An event stream works once it is known that POSTs get through as well.
+    if (outcome !== "open" || this._connection !== connection || !(answered || name === "websocket")) return;
+    connection._until = Infinity;
+    // A better one that has just failed again makes the fallback fresh.
+    if (this._learnt?._name !== name || this._tried.length) this._learnt = { _name: name, _since: now };
+    this._tried = [];
   }
 
   _act(events: readonly SessionEvent<Sent>[]): void {
@@ -401,83 +373,76 @@ export class Channel extends EventTarget {
 
   _on(event: SessionEvent<Sent>): void {
     const { _connection: connection, _counts: counts } = this;
-    switch (event.type) {
+    switch (event._type) {
       case "opened": {
-        const { id, replayed } = event;
+        const { _resumed: resumed, _replayed: replayed } = event;
         const { transport } = connection!._attempt;
-        const now = this._now();
-        (this as Own).id = id;
+        (this as Own).id = event._id;
         counts.attaches++;
-        if (transport === "sse") connection!._until = now + this._options.postTimeout;
-        else this._works(connection!, now);
+        this._note(connection!, "open");
+        connection!._until = this._now() + this._options.postTimeout;
         if (this.state !== "open") this._enter("opened");
         if (this.transport !== transport) this._fire("transport", { transport: ((this as Own).transport = transport) });
-        if (event.verdict === "new") return this._fire("open");
+        if (!resumed) return this._fire("open");
         counts.reconnects++;
         counts.replayed += replayed;
         return this._fire("resumed", { replayed });
       }
       case "message":
         counts.received++;
-        this._queued += event.size;
-        this._queue.push(event);
+        this._queue.push(event._message);
         this._deliver();
-        if (this._queue.length > this._options.queueMessages || this._queued > this._options.queueBytes)
-          this._act(this._session.abandon(1011, "too many messages wait for a listener"));
+        if (this._queue.length > this._options.queueMessages)
+          this._act(this._session._abandon(1011, "too many messages wait for a listener"));
         return;
       case "settled":
         counts.acknowledged++;
-        return event.tag._resolve();
+        return event._tag._resolve();
       case "rejected":
-        return this._reject({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
+        return this._reject({ _tag: event._tag, _fate: "not_handled" }, "too_large", "above the server's limit");
       case "reset": {
-        const { reason, lost, sends } = event;
-        for (const send of sends) this._reject(send, "reset", "the session was reset: " + reason);
-        return this._fire("reset", { reason, lost, sends: sends.map(({ tag, fate }) => ({ message: tag.message, fate })) });
+        const { reason, lost } = event._loss;
+        for (const send of event._sends) this._reject(send, "reset", "the session was reset: " + reason);
+        const sends = event._sends.map(({ _tag, _fate }) => ({ message: _tag._message, fate: _fate }));
+        return this._fire("reset", { reason, lost, sends });
       }
       case "renew":
         // Where there are none, the server's `unauthorized` will follow.
         this._ask().then(
           (credentials) => {
-            this._session.renew(credentials);
+            this._session._renew(credentials);
             this._schedule();
           },
           () => {},
         );
         return;
       case "closed":
-        return this._finish(event);
+        return this._finish(event._closing, event._clean, event._sends);
       case "drop":
-        if (connection?._link === event.link) this._lost(event.reason, event.retryIn);
+        if (connection?._link === event._link) this._lost(event._reason, event._retryIn);
     }
   }
 
-  _works(connection: Connection, now: number): void {
-    const { _attempt: attempt } = connection;
-    if (attempt.outcome !== "pending") return;
-    connection._until = Infinity;
-    attempt.outcome = "open";
-    attempt.milliseconds = (now - connection._since) * 1000;
-    const { transport: name } = attempt;
-    // A better one that has just failed again makes the fallback fresh.
-    if (this._learnt?.name !== name || this._tried.length) this._learnt = { name, since: now };
-    this._tried = [];
+  _note({ _attempt: attempt, _since: since }: Connection, outcome: Attempt["outcome"], reason = ""): void {
+    if (attempt.outcome === "pending") attempt.milliseconds = (this._now() - since) * 1000;
+    attempt.outcome = outcome;
+    attempt.reason = reason;
   }
 
   /** The connection failed or was cut: decides what to try, and when. */
   _lost(reason: string, retryIn = 0): void {
-    const { _attempt: attempt, _since: since } = this._connection!;
-    const { steadyAfter, retryBase, retryMax } = this._options;
+    const { _attempt: attempt, _since: since, _until: until } = this._connection!;
+    const { retryBase, retryMax } = this._options;
     const random = this._env.Math.random();
-    const pending = attempt.outcome === "pending";
     // The server asked for it: no failure (DRN-1).
     if (reason === "drain") return this._leave(reason, random * retryIn);
-    if (pending || this._now() - since < steadyAfter) this._tried.push(attempt.transport);
-    else this._failures = 0;
+    const worked = until === Infinity;
+    if (worked && this._now() >= since + STEADY) this._failures = 0;
+    else this._tried.push(attempt.transport);
     const all = this._transports.every((name) => this._tried.includes(name));
     if (all || retryIn) this._tried = [];
     // Down the ladder at once; otherwise not all pages in the same moment.
-    this._leave(reason, pending && !all && !retryIn ? 0 : retryIn + backoff(this._failures++, random, retryBase, retryMax));
+    this._leave(reason, worked || all || retryIn ? retryIn + backoff(this._failures++, random, retryBase, retryMax) : 0);
   }
 
   /** Leaves the connection, if there is one; the next is tried `wait` seconds later. */
@@ -485,47 +450,38 @@ export class Channel extends EventTarget {
     const { _connection: connection } = this;
     const now = this._now();
     this._connection = undefined;
-    this._retryAt = now + wait;
+    // No wait where the server named none.
+    this._retryAt = now + (wait || 0);
     this._schedule();
     if (!connection) return;
-    const { _attempt: attempt, _link: link } = connection;
-    const pending = attempt.outcome === "pending";
-    if (pending) attempt.milliseconds = (now - connection._since) * 1000;
-    attempt.outcome = pending ? "failed" : "lost";
-    attempt.reason = reason;
+    this._note(connection, connection._attempt.outcome === "pending" ? "failed" : "lost", reason);
     connection._wire?._drop();
-    if (link) this._session.hear(link, { type: "lost", reason }, now);
+    this._session._links.delete(connection._link!);
     if (this.state !== "open") return;
     this._enter("lost");
     this._fire("recovering", { reason });
   }
 
-  _reject({ tag, fate }: Send<Sent>, code: string, message: string): void {
+  _reject({ _tag: tag, _fate: fate }: Send<Sent>, code: string, message: string): void {
     if (fate === "handled") tag._resolve();
     else tag._reject(new ChannelError(code, message, fate));
   }
 
   /** To the listeners, in order; without any, messages wait for one, or for an iterator. */
   _deliver(): void {
-    while (this._listened && this._queue.length) {
-      const queue = this._queue;
-      this._queue = [];
-      this._queued = 0;
-      for (const { data, recovered } of queue) this._fire("message", { data, recovered });
-    }
+    if (this._listened) for (const message of this._queue.splice(0)) this._fire("message", message);
     for (const wake of this._wakers.splice(0)) wake();
   }
 
   /** The end: the last word is written, everything is settled. */
-  _finish({ code, reason, by, clean, sends }: Omit<SessionEvent<Sent> & { type: "closed" }, "type">): void {
+  _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly Send<Sent>[]): void {
     this._transmit(this._now());
-    this._connection?._wire?._drop();
+    this._connection?._wire?._drop(true);
     this._connection = undefined;
     (this as Own).transport = null;
     this._enter("close");
     for (const send of sends) this._reject(send, "closed", `the channel was closed: ${code} ${reason}`);
     this._deliver();
-    this._fire("close", { code, reason, by, wasClean: clean });
-    this._settle();
+    this._fire("close", { code, reason, by, wasClean });
   }
 }

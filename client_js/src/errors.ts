@@ -18,22 +18,17 @@ export class ChannelError extends Error {
   }
 }
 
-/** The other side, or something between, broke the protocol: the connection is dropped. */
-export class ProtocolError extends ChannelError {}
-
 /**
  * Codes that end the channel: the same attempt would fail again (section 13, "again: no").
  * What a proxy can say too (404, 405, 415, 426) is not here: it only speaks of one transport.
  */
-export const FATAL: ReadonlyMap<string, number> = new Map(
-  Object.entries({
-    bad_json: 4400,
-    bad_frame: 4400,
-    bad_number: 4400,
-    unauthorized: 4401,
-    forbidden_origin: 4403,
-    unsupported_version: 4406,
-    window_exceeded: 4412,
-    too_large: 4413,
-  }),
-);
+export const FATAL: { readonly [code: string]: number | undefined } = {
+  bad_json: 4400,
+  bad_frame: 4400,
+  bad_number: 4400,
+  unauthorized: 4401,
+  forbidden_origin: 4403,
+  unsupported_version: 4406,
+  window_exceeded: 4412,
+  too_large: 4413,
+};

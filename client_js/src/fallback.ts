@@ -7,8 +7,8 @@ export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpo
 
 /** What was learnt: the transport that worked last, and since when it did. It goes stale. */
 export interface Learnt {
-  readonly name: TransportName;
-  readonly since: number;
+  readonly _name: TransportName;
+  readonly _since: number;
 }
 
 /**
@@ -24,5 +24,5 @@ export function choose(
   fresh: number,
 ): TransportName | undefined {
   const left = allowed.filter((name) => !tried.includes(name));
-  return left.find((name) => name === learnt?.name && now < learnt.since + fresh) ?? left[0];
+  return left.find((name) => name === learnt?._name && now < learnt._since + fresh) ?? left[0];
 }

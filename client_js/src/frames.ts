@@ -1,4 +1,4 @@
-// The frames of PROTOCOL.md section 2, as a tagged union, and the table of their fields.
+// The frames of PROTOCOL.md section 2, as a tagged union.
 
 export interface Limits {
   readonly message: number;
@@ -15,29 +15,24 @@ export interface Timings {
   readonly closing: number;
 }
 
-/** PROTOCOL.md section 12: in force until `opened` tells the server's own. */
-export const LIMITS: Limits = {
-  message: 262144,
-  body: 350550,
-  batch: 1000,
-  depth: 64,
-  window_messages: 1000,
-  window_bytes: 1048576,
-};
+/** PROTOCOL.md section 12: in force until `opened` tells the server's own; the others count from then on only. */
+export const LIMITS = { message: 262144, depth: 64 } as Limits;
 export const TIMINGS: Timings = { heartbeat: 20, ttl: 120, closing: 30 };
 
+/** Messages, as an array or in a `bytes` frame of either form (DAT-1, DAT-2). */
 export interface DataFrame {
   readonly type: "data";
-  readonly seq: number;
+  readonly _seq: number;
   readonly ack: number;
-  readonly messages: readonly unknown[];
+  readonly _messages: readonly unknown[];
 }
 
+/** Bytes as a control frame: base64. */
 export interface BytesFrame {
   readonly type: "bytes";
   readonly number: number;
   readonly ack: number;
-  readonly data: Uint8Array;
+  readonly data: string;
 }
 
 export interface OpenFrame {
@@ -50,9 +45,7 @@ export interface OpenFrame {
   readonly first_retained: number;
   readonly session?: string;
   readonly epoch?: string;
-  readonly target?: object;
   readonly credentials?: unknown;
-  readonly wishes?: object;
 }
 
 /** What `opened` with verdict `reset`, and `reset` itself, say of the session that ended (RES-2). */
@@ -153,12 +146,9 @@ export interface PollFrame {
   readonly poll: number;
   readonly ack: number;
   readonly epoch?: string;
-  readonly hold?: number;
 }
 
-export type Frame =
-  | DataFrame
-  | BytesFrame
+export type ControlFrame =
   | OpenFrame
   | OpenedFrame
   | AckFrame
@@ -172,23 +162,4 @@ export type Frame =
   | SendFrame
   | PollFrame;
 
-/**
- * The fields of each control frame that a server sends, by its `type`: name, `?` if it may be absent, `!` if
- * it may be null, and its kind. `0`: an integer from 0, `1`: from 1. Otherwise the first letter of what it
- * is: array, boolean, number, object, string; then perhaps the words that are allowed.
- */
-export const FIELDS: ReadonlyMap<unknown, string> = new Map(
-  Object.entries({
-    bytes: "number:1 ack:0 data:s",
-    opened:
-      "version:1 id:s attach:1 client:s verdict:s=new,resumed,reset received:0 handled:0 sent:0 epoch:s limits:o timings:o session?:s reset?:o",
-    ack: "ack:0 received?:0 sent?:0 attached?:b",
-    ping: "id?:0",
-    pong: "id?:0",
-    reset: "reason:s lost!:a handled!:0 in_hand!:0",
-    error: "code:s message:s number?:1 expected?:1 attach?:1 client?:s retry_in?:n",
-    drain: "retry_in:n",
-    renew: "within:n",
-    close: "code:1 reason:s by:s=app,protocol last:0 ack:0 in_hand?:0",
-  }),
-);
+export type Frame = DataFrame | ControlFrame;

@@ -1,4 +1,4 @@
-// The states of a channel and of one attach, each as one table. What is not in it throws and changes nothing.
+// The states of a channel as one table; what is not in it throws and changes nothing. And those of an attach.
 
 export type ChannelState = "connecting" | "open" | "recovering" | "suspended" | "closed";
 
@@ -14,16 +14,6 @@ export const CHANNEL = {
   closed: {},
 } as const;
 
-/** fresh: `open` not written yet; provisional, confirmed: ATT-2 and ATT-3. */
-export type AttachState = "fresh" | "opening" | "provisional" | "confirmed";
-
-export const ATTACH = {
-  fresh: { open: "opening" },
-  opening: { opened: "provisional" },
-  provisional: { confirm: "confirmed" },
-  confirmed: {},
-} as const;
-
 type Table<State extends string> = { readonly [From in State]: { readonly [input: string]: State } };
 
 /** The state that follows. */
@@ -32,3 +22,9 @@ export function step<State extends string>(table: Table<State>, state: State, in
   if (!next) throw new Error(`no ${input} in state ${state}`);
   return next;
 }
+
+/**
+ * An attach goes one way: its `open` is not written yet, not answered yet, answered. Whether it is provisional
+ * or confirmed (ATT-2, ATT-3) is told by its number.
+ */
+export type AttachState = "fresh" | "opening" | "open";

@@ -13,11 +13,11 @@ test("from best to most modest, each once in a round", () => {
 
 test("only what is allowed, in the order that was asked for", () => {
   assert.equal(choose(["longpoll", "websocket"], [], undefined, 0, FRESH), "longpoll");
-  assert.equal(choose(["longpoll"], [], { name: "sse", since: 0 }, 1, FRESH), "longpoll");
+  assert.equal(choose(["longpoll"], [], { _name: "sse", _since: 0 }, 1, FRESH), "longpoll");
 });
 
 test("what worked last comes first, as long as that is fresh", () => {
-  const learnt = { name: "sse", since: 100 } as const;
+  const learnt = { _name: "sse", _since: 100 } as const;
   assert.equal(choose(TRANSPORTS, [], learnt, 399, FRESH), "sse");
   assert.equal(choose(TRANSPORTS, ["sse"], learnt, 399, FRESH), "websocket");
   assert.equal(choose(TRANSPORTS, [], learnt, 400, FRESH), "websocket");

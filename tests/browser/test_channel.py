@@ -373,6 +373,7 @@ async def test_the_last_words_of_a_handler_survive_a_cut(browser: Browser, trans
             {"type": "close", "code": 1000, "reason": "", "by": "app", "wasClean": True},
         ]
         assert await page.run("() => channel.state") == "closed"
+        await until_report(server, lambda seen: seen["channels"] == [])
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -5,7 +5,8 @@ import type { Heard, Out } from "../session.ts";
 /** One connection. What it reports after `drop` is passed over. */
 export interface Transport {
   _send(out: Out): void;
-  _drop(): void;
+  /** `spoken`: only once the last word has arrived, where that takes a request of its own. */
+  _drop(spoken?: boolean): void;
 }
 
 /** What a connection is given: where to go, and whom to tell. */

@@ -2,13 +2,13 @@ import type { Transport, Wiring } from "./transport.ts";
 
 /** WS-1: text frames are frames, binary frames are bytes. */
 export function websocket({ _env: env, _url: url, _hear: hear }: Wiring): Transport {
-  const socket = new env.WebSocket(url("websocket").replace(/^http/, "ws"));
+  const socket = new env.WebSocket(url("websocket").replace("http", "ws"));
   socket.binaryType = "arraybuffer";
-  socket.onmessage = ({ data }) => hear({ type: "frame", wire: data as string | ArrayBuffer });
+  socket.onmessage = ({ data }) => hear({ _type: "frame", _wire: data as string | ArrayBuffer });
   // No onerror: a close follows each error, and tells more.
-  socket.onclose = ({ code }) => hear({ type: "lost", reason: "closed with " + code, code });
+  socket.onclose = ({ code }) => hear({ _type: "lost", _reason: "closed with " + code, _code: code });
   return {
-    _send({ wires }) {
+    _send({ _wires: wires }) {
       const send = (): void => wires.forEach((wire) => socket.send(wire as string));
       // Only `open` can come before the socket is: all else answers `opened`.
       if (socket.readyState) send();

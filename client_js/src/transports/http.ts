@@ -1,0 +1,70 @@
+// Server-sent events and long polling: everything is a POST (HTTP-1).
+import type { Out, Request } from "../session.ts";
+import { eventParser } from "../sse.ts";
+import type { Transport, Wiring } from "./transport.ts";
+
+/** `open`, and with long polling each poll, is a POST to `segment`; the uplink goes beside it, to `send` (POL-1, SND-1). */
+const http =
+  (segment: "sse" | "poll") =>
+  (wiring: Wiring): Transport => {
+    const { _env: env } = wiring;
+    const control = new AbortController();
+    const abort = (): void => control.abort();
+    let posted: Promise<void> | undefined;
+    return {
+      _send(out) {
+        if (out._type !== "post") return void exchange(wiring, segment, out, control);
+        // It is not aborted with its connection: what it carries is taken all the same.
+        const own = new AbortController();
+        const timer = env.setTimeout(() => own.abort(), wiring._timeout);
+        posted = exchange(wiring, "send", out, own).then(() => env.clearTimeout(timer));
+      },
+      // An attach whose stream has gone before it was confirmed is none (ATT-7).
+      _drop: (spoken) => (spoken && posted ? void posted.then(abort) : abort()),
+    };
+  };
+
+/**
+ * Read by a streaming fetch: unlike EventSource it can POST, shows the status, and leaves the reconnecting to
+ * us (SSE-1).
+ */
+export const sse = http("sse");
+
+export const longpoll = http("poll");
+
+/** POSTs the lines of `out`, and reports the answer, or its end, or that `control` aborted it. */
+async function exchange(
+  { _env: env, _url: url, _cookies: credentials, _hear: hear }: Wiring,
+  segment: string,
+  { _type: type, _wires: wires }: Out,
+  control: AbortController,
+): Promise<void> {
+  const streams = segment === "sse";
+  let text = "";
+  let status = 0;
+  try {
+    const response = await env.fetch(url(segment), {
+      method: "POST",
+      body: wires.join("\n"),
+      headers: { "Content-Type": "application/x-ndjson", Accept: streams ? "text/event-stream" : "application/x-ndjson" },
+      cache: "no-store",
+      credentials,
+      signal: control.signal,
+    });
+    if (streams && response.ok) {
+      status = 200;
+      const reader = response.body!.getReader();
+      const decoder = new TextDecoder();
+      const parse = eventParser();
+      // `stream`: a chunk may end within a character.
+      for (let part; !(part = await reader.read()).done; )
+        for (const wire of parse(decoder.decode(part.value, { stream: true }))) hear({ _type: "frame", _wire: wire });
+    } else {
+      text = await response.text();
+      status = response.status;
+    }
+  } catch {
+    // Cut, or aborted.
+  }
+  hear({ _type: "answer", _of: type as Request, _status: status, _text: text });
+}
