@@ -23,8 +23,18 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
 import transport
-from tests.kit.asgi import Connection, Socket, ask, lines, opening, scope_of, socket, stream, until
 from transport import Busy, Channel, ChannelClosed, Hub, Limits, Stalled
+from transport.testing import (
+    Connection,
+    Socket,
+    ask,
+    lines,
+    opening,
+    scope_of,
+    socket,
+    stream,
+    until,
+)
 
 CONFIRM = {"type": "ack", "ack": 0}
 
@@ -479,16 +489,19 @@ async def test_statistics_tell_what_a_test_or_an_operator_asks() -> None:
 
 def test_the_exported_names_are_the_documented_ones() -> None:
     assert list(transport.__all__) == [
-        *("Hub", "Channel", "Group", "Limits", "Identity", "Store", "MemoryStore"),
+        *("Hub", "Channel", "Group", "Limits", "Identity", "Store", "MemoryStore", "connect"),
         *("ChannelError", "ChannelClosed", "Busy", "Stalled", "Unsendable", "TooLarge"),
+        *("Unreachable", "SessionReset", "Unacknowledged", "Fate"),
         *("ChannelStatistics", "HubStatistics"),
     ]
     assert all(getattr(transport, name).__doc__ for name in transport.__all__)
 
 
-def test_importing_brings_no_server() -> None:
-    """Neither uvicorn nor sse-starlette, which imports and hooks it, before a stream is opened."""
-    code = "import sys, transport; print({'uvicorn', 'sse_starlette'} & set(sys.modules))"
+def test_importing_brings_no_server_and_no_client() -> None:
+    """Neither uvicorn nor sse-starlette, which imports and hooks it, before a stream is opened;
+    nor what only `connect` needs."""
+    unwanted = {"uvicorn", "sse_starlette", "httpx", "websockets", "transport.client"}
+    code = f"import sys, transport; print({unwanted} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )

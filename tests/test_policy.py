@@ -10,10 +10,10 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
-from tests.kit.asgi import ask, denied, lines, opening, socket
 from transport import Channel, Hub, Identity, Limits
 from transport.errors import ProtocolError
 from transport.policy import Admission, OriginPolicy
+from transport.testing import ask, denied, lines, opening, socket
 
 
 async def silent(channel: Channel) -> None:

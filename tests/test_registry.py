@@ -14,11 +14,21 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.kit.asgi import Connection, ask, lines, opening, request, scope_of, socket, stream, until
-from tests.kit.asgi import whole as answer_of
 from transport import Channel, Hub, Identity, Limits, runner
 from transport.protocol.records import Record
 from transport.protocol.session import Session
+from transport.testing import (
+    Connection,
+    ask,
+    lines,
+    opening,
+    request,
+    scope_of,
+    socket,
+    stream,
+    until,
+)
+from transport.testing import whole as answer_of
 
 CLIENT = "client-0123456789"
 
@@ -157,6 +167,25 @@ async def test_who_renews_no_credentials_may_not_post_either(
     again = opening(2, session=opened["session"], credentials="long")
     assert (await ask(hub, "/poll", lines(again))).frames[0]["verdict"] == "resumed"
     assert (await ask(hub, "/send", post(opened, attach=2))).status == 200
+
+
+async def test_a_renew_that_was_lost_with_a_polls_answer_is_told_again() -> None:
+    """REN-1, POL-2: else the client never learns of it, and is refused."""
+
+    async def check(connection: HTTPConnection, credentials: Any) -> Identity:
+        return Identity("ada", expires=time.time())
+
+    hub = Hub(silent, authenticate=check)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+
+    def poll(number: int) -> bytes:
+        head = {"type": "poll", "session": opened["session"], "client": CLIENT, "attach": 1}
+        return lines({**head, "poll": number, "ack": 0, "hold": 1})
+
+    renew = {"type": "renew", "within": 30.0}
+    assert renew in (await ask(hub, "/poll", poll(1))).frames
+    assert renew in (await ask(hub, "/poll", poll(1))).frames
+    assert renew not in (await ask(hub, "/poll", poll(2))).frames
 
 
 # Letting go

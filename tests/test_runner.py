@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.kit.asgi import Socket, opening, socket, until
 from transport import Channel, ChannelClosed, Hub, Limits
+from transport.testing import Socket, opening, socket, until
 
 CONFIRM = {"type": "ack", "ack": 0}
 CLOSE = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0}

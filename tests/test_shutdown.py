@@ -9,8 +9,8 @@ from types import FrameType
 
 import pytest
 
-from tests.kit.asgi import ask, lines, opening, until
 from transport import Channel, Hub, shutdown
+from transport.testing import ask, lines, opening, until
 
 
 async def silent(channel: Channel) -> None:

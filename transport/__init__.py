@@ -3,13 +3,19 @@
 See README.md to begin with, PROTOCOL.md for what is on the wire.
 """
 
+from typing import TYPE_CHECKING
+
 from transport.channel import Channel, ChannelStatistics
 from transport.errors import (
     Busy,
     ChannelClosed,
     ChannelError,
+    Fate,
+    SessionReset,
     Stalled,
     TooLarge,
+    Unacknowledged,
+    Unreachable,
     Unsendable,
 )
 from transport.group import Group
@@ -19,6 +25,9 @@ from transport.policy import Identity
 from transport.stores import Store
 from transport.stores.memory import MemoryStore
 
+if TYPE_CHECKING:
+    from transport.client import connect
+
 __all__ = (
     "Hub",
     "Channel",
@@ -27,14 +36,32 @@ __all__ = (
     "Identity",
     "Store",
     "MemoryStore",
+    "connect",
     "ChannelError",
     "ChannelClosed",
     "Busy",
     "Stalled",
     "Unsendable",
     "TooLarge",
+    "Unreachable",
+    "SessionReset",
+    "Unacknowledged",
+    "Fate",
     "ChannelStatistics",
     "HubStatistics",
 )
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """`connect` is imported when it is asked for: it needs httpx and websockets."""
+    if name != "connect":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from transport.client import connect
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"transport.connect needs {error.name}: install onechannel[client]"
+        ) from error
+    return connect

@@ -2,10 +2,14 @@
 
 Each says whose fault it is. What a peer does wrong is a `ProtocolError`, which the transports turn
 into an ``error`` frame, a close code or a status; it never reaches a handler. What a handler or a
-caller can meet are `ChannelClosed`, `Stalled`, `Busy`, `Unsendable` and `TooLarge`.
+caller can meet are `ChannelClosed`, `Stalled`, `Busy`, `Unsendable` and `TooLarge`; and with
+`connect` also `Unreachable`, `SessionReset` and `Unacknowledged`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 from transport import codes
 from transport.codes import Code
@@ -27,6 +31,62 @@ class ChannelClosed(ChannelError):
         super().__init__(f"the channel is closed ({code}{': ' + reason if reason else ''})")
         self.code = code
         self.reason = reason
+
+
+class Fate(StrEnum):
+    """What became of a message that was sent (PROTOCOL.md RES-3)."""
+
+    HANDLED = "handled"
+    """The other side's application has finished with it."""
+    NOT_HANDLED = "not_handled"
+    """It was certainly not begun: it may be sent again."""
+    UNKNOWN = "unknown"
+    """It may have been handled, in part or in whole."""
+
+
+class Unreachable(ChannelError, ConnectionError):
+    """`connect` found no transport over which the server answers, in the time that it was given.
+
+    Attributes:
+        reasons: why each transport failed the last time, by its name.
+    """
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        super().__init__(f"the server did not answer ({told or 'nothing was tried'})")
+        self.reasons = dict(reasons)
+
+
+class SessionReset(ChannelError):
+    """The server could not carry on the session. The channel lives, over a new one.
+
+    Attributes:
+        reason: a word of PROTOCOL.md RES-5: ``expired``, ``restarted``, ``overflow``, ...
+        lost: first and last number of what the server sent and this side will never get; empty
+            for nothing, None where it is not known.
+    """
+
+    def __init__(self, reason: str, lost: Sequence[int] | None) -> None:
+        told = "unknown" if lost is None else f"{lost[0]} to {lost[1]}" if lost else "none"
+        super().__init__(f"the session was reset: {reason} (messages lost: {told})")
+        self.reason = reason
+        self.lost = None if lost is None else tuple(lost)
+
+
+class Unacknowledged(ChannelError):
+    """The session ended before the server acknowledged the message.
+
+    ``__cause__`` is the `SessionReset` or the `ChannelClosed` that ended it.
+
+    Attributes:
+        number: of the message.
+        fate: what is known of it.
+    """
+
+    def __init__(self, number: int, fate: Fate) -> None:
+        super().__init__(f"message {number} was not acknowledged, its fate: {fate}")
+        self.number = number
+        self.fate = fate
 
 
 class Stalled(ChannelError):

@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import isfinite
+from typing import Protocol
+
+
+class Bounds(Protocol):
+    """What frames and windows are measured by: a server's `Limits`, or what one has advertised."""
+
+    @property
+    def message(self) -> int: ...
+    @property
+    def body(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def window_messages(self) -> int: ...
+    @property
+    def window_bytes(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

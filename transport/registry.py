@@ -208,7 +208,9 @@ class Registry:
         fresh = Record(secrets.token_urlsafe(9), identity.subject)
         record = await self.store.open(frame.nonce, fresh, now, self.limits.nonce)
         runner = self._runners.get(record.id)
-        if record is fresh:
+        # Who began this opening may have been cut off behind the store: it is then ours to finish.
+        begins = runner is None and not record.hashes and record.tombstone is None
+        if begins:
             try:
                 self.admission.enter(identity.subject, address)
             except ProtocolError:
@@ -218,7 +220,7 @@ class Registry:
             runner = Runner(session, self, identity.subject, address)
         elif (tombstone := self._tombstone(record)) is not None and tombstone.ending.close:
             return tombstone.ending.close
-        elif runner is None or runner.session.ending is not None:
+        if runner is None or runner.session.ending is not None:
             raise ProtocolError(codes.UNAVAILABLE, "that session has ended", retry_in=1.0)
         secret = secrets.token_urlsafe(24)
         attachment = runner.session.attach(
@@ -232,7 +234,7 @@ class Registry:
         )
         assert isinstance(attachment, Attachment)
         record.issue(secret)
-        if record is fresh:
+        if begins:
             self._runners[record.id] = runner
             self.opened += 1
             logger.info("channel %s: opened over %s", record.id, carrier.value)
@@ -336,13 +338,17 @@ class Registry:
 
     def bury(self, runner: Runner) -> None:
         """A session has ended: keep its tombstone, and let go of the rest."""
+        runner.burials += 1
         self._spawn(self._bury(runner))
 
     async def _bury(self, runner: Runner) -> None:
         session = runner.session
         until = self.now() + self.limits.tombstone
-        await self.store.bury(session.id, session.tombstone(), until)
-        self._collect(runner)
+        try:
+            await self.store.bury(session.id, session.tombstone(), until)
+        finally:
+            runner.burials -= 1
+            self._collect(runner)
 
     def handler_ended(self, runner: Runner) -> None:
         """The handler's task is over."""
@@ -386,8 +392,11 @@ class Registry:
             )
 
     def stop(self) -> None:
-        """Let go of the event loop."""
+        """Let go of the event loop. A handler that still runs is cancelled."""
         self._timer.cancel()
+        if not self._loop.is_closed():
+            for runner in self.runners:
+                runner.stop()
 
 
 def _restarted(frame: Open) -> Open:

@@ -191,6 +191,11 @@ class SessionLink:
         """Whether no newer poll has come since."""
         return ticket == self._ticket
 
+    def unpark(self, ticket: int) -> None:
+        """The poll is over, answered or not."""
+        if self.parked(ticket):
+            self._runner.session.unpark(self.attachment)
+
     def write_poll(self) -> list[Wire]:
         """The frames of the answer, at least one."""
         return self._runner.session.poll_frames(self.attachment, self._runner.now())
@@ -241,6 +246,7 @@ class Runner:
         "_task",
         "address",
         "attaches",
+        "burials",
         "channel",
         "groups",
         "links",
@@ -259,6 +265,8 @@ class Runner:
         self.address = address
         self.links: list[SessionLink] = []
         self.attaches = 0
+        self.burials = 0
+        """Tombstones that the store is still to take: until then an ``open`` finds it here."""
         self.groups: set[Group] | None = None
         self._registry = registry
         self._message: asyncio.Future[None] | None = None
@@ -598,7 +606,7 @@ class Runner:
     @property
     def finished(self) -> bool:
         """Whether nothing of it is left to do."""
-        return self._buried and (self._task is None or self._task.done())
+        return self._buried and not self.burials and (self._task is None or self._task.done())
 
     def drain(self, retry_in: float) -> None:
         """Hand the session over: its clients are told, its handler ends when it waits (DRN-1)."""
@@ -608,6 +616,12 @@ class Runner:
             link.wake()
         if self._message is not None:
             _resolve(self._message)
+
+    def stop(self) -> None:
+        """Its hub ends: so does the handler, now."""
+        if self._task is not None:
+            self._draining = True  # the session is nobody's, and nothing is closed by this
+            self._task.cancel()
 
     async def drained(self, grace: float) -> None:
         """Wait for the handler, and cancel it after the grace."""

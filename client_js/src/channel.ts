@@ -304,8 +304,10 @@ export class Channel extends EventTarget {
     if (!this._connection && now >= this._retryAt) void this._connect(now);
     this._transmit(now);
     const due = Math.min(giveUp, now < expiry ? expiry : Infinity, session._deadline, this._connection?._until ?? this._retryAt);
+    // After a sleep, what has arrived meanwhile comes first: one more turn.
+    const turn = (): void => void (this._timer = env.setTimeout(() => this._run(), 0));
     // Timers are cut to 32 bits of milliseconds.
-    if (due < Infinity) this._timer = env.setTimeout(() => this._run(), Math.min(2 ** 31 - 1, (due - now) * 1000 + 1));
+    if (due < Infinity) this._timer = env.setTimeout(turn, Math.min(2 ** 31 - 1, (due - now) * 1000 + 1));
   }
 
   _transmit(now: number): void {
@@ -353,13 +355,15 @@ export class Channel extends EventTarget {
 
   _hear(connection: Connection, heard: Heard): void {
     const now = this._now();
-    const answered = heard._type === "answer" && heard._status === 200;
-    if (answered || heard._type === "frame") this._contact = now;
+    const answers = heard._type === "answer";
     this._act(this._session._hear(connection._link!, heard, now));
     this._schedule();
     const { transport: name, outcome } = connection._attempt;
+    // Anything on the way answers too: only what is understood, and attached, was the server.
+    if (outcome !== "open" || this._connection !== connection || (answers && heard._status !== 200)) return;
+    this._contact = now;
     // An event stream works once it is known that POSTs get through as well.
-    if (outcome !== "open" || this._connection !== connection || !(answered || name === "websocket")) return;
+    if (name === "sse" && !answers) return;
     connection._until = Infinity;
     // A better one that has just failed again makes the fallback fresh.
     if (this._learnt?._name !== name || this._tried.length) this._learnt = { _name: name, _since: now };
@@ -367,8 +371,10 @@ export class Channel extends EventTarget {
   }
 
   _act(events: readonly SessionEvent<Sent>[]): void {
-    // One of them may have ended the channel.
-    for (const event of events) if (this.state !== "closed") this._on(event);
+    for (const event of events) this._on(event);
+    // Behind the last: what else they settle is settled.
+    if (this.state !== "closed" && this._queue.length > this._options.queueMessages)
+      this._act(this._session._abandon(1011, "too many messages wait for a listener"));
   }
 
   _on(event: SessionEvent<Sent>): void {
@@ -376,11 +382,13 @@ export class Channel extends EventTarget {
     switch (event._type) {
       case "opened": {
         const { _resumed: resumed, _replayed: replayed } = event;
-        const { transport } = connection!._attempt;
+        // The listener of a `reset` has left it.
+        if (!connection) return;
+        const { transport } = connection._attempt;
         (this as Own).id = event._id;
         counts.attaches++;
-        this._note(connection!, "open");
-        connection!._until = this._now() + this._options.postTimeout;
+        this._note(connection, "open");
+        connection._until = this._now() + this._options.postTimeout;
         if (this.state !== "open") this._enter("opened");
         if (this.transport !== transport) this._fire("transport", { transport: ((this as Own).transport = transport) });
         if (!resumed) return this._fire("open");
@@ -391,10 +399,7 @@ export class Channel extends EventTarget {
       case "message":
         counts.received++;
         this._queue.push(event._message);
-        this._deliver();
-        if (this._queue.length > this._options.queueMessages)
-          this._act(this._session._abandon(1011, "too many messages wait for a listener"));
-        return;
+        return this._deliver();
       case "settled":
         counts.acknowledged++;
         return event._tag._resolve();
@@ -434,11 +439,13 @@ export class Channel extends EventTarget {
     const { _attempt: attempt, _since: since, _until: until } = this._connection!;
     const { retryBase, retryMax } = this._options;
     const random = this._env.Math.random();
-    // The server asked for it: no failure (DRN-1).
-    if (reason === "drain") return this._leave(reason, random * retryIn);
     const worked = until === Infinity;
-    if (worked && this._now() >= since + STEADY) this._failures = 0;
-    else this._tried.push(attempt.transport);
+    const lasted = worked && reason !== "mute" && this._now() >= since + STEADY;
+    if (lasted) this._failures = 0;
+    // The server asked for it: no failure (DRN-1), unless it does nothing else.
+    if (reason === "drain")
+      return this._leave(reason, random * retryIn + (lasted || !this._failures++ ? 0 : backoff(this._failures, random, retryBase, retryMax)));
+    if (!lasted) this._tried.push(attempt.transport);
     const all = this._transports.every((name) => this._tried.includes(name));
     if (all || retryIn) this._tried = [];
     // Down the ladder at once; otherwise not all pages in the same moment.

@@ -65,7 +65,6 @@ export interface Link {
   readonly _carrier: TransportName;
   _state: AttachState;
   readonly _open: string;
-  _token?: string | undefined;
   /** The next uplink number to write here. */
   _next: number;
   /** The downlink mark that was last written here. */
@@ -79,10 +78,12 @@ export interface Link {
   /** The number of the poll, and whether it is in flight (POL-1). */
   _poll: number;
   _polling: boolean;
-  /** Requests in a row that failed. */
-  _failures: number;
+  /** Requests in a row that failed, by kind: that the one gets through says nothing of the other. */
+  readonly _failures: { [Of in Request]: number };
   /** Silence until then ends the link (LIV-2). */
   _until: number;
+  /** What the server says that it wrote here (SND-2). */
+  _sent?: number | undefined;
 }
 
 /** Requests that may fail in a row before the link is given up; so often another client may come first (ATT-5). */
@@ -155,7 +156,7 @@ export class Session<Tag> {
       _control: [],
       _poll: 1,
       _polling: false,
-      _failures: 0,
+      _failures: { open: 0, post: 0, poll: 0 },
       _until: Infinity,
     };
     this._ackAt = Infinity;
@@ -176,7 +177,8 @@ export class Session<Tag> {
 
   /** Answers a `renew` (REN-1). */
   _renew(credentials: unknown): void {
-    for (const link of this._links) link._control.push(encodeControl({ type: "renew", credentials }));
+    // JSON would leave out what is undefined: the server may look at cookies instead.
+    for (const link of this._links) link._control.push(encodeControl({ type: "renew", credentials: credentials ?? null }));
   }
 
   /** Ends the session from this side alone, without a word to the server. */
@@ -194,7 +196,7 @@ export class Session<Tag> {
 
   /** Time has passed: drops what is silent (LIV-2). */
   _tick(now: number): Event<Tag>[] {
-    for (const link of this._links) if (now >= link._until) this._drop(link, "silent");
+    for (const link of this._links) if (now >= link._until) this._drop(link, link._sent! > this._received ? "mute" : "silent");
     return this._events.splice(0);
   }
 
@@ -224,12 +226,7 @@ export class Session<Tag> {
     const out: Out[] = [];
     if (link._state === "opening") return out;
     const confirms = attach > this._confirmed && this._links.has(link);
-    if (confirms) {
-      this._confirmed = attach;
-      // The token of the first attach that is confirmed is kept (OPN-4); a later session needs a new nonce (OPN-3).
-      if (!this._token) this._nonce = undefined;
-      this._token ??= link._token;
-    }
+    if (confirms) this._confirmed = attach;
     if (carrier === "websocket") {
       const wires = confirms ? [this._ack(link)] : ([] as Wire[]);
       // Frame by frame: what one pass writes would fit one body.
@@ -329,7 +326,7 @@ export class Session<Tag> {
       if (ok) link._poll++;
     }
     if (ok && lines[0]) {
-      link._failures = 0;
+      link._failures[of] = 0;
       for (const line of lines)
         // The answer to a POST is no sign of life of the downlink.
         if (of === "post") this._handle(link, decode(line), now);
@@ -347,7 +344,7 @@ export class Session<Tag> {
     // Anything else is of something between: it says no more of the channel than silence does.
     if (/^{.*"type":"error"/.test(lines[0]!)) return this._handle(link, decode(lines[0]!), now);
     // The request is repeated with the same content, and what has come up since (SND-1, POL-2).
-    if (of === "open" || ++link._failures >= PATIENCE)
+    if (of === "open" || ++link._failures[of] >= PATIENCE)
       this._drop(link, ok ? "ended" : status ? "HTTP " + status : "no answer");
   }
 
@@ -397,7 +394,7 @@ export class Session<Tag> {
         if (link._carrier !== "sse") return;
         if (frame.attached === false) this._drop(link, "detached");
         // A stream that is written to and brings nothing is held up by something on the way.
-        else if (frame.sent! > this._received) link._until = Math.min(link._until, now + MUTE);
+        else if ((link._sent = frame.sent)! > this._received) link._until = Math.min(link._until, now + MUTE);
     }
   }
 
@@ -408,7 +405,12 @@ export class Session<Tag> {
     if (this._isForeign(Math.max(received, handled))) return;
     const resumed = frame.verdict === "resumed";
     link._state = "open";
-    link._token = frame.session;
+    // Kept from now on: what comes behind this on a link that ends before it is confirmed is of this session too.
+    // A later session needs a new nonce (OPN-3).
+    if (!this._token) {
+      this._token = frame.session;
+      this._nonce = undefined;
+    }
     link._next = received + 1;
     this._epoch = frame.epoch;
     this._limits = { ...LIMITS, ...frame.limits };
@@ -498,13 +500,13 @@ export class Session<Tag> {
       // Only that message is refused; all behind it was dropped unread (DAT-4, DAT-5).
       this._skip(number);
       link._next = Math.min(link._next, number);
-    } else if (code === "gap" && expected && link._carrier !== "websocket" && ++link._failures < PATIENCE) {
+    } else if (code === "gap" && expected && link._carrier !== "websocket" && ++link._failures.post < PATIENCE) {
       if (!this._isForeign(expected - 1)) link._next = expected;
     } else if (closing > 0) this._end({ code: closing, reason: `${code}: ${message}`, by: "protocol" });
     else {
       if (code === "superseded") {
         this._attaches = Math.max(this._attaches, attach);
-        if (client !== this._client && (this._token || ++this._refused > PATIENCE))
+        if (client !== this._client && (this._confirmed || ++this._refused > PATIENCE))
           return this._end({ code: 4409, reason: "superseded: another page has taken this session", by: "protocol" });
       }
       this._drop(link, code, retry_in);

@@ -19,6 +19,7 @@ from transport.protocol.frames import (
     Poll,
     Pong,
     Renew,
+    Reset,
     ResetReason,
     Send,
     Skip,
@@ -279,3 +280,16 @@ def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: Session)
         answers.append(session.poll_frames(attachment, 0.0))
     assert answers[0] == answers[1]
     assert len(answers[0]) == 2
+
+
+def test_another_client_has_no_session_in_which_it_would_misread_a_mark(session: Session) -> None:
+    """ATT-6, RES-7: number 1 was another's, so it says nothing of what this one sent as 1."""
+    first = attach(session)
+    session.confirm(first)
+    session.receive(first, Data(1, 0, ["mine"], 6), 0.0)
+    newcomer = opening(2, client="another-0123456789")
+    refused = session.attach(newcomer, Carrier.SSE, 0.0, epoch="e1")
+    assert isinstance(refused, Reset)
+    assert (refused.reason, refused.handled) == (ResetReason.FOREIGN, None)
+    assert session.state is State.OPEN
+    assert session.attachments == [first]

@@ -1,4 +1,4 @@
-"""The vectors of `tests/vectors`, run over the core: all frames, and the sessions of a server."""
+"""The vectors of `tests/vectors`, run over the core: all frames, the sessions of both sides."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.protocol.bench import Bench, from_wire
+from tests.protocol.client_bench import ClientBench
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import (
@@ -39,6 +40,7 @@ def load(*roles: str, kinds: tuple[str, ...]) -> list[Any]:
 
 
 SESSIONS = load("server", kinds=("session",))
+CLIENT_SESSIONS = load("client", kinds=("session",))
 FRAMES = load("client", "server", "both", kinds=("decode", "encode"))
 
 
@@ -82,6 +84,7 @@ def compare(expected: Any, actual: Any, names: dict[str, Any], where: str = "") 
 
 def test_there_are_vectors() -> None:
     assert SESSIONS
+    assert CLIENT_SESSIONS
     assert FRAMES
 
 
@@ -97,6 +100,15 @@ def test_schema(path: Path) -> None:
 @pytest.mark.parametrize("vector", SESSIONS)
 def test_session(vector: dict[str, Any]) -> None:
     bench = Bench(Limits(**vector.get("limits", {})))
+    names: dict[str, Any] = {}
+    for number, step in enumerate(vector["steps"], 1):
+        result = bench.run(bind(step, names), step.get("at", bench.now))
+        compare(step["expect"], result, names, f"step {number}")
+
+
+@pytest.mark.parametrize("vector", CLIENT_SESSIONS)
+def test_client_session(vector: dict[str, Any]) -> None:
+    bench = ClientBench()
     names: dict[str, Any] = {}
     for number, step in enumerate(vector["steps"], 1):
         result = bench.run(bind(step, names), step.get("at", bench.now))

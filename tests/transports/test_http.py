@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.asgi import Answer, ask, denied, lines, opening, request, stream, whole
 from transport import Channel, Hub, Limits
+from transport.testing import Answer, ask, denied, lines, opening, request, stream, whole
 
 CLIENT = "client-0123456789"
 

@@ -8,8 +8,8 @@ import json
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.kit.asgi import Connection, opening, scope_of, socket, until
 from transport import Channel, ChannelClosed, Hub, Limits
+from transport.testing import Connection, opening, scope_of, socket, until
 
 
 async def echo(channel: Channel) -> None:

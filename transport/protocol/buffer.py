@@ -6,7 +6,7 @@ from collections import deque
 
 from transport import codes
 from transport.errors import Foreign, Gap, ProtocolError
-from transport.limits import Limits
+from transport.limits import Bounds
 from transport.protocol.codec import Payload, encode_bytes, encode_data, size_of
 from transport.protocol.frames import Wire
 
@@ -26,7 +26,7 @@ class SendBuffer:
 
     __slots__ = ("_binaries", "_limits", "_payloads", "acked", "last", "sent", "size")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Bounds) -> None:
         self._limits = limits
         self._payloads: list[Payload] = []
         self._binaries = 0
@@ -127,6 +127,82 @@ class SendBuffer:
         return wires
 
 
+class WaitingBuffer(SendBuffer):
+    """A client's: a message waits in it until it is first put on an attached connection (NUM-2).
+
+    The order decides its number, so `append` can tell it; but what was not put on a wire counts in
+    no window, and no mark can cover it.
+
+    Attributes:
+        limits: the server's, once it has told them.
+        flying: bytes that were put on a wire and are not acknowledged.
+        skipped: numbers in whose place a ``skip`` stands (DAT-5).
+    """
+
+    __slots__ = ("flying", "skipped")
+
+    def __init__(self, limits: Bounds) -> None:
+        super().__init__(limits)
+        self.flying = 0
+        self.skipped: set[int] = set()
+
+    @property
+    def limits(self) -> Bounds:
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Bounds) -> None:
+        self._limits = limits
+
+    def peek(self, number: int) -> Payload | None:
+        """What may be put on a wire as ``number``, at or above the first that is kept.
+
+        Returns:
+            None where there is none, or the window is full (DAT-6).
+        """
+        if number > self.last:
+            return None
+        payload = self._payloads[number - self.acked - 1]
+        if number > self.sent > self.acked and (
+            self.sent - self.acked >= self._limits.window_messages
+            or self.flying + size_of(payload) > self._limits.window_bytes
+        ):
+            return None
+        return payload
+
+    def put(self, number: int, size: int) -> None:
+        """``number``, of ``size`` bytes, is put on a wire; again, perhaps."""
+        if number > self.sent:
+            self.sent = number
+            self.flying += size
+
+    def acknowledge(self, number: int) -> bool:
+        before = self.size
+        moved = super().acknowledge(number)
+        self.flying -= before - self.size
+        return moved
+
+    def skip(self, number: int) -> int | None:
+        """Put a ``skip`` in the place of a message.
+
+        Returns:
+            The size of the message; None where there is none, or it was done before.
+        """
+        if not self.acked < number <= self.last or number in self.skipped:
+            return None
+        self.skipped.add(number)
+        return size_of(self._payloads[number - self.acked - 1])
+
+    def above(self, size: int) -> list[int]:
+        """The numbers of larger messages that were never put on a wire."""
+        waiting = self._payloads[self.sent - self.acked :]
+        return [
+            number
+            for number, payload in enumerate(waiting, self.sent + 1)
+            if size_of(payload) > size
+        ]
+
+
 class ReceiveCursor:
     """The marks of what arrives (MRK-1, MRK-2), and the window that bounds it.
 
@@ -139,7 +215,7 @@ class ReceiveCursor:
 
     __slots__ = ("_held", "_limits", "_sizes", "handed", "handled", "received", "refused")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Bounds) -> None:
         self._limits = limits
         self._sizes: deque[tuple[int, int]] = deque()
         self._held = 0
@@ -186,6 +262,11 @@ class ReceiveCursor:
         self.refused = 0
         self._held += size
         self._sizes.append((last, size))
+
+    def advance(self, count: int) -> None:
+        """Move all marks over the next ``count`` messages: a client's ack means no more (MRK-3)."""
+        self.received += count
+        self.handed = self.handled = self.received
 
     def refuse(self, number: int) -> bool:
         """Remember that ``number`` was over-long; whether that is to be told, and no repetition.

@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from transport import codes
 from transport.errors import ProtocolError, TooLarge, Unsendable
-from transport.limits import Limits
+from transport.limits import Bounds
 from transport.protocol.frames import (
     MAX_NUMBER,
     Bytes,
@@ -50,7 +50,7 @@ _NUMBERS = frozenset(
 # Messages
 
 
-def encode_message(message: Json, limits: Limits) -> Payload:
+def encode_message(message: Json, limits: Bounds) -> Payload:
     """One message as it will stand on the wire.
 
     Args:
@@ -151,7 +151,7 @@ class Decoder:
 
     __slots__ = ("_control", "_limits")
 
-    def __init__(self, limits: Limits, side: Any = ClientControl) -> None:
+    def __init__(self, limits: Bounds, side: Any = ClientControl) -> None:
         self._limits = limits
         self._control = side
 
@@ -260,7 +260,7 @@ class Oversized(msgspec.Struct, frozen=True):
     number: int
 
 
-def decode_lines(body: bytes, decoder: Decoder, limits: Limits) -> list[Any]:
+def decode_lines(body: bytes, decoder: Decoder, limits: Bounds) -> list[Any]:
     """The frames of an HTTP body, split at 0x0A only (FRM-2, SND-1).
 
     Returns:

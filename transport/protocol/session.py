@@ -81,6 +81,8 @@ class Attachment:
     status: Status = Status.PROVISIONAL
     control: list[Wire] = field(default_factory=list)
     """Control frames that wait to be written."""
+    told: list[Wire] = field(default_factory=list)
+    """Those of the last poll's answer, which may have been lost (POL-2)."""
     ack_written: int = 0
     ack_since: float | None = None
     """When an ack began to wait for data to ride with."""
@@ -276,7 +278,7 @@ class Session:
         if attachment.ack_since is None:
             attachment.ack_since = now
         return (
-            now - attachment.ack_since >= self.limits.ack_delay
+            now >= attachment.ack_since + self.limits.ack_delay  # as `ack_deadline` says, exactly
             or handled - attachment.ack_written >= self.limits.window_messages // 4
         )
 
@@ -481,10 +483,17 @@ class Session:
                 reason=ResetReason.TRIMMED,
                 lost=[frame.received + 1, self.outgoing.last],
                 handled=self.incoming.handled,
-                in_hand=self.incoming.handed,
+                in_hand=None,  # it lives on, and may be given more (RES-7)
             )
         if frame.first_retained > self.incoming.received + 1:
             return nothing_known(ResetReason.REWOUND)
+        if (
+            self._confirmed_client is not None
+            and not mine
+            and (frame.first_retained <= self.incoming.received)
+        ):
+            # What it holds, or sends next, has numbers of which another's messages were taken.
+            return nothing_known(ResetReason.FOREIGN)
         return None
 
     def confirm(self, attachment: Attachment) -> None:
@@ -714,7 +723,10 @@ class Session:
         attachment.holds = max(attachment.holds, frame.ack)
         self.confirm(attachment)
         if frame.poll == attachment.poll:
-            attachment.ack_written = 0  # the answer was lost, and with it the mark
+            # The answer was lost, and with it the mark, and what is in no buffer.
+            attachment.ack_written = 0
+            attachment.control[:0] = attachment.told
+        attachment.told = []
         attachment.poll = frame.poll
         attachment.cursor = frame.ack + 1
         attachment.close_written = False
@@ -724,6 +736,7 @@ class Session:
 
     def poll_frames(self, attachment: Attachment, now: float) -> list[Wire]:
         """The body that answers a parked poll: never empty, for a lone ack stands for nothing."""
+        attachment.told = list(attachment.control)
         wires = self.transmit(attachment, now)
         if not wires:
             wires = [encode_control(Ack(ack=self.incoming.handled))]
@@ -731,6 +744,10 @@ class Session:
         attachment.parked = False
         attachment.written = now
         return wires
+
+    def unpark(self, attachment: Attachment) -> None:
+        """The poll that waited is gone, without an answer."""
+        attachment.parked = False
 
     # Time and ends
 

@@ -1,4 +1,5 @@
-"""The life of a session, as one table. What is not in it raises and changes nothing.
+"""The life of a session, as one table, and of a client's attach and channel, as one each. What is
+not in it raises and changes nothing.
 
     OPEN ---peer closes---> PEER_CLOSED ---we close---> CLOSING ---all acknowledged---> CLOSED
       \\------------------------we close---------------->/
@@ -10,9 +11,14 @@ and its connections are two lives).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
+from typing import TypeVar
 
 from transport.errors import LocalProtocolError
+
+S = TypeVar("S", bound=Enum)
+T = TypeVar("T", bound=Enum)
 
 
 class State(Enum):
@@ -56,12 +62,89 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
 
 
 def advance(state: State, step: Step) -> State:
-    """The phase after ``step``.
+    """A session's phase after ``step``.
+
+    Raises:
+        LocalProtocolError: the table has no such transition.
+    """
+    return follow(TRANSITIONS, state, step, "session")
+
+
+def follow(table: Mapping[tuple[S, T], S], state: S, step: T, what: str) -> S:
+    """What ``table`` says comes after ``step``; ``what`` names whose state it is.
 
     Raises:
         LocalProtocolError: the table has no such transition.
     """
     try:
-        return TRANSITIONS[state, step]
+        return table[state, step]
     except KeyError:
-        raise LocalProtocolError(f"a session that is {state.value} cannot {step.value}") from None
+        raise LocalProtocolError(f"a {what} that is {state.value} cannot {step.value}") from None
+
+
+class AttachState(Enum):
+    """How far a client's attach is (ATT-2, ATT-3)."""
+
+    FRESH = "fresh"
+    """Its ``open`` is not written yet."""
+    OPENING = "opening"
+    PROVISIONAL = "provisional"
+    CONFIRMED = "confirmed"
+
+
+class AttachStep(Enum):
+    """What moves a client's attach on."""
+
+    OPEN = "open"
+    OPENED = "opened"
+    CONFIRM = "confirm"
+
+
+ATTACH: dict[tuple[AttachState, AttachStep], AttachState] = {
+    (AttachState.FRESH, AttachStep.OPEN): AttachState.OPENING,
+    (AttachState.OPENING, AttachStep.OPENED): AttachState.PROVISIONAL,
+    (AttachState.PROVISIONAL, AttachStep.CONFIRM): AttachState.CONFIRMED,
+}
+
+
+class Phase(Enum):
+    """Where a client's channel is."""
+
+    CONNECTING = "connecting"
+    """There was no session yet."""
+    OPEN = "open"
+    RECOVERING = "recovering"
+    """The connection was lost; the session waits for the next."""
+    SUSPENDED = "suspended"
+    """By the application; or the session must have expired, and is still tried."""
+    CLOSED = "closed"
+
+
+class PhaseStep(Enum):
+    """What moves a client's channel from one phase to the next."""
+
+    OPENED = "opened"
+    LOST = "lost"
+    EXPIRE = "expire"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    CLOSE = "close"
+
+
+PHASES: dict[tuple[Phase, PhaseStep], Phase] = {
+    (Phase.CONNECTING, PhaseStep.OPENED): Phase.OPEN,
+    (Phase.OPEN, PhaseStep.LOST): Phase.RECOVERING,
+    (Phase.RECOVERING, PhaseStep.OPENED): Phase.OPEN,
+    (Phase.RECOVERING, PhaseStep.EXPIRE): Phase.SUSPENDED,
+    (Phase.SUSPENDED, PhaseStep.OPENED): Phase.OPEN,
+    (Phase.SUSPENDED, PhaseStep.RESUME): Phase.RECOVERING,
+    **{
+        (phase, step): after
+        for phase in Phase
+        if phase is not Phase.CLOSED
+        for step, after in (
+            (PhaseStep.SUSPEND, Phase.SUSPENDED),
+            (PhaseStep.CLOSE, Phase.CLOSED),
+        )
+    },
+}

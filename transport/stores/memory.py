@@ -57,9 +57,13 @@ class MemoryStore:
         """See `Store.sweep`."""
         while self._nonces:
             key = next(iter(self._nonces))
-            if self._nonces[key][0] > now:
+            until, session_id = self._nonces[key]
+            if until > now:
                 break
             del self._nonces[key]
+            record = self._records.get(session_id)
+            if record is not None and not record.hashes and record.tombstone is None:
+                del self._records[session_id]  # its opening was cut off: nobody has its token
         while self._graves:
             session_id = next(iter(self._graves))
             if self._graves[session_id] > now:

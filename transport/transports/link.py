@@ -66,6 +66,10 @@ class Link(Protocol):
         """Whether no newer poll has come since that ticket."""
         ...
 
+    def unpark(self, ticket: int) -> None:
+        """The poll is over, answered or not."""
+        ...
+
     async def due_within(self, seconds: float) -> None:
         """`due`, at most for so long."""
         ...

@@ -51,8 +51,11 @@ async def _poll(exchange: Exchange, entrance: Entrance, limits: Limits, frame: P
     ticket = link.park()
     wish = frame.hold if isinstance(frame.hold, (int, float)) else limits.poll_hold
     hold = min(wish, limits.poll_hold) * random.uniform(1 - JITTER, 1)
-    await link.due_within(hold)
-    if link.parked(ticket):
-        await exchange.answer_frames(link.write_poll())
-    else:
-        await exchange.answer(b"")
+    try:
+        await link.due_within(hold)
+        if link.parked(ticket):
+            await exchange.answer_frames(link.write_poll())
+        else:
+            await exchange.answer(b"")
+    finally:
+        link.unpark(ticket)

@@ -1,38 +1,46 @@
 """Drive an ASGI application in process: each event by hand, no sockets, no clock of its own.
 
-`ask` gives one request and its whole answer; `Stream` an answer that is read while it grows;
-`Socket` a WebSocket. Every wait has a deadline.
+`ask` gives one request and its whole answer; `stream` an answer that is read while it grows;
+`socket` a WebSocket. Every wait has a deadline, by the clock of the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
 DEADLINE = 5.0
+"""Seconds after which what a test waits for does not come."""
+
 NDJSON = "application/x-ndjson"
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what no event tells of."""
+    """Wait for what no event tells of.
+
+    Raises:
+        TimeoutError: it did not come.
+    """
     async with asyncio.timeout(DEADLINE):
         while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.005)
 
 
 def lines(*frames: object) -> bytes:
-    """Frames as a body."""
+    """Frames as a body (PROTOCOL.md FRM-1)."""
     return "".join(json.dumps(frame, separators=(",", ":")) + "\n" for frame in frames).encode()
 
 
 def opening(number: int = 1, **fields: object) -> dict[str, Any]:
-    """An ``open`` of client ``client-0123456789``."""
+    """An ``open`` of client ``client-0123456789``: its attach of that number, for a new session
+    where the fields do not say otherwise (PROTOCOL.md section 3)."""
     return {
         "type": "open",
         "versions": [1],
@@ -45,18 +53,26 @@ def opening(number: int = 1, **fields: object) -> dict[str, Any]:
     }
 
 
-def scope_of(kind: str, path: str, headers: dict[str, str] | None, **fields: Any) -> Scope:
-    """An ASGI scope as uvicorn makes it."""
+def scope_of(kind: str, path: str, headers: Mapping[str, str] | None, **fields: Any) -> Scope:
+    """An ASGI scope as uvicorn makes it.
+
+    Args:
+        kind: ``"http"`` or ``"websocket"``.
+        path: percent-encoded, with its query.
+        headers: besides ``host``.
+        fields: in the place of those that are made here.
+    """
+    raw, _, query = path.partition("?")
     pairs = {"host": "test", **(headers or {})}
     return {
         "type": kind,
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "scheme": "http" if kind == "http" else "ws",
-        "path": path,
-        "raw_path": path.encode(),
+        "path": unquote(raw),
+        "raw_path": raw.encode(),
         "root_path": "",
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in pairs.items()],
         "client": ("192.0.2.1", 50000),
         "server": ("test", 80),
@@ -66,7 +82,20 @@ def scope_of(kind: str, path: str, headers: dict[str, str] | None, **fields: Any
 
 
 class Connection:
-    """The two queues between an application and its server."""
+    """One call of an application, and the two queues between it and the server that we play.
+
+    Args:
+        app: that is called.
+        scope: for it.
+        first: events that wait for it.
+
+    Attributes:
+        inbound: events for the application.
+        outbound: events of the application, to be read by `next`.
+        blocked: while it is set to an event, ``send`` of the application waits for that event: a
+            peer that does not read.
+        task: that runs the application.
+    """
 
     def __init__(self, app: ASGIApp, scope: Scope, first: Iterable[Message]) -> None:
         self.inbound: asyncio.Queue[Message] = asyncio.Queue()
@@ -84,17 +113,30 @@ class Connection:
             await self.blocked.wait()
         self.outbound.put_nowait(message)
 
-    async def next(self) -> Message:
-        """The application's next event; its own error where it failed."""
-        async with asyncio.timeout(DEADLINE):
-            getting = asyncio.ensure_future(self.outbound.get())
-            await asyncio.wait({getting, self.task}, return_when=asyncio.FIRST_COMPLETED)
-            if getting.done():
-                return getting.result()
-            getting.cancel()
-            self.task.result()
+    async def next(self, within: float | None = DEADLINE) -> Message:
+        """The application's next event.
+
+        Args:
+            within: seconds; None: as long as it takes.
+
+        Raises:
+            EOFError: the application has returned, or was cancelled. What it raised, it raises
+                here too.
+            TimeoutError: nothing came.
+        """
+        async with asyncio.timeout(within):
+            if self.outbound.empty():
+                getting = asyncio.ensure_future(self.outbound.get())
+                try:
+                    await asyncio.wait({getting, self.task}, return_when=asyncio.FIRST_COMPLETED)
+                    if getting.done():
+                        return getting.result()
+                finally:
+                    getting.cancel()
             if not self.outbound.empty():
                 return self.outbound.get_nowait()
+            if not self.task.cancelled():
+                self.task.result()
             raise EOFError("the application has returned")
 
     async def stop(self) -> None:
@@ -105,7 +147,7 @@ class Connection:
 
 @dataclass
 class Answer:
-    """A complete HTTP answer."""
+    """An HTTP answer."""
 
     status: int
     headers: dict[str, str]
@@ -123,10 +165,10 @@ async def ask(
     body: bytes = b"",
     *,
     method: str = "POST",
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
     chunks: Iterable[bytes] | None = None,
 ) -> Answer:
-    """One request, and its whole answer."""
+    """One request, and its whole answer; the arguments are those of `request`."""
     connection = request(app, path, body, method=method, headers=headers, chunks=chunks)
     try:
         return await whole(connection)
@@ -140,10 +182,19 @@ def request(
     body: bytes = b"",
     *,
     method: str = "POST",
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
     chunks: Iterable[bytes] | None = None,
 ) -> Connection:
-    """One request, whose answer is awaited elsewhere."""
+    """One request, whose answer is awaited elsewhere.
+
+    Args:
+        app: that is asked.
+        path: with its query.
+        body: a channel's frames, as `lines` gives them.
+        method: of HTTP.
+        headers: the type of a channel's frames is already there.
+        chunks: the body in parts, in the place of ``body``.
+    """
     given = {"content-type": NDJSON, **(headers or {})}
     parts = list(chunks) if chunks is not None else [body]
     messages = [
@@ -153,23 +204,29 @@ def request(
     return Connection(app, scope_of("http", path, given, method=method), messages)
 
 
-async def whole(connection: Connection) -> Answer:
-    """The whole answer of a request."""
-    answer = await started(connection)
-    more = True
-    while more:
-        message = await connection.next()
-        answer.body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return answer
+async def whole(connection: Connection, within: float | None = DEADLINE) -> Answer:
+    """The whole answer of a request, each part within so many seconds."""
+    return await finished(connection, await started(connection, within), within)
 
 
-async def started(connection: Connection) -> Answer:
+async def started(connection: Connection, within: float | None = DEADLINE) -> Answer:
     """The head of an answer."""
-    start = await connection.next()
+    start = await connection.next(within)
     assert start["type"] == "http.response.start", start
     headers = {key.decode(): value.decode("latin-1") for key, value in start["headers"]}
     return Answer(start["status"], headers)
+
+
+async def finished(
+    connection: Connection, answer: Answer, within: float | None = DEADLINE
+) -> Answer:
+    """An answer whose head has come, with all of its body."""
+    more = True
+    while more:
+        message = await connection.next(within)
+        answer.body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return answer
 
 
 @dataclass
@@ -178,18 +235,23 @@ class Stream:
 
     connection: Connection
     head: Answer
-    waiting: list[Any] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    """Frames that have come and were not asked for."""
 
     async def frame(self) -> Any:
         """The next event's frame; EOFError where the stream ended properly."""
+        return json.loads(await self.wire())
+
+    async def wire(self, within: float | None = DEADLINE) -> str:
+        """The same as it stood on the wire."""
         while not self.waiting:
-            message = await self.connection.next()
+            message = await self.connection.next(within)
             if not message.get("more_body", False):
-                raise EOFError
+                raise EOFError("the stream has ended")
             for event in message["body"].decode().split("\n\n")[:-1]:
                 assert event.startswith("data: "), event
                 assert "\n" not in event, event
-                self.waiting.append(json.loads(event.removeprefix("data: ")))
+                self.waiting.append(event.removeprefix("data: "))
         return self.waiting.pop(0)
 
     async def rest(self) -> list[Any]:
@@ -204,7 +266,7 @@ class Stream:
 
 @asynccontextmanager
 async def stream(app: ASGIApp, path: str, frame: object, **options: Any) -> AsyncIterator[Stream]:
-    """POST a frame and read the answer as events."""
+    """POST a frame and read the answer as events; the options are those of `request`."""
     connection = request(app, path, lines(frame), **options)
     try:
         yield Stream(connection, await started(connection))
@@ -241,20 +303,23 @@ class Socket:
         return json.loads(message["text"]) if "text" in message else message["bytes"]
 
     async def closed(self) -> int:
-        """The close code; what is sent before it is not expected."""
+        """The close code; no frame is expected before it."""
         message = await self.connection.next()
         assert message["type"] == "websocket.close", message
         return int(message["code"])
 
 
+def handshake(app: ASGIApp, path: str, headers: Mapping[str, str] | None = None) -> Connection:
+    """A WebSocket that asks to be let in."""
+    return Connection(app, scope_of("websocket", path, headers), [{"type": "websocket.connect"}])
+
+
 @asynccontextmanager
 async def socket(
-    app: ASGIApp, path: str, headers: dict[str, str] | None = None
+    app: ASGIApp, path: str, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Socket]:
     """Open a WebSocket."""
-    connection = Connection(
-        app, scope_of("websocket", path, headers), [{"type": "websocket.connect"}]
-    )
+    connection = handshake(app, path, headers)
     try:
         message = await connection.next()
         assert message["type"] == "websocket.accept", message
@@ -263,11 +328,9 @@ async def socket(
         await connection.stop()
 
 
-async def denied(app: ASGIApp, path: str, headers: dict[str, str] | None = None) -> Answer:
-    """A WebSocket that is refused before it is accepted."""
-    connection = Connection(
-        app, scope_of("websocket", path, headers), [{"type": "websocket.connect"}]
-    )
+async def denied(app: ASGIApp, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """The answer to a WebSocket that is refused before it is accepted."""
+    connection = handshake(app, path, headers)
     try:
         start = await connection.next()
         body = await connection.next()

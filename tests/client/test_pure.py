@@ -1,0 +1,49 @@
+"""What is decided about connections: how long to wait, and which transport to try."""
+
+from __future__ import annotations
+
+import pytest
+
+from transport.client.backoff import backoff
+from transport.client.fallback import Learnt, choose
+from transport.client.transport import locate
+from transport.protocol.frames import Carrier
+
+ALL = list(Carrier)
+
+
+def test_the_wait_is_all_jitter_and_doubles_to_a_bound() -> None:
+    """The first retry is random too: 0 to its base."""
+    assert [backoff(n, 1.0, 0.5, 30) for n in (0, 1, 2, 6, 10**6)] == [0.5, 1, 2, 30, 30]
+    assert backoff(0, 0.0, 0.5, 30) == 0
+    assert backoff(3, 0.25, 0.5, 30) == 1
+
+
+def test_down_the_ladder_then_an_outage() -> None:
+    assert choose(ALL, [], None, 0, 300) is Carrier.WEBSOCKET
+    assert choose(ALL, [Carrier.WEBSOCKET], None, 0, 300) is Carrier.SSE
+    assert choose(ALL, ALL, None, 0, 300) is None
+    assert choose([Carrier.LONGPOLL, Carrier.SSE], [], None, 0, 300) is Carrier.LONGPOLL
+
+
+def test_what_worked_last_goes_first_until_it_is_stale() -> None:
+    learnt = Learnt(Carrier.LONGPOLL, 100)
+    assert choose(ALL, [], learnt, 399, 300) is Carrier.LONGPOLL
+    assert choose(ALL, [], learnt, 400, 300) is Carrier.WEBSOCKET
+    assert choose(ALL, [Carrier.LONGPOLL], learnt, 101, 300) is Carrier.WEBSOCKET
+    assert choose([Carrier.SSE], [], learnt, 101, 300) is Carrier.SSE
+
+
+@pytest.mark.parametrize(
+    ("url", "websocket", "located"),
+    [
+        ("http://h/chat", False, "http://h/chat/send"),
+        ("http://h:1/chat/?lang=de#here", False, "http://h:1/chat/send?lang=de"),
+        ("http://h", True, "ws://h/send"),
+        ("https://h/a/b", True, "wss://h/a/b/send"),
+        ("wss://h/a", False, "https://h/a/send"),
+        ("ws://h/a", False, "http://h/a/send"),
+    ],
+)
+def test_urls(url: str, websocket: bool, located: str) -> None:
+    assert locate(url, "send", websocket=websocket) == located

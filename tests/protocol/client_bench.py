@@ -1,0 +1,202 @@
+"""A client of the pure core alone, driven by the steps of a vector (`tests/vectors/README.md`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, assert_never
+
+from tests.protocol.bench import CARRIERS, Step, from_message, from_wire, to_message, to_wire
+from transport.errors import Fate
+from transport.limits import Limits
+from transport.protocol.client import (
+    Answer,
+    ClientSession,
+    Closed,
+    Dropped,
+    Event,
+    Frame,
+    Heard,
+    Link,
+    Lost,
+    Messages,
+    Opening,
+    Out,
+    Rejected,
+    RenewalAsked,
+    Request,
+    Settled,
+    Superseded,
+    Terms,
+    WasReset,
+)
+from transport.protocol.codec import encode_message
+from transport.protocol.frames import Carrier
+
+CLIENT = "client-0123456789"
+
+
+def lines(frames: Sequence[Any]) -> str:
+    """Frames as the lines of a body."""
+    return "".join(f"{to_wire(frame)!s}\n" for frame in frames)
+
+
+@dataclass
+class Connection:
+    """A connection by its name, and the requests that are on their way on it."""
+
+    link: Link
+    busy: set[Request | None] = field(default_factory=set)
+
+
+@dataclass
+class ClientBench:
+    """A driver that does what the steps say; `run` does one."""
+
+    now: float = 0.0
+    nonces: int = 0
+    names: dict[int, str] = field(default_factory=dict)
+    """Of the sends."""
+    connections: dict[str, Connection] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.session = ClientSession(CLIENT, Terms.of(Limits()))
+
+    def run(self, step: Step, now: float) -> Step:
+        """Do one step; all that comes of it, in the form of ``expect``."""
+        self.now = now
+        events = self.session.tick(now) if "at" in step else []
+        for name, do in self._actions.items():
+            if name in step:
+                events += do(self, step)
+                return self._outcome(events)
+        raise ValueError(f"a step does none of {', '.join(self._actions)}")
+
+    # The steps
+
+    def _connect(self, step: Step) -> list[Event]:
+        nonce = f"nonce-{self.nonces + 1}-0123456789abcdef"
+        link = self.session.attach(CARRIERS[step["carrier"]], nonce)
+        self.nonces += nonce in link.opening
+        self.connections[step["connect"]] = Connection(link)
+        return []
+
+    def _send(self, step: Step) -> list[Event]:
+        payload = encode_message(to_message(step["send"]), self.session.terms)
+        self.names[self.session.send(payload)] = step["as"]
+        return []
+
+    def _close(self, step: Step) -> list[Event]:
+        self.session.close(step["close"]["code"], step["close"]["reason"])
+        return []
+
+    def _tick(self, _: Step) -> list[Event]:
+        return self.session.tick(self.now)
+
+    def _lose(self, step: Step) -> list[Event]:
+        link = self.connections.pop(step["lose"]).link
+        events = self.session.hear(link, Lost("cut"), self.now)
+        return [event for event in events if not isinstance(event, Dropped)]
+
+    def _hear(self, step: Step) -> list[Event]:
+        connection = self.connections[step["on"]]
+        return self.session.hear(connection.link, self._heard(step, connection), self.now)
+
+    def _heard(self, step: Step, connection: Connection) -> Heard:
+        busy = connection.busy
+        if "receive" in step:
+            binary = connection.link.carrier is Carrier.WEBSOCKET
+            return Frame(to_wire(step["receive"], binary=binary))
+        order = [Request.POST, Request.POLL, Request.OPEN]
+        if "polled" in step:
+            del order[0]
+        of = next(one for one in order if one in busy)
+        busy.discard(of)
+        if "polled" in step or "answered" in step:
+            frames = step["polled"] if "polled" in step else step["answered"]
+            return Answer(of, 200, lines(frames))
+        if "refused" in step:
+            return Answer(of, 400, str(to_wire(step["refused"])))
+        return Answer(of, 0)
+
+    _actions: ClassVar[dict[str, Callable[[ClientBench, Step], list[Event]]]] = {
+        "connect": _connect,
+        "send": _send,
+        "close": _close,
+        "lose": _lose,
+        **dict.fromkeys(("receive", "polled", "answered", "refused", "unanswered"), _hear),
+        "tick": _tick,
+    }
+
+    # What comes of a step
+
+    def _outcome(self, events: Sequence[Event]) -> Step:
+        told = [line for event in events for line in self._tell(event)]
+        ended = [self._name(event.link) for event in events if isinstance(event, Dropped)]
+        for name in ended:
+            del self.connections[name]
+        result: Step = {}
+        for name, connection in self.connections.items():
+            for out in self.session.transmit(connection.link, self.now):
+                connection.busy.add(out.of)
+                key, written = _written(out)
+                result.setdefault(key, {})[name] = written
+        if told:
+            result["events"] = told
+        if ended:
+            result["ended"] = ended
+        return result
+
+    def _tell(self, event: Event) -> list[Step]:
+        match event:
+            case Opening():
+                return [{"opened": event.verdict.value, "on": self._name(event.link)}]
+            case Messages():
+                return [
+                    {"message": from_message(message), "recovered": index < event.replays}
+                    for index, message in enumerate(event.messages)
+                ]
+            case Settled():
+                return self._fates([event])
+            case Rejected():
+                return [{"rejected": self.names[event.send], "fate": "not_handled"}]
+            case WasReset():
+                told = {"reason": event.reason.value, "handled": event.handled}
+                lost = None if event.lost is None else list(event.lost)
+                return [{"reset": {**told, "lost": lost}}, *self._fates(event.sends)]
+            case Superseded():
+                return [{"superseded": {"attach": event.attach, "client": event.client}}]
+            case RenewalAsked():
+                return [{"renew": event.within}]
+            case Closed():
+                told = {"code": event.code, "reason": event.reason, "by": event.by}
+                return [{"closed": told}, *self._fates(event.sends)]
+            case Dropped():
+                return [{"drain": event.retry_in}] if event.drained else []
+            case _:
+                assert_never(event)
+
+    def _fates(self, settled: Sequence[Settled]) -> list[Step]:
+        return [
+            {"settled": self.names[send]}
+            if one.fate is Fate.HANDLED
+            else {"rejected": self.names[send], "fate": one.fate.value}
+            for one in settled
+            for send in range(one.first, one.last + 1)
+        ]
+
+    def _name(self, link: Link) -> str:
+        return next(name for name, one in self.connections.items() if one.link is link)
+
+
+def _written(out: Out) -> tuple[str, Any]:
+    frames = [from_wire(wire) for wire in out.wires]
+    match out.of:
+        case Request.POST:
+            return "posts", frames
+        case Request.POLL:
+            return "polls", frames[0]
+        case Request.OPEN | None:
+            return "writes", frames
+        case _:
+            assert_never(out.of)

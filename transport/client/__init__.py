@@ -1,0 +1,129 @@
+"""The Python client: `connect`. Needs the extra ``client`` of the distribution."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import anyio
+from msgspec import UNSET
+
+from transport.client.channel import Channel, ClientStatistics
+from transport.client.driver import Attempt, Credentials, Driver, Pacing
+from transport.limits import Limits
+from transport.protocol.frames import Json
+
+__all__ = ("Attempt", "Channel", "ClientStatistics", "Pacing", "connect")
+
+GRACE = 1.0
+"""Seconds to tell the server of the end where the block failed or was cancelled."""
+
+
+class connect:
+    """Open a channel to the hub at ``url``, and close it when the block ends.
+
+        async with connect("https://example.org/chat") as channel:
+            await channel.send("hello")
+            async for message in channel:
+                print(message)
+
+    Entering waits for the first session. When the block ends, what was sent is still handled, then
+    the channel is closed with 1000; where the block raises or is cancelled, that takes at most a
+    second. It can be entered once.
+
+    Args:
+        url: of the channel: ``http``, ``https``, ``ws`` or ``wss``, whatever the transport.
+        transports: that may be used, in the order in which to try them.
+        credentials: a JSON value for the server's ``authenticate``; or a function, async or not,
+            that is asked for one at each attach and each renewal.
+        headers: for every request.
+        origin: the ``Origin`` header, where the server is to see one.
+        limits: to go by until the server has told its own: what may be sent while not connected.
+        timeout: seconds to the first session.
+        tls: for ``https``; the system's certificates by default.
+        proxies: whether the proxies that the environment names are used.
+        pacing: how patient to be with connections.
+        target: names an inner application of the server (TGT-1).
+        wishes: hints to the server (OPN-8).
+
+    Raises:
+        Unreachable: there was no session in time.
+        ChannelClosed: the server refused for good; ``code`` is of PROTOCOL.md section 13.
+        ValueError: an argument that cannot work.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        transports: Iterable[str] = ("websocket", "sse", "longpoll"),
+        credentials: Credentials = None,
+        headers: Mapping[str, str] | None = None,
+        origin: str | None = None,
+        limits: Limits = Limits(),
+        timeout: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+        proxies: bool = True,
+        pacing: Pacing | None = None,
+        target: dict[str, Json] | None = None,
+        wishes: dict[str, Json] | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+            raise ValueError(f"a channel's URL begins with http:// or https://, not {url!r}")
+        self._timeout = timeout
+        self._task: asyncio.Task[None] | None = None
+        self._driver = Driver(
+            url,
+            transports=transports,
+            credentials=UNSET if credentials is None else credentials,
+            headers={**(headers or {}), **({} if origin is None else {"origin": origin})},
+            tls=tls,
+            proxies=proxies,
+            limits=limits,
+            pacing=pacing or Pacing(),
+            target=target,
+            wishes=wishes,
+        )
+
+    async def __aenter__(self) -> Channel:
+        if self._task is not None:
+            raise RuntimeError("this was entered before: call connect() again")
+        driver = self._driver
+        self._task = asyncio.create_task(driver.run(), name="transport.connect")
+        try:
+            await driver.opened(self._timeout)
+        except BaseException:
+            await self._end()
+            raise
+        return Channel(driver)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        self._driver.close(1000, "")
+        try:
+            if kind is None:
+                await asyncio.wait([self._task])
+            else:
+                with anyio.move_on_after(GRACE, shield=True):
+                    await asyncio.wait([self._task])
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        """Nothing is left behind."""
+        task = self._task
+        assert task is not None
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error

@@ -1,0 +1,224 @@
+"""`Channel`: what `connect` yields."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+from transport.client.driver import Attempt, Driver
+from transport.errors import ChannelClosed
+from transport.protocol.codec import encode_message, size_of
+from transport.protocol.frames import Json
+from transport.protocol.session import WAITING
+from transport.protocol.states import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatistics:
+    """Counters of one channel, over all its sessions; messages unless said otherwise.
+
+    Attributes:
+        sent: that `Channel.send` took.
+        acknowledged: of these, handled by the server.
+        buffered, buffered_bytes: kept until they are acknowledged.
+        received: held in order from the server.
+        handled: of these, finished by the application.
+        replayed: written again after a cut or a retry.
+        recovered: received, or to be received, though they were sent before a cut.
+        attaches: connections that were attached, ever.
+        resets: sessions that could not go on.
+    """
+
+    sent: int
+    acknowledged: int
+    buffered: int
+    buffered_bytes: int
+    received: int
+    handled: int
+    replayed: int
+    recovered: int
+    attaches: int
+    resets: int
+
+
+class Channel:
+    """One message channel to a server, over whichever connections. Made by `connect`.
+
+    Iterate over it to receive. All methods are for the event loop's thread.
+
+    A session that the server could not carry on is not passed over: `receive`, and so the
+    iteration, raises `SessionReset` once, behind the last message of the old session. The channel
+    lives: receive again, and what comes is of the new session, which the server's handler begins
+    anew. What of the old one was sent and not acknowledged is not sent again: `acknowledged` tells
+    its fate.
+    """
+
+    __slots__ = ("__weakref__", "_driver", "_state")
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._state: SimpleNamespace | None = None
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.id} {self.transport or self.phase}>"
+
+    @property
+    def id(self) -> str:
+        """The session's public name, fit for logs. Another one after a reset."""
+        return self._driver.id or ""
+
+    @property
+    def state(self) -> SimpleNamespace:
+        """A namespace for the application."""
+        if self._state is None:
+            self._state = SimpleNamespace()
+        return self._state
+
+    @property
+    def phase(self) -> str:
+        """``"connecting"``, ``"open"``, ``"recovering"``, ``"suspended"`` or ``"closed"``."""
+        return self._driver.phase.value
+
+    @property
+    def transport(self) -> str | None:
+        """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
+        carrier = self._driver.carrier
+        return None if carrier is None else carrier.value
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is attached. True is no proof: only an ack is."""
+        return self._driver.phase is Phase.OPEN
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """Those that may be used, in the order in which they are tried.
+
+        May be set. What is forbidden is left at once; the session goes on over another.
+
+        Raises:
+            ValueError: none, or not one of ``"websocket"``, ``"sse"``, ``"longpoll"``.
+        """
+        return tuple(carrier.value for carrier in self._driver.transports)
+
+    @transports.setter
+    def transports(self, names: Iterable[str]) -> None:
+        self._driver.choose(names)
+
+    async def send(self, message: Json) -> int:
+        """Send a message: str, bytes, or a JSON value.
+
+        Returns as soon as it is kept, connected or not; waits while the window is full
+        (PROTOCOL.md DAT-6).
+
+        Returns:
+            Its number, for `acknowledged`: sends are counted from 1 over all sessions.
+
+        Raises:
+            Unsendable, TooLarge: the message cannot be sent; nothing was.
+            Stalled: the window is full, and the server handled nothing for its ``limits.stall``.
+            ChannelClosed: the channel is closing or over.
+        """
+        driver = self._driver
+        payload = encode_message(message, driver.session.terms)
+        await driver.room(size_of(payload))
+        return driver.send(payload)
+
+    async def acknowledged(self, number: int) -> None:
+        """Wait until the server's handler has finished with the message of that number.
+
+        Raises:
+            Unacknowledged: its session ended first; tells the fate.
+            TooLarge: it is above the limit of the server, which was not known when it was sent.
+            ValueError: no message has that number; or its outcome was forgotten: that of the
+                1,000 latest failures is kept.
+        """
+        await self._driver.acknowledged(number)
+
+    async def flush(self) -> None:
+        """Wait until the server's handler has finished with all that was sent.
+
+        Raises:
+            Unacknowledged, TooLarge: see `acknowledged`; of the last message.
+        """
+        if last := self._driver.session.sends:
+            await self.acknowledged(last)
+
+    async def receive(self) -> Json:
+        """The next message.
+
+        Raises:
+            SessionReset: the session ended here; the channel goes on with a new one.
+            ChannelClosed: there will be none.
+            Busy: another task receives on this channel.
+        """
+        message = self._driver.take()
+        if message is WAITING:
+            return await self._driver.wait_for_message()
+        return message
+
+    def __aiter__(self) -> AsyncIterator[Json]:
+        return self
+
+    async def __anext__(self) -> Json:
+        """As `receive`; ends where an application closed the channel, and all of it arrived."""
+        try:
+            return await self.receive()
+        except ChannelClosed:
+            ending = self._driver.ending
+            if ending is not None and ending.clean and ending.by == "app":
+                raise StopAsyncIteration from None
+            raise
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the channel, once all that was sent is handled; return when it is over.
+
+        Where the server cannot be reached that is given up after its ``limits.closing``.
+
+        Args:
+            code: 1000, or 3000 to 4999 for the application's own meanings.
+            reason: for people, at most 123 bytes in UTF-8.
+
+        Raises:
+            ValueError: the code or the reason is out of range.
+        """
+        if code != 1000 and not 3000 <= code <= 4999:
+            raise ValueError(f"a close code is 1000 or 3000-4999, not {code}")
+        if len(reason.encode()) > 123:
+            raise ValueError("a close reason has at most 123 bytes")
+        driver = self._driver
+        driver.close(code, reason)
+        await driver.until(lambda: driver.phase is Phase.CLOSED)
+
+    def reconnect(self) -> None:
+        """Drop the connection, and resume over a new one at once."""
+        self._driver.reconnect()
+
+    def suspend(self) -> None:
+        """Go away: drop the connection, and do not come back before `resume`."""
+        self._driver.suspend()
+
+    def resume(self) -> None:
+        """Come back after `suspend`."""
+        self._driver.resume()
+
+    def statistics(self) -> ClientStatistics:
+        """Counters of this channel, now."""
+        session, counts = self._driver.session, self._driver.counts
+        return ClientStatistics(
+            sent=session.sends,
+            acknowledged=counts.acknowledged,
+            buffered=session.outgoing.last - session.outgoing.acked,
+            buffered_bytes=session.outgoing.size,
+            received=counts.received,
+            handled=counts.handled,
+            replayed=session.replayed,
+            recovered=counts.recovered,
+            attaches=counts.attaches,
+            resets=counts.resets,
+        )
+
+    def explain(self) -> list[Attempt]:
+        """Why this transport: the latest attempts, oldest first."""
+        return list(self._driver.attempts)

@@ -1,0 +1,36 @@
+"""Which transport to try next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transport.protocol.frames import Carrier
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """The transport that worked last, and since when it did. It goes stale."""
+
+    carrier: Carrier
+    since: float
+
+
+def choose(
+    allowed: Sequence[Carrier],
+    tried: Sequence[Carrier],
+    learnt: Learnt | None,
+    now: float,
+    fresh: float,
+) -> Carrier | None:
+    """The next of ``allowed`` (in its order) that this round has not tried, what worked last first.
+
+    Unless that was learnt more than ``fresh`` seconds ago: then the better ones get another chance.
+
+    Returns:
+        None where all failed. That is an outage, no verdict against any: wait, then start anew.
+    """
+    left = [carrier for carrier in allowed if carrier not in tried]
+    if learnt is not None and learnt.carrier in left and now < learnt.since + fresh:
+        return learnt.carrier
+    return left[0] if left else None

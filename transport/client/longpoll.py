@@ -1,0 +1,23 @@
+"""Frames as answers to polls (PROTOCOL.md section 10)."""
+
+from __future__ import annotations
+
+from transport.client.post import exchange, post
+from transport.client.transport import Wiring
+from transport.protocol.client import Out, Request
+
+
+class LongPollTransport:
+    """``open`` and each poll are a POST to ``poll``, the uplink goes beside it (POL-1)."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    def send(self, out: Out) -> None:
+        if out.of is Request.POST:
+            self._wiring.linger(post, self._wiring, out)
+        else:
+            self._wiring.spawn(exchange, self._wiring, "poll", out)
+
+    def finish(self) -> None:
+        """Each request ends by itself."""

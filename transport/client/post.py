@@ -1,0 +1,66 @@
+"""POST, which carries all of server-sent events and of long poll (HTTP-1, SND-1)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import httpx
+
+from transport.client.transport import LARGEST, Wiring, locate
+from transport.protocol.client import Answer, Out, Request
+
+NDJSON = "application/x-ndjson"
+
+Read = Callable[[httpx.Response], Awaitable[None]]
+
+
+async def exchange(wiring: Wiring, segment: str, out: Out, read: Read | None = None) -> None:
+    """POST the lines of ``out`` and report the answer, or that there was none.
+
+    Args:
+        wiring: of the connection.
+        segment: of the URL.
+        out: the request.
+        read: is given the response of a 200, in place of reading it whole; then the report only
+            says that it has ended.
+    """
+    assert out.of is not None
+    status, text = 0, ""
+    try:
+        async with wiring.http().stream(
+            "POST",
+            locate(wiring.url, segment),
+            content="\n".join(map(str, out.wires)).encode(),
+            headers={
+                **wiring.headers,
+                "content-type": NDJSON,
+                "accept": NDJSON if read is None else "text/event-stream",
+            },
+        ) as response:
+            if read is not None and response.status_code == 200:
+                status = 200
+                await read(response)
+            else:
+                text = await _whole(response)
+                status = response.status_code
+    except (httpx.HTTPError, httpx.StreamError, OSError, ValueError):
+        pass  # cut, or nothing that we could read
+    wiring.hear(Answer(out.of, status, text))
+
+
+async def post(wiring: Wiring, out: Out) -> None:
+    """POST ``send``. It does not end with its connection: what it carries is taken all the same."""
+    with anyio.move_on_after(wiring.timeout) as scope:
+        await exchange(wiring, "send", out)
+    if scope.cancelled_caught:
+        wiring.hear(Answer(Request.POST, 0))
+
+
+async def _whole(response: httpx.Response) -> str:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > LARGEST:
+            raise ValueError("the answer is too large")
+    return body.decode("utf-8")

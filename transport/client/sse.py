@@ -1,0 +1,36 @@
+"""Frames as Server-Sent Events (PROTOCOL.md section 9)."""
+
+from __future__ import annotations
+
+import codecs
+
+import httpx
+
+from transport.client.post import exchange, post
+from transport.client.transport import LARGEST, Wiring
+from transport.protocol.client import Frame, Out, Request
+from transport.protocol.sse import EventParser
+
+
+class EventStreamTransport:
+    """A stream that is read as it comes, the uplink in POSTs beside it (SSE-1)."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    def send(self, out: Out) -> None:
+        if out.of is Request.OPEN:
+            self._wiring.spawn(exchange, self._wiring, "sse", out, self._read)
+        else:
+            self._wiring.linger(post, self._wiring, out)
+
+    def finish(self) -> None:
+        """The server ends the stream; POSTs go on by themselves."""
+
+    async def _read(self, response: httpx.Response) -> None:
+        # A chunk may end within a character.
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        parser = EventParser(LARGEST)
+        async for chunk in response.aiter_bytes():
+            for wire in parser.feed(decoder.decode(chunk)):
+                self._wiring.hear(Frame(wire))

@@ -1,0 +1,104 @@
+"""Frames over a WebSocket (PROTOCOL.md section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import anyio
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from transport.client.transport import LARGEST, Wiring, locate
+from transport.protocol.client import Answer, Frame, Lost, Out, Request
+from transport.protocol.frames import Wire
+
+GOODBYE = 1.0
+"""Seconds that the WebSocket's own closing handshake may take: nothing depends on it (CLS-7)."""
+
+
+class WebSocketTransport:
+    """WS-1: text frames are frames, binary frames are bytes."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._waiting: deque[Wire] = deque()
+        """Bounded by the window of the session, whose frames these are."""
+        self._waker: asyncio.Future[None] | None = None
+        self._finishing = False
+        wiring.spawn(self._run)
+
+    def send(self, out: Out) -> None:
+        self._waiting.extend(out.wires)
+        self._wake()
+
+    def finish(self) -> None:
+        self._finishing = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)
+
+    async def _run(self) -> None:
+        try:
+            socket = await self._connect()
+        except InvalidStatus as error:
+            text = bytes(error.response.body or b"").decode(errors="replace")
+            self._wiring.hear(Answer(Request.OPEN, error.response.status_code, text))
+            return
+        except (OSError, TimeoutError, EOFError, WebSocketException) as error:
+            self._wiring.hear(Lost(str(error) or type(error).__name__))
+            return
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._write, socket)
+                lost = await self._read(socket)
+                tasks.cancel_scope.cancel()
+        finally:
+            # Whatever ended it: no connection is left behind. Where it was closed it is no more.
+            socket.transport.abort()
+            with anyio.move_on_after(GOODBYE, shield=True):
+                await socket.wait_closed()
+        self._wiring.hear(lost)
+
+    async def _connect(self) -> ClientConnection:
+        wiring = self._wiring
+        url = locate(wiring.url, "websocket", websocket=True)
+        return await connect(
+            url,
+            additional_headers=dict(wiring.headers),
+            ssl=wiring.tls if url.startswith("wss") else None,
+            proxy=True if wiring.proxies else None,
+            # Frames are small and many: what compression saves it costs in time and memory.
+            compression=None,
+            # LIV-4: the session has heartbeats of its own. The driver limits the attempt.
+            ping_interval=None,
+            open_timeout=None,
+            close_timeout=GOODBYE,
+            max_size=LARGEST,
+        )
+
+    async def _read(self, socket: ClientConnection) -> Lost:
+        hear = self._wiring.hear
+        try:
+            while True:
+                hear(Frame(await socket.recv()))
+        except ConnectionClosed as closed:
+            code = closed.rcvd.code if closed.rcvd is not None else 1006
+            return Lost(f"closed with {code}", code)
+
+    async def _write(self, socket: ClientConnection) -> None:
+        """The only sender on this connection."""
+        waiting = self._waiting
+        try:
+            while True:
+                while waiting:
+                    await socket.send(waiting.popleft())
+                if self._finishing:
+                    await socket.close()
+                    return
+                self._waker = asyncio.get_running_loop().create_future()
+                await self._waker
+        except ConnectionClosed:
+            return  # the reader tells

@@ -1,0 +1,460 @@
+"""`Pair`: both halves of a session over a link that loses, repeats, delays, reorders and cuts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+
+from transport import codes
+from transport.errors import ChannelClosed, ProtocolError
+from transport.limits import Limits
+from transport.protocol.client import (
+    Answer,
+    ClientSession,
+    Dropped,
+    Event,
+    Frame,
+    Heard,
+    Link,
+    Lost,
+    Messages,
+    Out,
+    Request,
+    Terms,
+)
+from transport.protocol.codec import Decoder, encode_control, encode_message
+from transport.protocol.frames import (
+    Carrier,
+    Close,
+    Json,
+    Open,
+    Poll,
+    Reset,
+    ResetReason,
+    Send,
+    Verdict,
+    Wire,
+)
+from transport.protocol.session import (
+    WAITING,
+    Attachment,
+    Session,
+    error_frame,
+    nothing_known,
+)
+
+ANSWER_WITHIN = 10.0
+"""Seconds after which a client takes a request for lost."""
+AWAY = 0.2
+"""Seconds at most that a client whose link was cut stays away."""
+TICK = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """What a link does: chances from 0 to 1, and a time.
+
+    Attributes:
+        cut: that a connection is cut as something is written to it, and that with all on its way.
+        unnoticed: of the cuts, that the server is not told.
+        lose: that a request does not arrive, and that its answer does not. What is written to a
+            standing connection arrives or is cut: below is TCP.
+        repeat: that a request arrives twice, each at its own time.
+        delay: seconds at most that anything is on its way; requests overtake each other in it.
+    """
+
+    cut: float = 0.02
+    unnoticed: float = 0.5
+    lose: float = 0.05
+    repeat: float = 0.1
+    delay: float = 0.1
+
+
+NO_FAULTS = Faults(cut=0, unnoticed=0, lose=0, repeat=0, delay=0)
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """One connection, as both ends see it."""
+
+    link: Link
+    carrier: Carrier
+    session: Session | None = None
+    attachment: Attachment | None = None
+    cut: bool = False
+    up_at: float = 0.0
+    down_at: float = 0.0
+    """When what was written last arrives: what follows is not earlier."""
+    poll: Callable[[str], None] | None = None
+    """Answers the poll that is parked."""
+    hold: float = 0.0
+
+
+class Pair:
+    """A client's and a server's session, the link between them, and a clock of their own.
+
+    Nothing of it is random but by ``seed``, and nothing waits: `run` turns the clock.
+
+    Args:
+        seed: what the link does is the same each time for the same seed.
+        faults: what it does.
+        carriers: each attach takes one of them.
+        limits: the server's.
+
+    Attributes:
+        now: seconds since it was made.
+        client: the client's session.
+        server: the server's; None before the first attach.
+        handled: messages that the server's handler was given.
+        received: messages that the client was given.
+        events: all that the client's session has told.
+        attaches: how often the client has come.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        faults: Faults = Faults(),
+        carriers: Sequence[Carrier] = tuple(Carrier),
+        limits: Limits = Limits(),
+    ) -> None:
+        self.now = 0.0
+        self.faults = faults
+        self.carriers = carriers
+        self.limits = limits
+        self.client = ClientSession(f"client-{seed:016d}", Terms.of(limits))
+        self.server: Session | None = None
+        self.handled: list[Json] = []
+        self.received: list[Json] = []
+        self.events: list[Event] = []
+        self.attaches = 0
+        self._random = random.Random(seed)
+        self._decoder = Decoder(limits)
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._lines: list[_Line] = []
+        self._by_token: dict[str, Session] = {}
+        self._by_nonce: dict[str, Session] = {}
+        self._at(0.0, self._attach)
+        self._at(TICK, self._tick)
+
+    # What a test does
+
+    def send(self, message: Json) -> int:
+        """The client sends."""
+        return self.client.send(encode_message(message, self.client.terms))
+
+    def reply(self, message: Json) -> int:
+        """The server's handler sends; there must be room in its window.
+
+        Raises:
+            ChannelClosed: there is no session yet, or no more.
+        """
+        if self.server is None:
+            raise ChannelClosed(1000, "no session yet")
+        return self.server.send(encode_message(message, self.limits))
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, and all that falls into it happen."""
+        until = self.now + seconds
+        self._turn()
+        while self._agenda and self._agenda[0][0] <= until:
+            self.now, _, do = heappop(self._agenda)
+            do()
+            self._turn()
+        self.now = until
+
+    def settle(self, within: float = 120.0) -> None:
+        """No more faults: let time pass until all that was sent has arrived and is acknowledged.
+
+        Raises:
+            TimeoutError: it did not.
+        """
+        self.faults = NO_FAULTS
+        until = self.now + within
+        while not self._settled():
+            if self.now >= until:
+                raise TimeoutError(f"it has not settled in {within} s")
+            self.run(TICK)
+
+    def _settled(self) -> bool:
+        client, server = self.client.outgoing, self.server
+        return (
+            server is not None
+            and client.acked == client.last
+            and server.outgoing.acked == server.outgoing.last
+        )
+
+    # Time
+
+    def _at(self, when: float, do: Callable[[], None]) -> None:
+        heappush(self._agenda, (when, next(self._order), do))
+
+    def _chance(self, chance: float) -> bool:
+        return self._random.random() < chance
+
+    def _delay(self) -> float:
+        return self._random.uniform(0, self.faults.delay)
+
+    def _tick(self) -> None:
+        for session in {*self._by_nonce.values()}:
+            session.tick(self.now)
+        self._on(self.client.tick(self.now))
+        self._at(self.now + TICK, self._tick)
+
+    def _turn(self) -> None:
+        """After anything: the handler takes, and both sides write what is due."""
+        if self.server is not None:
+            self._take(self.server)
+        for line in list(self._lines):
+            self._serve(line)
+        for line in list(self._lines):
+            if not line.cut:
+                for out in self.client.transmit(line.link, self.now):
+                    self._write(line, out)
+        if self.client.deadline < self.now + TICK:
+            self._at(max(self.client.deadline, self.now + 0.001), lambda: None)
+
+    def _take(self, session: Session) -> None:
+        try:
+            while (message := session.take()) is not WAITING:
+                self.handled.append(message)
+        except ChannelClosed:
+            pass
+
+    # The client
+
+    def _attach(self) -> None:
+        if any(not line.cut for line in self._lines) or self.client.ending is not None:
+            return
+        self.attaches += 1
+        carrier = self._random.choice(list(self.carriers))
+        link = self.client.attach(carrier, f"nonce-{self._random.getrandbits(128):032x}")
+        self._lines.append(_Line(link, carrier))
+
+    def _on(self, events: Sequence[Event]) -> None:
+        self.events += events
+        for event in events:
+            match event:
+                case Messages():
+                    self.received += event.messages
+                case Dropped():
+                    for line in self._lines:
+                        if line.link is event.link:
+                            self._cut(line, noticed=True)
+                case _:
+                    pass
+
+    def _hear(self, line: _Line, heard: Heard) -> None:
+        if not line.cut:
+            self._on(self.client.hear(line.link, heard, self.now))
+
+    def _write(self, line: _Line, out: Out) -> None:
+        if self._chance(self.faults.cut):
+            self._lose(line)
+        elif line.carrier is Carrier.WEBSOCKET:
+            line.up_at = max(line.up_at, self.now + self._delay())
+            for wire in out.wires:
+                self._at(line.up_at, partial(self._frame, line, wire))
+        else:
+            assert out.of is not None
+            self._request(line, out.of, list(out.wires))
+
+    def _request(self, line: _Line, of: Request, wires: list[Wire]) -> None:
+        answered = False
+
+        def answer(status: int, text: str) -> None:
+            nonlocal answered
+            if not answered:
+                answered = True
+                self._hear(line, Answer(of, status, text))
+
+        def reply(status: int, text: str) -> None:
+            if not self._chance(self.faults.lose):
+                self._at(self.now + self._delay(), lambda: answer(status, text))
+
+        for _ in range(1 + self._chance(self.faults.repeat)):
+            if not self._chance(self.faults.lose):
+                arrive = partial(self._arrives, line, of, wires, reply)
+                self._at(self.now + self._delay(), arrive)
+        limit = ANSWER_WITHIN + (self.limits.poll_hold if of is Request.POLL else 0)
+        if of is not Request.OPEN or line.carrier is Carrier.LONGPOLL:
+            self._at(self.now + limit, lambda: answer(0, ""))
+        else:
+            self._at(self.now + limit, lambda: self._give_up(line))
+
+    def _give_up(self, line: _Line) -> None:
+        if line.attachment is None:
+            self._lose(line)
+
+    def _lose(self, line: _Line) -> None:
+        """A cut that the client notices."""
+        self._on(self.client.hear(line.link, Lost("cut"), self.now))
+        self._cut(line, noticed=not self._chance(self.faults.unnoticed))
+
+    def _cut(self, line: _Line, *, noticed: bool) -> None:
+        if not line.cut:
+            line.cut = True
+            self._at(self.now + self._random.uniform(0, AWAY), self._attach)
+        if noticed:
+            if line.session is not None and line.attachment is not None:
+                line.session.detach(line.attachment)
+            self._drop(line)
+
+    def _drop(self, line: _Line) -> None:
+        if line in self._lines:
+            self._lines.remove(line)
+
+    # The server
+
+    def _frame(self, line: _Line, wire: Wire) -> None:
+        """A WebSocket message arrives."""
+        if line.cut:
+            return
+        try:
+            frame = self._decoder.decode(wire)
+            if isinstance(frame, Open):
+                self._open(line, frame)
+                return
+            session, attachment = line.session, line.attachment
+            if session is not None and attachment is not None and attachment.code is None:
+                replies = session.receive(attachment, frame, self.now)
+                attachment.control += map(encode_control, replies)
+        except ProtocolError as error:
+            self._fail(line, error)
+
+    def _fail(self, line: _Line, error: ProtocolError) -> None:
+        self._down(line, Frame(encode_control(error_frame(error))))
+        if line.session is not None and line.attachment is not None:
+            line.attachment.code = error.code
+            line.session.detach(line.attachment)
+
+    def _arrives(
+        self, line: _Line, of: Request, wires: list[Wire], reply: Callable[[int, str], None]
+    ) -> None:
+        """A request arrives, perhaps late, perhaps again, perhaps of a connection that is gone."""
+        try:
+            first, *rest = map(self._decoder.decode, wires)
+            match first:
+                case Open():
+                    self._open(line, first)
+                    if line.carrier is Carrier.LONGPOLL and line.attachment is not None:
+                        assert line.session is not None
+                        reply(200, _lines(line.session.poll_frames(line.attachment, self.now)))
+                case Send():
+                    session, attachment = self._find(first)
+                    if attachment is not None:
+                        session.confirm(attachment)
+                    session.heard_from(attachment, self.now)
+                    replies = [
+                        encode_control(one)
+                        for frame in rest
+                        for one in session.receive(attachment, frame, self.now)
+                    ]
+                    self._take(session)
+                    reply(200, _lines([encode_control(session.answer(attachment)), *replies]))
+                case Poll():
+                    session, attachment = self._find(first)
+                    if attachment is None:
+                        raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended")
+                    self._park(line, session, attachment, first, reply)
+                case _:
+                    raise AssertionError(first)
+        except ProtocolError as error:
+            reply(error.code.status or 400, encode_control(error_frame(error)) + "\n")
+
+    def _park(
+        self,
+        line: _Line,
+        session: Session,
+        attachment: Attachment,
+        frame: Poll,
+        reply: Callable[[int, str], None],
+    ) -> None:
+        if not session.poll(attachment, frame, self.now):
+            reply(200, "")
+            return
+        if line.poll is not None:
+            line.poll("")
+        line.poll = lambda text: reply(200, text)
+        line.hold = self.now + self.limits.poll_hold
+
+    def _find(self, frame: Send | Poll) -> tuple[Session, Attachment | None]:
+        session = self._by_token.get(frame.session)
+        if session is None or session.ending is not None:
+            raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session")
+        return session, session.find(frame.client, frame.attach)
+
+    def _open(self, line: _Line, frame: Open) -> None:
+        found: Session | Reset | Close | None = None
+        if isinstance(frame.session, str):
+            found = self._by_token.get(frame.session, nothing_known(ResetReason.UNKNOWN))
+        if isinstance(found, Session) and found.ending is not None:
+            found = found.ending.close or found.tombstone().verdict(frame.received)
+        if isinstance(found, Close):
+            self._down(line, Frame(encode_control(found)))
+            return
+        attached: Attachment | Reset | None = found if isinstance(found, Reset) else None
+        session = found if isinstance(found, Session) else None
+        if session is not None:
+            attached = session.attach(frame, line.carrier, self.now, epoch="pair")
+        if not isinstance(attached, Attachment):
+            session, attached = self._new(line, frame, attached)
+        line.session, line.attachment = session, attached
+
+    def _new(self, line: _Line, frame: Open, reset: Reset | None) -> tuple[Session, Attachment]:
+        session = self._by_nonce.get(frame.nonce)
+        if session is None:
+            session = Session(f"s{len(self._by_nonce) + 1}", self.limits, self.now)
+            self._by_nonce[frame.nonce] = self.server = session
+        token = f"{session.id}.{len(self._by_token)}"
+        self._by_token[token] = session
+        attached = session.attach(
+            frame,
+            line.carrier,
+            self.now,
+            epoch="pair",
+            verdict=Verdict.NEW if reset is None else Verdict.RESET,
+            token=token,
+            reset=reset,
+        )
+        assert isinstance(attached, Attachment)
+        return session, attached
+
+    def _serve(self, line: _Line) -> None:
+        """The server writes what is due on a connection."""
+        session, attachment = line.session, line.attachment
+        if session is None or attachment is None:
+            return
+        due = session.due(attachment, self.now)
+        if line.carrier is Carrier.LONGPOLL:
+            if line.poll is not None and (due or self.now >= line.hold):
+                poll, line.poll = line.poll, None
+                poll(_lines(session.poll_frames(attachment, self.now)))
+        elif due:
+            for wire in session.transmit(attachment, self.now):
+                self._down(line, Frame(wire))
+        if attachment.code is not None:
+            line.session = line.attachment = None
+            if line.carrier is not Carrier.LONGPOLL:
+                self._down(line, Lost("ended"))
+            if line.cut:
+                self._drop(line)
+
+    def _down(self, line: _Line, heard: Heard) -> None:
+        if line.cut:
+            return
+        if self._chance(self.faults.cut):
+            self._lose(line)
+            return
+        line.down_at = max(line.down_at, self.now + self._delay())
+        self._at(line.down_at, lambda: self._hear(line, heard))
+
+
+def _lines(wires: Sequence[Wire]) -> str:
+    return "".join(f"{wire!s}\n" for wire in wires)
