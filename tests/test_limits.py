@@ -95,3 +95,9 @@ def test_limits_are_finite() -> None:
 def test_the_time_to_live_outlasts_what_renews_it(other: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"Limits\.ttl \(120\.0\) must be above"):
         Limits(heartbeat=other.get("heartbeat", 20.0), poll_hold=other.get("poll_hold", 20.0))
+
+
+def test_a_poll_is_not_held_beyond_the_clients_patience() -> None:
+    """LIV-2."""
+    with pytest.raises(ValueError, match=r"Limits\.poll_hold \(20\.0\) is above two heartbeats"):
+        Limits(heartbeat=5)

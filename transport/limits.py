@@ -99,6 +99,12 @@ class Limits:
                 f"poll's hold ({self.poll_hold}), or sessions expire while they are attached"
             )
 
+        if self.poll_hold > 2 * self.heartbeat + 5:
+            raise ValueError(
+                f"Limits.poll_hold ({self.poll_hold}) is above two heartbeats ({self.heartbeat}) "
+                "and 5 s, after which clients take a silent connection for dead (LIV-2)"
+            )
+
     @property
     def body(self) -> int:
         """The largest request body or frame: what base64 makes of a message, and its header.

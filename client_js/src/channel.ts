@@ -146,26 +146,32 @@ export class Channel extends EventTarget {
   };
 
   /** Starts at once. Raises for an argument that is wrong; everything else is an event. */
-  constructor(url: string | URL, options: ChannelOptions = {}, environment: Environment = globalThis) {
+  constructor(
+    url: string | URL,
+    {
+      transports = TRANSPORTS,
+      credentials,
+      withCredentials = false,
+      openTimeout = 4,
+      postTimeout = 10,
+      retryBase = 0.5,
+      retryMax = 30,
+      fallbackFor = 300,
+      queueMessages = 1e5,
+    }: ChannelOptions = {},
+    environment: Environment = globalThis,
+  ) {
     super();
     this._env = environment;
-    this._options = {
-      withCredentials: false,
-      openTimeout: 4,
-      postTimeout: 10,
-      retryBase: 0.5,
-      retryMax: 30,
-      fallbackFor: 300,
-      queueMessages: 1e5,
-      ...options,
-    };
+    // Field by field: an option that is undefined is one that is not given.
+    this._options = { credentials, withCredentials, openTimeout, postTimeout, retryBase, retryMax, fallbackFor, queueMessages };
     this._url = new URL(url, environment.document?.baseURI ?? environment.location?.href).href
       .replace(/^ws/, "http")
       .replace(/#.*/, "");
     this._contact = this._now();
     this._session = new Session(mint(environment), () => mint(environment));
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
-    this.transports = options.transports ?? TRANSPORTS;
+    this.transports = transports;
   }
 
   get transports(): readonly TransportName[] {
@@ -210,6 +216,8 @@ export class Channel extends EventTarget {
       this._contact = this._now();
       this._session._close(code, reason);
       this.resume();
+      // A back-off may be longer than the time that is left.
+      if (!this._connection) this.reconnect();
       // Nothing was ever begun: there is nobody to tell.
       if (!this._session._attaches && !this._session._buffer._entries.length) this._finish({ code, reason, by: "app" }, true, []);
       this._schedule();

@@ -372,12 +372,8 @@ export class Session<Tag> {
         this._theirs = frame;
         // In the place of `opened`: the session was over before (CLS-5).
         return this._over(link, opening);
-      case "reset": {
-        // What is held was not lost, though its ack may have been (RES-4).
-        const [first = 1, last = 0] = frame.lost ?? [];
-        const from = Math.max(first, this._received + 1);
-        return this._reset({ ...frame, lost: frame.lost && (from > last ? [] : [from, last]) });
-      }
+      case "reset":
+        return this._reset(frame);
       case "renew":
         this._events.push({ _type: "renew", _within: frame.within! });
         return;
@@ -387,6 +383,8 @@ export class Session<Tag> {
       case "data":
         if (opening) throw new Error("out of place");
         if (this._isForeign(frame.ack) || (frame.type === "ack" && this._isForeign(frame.received!))) return;
+        // Refused, a frame has no effect at all (FRM-4).
+        if (frame.type === "data" && frame._seq > this._received + 1) return this._drop(link, "gap");
         this._settle(frame.ack);
         if (frame.type === "data") return this._take(link, frame, now, size);
         // The answer to a POST (SND-2).
@@ -441,9 +439,7 @@ export class Session<Tag> {
 
   /** Messages of the downlink; repetitions are passed over (NUM-3). `size`: of their frame. */
   _take(link: Link, { _seq: seq, _messages: messages }: Frame & { type: "data" }, now: number, size: number): void {
-    const known = this._received + 1 - seq;
-    if (known < 0) return this._drop(link, "gap");
-    const fresh = messages.slice(known);
+    const fresh = messages.slice(this._received + 1 - seq);
     if (!fresh.length) return;
     for (const data of fresh) this._events.push({ _type: "message", _message: { data, recovered: ++this._received <= this._replay } });
     const { window_messages, window_bytes } = this._limits;
@@ -479,7 +475,11 @@ export class Session<Tag> {
 
   /** The session is over, a new one begins: in the `opened` of `heir`, or with the next open (RES-2, RES-4, RES-6). */
   _reset(loss: Loss, heir?: Link): void {
-    this._events.push({ _type: "reset", _loss: loss, _sends: this._fates(loss.handled, loss.in_hand) });
+    // What is held was not lost, though its ack may have been, or it came over another link since (RES-4).
+    const [first = 1, last = 0] = loss.lost ?? [];
+    const from = Math.max(first, this._received + 1);
+    const lost = loss.lost && (from > last ? [] : [from, last]);
+    this._events.push({ _type: "reset", _loss: { ...loss, lost }, _sends: this._fates(loss.handled, loss.in_hand) });
     this._buffer = new SendBuffer();
     this._received = this._confirmed = this._refused = 0;
     this._token = this._epoch = this._theirs = undefined;

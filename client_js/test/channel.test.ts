@@ -140,6 +140,47 @@ describe("conversation", () => {
   });
 });
 
+describe("listeners", () => {
+  test("one that leaves the connection in mid-answer loses nothing of it", async () => {
+    for (const leave of ["reconnect", "suspend"] as const) {
+      const world = new World();
+      const { channel, events } = world.channel({ transports: ["longpoll"] });
+      const seen = listen(channel);
+      channel.addEventListener("reset", () => channel[leave]());
+      let poll = await world.request("poll");
+      poll.respond(200, [opened(poll.lines[0])]);
+      await world.request("poll");
+      channel.reconnect();
+      poll = await world.request("poll");
+      const reset = { reason: "expired", lost: [], handled: 0, in_hand: 0 };
+      poll.respond(200, [opened(poll.lines[0], { verdict: "reset", session: "token-9", reset }), [1, 0, "a"]]);
+      await world.settle();
+      assert.deepEqual(seen, ["a"]);
+      channel.resume();
+      poll = await world.request("poll");
+      const { session, received } = poll.lines[0] as { session: string; received: number };
+      assert.deepEqual([session, received], ["token-9", 1]);
+      poll.respond(200, [opened(poll.lines[0], { sent: 1 }), [2, 0, "b"]]);
+      await world.settle();
+      assert.deepEqual(seen, ["a", "b"]);
+      assert.equal(channel.state, "open");
+      assert.deepEqual(events.at(-1), ["resumed", 0]);
+    }
+  });
+
+  test("too many messages for one: what their answer settles behind them is settled", async () => {
+    const world = new World();
+    const { channel, events } = world.channel({ transports: ["longpoll"], queueMessages: 2 });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    const send = watch(channel.send("x"));
+    await world.request("send");
+    (await world.request("poll")).respond(200, [[1, 0, "a", "b", "c"], [4, 1, "d"]]);
+    await world.settle();
+    assert.deepEqual([send.outcome, channel.state, events.at(-1)![1]], ["handled", "closed", 1011]);
+  });
+});
+
 describe("fallback", () => {
   test("WebSocket fails, server-sent events work once a POST was answered (I8)", async () => {
     const world = new World();
@@ -246,6 +287,18 @@ describe("fallback", () => {
     assert.equal(channel.state, "connecting");
   });
 
+  test("an option that is undefined is one that is not given", async () => {
+    const world = new World();
+    const missing: object = { openTimeout: undefined, retryBase: undefined, retryMax: undefined };
+    world.channel({ transports: ["websocket"], ...missing });
+    await world.socket();
+    await world.pass(4.1);
+    await world.pass(0.1);
+    assert.equal(world.sockets.length, 0);
+    await world.pass(0.5);
+    assert.equal(world.sockets.length, 1);
+  });
+
   test("what worked last is tried first, until the better get another chance", async () => {
     const world = new World();
     world.channel({ transports: ["websocket", "longpoll"], fallbackFor: 60 });
@@ -330,6 +383,28 @@ describe("recovery", () => {
     await world.pass(0.2);
     await world.socket();
     assert.deepEqual(events.at(-1), ["recovering", "drain"]);
+  });
+
+  test("a server that only drains is not asked again in a loop", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["longpoll"] });
+    for (let second = 0; second < 60; second += 0.1) {
+      for (const poll of world.requests.splice(0)) poll.respond(200, [opened(poll.lines[0]), { type: "drain", retry_in: 0 }]);
+      await world.pass(0.1);
+    }
+    const { attaches } = channel.statistics();
+    assert.ok(attaches > 3 && attaches < 15, `${attaches}`);
+  });
+
+  test("after a sleep, what has arrived meanwhile comes before what is overdue", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    const socket = await world.openSocket();
+    world.now += 60;
+    world.environment.setTimeout(() => socket.hear({ type: "ping" }), 0);
+    await world.pass(1);
+    assert.equal(channel.state, "open");
+    assert.deepEqual(socket.take(), [{ type: "pong" }]);
   });
 
   test("silence ends a connection (LIV-2)", async () => {
@@ -452,6 +527,19 @@ describe("HTTP", () => {
     assert.equal(channel.explain()[0]!.reason, "ended");
     await world.pass(1);
     await world.request("sse");
+  });
+
+  test("a stream that went mute speaks against its transport, however long it stood (SND-2)", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["sse", "longpoll"] });
+    await openStream(world);
+    await world.pass(6);
+    channel.send("x");
+    (await world.request("send")).respond(200, [answer({ ack: 1, received: 1, sent: 1 })]);
+    await world.pass(5.1);
+    assert.equal(channel.explain()[0]!.reason, "mute");
+    await world.pass(0.5);
+    await world.request("poll");
   });
 
   test("long poll: one poll after the other, POSTs beside it (POL-1)", async () => {
@@ -633,6 +721,35 @@ describe("close", () => {
     await world.pass(2);
     assert.deepEqual([sent.outcome, unsent.outcome, closed.outcome], ["closed: unknown", "closed: not_handled", "handled"]);
     assert.deepEqual(events.at(-1), ["close", 1001, "the server could not be reached", "protocol", false]);
+  });
+
+  test("what something on the way answers is no word of the server: it is given up all the same", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["sse", "longpoll"] });
+    const stream = await world.request("sse");
+    stream.stream();
+    stream.event(opened(stream.lines[0]));
+    (await world.request("send")).respond(200, [answer({})]);
+    await world.settle();
+    const sent = watch(channel.send("x"));
+    await world.settle();
+    stream.end();
+    const closed = watch(channel.close());
+    for (let second = 0; second < 40; second++) {
+      for (const request of world.requests.splice(0)) request.respond(200, "<html>log in</html>", "text/html");
+      await world.pass(1);
+    }
+    assert.deepEqual([closed.outcome, sent.outcome], ["handled", "closed: unknown"]);
+  });
+
+  test("close waits for no back-off: that may be longer than the time it has", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["sse"] });
+    (await world.request("sse")).respond(503, [{ type: "error", code: "unavailable", message: "", retry_in: 60 }]);
+    await world.settle();
+    channel.send("x");
+    channel.close();
+    await world.request("sse");
   });
 
   test("the server's close is answered, over HTTP too though a POST is in flight (CLS-3)", async () => {

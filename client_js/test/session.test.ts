@@ -171,6 +171,48 @@ test("empty answers to polls, one after the other, end the attach (POL-2)", () =
   assert.deepEqual(seen, [[], [], ["ended"]]);
 });
 
+test("POSTs that fail are counted by themselves: polls that are answered beside them say nothing of them", () => {
+  const one = session();
+  const { link } = open(one, "longpoll");
+  one._send("x", "a");
+  const seen = [1, 2, 3].map((number) => {
+    one._transmit(link, 0);
+    const events = one._hear(link, { _type: "answer", _of: "post", _status: 502, _text: "<html>" }, 0);
+    events.push(...one._hear(link, { _type: "answer", _of: "poll", _status: 200, _text: `[${number},0,"a"]` }, 0));
+    return types(events);
+  });
+  assert.deepEqual(seen, [["message"], ["message"], ["HTTP 502"]]);
+});
+
+test("what is received on a link that ends before it is confirmed is kept, and its session with it (OPN-5)", () => {
+  const one = session();
+  const link = one._attach("sse");
+  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  hear(one, link, opened(JSON.parse(wires[0] as string)));
+  hear(one, link, [1, 0, "a"]);
+  hear(one, link, { type: "drain", retry_in: 0 });
+  const next = one._attach("sse");
+  const { session: token, received } = JSON.parse(next._open) as { session: string; received: number };
+  assert.deepEqual([token, received], ["token-1", 1]);
+});
+
+test("the answer to a close on a link that is not confirmed names the session (SND-1)", () => {
+  const one = session();
+  const link = one._attach("sse");
+  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  hear(one, link, opened(JSON.parse(wires[0] as string)));
+  hear(one, link, { type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
+  const [{ _wires: last }] = one._transmit(link, 0) as [Out];
+  assert.equal((JSON.parse(last[0] as string) as { session: string }).session, "token-1");
+});
+
+test("a renew without credentials is a renew all the same (REN-1)", () => {
+  const one = session();
+  const { link } = open(one, "websocket");
+  one._renew(undefined);
+  assert.deepEqual(one._transmit(link, 0)[0]!._wires, ['{"type":"renew","credentials":null}']);
+});
+
 test("a code that is the name of a member of objects is any other code", () => {
   const one = session();
   const { link } = open(one, "websocket");

@@ -122,8 +122,8 @@ class connect:
         """Nothing is left behind."""
         task = self._task
         assert task is not None
-        task.cancel()
+        self._driver.leave()
         with anyio.CancelScope(shield=True):
             await asyncio.wait([task])
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if (error := task.exception()) is not None:
             raise error

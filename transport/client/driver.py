@@ -296,8 +296,17 @@ class Driver:
                 tasks.cancel_scope.cancel()
         finally:
             self._tasks = None
-            if self.ending is None:  # cancelled, or failed: whoever waits is told
-                self._act(self.session.abandon(UNREACHED, "the channel was left"))
+            self.leave()  # cancelled, or failed: whoever waits is told
+
+    def leave(self) -> None:
+        """End now, without a word to the server where it was not said yet.
+
+        Not by cancelling the task of `run`: that would cut short the closing of sockets, too.
+        """
+        if self.ending is None:
+            self._act(self.session.abandon(UNREACHED, "the channel was left"))
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
 
     async def _sleep_until(self, due: float) -> None:
         if self._woken:

@@ -300,7 +300,6 @@ class Link:
     acked: int
     """The downlink mark that was last written here."""
     state: AttachState = AttachState.FRESH
-    token: str | None = None
     next: int = 1
     """The next uplink number to write here."""
     close_written: bool = False
@@ -514,11 +513,6 @@ class ClientSession:
     def _confirm(self, link: Link) -> None:
         link.state = follow(ATTACH, link.state, AttachStep.CONFIRM, "attach")
         self._confirmed = link.attach
-        if self._token is None:
-            # That of the first attach that is confirmed is kept (OPN-4), and a later session needs
-            # another nonce (OPN-3).
-            self._token = link.token
-            self._nonce = None
 
     def _drop(
         self, link: Link, reason: str, retry_in: float = 0.0, *, drained: bool = False
@@ -569,7 +563,7 @@ class ClientSession:
 
     def _requests(self, link: Link, now: float, *, confirms: bool) -> list[Out]:
         head: dict[str, Any] = {
-            "session": self._token or link.token,
+            "session": self._token,
             "client": self.client,
             "attach": link.attach,
             "epoch": self._epoch,
@@ -847,7 +841,11 @@ class ClientSession:
             self._reset(self._above_what_is_held(reset), heir=link)
         self.outgoing.check(max(frame.received, frame.handled))
         link.state = follow(ATTACH, link.state, AttachStep.OPENED, "attach")
-        link.token = token
+        if self._token is None:
+            # Kept from now on: what comes behind this, on a link that ends before it is confirmed,
+            # is of this session too. A later session needs another nonce (OPN-3).
+            self._token = token
+            self._nonce = None
         link.next = frame.received + 1
         self._epoch = frame.epoch
         self._agree(self.terms.told(frame))
