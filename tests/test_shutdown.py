@@ -82,6 +82,19 @@ async def test_a_second_server_on_the_same_loop_is_listened_to_as_well() -> None
     assert server.told == [True]
 
 
+async def test_a_signal_that_a_server_sets_later_is_chained_too() -> None:
+    """A loop whose SIGINT alone had a handler when the first hub listened, as asyncio sets one."""
+    first, second = Hub(silent), Hub(silent)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    await ask(first, "/poll", lines(opening()))
+    server = Server(second)
+    await ask(second, "/poll", lines(opening()))
+    signal.raise_signal(signal.SIGTERM)
+    await until(lambda: bool(server.told))
+    assert server.told == [True]
+
+
 def test_loops_that_are_over_leave_no_chain_behind() -> None:
     """Else a signal would walk through all of them, and they would be kept."""
     server = Server()

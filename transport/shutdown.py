@@ -33,11 +33,15 @@ class Notice:
         self._before: dict[int, Any] = {}
 
     def chain(self) -> None:
-        """Stand in front of the handlers that are there now."""
+        """Stand in front of the handlers that are there now, also of those set since it last did."""
         for number in _SIGNALS:
             before = _living(signal.getsignal(number), number)
             # Only what a server has set: a default or ignored signal is not ours to change.
-            if callable(before) and before is not signal.default_int_handler:
+            if (
+                callable(before)
+                and before is not signal.default_int_handler
+                and before != self._on_signal
+            ):
                 self._before[number] = before
                 signal.signal(number, self._on_signal)
 
@@ -47,11 +51,9 @@ class Notice:
                 signal.signal(number, before)
 
     @property
-    def stands(self) -> bool:
-        """Whether the signals still come here: a server that ends takes its handlers along."""
-        return bool(self._before) and all(
-            signal.getsignal(number) == self._on_signal for number in self._before
-        )
+    def told(self) -> bool:
+        """Whether it has told its hubs, which it does once."""
+        return self._told
 
     def behind(self, number: int) -> Any:
         """The handler that it stands in front of."""
@@ -107,10 +109,10 @@ def listen(listener: Callable[[], None]) -> Callable[[], None]:
     loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    if _notice is None or _notice.loop is not loop or not _notice.stands:
+    if _notice is None or _notice.loop is not loop or _notice.told:
         _notice = Notice(loop)
-        _notice.chain()
     notice = _notice
+    notice.chain()
     notice.add(listener)
     return lambda: notice.remove(listener)
 
