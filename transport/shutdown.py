@@ -33,7 +33,7 @@ class Notice:
         self._before: dict[int, Any] = {}
 
     def chain(self) -> None:
-        """Stand in front of the handlers that are there now, also of those set since it last did."""
+        """Stand in front of the handlers that are there now; again, of those set since."""
         for number in _SIGNALS:
             before = _living(signal.getsignal(number), number)
             # Only what a server has set: a default or ignored signal is not ours to change.
