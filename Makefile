@@ -10,7 +10,7 @@ DEV_READY := .venv/.dev-ready
 NODE_READY := client_js/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-js mutants check check-lint check-types check-layers \
+.PHONY: help demo test test-python test-js campaign mutants check check-lint check-types check-layers \
 	check-client check-bundle setup setup-system client format clean
 
 help: ## Show this
@@ -23,6 +23,9 @@ test: test-python test-js ## Run all tests
 
 test-python: setup ## Run the Python tests (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+campaign: setup ## The full campaign of shutdowns: 20 of each combination of connections
+	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/server/test_shutdown.py $(PYTEST_ARGS)
 
 mutants: setup ## Break rules of the session on purpose: the tests must notice each
 	$(BIN)/python -m pytest tests/test_mutants.py $(PYTEST_ARGS)
