@@ -32,7 +32,8 @@ from transport.protocol.frames import (
 )
 from transport.protocol.records import Record, make_token, split_token
 from transport.protocol.session import VERSION, Attachment, Session, Tombstone
-from transport.runner import Handler, Runner, SessionLink
+from transport.runner import Handler, Runner
+from transport.session_link import SessionLink
 from transport.stores import Store
 
 logger = logging.getLogger("transport")

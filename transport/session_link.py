@@ -1,0 +1,197 @@
+"""`SessionLink`: a connection's end of a session, as the adapters see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from transport import codes
+from transport.codes import Code, sendable_close_code
+from transport.errors import ProtocolError
+from transport.policy import Identity
+from transport.protocol.codec import Decoder, encode_control
+from transport.protocol.frames import Renew, Wire
+from transport.protocol.session import Attachment, error_frame
+
+if TYPE_CHECKING:
+    from transport.runner import Runner
+
+STUCK = 5.0
+"""How long an ended connection may take to write its last frames before it is aborted."""
+
+
+class SessionLink:
+    """A connection's end of a session: the `Link` of the adapters."""
+
+    __slots__ = (
+        "_decoder",
+        "_runner",
+        "_ticket",
+        "_timer",
+        "_waiter",
+        "abort",
+        "attachment",
+        "ended_at",
+        "renew",
+    )
+
+    def __init__(
+        self,
+        runner: Runner,
+        attachment: Attachment,
+        decoder: Decoder,
+        renew: Callable[[Any], Awaitable[Identity]],
+    ) -> None:
+        self._runner = runner
+        self._decoder = decoder
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticket = 0
+        self.attachment = attachment
+        self.abort: Callable[[], None] | None = None
+        self.ended_at: float | None = None
+        self.renew = renew
+
+    @property
+    def code(self) -> Code | None:
+        """Why the session ended this connection, None while it has not."""
+        return self.attachment.code
+
+    @property
+    def close_code(self) -> int:
+        """What to close a WebSocket with: the session's own code where it was closed (CLS-7)."""
+        code = self.attachment.code
+        ending = self._runner.session.ending
+        if code is codes.NORMAL and ending is not None:
+            return sendable_close_code(ending.code)
+        return code.websocket if code is not None and code.websocket is not None else 1000
+
+    def write(self) -> list[Wire]:
+        """All frames that are to be written now."""
+        return self._runner.session.transmit(self.attachment, self._runner.now())
+
+    async def due(self) -> None:
+        """Wait until there is something to write, or ``code`` is set."""
+        if self.wants_writing():
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._arm()
+        await self._waiter
+
+    async def due_within(self, seconds: float) -> None:
+        """`due`, at most for so long."""
+        if self.wants_writing():
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        self._arm()
+        timer = loop.call_later(seconds, resolve, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def wants_writing(self) -> bool:
+        """Whether `write` would give something, or the connection is to end."""
+        return self._runner.session.due(self.attachment, self._runner.now())
+
+    def rouse(self) -> None:
+        """Let the waiter go on, where it is known that something is due."""
+        if self._waiter is not None:
+            resolve(self._waiter)
+
+    def wake(self) -> None:
+        """Let the waiter look again, if something is due; else see to it that it is in time."""
+        if self._waiter is not None and not self._waiter.done():
+            if self.wants_writing():
+                self._waiter.set_result(None)
+            else:
+                self._arm()
+
+    def _arm(self) -> None:
+        """A lone ack waits for data to ride with, but not for ever (MRK-6)."""
+        deadline = self._runner.session.ack_deadline(self.attachment)
+        if deadline is not None and self._timer is None:
+            delay = max(0.0, deadline - self._runner.now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._ack_is_due)
+
+    def _ack_is_due(self) -> None:
+        self._timer = None
+        self.wake()
+
+    async def receive(self, wire: Wire) -> None:
+        """Take a frame of the client; see `Link.receive`."""
+        frame = self._decoder.decode(wire)
+        if isinstance(frame, Renew):
+            await self.renewed(frame)
+            return
+        runner, control = self._runner, self.attachment.control
+        # Answers are not in the window: this bounds them for a peer that asks and reads nothing.
+        if len(control) >= runner.session.limits.batch:
+            raise ProtocolError(
+                codes.TOO_MANY, "you ask faster than you read the answers", limit="batch"
+            )
+        replies = runner.session.receive(self.attachment, frame, runner.now())
+        if replies:
+            control += [encode_control(reply) for reply in replies]
+        runner.poke()
+
+    async def renewed(self, frame: Renew) -> None:
+        """Take fresh credentials (REN-1).
+
+        Raises:
+            ProtocolError: ``unauthorized``.
+        """
+        self._runner.expire_with(await self.renew(frame.credentials))
+
+    def fail(self, error: ProtocolError) -> None:
+        """End the connection for the client's fault, the session lives."""
+        if self.attachment.code is None:
+            self.attachment.code = error.code
+            self.attachment.control.append(encode_control(error_frame(error)))
+            self._runner.drop(self)
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        if self.attachment.code is None:
+            self.attachment.code = codes.NOT_ATTACHED
+        self._runner.lost(self)
+
+    def park(self) -> int:
+        """Begin to wait for a poll's answer; who waited before is woken."""
+        self._ticket += 1
+        self.rouse()
+        return self._ticket
+
+    def parked(self, ticket: int) -> bool:
+        """Whether no newer poll has come since."""
+        return ticket == self._ticket
+
+    def unpark(self, ticket: int) -> None:
+        """The poll is over, answered or not."""
+        if self.parked(ticket):
+            self._runner.session.unpark(self.attachment)
+
+    def write_poll(self) -> list[Wire]:
+        """The frames of the answer, at least one."""
+        return self._runner.session.poll_frames(self.attachment, self._runner.now())
+
+    def tick(self, now: float) -> None:
+        """Write what became due with the time; drop what has ended and cannot be written to."""
+        if self.attachment.control:
+            self.rouse()
+        if self.attachment.code is None:
+            return
+        self.rouse()
+        self.ended_at = self.ended_at or now
+        if now - self.ended_at >= STUCK:
+            self._runner.forget(self)
+            if self.abort is not None:
+                self.abort()
+
+
+def resolve(waiter: asyncio.Future[None]) -> None:
+    """Let who waits go on; twice is once."""
+    if not waiter.done():
+        waiter.set_result(None)
