@@ -196,3 +196,4 @@ holding = Application(_holding).build()
 # waited for.
 _SHORT = Limits(ttl=1.0, heartbeat=0.3, poll_hold=0.3, closing=0.5, drain_grace=0.5)
 expiring = Application(_holding, _SHORT).build()
+beating = Application(_echo, Limits(heartbeat=0.3, poll_hold=0.3)).build()

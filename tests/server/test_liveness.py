@@ -16,7 +16,7 @@ from tests.kit.server import serving
 async def test_websocket_pings_count_for_nothing() -> None:
     """LIV-4: a client that sends and answers only those of RFC 6455 is detached all the same."""
     async with (
-        serving("tests.kit.apps:expiring") as server,
+        serving("tests.kit.apps:beating") as server,
         connect(f"ws://127.0.0.1:{server.port}/chat/websocket") as ws,
     ):
         await ws.send(encode(open_frame()))
