@@ -237,7 +237,7 @@ modes = pytest.mark.parametrize("level", [False, True], ids=["native", "level"])
 @modes
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_conversation(transport: str, level: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """Open, data, poll, POST, renew, a cut, close: I3, I4, I6."""
+    """Open, data, poll, POST, renew, a cut, close: NUM-4, ATT-4."""
 
     async def conversation(world: World, app: ASGIApp) -> None:
         async with drive(app, transport=transport, credentials="ada's") as page:
@@ -265,7 +265,7 @@ def test_a_conversation(transport: str, level: bool, caplog: pytest.LogCaptureFi
 def test_a_switch_in_mid_stream(
     pair: tuple[str, str], level: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """I1: an attach on another transport, beside the old one, and then in its place."""
+    """RES-1: an attach on another transport, beside the old one, and then in its place."""
 
     async def conversation(world: World, app: ASGIApp) -> None:
         async with drive(app, transport=pair[0]) as page:

@@ -1,4 +1,4 @@
-"""The hub as it is mounted, what a handler meets, groups, drain: DESIGN's public names."""
+"""The hub as it is mounted, what a handler meets, groups, drain."""
 
 from __future__ import annotations
 

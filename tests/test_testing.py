@@ -220,7 +220,7 @@ async def test_a_page_works_on_any_event_loop() -> None:
 @pytest.mark.parametrize("carrier", [*Carrier, None], ids=str)
 @pytest.mark.parametrize("seed", range(10))
 def test_a_pair_over_a_lossy_link(seed: int, carrier: Carrier | None) -> None:
-    """I6: once, in order, both ways; and the marks of both ends agree."""
+    """NUM-3: once, in order, both ways; and the marks of both ends agree."""
     pair = Pair(
         seed,
         faults=Faults(cut=0.1, lose=0.2, repeat=0.2),

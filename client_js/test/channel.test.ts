@@ -125,7 +125,7 @@ describe("conversation", () => {
     assert.deepEqual(unhandled, []);
   });
 
-  test("what waits to be sent, and what nobody takes, is bounded (I7)", async () => {
+  test("what waits to be sent, and what nobody takes, is bounded (DAT-6)", async () => {
     const world = new World();
     const { channel, events } = world.channel({ queueMessages: 2 });
     assert.deepEqual([watch(channel.send(1)), watch(channel.send(2))].length, 2);
@@ -182,7 +182,7 @@ describe("listeners", () => {
 });
 
 describe("fallback", () => {
-  test("WebSocket fails, server-sent events work once a POST was answered (I8)", async () => {
+  test("WebSocket fails, server-sent events work once a POST was answered", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     channel.send("hello");
@@ -209,7 +209,7 @@ describe("fallback", () => {
     assert.deepEqual(channel.statistics().attempts, { websocket: 1, sse: 1, longpoll: 0 });
   });
 
-  test("an event stream beside which no POST gets through was open, and is given up (I8)", async () => {
+  test("an event stream beside which no POST gets through was open, and is given up", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
     const stream = await world.request("sse");

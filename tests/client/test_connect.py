@@ -299,7 +299,7 @@ async def test_falls_back_where_websocket_is_not_served() -> None:
         assert channel.transport == "sse"
         await channel.send("by POST")
         assert await channel.receive() == "by POST"
-        # I8: an event stream works once a POST was answered too.
+        # An event stream works once a POST was answered too.
         await until(lambda: channel.explain()[1].outcome == "open")
         first, second = channel.explain()
         assert (first.transport, first.outcome) == ("websocket", "failed")

@@ -5,7 +5,7 @@ not in it raises and changes nothing.
       \\------------------------we close---------------->/
     OPEN, PEER_CLOSED ---expires, is reset---> CLOSED <---is reset, takes too long--- CLOSING
 
-Whether connections are attached is no phase of it: any may come and go in each (DESIGN: a session
+Whether connections are attached is no phase of it: any may come and go in each (a session
 and its connections are two lives).
 """
 
