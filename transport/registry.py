@@ -225,7 +225,7 @@ class Registry:
             raise ProtocolError(codes.UNAVAILABLE, "that session has ended", retry_in=1.0)
         secret = secrets.token_urlsafe(24)
         attachment = runner.session.attach(
-            frame if reset is None else _restarted(frame),
+            frame,
             carrier,
             now,
             epoch=self.store.epoch,
@@ -398,18 +398,6 @@ class Registry:
         if not self._loop.is_closed():
             for runner in self.runners:
                 runner.stop()
-
-
-def _restarted(frame: Open) -> Open:
-    """The ``open`` as for a new session: its marks were those of the old one."""
-    return Open(
-        versions=frame.versions,
-        client=frame.client,
-        nonce=frame.nonce,
-        attach=frame.attach,
-        received=0,
-        first_retained=1,
-    )
 
 
 def _unknown() -> ProtocolError:
