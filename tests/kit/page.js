@@ -28,6 +28,21 @@ globalThis.start = (options = {}) => {
   return channel;
 };
 
+/** The POSTs of the uplink whose answer is not whole yet. */
+globalThis.posting = 0;
+const { fetch } = globalThis;
+globalThis.fetch = async (url, options) => {
+  if (!String(url).endsWith("/send")) return fetch(url, options);
+  posting++;
+  try {
+    const answer = await fetch(url, options);
+    const body = await answer.arrayBuffer();
+    return new Response(body.byteLength ? body : null, { status: answer.status, headers: answer.headers });
+  } finally {
+    posting--;
+  }
+};
+
 globalThis.happened = (type) => events.filter((event) => event.type === type);
 
 /** Sends, and keeps in `fates` what became of it: "handled", or the error's code and fate. */
