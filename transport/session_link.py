@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
-from transport.policy import Identity
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Renew, Wire
 from transport.protocol.session import Attachment, error_frame
@@ -33,16 +32,9 @@ class SessionLink:
         "abort",
         "attachment",
         "ended_at",
-        "renew",
     )
 
-    def __init__(
-        self,
-        runner: Runner,
-        attachment: Attachment,
-        decoder: Decoder,
-        renew: Callable[[Any], Awaitable[Identity]],
-    ) -> None:
+    def __init__(self, runner: Runner, attachment: Attachment, decoder: Decoder) -> None:
         self._runner = runner
         self._decoder = decoder
         self._waiter: asyncio.Future[None] | None = None
@@ -51,7 +43,6 @@ class SessionLink:
         self.attachment = attachment
         self.abort: Callable[[], None] | None = None
         self.ended_at: float | None = None
-        self.renew = renew
 
     @property
     def code(self) -> Code | None:
@@ -124,26 +115,21 @@ class SessionLink:
         """Take a frame of the client; see `Link.receive`."""
         frame = self._decoder.decode(wire)
         if isinstance(frame, Renew):
-            await self.renewed(frame)
+            await self._runner.renew(frame.credentials)
             return
         runner, control = self._runner, self.attachment.control
         # Answers are not in the window: this bounds them for a peer that asks and reads nothing.
         if len(control) >= runner.session.limits.batch:
             raise ProtocolError(
-                codes.TOO_MANY, "you ask faster than you read the answers", limit="batch"
+                codes.TOO_MANY,
+                "you ask faster than you read the answers, beyond "
+                f"Limits(batch={runner.session.limits.batch}) of the server",
+                limit="batch",
             )
         replies = runner.session.receive(self.attachment, frame, runner.now())
         if replies:
             control += [encode_control(reply) for reply in replies]
         runner.poke()
-
-    async def renewed(self, frame: Renew) -> None:
-        """Take fresh credentials (REN-1).
-
-        Raises:
-            ProtocolError: ``unauthorized``.
-        """
-        self._runner.expire_with(await self.renew(frame.credentials))
 
     def fail(self, error: ProtocolError) -> None:
         """End the connection for the client's fault, the session lives."""
