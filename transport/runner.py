@@ -124,7 +124,7 @@ class Runner:
             if not self._draining:
                 self._returned(codes.INTERNAL, failed=True)
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - all of it is in the log
             event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
             self._returned(codes.INTERNAL, failed=True)
         else:

@@ -107,7 +107,7 @@ async def _write(send: Send, link: Link) -> None:
     except (OSError, RuntimeError):
         # The connection is gone; the reader is told, and frames are in the session's buffer.
         return
-    except Exception:
+    except Exception:  # noqa: BLE001 - all of it is in the log
         event(ERROR, "write_failed", "the server's send raised", exc_info=True)
         link.lost()
 
