@@ -137,8 +137,8 @@ class Canceller:
         # Nobody but the loop's end cancels what closes sockets: they end with it.
         if self.mode in INNER and (name in ("user", "call") or name.endswith(".aclose")):
             return None
-        if self.mode is Mode.DEATH and waits_for is None:
-            return None  # a turn of the loop, which raises nothing
+        if self.mode is Mode.DEATH and (waits_for is None or "Lock.acquire" in innermost(task)):
+            return None  # a turn of the loop, or of a lock: these raise nothing
         self.count += 1
         if self.count != self.at:
             return None
@@ -537,7 +537,7 @@ def test_a_conversation(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     waits = everywhere(caplog, mode, about(transport), CONVERSATIONS[about])
-    assert waits > 10
+    assert waits > 5
     print(f"{about.__name__}, {transport}, {mode.value}: {waits} waits")  # noqa: T201
 
 
@@ -546,5 +546,5 @@ def test_a_conversation(
 def test_falling_back(transport: str, mode: Mode, caplog: pytest.LogCaptureFixture) -> None:
     served = TRANSPORTS[TRANSPORTS.index(transport) :]
     waits = everywhere(caplog, mode, fallback(transport), ["hello", 0], transports=served)
-    assert waits > 10
+    assert waits > 5
     print(f"fallback, {transport}, {mode.value}: {waits} waits")  # noqa: T201
