@@ -43,12 +43,18 @@ class HubStatistics:
         connections: attached now, by transport.
         opened: sessions, ever.
         resets: resumes that were refused, ever.
+        refused: opens that were answered with an error, ever.
+        sent, received, replayed: messages, ever; see `ChannelStatistics`.
     """
 
     sessions: int
     connections: dict[str, int]
-    opened: int
-    resets: int
+    opened: int = 0
+    resets: int = 0
+    refused: int = 0
+    sent: int = 0
+    received: int = 0
+    replayed: int = 0
 
 
 class Hub:
@@ -93,6 +99,7 @@ class Hub:
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         self._registry: Registry | None = None
         self._unlisten: Callable[[], None] | None = None
+        self._host: shutdown.Host | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # The application's side
@@ -135,8 +142,7 @@ class Hub:
 
     async def close_user(self, subject: str) -> int:
         """End the sessions of a user, with ``unauthorized``; how many there were (IDN-2)."""
-        runners = self._registry.runners if self._registry is not None else ()
-        return sum([runner.dismiss() for runner in runners if runner.subject == subject])
+        return self._registry.dismiss(subject) if self._registry is not None else 0
 
     async def drain(self) -> None:
         """Let nobody in, tell every client to come back elsewhere, and wait for the handlers."""
@@ -148,11 +154,22 @@ class Hub:
         connections = dict.fromkeys(TRANSPORTS, 0)
         registry = self._registry
         if registry is None:
-            return HubStatistics(0, connections, 0, 0)
+            return HubStatistics(0, connections)
+        totals = registry.totals.copy()
         for runner in registry.runners:
+            totals.add(runner.session)
             for attachment in runner.session.attachments:
                 connections[attachment.carrier.value] += 1
-        return HubStatistics(len(registry), connections, registry.opened, registry.resets)
+        return HubStatistics(
+            len(registry),
+            connections,
+            opened=registry.opened,
+            resets=registry.resets,
+            refused=registry.refused,
+            sent=totals.sent,
+            received=totals.received,
+            replayed=totals.replayed,
+        )
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -181,9 +198,14 @@ class Hub:
     def _entered(self) -> Registry:
         """As `_start`, and by now a server runs, whose signals can be listened for."""
         registry = self._start()
+        if registry.draining and self._host is not None and not self._host.runs():
+            # It was drained for a server that is over, and this request is another's.
+            self._stop()
+            registry = self._start()
         if self._unlisten is None:
             self._unlisten = shutdown.listen(registry.begin_drain)
-            registry.watch_exit(shutdown.exit_flag())
+            self._host = shutdown.find_host()
+            registry.watch_exit(self._host.told if self._host is not None else None)
         return registry
 
     def _stop(self) -> None:
@@ -193,6 +215,7 @@ class Hub:
         if self._registry is not None:
             self._registry.stop()
             self._registry = None
+        self._host = None
 
     # ASGI
 
@@ -309,3 +332,5 @@ async def _deny(scope: Scope, receive: Receive, send: Send, error: ProtocolError
     )
     body = encode_control(error_frame(error)).encode()
     await send({"type": "websocket.http.response.body", "body": body})
+    # uvicorn logs an error where we return before it has noticed that the connection is over.
+    await asyncio.sleep(0)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
-from transport.policy import Identity
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Data, Renew, Wire
 from transport.protocol.session import Attachment, error_frame
@@ -33,16 +32,9 @@ class SessionLink:
         "abort",
         "attachment",
         "ended_at",
-        "renew",
     )
 
-    def __init__(
-        self,
-        runner: Runner,
-        attachment: Attachment,
-        decoder: Decoder,
-        renew: Callable[[Any], Awaitable[Identity]],
-    ) -> None:
+    def __init__(self, runner: Runner, attachment: Attachment, decoder: Decoder) -> None:
         self._runner = runner
         self._decoder = decoder
         self._waiter: asyncio.Future[None] | None = None
@@ -51,7 +43,6 @@ class SessionLink:
         self.attachment = attachment
         self.abort: Callable[[], None] | None = None
         self.ended_at: float | None = None
-        self.renew = renew
 
     @property
     def code(self) -> Code | None:
@@ -126,12 +117,15 @@ class SessionLink:
             return None
         frame = self._decoder.decode(wire)
         if type(frame) is Renew:
-            return self.renewed(frame)
+            return self._runner.renew(frame.credentials)
         runner = self._runner
         # Answers are not in the window: this bounds them for a peer that asks and reads nothing.
         if len(attachment.control) >= runner.session.limits.batch:
             raise ProtocolError(
-                codes.TOO_MANY, "you ask faster than you read the answers", limit="batch"
+                codes.TOO_MANY,
+                "you ask faster than you read the answers, beyond "
+                f"Limits(batch={runner.session.limits.batch}) of the server",
+                limit="batch",
             )
         session = runner.session
         replies = session.receive(attachment, frame, runner.now())
@@ -142,14 +136,6 @@ class SessionLink:
             attachment.control += [encode_control(reply) for reply in replies]
         runner.poke()
         return None
-
-    async def renewed(self, frame: Renew) -> None:
-        """Take fresh credentials (REN-1).
-
-        Raises:
-            ProtocolError: ``unauthorized``.
-        """
-        self._runner.expire_with(await self.renew(frame.credentials))
 
     def fail(self, error: ProtocolError) -> None:
         """End the connection for the client's fault, the session lives."""

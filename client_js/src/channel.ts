@@ -211,7 +211,7 @@ export class Channel extends EventTarget {
   /** Closes once everything sent before is handled. Settles when the channel is closed. */
   close(code = 1000, reason = ""): Promise<void> {
     if ((code !== 1000 && !(code >= 3000 && code < 5000)) || sizeOf(reason) > 123)
-      throw new ChannelError("invalid_argument", "code: 1000 or 3000-4999; reason: 123 bytes at most");
+      throw new ChannelError("invalid_argument", "code: 1000, 3000-4999; reason: 123 bytes");
     if (!this._session._ours) {
       this._contact = this._now();
       this._session._close(code, reason);
@@ -382,7 +382,7 @@ export class Channel extends EventTarget {
     for (const event of events) this._on(event);
     // Behind the last: what else they settle is settled.
     if (this.state !== "closed" && this._queue.length > this._options.queueMessages)
-      this._act(this._session._abandon(1011, "too many messages wait for a listener"));
+      this._act(this._session._abandon(1011, "too many messages"));
   }
 
   _on(event: SessionEvent<Sent>): void {
@@ -395,7 +395,7 @@ export class Channel extends EventTarget {
         const { transport } = connection._attempt;
         (this as Own).id = event._id;
         counts.attaches++;
-        this._note(connection, "open");
+        this._note(connection);
         connection._until = this._now() + this._options.postTimeout;
         if (this.state !== "open") this._enter("opened");
         if (this.transport !== transport) this._fire("transport", { transport: ((this as Own).transport = transport) });
@@ -436,9 +436,11 @@ export class Channel extends EventTarget {
     }
   }
 
-  _note({ _attempt: attempt, _since: since }: Connection, outcome: Attempt["outcome"], reason = ""): void {
-    if (attempt.outcome === "pending") attempt.milliseconds = (this._now() - since) * 1000;
-    attempt.outcome = outcome;
+  /** It is open, or has ended for that reason. */
+  _note({ _attempt: attempt, _since: since }: Connection, reason = ""): void {
+    const pending = attempt.outcome === "pending";
+    if (pending) attempt.milliseconds = (this._now() - since) * 1000;
+    attempt.outcome = !reason ? "open" : pending ? "failed" : "lost";
     attempt.reason = reason;
   }
 
@@ -469,7 +471,7 @@ export class Channel extends EventTarget {
     this._retryAt = now + (wait || 0);
     this._schedule();
     if (!connection) return;
-    this._note(connection, connection._attempt.outcome === "pending" ? "failed" : "lost", reason);
+    this._note(connection, reason);
     connection._wire?._drop();
     this._session._links.delete(connection._link!);
     if (this.state !== "open") return;
@@ -490,8 +492,10 @@ export class Channel extends EventTarget {
 
   /** The end: the last word is written, everything is settled. */
   _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly Send<Sent>[]): void {
+    const { _connection: connection } = this;
     this._transmit(this._now());
-    this._connection?._wire?._drop(true);
+    if (connection) this._note(connection, reason);
+    connection?._wire?._drop(true);
     this._connection = undefined;
     (this as Own).transport = null;
     this._enter("close");

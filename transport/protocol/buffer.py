@@ -136,7 +136,6 @@ class WaitingBuffer(SendBuffer):
     no window, and no mark can cover it.
 
     Attributes:
-        limits: the server's, once it has told them.
         flying: bytes that were put on a wire and are not acknowledged.
         skipped: numbers in whose place a ``skip`` stands (DAT-5).
     """
@@ -148,12 +147,8 @@ class WaitingBuffer(SendBuffer):
         self.flying = 0
         self.skipped: set[int] = set()
 
-    @property
-    def limits(self) -> Bounds:
-        return self._limits
-
-    @limits.setter
-    def limits(self, limits: Bounds) -> None:
+    def agree(self, limits: Bounds) -> None:
+        """Go by the server's limits, once it has told them."""
         self._limits = limits
 
     def peek(self, number: int) -> Payload | None:
@@ -249,16 +244,14 @@ class ReceiveCursor:
         """
         last = self.received + count
         limits = self._limits
-        if (
-            last - self.handled > limits.window_messages
-            or self._held + size > limits.window_bytes + limits.body
-        ):
+        many = last - self.handled > limits.window_messages
+        if many or self._held + size > limits.window_bytes + limits.body:
+            limit = "window_messages" if many else "window_bytes"
             raise ProtocolError(
                 codes.WINDOW_EXCEEDED,
-                "more messages were sent than the window allows before they are handled",
-                limit="window_messages"
-                if last - self.handled > limits.window_messages
-                else "window_bytes",
+                f"more was sent than Limits({limit}={getattr(limits, limit)}) of the server allows "
+                "before it is handled",
+                limit=limit,
             )
         self.received = last
         self.refused = 0

@@ -76,7 +76,6 @@ class Attachment:
     since: float
     holds: int
     """What its client holds of the downlink, as its ``open`` or its mark here has said."""
-    received_at_open: int
     verdict: Verdict
     status: Status = Status.PROVISIONAL
     control: list[Wire] = field(default_factory=list)
@@ -118,6 +117,16 @@ class Tombstone:
     handled: int
     in_hand: int
     last: int
+    received: int = 0
+    holder: str = ""
+    """The client that had the session."""
+
+    def answer(self, frame: Open) -> Close | Reset:
+        """What an ``open`` for the session is told: its ``close`` (CLS-5), or what became of it."""
+        if frame.client != self.holder and frame.first_retained <= self.received:
+            # The marks speak of another's messages under the numbers of its own (ATT-6).
+            return nothing_known(ResetReason.FOREIGN)
+        return self.ending.close or self.verdict(frame.received)
 
     def verdict(self, received: int) -> Reset:
         """What became of the session, to a client that holds the downlink up to ``received``."""
@@ -170,9 +179,9 @@ class Session:
         "_attachments",
         "_close",
         "_confirmed",
-        "_confirmed_client",
         "_deadline",
         "_heard",
+        "_holder",
         "_inbox",
         "_peer_close",
         "ending",
@@ -195,7 +204,8 @@ class Session:
         self._inbox: deque[Json] = deque()
         self._attachments: list[Attachment] = []
         self._confirmed = 0
-        self._confirmed_client: str | None = None
+        self._holder = ""
+        """The client that it was opened for, or that confirmed last (ATT-3)."""
         self._heard = now
         self._close: Close | None = None
         self._peer_close: Close | None = None
@@ -415,8 +425,10 @@ class Session:
         """
         if frame.attach <= self._confirmed:
             raise self._superseded()
-        if verdict is Verdict.RESUMED and (refusal := self._refusal(frame)) is not None:
-            if frame.client == self._confirmed_client:
+        if verdict is not Verdict.RESUMED:
+            self._holder = frame.client
+        elif (refusal := self._refusal(frame)) is not None:
+            if frame.client == self._holder:
                 self.reset(refusal.reason)
             return refusal
         for old in list(self._attachments):
@@ -445,7 +457,6 @@ class Session:
             cursor=max(received, self.outgoing.acked) + 1,
             since=now,
             holds=received,
-            received_at_open=incoming.received,
             verdict=verdict,
             # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
             ack_written=-1 if carrier is Carrier.SSE else incoming.handled,
@@ -479,8 +490,14 @@ class Session:
 
     def _refusal(self, frame: Open) -> Reset | None:
         """Why this client cannot have the session, None where it can (RES-5)."""
-        mine = frame.client == self._confirmed_client
+        mine = frame.client == self._holder
         if frame.received > self.outgoing.sent:
+            return nothing_known(ResetReason.FOREIGN)
+        if not mine and (
+            frame.first_retained <= self.incoming.received or self._peer_close is not None
+        ):
+            # What it holds, or sends next, has numbers of which another's messages were taken, or
+            # which another's `close` excludes.
             return nothing_known(ResetReason.FOREIGN)
         if frame.received < self.outgoing.acked and not mine:
             return Reset(
@@ -491,36 +508,37 @@ class Session:
             )
         if frame.first_retained > self.incoming.received + 1:
             return nothing_known(ResetReason.REWOUND)
-        if (
-            self._confirmed_client is not None
-            and not mine
-            and (frame.first_retained <= self.incoming.received)
-        ):
-            # What it holds, or sends next, has numbers of which another's messages were taken.
-            return nothing_known(ResetReason.FOREIGN)
         return None
 
     def confirm(self, attachment: Attachment) -> None:
         """The client goes on with this attach: it has the session (ATT-3).
 
         Raises:
-            ProtocolError: ``superseded`` (ATT-6): another client's session has moved meanwhile,
-                in either direction, so that this one would miss what was trimmed.
+            ProtocolError: ``superseded`` (ATT-6): another client has the session, and has
+                acknowledged what this one does not hold.
         """
         if attachment.status is not Status.PROVISIONAL:
             return
-        if self._confirmed_client not in (None, attachment.client) and (
-            self.incoming.received > attachment.received_at_open
-            or self.outgoing.acked > attachment.holds
-        ):
+        if attachment.client != self._holder and self.outgoing.acked > attachment.holds:
             self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
             raise self._superseded()
         attachment.status = Status.CONFIRMED
         self._confirmed = attachment.number
-        self._confirmed_client = attachment.client
+        self._holder = attachment.client
         for other in list(self._attachments):
             if other is not attachment and other.number <= attachment.number:
                 self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
+
+    def _moved(self) -> None:
+        """What its holder has sent bars every other client (ATT-6): at once, before a mark on its
+        connection speaks of that."""
+        for other in self._attachments:
+            if other.client != self._holder:
+                break
+        else:
+            return  # as nearly always
+        for other in [one for one in self._attachments if one.client != self._holder]:
+            self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
 
     def find(self, client: str, number: int) -> Attachment | None:
         """The attachment that a POST or poll names (ATT-7).
@@ -534,7 +552,7 @@ class Session:
         for attachment in self._attachments:
             if attachment.number == number and attachment.client == client:
                 return attachment
-        if number == self._confirmed and client == self._confirmed_client:
+        if number == self._confirmed and client == self._holder:
             return None
         if number <= self._confirmed:
             raise self._superseded()
@@ -557,8 +575,8 @@ class Session:
         return ProtocolError(
             codes.SUPERSEDED,
             "the session was attached again, under the number and by the client that are named",
-            attach=self._confirmed,
-            client=self._confirmed_client,
+            attach=max(1, self._confirmed),
+            client=self._holder,
         )
 
     # Frames of the client
@@ -649,6 +667,7 @@ class Session:
             size = json_size(messages)
         if messages:
             incoming.take(len(messages), size)
+            self._moved()
             if self.state is not State.CLOSING:  # else they are not handled, as said (CLS-3)
                 self._inbox.extend(messages)
         if ack > outgoing.acked:
@@ -656,7 +675,7 @@ class Session:
 
     def _foreign(self, attachment: Attachment | None) -> None:
         """A mark of another session: over with this one, save for its holder (MRK-5, RES-7)."""
-        if attachment is None or self._confirmed_client in (None, attachment.client):
+        if attachment is None or attachment.client == self._holder:
             self.reset(ResetReason.FOREIGN)
         else:
             self._end(attachment, codes.RESET, nothing_known(ResetReason.FOREIGN))
@@ -669,7 +688,7 @@ class Session:
         return [
             Error(
                 code=codes.TOO_LARGE.name,
-                message=f"a message has at most {self.limits.message} bytes",
+                message=f"a message is at most Limits(message={self.limits.message}) of the server",
                 number=frame.number,
                 limit="message",
             )
@@ -694,6 +713,7 @@ class Session:
             if frame.last < self.incoming.received:
                 raise ProtocolError(codes.BAD_NUMBER, "last is below what was received")
             self._peer_close = frame
+            self._moved()
         self.state = advance(self.state, Step.PEER_CLOSE)
         self._acknowledge(frame.ack)
 
@@ -846,6 +866,8 @@ class Session:
             handled=self.incoming.handled,
             in_hand=self.incoming.handed,
             last=self.outgoing.last,
+            received=self.incoming.received,
+            holder=self._holder,
         )
 
 
