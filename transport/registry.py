@@ -99,16 +99,16 @@ class Registry:
         self._leaving: list[Runner] = []
         """Sessions that are over, and have connections that are not."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._slip = 0.0
-        self._swept = self._loop.time()
+        self._swept = self.loop.time()
         self._warned = False
-        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        self._timer = self.loop.call_later(SWEEP, self._sweep)
         self._told: Callable[[], bool] | None = None
 
     def now(self) -> float:
         """Seconds of a clock that stands still while the process does."""
-        return self._loop.time() - self._slip
+        return self.loop.time() - self._slip
 
     @property
     def runners(self) -> Iterator[Runner]:
@@ -427,12 +427,12 @@ class Registry:
     # Time and ends
 
     def _sweep(self) -> None:
-        now = self._loop.time()
+        now = self.loop.time()
         late = now - self._swept - SWEEP
         if late > LATE:
             self._slip += late
         self._swept = now
-        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        self._timer = self.loop.call_later(SWEEP, self._sweep)
         if self._told is not None and self._told():
             self.begin_drain()
         self.admission.sweep(self.now())
@@ -457,7 +457,7 @@ class Registry:
 
     def handler_ended(self, runner: Runner) -> None:
         """The handler's task is over."""
-        self._loop.call_soon(self._collect, runner)
+        self.loop.call_soon(self._collect, runner)
 
     def _collect(self, runner: Runner) -> None:
         if runner.finished:
@@ -472,7 +472,7 @@ class Registry:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run in a task that is kept: the loop itself holds only weak references."""
-        task = self._loop.create_task(work)
+        task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -500,7 +500,7 @@ class Registry:
     def stop(self) -> None:
         """Let go of the event loop. A handler that still runs is cancelled."""
         self._timer.cancel()
-        if not self._loop.is_closed():
+        if not self.loop.is_closed():
             for runner in self.runners:
                 runner.stop()
 

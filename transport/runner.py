@@ -75,6 +75,7 @@ class Runner:
         "groups",
         "identify",
         "links",
+        "loop",
         "now",
         "session",
         "subject",
@@ -86,6 +87,7 @@ class Runner:
         self.session = session
         self.now = registry.now
         """Seconds of the registry's clock."""
+        self.loop = registry.loop
         self.subject = subject
         self.address = address
         self.links: list[SessionLink] = []
@@ -113,9 +115,7 @@ class Runner:
     def start(self, handler: Handler, scope: Scope, user: Any) -> None:
         """Call the handler, in a task of its own."""
         self.channel = Channel(self, scope, user)
-        self._task = asyncio.get_running_loop().create_task(
-            self._run(handler), name=f"channel {self.session.id}"
-        )
+        self._task = self.loop.create_task(self._run(handler), name=f"channel {self.session.id}")
 
     async def _run(self, handler: Handler) -> None:
         try:
@@ -178,12 +178,14 @@ class Runner:
         self.send(payload)
         return True
 
+    def has_room(self, size: int) -> bool:
+        """Whether a message of that size fits the window, and nobody waits in front of it."""
+        return not self._senders and self.session.outgoing.has_room(size)
+
     async def room(self, size: int) -> None:
-        """Wait until a message of that size fits the window; first come, first served."""
+        """Wait until `has_room`; first come, first served."""
         session = self.session
-        if not self._senders and session.outgoing.has_room(size):
-            return
-        entry = _Sender(size, asyncio.get_running_loop().create_future())
+        entry = _Sender(size, self.loop.create_future())
         self._senders.append(entry)
         try:
             while self._senders[0] is not entry or not session.outgoing.has_room(size):
@@ -196,7 +198,7 @@ class Runner:
                         "it again later, or close the channel; Limits(stall=...) is the patience"
                     )
                 await entry.waiter
-                entry.waiter = asyncio.get_running_loop().create_future()
+                entry.waiter = self.loop.create_future()
         finally:
             self._senders.remove(entry)
             if self._senders:
@@ -209,7 +211,7 @@ class Runner:
         while self.session.outgoing.acked < number:
             if self.session.ending is not None:
                 raise self.session.closed()
-            entry = (number, asyncio.get_running_loop().create_future())
+            entry = (number, self.loop.create_future())
             self._ackers.append(entry)
             try:
                 await entry[1]
@@ -222,18 +224,19 @@ class Runner:
             raise Busy("another task is in receive() on this channel")
         if self._draining:
             raise ChannelClosed(1012, "the server restarts")
-        handled = self.session.incoming.handled
+        session = self.session
+        incoming = session.incoming
+        handled = incoming.handled
         try:
-            message = self.session.take()
+            return session.take()
         finally:
-            if self.session.incoming.handled != handled:
+            if incoming.handled != handled:
                 self._handled()
-        return message
 
     async def wait_for_message(self) -> Json:
         """The next message, once there is one."""
         while True:
-            self._message = asyncio.get_running_loop().create_future()
+            self._message = self.loop.create_future()
             try:
                 await self._message
             finally:
@@ -376,15 +379,19 @@ class Runner:
         """Something came in: wake whom it concerns."""
         for link in self.links:
             link.wake()
-        session = self.session
-        if self._message is not None and not self._message.done() and session.has_news:
-            self._message.set_result(None)
+        self.arrived()
+        if self.session.ending is not None and not self._buried:
+            self._end()
+
+    def arrived(self) -> None:
+        """Data came in, which makes no connection due: wake the handler and who waits for acks."""
+        message = self._message
+        if message is not None and not message.done() and self.session.has_news:
+            message.set_result(None)
         if self._senders:
             self._wake_senders()
         if self._ackers:
             self._wake_ackers()
-        if session.ending is not None and not self._buried:
-            self._end()
 
     def _wake_senders(self) -> None:
         if self.session.state in (State.CLOSING, State.CLOSED):

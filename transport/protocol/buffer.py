@@ -72,12 +72,13 @@ class SendBuffer:
         self.check(number)
         if number <= self.acked:
             return False
+        payloads = self._payloads
         count = number - self.acked
-        for payload in self._payloads[:count]:
+        for payload in payloads[:count] if count < len(payloads) else payloads:
             self.size -= size_of(payload)
             if type(payload) is bytes:
                 self._binaries -= 1
-        del self._payloads[:count]
+        del payloads[:count]
         self.acked = number
         return True
 
@@ -89,8 +90,9 @@ class SendBuffer:
             ack: our mark of the other direction, which each frame carries.
             binary: whether the connection has binary frames (DAT-2).
         """
-        payloads = self._payloads[cursor - self.acked - 1 :]
-        self.sent = max(self.sent, self.last)
+        begin = cursor - self.acked - 1
+        payloads = self._payloads[begin:] if begin else self._payloads
+        self.sent = self.last
         limits = self._limits
         # The plain case first: one frame holds all.
         count = len(payloads)

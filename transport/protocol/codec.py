@@ -153,11 +153,13 @@ class Decoder:
         side: the union of control frames to expect: `ClientControl` or `ServerControl`.
     """
 
-    __slots__ = ("_control", "_limits")
+    __slots__ = ("_body", "_control", "_limits", "_nested")
 
     def __init__(self, limits: Bounds, side: Any = ClientControl) -> None:
         self._limits = limits
         self._control = side
+        self._body = limits.body
+        self._nested = limits.depth + 1
 
     def decode(self, wire: Wire) -> Any:
         """One frame from the wire.
@@ -168,15 +170,14 @@ class Decoder:
         Raises:
             ProtocolError: ``bad_json``, ``bad_frame``, ``bad_number``, ``too_large``, ``too_many``.
         """
-        limits = self._limits
-        if isinstance(wire, bytes):
-            return self._binary(wire)
+        if type(wire) is not str:
+            return self._binary(wire)  # type: ignore[arg-type]
         text = wire
         # FRM-2: inside a string JSON itself forbids these, between tokens only we do.
         if "\n" in text or "\t" in text or "\r" in text:
             raise ProtocolError(codes.BAD_JSON, "a frame holds no byte below 0x20")
-        size = _utf8_size(text)
-        if size > limits.body:
+        size = len(text) if text.isascii() else _utf8_size(text)
+        if size > self._body:
             raise self._too_large()
         try:
             value = _decode(text)
@@ -190,7 +191,7 @@ class Decoder:
             ) from None
         # Counting brackets is fast and never too low; only what it suspects is walked.
         brackets = text.count("[") + text.count("{")
-        if brackets > limits.depth + 1 and _deeper_than(value, limits.depth + 1):
+        if brackets > self._nested and _deeper_than(value, self._nested):
             raise self._too_deep()
         if type(value) is list:
             return self._data(value, text, size)
@@ -222,14 +223,15 @@ class Decoder:
         if type(ack) is not int or not 0 <= ack <= MAX_NUMBER:
             raise ProtocolError(codes.BAD_NUMBER, "ack is an integer from 0 to 2^53 - 1")
         del items[:2]
-        if len(items) > limits.batch:
+        count = len(items)
+        if count > limits.batch:
             raise ProtocolError(
                 codes.TOO_MANY,
                 "a frame holds more messages than "
                 f"Limits(batch={limits.batch}) of the server allows",
                 limit="batch",
             )
-        if seq + len(items) - 1 > MAX_NUMBER:
+        if seq + count - 1 > MAX_NUMBER:
             raise ProtocolError(codes.BAD_NUMBER, "the numbers end at 2^53 - 1")
         if size > limits.message:
             before = 0
@@ -238,7 +240,7 @@ class Decoder:
                     return Oversized(Data(seq, ack, items[:index], before), seq + index)
                 before += length
         # What the sender counts are the messages, without what stands around them.
-        around = text.index(",", text.index(",") + 1) + 1 + len(items)
+        around = text.index(",", text.index(",") + 1) + 1 + count
         return Data(seq, ack, items, size - around)
 
     def _binary(self, wire: bytes) -> Data | Oversized:
@@ -313,8 +315,6 @@ def decode_lines(body: bytes, decoder: Decoder, limits: Bounds) -> list[Any]:
 
 
 def _utf8_size(text: str) -> int:
-    if text.isascii():
-        return len(text)
     try:
         return len(text.encode())
     except UnicodeEncodeError:

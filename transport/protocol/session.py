@@ -229,14 +229,20 @@ class Session:
         )
         return best.carrier if best is not None else None
 
+    def over(self, attachment: Attachment) -> bool:
+        """Whether the session, or this connection's part in it, has ended."""
+        return self.ending is not None or attachment.status is Status.ENDED
+
     def due(self, attachment: Attachment, now: float) -> bool:
         """Whether `transmit` would write something on it now, or it has ended."""
         if attachment.control or attachment.status is Status.ENDED:
             return True
+        outgoing = self.outgoing
+        last = outgoing.last
         return attachment.parked and (
-            self._next(attachment) <= self.outgoing.last
-            or self._close_due(attachment) is not None
-            or self._ack_due(attachment, now)
+            (attachment.cursor <= last and outgoing.acked < last)
+            or (self._close is not None and not attachment.close_written)
+            or (self.incoming.handled > attachment.ack_written and self._ack_due(attachment, now))
         )
 
     def ack_deadline(self, attachment: Attachment) -> float | None:
@@ -246,45 +252,41 @@ class Session:
 
     def transmit(self, attachment: Attachment, now: float) -> list[Wire]:
         """All that the connection is to be written now, in order; empty where nothing is due."""
-        wires, attachment.control = attachment.control, []
+        wires = attachment.control
+        if wires:
+            attachment.control = []
         if attachment.status is Status.ENDED or not attachment.parked:
             return wires
         outgoing = self.outgoing
-        cursor = self._next(attachment)
-        close = self._close_due(attachment)
-        if cursor <= outgoing.last:
-            self.replayed += max(0, outgoing.sent - cursor + 1)
-            wires += outgoing.frames(
-                cursor,
-                self.incoming.handled,
-                binary=attachment.carrier is Carrier.WEBSOCKET,
-            )
+        handled = self.incoming.handled
+        last = outgoing.last
+        # What is acknowledged is not written again.
+        cursor = attachment.cursor if attachment.cursor > outgoing.acked else outgoing.acked + 1
+        close = None if attachment.close_written else self._close
+        if cursor <= last:
+            if cursor <= outgoing.sent:
+                self.replayed += outgoing.sent - cursor + 1
+            binary = attachment.carrier is Carrier.WEBSOCKET
+            frames = outgoing.frames(cursor, handled, binary=binary)
+            wires = [*wires, *frames] if wires else frames
             self._acknowledged_on(attachment)
-        elif close is None and self._ack_due(attachment, now):
-            wires.append(encode_control(Ack(ack=self.incoming.handled)))
+        elif close is None and handled > attachment.ack_written and self._ack_due(attachment, now):
+            wires = [*wires, encode_control(Ack(ack=handled))]
             self._acknowledged_on(attachment)
-        attachment.cursor = outgoing.last + 1
+        attachment.cursor = last + 1
         if close is not None:
-            wires.append(encode_control(close))
+            wires = [*wires, encode_control(close)]
             attachment.close_written = True
             self._acknowledged_on(attachment)
         if wires:
             attachment.written = now
         return wires
 
-    def _next(self, attachment: Attachment) -> int:
-        """The next number to write on it: what is acknowledged is not written again."""
-        return max(attachment.cursor, self.outgoing.acked + 1)
-
-    def _close_due(self, attachment: Attachment) -> Close | None:
-        return None if attachment.close_written else self._close
-
     def _ack_due(self, attachment: Attachment, now: float) -> bool:
-        handled = self.incoming.handled
-        if handled <= attachment.ack_written:
-            return False
+        """Whether a mark that moved may not wait for data to ride with any longer (MRK-6)."""
         if attachment.carrier is Carrier.WEBSOCKET:
             return True
+        handled = self.incoming.handled
         if attachment.ack_since is None:
             attachment.ack_since = now
         return (
@@ -322,7 +324,8 @@ class Session:
         incoming = self.incoming
         if self.state is State.CLOSING or self.state is State.CLOSED:
             raise self.closed()
-        incoming.finish()
+        if incoming.handled != incoming.handed:
+            incoming.finish()
         inbox = self._inbox
         while inbox:
             message = inbox.popleft()
@@ -370,7 +373,8 @@ class Session:
         """Whether `take` would give something, or raise."""
         return (
             bool(self._inbox)
-            or self.state in (State.CLOSING, State.CLOSED)
+            or self.state is State.CLOSING
+            or self.state is State.CLOSED
             or (self._peer_close is not None and self.incoming.received >= self._peer_close.last)
         )
 
@@ -528,6 +532,11 @@ class Session:
     def _moved(self) -> None:
         """What its holder has sent bars every other client (ATT-6): at once, before a mark on its
         connection speaks of that."""
+        for other in self._attachments:
+            if other.client != self._holder:
+                break
+        else:
+            return  # as nearly always
         for other in [one for one in self._attachments if one.client != self._holder]:
             self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
 
@@ -598,21 +607,27 @@ class Session:
         Raises:
             ProtocolError: the connection ends with it. Nothing of the frame was taken.
         """
-        if self.state is State.CLOSED or (attachment and attachment.status is Status.ENDED):
+        if self.state is State.CLOSED or (
+            attachment is not None and attachment.status is Status.ENDED
+        ):
             return []
-        self.heard_from(attachment, now)
+        self._heard = now
+        if attachment is not None:
+            attachment.heard = now
+            attachment.pings = 0
         try:
+            if isinstance(frame, Data):  # nearly all
+                self._take(attachment, frame.seq, frame.ack, frame.messages, frame.size)
+                return []
             return self._receive(attachment, frame)
         except Foreign:
             self._foreign(attachment)
             return []
 
     def _receive(
-        self, attachment: Attachment | None, frame: Data | Oversized | ClientControl
+        self, attachment: Attachment | None, frame: Oversized | ClientControl
     ) -> list[ServerControl]:
         match frame:
-            case Data():
-                self._take(attachment, frame.seq, frame.ack, frame.messages, frame.size)
             case Oversized():
                 return self._oversized(attachment, frame)
             case Ack():
@@ -640,21 +655,23 @@ class Session:
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
     ) -> None:
         """Take messages ``seq``, ``seq + 1``, ... and the client's mark, or nothing (FRM-4)."""
-        self._may_send(attachment)
-        self.outgoing.check(ack)
+        if attachment is not None and attachment.status is not Status.CONFIRMED:
+            self._may_send(attachment)
+        outgoing, incoming = self.outgoing, self.incoming
+        outgoing.check(ack)
         count = len(messages)
         if self._peer_close is not None and seq + count - 1 > self._peer_close.last:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
-        repeated = self.incoming.repeated(seq, count)
-        if repeated < count:
-            if repeated:
-                messages = messages[repeated:]
-                size = json_size(messages)
-            self.incoming.take(len(messages), size)
+        if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
+            messages = messages[repeated:]
+            size = json_size(messages)
+        if messages:
+            incoming.take(len(messages), size)
             self._moved()
             if self.state is not State.CLOSING:  # else they are not handled, as said (CLS-3)
                 self._inbox.extend(messages)
-        self._acknowledge(ack)
+        if ack > outgoing.acked:
+            self._acknowledge(ack)
 
     def _foreign(self, attachment: Attachment | None) -> None:
         """A mark of another session: over with this one, save for its holder (MRK-5, RES-7)."""

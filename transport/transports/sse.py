@@ -79,7 +79,8 @@ async def _events(link: Link) -> AsyncIterator[bytes]:
             yield b"".join([encode_event(wire) for wire in wires])
         if link.code is not None:
             return
-        await link.due()
+        if not link.wants_writing():
+            await link.due()
 
 
 async def _once(close: Close) -> AsyncIterator[bytes]:

@@ -84,11 +84,12 @@ async def _attached(receive: Receive, send: Send, link: Link) -> None:
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if link.code is None:
-                try:
-                    await link.receive(_wire(message))
-                except ProtocolError as error:
-                    link.fail(error)
+            try:
+                work = link.receive(_wire(message))
+                if work is not None:
+                    await work
+            except ProtocolError as error:
+                link.fail(error)
     finally:
         link.lost()
         writer.cancel()
@@ -99,11 +100,13 @@ async def _write(send: Send, link: Link) -> None:
     try:
         while True:
             for wire in link.write():
-                await _send(send, wire)
+                key = "text" if type(wire) is str else "bytes"
+                await send({"type": "websocket.send", key: wire})
             if link.code is not None:
                 await _close(send, link.close_code)
                 return
-            await link.due()
+            if not link.wants_writing():
+                await link.due()
     except (OSError, RuntimeError):
         # The connection is gone; the reader is told, and frames are in the session's buffer.
         return
