@@ -17,7 +17,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextvars import ContextVar
 from enum import Enum
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ from transport import Channel, ChannelClosed, Hub, Limits, SessionReset, Unackno
 from transport.client import Channel as ClientChannel
 from transport.client import Pacing
 
-STRIDE = int(os.environ.get("CANCEL_EVERY", "61"))
+STRIDE = int(os.environ.get("CANCEL_EVERY", "79"))
 """Of so many waits one is taken: a prime, so that it falls on other waits in each conversation."""
 TRANSPORTS = ("websocket", "sse", "longpoll")
 LIMITS = Limits(
@@ -186,7 +186,10 @@ def innermost(task: asyncio.Task[Any]) -> str:
             last = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
             if "/transport/client/" in frame.f_code.co_filename:
                 ours = last
-        work = getattr(work, "cr_await", None) or getattr(work, "ag_await", None)
+        step = getattr(work, "cr_await", None) or getattr(work, "ag_await", None)
+        if frame is None:  # a step of an asynchronous generator does not tell of which
+            step = next(filter(inspect.isasyncgen, gc.get_referents(work)), None)
+        work = step
     return f"{ours} ... {last}"
 
 
@@ -510,10 +513,15 @@ def everywhere(
             logged = [one for one in logged if not one.exc_info]
         assert logged == [], f"{mode.value} at wait {at}: {call.where}"
         if not call.fired:
-            break
+            return call.count
         at += STRIDE
-    gc.collect()  # what was never awaited or retrieved complains now, and pytest hears it
-    return call.count
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_forgotten() -> Iterator[None]:
+    """What was never awaited or retrieved complains when it is collected, and pytest hears it."""
+    yield
+    gc.collect()
 
 
 CONVERSATIONS: dict[Callable[[str], Conversation], list[Any]] = {
