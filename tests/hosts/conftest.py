@@ -1,4 +1,4 @@
-"""One running server for all tests of a host."""
+"""One running server for all tests of a file and a host."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.hosts.hosts import VARIANTS, Variant
 from tests.kit.server import Server
 
 
-@pytest.fixture(scope="session", params=VARIANTS)
+@pytest.fixture(scope="module", params=VARIANTS)
 def variant(request: pytest.FixtureRequest) -> Variant:
     """Each host, with its options."""
     return VARIANTS[request.param]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def started(variant: Variant) -> AsyncIterator[Server]:
     """The server of this host: one, though a test may have stopped it."""
     async with variant.serving("app") as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,3 +13,10 @@ from transport.testing import JumpingEventLoop
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": JumpingEventLoop}
+
+
+@pytest.fixture(autouse=True)
+async def turned(anyio_backend: object) -> None:
+    """With a fixture of wider scope alive, tests would run in its loop, and wait in earnest."""
+    if anyio_backend != "asyncio":
+        assert isinstance(asyncio.get_running_loop(), JumpingEventLoop)
