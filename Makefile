@@ -7,6 +7,9 @@ MACHINE_EXAMPLES ?= 20000
 MACHINE_SEED ?= $(shell date +%s)
 export PYTHON
 
+# Mostly they wait: more of them than cores. A file stays whole, for the server that its tests share.
+PARALLEL := -n 5 --dist loadfile --no-loadscope-reorder
+
 BIN := .venv/bin
 DEMO_READY := .venv/.demo-ready
 DEV_READY := .venv/.dev-ready
@@ -14,7 +17,7 @@ NODE_READY := client_js/node_modules/.ready
 BENCH_READY := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-js campaign mutants check check-lint check-types check-layers \
+.PHONY: help demo test test-python test-browser test-js campaign mutants check check-lint check-types check-layers \
 	check-client check-bundle check-coverage bench setup setup-system client format clean
 
 help: ## Show this
@@ -23,10 +26,13 @@ help: ## Show this
 demo: $(DEMO_READY) ## Serve the chat example (PORT=8000)
 	@$(BIN)/python scripts/demo.py
 
-test: test-python test-js ## Run all tests
+test: test-python test-browser test-js ## Run all tests
 
-test-python: setup ## Run the Python tests (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test-python: setup ## Run the Python tests without a browser, in parallel (PYTEST_ARGS=...)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not browser" $(PYTEST_ARGS)
+
+test-browser: setup ## Run the tests in Chromium, one after the other (PYTEST_ARGS=...)
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 campaign: setup ## The full campaigns: shutdowns, 20 of each combination; random schedules of both cores
 	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/server/test_shutdown.py $(PYTEST_ARGS)

@@ -35,8 +35,11 @@ def free_port() -> int:
     It is below those that the system gives to outgoing connections, so that it is still free when
     a server comes back to it.
     """
+    # Tests that run in parallel keep to ports of their own: between this look and the server's
+    # bind, another's must not take it.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
     for _ in range(100):
-        port = random.randrange(20_000, 32_000)
+        port = 20_000 + worker * 750 + random.randrange(750)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
