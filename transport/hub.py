@@ -19,7 +19,7 @@ from transport.errors import ProtocolError
 from transport.group import Group, send_to_all
 from transport.limits import Limits
 from transport.policy import Authenticate, OriginPolicy
-from transport.protocol.codec import encode_control
+from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Json
 from transport.protocol.session import error_frame
 from transport.registry import Registry
@@ -32,6 +32,9 @@ from transport.transports.exchange import JSON, Exchange
 logger = logging.getLogger("transport")
 
 TRANSPORTS = tuple(carrier.value for carrier in Carrier)
+
+_SEGMENTS = {"sse": Carrier.SSE, "poll": Carrier.LONGPOLL}
+_BY_POST = frozenset(_SEGMENTS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Hub:
         self._authenticate = authenticate
         self._origins = OriginPolicy(origins)
         self._transports = frozenset(transports)
+        self._decoder = Decoder(limits)
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         self._registry: Registry | None = None
         self._unlisten: Callable[[], None] | None = None
@@ -240,32 +244,31 @@ class Hub:
         except ProtocolError as error:
             await _deny(scope, receive, send, error)
             return
-        await websocket.serve(scope, receive, send, self._entered(), self._limits)
+        await websocket.serve(scope, receive, send, self._entered(), self._limits, self._decoder)
 
     async def _http(self, segment: str, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        file = static.find(segment)
-        if file is not None and scope["method"] in ("GET", "HEAD"):
-            await static.serve(Exchange(scope, receive, send, self._limits), file)
+        exchange = Exchange(scope, receive, send, self._limits)
+        method = scope["method"]
+        if method in ("GET", "HEAD") and (file := static.find(segment)) is not None:
+            await static.serve(exchange, file)
             return
         try:
-            origin = self._origins.check(headers)
-        except ProtocolError as error:
-            await Exchange(scope, receive, send, self._limits).refuse(error)
-            return
-        exchange = Exchange(scope, receive, send, self._limits, OriginPolicy.cors(origin))
-        try:
-            if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            origin = self._origins.check(exchange.headers)
+            if origin is not None:
+                exchange.add_headers(OriginPolicy.cors(origin))
+            if method == "OPTIONS" and "access-control-request-method" in exchange.headers:
                 await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight())
             else:
-                await self._dispatch(segment, exchange, receive, send)
+                await self._dispatch(segment, method, exchange, receive, send)
         except ProtocolError as error:
             await exchange.refuse(error)
 
     async def _dispatch(
-        self, segment: str, exchange: Exchange, receive: Receive, send: Send
+        self, segment: str, method: str, exchange: Exchange, receive: Receive, send: Send
     ) -> None:
-        method = exchange.scope["method"]
+        if method == "POST" and segment == "send" and self._transports & _BY_POST:
+            await inbound.serve(exchange, self._entered(), self._decoder)
+            return
         if static.find(segment) is not None:
             _only(method, "GET", "HEAD")
         if segment == "websocket":
@@ -275,28 +278,19 @@ class Hub:
                 "this is a WebSocket's URL and no upgrade came with the request: "
                 "a proxy on the way may strip it",
             )
-        if segment not in self._http_segments():
+        if segment == "send" and self._transports & _BY_POST:
+            _only(method, "POST")
+        if _SEGMENTS.get(segment) not in self._transports:
             raise ProtocolError(
                 codes.NOT_FOUND,
                 "a channel's URL ends in /websocket, /sse, /poll or /send",
             )
         _only(method, "POST")
         registry = self._entered()
-        match segment:
-            case "sse":
-                await sse.serve(exchange, receive, send, registry, self._limits)
-            case "poll":
-                await longpoll.serve(exchange, registry, self._limits)
-            case _:
-                await inbound.serve(exchange, registry, self._limits)
-
-    def _http_segments(self) -> set[str]:
-        segments = set()
-        if Carrier.SSE in self._transports:
-            segments |= {"sse", "send"}
-        if Carrier.LONGPOLL in self._transports:
-            segments |= {"poll", "send"}
-        return segments
+        if segment == "sse":
+            await sse.serve(exchange, receive, send, registry, self._decoder)
+        else:
+            await longpoll.serve(exchange, registry, self._limits, self._decoder)
 
     async def _own_lifespan(self, receive: Receive, send: Send) -> None:
         """The lifespan where the hub is the application itself."""

@@ -15,7 +15,7 @@ from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Decoder, decode_lines, encode_control, encode_message
+from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
     Carrier,
     Close,
@@ -178,7 +178,7 @@ class Bench:
     def _post(self, step: Step) -> Step:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
         try:
-            header, *frames = decode_lines(body, self.decoder, self.limits)
+            header, *frames = self.decoder.decode_lines(body)
             if isinstance(header, ProtocolError):
                 raise header
             if not isinstance(header, Send):

@@ -18,7 +18,6 @@ from transport.limits import Limits
 from transport.protocol.codec import (
     Decoder,
     Oversized,
-    decode_lines,
     encode_message,
     json_size,
     size_of,
@@ -243,7 +242,7 @@ def test_close_codes(field: str, value: int) -> None:
 
 def lines(body: bytes, limits: Limits = LIMITS) -> list[Any]:
     """The frames of a body, an error as its code."""
-    frames = decode_lines(body, Decoder(limits), limits)
+    frames = Decoder(limits).decode_lines(body)
     return [one.code.name if isinstance(one, ProtocolError) else one for one in frames]
 
 

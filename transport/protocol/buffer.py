@@ -74,11 +74,15 @@ class SendBuffer:
             return False
         payloads = self._payloads
         count = number - self.acked
-        for payload in payloads[:count] if count < len(payloads) else payloads:
-            self.size -= size_of(payload)
-            if type(payload) is bytes:
-                self._binaries -= 1
-        del payloads[:count]
+        if count == len(payloads):
+            payloads.clear()
+            self.size = self._binaries = 0
+        else:
+            for payload in payloads[:count]:
+                self.size -= size_of(payload)
+                if type(payload) is bytes:
+                    self._binaries -= 1
+            del payloads[:count]
         self.acked = number
         return True
 

@@ -199,6 +199,37 @@ class Decoder:
             return self._data(value, text, size)
         return self._object(value, text)
 
+    def decode_lines(self, body: bytes) -> list[Any]:
+        """The frames of an HTTP body, split at 0x0A only (FRM-2, SND-1).
+
+        Returns:
+            The frames up to the first that cannot be read, and in its place its `ProtocolError`:
+            what stands before a refused frame is taken (SND-3).
+
+        Raises:
+            ProtocolError: ``bad_json`` (not UTF-8) or ``too_many`` lines, before any is taken.
+        """
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ProtocolError(codes.BAD_JSON, "the body is not UTF-8: encode it so") from None
+        text = text.removesuffix("\n")
+        if text.count("\n") >= self._limits.batch:  # counted before any line is made
+            raise ProtocolError(
+                codes.TOO_MANY,
+                "a body holds more lines than "
+                f"Limits(batch={self._limits.batch}) of the server allows",
+                limit="batch",
+            )
+        frames: list[Any] = []
+        for line in text.split("\n"):
+            try:
+                frames.append(self.decode(line))
+            except ProtocolError as error:
+                frames.append(error)
+                break
+        return frames
+
     def _too_large(self) -> ProtocolError:
         return ProtocolError(
             codes.TOO_LARGE,
@@ -298,37 +329,6 @@ class Oversized(msgspec.Struct, frozen=True):
     number: int
 
 
-def decode_lines(body: bytes, decoder: Decoder, limits: Bounds) -> list[Any]:
-    """The frames of an HTTP body, split at 0x0A only (FRM-2, SND-1).
-
-    Returns:
-        The frames up to the first that cannot be read, and in its place its `ProtocolError`: what
-        stands before a refused frame is taken (SND-3).
-
-    Raises:
-        ProtocolError: ``bad_json`` (not UTF-8) or ``too_many`` lines, before any is taken.
-    """
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ProtocolError(codes.BAD_JSON, "the body is not UTF-8: encode it so") from None
-    text = text.removesuffix("\n")
-    if text.count("\n") >= limits.batch:  # counted before any line is made
-        raise ProtocolError(
-            codes.TOO_MANY,
-            f"a body holds more lines than Limits(batch={limits.batch}) of the server allows",
-            limit="batch",
-        )
-    frames: list[Any] = []
-    for line in text.split("\n"):
-        try:
-            frames.append(decoder.decode(line))
-        except ProtocolError as error:
-            frames.append(error)
-            break
-    return frames
-
-
 def _utf8_size(text: str) -> int:
     try:
         return len(text.encode())
@@ -376,7 +376,6 @@ __all__ = [
     "Oversized",
     "Payload",
     "ServerFrame",
-    "decode_lines",
     "encode_bytes",
     "encode_control",
     "encode_data",

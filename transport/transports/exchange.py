@@ -32,7 +32,6 @@ class Exchange:
     Args:
         scope, receive, send: of ASGI.
         limits: for the body.
-        headers: to add to every answer, errors included (CORS).
     """
 
     __slots__ = ("_extra", "_limits", "_receive", "_send", "_unread", "headers", "scope")
@@ -43,20 +42,23 @@ class Exchange:
         receive: Receive,
         send: Send,
         limits: Limits,
-        headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         self.scope = scope
         self.headers = Headers(scope=scope)
         self._receive = receive
         self._send = send
         self._limits = limits
-        self._extra = tuple(headers)
+        self._extra: tuple[tuple[bytes, bytes], ...] = ()
         self._unread = True
 
     @property
     def extra_headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """What every answer carries, for answers that are made elsewhere."""
         return ((b"cache-control", _NO_STORE), _NOSNIFF, *self._extra)
+
+    def add_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Put these on every answer, errors included (CORS)."""
+        self._extra = tuple(headers)
 
     async def body(self) -> bytes | None:
         """The request's body (HTTP-1).

@@ -22,14 +22,19 @@ MAX_PINGS_BEFORE_OPEN = 4
 
 
 async def serve(
-    scope: Scope, receive: Receive, send: Send, entrance: Entrance, limits: Limits
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    entrance: Entrance,
+    limits: Limits,
+    decoder: Decoder,
 ) -> None:
     """Serve one WebSocket until either side ends it."""
     await receive()  # websocket.connect
     try:
         await send({"type": "websocket.accept"})
         async with asyncio.timeout(limits.opening):
-            frame = await _open_frame(receive, send, limits)
+            frame = await _open_frame(receive, send, decoder)
         # Not within that time: how long the application may take is its entrance's to say.
         link = await _open(frame, scope, send, entrance) if frame is not None else None
     except TimeoutError:
@@ -47,9 +52,8 @@ async def serve(
         await _attached(receive, send, link)
 
 
-async def _open_frame(receive: Receive, send: Send, limits: Limits) -> Open | None:
+async def _open_frame(receive: Receive, send: Send, decoder: Decoder) -> Open | None:
     """The ``open`` that a connection begins with (OPN-9); None where the client left."""
-    decoder = Decoder(limits)
     pings = 0
     while True:
         message = await receive()
