@@ -202,8 +202,9 @@ class Hub:
     def _entered(self) -> Registry:
         """As `_start`, and by now a server runs, whose signals can be listened for."""
         registry = self._start()
-        if registry.draining and self._host is not None and not self._host.runs():
-            # It was drained for a server that is over, and this request is another's.
+        host = self._host
+        if host is not None and (registry.draining or host.told()) and not host.runs():
+            # It is drained, or about to be, for a server that is over: this request is another's.
             self._stop()
             registry = self._start()
         if self._unlisten is None:
