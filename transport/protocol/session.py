@@ -8,7 +8,6 @@ owns sockets, tasks and the clock, and after each input asks three questions: wh
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
@@ -201,7 +200,7 @@ class Session:
         self.incoming = ReceiveCursor(limits)
         self.ending: Ending | None = None
         self.replayed = 0
-        self._inbox: deque[Json] = deque()
+        self._inbox: list[Json] = []
         self._attachments: list[Attachment] = []
         self._confirmed = 0
         self._holder = ""
@@ -328,7 +327,7 @@ class Session:
             incoming.finish()
         inbox = self._inbox
         while inbox:
-            message = inbox.popleft()
+            message = inbox.pop(0)
             incoming.hand()
             if message is not _SKIPPED:
                 return message

@@ -34,6 +34,7 @@ async def serve(
         return
     stream = _stream_class()
     link = await entrance.open(frame, HTTPConnection(exchange.scope), Carrier.SSE)
+    del frame  # for as long as the stream stands
     headers = {key.decode(): value.decode("latin-1") for key, value in exchange.extra_headers}
     headers["content-encoding"] = "identity"
     if isinstance(link, Close):
@@ -76,6 +77,7 @@ async def _events(link: Link) -> AsyncIterator[bytes]:
         if wires:
             # Several events in one write are fine, and cheaper.
             yield b"".join([encode_event(wire) for wire in wires])
+            del wires  # or the last would be kept for as long as nothing follows
         if link.code is not None:
             return
         if not link.wants_writing():
@@ -118,6 +120,7 @@ def _stream_class() -> type[EventSourceResponse]:
             try:
                 async for chunk in self.body_iterator:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    del chunk
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             except OSError:
                 return  # the client has left; its frames are in the session's buffer

@@ -37,6 +37,7 @@ async def serve(
             frame = await _open_frame(receive, send, decoder)
         # Not within that time: how long the application may take is its entrance's to say.
         link = await _open(frame, scope, send, entrance) if frame is not None else None
+        del frame  # for as long as the connection stands
     except TimeoutError:
         error = ProtocolError(
             codes.TIMEOUT, f"no open came within {limits.opening:g} s: send it first"
@@ -90,6 +91,7 @@ async def _attached(receive: Receive, send: Send, link: Link) -> None:
                 return
             try:
                 work = link.receive(_wire(message))
+                del message  # for as long as it waits for the next
                 if work is not None:
                     await work
             except ProtocolError as error:
@@ -106,6 +108,7 @@ async def _write(send: Send, link: Link) -> None:
             for wire in link.write():
                 key = "text" if type(wire) is str else "bytes"
                 await send({"type": "websocket.send", key: wire})
+                del wire  # or the last would be kept for as long as nothing follows
             if link.code is not None:
                 await _close(send, link.close_code)
                 return
