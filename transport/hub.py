@@ -255,8 +255,7 @@ class Hub:
             return
         try:
             origin = self._origins.check(exchange.headers)
-            if origin is not None:
-                exchange.add_headers(OriginPolicy.cors(origin))
+            exchange.add_headers(OriginPolicy.cors(origin))
             if method == "OPTIONS" and "access-control-request-method" in exchange.headers:
                 await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight())
             else:

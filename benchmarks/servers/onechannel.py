@@ -1,13 +1,10 @@
-"""This project's channel, mounted as its README shows; only the bounds on one address are raised,
-for the generator has but one.
+"""This project's channel. Each hub is the application itself, as the bare callable is: a router in
+front of either costs the same. The bounds on one address are raised, for the generator has but one.
 """
 
 from __future__ import annotations
 
 import asyncio
-
-from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from benchmarks.servers.bare import BACKLOG
 from transport import Channel, Hub, Limits
@@ -23,7 +20,7 @@ async def echoing(channel: Channel) -> None:
 
 async def sharing(channel: Channel) -> None:
     """To all."""
-    group = lobby_hub.group("lobby")
+    group = lobby.group("lobby")
     group.add(channel)
     async for message in channel:
         await group.send(message)
@@ -39,11 +36,6 @@ async def missing(channel: Channel) -> None:
         pass
 
 
-def _mounted(hub: Hub) -> Starlette:
-    return Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan)
-
-
-lobby_hub = Hub(sharing, limits=LIMITS)
-echo = _mounted(Hub(echoing, limits=LIMITS))
-lobby = _mounted(lobby_hub)
-backlog = _mounted(Hub(missing, limits=LIMITS))
+echo = Hub(echoing, limits=LIMITS)
+lobby = Hub(sharing, limits=LIMITS)
+backlog = Hub(missing, limits=LIMITS)

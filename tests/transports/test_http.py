@@ -66,6 +66,7 @@ async def test_a_stream_begins_with_opened_and_a_second_event_follows() -> None:
         assert headers["content-encoding"] == "identity"
         assert headers["x-accel-buffering"] == "no"
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["vary"] == "Origin"
         assert (await events.frame())["type"] == "opened"
         async with asyncio.timeout(1):
             assert await events.frame() == {"type": "ack", "ack": 0}
@@ -320,6 +321,7 @@ async def test_a_body_that_begins_with_nothing_of_ours_is_400(path: str, body: b
     assert answer.frames[0]["code"] in ("bad_json", "bad_frame")
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store, no-transform"
+    assert answer.headers["vary"] == "Origin"
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "DELETE"])

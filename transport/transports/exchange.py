@@ -22,6 +22,7 @@ LINGER = 2.0
 """Seconds for which the rest of a body that is too large is still read, and thrown away. Who closes
 upon unread bytes resets the connection, and the answer is lost with it (RFC 9112 section 9.6)."""
 
+_PLAIN = [NDJSON.decode()]
 _NO_STORE = b"no-store, no-transform"
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
@@ -99,8 +100,12 @@ class Exchange:
             chunks.append(chunk)
 
     def _check_type(self) -> None:
+        types = self.headers.getlist("content-type")
+        codings = self.headers.getlist("content-encoding")
+        if types == _PLAIN and not codings:
+            return
         # A header that is given twice comes to one list (RFC 9110 section 5.3).
-        given = ",".join(self.headers.getlist("content-type"))
+        given = ",".join(types)
         kind, _, parameters = given.partition(";")
         charset = parameters.strip().lower().replace('"', "").replace(" ", "")
         if kind.strip().lower() != NDJSON.decode() or charset not in ("", "charset=utf-8"):
@@ -108,7 +113,6 @@ class Exchange:
                 codes.UNSUPPORTED_MEDIA_TYPE,
                 "a body is application/x-ndjson in UTF-8: say so in Content-Type",
             )
-        codings = self.headers.getlist("content-encoding")
         if any(coding.strip().lower() != "identity" for coding in codings):
             raise ProtocolError(
                 codes.UNSUPPORTED_MEDIA_TYPE, "a body is not compressed: send it as it is"
