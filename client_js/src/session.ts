@@ -159,7 +159,8 @@ export class Session<Tag> {
       _failures: { open: 0, post: 0, poll: 0 },
       _until: Infinity,
     };
-    this._ackAt = Infinity;
+    // The `open` tells the mark; while another link stands, what is due there stays due.
+    if (!this._links.size) this._ackAt = Infinity;
     this._links.add(link);
     return link;
   }

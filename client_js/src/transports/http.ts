@@ -34,7 +34,7 @@ export const longpoll = http("poll");
 
 /** POSTs the lines of `out`, and reports the answer, or its end, or that `control` aborted it. */
 async function exchange(
-  { _env: env, _url: url, _cookies: credentials, _hear: hear }: Wiring,
+  { _env: env, _url: url, _cookies: credentials, _reached: reached, _hear: hear }: Wiring,
   segment: string,
   { _type: type, _wires: wires }: Out,
   control: AbortController,
@@ -53,6 +53,7 @@ async function exchange(
     });
     if (streams && response.ok) {
       status = 200;
+      reached();
       const reader = response.body!.getReader();
       const decoder = new TextDecoder();
       const parse = eventParser();
