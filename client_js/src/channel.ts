@@ -10,12 +10,13 @@ import { failure, plainGet } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
 import { TRANSPORTS, blame, decide } from "./fallback.ts";
 import type { Marks, Trial, TransportName } from "./fallback.ts";
-import { keep, packMarks, recall, unpackMarks } from "./memory.ts";
+import { listen } from "./life.ts";
+import { keepMarks, recallMarks } from "./memory.ts";
 import { Session } from "./session.ts";
 import type { Closing, Event as SessionEvent, Heard, Link, Message, Send } from "./session.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { longpoll, sse } from "./transports/http.ts";
+import { farewell, longpoll, sse } from "./transports/http.ts";
 import type { Transport, Wiring } from "./transports/transport.ts";
 import { websocket } from "./transports/websocket.ts";
 
@@ -103,6 +104,7 @@ interface Connection extends Trial {
   _rotateAt: number;
   /** It brings nothing, though it stands. */
   _mute: boolean;
+  _wiring?: Wiring;
   _wire?: Transport;
   _link?: Link;
 }
@@ -112,12 +114,26 @@ type Own = { -readonly [Field in "state" | "id" | "transport"]: Channel[Field] }
 
 const OPENERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport } = { websocket, sse, longpoll };
 
+const DEFAULTS: Required<Omit<ChannelOptions, "credentials">> = {
+  transports: TRANSPORTS,
+  withCredentials: false,
+  headStart: 1.2,
+  openTimeout: 8,
+  postTimeout: 10,
+  retryBase: 0.5,
+  retryMax: 30,
+  fallbackFor: 300,
+  queueMessages: 1e5,
+};
+
 /** Seconds that a connection must have lasted; what ends before speaks against its transport. */
 const STEADY = 5;
 
-/** Seconds in which a stream's second event must follow its first (SSE-1); for how long one that is mute is demoted. */
+/** Seconds in which a stream's second event must follow its first (SSE-1). */
 const SECOND_EVENT = 2;
-const MUTE_FOR = 600;
+
+/** Seconds that a timer may be late, and that the connection has to show itself once one was later: the page slept. */
+const LATE = 2;
 
 /** Attempts of all transports that may be begun at once; one more for each `retryBase`. */
 const BURST = 20;
@@ -128,7 +144,7 @@ const REMEMBERED = 50;
 /** One message channel to the server at `url`, over whichever transport works. */
 export class Channel extends EventTarget {
   _env: Environment;
-  _options: Required<Omit<ChannelOptions, "transports" | "credentials">> & Pick<ChannelOptions, "credentials">;
+  _options: typeof DEFAULTS & Pick<ChannelOptions, "credentials">;
   _url: string;
   _session: Session<Sent>;
   readonly state: ChannelState = "connecting";
@@ -137,6 +153,13 @@ export class Channel extends EventTarget {
   /** The transport in use, or that was used last; null before the first and when closed. */
   readonly transport: TransportName | null = null;
   _transports!: readonly TransportName[];
+  /** The server asked us to wait until then. */
+  _askedAt = 0;
+  /** What ends with the channel: the listeners to the page. */
+  _life = new AbortController();
+  _hidden = false;
+  /** At which ages the last two connections were lost, by transport. */
+  _ages: { [Name in TransportName]?: readonly (number | undefined)[] } = {};
   /** What carries the session; and what else was begun in this round. */
   _carrier: Connection | undefined;
   _trials: Connection[] = [];
@@ -146,9 +169,8 @@ export class Channel extends EventTarget {
   _inquired = false;
   /** Failures in a row. */
   _failures = 0;
-  /** How many attempts may be begun, and when that was reckoned. */
-  _budget = BURST;
-  _budgetAt: number;
+  /** One retry budget for all: when the next attempt would be due, were they begun one by one. */
+  _freeAt = 0;
   /** When to try again; never, while suspended by the application. */
   _retryAt = 0;
   /** When the server was last heard, or the application closed. */
@@ -173,32 +195,62 @@ export class Channel extends EventTarget {
   /** Starts at once. Raises for an argument that is wrong; everything else is an event. */
   constructor(
     url: string | URL,
-    {
-      transports = TRANSPORTS,
-      credentials,
-      withCredentials = false,
-      headStart = 1.2,
-      openTimeout = 8,
-      postTimeout = 10,
-      retryBase = 0.5,
-      retryMax = 30,
-      fallbackFor = 300,
-      queueMessages = 1e5,
-    }: ChannelOptions = {},
+    options: ChannelOptions = {},
     environment: Environment = globalThis,
   ) {
     super();
     this._env = environment;
     // Field by field: an option that is undefined is one that is not given.
-    this._options = { credentials, withCredentials, headStart, openTimeout, postTimeout, retryBase, retryMax, fallbackFor, queueMessages };
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    this._options = { ...DEFAULTS, ...(Object.fromEntries(given) as typeof DEFAULTS) };
     this._url = new URL(url, environment.document?.baseURI ?? environment.location?.href).href
       .replace(/^ws/, "http")
       .replace(/#.*/, "");
-    this._contact = this._budgetAt = this._now();
+    this._contact = this._now();
     this._session = new Session(mint(environment), () => mint(environment));
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
-    this.transports = transports;
-    this._marks = unpackMarks(recall(environment, "localStorage", this._key), this._shift, this._contact);
+    this._session._renewable = typeof options.credentials === "function";
+    this.transports = this._options.transports;
+    listen(environment, this, this._life.signal);
+    this._marks = recallMarks(environment, this._url, this._contact);
+  }
+
+  /** Whether the connection stands is to be seen: what has arrived meanwhile comes first. */
+  _wake(): void {
+    this._env.setTimeout(() => this._check(), 0);
+  }
+
+  _check(): void {
+    const { _carrier: carrier } = this;
+    const now = this._now();
+    if (carrier) {
+      // A POST would tell nothing of the downlink: a new connection beside it does.
+      if (carrier._name !== "websocket") carrier._rotateAt = now;
+      this._session._probe(carrier._link!, now + LATE);
+    } else if (this._retryAt < Infinity) {
+      this._failures = 0;
+      this._retryAt = this._askedAt;
+    }
+    this._schedule();
+  }
+
+  /** What was learnt of another network is to be seen again. */
+  _moved(): void {
+    this._marks = {};
+    this._wake();
+  }
+
+  _hide(persisted: boolean): void {
+    const { _carrier: carrier } = this;
+    if (carrier) farewell(carrier._wiring!, this._session._farewell(carrier._link!));
+    // A page with connections is not kept, or finds them dead.
+    this._hidden = persisted && this._retryAt < Infinity;
+    if (this._hidden) this._restart("pagehide", Infinity);
+  }
+
+  _show(): void {
+    if (this._hidden) this._restart("pageshow", 0);
+    this._hidden = false;
   }
 
   get transports(): readonly TransportName[] {
@@ -356,7 +408,7 @@ export class Channel extends EventTarget {
       ...this._standing().map(({ _until }) => _until),
     );
     // After a sleep, what has arrived meanwhile comes first: one more turn.
-    const turn = (): void => void (this._timer = env.setTimeout(() => this._run(), 0));
+    const turn = (): void => (this._now() > due + LATE ? this._wake() : void (this._timer = env.setTimeout(() => this._run(), 0)));
     // Timers are cut to 32 bits of milliseconds.
     if (due < Infinity) this._timer = env.setTimeout(turn, Math.min(2 ** 31 - 1, (due - now) * 1000 + 1));
   }
@@ -367,33 +419,20 @@ export class Channel extends EventTarget {
 
   /** The connections that are not over. */
   _standing(): Connection[] {
-    const { _carrier: carrier, _trials: trials } = this;
-    return [...(carrier ? [carrier] : []), ...trials.filter(({ _failed }) => !_failed)];
+    return [this._carrier, ...this._trials].filter((connection): connection is Connection => !!connection && !connection._failed);
   }
 
   /** Begins what is to be begun; answers when to ask again. */
   _begin(now: number): number {
     const { headStart, retryBase } = this._options;
     if (now < this._retryAt) return this._retryAt;
-    this._budget = Math.min(BURST, this._budget + (now - this._budgetAt) / retryBase);
-    this._budgetAt = now;
     for (;;) {
-      const { _carrier: carrier } = this;
-      const { _begin: name, _at: at } = decide(
-        {
-          _allowed: this._transports,
-          _marks: this._marks,
-          _trials: this._trials,
-          _carrier: carrier?._name,
-          _rotateAt: carrier?._rotateAt,
-          _headStart: headStart,
-        },
-        now,
-      );
-      if (!name) return at;
-      if (this._budget < 1) return now + retryBase;
-      this._budget--;
-      void this._connect(name, now);
+      const next = decide(this._transports, this._marks, this._trials, this._carrier, headStart, now);
+      if (typeof next === "number") return next;
+      const free = Math.max(this._freeAt, now - BURST * retryBase);
+      if (free > now) return free;
+      this._freeAt = free + retryBase;
+      void this._connect(next, now);
     }
   }
 
@@ -421,14 +460,15 @@ export class Channel extends EventTarget {
       const credentials = await this._ask();
       if (!stands()) return;
       connection._until = (connection._from = this._now()) + openTimeout;
-      connection._wire = OPENERS[transport]({
+      connection._wiring = {
         _env: this._env,
         _url: this._to,
         _cookies: withCredentials ? "include" : "same-origin",
         _timeout: postTimeout * 1000,
         _reached: () => void (connection._reached ??= this._now() - now),
         _hear: (heard) => stands() && this._hear(connection, heard),
-      });
+      };
+      connection._wire = OPENERS[transport](connection._wiring);
       connection._link = this._session._attach(transport, credentials);
       this._schedule();
     } catch (error) {
@@ -482,9 +522,11 @@ export class Channel extends EventTarget {
         if (!connection) return;
         connection._opened = event;
         connection._openedAt = this._now();
+        connection._until = connection._openedAt + SECOND_EVENT;
+        // Another was confirmed meanwhile, which the server did not know yet.
+        if (connection._link!._attach < this._session._confirmed) return this._lost(connection, "superseded");
         // A stream takes over from what works once it brings more than its beginning.
-        if (this._carrier && connection._name === "sse") connection._until = connection._openedAt + SECOND_EVENT;
-        else this._take(connection);
+        if (!this._carrier || connection._name !== "sse") this._take(connection);
         return;
       }
       case "message":
@@ -523,20 +565,20 @@ export class Channel extends EventTarget {
 
   /** `connection` gets the session; what else stands is left, save what is better and may still answer. */
   _take(connection: Connection): void {
-    const { _carrier: old, _counts: counts, _trials: trials, _transports: ranks } = this;
+    const { _carrier: old, _counts: counts, _transports: ranks } = this;
     const { _name: name, _openedAt: openedAt, _opened: event } = connection;
     const { _resumed: resumed, _replayed: replayed, _id: id } = event!;
-    const rank = ranks.indexOf(name);
     connection._opened = undefined;
-    this._trials = trials.filter((trial) => trial !== connection);
+    this._trials = this._trials.filter((trial) => trial !== connection);
     this._carrier = connection;
     this._note(connection, "open");
-    connection._until = openedAt + (name === "sse" && connection._frames < 2 ? SECOND_EVENT : this._options.postTimeout);
+    connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name === "sse" && this._session._timings.stream) || Infinity);
     if (old) this._leave(old, "replaced");
     for (const trial of this._trials)
-      if (!trial._failed) ranks.indexOf(trial._name) < rank || this._leave(trial, "not needed");
+      if (!trial._failed) ranks.indexOf(trial._name) < ranks.indexOf(name) || this._leave(trial, "not needed");
       else if (trial._name !== name) this._blame(trial);
     this._trials = this._trials.filter(({ _failed }) => !_failed);
+    const fresh = this.id !== id;
     (this as Own).id = id;
     counts.attaches++;
     const wasOpen = this.state === "open";
@@ -544,8 +586,9 @@ export class Channel extends EventTarget {
     // Nothing was missed: what is on its way twice is no replay.
     else this._session._replay = 0;
     if (this.transport !== name) this._fire("transport", { transport: ((this as Own).transport = name) });
-    if (!resumed) return this._fire("open");
-    if (wasOpen) return;
+    // Two attaches of a race may each be told that the session is new.
+    if (fresh) return this._fire("open");
+    if (wasOpen || !resumed) return;
     counts.reconnects++;
     counts.replayed += replayed;
     this._fire("resumed", { replayed });
@@ -554,18 +597,16 @@ export class Channel extends EventTarget {
   /** `trial` failed while another worked: that speaks against its transport. */
   _blame(trial: Connection): void {
     const { _name: name, _attempt: attempt, _mute: mute } = trial;
-    const { fallbackFor } = this._options;
-    const [least, most] = mute ? [MUTE_FOR, MUTE_FOR] : [undefined, fallbackFor];
-    this._marks[name] = blame(this._marks[name], this._now(), this._env.Math.random(), most, least);
+    this._marks[name] = blame(this._marks[name], mute, this._now(), this._env.Math.random(), this._options.fallbackFor);
     this._remember();
     // A browser hides why an upgrade failed: a plain GET tells. Once.
     if (name !== "websocket" || trial._openedAt || this._inquired) return;
     this._inquired = true;
-    const tell = (status: number, text: string): void => void (attempt.reason += "; " + plainGet(status, text));
-    this._env.fetch(this._to(name), { cache: "no-store" }).then(
-      async (response) => tell(response.status, await response.text()),
-      () => tell(0, ""),
-    );
+    void this._env
+      .fetch(this._to(name), { cache: "no-store" })
+      .then(async (response) => plainGet(response.status, await response.text()))
+      .catch(() => plainGet())
+      .then((words) => (attempt.reason += words));
   }
 
   _forgive(name: TransportName): void {
@@ -574,17 +615,7 @@ export class Channel extends EventTarget {
   }
 
   _remember(): void {
-    keep(this._env, "localStorage", this._key, packMarks(this._marks, this._shift));
-  }
-
-  /** Marks are kept for each origin of a server. */
-  get _key(): string {
-    return "onechannel " + new URL(this._url).origin;
-  }
-
-  /** Seconds from our clock to that of the wall. */
-  get _shift(): number {
-    return this._env.Date.now() / 1000 - this._now();
+    keepMarks(this._env, this._url, this._marks, this._now());
   }
 
   _note({ _attempt: attempt, _since: since }: Connection, outcome: Attempt["outcome"], reason = ""): void {
@@ -598,24 +629,26 @@ export class Channel extends EventTarget {
     const now = this._now();
     const random = this._env.Math.random();
     const { retryBase, retryMax } = this._options;
-    const retry = (): number => retryIn + backoff(this._failures++, random, retryBase, retryMax);
     const { _name: name, _since: since, _until: until, _openedAt: openedAt, _reached: reached } = connection;
     const { _trials: trials, _transports: allowed } = this;
     const drain = reason === "drain";
-    connection._mute = reason === "mute" || (reason === "timeout" && !!openedAt && connection._frames < 2);
-    if (reason === "timeout" && openedAt) reason = connection._mute ? "mute" : "no answer in time";
+    if (reason === "timeout" && openedAt) reason = connection._frames < 2 ? "mute" : "no answer in time";
+    const mute = (connection._mute = reason === "mute");
     const carried = connection === this._carrier;
-    const worked = carried && until === Infinity;
-    const lasted = worked && !connection._mute && now >= since + STEADY;
+    const worked = carried && until === Infinity && !mute;
+    const lasted = worked && now >= since + STEADY;
     this._leave(connection, failure(name, reason, reached, now - since), carried ? "lost" : "failed");
-    if (lasted) this._failures = 0;
+    if (worked) this._ages[name] = [now - openedAt, this._ages[name]?.[0]];
+    const always = worked && this._cutAt(name) < Infinity;
+    if (lasted || always) this._failures = 0;
     // Asked for by the server, or of another session: no failure (DRN-1).
-    const failed = !lasted && !drain && !retryIn && !/^(superseded|reset)$/.test(reason);
+    const failed = !lasted && !always && !drain && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
     if (!carried && this._carrier) {
       if (name === this._carrier._name) this._carrier._rotateAt = Infinity;
       else if (failed || drain || retryIn) this._blame(connection);
       // It answered, though another was first.
       else this._forgive(name);
+      if (retryIn) this._retryAt = now + retryIn;
       return;
     }
     let all = false;
@@ -623,16 +656,20 @@ export class Channel extends EventTarget {
       connection._failed = true;
       this._trials = carried ? [...trials, connection] : trials;
       // That is an outage, no verdict against any: a new round, later.
-      all = allowed.every((name) => this._trials.some((trial) => trial._failed && trial._name === name));
-      if (all) this._trials = this._trials.filter((trial) => !trial._failed);
+      all = this._trials.filter(({ _failed }) => _failed).length >= allowed.length;
+      if (all) this._trials = [];
     }
     // Down the ladder at once; otherwise not all pages in the same moment.
-    const wait = drain
-      ? random * retryIn + (lasted || !this._failures++ ? 0 : backoff(this._failures, random, retryBase, retryMax))
-      : worked || all || retryIn
-        ? retry()
-        : 0;
+    let wait = drain ? random * retryIn : retryIn;
+    if (drain ? !lasted && this._failures++ : worked || all || retryIn) wait += backoff(this._failures++, random, retryBase, retryMax);
+    if (retryIn) this._askedAt = now + wait;
     this._interrupt(reason, carried ? wait : Math.max(wait, this._retryAt - now));
+  }
+
+  /** The age at which something cuts connections over `name`; never, unless the last two were of one age. */
+  _cutAt(name: TransportName): number {
+    const [last = 0, before = 0] = this._ages[name] ?? [];
+    return last > 2 && Math.abs(last - before) < 1 + last / 20 ? last : Infinity;
   }
 
   /** Leaves a connection, without a verdict where no `outcome` is given. */
@@ -647,7 +684,7 @@ export class Channel extends EventTarget {
 
   /** Leaves all, and begins anew `wait` seconds later. */
   _restart(reason: string, wait: number): void {
-    for (const connection of [...this._standing(), ...this._trials]) if (!connection._failed) this._leave(connection, reason);
+    for (const connection of this._standing()) this._leave(connection, reason);
     this._trials = [];
     this._interrupt(reason, wait);
   }
@@ -655,7 +692,7 @@ export class Channel extends EventTarget {
   /** Nothing carries the session; what is tried next, is so `wait` seconds later. */
   _interrupt(reason: string, wait: number): void {
     // No wait where the server named none.
-    this._retryAt = Math.max(this._now() + (wait || 0), 0);
+    this._retryAt = this._now() + (wait || 0);
     this._schedule();
     const next = this._trials.find(({ _opened }) => _opened);
     if (next) return this._take(next);
@@ -683,6 +720,7 @@ export class Channel extends EventTarget {
     }
     this._carrier = undefined;
     this._trials = [];
+    this._life.abort();
     (this as Own).transport = null;
     this._enter("close");
     for (const send of sends) this._reject(send, "closed", `the channel was closed: ${code} ${reason}`);

@@ -11,26 +11,25 @@ export interface Attempt {
   readonly milliseconds: number;
 }
 
-const took = (seconds: number): string => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`);
+const took = (seconds: number): string => seconds.toFixed(2) + " s";
 
 /** Why an attempt failed: `reason` as the connection told it; seconds until it was `reached`, if it was, and until it was `over`. */
 export function failure(transport: TransportName, reason: string, reached: number | undefined, over: number): string {
-  const websocket = transport === "websocket";
-  if (reason === "mute") return "it began, and then brought nothing: something buffers it";
-  if (reason !== "timeout") return websocket && reached === undefined && /^closed/.test(reason) ? "refused" : reason;
-  if (reached === undefined) return `no answer for ${took(over)}: something swallows it`;
-  return websocket
-    ? `upgraded after ${took(reached)}, then no word for ${took(over - reached)}: something holds its messages back`
-    : `headers after ${took(reached)}, no body for ${took(over - reached)}: something buffers it`;
+  const held = "something buffers it";
+  if (reason === "mute") return "no more than its beginning came: " + held;
+  if (reason !== "timeout") return reached === undefined && /^closed/.test(reason) ? "refused" : reason;
+  if (reached === undefined) return "no answer for " + took(over);
+  const what = transport === "websocket" ? "upgraded" : "headers";
+  return `${what} after ${took(reached)}, no body for ${took(over - reached)}: ${held}`;
 }
 
-/** What the answer to a plain GET of a WebSocket's URL tells; status 0: there was none. */
-export const plainGet = (status: number, text: string): string =>
-  "a plain GET of its URL " +
+/** What the answer to a plain GET of a WebSocket's URL tells, if there was one. */
+export const plainGet = (status?: number, text = ""): string =>
+  "; a plain GET of its URL " +
   (/upgrade_required/.test(text)
     ? "answers our 426: a proxy strips the upgrade"
     : /forbidden_origin/.test(text)
-      ? "answers our 403: the server's list of origins lacks this one"
+      ? "answers our 403: this origin is not allowed"
       : status
-        ? `answers ${status}: it does not reach the server`
+        ? "answers " + status
         : "fails too");

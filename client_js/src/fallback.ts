@@ -26,40 +26,36 @@ export interface Trial {
   readonly _failed: boolean;
 }
 
-export interface Situation {
-  /** Which transports may be used, the best first. */
-  readonly _allowed: readonly TransportName[];
-  readonly _marks: Marks;
-  /** What was begun in this round, in that order, the carrier left out. */
-  readonly _trials: readonly Trial[];
-  /** What carries the session, and when it is to be replaced by another connection of its kind. */
-  readonly _carrier?: TransportName | undefined;
-  readonly _rotateAt?: number | undefined;
-  /** Seconds that each has before the next is begun beside it. */
-  readonly _headStart: number;
+/** What carries the session, and when it is to be replaced by another connection of its kind. */
+export interface Carrier {
+  readonly _name: TransportName;
+  readonly _rotateAt: number;
 }
 
-/** What to begin now, or when to ask again; never, while that takes something else to happen. */
-export interface Step {
-  readonly _begin?: TransportName | undefined;
-  readonly _at: number;
-}
-
-/** The next step. After one that begins something, ask again. */
+/**
+ * What to begin now, of `allowed` (the best first), or when to ask again; never, while that takes something
+ * else to happen. After what was begun, ask again.
+ *
+ * `trials`: what was begun in this round, in that order, the carrier left out. `headStart`: seconds that each
+ * has before the next is begun beside it.
+ */
 export function decide(
-  { _allowed: allowed, _marks: marks, _trials: trials, _carrier: carrier, _rotateAt: rotateAt = Infinity, _headStart: headStart }: Situation,
+  allowed: readonly TransportName[],
+  marks: Marks,
+  trials: readonly Trial[],
+  carrier: Carrier | undefined,
+  headStart: number,
   now: number,
-): Step {
+): TransportName | number {
   const free = (name: TransportName): boolean => !trials.some(({ _name }) => _name === name);
-  const rank = carrier ? allowed.indexOf(carrier) : allowed.length;
-  let next: TransportName | undefined;
+  let next: TransportName;
   let at = Infinity;
   const offer = (name: TransportName, due: number): void => {
     if (due < at && free(name)) [next, at] = [name, due];
   };
   if (carrier) {
-    offer(carrier, rotateAt);
-    for (const name of allowed.slice(0, rank)) offer(name, marks[name]?._until ?? -Infinity);
+    offer(carrier._name, carrier._rotateAt);
+    for (const name of allowed.slice(0, allowed.indexOf(carrier._name))) offer(name, marks[name]?._until ?? -Infinity);
   } else {
     // In order, those with a mark behind the others; at once where the last has failed.
     const last = trials.at(-1);
@@ -67,14 +63,15 @@ export function decide(
     for (const name of allowed) if (!marks[name]) offer(name, due);
     for (const name of allowed) offer(name, due);
   }
-  return now >= at ? { _begin: next, _at: now } : { _at: at };
+  return now >= at ? next! : at;
 }
 
-/** Seconds until the first probe of what failed; doubled by each that fails. */
+/** Seconds until the first probe of what failed, doubled by each that fails; and of a stream that is held up. */
 const FIRST = 15;
+const MUTE = 600;
 
-/** The mark against what failed while another worked; probed again within `least` to `most` seconds, partly at random. */
-export function blame(mark: Mark | undefined, now: number, random: number, most: number, least = FIRST): Mark {
-  const wait = Math.min(most, Math.max(least, 2 * (mark?._wait ?? 0)));
+/** The mark against what failed while another worked: it is probed again within `most` seconds, partly at random. */
+export function blame(mark: Mark | undefined, mute: boolean, now: number, random: number, most: number): Mark {
+  const wait = mute ? MUTE : Math.min(most, Math.max(FIRST, 2 * (mark?._wait ?? 0)));
   return { _until: now + wait * (0.5 + random / 2), _wait: wait };
 }

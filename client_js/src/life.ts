@@ -8,7 +8,7 @@ export interface Hearer {
   _moved(): void;
   /** The page goes; `persisted`: it may come back as it is. */
   _hide(persisted: boolean): void;
-  /** It has come back. */
+  /** It is shown, for the first time or again. */
   _show(): void;
 }
 
@@ -20,10 +20,11 @@ export function listen(env: Environment, hearer: Hearer, signal: AbortSignal): v
   const { document, navigator } = env;
   const on = (target: object | undefined, type: string, act: (event: PageTransitionEvent) => void): void =>
     (target as EventTarget | undefined)?.addEventListener?.(type, act as (event: Event) => void, { signal });
-  on(env, "online", () => hearer._moved());
-  on(navigator?.connection, "change", () => hearer._moved());
+  const moved = (): void => hearer._moved();
+  on(env, "online", moved);
+  on(navigator?.connection, "change", moved);
   on(env, "offline", () => hearer._wake());
   for (const type of ["visibilitychange", "resume"]) on(document, type, () => document!.visibilityState !== "hidden" && hearer._wake());
   on(env, "pagehide", ({ persisted }) => hearer._hide(persisted));
-  on(env, "pageshow", ({ persisted }) => persisted && hearer._show());
+  on(env, "pageshow", () => hearer._show());
 }

@@ -1,46 +1,35 @@
-// What a page remembers for the next one, in a storage of the browser. That may be missing, full, forbidden,
-// or hold what anybody wrote: it is a hint, and none of it may fail.
+// What a page remembers for the next one: the marks against transports, in local storage, for each origin of a
+// server. A storage may be missing, full, forbidden, or hold what anybody wrote: it is a hint, and may not fail.
 import type { Environment } from "./environment.ts";
-import { TRANSPORTS } from "./fallback.ts";
-import type { Marks } from "./fallback.ts";
+import type { Marks, TransportName } from "./fallback.ts";
 
-type Where = "localStorage" | "sessionStorage";
+/** Seconds for which a mark is remembered once its probe was due: a day. */
+const FORGOTTEN = 86400;
 
-/** What was kept under `key`; undefined where there is none. */
-export function recall(env: Environment, where: Where, key: string): unknown {
+const keyOf = (url: string): string => "onechannel " + new URL(url).origin;
+
+/** Keeps `marks`, of a monotonic clock that shows `now`, by the clock on the wall. */
+export function keepMarks(env: Environment, url: string, marks: Marks, now: number): void {
+  const wall = env.Date.now() / 1000;
   try {
-    return JSON.parse(env[where]!.getItem(key)!) ?? undefined;
-  } catch {
-    return;
-  }
-}
-
-/** Keeps `value` under `key`; forgets what is there where it is undefined. */
-export function keep(env: Environment, where: Where, key: string, value: unknown): void {
-  try {
-    if (value === undefined) env[where]!.removeItem(key);
-    else env[where]!.setItem(key, JSON.stringify(value));
+    env.localStorage!.setItem(
+      keyOf(url),
+      JSON.stringify(Object.entries(marks).map(([name, { _until, _wait }]) => [name, _until - now + wall, _wait])),
+    );
   } catch {
     // Then the next page finds out by itself.
   }
 }
 
-/** Seconds for which a mark is remembered once its probe was due: a day. */
-const FORGOTTEN = 86400;
-
-/** Marks as they are kept: until when, by the wall clock, and how long that was waited for. */
-type Kept = { [name: string]: [number, number] };
-
-/** `shift`: from the monotonic clock to that of the wall, in seconds. */
-export const packMarks = (marks: Marks, shift: number): Kept =>
-  Object.fromEntries(Object.entries(marks).map(([name, { _until, _wait }]) => [name, [_until + shift, _wait]]));
-
-export function unpackMarks(kept: unknown, shift: number, now: number): Marks {
+export function recallMarks(env: Environment, url: string, now: number): Marks {
   const marks: Marks = {};
-  for (const name of TRANSPORTS) {
-    const { 0: until = 0, 1: wait = 0 } = (kept as Partial<Kept> | undefined)?.[name] ?? [];
-    // A wall clock may have been set: no probe is due later than the wait that was kept.
-    if (wait > 0 && until - shift > now - FORGOTTEN) marks[name] = { _until: Math.min(until - shift, now + wait), _wait: wait };
+  const wall = env.Date.now() / 1000;
+  try {
+    for (const [name, until, wait] of JSON.parse(env.localStorage!.getItem(keyOf(url))!) as [TransportName, number, number][])
+      // A wall clock may have been set: no probe is due later than the wait that was kept.
+      if (until > wall - FORGOTTEN && wait > 0) marks[name] = { _until: now + Math.min(until - wall, wait), _wait: wait };
+  } catch {
+    // Nothing that we can read.
   }
   return marks;
 }

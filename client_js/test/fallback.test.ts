@@ -48,28 +48,19 @@ const VECTORS: Vector[] = [
 ];
 
 describe("decide", () => {
-  for (const { title, allowed = TRANSPORTS, marks = {}, trials = [], carrier, rotateAt, now, expect } of VECTORS)
+  for (const { title, allowed = TRANSPORTS, marks = {}, trials = [], carrier, rotateAt = Infinity, now, expect } of VECTORS)
     test(title, () => {
-      const { _begin, _at } = decide(
-        {
-          _allowed: allowed,
-          _marks: marks,
-          _trials: trials.map(([_name, _from, failed]) => ({ _name, _from, _failed: failed === "failed" })),
-          _carrier: carrier,
-          _rotateAt: rotateAt,
-          _headStart: 1,
-        },
-        now,
-      );
-      assert.equal(_begin ?? _at, expect);
+      const begun = trials.map(([_name, _from, failed]) => ({ _name, _from, _failed: failed === "failed" }));
+      const carried = carrier && { _name: carrier, _rotateAt: rotateAt };
+      assert.equal(decide(allowed, marks, begun, carried, 1, now), expect);
     });
 });
 
 test("probes come at intervals that grow, up to the most, partly at random", () => {
-  let mark = blame(undefined, 100, 1, 300);
+  let mark = blame(undefined, false, 100, 1, 300);
   const waits = [mark._until - 100];
-  for (let probe = 0; probe < 6; probe++) waits.push((mark = blame(mark, 0, 1, 300))._until);
+  for (let probe = 0; probe < 6; probe++) waits.push((mark = blame(mark, false, 0, 1, 300))._until);
   assert.deepEqual(waits, [15, 30, 60, 120, 240, 300, 300]);
-  assert.equal(blame(undefined, 100, 0, 300)._until, 107.5);
-  assert.equal(blame(undefined, 100, 1, 1000, 600)._until, 700);
+  assert.equal(blame(undefined, false, 100, 0, 300)._until, 107.5);
+  assert.equal(blame(mark, true, 100, 1, 300)._until, 700);
 });

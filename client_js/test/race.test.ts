@@ -168,7 +168,7 @@ describe("a stream that is held up", () => {
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
     await world.settle();
-    assert.deepEqual(outcomes(channel), ["sse lost it began, and then brought nothing: something buffers it", "longpoll open"]);
+    assert.deepEqual(outcomes(channel), ["sse lost no more than its beginning came: something buffers it", "longpoll open"]);
     assert.deepEqual(events.slice(2), [["recovering", "mute"], ["transport", "longpoll"], ["resumed", 0]]);
     await keepPolling(world, 590);
     assert.equal(channel.statistics().attempts.sse, 1);
@@ -283,7 +283,7 @@ describe("memory", () => {
 
   test("storage that throws, is full or holds anything is no matter", async () => {
     const full: object = {
-      getItem: () => '{"websocket":["x",[]],"sse":null,"longpoll":7}',
+      getItem: () => '[["websocket","x",[]],["sse",null],7]',
       setItem: () => {
         throw new Error("full");
       },
@@ -306,8 +306,8 @@ describe("memory", () => {
 describe("explain", () => {
   for (const [status, body, words] of [
     [426, '{"type":"error","code":"upgrade_required","message":""}', "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade"],
-    [403, '{"type":"error","code":"forbidden_origin","message":""}', "refused; a plain GET of its URL answers our 403: the server's list of origins lacks this one"],
-    [502, "<html>", "refused; a plain GET of its URL answers 502: it does not reach the server"],
+    [403, '{"type":"error","code":"forbidden_origin","message":""}', "refused; a plain GET of its URL answers our 403: this origin is not allowed"],
+    [502, "<html>", "refused; a plain GET of its URL answers 502"],
     [0, "", "refused; a plain GET of its URL fails too"],
   ] as const)
     test(`a WebSocket that is refused: ${words}`, async () => {
@@ -332,6 +332,6 @@ describe("explain", () => {
     await world.pass(1);
     await openStream(world);
     await world.pass(7);
-    assert.match(channel.explain()[0]!.reason, /^upgraded after 500 ms, then no word for 7\.5 s: something holds its messages back/);
+    assert.match(channel.explain()[0]!.reason, /^upgraded after 0\.50 s, no body for 7\.50 s: something buffers it/);
   });
 });
