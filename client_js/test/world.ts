@@ -91,9 +91,9 @@ export class FakeRequest {
       .map((line) => JSON.parse(line) as unknown);
   }
 
-  respond(status: number, body: string | readonly unknown[] = "", type = "application/x-ndjson"): void {
+  respond(status: number, body: string | readonly unknown[] = "", type = "application/x-ndjson", headers: object = {}): void {
     const text = typeof body === "string" ? body : body.map((frame) => JSON.stringify(frame) + "\n").join("");
-    this.#settle(new Response(text, { status, headers: { "Content-Type": type } }));
+    this.#settle(new Response(text, { status, headers: { "Content-Type": type, ...headers } }));
   }
 
   /** Begins an event stream. */

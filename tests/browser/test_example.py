@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from tests.browser.test_race import front, headers_and_mute, stripped
 from tests.kit.browser import tab
 from tests.kit.server import Server, serving
 from tests.test_documents import STARLETTE, blocks, serving_code
@@ -247,6 +248,25 @@ async def test_the_page_says_why_this_transport(browser: Browser) -> None:
         await ada.use("sse")
         await expect(attempts).to_have_text(
             [re.compile(r"SSE open, \d+ ms"), re.compile(r"WebSocket was open, .* was forbidden")]
+        )
+
+
+async def test_the_page_tells_of_a_proxy_that_holds_back(browser: Browser) -> None:
+    async with app() as server, front(server) as (one, url), tab(browser) as a_tab:
+        one.faults.update(websocket=stripped, sse=headers_and_mute)
+        ada = Guest(a_tab.page, "Ada")
+        await ada.page.goto(url)
+        await ada.expect_open("longpoll")
+        attempts = ada.page.get_by_label("Attempts to connect").get_by_role("listitem")
+        await expect(attempts).to_have_text(
+            [
+                re.compile(r"long polling open, \d+ ms"),
+                re.compile(
+                    r"SSE failed, \d+ ms, headers after .* no body .*: something buffers it"
+                ),
+                re.compile(r"WebSocket failed, .* our 426: a proxy strips the upgrade"),
+            ],
+            timeout=15_000,
         )
 
 
