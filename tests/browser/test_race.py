@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
+from tests.browser.test_channel import TRANSPORTS as ALL
 from tests.browser.test_channel import apps, report
 from tests.kit.browser import Tab, tab
+from tests.kit.faults import FaultProxy
 from tests.kit.server import Server
 
 pytestmark = pytest.mark.browser
@@ -290,3 +292,46 @@ async def test_the_next_page_begins_with_what_worked(browser: Browser) -> None:
         await talk(page)
         [first, *_] = await explained(page)
         assert first["transport"] == "sse"
+
+
+async def test_nothing_is_lost_or_doubled_while_transports_race_and_are_cut(
+    browser: Browser,
+) -> None:
+    """Head starts of 5 ms and probes at once: attaches overlap all the time, and cuts fall in."""
+    count, chunk = 10_000, 100
+    async with (
+        apps("campaign") as server,
+        FaultProxy(server.port, seed=6) as proxy,
+        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    ):
+
+        async def chunk_done(done: int) -> None:
+            # Another is forbidden each time: the session is pushed about, besides.
+            allowed = [ALL, ALL[1:], ALL, ALL[2:], ALL, ALL[::2]][done % 6]
+            await page.page.evaluate("(allowed) => { channel.transports = allowed; }", allowed)
+            if done % 2:
+                proxy.cut_after(proxy.random.randint(1, 4000), every=bool(done % 4 == 1))
+
+        await page.page.expose_function("chunkDone", chunk_done)
+        result = await page.run(
+            "(options) => campaign(options)",
+            {
+                "count": count,
+                "chunk": chunk,
+                "headStart": 0.005,
+                "fallbackFor": 0.2,
+                "retryBase": 0.02,
+                "retryMax": 0.05,
+            },
+            timeout=90,
+        )
+        seen = await report(server)
+        print(  # noqa: T201 - the figures are the point
+            f"\n{proxy.statistics.cuts} cuts, {result['statistics']['attaches']} attaches, "
+            f"{result['statistics']['attempts']}"
+        )
+        assert (result["received"], result["wrong"]) == (count, [])
+        assert (seen["received"], seen["wrong"]) == (count, [])
+        assert (seen["started"], result["resets"], result["closed"]) == (1, [], 0)
+        assert proxy.statistics.cuts >= 20
+        assert result["statistics"]["attaches"] >= 50
