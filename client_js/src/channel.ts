@@ -2,80 +2,25 @@
 // core (session.ts, fallback.ts, backoff.ts); here it is done.
 import { backoff } from "./backoff.ts";
 import { sizeOf } from "./codec.ts";
+import type { Connection } from "./connection.ts";
 import { mint } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
-import type { Fate } from "./errors.ts";
 import { failure, plainGet } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
 import { TRANSPORTS, blame, decide } from "./fallback.ts";
-import type { Marks, Trial, TransportName } from "./fallback.ts";
+import type { Marks, TransportName } from "./fallback.ts";
 import { listen } from "./life.ts";
 import { keepMarks, recallMarks } from "./memory.ts";
+import { DEFAULTS } from "./options.ts";
+import type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
 import { Session } from "./session.ts";
-import type { Closing, Event as SessionEvent, Heard, Link, Message, Send } from "./session.ts";
+import type { Closing, Event as SessionEvent, Heard, Message, Send } from "./session.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
 import { farewell, longpoll, sse } from "./transports/http.ts";
 import type { Transport, Wiring } from "./transports/transport.ts";
 import { websocket } from "./transports/websocket.ts";
-
-export interface ChannelOptions {
-  /** Which transports may be used, the best first. All three by default. */
-  transports?: readonly TransportName[];
-  /** A JSON value for the server's `authenticate`, or a function asked for it at each attach. */
-  credentials?: unknown;
-  /** Send cookies to another origin too. */
-  withCredentials?: boolean;
-  /** Seconds that each transport has before the next is begun beside it: 1.2. */
-  headStart?: number;
-  /** Seconds that an attempt may take until it is open: 8. */
-  openTimeout?: number;
-  /** Seconds that a POST may take: 10. */
-  postTimeout?: number;
-  /** Seconds that the first retry waits at most: 0.5; doubled by each failure, up to `retryMax`: 30. */
-  retryBase?: number;
-  retryMax?: number;
-  /** Seconds between two probes of better transports while a fallback is used, at most: 300. It begins with 15. */
-  fallbackFor?: number;
-  /** How many messages may wait to be sent, and how many for a listener: 100,000. */
-  queueMessages?: number;
-}
-
-export interface ChannelEventMap {
-  /** A session is open: the first one, or the one after a `reset`. */
-  open: Event;
-  message: Event & { readonly data: unknown; readonly recovered: boolean };
-  transport: Event & { readonly transport: TransportName };
-  recovering: Event & { readonly reason: string };
-  /** Nobody was reached for so long (two minutes by default) that the session must have expired; it keeps trying. */
-  suspended: Event;
-  resumed: Event & { readonly replayed: number };
-  reset: Event & {
-    readonly reason: string;
-    /** The first and last number of what never arrived; empty for none, null where it is not known. */
-    readonly lost: readonly number[] | null;
-    readonly sends: readonly { readonly message: unknown; readonly fate: Fate }[];
-  };
-  close: Event & {
-    readonly code: number;
-    readonly reason: string;
-    readonly by: "app" | "protocol";
-    /** Everything that the other side had sent before its close was received. */
-    readonly wasClean: boolean;
-  };
-}
-
-export interface Statistics {
-  readonly attaches: number;
-  readonly reconnects: number;
-  readonly sent: number;
-  readonly received: number;
-  readonly acknowledged: number;
-  readonly replayed: number;
-  /** Attempts, by transport. */
-  readonly attempts: { readonly [Name in TransportName]: number };
-}
 
 /** A message on its way. */
 interface Sent {
@@ -84,47 +29,10 @@ interface Sent {
   readonly _reject: (error: ChannelError) => void;
 }
 
-/** An attempt, and the connection it became; wire and link exist once the credentials are there. */
-interface Connection extends Trial {
-  readonly _attempt: { -readonly [Field in keyof Attempt]: Attempt[Field] };
-  _from: number;
-  _failed: boolean;
-  readonly _since: number;
-  /** When its other end first answered. */
-  _reached?: number;
-  /** When it must have proven to work, or be given up; never, once it has. */
-  _until: number;
-  /** `opened` has come: the session may be taken over. */
-  _opened?: (SessionEvent<Sent> & { _type: "opened" }) | undefined;
-  _openedAt: number;
-  /** How many frames came over it, and whether a POST beside it was answered. */
-  _frames: number;
-  _posted: boolean;
-  /** When to replace it by another of its kind. */
-  _rotateAt: number;
-  /** It brings nothing, though it stands. */
-  _mute: boolean;
-  _wiring?: Wiring;
-  _wire?: Transport;
-  _link?: Link;
-}
-
 /** Read-only to everyone else. */
 type Own = { -readonly [Field in "state" | "id" | "transport"]: Channel[Field] };
 
 const OPENERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport } = { websocket, sse, longpoll };
-
-const DEFAULTS: Required<Omit<ChannelOptions, "credentials">> = {
-  transports: TRANSPORTS,
-  withCredentials: false,
-  headStart: 1.2,
-  openTimeout: 8,
-  postTimeout: 10,
-  retryBase: 0.5,
-  retryMax: 30,
-  fallbackFor: 300,
-  queueMessages: 1e5,
-};
 
 /** Seconds that a connection must have lasted; what ends before speaks against its transport. */
 const STEADY = 5;
@@ -301,7 +209,7 @@ export class Channel extends EventTarget {
       this._session._close(code, reason);
       this.resume();
       // A back-off may be longer than the time that is left.
-      if (!this._carrier) this.reconnect();
+      if (!this._standing().length) this.reconnect();
       // Nothing was ever begun: there is nobody to tell.
       if (!this._session._attaches && !this._session._buffer._entries.length) this._finish({ code, reason, by: "app" }, true, []);
       this._schedule();

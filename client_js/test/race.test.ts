@@ -109,6 +109,50 @@ describe("race", () => {
     assert.deepEqual(channel.statistics().reconnects, 0);
   });
 
+  test("a socket that the server opened before it knew of the stream's confirmation is begun anew", async () => {
+    const world = new World();
+    const { channel, events } = world.channel();
+    const late = await world.socket();
+    late.open();
+    const [open] = late.take();
+    await world.pass(1.3);
+    const stream = await openStream(world);
+    late.hear(opened(open));
+    await world.settle();
+    assert.deepEqual([late.readyState, stream.aborted], [3, false]);
+    await world.openSocket();
+    assert.equal(channel.transport, "websocket");
+    assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
+  });
+
+  test("two that are told in one turn that the session is new open it once", async () => {
+    const world = new World();
+    const { events } = world.channel();
+    const socket = await world.socket();
+    socket.open();
+    await world.pass(2.5);
+    const poll = await world.request("poll");
+    poll.respond(200, [opened(poll.lines[0])]);
+    // The answer is read in another turn, and confirmed in the one behind that.
+    for (let turn = 0; !events.length; turn++) await Promise.resolve();
+    socket.hear(opened(socket.take()[0], { attach: 1 }));
+    await world.settle();
+    assert.equal(events.filter(([type]) => type === "open").length, 1);
+    assert.equal(events.filter(([type]) => type === "recovering").length, 0);
+  });
+
+  test("to close waits for the attempts that are under way", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    const socket = await world.socket();
+    channel.close();
+    await world.settle();
+    socket.open();
+    socket.hear(opened(socket.take()[0]));
+    await world.settle();
+    assert.deepEqual(socket.take().slice(1), [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 }]);
+  });
+
   test("the marks that are due on a stream leave though a probe is begun", async () => {
     const world = new World();
     const { channel } = world.channel();

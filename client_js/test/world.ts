@@ -1,7 +1,7 @@
 // A world for the driver: a clock that the test turns, sockets and requests that the test answers.
-import type { ChannelOptions } from "../src/channel.ts";
 import { Channel } from "../src/channel.ts";
 import type { Environment } from "../src/environment.ts";
+import type { ChannelOptions } from "../src/options.ts";
 import { TIMINGS } from "../src/frames.ts";
 import type { Limits } from "../src/frames.ts";
 
