@@ -356,9 +356,7 @@ export class Channel extends EventTarget {
       _until: now + postTimeout,
       _openedAt: 0,
       _frames: 0,
-      _posted: false,
       _rotateAt: Infinity,
-      _mute: false,
     };
     this._trials.push(connection);
     if (this._attempts.push(connection._attempt) > REMEMBERED) this._attempts.shift();
@@ -405,12 +403,10 @@ export class Channel extends EventTarget {
     this._contact = now;
     connection._posted ||= answers;
     const { _name: name, _openedAt: openedAt } = connection;
-    if (name === "sse") {
-      // An event stream works once it is known that it brings more than its beginning, and that POSTs get through.
-      if (connection._frames < 2) return;
-      if (!connection._posted) return void (connection._until = openedAt + this._options.postTimeout);
-    }
-    connection._until = Infinity;
+    const streams = name === "sse";
+    // An event stream works once it is known that it brings more than its beginning, and that POSTs get through.
+    if (streams && connection._frames < 2) return;
+    connection._until = streams && !connection._posted ? openedAt + this._options.postTimeout : Infinity;
     if (this._marks[name] && now >= openedAt + STEADY) this._forgive(name);
   }
 

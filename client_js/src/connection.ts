@@ -19,11 +19,11 @@ export interface Connection extends Trial {
   _openedAt: number;
   /** How many frames came over it, and whether a POST beside it was answered. */
   _frames: number;
-  _posted: boolean;
+  _posted?: boolean;
   /** When to replace it by another of its kind. */
   _rotateAt: number;
   /** It brings nothing, though it stands. */
-  _mute: boolean;
+  _mute?: boolean;
   _wiring?: Wiring;
   _wire?: Transport;
   _link?: Link;

@@ -16,7 +16,7 @@ const took = (seconds: number): string => seconds.toFixed(2) + " s";
 /** Why an attempt failed: `reason` as the connection told it; seconds until it was `reached`, if it was, and until it was `over`. */
 export function failure(transport: TransportName, reason: string, reached: number | undefined, over: number): string {
   const held = "something buffers it";
-  if (reason === "mute") return "no more than its beginning came: " + held;
+  if (reason === "mute") return "nothing came behind its beginning: " + held;
   if (reason !== "timeout") return reached === undefined && /^closed/.test(reason) ? "refused" : reason;
   if (reached === undefined) return "no answer for " + took(over);
   const what = transport === "websocket" ? "upgraded" : "headers";

@@ -24,7 +24,7 @@ export function listen(env: Environment, hearer: Hearer, signal: AbortSignal): v
   on(env, "online", moved);
   on(navigator?.connection, "change", moved);
   on(env, "offline", () => hearer._wake());
-  for (const type of ["visibilitychange", "resume"]) on(document, type, () => document!.visibilityState !== "hidden" && hearer._wake());
+  for (const type of ["visibilitychange", "resume"]) on(document, type, () => document!.visibilityState === "visible" && hearer._wake());
   on(env, "pagehide", ({ persisted }) => hearer._hide(persisted));
   on(env, "pageshow", () => hearer._show());
 }

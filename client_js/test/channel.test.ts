@@ -528,7 +528,7 @@ describe("HTTP", () => {
     channel.send("x");
     (await world.request("send")).respond(200, [answer({ ack: 1, received: 1, sent: 1 })]);
     await world.pass(5.1);
-    assert.equal(channel.explain()[0]!.reason, "no more than its beginning came: something buffers it");
+    assert.equal(channel.explain()[0]!.reason, "nothing came behind its beginning: something buffers it");
     await world.pass(0.5);
     await world.request("poll");
   });

@@ -212,7 +212,7 @@ describe("a stream that is held up", () => {
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
     await world.settle();
-    assert.deepEqual(outcomes(channel), ["sse lost no more than its beginning came: something buffers it", "longpoll open"]);
+    assert.deepEqual(outcomes(channel), ["sse lost nothing came behind its beginning: something buffers it", "longpoll open"]);
     assert.deepEqual(events.slice(2), [["recovering", "mute"], ["transport", "longpoll"], ["resumed", 0]]);
     await keepPolling(world, 590);
     assert.equal(channel.statistics().attempts.sse, 1);
