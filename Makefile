@@ -2,16 +2,23 @@
 # npm packages into client_js/node_modules, Debian packages where they are missing.
 PYTHON ?= python3
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+MACHINE_EXAMPLES ?= 20000
+MACHINE_SEED ?= $(shell date +%s)
 export PYTHON
+
+# Mostly they wait: more of them than cores. A file stays whole, for the server that its tests share.
+PARALLEL := -n 5 --dist loadfile --no-loadscope-reorder
 
 BIN := .venv/bin
 DEMO_READY := .venv/.demo-ready
 DEV_READY := .venv/.dev-ready
 NODE_READY := client_js/node_modules/.ready
+BENCH_READY := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-js campaign mutants check check-lint check-types check-layers \
-	check-client check-bundle setup setup-system client format clean
+.PHONY: help demo test test-python test-browser test-js campaign mutants check check-lint check-types check-layers \
+	check-client check-bundle check-coverage bench setup setup-system client format clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,13 +26,18 @@ help: ## Show this
 demo: $(DEMO_READY) ## Serve the chat example (PORT=8000)
 	@$(BIN)/python scripts/demo.py
 
-test: test-python test-js ## Run all tests
+test: test-python test-browser test-js ## Run all tests
 
-test-python: setup ## Run the Python tests (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test-python: setup ## Run the Python tests without a browser, in parallel (PYTEST_ARGS=...)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not browser" $(PYTEST_ARGS)
 
-campaign: setup ## The full campaign of shutdowns: 20 of each combination of connections
+test-browser: setup ## Run the tests in Chromium, one after the other (PYTEST_ARGS=...)
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+campaign: setup ## The full campaigns: shutdowns, 20 of each combination; random schedules of both cores
 	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/server/test_shutdown.py $(PYTEST_ARGS)
+	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
+		$(BIN)/python -m pytest tests/protocol/test_machine.py -k random $(PYTEST_ARGS)
 
 mutants: setup ## Break rules of the session on purpose: the tests must notice each
 	$(BIN)/python -m pytest tests/test_mutants.py $(PYTEST_ARGS)
@@ -33,7 +45,10 @@ mutants: setup ## Break rules of the session on purpose: the tests must notice e
 test-js: $(NODE_READY) ## Run the TypeScript tests
 	node client_js/test.mjs
 
-check: check-lint check-types check-layers check-client check-bundle ## Run every static check
+bench: $(BENCH_READY) ## Measure it beside its peers (BENCH_ARGS="--quick"); docs/performance.md
+	.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
+
+check: check-lint check-types check-layers check-client check-bundle check-coverage ## Run every static check
 
 check-lint: $(DEV_READY)
 	$(BIN)/ruff check
@@ -47,6 +62,13 @@ check-layers: $(DEV_READY)
 
 check-client: $(NODE_READY)
 	cd client_js && npm run --silent check
+
+# Of the core alone: every line and branch of it, by the vectors and its unit tests.
+check-coverage: $(DEV_READY)
+	$(BIN)/python -m coverage run --data-file=.coverage.protocol -m pytest -q tests/protocol \
+		--ignore=tests/protocol/test_machine.py --ignore=tests/protocol/test_schedules.py
+	$(BIN)/python -m coverage report --data-file=.coverage.protocol \
+		--include='transport/protocol/*' --fail-under=100 --skip-covered
 
 check-bundle: $(NODE_READY)
 	node scripts/check_bundle.mjs
@@ -64,7 +86,7 @@ format: $(DEV_READY) ## Format the Python code and fix what can be fixed
 	$(BIN)/ruff format
 
 clean: ## Remove what was installed and made here, but not the built client
-	rm -rf .venv client_js/node_modules client_js/.build client_js/dist build dist htmlcov \
+	rm -rf .venv .venv-bench client_js/node_modules benchmarks/node/node_modules client_js/.build client_js/dist build dist htmlcov \
 		.coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -76,3 +98,6 @@ $(DEV_READY): pyproject.toml scripts/setup_python.sh
 
 $(NODE_READY): client_js/package.json client_js/.npmrc scripts/setup_node.sh
 	@scripts/setup_node.sh
+
+$(BENCH_READY): pyproject.toml benchmarks/setup.sh benchmarks/requirements.txt benchmarks/node/package.json
+	@benchmarks/setup.sh

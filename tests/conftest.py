@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """One backend for all: of the session's scope, so that a browser can serve many tests."""
+    """One backend for all: of the widest scope, so that a browser can serve many tests."""
     return "asyncio"

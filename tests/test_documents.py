@@ -19,13 +19,16 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+import transport
 from tests.kit.raw import encode, open_frame
 from tests.kit.server import Server, free_port, serving
-from transport import Limits
+from transport import Limits, codes
+from transport.protocol.frames import ResetReason
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = ["README.md", "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+ERRORS = (ROOT / "docs/errors.md").read_text("utf-8")
 _UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
 
 
@@ -124,6 +127,43 @@ def test_the_client_is_as_small_as_the_readme_says() -> None:
     for name in ("client.js", "client.global.js"):
         built = (ROOT / "transport/static" / name).read_bytes()
         assert len(gzip.compress(built, 9)) < int(found.group(1)) * 1024
+
+
+def rows(title: str) -> list[str]:
+    """What the rows of that section of docs/errors.md are about."""
+    [section] = re.findall(
+        rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", ERRORS, re.DOTALL | re.MULTILINE
+    )
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+def test_every_code_has_its_cause_and_cure() -> None:
+    table = re.findall(r"^\| `(\w+)` \| ([\d-]+), ([\d-]+) \|", ERRORS, re.MULTILINE)
+    assert table == [
+        (code.name, str(code.websocket or "-"), str(code.status or "-"))
+        for code in codes.CODES.values()
+    ]
+    assert rows("Why a session was reset") == [reason.value for reason in ResetReason]
+
+
+def test_every_error_has_its_cause_and_cure() -> None:
+    raised = {
+        name
+        for name in transport.__all__
+        if isinstance(one := getattr(transport, name), type) and issubclass(one, Exception)
+    }
+    assert set(rows("Exceptions in Python")) == raised - {"ChannelError"}
+    source = (ROOT / "client_js/src/errors.ts").read_text("utf-8")
+    ours = re.findall(r"^//   (\w+) ", source, re.MULTILINE)
+    assert set(rows("Errors in the page")) == {*ours, "reset"}
+
+
+def test_every_line_of_the_log_is_told() -> None:
+    logged = set()
+    for path in (ROOT / "transport").glob("**/*.py"):
+        if "client" not in path.parts:
+            logged |= set(re.findall(r"\bevent\(\s*\w+,\s*\"(\w+)\"", path.read_text("utf-8")))
+    assert set(rows("The log")) == logged
 
 
 async def test_the_urls_are_served(tmp_path: Path) -> None:

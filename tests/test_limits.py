@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from datetime import timedelta
+from math import inf, nan
+from typing import Any
 
 import pytest
 
@@ -43,6 +46,7 @@ def figure(text: str) -> float:
         ("poll_hold", "`poll_hold`"),
         ("stream", "`stream`"),
         ("opening", "opening"),
+        ("renewal", "renewal of credentials"),
     ],
 )
 def test_the_figures_are_the_documents(name: str, cell: str) -> None:
@@ -79,6 +83,81 @@ def test_limits_are_above_zero(name: str, value: int) -> None:
         ValueError, match=rf"Limits\.{name} must be finite and above 0, not {value}"
     ):
         Limits(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("message", 64_000.0),
+        ("message", "64k"),
+        ("message", True),
+        ("batch", None),
+        ("sessions", 1.5),
+        ("opens_per_second", 0.5),
+    ],
+)
+def test_sizes_and_counts_are_whole_numbers(name: str, value: Any) -> None:
+    with pytest.raises(
+        ValueError, match=rf"Limits\.{name} must be a whole number, not {re.escape(repr(value))}"
+    ):
+        Limits(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["20s", None, False, timedelta(seconds=20)])
+def test_times_are_numbers_of_seconds(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"Limits\.heartbeat must be a number of seconds, not "):
+        Limits(heartbeat=value)
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+@pytest.mark.parametrize(
+    "name", [one.name for one in dataclasses.fields(Limits) if one.type == "float"]
+)
+def test_times_are_finite(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"Limits\.{name} must be finite and above 0, not "):
+        Limits(**{name: value})
+
+
+def test_whole_seconds_are_fine() -> None:
+    assert Limits(ttl=300, heartbeat=10).ttl == 300
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "more"),
+    [
+        ("depth", 500, 501),
+        ("ack_delay", 1.0, 1.01),
+        ("answer_wait", 1.0, 1.01),
+        ("message", 12_582_144, 12_582_145),
+    ],
+)
+def test_some_have_an_upper_bound(name: str, most: Any, more: Any) -> None:
+    window: dict[str, Any] = {"window_bytes": 20_000_000}
+    assert getattr(Limits(**window, **{name: most}), name) == most
+    with pytest.raises(ValueError, match=rf"Limits\.{name} \({more}\)"):
+        Limits(**window, **{name: more})
+
+
+def test_a_post_has_its_lines() -> None:
+    assert Limits(batch=5).batch == 5
+    with pytest.raises(ValueError, match=r"Limits\.batch \(4\) must be at least 5"):
+        Limits(batch=4)
+
+
+def test_what_depends_on_another_may_be_at_its_bound() -> None:
+    assert Limits(message=100, window_bytes=100).window_bytes == 100
+    assert Limits(heartbeat=20, ttl=60.1).ttl == 60.1
+    assert Limits(heartbeat=5, poll_hold=15).poll_hold == 15
+
+
+def test_they_are_named_and_do_not_change() -> None:
+    make: Any = Limits
+    with pytest.raises(TypeError):
+        make(64_000)
+    with pytest.raises(TypeError, match="mesage"):
+        make(mesage=64_000)
+    with pytest.raises(AttributeError):
+        Limits().message = 1  # type: ignore[misc]
 
 
 def test_the_window_holds_a_message() -> None:

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from transport import Channel, Hub, Identity, Limits
 from transport.errors import ProtocolError
 from transport.policy import Admission, OriginPolicy
-from transport.testing import ask, denied, lines, opening, socket
+from transport.testing import ask, denied, lines, opening, socket, stream
 
 
 async def silent(channel: Channel) -> None:
@@ -81,10 +81,58 @@ def test_a_header_given_twice_is_refused(name: str) -> None:
         OriginPolicy(None).check(Headers(raw=pairs))
 
 
-@pytest.mark.parametrize("origin", ["*", "app.example", "https://app.example/", "https://"])
-def test_what_is_no_origin_is_refused_when_the_hub_is_made(origin: str) -> None:
-    with pytest.raises(ValueError, match="not an origin"):
-        Hub(silent, origins=[origin])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "app.example", "https://app.example/", "https://", "", "null", "//app.example"),
+        *("https://*.app.example", "https://app.example:443", "http://app.example:80"),
+        *("https://app.example:99999", "https://app.example:", "https://app.example:x"),
+        *("https://user@app.example", "https://app.example?x", "https://app.example#x"),
+        *(" https://app.example", "https://app.example\n", "https://münchen.example"),
+        *(None, 7, b"https://app.example"),
+    ],
+)
+def test_what_no_browser_sends_is_refused_when_the_hub_is_made(origin: Any) -> None:
+    """It would never match, and its author would not know why."""
+    with pytest.raises(ValueError, match="is not an origin: write it as browsers send it"):
+        Hub(silent, origins=["https://app.example", origin])
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://app.example", "http://localhost:3000", "https://app.example:80"),
+        *("HTTPS://App.Example", "http://[::1]:8000", "https://xn--mnchen-3ya.example"),
+        *("capacitor://localhost", "chrome-extension://abcdefghijklmnop", "app://-"),
+    ],
+)
+def test_what_browsers_and_their_kin_send_can_be_listed(origin: str) -> None:
+    """IDN-1: compared as a whole."""
+    policy = OriginPolicy([origin])
+    sent = origin.lower()
+    assert policy.check(headers_of({"origin": sent})) == sent
+    for other in (f"{sent}0", f"x{sent}", sent.replace("://", "://x")):
+        with pytest.raises(ProtocolError):
+            policy.check(headers_of({"origin": other}))
+
+
+def test_origins_may_come_from_anywhere() -> None:
+    origins: Any = (one for one in ["https://app.example"])
+    OriginPolicy(origins).check(headers_of({"origin": "https://app.example"}))
+
+
+def test_a_refusal_says_what_to_do_to_the_page_and_once_to_the_operator(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """IDN-1: behind a proxy that rewrites Host it is the operator who has to."""
+    policy = OriginPolicy(None)
+    for _ in range(3):
+        with pytest.raises(ProtocolError, match=r"proxy that rewrites Host, .* Hub\(origins="):
+            policy.check(headers_of({"origin": "https://page.example"}))
+    [record] = caplog.records
+    assert record.getMessage().startswith("origin_refused")
+    assert "name the public origin in Hub(origins=[...])" in record.getMessage()
+    assert "page.example" not in caplog.text  # anybody can write there what he likes
 
 
 def test_origins_is_a_list() -> None:
@@ -127,6 +175,57 @@ async def test_a_listed_origin_gets_cors_headers_on_success_errors_and_preflight
     assert "content-type" in answer.headers["access-control-allow-headers"]
     assert answer.status == 204
     assert "content-length" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
+async def test_every_path_answers_a_preflight_of_listed_origins_only(path: str) -> None:
+    """IDN-1."""
+    hub = Hub(silent, origins=["https://app.example"])
+    asks = {"access-control-request-method": "POST"}
+    listed = {**asks, "origin": "https://app.example"}
+    answer = await ask(hub, path, method="OPTIONS", headers=listed)
+    assert answer.status == 204
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    foreign = {**asks, "origin": "https://evil.example"}
+    answer = await ask(hub, path, method="OPTIONS", headers=foreign)
+    assert (answer.status, answer.frames[0]["code"]) == (403, "forbidden_origin")
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_a_stream_and_a_websocket_of_a_listed_origin() -> None:
+    """IDN-1."""
+    hub = Hub(silent, origins=["https://app.example"])
+    listed = {"origin": "https://app.example"}
+    async with stream(hub, "/sse", opening(), headers=listed) as events:
+        assert events.head.headers["access-control-allow-origin"] == "https://app.example"
+        assert events.head.headers["vary"] == "Origin"
+        assert (await events.frame())["type"] == "opened"
+    async with socket(hub, "/websocket", listed) as ws:
+        ws.send(opening(nonce="w" * 22))
+        assert (await ws.frame())["type"] == "opened"
+
+
+async def test_our_own_pages_get_no_cors_headers() -> None:
+    answer = await ask(Hub(silent), "/poll", lines(opening()), headers={"origin": "http://test"})
+    assert answer.status == 200
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("name", ["client.js", "client.global.js"])
+async def test_any_page_may_load_the_client(name: str) -> None:
+    """It holds nothing secret; what it then opens is checked."""
+    foreign = {"origin": "https://evil.example"}
+    answer = await ask(Hub(silent), f"/{name}", method="GET", headers=foreign)
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, "*")
+
+
+def test_forwarded_headers_are_not_believed() -> None:
+    """IDN-1: anybody can send them; it is `Host` that counts."""
+    given = {"origin": "https://evil.example", "x-forwarded-host": "evil.example"}
+    with pytest.raises(ProtocolError):
+        OriginPolicy(None).check(headers_of({**given, "forwarded": "host=evil.example"}))
 
 
 async def test_authenticate_gets_the_connection_and_the_credentials_at_each_open() -> None:
@@ -233,18 +332,18 @@ LIMITS = Limits(sessions=4, sessions_per_subject=2, sessions_per_address=3, open
 def test_sessions_are_counted_per_process_subject_and_address() -> None:
     """Section 12: at the bound, one above, and given back."""
     admission = Admission(LIMITS)
-    admission.enter("ada", "a")
-    admission.enter("ada", "b")
+    admission.enter("ada", "a", 0.0)
+    admission.enter("ada", "b", 0.0)
     with pytest.raises(ProtocolError, match="sessions_per_subject"):
-        admission.enter("ada", "c")
-    admission.enter("", "a")
-    admission.enter("", "a")
+        admission.enter("ada", "c", 0.0)
+    admission.enter("", "a", 0.0)
+    admission.enter("", "a", 0.0)
     with pytest.raises(ProtocolError, match=r"\(sessions="):
-        admission.enter("", "c")
+        admission.enter("", "c", 0.0)
     admission.leave("ada", "b")
     with pytest.raises(ProtocolError, match="sessions_per_address"):
-        admission.enter("bob", "a")
-    admission.enter("ada", "c")
+        admission.enter("bob", "a", 0.0)
+    admission.enter("ada", "c", 0.0)
 
 
 def test_opens_are_counted_per_address_and_second() -> None:

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from transport import Channel, Hub, Identity, Limits, runner, session_link
+from transport import Channel, Hub, Identity, Limits, session_link
 from transport.protocol.records import Record
 from transport.protocol.session import Session
 from transport.testing import (
@@ -146,16 +146,13 @@ async def test_a_post_whose_attach_is_superseded_in_its_middle_is_no_success() -
     assert (answer.status, answer.frames[0]["code"]) == (409, "superseded")
 
 
-async def test_who_renews_no_credentials_may_not_post_either(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_who_renews_no_credentials_may_not_post_either() -> None:
     """REN-1: nor where the stream that was asked for them has ended before."""
-    monkeypatch.setattr(runner, "RENEW_WITHIN", 0.1)
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity:
         return Identity("ada", expires=time.time() + (1000 if credentials == "long" else 0.1))
 
-    hub = Hub(silent, authenticate=check)
+    hub = Hub(silent, authenticate=check, limits=Limits(renewal=0.1))
     async with stream(hub, "/sse", opening()) as events:
         opened = await events.frame()
         assert (await ask(hub, "/send", post(opened))).status == 200
@@ -173,7 +170,7 @@ async def test_a_renew_that_was_lost_with_a_polls_answer_is_told_again() -> None
     """REN-1, POL-2: else the client never learns of it, and is refused."""
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity:
-        return Identity("ada", expires=time.time())
+        return Identity("ada", expires=time.time() + 0.05)
 
     hub = Hub(silent, authenticate=check)
     opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
@@ -265,3 +262,27 @@ async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
 
     await until(gone)
     assert len(lobby) == 0
+
+
+async def test_a_nonce_is_of_one_client() -> None:
+    """OPN-4: a copy of it does not open another client's session; a repetition does."""
+    hub = Hub(silent)
+    one, again, other = [
+        (await ask(hub, "/poll", lines(opening(number, client=client)))).frames[0]
+        for number, client in ((1, CLIENT), (2, CLIENT), (3, "other-client-0123"))
+    ]
+    assert one["id"] == again["id"] != other["id"]
+
+
+async def test_a_tombstone_tells_no_client_of_anothers_messages() -> None:
+    """ATT-6, RES-8: one that had lost the session is not told that its sends were handled."""
+    hub = Hub(silent)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    end = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 1, "ack": 0}
+    await ask(hub, "/send", post(opened, [1, 0, "a"], end))
+    mine = opening(2, session=opened["session"])
+    while (answer := await ask(hub, "/poll", lines(mine))).frames[0]["type"] != "close":
+        mine["attach"] += 1  # until the handler has returned
+    other = opening(9, session=opened["session"], client="other-client-0123")
+    answer = await ask(hub, "/poll", lines(other))
+    assert answer.frames[0]["reset"]["reason"] == "foreign"

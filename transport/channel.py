@@ -106,7 +106,9 @@ class Channel:
         """
         runner = self._runner
         payload = encode_message(message, runner.session.limits)
-        await runner.room(size_of(payload))
+        size = size_of(payload)
+        if not runner.has_room(size):
+            await runner.room(size)
         return runner.send(payload)
 
     async def flush(self) -> None:
@@ -136,10 +138,14 @@ class Channel:
         return self
 
     async def __anext__(self) -> Json:
+        runner = self._runner
         try:
-            return await self.receive()
+            message = runner.take()
+            if message is WAITING:
+                return await runner.wait_for_message()
         except ChannelClosed:
             raise StopAsyncIteration from None
+        return message
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the channel. What was sent is still delivered; nothing more can be.

@@ -19,7 +19,7 @@ from transport.errors import ProtocolError
 from transport.group import Group, send_to_all
 from transport.limits import Limits
 from transport.policy import Authenticate, OriginPolicy
-from transport.protocol.codec import encode_control
+from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Json
 from transport.protocol.session import error_frame
 from transport.registry import Registry
@@ -33,6 +33,9 @@ logger = logging.getLogger("transport")
 
 TRANSPORTS = tuple(carrier.value for carrier in Carrier)
 
+_SEGMENTS = {"sse": Carrier.SSE, "poll": Carrier.LONGPOLL}
+_BY_POST = frozenset(_SEGMENTS.values())
+
 
 @dataclass(frozen=True, slots=True)
 class HubStatistics:
@@ -43,12 +46,18 @@ class HubStatistics:
         connections: attached now, by transport.
         opened: sessions, ever.
         resets: resumes that were refused, ever.
+        refused: opens that were answered with an error, ever.
+        sent, received, replayed: messages, ever; see `ChannelStatistics`.
     """
 
     sessions: int
     connections: dict[str, int]
-    opened: int
-    resets: int
+    opened: int = 0
+    resets: int = 0
+    refused: int = 0
+    sent: int = 0
+    received: int = 0
+    replayed: int = 0
 
 
 class Hub:
@@ -90,9 +99,11 @@ class Hub:
         self._authenticate = authenticate
         self._origins = OriginPolicy(origins)
         self._transports = frozenset(transports)
+        self._decoder = Decoder(limits)
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         self._registry: Registry | None = None
         self._unlisten: Callable[[], None] | None = None
+        self._host: shutdown.Host | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # The application's side
@@ -135,8 +146,7 @@ class Hub:
 
     async def close_user(self, subject: str) -> int:
         """End the sessions of a user, with ``unauthorized``; how many there were (IDN-2)."""
-        runners = self._registry.runners if self._registry is not None else ()
-        return sum([runner.dismiss() for runner in runners if runner.subject == subject])
+        return self._registry.dismiss(subject) if self._registry is not None else 0
 
     async def drain(self) -> None:
         """Let nobody in, tell every client to come back elsewhere, and wait for the handlers."""
@@ -148,11 +158,22 @@ class Hub:
         connections = dict.fromkeys(TRANSPORTS, 0)
         registry = self._registry
         if registry is None:
-            return HubStatistics(0, connections, 0, 0)
+            return HubStatistics(0, connections)
+        totals = registry.totals.copy()
         for runner in registry.runners:
+            totals.add(runner.session)
             for attachment in runner.session.attachments:
                 connections[attachment.carrier.value] += 1
-        return HubStatistics(len(registry), connections, registry.opened, registry.resets)
+        return HubStatistics(
+            len(registry),
+            connections,
+            opened=registry.opened,
+            resets=registry.resets,
+            refused=registry.refused,
+            sent=totals.sent,
+            received=totals.received,
+            replayed=totals.replayed,
+        )
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -181,9 +202,15 @@ class Hub:
     def _entered(self) -> Registry:
         """As `_start`, and by now a server runs, whose signals can be listened for."""
         registry = self._start()
+        host = self._host
+        if host is not None and (registry.draining or host.told()) and not host.runs():
+            # It is drained, or about to be, for a server that is over: this request is another's.
+            self._stop()
+            registry = self._start()
         if self._unlisten is None:
             self._unlisten = shutdown.listen(registry.begin_drain)
-            registry.watch_exit(shutdown.exit_flag())
+            self._host = shutdown.find_host()
+            registry.watch_exit(self._host.told if self._host is not None else None)
         return registry
 
     def _stop(self) -> None:
@@ -193,6 +220,7 @@ class Hub:
         if self._registry is not None:
             self._registry.stop()
             self._registry = None
+        self._host = None
 
     # ASGI
 
@@ -217,32 +245,31 @@ class Hub:
         except ProtocolError as error:
             await _deny(scope, receive, send, error)
             return
-        await websocket.serve(scope, receive, send, self._entered(), self._limits)
+        await websocket.serve(scope, receive, send, self._entered(), self._limits, self._decoder)
 
     async def _http(self, segment: str, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        file = static.find(segment)
-        if file is not None and scope["method"] in ("GET", "HEAD"):
-            await static.serve(Exchange(scope, receive, send, self._limits), file)
+        exchange = Exchange(scope, receive, send, self._limits)
+        method = scope["method"]
+        if method in ("GET", "HEAD") and (file := static.find(segment)) is not None:
+            await static.serve(exchange, file)
             return
         try:
-            origin = self._origins.check(headers)
-        except ProtocolError as error:
-            await Exchange(scope, receive, send, self._limits).refuse(error)
-            return
-        exchange = Exchange(scope, receive, send, self._limits, OriginPolicy.cors(origin))
-        try:
-            if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            origin = self._origins.check(exchange.headers)
+            if origin is not None:
+                exchange.add_headers(OriginPolicy.cors(origin))
+            if method == "OPTIONS" and "access-control-request-method" in exchange.headers:
                 await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight())
             else:
-                await self._dispatch(segment, exchange, receive, send)
+                await self._dispatch(segment, method, exchange, receive, send)
         except ProtocolError as error:
             await exchange.refuse(error)
 
     async def _dispatch(
-        self, segment: str, exchange: Exchange, receive: Receive, send: Send
+        self, segment: str, method: str, exchange: Exchange, receive: Receive, send: Send
     ) -> None:
-        method = exchange.scope["method"]
+        if method == "POST" and segment == "send" and self._transports & _BY_POST:
+            await inbound.serve(exchange, self._entered(), self._decoder)
+            return
         if static.find(segment) is not None:
             _only(method, "GET", "HEAD")
         if segment == "websocket":
@@ -252,28 +279,19 @@ class Hub:
                 "this is a WebSocket's URL and no upgrade came with the request: "
                 "a proxy on the way may strip it",
             )
-        if segment not in self._http_segments():
+        if segment == "send" and self._transports & _BY_POST:
+            _only(method, "POST")
+        if _SEGMENTS.get(segment) not in self._transports:
             raise ProtocolError(
                 codes.NOT_FOUND,
                 "a channel's URL ends in /websocket, /sse, /poll or /send",
             )
         _only(method, "POST")
         registry = self._entered()
-        match segment:
-            case "sse":
-                await sse.serve(exchange, receive, send, registry, self._limits)
-            case "poll":
-                await longpoll.serve(exchange, registry, self._limits)
-            case _:
-                await inbound.serve(exchange, registry, self._limits)
-
-    def _http_segments(self) -> set[str]:
-        segments = set()
-        if Carrier.SSE in self._transports:
-            segments |= {"sse", "send"}
-        if Carrier.LONGPOLL in self._transports:
-            segments |= {"poll", "send"}
-        return segments
+        if segment == "sse":
+            await sse.serve(exchange, receive, send, registry, self._decoder)
+        else:
+            await longpoll.serve(exchange, registry, self._limits, self._decoder)
 
     async def _own_lifespan(self, receive: Receive, send: Send) -> None:
         """The lifespan where the hub is the application itself."""
@@ -309,3 +327,5 @@ async def _deny(scope: Scope, receive: Receive, send: Send, error: ProtocolError
     )
     body = encode_control(error_frame(error)).encode()
     await send({"type": "websocket.http.response.body", "body": body})
+    # uvicorn logs an error where we return before it has noticed that the connection is over.
+    await asyncio.sleep(0)

@@ -6,6 +6,18 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Protocol
 
+LARGEST_FRAME = 16 * 1024 * 1024
+"""Bytes of a frame above which servers (uvicorn's ``ws_max_size``) and clients end a connection."""
+
+DEEPEST = 500
+"""Levels of JSON beyond which reading it overflows the stack of Python, at 1,000 calls."""
+
+FEWEST_LINES = 5
+"""What a POST may need: its header, an answer to a ping, ``renew``, data and ``close``."""
+
+SOON = 1.0
+"""Seconds. A client takes a POST or a stream that is silent for several of these for dead."""
+
 
 class Bounds(Protocol):
     """What frames and windows are measured by: a server's `Limits`, or what one has advertised."""
@@ -65,6 +77,8 @@ class Limits:
     """From a close to its end, for what is still to be delivered."""
     stall: float = 60.0
     """A ``send()`` on an attached session of which no mark moves fails with `Stalled`."""
+    renewal: float = 30.0
+    """For a client to renew expired credentials (REN-1): it may have to ask its user's server."""
     ack_delay: float = 0.1
     """A lone ack on HTTP waits this long for data to ride with (MRK-6)."""
     answer_wait: float = 0.02
@@ -85,20 +99,30 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if not (value > 0 and isfinite(value)):
-                raise ValueError(f"Limits.{field.name} must be finite and above 0, not {value!r}")
+            _check_number(field.name, getattr(self, field.name), whole=field.type == "int")
         if self.window_bytes < self.message:
             raise ValueError(
                 f"Limits.window_bytes ({self.window_bytes}) must hold a message ({self.message})"
             )
-
+        if self.body > LARGEST_FRAME:
+            raise ValueError(
+                f"Limits.message ({self.message}) makes frames of {self.body} bytes, above the "
+                f"{LARGEST_FRAME} that servers and clients take: large things are files, and files "
+                "have HTTP"
+            )
+        for name, most in (("depth", DEEPEST), ("ack_delay", SOON), ("answer_wait", SOON)):
+            if getattr(self, name) > most:
+                raise ValueError(f"Limits.{name} ({getattr(self, name)}) must be at most {most}")
+        if self.batch < FEWEST_LINES:
+            raise ValueError(
+                f"Limits.batch ({self.batch}) must be at least {FEWEST_LINES}: that many lines a "
+                "POST may need"
+            )
         if self.ttl <= max(3 * self.heartbeat, self.poll_hold):
             raise ValueError(
                 f"Limits.ttl ({self.ttl}) must be above three heartbeats ({self.heartbeat}) and a "
                 f"poll's hold ({self.poll_hold}), or sessions expire while they are attached"
             )
-
         if self.poll_hold > 2 * self.heartbeat + 5:
             raise ValueError(
                 f"Limits.poll_hold ({self.poll_hold}) is above two heartbeats ({self.heartbeat}) "
@@ -134,3 +158,11 @@ class Limits:
             "stream": self.stream,
             "stall": self.stall,
         }
+
+
+def _check_number(name: str, value: object, *, whole: bool) -> None:
+    kind = "a whole number" if whole else "a number of seconds"
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise ValueError(f"Limits.{name} must be {kind}, not {value!r}")
+    if not (isfinite(value) and value > 0):
+        raise ValueError(f"Limits.{name} must be finite and above 0, not {value!r}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import inspect
 import secrets
+import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from msgspec import UNSET
@@ -15,6 +17,7 @@ from starlette.types import Scope
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
+from transport.log import DEBUG, ERROR, INFO, WARNING, event
 from transport.policy import Admission, Authenticate, Identity
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import (
@@ -36,14 +39,31 @@ from transport.runner import Handler, Runner
 from transport.session_link import SessionLink
 from transport.stores import Store
 
-logger = logging.getLogger("transport")
-
 SWEEP = 0.25
 """Seconds between two sweeps: deadlines are exact to this."""
 
 LATE = 1.0
 """A sweep that comes later than this was stopped with its process, and so were the clients' frames
 in the kernel: its lateness is added to every deadline (LIV-3)."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Messages of many sessions."""
+
+    sent: int = 0
+    received: int = 0
+    replayed: int = 0
+
+    def add(self, session: Session) -> None:
+        """Count those of one more session."""
+        self.sent += session.outgoing.last
+        self.received += session.incoming.received
+        self.replayed += session.replayed
+
+    def copy(self) -> Totals:
+        """The same numbers, to go on from."""
+        return replace(self)
 
 
 class Registry:
@@ -69,21 +89,26 @@ class Registry:
         self.draining = False
         self.opened = 0
         self.resets = 0
+        self.refused = 0
+        self.totals = Totals()
+        """Of the sessions that are over."""
+        self._asking: dict[object, set[str]] = {}
+        """For each call of ``authenticate``, who was dismissed since it began."""
         self._decoder = Decoder(limits)
         self._runners: dict[str, Runner] = {}
         self._leaving: list[Runner] = []
         """Sessions that are over, and have connections that are not."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._slip = 0.0
-        self._swept = self._loop.time()
+        self._swept = self.loop.time()
         self._warned = False
-        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        self._timer = self.loop.call_later(SWEEP, self._sweep)
         self._told: Callable[[], bool] | None = None
 
     def now(self) -> float:
         """Seconds of a clock that stands still while the process does."""
-        return self._loop.time() - self._slip
+        return self.loop.time() - self._slip
 
     @property
     def runners(self) -> Iterator[Runner]:
@@ -103,6 +128,16 @@ class Registry:
         self, frame: Open, connection: HTTPConnection, carrier: Carrier
     ) -> SessionLink | Close:
         """See `transport.transports.link.Entrance.open`."""
+        try:
+            return await self._open(frame, connection, carrier)
+        except ProtocolError as error:
+            self.refused += 1
+            event(INFO, "refused", transport=carrier.value, code=error.code.name)
+            raise
+
+    async def _open(
+        self, frame: Open, connection: HTTPConnection, carrier: Carrier
+    ) -> SessionLink | Close:
         if VERSION not in frame.versions:
             raise ProtocolError(
                 codes.UNSUPPORTED_VERSION,
@@ -115,12 +150,9 @@ class Registry:
             )
         self.admission.open(_address(connection), self.now())
 
-        async def renew(credentials: Any) -> Identity:
+        async def identify(credentials: Any) -> Identity:
             self.admission.open(_address(connection), self.now())  # it costs the same
-            fresh = await self._identify(connection, credentials)
-            if fresh.subject != identity.subject:
-                raise ProtocolError(codes.UNAUTHORIZED, "these credentials are another user's")
-            return fresh
+            return await self._identify(connection, credentials)
 
         given = None if frame.credentials is UNSET else frame.credentials
         identity = await self._identify(connection, given)
@@ -132,31 +164,89 @@ class Registry:
         if isinstance(found, Close):
             return found
         runner, attachment = found
-        link = SessionLink(runner, attachment, self._decoder, renew)
-        runner.expire_with(identity)
-        runner.channel.user = identity.user
+        link = SessionLink(runner, attachment, self._decoder)
+        runner.identify = identify
+        runner.admit(identity)
         self._attach(runner, link)
         return link
 
     def _attach(self, runner: Runner, link: SessionLink) -> None:
         runner.attach(link)
+        attachment = link.attachment
+        event(
+            DEBUG,
+            "attached",
+            channel=runner.session.id,
+            transport=attachment.carrier.value,
+            verdict=attachment.verdict.value,
+        )
         if self.draining:  # it began while the credentials were looked at
             runner.drain(self.limits.drain_window)
 
     async def _identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
         if self.authenticate is None:
             return Identity("")
+        ticket = object()
+        dismissed = self._asking[ticket] = set()
         try:
-            async with asyncio.timeout(self.limits.opening):
-                identity = await self.authenticate(connection, credentials)
-        except Exception:
-            logger.exception("authenticate failed; the client is asked to come again")
+            identity = await self._ask(self.authenticate, connection, credentials)
+        finally:
+            del self._asking[ticket]
+        if identity is None:
+            raise ProtocolError(codes.UNAUTHORIZED, "the credentials were refused")
+        if identity.expires is not None and identity.expires <= time.time():
+            raise ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
+        if identity.subject in dismissed:
+            raise ProtocolError(codes.UNAUTHORIZED, "the user was dismissed")
+        return identity
+
+    async def _ask(
+        self, authenticate: Authenticate, connection: HTTPConnection, credentials: Any
+    ) -> Identity | None:
+        """What the application says; where it fails the client comes again, and the log says why.
+
+        Raises:
+            ProtocolError: ``unavailable``.
+        """
+        time_box = asyncio.timeout(self.limits.opening)
+        try:
+            async with time_box:
+                answer: Any = authenticate(connection, credentials)
+                if not inspect.isawaitable(answer):
+                    raise TypeError("authenticate is not async: write `async def`")
+                identity = await answer
+                if identity is not None and not isinstance(identity, Identity):
+                    kind = type(identity).__name__
+                    raise TypeError(f"authenticate returned a {kind}: return an Identity, or None")
+                return identity
+        except Exception:  # noqa: BLE001 - all of it is in the log
+            slow = f"it took longer than Limits(opening={self.limits.opening})"
+            event(
+                ERROR,
+                "authenticate_failed",
+                slow if time_box.expired() else "mend it; the client is asked to come again",
+                exc_info=True,
+            )
             raise ProtocolError(
                 codes.UNAVAILABLE, "the server could not check the credentials", retry_in=5.0
             ) from None
-        if identity is None:
-            raise ProtocolError(codes.UNAUTHORIZED, "the credentials were refused")
-        return identity
+
+    def dismiss(self, subject: str) -> int:
+        """End the sessions of a user (IDN-2), also one that is just being let in.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            TypeError: the subject is no str, and so nobody's.
+        """
+        if not isinstance(subject, str):
+            raise TypeError(
+                f"a subject is a str, as in Identity(subject), not a {type(subject).__name__}"
+            )
+        for dismissed in self._asking.values():
+            dismissed.add(subject)
+        return sum([runner.dismiss() for runner in self.runners if runner.subject == subject])
 
     async def _resume(
         self, frame: Open, carrier: Carrier, identity: Identity
@@ -167,7 +257,7 @@ class Registry:
         unknown = ResetReason.UNKNOWN
         if isinstance(frame.epoch, str) and frame.epoch != self.store.epoch:
             unknown = ResetReason.RESTARTED
-            self._warn_of_epochs()
+            self._warn_of_epochs(frame.epoch)
         nothing = Reset(reason=unknown, lost=None, handled=None, in_hand=None)
         parts = split_token(frame.session)
         record = await self.store.find(parts[0], self.now()) if parts else None
@@ -178,7 +268,7 @@ class Registry:
         record.use(parts[1])
         tombstone = self._tombstone(record)
         if tombstone is not None:
-            return tombstone.ending.close or tombstone.verdict(frame.received)
+            return tombstone.answer(frame)
         runner = self._runners.get(record.id)
         if runner is None:
             return nothing
@@ -207,13 +297,15 @@ class Registry:
         now = self.now()
         address = _address(connection)
         fresh = Record(secrets.token_urlsafe(9), identity.subject)
-        record = await self.store.open(frame.nonce, fresh, now, self.limits.nonce)
+        record = await self.store.open(
+            f"{frame.client} {frame.nonce}", fresh, now, self.limits.nonce
+        )
         runner = self._runners.get(record.id)
         # Who began this opening may have been cut off behind the store: it is then ours to finish.
         begins = runner is None and not record.hashes and record.tombstone is None
         if begins:
             try:
-                self.admission.enter(identity.subject, address)
+                self.admission.enter(identity.subject, address, now)
             except ProtocolError:
                 await self.store.forget(record.id)
                 raise
@@ -238,16 +330,20 @@ class Registry:
         if begins:
             self._runners[record.id] = runner
             self.opened += 1
-            logger.info("channel %s: opened over %s", record.id, carrier.value)
+            event(INFO, "opened", channel=record.id, transport=carrier.value)
             runner.start(self.handler, _handler_scope(connection.scope), identity.user)
         return runner, attachment
 
-    def _warn_of_epochs(self) -> None:
-        if not self._warned and len(self._runners) > 0 and not self.store.shared:
+    def _warn_of_epochs(self, epoch: str) -> None:
+        # One that began before this process may have been its predecessor, whose clients come back
+        # after a restart; one that began later runs beside it.
+        if epoch > self.store.epoch and not self._warned and not self.store.shared:
             self._warned = True
-            logger.warning(
-                "a client came with a session of another process. After a restart that is to be "
-                "expected; else run one worker, or a shared store"
+            event(
+                WARNING,
+                "wrong_process",
+                "a client came with a session of another process, which began after this one: "
+                "run one worker, or a shared store",
             )
 
     # Entrance: poll and send
@@ -285,9 +381,7 @@ class Registry:
                 if isinstance(frame, ProtocolError):
                     raise frame
                 if isinstance(frame, Renew):
-                    link = runner.find_link(attachment) if attachment is not None else None
-                    if link is not None:
-                        await link.renewed(frame)
+                    await self._renew(runner, attachment, frame)
                     attachment = session.find(header.client, header.attach)  # it may have ended
                     continue
                 data = data or isinstance(frame, Data)
@@ -303,6 +397,16 @@ class Registry:
             attachment = None
         return [encode_control(session.answer(attachment)), *replies]
 
+    async def _renew(self, runner: Runner, attachment: Attachment | None, frame: Renew) -> None:
+        """As on WebSocket: where it fails, the connection ends with it (REN-1)."""
+        try:
+            await runner.renew(frame.credentials)
+        except ProtocolError as error:
+            link = runner.find_link(attachment) if attachment is not None else None
+            if link is not None:
+                link.fail(error)
+            raise
+
     async def _find(self, frame: Send | Poll) -> Runner:
         """The session that a POST names: unknown, expired and foreign answer alike (RES-9)."""
         parts = split_token(frame.session)
@@ -314,7 +418,7 @@ class Registry:
                 runner.check_credentials()
                 return runner
         if isinstance(frame.epoch, str) and frame.epoch != self.store.epoch:
-            self._warn_of_epochs()
+            self._warn_of_epochs(frame.epoch)
             raise ProtocolError(
                 codes.WRONG_PROCESS, "this session is of another process, or of one that restarted"
             )
@@ -323,12 +427,12 @@ class Registry:
     # Time and ends
 
     def _sweep(self) -> None:
-        now = self._loop.time()
+        now = self.loop.time()
         late = now - self._swept - SWEEP
         if late > LATE:
             self._slip += late
         self._swept = now
-        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        self._timer = self.loop.call_later(SWEEP, self._sweep)
         if self._told is not None and self._told():
             self.begin_drain()
         self.admission.sweep(self.now())
@@ -353,7 +457,7 @@ class Registry:
 
     def handler_ended(self, runner: Runner) -> None:
         """The handler's task is over."""
-        self._loop.call_soon(self._collect, runner)
+        self.loop.call_soon(self._collect, runner)
 
     def _collect(self, runner: Runner) -> None:
         if runner.finished:
@@ -362,12 +466,13 @@ class Registry:
     def _remove(self, runner: Runner) -> None:
         if self._runners.pop(runner.session.id, None) is not None:
             runner.leave_groups()
+            self.totals.add(runner.session)
             self.admission.leave(runner.subject, runner.address)
             self._leaving.append(runner)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run in a task that is kept: the loop itself holds only weak references."""
-        task = self._loop.create_task(work)
+        task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -380,7 +485,7 @@ class Registry:
         if self.draining:
             return
         self.draining = True
-        logger.info("draining %d channels", len(self._runners))
+        event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
             runner.drain(self.limits.drain_window)
 
@@ -395,7 +500,7 @@ class Registry:
     def stop(self) -> None:
         """Let go of the event loop. A handler that still runs is cancelled."""
         self._timer.cancel()
-        if not self._loop.is_closed():
+        if not self.loop.is_closed():
             for runner in self.runners:
                 runner.stop()
 

@@ -8,7 +8,6 @@ every wait is one future.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from transport import codes
 from transport.channel import Channel
 from transport.codes import Code
 from transport.errors import Busy, ChannelClosed, ProtocolError, Stalled
+from transport.log import DEBUG, ERROR, INFO, WARNING, event
 from transport.policy import Identity
 from transport.protocol.codec import Payload, encode_control
 from transport.protocol.frames import Json, Renewal, ResetReason
@@ -31,12 +31,7 @@ if TYPE_CHECKING:
     from transport.group import Group
     from transport.registry import Registry
 
-logger = logging.getLogger("transport")
-
 Handler = Callable[[Channel], Awaitable[None]]
-
-RENEW_WITHIN = 30.0
-"""What a client has to renew expired credentials (REN-1)."""
 
 CLEANUP = 1.0
 """What a handler that is cancelled may take for its ``finally``, before its server ends."""
@@ -48,6 +43,7 @@ class _Sender:
 
     size: int
     waiter: asyncio.Future[None]
+    stalled: bool = False
 
 
 class Runner:
@@ -77,7 +73,9 @@ class Runner:
         "burials",
         "channel",
         "groups",
+        "identify",
         "links",
+        "loop",
         "now",
         "session",
         "subject",
@@ -89,6 +87,7 @@ class Runner:
         self.session = session
         self.now = registry.now
         """Seconds of the registry's clock."""
+        self.loop = registry.loop
         self.subject = subject
         self.address = address
         self.links: list[SessionLink] = []
@@ -96,6 +95,8 @@ class Runner:
         self.burials = 0
         """Tombstones that the store is still to take: until then an ``open`` finds it here."""
         self.groups: set[Group] | None = None
+        self.identify: Callable[[Any], Awaitable[Identity]] | None = None
+        """Who shows these credentials, on the connection that was attached last."""
         self._registry = registry
         self._message: asyncio.Future[None] | None = None
         self._senders: list[_Sender] = []
@@ -114,9 +115,7 @@ class Runner:
     def start(self, handler: Handler, scope: Scope, user: Any) -> None:
         """Call the handler, in a task of its own."""
         self.channel = Channel(self, scope, user)
-        self._task = asyncio.get_running_loop().create_task(
-            self._run(handler), name=f"channel {self.session.id}"
-        )
+        self._task = self.loop.create_task(self._run(handler), name=f"channel {self.session.id}")
 
     async def _run(self, handler: Handler) -> None:
         try:
@@ -125,8 +124,8 @@ class Runner:
             if not self._draining:
                 self._returned(codes.INTERNAL, failed=True)
             raise
-        except Exception:
-            logger.exception("channel %s: the handler failed", self.session.id)
+        except Exception:  # noqa: BLE001 - all of it is in the log
+            event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
             self._returned(codes.INTERNAL, failed=True)
         else:
             self._returned(codes.NORMAL)
@@ -179,19 +178,27 @@ class Runner:
         self.send(payload)
         return True
 
+    def has_room(self, size: int) -> bool:
+        """Whether a message of that size fits the window, and nobody waits in front of it."""
+        return not self._senders and self.session.outgoing.has_room(size)
+
     async def room(self, size: int) -> None:
-        """Wait until a message of that size fits the window; first come, first served."""
+        """Wait until `has_room`; first come, first served."""
         session = self.session
-        if not self._senders and session.outgoing.has_room(size):
-            return
-        entry = _Sender(size, asyncio.get_running_loop().create_future())
+        entry = _Sender(size, self.loop.create_future())
         self._senders.append(entry)
         try:
             while self._senders[0] is not entry or not session.outgoing.has_room(size):
                 if session.state in (State.CLOSING, State.CLOSED):
                     raise session.closed()
+                if entry.stalled:
+                    raise Stalled(
+                        f"the client acknowledged nothing for {session.limits.stall} s, though it "
+                        "is connected. This message was not sent, those before it are kept: send "
+                        "it again later, or close the channel; Limits(stall=...) is the patience"
+                    )
                 await entry.waiter
-                entry.waiter = asyncio.get_running_loop().create_future()
+                entry.waiter = self.loop.create_future()
         finally:
             self._senders.remove(entry)
             if self._senders:
@@ -204,7 +211,7 @@ class Runner:
         while self.session.outgoing.acked < number:
             if self.session.ending is not None:
                 raise self.session.closed()
-            entry = (number, asyncio.get_running_loop().create_future())
+            entry = (number, self.loop.create_future())
             self._ackers.append(entry)
             try:
                 await entry[1]
@@ -217,18 +224,19 @@ class Runner:
             raise Busy("another task is in receive() on this channel")
         if self._draining:
             raise ChannelClosed(1012, "the server restarts")
-        handled = self.session.incoming.handled
+        session = self.session
+        incoming = session.incoming
+        handled = incoming.handled
         try:
-            message = self.session.take()
+            return session.take()
         finally:
-            if self.session.incoming.handled != handled:
+            if incoming.handled != handled:
                 self._handled()
-        return message
 
     async def wait_for_message(self) -> Json:
         """The next message, once there is one."""
         while True:
-            self._message = asyncio.get_running_loop().create_future()
+            self._message = self.loop.create_future()
             try:
                 await self._message
             finally:
@@ -285,14 +293,28 @@ class Runner:
 
     # Credentials: the session's, for a POST may come where no connection stands
 
-    def expire_with(self, identity: Identity) -> None:
-        """Ask for new credentials when these end."""
+    def admit(self, identity: Identity) -> None:
+        """Its subject is here: over a new connection, or with new credentials."""
+        self.channel.user = identity.user
         self._renew_by = None
         self._expires = (
             None
             if identity.expires is None
-            else self.now() + identity.expires - time.time()  # Unix time into ours
+            # Unix time into the loop's. Not into `now`: no stop of ours makes credentials last.
+            else asyncio.get_running_loop().time() + identity.expires - time.time()
         )
+
+    async def renew(self, credentials: Any) -> None:
+        """Take fresh credentials (REN-1).
+
+        Raises:
+            ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
+        """
+        assert self.identify is not None
+        identity = await self.identify(credentials)
+        if identity.subject != self.subject:
+            raise ProtocolError(codes.UNAUTHORIZED, "these credentials are another user's")
+        self.admit(identity)
 
     def check_credentials(self) -> None:
         """Refuse a client that was asked for new credentials and gave none (REN-1).
@@ -304,11 +326,12 @@ class Runner:
             raise ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
 
     def _tick_credentials(self, now: float) -> None:
-        if self._expires is not None and now >= self._expires:
+        if self._expires is not None and asyncio.get_running_loop().time() >= self._expires:
+            within = self.session.limits.renewal
             self._expires = None
-            self._renew_by = now + RENEW_WITHIN
+            self._renew_by = now + within
             for attachment in self.session.attachments:
-                attachment.control.append(encode_control(Renewal(within=RENEW_WITHIN)))
+                attachment.control.append(encode_control(Renewal(within=within)))
         try:
             self.check_credentials()
         except ProtocolError as error:
@@ -325,6 +348,14 @@ class Runner:
 
     def lost(self, link: SessionLink) -> None:
         """A connection is gone."""
+        code = link.attachment.code
+        event(
+            DEBUG,
+            "detached",
+            channel=self.session.id,
+            transport=link.attachment.carrier.value,
+            code=code.name if code is not None else None,
+        )
         self.session.detach(link.attachment)
         self.forget(link)
         link.wake()
@@ -348,15 +379,19 @@ class Runner:
         """Something came in: wake whom it concerns."""
         for link in self.links:
             link.wake()
-        session = self.session
-        if self._message is not None and not self._message.done() and session.has_news:
-            self._message.set_result(None)
+        self.arrived()
+        if self.session.ending is not None and not self._buried:
+            self._end()
+
+    def arrived(self) -> None:
+        """Data came in, which makes no connection due: wake the handler and who waits for acks."""
+        message = self._message
+        if message is not None and not message.done() and self.session.has_news:
+            message.set_result(None)
         if self._senders:
             self._wake_senders()
         if self._ackers:
             self._wake_ackers()
-        if session.ending is not None and not self._buried:
-            self._end()
 
     def _wake_senders(self) -> None:
         if self.session.state in (State.CLOSING, State.CLOSED):
@@ -389,9 +424,7 @@ class Runner:
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
             if not self._task.done():
-                logger.warning(
-                    "channel %s: the handler outlived its session, it is cancelled", session.id
-                )
+                event(WARNING, "handler_cancelled", "it outlived its session", channel=session.id)
                 self._task.cancel()
                 if session.state is State.PEER_CLOSED:
                     session.close(1011, "the handler did not end", "protocol", now, failed=True)
@@ -406,15 +439,24 @@ class Runner:
             self._stall = (acked, now)
         elif now - self._stall[1] >= self.session.limits.stall:
             self._stall = None
+            event(
+                WARNING,
+                "stalled",
+                "its page is connected and acknowledges nothing, so send() fails",
+                channel=self.session.id,
+            )
             for sender in self._senders:
-                if not sender.waiter.done():
-                    sender.waiter.set_exception(
-                        Stalled("the client is attached but acknowledges nothing; fate unknown")
-                    )
+                sender.stalled = True
+                resolve(sender.waiter)
 
     def overflow(self) -> None:
         """A message for many met a full buffer: this one session ends (DAT-6)."""
-        logger.warning("channel %s: its buffer was full, reset", self.session.id)
+        event(
+            WARNING,
+            "overflow",
+            "a message for many met its full buffer: it was reset",
+            channel=self.session.id,
+        )
         self.session.reset(ResetReason.OVERFLOW)
         self.poke()
 
@@ -422,8 +464,14 @@ class Runner:
         self._buried = True
         ending = self.session.ending
         assert ending is not None
-        logger.info(
-            "channel %s: ended, %s %s", self.session.id, ending.code, ending.reason or ending.by
+        # The reason of a close is the application's, or a client's: only ours is for the log.
+        event(
+            INFO,
+            "ended",
+            channel=self.session.id,
+            code=ending.code,
+            by=ending.by,
+            reset=ending.reset.value if ending.reset is not None else None,
         )
         if self._cancel_at is None:
             self._cancel_at = self.now() + self.session.limits.closing
@@ -457,6 +505,6 @@ class Runner:
             return
         await asyncio.wait([self._task], timeout=grace)
         if not self._task.done():
-            logger.warning("channel %s: the handler is cancelled, the server ends", self.session.id)
+            event(WARNING, "handler_cancelled", "its server ends", channel=self.session.id)
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CLEANUP)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
-from transport.policy import Identity
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Renew, Wire
+from transport.protocol.frames import Data, Renew, Wire
 from transport.protocol.session import Attachment, error_frame
 
 if TYPE_CHECKING:
@@ -33,16 +32,9 @@ class SessionLink:
         "abort",
         "attachment",
         "ended_at",
-        "renew",
     )
 
-    def __init__(
-        self,
-        runner: Runner,
-        attachment: Attachment,
-        decoder: Decoder,
-        renew: Callable[[Any], Awaitable[Identity]],
-    ) -> None:
+    def __init__(self, runner: Runner, attachment: Attachment, decoder: Decoder) -> None:
         self._runner = runner
         self._decoder = decoder
         self._waiter: asyncio.Future[None] | None = None
@@ -51,7 +43,6 @@ class SessionLink:
         self.attachment = attachment
         self.abort: Callable[[], None] | None = None
         self.ended_at: float | None = None
-        self.renew = renew
 
     @property
     def code(self) -> Code | None:
@@ -71,22 +62,19 @@ class SessionLink:
         """All frames that are to be written now."""
         return self._runner.session.transmit(self.attachment, self._runner.now())
 
-    async def due(self) -> None:
-        """Wait until there is something to write, or ``code`` is set."""
-        if self.wants_writing():
-            return
-        self._waiter = asyncio.get_running_loop().create_future()
-        self._arm()
-        await self._waiter
+    def due(self) -> asyncio.Future[None]:
+        """What to await where there is nothing to write; see `Link.due`."""
+        self._waiter = waiter = self._runner.loop.create_future()
+        if self.attachment.ack_since is not None:
+            self._arm()
+        return waiter
 
     async def due_within(self, seconds: float) -> None:
-        """`due`, at most for so long."""
+        """Wait until there is something to write, at most for so long."""
         if self.wants_writing():
             return
-        loop = asyncio.get_running_loop()
-        self._waiter = waiter = loop.create_future()
-        self._arm()
-        timer = loop.call_later(seconds, resolve, waiter)
+        waiter = self.due()
+        timer = self._runner.loop.call_later(seconds, resolve, waiter)
         try:
             await waiter
         finally:
@@ -98,15 +86,17 @@ class SessionLink:
 
     def rouse(self) -> None:
         """Let the waiter go on, where it is known that something is due."""
-        if self._waiter is not None:
-            resolve(self._waiter)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def wake(self) -> None:
         """Let the waiter look again, if something is due; else see to it that it is in time."""
-        if self._waiter is not None and not self._waiter.done():
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
             if self.wants_writing():
-                self._waiter.set_result(None)
-            else:
+                waiter.set_result(None)
+            elif self.attachment.ack_since is not None:
                 self._arm()
 
     def _arm(self) -> None:
@@ -114,36 +104,38 @@ class SessionLink:
         deadline = self._runner.session.ack_deadline(self.attachment)
         if deadline is not None and self._timer is None:
             delay = max(0.0, deadline - self._runner.now())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._ack_is_due)
+            self._timer = self._runner.loop.call_later(delay, self._ack_is_due)
 
     def _ack_is_due(self) -> None:
         self._timer = None
         self.wake()
 
-    async def receive(self, wire: Wire) -> None:
+    def receive(self, wire: Wire) -> Awaitable[None] | None:
         """Take a frame of the client; see `Link.receive`."""
+        attachment = self.attachment
+        if attachment.code is not None:
+            return None
         frame = self._decoder.decode(wire)
-        if isinstance(frame, Renew):
-            await self.renewed(frame)
-            return
-        runner, control = self._runner, self.attachment.control
+        if type(frame) is Renew:
+            return self._runner.renew(frame.credentials)
+        runner = self._runner
         # Answers are not in the window: this bounds them for a peer that asks and reads nothing.
-        if len(control) >= runner.session.limits.batch:
+        if len(attachment.control) >= runner.session.limits.batch:
             raise ProtocolError(
-                codes.TOO_MANY, "you ask faster than you read the answers", limit="batch"
+                codes.TOO_MANY,
+                "you ask faster than you read the answers, beyond "
+                f"Limits(batch={runner.session.limits.batch}) of the server",
+                limit="batch",
             )
-        replies = runner.session.receive(self.attachment, frame, runner.now())
+        session = runner.session
+        replies = session.receive(attachment, frame, runner.now())
+        if type(frame) is Data and not session.over(attachment):
+            runner.arrived()
+            return None
         if replies:
-            control += [encode_control(reply) for reply in replies]
+            attachment.control += [encode_control(reply) for reply in replies]
         runner.poke()
-
-    async def renewed(self, frame: Renew) -> None:
-        """Take fresh credentials (REN-1).
-
-        Raises:
-            ProtocolError: ``unauthorized``.
-        """
-        self._runner.expire_with(await self.renew(frame.credentials))
+        return None
 
     def fail(self, error: ProtocolError) -> None:
         """End the connection for the client's fault, the session lives."""

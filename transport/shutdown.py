@@ -1,17 +1,19 @@
 """One notice, for all hubs of a process, that its server was told to stop.
 
-uvicorn tells WebSockets of it and nobody else, and then waits for streams and polls to end. So the
-handlers of SIGTERM and SIGINT are chained at the first request: hubs are told first, and the signal
-is passed on a moment later, when ``drain`` has left. Where this is not the main thread, the
-server's own flag is looked at in every sweep.
+uvicorn tells WebSockets of it and nobody else, and then waits for streams and polls to end; granian
+tells nobody. So the handlers of SIGTERM and SIGINT are chained at the first request: hubs are told
+first, and the signal is passed on a moment later, when ``drain`` has left. Where no signal comes,
+in a thread or in a worker of hypercorn, the server's own flag is looked at in every sweep.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -117,18 +119,57 @@ def listen(listener: Callable[[], None]) -> Callable[[], None]:
     return lambda: notice.remove(listener)
 
 
-def exit_flag() -> Callable[[], bool] | None:
-    """How to ask whether the server that runs this loop is told to stop, for loops of a thread.
+class Host:
+    """The server that runs this loop, as far as it can be asked.
+
+    Args:
+        told: whether it was told to stop.
+        runs: whether it still does.
+    """
+
+    __slots__ = ("runs", "told")
+
+    def __init__(self, told: Callable[[], bool], runs: Callable[[], bool]) -> None:
+        self.told = told
+        self.runs = runs
+
+
+def find_host() -> Host | None:
+    """The server that runs this loop; None where it cannot be asked.
 
     Found in the frames of the loop's tasks: a server that is no module of ours, and hands itself to
-    no application, can be known in no other way. None where there is none.
+    no application, can be known in no other way. Needed for those that tell nobody by a signal:
+    uvicorn in a thread, and hypercorn, whose workers get none.
     """
     for task in asyncio.all_tasks():
-        step: Any = task.get_coro()
-        while (frame := getattr(step, "cr_frame", None)) is not None:
-            owner = frame.f_locals.get("self")
-            flag = getattr(owner, "should_exit", None)
-            if isinstance(flag, bool) and hasattr(owner, "force_exit"):
-                return lambda: bool(owner.should_exit)
-            step = step.cr_await
+        for owner in _owners(task):
+            told = _flag(owner)
+            if told is not None:
+                return Host(told, partial(_is_in, owner, task))
+    return None
+
+
+def _is_in(owner: object, task: asyncio.Task[Any]) -> bool:
+    return any(one is owner for one in _owners(task))
+
+
+def _owners(task: asyncio.Task[Any]) -> list[Any]:
+    """What the functions that a task is in belong to."""
+    owners: list[Any] = []
+    step: Any = task.get_coro()
+    while (frame := getattr(step, "cr_frame", None)) is not None:
+        owners += [frame.f_locals[name] for name in ("self", "context") if name in frame.f_locals]
+        step = step.cr_await
+    return owners
+
+
+def _flag(owner: Any) -> Callable[[], bool] | None:
+    """How to ask a server whether it was told to stop; None for what is none."""
+    held = partial(inspect.getattr_static, owner)  # runs no code of what is no server
+    if isinstance(held("should_exit", None), bool) and isinstance(held("force_exit", None), bool):
+        return lambda: bool(owner.should_exit)  # uvicorn's Server
+    if held("terminate", None) is not None and held("terminated", None) is not None:
+        is_set = getattr(owner.terminated, "is_set", None)
+        if callable(is_set):
+            return lambda: bool(is_set())  # hypercorn's WorkerContext
     return None

@@ -203,7 +203,7 @@ export class Channel extends EventTarget {
   /** Closes once everything sent before is handled. Settles when the channel is closed. */
   close(code = 1000, reason = ""): Promise<void> {
     if ((code !== 1000 && !(code >= 3000 && code < 5000)) || sizeOf(reason) > 123)
-      throw new ChannelError("invalid_argument", "code: 1000 or 3000-4999; reason: 123 bytes at most");
+      throw new ChannelError("invalid_argument", "code: 1000, 3000-4999; reason: 123 bytes");
     if (!this._session._ours) {
       this._contact = this._now();
       this._session._close(code, reason);
@@ -414,7 +414,7 @@ export class Channel extends EventTarget {
     for (const event of events) this._on(event);
     // Behind the last: what else they settle is settled.
     if (this.state !== "closed" && this._queue.length > this._options.queueMessages)
-      this._act(this._session._abandon(1011, "too many messages wait for a listener"));
+      this._act(this._session._abandon(1011, "too many messages"));
   }
 
   _on(event: SessionEvent<Sent>): void {
@@ -462,7 +462,9 @@ export class Channel extends EventTarget {
         return this._finish(event._closing, event._clean, event._sends);
       case "drop": {
         const connection = this._standing().find(({ _link }) => _link === event._link);
-        if (connection) this._lost(connection, event._reason, event._retryIn);
+        // One below what was confirmed goes with that: no verdict against it.
+        const goes = !this._carrier && event._link._attach < this._session._confirmed;
+        if (connection) this._lost(connection, goes ? "superseded" : event._reason, event._retryIn);
       }
     }
   }
@@ -475,7 +477,7 @@ export class Channel extends EventTarget {
     connection._opened = undefined;
     this._trials = this._trials.filter((trial) => trial !== connection);
     this._carrier = connection;
-    this._note(connection, "open");
+    this._note(connection, "", "open");
     connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name === "sse" && this._session._timings.stream) || Infinity);
     if (old) this._leave(old, "replaced");
     for (const trial of this._trials)
@@ -522,9 +524,11 @@ export class Channel extends EventTarget {
     keepMarks(this._env, this._url, this._marks, this._now());
   }
 
-  _note({ _attempt: attempt, _since: since }: Connection, outcome: Attempt["outcome"], reason = ""): void {
-    if (attempt.outcome === "pending") attempt.milliseconds = (this._now() - since) * 1000;
-    attempt.outcome = outcome;
+  /** It has ended for that reason, where no other `outcome` is given by us. */
+  _note({ _attempt: attempt, _since: since }: Connection, reason: string, outcome?: Attempt["outcome"]): void {
+    const pending = attempt.outcome === "pending";
+    if (pending) attempt.milliseconds = (this._now() - since) * 1000;
+    attempt.outcome = outcome ?? (pending ? "left" : "lost");
     attempt.reason = reason;
   }
 
@@ -578,7 +582,7 @@ export class Channel extends EventTarget {
 
   /** Leaves a connection, without a verdict where no `outcome` is given. */
   _leave(connection: Connection, reason: string, outcome?: Attempt["outcome"]): void {
-    this._note(connection, outcome ?? (connection._attempt.outcome === "pending" ? "left" : "lost"), reason);
+    this._note(connection, reason, outcome);
     connection._opened = undefined;
     connection._wire?._drop();
     this._session._links.delete(connection._link!);
@@ -620,6 +624,7 @@ export class Channel extends EventTarget {
   _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly Send<Sent>[]): void {
     for (const connection of this._standing()) {
       if (connection._link?._state === "open") this._write(connection, this._now());
+      this._note(connection, reason, connection === this._carrier ? "lost" : "failed");
       connection._wire?._drop(true);
     }
     this._carrier = undefined;

@@ -16,7 +16,7 @@ const took = (seconds: number): string => seconds.toFixed(2) + " s";
 /** Why an attempt failed: `reason` as the connection told it; seconds until it was `reached`, if it was, and until it was `over`. */
 export function failure(transport: TransportName, reason: string, reached: number | undefined, over: number): string {
   const held = "something buffers it";
-  if (reason === "mute") return "nothing came behind its beginning: " + held;
+  if (reason === "mute") return reason + ": " + held;
   if (reason !== "timeout") return reached === undefined && /^closed/.test(reason) ? "refused" : reason;
   if (reached === undefined) return "no answer for " + took(over);
   const what = transport === "websocket" ? "upgraded" : "headers";
@@ -29,7 +29,7 @@ export const plainGet = (status?: number, text = ""): string =>
   (/upgrade_required/.test(text)
     ? "answers our 426: a proxy strips the upgrade"
     : /forbidden_origin/.test(text)
-      ? "answers our 403: this origin is not allowed"
+      ? "answers our 403: not this origin"
       : status
         ? "answers " + status
-        : "fails too");
+        : "fails");

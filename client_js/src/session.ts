@@ -106,6 +106,7 @@ export class Session<Tag> {
   _nonce: string | undefined;
   _token: string | undefined;
   _epoch: string | undefined;
+  _id: string | undefined;
   _attaches = 0;
   /** The highest attach that was confirmed: the one that sends (ATT-3). */
   _confirmed = 0;
@@ -425,7 +426,7 @@ export class Session<Tag> {
         return this._opened(link, frame);
       case "ack":
       case "data":
-        if (opening) throw new Error("out of place");
+        if (opening) throw new Error("bad_frame");
         if (this._isForeign(frame.ack) || (frame.type === "ack" && this._isForeign(frame.received!))) return;
         // Refused, a frame has no effect at all (FRM-4).
         if (frame.type === "data" && frame._seq > this._received + 1) return this._drop(link, "gap");
@@ -441,13 +442,21 @@ export class Session<Tag> {
   }
 
   _opened(link: Link, frame: OpenedFrame): void {
-    if (link._state !== "opening" || frame.attach !== link._attach || frame.client !== this._client) throw new Error("out of place");
+    // The last: of opens that race, one came to a server that did not know of the other (OPN-4).
+    if (
+      link._state !== "opening" ||
+      frame.attach !== link._attach ||
+      frame.client !== this._client ||
+      (this._token && !frame.reset && frame.id !== this._id)
+    )
+      throw new Error("bad_frame");
     if (frame.reset) this._reset(frame.reset, link);
     const { received = 0, handled } = frame;
     if (this._isForeign(Math.max(received, handled))) return;
     const resumed = frame.verdict === "resumed";
     link._state = "open";
     this._renewable = true;
+    this._id = frame.id;
     // Kept from now on: what comes behind this on a link that ends before it is confirmed is of this session too.
     // A later session needs a new nonce (OPN-3).
     if (!this._token) {
@@ -535,7 +544,10 @@ export class Session<Tag> {
   }
 
   _drop(link: Link, reason: string, retryIn = 0): void {
-    if (this._links.delete(link)) this._events.push({ _type: "drop", _link: link, _reason: reason, _retryIn: retryIn });
+    if (!this._links.delete(link)) return;
+    this._events.push({ _type: "drop", _link: link, _reason: reason, _retryIn: retryIn });
+    // Those below the confirmed one have ended, or will not carry what is sent any more (ATT-3).
+    for (const older of this._links) if (older._attach < this._confirmed) this._drop(older, reason);
   }
 
   _error(link: Link, { code, message, number, expected, attach = 0, client = this._client, retry_in }: ErrorFrame): void {
@@ -552,7 +564,7 @@ export class Session<Tag> {
       if (code === "unauthorized") this._renewable = false;
       if (code === "superseded") {
         this._attaches = Math.max(this._attaches, attach);
-        if (client !== this._client && (this._confirmed || ++this._refused > PATIENCE))
+        if (client !== this._client && (attach > (this._confirmed || attach) || ++this._refused > PATIENCE))
           return this._end({ code: 4409, reason: "superseded: another page has taken this session", by: "protocol" });
       }
       this._drop(link, code, retry_in);

@@ -136,7 +136,7 @@ describe("conversation", () => {
     socket.hear([1, 2, "a", "b", "c", "d", "e"]);
     await world.settle();
     assert.equal(events.length, 3);
-    assert.deepEqual(events.at(-1), ["close", 1011, "too many messages wait for a listener", "protocol", false]);
+    assert.deepEqual(events.at(-1), ["close", 1011, "too many messages", "protocol", false]);
   });
 });
 
@@ -276,6 +276,8 @@ describe("fallback", () => {
     (await world.request("sse")).respond(401, [{ type: "error", code: "unauthorized", message: "no such user" }]);
     await world.settle();
     assert.deepEqual(events, [["close", 4401, "unauthorized: no such user", "protocol", false]]);
+    const { outcome, reason } = channel.explain()[0]!;
+    assert.deepEqual([outcome, reason], ["failed", "unauthorized: no such user"]);
     assert.equal(send.outcome, "closed: not_handled");
     assert.equal(watch(channel.send("y")).outcome, "pending");
   });
@@ -528,7 +530,7 @@ describe("HTTP", () => {
     channel.send("x");
     (await world.request("send")).respond(200, [answer({ ack: 1, received: 1, sent: 1 })]);
     await world.pass(5.1);
-    assert.equal(channel.explain()[0]!.reason, "nothing came behind its beginning: something buffers it");
+    assert.equal(channel.explain()[0]!.reason, "mute: something buffers it");
     await world.pass(0.5);
     await world.request("poll");
   });

@@ -212,7 +212,7 @@ describe("a stream that is held up", () => {
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
     await world.settle();
-    assert.deepEqual(outcomes(channel), ["sse lost nothing came behind its beginning: something buffers it", "longpoll open"]);
+    assert.deepEqual(outcomes(channel), ["sse lost mute: something buffers it", "longpoll open"]);
     assert.deepEqual(events.slice(2), [["recovering", "mute"], ["transport", "longpoll"], ["resumed", 0]]);
     await keepPolling(world, 590);
     assert.equal(channel.statistics().attempts.sse, 1);
@@ -350,9 +350,9 @@ describe("memory", () => {
 describe("explain", () => {
   for (const [status, body, words] of [
     [426, '{"type":"error","code":"upgrade_required","message":""}', "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade"],
-    [403, '{"type":"error","code":"forbidden_origin","message":""}', "refused; a plain GET of its URL answers our 403: this origin is not allowed"],
+    [403, '{"type":"error","code":"forbidden_origin","message":""}', "refused; a plain GET of its URL answers our 403: not this origin"],
     [502, "<html>", "refused; a plain GET of its URL answers 502"],
-    [0, "", "refused; a plain GET of its URL fails too"],
+    [0, "", "refused; a plain GET of its URL fails"],
   ] as const)
     test(`a WebSocket that is refused: ${words}`, async () => {
       const world = new World();

@@ -1,4 +1,7 @@
-"""One Chromium for all tests of the browser; each has pages with a profile of their own."""
+"""One Chromium for the tests of a file; each has pages with a profile of their own.
+
+Not for longer: as long as it runs, all tests share its event loop, also those that turn the clock.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from playwright.async_api import Browser
 from tests.kit.browser import chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as one:
         yield one

@@ -12,6 +12,7 @@ from playwright.async_api import Browser
 
 from tests.kit.browser import Tab, tab
 from tests.kit.faults import FaultProxy
+from tests.kit.request_faults import Delay, Fault, Lose, Repeat, RequestProxy
 from tests.kit.server import Server, serving
 
 pytestmark = pytest.mark.browser
@@ -234,6 +235,46 @@ async def test_ten_thousand_messages_each_way_over_fifty_cuts(
         assert (seen["started"], result["resets"], result["closed"]) == (1, [], 0)
         assert proxy.statistics.cuts >= cuts
         assert late <= cuts // 10, "most cuts are to fall into frames"
+
+
+@pytest.mark.parametrize("transport", ["sse", "longpoll"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [Lose(), Lose(headers=True)],
+        [Repeat(), Repeat(later=1), Repeat(later=3)],
+        [Delay(later=later, cut=True) for later in (1, 2, 4)],
+    ],
+    ids=["lost", "repeated", "reordered"],
+)
+async def test_requests_that_break(browser: Browser, transport: str, faults: list[Fault]) -> None:
+    """Answers are lost, requests come twice, or behind later ones; here and there a new attach."""
+    count, chunk = 800, 40
+    async with (
+        apps("brisk") as server,
+        RequestProxy(server.port, seed=TRANSPORTS.index(transport)) as proxy,
+        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    ):
+        proxy.disturb(0.4, ["send", "poll", "sse"], faults)
+        await page.run(
+            "() => { globalThis.chunkDone = (done) => { if (done % 2) channel.reconnect(); }; }"
+        )
+        options = {"transports": [transport], "retryBase": 0.02, "retryMax": 0.05}
+        result = await page.run(
+            "(options) => campaign(options)",
+            {"count": count, "chunk": chunk, **options},
+            timeout=30,
+        )
+        broken = proxy.faults.total()
+        proxy.heal()
+        await proxy.settled()
+        seen = await report(server)
+        assert (result["received"], result["wrong"]) == (count, [])
+        assert (seen["received"], seen["wrong"], seen["sent"]) == (count, [], count)
+        assert (seen["started"], result["resets"], result["closed"]) == (1, [], 0)
+        [there] = seen["channels"]
+        assert (there["received"], there["sent"]) == (count + 1, count)
+        assert broken >= 20
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import anyio.lowlevel
-import httpx
 import pytest
 
-from tests.kit.apps import numbered
+from tests.client.kit import (
+    TRANSPORTS,
+    apps,
+    leaving_nothing,
+    open_to,
+    release,
+    report,
+    until,
+    until_report,
+)
 from tests.kit.faults import FaultProxy
-from tests.kit.server import Server, free_port, serving
+from tests.kit.server import free_port, serving
 from transport import (
     Busy,
     ChannelClosed,
@@ -27,68 +33,8 @@ from transport import (
     Unsendable,
     connect,
 )
-from transport.client import Channel, Pacing
-
-TRANSPORTS = ["websocket", "sse", "longpoll"]
-CAMPAIGN = 10_000
-"""Messages each way of `test_campaign`."""
-PACING = Pacing(retry_base=0.02, retry_most=0.1)
 
 UNICODE = ["\u2028", "\u0085", "\x00", "\U0010ffff", "a\r\nb", '"\\', "日本", "\ud7ff\ue000"]
-
-
-def apps(name: str) -> Any:
-    return serving(f"tests.kit.apps:{name}", "--no-access-log")
-
-
-def open_to(port: int, *transports: str, **options: Any) -> connect:
-    options.setdefault("pacing", PACING)
-    return connect(
-        f"http://127.0.0.1:{port}/chat",
-        transports=transports or TRANSPORTS,
-        proxies=False,
-        **options,
-    )
-
-
-async def report(server: Server) -> dict[str, Any]:
-    """What the handlers have seen, asked behind the proxy's back."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        found: dict[str, Any] = (await client.get(f"{server.url}/report")).json()
-        return found
-
-
-async def until_report(server: Server, condition: Any) -> dict[str, Any]:
-    last: dict[str, Any] = {}
-    with anyio.move_on_after(10):
-        while True:
-            last = await report(server)
-            if condition(last):
-                return last
-            await anyio.sleep(0.02)
-    raise AssertionError(f"the server's report stayed {last}")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
-        while True:
-            if condition():
-                return
-            await anyio.sleep(0.002)
-
-
-async def release(server: Server) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        (await client.post(f"{server.url}/release")).raise_for_status()
-
-
-@asynccontextmanager
-async def leaving_nothing() -> AsyncIterator[None]:
-    """Whether the block leaves no task behind."""
-    before = asyncio.all_tasks()
-    yield
-    left = asyncio.all_tasks() - before
-    assert not left, left
 
 
 # Conversation
@@ -190,68 +136,6 @@ async def test_what_cannot_be_sent_is_refused_here() -> None:
 
 
 # Switches and cuts
-
-
-async def converse(channel: Channel, count: int, steer: Any = None) -> None:
-    """``count`` numbered messages each way with the ``campaign``; ``steer`` acts meanwhile."""
-    await channel.send({"send": count})
-    seen = 0
-
-    async def produce() -> None:
-        for index in range(1, count + 1):
-            # Never far ahead, so that both directions are busy until the end.
-            if index > seen + 500:
-                await until(lambda: index <= seen + 400)  # noqa: B023 - called before the next
-            await channel.send(numbered(index))
-        await channel.flush()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(produce)
-        if steer is not None:
-            tasks.start_soon(steer)
-        for index in range(1, count + 1):
-            assert await channel.receive() == numbered(index)
-            seen = index
-
-
-async def check_campaign(server: Server, channel: Channel, count: int) -> None:
-    told = await until_report(server, lambda found: found["received"] == count)
-    assert told["wrong"] == []
-    assert (told["started"], told["sent"]) == (1, count)
-    [there] = told["channels"]
-    here = channel.statistics()
-    assert here.resets == 0
-    assert (here.sent, here.acknowledged, there["received"]) == (count + 1,) * 3
-    assert (here.received, there["sent"]) == (count,) * 2
-
-
-@pytest.mark.parametrize("second", TRANSPORTS)
-@pytest.mark.parametrize("first", TRANSPORTS)
-async def test_campaign(first: str, second: str) -> None:
-    """Once and in order, wherever in the bytes the network breaks, and whatever carries it.
-
-    RES-1, SND-1, POL-2.
-    """
-    seed = TRANSPORTS.index(first) * 3 + TRANSPORTS.index(second)
-    async with (
-        apps("campaign") as server,
-        FaultProxy(server.port, seed=seed) as proxy,
-        open_to(proxy.port, first) as channel,
-    ):
-
-        async def steer() -> None:
-            for part in range(1, 11):
-                await until(lambda: channel.statistics().received >= CAMPAIGN * part // 12)  # noqa: B023
-                channel.transports = (second if part % 2 else first,)
-                for _ in range(3):
-                    proxy.cut_after(proxy.random.randrange(1, CAMPAIGN * 4), every=True)
-            channel.transports = (second,)
-
-        await converse(channel, CAMPAIGN, steer)
-        assert proxy.statistics.cuts >= 3
-        proxy.heal()
-        await check_campaign(server, channel, CAMPAIGN)
-        await until(lambda: channel.transport == second)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

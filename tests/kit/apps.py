@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from tests.kit.messages import numbered, same
 from transport import Channel, Hub, Limits
 
 _PAGE = """\
@@ -41,7 +42,7 @@ class Report:
     ended: int = 0
     received: int = 0
     sent: int = 0
-    wrong: list[Any] = field(default_factory=list)
+    wrong: list[list[str]] = field(default_factory=list)
     """The first few messages that were out of order, repeated or changed, each behind the one
     that was due."""
     messages: list[Any] = field(default_factory=list)
@@ -50,8 +51,8 @@ class Report:
     def expect(self, due: object, message: object) -> None:
         """Count a message, and note it where it is not the one that was due."""
         self.received += 1
-        if message != due and len(self.wrong) < 10:
-            self.wrong.append([due, message])
+        if not same(due, message) and len(self.wrong) < 10:
+            self.wrong.append([repr(due)[:200], repr(message)[:200]])
 
 
 class Application:
@@ -98,15 +99,6 @@ class Application:
         )
 
 
-def numbered(index: int) -> str:
-    """The message of that number: no two are alike, and none compresses well.
-
-    ``numbered`` of `tests/kit/page.js` is the same.
-    """
-    words = (index * factor % 2**32 for factor in (2654435761, 2246822519, 3266489917))
-    return f"{index}:" + "".join(f"{word:08x}" for word in words)
-
-
 async def _echo(app: Application, channel: Channel) -> None:
     """Sends back what it gets."""
     async for message in channel:
@@ -130,12 +122,13 @@ async def _campaign(app: Application, channel: Channel) -> None:
     It is never far ahead of what it gets, so that both directions are busy until the end.
     """
     ahead = 500
-    received = anyio.Event()
+    received = 0
+    went_on = anyio.Event()
 
     async def produce(count: int) -> None:
         for index in range(1, count + 1):
-            while index > app.report.received + ahead:
-                await received.wait()
+            while index > received + ahead:
+                await went_on.wait()
             await channel.send(numbered(index))
             app.report.sent += 1
 
@@ -143,9 +136,10 @@ async def _campaign(app: Application, channel: Channel) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(produce, order["send"])
         async for message in channel:
-            app.report.expect(numbered(app.report.received + 1), message)
-            received.set()
-            received = anyio.Event()
+            received += 1
+            app.report.expect(numbered(received), message)
+            went_on.set()
+            went_on = anyio.Event()
 
 
 async def _bye(app: Application, channel: Channel) -> None:
@@ -189,6 +183,10 @@ echo = Application(_echo).build()
 lobby = Application(_lobby).build()
 # Of a campaign's cuts some fall into one second.
 campaign = Application(_campaign, Limits(opens_per_second=1000)).build()
+# Small windows make many requests, and what is silent or parked is not so for long.
+brisk = Application(
+    _campaign, Limits(window_messages=10, heartbeat=1.0, poll_hold=0.3, opens_per_second=1000)
+).build()
 bye = Application(_bye).build()
 rows = Application(_rows, Limits(window_messages=50)).build()
 holding = Application(_holding).build()

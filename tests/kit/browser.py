@@ -29,16 +29,18 @@ _FLAGS = [
     "--disable-sync",
     "--no-proxy-server",
 ]
-_OF_THE_NETWORK = re.compile(r"Failed to load resource|WebSocket connection to .* failed")
+_OF_THE_NETWORK = re.compile(
+    r"Failed to load resource|WebSocket connection to .* failed|has been blocked by CORS policy"
+)
 """What Chromium itself writes on its console where a connection fails; no page can prevent it."""
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """A headless Chromium with an empty profile."""
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
+    """A headless Chromium with an empty profile, and further ``flags``."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=_EXECUTABLE, headless=True, args=_FLAGS
+            executable_path=_EXECUTABLE, headless=True, args=[*_FLAGS, *flags]
         )
         try:
             yield browser
@@ -98,9 +100,11 @@ class Tab:
 
 
 @asynccontextmanager
-async def tab(browser: Browser, url: str | None = None) -> AsyncIterator[Tab]:
+async def tab(
+    browser: Browser, url: str | None = None, *, ignore_https_errors: bool = False
+) -> AsyncIterator[Tab]:
     """A page with a profile of its own; it must have shown no error when the block ends well."""
-    context = await browser.new_context()
+    context = await browser.new_context(ignore_https_errors=ignore_https_errors)
     try:
         await context.add_init_script(path=_SCRIPT)
         one = Tab(await context.new_page())

@@ -16,14 +16,17 @@ import random
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import anyio
 
+from tests.kit.changing import Changing
+
 Direction = Literal["up", "down"]
-How = Literal["fin", "rst"]
+How = Literal["fin", "rst", "silence"]
+"""How a connection ends. By *silence* neither side is told: it stands half open, and nothing passes
+on it any more."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER on, with no time: close() sends RST and drops what was not sent."""
@@ -83,6 +86,8 @@ class _Side(asyncio.Protocol):
     def eof_received(self) -> bool:
         self.ended = True
         other = self.link.other(self)
+        if self.link.silent:
+            return True
         if other.ended:
             self.link.close()
         elif other.transport is not None and other.transport.can_write_eof():
@@ -113,6 +118,7 @@ class Link:
         self.bytes_down = 0
         self._connecting: asyncio.Task[None] | None = None
         self._broken = False
+        self.silent = False
 
     def other(self, side: _Side) -> _Side:
         return self.server if side is self.client else self.client
@@ -139,7 +145,7 @@ class Link:
             proxy.statistics.unreachable += 1
             self._break("rst")
         else:
-            if self._broken or self.client.transport is None:
+            if self.client.transport is None or (self._broken and not self.silent):
                 self._break("rst")
             else:
                 proxy.statistics.connections += 1
@@ -175,7 +181,7 @@ class Link:
             transport = side.transport
             if transport is None or transport.is_closing():
                 continue
-            if side.blocked or side.direction in self._proxy.stalled:
+            if self.silent or side.blocked or side.direction in self._proxy.stalled:
                 transport.pause_reading()
             else:
                 transport.resume_reading()
@@ -195,6 +201,10 @@ class Link:
 
     def _break(self, how: How) -> None:
         self._broken = True
+        if how == "silence":
+            self.silent = True
+            self.apply_pauses()
+            return
         for side in (self.client, self.server):
             transport = side.transport
             if transport is None:
@@ -202,29 +212,30 @@ class Link:
             if how == "fin":
                 transport.close()
             else:
-                _reset(transport)
+                reset(transport)
 
     def lost(self, side: _Side, error: Exception | None) -> None:
         other = self.other(side).transport
-        if other is not None and not other.is_closing():
+        if other is not None and not other.is_closing() and not self.silent:
             if error is None:
                 other.close()
             else:
-                _reset(other)
+                reset(other)
         if self.client.transport is None and self.server.transport is None:
             if self in self._proxy.links:
                 self._proxy.links.remove(self)
             self._proxy.changed()
 
 
-def _reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection by RST."""
     sock: socket.socket = transport.get_extra_info("socket")
     if sock.fileno() != -1:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
 
 
-class FaultProxy:
+class FaultProxy(Changing):
     """Listens on a free port of loopback and passes all on to ``upstream_port``.
 
     Args:
@@ -241,6 +252,7 @@ class FaultProxy:
     """
 
     def __init__(self, upstream_port: int, *, seed: int = 0, host: str = "127.0.0.1") -> None:
+        super().__init__()
         self.upstream_port = upstream_port
         self.host = host
         self.port = 0
@@ -251,7 +263,6 @@ class FaultProxy:
         self.stalled: set[Direction] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self._plans: deque[_Planned] = deque()
-        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -282,6 +293,8 @@ class FaultProxy:
     def cut(self, how: How | None = None) -> int:
         """End every connection that stands: FIN or RST to both sides, drawn where not said.
 
+        Those that are silent already are left so.
+
         Returns:
             How many there were.
         """
@@ -308,7 +321,7 @@ class FaultProxy:
         Args:
             count: bytes, at least 1, over all connections.
             direction: which bytes count; both where not said.
-            how: FIN or RST, drawn where not said.
+            how: drawn of FIN and RST where not said.
             every: cut all connections that stand, not only this one.
         """
         if count < 1:
@@ -331,24 +344,6 @@ class FaultProxy:
         self._apply_pauses()
 
     # Waiting
-
-    async def until(self, condition: Callable[[], bool], *, timeout: float = 10) -> None:
-        """Wait until ``condition`` holds; it is asked after each event of the proxy.
-
-        Raises:
-            TimeoutError: it did not come to hold in ``timeout`` seconds.
-        """
-        if condition():
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = (condition, future)
-        self._waiters.append(waiter)
-        try:
-            with anyio.fail_after(timeout):
-                await future
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
 
     async def wait_for_bytes(
         self, count: int, *, direction: Direction | None = None, timeout: float = 10
@@ -386,15 +381,6 @@ class FaultProxy:
         self.statistics.cuts += 1
         for one in list(self.links) if plan.every else [link]:
             one.cut(plan.how)
-
-    def changed(self) -> None:
-        """Wake those whose condition holds now."""
-        for waiter in list(self._waiters):
-            condition, future = waiter
-            if condition():
-                self._waiters.remove(waiter)
-                if not future.done():
-                    future.set_result(None)
 
     def _bytes(self, direction: Direction | None) -> int:
         up, down = self.statistics.bytes_up, self.statistics.bytes_down

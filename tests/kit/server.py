@@ -1,19 +1,23 @@
-"""A real uvicorn in a process of its own, on a free port of loopback.
+"""A real server in a process of its own, on a free port of loopback.
 
 async with serving("tests.kit.apps:echo") as server:
     ...  # talk to server.url
+
+It is uvicorn, unless another `Host` is given.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -31,8 +35,11 @@ def free_port() -> int:
     It is below those that the system gives to outgoing connections, so that it is still free when
     a server comes back to it.
     """
+    # Tests that run in parallel keep to ports of their own: between this look and the server's
+    # bind, another's must not take it.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
     for _ in range(100):
-        port = random.randrange(20_000, 32_000)
+        port = 20_000 + worker * 750 + random.randrange(750)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -43,22 +50,66 @@ def free_port() -> int:
     raise RuntimeError("no free port was found")
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A program that serves an ASGI application.
+
+    Attributes:
+        module: ``python -m`` runs it.
+        bind: its arguments for a port.
+        listens: what the line of its log holds with which it begins to listen.
+        ready: the same of the line with which a process begins to serve.
+        processes: how many of these lines there will be.
+    """
+
+    module: str
+    bind: str
+    listens: str
+    ready: str
+    processes: int = 1
+
+    def command(self, app: str, port: int) -> list[str]:
+        """What to run, without further arguments."""
+        bind = self.bind.format(port=port).split()
+        return [sys.executable, "-m", self.module, app, *bind]
+
+
+UVICORN = Host(
+    "uvicorn", "--host 127.0.0.1 --port {port}", "Uvicorn running on", "Uvicorn running on"
+)
+HYPERCORN = Host("hypercorn", "--bind 127.0.0.1:{port}", "Running on", "Running on")
+GRANIAN = Host(
+    "granian",
+    "--interface asgi --host 127.0.0.1 --port {port}",
+    "Listening at",
+    "Started worker",
+)
+
+
 class Server:
-    """A uvicorn that serves ``app`` ("module:attribute") with further ``arguments``.
+    """A host that serves ``app`` ("module:attribute") with further ``arguments``.
 
     Attributes:
         port: stays the same over `restart`.
         log: what it has written, line by line, over all its lives.
     """
 
-    def __init__(self, app: str, arguments: tuple[str, ...] = (), port: int | None = None) -> None:
+    def __init__(
+        self,
+        app: str,
+        arguments: tuple[str, ...] = (),
+        port: int | None = None,
+        host: Host = UVICORN,
+    ) -> None:
         self.app = app
+        self.host = host
         self.arguments = arguments
         self.port = free_port() if port is None else port
         self.log: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._wrote = asyncio.Event()
         self._listens = False
 
     @property
@@ -84,27 +135,44 @@ class Server:
         self._listens = False
         self._ready = asyncio.Event()
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "uvicorn", self.app),
-            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *self.host.command(self.app, self.port),
             *self.arguments,
             cwd=_ROOT,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            # A group of its own: what it starts itself ends with it, whatever happens.
+            process_group=0,
         )
         self._reader = asyncio.create_task(self._read(self._process))
         with anyio.move_on_after(_STARTS_WITHIN):
             await self._ready.wait()
+            await self._accepts()
         if not self._listens:
             await self.kill()
-            raise RuntimeError("uvicorn did not start:\n" + "\n".join(self.log))
+            raise RuntimeError(f"{self.host.module} did not start:\n" + "\n".join(self.log))
+
+    async def _accepts(self) -> None:
+        """Wait for the first connection: granian says too early that it listens."""
+        while self._listens:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                await anyio.sleep(0.01)
+            else:
+                writer.close()
+                return
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
+        listens, missing = False, self.host.processes
         async for line in process.stdout:
             text = line.decode(errors="replace").rstrip()
             self.log.append(text)
-            if "Uvicorn running on" in text:
+            self._wrote.set()
+            listens = listens or self.host.listens in text
+            missing -= self.host.ready in text
+            if listens and missing <= 0:
                 self._listens = True
                 self._ready.set()
         self._ready.set()  # it has ended: `start` need not wait longer
@@ -128,7 +196,7 @@ class Server:
         seconds = time.monotonic() - started
         if scope.cancelled_caught:
             await self.kill()
-            raise RuntimeError("uvicorn did not stop:\n" + "\n".join(self.log))
+            raise RuntimeError(f"{self.host.module} did not stop:\n" + "\n".join(self.log))
         await self._finish()
         return seconds
 
@@ -138,7 +206,8 @@ class Server:
         if process is None:
             return
         if process.returncode is None:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         with anyio.CancelScope(shield=True), anyio.fail_after(_STOPS_WITHIN):
             await process.wait()
             await self._finish()
@@ -146,6 +215,13 @@ class Server:
     async def _finish(self) -> None:
         if self._reader is not None:
             await self._reader
+
+    async def until_log(self, text: str, count: int = 1, within: float = 10) -> None:
+        """Wait until so many lines of the log hold ``text``."""
+        with anyio.fail_after(within):
+            while sum(text in line for line in self.log) < count:
+                self._wrote.clear()
+                await self._wrote.wait()
 
     async def restart(self) -> None:
         """Kill it and start it anew on the same port."""
@@ -164,17 +240,22 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    app: str, *arguments: str, port: int | None = None, clean: bool = True
+    app: str,
+    *arguments: str,
+    port: int | None = None,
+    clean: bool = True,
+    host: Host = UVICORN,
 ) -> AsyncIterator[Server]:
     """Serve ``app`` while the block runs; stopped by SIGTERM, killed where that does not do.
 
     Args:
         app: "module:attribute".
-        arguments: of uvicorn.
+        arguments: of the host.
         port: a free one where not said.
         clean: whether to assert, where the block raised nothing, that its log is clean.
+        host: that serves it.
     """
-    server = Server(app, arguments, port)
+    server = Server(app, arguments, port, host)
     await server.start()
     try:
         yield server

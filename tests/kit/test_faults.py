@@ -242,6 +242,41 @@ async def test_a_cut_loses_what_was_stalled() -> None:
         assert await ending(server_reader) == (b"", "rst")
 
 
+async def test_silence_tells_neither_side() -> None:
+    async with (
+        listening() as upstream,
+        FaultProxy(upstream.port) as proxy,
+        connected(proxy) as (reader, writer),
+    ):
+        _, server_writer = await upstream.connection()
+        await proxy.wait_for_connections(1)
+        assert proxy.cut("silence") == 1
+        proxy.heal()
+        writer.write(b"never")
+        server_writer.write(b"heard")
+        await close(server_writer)
+        async with connected(proxy) as (other, _):
+            _, writer_b = await upstream.connection(1)
+            writer_b.write(b"passes")
+            assert await read(other, 6) == b"passes"
+            assert not reader.at_eof()
+        assert (proxy.statistics.bytes_up, proxy.statistics.bytes_down) == (0, 6)
+
+
+async def test_falls_silent_in_the_middle_of_what_is_sent_down() -> None:
+    async with (
+        listening() as upstream,
+        FaultProxy(upstream.port) as proxy,
+        connected(proxy) as (reader, _),
+    ):
+        _, server_writer = await upstream.connection()
+        proxy.cut_after(5, direction="down", how="silence")
+        server_writer.write(b"0123456789")
+        assert await read(reader, 5) == b"01234"
+        await proxy.wait_for_cuts(1)
+        assert proxy.statistics.bytes_down == 5
+
+
 async def test_stalls_connections_made_later() -> None:
     async with listening() as upstream, FaultProxy(upstream.port) as proxy:
         proxy.stall("up")

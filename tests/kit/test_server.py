@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 import httpx
 import pytest
 
-from tests.kit.server import serving
+from tests.kit.server import GRANIAN, HYPERCORN, UVICORN, Host, serving
 
 _APP = "tests.kit.plain:app"
 
@@ -24,6 +25,29 @@ async def test_serves_restarts_on_the_same_port_and_stops() -> None:
             assert (await again.get("/")).text == "here"
         assert 0 < await server.stop(signal.SIGINT) < 5
         assert not server.running
+
+
+@pytest.mark.parametrize("host", [UVICORN, HYPERCORN, GRANIAN], ids=lambda host: host.module)
+async def test_what_is_killed_leaves_no_process_behind(host: Host) -> None:
+    """Nor its port: some hosts serve from a process that they start."""
+    async with serving(_APP, host=host) as server:
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            assert (await client.get("/")).text == "here"
+        await server.kill()
+        assert not server.running
+        with socket.socket() as port:
+            port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port.bind(("127.0.0.1", server.port))
+
+
+async def test_waits_for_a_line_of_the_log() -> None:
+    async with serving(_APP, clean=False) as server:
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            for _ in range(2):
+                await client.get("/fail")
+        await server.until_log("on purpose", 2)
+        with pytest.raises(TimeoutError):
+            await server.until_log("never written", within=0.05)
 
 
 async def test_tells_why_a_server_did_not_start() -> None:

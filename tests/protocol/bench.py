@@ -15,7 +15,7 @@ from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Decoder, decode_lines, encode_control, encode_message
+from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
     Carrier,
     Close,
@@ -40,7 +40,6 @@ from transport.protocol.session import (
 Step = dict[str, Any]
 
 CARRIERS = {"websocket": Carrier.WEBSOCKET, "sse": Carrier.SSE, "poll": Carrier.LONGPOLL}
-EPOCH = "epoch-1"
 
 
 def to_wire(frame: Any, *, binary: bool = False) -> Wire:
@@ -109,6 +108,9 @@ class Bench:
     sessions: dict[str, tuple[Record, Session]] = field(default_factory=dict)
     nonces: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
     tokens: int = 0
+    opened: int = 0
+    """How many sessions there have been."""
+    restarts: int = 0
 
     def __post_init__(self) -> None:
         self.decoder = Decoder(self.limits)
@@ -127,6 +129,18 @@ class Bench:
             session.tick(self.now)
         self._flush(result)
         return result
+
+    def restart(self) -> None:
+        """The process begins anew: what it knew is gone (EPO-1)."""
+        self.restarts += 1
+        self.connections.clear()
+        self.sessions.clear()
+        self.nonces.clear()
+
+    @property
+    def epoch(self) -> str:
+        """Of the store's life."""
+        return f"epoch-{self.restarts + 1}"
 
     # The steps
 
@@ -164,7 +178,7 @@ class Bench:
     def _post(self, step: Step) -> Step:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
         try:
-            header, *frames = decode_lines(body, self.decoder, self.limits)
+            header, *frames = self.decoder.decode_lines(body)
             if isinstance(header, ProtocolError):
                 raise header
             if not isinstance(header, Send):
@@ -276,7 +290,7 @@ class Bench:
             connection.code = codes.NORMAL
             return
         if isinstance(found, Session):
-            attached = found.attach(frame, connection.carrier, self.now, epoch=EPOCH)
+            attached = found.attach(frame, connection.carrier, self.now, epoch=self.epoch)
             if isinstance(attached, Attachment):
                 connection.session, connection.attachment = found, attached
                 return
@@ -287,18 +301,19 @@ class Bench:
         record, session, secret = self._look_up(token)
         if record is None or session is None or record.subject != subject:
             return nothing_known(
-                ResetReason.UNKNOWN if frame.epoch in (EPOCH, None) else ResetReason.RESTARTED
+                ResetReason.UNKNOWN if frame.epoch in (self.epoch, None) else ResetReason.RESTARTED
             )
         record.use(secret)
         if session.ending is None:
             return session
-        return session.ending.close or session.tombstone().verdict(frame.received)
+        return session.tombstone().answer(frame)
 
     def _new(self, frame: Open, connection: Connection, reset: Reset | None) -> None:
-        key = (connection.subject, frame.nonce)
+        key = (connection.subject, f"{frame.client} {frame.nonce}")
         session_id, until = self.nonces.get(key, ("", 0.0))
         if self.now >= until:
-            session_id = f"s{len(self.sessions) + 1}"
+            self.opened += 1
+            session_id = f"s{self.opened}"
             self.nonces[key] = (session_id, self.now + self.limits.nonce)
             record = Record(session_id, connection.subject)
             self.sessions[session_id] = (record, Session(session_id, self.limits, self.now))
@@ -312,7 +327,7 @@ class Bench:
             frame,
             connection.carrier,
             self.now,
-            epoch=EPOCH,
+            epoch=self.epoch,
             verdict=Verdict.NEW if reset is None else Verdict.RESET,
             token=make_token(session_id, secret),
             reset=reset,
@@ -333,7 +348,7 @@ class Bench:
             record.use(secret)
             if session.ending is None:
                 return session
-        if isinstance(frame.epoch, str) and frame.epoch != EPOCH:
+        if isinstance(frame.epoch, str) and frame.epoch != self.epoch:
             raise ProtocolError(codes.WRONG_PROCESS, "the process restarted")
         raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session")
 

@@ -68,8 +68,9 @@ def test_room() -> None:
 
 
 def test_batches_by_count() -> None:
-    buffer = filled(1, 2, 3, 4, 5, limits=Limits(batch=2))
-    assert buffer.frames(1, 0, binary=False) == ["[1,0,1,2]", "[3,0,3,4]", "[5,0,5]"]
+    buffer = filled(*range(1, 12), limits=Limits(batch=5))
+    frames = ["[1,0,1,2,3,4,5]", "[6,0,6,7,8,9,10]", "[11,0,11]"]
+    assert buffer.frames(1, 0, binary=False) == frames
 
 
 @pytest.mark.parametrize("message", [12, 100, 262_144])

@@ -459,3 +459,58 @@ def test_each_phase_can_close_but_the_last() -> None:
     }
     assert not any(state is Phase.CLOSED for state, _ in PHASES)
     assert len(ATTACH) == 3
+
+
+# What a driver may do, and a server may not
+
+
+def test_the_first_close_counts() -> None:
+    """CLS-1."""
+    one = session()
+    one.close(4001, "first")
+    one.close(4002, "second")
+    assert one.ending is not None
+    assert (one.ending.code, one.ending.reason) == (4001, "first")
+
+
+def test_credentials_are_renewed_on_every_link() -> None:
+    """REN-1."""
+    one = session()
+    link, _ = open_on(one, WS)
+    one.renew("secret")
+    assert written(one, link) == ['{"type":"renew","credentials":"secret"}']
+
+
+def test_an_answer_to_no_post_puts_nothing_back() -> None:
+    """SND-1: one that had no answer in time was repeated, and its first copy fails late."""
+    one = session()
+    link, _ = open_on(one, SSE)
+    one.hear(link, answered(), 0)
+    send(one, "a")
+    one.hear(link, Answer(Request.POST, 502), 0)
+    assert '[1,0,"a"]' in written(one, link)
+
+
+@pytest.mark.parametrize("text", ["", '{"type":"pong"}', '{"type":"ack","ack":0}'])
+def test_the_answer_of_a_post_begins_with_its_marks(text: str) -> None:
+    """SND-2: one that does not is no answer of the channel."""
+    one = session()
+    link, _ = open_on(one, SSE)
+    events = one.hear(link, Answer(Request.POST, 200, text), 0)
+    assert names(events) == ["bad_frame"]
+
+
+def test_an_unexpected_pong_is_none() -> None:
+    """LIV-2."""
+    one = session()
+    link, _ = open_on(one, WS)
+    assert hear(one, link, {"type": "pong"}) == []
+    assert written(one, link) == []
+
+
+def test_a_link_ends_once() -> None:
+    """SND-2: an answer can say twice that the stream is over."""
+    one = session()
+    link, _ = open_on(one, SSE)
+    detached = answered(attached=False).text + '\n{"type":"drain","retry_in":0}'
+    assert names(one.hear(link, Answer(Request.POST, 200, detached), 0)) == ["drain"]

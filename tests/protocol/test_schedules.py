@@ -66,7 +66,7 @@ class World:
         self.clients[0].confirmed = True
 
     def holds(self, client: Client) -> bool:
-        return client.name == self.session._confirmed_client
+        return client.name == self.session._holder
 
     # Clients
 

@@ -293,3 +293,13 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(session:
     assert (refused.reason, refused.handled) == (ResetReason.FOREIGN, None)
     assert session.state is State.OPEN
     assert session.attachments == [first]
+
+
+def test_a_poll_that_is_gone_is_not_answered() -> None:
+    """POL-3."""
+    session = Session("s1", LIMITS, 0.0)
+    attachment = attach(session, carrier=Carrier.LONGPOLL)
+    session.unpark(attachment)
+    session.send('"a"')
+    assert not session.due(attachment, 0.0)
+    assert session.transmit(attachment, 0.0) == []

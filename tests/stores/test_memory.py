@@ -43,6 +43,19 @@ async def test_a_tombstone_answers_for_its_time() -> None:
     assert await store.find("one", 0.0) is None
 
 
+async def test_the_oldest_ends_are_forgotten_where_there_are_too_many() -> None:
+    """RES-8: clients that come and go by the thousand fill no memory."""
+    store = MemoryStore(tombstones=3)
+    for number in range(5):
+        await store.open(f"nonce{number}", Record(str(number), ""), 0.0, 60.0)
+        await store.bury(str(number), GRAVE, 600.0 + number)
+        await store.bury(str(number), GRAVE, 600.0 + number)  # again: the handler has ended
+    kept = [number for number in range(5) if await store.find(str(number), 1.0) is not None]
+    assert kept == [2, 3, 4]
+    # Its nonce opens anew, though its time is not over.
+    assert (await store.open("nonce0", Record("new", ""), 1.0, 60.0)).id == "new"
+
+
 async def test_sweeping_forgets_nonces_that_are_past() -> None:
     """OPN-4."""
     store = MemoryStore()

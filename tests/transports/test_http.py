@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from transport import Channel, Hub, Limits
-from transport.testing import Answer, ask, denied, lines, opening, request, stream, whole
+from transport.testing import (
+    Answer,
+    ask,
+    denied,
+    lines,
+    opening,
+    request,
+    started,
+    stream,
+    whole,
+)
+from transport.transports import exchange
 
 CLIENT = "client-0123456789"
 
@@ -239,6 +251,7 @@ async def test_another_process_is_told_apart_by_the_epoch() -> None:
         {"content-type": ""},
         {"content-type": "application/x-ndjson; charset=utf-16"},
         {"content-encoding": "gzip"},
+        {"content-encoding": "identity, gzip"},
     ],
 )
 async def test_another_type_or_coding_is_415(headers: dict[str, str]) -> None:
@@ -264,6 +277,28 @@ async def test_a_body_beyond_the_limit_is_413_and_the_connection_closes(declared
     answer = await ask(Hub(silent, limits=limits), "/send", headers=headers, chunks=chunks)
     assert (answer.status, answer.frames[0]["code"]) == (413, "too_large")
     assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_the_rest_of_a_body_beyond_the_limit_is_read_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """HTTP-1: or the connection would be reset, and the answer lost with it."""
+    monkeypatch.setattr(exchange, "LINGER", 5.0 if ends else 0.01)
+    too_long = b"x" * (Limits().body + 1)
+    connection = request(Hub(silent), "/send", chunks=[too_long, too_long, b""])
+    last = [connection.inbound.get_nowait() for _ in range(3)][-1]
+    connection.inbound.put_nowait({**last, "body": too_long, "more_body": True})
+    answer = await started(connection)
+    assert answer.status == 413
+    body = await connection.next()
+    assert json.loads(body["body"])["code"] == "too_large"
+    assert body["more_body"]
+    if ends:
+        connection.inbound.put_nowait({**last, "body": too_long, "more_body": True})
+        connection.inbound.put_nowait(last)
+    assert not (await connection.next()).get("more_body", False)
+    assert connection.inbound.empty()
 
 
 async def test_a_body_that_does_not_come_is_408() -> None:

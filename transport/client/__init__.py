@@ -12,9 +12,16 @@ import anyio
 from msgspec import UNSET
 
 from transport.client.channel import Channel, ClientStatistics
-from transport.client.driver import Attempt, Credentials, Driver, Pacing
+from transport.client.connection import Attempt
+from transport.client.connector import Credentials
+from transport.client.driver import Driver
+from transport.client.pacing import Pacing
+from transport.client.transport import Destination, is_secure
+from transport.client.waiting import ended
 from transport.limits import Limits
+from transport.protocol.codec import encode_message
 from transport.protocol.frames import Json
+from transport.protocol.states import Phase
 
 __all__ = ("Attempt", "Channel", "ClientStatistics", "Pacing", "connect")
 
@@ -52,7 +59,7 @@ class connect:
     Raises:
         Unreachable: there was no session in time.
         ChannelClosed: the server refused for good; ``code`` is of PROTOCOL.md section 13.
-        ValueError: an argument that cannot work.
+        ValueError: an argument that cannot work; `Unsendable` where JSON does not carry it.
     """
 
     def __init__(
@@ -74,15 +81,18 @@ class connect:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
             raise ValueError(f"a channel's URL begins with http:// or https://, not {url!r}")
+        parts.port  # noqa: B018 - raises ValueError where it is none
+        for given in (credentials, target, wishes):
+            if not callable(given):
+                encode_message(given, limits)
         self._timeout = timeout
         self._task: asyncio.Task[None] | None = None
+        secure = (tls or ssl.create_default_context()) if is_secure(url) else None
+        given = {**(headers or {}), **({} if origin is None else {"origin": origin})}
         self._driver = Driver(
-            url,
+            Destination(url, given, secure, proxies),
             transports=transports,
             credentials=UNSET if credentials is None else credentials,
-            headers={**(headers or {}), **({} if origin is None else {"origin": origin})},
-            tls=tls,
-            proxies=proxies,
             limits=limits,
             pacing=pacing or Pacing(),
             target=target,
@@ -97,7 +107,7 @@ class connect:
         try:
             await driver.opened(self._timeout)
         except BaseException:
-            await self._end()
+            await self._end(GRACE if driver.phase is Phase.OPEN else 0.0)
             raise
         return Channel(driver)
 
@@ -108,22 +118,21 @@ class connect:
         traceback: TracebackType | None,
     ) -> None:
         assert self._task is not None
-        self._driver.close(1000, "")
         try:
             if kind is None:
+                self._driver.close(1000, "")
                 await asyncio.wait([self._task])
-            else:
-                with anyio.move_on_after(GRACE, shield=True):
-                    await asyncio.wait([self._task])
         finally:
-            await self._end()
+            await self._end(GRACE)
 
-    async def _end(self) -> None:
-        """Nothing is left behind."""
+    async def _end(self, grace: float) -> None:
+        """Close in so many seconds, or leave. Nothing is left behind."""
         task = self._task
         assert task is not None
-        self._driver.leave()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([task])
-        if (error := task.exception()) is not None:
-            raise error
+        try:
+            self._driver.close(1000, "")
+            with anyio.move_on_after(grace, shield=True):
+                await asyncio.wait([task])
+        finally:
+            self._driver.leave()
+            await ended([task])

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from transport.client.driver import Attempt, Driver
+from transport.client.connection import Attempt
+from transport.client.driver import Driver
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_message, size_of
 from transport.protocol.frames import Json
-from transport.protocol.session import WAITING
 from transport.protocol.states import Phase
 
 
@@ -100,7 +100,7 @@ class Channel:
         Raises:
             ValueError: none, or not one of ``"websocket"``, ``"sse"``, ``"longpoll"``.
         """
-        return tuple(carrier.value for carrier in self._driver.transports)
+        return tuple(carrier.value for carrier in self._driver.connector.transports)
 
     @transports.setter
     def transports(self, names: Iterable[str]) -> None:
@@ -122,7 +122,7 @@ class Channel:
         """
         driver = self._driver
         payload = encode_message(message, driver.session.terms)
-        await driver.room(size_of(payload))
+        await driver.window.room(size_of(payload))
         return driver.send(payload)
 
     async def acknowledged(self, number: int) -> None:
@@ -134,7 +134,8 @@ class Channel:
             ValueError: no message has that number; or its outcome was forgotten: that of the
                 1,000 latest failures is kept.
         """
-        await self._driver.acknowledged(number)
+        driver = self._driver
+        await driver.outcomes.wait(number, driver.session.sends)
 
     async def flush(self) -> None:
         """Wait until the server's handler has finished with all that was sent.
@@ -153,10 +154,7 @@ class Channel:
             ChannelClosed: there will be none.
             Busy: another task receives on this channel.
         """
-        message = self._driver.take()
-        if message is WAITING:
-            return await self._driver.wait_for_message()
-        return message
+        return await self._driver.inbox.receive()
 
     def __aiter__(self) -> AsyncIterator[Json]:
         return self
@@ -189,7 +187,7 @@ class Channel:
             raise ValueError("a close reason has at most 123 bytes")
         driver = self._driver
         driver.close(code, reason)
-        await driver.until(lambda: driver.phase is Phase.CLOSED)
+        await driver.closed()
 
     def reconnect(self) -> None:
         """Drop the connection, and resume over a new one at once."""
@@ -205,14 +203,15 @@ class Channel:
 
     def statistics(self) -> ClientStatistics:
         """Counters of this channel, now."""
-        session, counts = self._driver.session, self._driver.counts
+        driver = self._driver
+        session, inbox, counts = driver.session, driver.inbox, driver.counts
         return ClientStatistics(
             sent=session.sends,
-            acknowledged=counts.acknowledged,
+            acknowledged=driver.outcomes.handled,
             buffered=session.outgoing.last - session.outgoing.acked,
             buffered_bytes=session.outgoing.size,
-            received=counts.received,
-            handled=counts.handled,
+            received=inbox.received,
+            handled=inbox.handled,
             replayed=session.replayed,
             recovered=counts.recovered,
             attaches=counts.attaches,
@@ -221,4 +220,4 @@ class Channel:
 
     def explain(self) -> list[Attempt]:
         """Why this transport: the latest attempts, oldest first."""
-        return list(self._driver.attempts)
+        return [one.attempt for one in self._driver.connector.attempts]

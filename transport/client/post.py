@@ -7,12 +7,22 @@ from collections.abc import Awaitable, Callable
 import anyio
 import httpx
 
-from transport.client.transport import LARGEST, Wiring, locate
-from transport.protocol.client import Answer, Out, Request
+from transport.client.transport import LARGEST, Destination, Wiring, locate
+from transport.protocol.client import Answer, Lost, Out, Request
 
 NDJSON = "application/x-ndjson"
 
 Read = Callable[[httpx.Response], Awaitable[None]]
+
+
+def http_client(destination: Destination) -> httpx.AsyncClient:
+    """The client for all requests of a connection."""
+    return httpx.AsyncClient(
+        verify=destination.tls or False,
+        trust_env=destination.proxies,
+        timeout=None,  # each request has the core's and the driver's time
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=4),
+    )
 
 
 async def exchange(wiring: Wiring, segment: str, out: Out, read: Read | None = None) -> None:
@@ -30,10 +40,10 @@ async def exchange(wiring: Wiring, segment: str, out: Out, read: Read | None = N
     try:
         async with wiring.http().stream(
             "POST",
-            locate(wiring.url, segment),
+            locate(wiring.destination.url, segment),
             content="\n".join(map(str, out.wires)).encode(),
             headers={
-                **wiring.headers,
+                **wiring.destination.headers,
                 "content-type": NDJSON,
                 "accept": NDJSON if read is None else "text/event-stream",
             },
@@ -44,8 +54,11 @@ async def exchange(wiring: Wiring, segment: str, out: Out, read: Read | None = N
             else:
                 text = await _whole(response)
                 status = response.status_code
-    except (httpx.HTTPError, httpx.StreamError, OSError, ValueError):
-        pass  # cut, or nothing that we could read
+    except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
+        # Cut, or nothing that we could read.
+        if out.of is Request.OPEN and not status:
+            wiring.hear(Lost(str(error) or type(error).__name__))
+            return
     wiring.hear(Answer(out.of, status, text))
 
 

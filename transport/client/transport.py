@@ -32,25 +32,36 @@ class Transport(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wiring:
-    """What a connection is given: where to go, and whom to tell.
+class Destination:
+    """Where to go.
 
     Attributes:
         url: the channel's.
         headers: for every request.
-        tls: for ``https``; None: the system's certificates.
+        tls: None: without.
         proxies: whether the environment's proxies are used.
-        timeout: seconds that a POST may take.
-        hear: takes what the connection reports.
-        spawn: runs a function until it returns, or the connection is dropped.
-        linger: runs a function that outlives the connection; it ends by itself.
-        http: the client for all requests.
     """
 
     url: str
     headers: Mapping[str, str]
     tls: ssl.SSLContext | None
     proxies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a connection is given: where to go, and whom to tell.
+
+    Attributes:
+        destination: where to go.
+        timeout: seconds that a POST may take.
+        hear: takes what the connection reports.
+        spawn: runs a function until it returns, or the connection is dropped.
+        linger: runs a function that outlives the connection; it ends by itself.
+        http: the client for all requests of the connection.
+    """
+
+    destination: Destination
     timeout: float
     hear: Callable[[Heard], None]
     spawn: Callable[..., None]
@@ -58,11 +69,15 @@ class Wiring:
     http: Callable[[], httpx.AsyncClient]
 
 
+def is_secure(url: str) -> bool:
+    """Whether all to this URL goes over TLS."""
+    return urlsplit(url).scheme in ("https", "wss")
+
+
 def locate(url: str, segment: str, *, websocket: bool = False) -> str:
     """The channel's URL with one more segment, its query kept."""
     parts = urlsplit(url)
-    secure = parts.scheme in ("https", "wss")
-    scheme = ("wss" if secure else "ws") if websocket else ("https" if secure else "http")
+    scheme = ("ws" if websocket else "http") + ("s" if is_secure(url) else "")
     path = f"{parts.path.rstrip('/')}/{segment}"
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 
 import anyio
@@ -15,6 +16,13 @@ from transport.protocol.frames import Wire
 
 GOODBYE = 1.0
 """Seconds that the WebSocket's own closing handshake may take: nothing depends on it (CLS-7)."""
+
+
+class _Discreet(logging.LoggerAdapter[logging.Logger]):
+    """websockets logs frames at the level of debugging, and so tokens and credentials."""
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level > logging.DEBUG and super().isEnabledFor(level)
 
 
 class WebSocketTransport:
@@ -50,11 +58,9 @@ class WebSocketTransport:
         except (OSError, TimeoutError, EOFError, WebSocketException) as error:
             self._wiring.hear(Lost(str(error) or type(error).__name__))
             return
+        self._wiring.spawn(self._write, socket)
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._write, socket)
-                lost = await self._read(socket)
-                tasks.cancel_scope.cancel()
+            lost = await self._read(socket)
         finally:
             # Whatever ended it: no connection is left behind. Where it was closed it is no more.
             socket.transport.abort()
@@ -63,15 +69,15 @@ class WebSocketTransport:
         self._wiring.hear(lost)
 
     async def _connect(self) -> ClientConnection:
-        wiring = self._wiring
-        url = locate(wiring.url, "websocket", websocket=True)
+        destination = self._wiring.destination
         return await connect(
-            url,
-            additional_headers=dict(wiring.headers),
-            ssl=wiring.tls if url.startswith("wss") else None,
-            proxy=True if wiring.proxies else None,
+            locate(destination.url, "websocket", websocket=True),
+            additional_headers=dict(destination.headers),
+            ssl=destination.tls,
+            proxy=True if destination.proxies else None,
             # Frames are small and many: what compression saves it costs in time and memory.
             compression=None,
+            logger=_Discreet(logging.getLogger("websockets.client"), {}),
             # LIV-4: the session has heartbeats of its own. The driver limits the attempt.
             ping_interval=None,
             open_timeout=None,

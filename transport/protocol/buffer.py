@@ -72,12 +72,17 @@ class SendBuffer:
         self.check(number)
         if number <= self.acked:
             return False
+        payloads = self._payloads
         count = number - self.acked
-        for payload in self._payloads[:count]:
-            self.size -= size_of(payload)
-            if type(payload) is bytes:
-                self._binaries -= 1
-        del self._payloads[:count]
+        if count == len(payloads):
+            payloads.clear()
+            self.size = self._binaries = 0
+        else:
+            for payload in payloads[:count]:
+                self.size -= size_of(payload)
+                if type(payload) is bytes:
+                    self._binaries -= 1
+            del payloads[:count]
         self.acked = number
         return True
 
@@ -89,8 +94,9 @@ class SendBuffer:
             ack: our mark of the other direction, which each frame carries.
             binary: whether the connection has binary frames (DAT-2).
         """
-        payloads = self._payloads[cursor - self.acked - 1 :]
-        self.sent = max(self.sent, self.last)
+        begin = cursor - self.acked - 1
+        payloads = self._payloads[begin:] if begin else self._payloads
+        self.sent = self.last
         limits = self._limits
         # The plain case first: one frame holds all.
         count = len(payloads)
@@ -134,7 +140,6 @@ class WaitingBuffer(SendBuffer):
     no window, and no mark can cover it.
 
     Attributes:
-        limits: the server's, once it has told them.
         flying: bytes that were put on a wire and are not acknowledged.
         skipped: numbers in whose place a ``skip`` stands (DAT-5).
     """
@@ -146,12 +151,8 @@ class WaitingBuffer(SendBuffer):
         self.flying = 0
         self.skipped: set[int] = set()
 
-    @property
-    def limits(self) -> Bounds:
-        return self._limits
-
-    @limits.setter
-    def limits(self, limits: Bounds) -> None:
+    def agree(self, limits: Bounds) -> None:
+        """Go by the server's limits, once it has told them."""
         self._limits = limits
 
     def peek(self, number: int) -> Payload | None:
@@ -247,16 +248,14 @@ class ReceiveCursor:
         """
         last = self.received + count
         limits = self._limits
-        if (
-            last - self.handled > limits.window_messages
-            or self._held + size > limits.window_bytes + limits.body
-        ):
+        many = last - self.handled > limits.window_messages
+        if many or self._held + size > limits.window_bytes + limits.body:
+            limit = "window_messages" if many else "window_bytes"
             raise ProtocolError(
                 codes.WINDOW_EXCEEDED,
-                "more messages were sent than the window allows before they are handled",
-                limit="window_messages"
-                if last - self.handled > limits.window_messages
-                else "window_bytes",
+                f"more was sent than Limits({limit}={getattr(limits, limit)}) of the server allows "
+                "before it is handled",
+                limit=limit,
             )
         self.received = last
         self.refused = 0

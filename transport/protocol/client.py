@@ -350,6 +350,7 @@ class ClientSession:
         "_events",
         "_extras",
         "_hold",
+        "_id",
         "_links",
         "_nonce",
         "_ours",
@@ -386,6 +387,7 @@ class ClientSession:
         self._nonce: str | None = None
         self._token: str | None = None
         self._epoch: str | None = None
+        self._id = ""
         self._attaches = 0
         self._confirmed = 0
         """The highest attach that was confirmed: the one that sends (ATT-3)."""
@@ -520,6 +522,9 @@ class ClientSession:
         if link in self._links:
             self._links.remove(link)
             self._events.append(Dropped(link, reason, retry_in, drained))
+            # Those below the confirmed one have ended, or will not carry what is sent (ATT-3).
+            for older in [one for one in self._links if one.attach < self._confirmed]:
+                self._drop(older, codes.SUPERSEDED.name)
 
     # Time
 
@@ -837,6 +842,10 @@ class ClientSession:
             or (link.resuming and not resumed and reset is None)
         ):
             raise ProtocolError(codes.BAD_FRAME, "this answers another open")
+        if self._token is not None and reset is None and frame.id != self._id:
+            # Of opens that race, one came to a server that did not know of the other (OPN-4).
+            self._drop(link, "another session")
+            return
         if reset is not None:
             self._reset(self._above_what_is_held(reset), heir=link)
         self.outgoing.check(max(frame.received, frame.handled))
@@ -845,6 +854,7 @@ class ClientSession:
             # Kept from now on: what comes behind this, on a link that ends before it is confirmed,
             # is of this session too. A later session needs another nonce (OPN-3).
             self._token = token
+            self._id = frame.id
             self._nonce = None
         link.next = frame.received + 1
         self._epoch = frame.epoch
@@ -861,7 +871,7 @@ class ClientSession:
     def _agree(self, terms: Terms) -> None:
         if terms != self.terms:
             self.terms = terms
-            self.outgoing.limits = terms
+            self.outgoing.agree(terms)
             self._decoder = _decoder(terms)
 
     def _take(self, link: Link, frame: Data, now: float) -> None:
@@ -958,8 +968,9 @@ class ClientSession:
         self._attaches = max(self._attaches, attach)
         client = error.client
         if isinstance(client, str) and client != self.client:
-            self._refused += self._token is None
-            if self._token is not None or self._refused > PATIENCE:  # ATT-5
+            taken = 0 < self._confirmed < attach  # else our confirmation was refused (ATT-5, ATT-6)
+            self._refused += not taken
+            if taken or self._refused > PATIENCE:
                 self._events.append(Superseded(attach, client))
                 reason = "superseded: another page has taken this session"
                 self._end(_Ending(codes.SUPERSEDED.websocket or 0, reason, "protocol"))

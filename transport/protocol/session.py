@@ -76,7 +76,6 @@ class Attachment:
     since: float
     holds: int
     """What its client holds of the downlink, as its ``open`` or its mark here has said."""
-    received_at_open: int
     verdict: Verdict
     status: Status = Status.PROVISIONAL
     control: list[Wire] = field(default_factory=list)
@@ -118,6 +117,16 @@ class Tombstone:
     handled: int
     in_hand: int
     last: int
+    received: int = 0
+    holder: str = ""
+    """The client that had the session."""
+
+    def answer(self, frame: Open) -> Close | Reset:
+        """What an ``open`` for the session is told: its ``close`` (CLS-5), or what became of it."""
+        if frame.client != self.holder and frame.first_retained <= self.received:
+            # The marks speak of another's messages under the numbers of its own (ATT-6).
+            return nothing_known(ResetReason.FOREIGN)
+        return self.ending.close or self.verdict(frame.received)
 
     def verdict(self, received: int) -> Reset:
         """What became of the session, to a client that holds the downlink up to ``received``."""
@@ -170,9 +179,9 @@ class Session:
         "_attachments",
         "_close",
         "_confirmed",
-        "_confirmed_client",
         "_deadline",
         "_heard",
+        "_holder",
         "_inbox",
         "_peer_close",
         "ending",
@@ -195,7 +204,8 @@ class Session:
         self._inbox: deque[Json] = deque()
         self._attachments: list[Attachment] = []
         self._confirmed = 0
-        self._confirmed_client: str | None = None
+        self._holder = ""
+        """The client that it was opened for, or that confirmed last (ATT-3)."""
         self._heard = now
         self._close: Close | None = None
         self._peer_close: Close | None = None
@@ -219,14 +229,20 @@ class Session:
         )
         return best.carrier if best is not None else None
 
+    def over(self, attachment: Attachment) -> bool:
+        """Whether the session, or this connection's part in it, has ended."""
+        return self.ending is not None or attachment.status is Status.ENDED
+
     def due(self, attachment: Attachment, now: float) -> bool:
         """Whether `transmit` would write something on it now, or it has ended."""
         if attachment.control or attachment.status is Status.ENDED:
             return True
+        outgoing = self.outgoing
+        last = outgoing.last
         return attachment.parked and (
-            self._next(attachment) <= self.outgoing.last
-            or self._close_due(attachment) is not None
-            or self._ack_due(attachment, now)
+            (attachment.cursor <= last and outgoing.acked < last)
+            or (self._close is not None and not attachment.close_written)
+            or (self.incoming.handled > attachment.ack_written and self._ack_due(attachment, now))
         )
 
     def ack_deadline(self, attachment: Attachment) -> float | None:
@@ -236,45 +252,41 @@ class Session:
 
     def transmit(self, attachment: Attachment, now: float) -> list[Wire]:
         """All that the connection is to be written now, in order; empty where nothing is due."""
-        wires, attachment.control = attachment.control, []
+        wires = attachment.control
+        if wires:
+            attachment.control = []
         if attachment.status is Status.ENDED or not attachment.parked:
             return wires
         outgoing = self.outgoing
-        cursor = self._next(attachment)
-        close = self._close_due(attachment)
-        if cursor <= outgoing.last:
-            self.replayed += max(0, outgoing.sent - cursor + 1)
-            wires += outgoing.frames(
-                cursor,
-                self.incoming.handled,
-                binary=attachment.carrier is Carrier.WEBSOCKET,
-            )
+        handled = self.incoming.handled
+        last = outgoing.last
+        # What is acknowledged is not written again.
+        cursor = attachment.cursor if attachment.cursor > outgoing.acked else outgoing.acked + 1
+        close = None if attachment.close_written else self._close
+        if cursor <= last:
+            if cursor <= outgoing.sent:
+                self.replayed += outgoing.sent - cursor + 1
+            binary = attachment.carrier is Carrier.WEBSOCKET
+            frames = outgoing.frames(cursor, handled, binary=binary)
+            wires = [*wires, *frames] if wires else frames
             self._acknowledged_on(attachment)
-        elif close is None and self._ack_due(attachment, now):
-            wires.append(encode_control(Ack(ack=self.incoming.handled)))
+        elif close is None and handled > attachment.ack_written and self._ack_due(attachment, now):
+            wires = [*wires, encode_control(Ack(ack=handled))]
             self._acknowledged_on(attachment)
-        attachment.cursor = outgoing.last + 1
+        attachment.cursor = last + 1
         if close is not None:
-            wires.append(encode_control(close))
+            wires = [*wires, encode_control(close)]
             attachment.close_written = True
             self._acknowledged_on(attachment)
         if wires:
             attachment.written = now
         return wires
 
-    def _next(self, attachment: Attachment) -> int:
-        """The next number to write on it: what is acknowledged is not written again."""
-        return max(attachment.cursor, self.outgoing.acked + 1)
-
-    def _close_due(self, attachment: Attachment) -> Close | None:
-        return None if attachment.close_written else self._close
-
     def _ack_due(self, attachment: Attachment, now: float) -> bool:
-        handled = self.incoming.handled
-        if handled <= attachment.ack_written:
-            return False
+        """Whether a mark that moved may not wait for data to ride with any longer (MRK-6)."""
         if attachment.carrier is Carrier.WEBSOCKET:
             return True
+        handled = self.incoming.handled
         if attachment.ack_since is None:
             attachment.ack_since = now
         return (
@@ -312,7 +324,8 @@ class Session:
         incoming = self.incoming
         if self.state is State.CLOSING or self.state is State.CLOSED:
             raise self.closed()
-        incoming.finish()
+        if incoming.handled != incoming.handed:
+            incoming.finish()
         inbox = self._inbox
         while inbox:
             message = inbox.popleft()
@@ -360,7 +373,8 @@ class Session:
         """Whether `take` would give something, or raise."""
         return (
             bool(self._inbox)
-            or self.state in (State.CLOSING, State.CLOSED)
+            or self.state is State.CLOSING
+            or self.state is State.CLOSED
             or (self._peer_close is not None and self.incoming.received >= self._peer_close.last)
         )
 
@@ -411,8 +425,10 @@ class Session:
         """
         if frame.attach <= self._confirmed:
             raise self._superseded()
-        if verdict is Verdict.RESUMED and (refusal := self._refusal(frame)) is not None:
-            if frame.client == self._confirmed_client:
+        if verdict is not Verdict.RESUMED:
+            self._holder = frame.client
+        elif (refusal := self._refusal(frame)) is not None:
+            if frame.client == self._holder:
                 self.reset(refusal.reason)
             return refusal
         for old in list(self._attachments):
@@ -441,7 +457,6 @@ class Session:
             cursor=max(received, self.outgoing.acked) + 1,
             since=now,
             holds=received,
-            received_at_open=incoming.received,
             verdict=verdict,
             # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
             ack_written=-1 if carrier is Carrier.SSE else incoming.handled,
@@ -475,8 +490,14 @@ class Session:
 
     def _refusal(self, frame: Open) -> Reset | None:
         """Why this client cannot have the session, None where it can (RES-5)."""
-        mine = frame.client == self._confirmed_client
+        mine = frame.client == self._holder
         if frame.received > self.outgoing.sent:
+            return nothing_known(ResetReason.FOREIGN)
+        if not mine and (
+            frame.first_retained <= self.incoming.received or self._peer_close is not None
+        ):
+            # What it holds, or sends next, has numbers of which another's messages were taken, or
+            # which another's `close` excludes.
             return nothing_known(ResetReason.FOREIGN)
         if frame.received < self.outgoing.acked and not mine:
             return Reset(
@@ -487,36 +508,37 @@ class Session:
             )
         if frame.first_retained > self.incoming.received + 1:
             return nothing_known(ResetReason.REWOUND)
-        if (
-            self._confirmed_client is not None
-            and not mine
-            and (frame.first_retained <= self.incoming.received)
-        ):
-            # What it holds, or sends next, has numbers of which another's messages were taken.
-            return nothing_known(ResetReason.FOREIGN)
         return None
 
     def confirm(self, attachment: Attachment) -> None:
         """The client goes on with this attach: it has the session (ATT-3).
 
         Raises:
-            ProtocolError: ``superseded`` (ATT-6): another client's session has moved meanwhile,
-                in either direction, so that this one would miss what was trimmed.
+            ProtocolError: ``superseded`` (ATT-6): another client has the session, and has
+                acknowledged what this one does not hold.
         """
         if attachment.status is not Status.PROVISIONAL:
             return
-        if self._confirmed_client not in (None, attachment.client) and (
-            self.incoming.received > attachment.received_at_open
-            or self.outgoing.acked > attachment.holds
-        ):
+        if attachment.client != self._holder and self.outgoing.acked > attachment.holds:
             self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
             raise self._superseded()
         attachment.status = Status.CONFIRMED
         self._confirmed = attachment.number
-        self._confirmed_client = attachment.client
+        self._holder = attachment.client
         for other in list(self._attachments):
             if other is not attachment and other.number <= attachment.number:
                 self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
+
+    def _moved(self) -> None:
+        """What its holder has sent bars every other client (ATT-6): at once, before a mark on its
+        connection speaks of that."""
+        for other in self._attachments:
+            if other.client != self._holder:
+                break
+        else:
+            return  # as nearly always
+        for other in [one for one in self._attachments if one.client != self._holder]:
+            self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
 
     def find(self, client: str, number: int) -> Attachment | None:
         """The attachment that a POST or poll names (ATT-7).
@@ -530,7 +552,7 @@ class Session:
         for attachment in self._attachments:
             if attachment.number == number and attachment.client == client:
                 return attachment
-        if number == self._confirmed and client == self._confirmed_client:
+        if number == self._confirmed and client == self._holder:
             return None
         if number <= self._confirmed:
             raise self._superseded()
@@ -553,8 +575,8 @@ class Session:
         return ProtocolError(
             codes.SUPERSEDED,
             "the session was attached again, under the number and by the client that are named",
-            attach=self._confirmed,
-            client=self._confirmed_client,
+            attach=max(1, self._confirmed),
+            client=self._holder,
         )
 
     # Frames of the client
@@ -585,21 +607,27 @@ class Session:
         Raises:
             ProtocolError: the connection ends with it. Nothing of the frame was taken.
         """
-        if self.state is State.CLOSED or (attachment and attachment.status is Status.ENDED):
+        if self.state is State.CLOSED or (
+            attachment is not None and attachment.status is Status.ENDED
+        ):
             return []
-        self.heard_from(attachment, now)
+        self._heard = now
+        if attachment is not None:
+            attachment.heard = now
+            attachment.pings = 0
         try:
+            if isinstance(frame, Data):  # nearly all
+                self._take(attachment, frame.seq, frame.ack, frame.messages, frame.size)
+                return []
             return self._receive(attachment, frame)
         except Foreign:
             self._foreign(attachment)
             return []
 
     def _receive(
-        self, attachment: Attachment | None, frame: Data | Oversized | ClientControl
+        self, attachment: Attachment | None, frame: Oversized | ClientControl
     ) -> list[ServerControl]:
         match frame:
-            case Data():
-                self._take(attachment, frame.seq, frame.ack, frame.messages, frame.size)
             case Oversized():
                 return self._oversized(attachment, frame)
             case Ack():
@@ -627,24 +655,27 @@ class Session:
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
     ) -> None:
         """Take messages ``seq``, ``seq + 1``, ... and the client's mark, or nothing (FRM-4)."""
-        self._may_send(attachment)
-        self.outgoing.check(ack)
+        if attachment is not None and attachment.status is not Status.CONFIRMED:
+            self._may_send(attachment)
+        outgoing, incoming = self.outgoing, self.incoming
+        outgoing.check(ack)
         count = len(messages)
         if self._peer_close is not None and seq + count - 1 > self._peer_close.last:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
-        repeated = self.incoming.repeated(seq, count)
-        if repeated < count:
-            if repeated:
-                messages = messages[repeated:]
-                size = json_size(messages)
-            self.incoming.take(len(messages), size)
+        if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
+            messages = messages[repeated:]
+            size = json_size(messages)
+        if messages:
+            incoming.take(len(messages), size)
+            self._moved()
             if self.state is not State.CLOSING:  # else they are not handled, as said (CLS-3)
                 self._inbox.extend(messages)
-        self._acknowledge(ack)
+        if ack > outgoing.acked:
+            self._acknowledge(ack)
 
     def _foreign(self, attachment: Attachment | None) -> None:
         """A mark of another session: over with this one, save for its holder (MRK-5, RES-7)."""
-        if attachment is None or self._confirmed_client in (None, attachment.client):
+        if attachment is None or attachment.client == self._holder:
             self.reset(ResetReason.FOREIGN)
         else:
             self._end(attachment, codes.RESET, nothing_known(ResetReason.FOREIGN))
@@ -657,7 +688,7 @@ class Session:
         return [
             Error(
                 code=codes.TOO_LARGE.name,
-                message=f"a message has at most {self.limits.message} bytes",
+                message=f"a message is at most Limits(message={self.limits.message}) of the server",
                 number=frame.number,
                 limit="message",
             )
@@ -682,6 +713,7 @@ class Session:
             if frame.last < self.incoming.received:
                 raise ProtocolError(codes.BAD_NUMBER, "last is below what was received")
             self._peer_close = frame
+            self._moved()
         self.state = advance(self.state, Step.PEER_CLOSE)
         self._acknowledge(frame.ack)
 
@@ -834,6 +866,8 @@ class Session:
             handled=self.incoming.handled,
             in_hand=self.incoming.handed,
             last=self.outgoing.last,
+            received=self.incoming.received,
+            holder=self._holder,
         )
 
 

@@ -12,7 +12,8 @@ class Store(Protocol):
     """The interface of a store. ``now`` is in seconds of a monotonic clock.
 
     Attributes:
-        epoch: names the life of what it holds (EPO-1).
+        epoch: names the life of what it holds (EPO-1). It sorts behind those of earlier lives, so
+            that a process that runs beside this one is told from the one before it.
         shared: whether other processes can find the sessions of this one.
     """
 

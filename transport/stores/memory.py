@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 from transport.protocol.records import Record
 from transport.protocol.session import Tombstone
@@ -12,13 +13,19 @@ class MemoryStore:
     """Keeps records in this process's memory.
 
     A restart, or a second worker process, is another `MemoryStore`: its clients are told by a
-    ``reset`` with reason ``restarted``.
+    ``reset`` with reason ``restarted``. Its epoch is the time of its making and some chance.
+
+    Args:
+        tombstones: ends of sessions that are remembered at most, at about 1 KiB each: where clients
+            come and go faster than `Limits.tombstone` passes, the oldest go first, and who asks for
+            them is told ``unknown``.
     """
 
     shared = False
 
-    def __init__(self) -> None:
-        self.epoch = secrets.token_urlsafe(9)
+    def __init__(self, *, tombstones: int = 100_000) -> None:
+        self._most = tombstones
+        self.epoch = f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
         self._records: dict[str, Record] = {}
         # In the order of their time, so that sweeping looks at what is due only.
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}
@@ -48,6 +55,8 @@ class MemoryStore:
             record.tombstone = tombstone
             self._graves.pop(session_id, None)
             self._graves[session_id] = until
+            while len(self._graves) > self._most:
+                self._dig_up()
 
     async def forget(self, session_id: str) -> None:
         """See `Store.forget`."""
@@ -64,9 +73,11 @@ class MemoryStore:
             record = self._records.get(session_id)
             if record is not None and not record.hashes and record.tombstone is None:
                 del self._records[session_id]  # its opening was cut off: nobody has its token
-        while self._graves:
-            session_id = next(iter(self._graves))
-            if self._graves[session_id] > now:
-                break
-            del self._graves[session_id]
-            self._records.pop(session_id, None)
+        while self._graves and next(iter(self._graves.values())) <= now:
+            self._dig_up()
+
+    def _dig_up(self) -> None:
+        """Forget the oldest end."""
+        session_id = next(iter(self._graves))
+        del self._graves[session_id]
+        self._records.pop(session_id, None)

@@ -395,7 +395,7 @@ class Pair:
         if isinstance(frame.session, str):
             found = self._by_token.get(frame.session, nothing_known(ResetReason.UNKNOWN))
         if isinstance(found, Session) and found.ending is not None:
-            found = found.ending.close or found.tombstone().verdict(frame.received)
+            found = found.tombstone().answer(frame)
         if isinstance(found, Close):
             self._down(line, Frame(encode_control(found)))
             return

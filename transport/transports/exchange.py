@@ -18,6 +18,10 @@ from transport.protocol.session import error_frame
 NDJSON = b"application/x-ndjson"
 JSON = b"application/json"
 
+LINGER = 2.0
+"""Seconds for which the rest of a body that is too large is still read, and thrown away. Who closes
+upon unread bytes resets the connection, and the answer is lost with it (RFC 9112 section 9.6)."""
+
 _NO_STORE = b"no-store, no-transform"
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
@@ -28,10 +32,9 @@ class Exchange:
     Args:
         scope, receive, send: of ASGI.
         limits: for the body.
-        headers: to add to every answer, errors included (CORS).
     """
 
-    __slots__ = ("_extra", "_limits", "_receive", "_send", "headers", "scope")
+    __slots__ = ("_extra", "_limits", "_receive", "_send", "_unread", "headers", "scope")
 
     def __init__(
         self,
@@ -39,19 +42,23 @@ class Exchange:
         receive: Receive,
         send: Send,
         limits: Limits,
-        headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         self.scope = scope
         self.headers = Headers(scope=scope)
         self._receive = receive
         self._send = send
         self._limits = limits
-        self._extra = tuple(headers)
+        self._extra: tuple[tuple[bytes, bytes], ...] = ()
+        self._unread = True
 
     @property
     def extra_headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """What every answer carries, for answers that are made elsewhere."""
         return ((b"cache-control", _NO_STORE), _NOSNIFF, *self._extra)
+
+    def add_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Put these on every answer, errors included (CORS)."""
+        self._extra = tuple(headers)
 
     async def body(self) -> bytes | None:
         """The request's body (HTTP-1).
@@ -70,7 +77,10 @@ class Exchange:
             async with asyncio.timeout(self._limits.opening):
                 return await self._read()
         except TimeoutError:
-            raise ProtocolError(codes.TIMEOUT, "the request's body did not come in time") from None
+            raise ProtocolError(
+                codes.TIMEOUT,
+                f"the request's body did not come within {self._limits.opening:g} s: send it again",
+            ) from None
 
     async def _read(self) -> bytes | None:
         chunks: list[bytes] = []
@@ -80,26 +90,36 @@ class Exchange:
             if message["type"] == "http.disconnect":
                 return None
             chunk = message.get("body", b"")
+            self._unread = message.get("more_body", False)
             size += len(chunk)
             if size > self._limits.body:
                 raise self._too_large()
-            if not message.get("more_body", False):
+            if not self._unread:
                 return chunk if not chunks else b"".join([*chunks, chunk])
             chunks.append(chunk)
 
     def _check_type(self) -> None:
-        kind, _, parameters = self.headers.get("content-type", "").partition(";")
+        # A header that is given twice comes to one list (RFC 9110 section 5.3).
+        given = ",".join(self.headers.getlist("content-type"))
+        kind, _, parameters = given.partition(";")
         charset = parameters.strip().lower().replace('"', "").replace(" ", "")
         if kind.strip().lower() != NDJSON.decode() or charset not in ("", "charset=utf-8"):
             raise ProtocolError(
-                codes.UNSUPPORTED_MEDIA_TYPE, "a body is application/x-ndjson in UTF-8"
+                codes.UNSUPPORTED_MEDIA_TYPE,
+                "a body is application/x-ndjson in UTF-8: say so in Content-Type",
             )
-        if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise ProtocolError(codes.UNSUPPORTED_MEDIA_TYPE, "a body is not compressed")
+        codings = self.headers.getlist("content-encoding")
+        if any(coding.strip().lower() != "identity" for coding in codings):
+            raise ProtocolError(
+                codes.UNSUPPORTED_MEDIA_TYPE, "a body is not compressed: send it as it is"
+            )
 
     def _too_large(self) -> ProtocolError:
         return ProtocolError(
-            codes.TOO_LARGE, f"a body has at most {self._limits.body} bytes", limit="body"
+            codes.TOO_LARGE,
+            f"a body has at most {self._limits.body} bytes, as follows from Limits(message=...) "
+            "of the server",
+            limit="body",
         )
 
     async def answer(
@@ -110,8 +130,12 @@ class Exchange:
         status: int = 200,
         headers: Iterable[tuple[bytes, bytes]] = (),
         cache: bytes = _NO_STORE,
+        linger: bool = False,
     ) -> None:
-        """Send a complete answer."""
+        """Send a complete answer.
+
+        With ``linger`` the rest of the request is read before the answer is said to be over.
+        """
         content = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
         await self._send(
             {
@@ -127,7 +151,19 @@ class Exchange:
                 ],
             }
         )
-        await self._send({"type": "http.response.body", "body": body})
+        await self._send({"type": "http.response.body", "body": body, "more_body": linger})
+        if linger:
+            await self._discard()
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _discard(self) -> None:
+        try:
+            async with asyncio.timeout(LINGER):
+                while self._unread:
+                    message = await self._receive()
+                    self._unread = message.get("more_body", False)
+        except TimeoutError:
+            return  # it sends for ever: then it is cut off
 
     async def answer_frames(self, wires: list[Wire]) -> None:
         """Send frames, a line each."""
@@ -151,6 +187,7 @@ class Exchange:
             JSON,
             status=error.code.status or 500,
             headers=headers,
+            linger=error.code is codes.TOO_LARGE,
         )
 
 

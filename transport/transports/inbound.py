@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from transport.limits import Limits
-from transport.protocol.codec import Decoder, decode_lines
+from transport.protocol.codec import Decoder
 from transport.transports.exchange import Exchange
 from transport.transports.link import Entrance
 
 
-async def serve(exchange: Exchange, entrance: Entrance, limits: Limits) -> None:
+async def serve(exchange: Exchange, entrance: Entrance, decoder: Decoder) -> None:
     """Take the frames of one POST and answer with marks."""
     body = await exchange.body()
     if body is None:
         return
-    frames = decode_lines(body, Decoder(limits), limits)
+    frames = decoder.decode_lines(body)
     await exchange.answer_frames(await entrance.send(frames))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
@@ -36,12 +36,19 @@ class Link(Protocol):
         """All frames that are to be written now."""
         ...
 
-    async def due(self) -> None:
-        """Wait until there is something to write, or ``code`` is set. For one waiter."""
+    def wants_writing(self) -> bool:
+        """Whether `write` would give something, or ``code`` is set."""
         ...
 
-    async def receive(self, wire: Wire) -> None:
+    def due(self) -> Awaitable[None]:
+        """What to await where there is nothing to write, until there is. For one waiter."""
+        ...
+
+    def receive(self, wire: Wire) -> Awaitable[None] | None:
         """Take a frame of the client.
+
+        Returns:
+            What is to be awaited before the next frame; None, mostly.
 
         Raises:
             ProtocolError: the connection is to end with it.

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Decoder, decode_lines, encode_control
+from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Close, Open, Poll
 from transport.transports.exchange import Exchange
 from transport.transports.link import Entrance
@@ -18,12 +18,12 @@ JITTER = 0.1
 """How much of a hold is left to chance, so that polls parked together do not return together."""
 
 
-async def serve(exchange: Exchange, entrance: Entrance, limits: Limits) -> None:
+async def serve(exchange: Exchange, entrance: Entrance, limits: Limits, decoder: Decoder) -> None:
     """Answer one poll, or the ``open`` that begins a long poll's attach."""
     body = await exchange.body()
     if body is None:
         return
-    frames = decode_lines(body, Decoder(limits), limits)
+    frames = decoder.decode_lines(body)
     match frames:
         case [Open() as frame]:
             await _open(exchange, entrance, frame)

@@ -16,7 +16,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from transport import codes
 from transport.errors import ProtocolError
-from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Close, Open, Wire
 from transport.transports.exchange import Exchange
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
 
 
 async def serve(
-    exchange: Exchange, receive: Receive, send: Send, entrance: Entrance, limits: Limits
+    exchange: Exchange, receive: Receive, send: Send, entrance: Entrance, decoder: Decoder
 ) -> None:
     """Serve one stream until either side ends it."""
-    frame = await open_frame(exchange, limits)
+    frame = await open_frame(exchange, decoder)
     if frame is None:
         return
     stream = _stream_class()
@@ -53,12 +52,12 @@ async def serve(
         link.lost()
 
 
-async def open_frame(exchange: Exchange, limits: Limits) -> Open | None:
+async def open_frame(exchange: Exchange, decoder: Decoder) -> Open | None:
     """The ``open`` that a POST begins with; None where the client left."""
     body = await exchange.body()
     if body is None:
         return None
-    frame = Decoder(limits).decode(_one_line(body))
+    frame = decoder.decode(_one_line(body))
     if not isinstance(frame, Open):
         raise ProtocolError(codes.BAD_FRAME, "the body is one open frame")
     return frame
@@ -79,7 +78,8 @@ async def _events(link: Link) -> AsyncIterator[bytes]:
             yield b"".join([encode_event(wire) for wire in wires])
         if link.code is not None:
             return
-        await link.due()
+        if not link.wants_writing():
+            await link.due()
 
 
 async def _once(close: Close) -> AsyncIterator[bytes]:

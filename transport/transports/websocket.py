@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
@@ -12,28 +11,36 @@ from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
 from transport.limits import Limits
+from transport.log import ERROR, event
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Close, Open, Ping, Pong, Wire
 from transport.protocol.session import error_frame
 from transport.transports.link import Entrance, Link, aborter
-
-logger = logging.getLogger("transport")
 
 MAX_PINGS_BEFORE_OPEN = 4
 """A probe needs one; more is no probe (OPN-9)."""
 
 
 async def serve(
-    scope: Scope, receive: Receive, send: Send, entrance: Entrance, limits: Limits
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    entrance: Entrance,
+    limits: Limits,
+    decoder: Decoder,
 ) -> None:
     """Serve one WebSocket until either side ends it."""
     await receive()  # websocket.connect
     try:
         await send({"type": "websocket.accept"})
         async with asyncio.timeout(limits.opening):
-            link = await _open(scope, receive, send, entrance, limits)
+            frame = await _open_frame(receive, send, decoder)
+        # Not within that time: how long the application may take is its entrance's to say.
+        link = await _open(frame, scope, send, entrance) if frame is not None else None
     except TimeoutError:
-        error = ProtocolError(codes.TIMEOUT, "no open came in time")
+        error = ProtocolError(
+            codes.TIMEOUT, f"no open came within {limits.opening:g} s: send it first"
+        )
         await _refuse(send, error)
         return
     except ProtocolError as error:
@@ -45,10 +52,8 @@ async def serve(
         await _attached(receive, send, link)
 
 
-async def _open(
-    scope: Scope, receive: Receive, send: Send, entrance: Entrance, limits: Limits
-) -> Link | None:
-    decoder = Decoder(limits)
+async def _open_frame(receive: Receive, send: Send, decoder: Decoder) -> Open | None:
+    """The ``open`` that a connection begins with (OPN-9); None where the client left."""
     pings = 0
     while True:
         message = await receive()
@@ -56,11 +61,16 @@ async def _open(
             return None
         frame = decoder.decode(_wire(message))
         if isinstance(frame, Open):
-            break
+            return frame
         pings += 1
         if not isinstance(frame, Ping) or pings > MAX_PINGS_BEFORE_OPEN:
-            raise ProtocolError(codes.BAD_FRAME, "the first frame is open")
+            raise ProtocolError(
+                codes.BAD_FRAME, "the first frame is open: only a ping may stand before it"
+            )
         await _send(send, encode_control(Pong(id=frame.id)))
+
+
+async def _open(frame: Open, scope: Scope, send: Send, entrance: Entrance) -> Link | None:
     link = await entrance.open(frame, HTTPConnection(scope), Carrier.WEBSOCKET)
     if isinstance(link, Close):
         await _send(send, encode_control(link))
@@ -78,11 +88,12 @@ async def _attached(receive: Receive, send: Send, link: Link) -> None:
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if link.code is None:
-                try:
-                    await link.receive(_wire(message))
-                except ProtocolError as error:
-                    link.fail(error)
+            try:
+                work = link.receive(_wire(message))
+                if work is not None:
+                    await work
+            except ProtocolError as error:
+                link.fail(error)
     finally:
         link.lost()
         writer.cancel()
@@ -93,16 +104,18 @@ async def _write(send: Send, link: Link) -> None:
     try:
         while True:
             for wire in link.write():
-                await _send(send, wire)
+                key = "text" if type(wire) is str else "bytes"
+                await send({"type": "websocket.send", key: wire})
             if link.code is not None:
                 await _close(send, link.close_code)
                 return
-            await link.due()
+            if not link.wants_writing():
+                await link.due()
     except (OSError, RuntimeError):
         # The connection is gone; the reader is told, and frames are in the session's buffer.
         return
-    except Exception:
-        logger.exception("a WebSocket could not be written to")
+    except Exception:  # noqa: BLE001 - all of it is in the log
+        event(ERROR, "write_failed", "the server's send raised", exc_info=True)
         link.lost()
 
 

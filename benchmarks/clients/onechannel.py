@@ -1,0 +1,342 @@
+"""This project's channel, by PROTOCOL.md, as the browser's client speaks it.
+
+What is ready together shares a frame; acks ride with data, else alone at once on WebSocket and
+within 0.1 s on HTTP (MRK-6); one POST is in flight at a time (SND-1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from typing import Any
+
+from benchmarks.generator import (
+    Arrival,
+    Client,
+    Http,
+    Messages,
+    Mismatch,
+    WebSocket,
+    masked_frame,
+    post_head,
+)
+
+PATH = "/chat"
+TYPE = "application/x-ndjson"
+
+ACK_DELAY = 0.1
+QUARTER = 250
+"""A quarter of the default window, in messages (MRK-6)."""
+
+
+class Channel(Client):
+    """A session of the channel."""
+
+    def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
+        super().__init__(port, messages, first)
+        self.client = secrets.token_urlsafe(16)
+        self.attach = 1
+        self.token: str | None = None
+        self.epoch: str | None = None
+        self.mark = 0
+        """The highest downlink number that was received."""
+        self.acked = 0
+        """The mark that was last written."""
+        self.settled = 0
+        """The highest uplink number that the server has handled."""
+        self._opened = Arrival()
+        self._opening = True
+        self.told = 0
+        """The highest downlink number when it was last opened (OPN-6)."""
+
+    def open_frame(self) -> bytes:
+        """``open``, for a new session or to resume."""
+        frame: dict[str, Any] = {
+            "type": "open",
+            "versions": [1],
+            "client": self.client,
+            "nonce": secrets.token_urlsafe(16),
+            "attach": self.attach,
+            "received": self.mark,
+            "first_retained": self.settled + 1,
+        }
+        if self.token is not None:
+            frame |= {"session": self.token, "epoch": self.epoch}
+        return json.dumps(frame, separators=(",", ":")).encode()
+
+    def is_opened(self, opened: bytes) -> None:
+        """Take ``opened``."""
+        frame = json.loads(opened)
+        if frame.get("type") != "opened":
+            raise Mismatch(f"no opened: {opened!r}")
+        self._opening = False
+        self.token = self.token or frame["session"]
+        self.epoch = frame["epoch"]
+        self.told = frame["sent"]
+        self._opened(opened)
+
+    def take_frame(self, frame: bytes) -> None:
+        """A frame of the server."""
+        if frame[0] != 0x5B:
+            self._control(frame)
+            return
+        comma = frame.index(b",", 1)
+        other = frame.index(b",", comma + 1)
+        number = int(frame[1:comma])
+        if number != self.mark + 1:
+            raise Mismatch(f"number {number} comes after {self.mark}")
+        self.settled = int(frame[comma + 1 : other])
+        self.mark += self.take_json(frame[other + 1 : -1])
+
+    def _control(self, frame: bytes) -> None:
+        if self._opening:
+            self.is_opened(frame)
+        elif frame.startswith(b'{"type":"ack"'):
+            self.settled = max(self.settled, json.loads(frame)["ack"])
+        elif frame.startswith(b'{"type":"ping"'):
+            self.answer_ping(frame.replace(b"ping", b"pong", 1))
+        else:
+            raise Mismatch(f"unexpected: {frame!r}")
+
+    def cut(self) -> None:
+        """The connections are lost."""
+        self.abandon()
+        self.connections = []
+        self._opening = True
+
+    async def resume(self) -> None:
+        """Attach again, over new connections."""
+        raise NotImplementedError
+
+    def answer_ping(self, pong: bytes) -> None:
+        """Say so at once."""
+        raise NotImplementedError
+
+    def data_frame(self) -> bytes:
+        """All messages that are ready, in one frame."""
+        count = self._pending
+        self._pending = 0
+        number = self.sent + 1
+        body = self.messages.json_slice(self.first + self.sent, count)
+        self.sent += count
+        self.acked = self.mark
+        return b"[%d,%d,%b]" % (number, self.mark, body)
+
+
+class ChannelWebSocket(Channel):
+    """PROTOCOL.md section 7."""
+
+    def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
+        super().__init__(port, messages, first)
+        self.socket = self._new_socket()
+
+    def _new_socket(self) -> WebSocket:
+        return WebSocket(self, PATH + "/websocket", self.take_frame)
+
+    async def open(self) -> None:
+        await self.socket.connect()
+        self.socket.write(masked_frame(self.open_frame()))
+        await self._opened.wait()
+
+    async def resume(self) -> None:
+        self.attach += 1
+        self.socket = self._new_socket()
+        await self.open()
+
+    def is_opened(self, opened: bytes) -> None:
+        super().is_opened(opened)
+        self.socket.write(masked_frame(b'{"type":"ack","ack":%d}' % self.mark))
+        self.acked = self.mark
+
+    def answer_ping(self, pong: bytes) -> None:
+        self.socket.write(masked_frame(pong))
+
+    def _flush(self) -> None:
+        if self._opening:
+            return
+        if self._pending:
+            self.socket.write(masked_frame(self.data_frame()))
+        elif self.acked < self.mark:
+            self.acked = self.mark
+            self.socket.write(masked_frame(b'{"type":"ack","ack":%d}' % self.mark))
+
+    def close(self) -> None:
+        self.socket.write(masked_frame(close_frame(self)))
+        self.socket.close()
+
+
+def close_frame(client: Channel) -> bytes:
+    """The client's ``close`` (CLS-1)."""
+    return b'{"type":"close","code":1000,"reason":"","by":"app","last":%d,"ack":%d}' % (
+        client.sent,
+        client.mark,
+    )
+
+
+class _ChannelHttp(Channel):
+    """PROTOCOL.md section 8."""
+
+    def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
+        super().__init__(port, messages, first)
+        self._send_head = post_head(port, PATH + "/send", TYPE)
+        self.up = Http(self, self._posted)
+        self._address = b""
+        self._controls: list[bytes] = []
+        self._ack_due = False
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._confirmed = False
+
+    def is_opened(self, opened: bytes) -> None:
+        super().is_opened(opened)
+        assert self.token is not None
+        self._address = b'"session":"%b","client":"%b","attach":%d,"epoch":"%b"' % (
+            self.token.encode(),
+            self.client.encode(),
+            self.attach,
+            (self.epoch or "").encode(),
+        )
+
+    def answer_ping(self, pong: bytes) -> None:
+        self._controls.append(pong)
+
+    def _posted(self, body: bytes) -> None:
+        for line in body.split(b"\n"):
+            if line:
+                self.take_frame(line)
+
+    def _flush(self) -> None:
+        if self._opening or self.up.busy:
+            return
+        lines = [b'{"type":"send",%b}' % self._address, *self._controls]
+        if self._pending:
+            lines.append(self.data_frame())
+        elif self._ack_due and self.acked < self.mark:
+            self.acked = self.mark
+            lines.append(b'{"type":"ack","ack":%d}' % self.mark)
+        self._ack_due = False
+        if len(lines) > 1 or not self._confirmed:
+            self._confirmed = True
+            self._controls = []
+            self.up.post(self._send_head, b"\n".join(lines))
+        elif self.acks_alone and self.acked < self.mark:
+            self._see_to_ack()
+
+    acks_alone = True
+
+    def _see_to_ack(self) -> None:
+        if self._ack_timer is not None:
+            if self.mark - self.acked < QUARTER:
+                return
+            self._ack_timer.cancel()
+        delay = 0.0 if self.mark - self.acked >= QUARTER else ACK_DELAY
+        self._ack_timer = asyncio.get_running_loop().call_later(delay, self._ack)
+
+    def _ack(self) -> None:
+        self._ack_timer = None
+        self._ack_due = True
+        self._flush()
+
+    def abandon(self) -> None:
+        super().abandon()
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
+
+    def rest(self) -> None:
+        self.up.drop()
+
+    async def confirm(self) -> None:
+        """The first POST has the session (ATT-3)."""
+        self._flush()
+        await self.up.until_answered()
+
+    down: Http
+
+    def close(self) -> None:
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+        # The only POST that may go beside another (SND-1).
+        self.up.post(
+            self._send_head, b'{"type":"send",%b}\n%b' % (self._address, close_frame(self))
+        )
+        self.up.close()
+        self.down.close()
+
+
+class ChannelStream(_ChannelHttp):
+    """PROTOCOL.md section 9."""
+
+    def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
+        super().__init__(port, messages, first)
+        self.down = Http(self, self._events, self._ended)
+        self._rest = b""
+
+    async def open(self) -> None:
+        await self.down.connect()
+        self.down.post(
+            post_head(self.port, PATH + "/sse", TYPE + "\r\nAccept: text/event-stream"),
+            self.open_frame(),
+        )
+        await self._opened.wait()
+        # What came behind `opened` in one chunk has confirmed already.
+        await self.confirm()
+
+    async def resume(self) -> None:
+        self.attach += 1
+        self._confirmed = False
+        self._rest = b""
+        self.up = Http(self, self._posted)
+        self.down = Http(self, self._events, self._ended)
+        await self.open()
+
+    def _events(self, data: bytes) -> None:
+        if self._rest:
+            data = self._rest + data
+        at = 0
+        while True:
+            stop = data.find(b"\n\n", at)
+            if stop < 0:
+                break
+            self.take_frame(data[at + 6 : stop])
+            at = stop + 2
+        self._rest = data[at:]
+
+    def _ended(self) -> None:
+        raise Mismatch("the stream has ended")
+
+
+class ChannelPoll(_ChannelHttp):
+    """PROTOCOL.md section 10."""
+
+    acks_alone = False  # polls carry them
+
+    def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
+        super().__init__(port, messages, first)
+        self.down = Http(self, self._answered)
+        self._poll_head = post_head(port, PATH + "/poll", TYPE)
+        self._poll = 0
+
+    async def open(self) -> None:
+        await self.down.connect()
+        self.down.post(self._poll_head, self.open_frame())
+        await self._opened.wait()
+
+    async def resume(self) -> None:
+        self.attach += 1
+        self._poll = 0
+        self.up = Http(self, self._posted)
+        self.down = Http(self, self._answered)
+        await self.open()
+
+    def _answered(self, body: bytes) -> None:
+        for line in body.split(b"\n"):
+            if line:
+                self.take_frame(line)
+        self._poll += 1
+        self._confirmed = True
+        self.acked = self.mark
+        self.down.post(
+            self._poll_head,
+            b'{"type":"poll",%b,"poll":%d,"ack":%d}' % (self._address, self._poll, self.mark),
+        )

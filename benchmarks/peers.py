@@ -1,0 +1,234 @@
+"""Who is compared, and how each is started."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.clients import engineio, onechannel, plain, sockjs
+from benchmarks.generator import HOST, PROMPTLY, Client, Messages
+
+ROOT = Path(__file__).parents[1]
+NODE = Path(__file__).parent / "node"
+
+WEBSOCKET, STREAM, POLL = "WebSocket", "SSE + POST", "long poll + POST"
+TRANSPORTS = (WEBSOCKET, STREAM, POLL)
+
+NewClient = Callable[[int, Messages, int], Client]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Peer:
+    """One server to compare.
+
+    Attributes:
+        name: as the tables say it.
+        server: a module of ``benchmarks.servers``, or a file of ``benchmarks/node``.
+        clients: its client for each transport that it has.
+        needs: what must be installed: modules, or packages of Node.
+    """
+
+    name: str
+    server: str
+    clients: dict[str, NewClient]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def on_node(self) -> bool:
+        """Whether it is a program of Node.js."""
+        return self.server.endswith(".mjs")
+
+    @property
+    def missing(self) -> str | None:
+        """Why it cannot be started here, or None."""
+        if self.on_node:
+            if shutil.which("node") is None:
+                return "Node.js is not installed"
+            for package in self.needs:
+                if not (NODE / "node_modules" / package).is_dir():
+                    return f"the npm package {package} is not installed"
+            return None
+        for module in self.needs:
+            if importlib.util.find_spec(module) is None:
+                return f"the Python package {module} is not installed"
+        return None
+
+    def command(self, role: str, port: int, profile: str | None, out: Path) -> list[str]:
+        """How its server is started in a role: ``echo`` or ``lobby``, for some ``backlog``."""
+        if self.on_node:
+            return ["node", "--expose-gc", str(NODE / self.server), role, str(port)]
+        command = [sys.executable, "-m", "benchmarks.serve"]
+        command += [f"benchmarks.servers.{self.server}:{role}", "--port", str(port)]
+        if profile is not None:
+            command += ["--profile", profile, "--out", str(out)]
+        return command
+
+
+OURS = Peer(
+    "onechannel",
+    "onechannel",
+    {
+        WEBSOCKET: onechannel.ChannelWebSocket,
+        STREAM: onechannel.ChannelStream,
+        POLL: onechannel.ChannelPoll,
+    },
+)
+BARE = Peer(
+    "bare ASGI callable",
+    "bare",
+    {WEBSOCKET: plain.PlainWebSocket, STREAM: plain.PlainStream, POLL: plain.PlainPoll},
+)
+
+PEERS: tuple[Peer, ...] = (
+    BARE,
+    OURS,
+    Peer("Starlette WebSocket", "starlette_websocket", {WEBSOCKET: plain.PlainWebSocket}),
+    Peer(
+        "sse-starlette + POST",
+        "sse_starlette_post",
+        {STREAM: plain.PlainStream},
+        needs=("sse_starlette",),
+    ),
+    Peer(
+        "python-engineio",
+        "python_engineio",
+        {WEBSOCKET: engineio.EngineWebSocket, POLL: engineio.EnginePoll},
+        needs=("engineio",),
+    ),
+    Peer(
+        "python-socketio",
+        "python_socketio",
+        {WEBSOCKET: engineio.SocketWebSocket, POLL: engineio.SocketPoll},
+        needs=("socketio",),
+    ),
+    Peer("ws (Node)", "ws.mjs", {WEBSOCKET: plain.PlainWebSocket}, needs=("ws",)),
+    Peer(
+        "engine.io (Node)",
+        "engineio.mjs",
+        {WEBSOCKET: engineio.EngineWebSocket, POLL: engineio.EnginePoll},
+        needs=("engine.io",),
+    ),
+    Peer(
+        "sockjs (Node)",
+        "sockjs.mjs",
+        {
+            WEBSOCKET: sockjs.SockJsWebSocket,
+            STREAM: sockjs.SockJsStream,
+            POLL: sockjs.SockJsPoll,
+        },
+        needs=("sockjs",),
+    ),
+)
+
+
+class Server:
+    """A peer's server in a process of its own, on a core of its own.
+
+    Args:
+        peer: whose.
+        role: what it does with a message.
+        core: that it may use.
+        profile: ``cpu`` or ``calls``.
+    """
+
+    def __init__(self, peer: Peer, role: str, core: int, profile: str | None = None) -> None:
+        self.peer = peer
+        self.role = role
+        self.port = _free_port()
+        self._core = core
+        self._profile = profile
+        self._folder = tempfile.TemporaryDirectory(prefix="onechannel-bench-")
+        self._out = Path(self._folder.name) / "profile.txt"
+        self._log = Path(self._folder.name) / "log.txt"
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start it, and return once it listens."""
+        # A child begins on the cores of its parent.
+        mine = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {self._core})
+        try:
+            with self._log.open("wb") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self.peer.command(self.role, self.port, self._profile, self._out),
+                    cwd=ROOT,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=asyncio.subprocess.STDOUT,
+                    env={**os.environ, "PYTHONPATH": str(ROOT), "NODE_ENV": "production"},
+                )
+        finally:
+            os.sched_setaffinity(0, mine)
+        try:
+            async with asyncio.timeout(2 * PROMPTLY):
+                while not await self._listens():
+                    if self._process.returncode is not None:
+                        raise RuntimeError("it ended")
+                    await asyncio.sleep(0.05)
+        except (TimeoutError, RuntimeError) as error:
+            written = self.log
+            await self.stop()
+            raise RuntimeError(f"{self.peer.name} did not start ({error}):\n{written}") from None
+
+    async def _listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(HOST, self.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    @property
+    def log(self) -> str:
+        """What it has written."""
+        return self._log.read_text(errors="replace")
+
+    async def stop(self) -> str:
+        """End it; its profile, where one was asked for."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            process.send_signal(signal.SIGTERM if self._profile else signal.SIGKILL)
+            try:
+                async with asyncio.timeout(PROMPTLY):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        text = self._out.read_text() if self._out.exists() else ""
+        self._folder.cleanup()
+        return text
+
+    def collect_garbage(self) -> None:
+        """Let a server of Node.js give up what it needs no more; Python does so by itself."""
+        if self.peer.on_node:
+            os.kill(self.pid, signal.SIGUSR2)
+
+    def toggle_profile(self) -> None:
+        """The first call begins, the second ends what its profile tells of."""
+        os.kill(self.pid, signal.SIGUSR1)
+
+    def client(self, transport: str, messages: Messages, first: int = 0) -> Client:
+        """A new client of it."""
+        return self.peer.clients[transport](self.port, messages, first)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port

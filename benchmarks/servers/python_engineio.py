@@ -1,0 +1,34 @@
+"""python-engineio."""
+
+from __future__ import annotations
+
+import engineio
+
+echoing = engineio.AsyncServer(async_mode="asgi")
+sharing = engineio.AsyncServer(async_mode="asgi")
+members: set[str] = set()
+
+
+@echoing.on("message")
+async def to_who_said_it(sid: str, data: str) -> None:
+    await echoing.send(sid, data)
+
+
+@sharing.on("connect")
+async def came(sid: str, environ: object) -> None:
+    members.add(sid)
+
+
+@sharing.on("disconnect")
+async def left(sid: str, reason: str) -> None:
+    members.discard(sid)
+
+
+@sharing.on("message")
+async def to_all(sid: str, data: str) -> None:
+    for member in list(members):
+        await sharing.send(member, data)
+
+
+echo = engineio.ASGIApp(echoing)
+lobby = engineio.ASGIApp(sharing)

@@ -1,0 +1,296 @@
+"""Any bytes and any JSON, at each way in, in process: told by an ``error`` frame or taken, never an
+exception, never an error in the log, and the bystander goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from transport import Channel, Hub, Limits
+from transport.codes import CODES
+from transport.testing import (
+    Answer,
+    Connection,
+    JumpingEventLoop,
+    Socket,
+    ask,
+    lines,
+    opening,
+    scope_of,
+)
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "50"))
+"""Of each test. The same ones each time, unless another number is asked for."""
+
+FUZZ = settings(
+    max_examples=EXAMPLES,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+# Nothing is due before an example is over, whatever the clock does.
+LIMITS = Limits(
+    heartbeat=1e6, ttl=1e7, poll_hold=0.01, opens_per_second=10**9, sessions_per_address=10**9
+)
+CLIENT = "client-0123456789"
+
+NUMBERS = st.sampled_from([0, 1, 2, 3, -1, 2**53 - 1, 2**53, 2**63, 2**64, 10**400, 1.5, 1e308])
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | NUMBERS
+    | st.text(max_size=8)
+    | st.sampled_from(["new", "app", "*"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+TEMPLATES: list[dict[str, Any]] = [
+    opening(),
+    {"type": "ack", "ack": 0},
+    {"type": "skip", "number": 1, "ack": 0},
+    {"type": "ping", "id": 1},
+    {"type": "pong"},
+    {"type": "bytes", "number": 1, "ack": 0, "data": "AP8="},
+    {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0},
+    {"type": "renew", "credentials": None},
+    {"type": "send", "session": "a.b", "client": CLIENT, "attach": 1},
+    {"type": "poll", "session": "a.b", "client": CLIENT, "attach": 1, "poll": 1, "ack": 0},
+    {"type": "reset", "reason": "expired", "lost": [], "handled": 0, "in_hand": 0},
+]
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> Any:
+    """A frame that is right, but for a field or two."""
+    if draw(st.booleans()):
+        return [draw(NUMBERS | VALUES), draw(NUMBERS | VALUES), *draw(st.lists(VALUES, max_size=3))]
+    frame = dict(draw(st.sampled_from(TEMPLATES)))
+    for name in draw(st.lists(st.sampled_from(sorted(frame)), max_size=2)):
+        if draw(st.booleans()):
+            frame.pop(name, None)
+        else:
+            frame[name] = draw(VALUES)
+    return frame | draw(st.dictionaries(st.text(max_size=5), VALUES, max_size=1))
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    """A frame as text, a mutilated one, or any text."""
+    if draw(st.integers(0, 4)) == 0:
+        return draw(st.text(max_size=30))
+    text = json.dumps(draw(frames()), separators=(",", ":"), ensure_ascii=draw(st.booleans()))
+    if draw(st.integers(0, 3)) == 0:
+        where = draw(st.integers(0, len(text)))
+        text = text[:where] + draw(st.text(max_size=2)) + text[where + draw(st.integers(0, 3)) :]
+    return text
+
+
+BODIES = st.lists(texts(), max_size=4).map("\n".join).map(str.encode) | st.binary(max_size=40)
+WIRES = st.lists(texts() | st.binary(max_size=40), max_size=6)
+
+
+async def answers(channel: Channel) -> None:
+    """Takes anything. What it gets need not be fit to be sent (DAT-3)."""
+    async for _ in channel:
+        await channel.send("got")
+
+
+class World:
+    """A hub, a bystander on it, and a loop."""
+
+    def __init__(self, runner: asyncio.Runner, log: pytest.LogCaptureFixture) -> None:
+        self.hub = Hub(answers, limits=LIMITS)
+        self.runner = runner
+        self._log = log
+        self._trips = 0
+        self._opened = 0
+        self._bystander = runner.run(self._enter())
+
+    async def _enter(self) -> Socket:
+        connection = self.connect()
+        socket = Socket(connection)
+        await connection.next()
+        socket.send(opening(nonce="nonce-of-the-bystander-"))
+        assert (await socket.frame())["verdict"] == "new"
+        socket.send({"type": "ack", "ack": 0})
+        return socket
+
+    def connect(self) -> Connection:
+        scope = scope_of("websocket", "/websocket", None)
+        return Connection(self.hub, scope, [{"type": "websocket.connect"}])
+
+    def fresh(self) -> dict[str, Any]:
+        """An ``open`` for a session that no other example has."""
+        self._opened += 1
+        return opening(nonce=f"nonce-{self._opened:020}")
+
+    def run(self, example: Coroutine[Any, Any, None]) -> None:
+        """Run an example; after it nobody has come to harm."""
+        self._log.clear()
+        self.runner.run(self._run(example))
+        bad = [one for one in self._log.records if one.levelno >= logging.ERROR or one.exc_info]
+        assert not bad, bad
+
+    async def _run(self, example: Coroutine[Any, Any, None]) -> None:
+        await example
+        self._trips += 1
+        self._bystander.send([self._trips, self._trips - 1, "still here"])
+        while (frame := await self._bystander.frame()) != [self._trips, self._trips, "got"]:
+            assert frame["type"] == "ack", frame
+
+    async def post(self, segment: str, body: bytes, **options: Any) -> Answer:
+        """A request, whose answer must be one of the protocol's."""
+        answer = await ask(self.hub, segment, body, **options)
+        if answer.status >= 400:
+            [frame] = answer.frames
+            code = CODES[frame["code"]]
+            assert (frame["type"], code.status) == ("error", answer.status)
+            assert answer.status != 500
+        return answer
+
+
+@pytest.fixture
+def world(caplog: pytest.LogCaptureFixture) -> Iterator[World]:
+    with asyncio.Runner(loop_factory=JumpingEventLoop) as runner:
+        yield World(runner, caplog)
+
+
+def fuzz(strategy: st.SearchStrategy[Any], example: Callable[[Any], None]) -> None:
+    FUZZ(given(strategy)(example))()
+
+
+async def drown(connection: Connection, wires: list[str | bytes]) -> None:
+    """Send it all, and be gone; what is said meanwhile must be of the protocol."""
+    socket = Socket(connection)
+    for wire in wires:
+        socket.send(wire)
+    socket.leave()
+    try:
+        while True:
+            message = await connection.next()
+            if message["type"] == "websocket.close":
+                assert message["code"] in {row.websocket for row in CODES.values()}
+            elif message.get("text"):
+                frame = json.loads(message["text"])
+                assert isinstance(frame, list) or frame.get("code", "gap") in {*CODES, 1000}
+    except EOFError:
+        return
+
+
+def test_first_frames_of_a_websocket(world: World) -> None:
+    """OPN-1, OPN-9."""
+
+    async def one(wires: list[str | bytes]) -> None:
+        connection = world.connect()
+        assert (await connection.next())["type"] == "websocket.accept"
+        await drown(connection, wires)
+
+    fuzz(WIRES, lambda wires: world.run(one(wires)))
+
+
+def test_frames_of_a_websocket(world: World) -> None:
+    """FRM-2, FRM-3, WS-2."""
+
+    async def one(wires: list[str | bytes]) -> None:
+        connection = world.connect()
+        await connection.next()
+        hello: list[str | bytes] = [json.dumps(world.fresh()), '{"type":"ack","ack":0}']
+        await drown(connection, hello + wires)
+
+    fuzz(WIRES, lambda wires: world.run(one(wires)))
+
+
+@pytest.mark.parametrize("segment", ["/sse", "/poll", "/send"])
+def test_bodies(world: World, segment: str) -> None:
+    """SSE-2, POL-1, SND-1."""
+
+    async def one(body: bytes) -> None:
+        connection = Connection(
+            world.hub,
+            scope_of("http", segment, {"content-type": "application/x-ndjson"}, method="POST"),
+            [{"type": "http.request", "body": body}, {"type": "http.disconnect"}],
+        )
+        start = await connection.next()
+        assert start["status"] in {200, *(row.status for row in CODES.values())} - {500}
+        await connection.next()
+        await connection.stop()
+
+    fuzz(BODIES, lambda body: world.run(one(body)))
+
+
+def test_lines_of_a_session(world: World) -> None:
+    """SND-1, SND-3: and polls of it, between them."""
+
+    async def one(bodies: tuple[bytes, bytes]) -> None:
+        opened = (await world.post("/poll", lines(world.fresh()))).frames[0]
+        head = {"type": "send", "session": opened["session"], "client": CLIENT, "attach": 1}
+        await world.post("/send", lines(head) + bodies[0])
+        await world.post("/poll", lines({**head, "type": "poll", "poll": 1, "ack": 0}))
+        await world.post("/send", lines(head) + bodies[1])
+
+    fuzz(st.tuples(BODIES, BODIES), lambda bodies: world.run(one(bodies)))
+
+
+def test_fields_of_a_poll(world: World) -> None:
+    """POL-1, POL-2."""
+
+    async def one(fields: dict[str, Any]) -> None:
+        opened = (await world.post("/poll", lines(world.fresh()))).frames[0]
+        head = {"session": opened["session"], "client": CLIENT, "attach": 1, "poll": 1, "ack": 0}
+        await world.post("/poll", lines({"type": "poll", **head, **fields}))
+
+    names = st.sampled_from(["session", "client", "attach", "poll", "ack", "hold", "epoch"])
+    fuzz(st.dictionaries(names, VALUES, max_size=3), lambda fields: world.run(one(fields)))
+
+
+HEADERS = {
+    "host": ["test", "", "test:80", "[::1]", "a@b", "/", "test:99999999999"],
+    "origin": ["http://test", "null", "", "http://", "://", "http://[", "http://test:x", "*"],
+    "sec-fetch-site": ["same-origin", "cross-site", "none", ""],
+    "content-type": ["application/x-ndjson", "", ";", "application/x-ndjson;charset=", "a/b;c"],
+    "content-encoding": ["identity", "gzip", "", ","],
+    "content-length": ["0", "-1", "9" * 30, "x", "", "\xb2", "1e3"],
+    "access-control-request-method": ["POST", ""],
+    "if-none-match": ["*", '"', "W/"],
+}
+METHODS = ["GET", "HEAD", "POST", "PUT", "OPTIONS", "X", ""]
+PATHS = ["/", "", "/poll", "/sse", "/send/", "/websocket", "/client.js", "/%00", "/..", "/%zz/poll"]
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> dict[str, Any]:
+    names = draw(st.lists(st.sampled_from(sorted(HEADERS)), max_size=4, unique=True))
+    latin = st.text(st.characters(max_codepoint=255), max_size=6)
+    headers = {name: draw(st.sampled_from(HEADERS[name]) | latin) for name in names}
+    return {
+        "path": draw(
+            st.sampled_from(PATHS) | st.text(st.characters(max_codepoint=127), max_size=9)
+        ),
+        "method": draw(st.sampled_from(METHODS)),
+        "headers": headers,
+    }
+
+
+def test_requests(world: World) -> None:
+    """HTTP-1, HTTP-2, IDN-1: method, path and headers."""
+
+    async def one(request: dict[str, Any]) -> None:
+        path = request.pop("path")
+        answer = await world.post(path, b"{", **request)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+    fuzz(requests(), lambda request: world.run(one(request)))

@@ -1,0 +1,199 @@
+"""What a client meets in bad company: nothing hangs, spins or goes untold."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from tests.client.memory_network import Network, NetworkLoop
+from transport import Channel, ChannelClosed, Hub, Unreachable, Unsendable, connect
+from transport.client.connector import Connector
+
+URL = "http://127.0.0.1:1/"
+TRANSPORTS = ("websocket", "sse", "longpoll")
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+def in_memory(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on a clock that jumps, over a network in memory."""
+
+    @functools.wraps(test)
+    def run(**fixtures: Any) -> None:
+        with asyncio.Runner(loop_factory=NetworkLoop) as runner:
+            runner.run(asyncio.wait_for(test(**fixtures), 1000))
+
+    return run
+
+
+async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
+    """The page of a proxy whose server is away."""
+    await PlainTextResponse("<h1>503</h1>", 503)(scope, receive, send)
+
+
+@in_memory
+async def test_a_close_is_given_up_though_something_answers() -> None:
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    async with connect(URL, transports=["sse"], proxies=False) as channel:
+        await channel.send("a")
+        assert await channel.receive() == "a"
+        network.serve(unavailable)
+        network.cut()
+        begun = loop.time()
+        await channel.close()
+    assert 25 < loop.time() - begun < 40  # Limits.closing is 30
+    with pytest.raises(ChannelClosed, match="could not be reached") as caught:
+        await channel.receive()
+    assert caught.value.code == 1001
+
+
+async def draining(scope: Scope, receive: Receive, send: Send) -> None:
+    """Opens, and sends away at once (DRN-1)."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    frame = json.loads((await receive())["text"])
+    opened = {
+        "type": "opened",
+        "version": 1,
+        "id": "a",
+        "attach": frame["attach"],
+        "client": frame["client"],
+        "verdict": "resumed" if "session" in frame else "new",
+        "received": 0,
+        "handled": 0,
+        "sent": 0,
+        "epoch": "e",
+        "limits": {},
+        "timings": {},
+        **({} if "session" in frame else {"session": "a.b"}),
+    }
+    for one in (opened, {"type": "drain", "retry_in": 0}):
+        await send({"type": "websocket.send", "text": json.dumps(one)})
+    await send({"type": "websocket.close", "code": 1012})
+
+
+@in_memory
+async def test_drains_that_follow_one_another_are_no_loop() -> None:
+    Network(draining)
+    with anyio.move_on_after(600):
+        async with connect(URL, transports=["websocket"], proxies=False) as channel:
+            await anyio.sleep(500)
+            assert 10 < channel.statistics().attaches < 100
+
+
+@in_memory
+async def test_each_transport_tells_why() -> None:
+    Network(Hub(echo)).up = False
+    with pytest.raises(Unreachable) as caught:
+        async with connect(URL, proxies=False):
+            pass
+    assert set(caught.value.reasons) == set(TRANSPORTS)
+    assert "away" in caught.value.reasons["websocket"]
+    assert caught.value.reasons["sse"] == caught.value.reasons["longpoll"] != "no answer"
+
+
+@in_memory
+async def test_a_transport_that_cannot_even_begin_tells_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """httpx does so for a SOCKS proxy without the package that it takes."""
+
+    def missing(**_: Any) -> None:
+        raise ImportError("the 'socksio' package is not installed")
+
+    monkeypatch.setattr(httpx, "AsyncClient", missing)
+
+    Network(Hub(echo))
+    with pytest.raises(Unreachable, match="ImportError: the 'socksio' package"):
+        async with connect(URL, transports=["sse"], proxies=False):
+            pass
+    async with connect(URL, transports=["sse", "websocket"], proxies=False) as channel:
+        assert channel.transport == "websocket"
+    assert {one.levelno for one in caplog.records if one.exc_info} == {logging.ERROR}
+
+
+@in_memory
+async def test_a_defect_of_the_client_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("oops")
+
+    async def use() -> None:
+        async with connect(URL, proxies=False) as channel:
+            monkeypatch.setattr(Connector, "connect", fail)
+            await channel.send("a")
+            await channel.receive()
+
+    Network(Hub(echo))
+    with pytest.raises(ChannelClosed, match="the client failed: KeyError: 'oops'") as caught:
+        await use()
+    assert caught.value.code == 1011
+    assert "the client failed" in caplog.text
+
+
+def test_what_cannot_work_is_told_at_once() -> None:
+    with pytest.raises(ValueError, match="Port"):
+        connect("http://localhost:99999/chat")
+    for wrong in ({"credentials": {1, 2}}, {"target": {1: 2}}, {"wishes": {"hold": float("nan")}}):
+        with pytest.raises(Unsendable):
+            connect(URL, **wrong)
+
+
+async def test_tls_is_what_https_means() -> None:
+    """With the system's certificates, where no others are given; on all transports."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        with pytest.raises(Unreachable) as caught:
+            async with connect(f"https://127.0.0.1:{port}/", proxies=False, timeout=0.3):
+                pass
+    assert set(caught.value.reasons) == set(TRANSPORTS)
+    assert all("SSL" in reason for reason in caught.value.reasons.values()), caught.value.reasons
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@in_memory
+async def test_a_second_cancellation_leaves_nothing_either(transport: str) -> None:
+    """Such as that of the loop's end, while the first is still at its last word."""
+
+    network = Network(Hub(echo))
+
+    async def use() -> None:
+        async with connect(URL, transports=[transport], proxies=False) as channel:
+            await channel.send("a")
+            assert await channel.receive() == "a"
+            entered.set()
+            await channel.receive()
+
+    for turns in range(12):
+        entered = asyncio.Event()
+        task = asyncio.create_task(use())
+        await entered.wait()
+        task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("transport.")]
+        assert all(end.closing for end in network.ends)

@@ -1,0 +1,408 @@
+"""Credentials: shown at each attach, renewed in band, and what an application does wrong (IDN-2,
+REN-1). On every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from tests.kit.hand import CLIENT, TRANSPORTS, Ended, Hand, hand, knock
+from transport import Channel, ChannelClosed, Hub, Identity, Limits
+from transport.testing import drive, opening, until
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+class Door:
+    """An ``authenticate``: credentials are ``[subject, seconds]``, valid for so long from then on.
+
+    Attributes:
+        asked: with what, each time.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def __call__(self, connection: HTTPConnection, credentials: Any) -> Identity | None:
+        self.asked.append(credentials)
+        if not credentials:
+            return None
+        subject, seconds = credentials
+        return Identity(subject, user=credentials, expires=time.time() + seconds)
+
+
+def again(client: Hand, credentials: Any, number: int = 2) -> dict[str, Any]:
+    """The ``open`` that resumes the session of ``client``."""
+    return opening(number, session=client.token, credentials=credentials, nonce="n" * 22)
+
+
+def renew(credentials: Any) -> dict[str, Any]:
+    return {"type": "renew", "credentials": credentials}
+
+
+# At each attach
+
+
+@each_transport
+async def test_it_is_asked_at_each_attach_and_not_at_each_post_or_poll(transport: str) -> None:
+    """IDN-2."""
+    door = Door()
+    async with drive(
+        Hub(echo, authenticate=door), transport=transport, credentials=["ada", 1e6]
+    ) as (page):
+        for number in range(5):
+            await page.send(number)
+            assert await page.receive() == number
+        assert len(door.asked) == 1
+        page.cut()
+        assert await page.resume()
+        await page.send("x")
+        assert await page.receive() == "x"
+        assert door.asked == [["ada", 1e6]] * 2
+
+
+@each_transport
+@pytest.mark.parametrize("credentials", [["ada", -1], ["ada", 0], None])
+async def test_expired_or_missing_credentials_open_nothing(
+    transport: str, credentials: Any
+) -> None:
+    """IDN-2."""
+    hub = Hub(echo, authenticate=Door())
+    refused = await knock(hub, transport, opening(credentials=credentials))
+    assert refused is not None
+    assert refused.error["code"] == "unauthorized"
+    assert refused.code == (4401 if transport == "websocket" else 401)
+    assert hub.statistics().sessions == 0
+
+
+@each_transport
+async def test_expired_credentials_resume_nothing_and_end_nothing(transport: str) -> None:
+    """IDN-2, REN-1: the session waits for valid ones."""
+    hub = Hub(echo, authenticate=Door())
+    async with hand(hub, transport, opening(credentials=["ada", 1000])) as client:
+        await client.confirm()
+        refused = await knock(hub, transport, again(client, ["ada", -1]))
+        assert refused is not None
+        assert refused.error["code"] == "unauthorized"
+        frame = again(client, ["ada", 1])
+        async with hand(hub, transport, frame, token=client.token) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
+# Renewal
+
+
+@each_transport
+async def test_renewed_in_time_nothing_is_seen_of_it(transport: str) -> None:
+    """REN-1."""
+    door = Door()
+    users: list[Any] = []
+
+    async def keeps(channel: Channel) -> None:
+        async for message in channel:
+            users.append(channel.user)
+            await channel.send(message)
+
+    hub = Hub(keeps, authenticate=door)
+    async with drive(hub, transport=transport, credentials=["ada", 50]) as page:
+        await page.send(1)
+        page.credentials = ["ada", 10_000]
+        await asyncio.sleep(500)
+        assert door.asked[-1] == ["ada", 10_000]
+        await page.send(2)
+        assert [await page.receive(), await page.receive()] == [1, 2]
+        assert users == [["ada", 50], ["ada", 10_000]]
+        assert hub.statistics().resets == 0
+
+
+@each_transport
+@pytest.mark.parametrize("credentials", [None, ["eve", 1000], ["ada", -1]])
+async def test_what_renews_nothing_ends_the_connection_and_not_the_session(
+    transport: str, credentials: Any
+) -> None:
+    """REN-1: refused, another user's, or expired as well. IDN-2."""
+    hub = Hub(echo, authenticate=Door())
+    async with hand(hub, transport, opening(credentials=["ada", 50])) as client:
+        await client.confirm()
+        assert await client.control("renew") == {"type": "renew", "within": 30.0}
+        if transport == "websocket":
+            await client.send(renew(credentials))
+            end = await client.ended()
+            assert (end.code, end.error["code"]) == (4401, "unauthorized")
+        else:
+            with pytest.raises(Ended) as refused:
+                await client.send(renew(credentials))
+            assert (refused.value.code, refused.value.error["code"]) == (401, "unauthorized")
+            end = await client.ended()
+            # A stream is told; an attach without a parked poll is just over.
+            assert end.error["code"] == ("unauthorized" if transport == "sse" else "not_attached")
+        assert hub.statistics().connections[transport] == 0
+        frame = again(client, ["ada", 1000])
+        async with hand(hub, transport, frame, token=client.token) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
+@each_transport
+async def test_who_does_not_renew_in_time_is_let_out(transport: str) -> None:
+    """REN-1: not before the time is over; then POST and poll get it as well."""
+    hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
+    loop = asyncio.get_running_loop()
+    async with hand(hub, transport, opening(credentials=["ada", 50])) as client:
+        await client.confirm()
+        assert await client.control("renew") == {"type": "renew", "within": 10.0}
+        asked = loop.time()
+        assert asked == pytest.approx(50, abs=1)
+        await asyncio.sleep(9)
+        assert (await client.post()).status == 200
+        end = await client.ended()
+        assert loop.time() - asked == pytest.approx(10, abs=1)
+        assert end.error["code"] == "unauthorized"
+        assert (await client.post()).status == 401
+        assert hub.statistics().sessions == 1
+        frame = again(client, ["ada", 1000])
+        async with hand(hub, transport, frame, token=client.token) as second:
+            assert second.opened["verdict"] == "resumed"
+            await second.confirm()
+            assert (await second.post()).status == 200
+
+
+@each_transport
+async def test_who_was_away_when_they_expired_is_not_asked_but_shows_new_ones(
+    transport: str,
+) -> None:
+    """REN-1."""
+    door = Door()
+    async with drive(
+        Hub(echo, authenticate=door), transport=transport, credentials=["ada", 50]
+    ) as (page):
+        page.cut()
+        page.credentials = ["ada", 1000]
+        await asyncio.sleep(100)
+        assert await page.resume()
+        await page.send("back")
+        assert await page.receive() == "back"
+        assert door.asked == [["ada", 50], ["ada", 1000]]
+
+
+@each_transport
+async def test_who_comes_back_with_expired_ones_is_refused_for_good(transport: str) -> None:
+    """REN-1, section 13: `unauthorized` is told to the application."""
+    async with drive(
+        Hub(echo, authenticate=Door()), transport=transport, credentials=["ada", 50]
+    ) as page:
+        page.cut()
+        page.credentials = ["ada", -1]
+        with pytest.raises(ChannelClosed, match="unauthorized"):
+            await page.resume()
+
+
+async def test_a_renewal_is_taken_where_the_stream_has_ended() -> None:
+    """REN-1, ATT-7: a POST is served there, so what it brings is not passed over."""
+    hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
+    async with hand(hub, "sse", opening(credentials=["ada", 50])) as client:
+        await client.confirm()
+    answer = await client.post(renew(["ada", 1000]))
+    assert (answer.status, answer.frames[0]["attached"]) == (200, False)
+    await asyncio.sleep(70)
+    assert (await client.post()).status == 200
+    assert (await client.post(renew(["eve", 1000]))).status == 401
+
+
+async def test_a_server_that_was_stopped_makes_no_credentials_last() -> None:
+    """REN-1: they end by the clock of the world; but who is to renew them has the time for it."""
+    hub = Hub(echo, authenticate=Door())
+    loop: Any = asyncio.get_running_loop()
+    async with hand(hub, "websocket", opening(credentials=["ada", 1000])) as client:
+        await client.confirm()
+        await asyncio.sleep(1)
+        loop._time += 2000  # the process was stopped
+        await client.control("renew")
+        assert loop.time() == pytest.approx(2001, abs=1)
+        await client.send(renew(["ada", 1000]), {"type": "ping"})
+        await client.control("pong")
+
+
+# What an application does wrong
+
+
+async def raising(connection: HTTPConnection, credentials: Any) -> Identity | None:
+    raise OSError("the database is away")
+
+
+async def hanging(connection: HTTPConnection, credentials: Any) -> Identity | None:
+    await asyncio.sleep(10_000)
+    return None
+
+
+def not_async(connection: HTTPConnection, credentials: Any) -> Any:
+    return Identity("ada")
+
+
+def returning(value: Any) -> Any:
+    async def authenticate(connection: HTTPConnection, credentials: Any) -> Any:
+        return value
+
+    return authenticate
+
+
+def naming(subject: Any, **fields: Any) -> Any:
+    async def authenticate(connection: HTTPConnection, credentials: Any) -> Any:
+        return Identity(subject, **fields)
+
+    return authenticate
+
+
+@each_transport
+@pytest.mark.parametrize(
+    ("authenticate", "told"),
+    [
+        (raising, "the database is away"),
+        (hanging, r"took longer than Limits\(opening=4\)"),
+        (not_async, "authenticate is not async: write `async def`"),
+        (returning(True), "returned a bool: return an Identity, or None"),
+        (returning(False), "returned a bool"),
+        (returning("ada"), "returned a str"),
+        (returning({"subject": "ada"}), "returned a dict"),
+        (naming(7), r"subject is a str that names the user, not a int: write Identity\(str"),
+        (naming(None), "not a NoneType"),
+        (naming("ada", expires="soon"), "expires is Unix time in seconds, not a str"),
+        (naming("ada", expires=float("nan")), "expires is Unix time"),
+    ],
+)
+async def test_an_authenticate_that_does_not_work_lets_nobody_in_and_is_in_the_log(
+    transport: str, authenticate: Any, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """IDN-2: the server's fault, so the client comes again; it is told nothing of it."""
+    hub = Hub(echo, authenticate=authenticate, limits=Limits(opening=4))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    if authenticate is hanging:
+        knocking = asyncio.create_task(knock(hub, transport))
+        await asyncio.sleep(3.9)
+        assert not knocking.done()
+        await asyncio.sleep(0.2)
+        refused = await knocking
+    else:
+        refused = await knock(hub, transport)
+        assert loop.time() == begun
+    assert refused is not None
+    assert refused.error == {
+        "type": "error",
+        "code": "unavailable",
+        "message": "the server could not check the credentials",
+        "retry_in": 5.0,
+    }
+    assert refused.code == (1013 if transport == "websocket" else 503)
+    [record] = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert record.getMessage().startswith("authenticate_failed")
+    assert re.search(told, caplog.text)
+    assert hub.statistics().sessions == 0
+
+
+@each_transport
+async def test_a_renewal_that_cannot_be_checked_ends_the_connection_only(transport: str) -> None:
+    """REN-1: the client comes again, with credentials."""
+    failing = False
+
+    async def moody(connection: HTTPConnection, credentials: Any) -> Identity:
+        if failing:
+            raise OSError("away")
+        return Identity("ada")
+
+    hub = Hub(echo, authenticate=moody)
+    async with hand(hub, transport) as client:
+        await client.confirm()
+        failing = True
+        assert (await client.refusal(renew(1)))["code"] == "unavailable"
+        await client.ended()
+        failing = False
+        async with hand(hub, transport, again(client, 1), token=client.token) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
+async def test_guests_are_all_of_one_subject_and_have_their_token_only() -> None:
+    """IDN-2: nothing is known of them, so they are not counted together either."""
+
+    async def anybody(connection: HTTPConnection, credentials: Any) -> Identity:
+        return Identity("")
+
+    hub = Hub(echo, authenticate=anybody, limits=Limits(sessions_per_subject=1))
+    for number in range(3):
+        assert await knock(hub, "longpoll", opening(nonce=f"guest-{number}-0123456789abcdef")) is (
+            None
+        )
+    await until(lambda: hub.statistics().sessions == 3)
+
+
+# Whose session it is
+
+
+@each_transport
+async def test_a_nonce_is_of_its_subject_and_for_a_minute(transport: str) -> None:
+    """OPN-4: a repeated opening is the same session, with a fresh token; another user's is not."""
+    hub = Hub(echo, authenticate=Door())
+    ada, eve = ["ada", 1e6], ["eve", 1e6]
+    async with hand(hub, transport, opening(1, credentials=ada)) as first:
+        await asyncio.sleep(59)
+        async with hand(hub, transport, opening(2, credentials=ada)) as second:
+            assert second.opened["id"] == first.opened["id"]
+            assert second.opened["verdict"] == "new"
+            assert second.token != first.token
+        async with hand(hub, transport, opening(1, credentials=eve)) as other:
+            assert other.opened["id"] != first.opened["id"]
+        await asyncio.sleep(2)
+        async with hand(hub, transport, opening(3, credentials=ada)) as third:
+            assert third.opened["id"] not in (first.opened["id"], other.opened["id"])
+
+
+@each_transport
+async def test_three_tokens_are_valid_until_one_is_used(transport: str) -> None:
+    """OPN-4."""
+    hub = Hub(echo)
+    tokens = []
+    for number in range(1, 5):
+        async with hand(hub, transport, opening(number)) as client:
+            tokens.append(client.token)
+    assert len(set(tokens)) == 4
+
+    async def opens(number: int, token: str) -> str:
+        frame = opening(number, session=token, nonce=f"again-{number}-0123456789abcdef")
+        async with hand(hub, transport, frame, token=token) as client:
+            return str(client.opened["verdict"])
+
+    assert await opens(5, tokens[0]) == "reset"
+    assert await opens(6, tokens[2]) == "resumed"
+    assert await opens(7, tokens[1]) == "reset"
+    assert await opens(8, tokens[3]) == "reset"
+    assert await opens(9, tokens[2]) == "resumed"
+
+
+@each_transport
+async def test_a_stolen_token_without_its_subject_is_worth_nothing(transport: str) -> None:
+    """IDN-2, RES-9: the answer is that to a token that never was; the session lives on."""
+    hub = Hub(echo, authenticate=Door())
+    async with hand(hub, transport, opening(credentials=["ada", 1000])) as client:
+        await client.confirm()
+        answers = []
+        for token in (client.token, "no-such-id.no-such-secret", client.token[:-1] + "."):
+            stolen = opening(9, session=token, credentials=["eve", 1000], nonce="e" * 22)
+            async with hand(hub, transport, stolen) as eve:
+                answers.append(eve.opened["reset"])
+                assert eve.opened["id"] != client.opened["id"]
+        assert answers[0] == answers[1] == answers[2]
+        await client.send([1, 0, "mine"])
+        assert await client.data() == ["mine"]
+
+
+async def test_the_client_of_the_kit_is_that_of_the_package() -> None:
+    assert opening()["client"] == CLIENT

@@ -1,0 +1,177 @@
+"""A real nginx in front of a server: one process, with a port for each way to configure it.
+
+async with nginx(server.port, folder) as proxy:
+    ...  # talk to proxy.url("bare"), proxy.url("tls"), ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from tests.kit.server import free_port
+
+_EXECUTABLE = "/usr/sbin/nginx"
+_STARTS_WITHIN = 10.0
+_STOPS_WITHIN = 5.0
+
+_WAYS = {
+    # What everybody begins with: HTTP/1.0 to the server, Host rewritten, no Upgrade, buffering.
+    "bare": ("", ""),
+    # The same by another door, whose origin the application lists.
+    "listed": ("", ""),
+    # TLS ends here, and the server is told of nothing.
+    "tls": (" ssl", ""),
+    # The Upgrade is passed on, as so many pages advise, and Host was forgotten.
+    "upgrading": (
+        "",
+        """
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $connection_upgrade;""",
+    ),
+    # As it should be.
+    "good": (
+        " ssl",
+        """
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $connection_upgrade;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_buffering off;
+        proxy_read_timeout 1h;""",
+    ),
+}
+
+_MAIN = """\
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log error.log warn;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    ssl_certificate certificate.pem;
+    ssl_certificate_key key.pem;
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
+{servers}
+}}
+"""
+
+_SERVER = """\
+    server {{
+        listen 127.0.0.1:{port}{tls};
+        location / {{
+            proxy_pass http://127.0.0.1:{upstream};{more}
+        }}
+    }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """It runs.
+
+    Attributes:
+        ports: one for each way.
+        folder: with its log and its certificate.
+    """
+
+    ports: dict[str, int]
+    folder: Path
+
+    def url(self, way: str, host: str = "127.0.0.1") -> str:
+        """Where it listens in that way."""
+        scheme = "https" if _WAYS[way][0] else "http"
+        return f"{scheme}://{host}:{self.ports[way]}"
+
+    def trusting(self) -> ssl.SSLContext:
+        """For clients that are to trust its certificate, and no other."""
+        return ssl.create_default_context(cafile=str(self.folder / "certificate.pem"))
+
+
+def free_ports() -> dict[str, int]:
+    """A port for each way, for those who must know them before it starts."""
+    ports: dict[str, int] = {}
+    while len(ports) < len(_WAYS):
+        port = free_port()
+        if port not in ports.values():
+            ports[list(_WAYS)[len(ports)]] = port
+    return ports
+
+
+@asynccontextmanager
+async def nginx(
+    upstream: int, folder: Path, ports: dict[str, int] | None = None
+) -> AsyncIterator[Nginx]:
+    """Run one in front of the port ``upstream``; its files are in ``folder``.
+
+    Raises:
+        RuntimeError: it did not start; with its log.
+    """
+    one = Nginx(ports or free_ports(), folder)
+    await _make_certificate(folder)
+    servers = "".join(
+        _SERVER.format(port=one.ports[way], tls=tls, upstream=upstream, more=more)
+        for way, (tls, more) in _WAYS.items()
+    )
+    path = anyio.Path(folder)
+    await (path / "nginx.conf").write_text(_MAIN.format(servers=servers))
+    process = await asyncio.create_subprocess_exec(
+        *(_EXECUTABLE, "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        await _until_it_listens(process, one)
+        yield one
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(_STOPS_WITHIN):
+                await process.wait()
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+
+
+async def _until_it_listens(process: asyncio.subprocess.Process, one: Nginx) -> None:
+    with anyio.move_on_after(_STARTS_WITHIN):
+        while process.returncode is None:
+            try:
+                for port in one.ports.values():
+                    await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+            except OSError:
+                await anyio.sleep(0.01)
+            else:
+                return
+    log = await (anyio.Path(one.folder) / "error.log").read_text()
+    raise RuntimeError(f"nginx did not start:\n{log}")
+
+
+async def _make_certificate(folder: Path) -> None:
+    """One of our own, good for loopback."""
+    done = await anyio.run_process(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")),
+        ],
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()

@@ -1,0 +1,267 @@
+"""TCP connections on which a test writes each byte: what no library of clients would send.
+
+Every wait has a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import struct
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar
+
+DEADLINE = 8.0
+"""Seconds after which what a test waits for does not come."""
+
+T = TypeVar("T")
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+"""The opcodes of RFC 6455."""
+
+
+async def soon(work: Awaitable[T]) -> T:
+    """Wait for it, but not for ever.
+
+    Raises:
+        TimeoutError: it did not come.
+    """
+    async with asyncio.timeout(DEADLINE):
+        return await work
+
+
+@dataclass
+class Answer:
+    """An HTTP answer.
+
+    Attributes:
+        interim: the statuses that came before it, such as 100.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+    interim: list[int] = field(default_factory=list)
+
+    @property
+    def frames(self) -> list[Any]:
+        """Its lines."""
+        return [json.loads(line) for line in self.body.split(b"\n") if line]
+
+
+class Wire:
+    """A connection of TCP to a port of loopback."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def to(cls, port: int) -> Self:
+        return cls(*await soon(asyncio.open_connection("127.0.0.1", port)))
+
+    async def write(self, data: bytes) -> None:
+        """Write, and wait for room: the server may close meanwhile, which is no error here."""
+        try:
+            self.writer.write(data)
+            await soon(self.writer.drain())
+        except ConnectionError:
+            return
+
+    def finish(self) -> None:
+        """Write no more; go on reading."""
+        self.writer.write_eof()
+
+    async def head(self) -> Answer:
+        """The head of the next answer."""
+        interim: list[int] = []
+        while True:
+            text = (await soon(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1")
+            first, *others = text.split("\r\n")
+            status = int(first.split(" ")[1])
+            if status == 100:
+                interim.append(status)
+                continue
+            pairs = (line.partition(":") for line in others if line)
+            headers = {name.lower(): value.strip() for name, _, value in pairs}
+            return Answer(status, headers, interim=interim)
+
+    async def answer(self, method: str = "POST") -> Answer:
+        """The next answer, to a request of that method."""
+        answer = await self.head()
+        if method != "HEAD" and answer.status not in (204, 304):
+            length = int(answer.headers["content-length"])
+            answer.body = await soon(self.reader.readexactly(length))
+        return answer
+
+    async def until_ended(self) -> bytes:
+        """Wait until the server has closed, and give what it wrote before."""
+        try:
+            return await soon(self.reader.read())
+        except ConnectionError:
+            return b""
+
+    def abort(self) -> None:
+        """Be gone, without a word."""
+        self.writer.transport.abort()
+
+    async def events(self) -> AsyncIterator[Any]:
+        """The frames of the event stream whose head was read."""
+        rest = b""
+        while size := int(await soon(self.reader.readuntil(b"\r\n")), 16):
+            rest += (await soon(self.reader.readexactly(size + 2)))[:-2]
+            *events, rest = rest.split(b"\n\n")
+            for event in events:
+                assert event.startswith(b"data: "), event
+                yield json.loads(event[6:])
+
+
+def request_bytes(
+    method: str,
+    target: str,
+    body: bytes = b"",
+    *,
+    headers: dict[str, str] | None = None,
+    extra: tuple[tuple[str, str], ...] = (),
+    version: str = "1.1",
+) -> bytes:
+    """A request.
+
+    Args:
+        headers: in the place of those that are made here, or besides; an empty one is left out.
+        extra: further headers, which may repeat others.
+    """
+    made = {"host": "127.0.0.1", "content-type": "application/x-ndjson"}
+    if body or method == "POST":
+        made["content-length"] = str(len(body))
+    made |= headers or {}
+    pairs = [*((name, value) for name, value in made.items() if value), *extra]
+    head = "".join(f"{name}: {value}\r\n" for name, value in pairs)
+    return f"{method} {target} HTTP/{version}\r\n{head}\r\n".encode("latin-1") + body
+
+
+def frame_bytes(
+    opcode: int, payload: bytes, *, fin: bool = True, reserved: int = 0, masked: bool = True
+) -> bytes:
+    """A frame of RFC 6455, that it may not allow."""
+    first = (0x80 if fin else 0) | reserved << 4 | opcode
+    mask = 0x80 if masked else 0
+    length = len(payload)
+    if length < 126:
+        head = struct.pack("!BB", first, mask | length)
+    elif length < 1 << 16:
+        head = struct.pack("!BBH", first, mask | 126, length)
+    else:
+        head = struct.pack("!BBQ", first, mask | 127, length)
+    # A mask of zeros is one like any other, and leaves the payload as it is.
+    return head + (bytes(4) if masked else b"") + payload
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The server has ended a WebSocket; the code is None where it sent no close frame."""
+
+    code: int | None
+
+
+class WireSocket(Wire):
+    """A WebSocket."""
+
+    async def shake_hands(self, target: str, **headers: str) -> Answer:
+        """Ask for the upgrade; its answer is 101, or the whole refusal."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        asked = {
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-version": "13",
+            "sec-websocket-key": key,
+            "content-type": "",
+        }
+        await self.write(request_bytes("GET", target, headers=asked | headers))
+        answer = await self.head()
+        if answer.status != 101 and "content-length" in answer.headers:
+            answer.body = await soon(self.reader.readexactly(int(answer.headers["content-length"])))
+        elif answer.headers.get("transfer-encoding") == "chunked":
+            raw = await self.until_ended()
+            answer.body = raw.partition(b"\r\n")[2].partition(b"\r\n")[0]
+        return answer
+
+    async def put(self, payload: bytes, opcode: int = TEXT, **options: Any) -> None:
+        """Send one frame; the options are those of `frame_bytes`."""
+        await self.write(frame_bytes(opcode, payload, **options))
+
+    async def get(self) -> Any:
+        """The next frame: JSON of a text frame, the bytes of a binary one, or `Closed`."""
+        try:
+            return await soon(self._get())
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return Closed(None)
+
+    async def close_code(self) -> int | None:
+        """The close code; the frames before it, which may be compressed, are not looked at."""
+        try:
+            while True:
+                opcode, payload = await soon(self._frame())
+                if opcode == CLOSE:
+                    return int.from_bytes(payload[:2], "big") if payload else None
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+
+    async def _get(self) -> Any:
+        while True:
+            opcode, payload = await self._frame()
+            match opcode:
+                case 1:
+                    return json.loads(payload)
+                case 2:
+                    return payload
+                case 8:
+                    return Closed(int.from_bytes(payload[:2], "big") if payload else None)
+                case 9:  # or servers take it for dead, after 40 s
+                    await self.put(payload, PONG)
+                case _:
+                    continue
+
+    async def _frame(self) -> tuple[int, bytes]:
+        first, length = await self.reader.readexactly(2)
+        if length == 126:
+            length = int.from_bytes(await self.reader.readexactly(2), "big")
+        elif length == 127:
+            length = int.from_bytes(await self.reader.readexactly(8), "big")
+        return first & 0x0F, await self.reader.readexactly(length)
+
+
+@asynccontextmanager
+async def wire_to(port: int) -> AsyncIterator[Wire]:
+    """A connection while the block runs."""
+    wire = await Wire.to(port)
+    try:
+        yield wire
+    finally:
+        wire.abort()
+
+
+@asynccontextmanager
+async def wires_to(port: int, count: int) -> AsyncIterator[list[Wire]]:
+    """Many connections while the block runs."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(wire_to(port)) for _ in range(count)]
+
+
+@asynccontextmanager
+async def socket_to(
+    port: int, target: str | None = None, **headers: str
+) -> AsyncIterator[WireSocket]:
+    """A WebSocket to ``target`` while the block runs; one that has not shaken hands without it."""
+    socket = await WireSocket.to(port)
+    try:
+        if target is not None:
+            answer = await socket.shake_hands(target, **headers)
+            assert answer.status == 101, answer
+        yield socket
+    finally:
+        socket.abort()

@@ -1,0 +1,271 @@
+"""What a message costs, counted and not timed: the same on every machine.
+
+Counted are the calls that the package's own code makes and is made of. The bounds leave room for
+another version of Python and for a change of mind, not for another order of cost. What it comes to
+in time is told by `make bench`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import transport
+from transport import Channel, Hub, Limits
+from transport.testing import JumpingEventLoop, Socket, ask, lines, opening, request, socket, stream
+from transport.testing.asgi import whole
+
+PACKAGE = str(Path(transport.__file__).parent)
+TESTING = str(Path(PACKAGE) / "testing")
+LIMITS = Limits(sessions_per_address=100_000, opens_per_second=100_000)
+TEXT = "x" * 64
+
+# Bounds, about a quarter above what it was when they were set: calls for each message, in a sweep
+# for each session, and bytes of Python objects for a session. Lower them when the cost falls.
+ONE_BY_ONE = 175
+SIXTEEN_TOGETHER = 54
+FOR_A_MEMBER = 58
+FOR_A_MEMBER_OF_TEN = 23
+OVER_A_STREAM = {1: 310, 16: 63}
+OVER_POLLS = {1: 440, 16: 71}
+IN_A_SWEEP = 10.5
+BYTES = 10_500
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """A clock that stands still while anything runs: no sweep comes between."""
+    return ("asyncio", {"loop_factory": JumpingEventLoop})
+
+
+class Count:
+    """Calls, counted while `counting`."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> None:
+        # A call of a C function is told with the frame that makes it, any other with its own.
+        if event in ("call", "c_call"):
+            file = frame.f_code.co_filename
+            if file.startswith(PACKAGE) and not file.startswith(TESTING):
+                self.calls += 1
+
+
+@contextmanager
+def counting() -> Iterator[Count]:
+    """Count the calls of the package in this thread."""
+    count = Count()
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        yield count
+    finally:
+        sys.setprofile(before)
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+def lobby_hub() -> Hub:
+    async def share(channel: Channel) -> None:
+        group = hub.group("lobby")
+        group.add(channel)
+        async for message in channel:
+            await group.send(message)
+
+    hub = Hub(share, limits=LIMITS)
+    return hub
+
+
+class Page:
+    """A client that writes frames by hand: over a WebSocket, and one frame for what is ready."""
+
+    def __init__(self, ws: Socket) -> None:
+        self.ws = ws
+        self.sent = 0
+        self.received = 0
+
+    def send(self, count: int) -> None:
+        """Messages, in one frame that also acknowledges."""
+        self.ws.send([self.sent + 1, self.received, *[TEXT] * count])
+        self.sent += count
+
+    async def receive(self, count: int) -> int:
+        """So many messages; in how many frames they came."""
+        frames = 0
+        while count > 0:
+            frame = await self.ws.frame()
+            if isinstance(frame, list):
+                frames += 1
+                count -= len(frame) - 2
+                self.received += len(frame) - 2
+        assert count == 0
+        return frames
+
+    async def echoes(self, count: int, together: int = 1) -> int:
+        """Send and receive messages; calls for all of them."""
+        with counting() as counted:
+            for _ in range(count // together):
+                self.send(together)
+                assert await self.receive(together) == 1
+        return counted.calls
+
+
+@asynccontextmanager
+async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
+    """So many pages, each with a session that is confirmed."""
+    async with hub.lifespan(), AsyncExitStack() as stack:
+        opened = []
+        for number in range(count):
+            ws = await stack.enter_async_context(socket(hub, "/websocket"))
+            ws.send(opening(client=f"client-{number:016}", nonce=f"nonce-{number:022}"))
+            await ws.frame()
+            ws.send({"type": "ack", "ack": 0})
+            opened.append(Page(ws))
+        yield opened
+
+
+async def test_an_echo_makes_few_calls() -> None:
+    async with pages(Hub(echo), 1) as [page]:
+        await page.echoes(20)
+        assert await page.echoes(100) / 100 <= ONE_BY_ONE
+        assert await page.echoes(160, together=16) / 160 <= SIXTEEN_TOGETHER
+
+
+async def test_an_echo_costs_the_same_in_a_crowd() -> None:
+    costs = []
+    for count in (2, 200):
+        async with pages(Hub(echo, limits=LIMITS), count) as [page, *_]:
+            await page.echoes(20)
+            costs.append(await page.echoes(100))
+    assert costs[0] == costs[1]
+
+
+async def test_an_echo_costs_the_same_late_in_a_session() -> None:
+    async with pages(Hub(echo), 1) as [page]:
+        await page.echoes(20)
+        early = await page.echoes(100)
+        await page.echoes(3200, together=16)
+        assert await page.echoes(100) == pytest.approx(early, rel=0.02)
+
+
+async def test_messages_to_a_group_share_frames_and_make_few_calls() -> None:
+    costs = []
+    for members in (10, 200):
+        async with pages(lobby_hub(), members) as [speaker, *others]:
+            for burst in (1, 10):
+                with counting() as counted:
+                    speaker.send(burst)
+                    for page in (speaker, *others):
+                        assert await page.receive(burst) == 1
+                costs.append(counted.calls / members / burst)
+    small, small_burst, large, large_burst = costs
+    assert large <= FOR_A_MEMBER
+    assert large_burst <= FOR_A_MEMBER_OF_TEN
+    # More members make none of them dearer.
+    assert large <= small
+    assert large_burst <= small_burst
+
+
+class Http:
+    """A client that writes POSTs by hand."""
+
+    def __init__(self, hub: Hub, opened: dict[str, Any]) -> None:
+        self.hub = hub
+        self.address = {key: opened[key] for key in ("session", "client", "attach")}
+        self.sent = 0
+        self.polls = 0
+
+    async def send(self, count: int) -> None:
+        """POST messages."""
+        data = [self.sent + 1, self.sent, *[TEXT] * count]
+        answer = await ask(self.hub, "/send", lines({"type": "send", **self.address}, data))
+        assert answer.status == 200
+        self.sent += count
+
+
+@pytest.mark.parametrize("together", [1, 16])
+async def test_an_echo_over_a_stream_makes_few_calls(together: int) -> None:
+    hub = Hub(echo)
+    async with hub.lifespan(), stream(hub, "/sse", opening()) as events:
+        page = Http(hub, await events.frame())
+
+        async def echoes() -> int:
+            with counting() as counted:
+                await page.send(together)
+                seen = 0
+                while seen < together:
+                    frame = await events.frame()
+                    seen += len(frame) - 2 if isinstance(frame, list) else 0
+            return counted.calls
+
+        await echoes()
+        assert max([await echoes() for _ in range(10)]) / together <= OVER_A_STREAM[together]
+
+
+@pytest.mark.parametrize("together", [1, 16])
+async def test_an_echo_over_polls_makes_few_calls(together: int) -> None:
+    hub = Hub(echo)
+    async with hub.lifespan():
+        page = Http(hub, (await ask(hub, "/poll", lines(opening()))).frames[0])
+
+        async def echoes() -> int:
+            with counting() as counted:
+                page.polls += 1
+                frame = {"type": "poll", **page.address, "poll": page.polls, "ack": page.sent}
+                poll = request(hub, "/poll", lines(frame))
+                await page.send(together)
+                answer = await whole(poll)
+            assert sum(len(f) - 2 for f in answer.frames if isinstance(f, list)) == together
+            return counted.calls
+
+        await echoes()
+        assert max([await echoes() for _ in range(10)]) / together <= OVER_POLLS[together]
+
+
+async def test_the_sweep_looks_at_each_session_once() -> None:
+    costs = []
+    for count in (50, 200):
+        async with pages(Hub(echo, limits=LIMITS), count):
+            await asyncio.sleep(1)
+            with counting() as counted:
+                await asyncio.sleep(1)  # four sweeps
+            costs.append(counted.calls / 4 / count)
+    assert costs[1] <= IN_A_SWEEP
+    assert costs[1] <= costs[0]
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer's memory would be counted too")
+async def test_an_idle_session_holds_little_memory() -> None:
+    async with pages(Hub(echo, limits=LIMITS), 20):
+        pass  # what is made once is made
+    sizes = []
+    for count in (20, 120):
+        gc.collect()
+        tracemalloc.start()
+        try:
+            async with pages(Hub(echo, limits=LIMITS), count):
+                gc.collect()
+                snapshot = tracemalloc.take_snapshot()
+        finally:
+            tracemalloc.stop()
+        ours = snapshot.filter_traces(
+            [
+                tracemalloc.Filter(True, f"{PACKAGE}/*"),
+                tracemalloc.Filter(False, f"{TESTING}/*"),
+            ]
+        )
+        sizes.append(sum(trace.size for trace in ours.traces))
+    assert (sizes[1] - sizes[0]) / 100 <= BYTES

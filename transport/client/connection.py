@@ -1,0 +1,73 @@
+"""`Connection`: one attempt to reach the server, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal, TypeAlias
+
+import httpx
+
+from transport.client.transport import Transport
+from transport.protocol.client import Link
+from transport.protocol.frames import Carrier
+
+Outcome: TypeAlias = Literal["pending", "open", "failed", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One entry of `Channel.explain`.
+
+    Attributes:
+        transport: its name.
+        outcome: what became of it.
+        reason: why it failed, or was lost.
+        seconds: until it was open, or had failed.
+    """
+
+    transport: str
+    outcome: Outcome
+    reason: str
+    seconds: float
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """The attempt in hand, or the connection that it became.
+
+    Attributes:
+        carrier: over which it goes.
+        since: when it was begun.
+        until: when it must be open, or be given up.
+        outcome, reason, seconds: see `Attempt`.
+        link, transport: there once the credentials are.
+        http: for its requests, where it makes any.
+    """
+
+    carrier: Carrier
+    since: float
+    until: float
+    outcome: Outcome = "pending"
+    reason: str = ""
+    seconds: float = 0.0
+    link: Link | None = None
+    transport: Transport | None = None
+    http: httpx.AsyncClient | None = None
+
+    def works(self, now: float) -> None:
+        """It is open."""
+        self.outcome, self.seconds, self.until = "open", now - self.since, inf
+
+    def ends(self, reason: str, now: float) -> None:
+        """It could not be opened, or was cut."""
+        if self.outcome == "pending":
+            self.outcome, self.seconds = "failed", now - self.since
+        else:
+            self.outcome = "lost"
+        self.reason = reason
+
+    @property
+    def attempt(self) -> Attempt:
+        """As the application is told of it."""
+        return Attempt(self.carrier.value, self.outcome, self.reason, self.seconds)

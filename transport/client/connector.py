@@ -1,0 +1,369 @@
+"""`Connector`: keeps one connection to the server: over which transport, and when to try again.
+
+What to do is decided by the pure `fallback` and `backoff`; here it is done. All that a connection
+does is done by tasks of the connector: one that dies is a connection that was lost, and none
+outlives `Connector.stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import anyio
+import httpx
+
+from transport import codes
+from transport.client.backoff import backoff
+from transport.client.connection import Connection
+from transport.client.fallback import Learnt, choose
+from transport.client.longpoll import LongPollTransport
+from transport.client.pacing import Pacing
+from transport.client.post import http_client
+from transport.client.sse import EventStreamTransport
+from transport.client.transport import Destination, Transport, Wiring, Work
+from transport.client.waiting import Waiters, ended
+from transport.client.websocket import WebSocketTransport
+from transport.protocol.client import Answer, ClientSession, Heard, Link, Lost
+from transport.protocol.frames import Carrier, Json
+
+logger = logging.getLogger("transport")
+
+TRANSPORTS: dict[Carrier, Callable[[Wiring], Transport]] = {
+    Carrier.WEBSOCKET: WebSocketTransport,
+    Carrier.SSE: EventStreamTransport,
+    Carrier.LONGPOLL: LongPollTransport,
+}
+REMEMBERED = 50
+"""Attempts that are told."""
+
+Credentials: TypeAlias = Json | Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """What a task does."""
+
+    connection: Connection
+    scope: anyio.CancelScope
+    lingers: bool
+    """Whether it may outlive its connection."""
+
+
+class Connector:
+    """One connection at a time, for ``session``.
+
+    Args:
+        session: that it attaches.
+        destination: where to.
+        transports: that may be used, in the order in which to try them.
+        credentials: a JSON value, or a function, async or not, that is asked for one at each
+            attach.
+        pacing: patience.
+        waiters: are told when a task has ended.
+        hear: takes what the connection reports.
+        wake: is called where something is due.
+
+    Attributes:
+        connection: None: the next is tried at `retry_at`.
+        retry_at: seconds of the loop's clock; infinite while the application is away.
+        transports: see above.
+    """
+
+    def __init__(
+        self,
+        session: ClientSession,
+        destination: Destination,
+        transports: Iterable[str],
+        credentials: Credentials,
+        pacing: Pacing,
+        *,
+        waiters: Waiters,
+        hear: Callable[[Link, Heard], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self.connection: Connection | None = None
+        self.retry_at = 0.0
+        self.transports: tuple[Carrier, ...] = ()
+        self._session = session
+        self._destination = destination
+        self._credentials = credentials
+        self._pacing = pacing
+        self._waiters = waiters
+        self._hear = hear
+        self._wake = wake
+        self._tried: list[Carrier] = []
+        """Transports that failed in this round."""
+        self._failures = 0
+        """In a row."""
+        self._learnt: Learnt | None = None
+        self._attempts: deque[Connection] = deque(maxlen=REMEMBERED)
+        self._tasks: dict[asyncio.Task[None], _Work] = {}
+        self.choose(transports)
+
+    @property
+    def due(self) -> float:
+        """When to call `connect` or `lost`: see `overdue`."""
+        return self.retry_at if self.connection is None else self.connection.until
+
+    def overdue(self, now: float) -> bool:
+        """Whether there is a connection that should be open by now."""
+        return self.connection is not None and now >= self.connection.until
+
+    @property
+    def attempts(self) -> list[Connection]:
+        """The latest, oldest first."""
+        return list(self._attempts)
+
+    # Opening
+
+    def connect(self, now: float) -> None:
+        """Try the next transport, if it is time."""
+        if self.connection is not None or now < self.retry_at:
+            return
+        carrier = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
+        if carrier is None:  # all of a choice that was narrowed have failed: a new round
+            self._tried.clear()
+            carrier = self.transports[0]
+        # For the credentials; once they are there the transport has its own time.
+        connection = Connection(carrier, now, now + self._pacing.post)
+        self.connection = connection
+        self._attempts.append(connection)
+        if callable(self._credentials):
+            self._spawn(connection, self._ask, connection, self._credentials)
+        else:
+            self._open(connection, self._credentials)
+
+    def renew(self) -> None:
+        """Show credentials anew (REN-1)."""
+        connection = self.connection
+        if connection is None:
+            return
+        if callable(self._credentials):
+            self._spawn(connection, self._ask, connection, self._credentials)
+        else:
+            self._session.renew(self._credentials)
+
+    async def _ask(self, connection: Connection, ask: Callable[[], Any]) -> None:
+        """Ask the application for credentials, for a new connection or to renew."""
+        try:
+            credentials = ask()
+            if inspect.isawaitable(credentials):
+                credentials = await credentials
+        except Exception:
+            logger.exception("the function for credentials failed")
+            if connection.link is None and self.connection is connection:
+                self.lost("no credentials")
+            return  # to renew there are none: the server's `unauthorized` will follow
+        if self.connection is not connection:
+            return
+        if connection.link is None:
+            self._open(connection, credentials)
+        else:
+            self._session.renew(credentials)
+        self._wake()
+
+    def _open(self, connection: Connection, credentials: Json) -> None:
+        connection.until = _now() + self._pacing.attempt
+        connection.link = self._session.attach(
+            connection.carrier, secrets.token_urlsafe(24), credentials
+        )
+        connection.transport = TRANSPORTS[connection.carrier](
+            Wiring(
+                destination=self._destination,
+                timeout=self._pacing.post,
+                hear=partial(self._report, connection),
+                spawn=partial(self._spawn, connection),
+                linger=partial(self._spawn, connection, lingers=True),
+                http=partial(self._http, connection),
+            )
+        )
+
+    def _http(self, connection: Connection) -> httpx.AsyncClient:
+        # Each has its own: sockets of one that was lost are not to be trusted by the next.
+        if connection.http is None:
+            connection.http = http_client(self._destination)
+        return connection.http
+
+    # While it stands
+
+    def transmit(self, now: float) -> None:
+        """Write what the session has to say."""
+        connection = self.connection
+        if connection is not None and connection.link is not None and connection.transport:
+            for out in self._session.transmit(connection.link, now):
+                connection.transport.send(out)
+
+    def _report(self, connection: Connection, heard: Heard) -> None:
+        if self.connection is not connection or connection.link is None:
+            return
+        self._hear(connection.link, heard)
+        # An event stream works once it is known that POSTs get through as well.
+        if isinstance(heard, Answer) and heard.status == 200 and self.connection is connection:
+            self._works(connection)
+
+    def opened(self) -> None:
+        """The session is attached."""
+        connection = self.connection
+        if connection is None:
+            return
+        if connection.carrier is Carrier.SSE:
+            connection.until = _now() + self._pacing.post
+        else:
+            self._works(connection)
+
+    def _works(self, connection: Connection) -> None:
+        if connection.outcome != "pending":
+            return
+        now = _now()
+        connection.works(now)
+        # A better one that has just failed again makes the fallback fresh.
+        if self._learnt is None or self._learnt.carrier is not connection.carrier or self._tried:
+            self._learnt = Learnt(connection.carrier, now)
+        self._tried = []
+
+    # Ending
+
+    def lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
+        """The connection failed or was cut: decides what to try, and when."""
+        connection = self.connection
+        if connection is None:
+            return
+        chance, pacing = random.random(), self._pacing
+        steady = connection.outcome == "open" and _now() - connection.since >= pacing.steady
+        if steady:
+            self._failures = 0
+        if drained:  # the server asked for it: no failure of the transport (DRN-1)
+            wait = chance * retry_in
+            if not steady:  # it may ask again and again
+                wait += backoff(self._failures, chance, pacing.retry_base, pacing.retry_most)
+                self._failures += 1
+            self.leave(reason, wait)
+            return
+        pending = connection.outcome == "pending"
+        if not steady:
+            self._tried.append(connection.carrier)
+        everything = all(carrier in self._tried for carrier in self.transports)
+        if everything or retry_in:
+            self._tried = []
+        wait = 0.0
+        # Down the ladder at once; otherwise not all clients in the same moment.
+        if not pending or everything or retry_in:
+            wait = retry_in + backoff(self._failures, chance, pacing.retry_base, pacing.retry_most)
+            self._failures += 1
+        # `open` tells what became of it; often, that our close was heard.
+        if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:
+            wait = 0.0
+        self.leave(reason, wait)
+
+    def leave(self, reason: str, wait: float) -> None:
+        """Leave the connection, if there is one; the next is tried ``wait`` seconds later."""
+        connection, now = self.connection, _now()
+        self.connection = None
+        self.retry_at = now + wait
+        self._wake()
+        if connection is None:
+            return
+        connection.ends(reason, now)
+        self._drop(connection)
+        self._tidy(connection)
+        if connection.link is not None:
+            self._session.hear(connection.link, Lost(reason), now)
+
+    def choose(self, names: Iterable[str]) -> None:
+        """Use only these transports, in that order."""
+        try:
+            chosen = tuple(Carrier(name) for name in names)
+        except ValueError:
+            chosen = ()
+        if not chosen:
+            raise ValueError(f"transports: some of {', '.join(Carrier)}")
+        self.transports = chosen
+        self._tried = []
+        # What was learnt under another choice is no verdict against what that forbade.
+        self._learnt = None
+        if self.connection is not None and self.connection.carrier not in chosen:
+            self.leave("forbidden", 0.0)
+
+    def finish(self) -> None:
+        """The channel is over: write the last word, and no more."""
+        self.transmit(_now())
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        if connection.carrier is Carrier.WEBSOCKET and connection.transport is not None:
+            connection.transport.finish()
+        else:
+            self._drop(connection)  # the downlink is over; a POST ends by itself
+            self._tidy(connection)
+
+    # Tasks
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task runs."""
+        return bool(self._tasks)
+
+    def _spawn(self, connection: Connection, work: Work, *args: Any, lingers: bool = False) -> None:
+        """Run ``work`` until it returns, or its connection is dropped."""
+        scope = anyio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await work(*args)
+
+        name = f"transport.{connection.carrier.value}.{work.__name__}"
+        task = asyncio.create_task(run(), name=name)
+        self._tasks[task] = _Work(connection, scope, lingers)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        connection = self._tasks.pop(task).connection
+        if task.cancelled():
+            self._died(connection, "its task was cancelled")
+        elif (error := task.exception()) is not None:
+            logger.error("a connection failed", exc_info=error)
+            self._died(connection, f"{type(error).__name__}: {error}")
+        self._tidy(connection)
+        self._waiters.changed()
+
+    def _died(self, connection: Connection, reason: str) -> None:
+        if connection.link is not None:
+            self._report(connection, Lost(reason))
+        elif self.connection is connection:
+            self.lost(reason)
+
+    def _drop(self, connection: Connection) -> None:
+        for work in list(self._tasks.values()):
+            if work.connection is connection and not work.lingers:
+                work.scope.cancel()
+
+    def _tidy(self, connection: Connection) -> None:
+        """Close the sockets of a connection that was left, once its last POST is answered."""
+        http = connection.http
+        busy = any(work.connection is connection for work in self._tasks.values())
+        if http is not None and not busy and connection is not self.connection:
+            connection.http = None
+            self._spawn(connection, http.aclose, lingers=True)
+
+    def cut(self) -> None:
+        """End all that runs, now."""
+        for work in list(self._tasks.values()):
+            work.scope.cancel()
+
+    async def stop(self) -> None:
+        """End all that runs, and wait until nothing is left."""
+        self.cut()
+        await ended(self._tasks)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

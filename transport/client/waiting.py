@@ -1,0 +1,57 @@
+"""Waiting for what no single future tells of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import anyio
+
+
+class Waiters:
+    """Those who wait until a condition holds. It is asked after each change, not polled."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition`` holds."""
+        while not condition():
+            waiter = asyncio.get_running_loop().create_future()
+            entry = (condition, waiter)
+            self._waiting.append(entry)
+            try:
+                await waiter
+            finally:
+                if entry in self._waiting:
+                    self._waiting.remove(entry)
+
+    def changed(self) -> None:
+        """Wake those whose condition holds now."""
+        for entry in list(self._waiting):
+            condition, waiter = entry
+            if condition():
+                self._waiting.remove(entry)
+                resolve(waiter)
+
+
+def resolve(waiter: asyncio.Future[None] | None) -> None:
+    """Wake who waits, if anybody does."""
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+async def ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Wait until all have ended, those too that come up meanwhile.
+
+    A cancellation comes behind that: nothing is left.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while pending := [task for task in tasks if not task.done()]:
+        try:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(pending)
+        except asyncio.CancelledError as error:  # `Task.cancel` heeds no shield
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
