@@ -50,8 +50,8 @@ export async function build(outdir) {
     mangleCache = result.mangleCache;
     const built = new Map(result.outputFiles.map((file) => [basename(file.path), file.text]));
     const { code, map } = await minify(built.get(`${name}.js`), {
-      toplevel: true,
-      compress: { ecma: 2020, passes: 3, hoist_funs: true, pure_getters: true, unsafe_arrows: true },
+      module: true,
+      compress: { ecma: 2020, passes: 3, inline: 1, hoist_funs: true, pure_getters: true, unsafe_arrows: true },
       // From the sources to the last bytes, over both.
       sourceMap: { content: built.get(`${name}.js.map`), filename: `${name}.js`, url: `${name}.js.map` },
     });

@@ -2,97 +2,31 @@
 // core (session.ts, fallback.ts, backoff.ts); here it is done.
 import { backoff } from "./backoff.ts";
 import { sizeOf } from "./codec.ts";
+import type { Connection } from "./connection.ts";
 import { mint } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
-import type { Fate } from "./errors.ts";
-import { TRANSPORTS, choose } from "./fallback.ts";
-import type { Learnt, TransportName } from "./fallback.ts";
+import { failure, plainGet } from "./explain.ts";
+import type { Attempt } from "./explain.ts";
+import { TRANSPORTS, blame, decide } from "./fallback.ts";
+import type { Marks, TransportName } from "./fallback.ts";
+import { listen } from "./life.ts";
+import { keepMarks, recallMarks } from "./memory.ts";
+import { DEFAULTS } from "./options.ts";
+import type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
 import { Session } from "./session.ts";
-import type { Closing, Event as SessionEvent, Heard, Link, Message, Send } from "./session.ts";
+import type { Closing, Event as SessionEvent, Heard, Message, Send } from "./session.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { longpoll, sse } from "./transports/http.ts";
+import { farewell, longpoll, sse } from "./transports/http.ts";
 import type { Transport, Wiring } from "./transports/transport.ts";
 import { websocket } from "./transports/websocket.ts";
-
-export interface ChannelOptions {
-  /** Which transports may be used, in the order in which to try them. All three by default. */
-  transports?: readonly TransportName[];
-  /** A JSON value for the server's `authenticate`, or a function asked for it at each attach. */
-  credentials?: unknown;
-  /** Send cookies to another origin too. */
-  withCredentials?: boolean;
-  /** Seconds that an attempt may take until it is open: 4. */
-  openTimeout?: number;
-  /** Seconds that a POST may take: 10. */
-  postTimeout?: number;
-  /** Seconds that the first retry waits at most: 0.5; doubled by each failure, up to `retryMax`: 30. */
-  retryBase?: number;
-  retryMax?: number;
-  /** Seconds for which a fallback is kept before better transports get another chance: 300. */
-  fallbackFor?: number;
-  /** How many messages may wait to be sent, and how many for a listener: 100,000. */
-  queueMessages?: number;
-}
-
-export interface ChannelEventMap {
-  /** A session is open: the first one, or the one after a `reset`. */
-  open: Event;
-  message: Event & { readonly data: unknown; readonly recovered: boolean };
-  transport: Event & { readonly transport: TransportName };
-  recovering: Event & { readonly reason: string };
-  resumed: Event & { readonly replayed: number };
-  reset: Event & {
-    readonly reason: string;
-    /** The first and last number of what never arrived; empty for none, null where it is not known. */
-    readonly lost: readonly number[] | null;
-    readonly sends: readonly { readonly message: unknown; readonly fate: Fate }[];
-  };
-  close: Event & {
-    readonly code: number;
-    readonly reason: string;
-    readonly by: "app" | "protocol";
-    /** Everything that the other side had sent before its close was received. */
-    readonly wasClean: boolean;
-  };
-}
-
-/** One entry of `explain()`. */
-export interface Attempt {
-  readonly transport: TransportName;
-  readonly outcome: "pending" | "open" | "failed" | "lost";
-  readonly reason: string;
-  /** Until it was open, or had failed. */
-  readonly milliseconds: number;
-}
-
-export interface Statistics {
-  readonly attaches: number;
-  readonly reconnects: number;
-  readonly sent: number;
-  readonly received: number;
-  readonly acknowledged: number;
-  readonly replayed: number;
-  /** Attempts, by transport. */
-  readonly attempts: { readonly [Name in TransportName]: number };
-}
 
 /** A message on its way. */
 interface Sent {
   readonly _message: unknown;
   readonly _resolve: () => void;
   readonly _reject: (error: ChannelError) => void;
-}
-
-/** The attempt in hand, or the connection it became; wire and link exist once the credentials are there. */
-interface Connection {
-  _attempt: { -readonly [Field in keyof Attempt]: Attempt[Field] };
-  _since: number;
-  /** When it must have proven to work, or be given up; never, once it has. */
-  _until: number;
-  _wire?: Transport;
-  _link?: Link;
 }
 
 /** Read-only to everyone else. */
@@ -103,13 +37,22 @@ const OPENERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport
 /** Seconds that a connection must have lasted; what ends before speaks against its transport. */
 const STEADY = 5;
 
+/** Seconds in which a stream's second event must follow its first (SSE-1). */
+const SECOND_EVENT = 2;
+
+/** Seconds that a timer may be late, and that the connection has to show itself once one was later: the page slept. */
+const LATE = 2;
+
+/** Attempts of all transports that may be begun at once; one more for each `retryBase`. */
+const BURST = 20;
+
 /** How many attempts `explain()` remembers. */
 const REMEMBERED = 50;
 
 /** One message channel to the server at `url`, over whichever transport works. */
 export class Channel extends EventTarget {
   _env: Environment;
-  _options: Required<Omit<ChannelOptions, "transports" | "credentials">> & Pick<ChannelOptions, "credentials">;
+  _options: typeof DEFAULTS & Pick<ChannelOptions, "credentials">;
   _url: string;
   _session: Session<Sent>;
   readonly state: ChannelState = "connecting";
@@ -118,12 +61,24 @@ export class Channel extends EventTarget {
   /** The transport in use, or that was used last; null before the first and when closed. */
   readonly transport: TransportName | null = null;
   _transports!: readonly TransportName[];
-  _connection: Connection | undefined;
+  /** The server asked us to wait until then. */
+  _askedAt = 0;
+  /** What ends with the channel: the listeners to the page. */
+  _life = new AbortController();
+  _hidden = false;
+  /** At which ages the last two connections were lost, by transport. */
+  _ages: { [Name in TransportName]?: readonly (number | undefined)[] } = {};
+  /** What carries the session; and what else was begun in this round. */
+  _carrier: Connection | undefined;
+  _trials: Connection[] = [];
   _attempts: Attempt[] = [];
-  /** Transports that failed in this round, and failures in a row. */
-  _tried: TransportName[] = [];
+  /** What was learnt against transports. */
+  _marks: Marks = {};
+  _inquired = false;
+  /** Failures in a row. */
   _failures = 0;
-  _learnt: Learnt | undefined;
+  /** One retry budget for all: when the next attempt would be due, were they begun one by one. */
+  _freeAt = 0;
   /** When to try again; never, while suspended by the application. */
   _retryAt = 0;
   /** When the server was last heard, or the application closed. */
@@ -148,30 +103,62 @@ export class Channel extends EventTarget {
   /** Starts at once. Raises for an argument that is wrong; everything else is an event. */
   constructor(
     url: string | URL,
-    {
-      transports = TRANSPORTS,
-      credentials,
-      withCredentials = false,
-      openTimeout = 4,
-      postTimeout = 10,
-      retryBase = 0.5,
-      retryMax = 30,
-      fallbackFor = 300,
-      queueMessages = 1e5,
-    }: ChannelOptions = {},
+    options: ChannelOptions = {},
     environment: Environment = globalThis,
   ) {
     super();
     this._env = environment;
     // Field by field: an option that is undefined is one that is not given.
-    this._options = { credentials, withCredentials, openTimeout, postTimeout, retryBase, retryMax, fallbackFor, queueMessages };
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    this._options = { ...DEFAULTS, ...(Object.fromEntries(given) as typeof DEFAULTS) };
     this._url = new URL(url, environment.document?.baseURI ?? environment.location?.href).href
       .replace(/^ws/, "http")
       .replace(/#.*/, "");
     this._contact = this._now();
     this._session = new Session(mint(environment), () => mint(environment));
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
-    this.transports = transports;
+    this._session._renewable = typeof options.credentials === "function";
+    this.transports = this._options.transports;
+    listen(environment, this, this._life.signal);
+    this._marks = recallMarks(environment, this._url, this._contact);
+  }
+
+  /** Whether the connection stands is to be seen: what has arrived meanwhile comes first. */
+  _wake(): void {
+    this._env.setTimeout(() => this._check(), 0);
+  }
+
+  _check(): void {
+    const { _carrier: carrier } = this;
+    const now = this._now();
+    if (carrier) {
+      // A POST would tell nothing of the downlink: a new connection beside it does.
+      if (carrier._name !== "websocket") carrier._rotateAt = now;
+      this._session._probe(carrier._link!, now + LATE);
+    } else if (this._retryAt < Infinity) {
+      this._failures = 0;
+      this._retryAt = this._askedAt;
+    }
+    this._schedule();
+  }
+
+  /** What was learnt of another network is to be seen again. */
+  _moved(): void {
+    this._marks = {};
+    this._wake();
+  }
+
+  _hide(persisted: boolean): void {
+    const { _carrier: carrier } = this;
+    if (carrier) farewell(carrier._wiring!, this._session._farewell(carrier._link!));
+    // A page with connections is not kept, or finds them dead.
+    this._hidden = persisted && this._retryAt < Infinity;
+    if (this._hidden) this._restart("pagehide", Infinity);
+  }
+
+  _show(): void {
+    if (this._hidden) this._restart("pageshow", 0);
+    this._hidden = false;
   }
 
   get transports(): readonly TransportName[] {
@@ -183,11 +170,16 @@ export class Channel extends EventTarget {
     if (!names.length || !names.every((name) => TRANSPORTS.includes(name)))
       throw new ChannelError("invalid_argument", "transports: some of " + TRANSPORTS);
     this._transports = [...names];
-    this._tried = [];
     // What was learnt under another choice is no verdict against what that forbade.
-    this._learnt = undefined;
-    const { _connection: connection } = this;
-    if (connection && !names.includes(connection._attempt.transport)) this._leave("forbidden", 0);
+    this._marks = {};
+    const forbidden = ({ _name }: Connection): boolean => !names.includes(_name);
+    this._trials = this._trials.filter(({ _failed }) => !_failed);
+    for (const trial of this._trials) if (forbidden(trial)) this._leave(trial, "forbidden");
+    const { _carrier: carrier } = this;
+    if (carrier && forbidden(carrier)) {
+      this._leave(carrier, "forbidden");
+      this._interrupt("forbidden", 0);
+    }
     this._schedule();
   }
 
@@ -217,7 +209,7 @@ export class Channel extends EventTarget {
       this._session._close(code, reason);
       this.resume();
       // A back-off may be longer than the time that is left.
-      if (!this._connection) this.reconnect();
+      if (!this._standing().length) this.reconnect();
       // Nothing was ever begun: there is nobody to tell.
       if (!this._session._attaches && !this._session._buffer._entries.length) this._finish({ code, reason, by: "app" }, true, []);
       this._schedule();
@@ -227,19 +219,19 @@ export class Channel extends EventTarget {
 
   /** Drops the connection, and resumes over a new one at once; not while the application has suspended it. */
   reconnect(): void {
-    if (this._retryAt < Infinity) this._leave("reconnect", 0);
+    if (this._retryAt < Infinity) this._restart("reconnect", 0);
   }
 
   /** Goes away: drops the connection, and does not come back before `resume`. */
   suspend(): void {
-    this._leave("suspend", Infinity);
+    this._restart("suspend", Infinity);
     if (this.state !== "closed") this._enter("suspend");
   }
 
   resume(): void {
     if (this.state !== "suspended") return;
     this._enter("resume");
-    this._leave("resume", 0);
+    this._restart("resume", 0);
   }
 
   /** Counts since the channel was made. */
@@ -306,54 +298,92 @@ export class Channel extends EventTarget {
     const giveUp = session._ours ? this._contact + session._timings.closing : Infinity;
     if (now >= giveUp) return this._act(session._abandon(1001, "the server could not be reached"));
     const expiry = this.state === "recovering" ? this._contact + session._timings.ttl : Infinity;
-    if (now >= expiry) this._enter("expire");
-    if (this._connection && now >= this._connection._until) this._lost("no answer in time");
+    if (now >= expiry) {
+      this._enter("expire");
+      this._fire("suspended");
+    }
+    for (const connection of this._standing()) if (now >= connection._until) this._lost(connection, "timeout");
     this._act(session._tick(now));
-    if (!this._connection && now >= this._retryAt) void this._connect(now);
-    this._transmit(now);
-    const due = Math.min(giveUp, now < expiry ? expiry : Infinity, session._deadline, this._connection?._until ?? this._retryAt);
+    const next = this._begin(now);
+    for (const connection of this._standing())
+      // What is not taken yet is not confirmed either (ATT-3).
+      if (connection === this._carrier || connection._link?._state === "fresh") this._write(connection, now);
+    const due = Math.min(
+      giveUp,
+      now < expiry ? expiry : Infinity,
+      session._deadline,
+      next,
+      ...this._standing().map(({ _until }) => _until),
+    );
     // After a sleep, what has arrived meanwhile comes first: one more turn.
-    const turn = (): void => void (this._timer = env.setTimeout(() => this._run(), 0));
+    const turn = (): void => (this._now() > due + LATE ? this._wake() : void (this._timer = env.setTimeout(() => this._run(), 0)));
     // Timers are cut to 32 bits of milliseconds.
     if (due < Infinity) this._timer = env.setTimeout(turn, Math.min(2 ** 31 - 1, (due - now) * 1000 + 1));
   }
 
-  _transmit(now: number): void {
-    const { _link: link, _wire: wire } = this._connection ?? {};
-    if (!link) return;
-    for (const out of this._session._transmit(link, now)) wire!._send(out);
+  _write({ _link: link, _wire: wire }: Connection, now: number): void {
+    if (link) for (const out of this._session._transmit(link, now)) wire!._send(out);
   }
 
-  async _connect(now: number): Promise<void> {
-    const { openTimeout, fallbackFor, withCredentials, postTimeout } = this._options;
-    const transport = choose(this._transports, this._tried, this._learnt, now, fallbackFor)!;
+  /** The connections that are not over. */
+  _standing(): Connection[] {
+    return [this._carrier, ...this._trials].filter((connection): connection is Connection => !!connection && !connection._failed);
+  }
+
+  /** Begins what is to be begun; answers when to ask again. */
+  _begin(now: number): number {
+    const { headStart, retryBase } = this._options;
+    if (now < this._retryAt) return this._retryAt;
+    for (;;) {
+      const next = decide(this._transports, this._marks, this._trials, this._carrier, headStart, now);
+      if (typeof next === "number") return next;
+      const free = Math.max(this._freeAt, now - BURST * retryBase);
+      if (free > now) return free;
+      this._freeAt = free + retryBase;
+      void this._connect(next, now);
+    }
+  }
+
+  async _connect(transport: TransportName, now: number): Promise<void> {
+    const { openTimeout, withCredentials, postTimeout } = this._options;
     const connection: Connection = {
-      _attempt: { transport, outcome: "pending", reason: "", milliseconds: 0 },
+      _name: transport,
       _since: now,
+      _from: Infinity,
+      _failed: false,
+      _attempt: { transport, outcome: "pending", reason: "", milliseconds: 0 },
       // For the credentials; once they are there the transport has its own time.
       _until: now + postTimeout,
+      _openedAt: 0,
+      _frames: 0,
+      _rotateAt: Infinity,
     };
-    this._connection = connection;
+    this._trials.push(connection);
     if (this._attempts.push(connection._attempt) > REMEMBERED) this._attempts.shift();
     this._counts.attempts[transport]++;
+    const stands = (): boolean => this._standing().includes(connection);
     try {
       const credentials = await this._ask();
-      if (this._connection !== connection) return;
-      connection._until = this._now() + openTimeout;
-      connection._wire = OPENERS[transport]({
+      if (!stands()) return;
+      connection._until = (connection._from = this._now()) + openTimeout;
+      connection._wiring = {
         _env: this._env,
-        // One more segment, the query kept.
-        _url: (segment) => this._url.replace(/\/*(\?.*)?$/, `/${segment}$1`),
+        _url: this._to,
         _cookies: withCredentials ? "include" : "same-origin",
         _timeout: postTimeout * 1000,
-        _hear: (heard) => this._connection === connection && this._hear(connection, heard),
-      });
+        _reached: () => void (connection._reached ??= this._now() - now),
+        _hear: (heard) => stands() && this._hear(connection, heard),
+      };
+      connection._wire = OPENERS[transport](connection._wiring);
       connection._link = this._session._attach(transport, credentials);
       this._schedule();
     } catch (error) {
-      if (this._connection === connection) this._lost(`${error}`);
+      if (stands()) this._lost(connection, `${error}`);
     }
   }
+
+  /** The channel's URL with one more segment, the query kept. */
+  _to = (segment: string): string => this._url.replace(/\/*(\?.*)?$/, `/${segment}$1`);
 
   /** The credentials for this attach. */
   async _ask(): Promise<unknown> {
@@ -364,18 +394,20 @@ export class Channel extends EventTarget {
   _hear(connection: Connection, heard: Heard): void {
     const now = this._now();
     const answers = heard._type === "answer";
+    if (heard._type === "frame") connection._frames++;
     this._act(this._session._hear(connection._link!, heard, now));
     this._schedule();
-    const { transport: name, outcome } = connection._attempt;
+    if (connection._opened && connection._frames > 1) this._take(connection);
     // Anything on the way answers too: only what is understood, and attached, was the server.
-    if (outcome !== "open" || this._connection !== connection || (answers && heard._status !== 200)) return;
+    if (connection !== this._carrier || (answers && heard._status !== 200)) return;
     this._contact = now;
-    // An event stream works once it is known that POSTs get through as well.
-    if (name === "sse" && !answers) return;
-    connection._until = Infinity;
-    // A better one that has just failed again makes the fallback fresh.
-    if (this._learnt?._name !== name || this._tried.length) this._learnt = { _name: name, _since: now };
-    this._tried = [];
+    connection._posted ||= answers;
+    const { _name: name, _openedAt: openedAt } = connection;
+    const streams = name === "sse";
+    // An event stream works once it is known that it brings more than its beginning, and that POSTs get through.
+    if (streams && connection._frames < 2) return;
+    connection._until = streams && !connection._posted ? openedAt + this._options.postTimeout : Infinity;
+    if (this._marks[name] && now >= openedAt + STEADY) this._forgive(name);
   }
 
   _act(events: readonly SessionEvent<Sent>[]): void {
@@ -386,23 +418,20 @@ export class Channel extends EventTarget {
   }
 
   _on(event: SessionEvent<Sent>): void {
-    const { _connection: connection, _counts: counts } = this;
+    const { _counts: counts } = this;
     switch (event._type) {
       case "opened": {
-        const { _resumed: resumed, _replayed: replayed } = event;
+        const connection = this._trials.find(({ _link }) => _link === event._link);
         // The listener of a `reset` has left it.
         if (!connection) return;
-        const { transport } = connection._attempt;
-        (this as Own).id = event._id;
-        counts.attaches++;
-        this._note(connection);
-        connection._until = this._now() + this._options.postTimeout;
-        if (this.state !== "open") this._enter("opened");
-        if (this.transport !== transport) this._fire("transport", { transport: ((this as Own).transport = transport) });
-        if (!resumed) return this._fire("open");
-        counts.reconnects++;
-        counts.replayed += replayed;
-        return this._fire("resumed", { replayed });
+        connection._opened = event;
+        connection._openedAt = this._now();
+        connection._until = connection._openedAt + SECOND_EVENT;
+        // Another was confirmed meanwhile, which the server did not know yet.
+        if (connection._link!._attach < this._session._confirmed) return this._lost(connection, "superseded");
+        // A stream takes over from what works once it brings more than its beginning.
+        if (!this._carrier || connection._name !== "sse") this._take(connection);
+        return;
       }
       case "message":
         counts.received++;
@@ -431,49 +460,150 @@ export class Channel extends EventTarget {
         return;
       case "closed":
         return this._finish(event._closing, event._clean, event._sends);
-      case "drop":
-        if (connection?._link === event._link) this._lost(event._reason, event._retryIn);
+      case "drop": {
+        const connection = this._standing().find(({ _link }) => _link === event._link);
+        // One below what was confirmed goes with that: no verdict against it.
+        const goes = !this._carrier && event._link._attach < this._session._confirmed;
+        if (connection) this._lost(connection, goes ? "superseded" : event._reason, event._retryIn);
+      }
     }
   }
 
-  /** It is open, or has ended for that reason. */
-  _note({ _attempt: attempt, _since: since }: Connection, reason = ""): void {
+  /** `connection` gets the session; what else stands is left, save what is better and may still answer. */
+  _take(connection: Connection): void {
+    const { _carrier: old, _counts: counts, _transports: ranks } = this;
+    const { _name: name, _openedAt: openedAt, _opened: event } = connection;
+    const { _resumed: resumed, _replayed: replayed, _id: id } = event!;
+    connection._opened = undefined;
+    this._trials = this._trials.filter((trial) => trial !== connection);
+    this._carrier = connection;
+    this._note(connection, "", "open");
+    connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name === "sse" && this._session._timings.stream) || Infinity);
+    if (old) this._leave(old, "replaced");
+    for (const trial of this._trials)
+      if (!trial._failed) ranks.indexOf(trial._name) < ranks.indexOf(name) || this._leave(trial, "not needed");
+      else if (trial._name !== name) this._blame(trial);
+    this._trials = this._trials.filter(({ _failed }) => !_failed);
+    const fresh = this.id !== id;
+    (this as Own).id = id;
+    counts.attaches++;
+    const wasOpen = this.state === "open";
+    if (!wasOpen) this._enter("opened");
+    // Nothing was missed: what is on its way twice is no replay.
+    else this._session._replay = 0;
+    if (this.transport !== name) this._fire("transport", { transport: ((this as Own).transport = name) });
+    // Two attaches of a race may each be told that the session is new.
+    if (fresh) return this._fire("open");
+    if (wasOpen || !resumed) return;
+    counts.reconnects++;
+    counts.replayed += replayed;
+    this._fire("resumed", { replayed });
+  }
+
+  /** `trial` failed while another worked: that speaks against its transport. */
+  _blame(trial: Connection): void {
+    const { _name: name, _attempt: attempt, _mute: mute } = trial;
+    this._marks[name] = blame(this._marks[name], mute, this._now(), this._env.Math.random(), this._options.fallbackFor);
+    this._remember();
+    // A browser hides why an upgrade failed: a plain GET tells. Once.
+    if (name !== "websocket" || trial._openedAt || this._inquired) return;
+    this._inquired = true;
+    void this._env
+      .fetch(this._to(name), { cache: "no-store" })
+      .then(async (response) => plainGet(response.status, await response.text()))
+      .catch(() => plainGet())
+      .then((words) => (attempt.reason += words));
+  }
+
+  _forgive(name: TransportName): void {
+    delete this._marks[name];
+    this._remember();
+  }
+
+  _remember(): void {
+    keepMarks(this._env, this._url, this._marks, this._now());
+  }
+
+  /** It has ended for that reason, where no other `outcome` is given by us. */
+  _note({ _attempt: attempt, _since: since }: Connection, reason: string, outcome?: Attempt["outcome"]): void {
     const pending = attempt.outcome === "pending";
     if (pending) attempt.milliseconds = (this._now() - since) * 1000;
-    attempt.outcome = !reason ? "open" : pending ? "failed" : "lost";
+    attempt.outcome = outcome ?? (pending ? "left" : "lost");
     attempt.reason = reason;
   }
 
-  /** The connection failed or was cut: decides what to try, and when. */
-  _lost(reason: string, retryIn = 0): void {
-    const { _attempt: attempt, _since: since, _until: until } = this._connection!;
-    const { retryBase, retryMax } = this._options;
+  /** The connection failed or was cut: decides what becomes of it, and when another is tried. */
+  _lost(connection: Connection, reason: string, retryIn = 0): void {
+    const now = this._now();
     const random = this._env.Math.random();
-    const worked = until === Infinity;
-    const lasted = worked && reason !== "mute" && this._now() >= since + STEADY;
-    if (lasted) this._failures = 0;
-    // The server asked for it: no failure (DRN-1), unless it does nothing else.
-    if (reason === "drain")
-      return this._leave(reason, random * retryIn + (lasted || !this._failures++ ? 0 : backoff(this._failures, random, retryBase, retryMax)));
-    if (!lasted) this._tried.push(attempt.transport);
-    const all = this._transports.every((name) => this._tried.includes(name));
-    if (all || retryIn) this._tried = [];
+    const { retryBase, retryMax } = this._options;
+    const { _name: name, _since: since, _until: until, _openedAt: openedAt, _reached: reached } = connection;
+    const { _trials: trials, _transports: allowed } = this;
+    const drain = reason === "drain";
+    if (reason === "timeout" && openedAt) reason = connection._frames < 2 ? "mute" : "no answer in time";
+    const mute = (connection._mute = reason === "mute");
+    const carried = connection === this._carrier;
+    const worked = carried && until === Infinity && !mute;
+    const lasted = worked && now >= since + STEADY;
+    this._leave(connection, failure(name, reason, reached, now - since), carried ? "lost" : "failed");
+    if (worked) this._ages[name] = [now - openedAt, this._ages[name]?.[0]];
+    const always = worked && this._cutAt(name) < Infinity;
+    if (lasted || always) this._failures = 0;
+    // Asked for by the server, or of another session: no failure (DRN-1).
+    const failed = !lasted && !always && !drain && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
+    if (!carried && this._carrier) {
+      if (name === this._carrier._name) this._carrier._rotateAt = Infinity;
+      else if (failed || drain || retryIn) this._blame(connection);
+      // It answered, though another was first.
+      else this._forgive(name);
+      if (retryIn) this._retryAt = now + retryIn;
+      return;
+    }
+    let all = false;
+    if (failed) {
+      connection._failed = true;
+      this._trials = carried ? [...trials, connection] : trials;
+      // That is an outage, no verdict against any: a new round, later.
+      all = this._trials.filter(({ _failed }) => _failed).length >= allowed.length;
+      if (all) this._trials = [];
+    }
     // Down the ladder at once; otherwise not all pages in the same moment.
-    this._leave(reason, worked || all || retryIn ? retryIn + backoff(this._failures++, random, retryBase, retryMax) : 0);
+    let wait = drain ? random * retryIn : retryIn;
+    if (drain ? !lasted && this._failures++ : worked || all || retryIn) wait += backoff(this._failures++, random, retryBase, retryMax);
+    if (retryIn) this._askedAt = now + wait;
+    this._interrupt(reason, carried ? wait : Math.max(wait, this._retryAt - now));
   }
 
-  /** Leaves the connection, if there is one; the next is tried `wait` seconds later. */
-  _leave(reason: string, wait: number): void {
-    const { _connection: connection } = this;
-    const now = this._now();
-    this._connection = undefined;
-    // No wait where the server named none.
-    this._retryAt = now + (wait || 0);
-    this._schedule();
-    if (!connection) return;
-    this._note(connection, reason);
+  /** The age at which something cuts connections over `name`; never, unless the last two were of one age. */
+  _cutAt(name: TransportName): number {
+    const [last = 0, before = 0] = this._ages[name] ?? [];
+    return last > 2 && Math.abs(last - before) < 1 + last / 20 ? last : Infinity;
+  }
+
+  /** Leaves a connection, without a verdict where no `outcome` is given. */
+  _leave(connection: Connection, reason: string, outcome?: Attempt["outcome"]): void {
+    this._note(connection, reason, outcome);
+    connection._opened = undefined;
     connection._wire?._drop();
     this._session._links.delete(connection._link!);
+    this._trials = this._trials.filter((trial) => trial !== connection);
+    if (this._carrier === connection) this._carrier = undefined;
+  }
+
+  /** Leaves all, and begins anew `wait` seconds later. */
+  _restart(reason: string, wait: number): void {
+    for (const connection of this._standing()) this._leave(connection, reason);
+    this._trials = [];
+    this._interrupt(reason, wait);
+  }
+
+  /** Nothing carries the session; what is tried next, is so `wait` seconds later. */
+  _interrupt(reason: string, wait: number): void {
+    // No wait where the server named none.
+    this._retryAt = this._now() + (wait || 0);
+    this._schedule();
+    const next = this._trials.find(({ _opened }) => _opened);
+    if (next) return this._take(next);
     if (this.state !== "open") return;
     this._enter("lost");
     this._fire("recovering", { reason });
@@ -492,11 +622,14 @@ export class Channel extends EventTarget {
 
   /** The end: the last word is written, everything is settled. */
   _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly Send<Sent>[]): void {
-    const { _connection: connection } = this;
-    this._transmit(this._now());
-    if (connection) this._note(connection, reason);
-    connection?._wire?._drop(true);
-    this._connection = undefined;
+    for (const connection of this._standing()) {
+      if (connection._link?._state === "open") this._write(connection, this._now());
+      this._note(connection, reason, connection === this._carrier ? "lost" : "failed");
+      connection._wire?._drop(true);
+    }
+    this._carrier = undefined;
+    this._trials = [];
+    this._life.abort();
     (this as Own).transport = null;
     this._enter("close");
     for (const send of sends) this._reject(send, "closed", `the channel was closed: ${code} ${reason}`);

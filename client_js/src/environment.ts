@@ -1,14 +1,20 @@
 /**
  * What the driver takes from the world around it: the page's global object, or, in a test, an object that
- * stands for it. Its members are looked up when they are called: what a page replaces is used.
+ * stands for it. Its members are looked up when they are called: what a page replaces is used. A worker has
+ * no document, and not every context the rest of what may be absent.
  */
 export type Environment = Pick<
   typeof globalThis,
-  "performance" | "setTimeout" | "clearTimeout" | "Math" | "crypto" | "fetch" | "WebSocket"
+  "performance" | "setTimeout" | "clearTimeout" | "Math" | "Date" | "crypto" | "fetch" | "WebSocket"
 > & {
   /** What a relative URL is relative to; a worker has only the other. */
-  readonly document?: { readonly baseURI: string };
+  readonly document?: Pick<Document, "baseURI" | "visibilityState" | "addEventListener">;
   readonly location?: { readonly href: string };
+  readonly addEventListener?: Window["addEventListener"];
+  readonly navigator?: { readonly locks?: Pick<LockManager, "request">; readonly connection?: EventTarget };
+  /** Reading one of these throws where the user has forbidden storage. */
+  readonly localStorage?: Pick<Storage, "getItem" | "setItem" | "removeItem">;
+  readonly sessionStorage?: Pick<Storage, "getItem" | "setItem" | "removeItem">;
 };
 
 /**

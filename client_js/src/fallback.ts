@@ -1,28 +1,77 @@
-// Which transport to try next. Pure.
+// Which transport to begin next, and when. Pure: what has happened and `now` go in, the next step comes out.
+//
+// Without a carrier the transports race: each has a head start on the next. The first that answers carries the
+// session; those that are better go on, and take over where they answer later. A transport that failed while
+// another worked has a mark against it: it comes last, and is probed at intervals that grow. Where all fail,
+// that is an outage, and no mark against any.
 
 export type TransportName = "websocket" | "sse" | "longpoll";
 
 /** From best to most modest. */
 export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpoll"];
 
-/** What was learnt: the transport that worked last, and since when it did. It goes stale. */
-export interface Learnt {
+/** What speaks against a transport: when to probe it again, and how long that was waited for. */
+export interface Mark {
+  readonly _until: number;
+  readonly _wait: number;
+}
+
+export type Marks = { [Name in TransportName]?: Mark };
+
+/** An attempt of this round. */
+export interface Trial {
   readonly _name: TransportName;
-  readonly _since: number;
+  /** From when its head start counts. */
+  readonly _from: number;
+  readonly _failed: boolean;
+}
+
+/** What carries the session, and when it is to be replaced by another connection of its kind. */
+export interface Carrier {
+  readonly _name: TransportName;
+  readonly _rotateAt: number;
 }
 
 /**
- * The next transport of `allowed` (in its order) that this round has not tried, what worked last first:
- * unless that was learnt more than `fresh` seconds ago, when the better ones get another chance.
- * Undefined: all failed. That is an outage, no verdict against any: wait, then start a new round.
+ * What to begin now, of `allowed` (the best first), or when to ask again; never, while that takes something
+ * else to happen. After what was begun, ask again.
+ *
+ * `trials`: what was begun in this round, in that order, the carrier left out. `headStart`: seconds that each
+ * has before the next is begun beside it.
  */
-export function choose(
+export function decide(
   allowed: readonly TransportName[],
-  tried: readonly TransportName[],
-  learnt: Learnt | undefined,
+  marks: Marks,
+  trials: readonly Trial[],
+  carrier: Carrier | undefined,
+  headStart: number,
   now: number,
-  fresh: number,
-): TransportName | undefined {
-  const left = allowed.filter((name) => !tried.includes(name));
-  return left.find((name) => name === learnt?._name && now < learnt._since + fresh) ?? left[0];
+): TransportName | number {
+  const free = (name: TransportName): boolean => !trials.some(({ _name }) => _name === name);
+  let next: TransportName;
+  let at = Infinity;
+  const offer = (name: TransportName, due: number): void => {
+    if (due < at && free(name)) [next, at] = [name, due];
+  };
+  if (carrier) {
+    offer(carrier._name, carrier._rotateAt);
+    for (const name of allowed.slice(0, allowed.indexOf(carrier._name))) offer(name, marks[name]?._until ?? -Infinity);
+  } else {
+    // In order, those with a mark behind the others; at once where the last has failed.
+    const last = trials.at(-1);
+    const due = !last || last._failed ? -Infinity : last._from + headStart;
+    for (const name of allowed) if (!marks[name]) offer(name, due);
+    for (const name of allowed) offer(name, due);
+  }
+  return now >= at ? next! : at;
+}
+
+/** Seconds until the first probe of what failed, doubled by each that fails; and of a stream that is held up. */
+const FIRST = 15;
+const MUTE = 600;
+
+/** The mark against what failed while another worked: it is probed again within `most` seconds, partly at random. */
+export function blame(mark: Mark | undefined, mute: boolean | undefined, now: number, random: number, most: number): Mark {
+  const wait = mute ? MUTE : Math.min(most, Math.max(FIRST, 2 * (mark?._wait ?? 0)));
+  return { _until: now + wait * (0.5 + random / 2), _wait: wait };
 }

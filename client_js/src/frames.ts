@@ -13,6 +13,8 @@ export interface Timings {
   readonly heartbeat: number;
   readonly ttl: number;
   readonly closing: number;
+  /** After which the server ends a stream (SSE-3). */
+  readonly stream?: number;
 }
 
 /** PROTOCOL.md section 12: in force until `opened` tells the server's own; the others count from then on only. */
@@ -146,6 +148,7 @@ export interface PollFrame {
   readonly poll: number;
   readonly ack: number;
   readonly epoch?: string;
+  readonly hold?: number;
 }
 
 export type ControlFrame =

@@ -11,7 +11,7 @@ import { ChannelError, FATAL } from "./errors.ts";
 import type { Fate } from "./errors.ts";
 import type { TransportName } from "./fallback.ts";
 import { LIMITS, TIMINGS } from "./frames.ts";
-import type { CloseFrame, ErrorFrame, Frame, Limits, Loss, OpenFrame, OpenedFrame, Timings } from "./frames.ts";
+import type { CloseFrame, ErrorFrame, Frame, Limits, Loss, OpenFrame, OpenedFrame, SendFrame, Timings } from "./frames.ts";
 import type { AttachState } from "./states.ts";
 
 /** A request on its way. WebSocket has none, SSE one POST at most (SND-1), long poll also one poll. */
@@ -28,7 +28,7 @@ export type Heard =
   /** A WebSocket message, or the data of an event. */
   | { readonly _type: "frame"; readonly _wire: string | ArrayBuffer }
   /** The answer to a request; `status` 0: there was none, or not in time. */
-  | { readonly _type: "answer"; readonly _of: Request; readonly _status: number; readonly _text: string }
+  | { readonly _type: "answer"; readonly _of: Request; readonly _status: number; readonly _text: string; readonly _retryIn?: number }
   /** The connection ended; `code` is the WebSocket's. */
   | { readonly _type: "lost"; readonly _reason: string; readonly _code?: number };
 
@@ -78,6 +78,7 @@ export interface Link {
   /** The number of the poll, and whether it is in flight (POL-1). */
   _poll: number;
   _polling: boolean;
+  _polledAt: number;
   /** Requests in a row that failed, by kind: that the one gets through says nothing of the other. */
   readonly _failures: { [Of in Request]: number };
   /** Silence until then ends the link (LIV-2). */
@@ -109,6 +110,10 @@ export class Session<Tag> {
   _attaches = 0;
   /** The highest attach that was confirmed: the one that sends (ATT-3). */
   _confirmed = 0;
+  /** Credentials that are refused may have expired, and be asked for once more (REN-1). */
+  _renewable = false;
+  /** Seconds for which polls are asked to be held, where something cuts them (POL-3). */
+  _hold = Infinity;
   /** How often another client stood in the way of the first confirmation (ATT-5). */
   _refused = 0;
   _links = new Set<Link>();
@@ -157,10 +162,12 @@ export class Session<Tag> {
       _control: [],
       _poll: 1,
       _polling: false,
+      _polledAt: 0,
       _failures: { open: 0, post: 0, poll: 0 },
       _until: Infinity,
     };
-    this._ackAt = Infinity;
+    // The `open` tells the mark; while another link stands, what is due there stays due.
+    if (!this._links.size) this._ackAt = Infinity;
     this._links.add(link);
     return link;
   }
@@ -182,6 +189,23 @@ export class Session<Tag> {
     for (const link of this._links) link._control.push(encodeControl({ type: "renew", credentials: credentials ?? null }));
   }
 
+  /** Whether the link stands is to be seen: it must bring something until then. */
+  _probe(link: Link, until: number): void {
+    link._until = until;
+    if (link._carrier === "websocket") link._control.push(encodeControl({ type: "ping" }));
+  }
+
+  /**
+   * What the server may lack, as a POST of a page that goes: it may go beside what is in flight on any link, as
+   * repetitions are dropped (NUM-3).
+   */
+  _farewell(link: Link): readonly Wire[] {
+    const first = encodeControl({ type: "send", ...this._head(link) });
+    link._next = this._ackAt = 0;
+    link._acked = -1;
+    return [first, ...this._fill(link, 0, first)];
+  }
+
   /** Ends the session from this side alone, without a word to the server. */
   _abandon(code: number, reason: string): Event<Tag>[] {
     this._end({ code, reason, by: "protocol" });
@@ -191,7 +215,11 @@ export class Session<Tag> {
   /** When to call `_tick`. */
   get _deadline(): number {
     return Math.min(
-      ...[...this._links].flatMap((link) => [link._until, this._leads(link) && !link._post ? this._ackAt : Infinity]),
+      ...[...this._links].flatMap((link) => [
+        link._until,
+        this._leads(link) && !link._post ? this._ackAt : Infinity,
+        (!link._polling && this._pollAt(link)) || Infinity,
+      ]),
     );
   }
 
@@ -207,7 +235,7 @@ export class Session<Tag> {
       // What is late tells nothing any more.
       if (!this._links.has(link)) return [];
       if (heard._type === "frame") this._receive(link, heard._wire, now);
-      else if (heard._type === "answer") this._answered(link, heard._of, heard._status, heard._text.split("\n").filter(Boolean), now);
+      else if (heard._type === "answer") this._answered(link, heard, now);
       else if (heard._code === 1012) this._drop(link, "drain", RESTART);
       else this._drop(link, heard._reason);
     } catch {
@@ -234,10 +262,12 @@ export class Session<Tag> {
       for (let part; (part = this._fill(link, now)).length; ) wires.push(...part);
       return wires.length ? [{ _type: "frame", _wires: wires }] : out;
     }
-    const head = { session: this._token!, client: this._client, attach, epoch: this._epoch! };
-    if (carrier === "longpoll" && !link._polling && this._leads(link)) {
+    const head = this._head(link);
+    // Polls that are hardly held come one in a second.
+    if (carrier === "longpoll" && !link._polling && this._leads(link) && now >= this._pollAt(link)) {
       link._polling = true;
-      out.push({ _type: "poll", _wires: [encodeControl({ type: "poll", ...head, poll: link._poll, ack: this._mark(link) })] });
+      link._polledAt = now;
+      out.push({ _type: "poll", _wires: [encodeControl({ type: "poll", ...head, poll: link._poll, ack: this._mark(link), ...(this._hold < 60 && { hold: this._hold }) })] });
     }
     if (!link._post) {
       const post = { _next: link._next, _control: link._control };
@@ -252,9 +282,18 @@ export class Session<Tag> {
     return out;
   }
 
+  /** What every request says of its session. */
+  _head({ _attach: attach }: Link): Omit<SendFrame, "type"> {
+    return { session: this._token!, client: this._client, attach, epoch: this._epoch! };
+  }
+
   /** The newest confirmed attach has the session: only it carries data and acks (ATT-3). */
   _leads(link: Link): boolean {
     return link._attach === this._confirmed && this._links.has(link);
+  }
+
+  _pollAt(link: Link): number {
+    return link._carrier === "longpoll" && this._hold < 1 ? link._polledAt + 1 : 0;
   }
 
   /** The mark of the downlink, on its way over `link`. */
@@ -317,14 +356,19 @@ export class Session<Tag> {
     return encodeControl({ type: "close", code, reason, by, last: this._buffer._next - 1, ack: this._mark(link) });
   }
 
-  _answered(link: Link, of: Request, status: number, lines: readonly string[], now: number): void {
+  _answered(link: Link, { _of: of, _status: status, _text: text, _retryIn: retryIn = 0 }: Heard & { _type: "answer" }, now: number): void {
     const { _post: post } = link;
+    const lines = text.split("\n").filter(Boolean);
     const ok = status === 200;
     if (of === "post") link._post = undefined;
     if (of === "poll") {
+      const held = now - link._polledAt;
       link._polling = false;
       // An empty one says that a newer poll stands (POL-2).
       if (ok) link._poll++;
+      // Something cuts polls that are held for so long: shorter ones, and slowly longer ones again.
+      if (ok) this._hold *= 1.05;
+      else if (held > 1) this._hold = held / 2;
     }
     if (ok && lines[0]) {
       link._failures[of] = 0;
@@ -345,8 +389,8 @@ export class Session<Tag> {
     // Anything else is of something between: it says no more of the channel than silence does.
     if (/^{.*"type":"error"/.test(lines[0]!)) return this._handle(link, decode(lines[0]!), now);
     // The request is repeated with the same content, and what has come up since (SND-1, POL-2).
-    if (of === "open" || ++link._failures[of] >= PATIENCE)
-      this._drop(link, ok ? "ended" : status ? "HTTP " + status : "no answer");
+    if (of === "open" || retryIn || ++link._failures[of] >= PATIENCE)
+      this._drop(link, ok ? "ended" : status ? "HTTP " + status : "no answer", retryIn);
   }
 
   /** A frame of the downlink. */
@@ -411,6 +455,7 @@ export class Session<Tag> {
     if (this._isForeign(Math.max(received, handled))) return;
     const resumed = frame.verdict === "resumed";
     link._state = "open";
+    this._renewable = true;
     this._id = frame.id;
     // Kept from now on: what comes behind this on a link that ends before it is confirmed is of this session too.
     // A later session needs a new nonce (OPN-3).
@@ -514,8 +559,9 @@ export class Session<Tag> {
       link._next = Math.min(link._next, number);
     } else if (code === "gap" && expected && link._carrier !== "websocket" && ++link._failures.post < PATIENCE) {
       if (!this._isForeign(expected - 1)) link._next = expected;
-    } else if (closing > 0) this._end({ code: closing, reason: `${code}: ${message}`, by: "protocol" });
+    } else if (closing > 0 && !(code === "unauthorized" && (link._state === "open" || this._renewable))) this._end({ code: closing, reason: `${code}: ${message}`, by: "protocol" });
     else {
+      if (code === "unauthorized") this._renewable = false;
       if (code === "superseded") {
         this._attaches = Math.max(this._attaches, attach);
         if (client !== this._client && (attach > (this._confirmed || attach) || ++this._refused > PATIENCE))

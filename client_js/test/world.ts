@@ -1,7 +1,7 @@
 // A world for the driver: a clock that the test turns, sockets and requests that the test answers.
-import type { ChannelOptions } from "../src/channel.ts";
 import { Channel } from "../src/channel.ts";
 import type { Environment } from "../src/environment.ts";
+import type { ChannelOptions } from "../src/options.ts";
 import { TIMINGS } from "../src/frames.ts";
 import type { Limits } from "../src/frames.ts";
 
@@ -91,9 +91,9 @@ export class FakeRequest {
       .map((line) => JSON.parse(line) as unknown);
   }
 
-  respond(status: number, body: string | readonly unknown[] = "", type = "application/x-ndjson"): void {
+  respond(status: number, body: string | readonly unknown[] = "", type = "application/x-ndjson", headers: object = {}): void {
     const text = typeof body === "string" ? body : body.map((frame) => JSON.stringify(frame) + "\n").join("");
-    this.#settle(new Response(text, { status, headers: { "Content-Type": type } }));
+    this.#settle(new Response(text, { status, headers: { "Content-Type": type, ...headers } }));
   }
 
   /** Begins an event stream. */
@@ -121,10 +121,14 @@ export class FakeRequest {
 
 export class World {
   now = 100;
+  /** What the clock on the wall says, for now 0. */
+  epoch = 1.7e9;
   random = 0.5;
   /** What was opened and not looked at yet. */
   readonly sockets: FakeSocket[] = [];
   readonly requests: FakeRequest[] = [];
+  /** The plain GETs. */
+  readonly gets: FakeRequest[] = [];
   #timers = new Set<Timer>();
   #minted = 0;
 
@@ -136,15 +140,29 @@ export class World {
       return timer;
     },
     clearTimeout: (timer: Timer) => void this.#timers.delete(timer),
+    Date: { now: () => this.wall * 1000 },
+    localStorage: this.storage(),
     Math: { random: () => this.random },
     crypto: { getRandomValues: (bytes: Uint8Array) => bytes.fill(++this.#minted) },
     fetch: (url: string, init: RequestInit) => {
       const request = new FakeRequest(url, init);
-      this.requests.push(request);
+      (init.method === "POST" ? this.requests : this.gets).push(request);
       return request.answer;
     },
     WebSocket: this.#webSocket(),
   } as unknown as Environment;
+
+  get wall(): number {
+    return this.epoch + this.now;
+  }
+
+  storage(entries = new Map<string, string>()): Storage {
+    return {
+      getItem: (key: string) => entries.get(key) ?? null,
+      setItem: (key: string, value: string) => void entries.set(key, value),
+      removeItem: (key: string) => void entries.delete(key),
+    } as Storage;
+  }
 
   #webSocket(): typeof FakeSocket {
     const { sockets } = this;

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from tests.browser.test_race import front, headers_and_mute, stripped
 from tests.kit.browser import tab
 from tests.kit.server import Server, serving
 from tests.test_documents import STARLETTE, blocks, serving_code
@@ -77,6 +79,15 @@ class Guest:
         await expect(self.message(text)).to_have_count(1)
 
 
+async def expect_same_conversation(one: Guest, other: Guest) -> None:
+    """Once the answer to each own message has given it its place: it is delivered before."""
+    with anyio.fail_after(5):
+        while True:
+            if await one.heard() == await other.heard():
+                return
+            await anyio.sleep(0.02)
+
+
 @asynccontextmanager
 async def two_guests(browser: Browser, server: Server) -> AsyncIterator[tuple[Guest, Guest]]:
     async with tab(browser) as one, tab(browser) as two:
@@ -106,7 +117,7 @@ async def test_two_guests_chat(browser: Browser, transport: str) -> None:
                 0
             )
             await expect(guest.page.locator(".recovered")).to_have_count(0)
-        assert await ada.heard() == await grace.heard()
+        await expect_same_conversation(ada, grace)
         assert MARKUP in await grace.heard()
         await expect(grace.message("ada 0").locator(".from")).to_have_text("Ada")
         await ada.expect_open(transport)
@@ -148,7 +159,7 @@ async def test_switches_move_the_conversation(browser: Browser) -> None:
             await grace.expect_delivered(f"meanwhile {index}")
         for guest in (ada, grace):
             await expect(guest.page.locator(".message")).to_have_count(2 * len(steps))
-        assert await ada.heard() == await grace.heard()
+        await expect_same_conversation(ada, grace)
         await expect(ada.log("Connected over long polling")).to_have_count(2)
         await expect(ada.log("The session was lost")).to_have_count(0)
 
@@ -169,7 +180,7 @@ async def test_a_cut_loses_and_repeats_nothing(browser: Browser, transport: str)
             await expect(ada.message(f"yours {index}")).to_have_count(1)
         for guest in (ada, grace):
             await expect(guest.page.locator(".message")).to_have_count(10)
-        assert await ada.heard() == await grace.heard()
+        await expect_same_conversation(ada, grace)
         await expect(ada.log("The session was lost")).to_have_count(0)
 
 
@@ -199,7 +210,7 @@ async def test_what_was_said_while_away_is_recovered(browser: Browser, transport
         await ada.expect_delivered("Here again")
         await expect(ada.page.locator(".recovered")).to_have_count(3)
         await expect(grace.page.locator(".message")).to_have_count(5)
-        assert await ada.heard() == await grace.heard()
+        await expect_same_conversation(ada, grace)
         await expect(grace.page.locator(".recovered")).to_have_count(0)
 
 
@@ -247,6 +258,25 @@ async def test_the_page_says_why_this_transport(browser: Browser) -> None:
         await ada.use("sse")
         await expect(attempts).to_have_text(
             [re.compile(r"SSE open, \d+ ms"), re.compile(r"WebSocket was open, .* was forbidden")]
+        )
+
+
+async def test_the_page_tells_of_a_proxy_that_holds_back(browser: Browser) -> None:
+    async with app() as server, front(server) as (one, url), tab(browser) as a_tab:
+        one.faults.update(websocket=stripped, sse=headers_and_mute)
+        ada = Guest(a_tab.page, "Ada")
+        await ada.page.goto(url)
+        await ada.expect_open("longpoll")
+        attempts = ada.page.get_by_label("Attempts to connect").get_by_role("listitem")
+        await expect(attempts).to_have_text(
+            [
+                re.compile(r"long polling open, \d+ ms"),
+                re.compile(
+                    r"SSE failed, \d+ ms, headers after .* no body .*: something buffers it"
+                ),
+                re.compile(r"WebSocket failed, .* our 426: a proxy strips the upgrade"),
+            ],
+            timeout=15_000,
         )
 
 

@@ -1,4 +1,5 @@
 // Server-sent events and long polling: everything is a POST (HTTP-1).
+import type { Wire } from "../codec.ts";
 import type { Out, Request } from "../session.ts";
 import { eventParser } from "../sse.ts";
 import type { Transport, Wiring } from "./transport.ts";
@@ -32,9 +33,13 @@ export const sse = http("sse");
 
 export const longpoll = http("poll");
 
+/** POSTs what a page has to say as it goes. */
+export const farewell = (wiring: Wiring, _wires: readonly Wire[]): void =>
+  void exchange({ ...wiring, _hear: () => {} }, "send", { _type: "post", _wires }, new AbortController());
+
 /** POSTs the lines of `out`, and reports the answer, or its end, or that `control` aborted it. */
 async function exchange(
-  { _env: env, _url: url, _cookies: credentials, _hear: hear }: Wiring,
+  { _env: env, _url: url, _cookies: credentials, _reached: reached, _hear: hear }: Wiring,
   segment: string,
   { _type: type, _wires: wires }: Out,
   control: AbortController,
@@ -42,17 +47,22 @@ async function exchange(
   const streams = segment === "sse";
   let text = "";
   let status = 0;
+  let retryIn = 0;
   try {
+    const body = wires.join("\n");
     const response = await env.fetch(url(segment), {
       method: "POST",
-      body: wires.join("\n"),
+      body,
       headers: { "Content-Type": "application/x-ndjson", Accept: streams ? "text/event-stream" : "application/x-ndjson" },
       cache: "no-store",
       credentials,
+      // One in flight outlives its page; a browser takes 64 KiB of them in all.
+      keepalive: type === "post" && body.length < 16384,
       signal: control.signal,
     });
     if (streams && response.ok) {
       status = 200;
+      reached();
       const reader = response.body!.getReader();
       const decoder = new TextDecoder();
       const parse = eventParser();
@@ -62,9 +72,11 @@ async function exchange(
     } else {
       text = await response.text();
       status = response.status;
+      // Of a proxy, in seconds; the server says the same in its frame.
+      retryIn = Number(response.headers.get("Retry-After")) || 0;
     }
   } catch {
     // Cut, or aborted.
   }
-  hear({ _type: "answer", _of: type as Request, _status: status, _text: text });
+  hear({ _type: "answer", _of: type as Request, _status: status, _text: text, _retryIn: retryIn });
 }

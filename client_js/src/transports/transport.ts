@@ -17,5 +17,7 @@ export interface Wiring {
   readonly _cookies: RequestCredentials;
   /** Milliseconds that a POST may take (SND-1). */
   readonly _timeout: number;
+  /** The other end answers: it was upgraded, or the headers of a stream came. */
+  readonly _reached: () => void;
   readonly _hear: (heard: Heard) => void;
 }

@@ -1,7 +1,7 @@
 import type { Transport, Wiring } from "./transport.ts";
 
 /** WS-1: text frames are frames, binary frames are bytes. */
-export function websocket({ _env: env, _url: url, _hear: hear }: Wiring): Transport {
+export function websocket({ _env: env, _url: url, _reached: reached, _hear: hear }: Wiring): Transport {
   const socket = new env.WebSocket(url("websocket").replace("http", "ws"));
   socket.binaryType = "arraybuffer";
   socket.onmessage = ({ data }) => hear({ _type: "frame", _wire: data as string | ArrayBuffer });
@@ -12,7 +12,11 @@ export function websocket({ _env: env, _url: url, _hear: hear }: Wiring): Transp
       const send = (): void => wires.forEach((wire) => socket.send(wire as string));
       // Only `open` can come before the socket is: all else answers `opened`.
       if (socket.readyState) send();
-      else socket.onopen = send;
+      else
+        socket.onopen = () => {
+          reached();
+          send();
+        };
     },
     _drop: () => socket.close(),
   };

@@ -174,6 +174,10 @@ const REASONS = {
   suspend: "you went away",
   drain: "the server asked to come back",
   silent: "nothing was heard any more",
+  mute: "something holds its messages back",
+  replaced: "another took over",
+  superseded: "it answered when another had",
+  "not needed": "a better one was there",
 };
 
 const ENDS = {
@@ -230,7 +234,7 @@ function refresh() {
       .reverse()
       .map(({ transport, outcome, reason, milliseconds }) => {
         const took = outcome === "pending" ? "" : `${Math.max(1, Math.round(milliseconds))} ms`;
-        const what = outcome === "lost" ? "was open" : outcome;
+        const what = { lost: "was open", left: "was not waited for" }[outcome] ?? outcome;
         const detail = [what, took, REASONS[reason] ?? reason].filter(Boolean).join(", ");
         const item = make("li", {}, make("b", { text: NAMES[transport] }), ` ${detail}`);
         item.dataset.outcome = outcome;
@@ -284,9 +288,8 @@ for (const each of switches) {
   each.addEventListener("change", () => {
     const forbidden = switches.filter(({ checked }) => checked).map(({ dataset }) => dataset.forbids);
     const allowed = ALL.filter((name) => !forbidden.includes(name));
-    // What is forbidden is left by itself; for something better one has to ask.
+    // What is forbidden is left by itself, and what is better takes over by itself.
     channel.transports = allowed;
-    if (!each.checked && away === undefined && channel.transport !== allowed[0]) channel.reconnect();
     refresh();
   });
 }

@@ -1,0 +1,346 @@
+// What happens to a page, its network and its credentials.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { World, opened } from "./world.ts";
+import type { FakeRequest, FakeSocket } from "./world.ts";
+
+const answer = (fields: object = {}): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
+
+/** A world with a page, whose events the test fires. */
+function pageWorld(): { world: World; fire: (on: "window" | "document" | "network", type: string, fields?: object) => void; page: { visibilityState: string } } {
+  const world = new World();
+  const window = new EventTarget();
+  const network = new EventTarget();
+  const page = Object.assign(new EventTarget(), { baseURI: "http://localhost/", visibilityState: "visible" });
+  Object.assign(world.environment, {
+    addEventListener: window.addEventListener.bind(window),
+    document: page,
+    navigator: { connection: network },
+  });
+  const fire = (on: "window" | "document" | "network", type: string, fields: object = {}): void =>
+    void { window, document: page, network }[on].dispatchEvent(Object.assign(new Event(type), fields));
+  return { world, fire, page };
+}
+
+async function openStream(world: World): Promise<FakeRequest> {
+  const stream = await world.request("sse");
+  stream.stream();
+  stream.event(opened(stream.lines[0]));
+  stream.event({ type: "ack", ack: 0 });
+  (await world.request("send")).respond(200, [answer()]);
+  await world.settle();
+  return stream;
+}
+
+describe("a page that wakes", () => {
+  for (const [on, type] of [["document", "visibilitychange"], ["document", "resume"], ["window", "offline"], ["window", "online"], ["network", "change"]] as const)
+    test(`${type}: the connection has 2 s to show itself`, async () => {
+      const { world, fire } = pageWorld();
+      const { channel } = world.channel({ transports: ["websocket"] });
+      const socket = await world.openSocket();
+      fire(on, type);
+      await world.pass(0.1);
+      assert.deepEqual(socket.take(), [{ type: "ping" }]);
+      socket.hear({ type: "pong" });
+      await world.pass(10);
+      assert.equal(channel.state, "open");
+      fire(on, type);
+      await world.pass(1.9);
+      assert.equal(channel.state, "open");
+      await world.pass(0.2);
+      assert.deepEqual([channel.state, socket.readyState], ["recovering", 3]);
+      await world.pass(0.5);
+      await world.openSocket();
+    });
+
+  test("who hides is asked nothing", async () => {
+    const { world, fire, page } = pageWorld();
+    world.channel();
+    const socket = await world.openSocket();
+    page.visibilityState = "hidden";
+    fire("document", "visibilitychange");
+    await world.pass(5);
+    assert.deepEqual(socket.take(), []);
+  });
+
+  test("time has jumped: what has arrived comes first, then a probe", async () => {
+    const { world } = pageWorld();
+    const { channel } = world.channel();
+    const socket = await world.openSocket();
+    world.now += 60;
+    await world.pass(0.1);
+    assert.deepEqual([channel.state, socket.take()], ["open", [{ type: "ping" }]]);
+    await world.pass(2.1);
+    assert.equal(channel.state, "recovering");
+  });
+
+  test("a hidden tab whose timers are late keeps its session", async () => {
+    const { world } = pageWorld();
+    const { channel, events } = world.channel();
+    const socket = await world.openSocket();
+    for (let minute = 0; minute < 30; minute++) {
+      for (let beat = 0; beat < 3; beat++) {
+        world.now += 20;
+        socket.hear({ type: "ping" });
+        await world.settle();
+      }
+      await world.pass(0.01);
+      if (socket.take().some((frame) => (frame as { type: string }).type === "ping")) socket.hear({ type: "pong" });
+    }
+    assert.equal(channel.state, "open");
+    assert.deepEqual(events, [["transport", "websocket"], ["open"]]);
+  });
+
+  test("a stream is replaced by a new one beside it, without a gap", async () => {
+    const { world, fire } = pageWorld();
+    const { channel, events } = world.channel({ transports: ["sse"] });
+    const stream = await openStream(world);
+    await world.pass(10);
+    fire("document", "visibilitychange");
+    await world.pass(0.1);
+    assert.equal(stream.aborted, false);
+    const next = await openStream(world);
+    assert.deepEqual([stream.aborted, next.aborted, channel.state], [true, false, "open"]);
+    await world.pass(3);
+    assert.deepEqual(events, [["transport", "sse"], ["open"]]);
+  });
+
+  test("who waits to try again, tries at once", async () => {
+    const { world, fire } = pageWorld();
+    world.random = 1;
+    world.channel({ transports: ["websocket"] });
+    for (let round = 0; round < 6; round++) {
+      (await world.socket()).end(1006);
+      await world.settle();
+      fire("window", "online");
+      await world.pass(0.01);
+    }
+    await world.socket();
+  });
+
+  test("but not before the server allows it", async () => {
+    const { world, fire } = pageWorld();
+    world.channel({ transports: ["longpoll"] });
+    (await world.request("poll")).respond(429, [{ type: "error", code: "too_many", message: "", retry_in: 20 }]);
+    await world.settle();
+    fire("window", "online");
+    await world.pass(19);
+    assert.equal(world.requests.length, 0);
+    await world.pass(2);
+    await world.request("poll");
+  });
+
+  test("another network: what was learnt is seen again", async () => {
+    const { world, fire } = pageWorld();
+    const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
+    (await world.socket()).end(1006);
+    const poll = await world.request("poll");
+    poll.respond(200, [opened(poll.lines[0])]);
+    await world.pass(1);
+    assert.equal(world.sockets.length, 0);
+    fire("network", "change");
+    await world.pass(0.1);
+    await world.openSocket();
+    assert.equal(channel.transport, "websocket");
+  });
+});
+
+describe("a page that goes", () => {
+  test("tells its last data and ack, by a POST that outlives it", async () => {
+    const { world, fire } = pageWorld();
+    const { channel } = world.channel();
+    channel.addEventListener("message", () => {});
+    const socket = await world.openSocket();
+    channel.send("said");
+    await world.settle();
+    socket.hear([1, 0, "heard"]);
+    channel.send("unsaid");
+    fire("window", "pagehide", { persisted: false });
+    const post = await world.request("send");
+    assert.equal((post.init as { keepalive?: boolean }).keepalive, true);
+    const [head, data] = post.lines as [{ type: string; attach: number }, unknown];
+    assert.deepEqual([head.type, head.attach], ["send", 1]);
+    assert.deepEqual(data, [1, 1, "said", "unsaid"]);
+    assert.deepEqual([channel.state, socket.readyState], ["open", 1]);
+  });
+
+  test("and may come back: it is kept without a connection, and resumes as it is shown", async () => {
+    const { world, fire } = pageWorld();
+    const { channel, events } = world.channel();
+    let socket: FakeSocket = await world.openSocket();
+    fire("window", "pageshow", { persisted: false });
+    fire("window", "pagehide", { persisted: true });
+    assert.deepEqual([socket.readyState, channel.state], [3, "recovering"]);
+    await world.request("send");
+    await world.pass(60);
+    fire("document", "resume");
+    await world.pass(1);
+    assert.equal(world.sockets.length, 0);
+    fire("window", "pageshow", { persisted: true });
+    socket = await world.openSocket();
+    assert.deepEqual(events.slice(2), [["recovering", "pagehide"], ["resumed", 0]]);
+  });
+
+  test("one that the application has suspended stays so", async () => {
+    const { world, fire } = pageWorld();
+    const { channel } = world.channel();
+    await world.openSocket();
+    channel.suspend();
+    fire("window", "pagehide", { persisted: true });
+    fire("window", "pageshow", { persisted: true });
+    fire("window", "online");
+    await world.pass(10);
+    assert.deepEqual([channel.state, world.sockets.length], ["suspended", 0]);
+  });
+
+  test("a channel that is closed listens to nothing any more", async () => {
+    const { world, fire } = pageWorld();
+    const { channel } = world.channel();
+    const socket = await world.openSocket();
+    socket.hear({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
+    await world.settle();
+    socket.take();
+    for (const type of ["online", "offline", "pagehide", "pageshow"]) fire("window", type, { persisted: true });
+    await world.pass(60);
+    assert.deepEqual([channel.state, world.sockets.length, world.requests.length, socket.take()], ["closed", 0, 0, []]);
+  });
+});
+
+describe("what is always cut at one age", () => {
+  test("is replaced before, and speaks against no transport", async () => {
+    const world = new World();
+    const { channel, events } = world.channel({ transports: ["websocket", "longpoll"] });
+    for (let cut = 0; cut < 2; cut++) {
+      const socket = await world.openSocket();
+      await world.pass(10);
+      socket.end(1006);
+      await world.pass(0.5);
+    }
+    for (let turn = 0; turn < 3; turn++) {
+      const socket = await world.openSocket();
+      await world.pass(7.9);
+      assert.equal(world.sockets.length, 0);
+      await world.pass(0.2);
+      assert.equal(socket.readyState, 1);
+    }
+    await world.openSocket();
+    assert.equal(channel.state, "open");
+    assert.equal(events.filter(([type]) => type === "recovering").length, 2);
+    assert.equal(channel.statistics().attempts.longpoll, 0);
+  });
+
+  test("polls are asked to be held for less time, and slowly for more again", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["longpoll"] });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    const holds: (number | undefined)[] = [];
+    for (let poll = 0; poll < 60; poll++) {
+      const request = await world.request("poll");
+      const { hold = 20 } = request.lines[0] as { hold?: number };
+      holds.push(hold);
+      // Something on the way allows 6 s.
+      await world.pass(Math.min(hold, 6));
+      if (hold < 6) request.respond(200, [{ type: "ack", ack: 0 }]);
+      else request.respond(504, "<html>");
+    }
+    assert.deepEqual(holds.slice(0, 3).map((hold) => Math.round(hold! * 100) / 100), [20, 3, 3.15]);
+    assert.ok(holds.filter((hold) => hold! >= 6).length <= 5, `${holds}`);
+    assert.deepEqual([channel.state, channel.statistics().attaches], ["open", 1]);
+  });
+
+  test("polls that are hardly held come one in a second", async () => {
+    const world = new World();
+    world.channel({ transports: ["longpoll"] });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    const first = await world.request("poll");
+    await world.pass(1.2);
+    first.respond(504, "<html>");
+    let polls = 0;
+    for (let turn = 0; turn < 100; turn++) {
+      await world.pass(0.1);
+      for (const poll of world.requests.splice(0)) {
+        assert.ok((poll.lines[0] as { hold: number }).hold < 1);
+        poll.respond(200, [{ type: "ack", ack: 0 }]);
+        polls++;
+      }
+    }
+    assert.ok(polls >= 9 && polls <= 11, `${polls}`);
+  });
+});
+
+describe("credentials", () => {
+  const unauthorized = { type: "error", code: "unauthorized", message: "expired" };
+
+  test("that have expired are asked for again, and the session goes on", async () => {
+    const world = new World();
+    let asked = 0;
+    const { events } = world.channel({ credentials: async () => `token ${++asked}`, transports: ["websocket"] });
+    let socket = await world.openSocket();
+    await world.pass(6);
+    socket.hear(unauthorized);
+    await world.pass(1);
+    socket = await world.socket();
+    socket.open();
+    const [open] = socket.take() as { credentials: string; session: string }[];
+    assert.deepEqual([open!.credentials, open!.session], ["token 2", "token-1"]);
+    socket.hear(opened(open));
+    await world.settle();
+    assert.deepEqual(events.slice(2), [["recovering", "unauthorized"], ["resumed", 0]]);
+  });
+
+  test("that were kept for too long are asked for once more; then a refusal is final", async () => {
+    const world = new World();
+    let asked = 0;
+    const { channel, events } = world.channel({ credentials: async () => `token ${++asked}`, transports: ["longpoll"] });
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const poll = await world.request("poll");
+      assert.equal((poll.lines[0] as { credentials: string }).credentials, `token ${attempt}`);
+      assert.equal(channel.state, "connecting");
+      poll.respond(401, [unauthorized]);
+      await world.settle();
+    }
+    assert.deepEqual(events, [["close", 4401, "unauthorized: expired", "protocol", false]]);
+  });
+
+  test("a fault of the network is no refusal", async () => {
+    const world = new World();
+    let asked = 0;
+    const { channel } = world.channel({
+      credentials: async () => {
+        if (++asked < 4) throw new TypeError("failed to fetch");
+        return "token";
+      },
+      transports: ["websocket"],
+    });
+    await world.pass(5);
+    await world.openSocket();
+    assert.deepEqual([channel.state, channel.explain()[0]!.reason], ["open", "TypeError: failed to fetch"]);
+  });
+});
+
+describe("waiting", () => {
+  test("a proxy's Retry-After is honoured", async () => {
+    const world = new World();
+    world.channel({ transports: ["longpoll"] });
+    (await world.request("poll")).respond(503, "<html>", "text/html", { "Retry-After": "12" });
+    await world.pass(11.9);
+    assert.equal(world.requests.length, 0);
+    await world.pass(1);
+    await world.request("poll");
+  });
+
+  test("after two minutes without anybody there is an event", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    let suspended = 0;
+    channel.addEventListener("suspended", () => suspended++);
+    (await world.openSocket()).end();
+    for (let second = 0; second < 150; second++) {
+      await world.pass(1);
+      for (const socket of world.sockets.splice(0)) socket.end();
+    }
+    assert.deepEqual([suspended, channel.state], [1, "suspended"]);
+  });
+});

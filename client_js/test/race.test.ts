@@ -1,0 +1,381 @@
+// Several connections at once: who gets the session, who takes it over, what is learnt of it.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Channel } from "../src/channel.ts";
+import { World, opened } from "./world.ts";
+import type { FakeRequest } from "./world.ts";
+
+const answer = (fields: object): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
+
+const outcomes = (channel: Channel): string[] => channel.explain().map(({ transport, outcome, reason }) => `${transport} ${outcome} ${reason}`.trim());
+
+function listen(channel: Channel): unknown[] {
+  const seen: unknown[] = [];
+  channel.addEventListener("message", ({ data, recovered }) => seen.push(recovered ? { recovered: data } : data));
+  return seen;
+}
+
+/** The next stream, which works: its first two events have come, and the POST that confirms it is answered. */
+async function openStream(world: World, fields: object = {}): Promise<FakeRequest> {
+  const stream = await world.request("sse");
+  stream.stream();
+  stream.event(opened(stream.lines[0], fields));
+  stream.event({ type: "ack", ack: 0 });
+  (await world.request("send")).respond(200, [answer({})]);
+  await world.settle();
+  return stream;
+}
+
+/** WebSocket is refused, and a stream carries the session. */
+async function fallBack(world: World): Promise<FakeRequest> {
+  (await world.socket()).end(1006);
+  const stream = await openStream(world);
+  (await plainGet(world)).respond(404, "<html>");
+  await world.settle();
+  return stream;
+}
+
+async function plainGet(world: World): Promise<FakeRequest> {
+  await world.settle();
+  assert.equal(world.gets.length, 1);
+  return world.gets.shift()!;
+}
+
+describe("race", () => {
+  test("one session: the same nonce, an attach number each", async () => {
+    const world = new World();
+    world.channel();
+    const socket = await world.socket();
+    socket.open();
+    await world.pass(3);
+    const opens = [socket.take()[0], (await world.request("sse")).lines[0], (await world.request("poll")).lines[0]] as { nonce: string; attach: number }[];
+    assert.equal(new Set(opens.map(({ nonce }) => nonce)).size, 1);
+    assert.deepEqual(opens.map(({ attach }) => attach), [1, 2, 3]);
+  });
+
+  test("the first that answers carries the session; what is worse is left", async () => {
+    const world = new World();
+    const { channel, events } = world.channel();
+    const socket = await world.socket();
+    await world.pass(1.3);
+    const stream = await world.request("sse");
+    socket.open();
+    socket.hear(opened(socket.take()[0]));
+    await world.settle();
+    assert.deepEqual(socket.take(), [{ type: "ack", ack: 0 }]);
+    assert.equal(stream.aborted, true);
+    assert.deepEqual(events, [["transport", "websocket"], ["open"]]);
+    assert.deepEqual(outcomes(channel), ["websocket open", "sse left not needed"]);
+    await world.pass(30);
+    assert.equal(world.requests.length, 0);
+  });
+
+  test("a better one that answers late takes over: nothing is lost, doubled or replayed", async () => {
+    const world = new World();
+    const { channel, events } = world.channel();
+    const seen = listen(channel);
+    const late = await world.socket();
+    await world.pass(1.3);
+    const stream = await openStream(world);
+    stream.event([1, 0, "a"]);
+    await world.settle();
+    channel.send("x");
+    const post = await world.request("send");
+    assert.deepEqual(post.lines.slice(1), [[1, 1, "x"]]);
+    // The attach of the stream is confirmed by now: the one of the socket is refused, and so proves that it works.
+    late.open();
+    const [{ client }] = late.take() as [{ client: string }];
+    late.hear({ type: "error", code: "superseded", message: "", attach: 2, client });
+    const socket = await world.socket();
+    socket.open();
+    const [open] = socket.take() as { attach: number; received: number; first_retained: number }[];
+    assert.deepEqual([open!.attach, open!.received, open!.first_retained], [3, 1, 1]);
+    // What is sent meanwhile goes over the stream; the POST in flight was taken, its answer is late.
+    channel.send("y");
+    stream.event([2, 0, "b"]);
+    await world.settle();
+    assert.equal(channel.state, "open");
+    socket.hear(opened(open, { received: 1, sent: 3 }));
+    socket.hear([2, 0, "b", "c"]);
+    await world.settle();
+    assert.deepEqual(socket.take(), [{ type: "ack", ack: 3 }, [2, 3, "y"]]);
+    assert.equal(stream.aborted, true);
+    assert.equal(post.aborted, false);
+    post.respond(200, [answer({ ack: 1, received: 1 })]);
+    await world.settle();
+    assert.deepEqual(seen, ["a", "b", "c"]);
+    assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
+    assert.deepEqual(outcomes(channel), ["websocket failed superseded", "sse lost replaced", "websocket open"]);
+    assert.deepEqual(channel.statistics().reconnects, 0);
+  });
+
+  test("a socket that the server opened before it knew of the stream's confirmation is begun anew", async () => {
+    const world = new World();
+    const { channel, events } = world.channel();
+    const late = await world.socket();
+    late.open();
+    const [open] = late.take();
+    await world.pass(1.3);
+    const stream = await openStream(world);
+    late.hear(opened(open));
+    await world.settle();
+    assert.deepEqual([late.readyState, stream.aborted], [3, false]);
+    await world.openSocket();
+    assert.equal(channel.transport, "websocket");
+    assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
+  });
+
+  test("two that are told in one turn that the session is new open it once", async () => {
+    const world = new World();
+    const { events } = world.channel();
+    const socket = await world.socket();
+    socket.open();
+    await world.pass(2.5);
+    const poll = await world.request("poll");
+    poll.respond(200, [opened(poll.lines[0])]);
+    // The answer is read in another turn, and confirmed in the one behind that.
+    for (let turn = 0; !events.length; turn++) await Promise.resolve();
+    socket.hear(opened(socket.take()[0], { attach: 1 }));
+    await world.settle();
+    assert.equal(events.filter(([type]) => type === "open").length, 1);
+    assert.equal(events.filter(([type]) => type === "recovering").length, 0);
+  });
+
+  test("to close waits for the attempts that are under way", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    const socket = await world.socket();
+    channel.close();
+    await world.settle();
+    socket.open();
+    socket.hear(opened(socket.take()[0]));
+    await world.settle();
+    assert.deepEqual(socket.take().slice(1), [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 }]);
+  });
+
+  test("the marks that are due on a stream leave though a probe is begun", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    listen(channel);
+    await world.socket();
+    await world.pass(1.3);
+    const stream = await openStream(world);
+    stream.event([1, 0, "a"]);
+    await world.settle();
+    channel.transports = ["websocket", "sse"];
+    await world.pass(0.15);
+    assert.deepEqual((await world.request("send")).lines.slice(1), [{ type: "ack", ack: 1 }]);
+  });
+
+  test("a stream that is held up in the race is overtaken by a poll", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    await world.pass(2.5);
+    (await world.request("sse")).stream();
+    const poll = await world.request("poll");
+    poll.respond(200, [opened(poll.lines[0])]);
+    await world.settle();
+    assert.equal(channel.transport, "longpoll");
+  });
+
+  test("attempts are counted out: nothing loops, whatever happens", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["websocket", "sse"] });
+    await world.settle();
+    let sockets = 0;
+    for (let turn = 0; turn < 600; turn++) {
+      channel.transports = ["websocket", "sse"];
+      channel.reconnect();
+      sockets += world.sockets.length;
+      for (const socket of world.sockets.splice(0)) socket.end();
+      for (const request of world.requests.splice(0)) request.fail();
+      await world.pass(0.1);
+    }
+    // 20 at once, then 2 in a second.
+    const { websocket, sse } = channel.statistics().attempts;
+    assert.ok(sockets > 20 && websocket + sse <= 145, `${sockets} ${websocket} ${sse}`);
+  });
+});
+
+describe("a stream that is held up", () => {
+  test("its second event must follow soon: else polls, and it is demoted for a while", async () => {
+    const world = new World();
+    world.random = 1;
+    const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
+    const stream = await world.request("sse");
+    stream.stream();
+    stream.event(opened(stream.lines[0]));
+    (await world.request("send")).respond(200, [answer({})]);
+    await world.pass(1.9);
+    assert.equal(channel.state, "open");
+    await world.pass(0.2);
+    const poll = await world.request("poll");
+    poll.respond(200, [opened(poll.lines[0])]);
+    await world.settle();
+    assert.deepEqual(outcomes(channel), ["sse lost mute: something buffers it", "longpoll open"]);
+    assert.deepEqual(events.slice(2), [["recovering", "mute"], ["transport", "longpoll"], ["resumed", 0]]);
+    await keepPolling(world, 590);
+    assert.equal(channel.statistics().attempts.sse, 1);
+    await keepPolling(world, 10);
+    await world.pass(3);
+    // It is no worse for the session if it is still so: a stream takes over with its second event only.
+    assert.equal(channel.statistics().attempts.sse, 2);
+    const again = await world.request("sse");
+    again.stream();
+    again.event(opened(again.lines[0]));
+    await world.settle();
+    assert.equal(channel.transport, "longpoll");
+    again.event({ type: "ack", ack: 0 });
+    await world.settle();
+    assert.equal(channel.transport, "sse");
+    assert.equal(channel.state, "open");
+  });
+});
+
+/** Answers polls for so many seconds. */
+async function keepPolling(world: World, seconds: number): Promise<void> {
+  for (let second = 0; second < seconds; second += 10) {
+    const polls = world.requests.filter(({ url }) => url.endsWith("/poll"));
+    for (const poll of polls) {
+      world.requests.splice(world.requests.indexOf(poll), 1);
+      poll.respond(200, [{ type: "ack", ack: 0 }]);
+    }
+    await world.pass(10);
+  }
+}
+
+/** Lets a session over a stream stand for so many seconds. */
+async function stand(world: World, stream: FakeRequest, seconds: number): Promise<void> {
+  for (let second = 0; second < seconds; second++) {
+    if (second % 20 === 0) stream.event({ type: "ack", ack: 0 });
+    await world.pass(1);
+  }
+}
+
+describe("memory", () => {
+  test("a better one is probed at intervals that grow, and taken without a gap", async () => {
+    const world = new World();
+    world.random = 1;
+    const { events } = world.channel();
+    const stream = await fallBack(world);
+    for (const wait of [15, 30, 60]) {
+      await stand(world, stream, wait - 1);
+      assert.equal(world.sockets.length, 0);
+      await stand(world, stream, 1.2);
+      (await world.socket()).end(1006);
+    }
+    await stand(world, stream, 121);
+    await world.openSocket();
+    assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
+    assert.equal(world.gets.length, 0);
+  });
+
+  test("the next page begins with what worked", async () => {
+    const world = new World();
+    world.random = 1;
+    world.channel();
+    await fallBack(world);
+    const next = new World();
+    Object.assign(next.environment, { localStorage: world.environment.localStorage });
+    next.random = 1;
+    next.epoch += 5;
+    const { channel } = next.channel({}, "http://localhost/another");
+    const stream = await openStream(next);
+    assert.equal(next.sockets.length, 0);
+    // What is left of the wait.
+    await stand(next, stream, 9);
+    assert.equal(next.sockets.length, 0);
+    await stand(next, stream, 2);
+    const socket = await next.openSocket();
+    await next.pass(6);
+    socket.hear({ type: "ping" });
+    await next.settle();
+    // One that has stood for a while has proven itself.
+    const third = new World();
+    Object.assign(third.environment, { localStorage: world.environment.localStorage });
+    third.channel();
+    await third.socket();
+    assert.equal(channel.transport, "websocket");
+  });
+
+  test("another origin, or a day later: nothing is known", async () => {
+    const world = new World();
+    world.channel();
+    await fallBack(world);
+    for (const [url, later] of [["http://elsewhere/chat", 0], ["http://localhost/chat", 90000]] as const) {
+      const next = new World();
+      Object.assign(next.environment, { localStorage: world.environment.localStorage });
+      next.epoch += later;
+      next.channel({}, url);
+      await next.socket();
+    }
+  });
+
+  test("an outage of everything teaches nothing", async () => {
+    const world = new World();
+    world.random = 1;
+    const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
+    for (let round = 0; round < 4; round++) {
+      (await world.socket()).end(1006);
+      (await world.request("poll")).fail();
+      await world.pass(10);
+    }
+    assert.equal(world.environment.localStorage!.getItem("onechannel http://localhost"), null);
+    await world.openSocket();
+    assert.equal(channel.transport, "websocket");
+  });
+
+  test("storage that throws, is full or holds anything is no matter", async () => {
+    const full: object = {
+      getItem: () => '[["websocket","x",[]],["sse",null],7]',
+      setItem: () => {
+        throw new Error("full");
+      },
+    };
+    for (const get of [
+      () => {
+        throw new Error("forbidden");
+      },
+      () => undefined,
+      () => full,
+    ]) {
+      const world = new World();
+      Object.defineProperty(world.environment, "localStorage", { get });
+      world.channel();
+      await fallBack(world);
+    }
+  });
+});
+
+describe("explain", () => {
+  for (const [status, body, words] of [
+    [426, '{"type":"error","code":"upgrade_required","message":""}', "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade"],
+    [403, '{"type":"error","code":"forbidden_origin","message":""}', "refused; a plain GET of its URL answers our 403: not this origin"],
+    [502, "<html>", "refused; a plain GET of its URL answers 502"],
+    [0, "", "refused; a plain GET of its URL fails"],
+  ] as const)
+    test(`a WebSocket that is refused: ${words}`, async () => {
+      const world = new World();
+      const { channel } = world.channel();
+      (await world.socket()).end(1006);
+      await openStream(world);
+      const get = await plainGet(world);
+      assert.deepEqual([get.url, get.init.method], ["http://localhost/chat/websocket", undefined]);
+      if (status) get.respond(status, body);
+      else get.fail();
+      await world.settle();
+      assert.equal(channel.explain()[0]!.reason, words);
+    });
+
+  test("one that is upgraded and mute", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    const socket = await world.socket();
+    await world.pass(0.5);
+    socket.open();
+    await world.pass(1);
+    await openStream(world);
+    await world.pass(7);
+    assert.match(channel.explain()[0]!.reason, /^upgraded after 0\.50 s, no body for 7\.50 s: something buffers it/);
+  });
+});
