@@ -40,14 +40,19 @@ def free_port() -> int:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
     for _ in range(100):
         port = 20_000 + worker * 750 + random.randrange(750)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port):
             return port
     raise RuntimeError("no free port was found")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +216,9 @@ class Server:
         with anyio.CancelScope(shield=True), anyio.fail_after(_STOPS_WITHIN):
             await process.wait()
             await self._finish()
+            # A worker's pipe is closed, and read to its end, a moment before its socket is.
+            while not _is_free(self.port):  # noqa: ASYNC110 - nobody tells of it
+                await anyio.sleep(0.005)
 
     async def _finish(self) -> None:
         if self._reader is not None:
