@@ -34,10 +34,11 @@ test-python: setup ## Run the Python tests without a browser, in parallel (PYTES
 test-browser: setup ## Run the tests in Chromium, one after the other (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
-campaign: setup ## The full campaigns: shutdowns, 20 of each combination; random schedules of both cores
+campaign: setup ## The full campaigns: shutdowns, random schedules, cancellation at every await of the client
 	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/server/test_shutdown.py $(PYTEST_ARGS)
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
 		$(BIN)/python -m pytest tests/protocol/test_machine.py -k random $(PYTEST_ARGS)
+	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/client/test_cancellation.py --timeout 900 $(PYTEST_ARGS)
 
 mutants: setup ## Break rules of the session on purpose: the tests must notice each
 	$(BIN)/python -m pytest tests/test_mutants.py $(PYTEST_ARGS)
