@@ -81,6 +81,14 @@ async def test_the_best_transport_is_taken() -> None:
         assert [attempt.outcome for attempt in channel.explain()] == ["open"]
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_explain_tells_of_the_end(transport: str) -> None:
+    async with apps("echo") as server, open_to(server.port, transport) as channel:
+        await channel.close(4001, "enough")
+        [attempt] = channel.explain()
+        assert (attempt.outcome, attempt.reason) == ("lost", "closed: 4001 enough")
+
+
 async def test_iteration_ends_where_the_server_closes() -> None:
     async with apps("bye") as server, open_to(server.port) as channel:
         assert await channel.receive() == "welcome"

@@ -293,12 +293,13 @@ class Connector:
         if self.connection is not None and self.connection.carrier not in chosen:
             self.leave("forbidden", 0.0)
 
-    def finish(self) -> None:
+    def finish(self, reason: str) -> None:
         """The channel is over: write the last word, and no more."""
         self.transmit(_now())
         connection, self.connection = self.connection, None
         if connection is None:
             return
+        connection.ends(reason, _now())
         if connection.carrier is Carrier.WEBSOCKET and connection.transport is not None:
             connection.transport.finish()
         else:

@@ -267,7 +267,7 @@ class Driver:
 
     def _closed(self, event: Closed) -> None:
         """The end: the last word is written, everything is settled."""
-        self.connector.finish()
+        self.connector.finish(f"closed: {event.code} {event.reason}".rstrip())
         self.ending = event
         self.outcomes.settle(event.sends, ChannelClosed(event.code, event.reason))
         self.inbox.end(event)
