@@ -85,8 +85,9 @@ async def test_the_best_transport_is_taken() -> None:
 async def test_explain_tells_of_the_end(transport: str) -> None:
     async with apps("echo") as server, open_to(server.port, transport) as channel:
         await channel.close(4001, "enough")
-        [attempt] = channel.explain()
-        assert (attempt.outcome, attempt.reason) == ("lost", "closed: 4001 enough")
+        attempt = channel.explain()[-1]  # on HTTP, one more may have asked what became of it
+        assert attempt.outcome in ("lost", "failed")
+        assert attempt.reason == "closed: 4001 enough"
 
 
 async def test_iteration_ends_where_the_server_closes() -> None:
