@@ -371,16 +371,17 @@ class Registry:
         runner = await self._find(header)
         session = runner.session
         attachment = session.find(header.client, header.attach)
-        if attachment is not None:
-            session.confirm(attachment)
-        session.heard_from(attachment, self.now())
         replies: list[Wire] = []
         data = False
         try:
+            if attachment is not None:
+                session.confirm(attachment)
+            session.heard_from(attachment, self.now())
             for frame in rest:
                 if isinstance(frame, ProtocolError):
                     raise frame
                 if isinstance(frame, Renew):
+                    runner.poke()  # it may take long: what stands before it waits for nothing
                     await self._renew(runner, attachment, frame)
                     attachment = session.find(header.client, header.attach)  # it may have ended
                     continue

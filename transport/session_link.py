@@ -128,8 +128,9 @@ class SessionLink:
                 limit="batch",
             )
         session = runner.session
+        standing = len(session.attachments)  # what ends is no longer among them
         replies = session.receive(attachment, frame, runner.now())
-        if type(frame) is Data and not session.over(attachment):
+        if type(frame) is Data and len(session.attachments) == standing:
             runner.arrived()
             return None
         if replies:
@@ -142,7 +143,7 @@ class SessionLink:
         if self.attachment.code is None:
             self.attachment.code = error.code
             self.attachment.control.append(encode_control(error_frame(error)))
-            self._runner.drop(self)
+        self._runner.drop(self)
 
     def lost(self) -> None:
         """The connection is gone."""

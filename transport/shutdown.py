@@ -145,12 +145,12 @@ def find_host() -> Host | None:
         for owner in _owners(task):
             told = _flag(owner)
             if told is not None:
-                return Host(told, partial(_is_in, owner, task))
+                return Host(told, partial(_runs, owner))
     return None
 
 
-def _is_in(owner: object, task: asyncio.Task[Any]) -> bool:
-    return any(one is owner for one in _owners(task))
+def _runs(owner: object) -> bool:
+    return any(one is owner for task in asyncio.all_tasks() for one in _owners(task))
 
 
 def _owners(task: asyncio.Task[Any]) -> list[Any]:

@@ -9,13 +9,14 @@ It is uvicorn, unless another `Host` is given.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +36,22 @@ def free_port() -> int:
     It is below those that the system gives to outgoing connections, so that it is still free when
     a server comes back to it.
     """
-    # Tests that run in parallel keep to ports of their own: between this look and the server's
-    # bind, another's must not take it.
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
-    for _ in range(100):
-        port = 20_000 + worker * 750 + random.randrange(750)
+    for port in itertools.islice(_PORTS, 750):
         if _is_free(port):
             return port
     raise RuntimeError("no free port was found")
+
+
+def _ports() -> Iterator[int]:
+    """Between the look at a port and the bind of its server nobody may be given the same: tests
+    that run in parallel keep to ports of their own, and each goes round."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
+    begin = random.randrange(750)
+    for count in itertools.count(begin):
+        yield 20_000 + worker * 750 + count % 750
+
+
+_PORTS = _ports()
 
 
 def _is_free(port: int) -> bool:

@@ -109,16 +109,6 @@ def test_due_is_what_is_transmitted(session: Session, carrier: Carrier) -> None:
     assert not session.due(slow, 3.0)
 
 
-def test_what_is_over(session: Session) -> None:
-    old, new = attach(session, 1), attach(session, 2)
-    assert not session.over(old)
-    session.receive(new, Ack(ack=0), 0.0)
-    assert session.over(old)
-    assert not session.over(new)
-    session.reset(ResetReason.OVERFLOW)
-    assert session.over(new)
-
-
 def test_an_attach_that_has_ended_is_due_once_more(session: Session) -> None:
     """So that a driver that waits is woken to close it."""
     attachment = attach(session)

@@ -228,10 +228,6 @@ class Session:
         )
         return best.carrier if best is not None else None
 
-    def over(self, attachment: Attachment) -> bool:
-        """Whether the session, or this connection's part in it, has ended."""
-        return self.ending is not None or attachment.status is Status.ENDED
-
     def due(self, attachment: Attachment, now: float) -> bool:
         """Whether `transmit` would write something on it now, or it has ended."""
         if attachment.control or attachment.status is Status.ENDED:
@@ -695,12 +691,13 @@ class Session:
 
     def _may_send(self, attachment: Attachment | None) -> None:
         """Before an attach is confirmed only a new session takes data on it (ATT-3, OPN-7)."""
-        if (
-            attachment is not None
-            and attachment.status is Status.PROVISIONAL
-            and attachment.verdict is Verdict.RESUMED
-        ):
+        if attachment is None or attachment.status is not Status.PROVISIONAL:
+            return
+        if attachment.verdict is Verdict.RESUMED:
             raise ProtocolError(codes.BAD_FRAME, "confirm the attach by an ack before you send")
+        if attachment.client != self._holder:
+            self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
+            raise self._superseded()
 
     def _acknowledge(self, number: int) -> None:
         if self.outgoing.acknowledge(number):

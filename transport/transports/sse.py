@@ -73,12 +73,13 @@ def _one_line(body: bytes) -> str:
 
 async def _events(link: Link) -> AsyncIterator[bytes]:
     while True:
+        ended = link.code is not None  # before: its last word may come while this is written
         wires = link.write()
         if wires:
             # Several events in one write are fine, and cheaper.
             yield b"".join([encode_event(wire) for wire in wires])
             del wires  # or the last would be kept for as long as nothing follows
-        if link.code is not None:
+        if ended:
             return
         if not link.wants_writing():
             await link.due()

@@ -105,11 +105,12 @@ async def _write(send: Send, link: Link) -> None:
     """The only sender on this connection."""
     try:
         while True:
+            ended = link.code is not None  # before: its last word may come while this writes
             for wire in link.write():
                 key = "text" if type(wire) is str else "bytes"
                 await send({"type": "websocket.send", key: wire})
                 del wire  # or the last would be kept for as long as nothing follows
-            if link.code is not None:
+            if ended:
                 await _close(send, link.close_code)
                 return
             if not link.wants_writing():
