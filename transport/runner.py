@@ -191,6 +191,8 @@ class Runner:
             while self._senders[0] is not entry or not session.outgoing.has_room(size):
                 if session.state in (State.CLOSING, State.CLOSED):
                     raise session.closed()
+                if self._draining:
+                    raise _handed_over()
                 if entry.stalled:
                     raise Stalled(
                         f"the client acknowledged nothing for {session.limits.stall} s, though it "
@@ -211,6 +213,8 @@ class Runner:
         while self.session.outgoing.acked < number:
             if self.session.ending is not None:
                 raise self.session.closed()
+            if self._draining:
+                raise _handed_over()
             entry = (number, self.loop.create_future())
             self._ackers.append(entry)
             try:
@@ -223,7 +227,7 @@ class Runner:
         if self._message is not None:
             raise Busy("another task is in receive() on this channel")
         if self._draining:
-            raise ChannelClosed(1012, "the server restarts")
+            raise _handed_over()
         session = self.session
         incoming = session.incoming
         handled = incoming.handled
@@ -348,14 +352,15 @@ class Runner:
 
     def lost(self, link: SessionLink) -> None:
         """A connection is gone."""
-        code = link.attachment.code
-        event(
-            DEBUG,
-            "detached",
-            channel=self.session.id,
-            transport=link.attachment.carrier.value,
-            code=code.name if code is not None else None,
-        )
+        if link in self.links:
+            code = link.attachment.code
+            event(
+                DEBUG,
+                "detached",
+                channel=self.session.id,
+                transport=link.attachment.carrier.value,
+                code=code.name if code is not None else None,
+            )
         self.session.detach(link.attachment)
         self.forget(link)
         link.wake()
@@ -492,6 +497,8 @@ class Runner:
             link.wake()
         if self._message is not None:
             resolve(self._message)
+        for waiter in (*(sender.waiter for sender in self._senders), *(w for _, w in self._ackers)):
+            resolve(waiter)
 
     def stop(self) -> None:
         """Its hub ends: so does the handler, now."""
@@ -508,3 +515,7 @@ class Runner:
             event(WARNING, "handler_cancelled", "its server ends", channel=self.session.id)
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CLEANUP)
+
+
+def _handed_over() -> ChannelClosed:
+    return ChannelClosed(1012, "the server restarts")
