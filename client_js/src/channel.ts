@@ -117,7 +117,7 @@ export class Channel extends EventTarget {
     this._contact = this._now();
     this._session = new Session(mint(environment), () => mint(environment));
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
-    this._session._renewable = typeof options.credentials === "function";
+    if (typeof options.credentials === "function") this._session._renewable = Infinity;
     this.transports = this._options.transports;
     listen(environment, this, this._life.signal);
     this._marks = recallMarks(environment, this._url, this._contact);
@@ -296,7 +296,7 @@ export class Channel extends EventTarget {
     if (this.state === "closed") return;
     const now = this._now();
     const giveUp = session._ours ? this._contact + session._timings.closing : Infinity;
-    if (now >= giveUp) return this._act(session._abandon(1001, "the server could not be reached"));
+    if (now >= giveUp) return this._act(session._abandon(1001, "unreachable"));
     const expiry = this.state === "recovering" ? this._contact + session._timings.ttl : Infinity;
     if (now >= expiry) {
       this._enter("expire");
@@ -397,7 +397,7 @@ export class Channel extends EventTarget {
     if (heard._type === "frame") connection._frames++;
     this._act(this._session._hear(connection._link!, heard, now));
     this._schedule();
-    if (connection._opened && connection._frames > 1) this._take(connection);
+    if (connection._opened && connection._frames > 1 && this.state !== "closed") this._take(connection);
     // Anything on the way answers too: only what is understood, and attached, was the server.
     if (connection !== this._carrier || (answers && heard._status !== 200)) return;
     this._contact = now;
@@ -444,7 +444,7 @@ export class Channel extends EventTarget {
         return this._reject({ _tag: event._tag, _fate: "not_handled" }, "too_large", "above the server's limit");
       case "reset": {
         const { reason, lost } = event._loss;
-        for (const send of event._sends) this._reject(send, "reset", "the session was reset: " + reason);
+        for (const send of event._sends) this._reject(send, "reset", "reset: " + reason);
         const sends = event._sends.map(({ _tag, _fate }) => ({ message: _tag._message, fate: _fate }));
         return this._fire("reset", { reason, lost, sends });
       }
@@ -481,7 +481,7 @@ export class Channel extends EventTarget {
     connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name === "sse" && this._session._timings.stream) || Infinity);
     if (old) this._leave(old, "replaced");
     for (const trial of this._trials)
-      if (!trial._failed) ranks.indexOf(trial._name) < ranks.indexOf(name) || this._leave(trial, "not needed");
+      if (!trial._failed) (ranks.indexOf(trial._name) < ranks.indexOf(name) && !trial._opened) || this._leave(trial, "not needed");
       else if (trial._name !== name) this._blame(trial);
     this._trials = this._trials.filter(({ _failed }) => !_failed);
     const fresh = this.id !== id;
@@ -540,7 +540,7 @@ export class Channel extends EventTarget {
     const { _name: name, _since: since, _until: until, _openedAt: openedAt, _reached: reached } = connection;
     const { _trials: trials, _transports: allowed } = this;
     const drain = reason === "drain";
-    if (reason === "timeout" && openedAt) reason = connection._frames < 2 ? "mute" : "no answer in time";
+    if (reason === "timeout" && openedAt) reason = connection._frames < 2 ? "mute" : "silent";
     const mute = (connection._mute = reason === "mute");
     const carried = connection === this._carrier;
     const worked = carried && until === Infinity && !mute;
@@ -564,7 +564,7 @@ export class Channel extends EventTarget {
       connection._failed = true;
       this._trials = carried ? [...trials, connection] : trials;
       // That is an outage, no verdict against any: a new round, later.
-      all = this._trials.filter(({ _failed }) => _failed).length >= allowed.length;
+      all = this._trials.every(({ _failed }) => _failed) && new Set(this._trials.map(({ _name }) => _name)).size >= allowed.length;
       if (all) this._trials = [];
     }
     // Down the ladder at once; otherwise not all pages in the same moment.
@@ -632,7 +632,7 @@ export class Channel extends EventTarget {
     this._life.abort();
     (this as Own).transport = null;
     this._enter("close");
-    for (const send of sends) this._reject(send, "closed", `the channel was closed: ${code} ${reason}`);
+    for (const send of sends) this._reject(send, "closed", `closed: ${code} ${reason}`);
     this._deliver();
     this._fire("close", { code, reason, by, wasClean });
   }

@@ -110,8 +110,8 @@ export class Session<Tag> {
   _attaches = 0;
   /** The highest attach that was confirmed: the one that sends (ATT-3). */
   _confirmed = 0;
-  /** Credentials that are refused may have expired, and be asked for once more (REN-1). */
-  _renewable = false;
+  /** Up to this attach, credentials that are refused may have expired, and are asked for once more (REN-1). */
+  _renewable = 0;
   /** Seconds for which polls are asked to be held, where something cuts them (POL-3). */
   _hold = Infinity;
   /** How often another client stood in the way of the first confirmation (ATT-5). */
@@ -166,8 +166,6 @@ export class Session<Tag> {
       _failures: { open: 0, post: 0, poll: 0 },
       _until: Infinity,
     };
-    // The `open` tells the mark; while another link stands, what is due there stays due.
-    if (!this._links.size) this._ackAt = Infinity;
     this._links.add(link);
     return link;
   }
@@ -255,7 +253,8 @@ export class Session<Tag> {
     const out: Out[] = [];
     if (link._state === "opening") return out;
     const confirms = attach > this._confirmed && this._links.has(link);
-    if (confirms) this._confirmed = attach;
+    // What is due on an earlier link may not be on this one, and what that took along may be lost.
+    if (confirms) [this._confirmed, this._ackAt] = [attach, link._acked < this._received ? 0 : Infinity];
     if (carrier === "websocket") {
       const wires = confirms ? [this._ack(link)] : ([] as Wire[]);
       // Frame by frame: what one pass writes would fit one body.
@@ -455,7 +454,7 @@ export class Session<Tag> {
     if (this._isForeign(Math.max(received, handled))) return;
     const resumed = frame.verdict === "resumed";
     link._state = "open";
-    this._renewable = true;
+    this._renewable = Infinity;
     this._id = frame.id;
     // Kept from now on: what comes behind this on a link that ends before it is confirmed is of this session too.
     // A later session needs a new nonce (OPN-3).
@@ -559,9 +558,9 @@ export class Session<Tag> {
       link._next = Math.min(link._next, number);
     } else if (code === "gap" && expected && link._carrier !== "websocket" && ++link._failures.post < PATIENCE) {
       if (!this._isForeign(expected - 1)) link._next = expected;
-    } else if (closing > 0 && !(code === "unauthorized" && (link._state === "open" || this._renewable))) this._end({ code: closing, reason: `${code}: ${message}`, by: "protocol" });
+    } else if (closing > 0 && !(code === "unauthorized" && (link._state === "open" || link._attach <= this._renewable))) this._end({ code: closing, reason: `${code}: ${message}`, by: "protocol" });
     else {
-      if (code === "unauthorized") this._renewable = false;
+      if (code === "unauthorized") this._renewable = Math.min(this._renewable, this._attaches);
       if (code === "superseded") {
         this._attaches = Math.max(this._attaches, attach);
         if (client !== this._client && (attach > (this._confirmed || attach) || ++this._refused > PATIENCE))

@@ -225,7 +225,7 @@ describe("fallback", () => {
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
     await world.settle();
-    assert.deepEqual(events.slice(2), [["recovering", "no answer in time"], ["transport", "longpoll"], ["resumed", 0]]);
+    assert.deepEqual(events.slice(2), [["recovering", "silent"], ["transport", "longpoll"], ["resumed", 0]]);
   });
 
   test("each has a head start on the next, and 8 s in all", async () => {
@@ -714,7 +714,7 @@ describe("close", () => {
     assert.equal(closed.outcome, "pending");
     await world.pass(2);
     assert.deepEqual([sent.outcome, unsent.outcome, closed.outcome], ["closed: unknown", "closed: not_handled", "handled"]);
-    assert.deepEqual(events.at(-1), ["close", 1001, "the server could not be reached", "protocol", false]);
+    assert.deepEqual(events.at(-1), ["close", 1001, "unreachable", "protocol", false]);
   });
 
   test("what something on the way answers is no word of the server: it is given up all the same", async () => {

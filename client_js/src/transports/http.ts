@@ -57,7 +57,7 @@ async function exchange(
       cache: "no-store",
       credentials,
       // One in flight outlives its page; a browser takes 64 KiB of them in all.
-      keepalive: type === "post" && body.length < 16384,
+      keepalive: type === "post" && body.length < 1e4,
       signal: control.signal,
     });
     if (streams && response.ok) {
