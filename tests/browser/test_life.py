@@ -74,6 +74,8 @@ async def test_what_was_said_last_arrives_though_the_page_goes(
         )
         expected = ["first", *range(20)]
         await until_report(server, lambda seen: seen["messages"] == expected)
+        # Chromium was seen to hang where a page is closed in the middle of its going.
+        await page.page.wait_for_url("**/report", timeout=10_000)
 
 
 async def test_a_page_that_is_kept_comes_back(browser: Browser) -> None:

@@ -29,6 +29,9 @@ _FLAGS = [
     "--disable-sync",
     "--no-proxy-server",
 ]
+_ANSWERS_WITHIN = 20.0
+"""Seconds for Chromium to make a profile or to let go of one: above that it hangs."""
+
 _OF_THE_NETWORK = re.compile(
     r"Failed to load resource|WebSocket connection to .* failed|has been blocked by CORS policy"
 )
@@ -104,7 +107,8 @@ async def tab(
     browser: Browser, url: str | None = None, *, ignore_https_errors: bool = False
 ) -> AsyncIterator[Tab]:
     """A page with a profile of its own; it must have shown no error when the block ends well."""
-    context = await browser.new_context(ignore_https_errors=ignore_https_errors)
+    with anyio.fail_after(_ANSWERS_WITHIN):
+        context = await browser.new_context(ignore_https_errors=ignore_https_errors)
     try:
         await context.add_init_script(path=_SCRIPT)
         one = Tab(await context.new_page())
@@ -115,4 +119,5 @@ async def tab(
         await one.run("() => new Promise((resolve) => setTimeout(resolve, 0))")
         one.assert_no_errors()
     finally:
-        await context.close()
+        with anyio.CancelScope(shield=True), anyio.fail_after(_ANSWERS_WITHIN):
+            await context.close()
