@@ -163,7 +163,8 @@ async def black_hole() -> AsyncIterator[int]:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
             fillers.append(filler)
-        await asyncio.sleep(0.1)
+        with pytest.raises(OSError, match="not connected"):
+            fillers[-1].getpeername()  # one is taken into the backlog, and no more
         try:
             yield port
         finally:
