@@ -504,7 +504,6 @@ class ClientSession:
             resuming=self._token is not None,
             acked=received,
         )
-        self._ack_at = inf
         self._links.append(link)
         return link
 
@@ -515,6 +514,9 @@ class ClientSession:
     def _confirm(self, link: Link) -> None:
         link.state = follow(ATTACH, link.state, AttachStep.CONFIRM, "attach")
         self._confirmed = link.attach
+        # What is due on an earlier link may not be on this one, and what that took along may be
+        # lost: its mark here is what its `open` said.
+        self._ack_at = 0.0 if link.acked < self.incoming.received else inf
 
     def _drop(
         self, link: Link, reason: str, retry_in: float = 0.0, *, drained: bool = False
