@@ -1,7 +1,7 @@
 """This project's channel, by PROTOCOL.md, as the browser's client speaks it.
 
-What is ready together shares a frame; acks ride with data, else alone at once on WebSocket and
-within 0.1 s on HTTP (MRK-6); one POST is in flight at a time (SND-1).
+What is ready together shares a frame; acks ride with data, else alone: on WebSocket at once, but
+0.1 s after the last, and within 0.1 s on HTTP (MRK-6); one POST is in flight at a time (SND-1).
 """
 
 from __future__ import annotations
@@ -130,6 +130,8 @@ class ChannelWebSocket(Channel):
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
         self.socket = self._new_socket()
+        self._ack_after = 0.0
+        self._ack_timer: asyncio.TimerHandle | None = None
 
     def _new_socket(self) -> WebSocket:
         return WebSocket(self, PATH + "/websocket", self.take_frame)
@@ -158,10 +160,31 @@ class ChannelWebSocket(Channel):
         if self._pending:
             self.socket.write(masked_frame(self.data_frame()))
         elif self.acked < self.mark:
+            self._see_to_ack()
+
+    def _see_to_ack(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now >= self._ack_after or self.mark - self.acked >= QUARTER:
+            self._ack_after = now + ACK_DELAY
             self.acked = self.mark
             self.socket.write(masked_frame(b'{"type":"ack","ack":%d}' % self.mark))
+        elif self._ack_timer is None:
+            self._ack_timer = loop.call_at(self._ack_after, self._ack)
+
+    def _ack(self) -> None:
+        self._ack_timer = None
+        self._flush()
+
+    def abandon(self) -> None:
+        super().abandon()
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
 
     def close(self) -> None:
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
         self.socket.write(masked_frame(close_frame(self)))
         self.socket.close()
 

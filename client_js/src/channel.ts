@@ -18,6 +18,7 @@ import { Session } from "./session.ts";
 import type { Closing, Event as SessionEvent, Heard, Message, Send } from "./session.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
+import { takeSeat } from "./tabs.ts";
 import { farewell, longpoll, sse } from "./transports/http.ts";
 import type { Transport, Wiring } from "./transports/transport.ts";
 import { websocket } from "./transports/websocket.ts";
@@ -46,13 +47,16 @@ const LATE = 2;
 /** Attempts of all transports that may be begun at once; one more for each `retryBase`. */
 const BURST = 20;
 
+/** Seconds between two looks for a seat of a tab that polls without one. */
+const SEATLESS = 30;
+
 /** How many attempts `explain()` remembers. */
 const REMEMBERED = 50;
 
 /** One message channel to the server at `url`, over whichever transport works. */
 export class Channel extends EventTarget {
   _env: Environment;
-  _options: typeof DEFAULTS & Pick<ChannelOptions, "credentials">;
+  _options: typeof DEFAULTS & Pick<ChannelOptions, "credentials" | "withCredentials">;
   _url: string;
   _session: Session<Sent>;
   readonly state: ChannelState = "connecting";
@@ -75,6 +79,9 @@ export class Channel extends EventTarget {
   /** What was learnt against transports. */
   _marks: Marks = {};
   _inquired = false;
+  /** The right to hold a connection, and how it is given back. */
+  _seat: Promise<boolean> | undefined;
+  _leaveSeat: (() => void) | undefined;
   /** Failures in a row. */
   _failures = 0;
   /** One retry budget for all: when the next attempt would be due, were they begun one by one. */
@@ -108,9 +115,9 @@ export class Channel extends EventTarget {
   ) {
     super();
     this._env = environment;
-    // Field by field: an option that is undefined is one that is not given.
-    const given = Object.entries(options).filter(([, value]) => value !== undefined);
-    this._options = { ...DEFAULTS, ...(Object.fromEntries(given) as typeof DEFAULTS) };
+    this._options = { ...DEFAULTS };
+    // An option that is undefined is one that is not given.
+    for (const [name, value] of Object.entries(options)) if (value !== undefined) this._options[name as "transports"] = value;
     this._url = new URL(url, environment.document?.baseURI ?? environment.location?.href).href
       .replace(/^ws/, "http")
       .replace(/#.*/, "");
@@ -172,14 +179,11 @@ export class Channel extends EventTarget {
     this._transports = [...names];
     // What was learnt under another choice is no verdict against what that forbade.
     this._marks = {};
-    const forbidden = ({ _name }: Connection): boolean => !names.includes(_name);
-    this._trials = this._trials.filter(({ _failed }) => !_failed);
-    for (const trial of this._trials) if (forbidden(trial)) this._leave(trial, "forbidden");
     const { _carrier: carrier } = this;
-    if (carrier && forbidden(carrier)) {
-      this._leave(carrier, "forbidden");
-      this._interrupt("forbidden", 0);
-    }
+    const standing = this._standing();
+    this._trials = standing.filter((connection) => connection !== carrier);
+    for (const connection of standing) if (!names.includes(connection._name)) this._leave(connection, "forbidden");
+    if (carrier && !this._carrier) this._interrupt("forbidden", 0);
     this._schedule();
   }
 
@@ -364,7 +368,11 @@ export class Channel extends EventTarget {
     const stands = (): boolean => this._standing().includes(connection);
     try {
       const credentials = await this._ask();
+      const polls = transport === "longpoll";
+      const held = transport === "websocket" || (await this._sit());
       if (!stands()) return;
+      if (!held && !polls && this._transports.includes("longpoll")) throw "too many tabs";
+      if (polls) this._session._hold = held ? this._session._hold || Infinity : 0;
       connection._until = (connection._from = this._now()) + openTimeout;
       connection._wiring = {
         _env: this._env,
@@ -380,6 +388,17 @@ export class Channel extends EventTarget {
     } catch (error) {
       if (stands()) this._lost(connection, `${error}`);
     }
+  }
+
+  /** Whether a connection may be held: one channel needs one seat, whatever it begins. */
+  async _sit(): Promise<boolean> {
+    this._seat ??= takeSeat(this._env, this._url, new Promise((leave) => (this._leaveSeat = leave)));
+    return (await this._seat) || !!(this._seat = undefined);
+  }
+
+  _stand(): void {
+    this._leaveSeat?.();
+    this._seat = undefined;
   }
 
   /** The channel's URL with one more segment, the query kept. */
@@ -474,16 +493,19 @@ export class Channel extends EventTarget {
     const { _carrier: old, _counts: counts, _transports: ranks } = this;
     const { _name: name, _openedAt: openedAt, _opened: event } = connection;
     const { _resumed: resumed, _replayed: replayed, _id: id } = event!;
+    const others = this._trials.filter((trial) => trial !== connection);
     connection._opened = undefined;
-    this._trials = this._trials.filter((trial) => trial !== connection);
+    this._trials = others.filter(({ _failed }) => !_failed);
     this._carrier = connection;
     this._note(connection, "", "open");
-    connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name === "sse" && this._session._timings.stream) || Infinity);
+    const { _hold: hold, _timings: timings } = this._session;
+    const life = name === "sse" ? timings.stream : name === "longpoll" && !hold && SEATLESS;
+    connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), life || Infinity);
+    if (name === "websocket") this._stand();
     if (old) this._leave(old, "replaced");
-    for (const trial of this._trials)
+    for (const trial of others)
       if (!trial._failed) (ranks.indexOf(trial._name) < ranks.indexOf(name) && !trial._opened) || this._leave(trial, "not needed");
       else if (trial._name !== name) this._blame(trial);
-    this._trials = this._trials.filter(({ _failed }) => !_failed);
     const fresh = this.id !== id;
     (this as Own).id = id;
     counts.attaches++;
@@ -594,6 +616,7 @@ export class Channel extends EventTarget {
   _restart(reason: string, wait: number): void {
     for (const connection of this._standing()) this._leave(connection, reason);
     this._trials = [];
+    this._stand();
     this._interrupt(reason, wait);
   }
 
@@ -630,6 +653,7 @@ export class Channel extends EventTarget {
     this._carrier = undefined;
     this._trials = [];
     this._life.abort();
+    this._stand();
     (this as Own).transport = null;
     this._enter("close");
     for (const send of sends) this._reject(send, "closed", `closed: ${code} ${reason}`);

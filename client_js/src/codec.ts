@@ -34,7 +34,8 @@ function isFaithful(value: unknown, depth: number): boolean {
       return (
         (!parent || !Object.getPrototypeOf(parent)) &&
         Reflect.ownKeys(value).every(
-          (key) => typeof key === "string" && isFaithful(key, 0) && isFaithful((value as Record<string, unknown>)[key], depth - 1),
+          // A symbol is not.
+          (key) => isFaithful(key, 0) && isFaithful((value as Record<PropertyKey, unknown>)[key], depth - 1),
         )
       );
     }
@@ -80,8 +81,12 @@ export function encodeBinary(number: number, ack: number, data: Uint8Array): Uin
 
 /** Bytes for every other carrier: base64 in a control frame (DAT-2). */
 export const encodeBytes = (number: number, ack: number, data: Uint8Array): string =>
-  // Byte by byte: a call has no room for a quarter of a million arguments.
-  encodeControl({ type: "bytes", number, ack, data: btoa(data.reduce((text, byte) => text + String.fromCharCode(byte), "")) });
+  encodeControl({ type: "bytes", number, ack, data: toBase64(data) });
+
+// Byte by byte: a call has no room for a quarter of a million arguments.
+export const toBase64 = (data: Uint8Array): string => btoa(data.reduce((text, byte) => text + String.fromCharCode(byte), ""));
+
+export const fromBase64 = (text: string): Uint8Array => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 /** A control frame as text, without white space between its tokens (FRM-1). */
 export const encodeControl: (frame: ControlFrame | BytesFrame) => string = JSON.stringify;
@@ -110,7 +115,7 @@ export function decode(wire: string | ArrayBuffer): Frame {
     return readData(seq, ack, messages);
   }
   if (value.type !== "bytes") return value;
-  return readData(value.number, value.ack, [Uint8Array.from(atob(value.data), (character) => character.charCodeAt(0))]);
+  return readData(value.number, value.ack, [fromBase64(value.data)]);
 }
 
 /** Numbers count from 1, and stay below 2^53 (NUM-1). */
@@ -119,4 +124,4 @@ function readData(seq: number, ack: number, messages: readonly unknown[]): DataF
   return { type: "data", ack, _seq: seq, _messages: messages };
 }
 
-const bad = (): Error => new SyntaxError("bad frame");
+export const bad = (): Error => new SyntaxError("bad frame");

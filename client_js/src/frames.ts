@@ -54,8 +54,8 @@ export interface OpenFrame {
 export interface Loss {
   readonly reason: string;
   readonly lost: readonly number[] | null;
-  readonly handled: number | null;
-  readonly in_hand: number | null;
+  readonly handled?: number | null;
+  readonly in_hand?: number | null;
 }
 
 export interface OpenedFrame {

@@ -6,7 +6,8 @@ import type { Marks, TransportName } from "./fallback.ts";
 /** Seconds for which a mark is remembered once its probe was due: a day. */
 const FORGOTTEN = 86400;
 
-const keyOf = (url: string): string => "onechannel " + new URL(url).origin;
+/** What this origin of a server is known by, wherever the pages of a browser share something. */
+export const keyOf = (url: string): string => "onechannel " + new URL(url).origin;
 
 /** Keeps `marks`, of a monotonic clock that shows `now`, by the clock on the wall. */
 export function keepMarks(env: Environment, url: string, marks: Marks, now: number): void {

@@ -25,9 +25,8 @@ export interface ChannelOptions {
   queueMessages?: number;
 }
 
-export const DEFAULTS: Required<Omit<ChannelOptions, "credentials">> = {
+export const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCredentials">> = {
   transports: TRANSPORTS,
-  withCredentials: false,
   headStart: 1.2,
   openTimeout: 8,
   postTimeout: 10,

@@ -5,7 +5,7 @@
 // A session outlives its links; a link is one attach over one connection. For each, the driver calls
 // `_attach`, then after every input `_transmit` (write what it answers) and `_deadline` (call `_tick` then).
 import { SendBuffer } from "./buffer.ts";
-import { decode, encodeBinary, encodeBytes, encodeControl, encodeData, encodeMessage } from "./codec.ts";
+import { bad, decode, encodeBinary, encodeBytes, encodeControl, encodeData, encodeMessage } from "./codec.ts";
 import type { Wire } from "./codec.ts";
 import { ChannelError, FATAL } from "./errors.ts";
 import type { Fate } from "./errors.ts";
@@ -70,14 +70,14 @@ export interface Link {
   /** The downlink mark that was last written here. */
   _acked: number;
   /** Our `close` was written here. */
-  _closed: boolean;
+  _closed?: boolean;
   /** Control frames to write. */
   _control: string[];
   /** What the POST in flight took along: put back where it gets no answer. */
   _post?: { readonly _next: number; readonly _control: readonly string[] } | undefined;
   /** The number of the poll, and whether it is in flight (POL-1). */
   _poll: number;
-  _polling: boolean;
+  _polling?: boolean;
   _polledAt: number;
   /** Requests in a row that failed, by kind: that the one gets through says nothing of the other. */
   readonly _failures: { [Of in Request]: number };
@@ -89,15 +89,17 @@ export interface Link {
 
 /** Requests that may fail in a row before the link is given up; so often another client may come first (ATT-5). */
 const PATIENCE = 3;
-/** The most that an `ack` waits for company, in seconds (MRK-6); a poll takes it along by itself. */
+/** How long an `ack` waits for company, in seconds (MRK-6); a poll takes it along by itself. */
 const ACK_DELAY: { readonly [Name in TransportName]: number } = { websocket: 0, sse: 0.1, longpoll: Infinity };
+/** Seconds between two that have none. */
+const ACK_EVERY = 0.1;
 /** Seconds that a stream may stay mute once the server says that it wrote to it (SND-2). */
 const MUTE = 5;
 /** The `retry_in` of a server that goes without a word, by WebSocket close 1012 (DRN-1). */
 const RESTART = 2;
 
 export class Session<Tag> {
-  readonly _client: string;
+  _client: string;
   _limits: Limits = LIMITS;
   _timings: Timings = TIMINGS;
   _buffer = new SendBuffer<Tag>();
@@ -124,6 +126,8 @@ export class Session<Tag> {
   /** When a lone `ack` is due, and which part of the window it will free (MRK-6). */
   _ackAt = Infinity;
   _unacked = 0;
+  /** Before which none is due. */
+  _ackAfter = 0;
   /** The `close` that the application asked for, and the server's. */
   _ours: Closing | undefined;
   _theirs: CloseFrame | undefined;
@@ -158,10 +162,8 @@ export class Session<Tag> {
       _open: encodeControl(open),
       _next: 1,
       _acked: received,
-      _closed: false,
       _control: [],
       _poll: 1,
-      _polling: false,
       _polledAt: 0,
       _failures: { open: 0, post: 0, poll: 0 },
       _until: Infinity,
@@ -215,8 +217,7 @@ export class Session<Tag> {
     return Math.min(
       ...[...this._links].flatMap((link) => [
         link._until,
-        this._leads(link) && !link._post ? this._ackAt : Infinity,
-        (!link._polling && this._pollAt(link)) || Infinity,
+        ...(this._leads(link) ? [link._post ? Infinity : this._ackAt, (!link._polling && this._pollAt(link)) || Infinity] : []),
       ]),
     );
   }
@@ -345,7 +346,10 @@ export class Session<Tag> {
     flush();
     link._next = next;
     if (this._ours && !link._closed && next === buffer._first + buffer._entries.length) wires.push(this._last(link, this._ours));
-    if (link._acked < this._received && now >= this._ackAt) wires.push(this._ack(link));
+    if (link._acked < this._received && now >= this._ackAt) {
+      this._ackAfter = now + ACK_EVERY;
+      wires.push(this._ack(link));
+    }
     return wires;
   }
 
@@ -425,7 +429,7 @@ export class Session<Tag> {
         return this._opened(link, frame);
       case "ack":
       case "data":
-        if (opening) throw new Error("bad_frame");
+        if (opening) throw bad();
         if (this._isForeign(frame.ack) || (frame.type === "ack" && this._isForeign(frame.received!))) return;
         // Refused, a frame has no effect at all (FRM-4).
         if (frame.type === "data" && frame._seq > this._received + 1) return this._drop(link, "gap");
@@ -448,7 +452,7 @@ export class Session<Tag> {
       frame.client !== this._client ||
       (this._token && !frame.reset && frame.id !== this._id)
     )
-      throw new Error("bad_frame");
+      throw bad();
     if (frame.reset) this._reset(frame.reset, link);
     const { received = 0, handled } = frame;
     if (this._isForeign(Math.max(received, handled))) return;
@@ -497,7 +501,7 @@ export class Session<Tag> {
     for (const data of fresh) this._events.push({ _type: "message", _message: { data, recovered: ++this._received <= this._replay } });
     const { window_messages, window_bytes } = this._limits;
     this._unacked += fresh.length / window_messages + size / window_bytes;
-    this._ackAt = Math.min(this._ackAt, this._unacked < 0.25 ? now + ACK_DELAY[link._carrier] : now);
+    this._ackAt = Math.min(this._ackAt, this._unacked < 0.25 ? Math.max(now + ACK_DELAY[link._carrier], this._ackAfter) : now);
     this._over(link);
   }
 
@@ -507,7 +511,7 @@ export class Session<Tag> {
    */
   _isForeign(mark: number): boolean {
     const foreign = mark >= this._buffer._next;
-    if (foreign) this._reset({ reason: "foreign", lost: null, handled: null, in_hand: null });
+    if (foreign) this._reset({ reason: "foreign", lost: null });
     return foreign;
   }
 
@@ -517,7 +521,7 @@ export class Session<Tag> {
   }
 
   /** What became of each unacknowledged send (RES-3); null is for a mark that is not known. */
-  _fates(handled: number | null, inHand: number | null): Send<Tag>[] {
+  _fates(handled: number | null | undefined, inHand: number | null | undefined): Send<Tag>[] {
     const { _entries: entries, _first: first, _next: next } = this._buffer;
     return entries.flatMap(({ _tag: tag }, index) => {
       const number = first + index;
@@ -585,7 +589,7 @@ export class Session<Tag> {
   }
 
   /** Nothing more goes out but what stands in a link's control frames. */
-  _end(closing: Closing, clean = false, handled: number | null = null, inHand = handled): void {
+  _end(closing: Closing, clean = false, handled?: number, inHand = handled): void {
     this._events.push({ _type: "closed", _closing: closing, _clean: clean, _sends: this._fates(handled, inHand) });
     this._ours = closing;
     this._buffer = new SendBuffer();

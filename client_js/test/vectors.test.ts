@@ -206,7 +206,7 @@ class Client {
         return [{ rejected: event._tag, fate: "not_handled" }];
       case "reset": {
         const { reason, lost, handled } = event._loss;
-        return [{ reset: { reason, lost: lost as Json, handled } }, ...fates(event._sends)];
+        return [{ reset: { reason, lost: lost as Json, handled: handled ?? null } }, ...fates(event._sends)];
       }
       case "renew":
         return [{ renew: event._within }];

@@ -130,6 +130,8 @@ export class World {
   /** The plain GETs. */
   readonly gets: FakeRequest[] = [];
   #timers = new Set<Timer>();
+  /** How many were set. */
+  timers = 0;
   #minted = 0;
 
   readonly environment: Environment = {
@@ -137,6 +139,7 @@ export class World {
     setTimeout: (act: () => void, milliseconds: number) => {
       const timer = { at: this.now + milliseconds / 1000, act };
       this.#timers.add(timer);
+      this.timers++;
       return timer;
     },
     clearTimeout: (timer: Timer) => void this.#timers.delete(timer),

@@ -69,7 +69,7 @@ MUTE = 5.0
 RESTART = 2.0
 """The ``retry_in`` of a server that goes without a word, by WebSocket close 1012 (DRN-1)."""
 ACK_DELAY = 0.1
-"""Seconds that an ``ack`` waits for company on HTTP, at most (MRK-6)."""
+"""Seconds that an ``ack`` waits for company on HTTP, and between two that have none (MRK-6)."""
 SHORTEST_HOLD = 5.0
 """Seconds that a poll is held at least, where a proxy was seen to cut one."""
 CUT_AFTER = 2.0
@@ -341,6 +341,7 @@ class ClientSession:
     """
 
     __slots__ = (
+        "_ack_after",
         "_ack_at",
         "_attaches",
         "_before",
@@ -400,6 +401,8 @@ class ClientSession:
         """What arrives at or below it is a replay (OPN-6)."""
         self._ack_at = inf
         """When a lone ``ack`` is due."""
+        self._ack_after = 0.0
+        """Before which none is due on WebSocket."""
         self._unacked = 0
         """Bytes that it will acknowledge (MRK-6)."""
         self._hold: float | None = None
@@ -625,6 +628,7 @@ class ClientSession:
         if self._ours and not link.close_written and link.next > self.outgoing.last:
             wires.append(self._last_word(link, self._ours))
         if link.acked < self.incoming.received and now >= self._ack_at:
+            self._ack_after = now + ACK_DELAY
             wires.append(self._ack(link))
 
     def _fill_data(self, link: Link, wires: list[Wire], room: float) -> None:
@@ -895,8 +899,13 @@ class ClientSession:
                 incoming.received - link.acked >= terms.window_messages / 4
                 or self._unacked >= terms.window_bytes / 4
             )
-            at_once = quarter or link.carrier is Carrier.WEBSOCKET
-            self._ack_at = min(self._ack_at, now if at_once else now + ACK_DELAY)
+            if quarter:
+                due = now
+            elif link.carrier is Carrier.WEBSOCKET:
+                due = max(now, self._ack_after)
+            else:
+                due = now + ACK_DELAY
+            self._ack_at = min(self._ack_at, due)
         self._end_if_complete(link)
 
     # What becomes of sends

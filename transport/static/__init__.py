@@ -13,7 +13,7 @@ _TYPES = {".js": b"text/javascript; charset=utf-8", ".map": b"application/json"}
 
 NAMES = tuple(
     name + ending
-    for name in ("client.js", "client.global.js", "fallback-websocket.js")
+    for name in ("client.js", "client.global.js", "reload.js")
     for ending in ("", ".map")
 )
 """What may be asked for; no name from a request ever becomes a path."""
@@ -26,6 +26,8 @@ class File:
     body: bytes
     media_type: bytes
     etag: str
+    map: bytes | None
+    """The name of its source map, beside it."""
 
 
 def find(name: str) -> File | None:
@@ -40,7 +42,8 @@ def _load(name: str) -> File | None:
         return None
     body = path.read_bytes()
     etag = '"' + hashlib.sha256(body).hexdigest()[:20] + '"'
-    return File(body, _TYPES[name[name.rindex(".") :]], etag)
+    source_map = f"{name}.map".encode() if f"{name}.map" in NAMES else None
+    return File(body, _TYPES[name[name.rindex(".") :]], etag, source_map)
 
 
 async def serve(exchange: Exchange, file: File) -> None:
@@ -51,6 +54,9 @@ async def serve(exchange: Exchange, file: File) -> None:
         (b"access-control-allow-origin", b"*"),
         (b"cross-origin-resource-policy", b"cross-origin"),
     ]
+    if file.map is not None:
+        # Not by a comment in the file, which every page would load.
+        headers.append((b"sourcemap", file.map))
     # Weak comparison (RFC 9110 section 13.1.2): a proxy that compresses makes the tag weak.
     if file.etag in exchange.headers.get("if-none-match", ""):
         await exchange.answer(b"", file.media_type, status=304, headers=headers, cache=b"no-cache")

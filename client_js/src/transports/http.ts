@@ -33,9 +33,9 @@ export const sse = http("sse");
 
 export const longpoll = http("poll");
 
-/** POSTs what a page has to say as it goes. */
+/** POSTs what a page has to say as it goes, beside what is in flight: its connection is to be left behind it. */
 export const farewell = (wiring: Wiring, _wires: readonly Wire[]): void =>
-  void exchange({ ...wiring, _hear: () => {} }, "send", { _type: "post", _wires }, new AbortController());
+  void exchange(wiring, "send", { _type: "post", _wires }, new AbortController());
 
 /** POSTs the lines of `out`, and reports the answer, or its end, or that `control` aborted it. */
 async function exchange(
@@ -53,7 +53,7 @@ async function exchange(
     const response = await env.fetch(url(segment), {
       method: "POST",
       body,
-      headers: { "Content-Type": "application/x-ndjson", Accept: streams ? "text/event-stream" : "application/x-ndjson" },
+      headers: { "Content-Type": "application/x-ndjson", Accept: streams ? "text/event-stream" : "*/*" },
       cache: "no-store",
       credentials,
       // One in flight outlives its page; a browser takes 64 KiB of them in all.

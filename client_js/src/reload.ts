@@ -1,0 +1,116 @@
+// A session that outlives a reload of its page, for pages that ask for it: the new page goes on where the old one
+// went, with what that had not acknowledged, and with what it had not sent. What the old page had seen, the new one
+// never will: it must not need it, or have kept it by itself.
+//
+// A module of its own, beside the client: a page that does not ask for it does not load it.
+import type { Channel } from "./channel.ts";
+import { fromBase64, toBase64 } from "./codec.ts";
+import type { Environment } from "./environment.ts";
+import type { ChannelOptions } from "./options.ts";
+
+/** What one page leaves for the next. */
+interface Legacy {
+  readonly client: string;
+  readonly token: string;
+  readonly epoch: string;
+  readonly id: string;
+  readonly attaches: number;
+  readonly confirmed: number;
+  readonly received: number;
+  readonly first: number;
+  readonly next: number;
+  /** What was not acknowledged: JSON, or base64 of bytes; neither for a message that the server refused. */
+  readonly entries: readonly { readonly size: number; readonly json?: string | undefined; readonly bytes?: string | undefined }[];
+}
+
+/** Milliseconds that the page before may need to go. */
+const GOING = 500;
+
+/**
+ * Makes a channel that takes over the session of the page that was in this tab before; a new one where there was
+ * none. The listeners hear `resumed` then, or `reset` where the session has ended meanwhile.
+ *
+ * It is claimed under a Web Lock: a duplicated tab gets a session of its own, as does every page where there are no
+ * locks. A browser does not keep a page that holds one for its back button: it is loaded again.
+ */
+export async function acrossReloads(
+  Make: typeof Channel,
+  url: string | URL,
+  options?: ChannelOptions,
+  environment: Environment = globalThis,
+): Promise<Channel> {
+  const key = `onechannel session ${url}`;
+  let legacy: Legacy | undefined;
+  try {
+    const kept = JSON.parse(environment.sessionStorage!.getItem(key)!) as Legacy;
+    environment.sessionStorage!.removeItem(key);
+    if (await claim(environment, kept.client)) legacy = kept;
+  } catch {
+    // There is no storage, or nothing in it that we wrote.
+  }
+  const channel = new Make(url, options, environment);
+  // It has not begun: that takes one more turn.
+  if (legacy) inherit(channel, legacy);
+  else if (!(await claim(environment, channel._session._client))) return channel;
+  // Behind the channel's own listener, which says farewell.
+  environment.addEventListener?.("pagehide", () => {
+    try {
+      if (channel._session._token && !channel._session._ours) environment.sessionStorage!.setItem(key, JSON.stringify(bequeath(channel)));
+    } catch {
+      // It is full, or forbidden.
+    }
+  });
+  return channel;
+}
+
+/** Whether this page has the session of `client` from now on, for as long as it lives. */
+const claim = (env: Environment, client: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    if (!env.navigator?.locks) return resolve(false);
+    const patience = new AbortController();
+    env.setTimeout(() => patience.abort(), GOING);
+    env.navigator.locks
+      .request("onechannel session " + client, { signal: patience.signal }, () => {
+        resolve(true);
+        return new Promise(() => {});
+      })
+      .catch(() => resolve(false));
+  });
+
+function bequeath({ _session: session }: Channel): Legacy {
+  const { _buffer: buffer } = session;
+  return {
+    client: session._client,
+    token: session._token!,
+    epoch: session._epoch!,
+    id: session._id!,
+    attaches: session._attaches,
+    confirmed: session._confirmed,
+    received: session._received,
+    first: buffer._first,
+    next: buffer._next,
+    entries: buffer._entries.map(({ _body: body, _size: size, _skip: skip }) =>
+      skip ? { size } : typeof body === "string" ? { size, json: body } : { size, bytes: toBase64(body) },
+    ),
+  };
+}
+
+function inherit(channel: Channel, legacy: Legacy): void {
+  const { _session: session } = channel;
+  const { _buffer: buffer } = session;
+  session._client = legacy.client;
+  session._token = legacy.token;
+  session._epoch = legacy.epoch;
+  session._attaches = legacy.attaches;
+  session._confirmed = legacy.confirmed;
+  session._received = legacy.received;
+  (channel as { id: string }).id = session._id = legacy.id;
+  buffer._first = buffer._next = legacy.first;
+  for (const { size, json, bytes } of legacy.entries) {
+    const body = json ?? fromBase64(bytes ?? "");
+    // Nobody waits for it any more: who did went with the page.
+    const entry = { _body: body, _size: size, _tag: undefined, _skip: json === undefined && bytes === undefined };
+    const number = buffer._first + buffer._entries.push(entry) - 1;
+    if (number < legacy.next) buffer._number(number, entry);
+  }
+}

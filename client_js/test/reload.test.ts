@@ -1,0 +1,150 @@
+// A session that outlives a reload of its page.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Channel } from "../src/channel.ts";
+import { acrossReloads } from "../src/reload.ts";
+import { Locks } from "./locks.ts";
+import { World, opened } from "./world.ts";
+
+/** A tab: what it keeps from page to page. */
+class Tab {
+  readonly kept: Map<string, string>;
+  readonly locks: Locks;
+
+  constructor(kept = new Map<string, string>(), locks = new Locks()) {
+    this.kept = kept;
+    this.locks = locks;
+  }
+
+  /** Its next page, and how it goes. */
+  async page(world = new World()): Promise<{ world: World; channel: Channel; events: string[]; hide: () => Promise<void> }> {
+    const window = new EventTarget();
+    let gone = (): void => {};
+    const ends = new Promise<void>((resolve) => (gone = resolve));
+    const { locks } = this;
+    // Those of a page end with it.
+    const request: Locks["request"] = (name, how, callback) => locks.request(name, how, (lock) => lock && Promise.race([ends, callback(lock)]));
+    Object.assign(world.environment, {
+      addEventListener: window.addEventListener.bind(window),
+      sessionStorage: world.storage(this.kept),
+      navigator: { locks: { request } },
+    });
+    const channel = await acrossReloads(Channel, "http://localhost/chat", { transports: ["websocket"] }, world.environment);
+    const events: string[] = [];
+    for (const type of ["open", "resumed", "reset"]) channel.addEventListener(type, () => events.push(type));
+    const hide = async (): Promise<void> => {
+      window.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: false }));
+      gone();
+      await world.settle();
+    };
+    return { world, channel, events, hide };
+  }
+}
+
+describe("a reloaded page", () => {
+  test("goes on where the old one went: marks, numbers, and what was not acknowledged", async () => {
+    const tab = new Tab();
+    const old = await tab.page();
+    const socket = await old.world.openSocket();
+    socket.hear([1, 0, "seen", "too"]);
+    void old.channel.send("settled");
+    void old.channel.send({ a: 1 });
+    void old.channel.send(new Uint8Array([1, 2, 255]));
+    void old.channel.send(new Uint8Array());
+    await old.world.settle();
+    socket.hear({ type: "ack", ack: 1 });
+    await old.world.settle();
+    await old.hide();
+
+    const { world, channel, events } = await tab.page();
+    const next = await world.socket();
+    next.open();
+    const [open] = next.take() as [{ [field: string]: unknown }];
+    assert.deepEqual(
+      [open.session, open.epoch, open.attach, open.received, open.first_retained, open.client],
+      ["token-1", "e1", 2, 2, 2, old.channel._session._client],
+    );
+    next.hear(opened(open, { received: 2, handled: 1, sent: 3 }));
+    await world.settle();
+    const bytes = (number: number, ...values: number[]): Uint8Array => new Uint8Array([0, 0, 0, 0, 0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, 2, ...values]);
+    assert.deepEqual(next.take(), [{ type: "ack", ack: 2 }, bytes(3, 1, 2, 255), bytes(4)]);
+    next.hear([3, 4, "missed"]);
+    const { value } = await channel[Symbol.asyncIterator]().next();
+    assert.equal(value, "missed");
+    assert.deepEqual([events, channel.id, channel.statistics().replayed], [["resumed"], "a7", 1]);
+    assert.equal(channel._session._buffer._entries.length, 0);
+    assert.equal(channel._session._buffer._bytes, 0);
+  });
+
+  test("sends again what the server did not get, and what had no number yet", async () => {
+    const tab = new Tab();
+    const old = await tab.page();
+    const socket = await old.world.openSocket({ limits: { message: 262144, body: 350550, batch: 1000, depth: 64, window_messages: 2, window_bytes: 1e6 } });
+    for (const message of ["a", "b", "c"]) void old.channel.send(message);
+    await old.world.settle();
+    assert.deepEqual(socket.take(), [[1, 0, "a", "b"]]);
+    await old.hide();
+    const { world, channel } = await tab.page();
+    const next = await world.socket();
+    next.open();
+    next.hear(opened(next.take()[0]));
+    void channel.send("d");
+    await world.settle();
+    assert.deepEqual(next.take(), [{ type: "ack", ack: 0 }, [1, 0, "a", "b", "c", "d"]]);
+  });
+
+  test("is told where the session has ended meanwhile", async () => {
+    const tab = new Tab();
+    const old = await tab.page();
+    await old.world.openSocket();
+    await old.hide();
+    const { world, channel, events } = await tab.page();
+    await world.openSocket({ verdict: "reset", id: "b8", session: "token-new", reset: { reason: "expired", lost: null, handled: null, in_hand: null } });
+    assert.deepEqual([events, channel.id], [["reset", "open"], "b8"]);
+  });
+
+  for (const [what, keep] of [
+    ["that was closed", (page: { channel: Channel }) => void page.channel.close()],
+    ["that was never open", () => {}],
+  ] as const)
+    test(`begins anew after one ${what}`, async () => {
+      const tab = new Tab();
+      const old = await tab.page();
+      if (what === "that was closed") await old.world.openSocket();
+      keep(old);
+      await old.hide();
+      assert.equal(tab.kept.size, 0);
+    });
+});
+
+describe("another tab", () => {
+  test("that is a copy gets a session of its own", async () => {
+    const tab = new Tab();
+    const old = await tab.page();
+    await old.world.openSocket();
+    await old.hide();
+    const copy = new Tab(new Map(tab.kept), tab.locks);
+    const { world } = await tab.page();
+    const later = new World();
+    const waiting = copy.page(later);
+    await later.pass(1);
+    const other = await waiting;
+    const open = async (page: World): Promise<{ session?: string; client: string }> => {
+      const socket = await page.socket();
+      socket.open();
+      return socket.take()[0] as { session?: string; client: string };
+    };
+    const [one, two] = [await open(world), await open(other.world)];
+    assert.deepEqual([one.session, two.session], ["token-1", undefined]);
+  });
+
+  test("without locks or storage has a channel like any other", async () => {
+    for (const strange of [{ navigator: {} }, { sessionStorage: undefined }, { sessionStorage: { getItem: () => "{" } }]) {
+      const world = new World();
+      Object.assign(world.environment, { navigator: { locks: new Locks() }, addEventListener: () => {} }, strange);
+      await acrossReloads(Channel, "http://localhost/chat", { transports: ["websocket"] }, world.environment);
+      const socket = await world.openSocket();
+      assert.equal(socket.readyState, 1);
+    }
+  });
+});

@@ -1,0 +1,162 @@
+// Tabs that share the connections of a browser.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { takeSeat } from "../src/tabs.ts";
+import { Locks } from "./locks.ts";
+import { World, opened } from "./world.ts";
+import type { FakeRequest } from "./world.ts";
+
+const URL_HERE = "http://localhost/chat";
+const NEVER = new Promise<void>(() => {});
+
+/** A tab of that browser. */
+function tab(locks: Locks): World {
+  const world = new World();
+  Object.assign(world.environment, { navigator: { locks } });
+  return world;
+}
+
+async function refuseSocket(world: World): Promise<void> {
+  (await world.socket()).end(1006);
+}
+
+/** The seats of a browser are taken by others, who leave when told. */
+async function full(locks: Locks): Promise<(() => void)[]> {
+  const leave: (() => void)[] = [];
+  for (let seat = 0; seat < 4; seat++)
+    assert(await takeSeat(tab(locks).environment, URL_HERE, new Promise((resolve) => leave.push(resolve))));
+  return leave;
+}
+
+async function openPoll(world: World): Promise<FakeRequest> {
+  const open = await world.request("poll");
+  open.respond(200, [opened(open.lines[0])]);
+  return world.request("poll");
+}
+
+describe("seats", () => {
+  test("there are four to a server, whatever its path; each is free again when its holder leaves", async () => {
+    const locks = new Locks();
+    const leave = await full(locks);
+    const { environment } = tab(locks);
+    assert.equal(await takeSeat(environment, "http://localhost/other", NEVER), false);
+    assert.equal(await takeSeat(environment, "http://elsewhere/chat", NEVER), true);
+    leave[2]!();
+    await new Promise(setImmediate);
+    assert.equal(await takeSeat(environment, URL_HERE, NEVER), true);
+    assert.equal(await takeSeat(environment, URL_HERE, NEVER), false);
+  });
+
+  test("none can run out where there are no locks, or a page may not have them", async () => {
+    const { environment } = new World();
+    assert.equal(await takeSeat(environment, URL_HERE, NEVER), true);
+    Object.assign(environment, { navigator: { locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } } });
+    assert.equal(await takeSeat(environment, URL_HERE, NEVER), true);
+  });
+});
+
+describe("a channel", () => {
+  test("over WebSocket needs no seat", async () => {
+    const locks = new Locks();
+    const world = tab(locks);
+    world.channel();
+    await world.openSocket();
+    assert.equal(locks.held.size, 0);
+  });
+
+  test("takes one for a stream, whatever it rotates, and gives it back where it ends or goes away", async () => {
+    for (const end of ["close", "suspend", "websocket"] as const) {
+      const locks = new Locks();
+      const world = tab(locks);
+      const { channel } = world.channel({ fallbackFor: 20, retryBase: 0.1 });
+      await refuseSocket(world);
+      const open = async (): Promise<void> => {
+        const stream = await world.request("sse");
+        stream.stream();
+        stream.event(opened(stream.lines[0], { timings: { heartbeat: 20, ttl: 120, closing: 30, stream: 15 } }));
+        stream.event({ type: "ack", ack: 0 });
+        (await world.request("send")).respond(200, [{ type: "ack", ack: 0, received: 0, sent: 0, attached: true }]);
+        await world.settle();
+      };
+      await open();
+      await world.pass(11.4);
+      if (end === "websocket") {
+        await world.openSocket();
+        assert.equal(channel.transport, "websocket");
+      } else {
+        await world.pass(1);
+        await open();
+        assert.equal(channel.statistics().attaches, 2);
+        assert.equal(locks.held.size, 1);
+      }
+      if (end === "close") void channel.close();
+      if (end === "suspend") channel.suspend();
+      if (end === "close") {
+        const send = await world.request("send");
+        const { last } = send.lines[1] as { last: number };
+        send.respond(200, [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: last }]);
+      }
+      await world.settle();
+      assert.equal(locks.held.size, 0, end);
+    }
+  });
+
+  test("without a seat polls without being held, once a second, and says why", async () => {
+    const locks = new Locks();
+    const leave = await full(locks);
+    const world = tab(locks);
+    const { channel } = world.channel();
+    await refuseSocket(world);
+    const first = await openPoll(world);
+    assert.equal((first.lines[0] as { hold: number }).hold, 0);
+    assert.deepEqual(channel.explain().map(({ transport, outcome }) => [transport, outcome]), [
+      ["websocket", "failed"],
+      ["sse", "failed"],
+      ["longpoll", "open"],
+    ]);
+    assert.match(channel.explain()[1]!.reason, /too many tabs/);
+    first.respond(200, [{ type: "ack", ack: 0 }]);
+    await world.pass(0.9);
+    assert.equal(world.requests.length, 0);
+    await world.pass(0.2);
+    (await world.request("poll")).respond(200, [[1, 0, "soon"]]);
+    await world.pass(1.1);
+    await world.request("poll");
+    leave[3]!();
+    // Streams are probed again like what failed otherwise.
+    await world.pass(15);
+    const stream = await world.request("sse");
+    assert.equal(locks.held.size, 4);
+    stream.stream();
+    stream.event(opened(stream.lines[0], { sent: 1 }));
+    stream.event({ type: "ack", ack: 0 });
+    await world.settle();
+    assert.equal(channel.transport, "sse");
+  });
+
+  test("that may only poll is held again once there is a seat", async () => {
+    const locks = new Locks();
+    const leave = await full(locks);
+    const world = tab(locks);
+    world.channel({ transports: ["longpoll"] });
+    await world.settle();
+    const woken = world.timers;
+    await world.pass(5);
+    assert(world.timers - woken < 5, "nothing is due while it opens");
+    assert.equal(((await openPoll(world)).lines[0] as { hold: number }).hold, 0);
+    leave[0]!();
+    await world.pass(25);
+    const held = await openPoll(world);
+    assert.equal("hold" in (held.lines[0] as object), false);
+    assert.equal(locks.held.size, 4);
+  });
+
+  test("that may only stream does so all the same", async () => {
+    const locks = new Locks();
+    await full(locks);
+    const world = tab(locks);
+    world.channel({ transports: ["websocket", "sse"] });
+    await refuseSocket(world);
+    await world.request("sse");
+  });
+});

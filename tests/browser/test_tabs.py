@@ -1,0 +1,155 @@
+"""Many tabs of one browser, and a tab that is loaded again.
+
+Over HTTP/1.1 Chromium opens six connections to a server, for all tabs of a profile together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from playwright.async_api import Browser
+
+from tests.browser.test_channel import TRANSPORTS, apps, report, until_report
+from tests.kit.browser import Tab, tab
+
+pytestmark = pytest.mark.browser
+
+FALLBACKS = [["sse", "longpoll"], ["sse"], ["longpoll"]]
+
+ONCE_MORE = """async () => {
+    const { acrossReloads } = await import("/chat/reload.js");
+    globalThis.seen = [];
+    globalThis.events = [];
+    globalThis.channel = await acrossReloads(Channel, "/chat", OPTIONS);
+    for (const type of ["open", "resumed", "reset"])
+        channel.addEventListener(type, () => events.push(type));
+    channel.addEventListener("message", ({ data }) => seen.push(data));
+}"""
+
+
+def made_across_reloads(transport: str) -> str:
+    return ONCE_MORE.replace("OPTIONS", f"{{ transports: ['{transport}'], retryBase: 0.05 }}")
+
+
+@asynccontextmanager
+async def tabs_of_one_browser(browser: Browser, url: str, count: int) -> AsyncIterator[list[Tab]]:
+    """Tabs that share a profile, and so their connections."""
+    async with tab(browser, url) as first:
+        tabs = [first]
+        for _ in range(count - 1):
+            tabs.append(Tab(await first.page.context.new_page()))
+            await tabs[-1].goto(url)
+        yield tabs
+        for one in tabs[1:]:
+            one.assert_no_errors()
+
+
+async def talk(page: Tab, message: str) -> float:
+    """It sends a message and hears it come back; seconds that it took."""
+    started = time.monotonic()
+    await page.run("(message) => void sendAndKeep(message)", message)
+    await page.wait(
+        "(message) => seen.includes(message) && fates[message] === 'handled'", message, timeout=10
+    )
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("transports", FALLBACKS[::2], ids=lambda names: "-".join(names))
+async def test_eight_tabs_talk_within_five_seconds(browser: Browser, transports: list[str]) -> None:
+    async with (
+        apps("echo") as server,
+        tabs_of_one_browser(browser, server.url, 8) as tabs,
+    ):
+        took: list[float] = []
+
+        async def first(index: int) -> None:
+            await tabs[index].run("(transports) => void start({ transports })", transports)
+            took.append(await talk(tabs[index], f"first of {index}"))
+
+        async def later(index: int) -> None:
+            took.append(await talk(tabs[index], f"later of {index}"))
+
+        for part in (first, later):
+            async with anyio.create_task_group() as group:
+                for index in range(8):
+                    group.start_soon(part, index)
+        assert max(took) < 5, took
+        held = [await page.run("() => channel.transport") for page in tabs]
+        if transports[0] == "sse":
+            assert sorted(held) == ["longpoll"] * 4 + ["sse"] * 4
+        assert sorted((await report(server))["messages"]) == sorted(
+            f"{part} of {index}" for part in ("first", "later") for index in range(8)
+        )
+
+
+async def test_a_tab_that_ends_leaves_its_seat(browser: Browser) -> None:
+    async with apps("echo") as server, tabs_of_one_browser(browser, server.url, 5) as tabs:
+        for index, page in enumerate(tabs):
+            # Its probes come soon.
+            await page.run(
+                "() => void start({ transports: ['sse', 'longpoll'], fallbackFor: 0.2 })"
+            )
+            await talk(page, f"from {index}")
+        last = tabs[-1]
+        assert await last.run("() => channel.transport") == "longpoll"
+        reasons = await last.run("() => channel.explain().map(({ reason }) => reason)")
+        assert any("too many tabs" in reason for reason in reasons)
+        await tabs[1].page.close()
+        await last.wait("channel.transport === 'sse'")
+        await talk(last, "streamed")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_session_goes_on_in_the_page_that_is_loaded_again(
+    browser: Browser, transport: str
+) -> None:
+    async with apps("echo") as server, tab(browser, server.url) as page:
+        await page.run(made_across_reloads(transport))
+        await page.run("() => channel.send('before')")
+        await page.wait("seen.length === 1")
+        session = await page.run("() => channel.id")
+        for round in range(3):
+            # Sent, and not waited for: it goes with the page, or with the next one.
+            await page.run("(message) => void channel.send(message)", f"last word {round}")
+            await page.page.reload()
+            await page.wait("window.ready === true")
+            await page.run(made_across_reloads(transport))
+            await page.run("(message) => channel.send(message)", f"again {round}")
+            await page.wait("(message) => seen.includes(message)", f"again {round}")
+            assert await page.run("() => [events, channel.id]") == [["resumed"], session]
+        seen = await until_report(server, lambda seen: len(seen["messages"]) == 7)
+        assert seen["started"] == 1, "one session all the time"
+        words = [f"{what} {round}" for round in range(3) for what in ("last word", "again")]
+        assert seen["messages"] == ["before", *words]
+        await page.run("() => channel.close()")
+
+
+async def test_a_duplicated_tab_has_a_session_of_its_own(browser: Browser) -> None:
+    """Also one that was copied while no page had the session."""
+    async with apps("echo") as server, tab(browser, server.url) as page:
+        await page.run(made_across_reloads("websocket"))
+        await page.run("() => channel.send('one')")
+        session = await page.run("() => channel.id")
+        # A page that asks for no session: what the first one left stays in the tab's storage.
+        await page.page.reload()
+        await page.wait("window.ready === true")
+        async with page.page.expect_popup() as opened:
+            await page.run("() => void open(location.href)")
+        copy = Tab(await opened.value)
+        await copy.wait("window.ready === true")
+        kept = "() => Object.keys(sessionStorage).length"
+        assert [await page.run(kept), await copy.run(kept)] == [1, 1]
+        for one in (page, copy):
+            await one.run(made_across_reloads("websocket"))
+            await one.wait("channel.state === 'open'")
+        assert await page.run("() => channel.id") == session
+        assert await copy.run("() => channel.id") != session
+        for name, one in (("original", page), ("copy", copy)):
+            await one.run("(name) => channel.send(name)", name)
+            await one.wait("(name) => seen.includes(name)", name)
+        assert (await report(server))["started"] == 2
+        copy.assert_no_errors()
