@@ -28,6 +28,7 @@ from transport.protocol.frames import ResetReason
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = ["README.md", "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+LINKED = [*DOCUMENTS, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 ERRORS = (ROOT / "docs/errors.md").read_text("utf-8")
 _UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
 
@@ -168,7 +169,8 @@ def test_every_line_of_the_log_is_told() -> None:
 
 async def test_the_urls_are_served(tmp_path: Path) -> None:
     named = set(re.findall(r"`/chat/([\w.-]+)`", README))
-    assert named == {"websocket", "sse", "poll", "send", "client.js", "client.global.js"}
+    scripts = {"client.js", "client.global.js", "reload.js"}
+    assert named == {"websocket", "sse", "poll", "send", *scripts}
     async with (
         serving_code(tmp_path, STARLETTE) as server,
         httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
@@ -186,11 +188,20 @@ def test_what_the_readme_runs_is_in_the_makefile() -> None:
         assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_option_of_the_page_is_told() -> None:
+    source = (ROOT / "client_js/src/options.ts").read_text("utf-8")
+    interface = source[source.index("interface ChannelOptions") : source.index("DEFAULTS")]
+    told = (ROOT / "docs/browser.md").read_text("utf-8").partition("## Options")[2]
+    rows = re.findall(r"^\| (`.*?) \|", told.partition("\n## ")[0], re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(names) == sorted(re.findall(r"^  (\w+)\?:", interface, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", LINKED)
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     for target in re.findall(r"\]\(([^)#\s]+)", text):
-        assert (ROOT / target).exists(), target
+        assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
 async def test_the_demo_serves_the_chat() -> None:
