@@ -17,7 +17,7 @@ NODE_READY := client_js/node_modules/.ready
 BENCH_READY := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-browser test-js campaign mutants check check-lint check-types check-layers \
+.PHONY: help demo test test-python test-browser test-js matrix campaign mutants check check-lint check-types check-layers \
 	check-client check-bundle check-coverage bench setup setup-system client format clean
 
 help: ## Show this
@@ -31,8 +31,14 @@ test: test-python test-browser test-js ## Run all tests
 test-python: setup ## Run the Python tests without a browser, in parallel (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest $(PARALLEL) -m "not browser" $(PYTEST_ARGS)
 
-test-browser: setup ## Run the tests in Chromium, one after the other (PYTEST_ARGS=...)
+test-browser: setup ## Run the tests in browsers, one after the other (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+matrix: setup ## Real proxies, three browsers, networks that fail, in full: writes docs/proxies.md; half an hour
+	@scripts/setup_system.sh matrix
+	MATRIX=full $(BIN)/python -m pytest tests/matrix/test_matrix.py $(PYTEST_ARGS)
+	MATRIX=full $(BIN)/python -m pytest tests/browser/test_engines.py $(PYTEST_ARGS)
+	MATRIX=full $(BIN)/python -m pytest tests/network tests/browser/test_fleet.py tests/browser/test_life.py -rA $(PYTEST_ARGS)
 
 campaign: setup ## The full campaigns: shutdowns, random schedules, cancellation at every await of the client
 	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/server/test_shutdown.py $(PYTEST_ARGS)

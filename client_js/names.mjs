@@ -10,7 +10,7 @@ import { BUNDLES, NAMES, minified } from "./build.mjs";
 
 const tries = Number(argv[2] ?? 20000);
 /** Bytes that a step may make it larger, by and large, at the beginning. */
-const WARMTH = 1;
+const WARMTH = 0.4;
 const client = BUNDLES[0];
 
 // With every name there is, also of bundles that hold more than the client.

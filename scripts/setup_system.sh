@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need from Debian: a browser, fonts so that pages have glyphs, a proxy, and
-# what makes it a certificate.
+# setup_system.sh [matrix]: installs what the tests need from Debian: three browsers, fonts so that pages
+# have glyphs, proxies, what makes them a certificate, and networks of their own. With `matrix`, the other
+# proxies of the matrix too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,18 +11,49 @@ has_font() {
 }
 
 missing=()
-[ -x /usr/bin/chromium ] || missing+=(chromium)
-[ -x /usr/sbin/nginx ] || missing+=(nginx-light)
-command -v openssl >/dev/null || missing+=(openssl)
-has_font 'DejaVuSans.ttf' || missing+=(fonts-dejavu-core)
-has_font 'NotoColorEmoji.ttf' || missing+=(fonts-noto-color-emoji)
+services=() # that these packages would start
+need() { # PACKAGE [SERVICE]
+    missing+=("$1")
+    [ $# -lt 2 ] || services+=("$2")
+}
+[ -x /usr/bin/chromium ] || need chromium
+[ -x /usr/sbin/nginx ] || need nginx-light nginx
+[ -x /usr/sbin/haproxy ] || need haproxy haproxy
+[ -x /usr/sbin/lighttpd ] || need lighttpd lighttpd
+[ -x /usr/bin/firefox-esr ] || need firefox-esr
+[ -x /usr/bin/WebKitWebDriver ] || need webkit2gtk-driver
+compgen -G '/usr/lib/*/webkit2gtk-4.1/MiniBrowser' >/dev/null || need libwebkit2gtk-4.1-0
+[ -x /usr/bin/Xvfb ] || need xvfb
+command -v ip >/dev/null || need iproute2
+command -v openssl >/dev/null || need openssl
+has_font 'DejaVuSans.ttf' || need fonts-dejavu-core
+has_font 'NotoColorEmoji.ttf' || need fonts-noto-color-emoji
+if [ "${1:-}" = matrix ]; then
+    [ -x /usr/bin/caddy ] || need caddy caddy
+    [ -x /usr/sbin/apache2 ] || need apache2-bin # the program alone, without a service
+    # Only this one of the two squids inspects TLS.
+    grep -q 'with-openssl' <(/usr/sbin/squid -v 2>/dev/null) || need squid-openssl squid
+    [ -x /usr/bin/mitmdump ] || need mitmproxy
+fi
+[ "${#missing[@]}" -gt 0 ] || exit 0
 
-if [ "${#missing[@]}" -gt 0 ]; then
+# The tests run proxies of their own. Those that the packages would start are not wanted on port 80:
+# masked meanwhile, they never run.
+as_root=(env)
+[ "$(id -u)" -eq 0 ] || as_root=(sudo -n env)
+if [ "${#services[@]}" -eq 0 ]; then
     scripts/install_packages.sh "${missing[@]}"
-    # The tests run an nginx of their own. The one that its package starts is not wanted on port 80.
-    if [[ " ${missing[*]} " == *" nginx-light "* ]] && [ -d /run/systemd/system ]; then
-        as_root=(env)
-        [ "$(id -u)" -eq 0 ] || as_root=(sudo -n env)
-        "${as_root[@]}" systemctl disable --now nginx
-    fi
+elif [ -d /run/systemd/system ]; then
+    "${as_root[@]}" systemctl mask --runtime "${services[@]}"
+    status=0
+    scripts/install_packages.sh "${missing[@]}" || status=$?
+    "${as_root[@]}" systemctl unmask --runtime "${services[@]}"
+    [ "$status" -eq 0 ] || exit "$status"
+    "${as_root[@]}" systemctl disable "${services[@]}"
+else
+    scripts/install_packages.sh "${missing[@]}"
+    # Where nothing forbids it, the scripts of SysV init have started them.
+    for service in "${services[@]}"; do
+        [ ! -x "/etc/init.d/$service" ] || "${as_root[@]}" "/etc/init.d/$service" stop >/dev/null || true
+    done
 fi

@@ -74,6 +74,8 @@ export class Channel extends EventTarget {
   _ages: { [Name in TransportName]?: readonly (number | undefined)[] } = {};
   /** What carries the session; and what else was begun in this round. */
   _carrier: Connection | undefined;
+  /** What carried it last. Some browsers end connections before they tell the page that it goes. */
+  _last: Connection | undefined;
   _trials: Connection[] = [];
   _attempts: Attempt[] = [];
   /** What was learnt against transports. */
@@ -156,11 +158,12 @@ export class Channel extends EventTarget {
   }
 
   _hide(persisted: boolean): void {
-    const { _carrier: carrier } = this;
-    if (carrier) farewell(carrier._wiring!, this._session._farewell(carrier._link!));
+    if (this._retryAt === Infinity) return;
+    const { _last: last } = this;
+    if (last) farewell(last._wiring!, this._session._farewell(last._link!));
     // A page with connections is not kept, or finds them dead.
-    this._hidden = persisted && this._retryAt < Infinity;
-    if (this._hidden) this._restart("pagehide", Infinity);
+    this._hidden = persisted;
+    if (persisted) this._restart("pagehide", Infinity);
   }
 
   _show(): void {
@@ -368,11 +371,10 @@ export class Channel extends EventTarget {
     const stands = (): boolean => this._standing().includes(connection);
     try {
       const credentials = await this._ask();
-      const polls = transport === "longpoll";
       const held = transport === "websocket" || (await this._sit());
       if (!stands()) return;
-      if (!held && !polls && this._transports.includes("longpoll")) throw "too many tabs";
-      if (polls) this._session._hold = held ? this._session._hold || Infinity : 0;
+      if (transport === "longpoll") this._session._hold = held ? this._session._hold || Infinity : 0;
+      else if (!held && this._transports.includes("longpoll")) throw "too many tabs";
       connection._until = (connection._from = this._now()) + openTimeout;
       connection._wiring = {
         _env: this._env,
@@ -391,9 +393,9 @@ export class Channel extends EventTarget {
   }
 
   /** Whether a connection may be held: one channel needs one seat, whatever it begins. */
-  async _sit(): Promise<boolean> {
+  async _sit(): Promise<boolean | undefined> {
     this._seat ??= takeSeat(this._env, this._url, new Promise((leave) => (this._leaveSeat = leave)));
-    return (await this._seat) || !!(this._seat = undefined);
+    return (await this._seat) || (this._seat = undefined);
   }
 
   _stand(): void {
@@ -496,7 +498,7 @@ export class Channel extends EventTarget {
     const others = this._trials.filter((trial) => trial !== connection);
     connection._opened = undefined;
     this._trials = others.filter(({ _failed }) => !_failed);
-    this._carrier = connection;
+    this._last = this._carrier = connection;
     this._note(connection, "", "open");
     const { _hold: hold, _timings: timings } = this._session;
     const life = name === "sse" ? timings.stream : name === "longpoll" && !hold && SEATLESS;

@@ -15,33 +15,23 @@ export interface Encoded {
 
 /** Whether JSON carries it unchanged (DAT-3). A cycle shows as endless depth. */
 function isFaithful(value: unknown, depth: number): boolean {
-  switch (typeof value) {
-    case "boolean":
-      return true;
-    case "number":
-      // What is larger has no fraction; NaN is not less.
-      return Math.abs(value) < 2 ** 53;
-    case "string":
-      // With `u`, a pair of surrogates is one character: only lone ones match.
-      return !/[\ud800-\udfff]/u.test(value);
-    case "object": {
-      if (!value) return true;
-      if (!depth) return false;
-      // Array.from makes a hole undefined, which is refused.
-      if (Array.isArray(value)) return Array.from(value).every((item) => isFaithful(item, depth - 1));
-      // A plain object, of any realm: its prototype is the end of the chain.
-      const parent: unknown = Object.getPrototypeOf(value);
-      return (
-        (!parent || !Object.getPrototypeOf(parent)) &&
-        Reflect.ownKeys(value).every(
-          // A symbol is not.
-          (key) => isFaithful(key, 0) && isFaithful((value as Record<PropertyKey, unknown>)[key], depth - 1),
-        )
-      );
-    }
-    default:
-      return false;
-  }
+  if (value === null || typeof value === "boolean") return true;
+  // What is larger has no fraction; NaN is not less.
+  if (typeof value === "number") return Math.abs(value) < 2 ** 53;
+  // With `u`, a pair of surrogates is one character: only lone ones match.
+  if (typeof value === "string") return !/[\ud800-\udfff]/u.test(value);
+  if (typeof value !== "object" || !depth) return false;
+  // Array.from makes a hole undefined, which is refused.
+  if (Array.isArray(value)) return Array.from(value).every((item) => isFaithful(item, depth - 1));
+  // A plain object, of any realm: its prototype is the end of the chain.
+  const parent: unknown = Object.getPrototypeOf(value);
+  return (
+    (!parent || !Object.getPrototypeOf(parent)) &&
+    Reflect.ownKeys(value).every(
+      // A symbol is not.
+      (key) => isFaithful(key, 0) && isFaithful((value as Record<PropertyKey, unknown>)[key], depth - 1),
+    )
+  );
 }
 
 /** Bytes of a text in UTF-8. */
@@ -63,7 +53,7 @@ export function encodeMessage(message: unknown, { message: limit, depth }: Pick<
     body = JSON.stringify(message);
   }
   const size = typeof body === "string" ? sizeOf(body) : body.length;
-  if (size > limit) throw new ChannelError("too_large", `${size} bytes are above the limit of ${limit}`);
+  if (size > limit) throw new ChannelError("too_large", `${size} bytes, above the limit of ${limit}`);
   return { _body: body, _size: size };
 }
 

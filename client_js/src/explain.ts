@@ -20,7 +20,7 @@ export function failure(transport: TransportName, reason: string, reached: numbe
   if (reason !== "timeout") return reached === undefined && /^closed/.test(reason) ? "refused" : reason;
   if (reached === undefined) return "no answer for " + took(over);
   const what = transport === "websocket" ? "upgraded" : "headers";
-  return `${what} after ${took(reached)}, no body for ${took(over - reached)}: ${held}`;
+  return what + " after " + took(reached) + ", no body for " + took(over - reached) + ": " + held;
 }
 
 /** What the answer to a plain GET of a WebSocket's URL tells, if there was one. */

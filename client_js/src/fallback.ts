@@ -72,6 +72,6 @@ const MUTE = 600;
 
 /** The mark against what failed while another worked: it is probed again within `most` seconds, partly at random. */
 export function blame(mark: Mark | undefined, mute: boolean | undefined, now: number, random: number, most: number): Mark {
-  const wait = mute ? MUTE : Math.min(most, Math.max(FIRST, 2 * (mark?._wait ?? 0)));
+  const wait = mute ? MUTE : Math.min(most, mark ? 2 * mark._wait : FIRST);
   return { _until: now + wait * (0.5 + random / 2), _wait: wait };
 }

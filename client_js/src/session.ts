@@ -196,14 +196,17 @@ export class Session<Tag> {
   }
 
   /**
-   * What the server may lack, as a POST of a page that goes: it may go beside what is in flight on any link, as
-   * repetitions are dropped (NUM-3).
+   * What the server may lack, as a POST of a page that goes, and the end of the link: it may go beside what is in
+   * flight on any, as repetitions are dropped (NUM-3), and where the link has ended already (ATT-7).
    */
   _farewell(link: Link): readonly Wire[] {
     const first = encodeControl({ type: "send", ...this._head(link) });
     link._next = this._ackAt = 0;
     link._acked = -1;
-    return [first, ...this._fill(link, 0, first)];
+    this._links.add(link);
+    const wires = this._fill(link, 0, first);
+    this._links.delete(link);
+    return [first, ...wires];
   }
 
   /** Ends the session from this side alone, without a word to the server. */

@@ -11,13 +11,13 @@ const SEATS = 4;
 
 /** Whether there is a seat to the server of `url`; if so, it is taken until `left` settles. */
 export const takeSeat = (env: Environment, url: string, left: Promise<void>, seat = 0): Promise<boolean> =>
-  new Promise((resolve) => {
-    const locks = env.navigator?.locks;
-    if (!locks || seat === SEATS) return resolve(!locks);
-    locks
+  new Promise<boolean>((resolve, reject) => {
+    env.navigator!.locks!
       .request(`${keyOf(url)} ${seat}`, { ifAvailable: true }, (lock) => {
-        resolve(!!lock || takeSeat(env, url, left, seat + 1));
+        resolve(!!lock || (++seat < SEATS && takeSeat(env, url, left, seat)));
         return lock && left;
       })
-      .catch(() => resolve(true));
-  });
+      .catch(reject);
+  })
+    // No locks: nobody counts.
+    .catch(() => true);

@@ -19,7 +19,7 @@ from playwright.async_api import Browser
 
 from tests.browser.test_channel import TRANSPORTS as ALL
 from tests.browser.test_channel import apps, report
-from tests.kit.browser import Tab, tab
+from tests.kit.browser import AnyTab, tab
 from tests.kit.faults import FaultProxy
 from tests.kit.server import Server
 
@@ -97,7 +97,8 @@ class Front:
         assert task is not None
         self._tasks.add(task)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            # `end` cancels it: nobody else is to hear of that, or asyncio logs it.
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._serve(reader, writer)
         finally:
             writer.close()
@@ -172,7 +173,7 @@ async def black_hole() -> AsyncIterator[int]:
                 filler.close()
 
 
-async def talk(page: Tab, options: dict[str, Any] | None = None) -> float:
+async def talk(page: AnyTab, options: dict[str, Any] | None = None) -> float:
     """Opens a channel; seconds until a message has gone and its echo has come back."""
     return float(
         await page.run(
@@ -190,7 +191,7 @@ async def talk(page: Tab, options: dict[str, Any] | None = None) -> float:
     )
 
 
-async def explained(page: Tab) -> list[dict[str, Any]]:
+async def explained(page: AnyTab) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = await page.run("() => channel.explain()")
     return found
 

@@ -1,12 +1,21 @@
-"""Chromium, driven by playwright: pages that remember what went wrong on them."""
+"""Pages that remember what went wrong on them: those of Chromium, driven by playwright, and what is
+common to those of the other engines, `tests.kit.firefox` and `tests.kit.webkit`.
+
+`tests.kit.engines.engine` gives any of them by its name.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import shutil
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import anyio
 from playwright.async_api import (
@@ -51,8 +60,137 @@ async def chromium(*flags: str) -> AsyncIterator[Browser]:
             await browser.close()
 
 
+class AnyTab(Protocol):
+    """A page of any engine, and what was wrong on it.
+
+    Attributes:
+        errors: uncaught errors, unhandled rejections, and errors and warnings of the console, save
+            those that the engine itself writes where a connection fails.
+        network_errors: those, as far as the engine tells.
+    """
+
+    errors: list[str]
+    network_errors: list[str]
+
+    async def goto(self, url: str, *, timeout: float = 10) -> None:
+        """Load the page and wait until its script has the client (`window.ready`)."""
+
+    async def run(self, script: str, argument: object = None, *, timeout: float = 10) -> Any:
+        """Evaluate a JavaScript function in the page and wait for what it answers."""
+
+    async def wait(self, condition: str, argument: object = None, *, timeout: float = 10) -> None:
+        """Wait until a JavaScript expression or function is true in the page."""
+
+    def assert_no_errors(self) -> None:
+        """Fail where the page had any."""
+
+
+class Engine(Protocol):
+    """A browser that runs.
+
+    Attributes:
+        name: as `tests.kit.engines` knows it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def tab(
+        self,
+        url: str | None = None,
+        *,
+        ignore_https_errors: bool = False,
+        proxy: str | None = None,
+    ) -> AbstractAsyncContextManager[AnyTab]:
+        """A page as of `tab`, below: with a profile of its own, and no error at its end.
+
+        Args:
+            url: to load.
+            ignore_https_errors: any certificate will do.
+            proxy: the URL of a forward proxy that it asks, for loopback too.
+        """
+
+
+class PageError(Exception):
+    """A script raised in the page."""
+
+
+class PageGone(PageError):
+    """The page went before it answered, or the browser did."""
+
+
+class CallingTab(ABC):
+    """An `AnyTab` of an engine that can do no more than load a page and call a function in it.
+
+    What is given to the function and what it answers goes as JSON: all engines do the same, then.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self.network_errors: list[str] = []
+
+    @abstractmethod
+    async def load(self, url: str) -> None:
+        """Load the page."""
+
+    @abstractmethod
+    async def prepare(self) -> None:
+        """Put `page.js` into the page, where it is not there since before its own script."""
+
+    @abstractmethod
+    async def call(self, function: str, argument: str) -> str:
+        """Call an async function with a string, and wait for the string that it answers.
+
+        It raises nothing in the page.
+
+        Raises:
+            PageGone: the page went meanwhile, or the browser did.
+        """
+
+    async def goto(self, url: str, *, timeout: float = 10) -> None:
+        with anyio.fail_after(timeout):
+            await self.load(url)
+            await self.wait("window.ready === true", timeout=timeout)
+            await self.prepare()
+
+    async def run(self, script: str, argument: object = None, *, timeout: float = 10) -> Any:
+        function = f"""async (text) => {{
+            try {{
+                const given = ({script});
+                const answer = typeof given === "function" ? given(JSON.parse(text)) : given;
+                return JSON.stringify({{ answer: await answer }});
+            }} catch (error) {{
+                return JSON.stringify({{ error: `${{error}}\\n${{error?.stack ?? ""}}` }});
+            }}
+        }}"""
+        with anyio.fail_after(timeout):
+            told = json.loads(await self.call(function, json.dumps(argument)))
+        if "error" in told:
+            raise PageError(told["error"])
+        return told.get("answer")
+
+    async def wait(self, condition: str, argument: object = None, *, timeout: float = 10) -> None:
+        holds = f"""async (argument) => {{
+            const given = ({condition});
+            return Boolean(await (typeof given === "function" ? given(argument) : given));
+        }}"""
+        with anyio.fail_after(timeout):
+            while True:
+                with suppress(PageGone):  # the next may fulfil it
+                    if await self.run(holds, argument, timeout=timeout):
+                        return
+                await anyio.sleep(0.02)
+
+    async def settle(self) -> None:
+        """What was rejected in the last turn is reported in the next."""
+        await self.run("() => new Promise((resolve) => setTimeout(resolve, 0))")
+
+    def assert_no_errors(self) -> None:
+        assert self.errors == [], "\n".join(self.errors)
+
+
 class Tab:
-    """A page, and what was wrong on it.
+    """An `AnyTab` of Chromium.
 
     Attributes:
         page: playwright's own.
@@ -99,16 +237,23 @@ class Tab:
             )
 
     def assert_no_errors(self) -> None:
-        assert self.errors == []
+        assert self.errors == [], "\n".join(self.errors)
 
 
 @asynccontextmanager
 async def tab(
-    browser: Browser, url: str | None = None, *, ignore_https_errors: bool = False
+    browser: Browser,
+    url: str | None = None,
+    *,
+    ignore_https_errors: bool = False,
+    proxy: str | None = None,
 ) -> AsyncIterator[Tab]:
     """A page with a profile of its own; it must have shown no error when the block ends well."""
     with anyio.fail_after(_ANSWERS_WITHIN):
-        context = await browser.new_context(ignore_https_errors=ignore_https_errors)
+        context = await browser.new_context(
+            ignore_https_errors=ignore_https_errors,
+            proxy={"server": proxy, "bypass": "<-loopback>"} if proxy else None,
+        )
     try:
         await context.add_init_script(path=_SCRIPT)
         one = Tab(await context.new_page())
@@ -121,3 +266,16 @@ async def tab(
     finally:
         with anyio.CancelScope(shield=True), anyio.fail_after(_ANSWERS_WITHIN):
             await context.close()
+
+
+@contextmanager
+def home(name: str) -> Iterator[Path]:
+    """A folder for all that a browser writes; it goes with the block."""
+    folder = Path(tempfile.mkdtemp(prefix=f"onechannel-{name}-"))
+    try:
+        yield folder
+    finally:
+        # What was killed is gone a moment later, and may write until then.
+        deadline = time.monotonic() + _ANSWERS_WITHIN
+        while folder.exists():
+            shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)

@@ -6,7 +6,6 @@ async with nginx(server.port, folder) as proxy:
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,11 +14,9 @@ from pathlib import Path
 
 import anyio
 
-from tests.kit.server import free_port
+from tests.kit import program
 
-_EXECUTABLE = "/usr/sbin/nginx"
-_STARTS_WITHIN = 10.0
-_STOPS_WITHIN = 5.0
+EXECUTABLE = "/usr/sbin/nginx"
 
 _WAYS = {
     # What everybody begins with: HTTP/1.0 to the server, Host rewritten, no Upgrade, buffering.
@@ -54,7 +51,7 @@ _MAIN = """\
 daemon off;
 master_process off;
 pid nginx.pid;
-error_log error.log warn;
+error_log stderr warn;
 events {{ worker_connections 256; }}
 http {{
     access_log off;
@@ -104,12 +101,7 @@ class Nginx:
 
 def free_ports() -> dict[str, int]:
     """A port for each way, for those who must know them before it starts."""
-    ports: dict[str, int] = {}
-    while len(ports) < len(_WAYS):
-        port = free_port()
-        if port not in ports.values():
-            ports[list(_WAYS)[len(ports)]] = port
-    return ports
+    return dict(zip(_WAYS, program.free_ports(len(_WAYS)), strict=True))
 
 
 @asynccontextmanager
@@ -122,56 +114,12 @@ async def nginx(
         RuntimeError: it did not start; with its log.
     """
     one = Nginx(ports or free_ports(), folder)
-    await _make_certificate(folder)
+    await program.make_certificate(folder)
     servers = "".join(
         _SERVER.format(port=one.ports[way], tls=tls, upstream=upstream, more=more)
         for way, (tls, more) in _WAYS.items()
     )
-    path = anyio.Path(folder)
-    await (path / "nginx.conf").write_text(_MAIN.format(servers=servers))
-    process = await asyncio.create_subprocess_exec(
-        *(_EXECUTABLE, "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        await _until_it_listens(process, one)
+    await (anyio.Path(folder) / "nginx.conf").write_text(_MAIN.format(servers=servers))
+    command = [EXECUTABLE, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
+    async with program.running("nginx", command, folder, one.ports.values()):
         yield one
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(_STOPS_WITHIN):
-                await process.wait()
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
-
-
-async def _until_it_listens(process: asyncio.subprocess.Process, one: Nginx) -> None:
-    with anyio.move_on_after(_STARTS_WITHIN):
-        while process.returncode is None:
-            try:
-                for port in one.ports.values():
-                    await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
-            except OSError:
-                await anyio.sleep(0.01)
-            else:
-                return
-    log = await (anyio.Path(one.folder) / "error.log").read_text()
-    raise RuntimeError(f"nginx did not start:\n{log}")
-
-
-async def _make_certificate(folder: Path) -> None:
-    """One of our own, good for loopback."""
-    done = await anyio.run_process(
-        [
-            *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")),
-        ],
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()

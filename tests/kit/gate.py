@@ -1,0 +1,188 @@
+"""A gate before a server, for many clients: what they knock at while it is shut is counted.
+
+Each client dials an address of loopback of its own, by which the gate tells them apart, and by
+which the server sees them come. Shut, the gate resets each connection once its request is known: a
+port where nothing listens would do the same to the client, and tell nobody who had come.
+
+    async with Gate(server.port, clients=200) as gate:
+        ...  # talk to gate.url(client)
+        gate.shut()
+        gate.open()
+        gate.busiest(since)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+import anyio
+
+from tests.kit.server import free_port
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A connection that a client made.
+
+    Attributes:
+        at: of the monotonic clock.
+        segment: the last of its first request's path: "websocket", "sse", "poll" or "send"; empty
+            where none came.
+    """
+
+    at: float
+    segment: str
+
+
+class Gate:
+    """Listens on an address for each client, and passes all on to ``upstream_port`` while open.
+
+    Attributes:
+        port: of all addresses.
+        knocks: the connections that were made, by client.
+    """
+
+    def __init__(self, upstream_port: int, clients: int) -> None:
+        self.upstream_port = upstream_port
+        self.port = free_port()
+        self.knocks: dict[int, list[Knock]] = {client: [] for client in range(clients)}
+        self._open = asyncio.Event()
+        self._open.set()
+        self._standing: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    def url(self, client: int) -> str:
+        return f"http://{_address(client)}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(
+            self._take, [_address(client) for client in self.knocks], self.port, backlog=1024
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.shut()
+        with anyio.fail_after(5):
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            await self._server.wait_closed()
+
+    def shut(self) -> None:
+        """Reset all connections, and each new one."""
+        self._open.clear()
+        self.cut()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def cut(self) -> None:
+        """Reset all connections that stand."""
+        for writer in list(self._standing):
+            _reset(writer)
+
+    def busiest(
+        self, since: float, counts: Callable[[Knock], bool] = lambda _: True, seconds: float = 1.0
+    ) -> dict[int, int]:
+        """How many clients made at most so many connections in any so many seconds from then on.
+
+        Args:
+            since: of the monotonic clock.
+            counts: which connections.
+        """
+        clients: dict[int, int] = defaultdict(int)
+        for knocks in self.knocks.values():
+            times = [knock.at for knock in knocks if knock.at >= since and counts(knock)]
+            clients[_most_within(times, seconds)] += 1
+        return dict(sorted(clients.items()))
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._standing.add(writer)
+        came = time.monotonic()
+        there: asyncio.StreamWriter | None = None
+        try:
+            head = await _first_line(reader)
+            address, _ = writer.get_extra_info("sockname")
+            self.knocks[_client(address)].append(Knock(came, _segment(head)))
+            if not self._open.is_set():
+                return
+            back, there = await asyncio.open_connection(
+                "127.0.0.1", self.upstream_port, local_addr=(address, 0)
+            )
+            self._standing.add(there)
+            if not self._open.is_set():
+                return
+            there.write(head)
+            await asyncio.gather(_pump(reader, there), _pump(back, writer))
+        except OSError:
+            pass
+        finally:
+            self._tasks.discard(task)
+            for side in (writer, there):
+                if side is not None:
+                    self._standing.discard(side)
+                    _reset(side)
+
+
+def _address(client: int) -> str:
+    """All of 127.0.0.0/8 is loopback."""
+    return f"127.9.{client // 200}.{client % 200 + 1}"
+
+
+def _client(address: str) -> int:
+    _, _, high, low = map(int, address.split("."))
+    return high * 200 + low - 1
+
+
+async def _first_line(reader: asyncio.StreamReader) -> bytes:
+    with suppress(asyncio.IncompleteReadError):
+        return await reader.readuntil(b"\r\n")
+    return b""
+
+
+def _segment(line: bytes) -> str:
+    """Of ``POST /chat/send HTTP/1.1``: ``send``."""
+    _, _, rest = line.decode("latin-1").partition(" ")
+    return rest.partition(" ")[0].partition("?")[0].rpartition("/")[2]
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Where one side ends, the other does."""
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    _reset(writer)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    sock: socket.socket = writer.get_extra_info("socket")
+    if sock.fileno() != -1:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    writer.transport.abort()
+
+
+def _most_within(times: list[float], seconds: float) -> int:
+    """The most of them that fall into any so many seconds."""
+    ordered = sorted(times)
+    most = first = 0
+    for last, at in enumerate(ordered):
+        while ordered[first] <= at - seconds:
+            first += 1
+        most = max(most, last - first + 1)
+    return most

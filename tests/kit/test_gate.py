@@ -1,0 +1,49 @@
+"""The gate: who knocked, how often, and what came through."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+
+from tests.kit.gate import Gate
+from tests.kit.server import serving
+
+
+async def test_it_tells_clients_apart() -> None:
+    async with serving("tests.kit.plain:app") as server, Gate(server.port, 201) as gate:
+        for client, times in ((0, 1), (1, 3), (200, 2)):
+            for _ in range(times):
+                async with httpx.AsyncClient(trust_env=False) as http:
+                    assert (await http.get(f"{gate.url(client)}/some/where?x=/y")).text == "here"
+        made = {client: knocks for client, knocks in gate.knocks.items() if knocks}
+        assert {client: len(knocks) for client, knocks in made.items()} == {0: 1, 1: 3, 200: 2}
+        assert {knock.segment for knocks in made.values() for knock in knocks} == {"where"}
+        # The server sees each come from an address of its own.
+        assert any("127.9.0.1:" in line for line in server.log)
+        assert any("127.9.1.1:" in line for line in server.log)
+
+
+async def test_shut_it_resets_what_stands_and_what_comes() -> None:
+
+    async def get(http: httpx.AsyncClient) -> str:
+        return (await http.get(f"{gate.url(0)}/")).text
+
+    async with (
+        serving("tests.kit.plain:app") as server,
+        Gate(server.port, 1) as gate,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        assert await get(http) == "here"
+        started = time.monotonic()
+        gate.shut()
+        for _ in range(3):
+            async with httpx.AsyncClient(trust_env=False) as another:
+                with pytest.raises(httpx.TransportError):
+                    await get(another)
+        assert [knock.at >= started for knock in gate.knocks[0]] == [False, True, True, True]
+        gate.open()
+        assert await get(http) == "here", "it comes anew"
+        assert gate.busiest(started, seconds=60) == {4: 1}
+        assert gate.busiest(started, lambda knock: knock.segment == "other") == {0: 1}

@@ -1,0 +1,49 @@
+// What a page of the matrix does: evaluated in each, once it was loaded.
+() => {
+  const talk = (globalThis.talk = {
+    sent: 0,
+    received: [],
+    /** When each transport took over, and each gap ended. */
+    backAt: 0,
+    repairedAt: 0,
+    gaps: 0,
+    resets: [],
+    /** The numbers of which a reset told that they may not have arrived. */
+    told: [],
+    hushed: false,
+  });
+  const FILLS = ["", "x".repeat(300), "\u00fc".repeat(3000), "x".repeat(40000)];
+
+  /** Sends the next number: mostly something small. */
+  const say = () => {
+    const number = ++talk.sent;
+    const fill = FILLS[number % 100 ? (number % 10 ? number % 2 : 2) : 3];
+    channel.send({ number, fill });
+  };
+  const back = () => (talk.backAt = performance.now());
+
+  /** Opens the channel; seconds until a message has gone and its answer has come back. */
+  globalThis.begin = async (options) => {
+    const begun = performance.now();
+    const channel = (globalThis.channel = new Channel("/chat", options));
+    channel.addEventListener("message", ({ data }) => talk.received.push([data.server, data.number]));
+    channel.addEventListener("transport", back);
+    channel.addEventListener("resumed", back);
+    channel.addEventListener("recovering", () => talk.gaps++);
+    channel.addEventListener("reset", ({ reason, sends }) => {
+      talk.resets.push(reason);
+      for (const { message, fate } of sends) if (fate !== "handled") talk.told.push(message.number);
+    });
+    say();
+    await new Promise((resolve) => channel.addEventListener("message", resolve, { once: true }));
+    return (performance.now() - begun) / 1000;
+  };
+
+  /** Sends five messages every 20 ms, until it is hushed. */
+  globalThis.chat = async () => {
+    for (talk.hushed = false; !talk.hushed; ) {
+      for (let count = 0; count < 5; count++) say();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+}
