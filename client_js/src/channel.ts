@@ -44,12 +44,6 @@ const SECOND_EVENT = 2;
 /** Seconds that a timer may be late, and that the connection has to show itself once one was later: the page slept. */
 const LATE = 2;
 
-/** Attempts of all transports that may be begun at once; one more for each `retryBase`. */
-const BURST = 20;
-
-/** Seconds between two looks for a seat of a tab that polls without one. */
-const SEATLESS = 30;
-
 /** How many attempts `explain()` remembers. */
 const REMEMBERED = 50;
 
@@ -84,10 +78,10 @@ export class Channel extends EventTarget {
   /** The right to hold a connection, and how it is given back. */
   _seat: Promise<boolean> | undefined;
   _leaveSeat: (() => void) | undefined;
-  /** Failures in a row. */
-  _failures = 0;
-  /** One retry budget for all: when the next attempt would be due, were they begun one by one. */
-  _freeAt = 0;
+  /** Since when all fails: the channel was made, or what was steady ended. */
+  _failing: number;
+  /** When the last two attempts were begun, of whatever transport. */
+  _begun: readonly number[] = [-Infinity, -Infinity];
   /** When to try again; never, while suspended by the application. */
   _retryAt = 0;
   /** When the server was last heard, or the application closed. */
@@ -123,7 +117,7 @@ export class Channel extends EventTarget {
     this._url = new URL(url, environment.document?.baseURI ?? environment.location?.href).href
       .replace(/^ws/, "http")
       .replace(/#.*/, "");
-    this._contact = this._now();
+    this._contact = this._failing = this._now();
     this._session = new Session(mint(environment), () => mint(environment));
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
     if (typeof options.credentials === "function") this._session._renewable = Infinity;
@@ -145,7 +139,7 @@ export class Channel extends EventTarget {
       if (carrier._name !== "websocket") carrier._rotateAt = now;
       this._session._probe(carrier._link!, now + LATE);
     } else if (this._retryAt < Infinity) {
-      this._failures = 0;
+      this._failing = now;
       this._retryAt = this._askedAt;
     }
     this._schedule();
@@ -344,9 +338,11 @@ export class Channel extends EventTarget {
     for (;;) {
       const next = decide(this._transports, this._marks, this._trials, this._carrier, headStart, now);
       if (typeof next === "number") return next;
-      const free = Math.max(this._freeAt, now - BURST * retryBase);
+      // One retry budget for all: two attempts in a second, and a little more, as they may be late on the way.
+      const [before, last] = this._begun;
+      const free = before! + 2.5 * retryBase;
       if (free > now) return free;
-      this._freeAt = free + retryBase;
+      this._begun = [last!, now];
       void this._connect(next, now);
     }
   }
@@ -462,7 +458,7 @@ export class Channel extends EventTarget {
         counts.acknowledged++;
         return event._tag._resolve();
       case "rejected":
-        return this._reject({ _tag: event._tag, _fate: "not_handled" }, "too_large", "above the server's limit");
+        return this._reject({ _tag: event._tag, _fate: "not_handled" }, "too_large", "above the limit");
       case "reset": {
         const { reason, lost } = event._loss;
         for (const send of event._sends) this._reject(send, "reset", "reset: " + reason);
@@ -500,8 +496,8 @@ export class Channel extends EventTarget {
     this._trials = others.filter(({ _failed }) => !_failed);
     this._last = this._carrier = connection;
     this._note(connection, "", "open");
-    const { _hold: hold, _timings: timings } = this._session;
-    const life = name === "sse" ? timings.stream : name === "longpoll" && !hold && SEATLESS;
+    // Polls too: who has no seat looks for one.
+    const life = name !== "websocket" && this._session._timings.stream;
     connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), life || Infinity);
     if (name === "websocket") this._stand();
     if (old) this._leave(old, "replaced");
@@ -572,7 +568,7 @@ export class Channel extends EventTarget {
     this._leave(connection, failure(name, reason, reached, now - since), carried ? "lost" : "failed");
     if (worked) this._ages[name] = [now - openedAt, this._ages[name]?.[0]];
     const always = worked && this._cutAt(name) < Infinity;
-    if (lasted || always) this._failures = 0;
+    if (lasted || always) this._failing = now;
     // Asked for by the server, or of another session: no failure (DRN-1).
     const failed = !lasted && !always && !drain && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
     if (!carried && this._carrier) {
@@ -593,7 +589,7 @@ export class Channel extends EventTarget {
     }
     // Down the ladder at once; otherwise not all pages in the same moment.
     let wait = drain ? random * retryIn : retryIn;
-    if (drain ? !lasted && this._failures++ : worked || all || retryIn) wait += backoff(this._failures++, random, retryBase, retryMax);
+    if (drain ? !lasted : worked || all || retryIn) wait += backoff(now - this._failing, random, retryBase, retryMax);
     if (retryIn) this._askedAt = now + wait;
     this._interrupt(reason, carried ? wait : Math.max(wait, this._retryAt - now));
   }
@@ -658,7 +654,7 @@ export class Channel extends EventTarget {
     this._stand();
     (this as Own).transport = null;
     this._enter("close");
-    for (const send of sends) this._reject(send, "closed", `closed: ${code} ${reason}`);
+    for (const send of sends) this._reject(send, "closed", "closed: " + code + " " + reason);
     this._deliver();
     this._fire("close", { code, reason, by, wasClean });
   }

@@ -49,11 +49,11 @@ export function encodeMessage(message: unknown, { message: limit, depth }: Pick<
     body = new Uint8Array(message).slice();
   } else {
     if (!isFaithful(message, depth))
-      throw new ChannelError("invalid_message", "send bytes, or what JSON carries unchanged");
+      throw new ChannelError("invalid_message", "send bytes, or what JSON keeps as it is");
     body = JSON.stringify(message);
   }
   const size = typeof body === "string" ? sizeOf(body) : body.length;
-  if (size > limit) throw new ChannelError("too_large", `${size} bytes, above the limit of ${limit}`);
+  if (size > limit) throw new ChannelError("too_large", size + " bytes, above the limit of " + limit);
   return { _body: body, _size: size };
 }
 

@@ -16,7 +16,7 @@ export interface ChannelOptions {
   openTimeout?: number;
   /** Seconds that a POST may take: 10. */
   postTimeout?: number;
-  /** Seconds that the first retry waits at most: 0.5; doubled by each failure, up to `retryMax`: 30. */
+  /** Seconds that the first retry waits at most: 0.5; later ones as long as it lasts, up to `retryMax`: 30. */
   retryBase?: number;
   retryMax?: number;
   /** Seconds between two probes of better transports while a fallback is used, at most: 300. It begins with 15. */

@@ -394,8 +394,9 @@ export class Session<Tag> {
     }
     // Anything else is of something between: it says no more of the channel than silence does.
     if (/^{.*"type":"error"/.test(lines[0]!)) return this._handle(link, decode(lines[0]!), now);
-    // The request is repeated with the same content, and what has come up since (SND-1, POL-2).
-    if (of === "open" || retryIn || ++link._failures[of] >= PATIENCE)
+    // A poll that nobody answered was the connection, as a stream that ends. Else the request is repeated with the
+    // same content, and what has come up since (SND-1, POL-2).
+    if ((of === "poll" && !status) || of === "open" || retryIn || ++link._failures[of] >= PATIENCE)
       this._drop(link, ok ? "ended" : status ? "HTTP " + status : "no answer", retryIn);
   }
 
@@ -565,7 +566,7 @@ export class Session<Tag> {
       link._next = Math.min(link._next, number);
     } else if (code === "gap" && expected && link._carrier !== "websocket" && ++link._failures.post < PATIENCE) {
       if (!this._isForeign(expected - 1)) link._next = expected;
-    } else if (closing > 0 && !(code === "unauthorized" && (link._state === "open" || link._attach <= this._renewable))) this._end({ code: closing, reason: `${code}: ${message}`, by: "protocol" });
+    } else if (closing > 0 && !(code === "unauthorized" && (link._state === "open" || link._attach <= this._renewable))) this._end({ code: closing, reason: code + ": " + message, by: "protocol" });
     else {
       if (code === "unauthorized") this._renewable = Math.min(this._renewable, this._attaches);
       if (code === "superseded") {

@@ -19,7 +19,7 @@ type Table<State extends string> = { readonly [From in State]: { readonly [input
 /** The state that follows. */
 export function step<State extends string>(table: Table<State>, state: State, input: string): State {
   const next = table[state][input];
-  if (!next) throw new Error(`no ${input} in state ${state}`);
+  if (!next) throw new Error(input + " when " + state);
   return next;
 }
 

@@ -13,7 +13,7 @@ const SEATS = 4;
 export const takeSeat = (env: Environment, url: string, left: Promise<void>, seat = 0): Promise<boolean> =>
   new Promise<boolean>((resolve, reject) => {
     env.navigator!.locks!
-      .request(`${keyOf(url)} ${seat}`, { ifAvailable: true }, (lock) => {
+      .request(keyOf(url) + seat, { ifAvailable: true }, (lock) => {
         resolve(!!lock || (++seat < SEATS && takeSeat(env, url, left, seat)));
         return lock && left;
       })

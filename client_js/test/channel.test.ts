@@ -157,6 +157,8 @@ describe("listeners", () => {
       await world.settle();
       assert.deepEqual(seen, ["a"]);
       channel.resume();
+      // Two attempts in a second, whoever asks for them.
+      await world.pass(1.3);
       poll = await world.request("poll");
       const { session, received } = poll.lines[0] as { session: string; received: number };
       assert.deepEqual([session, received], ["token-9", 1]);
@@ -291,13 +293,16 @@ describe("fallback", () => {
     assert.equal(world.sockets.length, 0);
     await world.pass(0.24);
     assert.equal(world.sockets.length, 0);
-    await world.pass(0.02);
-    (await world.socket()).end();
-    (await world.request("poll")).respond(502, "<html>");
-    // The second round waits up to twice as long.
-    await world.pass(0.45);
+    // Both attempts of this second were made.
+    await world.pass(0.95);
     assert.equal(world.sockets.length, 0);
     await world.pass(0.1);
+    (await world.socket()).end();
+    (await world.request("poll")).respond(502, "<html>");
+    // The second round waits as long as it lasts.
+    await world.pass(0.8);
+    assert.equal(world.sockets.length, 0);
+    await world.pass(0.5);
     await world.socket();
     assert.equal(channel.state, "connecting");
   });
@@ -308,7 +313,7 @@ describe("fallback", () => {
     world.channel({ transports: ["websocket"], ...missing });
     await world.socket();
     await world.pass(8.1);
-    await world.pass(0.1);
+    await world.pass(4);
     assert.equal(world.sockets.length, 0);
     await world.pass(0.5);
     assert.equal(world.sockets.length, 1);
@@ -370,9 +375,10 @@ describe("recovery", () => {
     const world = new World();
     const { events } = world.channel();
     (await world.openSocket()).end(1012);
-    await world.pass(0.9);
+    // It did not last: a part of the base as well.
+    await world.pass(1.2);
     assert.equal(world.sockets.length, 0);
-    await world.pass(0.2);
+    await world.pass(0.1);
     await world.socket();
     assert.deepEqual(events.at(-1), ["recovering", "drain"]);
   });

@@ -53,6 +53,32 @@ describe("a page that wakes", () => {
       await world.openSocket();
     });
 
+  test("what is said last goes out though the connection has ended before", async () => {
+    const { world, fire } = pageWorld();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    const socket = await world.openSocket();
+    socket.hear([1, 0, "a"]);
+    await world.settle();
+    socket.end(1001);
+    channel.send("last");
+    await world.settle();
+    fire("window", "pagehide", { persisted: false });
+    const farewell = await world.request("send");
+    assert.deepEqual(farewell.lines, [{ type: "send", session: "token-1", client: channel._session._client, attach: 1, epoch: "e1" }, [1, 1, "last"]]);
+    assert.equal(farewell.init.keepalive, true);
+  });
+
+  test("but not of one that the application has suspended", async () => {
+    const { world, fire } = pageWorld();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    await world.openSocket();
+    channel.suspend();
+    channel.send("later");
+    fire("window", "pagehide", { persisted: false });
+    await world.settle();
+    assert.equal(world.requests.length, 0);
+  });
+
   test("who hides is asked nothing", async () => {
     const { world, fire, page } = pageWorld();
     world.channel();
@@ -113,7 +139,8 @@ describe("a page that wakes", () => {
       (await world.socket()).end(1006);
       await world.settle();
       fire("window", "online");
-      await world.pass(0.01);
+      // But for the budget of two in a second.
+      await world.pass(1.01);
     }
     await world.socket();
   });
@@ -136,7 +163,7 @@ describe("a page that wakes", () => {
     (await world.socket()).end(1006);
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
-    await world.pass(1);
+    await world.pass(1.3);
     assert.equal(world.sockets.length, 0);
     fire("network", "change");
     await world.pass(0.1);

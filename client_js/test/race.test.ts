@@ -318,7 +318,7 @@ describe("memory", () => {
     for (let round = 0; round < 4; round++) {
       (await world.socket()).end(1006);
       (await world.request("poll")).fail();
-      await world.pass(10);
+      while (!world.sockets.length) await world.pass(0.1);
     }
     assert.equal(world.environment.localStorage!.getItem("onechannel http://localhost"), null);
     await world.openSocket();

@@ -137,7 +137,7 @@ test("a post that got no answer brings its ack, its pong and its close again", (
   assert.deepEqual(one._transmit(link, 2)[0]!._wires, wires);
 });
 
-test("an ack alone that got no answer is due again", () => {
+test("an ack alone whose POST failed is due again", () => {
   const one = session();
   const { link } = open(one, "sse");
   one._hear(link, answered({}), 0);
@@ -145,7 +145,7 @@ test("an ack alone that got no answer is due again", () => {
   assert.equal(one._deadline, 0.1);
   const [{ _wires: wires }] = one._transmit(link, 0.1) as [Out];
   assert.equal(wires[1], '{"type":"ack","ack":1}');
-  one._hear(link, { _type: "answer", _of: "post", _status: 0, _text: "" }, 10);
+  one._hear(link, { _type: "answer", _of: "post", _status: 502, _text: "" }, 10);
   assert.deepEqual(one._transmit(link, 10)[0]!._wires, wires);
 });
 

@@ -107,6 +107,7 @@ describe("a channel", () => {
     const world = tab(locks);
     const { channel } = world.channel();
     await refuseSocket(world);
+    await world.pass(1.3);
     const first = await openPoll(world);
     assert.equal((first.lines[0] as { hold: number }).hold, 0);
     assert.deepEqual(channel.explain().map(({ transport, outcome }) => [transport, outcome]), [
@@ -145,7 +146,11 @@ describe("a channel", () => {
     assert(world.timers - woken < 5, "nothing is due while it opens");
     assert.equal(((await openPoll(world)).lines[0] as { hold: number }).hold, 0);
     leave[0]!();
-    await world.pass(25);
+    for (let second = 0; second < 241; second++) {
+      const index = world.requests.findIndex(({ lines: [line] }) => (line as { type: string }).type === "poll");
+      if (index >= 0) world.requests.splice(index, 1)[0]!.respond(200, [{ type: "ack", ack: 0 }]);
+      await world.pass(1);
+    }
     const held = await openPoll(world);
     assert.equal("hold" in (held.lines[0] as object), false);
     assert.equal(locks.held.size, 4);

@@ -48,7 +48,7 @@ test("an ack that is due as a stream takes over is written on it, after POSTs th
   show(); // rotation begins: the open says received 1
   await world.pass(0.15);
   const next = await world.request("sse");
-  for (let i = 0; i < 3; i++) (await world.request("send")).fail(); // the old POSTs fail at once: ERR_NETWORK_CHANGED
+  for (let i = 0; i < 3; i++) (await world.request("send")).respond(502); // the old POSTs fail at once
   await world.settle();
   next.stream();
   next.event(opened(next.lines[0], { sent: 1 }));
@@ -148,7 +148,7 @@ test("what is still being tried is not forgotten as all else has failed", async 
   await world.pass(0.01);
   const rotation = await world.request("sse");
   stream.end(); // within 5 s: failed
-  await world.pass(0.6);
+  await world.pass(1);
   const poll = await world.request("poll");
   rotation.fail(); // the second failure of sse counts as longpoll's
   await world.settle();
@@ -166,7 +166,7 @@ test("in either order", async () => {
   await world.pass(0.01);
   const rotation = await world.request("sse");
   stream.end();
-  await world.pass(0.6);
+  await world.pass(1);
   (await world.request("poll")).fail();
   await world.settle();
   await world.pass(60);
@@ -187,6 +187,7 @@ test("a stream below the confirmed attach gets no session (ATT-3)", async () => 
   next.stream();
   next.event(opened(next.lines[0]));
   await world.settle();
+  await world.pass(1.3);
   show();
   await world.pass(0.01);
   const rotated = await world.request("poll"); // attach 3

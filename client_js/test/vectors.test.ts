@@ -172,8 +172,8 @@ class Client {
     if ("answered" in step) return { _type: "answer", _of: done("post"), _status: 200, _text: lines(step["answered"]) };
     const of = done(busy.has("post") ? "post" : busy.has("poll") ? "poll" : "open");
     if ("refused" in step) return { _type: "answer", _of: of, _status: 400, _text: asLine(step["refused"]!) };
-    assert.ok("unanswered" in step, `an unknown step: ${JSON.stringify(step)}`);
-    return { _type: "answer", _of: of, _status: 0, _text: "" };
+    assert.ok("unanswered" in step || "failed" in step, `an unknown step: ${JSON.stringify(step)}`);
+    return { _type: "answer", _of: of, _status: (step["failed"] as number | undefined) ?? 0, _text: "" };
   }
 
   /** All that came of a step, as a vector writes it. */

@@ -127,12 +127,10 @@ async def test_an_outage_loses_nothing(outage: Outage) -> None:
     assert (outage.resets, outage.cut) == (0, CLIENTS)
 
 
-@pytest.mark.xfail(strict=False, reason=f"issue 6: {PACING}")
 async def test_all_are_back_soon(outage: Outage) -> None:
     assert outage.seconds[-1] <= BACK_WITHIN
 
 
-@pytest.mark.xfail(strict=True, reason=f"issue 6: {PACING}")
 async def test_no_client_hammers(outage: Outage) -> None:
     """POSTs beside what carries a session are no attempts."""
     assert max(outage.busiest) <= MOST_IN_A_SECOND, outage.busiest

@@ -165,7 +165,7 @@ async def test_tls_is_what_https_means() -> None:
     port = server.sockets[0].getsockname()[1]
     async with server:
         with pytest.raises(Unreachable) as caught:
-            async with connect(f"https://127.0.0.1:{port}/", proxies=False, timeout=0.3):
+            async with connect(f"https://127.0.0.1:{port}/", proxies=False, timeout=2):
                 pass
     assert set(caught.value.reasons) == set(TRANSPORTS)
     assert all("SSL" in reason for reason in caught.value.reasons.values()), caught.value.reasons

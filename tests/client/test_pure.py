@@ -14,9 +14,9 @@ ALL = list(Carrier)
 
 def test_the_wait_is_all_jitter_and_doubles_to_a_bound() -> None:
     """The first retry is random too: 0 to its base."""
-    assert [backoff(n, 1.0, 0.5, 30) for n in (0, 1, 2, 6, 10**6)] == [0.5, 1, 2, 30, 30]
+    assert [backoff(n, 1.0, 0.5, 30) for n in (0, 1, 2, 29.5, 10**6)] == [0.5, 1.5, 2.5, 30, 30]
     assert backoff(0, 0.0, 0.5, 30) == 0
-    assert backoff(3, 0.25, 0.5, 30) == 1
+    assert backoff(3.5, 0.25, 0.5, 30) == 1
 
 
 def test_down_the_ladder_then_an_outage() -> None:

@@ -117,14 +117,16 @@ class ClientBench:
             return Answer(of, 200, lines(frames))
         if "refused" in step:
             return Answer(of, 400, str(to_wire(step["refused"])))
-        return Answer(of, 0)
+        return Answer(of, step.get("failed", 0))
 
     _actions: ClassVar[dict[str, Callable[[ClientBench, Step], list[Event]]]] = {
         "connect": _connect,
         "send": _send,
         "close": _close,
         "lose": _lose,
-        **dict.fromkeys(("receive", "polled", "answered", "refused", "unanswered"), _hear),
+        **dict.fromkeys(
+            ("receive", "polled", "answered", "refused", "failed", "unanswered"), _hear
+        ),
         "tick": _tick,
     }
 

@@ -267,7 +267,7 @@ def test_an_ack_alone_is_due_again() -> None:
     assert one.deadline == pytest.approx(0.1)
     wires = written(one, link, 0.1)
     assert wires[1] == '{"type":"ack","ack":1}'
-    one.hear(link, Answer(Request.POST, 0), 10)
+    one.hear(link, Answer(Request.POST, 502), 10)
     assert written(one, link, 10) == wires
 
 
@@ -298,7 +298,7 @@ def test_a_poll_that_is_cut_is_held_for_less() -> None:
     one.hear(link, Answer(Request.POLL, 504), 16)
     [out] = one.transmit(link, 16)
     assert json.loads(str(out.wires[0]))["hold"] == 8
-    one.hear(link, Answer(Request.POLL, 0), 22)
+    one.hear(link, Answer(Request.POLL, 502), 22)
     [out] = one.transmit(link, 22)
     assert json.loads(str(out.wires[0]))["hold"] == 5
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 
-def backoff(failures: int, chance: float, base: float, most: float) -> float:
-    """Seconds to wait after ``failures`` failures in a row.
+def backoff(lasting: float, chance: float, base: float, most: float) -> float:
+    """Seconds to wait, after ``lasting`` seconds of failures.
 
     Full jitter, in the first retry too: else all clients would come back to a restarted server in
-    the same moment.
+    the same moment. So the waits grow like the outage, and none is longer than it was: who is
+    unlucky is not away for long after a short one.
 
     Args:
-        failures: from 0.
+        lasting: seconds since nothing has worked for long.
         chance: a random number from 0 to 1.
-        base: what the first retry waits at most; doubled by each failure.
-        most: the bound of that.
+        base: what the first retry waits at most.
+        most: the bound of all.
     """
-    # Past 2^64 the bound has long been reached, and a float would end.
-    return chance * min(most, base * 2.0 ** min(failures, 64))
+    return chance * min(most, base + lasting)

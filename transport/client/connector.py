@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any, TypeAlias
 
 import anyio
@@ -104,6 +105,10 @@ class Connector:
         """Transports that failed in this round."""
         self._failures = 0
         """In a row."""
+        self._failing = inf
+        """Since when all fails: from the first attempt, or the end of what was steady."""
+        self._begun = (-inf, -inf)
+        """When the last two attempts were begun."""
         self._learnt: Learnt | None = None
         self._attempts: deque[Connection] = deque(maxlen=REMEMBERED)
         self._tasks: dict[asyncio.Task[None], _Work] = {}
@@ -127,8 +132,13 @@ class Connector:
 
     def connect(self, now: float) -> None:
         """Try the next transport, if it is time."""
+        # One retry budget for all transports; a little more than a second, by default, as attempts
+        # may be late on the way.
+        self.retry_at = max(self.retry_at, self._begun[0] + 2.5 * self._pacing.retry_base)
         if self.connection is not None or now < self.retry_at:
             return
+        self._begun = (self._begun[1], now)
+        self._failing = min(self._failing, now)
         carrier = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
         if carrier is None:  # all of a choice that was narrowed have failed: a new round
             self._tried.clear()
@@ -241,10 +251,12 @@ class Connector:
         steady = connection.outcome == "open" and _now() - connection.since >= pacing.steady
         if steady:
             self._failures = 0
+            self._failing = _now()
+        again = backoff(_now() - self._failing, chance, pacing.retry_base, pacing.retry_most)
         if drained:  # the server asked for it: no failure of the transport (DRN-1)
             wait = chance * retry_in
             if not steady:  # it may ask again and again
-                wait += backoff(self._failures, chance, pacing.retry_base, pacing.retry_most)
+                wait += again
                 self._failures += 1
             self.leave(reason, wait)
             return
@@ -257,7 +269,7 @@ class Connector:
         wait = 0.0
         # Down the ladder at once; otherwise not all clients in the same moment.
         if not pending or everything or retry_in:
-            wait = retry_in + backoff(self._failures, chance, pacing.retry_base, pacing.retry_most)
+            wait = retry_in + again
             self._failures += 1
         # `open` tells what became of it; often, that our close was heard.
         if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:

@@ -740,9 +740,11 @@ class ClientSession:
             link.poll += 1
         elif held > CUT_AFTER:
             self._hold = max(SHORTEST_HOLD, held / 2)
-        # The request is repeated with the same content, and what has come up since (SND-1, POL-2).
+        # A poll that nobody answered was the connection, as a stream that ends. Else the request is
+        # repeated with the same content, and what has come up since (SND-1, POL-2).
         link.failures += 1
-        if answer.of is Request.OPEN or link.failures >= PATIENCE:
+        cut = answer.of is Request.POLL and not answer.status
+        if cut or answer.of is Request.OPEN or link.failures >= PATIENCE:
             ended = f"HTTP {answer.status}" if answer.status else "no answer"
             self._drop(link, "ended" if answer.status == 200 else ended)
 

@@ -11,7 +11,7 @@ export function websocket({ _env: env, _url: url, _reached: reached, _hear: hear
     _send({ _wires: wires }) {
       const send = (): void => wires.forEach((wire) => socket.send(wire as string));
       // Only `open` can come before the socket is: all else answers `opened`.
-      if (socket.readyState) send();
+      if (socket.readyState === 1) send();
       else
         socket.onopen = () => {
           reached();
