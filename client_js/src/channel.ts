@@ -367,7 +367,7 @@ export class Channel extends EventTarget {
     const stands = (): boolean => this._standing().includes(connection);
     try {
       const credentials = await this._ask();
-      const held = transport === "websocket" || (await this._sit());
+      const held = transport === "websocket" || !stands() || (await this._sit());
       if (!stands()) return;
       if (transport === "longpoll") this._session._hold = held ? this._session._hold || Infinity : 0;
       else if (!held && this._transports.includes("longpoll")) throw "too many tabs";
@@ -391,7 +391,10 @@ export class Channel extends EventTarget {
   /** Whether a connection may be held: one channel needs one seat, whatever it begins. */
   async _sit(): Promise<boolean | undefined> {
     this._seat ??= takeSeat(this._env, this._url, new Promise((leave) => (this._leaveSeat = leave)));
-    return (await this._seat) || (this._seat = undefined);
+    const { _seat: seat } = this;
+    const taken = await seat;
+    if (!taken && seat === this._seat) this._seat = undefined;
+    return taken;
   }
 
   _stand(): void {
@@ -572,7 +575,7 @@ export class Channel extends EventTarget {
     // Asked for by the server, or of another session: no failure (DRN-1).
     const failed = !lasted && !always && !drain && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
     if (!carried && this._carrier) {
-      if (name === this._carrier._name) this._carrier._rotateAt = Infinity;
+      if (name === this._carrier._name) this._carrier._rotateAt = now + retryMax;
       else if (failed || drain || retryIn) this._blame(connection);
       // It answered, though another was first.
       else this._forgive(name);

@@ -5,6 +5,7 @@
 // A module of its own, beside the client: a page that does not ask for it does not load it.
 import type { Channel } from "./channel.ts";
 import { fromBase64, toBase64 } from "./codec.ts";
+import { mint } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { ChannelOptions } from "./options.ts";
 
@@ -24,14 +25,14 @@ interface Legacy {
 }
 
 /** Milliseconds that the page before may need to go. */
-const GOING = 500;
+const GOING = 1000;
 
 /**
  * Makes a channel that takes over the session of the page that was in this tab before; a new one where there was
  * none. The listeners hear `resumed` then, or `reset` where the session has ended meanwhile.
  *
  * It is claimed under a Web Lock: a duplicated tab gets a session of its own, as does every page where there are no
- * locks. A browser does not keep a page that holds one for its back button: it is loaded again.
+ * locks. A page that the browser keeps for its back button has given its session away, and comes back with a new one.
  */
 export async function acrossReloads(
   Make: typeof Channel,
@@ -39,28 +40,44 @@ export async function acrossReloads(
   options?: ChannelOptions,
   environment: Environment = globalThis,
 ): Promise<Channel> {
-  const key = `onechannel session ${url}`;
-  let legacy: Legacy | undefined;
+  const { document, location } = environment;
+  const key = "onechannel session " + new URL(url, document?.baseURI ?? location?.href);
+  const legacy = await claimLegacy(environment, key);
+  const client = legacy?.client ?? mint(environment);
+  const claimed = legacy ?? (await claim(environment, client));
+  // It begins in the next turn.
+  const channel = new Make(url, options, environment);
+  const { _session: session } = channel;
+  session._client = client;
+  if (legacy) inherit(channel, legacy);
+  // Behind the channel's own listener, which says farewell.
+  if (claimed)
+    environment.addEventListener?.("pagehide", () => {
+      try {
+        if (!session._token || session._ours || session._theirs) return;
+        environment.sessionStorage!.setItem(key, JSON.stringify(bequeath(channel)));
+        // It is another's from now on, also if this page should come back.
+        session._reset({ reason: "foreign", lost: null });
+      } catch {
+        // It is full, or forbidden.
+      }
+    });
+  return channel;
+}
+
+/** What the page before has left, once nobody else can have it. */
+async function claimLegacy(environment: Environment, key: string): Promise<Legacy | undefined> {
   try {
-    const kept = JSON.parse(environment.sessionStorage!.getItem(key)!) as Legacy;
+    const legacy = JSON.parse(environment.sessionStorage!.getItem(key)!) as Legacy | null;
+    if (!Array.isArray(legacy?.entries)) return undefined;
+    const claimed = await claim(environment, legacy.client);
+    // Not before: this page may itself be loaded again meanwhile.
     environment.sessionStorage!.removeItem(key);
-    if (await claim(environment, kept.client)) legacy = kept;
+    if (claimed) return legacy;
   } catch {
     // There is no storage, or nothing in it that we wrote.
   }
-  const channel = new Make(url, options, environment);
-  // It has not begun: that takes one more turn.
-  if (legacy) inherit(channel, legacy);
-  else if (!(await claim(environment, channel._session._client))) return channel;
-  // Behind the channel's own listener, which says farewell.
-  environment.addEventListener?.("pagehide", () => {
-    try {
-      if (channel._session._token && !channel._session._ours) environment.sessionStorage!.setItem(key, JSON.stringify(bequeath(channel)));
-    } catch {
-      // It is full, or forbidden.
-    }
-  });
-  return channel;
+  return undefined;
 }
 
 /** Whether this page has the session of `client` from now on, for as long as it lives. */
@@ -98,7 +115,6 @@ function bequeath({ _session: session }: Channel): Legacy {
 function inherit(channel: Channel, legacy: Legacy): void {
   const { _session: session } = channel;
   const { _buffer: buffer } = session;
-  session._client = legacy.client;
   session._token = legacy.token;
   session._epoch = legacy.epoch;
   session._attaches = legacy.attaches;

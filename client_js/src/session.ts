@@ -196,16 +196,17 @@ export class Session<Tag> {
   }
 
   /**
-   * What the server may lack, as a POST of a page that goes, and the end of the link: it may go beside what is in
-   * flight on any, as repetitions are dropped (NUM-3), and where the link has ended already (ATT-7).
+   * What the server may lack, as a POST of a page that goes: it may go beside what is in flight on any link, as
+   * repetitions are dropped (NUM-3), and where this one has ended already (ATT-7).
    */
   _farewell(link: Link): readonly Wire[] {
     const first = encodeControl({ type: "send", ...this._head(link) });
     link._next = this._ackAt = 0;
     link._acked = -1;
+    const ended = !this._links.has(link);
     this._links.add(link);
     const wires = this._fill(link, 0, first);
-    this._links.delete(link);
+    if (ended) this._links.delete(link);
     return [first, ...wires];
   }
 
@@ -374,7 +375,7 @@ export class Session<Tag> {
       if (ok) link._poll++;
       // Something cuts polls that are held for so long: shorter ones, and slowly longer ones again.
       if (ok) this._hold *= 1.05;
-      else if (held > 1) this._hold = held / 2;
+      else if (held > 1 && this._hold) this._hold = held / 2;
     }
     if (ok && lines[0]) {
       link._failures[of] = 0;
@@ -493,7 +494,7 @@ export class Session<Tag> {
   _skip(number: number): void {
     const entry = this._buffer._entries[number - this._buffer._first];
     if (!entry || entry._skip) return;
-    this._events.push({ _type: "rejected", _tag: entry._tag! });
+    if (entry._tag) this._events.push({ _type: "rejected", _tag: entry._tag });
     entry._tag = undefined;
     entry._skip = true;
   }

@@ -68,6 +68,16 @@ describe("a page that wakes", () => {
     assert.equal(farewell.init.keepalive, true);
   });
 
+  test("and what is said after that, while the connection stands", async () => {
+    const { world, fire } = pageWorld();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    const socket = await world.openSocket();
+    fire("window", "pagehide", { persisted: false });
+    channel.send("bye");
+    await world.settle();
+    assert.deepEqual(socket.take(), [[1, 0, "bye"]]);
+  });
+
   test("but not of one that the application has suspended", async () => {
     const { world, fire } = pageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });

@@ -117,6 +117,41 @@ describe("a reloaded page", () => {
     });
 });
 
+describe("a page that has given its session away", () => {
+  test("has a new one where the browser shows it again", async () => {
+    const tab = new Tab();
+    const old = await tab.page();
+    await old.world.openSocket();
+    await old.hide();
+    const { world } = await tab.page();
+    assert.equal(((await world.socket()).open(), true), true);
+    old.channel.reconnect();
+    const socket = await old.world.socket();
+    socket.open();
+    const [open] = socket.take() as [{ session?: string; received: number }];
+    assert.deepEqual([open.session, open.received], [undefined, 0]);
+    socket.hear(opened(open, { id: "c9" }));
+    await old.world.settle();
+    assert.deepEqual(old.events, ["open", "reset", "open"]);
+  });
+
+  test("has left it for the next, though that is loaded again while it waits", async () => {
+    const tab = new Tab();
+    const old = await tab.page();
+    await old.world.openSocket();
+    const [name] = [...tab.locks.held.keys()];
+    await old.hide();
+    let gone = (): void => {};
+    void tab.locks.request(name!, {}, () => new Promise<void>((resolve) => (gone = resolve)));
+    const waiting = tab.page();
+    await new Promise(setImmediate);
+    assert.equal(tab.kept.size, 1);
+    gone();
+    assert.equal((await waiting).channel.id, "a7");
+    assert.equal(tab.kept.size, 0);
+  });
+});
+
 describe("another tab", () => {
   test("that is a copy gets a session of its own", async () => {
     const tab = new Tab();
@@ -126,8 +161,10 @@ describe("another tab", () => {
     const copy = new Tab(new Map(tab.kept), tab.locks);
     const { world } = await tab.page();
     const later = new World();
+    // What it mints is its own.
+    later.environment.crypto.getRandomValues(new Uint32Array(1));
     const waiting = copy.page(later);
-    await later.pass(1);
+    await later.pass(1.1);
     const other = await waiting;
     const open = async (page: World): Promise<{ session?: string; client: string }> => {
       const socket = await page.socket();
@@ -139,7 +176,8 @@ describe("another tab", () => {
   });
 
   test("without locks or storage has a channel like any other", async () => {
-    for (const strange of [{ navigator: {} }, { sessionStorage: undefined }, { sessionStorage: { getItem: () => "{" } }]) {
+    const kept = (text: string): object => ({ sessionStorage: { getItem: () => text } });
+    for (const strange of [{ navigator: {} }, { sessionStorage: undefined }, kept("{"), kept("{}"), kept("7")]) {
       const world = new World();
       Object.assign(world.environment, { navigator: { locks: new Locks() }, addEventListener: () => {} }, strange);
       await acrossReloads(Channel, "http://localhost/chat", { transports: ["websocket"] }, world.environment);

@@ -156,6 +156,48 @@ describe("a channel", () => {
     assert.equal(locks.held.size, 4);
   });
 
+  test("that has ended or gone away meanwhile takes none when its credentials come", async () => {
+    for (const end of ["close", "suspend"] as const) {
+      const locks = new Locks();
+      const world = tab(locks);
+      let give = (_: string): void => {};
+      const { channel } = world.channel({ transports: ["sse"], credentials: () => new Promise<string>((resolve) => (give = resolve)) });
+      await world.settle();
+      void channel[end]();
+      await world.settle();
+      give("late");
+      await world.settle();
+      assert.equal(locks.held.size, 0, end);
+    }
+  });
+
+  test("without a seat never asks to be held, though polls fail late, and goes on looking", async () => {
+    const locks = new Locks();
+    const leave = await full(locks);
+    const world = tab(locks);
+    world.channel({ transports: ["longpoll"] });
+    let poll = await openPoll(world);
+    await world.pass(6);
+    poll.respond(502, "");
+    await world.pass(1);
+    poll = await world.request("poll");
+    assert.equal((poll.lines[0] as { hold: number }).hold, 0);
+    leave[0]!();
+    let refused = 0;
+    for (let second = 0; second < 600; second++) {
+      for (const one of world.requests.splice(0)) {
+        const [line] = one.lines as [{ type: string; hold?: number }];
+        if (line.type === "poll" && line.hold !== 0) return;
+        if (line.type === "poll") one.respond(200, [{ type: "ack", ack: 0 }]);
+        // The first look fails.
+        else if (!refused++) one.respond(503, "");
+        else one.respond(200, [opened(line)]);
+      }
+      await world.pass(1);
+    }
+    assert.fail("it found no seat");
+  });
+
   test("that may only stream does so all the same", async () => {
     const locks = new Locks();
     await full(locks);

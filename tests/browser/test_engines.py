@@ -353,20 +353,12 @@ async def test_a_page_talks_through_a_proxy_that_holds_streams_back(
 
 # The life of a page
 
-_CUT_BEFORE_IT_IS_TOLD = pytest.mark.xfail(
-    reason="engines end connections as a navigation begins, before pagehide; nothing is said then",
-    raises=AssertionError,
-    strict=False,
-)
-
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_what_was_said_last_arrives_though_the_page_goes(
-    browser: Engine, echo: Service, transport: str, request: pytest.FixtureRequest
+    browser: Engine, echo: Service, transport: str
 ) -> None:
-    known = (browser.name, transport) == ("firefox", "websocket")
-    if known:
-        request.applymarker(_CUT_BEFORE_IT_IS_TOLD)
+    """Firefox ends a WebSocket as a navigation begins, before the page is told."""
     async with browser.tab(echo.url) as page:
         await page.run("(options) => void start(options)", only(transport))
         await page.run("() => channel.send('first')")
@@ -379,25 +371,16 @@ async def test_what_was_said_last_arrives_though_the_page_goes(
                 }, 0);
             }"""
         )
-        await echo.until_heard(["first", *range(20)], timeout=2 if known else 10)
+        await echo.until_heard(["first", *range(20)], timeout=10)
         await page.wait("location.pathname === '/report'")
 
 
 @in_full
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_what_is_said_as_the_page_is_hidden_arrives(
-    browser: Engine, echo: Service, transport: str, request: pytest.FixtureRequest
+    browser: Engine, echo: Service, transport: str
 ) -> None:
     """By a listener of the page, to the same event by which the channel learns that it goes."""
-    known = (browser.name, transport) in {
-        ("chromium", "sse"),
-        ("firefox", "websocket"),
-        ("firefox", "sse"),
-        ("webkit", "sse"),
-        ("webkit", "longpoll"),
-    }
-    if known:
-        request.applymarker(_CUT_BEFORE_IT_IS_TOLD)
     async with browser.tab(echo.url) as page:
         await page.run(
             """(options) => {
@@ -408,7 +391,7 @@ async def test_what_is_said_as_the_page_is_hidden_arrives(
         )
         await page.run("() => channel.send('first')")
         await page.run("() => void setTimeout(() => { location.href = '/report'; }, 0)")
-        await echo.until_heard(["first", "last"], timeout=2 if known else 10)
+        await echo.until_heard(["first", "last"], timeout=10)
         await page.wait("location.pathname === '/report'")
 
 

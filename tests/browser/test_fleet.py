@@ -41,8 +41,6 @@ MOST_IN_A_SECOND = 2
 PATIENCE = 60.0
 """Seconds after which a client that is not back will not come."""
 
-PACING = "both clients draw each wait from 0 up, and begin all transports of a round at once"
-
 
 @dataclass(frozen=True, slots=True)
 class Outage:
