@@ -1,4 +1,4 @@
-// Finds short names for the private properties, with which the client compresses best: `node names.mjs [tries]`, after
+// Finds short names for the private properties, with which the client compresses best: `node names.mjs [tries] [seed]`, after
 // a change that made it too large. It goes on from names.json, and writes what it found there.
 //
 // Two names are swapped, or one is replaced, and what makes the file smaller is kept. The search is seeded: the same
@@ -10,7 +10,7 @@ import { BUNDLES, NAMES, minified } from "./build.mjs";
 
 const tries = Number(argv[2] ?? 20000);
 /** Bytes that a step may make it larger, by and large, at the beginning. */
-const WARMTH = 0.4;
+const WARMTH = 0.3;
 const client = BUNDLES[0];
 
 // With every name there is, also of bundles that hold more than the client.
@@ -31,7 +31,7 @@ const free = [...LETTERS, "$", ...LETTERS.flatMap((first) => LETTERS.map((second
   (name) => !taken.has(name) && !["as", "do", "if", "in", "is", "of"].includes(name),
 );
 
-let seed = 1;
+let seed = Number(argv[3] ?? 1);
 const random = (below) => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) % below;
 
 let now = used.map((property) => names[property]);

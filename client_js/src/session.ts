@@ -203,10 +203,10 @@ export class Session<Tag> {
     const first = encodeControl({ type: "send", ...this._head(link) });
     link._next = this._ackAt = 0;
     link._acked = -1;
-    const ended = !this._links.has(link);
-    this._links.add(link);
+    const { _links: links } = this;
+    this._links = new Set([link]);
     const wires = this._fill(link, 0, first);
-    if (ended) this._links.delete(link);
+    this._links = links;
     return [first, ...wires];
   }
 
