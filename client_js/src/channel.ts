@@ -191,7 +191,7 @@ export class Channel extends EventTarget {
   send(message: unknown): Promise<void> {
     const promise = new Promise<void>((_resolve, _reject) => {
       if (this._session._buffer._entries.length >= this._options.queueMessages)
-        throw new ChannelError("buffer_full", "await earlier sends");
+        throw new ChannelError("buffer_full", "await sends");
       this._session._send(message, { _message: message, _resolve, _reject });
       this._counts.sent++;
     });
@@ -340,7 +340,7 @@ export class Channel extends EventTarget {
       if (typeof next === "number") return next;
       // One retry budget for all: two attempts in a second, and a little more, as they may be late on the way.
       const [before, last] = this._begun;
-      const free = before! + 2.5 * retryBase;
+      const free = before! + 2.5 * Math.min(0.5, retryBase);
       if (free > now) return free;
       this._begun = [last!, now];
       void this._connect(next, now);

@@ -132,9 +132,10 @@ class Connector:
 
     def connect(self, now: float) -> None:
         """Try the next transport, if it is time."""
-        # One retry budget for all transports; a little more than a second, by default, as attempts
+        # One retry budget for all transports: two attempts in a second, and a little more, as they
         # may be late on the way.
-        self.retry_at = max(self.retry_at, self._begun[0] + 2.5 * self._pacing.retry_base)
+        apart = 2.5 * min(0.5, self._pacing.retry_base)
+        self.retry_at = max(self.retry_at, self._begun[0] + apart)
         if self.connection is not None or now < self.retry_at:
             return
         self._begun = (self._begun[1], now)

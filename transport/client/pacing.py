@@ -13,7 +13,7 @@ class Pacing:
         attempt: until a connection must be open.
         post: until a POST must be answered.
         retry_base: what the first retry waits at most; later ones as long as it lasts already. Two
-            attempts are begun in two and a half times that, at most.
+            attempts are begun in 1.25 s, or in two and a half times that, at most.
         retry_most: what any retry waits at most.
         steady: after which a connection counts as stable; an earlier end speaks against its
             transport.
