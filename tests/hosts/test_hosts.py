@@ -33,7 +33,7 @@ MESSAGES: list[Any] = [
     bytes(range(256)),
 ]
 LARGEST: list[Any] = ["x" * (Limits().message - 2), b"y" * Limits().message]
-PACING = Pacing(attempt=15.0, post=15.0)
+PACING = Pacing(attempt=15.0, post=15.0, retry_base=0.1)
 """Each attempt is told apart: none may fail because the machine is busy."""
 ONE_OF_EACH = ["uvicorn-sansio-httptools-uvloop", "hypercorn-asyncio", "granian"]
 """The options of a host make no difference to where it says that it is mounted."""
