@@ -138,7 +138,7 @@ async def test_no_client_hammers(outage: Outage, request: pytest.FixtureRequest)
     """
     _, transports = request.node.callspec.params["outage"]
     if "longpoll" in transports:
-        request.applymarker(pytest.mark.xfail(reason="three or four of some", strict=False))
+        request.applymarker(pytest.mark.xfail(reason="a few make 3 or 4: see above", strict=False))
     assert max(outage.busiest) <= MOST_IN_A_SECOND, outage.busiest
 
 
