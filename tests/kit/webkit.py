@@ -36,8 +36,11 @@ _SCREEN = "/usr/bin/Xvfb"
 _NUMBER = re.compile(r"^(\d+)\n", re.MULTILINE)
 _ANSWERS_WITHIN = 30.0
 """Seconds for a request to the driver: above that it hangs."""
-_SLICE = 0.05
-"""Seconds for which a call may hold the driver, which answers one request at a time."""
+_PAGE_ANSWERS_WITHIN = 3.0
+"""Seconds for a script that does not wait. The driver never answers one whose page was left before
+it came there; the next is answered by the page that is there then."""
+_EVERY = 0.005
+"""Seconds between the questions whether a call has ended."""
 
 _NOTICE = """
 globalThis.complaints = [];
@@ -54,16 +57,25 @@ globalThis.complaints = [];
 """What would be on the console."""
 
 _CALL = """
-const [number, argument, milliseconds, done] = arguments;
+const [number, argument, done] = arguments;
 const calls = (globalThis.callsOfTheDriver ??= new Map());
-if (!calls.has(number)) calls.set(number, (FUNCTION)(argument).then((answer) => ({ answer })));
-const enough = new Promise((resolve) => setTimeout(resolve, milliseconds, null));
-Promise.race([calls.get(number), enough]).then((told) => {
-    if (told) calls.delete(number);
-    done(told && { ...told, complaints: globalThis.complaints?.splice(0) ?? [] });
-});
+let call = calls.get(number);
+if (!call) {
+    calls.set(number, (call = { answer: null }));
+    (FUNCTION)(argument).then((answer) => { call.answer = answer; });
+}
+(async () => {
+    for (let turns = 10; call.answer === null && turns > 0; turns -= 1) await null;
+    if (call.answer === null) return done(null);
+    calls.delete(number);
+    done({ answer: call.answer, complaints: globalThis.complaints?.splice(0) ?? [] });
+})();
 """
-"""Calls a function, or waits on for what it will answer: null where it has not by then."""
+"""Calls a function, or asks for what it has answered: null where it has not.
+
+It does not wait in the page but for what follows at once: a page that is left and kept stands still
+with all that runs in it, and the driver would wait for ever.
+"""
 
 
 class _Session:
@@ -82,13 +94,22 @@ class _Session:
         begun = await self._ask("/session", {"capabilities": {"alwaysMatch": always}})
         self._path = f"/session/{begun['sessionId']}"
 
-    async def post(self, command: str, **body: Any) -> Any:
-        """Make a request of the session.
+    async def load(self, url: str) -> None:
+        """Load a page.
 
         Raises:
             PageGone: it failed.
         """
-        return await self._ask(f"{self._path}{command}", body)
+        await self._ask(f"{self._path}/url", {"url": url})
+
+    async def execute(self, script: str, *arguments: object) -> Any:
+        """Run a script in the page, that calls its last argument soon, and with JSON.
+
+        Raises:
+            PageGone: it failed, or the page was left.
+        """
+        body = {"script": script, "args": arguments}
+        return await self._ask(f"{self._path}/execute/async", body, _PAGE_ANSWERS_WITHIN)
 
     async def end(self) -> None:
         """End the browser."""
@@ -96,9 +117,11 @@ class _Session:
             with suppress(httpx.TransportError):
                 await self._client.delete(self._path)
 
-    async def _ask(self, path: str, body: dict[str, Any]) -> Any:
+    async def _ask(self, path: str, body: dict[str, Any], within: float = _ANSWERS_WITHIN) -> Any:
         try:
-            answer = await self._client.post(path, json=body)
+            answer = await self._client.post(path, json=body, timeout=within)
+        except httpx.ReadTimeout as error:
+            raise PageGone(f"{path.rsplit('/', 1)[1]}: no answer within {within} s") from error
         except httpx.TransportError as error:
             raise PageGone(f"the driver of WebKit has gone: {error!r}") from error
         value = answer.json()["value"]
@@ -115,7 +138,7 @@ class _Tab(CallingTab):
         self._numbers = itertools.count(1)
 
     async def load(self, url: str) -> None:
-        await self._session.post("/url", url=url)
+        await self._session.load(url)
 
     async def prepare(self) -> None:
         await self.call(f"async () => {{ {_NOTICE} {self._script}; return '' }}", "")
@@ -123,11 +146,11 @@ class _Tab(CallingTab):
     async def call(self, function: str, argument: str) -> str:
         script = _CALL.replace("FUNCTION", function)
         number = next(self._numbers)
-        told = None
-        while told is None:
-            told = await self._session.post(
-                "/execute/async", script=script, args=[number, argument, 1000 * _SLICE]
-            )
+        while True:
+            told = await self._session.execute(script, number, argument)
+            if told is not None:
+                break
+            await anyio.sleep(_EVERY)
         self.errors += told["complaints"]
         answer: str = told["answer"]
         return answer
@@ -183,9 +206,7 @@ class WebKit:
         port = free_port()
         command = [_DRIVER, f"--port={port}"]
         program = Program("WebKitWebDriver", command, self._folder, self._environment)
-        client = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=_ANSWERS_WITHIN
-        )
+        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
         try:
             await program.start([port])
             async with client:
