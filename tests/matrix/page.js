@@ -3,7 +3,7 @@
   const talk = (globalThis.talk = {
     sent: 0,
     received: [],
-    /** When each transport took over, and each gap ended. */
+    /** When a transport took over, or a gap ended. */
     backAt: 0,
     repairedAt: 0,
     gaps: 0,
@@ -27,8 +27,8 @@
     const begun = performance.now();
     const channel = (globalThis.channel = new Channel("/chat", options));
     channel.addEventListener("message", ({ data }) => talk.received.push([data.server, data.number]));
-    channel.addEventListener("transport", back);
-    channel.addEventListener("resumed", back);
+    // A new session is `open`, not `resumed`.
+    for (const event of ["transport", "resumed", "open"]) channel.addEventListener(event, back);
     channel.addEventListener("recovering", () => talk.gaps++);
     channel.addEventListener("reset", ({ reason, sends }) => {
       talk.resets.push(reason);

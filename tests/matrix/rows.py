@@ -37,7 +37,6 @@ class Row:
         tls: whether the server itself is to speak TLS.
         trial: what is done before the repair, besides talking. *idle*: nothing is said until the
             connection was cut twice. *reconnect*: the page comes back ten times.
-        held: seconds for which a probe that began before the repair may be held up.
         told: whether a reset may tell of messages that are missing. Nothing is lost otherwise.
     """
 
@@ -52,7 +51,6 @@ class Row:
     servers: int = 1
     tls: bool = False
     trial: Trial = ""
-    held: float = 0.0
     told: bool = False
 
     @property
@@ -223,7 +221,6 @@ _HAPROXY = [
         ),
         transport="sse",
         cure=("- server frozen <mute> weight 0",),
-        held=8.0,
         short=True,
     ),
     Row(
@@ -371,7 +368,6 @@ _FORWARD = [
         proxy=MITMPROXY,
         case="inspects TLS; upgrade accepted, then frozen",
         site=Site("scripts: [<here>/freeze.py]"),
-        held=8.0,
         tls=True,
         transport="longpoll",
         cure=("websocket: true", 'stream_large_bodies: "1"'),
