@@ -21,6 +21,8 @@ import pytest
 
 import transport
 from transport import Channel, Hub, Limits
+from transport.protocol.session import Session
+from transport.runner import Runner
 from transport.testing import JumpingEventLoop, Socket, ask, lines, opening, request, socket, stream
 from transport.testing.asgi import whole
 
@@ -38,7 +40,8 @@ FOR_A_MEMBER_OF_TEN = 20
 OVER_A_STREAM = {1: 250, 16: 53}
 OVER_POLLS = {1: 355, 16: 60}
 IN_A_SWEEP = 10.5
-BYTES = 7_300
+BYTES = 7_000
+OPENING = {"websocket": 190, "sse": 235, "longpoll": 185}
 
 
 @pytest.fixture
@@ -245,6 +248,51 @@ async def test_the_sweep_looks_at_each_session_once() -> None:
             costs.append(counted.calls / 4 / count)
     assert costs[1] <= IN_A_SWEEP
     assert costs[1] <= costs[0]
+
+
+async def test_an_opening_makes_few_calls() -> None:
+    hub = Hub(echo, limits=LIMITS)
+
+    async def opens(turn: str) -> dict[str, int]:
+        with counting() as over_a_websocket:
+            async with socket(hub, "/websocket") as ws:
+                ws.send(opening(nonce="w" * 21 + turn))
+                await ws.frame()
+        with counting() as over_a_stream:
+            async with stream(hub, "/sse", opening(nonce="s" * 21 + turn)) as events:
+                await events.frame()
+        with counting() as over_polls:
+            await ask(hub, "/poll", lines(opening(nonce="p" * 21 + turn)))
+        return {
+            "websocket": over_a_websocket.calls,
+            "sse": over_a_stream.calls,
+            "longpoll": over_polls.calls,
+        }
+
+    async with hub.lifespan():
+        await opens("1")  # what is made once is made
+        calls = await opens("2")
+    assert all(calls[name] <= most for name, most in OPENING.items()), calls
+
+
+async def test_an_ended_session_leaves_nothing_to_the_collector_of_cycles() -> None:
+    def kept() -> int:
+        return sum(type(one) in (Runner, Channel, Session) for one in gc.get_objects())
+
+    close = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0}
+    gc.collect()
+    before = kept()
+    gc.disable()
+    try:
+        async with pages(Hub(echo, limits=LIMITS), 20) as opened:
+            assert kept() == before + 3 * 20
+            for page in opened:
+                page.ws.send(close)
+                page.ws.leave()
+            await asyncio.sleep(1)  # for the sweep
+            assert kept() == before
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer's memory would be counted too")

@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 import pytest
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from transport import Channel, Hub, Identity, Limits
 from transport.errors import ProtocolError
+from transport.headers import Headers
 from transport.policy import Admission, OriginPolicy
 from transport.testing import ask, denied, lines, opening, socket, stream
 
@@ -56,7 +56,8 @@ REFUSED = [
 
 
 def headers_of(given: dict[str, str]) -> Headers:
-    return Headers({"host": "test", **given})
+    pairs = {"host": "test", **given}.items()
+    return Headers({"headers": [(name.encode(), value.encode("latin-1")) for name, value in pairs]})
 
 
 @pytest.mark.parametrize("given", ALLOWED)
@@ -78,7 +79,7 @@ def test_a_header_given_twice_is_refused(name: str) -> None:
     pairs = [(b"host", b"test"), (b"origin", b"http://test")]
     pairs.append((name.encode(), dict(pairs)[name.encode()]))
     with pytest.raises(ProtocolError, match="forbidden_origin"):
-        OriginPolicy(None).check(Headers(raw=pairs))
+        OriginPolicy(None).check(Headers({"headers": pairs}))
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from transport import codes, shutdown, static
 from transport.channel import Channel
 from transport.errors import ProtocolError
 from transport.group import Group, send_to_all
+from transport.headers import Headers
 from transport.limits import Limits
 from transport.policy import Authenticate, OriginPolicy
 from transport.protocol.codec import Decoder, encode_control
@@ -117,8 +117,7 @@ class Hub:
     def channels(self) -> Iterator[Channel]:
         """The channels of this process, connected or not."""
         if self._registry is not None:
-            for runner in self._registry.runners:
-                yield runner.channel
+            yield from [runner.channel for runner in self._registry.runners]
 
     def group(self, name: str) -> Group:
         """The group of that name, made when it is first asked for."""
@@ -239,7 +238,7 @@ class Hub:
 
     async def _websocket(self, segment: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._origins.check(Headers(scope=scope))
+            self._origins.check(Headers(scope))
             if segment != "websocket" or Carrier.WEBSOCKET not in self._transports:
                 raise ProtocolError(codes.NOT_FOUND, "there is no WebSocket at this path")
         except ProtocolError as error:
@@ -256,7 +255,7 @@ class Hub:
         try:
             origin = self._origins.check(exchange.headers)
             exchange.add_headers(OriginPolicy.cors(origin))
-            if method == "OPTIONS" and "access-control-request-method" in exchange.headers:
+            if method == "OPTIONS" and b"access-control-request-method" in exchange.headers:
                 await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight())
             else:
                 await self._dispatch(segment, method, exchange, receive, send)

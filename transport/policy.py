@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from transport import codes
 from transport.errors import ProtocolError
+from transport.headers import Headers
 from transport.limits import Limits
 from transport.log import WARNING, event
 
@@ -94,8 +94,8 @@ class OriginPolicy:
         Raises:
             ProtocolError: ``forbidden_origin``.
         """
-        given = headers.getlist("origin")
-        site = headers.get("sec-fetch-site")
+        given = headers.every(b"origin")
+        site = headers.first(b"sec-fetch-site")
         if not given:
             if site in (None, "same-origin", "none"):
                 return None
@@ -180,7 +180,7 @@ def _host(headers: Headers, origin: str) -> tuple[str, str] | None:
 
     So a ``Host`` without a port is on the port that the origin's scheme means.
     """
-    given = headers.getlist("host")
+    given = headers.every(b"host")
     if len(given) != 1 or not given[0]:
         return None
     return _split(given[0].lower(), _PORTS.get(origin.partition("://")[0], ""))

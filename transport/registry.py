@@ -38,6 +38,7 @@ from transport.protocol.session import VERSION, Attachment, Session, Tombstone
 from transport.runner import Handler, Runner
 from transport.session_link import SessionLink
 from transport.stores import Store
+from transport.transports.deadlines import Deadlines
 
 SWEEP = 0.25
 """Seconds between two sweeps: deadlines are exact to this."""
@@ -103,6 +104,7 @@ class Registry:
         self._slip = 0.0
         self._swept = self.loop.time()
         self._warned = False
+        self.deadlines = Deadlines(self.now)
         self._timer = self.loop.call_later(SWEEP, self._sweep)
         self._told: Callable[[], bool] | None = None
 
@@ -149,11 +151,6 @@ class Registry:
                 codes.UNAVAILABLE, "the server goes down", retry_in=self.limits.drain_window
             )
         self.admission.open(_address(connection), self.now())
-
-        async def identify(credentials: Any) -> Identity:
-            self.admission.open(_address(connection), self.now())  # it costs the same
-            return await self._identify(connection, credentials)
-
         given = None if frame.credentials is UNSET else frame.credentials
         identity = await self._identify(connection, given)
         found = await self._resume(frame, carrier, identity)
@@ -165,7 +162,7 @@ class Registry:
             return found
         runner, attachment = found
         link = SessionLink(runner, attachment, self._decoder)
-        runner.identify = identify
+        runner.connection = connection
         runner.admit(identity)
         self._attach(runner, link)
         return link
@@ -182,6 +179,15 @@ class Registry:
         )
         if self.draining:  # it began while the credentials were looked at
             runner.drain(self.limits.drain_window)
+
+    async def identify_again(self, connection: HTTPConnection, credentials: Any) -> Identity:
+        """Who shows new credentials on a connection that was let in (REN-1).
+
+        Raises:
+            ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
+        """
+        self.admission.open(_address(connection), self.now())  # it costs the same
+        return await self._identify(connection, credentials)
 
     async def _identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
         if self.authenticate is None:
@@ -208,9 +214,9 @@ class Registry:
         Raises:
             ProtocolError: ``unavailable``.
         """
-        time_box = asyncio.timeout(self.limits.opening)
+        time_box = self.deadlines.within(self.limits.opening)
         try:
-            async with time_box:
+            with time_box:
                 answer: Any = authenticate(connection, credentials)
                 if not inspect.isawaitable(answer):
                     raise TypeError("authenticate is not async: write `async def`")
@@ -224,7 +230,7 @@ class Registry:
             event(
                 ERROR,
                 "authenticate_failed",
-                slow if time_box.expired() else "mend it; the client is asked to come again",
+                slow if time_box.expired else "mend it; the client is asked to come again",
                 exc_info=True,
             )
             raise ProtocolError(
@@ -437,6 +443,7 @@ class Registry:
         if self._told is not None and self._told():
             self.begin_drain()
         self.admission.sweep(self.now())
+        self.deadlines.sweep()
         for runner in (*self.runners, *self._leaving):
             runner.tick(self.now())
         self._leaving = [runner for runner in self._leaving if runner.links]
@@ -467,6 +474,7 @@ class Registry:
     def _remove(self, runner: Runner) -> None:
         if self._runners.pop(runner.session.id, None) is not None:
             runner.leave_groups()
+            runner.let_go()
             self.totals.add(runner.session)
             self.admission.leave(runner.subject, runner.address)
             self._leaving.append(runner)
@@ -502,6 +510,7 @@ class Registry:
         """Let go of the event loop. A handler that still runs is cancelled."""
         self._timer.cancel()
         if not self.loop.is_closed():
+            self.deadlines.stop()
             for runner in self.runners:
                 runner.stop()
 
@@ -513,7 +522,8 @@ def _unknown() -> ProtocolError:
 
 def _address(connection: HTTPConnection) -> str:
     """The client's network address, as the server knows it."""
-    return connection.client.host if connection.client is not None else ""
+    client: tuple[str, int] | None = connection.scope.get("client")
+    return client[0] if client is not None else ""
 
 
 def _handler_scope(scope: Scope) -> Scope:

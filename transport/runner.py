@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from transport import codes
@@ -72,8 +73,8 @@ class Runner:
         "attaches",
         "burials",
         "channel",
+        "connection",
         "groups",
-        "identify",
         "links",
         "loop",
         "now",
@@ -95,8 +96,8 @@ class Runner:
         self.burials = 0
         """Tombstones that the store is still to take: until then an ``open`` finds it here."""
         self.groups: set[Group] | None = None
-        self.identify: Callable[[Any], Awaitable[Identity]] | None = None
-        """Who shows these credentials, on the connection that was attached last."""
+        self.connection: HTTPConnection | None = None
+        """The one that was attached last: who renews is identified by it."""
         self._registry = registry
         self._message: asyncio.Future[None] | None = None
         self._senders: list[_Sender] = []
@@ -295,6 +296,10 @@ class Runner:
         for group in list(self.groups or ()):
             group.discard(self.channel)
 
+    def let_go(self) -> None:
+        """The registry has done with it: what refers to it from elsewhere is all that keeps it."""
+        del self.channel  # which refers to this: no need for a collector of cycles
+
     # Credentials: the session's, for a POST may come where no connection stands
 
     def admit(self, identity: Identity) -> None:
@@ -314,11 +319,12 @@ class Runner:
         Raises:
             ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
         """
-        assert self.identify is not None
-        identity = await self.identify(credentials)
+        assert self.connection is not None
+        identity = await self._registry.identify_again(self.connection, credentials)
         if identity.subject != self.subject:
             raise ProtocolError(codes.UNAUTHORIZED, "these credentials are another user's")
-        self.admit(identity)
+        if self.session.ending is None:  # it may have ended meanwhile
+            self.admit(identity)
 
     def check_credentials(self) -> None:
         """Refuse a client that was asked for new credentials and gave none (REN-1).

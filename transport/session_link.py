@@ -178,7 +178,9 @@ class SessionLink:
             return
         self.rouse()
         self.ended_at = self.ended_at or now
-        if now - self.ended_at >= STUCK:
+        if not self.attachment.parked:
+            self._runner.forget(self)  # no poll waits, and none is let in any more
+        elif now - self.ended_at >= STUCK:
             self._runner.forget(self)
             if self.abort is not None:
                 self.abort()

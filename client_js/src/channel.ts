@@ -63,7 +63,7 @@ export class Channel extends EventTarget {
   _askedAt = 0;
   /** What ends with the channel: the listeners to the page. */
   _life = new AbortController();
-  _hidden = false;
+  _hidden?: boolean;
   /** At which ages the last two connections were lost, by transport. */
   _ages: { [Name in TransportName]?: readonly (number | undefined)[] } = {};
   /** What carries the session; and what else was begun in this round. */
@@ -74,23 +74,23 @@ export class Channel extends EventTarget {
   _attempts: Attempt[] = [];
   /** What was learnt against transports. */
   _marks: Marks = {};
-  _inquired = false;
+  _inquired?: boolean;
   /** The right to hold a connection, and how it is given back. */
   _seat: Promise<boolean> | undefined;
   _leaveSeat: (() => void) | undefined;
   /** Since when all fails: the channel was made, or what was steady ended. */
   _failing: number;
-  /** When the last two attempts were begun, of whatever transport. */
-  _begun: readonly number[] = [-Infinity, -Infinity];
+  /** When the retry budget, one for all, allows the next two attempts. */
+  _free: number[] = [0, 0];
   /** When to try again; never, while suspended by the application. */
   _retryAt = 0;
   /** When the server was last heard, or the application closed. */
   _contact: number;
   _timer: ReturnType<Environment["setTimeout"]> | undefined;
-  _scheduled = false;
+  _scheduled?: boolean;
   /** Received, and not taken yet. */
   _queue: Message[] = [];
-  _listened = false;
+  _listened?: boolean;
   _wakers: (() => void)[] = [];
   _closed: Promise<void>;
   _counts = {
@@ -328,23 +328,28 @@ export class Channel extends EventTarget {
 
   /** The connections that are not over. */
   _standing(): Connection[] {
-    return [this._carrier, ...this._trials].filter((connection): connection is Connection => !!connection && !connection._failed);
+    return [this._carrier, ...this._trials].filter((connection) => connection && !connection._failed) as Connection[];
   }
 
   /** Begins what is to be begun; answers when to ask again. */
   _begin(now: number): number {
-    const { headStart, retryBase } = this._options;
     if (now < this._retryAt) return this._retryAt;
     for (;;) {
-      const next = decide(this._transports, this._marks, this._trials, this._carrier, headStart, now);
+      const next = decide(this._transports, this._marks, this._trials, this._carrier, this._options.headStart, now);
       if (typeof next === "number") return next;
-      // One retry budget for all: two attempts in a second, and a little more, as they may be late on the way.
-      const [before, last] = this._begun;
-      const free = before! + 2.5 * Math.min(0.5, retryBase);
-      if (free > now) return free;
-      this._begun = [last!, now];
-      void this._connect(next, now);
+      const [free] = this._free;
+      if (free! > now) return free!;
+      this._spend(() => void this._connect(next, now));
     }
+  }
+
+  /** Does what counts as an attempt, as soon as the retry budget allows it. */
+  _spend(act: () => void): void {
+    const now = this._now();
+    const at = Math.max(now, this._free.shift()!);
+    this._free.push(at + 2.5 * Math.min(0.5, this._options.retryBase));
+    if (at > now) this._env.setTimeout(act, (at - now) * 1000);
+    else act();
   }
 
   async _connect(transport: TransportName, now: number): Promise<void> {
@@ -353,7 +358,6 @@ export class Channel extends EventTarget {
       _name: transport,
       _since: now,
       _from: Infinity,
-      _failed: false,
       _attempt: { transport, outcome: "pending", reason: "", milliseconds: 0 },
       // For the credentials; once they are there the transport has its own time.
       _until: now + postTimeout,
@@ -393,7 +397,7 @@ export class Channel extends EventTarget {
     this._seat ??= takeSeat(this._env, this._url, new Promise((leave) => (this._leaveSeat = leave)));
     const { _seat: seat } = this;
     const taken = await seat;
-    if (!taken && seat === this._seat) this._seat = undefined;
+    if (!taken && this._seat === seat) this._seat = undefined;
     return taken;
   }
 
@@ -414,12 +418,18 @@ export class Channel extends EventTarget {
   _hear(connection: Connection, heard: Heard): void {
     const now = this._now();
     const answers = heard._type === "answer";
+    const failed = answers && heard._status !== 200;
     if (heard._type === "frame") connection._frames++;
-    this._act(this._session._hear(connection._link!, heard, now));
-    this._schedule();
+    const tell = (): void => {
+      this._act(this._session._hear(connection._link!, heard, now));
+      this._schedule();
+    };
+    // What failed is repeated, or leads to another connection: an attempt.
+    if (failed && heard._of !== "open") this._spend(tell);
+    else tell();
     if (connection._opened && connection._frames > 1 && this.state !== "closed") this._take(connection);
     // Anything on the way answers too: only what is understood, and attached, was the server.
-    if (connection !== this._carrier || (answers && heard._status !== 200)) return;
+    if (connection !== this._carrier || failed) return;
     this._contact = now;
     connection._posted ||= answers;
     const { _name: name, _openedAt: openedAt } = connection;
@@ -438,7 +448,6 @@ export class Channel extends EventTarget {
   }
 
   _on(event: SessionEvent<Sent>): void {
-    const { _counts: counts } = this;
     switch (event._type) {
       case "opened": {
         const connection = this._trials.find(({ _link }) => _link === event._link);
@@ -454,11 +463,11 @@ export class Channel extends EventTarget {
         return;
       }
       case "message":
-        counts.received++;
+        this._counts.received++;
         this._queue.push(event._message);
         return this._deliver();
       case "settled":
-        counts.acknowledged++;
+        this._counts.acknowledged++;
         return event._tag._resolve();
       case "rejected":
         return this._reject({ _tag: event._tag, _fate: "not_handled" }, "too_large", "above the limit");
@@ -491,21 +500,20 @@ export class Channel extends EventTarget {
 
   /** `connection` gets the session; what else stands is left, save what is better and may still answer. */
   _take(connection: Connection): void {
-    const { _carrier: old, _counts: counts, _transports: ranks } = this;
-    const { _name: name, _openedAt: openedAt, _opened: event } = connection;
-    const { _resumed: resumed, _replayed: replayed, _id: id } = event!;
+    const { _carrier: old, _counts: counts } = this;
+    const { _name: name, _openedAt: openedAt } = connection;
+    const { _resumed: resumed, _replayed: replayed, _id: id } = connection._opened!;
     const others = this._trials.filter((trial) => trial !== connection);
     connection._opened = undefined;
     this._trials = others.filter(({ _failed }) => !_failed);
     this._last = this._carrier = connection;
     this._note(connection, "", "open");
     // Polls too: who has no seat looks for one.
-    const life = name !== "websocket" && this._session._timings.stream;
-    connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), life || Infinity);
+    connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name !== "websocket" && this._session._timings.stream) || Infinity);
     if (name === "websocket") this._stand();
     if (old) this._leave(old, "replaced");
     for (const trial of others)
-      if (!trial._failed) (ranks.indexOf(trial._name) < ranks.indexOf(name) && !trial._opened) || this._leave(trial, "not needed");
+      if (!trial._failed) (this._transports.indexOf(trial._name) < this._transports.indexOf(name) && !trial._opened) || this._leave(trial, "not needed");
       else if (trial._name !== name) this._blame(trial);
     const fresh = this.id !== id;
     (this as Own).id = id;
@@ -525,17 +533,19 @@ export class Channel extends EventTarget {
 
   /** `trial` failed while another worked: that speaks against its transport. */
   _blame(trial: Connection): void {
-    const { _name: name, _attempt: attempt, _mute: mute } = trial;
-    this._marks[name] = blame(this._marks[name], mute, this._now(), this._env.Math.random(), this._options.fallbackFor);
+    const { _name: name, _attempt: attempt } = trial;
+    this._marks[name] = blame(this._marks[name], trial._mute, this._now(), this._env.Math.random(), this._options.fallbackFor);
     this._remember();
     // A browser hides why an upgrade failed: a plain GET tells. Once.
     if (name !== "websocket" || trial._openedAt || this._inquired) return;
     this._inquired = true;
-    void this._env
-      .fetch(this._to(name), { cache: "no-store" })
-      .then(async (response) => plainGet(response.status, await response.text()))
-      .catch(() => plainGet())
-      .then((words) => (attempt.reason += words));
+    this._spend(() =>
+      void this._env
+        .fetch(this._to(name), { cache: "no-store" })
+        .then(async (response) => plainGet(response.status, await response.text()))
+        .catch(() => plainGet())
+        .then((words) => (attempt.reason += words)),
+    );
   }
 
   _forgive(name: TransportName): void {
@@ -559,23 +569,22 @@ export class Channel extends EventTarget {
   _lost(connection: Connection, reason: string, retryIn = 0): void {
     const now = this._now();
     const random = this._env.Math.random();
-    const { retryBase, retryMax } = this._options;
-    const { _name: name, _since: since, _until: until, _openedAt: openedAt, _reached: reached } = connection;
-    const { _trials: trials, _transports: allowed } = this;
+    const { _options: options, _trials: trials } = this;
+    const { _name: name, _since: since, _openedAt: openedAt } = connection;
     const drain = reason === "drain";
     if (reason === "timeout" && openedAt) reason = connection._frames < 2 ? "mute" : "silent";
     const mute = (connection._mute = reason === "mute");
     const carried = connection === this._carrier;
-    const worked = carried && until === Infinity && !mute;
+    const worked = carried && connection._until === Infinity && !mute;
     const lasted = worked && now >= since + STEADY;
-    this._leave(connection, failure(name, reason, reached, now - since), carried ? "lost" : "failed");
+    this._leave(connection, failure(name, reason, connection._reached, now - since), carried ? "lost" : "failed");
     if (worked) this._ages[name] = [now - openedAt, this._ages[name]?.[0]];
     const always = worked && this._cutAt(name) < Infinity;
     if (lasted || always) this._failing = now;
     // Asked for by the server, or of another session: no failure (DRN-1).
     const failed = !lasted && !always && !drain && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
     if (!carried && this._carrier) {
-      if (name === this._carrier._name) this._carrier._rotateAt = now + retryMax;
+      if (name === this._carrier._name) this._carrier._rotateAt = now + options.retryMax;
       else if (failed || drain || retryIn) this._blame(connection);
       // It answered, though another was first.
       else this._forgive(name);
@@ -587,12 +596,12 @@ export class Channel extends EventTarget {
       connection._failed = true;
       this._trials = carried ? [...trials, connection] : trials;
       // That is an outage, no verdict against any: a new round, later.
-      all = this._trials.every(({ _failed }) => _failed) && new Set(this._trials.map(({ _name }) => _name)).size >= allowed.length;
+      all = this._trials.every(({ _failed }) => _failed) && new Set(this._trials.map(({ _name }) => _name)).size >= this._transports.length;
       if (all) this._trials = [];
     }
     // Down the ladder at once; otherwise not all pages in the same moment.
     let wait = drain ? random * retryIn : retryIn;
-    if (drain ? !lasted : worked || all || retryIn) wait += backoff(now - this._failing, random, retryBase, retryMax);
+    if (drain ? !lasted : worked || all || retryIn) wait += backoff(now - this._failing, random, options.retryBase, options.retryMax);
     if (retryIn) this._askedAt = now + wait;
     this._interrupt(reason, carried ? wait : Math.max(wait, this._retryAt - now));
   }
@@ -627,10 +636,11 @@ export class Channel extends EventTarget {
     this._retryAt = this._now() + (wait || 0);
     this._schedule();
     const next = this._trials.find(({ _opened }) => _opened);
-    if (next) return this._take(next);
-    if (this.state !== "open") return;
-    this._enter("lost");
-    this._fire("recovering", { reason });
+    if (next) this._take(next);
+    else if (this.state === "open") {
+      this._enter("lost");
+      this._fire("recovering", { reason });
+    }
   }
 
   _reject({ _tag: tag, _fate: fate }: Send<Sent>, code: string, message: string): void {

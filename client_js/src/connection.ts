@@ -8,7 +8,7 @@ import type { Transport, Wiring } from "./transports/transport.ts";
 export interface Connection extends Trial {
   readonly _attempt: { -readonly [Field in keyof Attempt]: Attempt[Field] };
   _from: number;
-  _failed: boolean;
+  _failed?: boolean;
   readonly _since: number;
   /** When its other end first answered. */
   _reached?: number;

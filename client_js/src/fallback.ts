@@ -23,7 +23,7 @@ export interface Trial {
   readonly _name: TransportName;
   /** From when its head start counts. */
   readonly _from: number;
-  readonly _failed: boolean;
+  readonly _failed?: boolean;
 }
 
 /** What carries the session, and when it is to be replaced by another connection of its kind. */

@@ -1,4 +1,4 @@
 // For a script tag: <script src=".../client.global.js"></script>, then `new onechannel.Channel(...)`.
 import { Channel, ChannelError } from "./index.ts";
 
-Object.assign(globalThis, { onechannel: { Channel, ChannelError } });
+(globalThis as { onechannel?: unknown }).onechannel = { Channel, ChannelError };

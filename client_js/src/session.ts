@@ -572,8 +572,11 @@ export class Session<Tag> {
       if (code === "unauthorized") this._renewable = Math.min(this._renewable, this._attaches);
       if (code === "superseded") {
         this._attaches = Math.max(this._attaches, attach);
-        if (client !== this._client && (attach > (this._confirmed || attach) || ++this._refused > PATIENCE))
-          return this._end({ code: 4409, reason: "superseded: another page has taken this session", by: "protocol" });
+        if (client === this._client) {
+          // Another copy of this client went on.
+          if (attach > this._confirmed) this._isForeign(Infinity);
+        } else if (attach > (this._confirmed || attach) || ++this._refused > PATIENCE)
+          return this._end({ code: 4409, reason: code + ": taken by another page", by: "protocol" });
       }
       this._drop(link, code, retry_in);
     }

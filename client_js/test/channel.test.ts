@@ -498,7 +498,7 @@ describe("HTTP", () => {
     channel.send(1);
     const post = await world.request("send");
     channel.send(2);
-    await world.pass(10.1);
+    await world.pass(10.3);
     assert.equal(post.aborted, true);
     assert.deepEqual((await world.request("send")).lines.slice(1), [[1, 0, 1, 2]]);
   });
@@ -771,7 +771,7 @@ describe("close", () => {
     const socket = await world.openSocket();
     socket.hear({ type: "error", code: "superseded", message: "", attach: 9, client: "another-0123456789" });
     await world.pass(60);
-    assert.deepEqual(events.at(-1), ["close", 4409, "superseded: another page has taken this session", "protocol", false]);
+    assert.deepEqual(events.at(-1), ["close", 4409, "superseded: taken by another page", "protocol", false]);
     assert.equal(world.sockets.length, 0);
   });
 });

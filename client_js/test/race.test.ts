@@ -35,8 +35,9 @@ async function fallBack(world: World): Promise<FakeRequest> {
   return stream;
 }
 
+/** It waits until the retry budget has a place. */
 async function plainGet(world: World): Promise<FakeRequest> {
-  await world.settle();
+  await world.pass(1.3);
   assert.equal(world.gets.length, 1);
   return world.gets.shift()!;
 }
@@ -259,9 +260,9 @@ describe("memory", () => {
     const { events } = world.channel();
     const stream = await fallBack(world);
     for (const wait of [15, 30, 60]) {
-      await stand(world, stream, wait - 1);
+      await stand(world, stream, wait - 2);
       assert.equal(world.sockets.length, 0);
-      await stand(world, stream, 1.2);
+      await stand(world, stream, 2.2);
       (await world.socket()).end(1006);
     }
     await stand(world, stream, 121);

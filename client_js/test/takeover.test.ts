@@ -48,8 +48,10 @@ test("an ack that is due as a stream takes over is written on it, after POSTs th
   show(); // rotation begins: the open says received 1
   await world.pass(0.15);
   const next = await world.request("sse");
-  for (let i = 0; i < 3; i++) (await world.request("send")).respond(502); // the old POSTs fail at once
-  await world.settle();
+  for (let i = 0; i < 3; i++) {
+    (await world.request("send")).respond(502); // the old POSTs fail
+    await world.pass(1.3);
+  }
   next.stream();
   next.event(opened(next.lines[0], { sent: 1 }));
   next.event({ type: "ack", ack: 0 });

@@ -153,3 +153,33 @@ async def test_a_duplicated_tab_has_a_session_of_its_own(browser: Browser) -> No
             await one.wait("(name) => seen.includes(name)", name)
         assert (await report(server))["started"] == 2
         copy.assert_no_errors()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_copy_that_comes_when_the_original_has_gone_on_and_away(
+    browser: Browser, transport: str
+) -> None:
+    """What it was left is stale by then: it is told so, and talks in a session of its own."""
+    async with apps("echo") as server, tab(browser, server.url) as page:
+        await page.run(made_across_reloads(transport))
+        await page.run("() => channel.send('one')")
+        await page.page.reload()
+        await page.wait("window.ready === true")
+        async with page.page.expect_popup() as opened:
+            await page.run("() => void open(location.href)")
+        copy = Tab(await opened.value)
+        await copy.wait("window.ready === true")
+        await page.run(made_across_reloads(transport))
+        await page.run("() => channel.send('two')")
+        await page.wait("seen.includes('two')")
+        await page.page.goto("about:blank")
+        await copy.run(made_across_reloads(transport))
+        await copy.wait("events.includes('reset') && channel.state === 'open'")
+        await copy.run("() => channel.send('three')")
+        await copy.wait("seen.includes('three')")
+        assert await copy.run("() => [events, seen]") == [["reset", "open"], ["three"]]
+        seen = await report(server)
+        assert seen["messages"] == ["one", "two", "three"]
+        assert seen["started"] == 2
+        await copy.run("() => channel.close()")
+        copy.assert_no_errors()

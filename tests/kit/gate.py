@@ -28,6 +28,8 @@ import anyio
 from tests.kit.server import free_port
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_OPENS = b'{"type":"open"'
+"""How the body of a poll begins that attaches (POL-1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,15 @@ class Knock:
         at: of the monotonic clock.
         segment: the last of its first request's path: "websocket", "sse", "poll" or "send"; empty
             where none came.
+        attempt: not one more connection for a session that goes on. While the gate is shut each
+            is an attempt; else all are but those whose first request is a POST beside what carries
+            the session, or a poll that does not open: an HTTP client takes a new connection where
+            the one that it has is busy.
     """
 
     at: float
     segment: str
+    attempt: bool
 
 
 class Gate:
@@ -116,9 +123,12 @@ class Gate:
         came = time.monotonic()
         there: asyncio.StreamWriter | None = None
         try:
-            head = await _first_line(reader)
+            head = await _beginning(reader)
+            segment = _segment(head)
+            goes_on = segment == "send" or (segment == "poll" and not _opens(head))
+            attempt = not (goes_on and self._open.is_set())
             address, _ = writer.get_extra_info("sockname")
-            self.knocks[_client(address)].append(Knock(came, _segment(head)))
+            self.knocks[_client(address)].append(Knock(came, segment, attempt))
             if not self._open.is_set():
                 return
             back, there = await asyncio.open_connection(
@@ -149,16 +159,24 @@ def _client(address: str) -> int:
     return high * 200 + low - 1
 
 
-async def _first_line(reader: asyncio.StreamReader) -> bytes:
-    with suppress(asyncio.IncompleteReadError):
-        return await reader.readuntil(b"\r\n")
-    return b""
+async def _beginning(reader: asyncio.StreamReader) -> bytes:
+    """The head of the first request, and of a poll as much of its body as tells what it is."""
+    head = b""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        return head + await reader.readexactly(len(_OPENS)) if _segment(head) == "poll" else head
+    except asyncio.IncompleteReadError as error:
+        return head + error.partial
 
 
-def _segment(line: bytes) -> str:
+def _segment(head: bytes) -> str:
     """Of ``POST /chat/send HTTP/1.1``: ``send``."""
-    _, _, rest = line.decode("latin-1").partition(" ")
+    _, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
     return rest.partition(" ")[0].partition("?")[0].rpartition("/")[2]
+
+
+def _opens(head: bytes) -> bool:
+    return head.partition(b"\r\n\r\n")[2].startswith(_OPENS)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

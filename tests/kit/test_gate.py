@@ -47,3 +47,31 @@ async def test_shut_it_resets_what_stands_and_what_comes() -> None:
         assert await get(http) == "here", "it comes anew"
         assert gate.busiest(started, seconds=60) == {4: 1}
         assert gate.busiest(started, lambda knock: knock.segment == "other") == {0: 1}
+
+
+async def test_a_connection_more_for_what_goes_on_is_no_attempt() -> None:
+    async with serving("tests.kit.plain:app") as server, Gate(server.port, 1) as gate:
+
+        async def knock(segment: str, frame: str) -> None:
+            async with httpx.AsyncClient(trust_env=False) as http:
+                body = f'{{"type":"{frame}","session":"some"}}'
+                await http.post(f"{gate.url(0)}/chat/{segment}?a=b", content=body)
+
+        for segment, frame in (("poll", "open"), ("poll", "poll"), ("send", "send")):
+            await knock(segment, frame)
+        await knock("sse", "open")
+        async with httpx.AsyncClient(trust_env=False) as http:
+            await http.get(f"{gate.url(0)}/chat/websocket")
+        gate.shut()
+        for segment, frame in (("poll", "poll"), ("send", "send")):
+            with pytest.raises(httpx.TransportError):
+                await knock(segment, frame)
+        assert [(knock.segment, knock.attempt) for knock in gate.knocks[0]] == [
+            ("poll", True),
+            ("poll", False),
+            ("send", False),
+            ("sse", True),
+            ("websocket", True),
+            ("poll", True),
+            ("send", True),
+        ]

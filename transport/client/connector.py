@@ -33,7 +33,7 @@ from transport.client.sse import EventStreamTransport
 from transport.client.transport import Destination, Transport, Wiring, Work
 from transport.client.waiting import Waiters, ended
 from transport.client.websocket import WebSocketTransport
-from transport.protocol.client import Answer, ClientSession, Heard, Link, Lost
+from transport.protocol.client import Answer, ClientSession, Heard, Link, Lost, Request
 from transport.protocol.frames import Carrier, Json
 
 logger = logging.getLogger("transport")
@@ -107,8 +107,8 @@ class Connector:
         """In a row."""
         self._failing = inf
         """Since when all fails: from the first attempt, or the end of what was steady."""
-        self._begun = (-inf, -inf)
-        """When the last two attempts were begun."""
+        self._free = deque([-inf, -inf])
+        """When the retry budget, one for all, allows the next two attempts."""
         self._learnt: Learnt | None = None
         self._attempts: deque[Connection] = deque(maxlen=REMEMBERED)
         self._tasks: dict[asyncio.Task[None], _Work] = {}
@@ -132,13 +132,10 @@ class Connector:
 
     def connect(self, now: float) -> None:
         """Try the next transport, if it is time."""
-        # One retry budget for all transports: two attempts in a second, and a little more, as they
-        # may be late on the way.
-        apart = 2.5 * min(0.5, self._pacing.retry_base)
-        self.retry_at = max(self.retry_at, self._begun[0] + apart)
+        self.retry_at = max(self.retry_at, self._free[0])
         if self.connection is not None or now < self.retry_at:
             return
-        self._begun = (self._begun[1], now)
+        self._spend(now)
         self._failing = min(self._failing, now)
         carrier = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
         if carrier is None:  # all of a choice that was narrowed have failed: a new round
@@ -152,6 +149,17 @@ class Connector:
             self._spawn(connection, self._ask, connection, self._credentials)
         else:
             self._open(connection, self._credentials)
+
+    def _spend(self, now: float) -> float:
+        """Take the next place of the retry budget: two in a second, and a little more, as attempts
+        may be late on the way.
+
+        Returns:
+            When it is.
+        """
+        at = max(now, self._free.popleft())
+        self._free.append(at + 2.5 * min(0.5, self._pacing.retry_base))
+        return at
 
     def renew(self) -> None:
         """Show credentials anew (REN-1)."""
@@ -214,8 +222,30 @@ class Connector:
                 connection.transport.send(out)
 
     def _report(self, connection: Connection, heard: Heard) -> None:
-        if self.connection is not connection or connection.link is None:
+        stands = self.connection is connection and connection.link is not None
+        wait = 0.0
+        if isinstance(heard, Answer) and heard.of is not Request.OPEN and heard.status != 200:
+            # What failed is repeated, or leads to another connection: an attempt.
+            now = _now()
+            if stands or heard.of is Request.POST:
+                wait = self._spend(now) - now
+            if heard.of is Request.POST:
+                # Where all was cut, the downlink tells by then: nothing is repeated in vain.
+                wait = max(wait, min(0.5, self._pacing.retry_base) / 2)
+        if not stands:
             return
+        if wait > 0:
+            self._spawn(connection, self._report_later, connection, heard, wait)
+        else:
+            self._tell(connection, heard)
+
+    async def _report_later(self, connection: Connection, heard: Heard, wait: float) -> None:
+        await anyio.sleep(wait)
+        if self.connection is connection:
+            self._tell(connection, heard)
+
+    def _tell(self, connection: Connection, heard: Heard) -> None:
+        assert connection.link is not None
         self._hear(connection.link, heard)
         # An event stream works once it is known that POSTs get through as well.
         if isinstance(heard, Answer) and heard.status == 200 and self.connection is connection:

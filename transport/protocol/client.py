@@ -985,9 +985,11 @@ class ClientSession:
             self._refused += not taken
             if taken or self._refused > PATIENCE:
                 self._events.append(Superseded(attach, client))
-                reason = "superseded: another page has taken this session"
+                reason = "superseded: taken by another page"
                 self._end(_Ending(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
                 return
+        elif attach > self._confirmed:
+            raise Foreign  # another copy of this client went on (ATT-5)
         self._drop(link, error.code, _seconds(error))
 
     def _above_what_is_held(self, frame: Loss) -> Loss:

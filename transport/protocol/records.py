@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from transport.protocol.session import Tombstone
 
@@ -17,9 +18,8 @@ MAX_TOKENS = 3
 _ID_LENGTH = 64
 
 
-@dataclass(slots=True)
-class Record:
-    """One session, as a store holds it.
+class Record(Struct, gc=False):
+    """One session, as a store holds it. The collector of cycles passes it by, as a `Tombstone`.
 
     Attributes:
         id: public.
@@ -31,7 +31,7 @@ class Record:
 
     id: str
     subject: str
-    hashes: list[bytes] = field(default_factory=list)
+    hashes: list[bytes] = []
     used: bool = False
     tombstone: Tombstone | None = None
 

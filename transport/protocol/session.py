@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from transport import codes
 from transport.codes import Code
@@ -97,8 +97,7 @@ class Attachment:
     """Why it ended, once it has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True, gc=False):
     """How a session ended: by ``close``, or by a reset."""
 
     code: int
@@ -108,9 +107,12 @@ class Ending:
     reset: ResetReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """What a session leaves behind (RES-8)."""
+class Tombstone(Struct, frozen=True, gc=False):
+    """What a session leaves behind (RES-8).
+
+    Stores keep them by the thousand: the collector of cycles need not look at any, nor at what is
+    in them, for they refer to nothing that could refer to them.
+    """
 
     ending: Ending
     handled: int

@@ -58,7 +58,7 @@ async def serve(exchange: Exchange, file: File) -> None:
         # Not by a comment in the file, which every page would load.
         headers.append((b"sourcemap", file.map))
     # Weak comparison (RFC 9110 section 13.1.2): a proxy that compresses makes the tag weak.
-    if file.etag in exchange.headers.get("if-none-match", ""):
+    if file.etag in (exchange.headers.first(b"if-none-match") or ""):
         await exchange.answer(b"", file.media_type, status=304, headers=headers, cache=b"no-cache")
     else:
         await exchange.answer(file.body, file.media_type, headers=headers, cache=b"no-cache")

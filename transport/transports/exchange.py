@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from transport import codes
 from transport.errors import ProtocolError
+from transport.headers import Headers
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import Wire
 from transport.protocol.session import error_frame
+from transport.transports.deadlines import Deadlines
 
 NDJSON = b"application/x-ndjson"
 JSON = b"application/json"
@@ -45,7 +46,7 @@ class Exchange:
         limits: Limits,
     ) -> None:
         self.scope = scope
-        self.headers = Headers(scope=scope)
+        self.headers = Headers(scope)
         self._receive = receive
         self._send = send
         self._limits = limits
@@ -61,7 +62,7 @@ class Exchange:
         """Put these on every answer, errors included (CORS)."""
         self._extra = tuple(headers)
 
-    async def body(self) -> bytes | None:
+    async def body(self, deadlines: Deadlines) -> bytes | None:
         """The request's body (HTTP-1).
 
         Returns:
@@ -71,11 +72,11 @@ class Exchange:
             ProtocolError: ``unsupported_media_type``, ``too_large``, ``timeout``.
         """
         self._check_type()
-        declared = self.headers.get("content-length", "")
+        declared = self.headers.first(b"content-length") or ""
         if declared.isdecimal() and int(declared[:20]) > self._limits.body:
             raise self._too_large()
         try:
-            async with asyncio.timeout(self._limits.opening):
+            with deadlines.within(self._limits.opening):
                 return await self._read()
         except TimeoutError:
             raise ProtocolError(
@@ -100,8 +101,8 @@ class Exchange:
             chunks.append(chunk)
 
     def _check_type(self) -> None:
-        types = self.headers.getlist("content-type")
-        codings = self.headers.getlist("content-encoding")
+        types = self.headers.every(b"content-type")
+        codings = self.headers.every(b"content-encoding")
         if types == _PLAIN and not codings:
             return
         # A header that is given twice comes to one list (RFC 9110 section 5.3).

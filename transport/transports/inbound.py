@@ -9,7 +9,7 @@ from transport.transports.link import Entrance
 
 async def serve(exchange: Exchange, entrance: Entrance, decoder: Decoder) -> None:
     """Take the frames of one POST and answer with marks."""
-    body = await exchange.body()
+    body = await exchange.body(entrance.deadlines)
     if body is None:
         return
     frames = decoder.decode_lines(body)

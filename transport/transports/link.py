@@ -11,6 +11,7 @@ from starlette.types import Receive
 from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.protocol.frames import Carrier, Close, Open, Poll, Wire
+from transport.transports.deadlines import Deadlines
 
 
 class Link(Protocol):
@@ -87,7 +88,13 @@ class Link(Protocol):
 
 
 class Entrance(Protocol):
-    """What lets a connection in."""
+    """What lets a connection in.
+
+    Attributes:
+        deadlines: for what a connection is to say before it is let in.
+    """
+
+    deadlines: Deadlines
 
     async def open(self, frame: Open, connection: HTTPConnection, carrier: Carrier) -> Link | Close:
         """Attach to a session, old or new (PROTOCOL.md section 3).

@@ -18,6 +18,7 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Close, Open, Wire
+from transport.transports.deadlines import Deadlines
 from transport.transports.exchange import Exchange
 from transport.transports.link import Entrance, Link, aborter
 
@@ -29,7 +30,7 @@ async def serve(
     exchange: Exchange, receive: Receive, send: Send, entrance: Entrance, decoder: Decoder
 ) -> None:
     """Serve one stream until either side ends it."""
-    frame = await open_frame(exchange, decoder)
+    frame = await open_frame(exchange, entrance.deadlines, decoder)
     if frame is None:
         return
     stream = _stream_class()
@@ -53,9 +54,9 @@ async def serve(
         link.lost()
 
 
-async def open_frame(exchange: Exchange, decoder: Decoder) -> Open | None:
+async def open_frame(exchange: Exchange, deadlines: Deadlines, decoder: Decoder) -> Open | None:
     """The ``open`` that a POST begins with; None where the client left."""
-    body = await exchange.body()
+    body = await exchange.body(deadlines)
     if body is None:
         return None
     frame = decoder.decode(_one_line(body))

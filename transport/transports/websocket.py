@@ -33,7 +33,7 @@ async def serve(
     await receive()  # websocket.connect
     try:
         await send({"type": "websocket.accept"})
-        async with asyncio.timeout(limits.opening):
+        with entrance.deadlines.within(limits.opening):
             frame = await _open_frame(receive, send, decoder)
         # Not within that time: how long the application may take is its entrance's to say.
         link = await _open(frame, scope, send, entrance) if frame is not None else None

@@ -1,0 +1,73 @@
+"""`Deadlines`: as `asyncio.timeout`, but for the sweep."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from transport.transports.deadlines import Deadline, Deadlines
+
+
+class Clock:
+    """Seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def wait(deadline: Deadline, seconds: float = 60.0) -> str:
+    """Stay in the block."""
+    try:
+        with deadline:
+            await asyncio.sleep(seconds)
+    except TimeoutError:
+        return "late"
+    await asyncio.sleep(0)  # nothing is left behind that would end this
+    return "in time"
+
+
+async def test_who_stays_too_long_is_ended_and_no_other() -> None:
+    clock = Clock()
+    deadlines = Deadlines(clock)
+    short = asyncio.create_task(wait(deadlines.within(1.0)))
+    long = asyncio.create_task(wait(deadlines.within(2.0), 0.01))
+    quick = asyncio.create_task(wait(deadlines.within(1.0), 0))
+    await asyncio.sleep(0)
+    assert await quick == "in time"
+    clock.seconds = 0.9
+    deadlines.sweep()
+    await asyncio.sleep(0)
+    assert not short.done()
+    clock.seconds = 1.0
+    deadlines.sweep()
+    assert await short == "late"
+    assert await long == "in time"
+    clock.seconds = 9.0
+    deadlines.sweep()  # for nobody
+
+
+async def test_none_is_left_waiting_when_no_sweep_will_come() -> None:
+    deadlines = Deadlines(Clock())
+    task = asyncio.create_task(wait(deadlines.within(1.0)))
+    await asyncio.sleep(0)
+    deadlines.stop()
+    assert await task == "late"
+
+
+async def test_a_cancellation_by_another_is_none_of_its_own() -> None:
+    clock = Clock()
+    deadlines = Deadlines(clock)
+    both = asyncio.create_task(wait(deadlines.within(1.0)))
+    alone = asyncio.create_task(wait(deadlines.within(9.0)))
+    await asyncio.sleep(0)
+    clock.seconds = 1.0
+    both.cancel()
+    deadlines.sweep()
+    alone.cancel()
+    for task in (both, alone):
+        with pytest.raises(asyncio.CancelledError):
+            await task
