@@ -116,11 +116,12 @@ class Runner:
     def start(self, handler: Handler, scope: Scope, user: Any) -> None:
         """Call the handler, in a task of its own."""
         self.channel = Channel(self, scope, user)
-        self._task = self.loop.create_task(self._run(handler), name=f"channel {self.session.id}")
+        running = self._run(handler, self.channel)
+        self._task = self.loop.create_task(running, name=f"channel {self.session.id}")
 
-    async def _run(self, handler: Handler) -> None:
+    async def _run(self, handler: Handler, channel: Channel) -> None:
         try:
-            await self._call(handler)
+            await self._call(handler, channel)
         except asyncio.CancelledError:
             if not self._draining:
                 self._returned(codes.INTERNAL, failed=True)
@@ -133,10 +134,10 @@ class Runner:
         finally:
             self._registry.handler_ended(self)
 
-    async def _call(self, handler: Handler) -> None:
+    async def _call(self, handler: Handler, channel: Channel) -> None:
         """That the session ends is no failure of its handler, in whatever task it is noticed."""
         try:
-            await handler(self.channel)
+            await handler(channel)
         except* ChannelClosed:
             if self.session.state is State.OPEN and not self._draining:
                 raise  # it was another channel
