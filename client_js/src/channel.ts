@@ -177,9 +177,8 @@ export class Channel extends EventTarget {
     // What was learnt under another choice is no verdict against what that forbade.
     this._marks = {};
     const { _carrier: carrier } = this;
-    const standing = this._standing();
-    this._trials = standing.filter((connection) => connection !== carrier);
-    for (const connection of standing) if (!names.includes(connection._name)) this._leave(connection, "forbidden");
+    this._trials = this._trials.filter(({ _failed }) => !_failed);
+    for (const connection of this._standing()) if (!names.includes(connection._name)) this._leave(connection, "forbidden");
     if (carrier && !this._carrier) this._interrupt("forbidden", 0);
     this._schedule();
   }
@@ -382,7 +381,8 @@ export class Channel extends EventTarget {
         _cookies: withCredentials ? "include" : "same-origin",
         _timeout: postTimeout * 1000,
         _reached: () => void (connection._reached ??= this._now() - now),
-        _hear: (heard) => stands() && this._hear(connection, heard),
+        // Also of a POST that was left: it may have been an attempt.
+        _hear: (heard) => (stands() || heard._of === "post") && this._hear(connection, heard),
       };
       connection._wire = OPENERS[transport](connection._wiring);
       connection._link = this._session._attach(transport, credentials);
@@ -417,7 +417,7 @@ export class Channel extends EventTarget {
 
   _hear(connection: Connection, heard: Heard): void {
     const now = this._now();
-    const answers = heard._type === "answer";
+    const { _of: answers } = heard;
     const failed = answers && heard._status !== 200;
     if (heard._type === "frame") connection._frames++;
     const tell = (): void => {
@@ -425,7 +425,7 @@ export class Channel extends EventTarget {
       this._schedule();
     };
     // What failed is repeated, or leads to another connection: an attempt.
-    if (failed && heard._of !== "open") this._spend(tell);
+    if (failed && answers !== "open") this._spend(tell);
     else tell();
     if (connection._opened && connection._frames > 1 && this.state !== "closed") this._take(connection);
     // Anything on the way answers too: only what is understood, and attached, was the server.
@@ -454,8 +454,7 @@ export class Channel extends EventTarget {
         // The listener of a `reset` has left it.
         if (!connection) return;
         connection._opened = event;
-        connection._openedAt = this._now();
-        connection._until = connection._openedAt + SECOND_EVENT;
+        connection._until = (connection._openedAt = this._now()) + SECOND_EVENT;
         // Another was confirmed meanwhile, which the server did not know yet.
         if (connection._link!._attach < this._session._confirmed) return this._lost(connection, "superseded");
         // A stream takes over from what works once it brings more than its beginning.

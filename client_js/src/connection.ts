@@ -19,7 +19,7 @@ export interface Connection extends Trial {
   _openedAt: number;
   /** How many frames came over it, and whether a POST beside it was answered. */
   _frames: number;
-  _posted?: boolean;
+  _posted?: unknown;
   /** When to replace it by another of its kind. */
   _rotateAt: number;
   /** It brings nothing, though it stands. */

@@ -26,11 +26,11 @@ export interface Out {
 /** What a connection reports. */
 export type Heard =
   /** A WebSocket message, or the data of an event. */
-  | { readonly _type: "frame"; readonly _wire: string | ArrayBuffer }
+  | { readonly _type: "frame"; readonly _of?: undefined; readonly _wire: string | ArrayBuffer }
   /** The answer to a request; `status` 0: there was none, or not in time. */
   | { readonly _type: "answer"; readonly _of: Request; readonly _status: number; readonly _text: string; readonly _retryIn?: number }
   /** The connection ended; `code` is the WebSocket's. */
-  | { readonly _type: "lost"; readonly _reason: string; readonly _code?: number };
+  | { readonly _type: "lost"; readonly _of?: undefined; readonly _reason: string; readonly _code?: number };
 
 export interface Send<Tag> {
   readonly _tag: Tag;
