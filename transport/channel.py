@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Scope
 
 from transport.errors import ChannelClosed
-from transport.protocol.codec import encode_message, size_of
+from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
 from transport.protocol.session import WAITING
 
@@ -105,11 +105,10 @@ class Channel:
             ChannelClosed: the session is closing or over.
         """
         runner = self._runner
-        payload = encode_message(message, runner.session.limits)
-        size = size_of(payload)
+        payload, size = encode_sized(message, runner.session.limits)
         if not runner.has_room(size):
             await runner.room(size)
-        return runner.send(payload)
+        return runner.send(payload, size)
 
     async def flush(self) -> None:
         """Wait until the store holds what was sent. With the memory store it does at once."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from transport.channel import Channel
 from transport.limits import Limits
-from transport.protocol.codec import encode_message, size_of
+from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
 from transport.runner import Runner
 
@@ -69,6 +69,5 @@ class Group:
 
 def send_to_all(runners: Iterable[Runner], message: Json, limits: Limits) -> int:
     """Encode once, offer to each; how many took it."""
-    payload = encode_message(message, limits)
-    size = size_of(payload)
+    payload, size = encode_sized(message, limits)
     return sum([runner.offer(payload, size) for runner in runners])

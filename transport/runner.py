@@ -37,6 +37,8 @@ Handler = Callable[[Channel], Awaitable[None]]
 CLEANUP = 1.0
 """What a handler that is cancelled may take for its ``finally``, before its server ends."""
 
+_OVER = (State.CLOSING, State.CLOSED)
+
 
 @dataclass(slots=True, eq=False)
 class _Sender:
@@ -162,22 +164,23 @@ class Runner:
 
     # What a channel asks
 
-    def send(self, payload: Payload) -> int:
-        """Number a message, and wake the writers."""
-        number = self.session.send(payload)
+    def send(self, payload: Payload, size: int) -> int:
+        """Number a message of ``size`` bytes, and wake the writers."""
+        number = self.session.send(payload, size)
         for link in self.links:
-            link.rouse()
+            if link.waiter is not None:
+                link.rouse()
         return number
 
     def offer(self, payload: Payload, size: int) -> bool:
         """Send without waiting: a buffer that is full ends the session (DAT-6, ``overflow``)."""
         session = self.session
-        if session.state in (State.CLOSING, State.CLOSED):
+        if session.state in _OVER:
             return False
         if not session.outgoing.has_room(size):
             self.overflow()
             return False
-        self.send(payload)
+        self.send(payload, size)
         return True
 
     def has_room(self, size: int) -> bool:
@@ -191,7 +194,7 @@ class Runner:
         self._senders.append(entry)
         try:
             while self._senders[0] is not entry or not session.outgoing.has_room(size):
-                if session.state in (State.CLOSING, State.CLOSED):
+                if session.state in _OVER:
                     raise session.closed()
                 if self._draining:
                     raise _handed_over()
@@ -284,7 +287,8 @@ class Runner:
 
     def _handled(self) -> None:
         for link in self.links:
-            link.wake()
+            if link.waiter is not None:
+                link.wake()
         incoming = self.session.incoming
         if self._answers and incoming.handled >= incoming.received:
             for waiter in self._answers:
@@ -406,7 +410,7 @@ class Runner:
             self._wake_ackers()
 
     def _wake_senders(self) -> None:
-        if self.session.state in (State.CLOSING, State.CLOSED):
+        if self.session.state in _OVER:
             for sender in self._senders:
                 resolve(sender.waiter)
         elif self.session.outgoing.has_room(self._senders[0].size):

@@ -28,21 +28,22 @@ class SessionLink:
         "_runner",
         "_ticket",
         "_timer",
-        "_waiter",
         "abort",
         "attachment",
         "ended_at",
+        "waiter",
     )
 
     def __init__(self, runner: Runner, attachment: Attachment, decoder: Decoder) -> None:
         self._runner = runner
         self._decoder = decoder
-        self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ticket = 0
         self.attachment = attachment
         self.abort: Callable[[], None] | None = None
         self.ended_at: float | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        """Of who writes, while there is nothing to write."""
 
     @property
     def code(self) -> Code | None:
@@ -64,7 +65,7 @@ class SessionLink:
 
     def due(self) -> asyncio.Future[None]:
         """What to await where there is nothing to write; see `Link.due`."""
-        self._waiter = waiter = self._runner.loop.create_future()
+        self.waiter = waiter = self._runner.loop.create_future()
         if self.attachment.ack_since is not None:
             self._arm()
         return waiter
@@ -86,16 +87,15 @@ class SessionLink:
 
     def rouse(self) -> None:
         """Let the waiter go on, where it is known that something is due."""
-        waiter = self._waiter
+        waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     def wake(self) -> None:
         """Let the waiter look again, if something is due; else see to it that it is in time."""
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
+        if self.waiter is not None:
             if self.wants_writing():
-                waiter.set_result(None)
+                self.rouse()
             elif self.attachment.ack_since is not None:
                 self._arm()
 
@@ -120,17 +120,16 @@ class SessionLink:
             return self._runner.renew(frame.credentials)
         runner = self._runner
         # Answers are not in the window: this bounds them for a peer that asks and reads nothing.
-        if len(attachment.control) >= runner.session.limits.batch:
+        if attachment.control and len(attachment.control) >= runner.session.limits.batch:
             raise ProtocolError(
                 codes.TOO_MANY,
                 "you ask faster than you read the answers, beyond "
                 f"Limits(batch={runner.session.limits.batch}) of the server",
                 limit="batch",
             )
-        session = runner.session
-        standing = len(session.attachments)  # what ends is no longer among them
-        replies = session.receive(attachment, frame, runner.now())
-        if type(frame) is Data and len(session.attachments) == standing:
+        standing = len(runner.session.attachments)  # what ends is no longer among them
+        replies = runner.session.receive(attachment, frame, runner.now())
+        if type(frame) is Data and len(runner.session.attachments) == standing:
             runner.arrived()
             return None
         if replies:

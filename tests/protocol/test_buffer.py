@@ -9,14 +9,14 @@ import pytest
 from transport.errors import Foreign, Gap, ProtocolError
 from transport.limits import Limits
 from transport.protocol.buffer import ReceiveCursor, SendBuffer
-from transport.protocol.codec import Payload, encode_message
+from transport.protocol.codec import Payload, encode_message, encode_sized, size_of
 
 
 def filled(*messages: object, limits: Limits | None = None) -> SendBuffer:
     limits = limits or Limits()
     buffer = SendBuffer(limits)
     for message in messages:
-        buffer.append(encode_message(message, limits))
+        buffer.append(*encode_sized(message, limits))
     return buffer
 
 
@@ -55,11 +55,11 @@ def test_room() -> None:
     limits = Limits(message=10, window_bytes=20, window_messages=3)
     buffer = filled(limits=limits)
     assert buffer.has_room(1000)
-    buffer.append(b"x" * 10)
+    buffer.append(b"x" * 10, 10)
     assert buffer.has_room(10)
     assert not buffer.has_room(11)
-    buffer.append(b"x")
-    buffer.append(b"x")
+    buffer.append(b"x", 1)
+    buffer.append(b"x", 1)
     assert not buffer.has_room(1)
     buffer.frames(1, 0, binary=True)
     buffer.acknowledge(1)
@@ -83,7 +83,7 @@ def test_no_frame_is_beyond_the_body(message: int, unit: str) -> None:
     payloads += ["1"] * 2000
     buffer = SendBuffer(limits)
     for payload in payloads:
-        buffer.append(payload)
+        buffer.append(payload, size_of(payload))
     wires = buffer.frames(1, 2**53 - 1, binary=True)
     numbers = 0
     for wire in wires:
@@ -147,7 +147,7 @@ def test_marks() -> None:
     """MRK-1, MRK-2."""
     cursor = ReceiveCursor(Limits())
     cursor.take(2, 2)
-    cursor.hand()
+    cursor.handed += 1
     assert (cursor.received, cursor.handed, cursor.handled) == (2, 1, 0)
     cursor.finish()
     assert (cursor.received, cursor.handed, cursor.handled) == (2, 1, 1)
@@ -163,7 +163,7 @@ def test_window() -> None:
         cursor.take(1, 1)
     assert caught.value.extra == {"limit": "window_bytes"}
     assert cursor.received == 2
-    cursor.hand()
+    cursor.handed += 1
     cursor.finish()
     cursor.take(4, 1000)
     with pytest.raises(ProtocolError) as caught:

@@ -35,15 +35,15 @@ class SendBuffer:
 
     def has_room(self, size: int) -> bool:
         """Whether a message of ``size`` bytes fits the window; an empty one takes any."""
-        held = len(self._payloads)
+        held = self.last - self.acked
         return not held or (
             held < self._limits.window_messages and self.size + size <= self._limits.window_bytes
         )
 
-    def append(self, payload: Payload) -> int:
-        """Keep a message and give it its number."""
+    def append(self, payload: Payload, size: int) -> int:
+        """Keep a message of ``size`` bytes and give it its number."""
         self._payloads.append(payload)
-        self.size += size_of(payload)
+        self.size += size
         if type(payload) is bytes:
             self._binaries += 1
         self.last += 1
@@ -249,7 +249,8 @@ class ReceiveCursor:
         last = self.received + count
         limits = self._limits
         many = last - self.handled > limits.window_messages
-        if many or self._held + size > limits.window_bytes + limits.body:
+        held = self._held + size
+        if many or (held > limits.window_bytes and held > limits.window_bytes + limits.body):
             limit = "window_messages" if many else "window_bytes"
             raise ProtocolError(
                 codes.WINDOW_EXCEEDED,
@@ -259,7 +260,7 @@ class ReceiveCursor:
             )
         self.received = last
         self.refused = 0
-        self._held += size
+        self._held = held
         self._sizes.append((last, size))
 
     def advance(self, count: int) -> None:
@@ -277,10 +278,6 @@ class ReceiveCursor:
             return False
         self.refused = number
         return True
-
-    def hand(self) -> None:
-        """The application is given the next message."""
-        self.handed += 1
 
     def finish(self) -> None:
         """The application has finished with all it was given."""

@@ -450,7 +450,7 @@ class ClientSession:
         """
         if (ending := self.ending) is not None:
             raise ChannelClosed(ending.code, ending.reason)
-        return self._before + self.outgoing.append(payload)
+        return self._before + self.outgoing.append(payload, size_of(payload))
 
     @property
     def ending(self) -> _Ending | None:

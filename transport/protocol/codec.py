@@ -62,20 +62,29 @@ def encode_message(message: Json, limits: Bounds) -> Payload:
         Unsendable: it holds what JSON does not carry faithfully (DAT-3).
         TooLarge: it is above ``limits.message``.
     """
-    if isinstance(message, (bytes, bytearray, memoryview)):
-        payload: Payload = bytes(message)
+    return encode_sized(message, limits)[0]
+
+
+def encode_sized(message: Json, limits: Bounds) -> tuple[Payload, int]:
+    """As `encode_message`, with its `size_of`, which is known here."""
+    payload: Payload
+    text = type(message) is str
+    if not text and isinstance(message, (bytes, bytearray, memoryview)):
+        payload = encoded = bytes(message)
     else:
-        if type(message) is not str:
+        if not text:
             _check_faithful(message, limits.depth)
         try:
-            payload = _encode(message).decode()
+            encoded = _encode(message)
         except UnicodeEncodeError:
             raise Unsendable(
                 "the message holds a lone surrogate, which UTF-8 cannot carry"
             ) from None
-    if (size := size_of(payload)) > limits.message:
+        payload = encoded.decode()
+    size = len(encoded)
+    if size > limits.message:
         raise TooLarge(size, limits.message)
-    return payload
+    return payload, size
 
 
 def size_of(payload: Payload) -> int:
@@ -181,6 +190,13 @@ class Decoder:
         size = len(text) if text.isascii() else _utf8_size(text)
         if size > self._body:
             raise self._too_large()
+        # Counting brackets is fast and never too low; only what it suspects is walked.
+        suspect = text.count("[") + text.count("{") > self._nested
+        if text.startswith("{") and not suspect:
+            try:  # in one pass, what nearly every control frame is
+                return self._control(self._decode_control(text))
+            except msgspec.MsgspecError:
+                pass  # in two, and what is wrong is told
         try:
             value = _decode(text)
         except RecursionError:  # far beyond any depth that is allowed
@@ -191,13 +207,11 @@ class Decoder:
                 "the frame is not JSON: send one array or object, with nothing around it, "
                 "no NaN and no lone surrogate",
             ) from None
-        # Counting brackets is fast and never too low; only what it suspects is walked.
-        brackets = text.count("[") + text.count("{")
-        if brackets > self._nested and _deeper_than(value, self._nested):
+        if suspect and _deeper_than(value, self._nested):
             raise self._too_deep()
         if type(value) is list:
             return self._data(value, text, size)
-        return self._object(value, text)
+        return self._control(self._convert(value))
 
     def decode_lines(self, body: bytes) -> list[Any]:
         """The frames of an HTTP body, split at 0x0A only (FRM-2, SND-1).
@@ -292,19 +306,15 @@ class Decoder:
             return Oversized(Data(number, ack, [], len(data)), number)
         return Data(number, ack, [data], len(data))
 
-    def _object(self, value: Any, text: str) -> Any:
-        if type(value) is not dict:
-            raise ProtocolError(codes.BAD_FRAME, "a frame is an array or an object")
-        try:
-            frame = self._decode_control(text)
-        except msgspec.ValidationError:
-            frame = self._convert(value)
+    def _control(self, frame: Any) -> Any:
         if type(frame) is Bytes:
             return self._bytes(frame.number, frame.ack, frame.data)
         return frame
 
-    def _convert(self, value: dict[str, Any]) -> Any:
+    def _convert(self, value: Any) -> Any:
         """Slower by far, but of a name that stands twice the last counts, as in every JSON."""
+        if type(value) is not dict:
+            raise ProtocolError(codes.BAD_FRAME, "a frame is an array or an object")
         try:
             return msgspec.convert(value, self._side)
         except msgspec.ValidationError as error:
@@ -380,6 +390,7 @@ __all__ = [
     "encode_control",
     "encode_data",
     "encode_message",
+    "encode_sized",
     "json_size",
     "size_of",
 ]

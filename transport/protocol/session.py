@@ -19,7 +19,7 @@ from transport.codes import Code
 from transport.errors import ChannelClosed, Foreign, LocalProtocolError, ProtocolError
 from transport.limits import Limits
 from transport.protocol.buffer import ReceiveCursor, SendBuffer
-from transport.protocol.codec import Oversized, Payload, encode_control, json_size
+from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
 from transport.protocol.frames import (
     Ack,
     By,
@@ -166,6 +166,11 @@ class _Skipped(Enum):
 
 _SKIPPED = _Skipped.TOKEN
 
+# Every message asks for these, and a member costs as much as a call where its enum is asked.
+_CLOSING, _CLOSED = State.CLOSING, State.CLOSED
+_CONFIRMED, _ENDED = Status.CONFIRMED, Status.ENDED
+_WEBSOCKET = Carrier.WEBSOCKET
+
 
 class Session:
     """One session, as the server holds it.
@@ -177,7 +182,6 @@ class Session:
     """
 
     __slots__ = (
-        "_attachments",
         "_close",
         "_confirmed",
         "_deadline",
@@ -185,6 +189,7 @@ class Session:
         "_holder",
         "_inbox",
         "_peer_close",
+        "attachments",
         "ending",
         "id",
         "incoming",
@@ -203,7 +208,7 @@ class Session:
         self.ending: Ending | None = None
         self.replayed = 0
         self._inbox: list[Json] = []
-        self._attachments: list[Attachment] = []
+        self.attachments: list[Attachment] = []
         self._confirmed = 0
         self._holder = ""
         """The client that it was opened for, or that confirmed last (ATT-3)."""
@@ -216,23 +221,18 @@ class Session:
     # What a driver asks
 
     @property
-    def attachments(self) -> list[Attachment]:
-        """The attachments that stand, in no order."""
-        return self._attachments
-
-    @property
     def carrier(self) -> Carrier | None:
         """The transport of the newest attachment that stands, the confirmed one before others."""
         best = max(
-            self._attachments,
-            key=lambda one: (one.status is Status.CONFIRMED, one.number),
+            self.attachments,
+            key=lambda one: (one.status is _CONFIRMED, one.number),
             default=None,
         )
         return best.carrier if best is not None else None
 
     def due(self, attachment: Attachment, now: float) -> bool:
         """Whether `transmit` would write something on it now, or it has ended."""
-        if attachment.control or attachment.status is Status.ENDED:
+        if attachment.control or attachment.status is _ENDED:
             return True
         outgoing = self.outgoing
         last = outgoing.last
@@ -252,7 +252,7 @@ class Session:
         wires = attachment.control
         if wires:
             attachment.control = []
-        if attachment.status is Status.ENDED or not attachment.parked:
+        if attachment.status is _ENDED or not attachment.parked:
             return wires
         outgoing = self.outgoing
         handled = self.incoming.handled
@@ -263,7 +263,7 @@ class Session:
         if cursor <= last:
             if cursor <= outgoing.sent:
                 self.replayed += outgoing.sent - cursor + 1
-            binary = attachment.carrier is Carrier.WEBSOCKET
+            binary = attachment.carrier is _WEBSOCKET
             frames = outgoing.frames(cursor, handled, binary=binary)
             wires = [*wires, *frames] if wires else frames
             self._acknowledged_on(attachment)
@@ -281,7 +281,7 @@ class Session:
 
     def _ack_due(self, attachment: Attachment, now: float) -> bool:
         """Whether a mark that moved may not wait for data to ride with any longer (MRK-6)."""
-        if attachment.carrier is Carrier.WEBSOCKET:
+        if attachment.carrier is _WEBSOCKET:
             return True
         handled = self.incoming.handled
         if attachment.ack_since is None:
@@ -297,17 +297,21 @@ class Session:
 
     # The application's side
 
-    def send(self, payload: Payload) -> int:
+    def send(self, payload: Payload, size: int | None = None) -> int:
         """Number a message and keep it until it is acknowledged.
 
         The caller has seen to it that there is room (`SendBuffer.has_room`).
 
+        Args:
+            payload: the message.
+            size: its bytes, where they are known (`size_of`).
+
         Raises:
             ChannelClosed: the session is closing or over.
         """
-        if self.state is State.CLOSING or self.state is State.CLOSED:
+        if self.state is _CLOSING or self.state is _CLOSED:
             raise self.closed()
-        return self.outgoing.append(payload)
+        return self.outgoing.append(payload, size_of(payload) if size is None else size)
 
     def take(self) -> Json | Waiting:
         """The handler's next message; what it was given before is now handled (MRK-2).
@@ -319,14 +323,14 @@ class Session:
             ChannelClosed: there will be no more.
         """
         incoming = self.incoming
-        if self.state is State.CLOSING or self.state is State.CLOSED:
+        if self.state is _CLOSING or self.state is _CLOSED:
             raise self.closed()
         if incoming.handled != incoming.handed:
             incoming.finish()
         inbox = self._inbox
         while inbox:
             message = inbox.pop(0)
-            incoming.hand()
+            incoming.handed += 1
             if message is not _SKIPPED:
                 return message
             incoming.finish()
@@ -370,8 +374,8 @@ class Session:
         """Whether `take` would give something, or raise."""
         return (
             bool(self._inbox)
-            or self.state is State.CLOSING
-            or self.state is State.CLOSED
+            or self.state is _CLOSING
+            or self.state is _CLOSED
             or (self._peer_close is not None and self.incoming.received >= self._peer_close.last)
         )
 
@@ -428,11 +432,11 @@ class Session:
             if frame.client == self._holder:
                 self.reset(refusal.reason)
             return refusal
-        for old in list(self._attachments):
+        for old in list(self.attachments):
             if (old.number, old.client) == (frame.attach, frame.client):
                 self._end(old, codes.SUPERSEDED)
         provisional = sorted(
-            (one for one in self._attachments if one.status is Status.PROVISIONAL),
+            (one for one in self.attachments if one.status is Status.PROVISIONAL),
             key=lambda one: one.number,
         )
         if len(provisional) >= MAX_PROVISIONAL:
@@ -481,7 +485,7 @@ class Session:
                 )
             )
         )
-        self._attachments.append(attachment)
+        self.attachments.append(attachment)
         self._heard = now
         return attachment
 
@@ -519,22 +523,22 @@ class Session:
         if attachment.client != self._holder and self.outgoing.acked > attachment.holds:
             self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
             raise self._superseded()
-        attachment.status = Status.CONFIRMED
+        attachment.status = _CONFIRMED
         self._confirmed = attachment.number
         self._holder = attachment.client
-        for other in list(self._attachments):
+        for other in list(self.attachments):
             if other is not attachment and other.number <= attachment.number:
                 self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
 
     def _moved(self) -> None:
         """What its holder has sent bars every other client (ATT-6): at once, before a mark on its
         connection speaks of that."""
-        for other in self._attachments:
+        for other in self.attachments:
             if other.client != self._holder:
                 break
         else:
             return  # as nearly always
-        for other in [one for one in self._attachments if one.client != self._holder]:
+        for other in [one for one in self.attachments if one.client != self._holder]:
             self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
 
     def find(self, client: str, number: int) -> Attachment | None:
@@ -546,7 +550,7 @@ class Session:
         Raises:
             ProtocolError: ``superseded`` or ``not_attached``.
         """
-        for attachment in self._attachments:
+        for attachment in self.attachments:
             if attachment.number == number and attachment.client == client:
                 return attachment
         if number == self._confirmed and client == self._holder:
@@ -557,9 +561,9 @@ class Session:
 
     def detach(self, attachment: Attachment) -> None:
         """The connection is gone. The session waits for another (CLS-6)."""
-        attachment.status = Status.ENDED
-        if attachment in self._attachments:
-            self._attachments.remove(attachment)
+        attachment.status = _ENDED
+        if attachment in self.attachments:
+            self.attachments.remove(attachment)
 
     def _end(self, attachment: Attachment, code: Code, last: ServerControl | None = None) -> None:
         """End a connection from our side; ``last`` is the frame that says why."""
@@ -604,9 +608,7 @@ class Session:
         Raises:
             ProtocolError: the connection ends with it. Nothing of the frame was taken.
         """
-        if self.state is State.CLOSED or (
-            attachment is not None and attachment.status is Status.ENDED
-        ):
+        if self.state is _CLOSED or (attachment is not None and attachment.status is _ENDED):
             return []
         self._heard = now
         if attachment is not None:
@@ -652,7 +654,7 @@ class Session:
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
     ) -> None:
         """Take messages ``seq``, ``seq + 1``, ... and the client's mark, or nothing (FRM-4)."""
-        if attachment is not None and attachment.status is not Status.CONFIRMED:
+        if attachment is not None and attachment.status is not _CONFIRMED:
             self._may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
         outgoing.check(ack)
@@ -665,7 +667,7 @@ class Session:
         if messages:
             incoming.take(len(messages), size)
             self._moved()
-            if self.state is not State.CLOSING:  # else they are not handled, as said (CLS-3)
+            if self.state is not _CLOSING:  # else they are not handled, as said (CLS-3)
                 self._inbox.extend(messages)
         if ack > outgoing.acked:
             self._acknowledge(ack)
@@ -680,7 +682,7 @@ class Session:
     def _oversized(self, attachment: Attachment | None, frame: Oversized) -> list[ServerControl]:
         before = frame.before
         self._take(attachment, before.seq, before.ack, before.messages, before.size)
-        if self.state is State.CLOSED or not self.incoming.refuse(frame.number):
+        if self.state is _CLOSED or not self.incoming.refuse(frame.number):
             return []
         return [
             Error(
@@ -717,7 +719,7 @@ class Session:
 
     def _end_if_acknowledged(self) -> None:
         close = self._close
-        if self.state is State.CLOSING and close and self.outgoing.acked >= close.last:
+        if self.state is _CLOSING and close and self.outgoing.acked >= close.last:
             self._finish(Step.ALL_ACKNOWLEDGED, close)
 
     # HTTP
@@ -730,7 +732,7 @@ class Session:
             ack=self.incoming.handled,
             received=self.incoming.received,
             sent=self.outgoing.sent if attachment is None else attachment.cursor - 1,
-            attached=attachment is not None and attachment.status is not Status.ENDED,
+            attached=attachment is not None and attachment.status is not _ENDED,
         )
 
     def poll(self, attachment: Attachment, frame: Poll, now: float) -> bool:
@@ -784,7 +786,7 @@ class Session:
     def tick(self, now: float) -> None:
         """Do what has become due: expiry, closing, pings, connections that are dead or too old."""
         limits = self.limits
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
         if self._close is not None:
             if now >= self._deadline:  # until then a resume still gets it all (CLS-1)
@@ -793,7 +795,7 @@ class Session:
         elif now - self._heard >= limits.ttl:
             self._reset(Step.EXPIRE, ResetReason.EXPIRED)
             return
-        for attachment in list(self._attachments):
+        for attachment in list(self.attachments):
             if attachment.carrier is Carrier.LONGPOLL:
                 self._tick_poll(attachment, now)
             else:
@@ -823,7 +825,7 @@ class Session:
 
     def drain(self, retry_in: float) -> None:
         """Tell every connection to leave and resume elsewhere (DRN-1)."""
-        for attachment in list(self._attachments):
+        for attachment in list(self.attachments):
             self._end(attachment, codes.RESTART, Drain(retry_in=retry_in))
 
     def reset(self, reason: ResetReason) -> None:
@@ -836,13 +838,13 @@ class Session:
             Ending(code=codes.RESET.websocket or 0, reason=reason, by="protocol", reset=reason)
         )
         verdict = self.tombstone().verdict(self.outgoing.acked)
-        for attachment in list(self._attachments):
+        for attachment in list(self.attachments):
             self._end(attachment, codes.RESET, verdict)
 
     def _finish(self, step: Step, close: Close) -> None:
         self.state = advance(self.state, step)
         self._bury(Ending(code=close.code, reason=close.reason, by=close.by, close=close))
-        for attachment in list(self._attachments):
+        for attachment in list(self.attachments):
             if not attachment.close_written:
                 attachment.control.append(encode_control(close))
             self._end(attachment, codes.NORMAL)
