@@ -9,7 +9,7 @@ class Headers:
     """The headers of one request, by name in lower case, as ASGI has them.
 
     Most that is asked for is not there, and Starlette's own look through all for each name. Here
-    they are gone through once, and again only for a name that came.
+    they are gone through once, and again only where a name came twice.
     """
 
     __slots__ = ("_all", "_names")
@@ -23,11 +23,13 @@ class Headers:
 
     def every(self, name: bytes) -> list[str]:
         """The values of all headers of that name, in order."""
-        if name not in self._names:
+        value = self._names.get(name)
+        if value is None:
             return []
+        if len(self._names) == len(self._all):
+            return [value.decode("latin-1")]
         return [value.decode("latin-1") for key, value in self._all if key == name]
 
     def first(self, name: bytes) -> str | None:
         """The first of `every`, None where there is none."""
-        values = self.every(name)
-        return values[0] if values else None
+        return self.every(name)[0] if name in self._names else None

@@ -63,8 +63,10 @@ class SessionLink:
         """All frames that are to be written now."""
         return self._runner.session.transmit(self.attachment, self._runner.now())
 
-    def due(self) -> asyncio.Future[None]:
-        """What to await where there is nothing to write; see `Link.due`."""
+    def due(self) -> asyncio.Future[None] | None:
+        """See `Link.due`."""
+        if self._runner.session.due(self.attachment, self._runner.now()):
+            return None
         self.waiter = waiter = self._runner.loop.create_future()
         if self.attachment.ack_since is not None:
             self._arm()
@@ -72,18 +74,14 @@ class SessionLink:
 
     async def due_within(self, seconds: float) -> None:
         """Wait until there is something to write, at most for so long."""
-        if self.wants_writing():
-            return
         waiter = self.due()
+        if waiter is None:
+            return
         timer = self._runner.loop.call_later(seconds, resolve, waiter)
         try:
             await waiter
         finally:
             timer.cancel()
-
-    def wants_writing(self) -> bool:
-        """Whether `write` would give something, or the connection is to end."""
-        return self._runner.session.due(self.attachment, self._runner.now())
 
     def rouse(self) -> None:
         """Let the waiter go on, where it is known that something is due."""
@@ -94,7 +92,7 @@ class SessionLink:
     def wake(self) -> None:
         """Let the waiter look again, if something is due; else see to it that it is in time."""
         if self.waiter is not None:
-            if self.wants_writing():
+            if self._runner.session.due(self.attachment, self._runner.now()):
                 self.rouse()
             elif self.attachment.ack_since is not None:
                 self._arm()

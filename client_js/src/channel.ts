@@ -78,8 +78,10 @@ export class Channel extends EventTarget {
   /** The right to hold a connection, and how it is given back. */
   _seat: Promise<boolean> | undefined;
   _leaveSeat: (() => void) | undefined;
-  /** Since when all fails: the channel was made, or what was steady ended. */
+  /** Since when all fails: the channel was made, or what was steady ended; later by the time that was carried since. */
   _failing: number;
+  /** Since when the session is carried, where it is. */
+  _carriedAt = 0;
   /** When the retry budget, one for all, allows the next two attempts. */
   _free: number[] = [0, 0];
   /** When to try again; never, while suspended by the application. */
@@ -511,6 +513,7 @@ export class Channel extends EventTarget {
     connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name !== "websocket" && this._session._timings.stream) || Infinity);
     if (name === "websocket") this._stand();
     if (old) this._leave(old, "replaced");
+    else this._carriedAt = this._now();
     for (const trial of others)
       if (!trial._failed) (this._transports.indexOf(trial._name) < this._transports.indexOf(name) && !trial._opened) || this._leave(trial, "not needed");
       else if (trial._name !== name) this._blame(trial);
@@ -556,11 +559,11 @@ export class Channel extends EventTarget {
     keepMarks(this._env, this._url, this._marks, this._now());
   }
 
-  /** It has ended for that reason, where no other `outcome` is given by us. */
-  _note({ _attempt: attempt, _since: since }: Connection, reason: string, outcome?: Attempt["outcome"]): void {
-    const pending = attempt.outcome === "pending";
-    if (pending) attempt.milliseconds = (this._now() - since) * 1000;
-    attempt.outcome = outcome ?? (pending ? "left" : "lost");
+  /** What was open is lost, for that reason; what is pending has this `outcome`. */
+  _note({ _attempt: attempt, _since: since }: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
+    if (attempt.outcome === "pending") attempt.milliseconds = (this._now() - since) * 1000;
+    else outcome = "lost";
+    attempt.outcome = outcome;
     attempt.reason = reason;
   }
 
@@ -576,7 +579,7 @@ export class Channel extends EventTarget {
     const carried = connection === this._carrier;
     const worked = carried && connection._until === Infinity && !mute;
     const lasted = worked && now >= since + STEADY;
-    this._leave(connection, failure(name, reason, connection._reached, now - since), carried ? "lost" : "failed");
+    this._leave(connection, failure(name, reason, connection._reached, now - since), "failed");
     if (worked) this._ages[name] = [now - openedAt, this._ages[name]?.[0]];
     const always = worked && this._cutAt(name) < Infinity;
     if (lasted || always) this._failing = now;
@@ -618,7 +621,10 @@ export class Channel extends EventTarget {
     connection._wire?._drop();
     this._session._links.delete(connection._link!);
     this._trials = this._trials.filter((trial) => trial !== connection);
-    if (this._carrier === connection) this._carrier = undefined;
+    if (this._carrier !== connection) return;
+    this._carrier = undefined;
+    // Time in which something worked is no outage.
+    this._failing += this._now() - this._carriedAt;
   }
 
   /** Leaves all, and begins anew `wait` seconds later. */
@@ -657,7 +663,7 @@ export class Channel extends EventTarget {
   _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly Send<Sent>[]): void {
     for (const connection of this._standing()) {
       if (connection._link?._state === "open") this._write(connection, this._now());
-      this._note(connection, reason, connection === this._carrier ? "lost" : "failed");
+      this._note(connection, reason, "failed");
       connection._wire?._drop(true);
     }
     this._carrier = undefined;

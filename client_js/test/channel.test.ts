@@ -383,6 +383,48 @@ describe("recovery", () => {
     assert.deepEqual(events.at(-1), ["recovering", "drain"]);
   });
 
+  test("time in which something worked is no outage, however short", async () => {
+    for (const leave of ["end", "reconnect"]) {
+      const world = new World();
+      world.random = 1;
+      const { channel } = world.channel({ transports: ["websocket"] });
+      let socket = await world.openSocket();
+      await world.pass(30);
+      if (leave === "reconnect") channel.reconnect();
+      else socket.end();
+      await world.pass(0.51);
+      socket = await world.openSocket();
+      const waits: number[] = [];
+      for (const age of [4.5, 2.5, 4.5]) {
+        await world.pass(age);
+        socket.end();
+        const { now } = world;
+        while (!world.sockets.length && world.now < now + 30) await world.pass(0.01);
+        waits.push(Math.round(2 * (world.now - now)) / 2);
+        socket = await world.openSocket();
+      }
+      // Half a second, and as long as nothing worked until then.
+      assert.deepEqual(waits, leave === "reconnect" ? [0.5, 1, 2] : [1, 2, 4], leave);
+    }
+  });
+
+  test("a server that drops what it has opened is asked less and less", async () => {
+    const world = new World();
+    world.random = 1;
+    const { channel } = world.channel({ transports: ["websocket"] });
+    for (let second = 0; second < 60; second += 0.1) {
+      for (const socket of world.sockets.splice(0)) {
+        socket.open();
+        socket.hear(opened(socket.take()[0]));
+        await world.pass(0.02);
+        socket.end();
+      }
+      await world.pass(0.1);
+    }
+    const { attaches } = channel.statistics();
+    assert.ok(attaches > 3 && attaches < 10, `${attaches}`);
+  });
+
   test("a server that only drains is not asked again in a loop", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["longpoll"] });

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.client.memory_network import Network, NetworkLoop
 from transport import Channel, ChannelClosed, Hub, Unreachable, Unsendable, connect
+from transport.client import connector
 from transport.client.connector import Connector
 
 URL = "http://127.0.0.1:1/"
@@ -42,6 +43,13 @@ def in_memory(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
     """The page of a proxy whose server is away."""
     await PlainTextResponse("<h1>503</h1>", 503)(scope, receive, send)
+
+
+class FullWaits:
+    """Chance, for a connector: each wait is as long as it may be."""
+
+    def random(self) -> float:
+        return 1.0
 
 
 @in_memory
@@ -93,6 +101,52 @@ async def test_drains_that_follow_one_another_are_no_loop() -> None:
         async with connect(URL, transports=["websocket"], proxies=False) as channel:
             await anyio.sleep(500)
             assert 10 < channel.statistics().attaches < 100
+
+
+@in_memory
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_time_in_which_something_worked_is_no_outage(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short: each time it waits as long as nothing worked until then, and half a second."""
+    monkeypatch.setattr(connector, "random", FullWaits())
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    waits = []
+    async with connect(URL, transports=[transport], proxies=False) as channel:
+
+        async def stands(seconds: float) -> None:
+            await channel.send("a")
+            assert await channel.receive() == "a"
+            await asyncio.sleep(seconds)
+
+        await stands(30)
+        channel.reconnect()
+        for age in (4.5, 2.5, 4.5):
+            await stands(age)
+            network.cut()
+            begun = loop.time()
+            while channel.statistics().attaches < len(waits) + 3:
+                await asyncio.sleep(0.01)
+            waits.append(round(2 * (loop.time() - begun)) / 2)
+    assert waits == [0.5, 1, 2]
+
+
+@in_memory
+async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connector, "random", FullWaits())
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+        begun, attaches = loop.time(), 0
+        while loop.time() < begun + 60:
+            if attaches != (attaches := channel.statistics().attaches):
+                await asyncio.sleep(0.02)
+                network.cut()
+            await asyncio.sleep(0.01)
+        assert 3 < attaches < 10
 
 
 @in_memory

@@ -106,7 +106,8 @@ class Connector:
         self._failures = 0
         """In a row."""
         self._failing = inf
-        """Since when all fails: from the first attempt, or the end of what was steady."""
+        """Since when all fails: from the first attempt, or the end of what was steady; later by the
+        time in which something worked since."""
         self._free = deque([-inf, -inf])
         """When the retry budget, one for all, allows the next two attempts."""
         self._learnt: Learnt | None = None
@@ -278,18 +279,15 @@ class Connector:
         connection = self.connection
         if connection is None:
             return
-        chance, pacing = random.random(), self._pacing
-        steady = connection.outcome == "open" and _now() - connection.since >= pacing.steady
-        if steady:
-            self._failures = 0
-            self._failing = _now()
-        again = backoff(_now() - self._failing, chance, pacing.retry_base, pacing.retry_most)
+        now, chance, pacing = _now(), random.random(), self._pacing
+        steady = self._reckon(connection, now)
+        again = backoff(now - self._failing, chance, pacing.retry_base, pacing.retry_most)
         if drained:  # the server asked for it: no failure of the transport (DRN-1)
             wait = chance * retry_in
             if not steady:  # it may ask again and again
                 wait += again
                 self._failures += 1
-            self.leave(reason, wait)
+            self._leave(reason, wait)
             return
         pending = connection.outcome == "pending"
         if not steady:
@@ -305,10 +303,31 @@ class Connector:
         # `open` tells what became of it; often, that our close was heard.
         if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:
             wait = 0.0
-        self.leave(reason, wait)
+        self._leave(reason, wait)
 
     def leave(self, reason: str, wait: float) -> None:
         """Leave the connection, if there is one; the next is tried ``wait`` seconds later."""
+        if self.connection is not None:
+            self._reckon(self.connection, _now())
+        self._leave(reason, wait)
+
+    def _reckon(self, connection: Connection, now: float) -> bool:
+        """It ends: the time in which it worked, however short, is no outage.
+
+        Returns:
+            Whether it was steady.
+        """
+        if connection.outcome != "open":
+            return False
+        steady = now - connection.since >= self._pacing.steady
+        if steady:
+            self._failures = 0
+            self._failing = now
+        else:
+            self._failing += now - connection.since - connection.seconds
+        return steady
+
+    def _leave(self, reason: str, wait: float) -> None:
         connection, now = self.connection, _now()
         self.connection = None
         self.retry_at = now + wait

@@ -192,7 +192,7 @@ class Decoder:
             raise self._too_large()
         # Counting brackets is fast and never too low; only what it suspects is walked.
         suspect = text.count("[") + text.count("{") > self._nested
-        if text.startswith("{") and not suspect:
+        if text[:1] == "{" and not suspect:
             try:  # in one pass, what nearly every control frame is
                 return self._control(self._decode_control(text))
             except msgspec.MsgspecError:

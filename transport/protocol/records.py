@@ -44,8 +44,10 @@ class Record(Struct, gc=False):
     def opens_to(self, secret: str) -> bool:
         """Whether the secret is valid; compared in constant time (IDN-3)."""
         given = hash_secret(secret)
-        matches = [hmac.compare_digest(given, known) for known in self.hashes]
-        return any(matches)
+        found = False
+        for known in self.hashes:
+            found |= hmac.compare_digest(given, known)
+        return found
 
     def use(self, secret: str) -> None:
         """The client has shown that it holds this secret: the others end (OPN-4)."""

@@ -37,12 +37,11 @@ class Link(Protocol):
         """All frames that are to be written now."""
         ...
 
-    def wants_writing(self) -> bool:
-        """Whether `write` would give something, or ``code`` is set."""
-        ...
+    def due(self) -> Awaitable[None] | None:
+        """What to await until there is something to write, or ``code`` is set; None where it is so.
 
-    def due(self) -> Awaitable[None]:
-        """What to await where there is nothing to write, until there is. For one waiter."""
+        For one waiter.
+        """
         ...
 
     def receive(self, wire: Wire) -> Awaitable[None] | None:

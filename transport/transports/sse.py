@@ -82,8 +82,8 @@ async def _events(link: Link) -> AsyncIterator[bytes]:
             del wires  # or the last would be kept for as long as nothing follows
         if ended:
             return
-        if not link.wants_writing():
-            await link.due()
+        if (due := link.due()) is not None:
+            await due
 
 
 async def _once(close: Close) -> AsyncIterator[bytes]:

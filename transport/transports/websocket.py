@@ -113,8 +113,8 @@ async def _write(send: Send, link: Link) -> None:
             if ended:
                 await _close(send, link.close_code)
                 return
-            if not link.wants_writing():
-                await link.due()
+            if (due := link.due()) is not None:
+                await due
     except (OSError, RuntimeError):
         # The connection is gone; the reader is told, and frames are in the session's buffer.
         return
