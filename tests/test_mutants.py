@@ -124,8 +124,8 @@ SERVER = [
         "confirmed-by-opening",
         "ATT-2: an attach has the session at once, before its client knows",
         "attach",
-        "self._attachments.append(attachment)",
-        "self._attachments.append(attachment); self.confirm(attachment)",
+        "self.attachments.append(attachment)",
+        "self.attachments.append(attachment); self.confirm(attachment)",
     ),
     server(
         "data-before-confirmation",

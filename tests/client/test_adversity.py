@@ -104,7 +104,7 @@ async def test_drains_that_follow_one_another_are_no_loop() -> None:
 
 
 @in_memory
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", ["websocket", "sse"])
 async def test_time_in_which_something_worked_is_no_outage(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

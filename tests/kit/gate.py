@@ -28,6 +28,8 @@ import anyio
 from tests.kit.server import free_port
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_LAST_DATA_SENT = 44
+"""Where it stands in Linux's `tcp_info`."""
 _OPENS = b'{"type":"open"'
 """How the body of a poll begins that attaches (POL-1)."""
 
@@ -37,7 +39,7 @@ class Knock:
     """A connection that a client made.
 
     Attributes:
-        at: of the monotonic clock.
+        at: of the monotonic clock: when it was made, however late the gate came to see it.
         segment: the last of its first request's path: "websocket", "sse", "poll" or "send"; empty
             where none came.
         attempt: not one more connection for a session that goes on. While the gate is shut each
@@ -120,7 +122,7 @@ class Gate:
         assert task is not None
         self._tasks.add(task)
         self._standing.add(writer)
-        came = time.monotonic()
+        came = time.monotonic() - _age(writer)
         there: asyncio.StreamWriter | None = None
         try:
             head = await _beginning(reader)
@@ -186,6 +188,17 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     _reset(writer)
+
+
+def _age(writer: asyncio.StreamWriter) -> float:
+    """Seconds since the client came, by the system: this process may be late to see it.
+
+    Nothing was sent yet, and since then `tcpi_last_data_sent` counts, in milliseconds.
+    """
+    sock: socket.socket = writer.get_extra_info("socket")
+    told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
+    milliseconds: int = struct.unpack_from("=I", told, _LAST_DATA_SENT)[0]
+    return milliseconds / 1000
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
