@@ -81,7 +81,7 @@ export class Channel extends EventTarget {
   /** Since when all fails: the channel was made, or what was steady ended; later by the time that was carried since. */
   _failing: number;
   /** Since when the session is carried, where it is. */
-  _carriedAt = 0;
+  _carriedAt!: number;
   /** When the retry budget, one for all, allows the next two attempts. */
   _free: number[] = [0, 0];
   /** When to try again; never, while suspended by the application. */
@@ -318,7 +318,7 @@ export class Channel extends EventTarget {
       ...this._standing().map(({ _until }) => _until),
     );
     // After a sleep, what has arrived meanwhile comes first: one more turn.
-    const turn = (): void => (this._now() > due + LATE ? this._wake() : void (this._timer = env.setTimeout(() => this._run(), 0)));
+    const turn = (): unknown => (this._now() > due + LATE ? this._wake() : (this._timer = env.setTimeout(() => this._run(), 0)));
     // Timers are cut to 32 bits of milliseconds.
     if (due < Infinity) this._timer = env.setTimeout(turn, Math.min(2 ** 31 - 1, (due - now) * 1000 + 1));
   }
@@ -340,14 +340,14 @@ export class Channel extends EventTarget {
       if (typeof next === "number") return next;
       const [free] = this._free;
       if (free! > now) return free!;
-      this._spend(() => void this._connect(next, now));
+      this._spend(() => this._connect(next, now));
     }
   }
 
-  /** Does what counts as an attempt, as soon as the retry budget allows it. */
-  _spend(act: () => void): void {
+  /** Does what counts as an attempt, so many seconds later, or once the retry budget allows it. */
+  _spend(act: () => unknown, wait = 0): void {
     const now = this._now();
-    const at = Math.max(now, this._free.shift()!);
+    const at = Math.max(now + wait, this._free.shift()!);
     this._free.push(at + 2.5 * Math.min(0.5, this._options.retryBase));
     if (at > now) this._env.setTimeout(act, (at - now) * 1000);
     else act();
@@ -382,7 +382,7 @@ export class Channel extends EventTarget {
         _url: this._to,
         _cookies: withCredentials ? "include" : "same-origin",
         _timeout: postTimeout * 1000,
-        _reached: () => void (connection._reached ??= this._now() - now),
+        _reached: () => (connection._reached ??= this._now() - now),
         // Also of a POST that was left: it may have been an attempt.
         _hear: (heard) => (stands() || heard._of === "post") && this._hear(connection, heard),
       };
@@ -426,8 +426,9 @@ export class Channel extends EventTarget {
       this._act(this._session._hear(connection._link!, heard, now));
       this._schedule();
     };
-    // What failed is repeated, or leads to another connection: an attempt.
-    if (failed && answers !== "open") this._spend(tell);
+    // What failed is repeated, or leads to another connection: an attempt. A POST waits: where all was cut, the
+    // downlink tells by then, and nothing is repeated in vain.
+    if (failed && answers !== "open") this._spend(tell, answers === "post" ? 0.25 : 0);
     else tell();
     if (connection._opened && connection._frames > 1 && this.state !== "closed") this._take(connection);
     // Anything on the way answers too: only what is understood, and attached, was the server.
@@ -542,7 +543,7 @@ export class Channel extends EventTarget {
     if (name !== "websocket" || trial._openedAt || this._inquired) return;
     this._inquired = true;
     this._spend(() =>
-      void this._env
+      this._env
         .fetch(this._to(name), { cache: "no-store" })
         .then(async (response) => plainGet(response.status, await response.text()))
         .catch(() => plainGet())
@@ -578,13 +579,13 @@ export class Channel extends EventTarget {
     const mute = (connection._mute = reason === "mute");
     const carried = connection === this._carrier;
     const worked = carried && connection._until === Infinity && !mute;
-    const lasted = worked && now >= since + STEADY;
     this._leave(connection, failure(name, reason, connection._reached, now - since), "failed");
     if (worked) this._ages[name] = [now - openedAt, this._ages[name]?.[0]];
-    const always = worked && this._cutAt(name) < Infinity;
-    if (lasted || always) this._failing = now;
+    // What is always cut at one age is as good as steady until then.
+    const steady = worked && (now >= since + STEADY || this._cutAt(name) < Infinity);
+    if (steady) this._failing = now;
     // Asked for by the server, or of another session: no failure (DRN-1).
-    const failed = !lasted && !always && !drain && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
+    const failed = !steady && !drain && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
     if (!carried && this._carrier) {
       if (name === this._carrier._name) this._carrier._rotateAt = now + options.retryMax;
       else if (failed || drain || retryIn) this._blame(connection);
@@ -603,7 +604,7 @@ export class Channel extends EventTarget {
     }
     // Down the ladder at once; otherwise not all pages in the same moment.
     let wait = drain ? random * retryIn : retryIn;
-    if (drain ? !lasted : worked || all || retryIn) wait += backoff(now - this._failing, random, options.retryBase, options.retryMax);
+    if (drain ? !steady : worked || all || retryIn) wait += backoff(now - this._failing, random, options.retryBase, options.retryMax);
     if (retryIn) this._askedAt = now + wait;
     this._interrupt(reason, carried ? wait : Math.max(wait, this._retryAt - now));
   }

@@ -518,6 +518,26 @@ describe("HTTP", () => {
     return stream;
   }
 
+  test("a POST that failed is not repeated before the downlink can tell that all was cut", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["sse"] });
+    const stream = await openStream(world);
+    for (const cut of [false, true]) {
+      channel.send("x");
+      (await world.request("send")).fail();
+      await world.pass(0.2);
+      assert.equal(world.requests.length, 0);
+      if (cut) break;
+      await world.pass(0.1);
+      (await world.request("send")).respond(200, [answer({ ack: 1, received: 1 })]);
+      await world.pass(5);
+    }
+    stream.end();
+    await world.pass(5);
+    await world.request("sse");
+    assert.equal(world.requests.length, 0);
+  });
+
   test("one POST is in flight; what comes meanwhile goes with the next (SND-1)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });

@@ -35,8 +35,6 @@ CHOICES = [["websocket"], ["sse"], ["longpoll"], TRANSPORTS] if FULL else [["web
 CLIENTS = 200
 EVERY = 0.5
 """Seconds between two messages of a client, each way."""
-STANDS = 5.0
-"""Seconds after which a connection counts as stable: an end before that prolongs what failed."""
 SHUT = 5.0
 BACK_WITHIN = 10.0
 MOST_IN_A_SECOND = 2
@@ -95,7 +93,6 @@ async def outage(request: pytest.FixtureRequest) -> Outage:
     ):
         before = await clients.call("ask", within=PATIENCE)
         assert [one["wrong"] for one in before if one["wrong"]] == []
-        await anyio.sleep(STANDS)  # a time that the clients take by their own clocks
         started = time.monotonic()
         gate.shut()
         await anyio.sleep(SHUT)  # it is what is tested

@@ -132,11 +132,13 @@ class Network:
 
     Attributes:
         up: whether the server can be reached.
+        late: seconds that the next connection takes to come there.
         ends: the clients' ends of all connections that ever stood.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.up = True
+        self.late: Callable[[], float] = lambda: 0.0
         self.ends: list[End] = []
         self._context = contextvars.copy_context()
         self.serve(app)
@@ -189,5 +191,5 @@ class NetworkLoop(JumpingEventLoop):
     async def create_connection(  # type: ignore[override]  # what its callers here give
         self, protocol_factory: Callable[[], asyncio.Protocol], *_: object, **__: object
     ) -> tuple[End, asyncio.Protocol]:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.network.late())
         return self.network.connect(protocol_factory)

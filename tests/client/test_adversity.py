@@ -6,7 +6,9 @@ import asyncio
 import functools
 import json
 import logging
+import random
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -45,11 +47,14 @@ async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse("<h1>503</h1>", 503)(scope, receive, send)
 
 
-class FullWaits:
-    """Chance, for a connector: each wait is as long as it may be."""
+@dataclass(frozen=True)
+class Chance:
+    """For a connector: which part of the longest wait each is."""
+
+    part: float
 
     def random(self) -> float:
-        return 1.0
+        return self.part
 
 
 @in_memory
@@ -109,10 +114,10 @@ async def test_time_in_which_something_worked_is_no_outage(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However short: each time it waits as long as nothing worked until then, and half a second."""
-    monkeypatch.setattr(connector, "random", FullWaits())
+    monkeypatch.setattr(connector, "random", Chance(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
-    waits = []
+    waits: list[float] = []
     async with connect(URL, transports=[transport], proxies=False) as channel:
 
         async def stands(seconds: float) -> None:
@@ -126,7 +131,7 @@ async def test_time_in_which_something_worked_is_no_outage(
             await stands(age)
             network.cut()
             begun = loop.time()
-            while channel.statistics().attaches < len(waits) + 3:
+            while channel.statistics().attaches < len(waits) + 3:  # noqa: ASYNC110 - it jumps
                 await asyncio.sleep(0.01)
             waits.append(round(2 * (loop.time() - begun)) / 2)
     assert waits == [0.5, 1, 2]
@@ -136,7 +141,7 @@ async def test_time_in_which_something_worked_is_no_outage(
 async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connector, "random", FullWaits())
+    monkeypatch.setattr(connector, "random", Chance(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     async with connect(URL, transports=["websocket"], proxies=False) as channel:
@@ -147,6 +152,54 @@ async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
                 network.cut()
             await asyncio.sleep(0.01)
         assert 3 < attaches < 10
+
+
+@in_memory
+@pytest.mark.parametrize("transport", ["websocket", "sse"])
+async def test_two_attempts_come_in_a_second_at_most(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long each is on its way, and what was begun before anybody knew counts too."""
+    chance = random.Random(1)
+    monkeypatch.setattr(connector, "random", Chance(0.0))
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    knocks: list[float] = []
+
+    async def credentials() -> None:
+        await asyncio.sleep(chance.uniform(0, 0.5))
+
+    def late() -> float:
+        loop.call_later(after := chance.uniform(0, 0.5), knock)
+        return after
+
+    def knock() -> None:
+        if not network.up:
+            knocks.append(loop.time())
+
+    async def speak(channel: Any) -> None:
+        while True:
+            await channel.send("a")
+            await asyncio.sleep(0.05)
+
+    network.late = late
+    async with (
+        connect(URL, transports=[transport], proxies=False, credentials=credentials) as channel,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(speak, channel)
+        for _ in range(100):
+            await asyncio.sleep(chance.uniform(0, 4))
+            network.up = False
+            network.cut()
+            await asyncio.sleep(chance.uniform(2, 5))
+            network.up = True
+        with anyio.fail_after(60):
+            await channel.flush()
+        tasks.cancel_scope.cancel()
+    assert len(knocks) > 200
+    nearest = min(third - first for first, third in zip(knocks, knocks[2:], strict=False))
+    assert nearest > 1
 
 
 @in_memory

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from transport.client.backoff import backoff
+from transport.client.budget import Budget
 from transport.client.fallback import Learnt, choose
 from transport.client.transport import locate
 from transport.protocol.frames import Carrier
@@ -17,6 +18,27 @@ def test_the_wait_is_all_jitter_and_doubles_to_a_bound() -> None:
     assert [backoff(n, 1.0, 0.5, 30) for n in (0, 1, 2, 29.5, 10**6)] == [0.5, 1.5, 2.5, 30, 30]
     assert backoff(0, 0.0, 0.5, 30) == 0
     assert backoff(3.5, 0.25, 0.5, 30) == 1
+
+
+def test_two_places_in_a_span() -> None:
+    budget = Budget(1.25)
+    assert [budget.take(now).at for now in (0, 0.1, 0.2, 0.3)] == [0, 0.1, 1.25, 1.35]
+    assert budget.free_at == 2.5
+    assert budget.take(10).at == 10
+    assert budget.free_at == 2.6, "the place of the one before"
+
+
+def test_a_place_is_free_so_long_after_its_attempt_is_over() -> None:
+    """Until then that may be on its way: what counts is when it arrives."""
+    budget = Budget(1.25)
+    first, second = budget.take(0), budget.take(0.1)
+    budget.over(first, 0.4)
+    assert budget.free_at == 1.35, "the second one's"
+    budget.over(second, 0.5)
+    assert budget.free_at == 1.65
+    assert budget.take(0.6).at == 1.65
+    budget.over(first, 5)
+    assert budget.free_at == 1.75, "the first has lost its place: it was long over"
 
 
 def test_down_the_ladder_then_an_outage() -> None:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 import httpx
 
+from transport.client.budget import Place
 from transport.client.transport import Transport
 from transport.protocol.client import Link
 from transport.protocol.frames import Carrier
@@ -40,6 +41,8 @@ class Connection:
         carrier: over which it goes.
         since: when it was begun.
         until: when it must be open, or be given up.
+        place: in the budget.
+        posting: that of the POST that was on its way as the connection was left.
         outcome, reason, seconds: see `Attempt`.
         link, transport: there once the credentials are.
         http: for its requests, where it makes any.
@@ -48,6 +51,8 @@ class Connection:
     carrier: Carrier
     since: float
     until: float
+    place: Place
+    posting: Place | None = None
     outcome: Outcome = "pending"
     reason: str = ""
     seconds: float = 0.0

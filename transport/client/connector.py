@@ -24,6 +24,7 @@ import httpx
 
 from transport import codes
 from transport.client.backoff import backoff
+from transport.client.budget import Budget
 from transport.client.connection import Connection
 from transport.client.fallback import Learnt, choose
 from transport.client.longpoll import LongPollTransport
@@ -108,8 +109,8 @@ class Connector:
         self._failing = inf
         """Since when all fails: from the first attempt, or the end of what was steady; later by the
         time in which something worked since."""
-        self._free = deque([-inf, -inf])
-        """When the retry budget, one for all, allows the next two attempts."""
+        self._budget = Budget(2.5 * min(0.5, pacing.retry_base))
+        """One for all that is begun."""
         self._learnt: Learnt | None = None
         self._attempts: deque[Connection] = deque(maxlen=REMEMBERED)
         self._tasks: dict[asyncio.Task[None], _Work] = {}
@@ -133,34 +134,22 @@ class Connector:
 
     def connect(self, now: float) -> None:
         """Try the next transport, if it is time."""
-        self.retry_at = max(self.retry_at, self._free[0])
+        self.retry_at = max(self.retry_at, self._budget.free_at)
         if self.connection is not None or now < self.retry_at:
             return
-        self._spend(now)
         self._failing = min(self._failing, now)
         carrier = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
         if carrier is None:  # all of a choice that was narrowed have failed: a new round
             self._tried.clear()
             carrier = self.transports[0]
         # For the credentials; once they are there the transport has its own time.
-        connection = Connection(carrier, now, now + self._pacing.post)
+        connection = Connection(carrier, now, now + self._pacing.post, self._budget.take(now))
         self.connection = connection
         self._attempts.append(connection)
         if callable(self._credentials):
             self._spawn(connection, self._ask, connection, self._credentials)
         else:
             self._open(connection, self._credentials)
-
-    def _spend(self, now: float) -> float:
-        """Take the next place of the retry budget: two in a second, and a little more, as attempts
-        may be late on the way.
-
-        Returns:
-            When it is.
-        """
-        at = max(now, self._free.popleft())
-        self._free.append(at + 2.5 * min(0.5, self._pacing.retry_base))
-        return at
 
     def renew(self) -> None:
         """Show credentials anew (REN-1)."""
@@ -223,18 +212,19 @@ class Connector:
                 connection.transport.send(out)
 
     def _report(self, connection: Connection, heard: Heard) -> None:
-        stands = self.connection is connection and connection.link is not None
-        wait = 0.0
-        if isinstance(heard, Answer) and heard.of is not Request.OPEN and heard.status != 200:
-            # What failed is repeated, or leads to another connection: an attempt.
-            now = _now()
-            if stands or heard.of is Request.POST:
-                wait = self._spend(now) - now
-            if heard.of is Request.POST:
-                # Where all was cut, the downlink tells by then: nothing is repeated in vain.
-                wait = max(wait, min(0.5, self._pacing.retry_base) / 2)
-        if not stands:
+        now, wait = _now(), 0.0
+        failed = heard.of if isinstance(heard, Answer) and heard.status != 200 else None
+        if self.connection is not connection or connection.link is None:
+            if failed is Request.POST and connection.posting is not None:
+                self._budget.over(connection.posting, now)
             return
+        if failed is Request.POLL or failed is Request.POST:
+            # What failed is repeated, or leads to another connection: an attempt.
+            wait = self._budget.take(now).at - now
+        if failed is Request.POST:
+            # Where all was cut, the downlink tells by then: nothing is repeated in vain.
+            soonest = min(0.5, self._pacing.retry_base) / 2
+            wait = max(wait, soonest, self._budget.free_at - now)
         if wait > 0:
             self._spawn(connection, self._report_later, connection, heard, wait)
         else:
@@ -257,6 +247,7 @@ class Connector:
         connection = self.connection
         if connection is None:
             return
+        self._budget.over(connection.place, _now())
         if connection.carrier is Carrier.SSE:
             connection.until = _now() + self._pacing.post
         else:
@@ -335,6 +326,11 @@ class Connector:
         if connection is None:
             return
         connection.ends(reason, now)
+        if connection.outcome == "failed":
+            self._budget.over(connection.place, now)
+        if any(work.connection is connection and work.lingers for work in self._tasks.values()):
+            # Begun before this was known, it may find what the connection found.
+            connection.posting = self._budget.take(now)
         self._drop(connection)
         self._tidy(connection)
         if connection.link is not None:

@@ -12,8 +12,9 @@ class Pacing:
     Attributes:
         attempt: until a connection must be open.
         post: until a POST must be answered.
-        retry_base: what the first retry waits at most; later ones as long as it lasts already. Two
-            attempts are begun in 1.25 s, or in two and a half times that, at most.
+        retry_base: what the first retry waits at most; later ones as long as it lasts already, the
+            time left out in which something worked. Two attempts are made in 1.25 s, or in two and
+            a half times that, at most.
         retry_most: what any retry waits at most.
         steady: after which a connection counts as stable; an earlier end speaks against its
             transport.
