@@ -85,7 +85,7 @@ class End(asyncio.Transport):
         return False
 
     def write(self, data: Any) -> None:
-        if not self.closing:
+        if data and not self.closing:  # nothing written is nothing to read, and no end
             self.peer.soon(self.peer.arrives, bytes(data))
 
     def arrives(self, data: bytes | None) -> None:

@@ -109,7 +109,7 @@ async def test_drains_that_follow_one_another_are_no_loop() -> None:
 
 
 @in_memory
-@pytest.mark.parametrize("transport", ["websocket", "sse"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_time_in_which_something_worked_is_no_outage(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +155,7 @@ async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
 
 
 @in_memory
-@pytest.mark.parametrize("transport", ["websocket", "sse"])
+@pytest.mark.parametrize("transport", ["websocket", "sse"])  # polls open some without being cut
 async def test_two_attempts_come_in_a_second_at_most(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
