@@ -5,8 +5,7 @@
 // sources and names give the same result.
 import { readFile, writeFile } from "node:fs/promises";
 import { argv } from "node:process";
-import { gzipSync } from "node:zlib";
-import { BUNDLES, NAMES, minified } from "./build.mjs";
+import { BUNDLES, NAMES, gzipped, minified } from "./build.mjs";
 
 const tries = Number(argv[2] ?? 20000);
 /** Bytes that a step may make it larger, by and large, at the beginning. */
@@ -23,7 +22,7 @@ const names = Object.fromEntries(used.map((property) => [property, all[property]
 const mark = (index) => `zq${String(index).padStart(3, "0")}q`;
 const { code } = await minified(client, Object.fromEntries(used.map((property, index) => [property, mark(index)])));
 const parts = code.split(/zq(\d{3})q/);
-const sizeWith = (short) => gzipSync(parts.map((part, at) => (at % 2 ? short[Number(part)] : part)).join("") + "\n", { level: 9 }).length;
+const sizeWith = (short) => gzipped(parts.map((part, at) => (at % 2 ? short[Number(part)] : part)).join("") + "\n");
 
 const LETTERS = [..."abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"];
 const taken = new Set([...code.matchAll(/[.{,]([a-zA-Z]{1,2})\b/g)].map(([, name]) => name));

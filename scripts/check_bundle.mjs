@@ -4,8 +4,7 @@ import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { exit } from "node:process";
-import { gzipSync } from "node:zlib";
-import { STATIC, build } from "../client_js/build.mjs";
+import { STATIC, build, gzipped } from "../client_js/build.mjs";
 
 /** At most this many bytes each after gzip -9: a client is loaded before anything is shown. */
 const BUDGET = 9216;
@@ -21,7 +20,7 @@ try {
     if (committed === null) faults.push(`${name} is missing`);
     else if (!committed.equals(expected)) faults.push(`${name} is not what client_js/src builds to`);
     if (!name.endsWith(".js")) continue;
-    const size = gzipSync(expected, { level: 9 }).length;
+    const size = gzipped(expected);
     const budget = BUDGETED.includes(name) ? ` of ${BUDGET}` : "";
     console.log(`${name}: ${expected.length} bytes, ${size}${budget} after gzip -9`);
     if (budget !== "" && size > BUDGET) faults.push(`${name} is ${size - BUDGET} bytes too large`);

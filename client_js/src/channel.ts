@@ -624,8 +624,9 @@ export class Channel extends EventTarget {
     this._trials = this._trials.filter((trial) => trial !== connection);
     if (this._carrier !== connection) return;
     this._carrier = undefined;
-    // Time in which something worked is no outage.
-    this._failing += this._now() - this._carriedAt;
+    // Time in which something worked is no outage; what was before, if it was long, is over.
+    const now = this._now();
+    this._failing = now > this._carriedAt + STEADY ? now : this._failing + now - this._carriedAt;
   }
 
   /** Leaves all, and begins anew `wait` seconds later. */
@@ -633,6 +634,8 @@ export class Channel extends EventTarget {
     for (const connection of this._standing()) this._leave(connection, reason);
     this._trials = [];
     this._stand();
+    // Nobody's outage: the application or the page wanted it.
+    this._failing = this._now();
     this._interrupt(reason, wait);
   }
 

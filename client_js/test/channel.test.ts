@@ -408,6 +408,49 @@ describe("recovery", () => {
     }
   });
 
+  test("what was long ago, or wanted, is no outage", async () => {
+    const waits: Record<string, number> = {};
+    for (const leave of ["end", "reconnect", "suspend", "rotate"]) {
+      const world = new World();
+      world.random = 1;
+      const { channel } = world.channel({ transports: ["websocket"] });
+      for (const begun = world.now; world.now < begun + 40; ) {
+        for (const socket of world.sockets.splice(0)) socket.end();
+        await world.pass(0.05);
+      }
+      while (!world.sockets.length) await world.pass(0.05);
+      let socket = await world.openSocket();
+      for (let minute = 0; minute < 60; minute++)
+        for (let second = 0; second < 60; second += 10) {
+          await world.pass(10);
+          socket.hear({ type: "ping" });
+          await world.settle();
+        }
+      if (leave === "rotate") {
+        // It stands for a moment only, but the session was carried for an hour.
+        channel._carrier!._rotateAt = world.now;
+        channel._schedule();
+        await world.pass(0.1);
+        socket = await world.openSocket();
+        socket.hear({ type: "ping" });
+        await world.pass(3);
+      }
+      if (leave === "suspend") {
+        channel.suspend();
+        await world.pass(60);
+        channel.resume();
+      } else if (leave === "reconnect") channel.reconnect();
+      else socket.end();
+      while (!world.sockets.length) await world.pass(0.01);
+      world.sockets.shift()!.end();
+      const { now } = world;
+      await world.settle();
+      while (!world.sockets.length && world.now < now + 40) await world.pass(0.01);
+      waits[leave] = world.now - now;
+    }
+    for (const [leave, wait] of Object.entries(waits)) assert.ok(wait < 2, `${leave}: ${wait}`);
+  });
+
   test("a server that drops what it has opened is asked less and less", async () => {
     const world = new World();
     world.random = 1;

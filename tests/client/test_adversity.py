@@ -138,6 +138,28 @@ async def test_time_in_which_something_worked_is_no_outage(
 
 
 @in_memory
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_time_that_was_suspended_is_no_outage(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector, "random", Chance(1.0))
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    async with connect(URL, transports=[transport], proxies=False) as channel:
+        await asyncio.sleep(30)
+        channel.suspend()
+        await asyncio.sleep(60)
+        network.up = False
+        channel.resume()
+        await asyncio.sleep(0.3)
+        network.up = True
+        resumed = loop.time()
+        await channel.send("a")
+        assert await channel.receive() == "a"
+        assert loop.time() - resumed < 3
+
+
+@in_memory
 async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

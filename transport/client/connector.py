@@ -297,9 +297,11 @@ class Connector:
         self._leave(reason, wait)
 
     def leave(self, reason: str, wait: float) -> None:
-        """Leave the connection, if there is one; the next is tried ``wait`` seconds later."""
+        """Leave the connection, if there is one, for the application wants to; the next is tried
+        ``wait`` seconds later. What it wants is no outage, and one that was is forgotten."""
         if self.connection is not None:
             self._reckon(self.connection, _now())
+        self._failing = inf
         self._leave(reason, wait)
 
     def _reckon(self, connection: Connection, now: float) -> bool:
