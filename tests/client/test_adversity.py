@@ -177,8 +177,8 @@ async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
 
 
 @in_memory
-# Not over polls: of those a poll and a POST may be on their way when all is cut, begun while all was
-# well, and come after an attempt that had failed before.
+# Not over polls: of those a poll and a POST may be on their way when all is cut, begun while all
+# was well, and come after an attempt that had failed before.
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
 async def test_two_attempts_come_in_a_second_at_most(
     transport: str, monkeypatch: pytest.MonkeyPatch
