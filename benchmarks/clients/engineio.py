@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 
 from benchmarks.clients.plain import frames_of, run_of
 from benchmarks.generator import (
@@ -42,9 +43,9 @@ class _Engine(Client):
         elif packet != b"6":
             raise Mismatch(f"a packet {packet[:80]!r}")
 
+    @abstractmethod
     def write_packet(self, packet: bytes) -> None:
         """A packet that is no message."""
-        raise NotImplementedError
 
     async def begin(self) -> None:
         """What follows the connection; Engine.IO needs nothing."""

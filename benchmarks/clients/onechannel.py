@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from abc import abstractmethod
 from typing import Any
 
 from benchmarks.generator import (
@@ -105,13 +106,13 @@ class Channel(Client):
         self.connections = []
         self._opening = True
 
+    @abstractmethod
     async def resume(self) -> None:
         """Attach again, over new connections."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer_ping(self, pong: bytes) -> None:
         """Say so at once."""
-        raise NotImplementedError
 
     def data_frame(self) -> bytes:
         """All messages that are ready, in one frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from abc import abstractmethod
 
 from benchmarks.clients.plain import frames_of, run_of
 from benchmarks.generator import Arrival, Client, Http, Messages, Mismatch, WebSocket, post_head
@@ -73,9 +74,9 @@ class _SockJsHttp(_SockJs):
         self.listen()
         await self._opened.wait()
 
+    @abstractmethod
     def listen(self) -> None:
         """Ask for what goes down."""
-        raise NotImplementedError
 
     def rest(self) -> None:
         self.up.drop()

@@ -209,6 +209,7 @@ class Session:
         self.replayed = 0
         self._inbox: list[Json] = []
         self.attachments: list[Attachment] = []
+        """Those that stand, in no order."""
         self._confirmed = 0
         self._holder = ""
         """The client that it was opened for, or that confirmed last (ATT-3)."""
