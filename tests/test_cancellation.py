@@ -131,7 +131,7 @@ class Cancels:
     def standing(self) -> Iterator[str]:
         """Paths of which a connection stands: of a long poll, one that waits for an answer."""
         for channel in self.hub.channels:
-            for one in channel.runner.session.attachments:
+            for one in channel._driver.session.attachments:
                 if one.parked:
                     yield PATHS[one.carrier.value]
 
@@ -383,7 +383,7 @@ def test_a_handlers_waits(transport: str) -> None:
                 while await run(channel.acknowledged(numbers[-1])):
                     pass
             assert numbers == [1, 2, 3]
-            runner = channel.runner
+            runner = channel._driver
             waiting: list[Any] = [*runner._senders, *runner._ackers]
             assert waiting == []
             assert runner._message is None

@@ -40,7 +40,7 @@ SURFACES = {
     """,
     transport.Channel: """
         acknowledged(number) close(code, reason) connected flush() id receive() resumed scope
-        send(message) state statistics() transport user runner
+        send(message) state statistics() transport user
     """,
     transport.Group: "add(channel) discard(channel) name send(message)",
     transport.Limits: """

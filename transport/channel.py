@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from starlette.types import Scope
 
+from transport.driver import SessionDriver
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
 from transport.protocol.session import WAITING
-
-if TYPE_CHECKING:
-    from transport.runner import Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,12 @@ class ChannelStatistics:
     attaches: int
 
 
+class Membership(Protocol):
+    """A group, as far as a channel needs it: it can be left."""
+
+    def discard(self, channel: Channel) -> None: ...
+
+
 class Channel:
     """One client's channel, for as long as its session lives, over whatever connections.
 
@@ -55,23 +59,19 @@ class Channel:
         resumed: whether the handler was taken over from another process.
     """
 
-    __slots__ = ("__weakref__", "_runner", "_state", "id", "resumed", "scope", "user")
+    __slots__ = ("__weakref__", "_driver", "_groups", "_state", "id", "resumed", "scope", "user")
 
-    def __init__(self, runner: Runner, scope: Scope, user: Any) -> None:
-        self._runner = runner
+    def __init__(self, driver: SessionDriver, scope: Scope, user: Any) -> None:
+        self._driver = driver
+        self._groups: set[Membership] | None = None
         self._state: SimpleNamespace | None = None
-        self.id = runner.session.id
+        self.id = driver.session.id
         self.user = user
         self.scope = scope
         self.resumed = False
 
     def __repr__(self) -> str:
         return f"<Channel {self.id} {self.transport or 'detached'}>"
-
-    @property
-    def runner(self) -> Runner:
-        """What drives this channel; not part of the public surface."""
-        return self._runner
 
     @property
     def state(self) -> SimpleNamespace:
@@ -83,13 +83,13 @@ class Channel:
     @property
     def transport(self) -> str | None:
         """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
-        carrier = self._runner.session.carrier
+        carrier = self._driver.session.carrier
         return None if carrier is None else carrier.value
 
     @property
     def connected(self) -> bool:
         """Whether a connection is attached. True is no proof: only an ack is."""
-        return bool(self._runner.session.attachments)
+        return bool(self._driver.session.attachments)
 
     async def send(self, message: Json) -> int:
         """Send a message: str, bytes, or a JSON value.
@@ -104,11 +104,11 @@ class Channel:
             Stalled: the buffer is full and the client acknowledged nothing for ``limits.stall``.
             ChannelClosed: the session is closing or over.
         """
-        runner = self._runner
-        payload, size = encode_sized(message, runner.session.limits)
-        if not runner.has_room(size):
-            await runner.room(size)
-        return runner.send(payload, size)
+        driver = self._driver
+        payload, size = encode_sized(message, driver.session.limits)
+        if not driver.has_room(size):
+            await driver.room(size)
+        return driver.send(payload, size)
 
     async def flush(self) -> None:
         """Wait until the store holds what was sent. With the memory store it does at once."""
@@ -119,7 +119,7 @@ class Channel:
         Raises:
             ChannelClosed: the session ended first.
         """
-        await self._runner.acknowledged(number)
+        await self._driver.acknowledged(number)
 
     async def receive(self) -> Json:
         """The next message. What was received before it now counts as handled (MRK-2).
@@ -128,20 +128,20 @@ class Channel:
             ChannelClosed: there will be none.
             Busy: another task receives on this channel.
         """
-        message = self._runner.take()
+        message = self._driver.take()
         if message is WAITING:
-            return await self._runner.wait_for_message()
+            return await self._driver.wait_for_message()
         return message
 
     def __aiter__(self) -> AsyncIterator[Json]:
         return self
 
     async def __anext__(self) -> Json:
-        runner = self._runner
+        driver = self._driver
         try:
-            message = runner.take()
+            message = driver.take()
             if message is WAITING:
-                return await runner.wait_for_message()
+                return await driver.wait_for_message()
         except ChannelClosed:
             raise StopAsyncIteration from None
         return message
@@ -160,11 +160,16 @@ class Channel:
             raise ValueError(f"a close code is 1000 or 3000-4999, not {code}")
         if len(reason.encode()) > 123:
             raise ValueError("a close reason has at most 123 bytes")
-        self._runner.close(code, reason)
+        self._driver.close(code, reason)
+
+    def _leave_groups(self) -> None:
+        """The session is over: no group sends to it any more."""
+        for group in list(self._groups or ()):
+            group.discard(self)
 
     def statistics(self) -> ChannelStatistics:
         """Counters of this channel, now."""
-        session = self._runner.session
+        session = self._driver.session
         return ChannelStatistics(
             sent=session.outgoing.last,
             acknowledged=session.outgoing.acked,
@@ -173,5 +178,5 @@ class Channel:
             received=session.incoming.received,
             handled=session.incoming.handled,
             replayed=session.replayed,
-            attaches=self._runner.attaches,
+            attaches=self._driver.attaches,
         )

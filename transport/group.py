@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from transport.channel import Channel
+from transport.driver import SessionDriver
 from transport.limits import Limits
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
-from transport.runner import Runner
 
 
 class Group:
@@ -38,19 +38,18 @@ class Group:
 
     def add(self, channel: Channel) -> None:
         """Let the channel get what is sent to the group. Twice is once; an ended one is let be."""
-        runner = channel.runner
-        if runner.session.ending is not None:
+        if channel._driver.session.ending is not None:
             return
         self._members[channel.id] = channel
-        if runner.groups is None:
-            runner.groups = set()
-        runner.groups.add(self)
+        if channel._groups is None:
+            channel._groups = set()
+        channel._groups.add(self)
 
     def discard(self, channel: Channel) -> None:
         """Let the channel get no more; no error where it is not in the group."""
         self._members.pop(channel.id, None)
-        if channel.runner.groups is not None:
-            channel.runner.groups.discard(self)
+        if channel._groups is not None:
+            channel._groups.discard(self)
 
     async def send(self, message: Json) -> int:
         """Send one message to every channel of the group, encoded once.
@@ -64,10 +63,10 @@ class Group:
         Raises:
             Unsendable, TooLarge: the message cannot be sent; nobody got it.
         """
-        return send_to_all((channel.runner for channel in self), message, self._limits)
+        return send_to_all((channel._driver for channel in self), message, self._limits)
 
 
-def send_to_all(runners: Iterable[Runner], message: Json, limits: Limits) -> int:
+def send_to_all(drivers: Iterable[SessionDriver], message: Json, limits: Limits) -> int:
     """Encode once, offer to each; how many took it."""
     payload, size = encode_sized(message, limits)
-    return sum([runner.offer(payload, size) for runner in runners])
+    return sum([driver.offer(payload, size) for driver in drivers])

@@ -129,7 +129,7 @@ class Hub:
     async def broadcast(self, message: Json) -> int:
         """Send one message to every channel of this process; see `Group.send`."""
         runners = self._registry.runners if self._registry is not None else ()
-        return send_to_all(runners, message, self._limits)
+        return send_to_all((runner.driver for runner in runners), message, self._limits)
 
     async def send_to(self, channel_id: str, message: Json) -> bool:
         """Send a message to the channel of that id.
@@ -141,7 +141,7 @@ class Hub:
             Unsendable, TooLarge: the message cannot be sent.
         """
         runner = self._registry.get(channel_id) if self._registry is not None else None
-        return send_to_all([runner] if runner is not None else [], message, self._limits) == 1
+        return send_to_all([runner.driver] if runner else [], message, self._limits) == 1
 
     async def close_user(self, subject: str) -> int:
         """End the sessions of a user, with ``unauthorized``; how many there were (IDN-2)."""

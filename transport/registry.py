@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import secrets
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,9 +13,12 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from transport import codes
+from transport.authentication import Authenticator, address_of
+from transport.clock import Clock
+from transport.driver import SessionDriver
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.log import DEBUG, ERROR, INFO, WARNING, event
+from transport.log import DEBUG, INFO, WARNING, event
 from transport.policy import Admission, Authenticate, Identity
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import (
@@ -39,13 +40,10 @@ from transport.runner import Handler, Runner
 from transport.session_link import SessionLink
 from transport.stores import Store
 from transport.transports.deadlines import Deadlines
+from transport.transports.link import Link
 
 SWEEP = 0.25
 """Seconds between two sweeps: deadlines are exact to this."""
-
-LATE = 1.0
-"""A sweep that comes later than this was stopped with its process, and so were the clients' frames
-in the kernel: its lateness is added to every deadline (LIV-3)."""
 
 
 @dataclass(slots=True)
@@ -85,7 +83,6 @@ class Registry:
         self.handler = handler
         self.store = store
         self.limits = limits
-        self.authenticate = authenticate
         self.admission = Admission(limits)
         self.draining = False
         self.opened = 0
@@ -93,24 +90,21 @@ class Registry:
         self.refused = 0
         self.totals = Totals()
         """Of the sessions that are over."""
-        self._asking: dict[object, set[str]] = {}
-        """For each call of ``authenticate``, who was dismissed since it began."""
         self._decoder = Decoder(limits)
         self._runners: dict[str, Runner] = {}
         self._leaving: list[Runner] = []
         """Sessions that are over, and have connections that are not."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self.loop = asyncio.get_running_loop()
-        self._slip = 0.0
-        self._swept = self.loop.time()
+        self._clock = Clock()
+        self.loop = self._clock.loop
+        self.now = self._clock.now
         self._warned = False
         self.deadlines = Deadlines(self.now)
+        self._authenticator = Authenticator(
+            authenticate, limits, self.deadlines, self.admission, self.now
+        )
         self._timer = self.loop.call_later(SWEEP, self._sweep)
         self._told: Callable[[], bool] | None = None
-
-    def now(self) -> float:
-        """Seconds of a clock that stands still while the process does."""
-        return self.loop.time() - self._slip
 
     @property
     def runners(self) -> Iterator[Runner]:
@@ -150,9 +144,8 @@ class Registry:
             raise ProtocolError(
                 codes.UNAVAILABLE, "the server goes down", retry_in=self.limits.drain_window
             )
-        self.admission.open(_address(connection), self.now())
         given = None if frame.credentials is UNSET else frame.credentials
-        identity = await self._identify(connection, given)
+        identity = await self._authenticator.identify(connection, given)
         found = await self._resume(frame, carrier, identity)
         if isinstance(found, Reset):
             self.resets += 1
@@ -161,14 +154,14 @@ class Registry:
         if isinstance(found, Close):
             return found
         runner, attachment = found
-        link = SessionLink(runner, attachment, self._decoder)
+        link = SessionLink(runner.driver, attachment, self._decoder, runner.renew)
         runner.connection = connection
         runner.admit(identity)
         self._attach(runner, link)
         return link
 
     def _attach(self, runner: Runner, link: SessionLink) -> None:
-        runner.attach(link)
+        runner.driver.attach(link)
         attachment = link.attachment
         event(
             DEBUG,
@@ -178,64 +171,7 @@ class Registry:
             verdict=attachment.verdict.value,
         )
         if self.draining:  # it began while the credentials were looked at
-            runner.drain(self.limits.drain_window)
-
-    async def identify_again(self, connection: HTTPConnection, credentials: Any) -> Identity:
-        """Who shows new credentials on a connection that was let in (REN-1).
-
-        Raises:
-            ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
-        """
-        self.admission.open(_address(connection), self.now())  # it costs the same
-        return await self._identify(connection, credentials)
-
-    async def _identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
-        if self.authenticate is None:
-            return Identity("")
-        ticket = object()
-        dismissed = self._asking[ticket] = set()
-        try:
-            identity = await self._ask(self.authenticate, connection, credentials)
-        finally:
-            del self._asking[ticket]
-        if identity is None:
-            raise ProtocolError(codes.UNAUTHORIZED, "the credentials were refused")
-        if identity.expires is not None and identity.expires <= time.time():
-            raise ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
-        if identity.subject in dismissed:
-            raise ProtocolError(codes.UNAUTHORIZED, "the user was dismissed")
-        return identity
-
-    async def _ask(
-        self, authenticate: Authenticate, connection: HTTPConnection, credentials: Any
-    ) -> Identity | None:
-        """What the application says; where it fails the client comes again, and the log says why.
-
-        Raises:
-            ProtocolError: ``unavailable``.
-        """
-        time_box = self.deadlines.within(self.limits.opening)
-        try:
-            with time_box:
-                answer: Any = authenticate(connection, credentials)
-                if not inspect.isawaitable(answer):
-                    raise TypeError("authenticate is not async: write `async def`")
-                identity = await answer
-                if identity is not None and not isinstance(identity, Identity):
-                    kind = type(identity).__name__
-                    raise TypeError(f"authenticate returned a {kind}: return an Identity, or None")
-                return identity
-        except Exception:  # noqa: BLE001 - all of it is in the log
-            slow = f"it took longer than Limits(opening={self.limits.opening})"
-            event(
-                ERROR,
-                "authenticate_failed",
-                slow if time_box.expired else "mend it; the client is asked to come again",
-                exc_info=True,
-            )
-            raise ProtocolError(
-                codes.UNAVAILABLE, "the server could not check the credentials", retry_in=5.0
-            ) from None
+            runner.driver.drain(self.limits.drain_window)
 
     def dismiss(self, subject: str) -> int:
         """End the sessions of a user (IDN-2), also one that is just being let in.
@@ -250,8 +186,7 @@ class Registry:
             raise TypeError(
                 f"a subject is a str, as in Identity(subject), not a {type(subject).__name__}"
             )
-        for dismissed in self._asking.values():
-            dismissed.add(subject)
+        self._authenticator.dismiss(subject)
         return sum([runner.dismiss() for runner in self.runners if runner.subject == subject])
 
     async def _resume(
@@ -280,7 +215,7 @@ class Registry:
             return nothing
         attachment = runner.session.attach(frame, carrier, self.now(), epoch=self.store.epoch)
         if isinstance(attachment, Reset):
-            runner.poke()
+            runner.driver.poke()
             return attachment
         return runner, attachment
 
@@ -301,7 +236,7 @@ class Registry:
     ) -> tuple[Runner, Attachment] | Close:
         """A new session, or the one that the same nonce made (OPN-4), or its ``close`` (CLS-5)."""
         now = self.now()
-        address = _address(connection)
+        address = address_of(connection)
         fresh = Record(secrets.token_urlsafe(9), identity.subject)
         record = await self.store.open(
             f"{frame.client} {frame.nonce}", fresh, now, self.limits.nonce
@@ -316,7 +251,8 @@ class Registry:
                 await self.store.forget(record.id)
                 raise
             session = Session(record.id, self.limits, now)
-            runner = Runner(session, self, identity.subject, address)
+            driver = SessionDriver(session, self._clock)
+            runner = Runner(driver, self, self._authenticator, identity.subject, address)
         elif (tombstone := self._tombstone(record)) is not None and tombstone.ending.close:
             return tombstone.ending.close
         if runner is None or runner.session.ending is not None:
@@ -354,17 +290,17 @@ class Registry:
 
     # Entrance: poll and send
 
-    async def poll(self, frame: Poll) -> SessionLink | None:
+    async def poll(self, frame: Poll) -> Link | None:
         """See `transport.transports.link.Entrance.poll`."""
         runner = await self._find(frame)
         attachment = runner.session.find(frame.client, frame.attach)
-        link = runner.find_link(attachment) if attachment is not None else None
+        link = runner.driver.find_link(attachment) if attachment is not None else None
         if attachment is None or link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
         if attachment.carrier is not Carrier.LONGPOLL:
             raise ProtocolError(codes.BAD_FRAME, "this attach is not a long poll")
         fresh = runner.session.poll(attachment, frame, self.now())
-        runner.poke()
+        runner.driver.poke()
         return link if fresh else None
 
     async def send(self, frames: list[Any]) -> list[Wire]:
@@ -387,7 +323,8 @@ class Registry:
                 if isinstance(frame, ProtocolError):
                     raise frame
                 if isinstance(frame, Renew):
-                    runner.poke()  # it may take long: what stands before it waits for nothing
+                    # Renewal may take long: the frames before it are not to wait for it.
+                    runner.driver.poke()
                     await self._renew(runner, attachment, frame)
                     attachment = session.find(header.client, header.attach)  # it may have ended
                     continue
@@ -395,11 +332,11 @@ class Registry:
                 answers = session.receive(attachment, frame, self.now())
                 replies += [encode_control(answer) for answer in answers]
         finally:
-            runner.poke()
+            runner.driver.poke()
         if session.ending is not None and session.ending.reset is not None:
             raise _unknown()  # it ended with one of these frames, the rest was not taken
         if data:
-            await runner.handled_within(self.limits.answer_wait)
+            await runner.driver.handled_within(self.limits.answer_wait)
         if attachment is not None and attachment.code is not None:
             attachment = None
         return [encode_control(session.answer(attachment)), *replies]
@@ -409,7 +346,7 @@ class Registry:
         try:
             await runner.renew(frame.credentials)
         except ProtocolError as error:
-            link = runner.find_link(attachment) if attachment is not None else None
+            link = runner.driver.find_link(attachment) if attachment is not None else None
             if link is not None:
                 link.fail(error)
             raise
@@ -434,11 +371,7 @@ class Registry:
     # Time and ends
 
     def _sweep(self) -> None:
-        now = self.loop.time()
-        late = now - self._swept - SWEEP
-        if late > LATE:
-            self._slip += late
-        self._swept = now
+        self._clock.tick(SWEEP)
         self._timer = self.loop.call_later(SWEEP, self._sweep)
         if self._told is not None and self._told():
             self.begin_drain()
@@ -446,10 +379,10 @@ class Registry:
         self.deadlines.sweep()
         for runner in (*self.runners, *self._leaving):
             runner.tick(self.now())
-        self._leaving = [runner for runner in self._leaving if runner.links]
+        self._leaving = [runner for runner in self._leaving if runner.driver.links]
         self._spawn(self.store.sweep(self.now()))
 
-    def bury(self, runner: Runner) -> None:
+    def session_ended(self, runner: Runner) -> None:
         """A session has ended: keep its tombstone, and let go of the rest."""
         runner.burials += 1
         self._spawn(self._bury(runner))
@@ -473,7 +406,6 @@ class Registry:
 
     def _remove(self, runner: Runner) -> None:
         if self._runners.pop(runner.session.id, None) is not None:
-            runner.leave_groups()
             runner.let_go()
             self.totals.add(runner.session)
             self.admission.leave(runner.subject, runner.address)
@@ -496,7 +428,7 @@ class Registry:
         self.draining = True
         event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
-            runner.drain(self.limits.drain_window)
+            runner.driver.drain(self.limits.drain_window)
 
     async def drain(self) -> None:
         """`begin_drain`, and wait for the handlers, at most ``limits.drain_grace``."""
@@ -518,12 +450,6 @@ class Registry:
 def _unknown() -> ProtocolError:
     """One answer for what is unknown, expired or another's (RES-9)."""
     return ProtocolError(codes.UNKNOWN_SESSION, "there is no such session: open it again")
-
-
-def _address(connection: HTTPConnection) -> str:
-    """The client's network address, as the server knows it."""
-    client: tuple[str, int] | None = connection.scope.get("client")
-    return client[0] if client is not None else ""
 
 
 def _handler_scope(scope: Scope) -> Scope:

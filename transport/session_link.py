@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from transport import codes
 from transport.codes import Code, sendable_close_code
+from transport.driver import SessionDriver, resolve
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Data, Renew, Wire
 from transport.protocol.session import Attachment, error_frame
-
-if TYPE_CHECKING:
-    from transport.runner import Runner
 
 STUCK = 5.0
 """How long an ended connection may take to write its last frames before it is aborted."""
@@ -25,7 +23,8 @@ class SessionLink:
 
     __slots__ = (
         "_decoder",
-        "_runner",
+        "_driver",
+        "_renew",
         "_ticket",
         "_timer",
         "abort",
@@ -34,8 +33,15 @@ class SessionLink:
         "waiter",
     )
 
-    def __init__(self, runner: Runner, attachment: Attachment, decoder: Decoder) -> None:
-        self._runner = runner
+    def __init__(
+        self,
+        driver: SessionDriver,
+        attachment: Attachment,
+        decoder: Decoder,
+        renew: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        self._driver = driver
+        self._renew = renew
         self._decoder = decoder
         self._timer: asyncio.TimerHandle | None = None
         self._ticket = 0
@@ -54,20 +60,20 @@ class SessionLink:
     def close_code(self) -> int:
         """What to close a WebSocket with: the session's own code where it was closed (CLS-7)."""
         code = self.attachment.code
-        ending = self._runner.session.ending
+        ending = self._driver.session.ending
         if code is codes.NORMAL and ending is not None:
             return sendable_close_code(ending.code)
         return code.websocket if code is not None and code.websocket is not None else 1000
 
     def write(self) -> list[Wire]:
         """All frames that are to be written now."""
-        return self._runner.session.transmit(self.attachment, self._runner.now())
+        return self._driver.session.transmit(self.attachment, self._driver.now())
 
     def due(self) -> asyncio.Future[None] | None:
         """See `Link.due`."""
-        if self._runner.session.due(self.attachment, self._runner.now()):
+        if self._driver.session.due(self.attachment, self._driver.now()):
             return None
-        self.waiter = waiter = self._runner.loop.create_future()
+        self.waiter = waiter = self._driver.loop.create_future()
         if self.attachment.ack_since is not None:
             self._arm()
         return waiter
@@ -77,7 +83,7 @@ class SessionLink:
         waiter = self.due()
         if waiter is None:
             return
-        timer = self._runner.loop.call_later(seconds, resolve, waiter)
+        timer = self._driver.loop.call_later(seconds, resolve, waiter)
         try:
             await waiter
         finally:
@@ -92,17 +98,17 @@ class SessionLink:
     def wake(self) -> None:
         """Let the waiter look again, if something is due; else see to it that it is in time."""
         if self.waiter is not None:
-            if self._runner.session.due(self.attachment, self._runner.now()):
+            if self._driver.session.due(self.attachment, self._driver.now()):
                 self.rouse()
             elif self.attachment.ack_since is not None:
                 self._arm()
 
     def _arm(self) -> None:
         """A lone ack waits for data to ride with, but not for ever (MRK-6)."""
-        deadline = self._runner.session.ack_deadline(self.attachment)
+        deadline = self._driver.session.ack_deadline(self.attachment)
         if deadline is not None and self._timer is None:
-            delay = max(0.0, deadline - self._runner.now())
-            self._timer = self._runner.loop.call_later(delay, self._ack_is_due)
+            delay = max(0.0, deadline - self._driver.now())
+            self._timer = self._driver.loop.call_later(delay, self._ack_is_due)
 
     def _ack_is_due(self) -> None:
         self._timer = None
@@ -115,24 +121,24 @@ class SessionLink:
             return None
         frame = self._decoder.decode(wire)
         if type(frame) is Renew:
-            return self._runner.renew(frame.credentials)
-        runner = self._runner
+            return self._renew(frame.credentials)
+        driver = self._driver
         # Answers are not in the window: this bounds them for a peer that asks and reads nothing.
-        if attachment.control and len(attachment.control) >= runner.session.limits.batch:
+        if attachment.control and len(attachment.control) >= driver.session.limits.batch:
             raise ProtocolError(
                 codes.TOO_MANY,
                 "you ask faster than you read the answers, beyond "
-                f"Limits(batch={runner.session.limits.batch}) of the server",
+                f"Limits(batch={driver.session.limits.batch}) of the server",
                 limit="batch",
             )
-        standing = len(runner.session.attachments)  # what ends is no longer among them
-        replies = runner.session.receive(attachment, frame, runner.now())
-        if type(frame) is Data and len(runner.session.attachments) == standing:
-            runner.arrived()
+        standing = len(driver.session.attachments)  # what ends is no longer among them
+        replies = driver.session.receive(attachment, frame, driver.now())
+        if type(frame) is Data and len(driver.session.attachments) == standing:
+            driver.arrived()
             return None
         if replies:
             attachment.control += [encode_control(reply) for reply in replies]
-        runner.poke()
+        driver.poke()
         return None
 
     def fail(self, error: ProtocolError) -> None:
@@ -140,13 +146,13 @@ class SessionLink:
         if self.attachment.code is None:
             self.attachment.code = error.code
             self.attachment.control.append(encode_control(error_frame(error)))
-        self._runner.drop(self)
+        self._driver.drop(self)
 
     def lost(self) -> None:
         """The connection is gone."""
         if self.attachment.code is None:
             self.attachment.code = codes.NOT_ATTACHED
-        self._runner.lost(self)
+        self._driver.lost(self)
 
     def park(self) -> int:
         """Begin to wait for a poll's answer; who waited before is woken."""
@@ -161,11 +167,11 @@ class SessionLink:
     def unpark(self, ticket: int) -> None:
         """The poll is over, answered or not."""
         if self.parked(ticket):
-            self._runner.session.unpark(self.attachment)
+            self._driver.session.unpark(self.attachment)
 
     def write_poll(self) -> list[Wire]:
         """The frames of the answer, at least one."""
-        return self._runner.session.poll_frames(self.attachment, self._runner.now())
+        return self._driver.session.poll_frames(self.attachment, self._driver.now())
 
     def tick(self, now: float) -> None:
         """Write what became due with the time; drop what has ended and cannot be written to."""
@@ -176,14 +182,8 @@ class SessionLink:
         self.rouse()
         self.ended_at = self.ended_at or now
         if not self.attachment.parked:
-            self._runner.forget(self)  # no poll waits, and none is let in any more
+            self._driver.forget(self)  # no poll waits, and none is let in any more
         elif now - self.ended_at >= STUCK:
-            self._runner.forget(self)
+            self._driver.forget(self)
             if self.abort is not None:
                 self.abort()
-
-
-def resolve(waiter: asyncio.Future[None]) -> None:
-    """Let who waits go on; twice is once."""
-    if not waiter.done():
-        waiter.set_result(None)
