@@ -24,8 +24,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from transport import Channel, ChannelClosed, Hub, Identity, Limits, MemoryStore
-from transport.protocol.records import Record
-from transport.protocol.session import Tombstone
+from transport.protocol.server.session import Tombstone
+from transport.stores.records import Record
 from transport.testing import JumpingEventLoop, drive, until
 
 TRANSPORTS = ("websocket", "sse", "longpoll")

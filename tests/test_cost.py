@@ -21,8 +21,8 @@ import pytest
 
 import transport
 from transport import Channel, Hub, Limits
-from transport.protocol.session import Session
-from transport.runner import Runner
+from transport.protocol.server.session import Session
+from transport.server.runner import Runner
 from transport.testing import JumpingEventLoop, Socket, ask, lines, opening, request, socket, stream
 from transport.testing.asgi import whole
 

@@ -26,10 +26,11 @@ from tests.protocol.test_machine import play, schedule
 from tests.protocol.test_vectors import CLIENT_SESSIONS, SESSIONS
 from tests.protocol.test_vectors import test_client_session as run_client_vector
 from tests.protocol.test_vectors import test_session as run_vector
-from transport.protocol import client, session
-from transport.protocol.buffer import ReceiveCursor, SendBuffer, WaitingBuffer
-from transport.protocol.client import ClientSession
-from transport.protocol.session import Session, Tombstone
+from transport.protocol.client import session as client
+from transport.protocol.client.session import ClientSession
+from transport.protocol.send_buffer import ReceiveCursor, SendBuffer, WaitingBuffer
+from transport.protocol.server import session
+from transport.protocol.server.session import Session, Tombstone
 
 SCHEDULES = 300
 """That the machine has to notice a mutant: about a second' worth."""

@@ -11,8 +11,8 @@ from starlette.requests import HTTPConnection
 
 from transport import Channel, Hub, Identity, Limits
 from transport.errors import ProtocolError
-from transport.headers import Headers
-from transport.policy import Admission, OriginPolicy
+from transport.server.adapters.headers import Headers
+from transport.server.origins import Admission, OriginPolicy
 from transport.testing import ask, denied, lines, opening, socket, stream
 
 

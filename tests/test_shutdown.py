@@ -9,7 +9,8 @@ from types import FrameType
 
 import pytest
 
-from transport import Channel, Hub, shutdown
+from transport import Channel, Hub
+from transport.server import shutdown
 from transport.testing import ask, lines, opening, until
 
 

@@ -5,7 +5,6 @@ See README.md to begin with, PROTOCOL.md for what is on the wire.
 
 from typing import TYPE_CHECKING
 
-from transport.channel import Channel, ChannelStatistics
 from transport.errors import (
     Busy,
     ChannelClosed,
@@ -18,11 +17,12 @@ from transport.errors import (
     Unreachable,
     Unsendable,
 )
-from transport.group import Group
-from transport.hub import Hub, HubStatistics
 from transport.limits import Limits
-from transport.policy import Identity
-from transport.stores import Store
+from transport.server.channel import Channel, ChannelStatistics
+from transport.server.group import Group
+from transport.server.hub import Hub, HubStatistics
+from transport.server.origins import Identity
+from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ from tests.kit.wire import (
 )
 from transport import codes
 from transport.codes import Code
-from transport.transports.websocket import close_code_of
+from transport.server.adapters.websocket import close_code_of
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from transport.client.adapters.ports import locate
 from transport.client.backoff import backoff
 from transport.client.budget import Budget
 from transport.client.fallback import Learnt, choose
-from transport.client.transport import locate
 from transport.protocol.frames import Carrier
 
 ALL = list(Carrier)

@@ -27,8 +27,7 @@ from transport.protocol.frames import (
     Verdict,
     Wire,
 )
-from transport.protocol.records import Record, make_token, split_token
-from transport.protocol.session import (
+from transport.protocol.server.session import (
     VERSION,
     WAITING,
     Attachment,
@@ -36,6 +35,7 @@ from transport.protocol.session import (
     error_frame,
     nothing_known,
 )
+from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]
 

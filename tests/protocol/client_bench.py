@@ -9,7 +9,7 @@ from typing import Any, ClassVar, assert_never
 from tests.protocol.bench import CARRIERS, Step, from_message, from_wire, to_message, to_wire
 from transport.errors import Fate
 from transport.limits import Limits
-from transport.protocol.client import (
+from transport.protocol.client.session import (
     Answer,
     ClientSession,
     Closed,

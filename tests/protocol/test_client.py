@@ -10,7 +10,7 @@ import pytest
 from transport.codes import CODES
 from transport.errors import ChannelClosed, Fate
 from transport.limits import Limits
-from transport.protocol.client import (
+from transport.protocol.client.session import (
     FATAL,
     PATIENCE,
     Answer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transport.protocol.records import Record, make_token, split_token
+from transport.stores.records import Record, make_token, split_token
 
 
 def opened(record: Record) -> set[str]:

@@ -17,7 +17,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Carrier, Poll, Send, Verdict
-from transport.protocol.session import WAITING, Attachment, Session, Status
+from transport.protocol.server.session import WAITING, Attachment, Session, Status
 
 LIMITS = Limits(window_messages=50, ttl=1e9, stream=1e9, heartbeat=1e8)
 DECODER = Decoder(LIMITS)

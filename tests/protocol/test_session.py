@@ -25,7 +25,7 @@ from transport.protocol.frames import (
     Skip,
     Verdict,
 )
-from transport.protocol.session import WAITING, Attachment, Session, Status
+from transport.protocol.server.session import WAITING, Attachment, Session, Status
 from transport.protocol.states import State
 
 CLIENT = "client-0123456789"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transport.protocol.sse import EventParser
+from transport.protocol.event_stream import EventParser
 
 STREAM = (
     'data: [1,0,"a"]\n\n'

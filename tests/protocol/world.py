@@ -30,7 +30,7 @@ from tests.protocol.bench import Bench, from_wire
 from tests.protocol.client_bench import lines
 from transport.errors import ChannelClosed, Fate
 from transport.limits import Limits
-from transport.protocol.client import (
+from transport.protocol.client.session import (
     Answer,
     ClientSession,
     Closed,
@@ -52,7 +52,7 @@ from transport.protocol.client import (
 )
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import Carrier, ResetReason, Wire
-from transport.protocol.session import WAITING, Session, Status
+from transport.protocol.server.session import WAITING, Session, Status
 from transport.protocol.states import State
 
 LIMITS = Limits(window_messages=8, batch=7, message=64, depth=8)

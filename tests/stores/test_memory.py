@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from transport.protocol.records import MAX_TOKENS, Record, hash_secret, make_token, split_token
-from transport.protocol.session import Ending, Tombstone
+from transport.protocol.server.session import Ending, Tombstone
 from transport.stores.memory import MemoryStore
+from transport.stores.records import MAX_TOKENS, Record, hash_secret, make_token, split_token
 
 GRAVE = Tombstone(Ending(4416, "expired", "protocol"), handled=1, in_hand=1, last=2)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from transport import Channel, Hub, Limits
+from transport.server.adapters import exchange
 from transport.testing import (
     Answer,
     ask,
@@ -20,7 +21,6 @@ from transport.testing import (
     stream,
     whole,
 )
-from transport.transports import exchange
 
 CLIENT = "client-0123456789"
 

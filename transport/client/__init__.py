@@ -11,17 +11,17 @@ from urllib.parse import urlsplit
 import anyio
 from msgspec import UNSET
 
+from transport.client.adapters.ports import Destination, is_secure
 from transport.client.channel import Channel, ClientStatistics
 from transport.client.connection import Attempt
 from transport.client.connector import Credentials
 from transport.client.driver import Driver
 from transport.client.pacing import Pacing
-from transport.client.transport import Destination, is_secure
-from transport.client.waiting import ended
 from transport.limits import Limits
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import Json
 from transport.protocol.states import Phase
+from transport.waiting import ended
 
 __all__ = ("Attempt", "Channel", "ClientStatistics", "Pacing", "connect")
 

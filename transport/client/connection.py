@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 import httpx
 
+from transport.client.adapters.ports import Transport
 from transport.client.budget import Place
-from transport.client.transport import Transport
-from transport.protocol.client import Link
+from transport.protocol.client.session import Link
 from transport.protocol.frames import Carrier
 
 Outcome: TypeAlias = Literal["pending", "open", "failed", "lost"]

@@ -23,19 +23,19 @@ import anyio
 import httpx
 
 from transport import codes
+from transport.client.adapters.longpoll import LongPollTransport
+from transport.client.adapters.ports import Destination, Transport, Wiring, Work
+from transport.client.adapters.post import http_client
+from transport.client.adapters.sse import EventStreamTransport
+from transport.client.adapters.websocket import WebSocketTransport
 from transport.client.backoff import backoff
 from transport.client.budget import Budget
 from transport.client.connection import Connection
 from transport.client.fallback import Learnt, choose
-from transport.client.longpoll import LongPollTransport
 from transport.client.pacing import Pacing
-from transport.client.post import http_client
-from transport.client.sse import EventStreamTransport
-from transport.client.transport import Destination, Transport, Wiring, Work
-from transport.client.waiting import Waiters, ended
-from transport.client.websocket import WebSocketTransport
-from transport.protocol.client import Answer, ClientSession, Heard, Link, Lost, Request
+from transport.protocol.client.session import Answer, ClientSession, Heard, Link, Lost, Request
 from transport.protocol.frames import Carrier, Json
+from transport.waiting import Waiters, ended
 
 logger = logging.getLogger("transport")
 

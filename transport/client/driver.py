@@ -1,7 +1,7 @@
 """`Driver`: runs one channel: its session, its connector and its clock.
 
-What to do is decided by the pure core (`transport.protocol.client`); here it is done. One task runs
-all: it acts, then waits until something came in or a deadline is due.
+What to do is decided by the pure core (`transport.protocol.client.session`); here it is done. One
+task runs all: it acts, then waits until something came in or a deadline is due.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from typing import assert_never
 
 import anyio
 
+from transport.client.adapters.ports import Destination
 from transport.client.connector import Connector, Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes
 from transport.client.pacing import Pacing
-from transport.client.transport import Destination
-from transport.client.waiting import Waiters, resolve
 from transport.client.window import Window
 from transport.errors import ChannelClosed, SessionReset, Unreachable
 from transport.limits import Limits
-from transport.protocol.client import (
+from transport.protocol.client.session import (
     Answer,
     ClientSession,
     Closed,
@@ -47,6 +46,7 @@ from transport.protocol.client import (
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Carrier, Json, Verdict
 from transport.protocol.states import PHASES, Phase, PhaseStep, follow
+from transport.waiting import Waiters, resolve
 
 logger = logging.getLogger("transport")
 

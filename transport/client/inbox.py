@@ -6,10 +6,10 @@ import asyncio
 from collections import deque
 
 from transport.client.pacing import Pacing
-from transport.client.waiting import resolve
 from transport.errors import Busy, ChannelClosed, SessionReset
-from transport.protocol.client import Closed, Messages
+from transport.protocol.client.session import Closed, Messages
 from transport.protocol.frames import Json
+from transport.waiting import resolve
 
 
 class Inbox:

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from transport.client.waiting import Waiters
 from transport.errors import ChannelError, Fate, TooLarge, Unacknowledged
-from transport.protocol.client import Settled
+from transport.protocol.client.session import Settled
+from transport.waiting import Waiters
 
 KEPT = 1000
 """Ranges of sends that were not handled, of which `Outcomes.wait` can still tell."""

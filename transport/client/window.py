@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from transport.client.waiting import Waiters
 from transport.errors import ChannelClosed, Stalled
-from transport.protocol.client import ClientSession
+from transport.protocol.client.session import ClientSession
+from transport.waiting import Waiters
 
 
 @dataclass(slots=True, eq=False)

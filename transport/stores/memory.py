@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 
-from transport.protocol.records import Record
-from transport.protocol.session import Tombstone
+from transport.protocol.server.session import Tombstone
+from transport.stores.records import Record
 
 
 class MemoryStore:

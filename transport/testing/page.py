@@ -20,7 +20,7 @@ from transport.errors import (
     Unacknowledged,
 )
 from transport.limits import Limits
-from transport.protocol.client import (
+from transport.protocol.client.session import (
     Answer,
     ClientSession,
     Closed,

@@ -12,7 +12,7 @@ from itertools import count
 from transport import codes
 from transport.errors import ChannelClosed, ProtocolError
 from transport.limits import Limits
-from transport.protocol.client import (
+from transport.protocol.client.session import (
     Answer,
     ClientSession,
     Dropped,
@@ -39,7 +39,7 @@ from transport.protocol.frames import (
     Verdict,
     Wire,
 )
-from transport.protocol.session import (
+from transport.protocol.server.session import (
     WAITING,
     Attachment,
     Session,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from transport.channel import Channel
-from transport.driver import SessionDriver
 from transport.limits import Limits
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
+from transport.server.channel import Channel
+from transport.server.driver import SessionDriver
 
 
 class Group:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from transport.transports.exchange import Exchange
+from transport.server.adapters.exchange import Exchange
 
 _TYPES = {".js": b"text/javascript; charset=utf-8", ".map": b"application/json"}
 
@@ -37,7 +37,7 @@ def find(name: str) -> File | None:
 
 @cache
 def _load(name: str) -> File | None:
-    path = resources.files(__package__) / name
+    path = resources.files("transport") / "static" / name
     if not path.is_file():
         return None
     body = path.read_bytes()

@@ -6,10 +6,10 @@ import codecs
 
 import httpx
 
-from transport.client.post import exchange, post
-from transport.client.transport import LARGEST, Wiring
-from transport.protocol.client import Frame, Out, Request
-from transport.protocol.sse import EventParser
+from transport.client.adapters.ports import LARGEST, Wiring
+from transport.client.adapters.post import exchange, post
+from transport.protocol.client.session import Frame, Out, Request
+from transport.protocol.event_stream import EventParser
 
 
 class EventStreamTransport:

@@ -11,7 +11,7 @@ from starlette.types import Receive
 from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.protocol.frames import Carrier, Close, Open, Poll, Wire
-from transport.transports.deadlines import Deadlines
+from transport.server.adapters.deadlines import Deadlines
 
 
 class Link(Protocol):

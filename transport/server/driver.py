@@ -14,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from transport.clock import Clock
 from transport.errors import Busy, ChannelClosed, Stalled
-from transport.log import DEBUG, INFO, WARNING, event
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, ResetReason
-from transport.protocol.session import WAITING, Attachment, Session
+from transport.protocol.server.session import WAITING, Attachment, Session
 from transport.protocol.states import State
-from transport.transports.link import Link
+from transport.server.adapters.ports import Link
+from transport.server.clock import Clock
+from transport.telemetry.log import DEBUG, INFO, WARNING, event
 
 OVER = (State.CLOSING, State.CLOSED)
 

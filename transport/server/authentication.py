@@ -12,9 +12,9 @@ from starlette.requests import HTTPConnection
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.log import ERROR, event
-from transport.policy import Admission, Authenticate, Identity
-from transport.transports.deadlines import Deadlines
+from transport.server.adapters.deadlines import Deadlines
+from transport.server.origins import Admission, Authenticate, Identity
+from transport.telemetry.log import ERROR, event
 
 
 class Authenticator:

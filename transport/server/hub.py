@@ -12,22 +12,23 @@ from weakref import WeakValueDictionary
 
 from starlette.types import Receive, Scope, Send
 
-from transport import codes, shutdown, static
-from transport.channel import Channel
+from transport import codes
 from transport.errors import ProtocolError
-from transport.group import Group, send_to_all
-from transport.headers import Headers
 from transport.limits import Limits
-from transport.policy import Authenticate, OriginPolicy
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Json
-from transport.protocol.session import error_frame
-from transport.registry import Registry
-from transport.runner import Handler
-from transport.stores import Store
+from transport.protocol.server.session import error_frame
+from transport.server import shutdown
+from transport.server.adapters import longpoll, post, sse, static_files, websocket
+from transport.server.adapters.exchange import JSON, Exchange
+from transport.server.adapters.headers import Headers
+from transport.server.channel import Channel
+from transport.server.group import Group, send_to_all
+from transport.server.origins import Authenticate, OriginPolicy
+from transport.server.registry import Registry
+from transport.server.runner import Handler
+from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore
-from transport.transports import inbound, longpoll, sse, websocket
-from transport.transports.exchange import JSON, Exchange
 
 logger = logging.getLogger("transport")
 
@@ -249,8 +250,8 @@ class Hub:
     async def _http(self, segment: str, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send, self._limits)
         method = scope["method"]
-        if method in ("GET", "HEAD") and (file := static.find(segment)) is not None:
-            await static.serve(exchange, file)
+        if method in ("GET", "HEAD") and (file := static_files.find(segment)) is not None:
+            await static_files.serve(exchange, file)
             return
         try:
             origin = self._origins.check(exchange.headers)
@@ -266,9 +267,9 @@ class Hub:
         self, segment: str, method: str, exchange: Exchange, receive: Receive, send: Send
     ) -> None:
         if method == "POST" and segment == "send" and self._transports & _BY_POST:
-            await inbound.serve(exchange, self._entered(), self._decoder)
+            await post.serve(exchange, self._entered(), self._decoder)
             return
-        if static.find(segment) is not None:
+        if static_files.find(segment) is not None:
             _only(method, "GET", "HEAD")
         if segment == "websocket":
             _only(method, "GET")

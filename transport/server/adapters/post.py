@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from transport.protocol.codec import Decoder
-from transport.transports.exchange import Exchange
-from transport.transports.link import Entrance
+from transport.server.adapters.exchange import Exchange
+from transport.server.adapters.ports import Entrance
 
 
 async def serve(exchange: Exchange, entrance: Entrance, decoder: Decoder) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from transport.client.post import exchange, post
-from transport.client.transport import Wiring
-from transport.protocol.client import Out, Request
+from transport.client.adapters.ports import Wiring
+from transport.client.adapters.post import exchange, post
+from transport.protocol.client.session import Out, Request
 
 
 class LongPollTransport:

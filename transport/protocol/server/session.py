@@ -18,7 +18,6 @@ from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, Foreign, LocalProtocolError, ProtocolError
 from transport.limits import Limits
-from transport.protocol.buffer import ReceiveCursor, SendBuffer
 from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
 from transport.protocol.frames import (
     Ack,
@@ -45,6 +44,7 @@ from transport.protocol.frames import (
     Verdict,
     Wire,
 )
+from transport.protocol.send_buffer import ReceiveCursor, SendBuffer
 from transport.protocol.states import State, Step, advance
 
 VERSION = 1

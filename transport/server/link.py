@@ -8,11 +8,11 @@ from typing import Any
 
 from transport import codes
 from transport.codes import Code, sendable_close_code
-from transport.driver import SessionDriver, resolve
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Data, Renew, Wire
-from transport.protocol.session import Attachment, error_frame
+from transport.protocol.server.session import Attachment, error_frame
+from transport.server.driver import SessionDriver, resolve
 
 STUCK = 5.0
 """How long an ended connection may take to write its last frames before it is aborted."""

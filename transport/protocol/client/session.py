@@ -22,7 +22,6 @@ from transport import codes
 from transport.codes import CODES, Again, Code
 from transport.errors import ChannelClosed, Fate, Foreign, ProtocolError
 from transport.limits import Limits
-from transport.protocol.buffer import ReceiveCursor, WaitingBuffer
 from transport.protocol.codec import (
     Decoder,
     Oversized,
@@ -58,7 +57,8 @@ from transport.protocol.frames import (
     Verdict,
     Wire,
 )
-from transport.protocol.session import VERSION, nothing_known
+from transport.protocol.send_buffer import ReceiveCursor, WaitingBuffer
+from transport.protocol.server.session import VERSION, nothing_known
 from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
 
 PATIENCE = 3

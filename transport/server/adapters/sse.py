@@ -18,9 +18,9 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Close, Open, Wire
-from transport.transports.deadlines import Deadlines
-from transport.transports.exchange import Exchange
-from transport.transports.link import Entrance, Link, aborter
+from transport.server.adapters.deadlines import Deadlines
+from transport.server.adapters.exchange import Exchange
+from transport.server.adapters.ports import Entrance, Link, aborter
 
 if TYPE_CHECKING:
     from sse_starlette.sse import EventSourceResponse

@@ -9,12 +9,12 @@ from starlette.types import Receive, Scope, Send
 
 from transport import codes
 from transport.errors import ProtocolError
-from transport.headers import Headers
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import Wire
-from transport.protocol.session import error_frame
-from transport.transports.deadlines import Deadlines
+from transport.protocol.server.session import error_frame
+from transport.server.adapters.deadlines import Deadlines
+from transport.server.adapters.headers import Headers
 
 NDJSON = b"application/x-ndjson"
 JSON = b"application/json"

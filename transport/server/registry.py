@@ -13,13 +13,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from transport import codes
-from transport.authentication import Authenticator, address_of
-from transport.clock import Clock
-from transport.driver import SessionDriver
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.log import DEBUG, INFO, WARNING, event
-from transport.policy import Admission, Authenticate, Identity
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import (
     Carrier,
@@ -34,13 +29,18 @@ from transport.protocol.frames import (
     Verdict,
     Wire,
 )
-from transport.protocol.records import Record, make_token, split_token
-from transport.protocol.session import VERSION, Attachment, Session, Tombstone
-from transport.runner import Handler, Runner
-from transport.session_link import SessionLink
-from transport.stores import Store
-from transport.transports.deadlines import Deadlines
-from transport.transports.link import Link
+from transport.protocol.server.session import VERSION, Attachment, Session, Tombstone
+from transport.server.adapters.deadlines import Deadlines
+from transport.server.adapters.ports import Link
+from transport.server.authentication import Authenticator, address_of
+from transport.server.clock import Clock
+from transport.server.driver import SessionDriver
+from transport.server.link import SessionLink
+from transport.server.origins import Admission, Authenticate, Identity
+from transport.server.runner import Handler, Runner
+from transport.stores.interface import Store
+from transport.stores.records import Record, make_token, split_token
+from transport.telemetry.log import DEBUG, INFO, WARNING, event
 
 SWEEP = 0.25
 """Seconds between two sweeps: deadlines are exact to this."""
@@ -74,7 +74,7 @@ class Registry:
         handler: called once for each session.
         store: where records are kept.
         limits: bounds and times.
-        authenticate: see `transport.policy.Authenticate`; None lets everybody in.
+        authenticate: see `transport.server.origins.Authenticate`; None lets everybody in.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Registry:
     async def open(
         self, frame: Open, connection: HTTPConnection, carrier: Carrier
     ) -> SessionLink | Close:
-        """See `transport.transports.link.Entrance.open`."""
+        """See `transport.server.adapters.ports.Entrance.open`."""
         try:
             return await self._open(frame, connection, carrier)
         except ProtocolError as error:
@@ -291,7 +291,7 @@ class Registry:
     # Entrance: poll and send
 
     async def poll(self, frame: Poll) -> Link | None:
-        """See `transport.transports.link.Entrance.poll`."""
+        """See `transport.server.adapters.ports.Entrance.poll`."""
         runner = await self._find(frame)
         attachment = runner.session.find(frame.client, frame.attach)
         link = runner.driver.find_link(attachment) if attachment is not None else None
@@ -304,7 +304,7 @@ class Registry:
         return link if fresh else None
 
     async def send(self, frames: list[Any]) -> list[Wire]:
-        """See `transport.transports.link.Entrance.send`."""
+        """See `transport.server.adapters.ports.Entrance.send`."""
         header, *rest = frames
         if isinstance(header, ProtocolError):
             raise header

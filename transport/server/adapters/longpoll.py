@@ -11,8 +11,8 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Close, Open, Poll
-from transport.transports.exchange import Exchange
-from transport.transports.link import Entrance
+from transport.server.adapters.exchange import Exchange
+from transport.server.adapters.ports import Entrance
 
 JITTER = 0.1
 """How much of a hold is left to chance, so that polls parked together do not return together."""

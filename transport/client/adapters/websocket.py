@@ -10,8 +10,8 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from transport.client.transport import LARGEST, Wiring, locate
-from transport.protocol.client import Answer, Frame, Lost, Out, Request
+from transport.client.adapters.ports import LARGEST, Wiring, locate
+from transport.protocol.client.session import Answer, Frame, Lost, Out, Request
 from transport.protocol.frames import Wire
 
 GOODBYE = 1.0

@@ -11,11 +11,11 @@ from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.log import ERROR, event
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Carrier, Close, Open, Ping, Pong, Wire
-from transport.protocol.session import error_frame
-from transport.transports.link import Entrance, Link, aborter
+from transport.protocol.server.session import error_frame
+from transport.server.adapters.ports import Entrance, Link, aborter
+from transport.telemetry.log import ERROR, event
 
 MAX_PINGS_BEFORE_OPEN = 4
 """A probe needs one; more is no probe (OPN-9)."""

@@ -13,9 +13,9 @@ from starlette.requests import HTTPConnection
 
 from transport import codes
 from transport.errors import ProtocolError
-from transport.headers import Headers
 from transport.limits import Limits
-from transport.log import WARNING, event
+from transport.server.adapters.headers import Headers
+from transport.telemetry.log import WARNING, event
 
 TELL_AGAIN = 60.0
 """Seconds between two lines of the log about one limit: who reaches it reaches it often."""

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 import httpx
 
-from transport.client.transport import LARGEST, Destination, Wiring, locate
-from transport.protocol.client import Answer, Lost, Out, Request
+from transport.client.adapters.ports import LARGEST, Destination, Wiring, locate
+from transport.protocol.client.session import Answer, Lost, Out, Request
 
 NDJSON = "application/x-ndjson"
 

@@ -14,16 +14,16 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from transport import codes
-from transport.authentication import Authenticator
-from transport.channel import Channel
 from transport.codes import Code
-from transport.driver import OVER, SessionDriver
 from transport.errors import ChannelClosed, ProtocolError
-from transport.log import ERROR, WARNING, event
-from transport.policy import Identity
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import Renewal
 from transport.protocol.states import State
+from transport.server.authentication import Authenticator
+from transport.server.channel import Channel
+from transport.server.driver import OVER, SessionDriver
+from transport.server.origins import Identity
+from transport.telemetry.log import ERROR, WARNING, event
 
 Handler = Callable[[Channel], Awaitable[None]]
 

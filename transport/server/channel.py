@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from starlette.types import Scope
 
-from transport.driver import SessionDriver
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
-from transport.protocol.session import WAITING
+from transport.protocol.server.session import WAITING
+from transport.server.driver import SessionDriver
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The server: `Hub` and what drives the sessions behind it."""

@@ -1,1 +1,0 @@
-"""The transports: thin adapters between ASGI and a `Link`. None numbers, stores or retries."""
