@@ -27,8 +27,10 @@ from tests.protocol.test_vectors import CLIENT_SESSIONS, SESSIONS
 from tests.protocol.test_vectors import test_client_session as run_client_vector
 from tests.protocol.test_vectors import test_session as run_vector
 from transport.protocol.client import session as client
+from transport.protocol.client.buffer import WaitingBuffer
 from transport.protocol.client.session import ClientSession
-from transport.protocol.send_buffer import ReceiveCursor, SendBuffer, WaitingBuffer
+from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import session
 from transport.protocol.server.session import Session, Tombstone
 

@@ -17,6 +17,7 @@ from transport.errors import ChannelClosed, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
+    VERSION,
     Carrier,
     Close,
     Open,
@@ -26,15 +27,10 @@ from transport.protocol.frames import (
     Send,
     Verdict,
     Wire,
-)
-from transport.protocol.server.session import (
-    VERSION,
-    WAITING,
-    Attachment,
-    Session,
     error_frame,
     nothing_known,
 )
+from transport.protocol.server.session import WAITING, Attachment, Session
 from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]

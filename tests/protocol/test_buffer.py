@@ -9,7 +9,8 @@ import pytest
 from transport.errors import Foreign, Gap, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Payload, encode_message, encode_sized, size_of
-from transport.protocol.send_buffer import ReceiveCursor, SendBuffer
+from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.send_buffer import SendBuffer
 
 
 def filled(*messages: object, limits: Limits | None = None) -> SendBuffer:

@@ -7,6 +7,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from transport.errors import ProtocolError
+
+VERSION = 1
+"""The version of PROTOCOL.md that this package speaks (OPN-2)."""
+
 MAX_NUMBER = 2**53 - 1
 """The largest integer that JavaScript keeps apart from its neighbours (NUM-1)."""
 
@@ -239,3 +244,13 @@ ServerFrame: TypeAlias = Data | ServerControl
 
 Wire: TypeAlias = str | bytes
 """An encoded frame: str is a text frame, bytes a binary frame of a WebSocket."""
+
+
+def error_frame(error: ProtocolError) -> Error:
+    """The ``error`` frame that tells a client of ``error``."""
+    return Error(code=error.code.name, message=error.message, **error.extra)  # type: ignore[arg-type]
+
+
+def nothing_known(reason: ResetReason) -> Reset:
+    """The verdict where nothing is known of what was sent (RES-2)."""
+    return Reset(reason=reason, lost=None, handled=None, in_hand=None)

@@ -16,8 +16,7 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Carrier, Json
-from transport.protocol.server.session import error_frame
+from transport.protocol.frames import Carrier, Json, error_frame
 from transport.server import shutdown
 from transport.server.adapters import longpoll, post, sse, static_files, websocket
 from transport.server.adapters.exchange import JSON, Exchange

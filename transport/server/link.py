@@ -10,8 +10,8 @@ from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Data, Renew, Wire
-from transport.protocol.server.session import Attachment, error_frame
+from transport.protocol.frames import Data, Renew, Wire, error_frame
+from transport.protocol.server.session import Attachment
 from transport.server.driver import SessionDriver, resolve
 
 STUCK = 5.0

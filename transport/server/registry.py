@@ -17,6 +17,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import (
+    VERSION,
     Carrier,
     Close,
     Data,
@@ -29,7 +30,7 @@ from transport.protocol.frames import (
     Verdict,
     Wire,
 )
-from transport.protocol.server.session import VERSION, Attachment, Session, Tombstone
+from transport.protocol.server.session import Attachment, Session, Tombstone
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.ports import Link
 from transport.server.authentication import Authenticator, address_of

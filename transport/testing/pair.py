@@ -38,14 +38,10 @@ from transport.protocol.frames import (
     Send,
     Verdict,
     Wire,
-)
-from transport.protocol.server.session import (
-    WAITING,
-    Attachment,
-    Session,
     error_frame,
     nothing_known,
 )
+from transport.protocol.server.session import WAITING, Attachment, Session
 
 ANSWER_WITHIN = 10.0
 """Seconds after which a client takes a request for lost."""

@@ -22,6 +22,7 @@ from transport import codes
 from transport.codes import CODES, Again, Code
 from transport.errors import ChannelClosed, Fate, Foreign, ProtocolError
 from transport.limits import Limits
+from transport.protocol.client.buffer import WaitingBuffer
 from transport.protocol.codec import (
     Decoder,
     Oversized,
@@ -32,6 +33,7 @@ from transport.protocol.codec import (
     size_of,
 )
 from transport.protocol.frames import (
+    VERSION,
     Ack,
     By,
     Bytes,
@@ -56,9 +58,9 @@ from transport.protocol.frames import (
     Skip,
     Verdict,
     Wire,
+    nothing_known,
 )
-from transport.protocol.send_buffer import ReceiveCursor, WaitingBuffer
-from transport.protocol.server.session import VERSION, nothing_known
+from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
 
 PATIENCE = 3

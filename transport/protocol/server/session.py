@@ -20,6 +20,7 @@ from transport.errors import ChannelClosed, Foreign, LocalProtocolError, Protoco
 from transport.limits import Limits
 from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
 from transport.protocol.frames import (
+    VERSION,
     Ack,
     By,
     Bytes,
@@ -43,11 +44,13 @@ from transport.protocol.frames import (
     Skip,
     Verdict,
     Wire,
+    error_frame,
+    nothing_known,
 )
-from transport.protocol.send_buffer import ReceiveCursor, SendBuffer
+from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.states import State, Step, advance
 
-VERSION = 1
 MAX_PROVISIONAL = 3
 """Attaches that are raced beside one another: one of each transport (ATT-2)."""
 
@@ -144,11 +147,6 @@ class Tombstone(Struct, frozen=True, gc=False):
 
 _NOTHING_KNOWN = (ResetReason.FOREIGN, ResetReason.REWOUND)
 """The two sides do not speak of the same session: the marks of one say nothing to the other."""
-
-
-def nothing_known(reason: ResetReason) -> Reset:
-    """The verdict where nothing is known of what was sent (RES-2)."""
-    return Reset(reason=reason, lost=None, handled=None, in_hand=None)
 
 
 class Waiting(Enum):
@@ -870,8 +868,3 @@ class Session:
             received=self.incoming.received,
             holder=self._holder,
         )
-
-
-def error_frame(error: ProtocolError) -> Error:
-    """The ``error`` frame that tells a client of ``error``."""
-    return Error(code=error.code.name, message=error.message, **error.extra)  # type: ignore[arg-type]

@@ -11,8 +11,7 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
-from transport.protocol.frames import Wire
-from transport.protocol.server.session import error_frame
+from transport.protocol.frames import Wire, error_frame
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.headers import Headers
 

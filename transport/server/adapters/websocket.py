@@ -12,8 +12,7 @@ from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Carrier, Close, Open, Ping, Pong, Wire
-from transport.protocol.server.session import error_frame
+from transport.protocol.frames import Carrier, Close, Open, Ping, Pong, Wire, error_frame
 from transport.server.adapters.ports import Entrance, Link, aborter
 from transport.telemetry.log import ERROR, event
 
