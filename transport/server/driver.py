@@ -22,6 +22,7 @@ from transport.protocol.states import State
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
 from transport.telemetry.log import DEBUG, INFO, WARNING, event
+from transport.waiting import resolve
 
 OVER = (State.CLOSING, State.CLOSED)
 
@@ -359,12 +360,6 @@ class SessionDriver:
         for link in list(self.links):
             link.wake()
         self.on_end()
-
-
-def resolve(waiter: asyncio.Future[None]) -> None:
-    """Let who waits go on; twice is once."""
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 def _handed_over() -> ChannelClosed:

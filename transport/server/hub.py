@@ -21,9 +21,10 @@ from transport.server import shutdown
 from transport.server.adapters import longpoll, post, sse, static_files, websocket
 from transport.server.adapters.exchange import JSON, Exchange
 from transport.server.adapters.headers import Headers
+from transport.server.authentication import Authenticate
 from transport.server.channel import Channel
 from transport.server.group import Group, send_to_all
-from transport.server.origins import Authenticate, OriginPolicy
+from transport.server.origins import OriginPolicy
 from transport.server.registry import Registry
 from transport.server.runner import Handler
 from transport.stores.interface import Store

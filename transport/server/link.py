@@ -12,7 +12,8 @@ from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Data, Renew, Wire, error_frame
 from transport.protocol.server.session import Attachment
-from transport.server.driver import SessionDriver, resolve
+from transport.server.driver import SessionDriver
+from transport.waiting import resolve
 
 STUCK = 5.0
 """How long an ended connection may take to write its last frames before it is aborted."""

@@ -33,11 +33,11 @@ from transport.protocol.frames import (
 from transport.protocol.server.session import Attachment, Session, Tombstone
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.ports import Link
-from transport.server.authentication import Authenticator, address_of
+from transport.server.admission import Admission
+from transport.server.authentication import Authenticate, Authenticator, Identity, address_of
 from transport.server.clock import Clock
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
-from transport.server.origins import Admission, Authenticate, Identity
 from transport.server.runner import Handler, Runner
 from transport.stores.interface import Store
 from transport.stores.records import Record, make_token, split_token
@@ -75,7 +75,7 @@ class Registry:
         handler: called once for each session.
         store: where records are kept.
         limits: bounds and times.
-        authenticate: see `transport.server.origins.Authenticate`; None lets everybody in.
+        authenticate: see `transport.server.authentication.Authenticate`; None lets everybody in.
     """
 
     def __init__(

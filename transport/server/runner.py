@@ -19,10 +19,9 @@ from transport.errors import ChannelClosed, ProtocolError
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import Renewal
 from transport.protocol.states import State
-from transport.server.authentication import Authenticator
+from transport.server.authentication import Authenticator, Identity
 from transport.server.channel import Channel
 from transport.server.driver import OVER, SessionDriver
-from transport.server.origins import Identity
 from transport.telemetry.log import ERROR, WARNING, event
 
 Handler = Callable[[Channel], Awaitable[None]]
