@@ -183,16 +183,17 @@ class World:
 
     async def gone(self) -> None:
         """Nothing stays: after all times that anything is kept for."""
-        registry = self.hub._registry
-        assert registry is not None
+        runtime = self.hub._lifecycle.current
+        assert runtime is not None
+        registry = runtime.registry
         await asyncio.sleep(LIMITS.closing + 6.1)  # a stuck connection is given 5 s
         assert self.hub.statistics().sessions == 0
-        assert not registry._leaving
+        assert not registry._closing
         await asyncio.sleep(LIMITS.tombstone + LIMITS.nonce + 0.5)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         loop: Any = asyncio.get_running_loop()
         assert [one for one in loop._scheduled if not one.cancelled()] == [registry._timer]
-        admission = registry.admission
+        admission = registry._admission
         assert admission._total == 0
         kept: list[Any] = [admission._subjects, admission._addresses, admission._opens]
         kept += [self.store._records, self.store._nonces, self.store._graves]
