@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from transport import Channel, ChannelClosed, Hub, Limits, SessionReset, TooLarge, Unacknowledged
 from transport.protocol.client.session import WasReset
-from transport.protocol.frames import Carrier
+from transport.protocol.frames import TransportKind
 from transport.testing import Faults, JumpingEventLoop, Page, Pair, drive
 
 T = TypeVar("T")
@@ -217,14 +217,14 @@ async def test_a_page_works_on_any_event_loop() -> None:
 # The pair
 
 
-@pytest.mark.parametrize("carrier", [*Carrier, None], ids=str)
+@pytest.mark.parametrize("carrier", [*TransportKind, None], ids=str)
 @pytest.mark.parametrize("seed", range(10))
-def test_a_pair_over_a_lossy_link(seed: int, carrier: Carrier | None) -> None:
+def test_a_pair_over_a_lossy_link(seed: int, carrier: TransportKind | None) -> None:
     """NUM-3: once, in order, both ways; and the marks of both ends agree."""
     pair = Pair(
         seed,
         faults=Faults(cut=0.1, lose=0.2, repeat=0.2),
-        carriers=[carrier] if carrier else tuple(Carrier),
+        carriers=[carrier] if carrier else tuple(TransportKind),
         limits=Limits(window_messages=50),
     )
     pair.run(1)

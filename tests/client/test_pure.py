@@ -8,9 +8,9 @@ from transport.client.adapters.ports import locate
 from transport.client.backoff import backoff
 from transport.client.budget import Budget
 from transport.client.fallback import Learnt, choose
-from transport.protocol.frames import Carrier
+from transport.protocol.frames import TransportKind
 
-ALL = list(Carrier)
+ALL = list(TransportKind)
 
 
 def test_the_wait_is_all_jitter_and_doubles_to_a_bound() -> None:
@@ -42,18 +42,21 @@ def test_a_place_is_free_so_long_after_its_attempt_is_over() -> None:
 
 
 def test_down_the_ladder_then_an_outage() -> None:
-    assert choose(ALL, [], None, 0, 300) is Carrier.WEBSOCKET
-    assert choose(ALL, [Carrier.WEBSOCKET], None, 0, 300) is Carrier.SSE
+    assert choose(ALL, [], None, 0, 300) is TransportKind.WEBSOCKET
+    assert choose(ALL, [TransportKind.WEBSOCKET], None, 0, 300) is TransportKind.SSE
     assert choose(ALL, ALL, None, 0, 300) is None
-    assert choose([Carrier.LONGPOLL, Carrier.SSE], [], None, 0, 300) is Carrier.LONGPOLL
+    assert (
+        choose([TransportKind.LONGPOLL, TransportKind.SSE], [], None, 0, 300)
+        is TransportKind.LONGPOLL
+    )
 
 
 def test_what_worked_last_goes_first_until_it_is_stale() -> None:
-    learnt = Learnt(Carrier.LONGPOLL, 100)
-    assert choose(ALL, [], learnt, 399, 300) is Carrier.LONGPOLL
-    assert choose(ALL, [], learnt, 400, 300) is Carrier.WEBSOCKET
-    assert choose(ALL, [Carrier.LONGPOLL], learnt, 101, 300) is Carrier.WEBSOCKET
-    assert choose([Carrier.SSE], [], learnt, 101, 300) is Carrier.SSE
+    learnt = Learnt(TransportKind.LONGPOLL, 100)
+    assert choose(ALL, [], learnt, 399, 300) is TransportKind.LONGPOLL
+    assert choose(ALL, [], learnt, 400, 300) is TransportKind.WEBSOCKET
+    assert choose(ALL, [TransportKind.LONGPOLL], learnt, 101, 300) is TransportKind.WEBSOCKET
+    assert choose([TransportKind.SSE], [], learnt, 101, 300) is TransportKind.SSE
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
     VERSION,
-    Carrier,
     Close,
     Open,
     Poll,
     Reset,
     ResetReason,
     Send,
+    TransportKind,
     Verdict,
     Wire,
     error_frame,
@@ -35,7 +35,11 @@ from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]
 
-CARRIERS = {"websocket": Carrier.WEBSOCKET, "sse": Carrier.SSE, "poll": Carrier.LONGPOLL}
+CARRIERS = {
+    "websocket": TransportKind.WEBSOCKET,
+    "sse": TransportKind.SSE,
+    "poll": TransportKind.LONGPOLL,
+}
 
 
 def to_wire(frame: Any, *, binary: bool = False) -> Wire:
@@ -78,7 +82,7 @@ def from_message(message: Any) -> Any:
 class Connection:
     """One connection by its name: a WebSocket, a stream, or one poll."""
 
-    carrier: Carrier
+    carrier: TransportKind
     subject: str
     attachment: Attachment | None = None
     session: Session | None = None
@@ -148,7 +152,7 @@ class Bench:
     def _receive(self, step: Step) -> None:
         connection = self.connections[step["on"]]
         try:
-            binary = connection.carrier is Carrier.WEBSOCKET
+            binary = connection.carrier is TransportKind.WEBSOCKET
             frame = self.decoder.decode(to_wire(step["receive"], binary=binary))
             if connection.session is not None:
                 assert connection.attachment is not None
@@ -195,7 +199,7 @@ class Bench:
         return {"answer": [from_wire(wire) for wire in wires]}
 
     def _poll(self, step: Step) -> None:
-        connection = self.connections[step["on"]] = Connection(Carrier.LONGPOLL, "")
+        connection = self.connections[step["on"]] = Connection(TransportKind.LONGPOLL, "")
         try:
             frame = self.decoder.decode(to_wire(step["poll"]))
             if not isinstance(frame, Poll):
@@ -355,7 +359,7 @@ class Bench:
         ended: dict[str, str] = {}
         for name, connection in list(self.connections.items()):
             wires, code, over = self._written(connection)
-            if wires or (over and connection.carrier is Carrier.LONGPOLL):
+            if wires or (over and connection.carrier is TransportKind.LONGPOLL):
                 writes[name] = [from_wire(wire) for wire in wires]
             if code is not None:
                 ended[name] = code.name
@@ -375,7 +379,7 @@ class Bench:
             return connection.out, connection.code, connection.code is not None
         if not session.due(attachment, self.now) and not 0 < connection.answer_by <= self.now:
             return [], None, False
-        if connection.carrier is Carrier.LONGPOLL:
+        if connection.carrier is TransportKind.LONGPOLL:
             return session.poll_frames(attachment, self.now), attachment.code, True
         wires = session.transmit(attachment, self.now)
         assert wires or attachment.code is not None, "due, but nothing was written"

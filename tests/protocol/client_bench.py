@@ -31,7 +31,7 @@ from transport.protocol.client.session import (
     WasReset,
 )
 from transport.protocol.codec import encode_message
-from transport.protocol.frames import Carrier
+from transport.protocol.frames import TransportKind
 
 CLIENT = "client-0123456789"
 
@@ -105,7 +105,7 @@ class ClientBench:
     def _heard(self, step: Step, connection: Connection) -> Heard:
         busy = connection.busy
         if "receive" in step:
-            binary = connection.link.carrier is Carrier.WEBSOCKET
+            binary = connection.link.carrier is TransportKind.WEBSOCKET
             return Frame(to_wire(step["receive"], binary=binary))
         order = [Request.POST, Request.POLL, Request.OPEN]
         if "polled" in step:

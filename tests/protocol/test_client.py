@@ -32,12 +32,12 @@ from transport.protocol.client.session import (
     WasReset,
 )
 from transport.protocol.codec import encode_message
-from transport.protocol.frames import Carrier
+from transport.protocol.frames import TransportKind
 from transport.protocol.states import ATTACH, PHASES, Phase, PhaseStep
 
 CLIENT = "client-0123456789"
 NONCE = "nonce-1-0123456789abcdef"
-WS, SSE, POLL = Carrier.WEBSOCKET, Carrier.SSE, Carrier.LONGPOLL
+WS, SSE, POLL = TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.LONGPOLL
 
 
 def session(**limits: Any) -> ClientSession:
@@ -66,14 +66,14 @@ def hear(one: ClientSession, link: Link, frame: Any, now: float = 0) -> list[Eve
     return one.hear(link, Frame(wire), now)
 
 
-def begin(one: ClientSession, carrier: Carrier) -> Link:
+def begin(one: ClientSession, carrier: TransportKind) -> Link:
     link = one.attach(carrier, NONCE)
     assert one.transmit(link, 0) == [Out(Request.OPEN, [link.opening])]
     assert one.transmit(link, 0) == []  # it waits for `opened`
     return link
 
 
-def open_on(one: ClientSession, carrier: Carrier, **fields: Any) -> tuple[Link, list[Out]]:
+def open_on(one: ClientSession, carrier: TransportKind, **fields: Any) -> tuple[Link, list[Out]]:
     link = begin(one, carrier)
     frame = opened(link, **fields)
     if carrier is POLL:

@@ -11,7 +11,6 @@ from transport.limits import Limits
 from transport.protocol.codec import Oversized
 from transport.protocol.frames import (
     Ack,
-    Carrier,
     Close,
     Data,
     Open,
@@ -23,6 +22,7 @@ from transport.protocol.frames import (
     ResetReason,
     Send,
     Skip,
+    TransportKind,
     Verdict,
 )
 from transport.protocol.server.session import WAITING, Attachment, Session, Status
@@ -44,7 +44,7 @@ def opening(attach: int = 1, received: int = 0, client: str = CLIENT) -> Open:
 
 
 def attach(
-    session: Session, number: int = 1, carrier: Carrier = Carrier.WEBSOCKET, **more: Any
+    session: Session, number: int = 1, carrier: TransportKind = TransportKind.WEBSOCKET, **more: Any
 ) -> Attachment:
     """An attachment of which `opened` was written."""
     verdict = Verdict.NEW if number == 1 else Verdict.RESUMED
@@ -70,17 +70,17 @@ def test_carrier(session: Session) -> None:
     carriers = [session.carrier]
     first = attach(session)
     carriers.append(session.carrier)
-    attach(session, 2, Carrier.SSE)
+    attach(session, 2, TransportKind.SSE)
     carriers.append(session.carrier)
     session.confirm(first)
     carriers.append(session.carrier)
-    assert carriers == [None, Carrier.WEBSOCKET, Carrier.SSE, Carrier.WEBSOCKET]
+    assert carriers == [None, TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.WEBSOCKET]
     assert len(session.attachments) == 2
 
 
 def test_ack_deadline(session: Session) -> None:
     """MRK-6: the driver learns when a lone ack is due, and from when on none is."""
-    attachment = attach(session, carrier=Carrier.LONGPOLL)
+    attachment = attach(session, carrier=TransportKind.LONGPOLL)
     assert session.ack_deadline(attachment) is None
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
     session.take()
@@ -92,8 +92,8 @@ def test_ack_deadline(session: Session) -> None:
     assert session.ack_deadline(attachment) is None
 
 
-@pytest.mark.parametrize("carrier", list(Carrier))
-def test_due_is_what_is_transmitted(session: Session, carrier: Carrier) -> None:
+@pytest.mark.parametrize("carrier", list(TransportKind))
+def test_due_is_what_is_transmitted(session: Session, carrier: TransportKind) -> None:
     """Else a driver would spin: also where a message was acknowledged before it was written."""
     slow, quick = attach(session, 1, carrier), attach(session, 2)
     for now in (1.0, 2.0):
@@ -251,7 +251,7 @@ def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: Session) 
     """RES-2: the `open` that was answered by reset spoke of the old one."""
     session.send('"first"')
     attachment = session.attach(
-        opening(7, received=40), Carrier.WEBSOCKET, 0.0, epoch="e1", verdict=Verdict.RESET
+        opening(7, received=40), TransportKind.WEBSOCKET, 0.0, epoch="e1", verdict=Verdict.RESET
     )
     assert isinstance(attachment, Attachment)
     assert session.transmit(attachment, 0.0)[1:] == ['[1,0,"first"]']
@@ -267,7 +267,7 @@ def test_statistics_of_replays(session: Session) -> None:
 
 def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: Session) -> None:
     """POL-2, MRK-3: data, mark and close."""
-    attachment = attach(session, carrier=Carrier.LONGPOLL)
+    attachment = attach(session, carrier=TransportKind.LONGPOLL)
     session.poll_frames(attachment, 0.0)
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
     session.take()
@@ -288,7 +288,7 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(session:
     session.confirm(first)
     session.receive(first, Data(1, 0, ["mine"], 6), 0.0)
     newcomer = opening(2, client="another-0123456789")
-    refused = session.attach(newcomer, Carrier.SSE, 0.0, epoch="e1")
+    refused = session.attach(newcomer, TransportKind.SSE, 0.0, epoch="e1")
     assert isinstance(refused, Reset)
     assert (refused.reason, refused.handled) == (ResetReason.FOREIGN, None)
     assert session.state is State.OPEN
@@ -298,7 +298,7 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(session:
 def test_a_poll_that_is_gone_is_not_answered() -> None:
     """POL-3."""
     session = Session("s1", LIMITS, 0.0)
-    attachment = attach(session, carrier=Carrier.LONGPOLL)
+    attachment = attach(session, carrier=TransportKind.LONGPOLL)
     session.unpark(attachment)
     session.send('"a"')
     assert not session.due(attachment, 0.0)

@@ -51,7 +51,7 @@ from transport.protocol.client.session import (
     WasReset,
 )
 from transport.protocol.codec import encode_message
-from transport.protocol.frames import Carrier, ResetReason, Wire
+from transport.protocol.frames import ResetReason, TransportKind, Wire
 from transport.protocol.server.session import WAITING, Session, Status
 from transport.protocol.states import State
 
@@ -62,8 +62,12 @@ WAIT = 20
 """Messages that a client keeps at most: more than the window."""
 LARGE = 100
 """Characters of a message that this server refuses (DAT-4)."""
-NAMES = {Carrier.WEBSOCKET: "websocket", Carrier.SSE: "sse", Carrier.LONGPOLL: "poll"}
-CARRIERS = list(Carrier)
+NAMES = {
+    TransportKind.WEBSOCKET: "websocket",
+    TransportKind.SSE: "sse",
+    TransportKind.LONGPOLL: "poll",
+}
+CARRIERS = list(TransportKind)
 
 STEPS: dict[str, tuple[tuple[int, int], ...]] = {
     "open": ((0, 11), (0, 2)),
@@ -222,13 +226,13 @@ class World:
                 self.attach(client, CARRIERS[carrier])
                 self.flow(2)
 
-    def attach(self, client: Client, carrier: Carrier) -> None:
+    def attach(self, client: Client, carrier: TransportKind) -> None:
         client.nonces += 1
         index = self.clients.index(client)
         link = client.core.attach(carrier, f"nonce-{index}-{client.nonces:04}-0123456789")
         connection = Connection(self.fresh("c"), link)
         client.connections.append(connection)
-        if carrier is Carrier.WEBSOCKET:
+        if carrier is TransportKind.WEBSOCKET:
             self.connect(connection)
         self.pump(client)
 
@@ -520,9 +524,9 @@ class World:
                 self.write(connection, frames, over=name in ended)
         for name in ended:
             connection = self.connections.get(name)
-            if connection is not None and connection.link.carrier is Carrier.WEBSOCKET:
+            if connection is not None and connection.link.carrier is TransportKind.WEBSOCKET:
                 connection.down.append(Lost("ended", 1000))
-            elif connection is not None and connection.link.carrier is Carrier.SSE:
+            elif connection is not None and connection.link.carrier is TransportKind.SSE:
                 connection.down.append(Answer(Request.OPEN, 200))
         return result.get("answer")
 
@@ -530,7 +534,7 @@ class World:
         carrier = connection.link.carrier
         first, connection.written = not connection.written, True
         bad = first and over and frames[0].__class__ is dict and frames[0]["type"] == "error"
-        if carrier is Carrier.LONGPOLL or (carrier is Carrier.SSE and bad):
+        if carrier is TransportKind.LONGPOLL or (carrier is TransportKind.SSE and bad):
             body = lines(frames)
             connection.down.append(Answer(Request.OPEN, 400 if bad else 200, body))
         else:
@@ -543,7 +547,7 @@ class World:
                 frames = [from_wire(wire) for wire in out.wires]
                 if out.of is not Request.OPEN:
                     self.check_written(client, connection, frames)
-                if connection.link.carrier is Carrier.WEBSOCKET:
+                if connection.link.carrier is TransportKind.WEBSOCKET:
                     if not connection.half_open:
                         connection.up += frames
                 else:
@@ -823,7 +827,7 @@ class World:
                     if connection.half_open and connection in client.connections:
                         self.hear(connection, Lost("healed"))
                 if not client.connections and not client.over:
-                    self.attach(client, Carrier.WEBSOCKET)
+                    self.attach(client, TransportKind.WEBSOCKET)
             self.flow(1)
             for session in self.sessions:
                 while session in self.sessions and self.take(session):

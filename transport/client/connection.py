@@ -11,7 +11,7 @@ import httpx
 from transport.client.adapters.ports import Transport
 from transport.client.budget import Place
 from transport.protocol.client.session import Link
-from transport.protocol.frames import Carrier
+from transport.protocol.frames import TransportKind
 
 Outcome: TypeAlias = Literal["pending", "open", "failed", "lost"]
 
@@ -48,7 +48,7 @@ class Connection:
         http: for its requests, where it makes any.
     """
 
-    carrier: Carrier
+    carrier: TransportKind
     since: float
     until: float
     place: Place

@@ -34,15 +34,15 @@ from transport.client.connection import Connection
 from transport.client.fallback import Learnt, choose
 from transport.client.pacing import Pacing
 from transport.protocol.client.session import Answer, ClientSession, Heard, Link, Lost, Request
-from transport.protocol.frames import Carrier, Json
+from transport.protocol.frames import Json, TransportKind
 from transport.waiting import Waiters, ended
 
 logger = logging.getLogger("transport")
 
-TRANSPORTS: dict[Carrier, Callable[[Wiring], Transport]] = {
-    Carrier.WEBSOCKET: WebSocketTransport,
-    Carrier.SSE: EventStreamTransport,
-    Carrier.LONGPOLL: LongPollTransport,
+TRANSPORTS: dict[TransportKind, Callable[[Wiring], Transport]] = {
+    TransportKind.WEBSOCKET: WebSocketTransport,
+    TransportKind.SSE: EventStreamTransport,
+    TransportKind.LONGPOLL: LongPollTransport,
 }
 REMEMBERED = 50
 """Attempts that are told."""
@@ -94,7 +94,7 @@ class Connector:
     ) -> None:
         self.connection: Connection | None = None
         self.retry_at = 0.0
-        self.transports: tuple[Carrier, ...] = ()
+        self.transports: tuple[TransportKind, ...] = ()
         self._session = session
         self._destination = destination
         self._credentials = credentials
@@ -102,7 +102,7 @@ class Connector:
         self._waiters = waiters
         self._hear = hear
         self._wake = wake
-        self._tried: list[Carrier] = []
+        self._tried: list[TransportKind] = []
         """Transports that failed in this round."""
         self._failures = 0
         """In a row."""
@@ -248,7 +248,7 @@ class Connector:
         if connection is None:
             return
         self._budget.over(connection.place, _now())
-        if connection.carrier is Carrier.SSE:
+        if connection.carrier is TransportKind.SSE:
             connection.until = _now() + self._pacing.post
         else:
             self._works(connection)
@@ -341,11 +341,11 @@ class Connector:
     def choose(self, names: Iterable[str]) -> None:
         """Use only these transports, in that order."""
         try:
-            chosen = tuple(Carrier(name) for name in names)
+            chosen = tuple(TransportKind(name) for name in names)
         except ValueError:
             chosen = ()
         if not chosen:
-            raise ValueError(f"transports: some of {', '.join(Carrier)}")
+            raise ValueError(f"transports: some of {', '.join(TransportKind)}")
         self.transports = chosen
         self._tried = []
         # What was learnt under another choice is no verdict against what that forbade.
@@ -360,7 +360,7 @@ class Connector:
         if connection is None:
             return
         connection.ends(reason, _now())
-        if connection.carrier is Carrier.WEBSOCKET and connection.transport is not None:
+        if connection.carrier is TransportKind.WEBSOCKET and connection.transport is not None:
             connection.transport.finish()
         else:
             self._drop(connection)  # the downlink is over; a POST ends by itself

@@ -44,7 +44,7 @@ from transport.protocol.client.session import (
     WasReset,
 )
 from transport.protocol.codec import Payload
-from transport.protocol.frames import Carrier, Json, Verdict
+from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASES, Phase, PhaseStep, follow
 from transport.waiting import Waiters, resolve
 
@@ -301,7 +301,7 @@ class Driver:
         self.wake()
 
     @property
-    def carrier(self) -> Carrier | None:
+    def carrier(self) -> TransportKind | None:
         """The transport in use; None while detached."""
         connection = self.connector.connection
         return None if connection is None or self.phase is not Phase.OPEN else connection.carrier

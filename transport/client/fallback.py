@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transport.protocol.frames import Carrier
+from transport.protocol.frames import TransportKind
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
     """The transport that worked last, and since when it did. It goes stale."""
 
-    carrier: Carrier
+    carrier: TransportKind
     since: float
 
 
 def choose(
-    allowed: Sequence[Carrier],
-    tried: Sequence[Carrier],
+    allowed: Sequence[TransportKind],
+    tried: Sequence[TransportKind],
     learnt: Learnt | None,
     now: float,
     fresh: float,
-) -> Carrier | None:
+) -> TransportKind | None:
     """The next of ``allowed`` (in its order) that this round has not tried, what worked last first.
 
     Unless that was learnt more than ``fresh`` seconds ago: then the better ones get another chance.

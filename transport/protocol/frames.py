@@ -27,7 +27,7 @@ Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 By: TypeAlias = Literal["app", "protocol"]
 
 
-class Carrier(StrEnum):
+class TransportKind(StrEnum):
     """The transport a connection runs over, by its public name."""
 
     WEBSOCKET = "websocket"

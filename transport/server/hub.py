@@ -16,7 +16,7 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Carrier, Json, error_frame
+from transport.protocol.frames import Json, TransportKind, error_frame
 from transport.server import shutdown
 from transport.server.adapters import longpoll, post, sse, static_files, websocket
 from transport.server.adapters.exchange import JSON, Exchange
@@ -31,9 +31,9 @@ from transport.stores.memory import MemoryStore
 
 logger = logging.getLogger("transport")
 
-TRANSPORTS = tuple(carrier.value for carrier in Carrier)
+TRANSPORTS = tuple(carrier.value for carrier in TransportKind)
 
-_SEGMENTS = {"sse": Carrier.SSE, "poll": Carrier.LONGPOLL}
+_SEGMENTS = {"sse": TransportKind.SSE, "poll": TransportKind.LONGPOLL}
 _BY_POST = frozenset(_SEGMENTS.values())
 
 
@@ -239,7 +239,7 @@ class Hub:
     async def _websocket(self, segment: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             self._origins.check(Headers(scope))
-            if segment != "websocket" or Carrier.WEBSOCKET not in self._transports:
+            if segment != "websocket" or TransportKind.WEBSOCKET not in self._transports:
                 raise ProtocolError(codes.NOT_FOUND, "there is no WebSocket at this path")
         except ProtocolError as error:
             await _deny(scope, receive, send, error)

@@ -18,7 +18,6 @@ from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import (
     VERSION,
-    Carrier,
     Close,
     Data,
     Open,
@@ -27,6 +26,7 @@ from transport.protocol.frames import (
     Reset,
     ResetReason,
     Send,
+    TransportKind,
     Verdict,
     Wire,
 )
@@ -122,7 +122,7 @@ class Registry:
     # Entrance: open
 
     async def open(
-        self, frame: Open, connection: HTTPConnection, carrier: Carrier
+        self, frame: Open, connection: HTTPConnection, carrier: TransportKind
     ) -> SessionLink | Close:
         """See `transport.server.adapters.ports.Entrance.open`."""
         try:
@@ -133,7 +133,7 @@ class Registry:
             raise
 
     async def _open(
-        self, frame: Open, connection: HTTPConnection, carrier: Carrier
+        self, frame: Open, connection: HTTPConnection, carrier: TransportKind
     ) -> SessionLink | Close:
         if VERSION not in frame.versions:
             raise ProtocolError(
@@ -191,7 +191,7 @@ class Registry:
         return sum([runner.dismiss() for runner in self.runners if runner.subject == subject])
 
     async def _resume(
-        self, frame: Open, carrier: Carrier, identity: Identity
+        self, frame: Open, carrier: TransportKind, identity: Identity
     ) -> tuple[Runner, Attachment] | Close | Reset | None:
         """What became of the session that ``open`` names; None where it names none."""
         if not isinstance(frame.session, str):
@@ -230,7 +230,7 @@ class Registry:
     async def _new(
         self,
         frame: Open,
-        carrier: Carrier,
+        carrier: TransportKind,
         identity: Identity,
         connection: HTTPConnection,
         reset: Reset | None,
@@ -298,7 +298,7 @@ class Registry:
         link = runner.driver.find_link(attachment) if attachment is not None else None
         if attachment is None or link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
-        if attachment.carrier is not Carrier.LONGPOLL:
+        if attachment.carrier is not TransportKind.LONGPOLL:
             raise ProtocolError(codes.BAD_FRAME, "this attach is not a long poll")
         fresh = runner.session.poll(attachment, frame, self.now())
         runner.driver.poke()

@@ -42,7 +42,7 @@ from transport.protocol.client.session import (
     WasReset,
 )
 from transport.protocol.codec import encode_message
-from transport.protocol.frames import Carrier, Json, Verdict, Wire
+from transport.protocol.frames import Json, TransportKind, Verdict, Wire
 from transport.protocol.states import AttachState
 from transport.testing import asgi
 from transport.testing.asgi import DEADLINE, Connection, Stream, handshake, request
@@ -116,7 +116,7 @@ class Page:
         self._app = app
         self._path, _, self._query = path.partition("?")
         self._headers = dict(headers or {})
-        self._carrier = Carrier(transport)
+        self._carrier = TransportKind(transport)
         self._session = ClientSession(secrets.token_urlsafe(16), Terms.of(Limits()))
         self._loop = asyncio.get_running_loop()
         self._lines: dict[Link, _Line] = {}
@@ -163,7 +163,7 @@ class Page:
 
     @transport.setter
     def transport(self, name: str) -> None:
-        self._carrier = Carrier(name)
+        self._carrier = TransportKind(name)
         if not self._away and self._closed is None:
             self._attach()
 
@@ -509,7 +509,7 @@ class _Line:
             post.inbound.put_nowait({"type": "http.disconnect"})
 
     def _goodbye(self) -> dict[str, Any]:
-        if self._link.carrier is Carrier.WEBSOCKET:
+        if self._link.carrier is TransportKind.WEBSOCKET:
             return {"type": "websocket.disconnect", "code": 1005}
         return {"type": "http.disconnect"}
 
@@ -545,15 +545,15 @@ class _Line:
 
     def _open(self, wires: Iterable[Wire]) -> None:
         match self._link.carrier:
-            case Carrier.WEBSOCKET:
+            case TransportKind.WEBSOCKET:
                 self._down = self._page.handshake()
                 for wire in wires:
                     self._put(self._down, wire)
                 self._read(self._socket, self._down)
-            case Carrier.SSE:
+            case TransportKind.SSE:
                 self._down = self._page.request("sse", wires)
                 self._read(self._stream, self._down)
-            case Carrier.LONGPOLL:
+            case TransportKind.LONGPOLL:
                 self._down = self._page.request("poll", wires)
                 self._read(self._poll, Request.OPEN, self._down)
             case _:

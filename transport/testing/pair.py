@@ -28,7 +28,6 @@ from transport.protocol.client.session import (
 )
 from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
-    Carrier,
     Close,
     Json,
     Open,
@@ -36,6 +35,7 @@ from transport.protocol.frames import (
     Reset,
     ResetReason,
     Send,
+    TransportKind,
     Verdict,
     Wire,
     error_frame,
@@ -78,7 +78,7 @@ class _Line:
     """One connection, as both ends see it."""
 
     link: Link
-    carrier: Carrier
+    carrier: TransportKind
     session: Session | None = None
     attachment: Attachment | None = None
     cut: bool = False
@@ -116,7 +116,7 @@ class Pair:
         seed: int,
         *,
         faults: Faults = Faults(),
-        carriers: Sequence[Carrier] = tuple(Carrier),
+        carriers: Sequence[TransportKind] = tuple(TransportKind),
         limits: Limits = Limits(),
     ) -> None:
         self.now = 0.0
@@ -253,7 +253,7 @@ class Pair:
     def _write(self, line: _Line, out: Out) -> None:
         if self._chance(self.faults.cut):
             self._lose(line)
-        elif line.carrier is Carrier.WEBSOCKET:
+        elif line.carrier is TransportKind.WEBSOCKET:
             line.up_at = max(line.up_at, self.now + self._delay())
             for wire in out.wires:
                 self._at(line.up_at, partial(self._frame, line, wire))
@@ -279,7 +279,7 @@ class Pair:
                 arrive = partial(self._arrives, line, of, wires, reply)
                 self._at(self.now + self._delay(), arrive)
         limit = ANSWER_WITHIN + (self.limits.poll_hold if of is Request.POLL else 0)
-        if of is not Request.OPEN or line.carrier is Carrier.LONGPOLL:
+        if of is not Request.OPEN or line.carrier is TransportKind.LONGPOLL:
             self._at(self.now + limit, lambda: answer(0, ""))
         else:
             self._at(self.now + limit, lambda: self._give_up(line))
@@ -339,7 +339,7 @@ class Pair:
             match first:
                 case Open():
                     self._open(line, first)
-                    if line.carrier is Carrier.LONGPOLL and line.attachment is not None:
+                    if line.carrier is TransportKind.LONGPOLL and line.attachment is not None:
                         assert line.session is not None
                         reply(200, _lines(line.session.poll_frames(line.attachment, self.now)))
                 case Send():
@@ -428,7 +428,7 @@ class Pair:
         if session is None or attachment is None:
             return
         due = session.due(attachment, self.now)
-        if line.carrier is Carrier.LONGPOLL:
+        if line.carrier is TransportKind.LONGPOLL:
             if line.poll is not None and (due or self.now >= line.hold):
                 poll, line.poll = line.poll, None
                 poll(_lines(session.poll_frames(attachment, self.now)))
@@ -437,7 +437,7 @@ class Pair:
                 self._down(line, Frame(wire))
         if attachment.code is not None:
             line.session = line.attachment = None
-            if line.carrier is not Carrier.LONGPOLL:
+            if line.carrier is not TransportKind.LONGPOLL:
                 self._down(line, Lost("ended"))
             if line.cut:
                 self._drop(line)

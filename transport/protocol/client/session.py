@@ -37,7 +37,6 @@ from transport.protocol.frames import (
     Ack,
     By,
     Bytes,
-    Carrier,
     Close,
     Data,
     Drain,
@@ -56,6 +55,7 @@ from transport.protocol.frames import (
     Send,
     ServerControl,
     Skip,
+    TransportKind,
     Verdict,
     Wire,
     nothing_known,
@@ -295,7 +295,7 @@ class Link:
     """One attach over one connection."""
 
     attach: int
-    carrier: Carrier
+    carrier: TransportKind
     opening: str
     """Its ``open``."""
     resuming: bool
@@ -478,7 +478,7 @@ class ClientSession:
 
     # Links
 
-    def attach(self, carrier: Carrier, nonce: str, credentials: Json = UNSET) -> Link:
+    def attach(self, carrier: TransportKind, nonce: str, credentials: Json = UNSET) -> Link:
         """Mint the next attach (ATT-1).
 
         Args:
@@ -567,7 +567,7 @@ class ClientSession:
         )
         if confirms:
             self._confirm(link)
-        if link.carrier is not Carrier.WEBSOCKET:
+        if link.carrier is not TransportKind.WEBSOCKET:
             return self._requests(link, now, confirms=confirms)
         wires: list[Wire] = [self._ack(link)] if confirms else []
         self._fill(link, wires, now, inf)
@@ -587,10 +587,10 @@ class ClientSession:
             wires: list[Wire] = []
             self._fill(link, wires, now, self.terms.body - len(first))
             # A first poll confirms as well as a POST does (ATT-3).
-            if wires or (confirms and link.carrier is Carrier.SSE):
+            if wires or (confirms and link.carrier is TransportKind.SSE):
                 link.post = post
                 out.append(Out(Request.POST, [first, *wires]))
-        if link.carrier is Carrier.LONGPOLL and link.polled is None and self._leads(link):
+        if link.carrier is TransportKind.LONGPOLL and link.polled is None and self._leads(link):
             link.polled = now
             poll = Poll(
                 **head,
@@ -780,7 +780,7 @@ class ClientSession:
         link.next = min(link.next, first.received + 1)
         for frame in frames:
             self._handle(link, frame, now)
-        if link.carrier is not Carrier.SSE:
+        if link.carrier is not TransportKind.SSE:
             return
         if first.attached is False:
             self._drop(link, "detached")
@@ -898,14 +898,14 @@ class ClientSession:
         self._events.append(Messages(messages[known:] if known else messages, replays, frame.size))
         self._unacked += frame.size
         terms = self.terms
-        if link.carrier is not Carrier.LONGPOLL:  # a poll takes the mark along by itself
+        if link.carrier is not TransportKind.LONGPOLL:  # a poll takes the mark along by itself
             quarter = (
                 incoming.received - link.acked >= terms.window_messages / 4
                 or self._unacked >= terms.window_bytes / 4
             )
             if quarter:
                 due = now
-            elif link.carrier is Carrier.WEBSOCKET:
+            elif link.carrier is TransportKind.WEBSOCKET:
                 due = max(now, self._ack_after)
             else:
                 due = now + ACK_DELAY
@@ -961,7 +961,7 @@ class ClientSession:
     def _fail(self, link: Link, error: Error) -> None:
         number = error.number if isinstance(error.number, int) else 0
         expected = error.expected if isinstance(error.expected, int) else 0
-        http = link.carrier is not Carrier.WEBSOCKET
+        http = link.carrier is not TransportKind.WEBSOCKET
         if error.code == codes.TOO_LARGE.name and number:
             # Only that message is refused; all behind it was dropped unread (DAT-4, DAT-5).
             self._skip(number)

@@ -24,7 +24,6 @@ from transport.protocol.frames import (
     Ack,
     By,
     Bytes,
-    Carrier,
     ClientControl,
     Close,
     Data,
@@ -42,6 +41,7 @@ from transport.protocol.frames import (
     Send,
     ServerControl,
     Skip,
+    TransportKind,
     Verdict,
     Wire,
     error_frame,
@@ -72,7 +72,7 @@ class Attachment:
 
     number: int
     client: str
-    carrier: Carrier
+    carrier: TransportKind
     cursor: int
     """The next downlink number to write on it."""
     since: float
@@ -167,7 +167,7 @@ _SKIPPED = _Skipped.TOKEN
 # Every message asks for these, and a member costs as much as a call where its enum is asked.
 _CLOSING, _CLOSED = State.CLOSING, State.CLOSED
 _CONFIRMED, _ENDED = Status.CONFIRMED, Status.ENDED
-_WEBSOCKET = Carrier.WEBSOCKET
+_WEBSOCKET = TransportKind.WEBSOCKET
 
 
 class Session:
@@ -220,7 +220,7 @@ class Session:
     # What a driver asks
 
     @property
-    def carrier(self) -> Carrier | None:
+    def carrier(self) -> TransportKind | None:
         """The transport of the newest attachment that stands, the confirmed one before others."""
         best = max(
             self.attachments,
@@ -397,7 +397,7 @@ class Session:
     def attach(
         self,
         frame: Open,
-        carrier: Carrier,
+        carrier: TransportKind,
         now: float,
         *,
         epoch: str,
@@ -459,8 +459,8 @@ class Session:
             holds=received,
             verdict=verdict,
             # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
-            ack_written=-1 if carrier is Carrier.SSE else incoming.handled,
-            ack_since=now if carrier is Carrier.SSE else None,
+            ack_written=-1 if carrier is TransportKind.SSE else incoming.handled,
+            ack_since=now if carrier is TransportKind.SSE else None,
             heard=now,
             written=now,
             parked=True,
@@ -795,14 +795,14 @@ class Session:
             self._reset(Step.EXPIRE, ResetReason.EXPIRED)
             return
         for attachment in list(self.attachments):
-            if attachment.carrier is Carrier.LONGPOLL:
+            if attachment.carrier is TransportKind.LONGPOLL:
                 self._tick_poll(attachment, now)
             else:
                 self._tick_stream(attachment, now)
 
     def _tick_stream(self, attachment: Attachment, now: float) -> None:
         heartbeat = self.limits.heartbeat
-        if attachment.carrier is Carrier.SSE and now - attachment.since >= self.limits.stream:
+        if attachment.carrier is TransportKind.SSE and now - attachment.since >= self.limits.stream:
             self._end(attachment, codes.RESTART, Drain(retry_in=0.0))
         elif now - attachment.heard >= heartbeat * 3:
             self._end(

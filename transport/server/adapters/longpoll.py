@@ -10,7 +10,7 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Carrier, Close, Open, Poll
+from transport.protocol.frames import Close, Open, Poll, TransportKind
 from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance
 
@@ -36,7 +36,7 @@ async def serve(exchange: Exchange, entrance: Entrance, limits: Limits, decoder:
 
 
 async def _open(exchange: Exchange, entrance: Entrance, frame: Open) -> None:
-    link = await entrance.open(frame, HTTPConnection(exchange.scope), Carrier.LONGPOLL)
+    link = await entrance.open(frame, HTTPConnection(exchange.scope), TransportKind.LONGPOLL)
     if isinstance(link, Close):
         await exchange.answer_frames([encode_control(link)])
     else:

@@ -10,7 +10,7 @@ from starlette.types import Receive
 
 from transport.codes import Code
 from transport.errors import ProtocolError
-from transport.protocol.frames import Carrier, Close, Open, Poll, Wire
+from transport.protocol.frames import Close, Open, Poll, TransportKind, Wire
 from transport.server.adapters.deadlines import Deadlines
 
 
@@ -95,7 +95,9 @@ class Entrance(Protocol):
 
     deadlines: Deadlines
 
-    async def open(self, frame: Open, connection: HTTPConnection, carrier: Carrier) -> Link | Close:
+    async def open(
+        self, frame: Open, connection: HTTPConnection, carrier: TransportKind
+    ) -> Link | Close:
         """Attach to a session, old or new (PROTOCOL.md section 3).
 
         Returns:

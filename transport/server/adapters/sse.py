@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Carrier, Close, Open, Wire
+from transport.protocol.frames import Close, Open, TransportKind, Wire
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance, Link, aborter
@@ -34,7 +34,7 @@ async def serve(
     if frame is None:
         return
     stream = _stream_class()
-    link = await entrance.open(frame, HTTPConnection(exchange.scope), Carrier.SSE)
+    link = await entrance.open(frame, HTTPConnection(exchange.scope), TransportKind.SSE)
     del frame  # for as long as the stream stands
     headers = {key.decode(): value.decode("latin-1") for key, value in exchange.extra_headers}
     headers["content-encoding"] = "identity"

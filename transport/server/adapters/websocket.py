@@ -12,7 +12,7 @@ from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Carrier, Close, Open, Ping, Pong, Wire, error_frame
+from transport.protocol.frames import Close, Open, Ping, Pong, TransportKind, Wire, error_frame
 from transport.server.adapters.ports import Entrance, Link, aborter
 from transport.telemetry.log import ERROR, event
 
@@ -71,7 +71,7 @@ async def _open_frame(receive: Receive, send: Send, decoder: Decoder) -> Open | 
 
 
 async def _open(frame: Open, scope: Scope, send: Send, entrance: Entrance) -> Link | None:
-    link = await entrance.open(frame, HTTPConnection(scope), Carrier.WEBSOCKET)
+    link = await entrance.open(frame, HTTPConnection(scope), TransportKind.WEBSOCKET)
     if isinstance(link, Close):
         await _send(send, encode_control(link))
         await _close(send, sendable_close_code(link.code))
