@@ -19,6 +19,7 @@ from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
     VERSION,
     Close,
+    EncodedFrame,
     Open,
     Poll,
     Reset,
@@ -26,7 +27,6 @@ from transport.protocol.frames import (
     Send,
     TransportKind,
     Verdict,
-    Wire,
     error_frame,
     nothing_known,
 )
@@ -42,7 +42,7 @@ CARRIERS = {
 }
 
 
-def to_wire(frame: Any, *, binary: bool = False) -> Wire:
+def to_wire(frame: Any, *, binary: bool = False) -> EncodedFrame:
     """A frame of a vector as it stands on the wire."""
     if isinstance(frame, dict) and "text" in frame:
         return str(frame["text"])
@@ -52,7 +52,7 @@ def to_wire(frame: Any, *, binary: bool = False) -> Wire:
     return json.dumps(frame, separators=(",", ":"), ensure_ascii=False)
 
 
-def from_wire(wire: Wire) -> Any:
+def from_wire(wire: EncodedFrame) -> Any:
     """What stands on the wire, as a vector writes it."""
     if isinstance(wire, str):
         return json.loads(wire)
@@ -88,7 +88,7 @@ class Connection:
     session: Session | None = None
     answer_by: float = 0.0
     """When a poll is answered at the latest."""
-    out: list[Wire] = field(default_factory=list)
+    out: list[EncodedFrame] = field(default_factory=list)
     """What is written where there is no session."""
     code: Code | None = None
     """Why it ended where there is no session."""
@@ -370,7 +370,7 @@ class Bench:
         if ended:
             result["ended"] = ended
 
-    def _written(self, connection: Connection) -> tuple[list[Wire], Code | None, bool]:
+    def _written(self, connection: Connection) -> tuple[list[EncodedFrame], Code | None, bool]:
         """What is written on it, why the server ends it, and whether it is over."""
         session, attachment = connection.session, connection.attachment
         if connection.outdated:

@@ -51,7 +51,7 @@ from transport.protocol.client.session import (
     WasReset,
 )
 from transport.protocol.codec import encode_message
-from transport.protocol.frames import ResetReason, TransportKind, Wire
+from transport.protocol.frames import EncodedFrame, ResetReason, TransportKind
 from transport.protocol.server.session import WAITING, Session, Status
 from transport.protocol.states import State
 
@@ -853,5 +853,5 @@ class World:
         )
 
 
-def _wire(frame: Any) -> Wire:
+def _wire(frame: Any) -> EncodedFrame:
     return json.dumps(frame, separators=(",", ":"))

@@ -64,7 +64,7 @@ class Hub:
     """An ASGI application with one logical channel for each client.
 
     Mount it (``Mount("/chat", app=Hub(handler))``, ``app.mount("/chat", hub)``); the URL of the
-    channel is then ``/chat``, and its browser client is at ``/chat/client.js``. Wire
+    channel is then ``/chat``, and its browser client is at ``/chat/client.js``. EncodedFrame
     ``lifespan=hub.lifespan`` where the application's lifespan is yours; without it the hub starts
     with its first request, and drains when the server gets its signal.
 

@@ -10,7 +10,7 @@ from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Data, Renew, Wire, error_frame
+from transport.protocol.frames import Data, EncodedFrame, Renew, error_frame
 from transport.protocol.server.session import Attachment
 from transport.server.driver import SessionDriver, resolve
 
@@ -65,7 +65,7 @@ class SessionLink:
             return sendable_close_code(ending.code)
         return code.websocket if code is not None and code.websocket is not None else 1000
 
-    def write(self) -> list[Wire]:
+    def write(self) -> list[EncodedFrame]:
         """All frames that are to be written now."""
         return self._driver.session.transmit(self.attachment, self._driver.now())
 
@@ -114,7 +114,7 @@ class SessionLink:
         self._timer = None
         self.wake()
 
-    def receive(self, wire: Wire) -> Awaitable[None] | None:
+    def receive(self, wire: EncodedFrame) -> Awaitable[None] | None:
         """Take a frame of the client; see `Link.receive`."""
         attachment = self.attachment
         if attachment.code is not None:
@@ -169,7 +169,7 @@ class SessionLink:
         if self.parked(ticket):
             self._driver.session.unpark(self.attachment)
 
-    def write_poll(self) -> list[Wire]:
+    def write_poll(self) -> list[EncodedFrame]:
         """The frames of the answer, at least one."""
         return self._driver.session.poll_frames(self.attachment, self._driver.now())
 

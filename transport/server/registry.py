@@ -20,6 +20,7 @@ from transport.protocol.frames import (
     VERSION,
     Close,
     Data,
+    EncodedFrame,
     Open,
     Poll,
     Renew,
@@ -28,7 +29,6 @@ from transport.protocol.frames import (
     Send,
     TransportKind,
     Verdict,
-    Wire,
 )
 from transport.protocol.server.session import Attachment, Session, Tombstone
 from transport.server.adapters.deadlines import Deadlines
@@ -304,7 +304,7 @@ class Registry:
         runner.driver.poke()
         return link if fresh else None
 
-    async def send(self, frames: list[Any]) -> list[Wire]:
+    async def send(self, frames: list[Any]) -> list[EncodedFrame]:
         """See `transport.server.adapters.ports.Entrance.send`."""
         header, *rest = frames
         if isinstance(header, ProtocolError):
@@ -314,7 +314,7 @@ class Registry:
         runner = await self._find(header)
         session = runner.session
         attachment = session.find(header.client, header.attach)
-        replies: list[Wire] = []
+        replies: list[EncodedFrame] = []
         data = False
         try:
             if attachment is not None:

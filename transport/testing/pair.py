@@ -29,6 +29,7 @@ from transport.protocol.client.session import (
 from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
     Close,
+    EncodedFrame,
     Json,
     Open,
     Poll,
@@ -37,7 +38,6 @@ from transport.protocol.frames import (
     Send,
     TransportKind,
     Verdict,
-    Wire,
     error_frame,
     nothing_known,
 )
@@ -261,7 +261,7 @@ class Pair:
             assert out.of is not None
             self._request(line, out.of, list(out.wires))
 
-    def _request(self, line: _Line, of: Request, wires: list[Wire]) -> None:
+    def _request(self, line: _Line, of: Request, wires: list[EncodedFrame]) -> None:
         answered = False
 
         def answer(status: int, text: str) -> None:
@@ -308,7 +308,7 @@ class Pair:
 
     # The server
 
-    def _frame(self, line: _Line, wire: Wire) -> None:
+    def _frame(self, line: _Line, wire: EncodedFrame) -> None:
         """A WebSocket message arrives."""
         if line.cut:
             return
@@ -331,7 +331,7 @@ class Pair:
             line.session.detach(line.attachment)
 
     def _arrives(
-        self, line: _Line, of: Request, wires: list[Wire], reply: Callable[[int, str], None]
+        self, line: _Line, of: Request, wires: list[EncodedFrame], reply: Callable[[int, str], None]
     ) -> None:
         """A request arrives, perhaps late, perhaps again, perhaps of a connection that is gone."""
         try:
@@ -452,5 +452,5 @@ class Pair:
         self._at(line.down_at, lambda: self._hear(line, heard))
 
 
-def _lines(wires: Sequence[Wire]) -> str:
+def _lines(wires: Sequence[EncodedFrame]) -> str:
     return "".join(f"{wire!s}\n" for wire in wires)

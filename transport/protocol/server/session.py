@@ -28,6 +28,7 @@ from transport.protocol.frames import (
     Close,
     Data,
     Drain,
+    EncodedFrame,
     Error,
     Json,
     Open,
@@ -43,7 +44,6 @@ from transport.protocol.frames import (
     Skip,
     TransportKind,
     Verdict,
-    Wire,
     error_frame,
     nothing_known,
 )
@@ -80,9 +80,9 @@ class Attachment:
     """What its client holds of the downlink, as its ``open`` or its mark here has said."""
     verdict: Verdict
     status: Status = Status.PROVISIONAL
-    control: list[Wire] = field(default_factory=list)
+    control: list[EncodedFrame] = field(default_factory=list)
     """Control frames that wait to be written."""
-    told: list[Wire] = field(default_factory=list)
+    told: list[EncodedFrame] = field(default_factory=list)
     """Those of the last poll's answer, which may have been lost (POL-2)."""
     ack_written: int = 0
     ack_since: float | None = None
@@ -246,7 +246,7 @@ class Session:
         since = attachment.ack_since
         return None if since is None else since + self.limits.ack_delay
 
-    def transmit(self, attachment: Attachment, now: float) -> list[Wire]:
+    def transmit(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
         """All that the connection is to be written now, in order; empty where nothing is due."""
         wires = attachment.control
         if wires:
@@ -765,7 +765,7 @@ class Session:
         self._acknowledge(frame.ack)
         return True
 
-    def poll_frames(self, attachment: Attachment, now: float) -> list[Wire]:
+    def poll_frames(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
         """The body that answers a parked poll: never empty, for a lone ack stands for nothing."""
         attachment.told = list(attachment.control)
         wires = self.transmit(attachment, now)
