@@ -133,7 +133,7 @@ class Cancels:
         for channel in self.hub.channels:
             for one in channel._driver.session.attachments:
                 if one.parked:
-                    yield PATHS[one.carrier.value]
+                    yield PATHS[one.transport.value]
 
 
 class BusyStore(MemoryStore):

@@ -82,7 +82,7 @@ def from_message(message: Any) -> Any:
 class Connection:
     """One connection by its name: a WebSocket, a stream, or one poll."""
 
-    carrier: TransportKind
+    transport: TransportKind
     subject: str
     attachment: Attachment | None = None
     session: Session | None = None
@@ -152,7 +152,7 @@ class Bench:
     def _receive(self, step: Step) -> None:
         connection = self.connections[step["on"]]
         try:
-            binary = connection.carrier is TransportKind.WEBSOCKET
+            binary = connection.transport is TransportKind.WEBSOCKET
             frame = self.decoder.decode(to_wire(step["receive"], binary=binary))
             if connection.session is not None:
                 assert connection.attachment is not None
@@ -290,7 +290,7 @@ class Bench:
             connection.code = codes.NORMAL
             return
         if isinstance(found, Session):
-            attached = found.attach(frame, connection.carrier, self.now, epoch=self.epoch)
+            attached = found.attach(frame, connection.transport, self.now, epoch=self.epoch)
             if isinstance(attached, Attachment):
                 connection.session, connection.attachment = found, attached
                 return
@@ -325,7 +325,7 @@ class Bench:
         record.issue(secret)
         attached = session.attach(
             frame,
-            connection.carrier,
+            connection.transport,
             self.now,
             epoch=self.epoch,
             verdict=Verdict.NEW if reset is None else Verdict.RESET,
@@ -359,7 +359,7 @@ class Bench:
         ended: dict[str, str] = {}
         for name, connection in list(self.connections.items()):
             wires, code, over = self._written(connection)
-            if wires or (over and connection.carrier is TransportKind.LONGPOLL):
+            if wires or (over and connection.transport is TransportKind.LONGPOLL):
                 writes[name] = [from_wire(wire) for wire in wires]
             if code is not None:
                 ended[name] = code.name
@@ -379,7 +379,7 @@ class Bench:
             return connection.out, connection.code, connection.code is not None
         if not session.due(attachment, self.now) and not 0 < connection.answer_by <= self.now:
             return [], None, False
-        if connection.carrier is TransportKind.LONGPOLL:
+        if connection.transport is TransportKind.LONGPOLL:
             return session.poll_frames(attachment, self.now), attachment.code, True
         wires = session.transmit(attachment, self.now)
         assert wires or attachment.code is not None, "due, but nothing was written"

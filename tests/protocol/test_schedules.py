@@ -28,7 +28,7 @@ class Link:
     """A connection of a client: frames on the way, each way."""
 
     attachment: Attachment
-    carrier: TransportKind
+    transport: TransportKind
     down: deque[Any] = field(default_factory=deque)
     up: deque[list[str]] = field(default_factory=deque)
     """WebSocket frames, or the bodies of POSTs and polls."""
@@ -93,9 +93,9 @@ class World:
                 separators=(",", ":"),
             )
         )
-        carrier = self.random.choice(list(TransportKind))
+        transport = self.random.choice(list(TransportKind))
         try:
-            attached = self.session.attach(frame, carrier, self.now, epoch="e1", verdict=verdict)
+            attached = self.session.attach(frame, transport, self.now, epoch="e1", verdict=verdict)
         except ProtocolError as error:
             self.refused(client, error.code.name, error.extra)
             return
@@ -104,7 +104,7 @@ class World:
             assert not self.holds(client), attached
             client.gone = True
             return
-        client.link = Link(attached, carrier)
+        client.link = Link(attached, transport)
         self.links.append(client.link)
 
     def refused(self, client: Client, code: str, extra: dict[str, Any]) -> None:
@@ -127,7 +127,7 @@ class World:
                 return
             client.held = max(client.held, seq + len(messages) - 1)
             self.settle(client, ack)
-            if link.carrier is TransportKind.WEBSOCKET:
+            if link.transport is TransportKind.WEBSOCKET:
                 self.write(client, [{"type": "ack", "ack": client.held}])
         elif frame["type"] == "opened":
             link.opened = True
@@ -162,7 +162,7 @@ class World:
         if link is None:
             return
         lines = [json.dumps(frame, separators=(",", ":")) for frame in frames]
-        if link.carrier is TransportKind.WEBSOCKET:
+        if link.transport is TransportKind.WEBSOCKET:
             link.up.extend([line] for line in lines)
         else:
             link.up.append(["post", *lines])
@@ -172,7 +172,7 @@ class World:
         link = client.link
         if link is not None and link.opened and client.given - client.acked < 40:
             client.given += 1
-            if link.carrier is TransportKind.WEBSOCKET:
+            if link.transport is TransportKind.WEBSOCKET:
                 self.write(client, [[client.given, client.held, f"{client.given}"]])
             else:  # one POST at a time, with all that is not known to be received
                 self.resend(client, max(client.acked, client.given - 10) + 1)
@@ -180,7 +180,7 @@ class World:
     def ask(self, client: Client) -> None:
         """The client polls, or repeats its last poll."""
         link = client.link
-        if link is not None and link.opened and link.carrier is TransportKind.LONGPOLL:
+        if link is not None and link.opened and link.transport is TransportKind.LONGPOLL:
             link.polls += self.random.random() < 0.8 or not link.polls
             link.up.append(["poll", str(link.polls), str(client.held)])
 
@@ -191,11 +191,11 @@ class World:
         if not link.up:
             return
         body = link.up.popleft()
-        if link.carrier is not TransportKind.WEBSOCKET and self.random.random() < 0.2:
+        if link.transport is not TransportKind.WEBSOCKET and self.random.random() < 0.2:
             link.up.append(body)  # a request that a proxy repeats, or its client
         session, attachment = self.session, link.attachment
         try:
-            if link.carrier is TransportKind.WEBSOCKET:
+            if link.transport is TransportKind.WEBSOCKET:
                 if attachment.code is None:
                     session.receive(attachment, DECODER.decode(body[0]), self.now)
                 return
@@ -226,7 +226,7 @@ class World:
     def fail(self, link: Link, error: ProtocolError) -> None:
         assert error.code.name in ("gap", "superseded", "not_attached", "bad_frame"), error
         link.down.append({"type": "error", "code": error.code.name, **error.extra})
-        if link.carrier is TransportKind.WEBSOCKET or error.code.name == "superseded":
+        if link.transport is TransportKind.WEBSOCKET or error.code.name == "superseded":
             link.attachment.code = error.code
             self.session.detach(link.attachment)
 
@@ -236,7 +236,7 @@ class World:
         lost = attachment.status is Status.ENDED and attachment.code is None
         if lost or not session.due(attachment, self.now):
             return
-        poll = link.carrier is TransportKind.LONGPOLL
+        poll = link.transport is TransportKind.LONGPOLL
         wires = (session.poll_frames if poll else session.transmit)(attachment, self.now)
         assert wires or attachment.code is not None
         assert attachment.code is not None or not session.due(attachment, self.now)

@@ -44,12 +44,15 @@ def opening(attach: int = 1, received: int = 0, client: str = CLIENT) -> Open:
 
 
 def attach(
-    session: Session, number: int = 1, carrier: TransportKind = TransportKind.WEBSOCKET, **more: Any
+    session: Session,
+    number: int = 1,
+    transport: TransportKind = TransportKind.WEBSOCKET,
+    **more: Any,
 ) -> Attachment:
     """An attachment of which `opened` was written."""
     verdict = Verdict.NEW if number == 1 else Verdict.RESUMED
     attachment = session.attach(
-        opening(number, **more), carrier, 0.0, epoch="e1", verdict=verdict, token="t"
+        opening(number, **more), transport, 0.0, epoch="e1", verdict=verdict, token="t"
     )
     assert isinstance(attachment, Attachment)
     session.transmit(attachment, 0.0)
@@ -67,20 +70,20 @@ def session() -> Session:
 
 def test_carrier(session: Session) -> None:
     """The confirmed attach before newer ones that are only provisional."""
-    carriers = [session.carrier]
+    transports = [session.transport]
     first = attach(session)
-    carriers.append(session.carrier)
+    transports.append(session.transport)
     attach(session, 2, TransportKind.SSE)
-    carriers.append(session.carrier)
+    transports.append(session.transport)
     session.confirm(first)
-    carriers.append(session.carrier)
-    assert carriers == [None, TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.WEBSOCKET]
+    transports.append(session.transport)
+    assert transports == [None, TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.WEBSOCKET]
     assert len(session.attachments) == 2
 
 
 def test_ack_deadline(session: Session) -> None:
     """MRK-6: the driver learns when a lone ack is due, and from when on none is."""
-    attachment = attach(session, carrier=TransportKind.LONGPOLL)
+    attachment = attach(session, transport=TransportKind.LONGPOLL)
     assert session.ack_deadline(attachment) is None
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
     session.take()
@@ -92,10 +95,10 @@ def test_ack_deadline(session: Session) -> None:
     assert session.ack_deadline(attachment) is None
 
 
-@pytest.mark.parametrize("carrier", list(TransportKind))
-def test_due_is_what_is_transmitted(session: Session, carrier: TransportKind) -> None:
+@pytest.mark.parametrize("transport", list(TransportKind))
+def test_due_is_what_is_transmitted(session: Session, transport: TransportKind) -> None:
     """Else a driver would spin: also where a message was acknowledged before it was written."""
-    slow, quick = attach(session, 1, carrier), attach(session, 2)
+    slow, quick = attach(session, 1, transport), attach(session, 2)
     for now in (1.0, 2.0):
         session.transmit(slow, now)
     session.send('"x"')
@@ -267,7 +270,7 @@ def test_statistics_of_replays(session: Session) -> None:
 
 def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: Session) -> None:
     """POL-2, MRK-3: data, mark and close."""
-    attachment = attach(session, carrier=TransportKind.LONGPOLL)
+    attachment = attach(session, transport=TransportKind.LONGPOLL)
     session.poll_frames(attachment, 0.0)
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
     session.take()
@@ -298,7 +301,7 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(session:
 def test_a_poll_that_is_gone_is_not_answered() -> None:
     """POL-3."""
     session = Session("s1", LIMITS, 0.0)
-    attachment = attach(session, carrier=TransportKind.LONGPOLL)
+    attachment = attach(session, transport=TransportKind.LONGPOLL)
     session.unpark(attachment)
     session.send('"a"')
     assert not session.due(attachment, 0.0)

@@ -83,8 +83,8 @@ class Channel:
     @property
     def transport(self) -> str | None:
         """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
-        carrier = self._driver.session.carrier
-        return None if carrier is None else carrier.value
+        transport = self._driver.session.transport
+        return None if transport is None else transport.value
 
     @property
     def connected(self) -> bool:

@@ -241,7 +241,7 @@ class SessionDriver:
                 DEBUG,
                 "detached",
                 channel=self.session.id,
-                transport=link.attachment.carrier.value,
+                transport=link.attachment.transport.value,
                 code=code.name if code is not None else None,
             )
         self.session.detach(link.attachment)

@@ -31,7 +31,7 @@ from transport.stores.memory import MemoryStore
 
 logger = logging.getLogger("transport")
 
-TRANSPORTS = tuple(carrier.value for carrier in TransportKind)
+TRANSPORTS = tuple(transport.value for transport in TransportKind)
 
 _SEGMENTS = {"sse": TransportKind.SSE, "poll": TransportKind.LONGPOLL}
 _BY_POST = frozenset(_SEGMENTS.values())
@@ -162,7 +162,7 @@ class Hub:
         for runner in registry.runners:
             totals.add(runner.session)
             for attachment in runner.session.attachments:
-                connections[attachment.carrier.value] += 1
+                connections[attachment.transport.value] += 1
         return HubStatistics(
             len(registry),
             connections,

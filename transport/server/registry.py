@@ -122,18 +122,18 @@ class Registry:
     # Entrance: open
 
     async def open(
-        self, frame: Open, connection: HTTPConnection, carrier: TransportKind
+        self, frame: Open, connection: HTTPConnection, transport: TransportKind
     ) -> SessionLink | Close:
         """See `transport.server.adapters.ports.Entrance.open`."""
         try:
-            return await self._open(frame, connection, carrier)
+            return await self._open(frame, connection, transport)
         except ProtocolError as error:
             self.refused += 1
-            event(INFO, "refused", transport=carrier.value, code=error.code.name)
+            event(INFO, "refused", transport=transport.value, code=error.code.name)
             raise
 
     async def _open(
-        self, frame: Open, connection: HTTPConnection, carrier: TransportKind
+        self, frame: Open, connection: HTTPConnection, transport: TransportKind
     ) -> SessionLink | Close:
         if VERSION not in frame.versions:
             raise ProtocolError(
@@ -147,11 +147,11 @@ class Registry:
             )
         given = None if frame.credentials is UNSET else frame.credentials
         identity = await self._authenticator.identify(connection, given)
-        found = await self._resume(frame, carrier, identity)
+        found = await self._resume(frame, transport, identity)
         if isinstance(found, Reset):
             self.resets += 1
         if isinstance(found, Reset) or found is None:
-            found = await self._new(frame, carrier, identity, connection, found)
+            found = await self._new(frame, transport, identity, connection, found)
         if isinstance(found, Close):
             return found
         runner, attachment = found
@@ -168,7 +168,7 @@ class Registry:
             DEBUG,
             "attached",
             channel=runner.session.id,
-            transport=attachment.carrier.value,
+            transport=attachment.transport.value,
             verdict=attachment.verdict.value,
         )
         if self.draining:  # it began while the credentials were looked at
@@ -191,7 +191,7 @@ class Registry:
         return sum([runner.dismiss() for runner in self.runners if runner.subject == subject])
 
     async def _resume(
-        self, frame: Open, carrier: TransportKind, identity: Identity
+        self, frame: Open, transport: TransportKind, identity: Identity
     ) -> tuple[Runner, Attachment] | Close | Reset | None:
         """What became of the session that ``open`` names; None where it names none."""
         if not isinstance(frame.session, str):
@@ -214,7 +214,7 @@ class Registry:
         runner = self._runners.get(record.id)
         if runner is None:
             return nothing
-        attachment = runner.session.attach(frame, carrier, self.now(), epoch=self.store.epoch)
+        attachment = runner.session.attach(frame, transport, self.now(), epoch=self.store.epoch)
         if isinstance(attachment, Reset):
             runner.driver.poke()
             return attachment
@@ -230,7 +230,7 @@ class Registry:
     async def _new(
         self,
         frame: Open,
-        carrier: TransportKind,
+        transport: TransportKind,
         identity: Identity,
         connection: HTTPConnection,
         reset: Reset | None,
@@ -261,7 +261,7 @@ class Registry:
         secret = secrets.token_urlsafe(24)
         attachment = runner.session.attach(
             frame,
-            carrier,
+            transport,
             now,
             epoch=self.store.epoch,
             verdict=Verdict.NEW if reset is None else Verdict.RESET,
@@ -273,7 +273,7 @@ class Registry:
         if begins:
             self._runners[record.id] = runner
             self.opened += 1
-            event(INFO, "opened", channel=record.id, transport=carrier.value)
+            event(INFO, "opened", channel=record.id, transport=transport.value)
             runner.start(self.handler, _handler_scope(connection.scope), identity.user)
         return runner, attachment
 
@@ -298,7 +298,7 @@ class Registry:
         link = runner.driver.find_link(attachment) if attachment is not None else None
         if attachment is None or link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
-        if attachment.carrier is not TransportKind.LONGPOLL:
+        if attachment.transport is not TransportKind.LONGPOLL:
             raise ProtocolError(codes.BAD_FRAME, "this attach is not a long poll")
         fresh = runner.session.poll(attachment, frame, self.now())
         runner.driver.poke()

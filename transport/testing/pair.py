@@ -78,7 +78,7 @@ class _Line:
     """One connection, as both ends see it."""
 
     link: Link
-    carrier: TransportKind
+    transport: TransportKind
     session: Session | None = None
     attachment: Attachment | None = None
     cut: bool = False
@@ -229,9 +229,9 @@ class Pair:
         if any(not line.cut for line in self._lines) or self.client.ending is not None:
             return
         self.attaches += 1
-        carrier = self._random.choice(list(self.carriers))
-        link = self.client.attach(carrier, f"nonce-{self._random.getrandbits(128):032x}")
-        self._lines.append(_Line(link, carrier))
+        transport = self._random.choice(list(self.carriers))
+        link = self.client.attach(transport, f"nonce-{self._random.getrandbits(128):032x}")
+        self._lines.append(_Line(link, transport))
 
     def _on(self, events: Sequence[Event]) -> None:
         self.events += events
@@ -253,7 +253,7 @@ class Pair:
     def _write(self, line: _Line, out: Out) -> None:
         if self._chance(self.faults.cut):
             self._lose(line)
-        elif line.carrier is TransportKind.WEBSOCKET:
+        elif line.transport is TransportKind.WEBSOCKET:
             line.up_at = max(line.up_at, self.now + self._delay())
             for wire in out.wires:
                 self._at(line.up_at, partial(self._frame, line, wire))
@@ -279,7 +279,7 @@ class Pair:
                 arrive = partial(self._arrives, line, of, wires, reply)
                 self._at(self.now + self._delay(), arrive)
         limit = ANSWER_WITHIN + (self.limits.poll_hold if of is Request.POLL else 0)
-        if of is not Request.OPEN or line.carrier is TransportKind.LONGPOLL:
+        if of is not Request.OPEN or line.transport is TransportKind.LONGPOLL:
             self._at(self.now + limit, lambda: answer(0, ""))
         else:
             self._at(self.now + limit, lambda: self._give_up(line))
@@ -339,7 +339,7 @@ class Pair:
             match first:
                 case Open():
                     self._open(line, first)
-                    if line.carrier is TransportKind.LONGPOLL and line.attachment is not None:
+                    if line.transport is TransportKind.LONGPOLL and line.attachment is not None:
                         assert line.session is not None
                         reply(200, _lines(line.session.poll_frames(line.attachment, self.now)))
                 case Send():
@@ -398,7 +398,7 @@ class Pair:
         attached: Attachment | Reset | None = found if isinstance(found, Reset) else None
         session = found if isinstance(found, Session) else None
         if session is not None:
-            attached = session.attach(frame, line.carrier, self.now, epoch="pair")
+            attached = session.attach(frame, line.transport, self.now, epoch="pair")
         if not isinstance(attached, Attachment):
             session, attached = self._new(line, frame, attached)
         line.session, line.attachment = session, attached
@@ -412,7 +412,7 @@ class Pair:
         self._by_token[token] = session
         attached = session.attach(
             frame,
-            line.carrier,
+            line.transport,
             self.now,
             epoch="pair",
             verdict=Verdict.NEW if reset is None else Verdict.RESET,
@@ -428,7 +428,7 @@ class Pair:
         if session is None or attachment is None:
             return
         due = session.due(attachment, self.now)
-        if line.carrier is TransportKind.LONGPOLL:
+        if line.transport is TransportKind.LONGPOLL:
             if line.poll is not None and (due or self.now >= line.hold):
                 poll, line.poll = line.poll, None
                 poll(_lines(session.poll_frames(attachment, self.now)))
@@ -437,7 +437,7 @@ class Pair:
                 self._down(line, Frame(wire))
         if attachment.code is not None:
             line.session = line.attachment = None
-            if line.carrier is not TransportKind.LONGPOLL:
+            if line.transport is not TransportKind.LONGPOLL:
                 self._down(line, Lost("ended"))
             if line.cut:
                 self._drop(line)

@@ -72,7 +72,7 @@ class Attachment:
 
     number: int
     client: str
-    carrier: TransportKind
+    transport: TransportKind
     cursor: int
     """The next downlink number to write on it."""
     since: float
@@ -220,14 +220,14 @@ class Session:
     # What a driver asks
 
     @property
-    def carrier(self) -> TransportKind | None:
+    def transport(self) -> TransportKind | None:
         """The transport of the newest attachment that stands, the confirmed one before others."""
         best = max(
             self.attachments,
             key=lambda one: (one.status is _CONFIRMED, one.number),
             default=None,
         )
-        return best.carrier if best is not None else None
+        return best.transport if best is not None else None
 
     def due(self, attachment: Attachment, now: float) -> bool:
         """Whether `transmit` would write something on it now, or it has ended."""
@@ -262,7 +262,7 @@ class Session:
         if cursor <= last:
             if cursor <= outgoing.sent:
                 self.replayed += outgoing.sent - cursor + 1
-            binary = attachment.carrier is _WEBSOCKET
+            binary = attachment.transport is _WEBSOCKET
             frames = outgoing.frames(cursor, handled, binary=binary)
             wires = [*wires, *frames] if wires else frames
             self._acknowledged_on(attachment)
@@ -280,7 +280,7 @@ class Session:
 
     def _ack_due(self, attachment: Attachment, now: float) -> bool:
         """Whether a mark that moved may not wait for data to ride with any longer (MRK-6)."""
-        if attachment.carrier is _WEBSOCKET:
+        if attachment.transport is _WEBSOCKET:
             return True
         handled = self.incoming.handled
         if attachment.ack_since is None:
@@ -397,7 +397,7 @@ class Session:
     def attach(
         self,
         frame: Open,
-        carrier: TransportKind,
+        transport: TransportKind,
         now: float,
         *,
         epoch: str,
@@ -409,7 +409,7 @@ class Session:
 
         Args:
             frame: the ``open``.
-            carrier: the transport it came over.
+            transport: the transport it came over.
             now: seconds.
             epoch: of the store.
             verdict: NEW or RESET where the session was made for this ``open``.
@@ -453,14 +453,14 @@ class Session:
         attachment = Attachment(
             number=frame.attach,
             client=frame.client,
-            carrier=carrier,
+            transport=transport,
             cursor=max(received, self.outgoing.acked) + 1,
             since=now,
             holds=received,
             verdict=verdict,
             # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
-            ack_written=-1 if carrier is TransportKind.SSE else incoming.handled,
-            ack_since=now if carrier is TransportKind.SSE else None,
+            ack_written=-1 if transport is TransportKind.SSE else incoming.handled,
+            ack_since=now if transport is TransportKind.SSE else None,
             heard=now,
             written=now,
             parked=True,
@@ -795,14 +795,15 @@ class Session:
             self._reset(Step.EXPIRE, ResetReason.EXPIRED)
             return
         for attachment in list(self.attachments):
-            if attachment.carrier is TransportKind.LONGPOLL:
+            if attachment.transport is TransportKind.LONGPOLL:
                 self._tick_poll(attachment, now)
             else:
                 self._tick_stream(attachment, now)
 
     def _tick_stream(self, attachment: Attachment, now: float) -> None:
         heartbeat = self.limits.heartbeat
-        if attachment.carrier is TransportKind.SSE and now - attachment.since >= self.limits.stream:
+        sse = attachment.transport is TransportKind.SSE
+        if sse and now - attachment.since >= self.limits.stream:
             self._end(attachment, codes.RESTART, Drain(retry_in=0.0))
         elif now - attachment.heard >= heartbeat * 3:
             self._end(
