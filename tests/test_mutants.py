@@ -32,7 +32,7 @@ from transport.protocol.client.session import ClientSession
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import session
-from transport.protocol.server.session import Session, Tombstone
+from transport.protocol.server.session import ServerSession, Tombstone
 
 SCHEDULES = 300
 """That the machine has to notice a mutant: about a second' worth."""
@@ -66,7 +66,7 @@ class Mutant:
 
 
 def server(*of: str, unseen: str = "") -> Mutant:
-    return _mutant(Session, *of, unseen=unseen)
+    return _mutant(ServerSession, *of, unseen=unseen)
 
 
 def _mutant(where: type, *of: str, unseen: str = "") -> Mutant:

@@ -30,7 +30,7 @@ from transport.protocol.frames import (
     error_frame,
     nothing_known,
 )
-from transport.protocol.server.session import WAITING, Attachment, Session
+from transport.protocol.server.session import WAITING, Attachment, ServerSession
 from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]
@@ -85,7 +85,7 @@ class Connection:
     transport: TransportKind
     subject: str
     attachment: Attachment | None = None
-    session: Session | None = None
+    session: ServerSession | None = None
     answer_by: float = 0.0
     """When a poll is answered at the latest."""
     out: list[EncodedFrame] = field(default_factory=list)
@@ -102,10 +102,10 @@ class Bench:
 
     limits: Limits
     now: float = 0.0
-    session: Session | None = None
+    session: ServerSession | None = None
     """That of the vector: the first opened, or the one that took its place."""
     connections: dict[str, Connection] = field(default_factory=dict)
-    sessions: dict[str, tuple[Record, Session]] = field(default_factory=dict)
+    sessions: dict[str, tuple[Record, ServerSession]] = field(default_factory=dict)
     nonces: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
     tokens: int = 0
     opened: int = 0
@@ -274,7 +274,7 @@ class Bench:
     # The directory of sessions
 
     @property
-    def _current(self) -> Session:
+    def _current(self) -> ServerSession:
         if self.session is None:
             raise ValueError("no session was opened yet")
         return self.session
@@ -282,14 +282,14 @@ class Bench:
     def _open(self, frame: Open, connection: Connection) -> None:
         if VERSION not in frame.versions:
             raise ProtocolError(codes.UNSUPPORTED_VERSION, "not spoken here", versions=[VERSION])
-        found: Session | Close | Reset | None = None
+        found: ServerSession | Close | Reset | None = None
         if isinstance(frame.session, str):
             found = self._resume(frame, frame.session, connection.subject)
         if isinstance(found, Close):
             connection.out.append(encode_control(found))
             connection.code = codes.NORMAL
             return
-        if isinstance(found, Session):
+        if isinstance(found, ServerSession):
             attached = found.attach(frame, connection.transport, self.now, epoch=self.epoch)
             if isinstance(attached, Attachment):
                 connection.session, connection.attachment = found, attached
@@ -297,7 +297,7 @@ class Bench:
             found = attached
         self._new(frame, connection, found)
 
-    def _resume(self, frame: Open, token: str, subject: str) -> Session | Close | Reset:
+    def _resume(self, frame: Open, token: str, subject: str) -> ServerSession | Close | Reset:
         record, session, secret = self._look_up(token)
         if record is None or session is None or record.subject != subject:
             return nothing_known(
@@ -316,7 +316,7 @@ class Bench:
             session_id = f"s{self.opened}"
             self.nonces[key] = (session_id, self.now + self.limits.nonce)
             record = Record(session_id, connection.subject)
-            self.sessions[session_id] = (record, Session(session_id, self.limits, self.now))
+            self.sessions[session_id] = (record, ServerSession(session_id, self.limits, self.now))
         record, session = self.sessions[session_id]
         if self.session is None or self.session.ending is not None:
             self.session = session
@@ -335,14 +335,14 @@ class Bench:
         assert isinstance(attached, Attachment)
         connection.session, connection.attachment = session, attached
 
-    def _look_up(self, token: str) -> tuple[Record | None, Session | None, str]:
+    def _look_up(self, token: str) -> tuple[Record | None, ServerSession | None, str]:
         session_id, secret = split_token(token) or ("", "")
         record, session = self.sessions.get(session_id, (None, None))
         if record is None or not record.opens_to(secret):
             return None, None, ""
         return record, session, secret
 
-    def _find(self, frame: Send | Poll) -> Session:
+    def _find(self, frame: Send | Poll) -> ServerSession:
         record, session, secret = self._look_up(frame.session)
         if record is not None and session is not None:
             record.use(secret)

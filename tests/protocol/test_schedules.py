@@ -17,7 +17,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Poll, Send, TransportKind, Verdict
-from transport.protocol.server.session import WAITING, Attachment, Session, Status
+from transport.protocol.server.session import WAITING, Attachment, ServerSession, Status
 
 LIMITS = Limits(window_messages=50, ttl=1e9, stream=1e9, heartbeat=1e8)
 DECODER = Decoder(LIMITS)
@@ -57,7 +57,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.now = 0.0
-        self.session = Session("s1", LIMITS, 0.0)
+        self.session = ServerSession("s1", LIMITS, 0.0)
         self.taken = 0
         self.clients = [Client("client-a-0123456789"), Client("client-b-0123456789")]
         self.links: list[Link] = []
@@ -326,7 +326,7 @@ def test_schedule(seed: int) -> None:
 
 
 def test_a_frame_that_opens_a_post_is_not_taken() -> None:
-    session = Session("s1", LIMITS, 0.0)
+    session = ServerSession("s1", LIMITS, 0.0)
     frame = Send(session="t", client="c" * 16, attach=1)
     with pytest.raises(ProtocolError, match="no place here"):
         session.receive(None, frame, 0.0)

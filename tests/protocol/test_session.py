@@ -25,7 +25,7 @@ from transport.protocol.frames import (
     TransportKind,
     Verdict,
 )
-from transport.protocol.server.session import WAITING, Attachment, Session, Status
+from transport.protocol.server.session import WAITING, Attachment, ServerSession, Status
 from transport.protocol.states import State
 
 CLIENT = "client-0123456789"
@@ -44,7 +44,7 @@ def opening(attach: int = 1, received: int = 0, client: str = CLIENT) -> Open:
 
 
 def attach(
-    session: Session,
+    session: ServerSession,
     number: int = 1,
     transport: TransportKind = TransportKind.WEBSOCKET,
     **more: Any,
@@ -64,11 +64,11 @@ def close(last: int = 0, ack: int = 0) -> Close:
 
 
 @pytest.fixture
-def session() -> Session:
-    return Session("s1", LIMITS, 0.0)
+def session() -> ServerSession:
+    return ServerSession("s1", LIMITS, 0.0)
 
 
-def test_carrier(session: Session) -> None:
+def test_carrier(session: ServerSession) -> None:
     """The confirmed attach before newer ones that are only provisional."""
     transports = [session.transport]
     first = attach(session)
@@ -81,7 +81,7 @@ def test_carrier(session: Session) -> None:
     assert len(session.attachments) == 2
 
 
-def test_ack_deadline(session: Session) -> None:
+def test_ack_deadline(session: ServerSession) -> None:
     """MRK-6: the driver learns when a lone ack is due, and from when on none is."""
     attachment = attach(session, transport=TransportKind.LONGPOLL)
     assert session.ack_deadline(attachment) is None
@@ -96,7 +96,7 @@ def test_ack_deadline(session: Session) -> None:
 
 
 @pytest.mark.parametrize("transport", list(TransportKind))
-def test_due_is_what_is_transmitted(session: Session, transport: TransportKind) -> None:
+def test_due_is_what_is_transmitted(session: ServerSession, transport: TransportKind) -> None:
     """Else a driver would spin: also where a message was acknowledged before it was written."""
     slow, quick = attach(session, 1, transport), attach(session, 2)
     for now in (1.0, 2.0):
@@ -112,7 +112,7 @@ def test_due_is_what_is_transmitted(session: Session, transport: TransportKind) 
     assert not session.due(slow, 3.0)
 
 
-def test_an_attach_that_has_ended_is_due_once_more(session: Session) -> None:
+def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> None:
     """So that a driver that waits is woken to close it."""
     attachment = attach(session)
     session.drain(5.0)
@@ -123,7 +123,7 @@ def test_an_attach_that_has_ended_is_due_once_more(session: Session) -> None:
     assert attachment.status is Status.ENDED
 
 
-def test_a_frame_on_an_ended_attach_changes_nothing(session: Session) -> None:
+def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> None:
     """A superseded client neither sends nor keeps the session alive (LIV-3)."""
     old = attach(session)
     new = attach(session, 2)
@@ -135,7 +135,7 @@ def test_a_frame_on_an_ended_attach_changes_nothing(session: Session) -> None:
     assert session.state is State.CLOSED
 
 
-def test_frames_after_the_end(session: Session) -> None:
+def test_frames_after_the_end(session: ServerSession) -> None:
     """The rest of a POST that ended the session: no exception, whatever it says."""
     attachment = attach(session)
     session.receive(attachment, Ack(ack=7), 0.0)
@@ -147,7 +147,7 @@ def test_frames_after_the_end(session: Session) -> None:
     assert session.answer(attachment).attached is False
 
 
-def test_an_over_long_message_that_comes_with_the_last_ack(session: Session) -> None:
+def test_an_over_long_message_that_comes_with_the_last_ack(session: ServerSession) -> None:
     attachment = attach(session)
     session.send('"bye"')
     session.transmit(attachment, 0.0)
@@ -165,12 +165,12 @@ def test_an_over_long_message_that_comes_with_the_last_ack(session: Session) -> 
         Poll(session="t", client=CLIENT, attach=1, poll=1, ack=0),
     ],
 )
-def test_frames_that_are_not_for_a_session(session: Session, frame: Any) -> None:
+def test_frames_that_are_not_for_a_session(session: ServerSession, frame: Any) -> None:
     with pytest.raises(ProtocolError, match="bad_frame"):
         session.receive(attach(session), frame, 0.0)
 
 
-def test_has_news(session: Session) -> None:
+def test_has_news(session: ServerSession) -> None:
     """Whether `take` has something to give or to raise."""
     attachment = attach(session)
     news = [session.has_news]
@@ -190,13 +190,13 @@ def test_has_news(session: Session) -> None:
     assert session.has_news
 
 
-def test_a_handler_may_send_after_its_client_closed(session: Session) -> None:
+def test_a_handler_may_send_after_its_client_closed(session: ServerSession) -> None:
     """CLS-2."""
     session.receive(attach(session), close(), 0.0)
     assert session.send('"last"') == 1
 
 
-def test_nothing_is_sent_or_taken_after_a_close(session: Session) -> None:
+def test_nothing_is_sent_or_taken_after_a_close(session: ServerSession) -> None:
     session.close(4000, "enough", "app", 0.0)
     with pytest.raises(ChannelClosed) as caught:
         session.send('"x"')
@@ -205,7 +205,7 @@ def test_nothing_is_sent_or_taken_after_a_close(session: Session) -> None:
         session.take()
 
 
-def test_the_error_of_a_closing_session(session: Session) -> None:
+def test_the_error_of_a_closing_session(session: ServerSession) -> None:
     with pytest.raises(LocalProtocolError):
         session.closed()
     session.send('"x"')
@@ -215,7 +215,7 @@ def test_the_error_of_a_closing_session(session: Session) -> None:
     assert session.closed().code == 4001
 
 
-def test_a_second_close_changes_nothing(session: Session) -> None:
+def test_a_second_close_changes_nothing(session: ServerSession) -> None:
     """Least of all the marks: what failed in the handler's hand stays unknown (CLS-3)."""
     session.receive(attach(session), Data(1, 0, ["a"]), 0.0)
     session.take()
@@ -229,7 +229,7 @@ def test_a_second_close_changes_nothing(session: Session) -> None:
     )
 
 
-def test_a_close_that_cannot_be_written(session: Session) -> None:
+def test_a_close_that_cannot_be_written(session: ServerSession) -> None:
     """CLS-1."""
     with pytest.raises(ValueError, match="close code"):
         session.close(1005, "", "app", 0.0)
@@ -238,7 +238,7 @@ def test_a_close_that_cannot_be_written(session: Session) -> None:
     assert session.state is State.OPEN
 
 
-def test_tombstone(session: Session) -> None:
+def test_tombstone(session: ServerSession) -> None:
     with pytest.raises(LocalProtocolError):
         session.tombstone()
     session.send('"x"')
@@ -250,7 +250,7 @@ def test_tombstone(session: Session) -> None:
     assert session.tombstone().ending.reset is ResetReason.SHUTDOWN
 
 
-def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: Session) -> None:
+def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: ServerSession) -> None:
     """RES-2: the `open` that was answered by reset spoke of the old one."""
     session.send('"first"')
     attachment = session.attach(
@@ -260,7 +260,7 @@ def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: Session) 
     assert session.transmit(attachment, 0.0)[1:] == ['[1,0,"first"]']
 
 
-def test_statistics_of_replays(session: Session) -> None:
+def test_statistics_of_replays(session: ServerSession) -> None:
     attach(session)
     session.send('"a"')
     for number in (2, 3):
@@ -268,7 +268,7 @@ def test_statistics_of_replays(session: Session) -> None:
     assert session.replayed == 1
 
 
-def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: Session) -> None:
+def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSession) -> None:
     """POL-2, MRK-3: data, mark and close."""
     attachment = attach(session, transport=TransportKind.LONGPOLL)
     session.poll_frames(attachment, 0.0)
@@ -285,7 +285,9 @@ def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: Session)
     assert len(answers[0]) == 2
 
 
-def test_another_client_has_no_session_in_which_it_would_misread_a_mark(session: Session) -> None:
+def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
+    session: ServerSession,
+) -> None:
     """ATT-6, RES-7: number 1 was another's, so it says nothing of what this one sent as 1."""
     first = attach(session)
     session.confirm(first)
@@ -300,7 +302,7 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(session:
 
 def test_a_poll_that_is_gone_is_not_answered() -> None:
     """POL-3."""
-    session = Session("s1", LIMITS, 0.0)
+    session = ServerSession("s1", LIMITS, 0.0)
     attachment = attach(session, transport=TransportKind.LONGPOLL)
     session.unpark(attachment)
     session.send('"a"')

@@ -1,4 +1,4 @@
-"""`SessionDriver`: the asyncio side of one `Session`: its links, and who waits for what.
+"""`SessionDriver`: the asyncio side of one `ServerSession`: its links, and who waits for what.
 
 After each input it asks the session what has become due (`poke`) and wakes whoever is concerned.
 There is no queue, lock, scope or task per message: writers have a cursor into the session's buffer,
@@ -17,7 +17,7 @@ from typing import Protocol
 from transport.errors import Busy, ChannelClosed, Stalled
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, ResetReason
-from transport.protocol.server.session import WAITING, Attachment, Session
+from transport.protocol.server.session import WAITING, Attachment, ServerSession
 from transport.protocol.states import State
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
@@ -86,7 +86,7 @@ class SessionDriver:
         "session",
     )
 
-    def __init__(self, session: Session, clock: Clock) -> None:
+    def __init__(self, session: ServerSession, clock: Clock) -> None:
         self.session = session
         self.now = clock.now
         self.loop = clock.loop

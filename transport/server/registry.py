@@ -30,7 +30,7 @@ from transport.protocol.frames import (
     TransportKind,
     Verdict,
 )
-from transport.protocol.server.session import Attachment, Session, Tombstone
+from transport.protocol.server.session import Attachment, ServerSession, Tombstone
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.ports import Link
 from transport.server.authentication import Authenticator, address_of
@@ -55,7 +55,7 @@ class Totals:
     received: int = 0
     replayed: int = 0
 
-    def add(self, session: Session) -> None:
+    def add(self, session: ServerSession) -> None:
         """Count those of one more session."""
         self.sent += session.outgoing.last
         self.received += session.incoming.received
@@ -251,7 +251,7 @@ class Registry:
             except ProtocolError:
                 await self.store.forget(record.id)
                 raise
-            session = Session(record.id, self.limits, now)
+            session = ServerSession(record.id, self.limits, now)
             driver = SessionDriver(session, self._clock)
             runner = Runner(driver, self, self._authenticator, identity.subject, address)
         elif (tombstone := self._tombstone(record)) is not None and tombstone.ending.close:

@@ -41,7 +41,7 @@ from transport.protocol.frames import (
     error_frame,
     nothing_known,
 )
-from transport.protocol.server.session import WAITING, Attachment, Session
+from transport.protocol.server.session import WAITING, Attachment, ServerSession
 
 ANSWER_WITHIN = 10.0
 """Seconds after which a client takes a request for lost."""
@@ -79,7 +79,7 @@ class _Line:
 
     link: Link
     transport: TransportKind
-    session: Session | None = None
+    session: ServerSession | None = None
     attachment: Attachment | None = None
     cut: bool = False
     up_at: float = 0.0
@@ -124,7 +124,7 @@ class Pair:
         self.carriers = carriers
         self.limits = limits
         self.client = ClientSession(f"client-{seed:016d}", Terms.of(limits))
-        self.server: Session | None = None
+        self.server: ServerSession | None = None
         self.handled: list[Json] = []
         self.received: list[Json] = []
         self.events: list[Event] = []
@@ -134,8 +134,8 @@ class Pair:
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._lines: list[_Line] = []
-        self._by_token: dict[str, Session] = {}
-        self._by_nonce: dict[str, Session] = {}
+        self._by_token: dict[str, ServerSession] = {}
+        self._by_nonce: dict[str, ServerSession] = {}
         self._at(0.0, self._attach)
         self._at(TICK, self._tick)
 
@@ -216,7 +216,7 @@ class Pair:
         if self.client.deadline < self.now + TICK:
             self._at(max(self.client.deadline, self.now + 0.001), lambda: None)
 
-    def _take(self, session: Session) -> None:
+    def _take(self, session: ServerSession) -> None:
         try:
             while (message := session.take()) is not WAITING:
                 self.handled.append(message)
@@ -367,7 +367,7 @@ class Pair:
     def _park(
         self,
         line: _Line,
-        session: Session,
+        session: ServerSession,
         attachment: Attachment,
         frame: Poll,
         reply: Callable[[int, str], None],
@@ -380,33 +380,35 @@ class Pair:
         line.poll = lambda text: reply(200, text)
         line.hold = self.now + self.limits.poll_hold
 
-    def _find(self, frame: Send | Poll) -> tuple[Session, Attachment | None]:
+    def _find(self, frame: Send | Poll) -> tuple[ServerSession, Attachment | None]:
         session = self._by_token.get(frame.session)
         if session is None or session.ending is not None:
             raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session")
         return session, session.find(frame.client, frame.attach)
 
     def _open(self, line: _Line, frame: Open) -> None:
-        found: Session | Reset | Close | None = None
+        found: ServerSession | Reset | Close | None = None
         if isinstance(frame.session, str):
             found = self._by_token.get(frame.session, nothing_known(ResetReason.UNKNOWN))
-        if isinstance(found, Session) and found.ending is not None:
+        if isinstance(found, ServerSession) and found.ending is not None:
             found = found.tombstone().answer(frame)
         if isinstance(found, Close):
             self._down(line, Frame(encode_control(found)))
             return
         attached: Attachment | Reset | None = found if isinstance(found, Reset) else None
-        session = found if isinstance(found, Session) else None
+        session = found if isinstance(found, ServerSession) else None
         if session is not None:
             attached = session.attach(frame, line.transport, self.now, epoch="pair")
         if not isinstance(attached, Attachment):
             session, attached = self._new(line, frame, attached)
         line.session, line.attachment = session, attached
 
-    def _new(self, line: _Line, frame: Open, reset: Reset | None) -> tuple[Session, Attachment]:
+    def _new(
+        self, line: _Line, frame: Open, reset: Reset | None
+    ) -> tuple[ServerSession, Attachment]:
         session = self._by_nonce.get(frame.nonce)
         if session is None:
-            session = Session(f"s{len(self._by_nonce) + 1}", self.limits, self.now)
+            session = ServerSession(f"s{len(self._by_nonce) + 1}", self.limits, self.now)
             self._by_nonce[frame.nonce] = self.server = session
         token = f"{session.id}.{len(self._by_token)}"
         self._by_token[token] = session

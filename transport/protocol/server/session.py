@@ -1,9 +1,9 @@
 """The server's half of a session: marks, buffers, attachments, and what each frame does to them.
 
-Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in; `Session.transmit` says what
-to write on a connection, `Session.receive` what to answer, `Session.tick` moves deadlines. A driver
-owns sockets, tasks and the clock, and after each input asks three questions: which attachments are
-`due`, is there a message to `take`, has the session `ending`?
+Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in; `transmit` says what to
+write on a connection, `receive` what to answer, `tick` moves deadlines. A driver owns sockets,
+tasks and the clock, and after each input asks three questions: which attachments are `due`, is
+there a message to `take`, has the session `ending`?
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ _CONFIRMED, _ENDED = Status.CONFIRMED, Status.ENDED
 _WEBSOCKET = TransportKind.WEBSOCKET
 
 
-class Session:
+class ServerSession:
     """One session, as the server holds it.
 
     Args:
