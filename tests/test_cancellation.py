@@ -132,7 +132,7 @@ class Cancels:
         """Paths of which a connection stands: of a long poll, one that waits for an answer."""
         for channel in self.hub.channels:
             for one in channel._driver.session.attachments:
-                if one.parked:
+                if one.writable:
                     yield PATHS[one.transport.value]
 
 

@@ -30,7 +30,7 @@ from transport.protocol.frames import (
     error_frame,
     nothing_known,
 )
-from transport.protocol.server.session import WAITING, Attachment, ServerSession
+from transport.protocol.server.session import EMPTY, Attachment, ServerSession
 from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]
@@ -187,13 +187,13 @@ class Bench:
             attachment = session.find(header.client, header.attach)
             if attachment is not None:
                 session.confirm(attachment)
-            session.heard_from(attachment, self.now)
+            session.record_activity(attachment, self.now)
             replies = []
             for frame in frames:
                 if isinstance(frame, ProtocolError):
                     raise frame
                 replies += session.receive(attachment, frame, self.now)
-            wires = [encode_control(frame) for frame in [session.answer(attachment), *replies]]
+            wires = [encode_control(frame) for frame in [session.answer_post(attachment), *replies]]
         except ProtocolError as error:
             return {"answer": from_wire(encode_control(error_frame(error)))}
         return {"answer": [from_wire(wire) for wire in wires]}
@@ -225,10 +225,10 @@ class Bench:
 
     def _take(self, _: Step) -> Step:
         try:
-            message = self._current.take()
+            message = self._current.receive_nowait()
         except ChannelClosed:
             return {"taken": "closed"}
-        if message is WAITING:
+        if message is EMPTY:
             return {"taken": "waiting"}
         return {"taken": {"message": from_message(message)}}
 
@@ -377,11 +377,11 @@ class Bench:
             return [], None, True
         if session is None or attachment is None:
             return connection.out, connection.code, connection.code is not None
-        if not session.due(attachment, self.now) and not 0 < connection.answer_by <= self.now:
+        if not session.is_due(attachment, self.now) and not 0 < connection.answer_by <= self.now:
             return [], None, False
         if connection.transport is TransportKind.LONGPOLL:
-            return session.poll_frames(attachment, self.now), attachment.code, True
+            return session.answer_poll(attachment, self.now), attachment.code, True
         wires = session.transmit(attachment, self.now)
         assert wires or attachment.code is not None, "due, but nothing was written"
-        assert attachment.code is not None or not session.due(attachment, self.now)
+        assert attachment.code is not None or not session.is_due(attachment, self.now)
         return wires, attachment.code, attachment.code is not None

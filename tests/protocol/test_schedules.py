@@ -17,7 +17,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Poll, Send, TransportKind, Verdict
-from transport.protocol.server.session import WAITING, Attachment, ServerSession, Status
+from transport.protocol.server.session import EMPTY, Attachment, ServerSession, Status
 
 LIMITS = Limits(window_messages=50, ttl=1e9, stream=1e9, heartbeat=1e8)
 DECODER = Decoder(LIMITS)
@@ -66,7 +66,7 @@ class World:
         self.clients[0].confirmed = True
 
     def holds(self, client: Client) -> bool:
-        return client.name == self.session._holder
+        return client.name == self.session._owner
 
     # Clients
 
@@ -208,7 +208,7 @@ class World:
                 session.confirm(found)
             for line in body[1:]:
                 session.receive(found, DECODER.decode(line), self.now)
-            answer = session.answer(found)
+            answer = session.answer_post(found)
             if self.random.random() < 0.8:
                 link.down.append({"type": "ack", "ack": answer.ack})
         except ProtocolError as error:
@@ -234,12 +234,12 @@ class World:
         """The driver writes what is due; the property that keeps it from spinning."""
         session, attachment = self.session, link.attachment
         lost = attachment.status is Status.ENDED and attachment.code is None
-        if lost or not session.due(attachment, self.now):
+        if lost or not session.is_due(attachment, self.now):
             return
         poll = link.transport is TransportKind.LONGPOLL
-        wires = (session.poll_frames if poll else session.transmit)(attachment, self.now)
+        wires = (session.answer_poll if poll else session.transmit)(attachment, self.now)
         assert wires or attachment.code is not None
-        assert attachment.code is not None or not session.due(attachment, self.now)
+        assert attachment.code is not None or not session.is_due(attachment, self.now)
         link.down.extend(json.loads(wire) for wire in wires)
         if attachment.code is not None and link in self.links:
             self.links.remove(link)
@@ -254,11 +254,11 @@ class World:
                 self.session.detach(link.attachment)
 
     def take(self) -> None:
-        message = self.session.take()
-        while message is not WAITING:
+        message = self.session.receive_nowait()
+        while message is not EMPTY:
             self.taken += 1
             assert message == f"{self.taken}"
-            message = self.session.take()
+            message = self.session.receive_nowait()
 
     def step(self) -> None:
         client = self.random.choice(self.clients)

@@ -25,7 +25,7 @@ from transport.protocol.frames import (
     TransportKind,
     Verdict,
 )
-from transport.protocol.server.session import WAITING, Attachment, ServerSession, Status
+from transport.protocol.server.session import EMPTY, Attachment, ServerSession, Status
 from transport.protocol.states import State
 
 CLIENT = "client-0123456789"
@@ -86,11 +86,11 @@ def test_ack_deadline(session: ServerSession) -> None:
     attachment = attach(session, transport=TransportKind.LONGPOLL)
     assert session.ack_deadline(attachment) is None
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
-    session.take()
-    session.take()
-    assert not session.due(attachment, 5.0)
+    session.receive_nowait()
+    session.receive_nowait()
+    assert not session.is_due(attachment, 5.0)
     assert session.ack_deadline(attachment) == 5.0 + LIMITS.ack_delay
-    assert session.due(attachment, 5.2)
+    assert session.is_due(attachment, 5.2)
     session.transmit(attachment, 5.2)
     assert session.ack_deadline(attachment) is None
 
@@ -104,19 +104,19 @@ def test_due_is_what_is_transmitted(session: ServerSession, transport: Transport
     session.send('"x"')
     session.transmit(quick, 3.0)
     session.receive(None, Ack(ack=1), 3.0)
-    assert not session.due(slow, 3.0)
+    assert not session.is_due(slow, 3.0)
     assert session.transmit(slow, 3.0) == []
     session.send('"y"')
-    assert session.due(slow, 3.0)
+    assert session.is_due(slow, 3.0)
     assert session.transmit(slow, 3.0) == ['[2,0,"y"]']
-    assert not session.due(slow, 3.0)
+    assert not session.is_due(slow, 3.0)
 
 
 def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> None:
     """So that a driver that waits is woken to close it."""
     attachment = attach(session)
     session.drain(5.0)
-    assert session.due(attachment, 0.0)
+    assert session.is_due(attachment, 0.0)
     assert len(session.transmit(attachment, 0.0)) == 1
     assert session.transmit(attachment, 0.0) == []
     session.detach(attachment)
@@ -130,7 +130,7 @@ def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> N
     session.confirm(new)
     assert session.receive(old, Data(1, 0, ["x"]), 100.0) == []
     assert session.receive(old, Ping(), 100.0) == []
-    assert session.take() is WAITING
+    assert session.receive_nowait() is EMPTY
     session.tick(LIMITS.ttl)
     assert session.state is State.CLOSED
 
@@ -144,7 +144,7 @@ def test_frames_after_the_end(session: ServerSession) -> None:
         assert session.receive(None, frame, 0.0) == []
     session.tick(1e9)
     session.drain(5.0)
-    assert session.answer(attachment).attached is False
+    assert session.answer_post(attachment).attached is False
 
 
 def test_an_over_long_message_that_comes_with_the_last_ack(session: ServerSession) -> None:
@@ -173,21 +173,21 @@ def test_frames_that_are_not_for_a_session(session: ServerSession, frame: Any) -
 def test_has_news(session: ServerSession) -> None:
     """Whether `take` has something to give or to raise."""
     attachment = attach(session)
-    news = [session.has_news]
+    news = [session.is_readable]
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
-    news.append(session.has_news)
-    assert session.take() == "a"
-    news.append(session.has_news)
+    news.append(session.is_readable)
+    assert session.receive_nowait() == "a"
+    news.append(session.is_readable)
     session.receive(attachment, close(2), 0.0)
-    news.append(session.has_news)
+    news.append(session.is_readable)
     session.receive(attachment, Skip(number=2, ack=0), 0.0)
-    news.append(session.has_news)
+    news.append(session.is_readable)
     assert news == [False, True, False, False, True]
     with pytest.raises(ChannelClosed, match=r"4001: why"):
-        session.take()
-    assert session.peer_closed_with == close(2)
+        session.receive_nowait()
+    assert session.peer_close == close(2)
     session.close(1000, "", "app", 0.0)
-    assert session.has_news
+    assert session.is_readable
 
 
 def test_a_handler_may_send_after_its_client_closed(session: ServerSession) -> None:
@@ -202,23 +202,23 @@ def test_nothing_is_sent_or_taken_after_a_close(session: ServerSession) -> None:
         session.send('"x"')
     assert (caught.value.code, caught.value.reason) == (4000, "enough")
     with pytest.raises(ChannelClosed):
-        session.take()
+        session.receive_nowait()
 
 
 def test_the_error_of_a_closing_session(session: ServerSession) -> None:
     with pytest.raises(LocalProtocolError):
-        session.closed()
+        session.closed_error()
     session.send('"x"')
     session.close(4000, "ours", "app", 0.0)
-    assert session.closed().code == 4000
+    assert session.closed_error().code == 4000
     session.receive(attach(session), close(), 0.0)
-    assert session.closed().code == 4001
+    assert session.closed_error().code == 4001
 
 
 def test_a_second_close_changes_nothing(session: ServerSession) -> None:
     """Least of all the marks: what failed in the handler's hand stays unknown (CLS-3)."""
     session.receive(attach(session), Data(1, 0, ["a"]), 0.0)
-    session.take()
+    session.receive_nowait()
     session.close(1011, "", "protocol", 0.0, failed=True)
     with pytest.raises(LocalProtocolError):
         session.close(1000, "", "app", 0.0)
@@ -271,16 +271,16 @@ def test_statistics_of_replays(session: ServerSession) -> None:
 def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSession) -> None:
     """POL-2, MRK-3: data, mark and close."""
     attachment = attach(session, transport=TransportKind.LONGPOLL)
-    session.poll_frames(attachment, 0.0)
+    session.answer_poll(attachment, 0.0)
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
-    session.take()
+    session.receive_nowait()
     session.send('"bye"')
     session.close(1000, "", "app", 0.0)
     poll = Poll(session="t", client=CLIENT, attach=1, poll=1, ack=0)
     answers = []
     for _ in range(2):
         assert session.poll(attachment, poll, 0.0)
-        answers.append(session.poll_frames(attachment, 0.0))
+        answers.append(session.answer_poll(attachment, 0.0))
     assert answers[0] == answers[1]
     assert len(answers[0]) == 2
 
@@ -304,7 +304,7 @@ def test_a_poll_that_is_gone_is_not_answered() -> None:
     """POL-3."""
     session = ServerSession("s1", LIMITS, 0.0)
     attachment = attach(session, transport=TransportKind.LONGPOLL)
-    session.unpark(attachment)
+    session.end_poll(attachment)
     session.send('"a"')
-    assert not session.due(attachment, 0.0)
+    assert not session.is_due(attachment, 0.0)
     assert session.transmit(attachment, 0.0) == []

@@ -52,7 +52,7 @@ from transport.protocol.client.session import (
 )
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import EncodedFrame, ResetReason, TransportKind
-from transport.protocol.server.session import WAITING, ServerSession, Status
+from transport.protocol.server.session import EMPTY, ServerSession, Status
 from transport.protocol.states import State
 
 LIMITS = Limits(window_messages=8, batch=7, message=64, depth=8)
@@ -331,11 +331,11 @@ class World:
         did = self.did(session)
         self.finish(did)
         try:
-            message = session.take()
+            message = session.receive_nowait()
         except ChannelClosed:
             self.close(session, failed=False)
             return False
-        if message is WAITING:
+        if message is EMPTY:
             return False
         assert isinstance(message, str)
         self.check_taken(session, message)

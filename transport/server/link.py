@@ -71,7 +71,7 @@ class SessionLink:
 
     def due(self) -> asyncio.Future[None] | None:
         """See `Link.due`."""
-        if self._driver.session.due(self.attachment, self._driver.now()):
+        if self._driver.session.is_due(self.attachment, self._driver.now()):
             return None
         self.waiter = waiter = self._driver.loop.create_future()
         if self.attachment.ack_since is not None:
@@ -98,7 +98,7 @@ class SessionLink:
     def wake(self) -> None:
         """Let the waiter look again, if something is due; else see to it that it is in time."""
         if self.waiter is not None:
-            if self._driver.session.due(self.attachment, self._driver.now()):
+            if self._driver.session.is_due(self.attachment, self._driver.now()):
                 self.rouse()
             elif self.attachment.ack_since is not None:
                 self._arm()
@@ -167,11 +167,11 @@ class SessionLink:
     def unpark(self, ticket: int) -> None:
         """The poll is over, answered or not."""
         if self.parked(ticket):
-            self._driver.session.unpark(self.attachment)
+            self._driver.session.end_poll(self.attachment)
 
     def write_poll(self) -> list[EncodedFrame]:
         """The frames of the answer, at least one."""
-        return self._driver.session.poll_frames(self.attachment, self._driver.now())
+        return self._driver.session.answer_poll(self.attachment, self._driver.now())
 
     def tick(self, now: float) -> None:
         """Write what became due with the time; drop what has ended and cannot be written to."""
@@ -181,7 +181,7 @@ class SessionLink:
             return
         self.rouse()
         self.ended_at = self.ended_at or now
-        if not self.attachment.parked:
+        if not self.attachment.writable:
             self._driver.forget(self)  # no poll waits, and none is let in any more
         elif now - self.ended_at >= STUCK:
             self._driver.forget(self)

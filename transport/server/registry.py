@@ -319,7 +319,7 @@ class Registry:
         try:
             if attachment is not None:
                 session.confirm(attachment)
-            session.heard_from(attachment, self.now())
+            session.record_activity(attachment, self.now())
             for frame in rest:
                 if isinstance(frame, ProtocolError):
                     raise frame
@@ -340,7 +340,7 @@ class Registry:
             await runner.driver.handled_within(self.limits.answer_wait)
         if attachment is not None and attachment.code is not None:
             attachment = None
-        return [encode_control(session.answer(attachment)), *replies]
+        return [encode_control(session.answer_post(attachment)), *replies]
 
     async def _renew(self, runner: Runner, attachment: Attachment | None, frame: Renew) -> None:
         """As on WebSocket: where it fails, the connection ends with it (REN-1)."""

@@ -41,7 +41,7 @@ from transport.protocol.frames import (
     error_frame,
     nothing_known,
 )
-from transport.protocol.server.session import WAITING, Attachment, ServerSession
+from transport.protocol.server.session import EMPTY, Attachment, ServerSession
 
 ANSWER_WITHIN = 10.0
 """Seconds after which a client takes a request for lost."""
@@ -218,7 +218,7 @@ class Pair:
 
     def _take(self, session: ServerSession) -> None:
         try:
-            while (message := session.take()) is not WAITING:
+            while (message := session.receive_nowait()) is not EMPTY:
                 self.handled.append(message)
         except ChannelClosed:
             pass
@@ -341,19 +341,19 @@ class Pair:
                     self._open(line, first)
                     if line.transport is TransportKind.LONGPOLL and line.attachment is not None:
                         assert line.session is not None
-                        reply(200, _lines(line.session.poll_frames(line.attachment, self.now)))
+                        reply(200, _lines(line.session.answer_poll(line.attachment, self.now)))
                 case Send():
                     session, attachment = self._find(first)
                     if attachment is not None:
                         session.confirm(attachment)
-                    session.heard_from(attachment, self.now)
+                    session.record_activity(attachment, self.now)
                     replies = [
                         encode_control(one)
                         for frame in rest
                         for one in session.receive(attachment, frame, self.now)
                     ]
                     self._take(session)
-                    reply(200, _lines([encode_control(session.answer(attachment)), *replies]))
+                    reply(200, _lines([encode_control(session.answer_post(attachment)), *replies]))
                 case Poll():
                     session, attachment = self._find(first)
                     if attachment is None:
@@ -429,11 +429,11 @@ class Pair:
         session, attachment = line.session, line.attachment
         if session is None or attachment is None:
             return
-        due = session.due(attachment, self.now)
+        due = session.is_due(attachment, self.now)
         if line.transport is TransportKind.LONGPOLL:
             if line.poll is not None and (due or self.now >= line.hold):
                 poll, line.poll = line.poll, None
-                poll(_lines(session.poll_frames(attachment, self.now)))
+                poll(_lines(session.answer_poll(attachment, self.now)))
         elif due:
             for wire in session.transmit(attachment, self.now):
                 self._down(line, Frame(wire))
