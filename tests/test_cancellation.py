@@ -132,8 +132,8 @@ class Cancels:
         """Paths of which a connection stands: of a long poll, one that waits for an answer."""
         for channel in self.hub.channels:
             for one in channel._driver.session.attachments:
-                if one.parked:
-                    yield PATHS[one.carrier.value]
+                if one.writable:
+                    yield PATHS[one.transport.value]
 
 
 class BusyStore(MemoryStore):

@@ -32,7 +32,7 @@ from transport.protocol.client.session import ClientSession
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import session
-from transport.protocol.server.session import Session, Tombstone
+from transport.protocol.server.session import ServerSession, Tombstone
 
 SCHEDULES = 300
 """That the machine has to notice a mutant: about a second' worth."""
@@ -66,7 +66,7 @@ class Mutant:
 
 
 def server(*of: str, unseen: str = "") -> Mutant:
-    return _mutant(Session, *of, unseen=unseen)
+    return _mutant(ServerSession, *of, unseen=unseen)
 
 
 def _mutant(where: type, *of: str, unseen: str = "") -> Mutant:
@@ -142,7 +142,7 @@ SERVER = [
         "data-of-another-before-confirmation",
         "OPN-7: so may one of which another client has taken the session",
         "_may_send",
-        "attachment.client != self._holder",
+        "attachment.client != self._owner",
         "False",
         unseen="both clients confirm first: that the others are refused is told by the vectors",
     ),
@@ -166,15 +166,15 @@ SERVER = [
     server(
         "takeover-that-lies",
         "ATT-6: another client waits to be confirmed, though the session has moved",
-        "_moved",
-        "if one.client != self._holder",
+        "_end_attachments_of_other_clients",
+        "if one.client != self._owner",
         "if False",
     ),
     server(
         "takeover-of-what-is-trimmed",
         "ATT-6: another client is let in that misses what was acknowledged",
         "confirm",
-        "self.outgoing.acked > attachment.holds",
+        "self.outgoing.acked > attachment.client_received",
         "False",
     ),
     server(
@@ -196,7 +196,7 @@ SERVER = [
         "tombstone-for-anybody",
         "ATT-6: marks of one client's messages are told to another",
         "answer",
-        "frame.client != self.holder",
+        "frame.client != self.owner",
         "False",
     ),
     server(
@@ -230,14 +230,14 @@ SERVER = [
     server(
         "skip-not-counted",
         "DAT-5: a skip takes no number",
-        "_receive",
-        "self._take(attachment, frame.number, frame.ack, [_SKIPPED], 0)",
+        "_receive_control",
+        "self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)",
         "self._acknowledge(frame.ack)",
     ),
     server(
         "skip-is-a-message",
         "DAT-5: the handler is given what was skipped",
-        "take",
+        "receive_nowait",
         "message is not _SKIPPED",
         "True",
     ),
@@ -290,7 +290,7 @@ SERVER = [
     server(
         "close-ahead-of-messages",
         "CLS-2: the handler's iteration ends before everything up to `last` has come",
-        "take",
+        "receive_nowait",
         "self._peer_close is not None and incoming.received >= self._peer_close.last",
         "self._peer_close is not None",
         unseen="no client's close overtakes its messages (SND-1): the vectors send one that does",

@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
 from transport import Channel, Hub, Identity, Limits
-from transport.protocol.server.session import Session
+from transport.protocol.server.session import ServerSession
 from transport.server import link
 from transport.stores.records import Record
 from transport.testing import (
@@ -258,7 +258,7 @@ async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
 
     def gone() -> bool:
         gc.collect()
-        kept = (one for one in gc.get_objects() if isinstance(one, (Session, Record)))
+        kept = (one for one in gc.get_objects() if isinstance(one, (ServerSession, Record)))
         return not channels and not any(one.id in ids for one in kept)
 
     await until(gone)

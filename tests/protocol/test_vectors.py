@@ -23,7 +23,7 @@ from transport.protocol.codec import (
     encode_data,
     encode_message,
 )
-from transport.protocol.frames import ClientControl, Data, ServerControl, Wire
+from transport.protocol.frames import ClientControl, Data, EncodedFrame, ServerControl
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 FILES = sorted(path for path in FOLDER.glob("*.json") if path.name != "schema.json")
@@ -132,7 +132,7 @@ def test_decode(vector: dict[str, Any]) -> None:
 def test_encode(vector: dict[str, Any]) -> None:
     frame, binary = vector["frame"], vector.get("carrier") == "binary"
     expected = bytes.fromhex(vector["output_hex"]) if binary else vector["output"]
-    wires: list[Wire] = []
+    wires: list[EncodedFrame] = []
     if isinstance(frame, list):
         seq, ack, *messages = frame
         payloads = [encode_message(message, Limits()) for message in messages]

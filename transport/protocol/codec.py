@@ -24,10 +24,10 @@ from transport.protocol.frames import (
     ClientControl,
     ClientFrame,
     Data,
+    EncodedFrame,
     Json,
     ServerControl,
     ServerFrame,
-    Wire,
 )
 
 Payload = str | bytes
@@ -136,7 +136,7 @@ def encode_data(seq: int, ack: int, payloads: Iterable[str]) -> str:
     return f"[{seq},{ack},{','.join(payloads)}]"
 
 
-def encode_bytes(number: int, ack: int, payload: bytes, *, binary: bool) -> Wire:
+def encode_bytes(number: int, ack: int, payload: bytes, *, binary: bool) -> EncodedFrame:
     """A message of bytes: a binary frame, or a text frame with base64 (DAT-2)."""
     if binary:
         return number.to_bytes(8, "big") + ack.to_bytes(8, "big") + payload
@@ -172,7 +172,7 @@ class Decoder:
         self._body = limits.body
         self._nested = limits.depth + 1
 
-    def decode(self, wire: Wire) -> Any:
+    def decode(self, wire: EncodedFrame) -> Any:
         """One frame from the wire.
 
         Returns:

@@ -242,7 +242,7 @@ ServerControl: TypeAlias = (
 ClientFrame: TypeAlias = Data | ClientControl
 ServerFrame: TypeAlias = Data | ServerControl
 
-Wire: TypeAlias = str | bytes
+EncodedFrame: TypeAlias = str | bytes
 """An encoded frame: str is a text frame, bytes a binary frame of a WebSocket."""
 
 

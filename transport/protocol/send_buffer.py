@@ -5,7 +5,7 @@ from __future__ import annotations
 from transport.errors import Foreign
 from transport.limits import Bounds
 from transport.protocol.codec import Payload, encode_bytes, encode_data, size_of
-from transport.protocol.frames import Wire
+from transport.protocol.frames import EncodedFrame
 
 
 class SendBuffer:
@@ -83,7 +83,7 @@ class SendBuffer:
         self.acked = number
         return True
 
-    def frames(self, cursor: int, ack: int, *, binary: bool) -> list[Wire]:
+    def frames(self, cursor: int, ack: int, *, binary: bool) -> list[EncodedFrame]:
         """Everything from number ``cursor`` on, as few frames as limits allow (DAT-1).
 
         Args:
@@ -101,9 +101,11 @@ class SendBuffer:
             return [encode_data(cursor, ack, payloads)] if payloads else []  # type: ignore[arg-type]
         return self._split(payloads, cursor, ack, binary=binary)
 
-    def _split(self, payloads: list[Payload], cursor: int, ack: int, *, binary: bool) -> list[Wire]:
+    def _split(
+        self, payloads: list[Payload], cursor: int, ack: int, *, binary: bool
+    ) -> list[EncodedFrame]:
         limits = self._limits
-        wires: list[Wire] = []
+        wires: list[EncodedFrame] = []
         batch: list[str] = []
         size = 0
 

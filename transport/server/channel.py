@@ -12,7 +12,7 @@ from starlette.types import Scope
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
-from transport.protocol.server.session import WAITING
+from transport.protocol.server.session import EMPTY
 from transport.server.driver import SessionDriver
 
 
@@ -83,8 +83,8 @@ class Channel:
     @property
     def transport(self) -> str | None:
         """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
-        carrier = self._driver.session.carrier
-        return None if carrier is None else carrier.value
+        transport = self._driver.session.transport
+        return None if transport is None else transport.value
 
     @property
     def connected(self) -> bool:
@@ -129,7 +129,7 @@ class Channel:
             Busy: another task receives on this channel.
         """
         message = self._driver.take()
-        if message is WAITING:
+        if message is EMPTY:
             return await self._driver.wait_for_message()
         return message
 
@@ -140,7 +140,7 @@ class Channel:
         driver = self._driver
         try:
             message = driver.take()
-            if message is WAITING:
+            if message is EMPTY:
                 return await driver.wait_for_message()
         except ChannelClosed:
             raise StopAsyncIteration from None

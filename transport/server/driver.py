@@ -1,4 +1,4 @@
-"""`SessionDriver`: the asyncio side of one `Session`: its links, and who waits for what.
+"""`SessionDriver`: the asyncio side of one `ServerSession`: its links, and who waits for what.
 
 After each input it asks the session what has become due (`poke`) and wakes whoever is concerned.
 There is no queue, lock, scope or task per message: writers have a cursor into the session's buffer,
@@ -17,7 +17,7 @@ from typing import Protocol
 from transport.errors import Busy, ChannelClosed, Stalled
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, ResetReason
-from transport.protocol.server.session import WAITING, Attachment, Session
+from transport.protocol.server.session import EMPTY, Attachment, ServerSession
 from transport.protocol.states import State
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
@@ -87,7 +87,7 @@ class SessionDriver:
         "session",
     )
 
-    def __init__(self, session: Session, clock: Clock) -> None:
+    def __init__(self, session: ServerSession, clock: Clock) -> None:
         self.session = session
         self.now = clock.now
         self.loop = clock.loop
@@ -134,7 +134,7 @@ class SessionDriver:
         try:
             while self._senders[0] is not entry or not session.outgoing.has_room(size):
                 if session.state in OVER:
-                    raise session.closed()
+                    raise session.closed_error()
                 if self.draining:
                     raise _handed_over()
                 if entry.stalled:
@@ -156,7 +156,7 @@ class SessionDriver:
             raise ValueError(f"no message has the number {number} yet")
         while self.session.outgoing.acked < number:
             if self.session.ending is not None:
-                raise self.session.closed()
+                raise self.session.closed_error()
             if self.draining:
                 raise _handed_over()
             entry = (number, self.loop.create_future())
@@ -167,7 +167,7 @@ class SessionDriver:
                 self._ackers.remove(entry)
 
     def take(self) -> Json:
-        """The next message, or `WAITING`."""
+        """The next message, or `EMPTY`."""
         if self._message is not None:
             raise Busy("another task is in receive() on this channel")
         if self.draining:
@@ -176,7 +176,7 @@ class SessionDriver:
         incoming = session.incoming
         handled = incoming.handled
         try:
-            return session.take()
+            return session.receive_nowait()
         finally:
             if incoming.handled != handled:
                 self._handled()
@@ -190,7 +190,7 @@ class SessionDriver:
             finally:
                 self._message = None
             message = self.take()
-            if message is not WAITING:
+            if message is not EMPTY:
                 return message
 
     def close(self, code: int, reason: str) -> None:
@@ -242,7 +242,7 @@ class SessionDriver:
                 DEBUG,
                 "detached",
                 channel=self.session.id,
-                transport=link.attachment.carrier.value,
+                transport=link.attachment.transport.value,
                 code=code.name if code is not None else None,
             )
         self.session.detach(link.attachment)
@@ -275,7 +275,7 @@ class SessionDriver:
     def arrived(self) -> None:
         """Data came in, which makes no connection due: wake the handler and who waits for acks."""
         message = self._message
-        if message is not None and not message.done() and self.session.has_news:
+        if message is not None and not message.done() and self.session.is_readable:
             message.set_result(None)
         if self._senders:
             self._wake_senders()

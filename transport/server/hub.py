@@ -156,7 +156,7 @@ class Hub:
         for runner in registry.runners:
             totals.add(runner.session)
             for attachment in runner.session.attachments:
-                connections[attachment.carrier.value] += 1
+                connections[attachment.transport.value] += 1
         return HubStatistics(
             len(registry),
             connections,

@@ -10,7 +10,7 @@ from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Data, Renew, Wire, error_frame
+from transport.protocol.frames import Data, EncodedFrame, Renew, error_frame
 from transport.protocol.server.session import Attachment
 from transport.server.driver import SessionDriver
 from transport.waiting import resolve
@@ -66,13 +66,13 @@ class SessionLink:
             return sendable_close_code(ending.code)
         return code.websocket if code is not None and code.websocket is not None else 1000
 
-    def write(self) -> list[Wire]:
+    def write(self) -> list[EncodedFrame]:
         """All frames that are to be written now."""
         return self._driver.session.transmit(self.attachment, self._driver.now())
 
     def due(self) -> asyncio.Future[None] | None:
         """See `Link.due`."""
-        if self._driver.session.due(self.attachment, self._driver.now()):
+        if self._driver.session.is_due(self.attachment, self._driver.now()):
             return None
         self.waiter = waiter = self._driver.loop.create_future()
         if self.attachment.ack_since is not None:
@@ -99,7 +99,7 @@ class SessionLink:
     def wake(self) -> None:
         """Let the waiter look again, if something is due; else see to it that it is in time."""
         if self.waiter is not None:
-            if self._driver.session.due(self.attachment, self._driver.now()):
+            if self._driver.session.is_due(self.attachment, self._driver.now()):
                 self.rouse()
             elif self.attachment.ack_since is not None:
                 self._arm()
@@ -115,7 +115,7 @@ class SessionLink:
         self._timer = None
         self.wake()
 
-    def receive(self, wire: Wire) -> Awaitable[None] | None:
+    def receive(self, wire: EncodedFrame) -> Awaitable[None] | None:
         """Take a frame of the client; see `Link.receive`."""
         attachment = self.attachment
         if attachment.code is not None:
@@ -168,11 +168,11 @@ class SessionLink:
     def unpark(self, ticket: int) -> None:
         """The poll is over, answered or not."""
         if self.parked(ticket):
-            self._driver.session.unpark(self.attachment)
+            self._driver.session.end_poll(self.attachment)
 
-    def write_poll(self) -> list[Wire]:
+    def write_poll(self) -> list[EncodedFrame]:
         """The frames of the answer, at least one."""
-        return self._driver.session.poll_frames(self.attachment, self._driver.now())
+        return self._driver.session.answer_poll(self.attachment, self._driver.now())
 
     def tick(self, now: float) -> None:
         """Write what became due with the time; drop what has ended and cannot be written to."""
@@ -182,7 +182,7 @@ class SessionLink:
             return
         self.rouse()
         self.ended_at = self.ended_at or now
-        if not self.attachment.parked:
+        if not self.attachment.writable:
             self._driver.forget(self)  # no poll waits, and none is let in any more
         elif now - self.ended_at >= STUCK:
             self._driver.forget(self)

@@ -26,7 +26,7 @@ from transport.protocol.frames import (
     TransportKind,
     Verdict,
 )
-from transport.protocol.server.session import Attachment, Session, Tombstone
+from transport.protocol.server.session import Attachment, ServerSession, Tombstone
 from transport.server.admission import Admission
 from transport.server.authentication import Authenticator, Identity, address_of
 from transport.server.driver import SessionDriver
@@ -118,7 +118,7 @@ class Opener:
             DEBUG,
             "attached",
             channel=runner.session.id,
-            transport=attachment.carrier.value,
+            transport=attachment.transport.value,
             verdict=attachment.verdict.value,
         )
         if self._registry.draining:  # the drain began while the credentials were checked
@@ -189,7 +189,7 @@ class Opener:
             except ProtocolError:
                 await registry.store.forget(record.id)
                 raise
-            session = Session(record.id, self._limits, now)
+            session = ServerSession(record.id, self._limits, now)
             driver = SessionDriver(session, registry.clock)
             runner = Runner(driver, registry, self._authenticator, identity.subject, address)
         elif (tombstone := self._tombstone(record)) is not None and tombstone.ending.close:

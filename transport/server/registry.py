@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from transport.limits import Limits
-from transport.protocol.server.session import Session
+from transport.protocol.server.session import ServerSession
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.admission import Admission
 from transport.server.clock import Clock
@@ -28,7 +28,7 @@ class Totals:
     received: int = 0
     replayed: int = 0
 
-    def add(self, session: Session) -> None:
+    def add(self, session: ServerSession) -> None:
         """Count those of one more session."""
         self.sent += session.outgoing.last
         self.received += session.incoming.received

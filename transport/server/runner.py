@@ -134,7 +134,7 @@ class Runner:
             return
         if self.driver.draining or session.state is State.CLOSING:
             return  # drained: the session is handed over, not closed
-        peer = session.peer_closed_with
+        peer = session.peer_close
         if failed:
             session.close(
                 1011, "the server's handler failed", "protocol", self.driver.now(), failed=True
@@ -212,7 +212,7 @@ class Runner:
         session.tick(now)
         self._tick_credentials(now)
         driver.tick(now)
-        peer = session.peer_closed_with
+        peer = session.peer_close
         if peer is not None and self._cancel_at is None and session.state is State.PEER_CLOSED:
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:

@@ -8,7 +8,7 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
-from transport.protocol.frames import Data, Poll, Renew, Send, TransportKind, Wire
+from transport.protocol.frames import Data, EncodedFrame, Poll, Renew, Send, TransportKind
 from transport.protocol.server.session import Attachment
 from transport.server.adapters.ports import Link
 from transport.server.registry import Registry
@@ -35,13 +35,13 @@ class Uplink:
         link = runner.driver.find_link(attachment) if attachment is not None else None
         if attachment is None or link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
-        if attachment.carrier is not TransportKind.LONGPOLL:
+        if attachment.transport is not TransportKind.LONGPOLL:
             raise ProtocolError(codes.BAD_FRAME, "this attach is not a long poll")
         fresh = runner.session.poll(attachment, frame, self._registry.now())
         runner.driver.poke()
         return link if fresh else None
 
-    async def send(self, frames: list[Any]) -> list[Wire]:
+    async def send(self, frames: list[Any]) -> list[EncodedFrame]:
         """Take the frames of a POST and return its answer; see `Entrance.send`."""
         header, *rest = frames
         if isinstance(header, ProtocolError):
@@ -51,12 +51,12 @@ class Uplink:
         runner = await self._find(header)
         session, now = runner.session, self._registry.now
         attachment = session.find(header.client, header.attach)
-        replies: list[Wire] = []
+        replies: list[EncodedFrame] = []
         has_data = False
         try:
             if attachment is not None:
                 session.confirm(attachment)
-            session.heard_from(attachment, now())
+            session.record_activity(attachment, now())
             for frame in rest:
                 if isinstance(frame, ProtocolError):
                     raise frame
@@ -77,7 +77,7 @@ class Uplink:
             await runner.driver.handled_within(self._limits.answer_wait)
         if attachment is not None and attachment.code is not None:
             attachment = None
-        return [encode_control(session.answer(attachment)), *replies]
+        return [encode_control(session.answer_post(attachment)), *replies]
 
     async def _renew(self, runner: Runner, attachment: Attachment | None, frame: Renew) -> None:
         """Renew the credentials; on failure the connection ends, as on WebSocket (REN-1)."""

@@ -42,7 +42,7 @@ from transport.protocol.client.session import (
     WasReset,
 )
 from transport.protocol.codec import encode_message
-from transport.protocol.frames import Json, TransportKind, Verdict, Wire
+from transport.protocol.frames import EncodedFrame, Json, TransportKind, Verdict
 from transport.protocol.states import AttachState
 from transport.testing import asgi
 from transport.testing.asgi import DEADLINE, Connection, Stream, handshake, request
@@ -420,7 +420,7 @@ class Page:
         """A WebSocket that asks to be let in."""
         return self.call(handshake(self._app, self._url("websocket"), self._headers))
 
-    def request(self, segment: str, wires: Iterable[Wire]) -> Connection:
+    def request(self, segment: str, wires: Iterable[EncodedFrame]) -> Connection:
         """A POST of these lines."""
         body = "".join(f"{wire!s}\n" for wire in wires).encode()
         return self.call(request(self._app, self._url(segment), body, headers=self._headers))
@@ -539,11 +539,11 @@ class _Line:
             case _:
                 assert_never(out.of)
 
-    def _put(self, connection: Connection, wire: Wire) -> None:
+    def _put(self, connection: Connection, wire: EncodedFrame) -> None:
         key = "text" if isinstance(wire, str) else "bytes"
         connection.inbound.put_nowait({"type": "websocket.receive", key: wire})
 
-    def _open(self, wires: Iterable[Wire]) -> None:
+    def _open(self, wires: Iterable[EncodedFrame]) -> None:
         match self._link.carrier:
             case TransportKind.WEBSOCKET:
                 self._down = self._page.handshake()

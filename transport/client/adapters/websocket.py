@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from transport.client.adapters.ports import LARGEST, Wiring, locate
 from transport.protocol.client.session import Answer, Frame, Lost, Out, Request
-from transport.protocol.frames import Wire
+from transport.protocol.frames import EncodedFrame
 
 GOODBYE = 1.0
 """Seconds that the WebSocket's own closing handshake may take: nothing depends on it (CLS-7)."""
@@ -30,7 +30,7 @@ class WebSocketTransport:
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
-        self._waiting: deque[Wire] = deque()
+        self._waiting: deque[EncodedFrame] = deque()
         """Bounded by the window of the session, whose frames these are."""
         self._waker: asyncio.Future[None] | None = None
         self._finishing = False

@@ -40,6 +40,7 @@ from transport.protocol.frames import (
     Close,
     Data,
     Drain,
+    EncodedFrame,
     Error,
     Json,
     Loss,
@@ -57,7 +58,6 @@ from transport.protocol.frames import (
     Skip,
     TransportKind,
     Verdict,
-    Wire,
     nothing_known,
 )
 from transport.protocol.receive_window import ReceiveCursor
@@ -147,7 +147,7 @@ class Out:
 
     of: Request | None
     """None: frames of a WebSocket that has opened."""
-    wires: Sequence[Wire]
+    wires: Sequence[EncodedFrame]
 
 
 # What is heard
@@ -157,7 +157,7 @@ class Out:
 class Frame:
     """A WebSocket message, or the data of an event."""
 
-    wire: Wire
+    wire: EncodedFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,7 +569,7 @@ class ClientSession:
             self._confirm(link)
         if link.carrier is not TransportKind.WEBSOCKET:
             return self._requests(link, now, confirms=confirms)
-        wires: list[Wire] = [self._ack(link)] if confirms else []
+        wires: list[EncodedFrame] = [self._ack(link)] if confirms else []
         self._fill(link, wires, now, inf)
         return [Out(None, wires)] if wires else []
 
@@ -584,7 +584,7 @@ class ClientSession:
         if link.post is None:
             first = encode_control(Send(**head))
             post = _Post(link.next, link.control)
-            wires: list[Wire] = []
+            wires: list[EncodedFrame] = []
             self._fill(link, wires, now, self.terms.body - len(first))
             # A first poll confirms as well as a POST does (ATT-3).
             if wires or (confirms and link.carrier is TransportKind.SSE):
@@ -611,7 +611,7 @@ class ClientSession:
     def _ack(self, link: Link) -> str:
         return encode_control(Ack(ack=self._mark(link)))
 
-    def _fill(self, link: Link, wires: list[Wire], now: float, room: float) -> None:
+    def _fill(self, link: Link, wires: list[EncodedFrame], now: float, room: float) -> None:
         """Add control frames, data, our ``close``, and an ``ack`` that is due.
 
         Args:
@@ -633,7 +633,7 @@ class ClientSession:
             self._ack_after = now + ACK_DELAY
             wires.append(self._ack(link))
 
-    def _fill_data(self, link: Link, wires: list[Wire], room: float) -> None:
+    def _fill_data(self, link: Link, wires: list[EncodedFrame], room: float) -> None:
         outgoing, terms = self.outgoing, self.terms
         http = room < inf
         # What was acknowledged in the meantime is not written again.
@@ -788,7 +788,7 @@ class ClientSession:
             # A stream that is written to and brings nothing is held up by something on the way.
             link.until = min(link.until, now + MUTE)
 
-    def _receive(self, link: Link, wire: Wire, now: float) -> None:
+    def _receive(self, link: Link, wire: EncodedFrame, now: float) -> None:
         """A frame of the downlink."""
         self._handle(link, self._decoder.decode(wire), now)
         if link.state is not AttachState.OPENING:

@@ -1,9 +1,9 @@
 """The server's half of a session: marks, buffers, attachments, and what each frame does to them.
 
-Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in; `Session.transmit` says what
-to write on a connection, `Session.receive` what to answer, `Session.tick` moves deadlines. A driver
-owns sockets, tasks and the clock, and after each input asks three questions: which attachments are
-`due`, is there a message to `take`, has the session `ending`?
+Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in; `transmit` says what to
+write on a connection, `receive` what to answer, `tick` moves deadlines. A driver owns sockets,
+tasks and the clock, and after each input asks three questions: which attachments are due
+(`is_due`), is there a message (`receive_nowait`), has the session ended (`ending`)?
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from transport.protocol.frames import (
     Close,
     Data,
     Drain,
+    EncodedFrame,
     Error,
     Json,
     Open,
@@ -43,7 +44,6 @@ from transport.protocol.frames import (
     Skip,
     TransportKind,
     Verdict,
-    Wire,
     error_frame,
     nothing_known,
 )
@@ -72,29 +72,29 @@ class Attachment:
 
     number: int
     client: str
-    carrier: TransportKind
+    transport: TransportKind
     cursor: int
     """The next downlink number to write on it."""
-    since: float
-    holds: int
+    attached_at: float
+    client_received: int
     """What its client holds of the downlink, as its ``open`` or its mark here has said."""
     verdict: Verdict
     status: Status = Status.PROVISIONAL
-    control: list[Wire] = field(default_factory=list)
+    control: list[EncodedFrame] = field(default_factory=list)
     """Control frames that wait to be written."""
-    told: list[Wire] = field(default_factory=list)
+    last_poll_frames: list[EncodedFrame] = field(default_factory=list)
     """Those of the last poll's answer, which may have been lost (POL-2)."""
     ack_written: int = 0
     ack_since: float | None = None
     """When an ack began to wait for data to ride with."""
     close_written: bool = False
-    heard: float = 0.0
-    written: float = 0.0
+    received_at: float = 0.0
+    written_at: float = 0.0
     pings: int = 0
     """Pings since the client was heard."""
     poll: int = 0
     """The highest poll number (POL-2)."""
-    parked: bool = False
+    writable: bool = False
     """Whether a poll waits to be answered; always True on WebSocket and SSE."""
     code: Code | None = None
     """Why it ended, once it has."""
@@ -122,12 +122,12 @@ class Tombstone(Struct, frozen=True, gc=False):
     in_hand: int
     last: int
     received: int = 0
-    holder: str = ""
+    owner: str = ""
     """The client that had the session."""
 
     def answer(self, frame: Open) -> Close | Reset:
         """What an ``open`` for the session is told: its ``close`` (CLS-5), or what became of it."""
-        if frame.client != self.holder and frame.first_retained <= self.received:
+        if frame.client != self.owner and frame.first_retained <= self.received:
             # The marks speak of another's messages under the numbers of its own (ATT-6).
             return nothing_known(ResetReason.FOREIGN)
         return self.ending.close or self.verdict(frame.received)
@@ -149,13 +149,13 @@ _NOTHING_KNOWN = (ResetReason.FOREIGN, ResetReason.REWOUND)
 """The two sides do not speak of the same session: the marks of one say nothing to the other."""
 
 
-class Waiting(Enum):
+class Empty(Enum):
     """There is no message to take now."""
 
     TOKEN = 0
 
 
-WAITING = Waiting.TOKEN
+EMPTY = Empty.TOKEN
 
 
 class _Skipped(Enum):
@@ -170,7 +170,7 @@ _CONFIRMED, _ENDED = Status.CONFIRMED, Status.ENDED
 _WEBSOCKET = TransportKind.WEBSOCKET
 
 
-class Session:
+class ServerSession:
     """One session, as the server holds it.
 
     Args:
@@ -183,10 +183,10 @@ class Session:
         "_close",
         "_confirmed",
         "_deadline",
-        "_heard",
-        "_holder",
         "_inbox",
+        "_owner",
         "_peer_close",
+        "_received_at",
         "attachments",
         "ending",
         "id",
@@ -209,9 +209,9 @@ class Session:
         self.attachments: list[Attachment] = []
         """Those that stand, in no order."""
         self._confirmed = 0
-        self._holder = ""
+        self._owner = ""
         """The client that it was opened for, or that confirmed last (ATT-3)."""
-        self._heard = now
+        self._received_at = now
         self._close: Close | None = None
         self._peer_close: Close | None = None
         self._deadline = 0.0
@@ -220,22 +220,22 @@ class Session:
     # What a driver asks
 
     @property
-    def carrier(self) -> TransportKind | None:
+    def transport(self) -> TransportKind | None:
         """The transport of the newest attachment that stands, the confirmed one before others."""
         best = max(
             self.attachments,
             key=lambda one: (one.status is _CONFIRMED, one.number),
             default=None,
         )
-        return best.carrier if best is not None else None
+        return best.transport if best is not None else None
 
-    def due(self, attachment: Attachment, now: float) -> bool:
+    def is_due(self, attachment: Attachment, now: float) -> bool:
         """Whether `transmit` would write something on it now, or it has ended."""
         if attachment.control or attachment.status is _ENDED:
             return True
         outgoing = self.outgoing
         last = outgoing.last
-        return attachment.parked and (
+        return attachment.writable and (
             (attachment.cursor <= last and outgoing.acked < last)
             or (self._close is not None and not attachment.close_written)
             or (self.incoming.handled > attachment.ack_written and self._ack_due(attachment, now))
@@ -246,12 +246,12 @@ class Session:
         since = attachment.ack_since
         return None if since is None else since + self.limits.ack_delay
 
-    def transmit(self, attachment: Attachment, now: float) -> list[Wire]:
+    def transmit(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
         """All that the connection is to be written now, in order; empty where nothing is due."""
         wires = attachment.control
         if wires:
             attachment.control = []
-        if attachment.status is _ENDED or not attachment.parked:
+        if attachment.status is _ENDED or not attachment.writable:
             return wires
         outgoing = self.outgoing
         handled = self.incoming.handled
@@ -262,7 +262,7 @@ class Session:
         if cursor <= last:
             if cursor <= outgoing.sent:
                 self.replayed += outgoing.sent - cursor + 1
-            binary = attachment.carrier is _WEBSOCKET
+            binary = attachment.transport is _WEBSOCKET
             frames = outgoing.frames(cursor, handled, binary=binary)
             wires = [*wires, *frames] if wires else frames
             self._acknowledged_on(attachment)
@@ -275,12 +275,12 @@ class Session:
             attachment.close_written = True
             self._acknowledged_on(attachment)
         if wires:
-            attachment.written = now
+            attachment.written_at = now
         return wires
 
     def _ack_due(self, attachment: Attachment, now: float) -> bool:
         """Whether a mark that moved may not wait for data to ride with any longer (MRK-6)."""
-        if attachment.carrier is _WEBSOCKET:
+        if attachment.transport is _WEBSOCKET:
             return True
         handled = self.incoming.handled
         if attachment.ack_since is None:
@@ -309,21 +309,21 @@ class Session:
             ChannelClosed: the session is closing or over.
         """
         if self.state is _CLOSING or self.state is _CLOSED:
-            raise self.closed()
+            raise self.closed_error()
         return self.outgoing.append(payload, size_of(payload) if size is None else size)
 
-    def take(self) -> Json | Waiting:
+    def receive_nowait(self) -> Json | Empty:
         """The handler's next message; what it was given before is now handled (MRK-2).
 
         Returns:
-            The message, or `WAITING`.
+            The message, or `EMPTY`.
 
         Raises:
             ChannelClosed: there will be no more.
         """
         incoming = self.incoming
         if self.state is _CLOSING or self.state is _CLOSED:
-            raise self.closed()
+            raise self.closed_error()
         if incoming.handled != incoming.handed:
             incoming.finish()
         inbox = self._inbox
@@ -334,8 +334,8 @@ class Session:
                 return message
             incoming.finish()
         if self._peer_close is not None and incoming.received >= self._peer_close.last:
-            raise self.closed()
-        return WAITING
+            raise self.closed_error()
+        return EMPTY
 
     def close(self, code: int, reason: str, by: By, now: float, *, failed: bool = False) -> None:
         """Give no more numbers; deliver what was given, then end (CLS-1, CLS-3).
@@ -369,8 +369,8 @@ class Session:
         self._end_if_acknowledged()
 
     @property
-    def has_news(self) -> bool:
-        """Whether `take` would give something, or raise."""
+    def is_readable(self) -> bool:
+        """Whether `receive_nowait` would give something, or raise."""
         return (
             bool(self._inbox)
             or self.state is _CLOSING
@@ -378,7 +378,7 @@ class Session:
             or (self._peer_close is not None and self.incoming.received >= self._peer_close.last)
         )
 
-    def closed(self) -> ChannelClosed:
+    def closed_error(self) -> ChannelClosed:
         """The error that tells how the session ended, or is ending."""
         if self.ending is not None:
             return ChannelClosed(self.ending.code, self.ending.reason)
@@ -388,7 +388,7 @@ class Session:
         return ChannelClosed(close.code, close.reason)
 
     @property
-    def peer_closed_with(self) -> Close | None:
+    def peer_close(self) -> Close | None:
         """The client's ``close``, once it has come."""
         return self._peer_close
 
@@ -397,7 +397,7 @@ class Session:
     def attach(
         self,
         frame: Open,
-        carrier: TransportKind,
+        transport: TransportKind,
         now: float,
         *,
         epoch: str,
@@ -409,7 +409,7 @@ class Session:
 
         Args:
             frame: the ``open``.
-            carrier: the transport it came over.
+            transport: the transport it came over.
             now: seconds.
             epoch: of the store.
             verdict: NEW or RESET where the session was made for this ``open``.
@@ -426,9 +426,9 @@ class Session:
         if frame.attach <= self._confirmed:
             raise self._superseded()
         if verdict is not Verdict.RESUMED:
-            self._holder = frame.client
+            self._owner = frame.client
         elif (refusal := self._refusal(frame)) is not None:
-            if frame.client == self._holder:
+            if frame.client == self._owner:
                 self.reset(refusal.reason)
             return refusal
         for old in list(self.attachments):
@@ -453,17 +453,17 @@ class Session:
         attachment = Attachment(
             number=frame.attach,
             client=frame.client,
-            carrier=carrier,
+            transport=transport,
             cursor=max(received, self.outgoing.acked) + 1,
-            since=now,
-            holds=received,
+            attached_at=now,
+            client_received=received,
             verdict=verdict,
             # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
-            ack_written=-1 if carrier is TransportKind.SSE else incoming.handled,
-            ack_since=now if carrier is TransportKind.SSE else None,
-            heard=now,
-            written=now,
-            parked=True,
+            ack_written=-1 if transport is TransportKind.SSE else incoming.handled,
+            ack_since=now if transport is TransportKind.SSE else None,
+            received_at=now,
+            written_at=now,
+            writable=True,
         )
         attachment.control.append(
             encode_control(
@@ -485,12 +485,12 @@ class Session:
             )
         )
         self.attachments.append(attachment)
-        self._heard = now
+        self._received_at = now
         return attachment
 
     def _refusal(self, frame: Open) -> Reset | None:
         """Why this client cannot have the session, None where it can (RES-5)."""
-        mine = frame.client == self._holder
+        mine = frame.client == self._owner
         if frame.received > self.outgoing.sent:
             return nothing_known(ResetReason.FOREIGN)
         if not mine and (
@@ -519,25 +519,25 @@ class Session:
         """
         if attachment.status is not Status.PROVISIONAL:
             return
-        if attachment.client != self._holder and self.outgoing.acked > attachment.holds:
+        if attachment.client != self._owner and self.outgoing.acked > attachment.client_received:
             self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
             raise self._superseded()
         attachment.status = _CONFIRMED
         self._confirmed = attachment.number
-        self._holder = attachment.client
+        self._owner = attachment.client
         for other in list(self.attachments):
             if other is not attachment and other.number <= attachment.number:
                 self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
 
-    def _moved(self) -> None:
+    def _end_attachments_of_other_clients(self) -> None:
         """What its holder has sent bars every other client (ATT-6): at once, before a mark on its
         connection speaks of that."""
         for other in self.attachments:
-            if other.client != self._holder:
+            if other.client != self._owner:
                 break
         else:
             return  # as nearly always
-        for other in [one for one in self.attachments if one.client != self._holder]:
+        for other in [one for one in self.attachments if one.client != self._owner]:
             self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
 
     def find(self, client: str, number: int) -> Attachment | None:
@@ -552,7 +552,7 @@ class Session:
         for attachment in self.attachments:
             if attachment.number == number and attachment.client == client:
                 return attachment
-        if number == self._confirmed and client == self._holder:
+        if number == self._confirmed and client == self._owner:
             return None
         if number <= self._confirmed:
             raise self._superseded()
@@ -576,16 +576,16 @@ class Session:
             codes.SUPERSEDED,
             "the session was attached again, under the number and by the client that are named",
             attach=max(1, self._confirmed),
-            client=self._holder,
+            client=self._owner,
         )
 
     # Frames of the client
 
-    def heard_from(self, attachment: Attachment | None, now: float) -> None:
+    def record_activity(self, attachment: Attachment | None, now: float) -> None:
         """Something of the client came in (LIV-3); ``attachment`` as for `receive`."""
-        self._heard = now
+        self._received_at = now
         if attachment is not None:
-            attachment.heard = now
+            attachment.received_at = now
             attachment.pings = 0
 
     def receive(
@@ -609,47 +609,47 @@ class Session:
         """
         if self.state is _CLOSED or (attachment is not None and attachment.status is _ENDED):
             return []
-        self._heard = now
+        self._received_at = now
         if attachment is not None:
-            attachment.heard = now
+            attachment.received_at = now
             attachment.pings = 0
         try:
             if isinstance(frame, Data):  # nearly all
-                self._take(attachment, frame.seq, frame.ack, frame.messages, frame.size)
+                self._receive_messages(attachment, frame.seq, frame.ack, frame.messages, frame.size)
                 return []
-            return self._receive(attachment, frame)
+            return self._receive_control(attachment, frame)
         except Foreign:
-            self._foreign(attachment)
+            self._handle_foreign_ack(attachment)
             return []
 
-    def _receive(
+    def _receive_control(
         self, attachment: Attachment | None, frame: Oversized | ClientControl
     ) -> list[ServerControl]:
         match frame:
             case Oversized():
-                return self._oversized(attachment, frame)
+                return self._receive_oversized(attachment, frame)
             case Ack():
                 self.outgoing.check(frame.ack)
                 if attachment is not None:
-                    attachment.holds = max(attachment.holds, frame.ack)
+                    attachment.client_received = max(attachment.client_received, frame.ack)
                     self.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
-                self._take(attachment, frame.number, frame.ack, [_SKIPPED], 0)
+                self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)
             case Ping():
                 return [Pong(id=frame.id)]
             case Pong():
                 pass
             case Close():
                 self._may_send(attachment)
-                self._peer_closes(frame)
+                self._receive_close(frame)
             case Bytes() | Open() | Renew() | Send() | Poll():
                 raise ProtocolError(codes.BAD_FRAME, "this frame has no place here")
             case _:
                 assert_never(frame)
         return []
 
-    def _take(
+    def _receive_messages(
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
     ) -> None:
         """Take messages ``seq``, ``seq + 1``, ... and the client's mark, or nothing (FRM-4)."""
@@ -665,22 +665,24 @@ class Session:
             size = json_size(messages)
         if messages:
             incoming.take(len(messages), size)
-            self._moved()
+            self._end_attachments_of_other_clients()
             if self.state is not _CLOSING:  # else they are not handled, as said (CLS-3)
                 self._inbox.extend(messages)
         if ack > outgoing.acked:
             self._acknowledge(ack)
 
-    def _foreign(self, attachment: Attachment | None) -> None:
+    def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """A mark of another session: over with this one, save for its holder (MRK-5, RES-7)."""
-        if attachment is None or attachment.client == self._holder:
+        if attachment is None or attachment.client == self._owner:
             self.reset(ResetReason.FOREIGN)
         else:
             self._end(attachment, codes.RESET, nothing_known(ResetReason.FOREIGN))
 
-    def _oversized(self, attachment: Attachment | None, frame: Oversized) -> list[ServerControl]:
+    def _receive_oversized(
+        self, attachment: Attachment | None, frame: Oversized
+    ) -> list[ServerControl]:
         before = frame.before
-        self._take(attachment, before.seq, before.ack, before.messages, before.size)
+        self._receive_messages(attachment, before.seq, before.ack, before.messages, before.size)
         if self.state is _CLOSED or not self.incoming.refuse(frame.number):
             return []
         return [
@@ -698,7 +700,7 @@ class Session:
             return
         if attachment.verdict is Verdict.RESUMED:
             raise ProtocolError(codes.BAD_FRAME, "confirm the attach by an ack before you send")
-        if attachment.client != self._holder:
+        if attachment.client != self._owner:
             self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
             raise self._superseded()
 
@@ -706,13 +708,13 @@ class Session:
         if self.outgoing.acknowledge(number):
             self._end_if_acknowledged()
 
-    def _peer_closes(self, frame: Close) -> None:
+    def _receive_close(self, frame: Close) -> None:
         self.outgoing.check(frame.ack)
         if self._peer_close is None:
             if frame.last < self.incoming.received:
                 raise ProtocolError(codes.BAD_NUMBER, "last is below what was received")
             self._peer_close = frame
-            self._moved()
+            self._end_attachments_of_other_clients()
         self.state = advance(self.state, Step.PEER_CLOSE)
         self._acknowledge(frame.ack)
 
@@ -723,7 +725,7 @@ class Session:
 
     # HTTP
 
-    def answer(self, attachment: Attachment | None) -> Ack:
+    def answer_post(self, attachment: Attachment | None) -> Ack:
         """The first frame of a POST's answer (SND-2)."""
         if attachment is not None and attachment.ack_written >= 0:
             self._acknowledged_on(attachment)
@@ -743,42 +745,42 @@ class Session:
         Raises:
             ProtocolError: ``superseded`` (ATT-6).
         """
-        self.heard_from(attachment, now)
+        self.record_activity(attachment, now)
         if frame.poll < attachment.poll:
             return False
         try:
             self.outgoing.check(frame.ack)
         except Foreign:
-            self._foreign(attachment)
+            self._handle_foreign_ack(attachment)
             return True
-        attachment.holds = max(attachment.holds, frame.ack)
+        attachment.client_received = max(attachment.client_received, frame.ack)
         self.confirm(attachment)
         if frame.poll == attachment.poll:
             # The answer was lost, and with it the mark, and what is in no buffer.
             attachment.ack_written = 0
-            attachment.control[:0] = attachment.told
-        attachment.told = []
+            attachment.control[:0] = attachment.last_poll_frames
+        attachment.last_poll_frames = []
         attachment.poll = frame.poll
         attachment.cursor = frame.ack + 1
         attachment.close_written = False
-        attachment.parked = True
+        attachment.writable = True
         self._acknowledge(frame.ack)
         return True
 
-    def poll_frames(self, attachment: Attachment, now: float) -> list[Wire]:
+    def answer_poll(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
         """The body that answers a parked poll: never empty, for a lone ack stands for nothing."""
-        attachment.told = list(attachment.control)
+        attachment.last_poll_frames = list(attachment.control)
         wires = self.transmit(attachment, now)
         if not wires:
             wires = [encode_control(Ack(ack=self.incoming.handled))]
             self._acknowledged_on(attachment)
-        attachment.parked = False
-        attachment.written = now
+        attachment.writable = False
+        attachment.written_at = now
         return wires
 
-    def unpark(self, attachment: Attachment) -> None:
+    def end_poll(self, attachment: Attachment) -> None:
         """The poll that waited is gone, without an answer."""
-        attachment.parked = False
+        attachment.writable = False
 
     # Time and ends
 
@@ -791,35 +793,36 @@ class Session:
             if now >= self._deadline:  # until then a resume still gets it all (CLS-1)
                 self._finish(Step.GIVE_UP, self._close)
                 return
-        elif now - self._heard >= limits.ttl:
+        elif now - self._received_at >= limits.ttl:
             self._reset(Step.EXPIRE, ResetReason.EXPIRED)
             return
         for attachment in list(self.attachments):
-            if attachment.carrier is TransportKind.LONGPOLL:
+            if attachment.transport is TransportKind.LONGPOLL:
                 self._tick_poll(attachment, now)
             else:
                 self._tick_stream(attachment, now)
 
     def _tick_stream(self, attachment: Attachment, now: float) -> None:
         heartbeat = self.limits.heartbeat
-        if attachment.carrier is TransportKind.SSE and now - attachment.since >= self.limits.stream:
+        sse = attachment.transport is TransportKind.SSE
+        if sse and now - attachment.attached_at >= self.limits.stream:
             self._end(attachment, codes.RESTART, Drain(retry_in=0.0))
-        elif now - attachment.heard >= heartbeat * 3:
+        elif now - attachment.received_at >= heartbeat * 3:
             self._end(
                 attachment,
                 codes.TIMEOUT,
                 Error(code=codes.TIMEOUT.name, message="two pings were not answered"),
             )
-        elif now - attachment.written >= heartbeat or (
-            now - attachment.heard >= heartbeat * (attachment.pings + 1)
+        elif now - attachment.written_at >= heartbeat or (
+            now - attachment.received_at >= heartbeat * (attachment.pings + 1)
         ):
             attachment.pings += 1
-            attachment.written = now
+            attachment.written_at = now
             attachment.control.append(encode_control(Ping()))
 
     def _tick_poll(self, attachment: Attachment, now: float) -> None:
-        quiet = now - max(attachment.heard, attachment.written)
-        if not attachment.parked and quiet >= self.limits.heartbeat * 2 + 5:
+        quiet = now - max(attachment.received_at, attachment.written_at)
+        if not attachment.writable and quiet >= self.limits.heartbeat * 2 + 5:
             self._end(attachment, codes.TIMEOUT)
 
     def drain(self, retry_in: float) -> None:
@@ -833,7 +836,7 @@ class Session:
 
     def _reset(self, step: Step, reason: ResetReason) -> None:
         self.state = advance(self.state, step)
-        self._bury(
+        self._record_ending(
             Ending(code=codes.RESET.websocket or 0, reason=reason, by="protocol", reset=reason)
         )
         verdict = self.tombstone().verdict(self.outgoing.acked)
@@ -842,13 +845,13 @@ class Session:
 
     def _finish(self, step: Step, close: Close) -> None:
         self.state = advance(self.state, step)
-        self._bury(Ending(code=close.code, reason=close.reason, by=close.by, close=close))
+        self._record_ending(Ending(code=close.code, reason=close.reason, by=close.by, close=close))
         for attachment in list(self.attachments):
             if not attachment.close_written:
                 attachment.control.append(encode_control(close))
             self._end(attachment, codes.NORMAL)
 
-    def _bury(self, ending: Ending) -> None:
+    def _record_ending(self, ending: Ending) -> None:
         self.ending = ending
         self._inbox.clear()
 
@@ -866,5 +869,5 @@ class Session:
             in_hand=self.incoming.handed,
             last=self.outgoing.last,
             received=self.incoming.received,
-            holder=self._holder,
+            owner=self._owner,
         )

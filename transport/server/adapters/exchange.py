@@ -11,7 +11,7 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
-from transport.protocol.frames import Wire, error_frame
+from transport.protocol.frames import EncodedFrame, error_frame
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.headers import Headers
 
@@ -169,7 +169,7 @@ class Exchange:
         except TimeoutError:
             return  # it sends for ever: then it is cut off
 
-    async def answer_frames(self, wires: list[Wire]) -> None:
+    async def answer_frames(self, wires: list[EncodedFrame]) -> None:
         """Send frames, a line each."""
         await self.answer("\n".join([*map(_text, wires), ""]).encode())
 
@@ -195,7 +195,7 @@ class Exchange:
         )
 
 
-def _text(wire: Wire) -> str:
+def _text(wire: EncodedFrame) -> str:
     if isinstance(wire, bytes):  # pragma: no cover - a session writes none on HTTP
         raise TypeError("HTTP has no binary frames")
     return wire

@@ -10,7 +10,7 @@ from starlette.types import Receive
 
 from transport.codes import Code
 from transport.errors import ProtocolError
-from transport.protocol.frames import Close, Open, Poll, TransportKind, Wire
+from transport.protocol.frames import Close, EncodedFrame, Open, Poll, TransportKind
 from transport.server.adapters.deadlines import Deadlines
 
 
@@ -33,7 +33,7 @@ class Link(Protocol):
         """What a WebSocket is then closed with (CLS-7)."""
         ...
 
-    def write(self) -> list[Wire]:
+    def write(self) -> list[EncodedFrame]:
         """All frames that are to be written now."""
         ...
 
@@ -44,7 +44,7 @@ class Link(Protocol):
         """
         ...
 
-    def receive(self, wire: Wire) -> Awaitable[None] | None:
+    def receive(self, wire: EncodedFrame) -> Awaitable[None] | None:
         """Take a frame of the client.
 
         Returns:
@@ -81,7 +81,7 @@ class Link(Protocol):
         """`due`, at most for so long."""
         ...
 
-    def write_poll(self) -> list[Wire]:
+    def write_poll(self) -> list[EncodedFrame]:
         """The frames of the answer, at least one."""
         ...
 
@@ -96,7 +96,7 @@ class Entrance(Protocol):
     deadlines: Deadlines
 
     async def open(
-        self, frame: Open, connection: HTTPConnection, carrier: TransportKind
+        self, frame: Open, connection: HTTPConnection, transport: TransportKind
     ) -> Link | Close:
         """Attach to a session, old or new (PROTOCOL.md section 3).
 
@@ -116,7 +116,7 @@ class Entrance(Protocol):
         """
         ...
 
-    async def send(self, frames: list[Any]) -> list[Wire]:
+    async def send(self, frames: list[Any]) -> list[EncodedFrame]:
         """Take the frames of a POST; its answer (SND-1 to SND-3).
 
         Raises:

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Close, Open, TransportKind, Wire
+from transport.protocol.frames import Close, EncodedFrame, Open, TransportKind
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance, Link, aborter
@@ -90,7 +90,7 @@ async def _once(close: Close) -> AsyncIterator[bytes]:
     yield encode_event(encode_control(close))
 
 
-def encode_event(wire: Wire) -> bytes:
+def encode_event(wire: EncodedFrame) -> bytes:
     """One frame as an event: a frame holds no line break, so one ``data:`` line holds it."""
     if isinstance(wire, bytes):  # pragma: no cover - a session writes none on HTTP
         raise TypeError("an event stream has no binary frames")

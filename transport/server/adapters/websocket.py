@@ -12,7 +12,15 @@ from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Close, Open, Ping, Pong, TransportKind, Wire, error_frame
+from transport.protocol.frames import (
+    Close,
+    EncodedFrame,
+    Open,
+    Ping,
+    Pong,
+    TransportKind,
+    error_frame,
+)
 from transport.server.adapters.ports import Entrance, Link, aborter
 from transport.telemetry.log import ERROR, event
 
@@ -122,7 +130,7 @@ async def _write(send: Send, link: Link) -> None:
         link.lost()
 
 
-async def _send(send: Send, wire: Wire) -> None:
+async def _send(send: Send, wire: EncodedFrame) -> None:
     if isinstance(wire, str):
         await send({"type": "websocket.send", "text": wire})
     else:
@@ -146,7 +154,7 @@ def close_code_of(code: Code) -> int:
     return code.websocket if code.websocket is not None else 4400
 
 
-def _wire(message: Message) -> Wire:
+def _wire(message: Message) -> EncodedFrame:
     """The frame of an ASGI message; some servers give both keys, one of them None."""
     text = message.get("text")
     if text is not None:
