@@ -9,7 +9,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.telemetry.log import WARNING, event
 
-TELL_AGAIN = 60.0
+LOG_INTERVAL = 60.0
 """Seconds between two lines of the log about one limit: who reaches it reaches it often."""
 
 
@@ -29,10 +29,10 @@ class Admission:
         self._subjects: dict[str, int] = {}
         self._addresses: dict[str, int] = {}
         self._opens: dict[str, deque[float]] = {}
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
         """When a limit was last in the log."""
 
-    def open(self, address: str, now: float) -> None:
+    def count_opening(self, address: str, now: float) -> None:
         """Count one ``open`` of an address.
 
         Raises:
@@ -47,7 +47,7 @@ class Admission:
             raise self._too_many("opens_per_second", now, retry_in=1.0)
         recent.append(now)
 
-    def enter(self, subject: str, address: str, now: float) -> None:
+    def count_session(self, subject: str, address: str, now: float) -> None:
         """Count a new session.
 
         Raises:
@@ -65,7 +65,7 @@ class Admission:
             if key:
                 counts[key] = counts.get(key, 0) + 1
 
-    def leave(self, subject: str, address: str) -> None:
+    def release_session(self, subject: str, address: str) -> None:
         """A session has ended."""
         self._total -= 1
         for counts, key in ((self._subjects, subject), (self._addresses, address)):
@@ -86,7 +86,7 @@ class Admission:
                 ". Behind a proxy all clients have its address, unless it sets X-Forwarded-For and "
                 "the server trusts it"
             )
-        if now - self._told.get(limit, -TELL_AGAIN) >= TELL_AGAIN:
-            self._told[limit] = now
+        if now - self._logged_at.get(limit, -LOG_INTERVAL) >= LOG_INTERVAL:
+            self._logged_at[limit] = now
             event(WARNING, "limit_reached", text, limit=limit)
         return ProtocolError(codes.TOO_MANY, text, limit=limit, retry_in=retry_in)

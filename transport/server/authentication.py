@@ -96,7 +96,7 @@ class Authenticator:
         Raises:
             ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
         """
-        self._admission.open(address_of(connection), self._now())
+        self._admission.count_opening(address_of(connection), self._now())
         if self._authenticate is None:
             return Identity("")
         ticket = object()

@@ -106,8 +106,8 @@ class Channel:
         """
         driver = self._driver
         payload, size = encode_sized(message, driver.session.limits)
-        if not driver.has_room(size):
-            await driver.room(size)
+        if not driver.has_capacity(size):
+            await driver.wait_for_capacity(size)
         return driver.send(payload, size)
 
     async def flush(self) -> None:
@@ -128,7 +128,7 @@ class Channel:
             ChannelClosed: there will be none.
             Busy: another task receives on this channel.
         """
-        message = self._driver.take()
+        message = self._driver.receive_nowait()
         if message is EMPTY:
             return await self._driver.wait_for_message()
         return message
@@ -139,7 +139,7 @@ class Channel:
     async def __anext__(self) -> Json:
         driver = self._driver
         try:
-            message = driver.take()
+            message = driver.receive_nowait()
             if message is EMPTY:
                 return await driver.wait_for_message()
         except ChannelClosed:

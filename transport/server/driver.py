@@ -1,6 +1,6 @@
 """`SessionDriver`: the asyncio side of one `ServerSession`: its links, and who waits for what.
 
-After each input it asks the session what has become due (`poke`) and wakes whoever is concerned.
+After each input it asks the session what has become due (`notify`) and wakes whoever is concerned.
 There is no queue, lock, scope or task per message: writers have a cursor into the session's buffer,
 and every wait is one future.
 
@@ -33,11 +33,11 @@ class DrivenLink(Link, Protocol):
     attachment: Attachment
     waiter: asyncio.Future[None] | None
 
-    def rouse(self) -> None:
+    def wake_writer(self) -> None:
         """Something is due: write."""
         ...
 
-    def wake(self) -> None:
+    def wake_writer_if_due(self) -> None:
         """Something may be due: look."""
         ...
 
@@ -108,10 +108,10 @@ class SessionDriver:
         number = self.session.send(payload, size)
         for link in self.links:
             if link.waiter is not None:
-                link.rouse()
+                link.wake_writer()
         return number
 
-    def offer(self, payload: Payload, size: int) -> bool:
+    def try_send(self, payload: Payload, size: int) -> bool:
         """Send without waiting: a buffer that is full ends the session (DAT-6, ``overflow``)."""
         session = self.session
         if session.state in OVER:
@@ -122,12 +122,12 @@ class SessionDriver:
         self.send(payload, size)
         return True
 
-    def has_room(self, size: int) -> bool:
+    def has_capacity(self, size: int) -> bool:
         """Whether a message of that size fits the window, and nobody waits in front of it."""
         return not self._senders and self.session.outgoing.has_room(size)
 
-    async def room(self, size: int) -> None:
-        """Wait until `has_room`; first come, first served."""
+    async def wait_for_capacity(self, size: int) -> None:
+        """Wait until `has_capacity`; first come, first served."""
         session = self.session
         entry = _Sender(size, self.loop.create_future())
         self._senders.append(entry)
@@ -166,7 +166,7 @@ class SessionDriver:
             finally:
                 self._ackers.remove(entry)
 
-    def take(self) -> Json:
+    def receive_nowait(self) -> Json:
         """The next message, or `EMPTY`."""
         if self._message is not None:
             raise Busy("another task is in receive() on this channel")
@@ -189,7 +189,7 @@ class SessionDriver:
                 await self._message
             finally:
                 self._message = None
-            message = self.take()
+            message = self.receive_nowait()
             if message is not EMPTY:
                 return message
 
@@ -197,7 +197,7 @@ class SessionDriver:
         """The application closes."""
         if self.session.state in (State.OPEN, State.PEER_CLOSED):
             self.session.close(code, reason, "app", self.now())
-            self.poke()
+            self.notify()
 
     # What a request asks
 
@@ -220,7 +220,7 @@ class SessionDriver:
     def _handled(self) -> None:
         for link in self.links:
             if link.waiter is not None:
-                link.wake()
+                link.wake_writer_if_due()
         incoming = self.session.incoming
         if self._answers and incoming.handled >= incoming.received:
             for waiter in self._answers:
@@ -232,9 +232,9 @@ class SessionDriver:
         """A connection was attached."""
         self.links.append(link)
         self.attaches += 1
-        self.poke()
+        self.notify()
 
-    def lost(self, link: DrivenLink) -> None:
+    def connection_lost(self, link: DrivenLink) -> None:
         """A connection is gone."""
         if link in self.links:
             code = link.attachment.code
@@ -246,16 +246,16 @@ class SessionDriver:
                 code=code.name if code is not None else None,
             )
         self.session.detach(link.attachment)
-        self.forget(link)
-        link.wake()
-        self.poke()
+        self.remove_link(link)
+        link.wake_writer_if_due()
+        self.notify()
 
-    def drop(self, link: DrivenLink) -> None:
+    def close_link(self, link: DrivenLink) -> None:
         """End a connection from our side once its last frames are written."""
         self.session.detach(link.attachment)
-        link.wake()
+        link.wake_writer_if_due()
 
-    def forget(self, link: DrivenLink) -> None:
+    def remove_link(self, link: DrivenLink) -> None:
         """Look at it no more."""
         if link in self.links:
             self.links.remove(link)
@@ -264,15 +264,15 @@ class SessionDriver:
         """The link of an attachment."""
         return next((link for link in self.links if link.attachment is attachment), None)
 
-    def poke(self) -> None:
+    def notify(self) -> None:
         """Something came in: wake whom it concerns."""
         for link in self.links:
-            link.wake()
-        self.arrived()
+            link.wake_writer_if_due()
+        self.data_received()
         if self.session.ending is not None and not self.ended:
             self._end()
 
-    def arrived(self) -> None:
+    def data_received(self) -> None:
         """Data came in, which makes no connection due: wake the handler and who waits for acks."""
         message = self._message
         if message is not None and not message.done() and self.session.is_readable:
@@ -331,14 +331,14 @@ class SessionDriver:
             channel=self.session.id,
         )
         self.session.reset(ResetReason.OVERFLOW)
-        self.poke()
+        self.notify()
 
     def drain(self, retry_in: float) -> None:
         """Hand the session over: its clients are told, and whoever waits here (DRN-1)."""
         self.draining = True
         self.session.drain(retry_in)
         for link in self.links:
-            link.wake()
+            link.wake_writer_if_due()
         if self._message is not None:
             resolve(self._message)
         for waiter in (*(sender.waiter for sender in self._senders), *(w for _, w in self._ackers)):
@@ -358,7 +358,7 @@ class SessionDriver:
             reset=ending.reset.value if ending.reset is not None else None,
         )
         for link in list(self.links):
-            link.wake()
+            link.wake_writer_if_due()
         self.on_end()
 
 

@@ -44,15 +44,19 @@ class Lifecycle:
         """
         runtime = self.start()
         host = self._host
-        if host is not None and (runtime.registry.draining or host.told()) and not host.runs():
+        if (
+            host is not None
+            and (runtime.registry.draining or host.should_exit())
+            and not host.is_running()
+        ):
             # The runtime belongs to a server that has stopped; this request is from a new one.
             self.stop()
             runtime = self.start()
         if self._unlisten is None:
             registry = runtime.registry
-            self._unlisten = shutdown.listen(registry.begin_drain)
+            self._unlisten = shutdown.on_shutdown(registry.begin_drain)
             self._host = shutdown.find_host()
-            registry.watch_exit(self._host.told if self._host is not None else None)
+            registry.watch_exit(self._host.should_exit if self._host is not None else None)
         return runtime
 
     def stop(self) -> None:

@@ -15,7 +15,7 @@ from transport.protocol.server.session import Attachment
 from transport.server.driver import SessionDriver
 from transport.waiting import resolve
 
-STUCK = 5.0
+ABORT_TIMEOUT = 5.0
 """How long an ended connection may take to write its last frames before it is aborted."""
 
 
@@ -90,17 +90,17 @@ class SessionLink:
         finally:
             timer.cancel()
 
-    def rouse(self) -> None:
+    def wake_writer(self) -> None:
         """Let the waiter go on, where it is known that something is due."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def wake(self) -> None:
+    def wake_writer_if_due(self) -> None:
         """Let the waiter look again, if something is due; else see to it that it is in time."""
         if self.waiter is not None:
             if self._driver.session.is_due(self.attachment, self._driver.now()):
-                self.rouse()
+                self.wake_writer()
             elif self.attachment.ack_since is not None:
                 self._arm()
 
@@ -113,7 +113,7 @@ class SessionLink:
 
     def _ack_is_due(self) -> None:
         self._timer = None
-        self.wake()
+        self.wake_writer_if_due()
 
     def receive(self, wire: EncodedFrame) -> Awaitable[None] | None:
         """Take a frame of the client; see `Link.receive`."""
@@ -135,11 +135,11 @@ class SessionLink:
         standing = len(driver.session.attachments)  # what ends is no longer among them
         replies = driver.session.receive(attachment, frame, driver.now())
         if type(frame) is Data and len(driver.session.attachments) == standing:
-            driver.arrived()
+            driver.data_received()
             return None
         if replies:
             attachment.control += [encode_control(reply) for reply in replies]
-        driver.poke()
+        driver.notify()
         return None
 
     def fail(self, error: ProtocolError) -> None:
@@ -147,18 +147,18 @@ class SessionLink:
         if self.attachment.code is None:
             self.attachment.code = error.code
             self.attachment.control.append(encode_control(error_frame(error)))
-        self._driver.drop(self)
+        self._driver.close_link(self)
 
     def lost(self) -> None:
         """The connection is gone."""
         if self.attachment.code is None:
             self.attachment.code = codes.NOT_ATTACHED
-        self._driver.lost(self)
+        self._driver.connection_lost(self)
 
     def park(self) -> int:
         """Begin to wait for a poll's answer; who waited before is woken."""
         self._ticket += 1
-        self.rouse()
+        self.wake_writer()
         return self._ticket
 
     def parked(self, ticket: int) -> bool:
@@ -177,14 +177,14 @@ class SessionLink:
     def tick(self, now: float) -> None:
         """Write what became due with the time; drop what has ended and cannot be written to."""
         if self.attachment.control:
-            self.rouse()
+            self.wake_writer()
         if self.attachment.code is None:
             return
-        self.rouse()
+        self.wake_writer()
         self.ended_at = self.ended_at or now
         if not self.attachment.writable:
-            self._driver.forget(self)  # no poll waits, and none is let in any more
-        elif now - self.ended_at >= STUCK:
-            self._driver.forget(self)
+            self._driver.remove_link(self)  # no poll waits, and none is let in any more
+        elif now - self.ended_at >= ABORT_TIMEOUT:
+            self._driver.remove_link(self)
             if self.abort is not None:
                 self.abort()

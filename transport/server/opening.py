@@ -153,7 +153,7 @@ class Opener:
             frame, transport, registry.now(), epoch=registry.store.epoch
         )
         if isinstance(attachment, Reset):
-            runner.driver.poke()
+            runner.driver.notify()
             return attachment
         return runner, attachment
 
@@ -185,7 +185,7 @@ class Opener:
         begins = runner is None and not record.hashes and record.tombstone is None
         if begins:
             try:
-                self._admission.enter(identity.subject, address, now)
+                self._admission.count_session(identity.subject, address, now)
             except ProtocolError:
                 await registry.store.forget(record.id)
                 raise

@@ -125,7 +125,7 @@ class Registry:
 
     def session_ended(self, runner: Runner) -> None:
         """Save the tombstone of a session that has ended."""
-        runner.burials += 1
+        runner.pending_tombstones += 1
         self._spawn(self._save_tombstone(runner))
 
     def handler_ended(self, runner: Runner) -> None:
@@ -138,14 +138,14 @@ class Registry:
         try:
             await self.store.bury(session.id, session.tombstone(), until)
         finally:
-            runner.burials -= 1
+            runner.pending_tombstones -= 1
             self._remove_if_finished(runner)
 
     def _remove_if_finished(self, runner: Runner) -> None:
         if runner.finished and self._runners.pop(runner.session.id, None) is not None:
-            runner.let_go()
+            runner.release()
             self.totals.add(runner.session)
-            self._admission.leave(runner.subject, runner.address)
+            self._admission.release_session(runner.subject, runner.address)
             self._closing.append(runner)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

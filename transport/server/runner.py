@@ -26,7 +26,7 @@ from transport.telemetry.log import ERROR, WARNING, event
 
 Handler = Callable[[Channel], Awaitable[None]]
 
-CLEANUP = 1.0
+CANCEL_TIMEOUT = 1.0
 """What a handler that is cancelled may take for its ``finally``, before its server ends."""
 
 
@@ -60,10 +60,10 @@ class Runner:
         "_renew_by",
         "_task",
         "address",
-        "burials",
         "channel",
         "connection",
         "driver",
+        "pending_tombstones",
         "session",
         "subject",
     )
@@ -82,7 +82,7 @@ class Runner:
         self.session = driver.session
         self.subject = subject
         self.address = address
-        self.burials = 0
+        self.pending_tombstones = 0
         """Tombstones that the store is still to take: until then an ``open`` finds it here."""
         self.connection: HTTPConnection | None = None
         """The one that was attached last: who renews is identified by it."""
@@ -143,7 +143,7 @@ class Runner:
             session.close(peer.code, peer.reason, peer.by, self.driver.now())
         else:
             session.close(code.websocket or 1000, "", "app", self.driver.now())
-        self.driver.poke()
+        self.driver.notify()
 
     def dismiss(self) -> bool:
         """The user may be here no more; whether the session lived."""
@@ -153,7 +153,7 @@ class Runner:
         self.session.close(
             code.websocket or 1000, "the user was dismissed", "protocol", self.driver.now()
         )
-        self.driver.poke()
+        self.driver.notify()
         return True
 
     # Credentials: the session's, for a POST may come where no connection stands
@@ -222,9 +222,9 @@ class Runner:
                 if session.state is State.PEER_CLOSED:
                     session.close(1011, "the handler did not end", "protocol", now, failed=True)
             self._cancel_at = float("inf")
-            driver.poke()
+            driver.notify()
         elif session.ending is not None and not driver.ended:
-            driver.poke()  # not always: most sweeps find nothing due in most sessions
+            driver.notify()  # not always: most sweeps find nothing due in most sessions
 
     def _ended(self) -> None:
         if self._cancel_at is None:
@@ -234,9 +234,13 @@ class Runner:
     @property
     def finished(self) -> bool:
         """Whether nothing of it is left to do."""
-        return self.driver.ended and not self.burials and (self._task is None or self._task.done())
+        return (
+            self.driver.ended
+            and not self.pending_tombstones
+            and (self._task is None or self._task.done())
+        )
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """The owner has done with it: what refers to it from elsewhere is all that keeps it."""
         self.channel._leave_groups()
         del self.channel, self.driver.on_end  # no need for a collector of cycles
@@ -255,4 +259,4 @@ class Runner:
         if not self._task.done():
             event(WARNING, "handler_cancelled", "its server ends", channel=self.session.id)
             self._task.cancel()
-            await asyncio.wait([self._task], timeout=CLEANUP)
+            await asyncio.wait([self._task], timeout=CANCEL_TIMEOUT)

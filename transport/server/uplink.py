@@ -38,7 +38,7 @@ class Uplink:
         if attachment.transport is not TransportKind.LONGPOLL:
             raise ProtocolError(codes.BAD_FRAME, "this attach is not a long poll")
         fresh = runner.session.poll(attachment, frame, self._registry.now())
-        runner.driver.poke()
+        runner.driver.notify()
         return link if fresh else None
 
     async def send(self, frames: list[Any]) -> list[EncodedFrame]:
@@ -62,7 +62,7 @@ class Uplink:
                     raise frame
                 if isinstance(frame, Renew):
                     # A renewal can be slow: deliver the frames before it first.
-                    runner.driver.poke()
+                    runner.driver.notify()
                     await self._renew(runner, attachment, frame)
                     attachment = session.find(header.client, header.attach)  # it may have ended
                     continue
@@ -70,7 +70,7 @@ class Uplink:
                 answers = session.receive(attachment, frame, now())
                 replies += [encode_control(answer) for answer in answers]
         finally:
-            runner.driver.poke()
+            runner.driver.notify()
         if session.ending is not None and session.ending.reset is not None:
             raise _unknown_session()  # one of these frames ended it; the rest was not taken
         if has_data:
