@@ -385,7 +385,7 @@ def test_a_handlers_waits(transport: str) -> None:
                     pass
             assert numbers == [1, 2, 3]
             runner = channel._driver
-            waiting: list[Any] = [*runner._senders, *runner._ackers]
+            waiting: list[Any] = [*runner.window.senders, *runner._ack_waiters]
             assert waiting == []
             assert runner._message is None
 

@@ -106,8 +106,8 @@ class Channel:
         """
         driver = self._driver
         payload, size = encode_sized(message, driver.session.limits)
-        if not driver.has_capacity(size):
-            await driver.wait_for_capacity(size)
+        if not driver.window.has_capacity(size):
+            await driver.window.wait(size, driver.check_open)
         return driver.send(payload, size)
 
     async def flush(self) -> None:
