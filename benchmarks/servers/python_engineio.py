@@ -1,4 +1,4 @@
-"""python-engineio."""
+"""The servers on python-engineio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""python-socketio."""
+"""The servers on python-socketio."""
 
 from __future__ import annotations
 
