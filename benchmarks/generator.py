@@ -26,7 +26,7 @@ MASK = b"\x37\xfa\x21\x3d"
 RING = 1000
 """How many different messages there are. They contain their number, and are sent in a cycle."""
 
-PROMPTLY = 10.0
+WAIT_TIMEOUT = 10.0
 """Timeout of every wait, in seconds; after it the run fails."""
 
 
@@ -119,7 +119,7 @@ class Client(ABC):
         if self.received < count:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append((count, waiter))
-            async with asyncio.timeout(PROMPTLY):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await waiter
         self.check()
 
@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
     async def connect(self) -> None:
         """Connect to the client's server."""
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(PROMPTLY):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await loop.create_connection(lambda: self, HOST, self.client.port)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -257,7 +257,7 @@ class WebSocket(Connection):
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
-        async with asyncio.timeout(PROMPTLY):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await self._upgraded
         self._upgraded = None
 
@@ -360,7 +360,7 @@ class Http(Connection):
         """Wait for the answer to the request in flight."""
         if self.busy:
             self._waiter = asyncio.get_running_loop().create_future()
-            async with asyncio.timeout(PROMPTLY):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await self._waiter
 
     def drop(self) -> None:
@@ -477,6 +477,6 @@ class Arrival:
         """Return the next item, after waiting for it if necessary."""
         if not self._came:
             self._waiter = asyncio.get_running_loop().create_future()
-            async with asyncio.timeout(PROMPTLY):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await self._waiter
         return self._came.pop(0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clients import engineio, onechannel, plain, sockjs
-from benchmarks.generator import HOST, PROMPTLY, Client, Messages
+from benchmarks.generator import HOST, WAIT_TIMEOUT, Client, Messages
 
 ROOT = Path(__file__).parents[1]
 NODE = Path(__file__).parent / "node"
@@ -175,7 +175,7 @@ class Server:
         finally:
             os.sched_setaffinity(0, mine)
         try:
-            async with asyncio.timeout(2 * PROMPTLY):
+            async with asyncio.timeout(2 * WAIT_TIMEOUT):
                 while not await self._listens():
                     if self._process.returncode is not None:
                         raise RuntimeError("the process exited")
@@ -204,7 +204,7 @@ class Server:
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM if self._profile else signal.SIGKILL)
             try:
-                async with asyncio.timeout(PROMPTLY):
+                async with asyncio.timeout(WAIT_TIMEOUT):
                     await process.wait()
             except TimeoutError:
                 process.kill()

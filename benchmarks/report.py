@@ -11,10 +11,10 @@ from statistics import median
 from benchmarks.peers import BARE, OURS, Peer
 from benchmarks.workloads import CPU, RATE, Figure, Sample, Workload
 
-BOUND = 0.85
+GENERATOR_THRESHOLD = 0.85
 """Share of its core above which the generator may be the bottleneck."""
 
-LOUD = 0.1
+NOISE_THRESHOLD = 0.1
 """Share of a core above which other processes may have changed the figures."""
 
 
@@ -56,7 +56,7 @@ class Result:
         return median([s.usage.generator_share for s in self.samples])
 
     @property
-    def loud(self) -> float:
+    def noise(self) -> float:
         """The share of a core that other processes used or the host took."""
         return median([s.usage.other + s.usage.steal for s in self.samples])
 
@@ -114,10 +114,10 @@ def line(result: Result, bare: Result | None) -> str:
             parts.append(f"{by_cpu:.2f} by CPU")
     text = "  ".join(parts)
     text += f"  [spread {result.spread:.0%}, generator {result.generator:.0%}"
-    text += f", other processes {result.loud:.0%}"
-    if result.generator > BOUND:
+    text += f", other processes {result.noise:.0%}"
+    if result.generator > GENERATOR_THRESHOLD:
         text += ", BOUND BY THE GENERATOR"
-    if result.loud > LOUD:
+    if result.noise > NOISE_THRESHOLD:
         text += ", NOISY"
     return text + "]"
 
@@ -137,8 +137,8 @@ def markdown(results: Results, targets: list[str]) -> str:
             f"({worst.workload.title}, {worst.transport}, {worst.peer.name})"
         )
         out.append(
-            f"- other processes used {median([r.loud for r in results]):.0%} of a core (median), "
-            f"{max(r.loud for r in results):.0%} at most"
+            f"- other processes used {median([r.noise for r in results]):.0%} of a core (median), "
+            f"{max(r.noise for r in results):.0%} at most"
         )
     out += [f"- {note}" for note in results.notes]
     if targets:
@@ -155,7 +155,7 @@ def markdown(results: Results, targets: list[str]) -> str:
         for result in group:
             ratios = [result.ratio(bare, each) if bare else None for each in (first, CPU)]
             name = f"**{result.peer.name}**" if result.peer is OURS else result.peer.name
-            if result.generator > BOUND:
+            if result.generator > GENERATOR_THRESHOLD:
                 name += " (bound by the generator)"
             cells = [number(result.value(figure), figure) for figure in figures]
             cells += ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]

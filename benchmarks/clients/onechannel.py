@@ -49,7 +49,7 @@ class Channel(Client):
         """The highest uplink number that the server has handled."""
         self._opened = Arrival()
         self._opening = True
-        self.told = 0
+        self.sent_at_open = 0
         """The highest downlink number at the time of the last ``opened`` (OPN-6)."""
 
     def open_frame(self) -> bytes:
@@ -75,7 +75,7 @@ class Channel(Client):
         self._opening = False
         self.token = self.token or frame["session"]
         self.epoch = frame["epoch"]
-        self.told = frame["sent"]
+        self.sent_at_open = frame["sent"]
         self._opened(opened)
 
     def take_frame(self, frame: bytes) -> None:
