@@ -200,7 +200,7 @@ class Run:
             await self.servers.pop((peer, workload.server)).stop()
 
     async def server(self, workload: Workload, peer: Peer) -> Server:
-        """Return the peer's server for a workload; start it if there is none yet."""
+        """Return the peer's server for a workload; start it if it is not running."""
         key = (peer, workload.server)
         if key not in self.servers:
             server = Server(peer, workload.role, self.server_core)
@@ -242,8 +242,8 @@ def parse() -> tuple[Options, argparse.Namespace]:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure the channel against its peers."
     )
-    parser.add_argument("--only", default="", help=f"some of {','.join(GROUPS)}")
-    parser.add_argument("--transport", default="", help=f"some of {','.join(names)}")
+    parser.add_argument("--only", default="", help=f"any of {','.join(GROUPS)}")
+    parser.add_argument("--transport", default="", help=f"any of {','.join(names)}")
     parser.add_argument(
         "--peers",
         default="",
@@ -266,10 +266,10 @@ def parse() -> tuple[Options, argparse.Namespace]:
     arguments = parser.parse_args()
     only = frozenset(filter(None, arguments.only.split(",")))
     if not only <= set(GROUPS):
-        parser.error(f"--only takes some of {','.join(GROUPS)}")
+        parser.error(f"--only takes any of {','.join(GROUPS)}")
     chosen = [name for name in arguments.transport.split(",") if name]
     if not set(chosen) <= set(names):
-        parser.error(f"--transport takes some of {','.join(names)}")
+        parser.error(f"--transport takes any of {','.join(names)}")
     parts = [part for part in arguments.peers.split(",") if part]
     peers = tuple(
         peer

@@ -338,7 +338,7 @@ new ResizeObserver(() => {
   if (following) scroll.scrollTop = scroll.scrollHeight;
 }).observe(scroll);
 
-// A page that is left for good closes its session, which would otherwise wait for it to return.
+// A page that unloads for good closes its session, which would otherwise wait for it to return.
 addEventListener("pagehide", ({ persisted }) => {
   if (!persisted) channel.close();
 });
