@@ -24,7 +24,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from transport import Channel, ChannelClosed, Hub, Identity, Limits, MemoryStore
-from transport.protocol.server.session import Tombstone
+from transport.protocol.server.tombstone import Tombstone
 from transport.stores.records import Record
 from transport.testing import JumpingEventLoop, drive, until
 

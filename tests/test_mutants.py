@@ -32,7 +32,8 @@ from transport.protocol.client.session import ClientSession
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import session
-from transport.protocol.server.session import ServerSession, Tombstone
+from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import Tombstone
 
 SCHEDULES = 300
 """That the machine has to notice a mutant: about a second' worth."""

@@ -30,7 +30,8 @@ from transport.protocol.frames import (
     TransportKind,
     Verdict,
 )
-from transport.protocol.server.session import Attachment, ServerSession, Tombstone
+from transport.protocol.server.session import Attachment, ServerSession
+from transport.protocol.server.tombstone import Tombstone
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.ports import Link
 from transport.server.authentication import Authenticator, address_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from transport import codes
 from transport.codes import Code
@@ -49,6 +49,7 @@ from transport.protocol.frames import (
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
+from transport.protocol.server.tombstone import Ending, Tombstone
 from transport.protocol.states import State, Step, advance
 
 MAX_PROVISIONAL = 3
@@ -98,55 +99,6 @@ class Attachment:
     """Whether a poll waits to be answered; always True on WebSocket and SSE."""
     code: Code | None = None
     """Why it ended, once it has."""
-
-
-class Ending(Struct, frozen=True, gc=False):
-    """How a session ended: by ``close``, or by a reset."""
-
-    code: int
-    reason: str
-    by: By
-    close: Close | None = None
-    reset: ResetReason | None = None
-
-
-class Tombstone(Struct, frozen=True, gc=False):
-    """What a session leaves behind (RES-8).
-
-    Stores keep them by the thousand: the collector of cycles need not look at any, nor at what is
-    in them, for they refer to nothing that could refer to them.
-    """
-
-    ending: Ending
-    handled: int
-    in_hand: int
-    last: int
-    received: int = 0
-    owner: str = ""
-    """The client that had the session."""
-
-    def answer(self, frame: Open) -> Close | Reset:
-        """What an ``open`` for the session is told: its ``close`` (CLS-5), or what became of it."""
-        if frame.client != self.owner and frame.first_retained <= self.received:
-            # The marks speak of another's messages under the numbers of its own (ATT-6).
-            return nothing_known(ResetReason.FOREIGN)
-        return self.ending.close or self.verdict(frame.received)
-
-    def verdict(self, received: int) -> Reset:
-        """What became of the session, to a client that holds the downlink up to ``received``."""
-        reason = self.ending.reset or ResetReason.UNKNOWN
-        if reason in _NOTHING_KNOWN:
-            return nothing_known(reason)
-        return Reset(
-            reason=reason,
-            lost=[received + 1, self.last] if received < self.last else [],
-            handled=self.handled,
-            in_hand=self.in_hand,
-        )
-
-
-_NOTHING_KNOWN = (ResetReason.FOREIGN, ResetReason.REWOUND)
-"""The two sides do not speak of the same session: the marks of one say nothing to the other."""
 
 
 class Empty(Enum):
