@@ -157,7 +157,7 @@ class Bench:
             if connection.session is not None:
                 assert connection.attachment is not None
                 replies = connection.session.receive(connection.attachment, frame, self.now)
-                connection.attachment.control += [encode_control(reply) for reply in replies]
+                connection.session.reply(connection.attachment, replies)
             elif isinstance(frame, Open):
                 self._open(frame, connection)
             else:
@@ -166,14 +166,11 @@ class Bench:
             self._fail(connection, error)
 
     def _fail(self, connection: Connection, error: ProtocolError) -> None:
-        wire = encode_control(error_frame(error))
         if connection.session is None or connection.attachment is None:
             connection.code = error.code
-            connection.out.append(wire)
-        elif connection.attachment.code is None:
-            connection.attachment.code = error.code
-            connection.attachment.control.append(wire)
-            connection.session.detach(connection.attachment)
+            connection.out.append(encode_control(error_frame(error)))
+        else:
+            connection.session.fail(connection.attachment, error)
 
     def _post(self, step: Step) -> Step:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()

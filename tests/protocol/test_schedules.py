@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Poll, Send, TransportKind, Verdict
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession, Status
+from transport.protocol.server.session import EMPTY, Attachment, ServerSession
 
 LIMITS = Limits(window_messages=50, ttl=1e9, stream=1e9, heartbeat=1e8)
 DECODER = Decoder(LIMITS)
@@ -225,16 +226,15 @@ class World:
 
     def fail(self, link: Link, error: ProtocolError) -> None:
         assert error.code.name in ("gap", "superseded", "not_attached", "bad_frame"), error
-        link.down.append({"type": "error", "code": error.code.name, **error.extra})
-        if link.transport is TransportKind.WEBSOCKET or error.code.name == "superseded":
-            link.attachment.code = error.code
-            self.session.detach(link.attachment)
+        if link.transport is TransportKind.WEBSOCKET:
+            self.session.fail(link.attachment, error)
+        else:
+            link.down.append({"type": "error", "code": error.code.name, **error.extra})
 
     def flush(self, link: Link) -> None:
         """The driver writes what is due; the property that keeps it from spinning."""
         session, attachment = self.session, link.attachment
-        lost = attachment.status is Status.ENDED and attachment.code is None
-        if lost or not session.is_due(attachment, self.now):
+        if attachment.code is codes.NOT_ATTACHED or not session.is_due(attachment, self.now):
             return
         poll = link.transport is TransportKind.LONGPOLL
         wires = (session.answer_poll if poll else session.transmit)(attachment, self.now)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from transport import codes
 from transport.errors import ChannelClosed, LocalProtocolError, ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Oversized
+from transport.protocol.codec import Oversized, encode_control
 from transport.protocol.frames import (
     Ack,
     Close,
@@ -18,15 +19,17 @@ from transport.protocol.frames import (
     Poll,
     Pong,
     Renew,
+    Renewal,
     Reset,
     ResetReason,
     Send,
     Skip,
     TransportKind,
     Verdict,
+    error_frame,
 )
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession, Status
-from transport.protocol.states import State
+from transport.protocol.server.session import EMPTY, Attachment, Counters, ServerSession
+from transport.protocol.states import AttachmentState, State
 
 CLIENT = "client-0123456789"
 LIMITS = Limits()
@@ -120,7 +123,7 @@ def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> No
     assert len(session.transmit(attachment, 0.0)) == 1
     assert session.transmit(attachment, 0.0) == []
     session.detach(attachment)
-    assert attachment.status is Status.ENDED
+    assert attachment.state is AttachmentState.ENDED
 
 
 def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> None:
@@ -308,3 +311,56 @@ def test_a_poll_that_is_gone_is_not_answered() -> None:
     session.send('"a"')
     assert not session.is_due(attachment, 0.0)
     assert session.transmit(attachment, 0.0) == []
+
+
+def test_failed_attachment_writes_its_error_once(session: ServerSession) -> None:
+    attachment = attach(session)
+    error = ProtocolError(codes.BAD_FRAME, "not a frame")
+    session.fail(attachment, error)
+    session.fail(attachment, ProtocolError(codes.GAP, "too late"))
+    session.detach(attachment)
+    assert attachment.state is AttachmentState.ENDED
+    assert attachment.code is codes.BAD_FRAME
+    assert session.transmit(attachment, 0.0) == [encode_control(error_frame(error))]
+    assert session.attachments == []
+    assert session.ending is None
+
+
+def test_lost_attachment_is_not_attached(session: ServerSession) -> None:
+    attachment = attach(session)
+    session.detach(attachment)
+    assert attachment.code is codes.NOT_ATTACHED
+    assert session.transmit(attachment, 0.0) == []
+
+
+def test_renewal_is_asked_on_every_attachment(session: ServerSession) -> None:
+    """REN-1."""
+    attachments = [attach(session, 1), attach(session, 2)]
+    session.ask_renewal(5.0)
+    asked = encode_control(Renewal(within=5.0))
+    assert [session.transmit(one, 0.0) for one in attachments] == [[asked], [asked]]
+
+
+def test_replies_are_written_in_order(session: ServerSession) -> None:
+    attachment = attach(session)
+    session.reply(attachment, [Pong(id=1), Pong(id=2)])
+    assert session.transmit(attachment, 0.0) == [encode_control(Pong(id=n)) for n in (1, 2)]
+
+
+def test_counters_count_both_directions(session: ServerSession) -> None:
+    attachment = attach(session)
+    for message in ('"a"', '"bc"'):
+        session.send(message)
+    session.transmit(attachment, 0.0)
+    session.receive(attachment, Data(1, 1, ["x", "y"], size=6), 0.0)
+    session.receive_nowait()
+    session.receive_nowait()
+    assert session.counters() == Counters(
+        sent=2,
+        acknowledged=1,
+        buffered_bytes=4,
+        received=2,
+        handled=1,
+        replayed=0,
+        transports=(TransportKind.WEBSOCKET,),
+    )

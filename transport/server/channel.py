@@ -169,14 +169,14 @@ class Channel:
 
     def statistics(self) -> ChannelStatistics:
         """Counters of this channel, now."""
-        session = self._driver.session
+        counters = self._driver.session.counters()
         return ChannelStatistics(
-            sent=session.outgoing.last,
-            acknowledged=session.outgoing.acked,
-            buffered=session.outgoing.last - session.outgoing.acked,
-            buffered_bytes=session.outgoing.size,
-            received=session.incoming.received,
-            handled=session.incoming.handled,
-            replayed=session.replayed,
+            sent=counters.sent,
+            acknowledged=counters.acknowledged,
+            buffered=counters.sent - counters.acknowledged,
+            buffered_bytes=counters.buffered_bytes,
+            received=counters.received,
+            handled=counters.handled,
+            replayed=counters.replayed,
             attaches=self._driver.attaches,
         )

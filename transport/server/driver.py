@@ -235,6 +235,7 @@ class SessionDriver:
 
     def lost(self, link: DrivenLink) -> None:
         """A connection is gone."""
+        self.session.detach(link.attachment)
         if link in self.links:
             code = link.attachment.code
             event(
@@ -244,15 +245,9 @@ class SessionDriver:
                 transport=link.attachment.transport.value,
                 code=code.name if code is not None else None,
             )
-        self.session.detach(link.attachment)
         self.forget(link)
         link.wake()
         self.poke()
-
-    def drop(self, link: DrivenLink) -> None:
-        """End a connection from our side once its last frames are written."""
-        self.session.detach(link.attachment)
-        link.wake()
 
     def forget(self, link: DrivenLink) -> None:
         """Look at it no more."""

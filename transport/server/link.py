@@ -9,8 +9,8 @@ from typing import Any
 from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
-from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Data, EncodedFrame, Renew, error_frame
+from transport.protocol.codec import Decoder
+from transport.protocol.frames import Data, EncodedFrame, Renew
 from transport.protocol.server.session import Attachment
 from transport.server.driver import SessionDriver, resolve
 
@@ -137,21 +137,17 @@ class SessionLink:
             driver.arrived()
             return None
         if replies:
-            attachment.control += [encode_control(reply) for reply in replies]
+            driver.session.reply(attachment, replies)
         driver.poke()
         return None
 
     def fail(self, error: ProtocolError) -> None:
         """End the connection for the client's fault, the session lives."""
-        if self.attachment.code is None:
-            self.attachment.code = error.code
-            self.attachment.control.append(encode_control(error_frame(error)))
-        self._driver.drop(self)
+        self._driver.session.fail(self.attachment, error)
+        self.wake()
 
     def lost(self) -> None:
         """The connection is gone."""
-        if self.attachment.code is None:
-            self.attachment.code = codes.NOT_ATTACHED
         self._driver.lost(self)
 
     def park(self) -> int:

@@ -30,7 +30,7 @@ from transport.protocol.frames import (
     TransportKind,
     Verdict,
 )
-from transport.protocol.server.session import Attachment, ServerSession
+from transport.protocol.server.session import Attachment, Counters, ServerSession
 from transport.protocol.server.tombstone import Tombstone
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.ports import Link
@@ -56,11 +56,11 @@ class Totals:
     received: int = 0
     replayed: int = 0
 
-    def add(self, session: ServerSession) -> None:
+    def add(self, counters: Counters) -> None:
         """Count those of one more session."""
-        self.sent += session.outgoing.last
-        self.received += session.incoming.received
-        self.replayed += session.replayed
+        self.sent += counters.sent
+        self.received += counters.received
+        self.replayed += counters.replayed
 
     def copy(self) -> Totals:
         """The same numbers, to go on from."""
@@ -409,7 +409,7 @@ class Registry:
     def _remove(self, runner: Runner) -> None:
         if self._runners.pop(runner.session.id, None) is not None:
             runner.let_go()
-            self.totals.add(runner.session)
+            self.totals.add(runner.session.counters())
             self.admission.leave(runner.subject, runner.address)
             self._leaving.append(runner)
 

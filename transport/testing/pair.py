@@ -320,15 +320,15 @@ class Pair:
             session, attachment = line.session, line.attachment
             if session is not None and attachment is not None and attachment.code is None:
                 replies = session.receive(attachment, frame, self.now)
-                attachment.control += map(encode_control, replies)
+                session.reply(attachment, replies)
         except ProtocolError as error:
             self._fail(line, error)
 
     def _fail(self, line: _Line, error: ProtocolError) -> None:
-        self._down(line, Frame(encode_control(error_frame(error))))
         if line.session is not None and line.attachment is not None:
-            line.attachment.code = error.code
-            line.session.detach(line.attachment)
+            line.session.fail(line.attachment, error)
+        else:
+            self._down(line, Frame(encode_control(error_frame(error))))
 
     def _arrives(
         self, line: _Line, of: Request, wires: list[EncodedFrame], reply: Callable[[int, str], None]

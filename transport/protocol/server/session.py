@@ -8,6 +8,7 @@ tasks and the clock, and after each input asks three questions: which attachment
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
@@ -37,6 +38,7 @@ from transport.protocol.frames import (
     Poll,
     Pong,
     Renew,
+    Renewal,
     Reset,
     ResetReason,
     Send,
@@ -50,18 +52,18 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.tombstone import Ending, Tombstone
-from transport.protocol.states import State, Step, advance
+from transport.protocol.states import (
+    ATTACHMENTS,
+    AttachmentState,
+    AttachmentStep,
+    State,
+    Step,
+    advance,
+    follow,
+)
 
 MAX_PROVISIONAL = 3
 """Attaches that are raced beside one another: one of each transport (ATT-2)."""
-
-
-class Status(Enum):
-    """What an attachment is (ATT-2, ATT-3)."""
-
-    PROVISIONAL = "provisional"
-    CONFIRMED = "confirmed"
-    ENDED = "ended"
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +82,7 @@ class Attachment:
     client_received: int
     """What its client holds of the downlink, as its ``open`` or its mark here has said."""
     verdict: Verdict
-    status: Status = Status.PROVISIONAL
+    state: AttachmentState = AttachmentState.PROVISIONAL
     control: list[EncodedFrame] = field(default_factory=list)
     """Control frames that wait to be written."""
     last_poll_frames: list[EncodedFrame] = field(default_factory=list)
@@ -101,6 +103,29 @@ class Attachment:
     """Why it ended, once it has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The counters of a session at one instant.
+
+    Attributes:
+        sent: messages that were given a number.
+        acknowledged: of these, those that the client has acknowledged.
+        buffered_bytes: the size of those that it has not.
+        received: messages received in order.
+        handled: of these, those that the handler has finished with.
+        replayed: messages that were written again, on another connection.
+        transports: the transport of each connection that is attached.
+    """
+
+    sent: int
+    acknowledged: int
+    buffered_bytes: int
+    received: int
+    handled: int
+    replayed: int
+    transports: tuple[TransportKind, ...]
+
+
 class Empty(Enum):
     """There is no message to take now."""
 
@@ -118,7 +143,7 @@ _SKIPPED = _Skipped.TOKEN
 
 # Every message asks for these, and a member costs as much as a call where its enum is asked.
 _CLOSING, _CLOSED = State.CLOSING, State.CLOSED
-_CONFIRMED, _ENDED = Status.CONFIRMED, Status.ENDED
+_CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
 _WEBSOCKET = TransportKind.WEBSOCKET
 
 
@@ -176,14 +201,14 @@ class ServerSession:
         """The transport of the newest attachment that stands, the confirmed one before others."""
         best = max(
             self.attachments,
-            key=lambda one: (one.status is _CONFIRMED, one.number),
+            key=lambda one: (one.state is _CONFIRMED, one.number),
             default=None,
         )
         return best.transport if best is not None else None
 
     def is_due(self, attachment: Attachment, now: float) -> bool:
         """Whether `transmit` would write something on it now, or it has ended."""
-        if attachment.control or attachment.status is _ENDED:
+        if attachment.control or attachment.state is _ENDED:
             return True
         outgoing = self.outgoing
         last = outgoing.last
@@ -203,7 +228,7 @@ class ServerSession:
         wires = attachment.control
         if wires:
             attachment.control = []
-        if attachment.status is _ENDED or not attachment.writable:
+        if attachment.state is _ENDED or not attachment.writable:
             return wires
         outgoing = self.outgoing
         handled = self.incoming.handled
@@ -245,6 +270,19 @@ class ServerSession:
     def _acknowledged_on(self, attachment: Attachment) -> None:
         attachment.ack_written = self.incoming.handled
         attachment.ack_since = None
+
+    def counters(self) -> Counters:
+        """Return the counters of the session, now."""
+        outgoing, incoming = self.outgoing, self.incoming
+        return Counters(
+            sent=outgoing.last,
+            acknowledged=outgoing.acked,
+            buffered_bytes=outgoing.size,
+            received=incoming.received,
+            handled=incoming.handled,
+            replayed=self.replayed,
+            transports=tuple(attachment.transport for attachment in self.attachments),
+        )
 
     # The application's side
 
@@ -387,7 +425,7 @@ class ServerSession:
             if (old.number, old.client) == (frame.attach, frame.client):
                 self._end(old, codes.SUPERSEDED)
         provisional = sorted(
-            (one for one in self.attachments if one.status is Status.PROVISIONAL),
+            (one for one in self.attachments if one.state is AttachmentState.PROVISIONAL),
             key=lambda one: one.number,
         )
         if len(provisional) >= MAX_PROVISIONAL:
@@ -469,12 +507,12 @@ class ServerSession:
             ProtocolError: ``superseded`` (ATT-6): another client has the session, and has
                 acknowledged what this one does not hold.
         """
-        if attachment.status is not Status.PROVISIONAL:
+        if attachment.state is not AttachmentState.PROVISIONAL:
             return
         if attachment.client != self._owner and self.outgoing.acked > attachment.client_received:
             self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
             raise self._superseded()
-        attachment.status = _CONFIRMED
+        _advance(attachment, AttachmentStep.CONFIRM)
         self._confirmed = attachment.number
         self._owner = attachment.client
         for other in list(self.attachments):
@@ -511,17 +549,35 @@ class ServerSession:
         raise ProtocolError(codes.NOT_ATTACHED, "open this attach before you use it")
 
     def detach(self, attachment: Attachment) -> None:
-        """The connection is gone. The session waits for another (CLS-6)."""
-        attachment.status = _ENDED
-        if attachment in self.attachments:
-            self.attachments.remove(attachment)
+        """Remove an attachment whose connection is gone; the session waits for another (CLS-6)."""
+        if attachment.code is None:
+            self._end(attachment, codes.NOT_ATTACHED)
+
+    def fail(self, attachment: Attachment, error: ProtocolError) -> None:
+        """End an attachment for its client's fault; the session lives on.
+
+        Has no effect on an attachment that has ended: it has its reason.
+        """
+        if attachment.code is None:
+            self._end(attachment, error.code, error_frame(error))
+
+    def reply(self, attachment: Attachment, replies: Iterable[ServerControl]) -> None:
+        """Queue what `receive` returned, for a transport that answers on the same connection."""
+        attachment.control += map(encode_control, replies)
+
+    def ask_renewal(self, within: float) -> None:
+        """Ask every client that is attached for fresh credentials (REN-1)."""
+        for attachment in self.attachments:
+            attachment.control.append(encode_control(Renewal(within=within)))
 
     def _end(self, attachment: Attachment, code: Code, last: ServerControl | None = None) -> None:
-        """End a connection from our side; ``last`` is the frame that says why."""
+        """End an attachment; ``last`` is the frame that says why."""
         attachment.code = code
         if last is not None:
             attachment.control.append(encode_control(last))
-        self.detach(attachment)
+        _advance(attachment, AttachmentStep.END)
+        if attachment in self.attachments:
+            self.attachments.remove(attachment)
 
     def _superseded(self) -> ProtocolError:
         return ProtocolError(
@@ -559,7 +615,7 @@ class ServerSession:
         Raises:
             ProtocolError: the connection ends with it. Nothing of the frame was taken.
         """
-        if self.state is _CLOSED or (attachment is not None and attachment.status is _ENDED):
+        if self.state is _CLOSED or (attachment is not None and attachment.state is _ENDED):
             return []
         self._received_at = now
         if attachment is not None:
@@ -605,7 +661,7 @@ class ServerSession:
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
     ) -> None:
         """Take messages ``seq``, ``seq + 1``, ... and the client's mark, or nothing (FRM-4)."""
-        if attachment is not None and attachment.status is not _CONFIRMED:
+        if attachment is not None and attachment.state is not _CONFIRMED:
             self._may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
         outgoing.check(ack)
@@ -648,7 +704,7 @@ class ServerSession:
 
     def _may_send(self, attachment: Attachment | None) -> None:
         """Before an attach is confirmed only a new session takes data on it (ATT-3, OPN-7)."""
-        if attachment is None or attachment.status is not Status.PROVISIONAL:
+        if attachment is None or attachment.state is not AttachmentState.PROVISIONAL:
             return
         if attachment.verdict is Verdict.RESUMED:
             raise ProtocolError(codes.BAD_FRAME, "confirm the attach by an ack before you send")
@@ -685,7 +741,7 @@ class ServerSession:
             ack=self.incoming.handled,
             received=self.incoming.received,
             sent=self.outgoing.sent if attachment is None else attachment.cursor - 1,
-            attached=attachment is not None and attachment.status is not _ENDED,
+            attached=attachment is not None and attachment.state is not _ENDED,
         )
 
     def poll(self, attachment: Attachment, frame: Poll, now: float) -> bool:
@@ -823,3 +879,7 @@ class ServerSession:
             received=self.incoming.received,
             owner=self._owner,
         )
+
+
+def _advance(attachment: Attachment, step: AttachmentStep) -> None:
+    attachment.state = follow(ATTACHMENTS, attachment.state, step, "session's attachment")
