@@ -131,7 +131,7 @@ class Cancels:
     def standing(self) -> Iterator[str]:
         """Paths of which a connection stands: of a long poll, one that waits for an answer."""
         for channel in self.hub.channels:
-            for one in channel._driver.session.attachments:
+            for one in channel._driver.session.attachments.live:
                 if one.writable:
                     yield PATHS[one.transport.value]
 

@@ -30,7 +30,8 @@ from transport.protocol.frames import (
     error_frame,
     nothing_known,
 )
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]
@@ -181,9 +182,9 @@ class Bench:
             if not isinstance(header, Send):
                 raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
             session = self._find(header)
-            attachment = session.find(header.client, header.attach)
+            attachment = session.attachments.find(header.client, header.attach)
             if attachment is not None:
-                session.confirm(attachment)
+                session.attachments.confirm(attachment)
             session.record_activity(attachment, self.now)
             replies = []
             for frame in frames:
@@ -202,7 +203,7 @@ class Bench:
             if not isinstance(frame, Poll):
                 raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
             session = self._find(frame)
-            attachment = session.find(frame.client, frame.attach)
+            attachment = session.attachments.find(frame.client, frame.attach)
             if attachment is None:
                 raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
             if not session.poll(attachment, frame, self.now):
@@ -247,7 +248,7 @@ class Bench:
     def _lose(self, step: Step) -> None:
         connection = self.connections.pop(step["lose"])
         if connection.session is not None and connection.attachment is not None:
-            connection.session.detach(connection.attachment)
+            connection.session.attachments.detach(connection.attachment)
 
     def _tick(self, _: Step) -> None:
         """Only time passes."""

@@ -18,7 +18,8 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Poll, Send, TransportKind, Verdict
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 
 LIMITS = Limits(window_messages=50, ttl=1e9, stream=1e9, heartbeat=1e8)
 DECODER = Decoder(LIMITS)
@@ -63,11 +64,11 @@ class World:
         self.clients = [Client("client-a-0123456789"), Client("client-b-0123456789")]
         self.links: list[Link] = []
         self.open(self.clients[0], Verdict.NEW)
-        self.session.confirm(self.links[0].attachment)
+        self.session.attachments.confirm(self.links[0].attachment)
         self.clients[0].confirmed = True
 
     def holds(self, client: Client) -> bool:
-        return client.name == self.session._owner
+        return client.name == self.session.attachments.owner
 
     # Clients
 
@@ -200,13 +201,13 @@ class World:
                 if attachment.code is None:
                     session.receive(attachment, DECODER.decode(body[0]), self.now)
                 return
-            found = session.find(attachment.client, attachment.number)
+            found = session.attachments.find(attachment.client, attachment.number)
             if body[0] == "poll":
                 if found is not None:
                     session.poll(found, self.poll(found, body), self.now)
                 return
             if found is not None:
-                session.confirm(found)
+                session.attachments.confirm(found)
             for line in body[1:]:
                 session.receive(found, DECODER.decode(line), self.now)
             answer = session.answer_post(found)
@@ -251,7 +252,7 @@ class World:
             if self.random.random() < 0.5:
                 link.up.clear()
             if self.random.random() < 0.5:  # else half-open: the server has not heard of it
-                self.session.detach(link.attachment)
+                self.session.attachments.detach(link.attachment)
 
     def take(self) -> None:
         message = self.session.receive_nowait()

@@ -28,7 +28,8 @@ from transport.protocol.frames import (
     Verdict,
     error_frame,
 )
-from transport.protocol.server.session import EMPTY, Attachment, Counters, ServerSession
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, Counters, ServerSession
 from transport.protocol.states import AttachmentState, State
 
 CLIENT = "client-0123456789"
@@ -73,15 +74,15 @@ def session() -> ServerSession:
 
 def test_carrier(session: ServerSession) -> None:
     """The confirmed attach before newer ones that are only provisional."""
-    transports = [session.transport]
+    transports = [session.attachments.transport]
     first = attach(session)
-    transports.append(session.transport)
+    transports.append(session.attachments.transport)
     attach(session, 2, TransportKind.SSE)
-    transports.append(session.transport)
-    session.confirm(first)
-    transports.append(session.transport)
+    transports.append(session.attachments.transport)
+    session.attachments.confirm(first)
+    transports.append(session.attachments.transport)
     assert transports == [None, TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.WEBSOCKET]
-    assert len(session.attachments) == 2
+    assert len(session.attachments.live) == 2
 
 
 def test_ack_deadline(session: ServerSession) -> None:
@@ -122,7 +123,7 @@ def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> No
     assert session.is_due(attachment, 0.0)
     assert len(session.transmit(attachment, 0.0)) == 1
     assert session.transmit(attachment, 0.0) == []
-    session.detach(attachment)
+    session.attachments.detach(attachment)
     assert attachment.state is AttachmentState.ENDED
 
 
@@ -130,7 +131,7 @@ def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> N
     """A superseded client neither sends nor keeps the session alive (LIV-3)."""
     old = attach(session)
     new = attach(session, 2)
-    session.confirm(new)
+    session.attachments.confirm(new)
     assert session.receive(old, Data(1, 0, ["x"]), 100.0) == []
     assert session.receive(old, Ping(), 100.0) == []
     assert session.receive_nowait() is EMPTY
@@ -293,14 +294,14 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
 ) -> None:
     """ATT-6, RES-7: number 1 was another's, so it says nothing of what this one sent as 1."""
     first = attach(session)
-    session.confirm(first)
+    session.attachments.confirm(first)
     session.receive(first, Data(1, 0, ["mine"], 6), 0.0)
     newcomer = opening(2, client="another-0123456789")
     refused = session.attach(newcomer, TransportKind.SSE, 0.0, epoch="e1")
     assert isinstance(refused, Reset)
     assert (refused.reason, refused.handled) == (ResetReason.FOREIGN, None)
     assert session.state is State.OPEN
-    assert session.attachments == [first]
+    assert session.attachments.live == [first]
 
 
 def test_a_poll_that_is_gone_is_not_answered() -> None:
@@ -318,17 +319,17 @@ def test_failed_attachment_writes_its_error_once(session: ServerSession) -> None
     error = ProtocolError(codes.BAD_FRAME, "not a frame")
     session.fail(attachment, error)
     session.fail(attachment, ProtocolError(codes.GAP, "too late"))
-    session.detach(attachment)
+    session.attachments.detach(attachment)
     assert attachment.state is AttachmentState.ENDED
     assert attachment.code is codes.BAD_FRAME
     assert session.transmit(attachment, 0.0) == [encode_control(error_frame(error))]
-    assert session.attachments == []
+    assert session.attachments.live == []
     assert session.ending is None
 
 
 def test_lost_attachment_is_not_attached(session: ServerSession) -> None:
     attachment = attach(session)
-    session.detach(attachment)
+    session.attachments.detach(attachment)
     assert attachment.code is codes.NOT_ATTACHED
     assert session.transmit(attachment, 0.0) == []
 

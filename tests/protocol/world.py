@@ -659,7 +659,7 @@ class World:
         """One attach has a session; what is below it has ended (ATT-3, ATT-4)."""
         for _, session in self.bench.sessions.values():
             if (did := self.model.get(session.id)) is not None:
-                for one in session.attachments:
+                for one in session.attachments.live:
                     least = did.confirmed + (one.state is AttachmentState.PROVISIONAL)
                     assert one.number >= least, "an attach that is superseded stands"
 

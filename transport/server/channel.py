@@ -83,13 +83,13 @@ class Channel:
     @property
     def transport(self) -> str | None:
         """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
-        transport = self._driver.session.transport
+        transport = self._driver.session.attachments.transport
         return None if transport is None else transport.value
 
     @property
     def connected(self) -> bool:
         """Whether a connection is attached. True is no proof: only an ack is."""
-        return bool(self._driver.session.attachments)
+        return bool(self._driver.session.attachments.live)
 
     async def send(self, message: Json) -> int:
         """Send a message: str, bytes, or a JSON value.

@@ -17,7 +17,8 @@ from typing import Protocol
 from transport.errors import Busy, ChannelClosed, Stalled
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, ResetReason
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 from transport.protocol.states import State
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
@@ -235,7 +236,7 @@ class SessionDriver:
 
     def lost(self, link: DrivenLink) -> None:
         """A connection is gone."""
-        self.session.detach(link.attachment)
+        self.session.attachments.detach(link.attachment)
         if link in self.links:
             code = link.attachment.code
             event(
@@ -302,7 +303,7 @@ class SessionDriver:
 
     def _tick_stall(self, now: float) -> None:
         acked = self.session.outgoing.acked
-        if self._stall is None or self._stall[0] != acked or not self.session.attachments:
+        if self._stall is None or self._stall[0] != acked or not self.session.attachments.live:
             self._stall = (acked, now)
         elif now - self._stall[1] >= self.session.limits.stall:
             self._stall = None

@@ -11,7 +11,7 @@ from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Data, EncodedFrame, Renew
-from transport.protocol.server.session import Attachment
+from transport.protocol.server.attachments import Attachment
 from transport.server.driver import SessionDriver, resolve
 
 STUCK = 5.0
@@ -131,9 +131,9 @@ class SessionLink:
                 f"Limits(batch={driver.session.limits.batch}) of the server",
                 limit="batch",
             )
-        standing = len(driver.session.attachments)  # what ends is no longer among them
+        standing = len(driver.session.attachments.live)  # what ends is no longer among them
         replies = driver.session.receive(attachment, frame, driver.now())
-        if type(frame) is Data and len(driver.session.attachments) == standing:
+        if type(frame) is Data and len(driver.session.attachments.live) == standing:
             driver.arrived()
             return None
         if replies:

@@ -30,7 +30,8 @@ from transport.protocol.frames import (
     TransportKind,
     Verdict,
 )
-from transport.protocol.server.session import Attachment, Counters, ServerSession
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import Counters, ServerSession
 from transport.protocol.server.tombstone import Tombstone
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.ports import Link
@@ -295,7 +296,7 @@ class Registry:
     async def poll(self, frame: Poll) -> Link | None:
         """See `transport.server.adapters.ports.Entrance.poll`."""
         runner = await self._find(frame)
-        attachment = runner.session.find(frame.client, frame.attach)
+        attachment = runner.session.attachments.find(frame.client, frame.attach)
         link = runner.driver.find_link(attachment) if attachment is not None else None
         if attachment is None or link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
@@ -314,12 +315,12 @@ class Registry:
             raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
         runner = await self._find(header)
         session = runner.session
-        attachment = session.find(header.client, header.attach)
+        attachment = session.attachments.find(header.client, header.attach)
         replies: list[EncodedFrame] = []
         data = False
         try:
             if attachment is not None:
-                session.confirm(attachment)
+                session.attachments.confirm(attachment)
             session.record_activity(attachment, self.now())
             for frame in rest:
                 if isinstance(frame, ProtocolError):
@@ -328,7 +329,8 @@ class Registry:
                     # Renewal may take long: the frames before it are not to wait for it.
                     runner.driver.poke()
                     await self._renew(runner, attachment, frame)
-                    attachment = session.find(header.client, header.attach)  # it may have ended
+                    # It may have ended meanwhile.
+                    attachment = session.attachments.find(header.client, header.attach)
                     continue
                 data = data or isinstance(frame, Data)
                 answers = session.receive(attachment, frame, self.now())
