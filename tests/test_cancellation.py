@@ -24,7 +24,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from transport import Channel, ChannelClosed, Hub, Identity, Limits, MemoryStore
-from transport.protocol.server.session import Tombstone
+from transport.protocol.server.tombstone import Tombstone
 from transport.stores.records import Record
 from transport.testing import JumpingEventLoop, drive, until
 
@@ -131,7 +131,7 @@ class Cancels:
     def standing(self) -> Iterator[str]:
         """Paths of which a connection stands: of a long poll, one that waits for an answer."""
         for channel in self.hub.channels:
-            for one in channel._driver.session.attachments:
+            for one in channel._driver.session.attachments.live:
                 if one.writable:
                     yield PATHS[one.transport.value]
 

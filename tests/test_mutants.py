@@ -32,7 +32,9 @@ from transport.protocol.client.session import ClientSession
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import session
-from transport.protocol.server.session import ServerSession, Tombstone
+from transport.protocol.server.attachments import Attachments
+from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import Tombstone
 
 SCHEDULES = 300
 """That the machine has to notice a mutant: about a second' worth."""
@@ -109,40 +111,45 @@ SERVER = [
         "many = False",
         unseen="no client ever exceeds the window: that it is refused is told by the vectors",
     ),
-    server(
+    _mutant(
+        Attachments,
         "old-open-attaches",
         "ATT-4: the attach number of an open is ignored",
         "attach",
         "frame.attach <= self._confirmed",
         "False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "attach-number-ignored",
         "ATT-3: no attach ends another",
         "confirm",
         "other.number <= attachment.number",
         "False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "confirmed-by-opening",
         "ATT-2: an attach has the session at once, before its client knows",
         "attach",
-        "self.attachments.append(attachment)",
-        "self.attachments.append(attachment); self.confirm(attachment)",
+        "self.live.append(attachment)",
+        "self.live.append(attachment); self.confirm(attachment)",
     ),
-    server(
+    _mutant(
+        Attachments,
         "data-before-confirmation",
         "ATT-3: a provisional attach may send",
-        "_may_send",
+        "check_may_send",
         "attachment.verdict is Verdict.RESUMED",
         "False",
         unseen="both clients confirm first: that the others are refused is told by the vectors",
     ),
-    server(
+    _mutant(
+        Attachments,
         "data-of-another-before-confirmation",
         "OPN-7: so may one of which another client has taken the session",
-        "_may_send",
-        "attachment.client != self._owner",
+        "check_may_send",
+        "attachment.client != self.owner",
         "False",
         unseen="both clients confirm first: that the others are refused is told by the vectors",
     ),
@@ -163,32 +170,36 @@ SERVER = [
         "False",
         unseen="no client ever sends such a mark: what becomes of one is told by the vectors",
     ),
-    server(
+    _mutant(
+        Attachments,
         "takeover-that-lies",
         "ATT-6: another client waits to be confirmed, though the session has moved",
-        "_end_attachments_of_other_clients",
-        "if one.client != self._owner",
+        "end_other_clients",
+        "if one.client != self.owner",
         "if False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "takeover-of-what-is-trimmed",
         "ATT-6: another client is let in that misses what was acknowledged",
         "confirm",
-        "self.outgoing.acked > attachment.client_received",
+        "self._outgoing.acked > attachment.client_received",
         "False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "opened-though-foreign",
         "ATT-6: another client is let in that holds numbers of which others were taken",
         "_refusal",
-        "frame.first_retained <= self.incoming.received or",
+        "frame.first_retained <= incoming.received or",
         "",
     ),
-    server(
+    _mutant(
+        Attachments,
         "opened-though-closed",
         "ATT-6: another client is let in though the holder has closed",
         "_refusal",
-        "or self._peer_close is not None",
+        "or peer_closed",
         "",
     ),
     _mutant(
@@ -199,19 +210,21 @@ SERVER = [
         "frame.client != self.owner",
         "False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "resend-from-the-ack",
         "RES-1: what the client has said that it holds is written again",
         "attach",
-        "cursor=max(received, self.outgoing.acked) + 1",
-        "cursor=self.outgoing.acked + 1",
+        "cursor=max(received, self._outgoing.acked) + 1",
+        "cursor=self._outgoing.acked + 1",
     ),
-    server(
+    _mutant(
+        Attachments,
         "resend-behind-the-mark",
         "RES-1: the first message above the client's mark is left out",
         "attach",
-        "cursor=max(received, self.outgoing.acked) + 1",
-        "cursor=max(received, self.outgoing.acked) + 2",
+        "cursor=max(received, self._outgoing.acked) + 1",
+        "cursor=max(received, self._outgoing.acked) + 2",
     ),
     server(
         "poll-cursor-popped",
@@ -291,8 +304,8 @@ SERVER = [
         "close-ahead-of-messages",
         "CLS-2: the handler's iteration ends before everything up to `last` has come",
         "receive_nowait",
-        "self._peer_close is not None and incoming.received >= self._peer_close.last",
-        "self._peer_close is not None",
+        "self.peer_close is not None and incoming.received >= self.peer_close.last",
+        "self.peer_close is not None",
         unseen="no client's close overtakes its messages (SND-1): the vectors send one that does",
     ),
 ]

@@ -30,7 +30,8 @@ from transport.protocol.frames import (
     error_frame,
     nothing_known,
 )
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]
@@ -157,7 +158,7 @@ class Bench:
             if connection.session is not None:
                 assert connection.attachment is not None
                 replies = connection.session.receive(connection.attachment, frame, self.now)
-                connection.attachment.control += [encode_control(reply) for reply in replies]
+                connection.session.reply(connection.attachment, replies)
             elif isinstance(frame, Open):
                 self._open(frame, connection)
             else:
@@ -166,14 +167,11 @@ class Bench:
             self._fail(connection, error)
 
     def _fail(self, connection: Connection, error: ProtocolError) -> None:
-        wire = encode_control(error_frame(error))
         if connection.session is None or connection.attachment is None:
             connection.code = error.code
-            connection.out.append(wire)
-        elif connection.attachment.code is None:
-            connection.attachment.code = error.code
-            connection.attachment.control.append(wire)
-            connection.session.detach(connection.attachment)
+            connection.out.append(encode_control(error_frame(error)))
+        else:
+            connection.session.fail(connection.attachment, error)
 
     def _post(self, step: Step) -> Step:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
@@ -184,9 +182,9 @@ class Bench:
             if not isinstance(header, Send):
                 raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
             session = self._find(header)
-            attachment = session.find(header.client, header.attach)
+            attachment = session.attachments.find(header.client, header.attach)
             if attachment is not None:
-                session.confirm(attachment)
+                session.attachments.confirm(attachment)
             session.record_activity(attachment, self.now)
             replies = []
             for frame in frames:
@@ -205,7 +203,7 @@ class Bench:
             if not isinstance(frame, Poll):
                 raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
             session = self._find(frame)
-            attachment = session.find(frame.client, frame.attach)
+            attachment = session.attachments.find(frame.client, frame.attach)
             if attachment is None:
                 raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
             if not session.poll(attachment, frame, self.now):
@@ -250,7 +248,7 @@ class Bench:
     def _lose(self, step: Step) -> None:
         connection = self.connections.pop(step["lose"])
         if connection.session is not None and connection.attachment is not None:
-            connection.session.detach(connection.attachment)
+            connection.session.attachments.detach(connection.attachment)
 
     def _tick(self, _: Step) -> None:
         """Only time passes."""

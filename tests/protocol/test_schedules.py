@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Poll, Send, TransportKind, Verdict
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession, Status
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 
 LIMITS = Limits(window_messages=50, ttl=1e9, stream=1e9, heartbeat=1e8)
 DECODER = Decoder(LIMITS)
@@ -62,11 +64,11 @@ class World:
         self.clients = [Client("client-a-0123456789"), Client("client-b-0123456789")]
         self.links: list[Link] = []
         self.open(self.clients[0], Verdict.NEW)
-        self.session.confirm(self.links[0].attachment)
+        self.session.attachments.confirm(self.links[0].attachment)
         self.clients[0].confirmed = True
 
     def holds(self, client: Client) -> bool:
-        return client.name == self.session._owner
+        return client.name == self.session.attachments.owner
 
     # Clients
 
@@ -199,13 +201,13 @@ class World:
                 if attachment.code is None:
                     session.receive(attachment, DECODER.decode(body[0]), self.now)
                 return
-            found = session.find(attachment.client, attachment.number)
+            found = session.attachments.find(attachment.client, attachment.number)
             if body[0] == "poll":
                 if found is not None:
                     session.poll(found, self.poll(found, body), self.now)
                 return
             if found is not None:
-                session.confirm(found)
+                session.attachments.confirm(found)
             for line in body[1:]:
                 session.receive(found, DECODER.decode(line), self.now)
             answer = session.answer_post(found)
@@ -225,16 +227,15 @@ class World:
 
     def fail(self, link: Link, error: ProtocolError) -> None:
         assert error.code.name in ("gap", "superseded", "not_attached", "bad_frame"), error
-        link.down.append({"type": "error", "code": error.code.name, **error.extra})
-        if link.transport is TransportKind.WEBSOCKET or error.code.name == "superseded":
-            link.attachment.code = error.code
-            self.session.detach(link.attachment)
+        if link.transport is TransportKind.WEBSOCKET:
+            self.session.fail(link.attachment, error)
+        else:
+            link.down.append({"type": "error", "code": error.code.name, **error.extra})
 
     def flush(self, link: Link) -> None:
         """The driver writes what is due; the property that keeps it from spinning."""
         session, attachment = self.session, link.attachment
-        lost = attachment.status is Status.ENDED and attachment.code is None
-        if lost or not session.is_due(attachment, self.now):
+        if attachment.code is codes.NOT_ATTACHED or not session.is_due(attachment, self.now):
             return
         poll = link.transport is TransportKind.LONGPOLL
         wires = (session.answer_poll if poll else session.transmit)(attachment, self.now)
@@ -251,7 +252,7 @@ class World:
             if self.random.random() < 0.5:
                 link.up.clear()
             if self.random.random() < 0.5:  # else half-open: the server has not heard of it
-                self.session.detach(link.attachment)
+                self.session.attachments.detach(link.attachment)
 
     def take(self) -> None:
         message = self.session.receive_nowait()

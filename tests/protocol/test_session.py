@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from transport import codes
 from transport.errors import ChannelClosed, LocalProtocolError, ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Oversized
+from transport.protocol.codec import Oversized, encode_control
 from transport.protocol.frames import (
     Ack,
     Close,
@@ -18,15 +19,18 @@ from transport.protocol.frames import (
     Poll,
     Pong,
     Renew,
+    Renewal,
     Reset,
     ResetReason,
     Send,
     Skip,
     TransportKind,
     Verdict,
+    error_frame,
 )
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession, Status
-from transport.protocol.states import State
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, Counters, ServerSession
+from transport.protocol.states import AttachmentState, State
 
 CLIENT = "client-0123456789"
 LIMITS = Limits()
@@ -70,15 +74,15 @@ def session() -> ServerSession:
 
 def test_carrier(session: ServerSession) -> None:
     """The confirmed attach before newer ones that are only provisional."""
-    transports = [session.transport]
+    transports = [session.attachments.transport]
     first = attach(session)
-    transports.append(session.transport)
+    transports.append(session.attachments.transport)
     attach(session, 2, TransportKind.SSE)
-    transports.append(session.transport)
-    session.confirm(first)
-    transports.append(session.transport)
+    transports.append(session.attachments.transport)
+    session.attachments.confirm(first)
+    transports.append(session.attachments.transport)
     assert transports == [None, TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.WEBSOCKET]
-    assert len(session.attachments) == 2
+    assert len(session.attachments.live) == 2
 
 
 def test_ack_deadline(session: ServerSession) -> None:
@@ -119,15 +123,15 @@ def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> No
     assert session.is_due(attachment, 0.0)
     assert len(session.transmit(attachment, 0.0)) == 1
     assert session.transmit(attachment, 0.0) == []
-    session.detach(attachment)
-    assert attachment.status is Status.ENDED
+    session.attachments.detach(attachment)
+    assert attachment.state is AttachmentState.ENDED
 
 
 def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> None:
     """A superseded client neither sends nor keeps the session alive (LIV-3)."""
     old = attach(session)
     new = attach(session, 2)
-    session.confirm(new)
+    session.attachments.confirm(new)
     assert session.receive(old, Data(1, 0, ["x"]), 100.0) == []
     assert session.receive(old, Ping(), 100.0) == []
     assert session.receive_nowait() is EMPTY
@@ -290,14 +294,14 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
 ) -> None:
     """ATT-6, RES-7: number 1 was another's, so it says nothing of what this one sent as 1."""
     first = attach(session)
-    session.confirm(first)
+    session.attachments.confirm(first)
     session.receive(first, Data(1, 0, ["mine"], 6), 0.0)
     newcomer = opening(2, client="another-0123456789")
     refused = session.attach(newcomer, TransportKind.SSE, 0.0, epoch="e1")
     assert isinstance(refused, Reset)
     assert (refused.reason, refused.handled) == (ResetReason.FOREIGN, None)
     assert session.state is State.OPEN
-    assert session.attachments == [first]
+    assert session.attachments.live == [first]
 
 
 def test_a_poll_that_is_gone_is_not_answered() -> None:
@@ -308,3 +312,56 @@ def test_a_poll_that_is_gone_is_not_answered() -> None:
     session.send('"a"')
     assert not session.is_due(attachment, 0.0)
     assert session.transmit(attachment, 0.0) == []
+
+
+def test_failed_attachment_writes_its_error_once(session: ServerSession) -> None:
+    attachment = attach(session)
+    error = ProtocolError(codes.BAD_FRAME, "not a frame")
+    session.fail(attachment, error)
+    session.fail(attachment, ProtocolError(codes.GAP, "too late"))
+    session.attachments.detach(attachment)
+    assert attachment.state is AttachmentState.ENDED
+    assert attachment.code is codes.BAD_FRAME
+    assert session.transmit(attachment, 0.0) == [encode_control(error_frame(error))]
+    assert session.attachments.live == []
+    assert session.ending is None
+
+
+def test_lost_attachment_is_not_attached(session: ServerSession) -> None:
+    attachment = attach(session)
+    session.attachments.detach(attachment)
+    assert attachment.code is codes.NOT_ATTACHED
+    assert session.transmit(attachment, 0.0) == []
+
+
+def test_renewal_is_asked_on_every_attachment(session: ServerSession) -> None:
+    """REN-1."""
+    attachments = [attach(session, 1), attach(session, 2)]
+    session.ask_renewal(5.0)
+    asked = encode_control(Renewal(within=5.0))
+    assert [session.transmit(one, 0.0) for one in attachments] == [[asked], [asked]]
+
+
+def test_replies_are_written_in_order(session: ServerSession) -> None:
+    attachment = attach(session)
+    session.reply(attachment, [Pong(id=1), Pong(id=2)])
+    assert session.transmit(attachment, 0.0) == [encode_control(Pong(id=n)) for n in (1, 2)]
+
+
+def test_counters_count_both_directions(session: ServerSession) -> None:
+    attachment = attach(session)
+    for message in ('"a"', '"bc"'):
+        session.send(message)
+    session.transmit(attachment, 0.0)
+    session.receive(attachment, Data(1, 1, ["x", "y"], size=6), 0.0)
+    session.receive_nowait()
+    session.receive_nowait()
+    assert session.counters() == Counters(
+        sent=2,
+        acknowledged=1,
+        buffered_bytes=4,
+        received=2,
+        handled=1,
+        replayed=0,
+        transports=(TransportKind.WEBSOCKET,),
+    )

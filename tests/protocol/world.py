@@ -52,8 +52,8 @@ from transport.protocol.client.session import (
 )
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import EncodedFrame, ResetReason, TransportKind
-from transport.protocol.server.session import EMPTY, ServerSession, Status
-from transport.protocol.states import State
+from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.states import AttachmentState, State
 
 LIMITS = Limits(window_messages=8, batch=7, message=64, depth=8)
 LENIENT = Terms.of(Limits())
@@ -421,7 +421,7 @@ class World:
         if stands is not None:
             session, attachment = stands.session, stands.attachment
             self.serve({"receive": frame, "on": connection.name})
-            if session and attachment and attachment.status is Status.CONFIRMED:
+            if session and attachment and attachment.state is AttachmentState.CONFIRMED:
                 self.is_confirmed(session, attachment.number)
 
     def is_confirmed(self, session: ServerSession, attach: int) -> None:
@@ -659,8 +659,8 @@ class World:
         """One attach has a session; what is below it has ended (ATT-3, ATT-4)."""
         for _, session in self.bench.sessions.values():
             if (did := self.model.get(session.id)) is not None:
-                for one in session.attachments:
-                    least = did.confirmed + (one.status is Status.PROVISIONAL)
+                for one in session.attachments.live:
+                    least = did.confirmed + (one.state is AttachmentState.PROVISIONAL)
                     assert one.number >= least, "an attach that is superseded stands"
 
     def check_writes(self, name: str, frames: list[Any]) -> None:

@@ -83,13 +83,13 @@ class Channel:
     @property
     def transport(self) -> str | None:
         """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
-        transport = self._driver.session.transport
+        transport = self._driver.session.attachments.transport
         return None if transport is None else transport.value
 
     @property
     def connected(self) -> bool:
         """Whether a connection is attached. True is no proof: only an ack is."""
-        return bool(self._driver.session.attachments)
+        return bool(self._driver.session.attachments.live)
 
     async def send(self, message: Json) -> int:
         """Send a message: str, bytes, or a JSON value.
@@ -169,14 +169,14 @@ class Channel:
 
     def statistics(self) -> ChannelStatistics:
         """Counters of this channel, now."""
-        session = self._driver.session
+        counters = self._driver.session.counters()
         return ChannelStatistics(
-            sent=session.outgoing.last,
-            acknowledged=session.outgoing.acked,
-            buffered=session.outgoing.last - session.outgoing.acked,
-            buffered_bytes=session.outgoing.size,
-            received=session.incoming.received,
-            handled=session.incoming.handled,
-            replayed=session.replayed,
+            sent=counters.sent,
+            acknowledged=counters.acknowledged,
+            buffered=counters.sent - counters.acknowledged,
+            buffered_bytes=counters.buffered_bytes,
+            received=counters.received,
+            handled=counters.handled,
+            replayed=counters.replayed,
             attaches=self._driver.attaches,
         )

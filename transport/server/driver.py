@@ -16,7 +16,8 @@ from typing import Protocol
 from transport.errors import Busy, ChannelClosed
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, ResetReason
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 from transport.protocol.states import State
 from transport.send_window import SendWindow
 from transport.server.adapters.ports import Link
@@ -230,6 +231,7 @@ class SessionDriver:
 
     def connection_lost(self, link: DrivenLink) -> None:
         """Detach a connection that is gone."""
+        self.session.attachments.detach(link.attachment)
         if link in self.links:
             code = link.attachment.code
             event(
@@ -239,15 +241,9 @@ class SessionDriver:
                 transport=link.attachment.transport.value,
                 code=code.name if code is not None else None,
             )
-        self.session.detach(link.attachment)
         self.remove_link(link)
         link.wake_writer_if_due()
         self.notify()
-
-    def close_link(self, link: DrivenLink) -> None:
-        """Detach a connection; it ends once its last frames are written."""
-        self.session.detach(link.attachment)
-        link.wake_writer_if_due()
 
     def remove_link(self, link: DrivenLink) -> None:
         """Stop tracking this link."""
@@ -304,7 +300,7 @@ class SessionDriver:
             session.outgoing.acked,
             now,
             session.limits.stall,
-            is_attached=bool(session.attachments),
+            is_attached=bool(session.attachments.live),
         )
 
     def overflow(self) -> None:

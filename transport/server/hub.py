@@ -154,9 +154,10 @@ class Hub:
         registry = runtime.registry
         totals = registry.totals.copy()
         for runner in registry.runners:
-            totals.add(runner.session)
-            for attachment in runner.session.attachments:
-                connections[attachment.transport.value] += 1
+            counters = runner.session.counters()
+            totals.add(counters)
+            for transport in counters.transports:
+                connections[transport.value] += 1
         return HubStatistics(
             len(registry),
             connections,

@@ -26,7 +26,9 @@ from transport.protocol.frames import (
     TransportKind,
     Verdict,
 )
-from transport.protocol.server.session import Attachment, ServerSession, Tombstone
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import Tombstone
 from transport.server.admission import Admission
 from transport.server.authentication import Authenticator, Identity, address_of
 from transport.server.driver import SessionDriver

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from transport.limits import Limits
-from transport.protocol.server.session import ServerSession
+from transport.protocol.server.session import Counters
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.admission import Admission
 from transport.server.clock import Clock
@@ -28,11 +28,11 @@ class Totals:
     received: int = 0
     replayed: int = 0
 
-    def add(self, session: ServerSession) -> None:
+    def add(self, counters: Counters) -> None:
         """Count those of one more session."""
-        self.sent += session.outgoing.last
-        self.received += session.incoming.received
-        self.replayed += session.replayed
+        self.sent += counters.sent
+        self.received += counters.received
+        self.replayed += counters.replayed
 
     def copy(self) -> Totals:
         """Return the same numbers, to go on from."""
@@ -144,7 +144,7 @@ class Registry:
     def _remove_if_finished(self, runner: Runner) -> None:
         if runner.finished and self._runners.pop(runner.session.id, None) is not None:
             runner.release()
-            self.totals.add(runner.session)
+            self.totals.add(runner.session.counters())
             self._admission.release_session(runner.subject, runner.address)
             self._closing.append(runner)
 

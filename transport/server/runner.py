@@ -16,8 +16,6 @@ from starlette.types import Scope
 from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, ProtocolError
-from transport.protocol.codec import encode_control
-from transport.protocol.frames import Renewal
 from transport.protocol.states import State
 from transport.server.authentication import Authenticator, Identity
 from transport.server.channel import Channel
@@ -196,8 +194,7 @@ class Runner:
             within = self.session.limits.renewal
             self._expires = None
             self._renew_by = now + within
-            for attachment in self.session.attachments:
-                attachment.control.append(encode_control(Renewal(within=within)))
+            self.session.ask_renewal(within)
         try:
             self.check_credentials()
         except ProtocolError as error:

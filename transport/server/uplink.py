@@ -9,7 +9,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import Data, EncodedFrame, Poll, Renew, Send, TransportKind
-from transport.protocol.server.session import Attachment
+from transport.protocol.server.attachments import Attachment
 from transport.server.adapters.ports import Link
 from transport.server.registry import Registry
 from transport.server.runner import Runner
@@ -31,7 +31,7 @@ class Uplink:
     async def poll(self, frame: Poll) -> Link | None:
         """Continue a long poll's attach; see `Entrance.poll`."""
         runner = await self._find(frame)
-        attachment = runner.session.find(frame.client, frame.attach)
+        attachment = runner.session.attachments.find(frame.client, frame.attach)
         link = runner.driver.find_link(attachment) if attachment is not None else None
         if attachment is None or link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
@@ -50,12 +50,12 @@ class Uplink:
             raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
         runner = await self._find(header)
         session, now = runner.session, self._registry.now
-        attachment = session.find(header.client, header.attach)
+        attachment = session.attachments.find(header.client, header.attach)
         replies: list[EncodedFrame] = []
         has_data = False
         try:
             if attachment is not None:
-                session.confirm(attachment)
+                session.attachments.confirm(attachment)
             session.record_activity(attachment, now())
             for frame in rest:
                 if isinstance(frame, ProtocolError):
@@ -64,7 +64,9 @@ class Uplink:
                     # A renewal can be slow: deliver the frames before it first.
                     runner.driver.notify()
                     await self._renew(runner, attachment, frame)
-                    attachment = session.find(header.client, header.attach)  # it may have ended
+                    attachment = session.attachments.find(
+                        header.client, header.attach
+                    )  # it may have ended
                     continue
                 has_data = has_data or isinstance(frame, Data)
                 answers = session.receive(attachment, frame, now())

@@ -41,7 +41,8 @@ from transport.protocol.frames import (
     error_frame,
     nothing_known,
 )
-from transport.protocol.server.session import EMPTY, Attachment, ServerSession
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 
 ANSWER_WITHIN = 10.0
 """Seconds after which a client takes a request for lost."""
@@ -299,7 +300,7 @@ class Pair:
             self._at(self.now + self._random.uniform(0, AWAY), self._attach)
         if noticed:
             if line.session is not None and line.attachment is not None:
-                line.session.detach(line.attachment)
+                line.session.attachments.detach(line.attachment)
             self._drop(line)
 
     def _drop(self, line: _Line) -> None:
@@ -320,15 +321,15 @@ class Pair:
             session, attachment = line.session, line.attachment
             if session is not None and attachment is not None and attachment.code is None:
                 replies = session.receive(attachment, frame, self.now)
-                attachment.control += map(encode_control, replies)
+                session.reply(attachment, replies)
         except ProtocolError as error:
             self._fail(line, error)
 
     def _fail(self, line: _Line, error: ProtocolError) -> None:
-        self._down(line, Frame(encode_control(error_frame(error))))
         if line.session is not None and line.attachment is not None:
-            line.attachment.code = error.code
-            line.session.detach(line.attachment)
+            line.session.fail(line.attachment, error)
+        else:
+            self._down(line, Frame(encode_control(error_frame(error))))
 
     def _arrives(
         self, line: _Line, of: Request, wires: list[EncodedFrame], reply: Callable[[int, str], None]
@@ -345,7 +346,7 @@ class Pair:
                 case Send():
                     session, attachment = self._find(first)
                     if attachment is not None:
-                        session.confirm(attachment)
+                        session.attachments.confirm(attachment)
                     session.record_activity(attachment, self.now)
                     replies = [
                         encode_control(one)
@@ -384,7 +385,7 @@ class Pair:
         session = self._by_token.get(frame.session)
         if session is None or session.ending is not None:
             raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session")
-        return session, session.find(frame.client, frame.attach)
+        return session, session.attachments.find(frame.client, frame.attach)
 
     def _open(self, line: _Line, frame: Open) -> None:
         found: ServerSession | Reset | Close | None = None

@@ -8,14 +8,14 @@ tasks and the clock, and after each input asks three questions: which attachment
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from transport import codes
-from transport.codes import Code
 from transport.errors import ChannelClosed, Foreign, LocalProtocolError, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
@@ -37,6 +37,7 @@ from transport.protocol.frames import (
     Poll,
     Pong,
     Renew,
+    Renewal,
     Reset,
     ResetReason,
     Send,
@@ -49,104 +50,37 @@ from transport.protocol.frames import (
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
-from transport.protocol.states import State, Step, advance
-
-MAX_PROVISIONAL = 3
-"""Attaches that are raced beside one another: one of each transport (ATT-2)."""
-
-
-class Status(Enum):
-    """What an attachment is (ATT-2, ATT-3)."""
-
-    PROVISIONAL = "provisional"
-    CONFIRMED = "confirmed"
-    ENDED = "ended"
+from transport.protocol.server.attachments import Attachment, Attachments, Refusal
+from transport.protocol.server.tombstone import Ending, Tombstone
+from transport.protocol.states import (
+    AttachmentState,
+    State,
+    Step,
+    advance,
+)
 
 
-@dataclass(slots=True, eq=False)
-class Attachment:
-    """One connection's place in a session: how far it was written, and how it does.
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The counters of a session at one instant.
 
-    A long poll's attachment outlives its polls.
+    Attributes:
+        sent: messages that were given a number.
+        acknowledged: of these, those that the client has acknowledged.
+        buffered_bytes: the size of those that it has not.
+        received: messages received in order.
+        handled: of these, those that the handler has finished with.
+        replayed: messages that were written again, on another connection.
+        transports: the transport of each connection that is attached.
     """
 
-    number: int
-    client: str
-    transport: TransportKind
-    cursor: int
-    """The next downlink number to write on it."""
-    attached_at: float
-    client_received: int
-    """What its client holds of the downlink, as its ``open`` or its mark here has said."""
-    verdict: Verdict
-    status: Status = Status.PROVISIONAL
-    control: list[EncodedFrame] = field(default_factory=list)
-    """Control frames that wait to be written."""
-    last_poll_frames: list[EncodedFrame] = field(default_factory=list)
-    """Those of the last poll's answer, which may have been lost (POL-2)."""
-    ack_written: int = 0
-    ack_since: float | None = None
-    """When an ack began to wait for data to ride with."""
-    close_written: bool = False
-    received_at: float = 0.0
-    written_at: float = 0.0
-    pings: int = 0
-    """Pings since the client was heard."""
-    poll: int = 0
-    """The highest poll number (POL-2)."""
-    writable: bool = False
-    """Whether a poll waits to be answered; always True on WebSocket and SSE."""
-    code: Code | None = None
-    """Why it ended, once it has."""
-
-
-class Ending(Struct, frozen=True, gc=False):
-    """How a session ended: by ``close``, or by a reset."""
-
-    code: int
-    reason: str
-    by: By
-    close: Close | None = None
-    reset: ResetReason | None = None
-
-
-class Tombstone(Struct, frozen=True, gc=False):
-    """What a session leaves behind (RES-8).
-
-    Stores keep them by the thousand: the collector of cycles need not look at any, nor at what is
-    in them, for they refer to nothing that could refer to them.
-    """
-
-    ending: Ending
+    sent: int
+    acknowledged: int
+    buffered_bytes: int
+    received: int
     handled: int
-    in_hand: int
-    last: int
-    received: int = 0
-    owner: str = ""
-    """The client that had the session."""
-
-    def answer(self, frame: Open) -> Close | Reset:
-        """What an ``open`` for the session is told: its ``close`` (CLS-5), or what became of it."""
-        if frame.client != self.owner and frame.first_retained <= self.received:
-            # The marks speak of another's messages under the numbers of its own (ATT-6).
-            return nothing_known(ResetReason.FOREIGN)
-        return self.ending.close or self.verdict(frame.received)
-
-    def verdict(self, received: int) -> Reset:
-        """What became of the session, to a client that holds the downlink up to ``received``."""
-        reason = self.ending.reset or ResetReason.UNKNOWN
-        if reason in _NOTHING_KNOWN:
-            return nothing_known(reason)
-        return Reset(
-            reason=reason,
-            lost=[received + 1, self.last] if received < self.last else [],
-            handled=self.handled,
-            in_hand=self.in_hand,
-        )
-
-
-_NOTHING_KNOWN = (ResetReason.FOREIGN, ResetReason.REWOUND)
-"""The two sides do not speak of the same session: the marks of one say nothing to the other."""
+    replayed: int
+    transports: tuple[TransportKind, ...]
 
 
 class Empty(Enum):
@@ -166,7 +100,7 @@ _SKIPPED = _Skipped.TOKEN
 
 # Every message asks for these, and a member costs as much as a call where its enum is asked.
 _CLOSING, _CLOSED = State.CLOSING, State.CLOSED
-_CONFIRMED, _ENDED = Status.CONFIRMED, Status.ENDED
+_CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
 _WEBSOCKET = TransportKind.WEBSOCKET
 
 
@@ -181,11 +115,8 @@ class ServerSession:
 
     __slots__ = (
         "_close",
-        "_confirmed",
         "_deadline",
         "_inbox",
-        "_owner",
-        "_peer_close",
         "_received_at",
         "attachments",
         "ending",
@@ -193,6 +124,7 @@ class ServerSession:
         "incoming",
         "limits",
         "outgoing",
+        "peer_close",
         "replayed",
         "state",
     )
@@ -206,32 +138,19 @@ class ServerSession:
         self.ending: Ending | None = None
         self.replayed = 0
         self._inbox: list[Json] = []
-        self.attachments: list[Attachment] = []
-        """Those that stand, in no order."""
-        self._confirmed = 0
-        self._owner = ""
-        """The client that it was opened for, or that confirmed last (ATT-3)."""
+        self.attachments = Attachments(self.outgoing, self.incoming)
         self._received_at = now
         self._close: Close | None = None
-        self._peer_close: Close | None = None
+        self.peer_close: Close | None = None
+        """The client's ``close``, once it has come."""
         self._deadline = 0.0
         """Of the closing."""
 
     # What a driver asks
 
-    @property
-    def transport(self) -> TransportKind | None:
-        """The transport of the newest attachment that stands, the confirmed one before others."""
-        best = max(
-            self.attachments,
-            key=lambda one: (one.status is _CONFIRMED, one.number),
-            default=None,
-        )
-        return best.transport if best is not None else None
-
     def is_due(self, attachment: Attachment, now: float) -> bool:
         """Whether `transmit` would write something on it now, or it has ended."""
-        if attachment.control or attachment.status is _ENDED:
+        if attachment.control or attachment.state is _ENDED:
             return True
         outgoing = self.outgoing
         last = outgoing.last
@@ -251,7 +170,7 @@ class ServerSession:
         wires = attachment.control
         if wires:
             attachment.control = []
-        if attachment.status is _ENDED or not attachment.writable:
+        if attachment.state is _ENDED or not attachment.writable:
             return wires
         outgoing = self.outgoing
         handled = self.incoming.handled
@@ -294,6 +213,19 @@ class ServerSession:
         attachment.ack_written = self.incoming.handled
         attachment.ack_since = None
 
+    def counters(self) -> Counters:
+        """Return the counters of the session, now."""
+        outgoing, incoming = self.outgoing, self.incoming
+        return Counters(
+            sent=outgoing.last,
+            acknowledged=outgoing.acked,
+            buffered_bytes=outgoing.size,
+            received=incoming.received,
+            handled=incoming.handled,
+            replayed=self.replayed,
+            transports=tuple(attachment.transport for attachment in self.attachments.live),
+        )
+
     # The application's side
 
     def send(self, payload: Payload, size: int | None = None) -> int:
@@ -333,7 +265,7 @@ class ServerSession:
             if message is not _SKIPPED:
                 return message
             incoming.finish()
-        if self._peer_close is not None and incoming.received >= self._peer_close.last:
+        if self.peer_close is not None and incoming.received >= self.peer_close.last:
             raise self.closed_error()
         return EMPTY
 
@@ -375,22 +307,17 @@ class ServerSession:
             bool(self._inbox)
             or self.state is _CLOSING
             or self.state is _CLOSED
-            or (self._peer_close is not None and self.incoming.received >= self._peer_close.last)
+            or (self.peer_close is not None and self.incoming.received >= self.peer_close.last)
         )
 
     def closed_error(self) -> ChannelClosed:
         """The error that tells how the session ended, or is ending."""
         if self.ending is not None:
             return ChannelClosed(self.ending.code, self.ending.reason)
-        close = self._peer_close or self._close
+        close = self.peer_close or self._close
         if close is None:
             raise LocalProtocolError("the session is not closing")
         return ChannelClosed(close.code, close.reason)
-
-    @property
-    def peer_close(self) -> Close | None:
-        """The client's ``close``, once it has come."""
-        return self._peer_close
 
     # Attaching
 
@@ -423,161 +350,48 @@ class ServerSession:
         Raises:
             ProtocolError: ``superseded`` (ATT-4).
         """
-        if frame.attach <= self._confirmed:
-            raise self._superseded()
-        if verdict is not Verdict.RESUMED:
-            self._owner = frame.client
-        elif (refusal := self._refusal(frame)) is not None:
-            if frame.client == self._owner:
-                self.reset(refusal.reason)
-            return refusal
-        for old in list(self.attachments):
-            if (old.number, old.client) == (frame.attach, frame.client):
-                self._end(old, codes.SUPERSEDED)
-        provisional = sorted(
-            (one for one in self.attachments if one.status is Status.PROVISIONAL),
-            key=lambda one: one.number,
+        found = self.attachments.attach(
+            frame, transport, now, verdict=verdict, peer_closed=self.peer_close is not None
         )
-        if len(provisional) >= MAX_PROVISIONAL:
-            self._end(
-                provisional[0],
-                codes.TOO_MANY,
-                Error(
-                    code=codes.TOO_MANY.name,
-                    message="too many attaches of this session are raced",
-                    limit="provisional",
-                ),
-            )
-        incoming = self.incoming
-        received = frame.received if verdict is Verdict.RESUMED else 0
-        attachment = Attachment(
-            number=frame.attach,
+        if isinstance(found, Refusal):
+            if found.ends_session:
+                self.reset(found.reset.reason)
+            return found.reset
+        opened = Opened(
+            version=VERSION,
+            id=self.id,
+            attach=frame.attach,
             client=frame.client,
-            transport=transport,
-            cursor=max(received, self.outgoing.acked) + 1,
-            attached_at=now,
-            client_received=received,
             verdict=verdict,
-            # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
-            ack_written=-1 if transport is TransportKind.SSE else incoming.handled,
-            ack_since=now if transport is TransportKind.SSE else None,
-            received_at=now,
-            written_at=now,
-            writable=True,
+            received=self.incoming.received,
+            handled=self.incoming.handled,
+            sent=self.outgoing.last,
+            epoch=epoch,
+            limits=self.limits.advertised_limits(),
+            timings=self.limits.advertised_timings(),
+            session=token if token is not None else UNSET,
+            reset=reset.bare() if reset is not None else UNSET,
         )
-        attachment.control.append(
-            encode_control(
-                Opened(
-                    version=VERSION,
-                    id=self.id,
-                    attach=frame.attach,
-                    client=frame.client,
-                    verdict=verdict,
-                    received=incoming.received,
-                    handled=incoming.handled,
-                    sent=self.outgoing.last,
-                    epoch=epoch,
-                    limits=self.limits.advertised_limits(),
-                    timings=self.limits.advertised_timings(),
-                    session=token if token is not None else UNSET,
-                    reset=reset.bare() if reset is not None else UNSET,
-                )
-            )
-        )
-        self.attachments.append(attachment)
+        found.control.append(encode_control(opened))
         self._received_at = now
-        return attachment
+        return found
 
-    def _refusal(self, frame: Open) -> Reset | None:
-        """Why this client cannot have the session, None where it can (RES-5)."""
-        mine = frame.client == self._owner
-        if frame.received > self.outgoing.sent:
-            return nothing_known(ResetReason.FOREIGN)
-        if not mine and (
-            frame.first_retained <= self.incoming.received or self._peer_close is not None
-        ):
-            # What it holds, or sends next, has numbers of which another's messages were taken, or
-            # which another's `close` excludes.
-            return nothing_known(ResetReason.FOREIGN)
-        if frame.received < self.outgoing.acked and not mine:
-            return Reset(
-                reason=ResetReason.TRIMMED,
-                lost=[frame.received + 1, self.outgoing.last],
-                handled=self.incoming.handled,
-                in_hand=None,  # it lives on, and may be given more (RES-7)
-            )
-        if frame.first_retained > self.incoming.received + 1:
-            return nothing_known(ResetReason.REWOUND)
-        return None
+    def fail(self, attachment: Attachment, error: ProtocolError) -> None:
+        """End an attachment for its client's fault; the session lives on.
 
-    def confirm(self, attachment: Attachment) -> None:
-        """The client goes on with this attach: it has the session (ATT-3).
-
-        Raises:
-            ProtocolError: ``superseded`` (ATT-6): another client has the session, and has
-                acknowledged what this one does not hold.
+        Has no effect on an attachment that has ended: it has its reason.
         """
-        if attachment.status is not Status.PROVISIONAL:
-            return
-        if attachment.client != self._owner and self.outgoing.acked > attachment.client_received:
-            self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
-            raise self._superseded()
-        attachment.status = _CONFIRMED
-        self._confirmed = attachment.number
-        self._owner = attachment.client
-        for other in list(self.attachments):
-            if other is not attachment and other.number <= attachment.number:
-                self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
+        if attachment.code is None:
+            self.attachments.end(attachment, error.code, error_frame(error))
 
-    def _end_attachments_of_other_clients(self) -> None:
-        """What its holder has sent bars every other client (ATT-6): at once, before a mark on its
-        connection speaks of that."""
-        for other in self.attachments:
-            if other.client != self._owner:
-                break
-        else:
-            return  # as nearly always
-        for other in [one for one in self.attachments if one.client != self._owner]:
-            self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
+    def reply(self, attachment: Attachment, replies: Iterable[ServerControl]) -> None:
+        """Queue what `receive` returned, for a transport that answers on the same connection."""
+        attachment.control += map(encode_control, replies)
 
-    def find(self, client: str, number: int) -> Attachment | None:
-        """The attachment that a POST or poll names (ATT-7).
-
-        Returns:
-            None where it is the confirmed one and its downlink has ended.
-
-        Raises:
-            ProtocolError: ``superseded`` or ``not_attached``.
-        """
-        for attachment in self.attachments:
-            if attachment.number == number and attachment.client == client:
-                return attachment
-        if number == self._confirmed and client == self._owner:
-            return None
-        if number <= self._confirmed:
-            raise self._superseded()
-        raise ProtocolError(codes.NOT_ATTACHED, "open this attach before you use it")
-
-    def detach(self, attachment: Attachment) -> None:
-        """The connection is gone. The session waits for another (CLS-6)."""
-        attachment.status = _ENDED
-        if attachment in self.attachments:
-            self.attachments.remove(attachment)
-
-    def _end(self, attachment: Attachment, code: Code, last: ServerControl | None = None) -> None:
-        """End a connection from our side; ``last`` is the frame that says why."""
-        attachment.code = code
-        if last is not None:
-            attachment.control.append(encode_control(last))
-        self.detach(attachment)
-
-    def _superseded(self) -> ProtocolError:
-        return ProtocolError(
-            codes.SUPERSEDED,
-            "the session was attached again, under the number and by the client that are named",
-            attach=max(1, self._confirmed),
-            client=self._owner,
-        )
+    def ask_renewal(self, within: float) -> None:
+        """Ask every client that is attached for fresh credentials (REN-1)."""
+        for attachment in self.attachments.live:
+            attachment.control.append(encode_control(Renewal(within=within)))
 
     # Frames of the client
 
@@ -607,7 +421,7 @@ class ServerSession:
         Raises:
             ProtocolError: the connection ends with it. Nothing of the frame was taken.
         """
-        if self.state is _CLOSED or (attachment is not None and attachment.status is _ENDED):
+        if self.state is _CLOSED or (attachment is not None and attachment.state is _ENDED):
             return []
         self._received_at = now
         if attachment is not None:
@@ -632,7 +446,7 @@ class ServerSession:
                 self.outgoing.check(frame.ack)
                 if attachment is not None:
                     attachment.client_received = max(attachment.client_received, frame.ack)
-                    self.confirm(attachment)
+                    self.attachments.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
                 self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)
@@ -641,7 +455,7 @@ class ServerSession:
             case Pong():
                 pass
             case Close():
-                self._may_send(attachment)
+                self.attachments.check_may_send(attachment)
                 self._receive_close(frame)
             case Bytes() | Open() | Renew() | Send() | Poll():
                 raise ProtocolError(codes.BAD_FRAME, "this frame has no place here")
@@ -653,19 +467,19 @@ class ServerSession:
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
     ) -> None:
         """Take messages ``seq``, ``seq + 1``, ... and the client's mark, or nothing (FRM-4)."""
-        if attachment is not None and attachment.status is not _CONFIRMED:
-            self._may_send(attachment)
+        if attachment is not None and attachment.state is not _CONFIRMED:
+            self.attachments.check_may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
         outgoing.check(ack)
         count = len(messages)
-        if self._peer_close is not None and seq + count - 1 > self._peer_close.last:
+        if self.peer_close is not None and seq + count - 1 > self.peer_close.last:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
         if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
             messages = messages[repeated:]
             size = json_size(messages)
         if messages:
             incoming.take(len(messages), size)
-            self._end_attachments_of_other_clients()
+            self.attachments.end_other_clients()
             if self.state is not _CLOSING:  # else they are not handled, as said (CLS-3)
                 self._inbox.extend(messages)
         if ack > outgoing.acked:
@@ -673,10 +487,10 @@ class ServerSession:
 
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """A mark of another session: over with this one, save for its holder (MRK-5, RES-7)."""
-        if attachment is None or attachment.client == self._owner:
+        if attachment is None or attachment.client == self.attachments.owner:
             self.reset(ResetReason.FOREIGN)
         else:
-            self._end(attachment, codes.RESET, nothing_known(ResetReason.FOREIGN))
+            self.attachments.end(attachment, codes.RESET, nothing_known(ResetReason.FOREIGN))
 
     def _receive_oversized(
         self, attachment: Attachment | None, frame: Oversized
@@ -694,27 +508,17 @@ class ServerSession:
             )
         ]
 
-    def _may_send(self, attachment: Attachment | None) -> None:
-        """Before an attach is confirmed only a new session takes data on it (ATT-3, OPN-7)."""
-        if attachment is None or attachment.status is not Status.PROVISIONAL:
-            return
-        if attachment.verdict is Verdict.RESUMED:
-            raise ProtocolError(codes.BAD_FRAME, "confirm the attach by an ack before you send")
-        if attachment.client != self._owner:
-            self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
-            raise self._superseded()
-
     def _acknowledge(self, number: int) -> None:
         if self.outgoing.acknowledge(number):
             self._end_if_acknowledged()
 
     def _receive_close(self, frame: Close) -> None:
         self.outgoing.check(frame.ack)
-        if self._peer_close is None:
+        if self.peer_close is None:
             if frame.last < self.incoming.received:
                 raise ProtocolError(codes.BAD_NUMBER, "last is below what was received")
-            self._peer_close = frame
-            self._end_attachments_of_other_clients()
+            self.peer_close = frame
+            self.attachments.end_other_clients()
         self.state = advance(self.state, Step.PEER_CLOSE)
         self._acknowledge(frame.ack)
 
@@ -733,7 +537,7 @@ class ServerSession:
             ack=self.incoming.handled,
             received=self.incoming.received,
             sent=self.outgoing.sent if attachment is None else attachment.cursor - 1,
-            attached=attachment is not None and attachment.status is not _ENDED,
+            attached=attachment is not None and attachment.state is not _ENDED,
         )
 
     def poll(self, attachment: Attachment, frame: Poll, now: float) -> bool:
@@ -754,7 +558,7 @@ class ServerSession:
             self._handle_foreign_ack(attachment)
             return True
         attachment.client_received = max(attachment.client_received, frame.ack)
-        self.confirm(attachment)
+        self.attachments.confirm(attachment)
         if frame.poll == attachment.poll:
             # The answer was lost, and with it the mark, and what is in no buffer.
             attachment.ack_written = 0
@@ -796,7 +600,7 @@ class ServerSession:
         elif now - self._received_at >= limits.ttl:
             self._reset(Step.EXPIRE, ResetReason.EXPIRED)
             return
-        for attachment in list(self.attachments):
+        for attachment in list(self.attachments.live):
             if attachment.transport is TransportKind.LONGPOLL:
                 self._tick_poll(attachment, now)
             else:
@@ -806,9 +610,9 @@ class ServerSession:
         heartbeat = self.limits.heartbeat
         sse = attachment.transport is TransportKind.SSE
         if sse and now - attachment.attached_at >= self.limits.stream:
-            self._end(attachment, codes.RESTART, Drain(retry_in=0.0))
+            self.attachments.end(attachment, codes.RESTART, Drain(retry_in=0.0))
         elif now - attachment.received_at >= heartbeat * 3:
-            self._end(
+            self.attachments.end(
                 attachment,
                 codes.TIMEOUT,
                 Error(code=codes.TIMEOUT.name, message="two pings were not answered"),
@@ -823,12 +627,11 @@ class ServerSession:
     def _tick_poll(self, attachment: Attachment, now: float) -> None:
         quiet = now - max(attachment.received_at, attachment.written_at)
         if not attachment.writable and quiet >= self.limits.heartbeat * 2 + 5:
-            self._end(attachment, codes.TIMEOUT)
+            self.attachments.end(attachment, codes.TIMEOUT)
 
     def drain(self, retry_in: float) -> None:
         """Tell every connection to leave and resume elsewhere (DRN-1)."""
-        for attachment in list(self.attachments):
-            self._end(attachment, codes.RESTART, Drain(retry_in=retry_in))
+        self.attachments.end_all(codes.RESTART, Drain(retry_in=retry_in))
 
     def reset(self, reason: ResetReason) -> None:
         """End the session, and tell what was lost (RES-4)."""
@@ -840,16 +643,15 @@ class ServerSession:
             Ending(code=codes.RESET.websocket or 0, reason=reason, by="protocol", reset=reason)
         )
         verdict = self.tombstone().verdict(self.outgoing.acked)
-        for attachment in list(self.attachments):
-            self._end(attachment, codes.RESET, verdict)
+        self.attachments.end_all(codes.RESET, verdict)
 
     def _finish(self, step: Step, close: Close) -> None:
         self.state = advance(self.state, step)
         self._record_ending(Ending(code=close.code, reason=close.reason, by=close.by, close=close))
-        for attachment in list(self.attachments):
+        for attachment in list(self.attachments.live):
             if not attachment.close_written:
                 attachment.control.append(encode_control(close))
-            self._end(attachment, codes.NORMAL)
+            self.attachments.end(attachment, codes.NORMAL)
 
     def _record_ending(self, ending: Ending) -> None:
         self.ending = ending
@@ -869,5 +671,5 @@ class ServerSession:
             in_hand=self.incoming.handed,
             last=self.outgoing.last,
             received=self.incoming.received,
-            owner=self._owner,
+            owner=self.attachments.owner,
         )
