@@ -152,9 +152,9 @@ async def test_another_kind_of_connection_is_refused() -> None:
 
 
 def test_unknown_transports_are_refused() -> None:
-    with pytest.raises(ValueError, match="transports is a list"):
+    with pytest.raises(ValueError, match="transports must be a list"):
         Hub(silent, transports=["carrier-pigeon"])
-    with pytest.raises(ValueError, match="transports is a list"):
+    with pytest.raises(ValueError, match="transports must be a list"):
         Hub(silent, transports="sse")
 
 
