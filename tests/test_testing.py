@@ -16,7 +16,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from transport import Channel, ChannelClosed, Hub, Limits, SessionReset, TooLarge, Unacknowledged
-from transport.protocol.client.session import WasReset
+from transport.protocol.client.events import WasReset
 from transport.protocol.frames import TransportKind
 from transport.testing import Faults, JumpingEventLoop, Page, Pair, drive
 

@@ -9,15 +9,13 @@ from typing import Any, ClassVar, assert_never
 from tests.protocol.bench import CARRIERS, Step, from_message, from_wire, to_message, to_wire
 from transport.errors import Fate
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
     Closed,
     Dropped,
     Event,
     Frame,
     Heard,
-    Link,
     Lost,
     Messages,
     Opening,
@@ -27,9 +25,11 @@ from transport.protocol.client.session import (
     Request,
     Settled,
     Superseded,
-    Terms,
     WasReset,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import TransportKind
 

@@ -10,16 +10,12 @@ import pytest
 from transport.codes import CODES
 from transport.errors import ChannelClosed, Fate
 from transport.limits import Limits
-from transport.protocol.client.session import (
-    FATAL,
-    PATIENCE,
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
     Closed,
     Dropped,
     Event,
     Frame,
-    Link,
     Lost,
     Messages,
     Opening,
@@ -28,9 +24,11 @@ from transport.protocol.client.session import (
     Request,
     Settled,
     Superseded,
-    Terms,
     WasReset,
 )
+from transport.protocol.client.link import PATIENCE, Link
+from transport.protocol.client.session import FATAL, ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import TransportKind
 from transport.protocol.states import ATTACH, PHASES, Phase, PhaseStep

@@ -30,15 +30,13 @@ from tests.protocol.bench import Bench, from_wire
 from tests.protocol.client_bench import lines
 from transport.errors import ChannelClosed, Fate
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
     Closed,
     Dropped,
     Event,
     Frame,
     Heard,
-    Link,
     Lost,
     Messages,
     Opening,
@@ -47,9 +45,11 @@ from transport.protocol.client.session import (
     Request,
     Settled,
     Superseded,
-    Terms,
     WasReset,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import EncodedFrame, ResetReason, TransportKind
 from transport.protocol.server.session import WAITING, Session, Status

@@ -10,7 +10,7 @@ import httpx
 
 from transport.client.adapters.ports import Transport
 from transport.client.budget import Place
-from transport.protocol.client.session import Link
+from transport.protocol.client.link import Link
 from transport.protocol.frames import TransportKind
 
 Outcome: TypeAlias = Literal["pending", "open", "failed", "lost"]

@@ -33,7 +33,9 @@ from transport.client.budget import Budget
 from transport.client.connection import Connection
 from transport.client.fallback import Learnt, choose
 from transport.client.pacing import Pacing
-from transport.protocol.client.session import Answer, ClientSession, Heard, Link, Lost, Request
+from transport.protocol.client.events import Answer, Heard, Lost, Request
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
 from transport.waiting import Waiters, ended
 

@@ -24,15 +24,13 @@ from transport.client.pacing import Pacing
 from transport.client.window import Window
 from transport.errors import ChannelClosed, SessionReset, Unreachable
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
     Closed,
     Dropped,
     Event,
     Frame,
     Heard,
-    Link,
     Lost,
     Messages,
     Opening,
@@ -40,9 +38,11 @@ from transport.protocol.client.session import (
     RenewalAsked,
     Settled,
     Superseded,
-    Terms,
     WasReset,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASES, Phase, PhaseStep, follow

@@ -20,15 +20,13 @@ from transport.errors import (
     Unacknowledged,
 )
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
     Closed,
     Dropped,
     Event,
     Frame,
     Heard,
-    Link,
     Lost,
     Messages,
     Opening,
@@ -38,9 +36,11 @@ from transport.protocol.client.session import (
     Request,
     Settled,
     Superseded,
-    Terms,
     WasReset,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import EncodedFrame, Json, TransportKind, Verdict
 from transport.protocol.states import AttachState

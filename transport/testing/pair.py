@@ -12,20 +12,20 @@ from itertools import count
 from transport import codes
 from transport.errors import ChannelClosed, ProtocolError
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
     Dropped,
     Event,
     Frame,
     Heard,
-    Link,
     Lost,
     Messages,
     Out,
     Request,
-    Terms,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
     Close,

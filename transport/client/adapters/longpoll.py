@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transport.client.adapters.ports import Wiring
 from transport.client.adapters.post import exchange, post
-from transport.protocol.client.session import Out, Request
+from transport.protocol.client.events import Out, Request
 
 
 class LongPollTransport:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from transport.protocol.client.session import Heard, Out
+from transport.protocol.client.events import Heard, Out
 
 if TYPE_CHECKING:
     import httpx

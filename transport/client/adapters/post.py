@@ -8,7 +8,7 @@ import anyio
 import httpx
 
 from transport.client.adapters.ports import LARGEST, Destination, Wiring, locate
-from transport.protocol.client.session import Answer, Lost, Out, Request
+from transport.protocol.client.events import Answer, Lost, Out, Request
 
 NDJSON = "application/x-ndjson"
 

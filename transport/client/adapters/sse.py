@@ -8,7 +8,7 @@ import httpx
 
 from transport.client.adapters.ports import LARGEST, Wiring
 from transport.client.adapters.post import exchange, post
-from transport.protocol.client.session import Frame, Out, Request
+from transport.protocol.client.events import Frame, Out, Request
 from transport.protocol.event_stream import EventParser
 
 

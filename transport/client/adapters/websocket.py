@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from transport.client.adapters.ports import LARGEST, Wiring, locate
-from transport.protocol.client.session import Answer, Frame, Lost, Out, Request
+from transport.protocol.client.events import Answer, Frame, Lost, Out, Request
 from transport.protocol.frames import EncodedFrame
 
 GOODBYE = 1.0

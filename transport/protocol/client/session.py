@@ -11,18 +11,36 @@ at `deadline`. When a session could not go on, the same `ClientSession` goes on 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from enum import Enum
 from math import inf
-from typing import Any, TypeAlias, assert_never
+from typing import Any, assert_never
 
 from msgspec import UNSET
 
 from transport import codes
 from transport.codes import CODES, Again, Code
 from transport.errors import ChannelClosed, Fate, Foreign, ProtocolError
-from transport.limits import Limits
 from transport.protocol.client.buffer import WaitingBuffer
+from transport.protocol.client.events import (
+    Answer,
+    Closed,
+    Closing,
+    Dropped,
+    Event,
+    Frame,
+    Heard,
+    Lost,
+    Messages,
+    Opening,
+    Out,
+    Rejected,
+    RenewalAsked,
+    Request,
+    Settled,
+    Superseded,
+    WasReset,
+)
+from transport.protocol.client.link import PATIENCE, Link, Post
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import (
     Decoder,
     Oversized,
@@ -35,7 +53,6 @@ from transport.protocol.codec import (
 from transport.protocol.frames import (
     VERSION,
     Ack,
-    By,
     Bytes,
     Close,
     Data,
@@ -63,9 +80,6 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
 
-PATIENCE = 3
-"""Requests that may fail in a row before a link is given up; so often another client may come first
-(ATT-5)."""
 MUTE = 5.0
 """Seconds that a stream may stay mute once the server says that it wrote to it (SND-2)."""
 RESTART = 2.0
@@ -101,228 +115,6 @@ FATAL: dict[str, Code] = {
     and code is not codes.SUPERSEDED  # it depends on by whom (ATT-5)
 }
 """Codes that end the channel: the same attempt would fail again (section 13)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the server has advertised (PROTOCOL.md section 12): `Limits` says what each is for."""
-
-    message: int
-    body: int
-    batch: int
-    depth: int
-    window_messages: int
-    window_bytes: int
-    heartbeat: float
-    ttl: float
-    closing: float
-    stall: float
-
-    @classmethod
-    def of(cls, limits: Limits) -> Terms:
-        """Those that a server with these limits advertises."""
-        return cls(**{one.name: getattr(limits, one.name) for one in fields(cls)})
-
-    def told(self, frame: Opened) -> Terms:
-        """These, where ``opened`` does not tell others."""
-        told: dict[str, Any] = {**frame.limits, **frame.timings}
-        known = {one.name: told[one.name] for one in fields(self) if one.name in told}
-        return replace(self, **known)
-
-
-# What is written
-
-
-class Request(Enum):
-    """A request on its way; at most one of each on a link. WebSocket has none but its opening."""
-
-    OPEN = "open"
-    POST = "post"
-    POLL = "poll"
-
-
-@dataclass(frozen=True, slots=True)
-class Out:
-    """What is to be written: the lines of one request's body, or frames of a WebSocket."""
-
-    of: Request | None
-    """None: frames of a WebSocket that has opened."""
-    wires: Sequence[EncodedFrame]
-
-
-# What is heard
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A WebSocket message, or the data of an event."""
-
-    wire: EncodedFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to a request; status 0: there was none, or not in time."""
-
-    of: Request
-    status: int
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The connection ended; ``code`` is the WebSocket's."""
-
-    reason: str
-    code: int = 0
-
-
-Heard: TypeAlias = Frame | Answer | Lost
-
-
-# Events
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """An attach was answered: the session is open, or goes on."""
-
-    link: Link
-    verdict: Verdict
-    """NEW or RESUMED."""
-    id: str
-    replayed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Messages:
-    """Messages of the downlink, in order."""
-
-    messages: Sequence[Json]
-    replays: int
-    """How many of them, from the front, had been sent before the last resume (OPN-6)."""
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """Of the sends ``first`` to ``last`` each had this fate."""
-
-    first: int
-    last: int
-    fate: Fate
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The server takes no message of this size (DAT-5)."""
-
-    send: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class WasReset:
-    """The session could not go on; ``sends`` is all that was unacknowledged (RES-3)."""
-
-    reason: ResetReason
-    lost: Sequence[int] | None
-    handled: int | None
-    sends: Sequence[Settled]
-
-
-@dataclass(frozen=True, slots=True)
-class Superseded:
-    """Another client has the session; `Closed` follows."""
-
-    attach: int
-    client: str
-
-
-@dataclass(frozen=True, slots=True)
-class RenewalAsked:
-    """The credentials expire: `ClientSession.renew` within so many seconds (REN-1)."""
-
-    within: float
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The channel is over."""
-
-    code: int
-    reason: str
-    by: By
-    clean: bool
-    """Whether everything up to the server's ``last`` was received."""
-    sends: Sequence[Settled]
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """The link is over; the session goes on over the next."""
-
-    link: Link
-    reason: str
-    retry_in: float
-    drained: bool
-    """Whether the server asked for it (DRN-1)."""
-
-
-Event: TypeAlias = (
-    Opening
-    | Messages
-    | Settled
-    | Rejected
-    | WasReset
-    | Superseded
-    | RenewalAsked
-    | Closed
-    | Dropped
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Post:
-    """What a POST in flight took along: put back where it gets no answer."""
-
-    next: int
-    control: list[str]
-
-
-@dataclass(slots=True, eq=False)
-class Link:
-    """One attach over one connection."""
-
-    attach: int
-    carrier: TransportKind
-    opening: str
-    """Its ``open``."""
-    resuming: bool
-    acked: int
-    """The downlink mark that was last written here."""
-    state: AttachState = AttachState.FRESH
-    next: int = 1
-    """The next uplink number to write here."""
-    close_written: bool = False
-    control: list[str] = field(default_factory=list)
-    """Control frames that wait to be written."""
-    post: _Post | None = None
-    poll: int = 1
-    """The number of the poll (POL-1)."""
-    polled: float | None = None
-    """When it left, where it is in flight."""
-    failures: int = 0
-    """Requests in a row that failed."""
-    until: float = inf
-    """Silence until then ends the link (LIV-2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    code: int
-    reason: str
-    by: By
 
 
 class ClientSession:
@@ -409,7 +201,7 @@ class ClientSession:
         """Bytes that it will acknowledge (MRK-6)."""
         self._hold: float | None = None
         """Seconds that a poll may be held, once a proxy was seen to cut one."""
-        self._ours: _Ending | None = None
+        self._ours: Closing | None = None
         self._theirs: Close | None = None
         self._events: list[Event] = []
 
@@ -455,16 +247,16 @@ class ClientSession:
         return self._before + self.outgoing.append(payload, size_of(payload))
 
     @property
-    def ending(self) -> _Ending | None:
+    def ending(self) -> Closing | None:
         """How the channel is to end, or has ended: as the server says, or as we do."""
         if self._theirs is not None:
-            return _Ending(self._theirs.code, self._theirs.reason, self._theirs.by)
+            return Closing(self._theirs.code, self._theirs.reason, self._theirs.by)
         return self._ours
 
     def close(self, code: int, reason: str) -> None:
         """No message follows: what was sent is still brought over, then the ``close`` (CLS-2)."""
         if self._ours is None:
-            self._ours = _Ending(code, reason, "app")
+            self._ours = Closing(code, reason, "app")
 
     def renew(self, credentials: Json) -> None:
         """Answer a `RenewalAsked` (REN-1)."""
@@ -473,7 +265,7 @@ class ClientSession:
 
     def abandon(self, code: int, reason: str) -> list[Event]:
         """End the session from this side alone, without a word to the server."""
-        self._end(_Ending(code, reason, "protocol"))
+        self._end(Closing(code, reason, "protocol"))
         return self._flush()
 
     # Links
@@ -583,7 +375,7 @@ class ClientSession:
         out: list[Out] = []
         if link.post is None:
             first = encode_control(Send(**head))
-            post = _Post(link.next, link.control)
+            post = Post(link.next, link.control)
             wires: list[EncodedFrame] = []
             self._fill(link, wires, now, self.terms.body - len(first))
             # A first poll confirms as well as a POST does (ATT-3).
@@ -676,7 +468,7 @@ class ClientSession:
         flush()
         link.next = number
 
-    def _last_word(self, link: Link, ending: _Ending) -> str:
+    def _last_word(self, link: Link, ending: Closing) -> str:
         """Our ``close``, as asked for or in answer to the server's (CLS-1, CLS-3)."""
         link.close_written = True
         return encode_control(
@@ -972,7 +764,7 @@ class ClientSession:
             link.next = expected
         elif (fatal := FATAL.get(error.code)) is not None:
             reason = f"{error.code}: {error.message}"
-            self._end(_Ending(fatal.websocket or 4400, reason, "protocol"))
+            self._end(Closing(fatal.websocket or 4400, reason, "protocol"))
         elif error.code == codes.SUPERSEDED.name:
             self._superseded(link, error)
         else:
@@ -988,7 +780,7 @@ class ClientSession:
             if taken or self._refused > PATIENCE:
                 self._events.append(Superseded(attach, client))
                 reason = "superseded: taken by another page"
-                self._end(_Ending(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
+                self._end(Closing(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
                 return
         elif attach > self._confirmed:
             raise Foreign  # another copy of this client went on (ATT-5)
@@ -1039,7 +831,7 @@ class ClientSession:
         close, received = self._theirs, self.incoming.received
         if close is None or (received < close.last and not late):
             return
-        ending = _Ending(close.code, close.reason, close.by)
+        ending = Closing(close.code, close.reason, close.by)
         if not late:
             # The last word, though a POST may be in flight: its answer tells nothing any more.
             link.post = None
@@ -1052,7 +844,7 @@ class ClientSession:
         self._end(ending, sends, clean=received >= close.last)
 
     def _end(
-        self, ending: _Ending, sends: Sequence[Settled] | None = None, *, clean: bool = False
+        self, ending: Closing, sends: Sequence[Settled] | None = None, *, clean: bool = False
     ) -> None:
         """Nothing more goes out but what stands in a link's control frames."""
         if sends is None:

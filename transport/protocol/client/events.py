@@ -1,0 +1,170 @@
+"""What goes into a client's session, and what comes out: inputs, outputs and events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from transport.errors import Fate
+from transport.protocol.client.link import Link
+from transport.protocol.frames import By, EncodedFrame, Json, ResetReason, Verdict
+
+# What is written
+
+
+class Request(Enum):
+    """A request on its way; at most one of each on a link. WebSocket has none but its opening."""
+
+    OPEN = "open"
+    POST = "post"
+    POLL = "poll"
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """What is to be written: the lines of one request's body, or frames of a WebSocket."""
+
+    of: Request | None
+    """None: frames of a WebSocket that has opened."""
+    wires: Sequence[EncodedFrame]
+
+
+# What is heard
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A WebSocket message, or the data of an event."""
+
+    wire: EncodedFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request; status 0: there was none, or not in time."""
+
+    of: Request
+    status: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection ended; ``code`` is the WebSocket's."""
+
+    reason: str
+    code: int = 0
+
+
+Heard: TypeAlias = Frame | Answer | Lost
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An attach was answered: the session is open, or goes on."""
+
+    link: Link
+    verdict: Verdict
+    """NEW or RESUMED."""
+    id: str
+    replayed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Messages of the downlink, in order."""
+
+    messages: Sequence[Json]
+    replays: int
+    """How many of them, from the front, had been sent before the last resume (OPN-6)."""
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Of the sends ``first`` to ``last`` each had this fate."""
+
+    first: int
+    last: int
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The server takes no message of this size (DAT-5)."""
+
+    send: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WasReset:
+    """The session could not go on; ``sends`` is all that was unacknowledged (RES-3)."""
+
+    reason: ResetReason
+    lost: Sequence[int] | None
+    handled: int | None
+    sends: Sequence[Settled]
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Another client has the session; `Closed` follows."""
+
+    attach: int
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalAsked:
+    """The credentials expire: `ClientSession.renew` within so many seconds (REN-1)."""
+
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The channel is over."""
+
+    code: int
+    reason: str
+    by: By
+    clean: bool
+    """Whether everything up to the server's ``last`` was received."""
+    sends: Sequence[Settled]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The link is over; the session goes on over the next."""
+
+    link: Link
+    reason: str
+    retry_in: float
+    drained: bool
+    """Whether the server asked for it (DRN-1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    code: int
+    reason: str
+    by: By
+
+
+Event: TypeAlias = (
+    Opening
+    | Messages
+    | Settled
+    | Rejected
+    | WasReset
+    | Superseded
+    | RenewalAsked
+    | Closed
+    | Dropped
+)
