@@ -10,6 +10,7 @@ import pytest
 from transport.codes import CODES
 from transport.errors import ChannelClosed, Fate
 from transport.limits import Limits
+from transport.protocol.client.answers import PATIENCE
 from transport.protocol.client.events import (
     Answer,
     Closed,
@@ -26,7 +27,7 @@ from transport.protocol.client.events import (
     Superseded,
     WasReset,
 )
-from transport.protocol.client.link import PATIENCE, Link
+from transport.protocol.client.link import Link
 from transport.protocol.client.session import FATAL, ClientSession
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
@@ -113,10 +114,10 @@ def test_a_body_holds_no_more_than_the_limits(limits: dict[str, int]) -> None:
         [out] = one.transmit(link, 0)
         assert len("\n".join(map(str, out.wires))) <= one.terms.body
         assert len(out.wires) <= one.terms.batch
-        assert one.hear(link, answered(received=one.outgoing.sent), 0) == []
-        if one.outgoing.sent == 50:
+        assert one.hear(link, answered(received=one.outbox.buffer.sent), 0) == []
+        if one.outbox.buffer.sent == 50:
             break
-    assert one.outgoing.sent == 50
+    assert one.outbox.buffer.sent == 50
 
 
 def test_a_websocket_message_holds_no_more_either() -> None:
@@ -125,7 +126,7 @@ def test_a_websocket_message_holds_no_more_either() -> None:
     for _ in range(50):
         send(one, "x" * 400)
     wires = written(one, link)
-    assert one.outgoing.sent == 50
+    assert one.outbox.buffer.sent == 50
     assert all(len(wire) <= 3000 for wire in wires)
     assert len(wires) < 12
 
@@ -147,7 +148,7 @@ def test_what_is_replayed_is_counted() -> None:
     one.transmit(link, 0)
     one.hear(link, Lost("cut"), 0)
     open_on(one, WS)
-    assert one.replayed == 1
+    assert one.outbox.replayed == 1
 
 
 # Opening
@@ -325,7 +326,7 @@ def test_a_gap_settles_nothing() -> None:
     send(one, "a")
     one.transmit(link, 0)
     assert names(hear(one, link, [2, 1, "beyond"])) == ["gap"]
-    assert one.outgoing.acked == 0
+    assert one.outbox.buffer.acked == 0
 
 
 def test_a_message_above_the_servers_own_limit() -> None:
@@ -377,7 +378,7 @@ def test_sends_are_counted_over_resets() -> None:
     assert isinstance(event, WasReset)
     assert event.sends == [Settled(1, 1, Fate.HANDLED), Settled(2, 2, Fate.NOT_HANDLED)]
     assert isinstance(dropped, Dropped)
-    assert send(one, "c") == one.sends == 3
+    assert send(one, "c") == one.outbox.sends == 3
     link, _ = open_on(one, WS)
     assert written(one, link) == []
     assert hear(one, link, {"type": "ack", "ack": 1}) == [Settled(3, 3, Fate.HANDLED)]

@@ -243,7 +243,7 @@ class World:
             for _ in range(count):
                 if (
                     client.core.ending is None
-                    and client.core.outgoing.last < client.core.outgoing.acked + WAIT
+                    and client.core.outbox.buffer.last < client.core.outbox.buffer.acked + WAIT
                 ):
                     self.say(client, self.fresh("m"))
             self.pump(client)
@@ -268,7 +268,7 @@ class World:
             one.over
             or len(self.clients) > 2
             or core.ending is not None
-            or core.outgoing.last > core.outgoing.sent
+            or core.outbox.buffer.last > core.outbox.buffer.sent
             or not one.session
         ):
             return
@@ -736,7 +736,7 @@ class World:
             seq = frame[0] if kind == "data" else frame["number"]
             if connection.taken is not None:
                 held, connection.taken = connection.taken, None
-                acked = client.core.outgoing.acked
+                acked = client.core.outbox.buffer.acked
                 assert seq == held + 1 or held < seq <= acked + 1, "RES-1: not from the mark"
             if kind == "data":
                 for number, message in enumerate(frame[2:], seq):

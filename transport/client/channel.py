@@ -135,7 +135,7 @@ class Channel:
                 1,000 latest failures is kept.
         """
         driver = self._driver
-        await driver.outcomes.wait(number, driver.session.sends)
+        await driver.outcomes.wait(number, driver.session.outbox.sends)
 
     async def flush(self) -> None:
         """Wait until the server's handler has finished with all that was sent.
@@ -143,7 +143,7 @@ class Channel:
         Raises:
             Unacknowledged, TooLarge: see `acknowledged`; of the last message.
         """
-        if last := self._driver.session.sends:
+        if last := self._driver.session.outbox.sends:
             await self.acknowledged(last)
 
     async def receive(self) -> Json:
@@ -206,13 +206,13 @@ class Channel:
         driver = self._driver
         session, inbox, counts = driver.session, driver.inbox, driver.counts
         return ClientStatistics(
-            sent=session.sends,
+            sent=session.outbox.sends,
             acknowledged=driver.outcomes.handled,
-            buffered=session.outgoing.last - session.outgoing.acked,
-            buffered_bytes=session.outgoing.size,
+            buffered=session.outbox.buffer.last - session.outbox.buffer.acked,
+            buffered_bytes=session.outbox.buffer.size,
             received=inbox.received,
             handled=inbox.handled,
-            replayed=session.replayed,
+            replayed=session.outbox.replayed,
             recovered=counts.recovered,
             attaches=counts.attaches,
             resets=counts.resets,

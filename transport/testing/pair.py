@@ -179,7 +179,7 @@ class Pair:
             self.run(TICK)
 
     def _settled(self) -> bool:
-        client, server = self.client.outgoing, self.server
+        client, server = self.client.outbox.buffer, self.server
         return (
             server is not None
             and client.acked == client.last

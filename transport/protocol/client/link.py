@@ -8,10 +8,6 @@ from math import inf
 from transport.protocol.frames import TransportKind
 from transport.protocol.states import AttachState
 
-PATIENCE = 3
-"""Requests that may fail in a row before a link is given up; so often another client may come first
-(ATT-5)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Post:

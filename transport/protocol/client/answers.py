@@ -1,0 +1,148 @@
+"""What the answer to a request means: to the marks of its link, and to what is to be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.protocol.client.acks import AckSchedule
+from transport.protocol.client.events import Answer, Request
+from transport.protocol.client.link import Link
+from transport.protocol.client.polls import PollPacing
+from transport.protocol.codec import Decoder
+from transport.protocol.frames import Ack, Error, TransportKind
+
+PATIENCE = 3
+"""Requests that may fail in a row before a link is given up; so often another client may come first
+(ATT-5)."""
+MUTE = 5.0
+"""Seconds that a stream may stay mute once the server says that it wrote to it (SND-2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostTaken:
+    """The server took a POST: record ``marks`` with `read_post_marks`, and handle the frames."""
+
+    marks: Ack
+    received: int
+    frames: Sequence[Any]
+    """All frames of the answer, ``marks`` included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downlink:
+    """The answer brought frames of the downlink: receive one after the other."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server refused the request."""
+
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request failed, and nothing is known of the channel.
+
+    It is repeated with the same content and what has come up since (SND-1, POL-2); or the link is
+    given up for that reason.
+    """
+
+    reason: str | None
+
+
+Meaning: TypeAlias = PostTaken | Downlink | Refused | Failed
+
+
+def read_answer(
+    link: Link,
+    answer: Answer,
+    decoder: Decoder,
+    acks: AckSchedule,
+    polls: PollPacing,
+    now: float,
+) -> Meaning:
+    """Record on ``link`` that a request was answered, or failed, and tell what that means.
+
+    Raises:
+        ProtocolError: this is no answer of the channel. Nothing was changed.
+    """
+    lines = [line for line in answer.text.split("\n") if line]
+    if answer.of is Request.POST and answer.status == 200:
+        return _read_taken(link, [decoder.decode(line) for line in lines])
+    held = 0.0
+    if answer.of is Request.POLL and link.polled is not None:
+        held = now - link.polled
+        link.polled = None
+    if answer.status == 200 and lines:
+        link.failures = 0
+        if answer.of is Request.POLL:
+            link.poll += 1
+        return Downlink(lines)
+    if answer.of is Request.POST:
+        _put_back(link, acks)
+    if (error := _read_error(decoder, lines)) is not None:
+        return Refused(error)
+    if answer.status == 200:  # empty: a newer poll stands (POL-2)
+        link.poll += 1
+    else:
+        polls.failed(held)
+    link.failures += 1
+    # A poll that nobody answered was the connection, as a stream that ends.
+    cut = answer.of is Request.POLL and not answer.status
+    if cut or answer.of is Request.OPEN or link.failures >= PATIENCE:
+        reason = f"HTTP {answer.status}" if answer.status else "no answer"
+        return Failed("ended" if answer.status == 200 else reason)
+    return Failed(None)
+
+
+def _read_taken(link: Link, frames: Sequence[Any]) -> PostTaken:
+    """Read the answer to a POST: marks, how the downlink does, what the frames caused (SND-2)."""
+    first = frames[0] if frames else None
+    if not isinstance(first, Ack) or not isinstance(first.received, int):
+        raise ProtocolError(codes.BAD_FRAME, "a POST's answer begins with the marks")
+    link.post = None
+    link.failures = 0
+    return PostTaken(first, first.received, frames)
+
+
+def _read_error(decoder: Decoder, lines: Sequence[str]) -> Error | None:
+    """What refused a request; None for a page of something between, which says no more of the
+    channel than silence does."""
+    try:
+        frame = decoder.decode(lines[0]) if lines else None
+    except ProtocolError:
+        return None
+    return frame if isinstance(frame, Error) else None
+
+
+def _put_back(link: Link, acks: AckSchedule) -> None:
+    """Put back what the POST took along; its marks are due again."""
+    post, link.post = link.post, None
+    if post is not None:
+        link.next = post.next
+        link.control[:0] = post.control
+        link.close_written = False
+        link.acked = -1
+        acks.set_due()
+
+
+def stream_stands(link: Link, marks: Ack, received: int, now: float) -> bool:
+    """Whether the link is still attached, by the answer to a POST (SND-2).
+
+    A stream that is written to and brings nothing is held up by something on the way: it has a few
+    seconds left.
+    """
+    if link.carrier is not TransportKind.SSE:
+        return True
+    if marks.attached is False:
+        return False
+    if isinstance(marks.sent, int) and marks.sent > received:
+        link.until = min(link.until, now + MUTE)
+    return True

@@ -1,0 +1,176 @@
+"""What a link writes: the frames of a WebSocket, bodies of POSTs, polls. Pure.
+
+These are functions of a session's parts, which `Source` names. They write what is in the outbox
+and the control frames of a link, and advance the link over it.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any, Protocol
+
+from msgspec import UNSET
+
+from transport.protocol.client.acks import AckSchedule
+from transport.protocol.client.events import Closing, Out, Request
+from transport.protocol.client.link import Link, Post
+from transport.protocol.client.outbox import Outbox
+from transport.protocol.client.polls import PollPacing
+from transport.protocol.client.terms import Terms
+from transport.protocol.codec import encode_bytes, encode_control, encode_data, size_of
+from transport.protocol.frames import Ack, Close, EncodedFrame, Poll, Send, Skip, TransportKind
+
+_AROUND = 64
+"""Bytes that stand around the messages of a frame, at most."""
+_AROUND_BYTES = 99
+"""Bytes that stand around a message of bytes in base64, at most."""
+
+
+class Source(Protocol):
+    """What the uplink is written from: the session."""
+
+    @property
+    def client(self) -> str: ...
+    @property
+    def token(self) -> str | None: ...
+    @property
+    def epoch(self) -> str | None: ...
+    @property
+    def terms(self) -> Terms: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def acks(self) -> AckSchedule: ...
+    @property
+    def polls(self) -> PollPacing: ...
+    @property
+    def closing(self) -> Closing | None: ...
+    def leads(self, link: Link) -> bool: ...
+
+
+def websocket_frames(source: Source, link: Link, now: float, *, confirms: bool) -> list[Out]:
+    """Return the frames to write on ``link``; an ack in any case if it ``confirms`` the attach."""
+    wires: list[EncodedFrame] = [ack_frame(source, link)] if confirms else []
+    fill(source, link, wires, now)
+    return [Out(None, wires)] if wires else []
+
+
+def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[Out]:
+    """Return the requests to begin on ``link``; one in any case if it ``confirms`` the attach."""
+    head: dict[str, Any] = {
+        "session": source.token,
+        "client": source.client,
+        "attach": link.attach,
+        "epoch": source.epoch,
+    }
+    out: list[Out] = []
+    if link.post is None:
+        first = encode_control(Send(**head))
+        post = Post(link.next, link.control)
+        wires: list[EncodedFrame] = []
+        fill(source, link, wires, now, source.terms.body - len(first))
+        # A first poll confirms as well as a POST does (ATT-3).
+        if wires or (confirms and link.carrier is TransportKind.SSE):
+            link.post = post
+            out.append(Out(Request.POST, [first, *wires]))
+    if link.carrier is TransportKind.LONGPOLL and link.polled is None and source.leads(link):
+        link.polled = now
+        hold = source.polls.hold
+        poll = Poll(
+            **head,
+            poll=link.poll,
+            ack=source.acks.mark(link),
+            hold=UNSET if hold is None else hold,
+        )
+        out.append(Out(Request.POLL, [encode_control(poll)]))
+    return out
+
+
+def fill(
+    source: Source, link: Link, wires: list[EncodedFrame], now: float, room: float = inf
+) -> None:
+    """Add control frames, data, our ``close``, and an ``ack`` that is due.
+
+    Args:
+        source: the session.
+        link: where to.
+        wires: what to add to.
+        now: seconds.
+        room: bytes that a body has left; on WebSocket infinite.
+    """
+    for control in link.control:
+        wires.append(control)
+        room -= size_of(control) + 1
+    link.control = []
+    if not source.leads(link):
+        return
+    _fill_data(source, link, wires, room)
+    closing = source.closing
+    if closing and not link.close_written and link.next > source.outbox.buffer.last:
+        wires.append(close_frame(source, link, closing))
+    if source.acks.take_due(link, now):
+        wires.append(ack_frame(source, link))
+
+
+def _fill_data(source: Source, link: Link, wires: list[EncodedFrame], room: float) -> None:
+    outbox, acks, terms = source.outbox, source.acks, source.terms
+    buffer = outbox.buffer
+    http = room < inf
+    # What was acknowledged in the meantime is not written again.
+    number = max(link.next, buffer.acked + 1)
+    texts: list[str] = []
+    size = 0
+
+    def flush() -> None:
+        nonlocal size
+        if texts:
+            wires.append(encode_data(number - len(texts), acks.mark(link), texts))
+            texts.clear()
+            size = 0
+
+    while (payload := buffer.peek(number)) is not None:
+        skipped = number in buffer.skipped
+        length = size_of(payload)
+        text = isinstance(payload, str) and not skipped
+        cost = length + 1 if text or not http else length * 4 // 3 + _AROUND_BYTES
+        if len(texts) >= terms.batch or size + cost + _AROUND > terms.body:
+            flush()
+        full = room < cost + _AROUND or len(wires) + 4 > terms.batch
+        # One always goes: a body holds any message (section 12).
+        if http and full and len(texts) + len(wires) > 0:
+            break
+        if number <= buffer.sent:
+            outbox.replayed += 1
+        buffer.put(number, length)
+        room -= cost if texts else cost + _AROUND
+        if skipped:
+            flush()
+            wires.append(encode_control(Skip(number=number, ack=acks.mark(link))))
+        elif isinstance(payload, str):
+            texts.append(payload)
+            size += cost
+        else:
+            flush()
+            wires.append(encode_bytes(number, acks.mark(link), payload, binary=not http))
+        number += 1
+    flush()
+    link.next = number
+
+
+def close_frame(source: Source, link: Link, closing: Closing) -> str:
+    """Our ``close``, as asked for or in answer to the server's (CLS-1, CLS-3)."""
+    link.close_written = True
+    return encode_control(
+        Close(
+            code=closing.code,
+            reason=closing.reason,
+            by=closing.by,
+            last=source.outbox.buffer.sent,
+            ack=source.acks.mark(link),
+        )
+    )
+
+
+def ack_frame(source: Source, link: Link) -> str:
+    """Return an ``ack`` for ``link``."""
+    return encode_control(Ack(ack=source.acks.mark(link)))
