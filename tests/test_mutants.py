@@ -31,6 +31,7 @@ from transport.protocol.client import answers, outbox, uplink
 from transport.protocol.client import session as client
 from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.buffer import WaitingBuffer
+from transport.protocol.client.handshake import Handshake
 from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.session import ClientSession
 from transport.protocol.receive_window import ReceiveCursor
@@ -393,17 +394,19 @@ CLIENT = [
         "False",
         unseen="no server ever sends such a mark: what becomes of one is told by the vectors",
     ),
-    page(
+    _mutant(
+        Handshake,
         "another-session-taken",
         "OPN-4: the second of two opens that raced led to another session, and is taken for this",
-        "_opened",
-        "frame.id != self._id",
-        "False",
+        "is_answer",
+        "frame.id == self.id",
+        "True",
     ),
-    page(
+    _mutant(
+        Handshake,
         "nonce-kept",
         "OPN-3: a nonce that has led to a session is used for the next",
-        "_opened",
+        "complete",
         "self._nonce = None",
         "pass",
     ),
@@ -523,10 +526,11 @@ CLIENT = [
         "closing and not link.close_written and link.next > source.outbox.buffer.last",
         "closing and not link.close_written",
     ),
-    page(
+    _mutant(
+        Handshake,
         "epoch-forgotten",
         "EPO-1: the life of the store is not told back",
-        "_opened",
+        "complete",
         "self.epoch = frame.epoch",
         "pass",
     ),

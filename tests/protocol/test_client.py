@@ -28,7 +28,8 @@ from transport.protocol.client.events import (
     WasReset,
 )
 from transport.protocol.client.link import Link
-from transport.protocol.client.session import FATAL, ClientSession
+from transport.protocol.client.refusals import FATAL
+from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import TransportKind

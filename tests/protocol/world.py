@@ -276,7 +276,7 @@ class World:
         one.connections, core._links = [], []
         twin = copy.deepcopy(one)
         one.connections, core._links = connections, links
-        twin.core.client = f"client-{len(self.clients)}-0123456789"
+        twin.core.handshake.client = f"client-{len(self.clients)}-0123456789"
         twin.core._confirmed = twin.confirmed = 0
         self.clients.append(twin)
 
@@ -628,7 +628,10 @@ class World:
         if not text or '"superseded"' not in text:
             return 0
         frame = json.loads(text.split("\n")[0])
-        if frame.__class__ is not dict or frame.get("client") in (None, client.core.client):
+        if frame.__class__ is not dict or frame.get("client") in (
+            None,
+            client.core.handshake.client,
+        ):
             return 0
         return int(frame["attach"])
 
@@ -724,7 +727,7 @@ class World:
             if not connection.confirmed and kind in ("ack", "send", "poll"):
                 connection.confirmed = True
                 client.confirmed = max(client.confirmed, link.attach)
-                self.confirmed.add((client.core.client, link.attach))
+                self.confirmed.add((client.core.handshake.client, link.attach))
             ack = frame[1] if kind == "data" else frame.get("ack", 0)
             assert ack <= client.received, "MRK-3: it does not hold that"
             if kind == "skip":

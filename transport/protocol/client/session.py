@@ -17,7 +17,6 @@ from typing import Any, assert_never
 from msgspec import UNSET
 
 from transport import codes
-from transport.codes import CODES, Again, Code
 from transport.errors import ChannelClosed, Foreign, ProtocolError
 from transport.protocol.client import answers, uplink
 from transport.protocol.client.acks import AckSchedule
@@ -40,13 +39,14 @@ from transport.protocol.client.events import (
     Superseded,
     WasReset,
 )
+from transport.protocol.client.handshake import Handshake
 from transport.protocol.client.link import Link
 from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.polls import PollPacing
+from transport.protocol.client.refusals import fatal_closing, retry_in
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, Oversized, Payload, encode_control
 from transport.protocol.frames import (
-    VERSION,
     Ack,
     Bytes,
     Close,
@@ -56,7 +56,6 @@ from transport.protocol.frames import (
     Error,
     Json,
     Loss,
-    Open,
     Opened,
     Ping,
     Pong,
@@ -74,25 +73,6 @@ from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
 
 RESTART = 2.0
 """The ``retry_in`` of a server that goes without a word, by WebSocket close 1012 (DRN-1)."""
-_OF_ONE_TRANSPORT = frozenset(
-    {
-        codes.NORMAL,
-        codes.NOT_FOUND,
-        codes.METHOD_NOT_ALLOWED,
-        codes.UNSUPPORTED_MEDIA_TYPE,
-        codes.UPGRADE_REQUIRED,
-    }
-)
-"""What a proxy can say too: it only speaks of one transport."""
-
-FATAL: dict[str, Code] = {
-    name: code
-    for name, code in CODES.items()
-    if code.again is Again.NO
-    and code not in _OF_ONE_TRANSPORT
-    and code is not codes.SUPERSEDED  # it depends on by whom (ATT-5)
-}
-"""Codes that end the channel: the same attempt would fail again (section 13)."""
 
 
 class ClientSession:
@@ -110,7 +90,7 @@ class ClientSession:
         outbox: what was sent.
         incoming: the mark of the downlink.
         acks, polls: when acks and polls leave.
-        token, epoch: of the current session (OPN-6, EPO-1).
+        handshake: the names of the client and of its session.
         closing: how the application asked to end the channel, or how it has ended.
     """
 
@@ -119,22 +99,17 @@ class ClientSession:
         "_confirmed",
         "_decoder",
         "_events",
-        "_extras",
-        "_id",
         "_links",
-        "_nonce",
         "_refused",
         "_replay",
         "_theirs",
         "acks",
-        "client",
         "closing",
-        "epoch",
+        "handshake",
         "incoming",
         "outbox",
         "polls",
         "terms",
-        "token",
     )
 
     def __init__(
@@ -145,23 +120,15 @@ class ClientSession:
         target: dict[str, Json] | None = None,
         wishes: dict[str, Json] | None = None,
     ) -> None:
-        self.client = client
         self.terms = terms
+        self.handshake = Handshake(client, target, wishes)
         self.outbox = Outbox(terms)
         self.incoming = ReceiveCursor(terms)
         self.acks = AckSchedule(self.incoming)
         self.polls = PollPacing()
-        self.token: str | None = None
-        self.epoch: str | None = None
         self.closing: Closing | None = None
         self._theirs: Close | None = None
         self._decoder = Decoder(terms, ServerControl)
-        self._extras: dict[str, Any] = {
-            "target": UNSET if target is None else target,
-            "wishes": UNSET if wishes is None else wishes,
-        }
-        self._nonce: str | None = None
-        self._id = ""
         self._attaches = 0
         self._confirmed = 0
         """The highest attach that was confirmed: the one that sends (ATT-3)."""
@@ -241,26 +208,12 @@ class ClientSession:
             credentials: for the server's ``authenticate``.
         """
         self._attaches += 1
-        if self._nonce is None:
-            self._nonce = nonce
-        received = self.incoming.received
-        frame = Open(
-            versions=[VERSION],
-            client=self.client,
-            nonce=self._nonce,
-            attach=self._attaches,
-            received=received,
-            first_retained=self.outbox.buffer.acked + 1,
-            session=UNSET if self.token is None else self.token,
-            epoch=UNSET if self.epoch is None else self.epoch,
-            credentials=credentials,
-            **self._extras,
-        )
+        received, first = self.incoming.received, self.outbox.buffer.acked + 1
         link = Link(
             self._attaches,
             carrier,
-            encode_control(frame),
-            resuming=self.token is not None,
+            self.handshake.open_frame(self._attaches, nonce, received, first, credentials),
+            resuming=self.handshake.token is not None,
             acked=received,
         )
         self._links.append(link)
@@ -416,32 +369,18 @@ class ClientSession:
                 assert_never(frame)
 
     def _opened(self, link: Link, frame: Opened) -> None:
-        resumed = frame.verdict is Verdict.RESUMED
-        reset = frame.reset if isinstance(frame.reset, Loss) else None
-        token = frame.session if isinstance(frame.session, str) else None
-        fits = link.resuming if resumed else token is not None
-        if (
-            (frame.attach, frame.client) != (link.attach, self.client)
-            or not fits
-            or (link.resuming and not resumed and reset is None)
-        ):
-            raise ProtocolError(codes.BAD_FRAME, "this answers another open")
-        if self.token is not None and reset is None and frame.id != self._id:
-            # Of opens that race, one came to a server that did not know of the other (OPN-4).
+        handshake = self.handshake
+        if not handshake.is_answer(link, frame):
             self._drop(link, "another session")
             return
+        resumed = frame.verdict is Verdict.RESUMED
+        reset = frame.reset if isinstance(frame.reset, Loss) else None
         if reset is not None:
             self._reset(reset, heir=link)
         self.outbox.check(max(frame.received, frame.handled))
         link.state = follow(ATTACH, link.state, AttachStep.OPENED, "attach")
-        if self.token is None:
-            # Kept from now on: what comes behind this, on a link that ends before it is confirmed,
-            # is of this session too. A later session needs another nonce (OPN-3).
-            self.token = token
-            self._id = frame.id
-            self._nonce = None
+        handshake.complete(frame)
         link.next = frame.received + 1
-        self.epoch = frame.epoch
         terms = self.terms.told(frame)
         if terms != self.terms:
             self.terms = terms
@@ -484,19 +423,18 @@ class ClientSession:
             link.failures += 1
             self.outbox.check(expected - 1)
             link.next = expected
-        elif (fatal := FATAL.get(error.code)) is not None:
-            reason = f"{error.code}: {error.message}"
-            self._end(Closing(fatal.websocket or 4400, reason, "protocol"))
+        elif (closing := fatal_closing(error)) is not None:
+            self._end(closing)
         elif error.code == codes.SUPERSEDED.name:
             self._superseded(link, error)
         else:
-            self._drop(link, error.code, _seconds(error))
+            self._drop(link, error.code, retry_in(error))
 
     def _superseded(self, link: Link, error: Error) -> None:
         attach = error.attach if isinstance(error.attach, int) else 0
         self._attaches = max(self._attaches, attach)
         client = error.client
-        if isinstance(client, str) and client != self.client:
+        if isinstance(client, str) and client != self.handshake.client:
             taken = 0 < self._confirmed < attach  # else our confirmation was refused (ATT-5, ATT-6)
             self._refused += not taken
             if taken or self._refused > PATIENCE:
@@ -506,7 +444,7 @@ class ClientSession:
                 return
         elif attach > self._confirmed:
             raise Foreign  # another copy of this client went on (ATT-5)
-        self._drop(link, error.code, _seconds(error))
+        self._drop(link, error.code, retry_in(error))
 
     def _reset(self, loss: Loss, heir: Link | None = None) -> None:
         """The session is over; a new one begins (RES-2, RES-4, RES-6).
@@ -522,10 +460,9 @@ class ClientSession:
         self.incoming = ReceiveCursor(self.terms)
         self.acks.reset(self.incoming)
         self._confirmed = self._refused = 0
-        self.token = self.epoch = self._theirs = None
-        if heir is None:
-            self._nonce = None
-        else:
+        self._theirs = None
+        self.handshake.reset(opened=heir is not None)
+        if heir is not None:
             heir.acked = 0
         for link in list(self._links):
             if link is not heir:
@@ -563,10 +500,6 @@ class ClientSession:
         self.closing = ending
         self.outbox.start_over(self.terms)
         self._links.clear()
-
-
-def _seconds(error: Error) -> float:
-    return error.retry_in if isinstance(error.retry_in, (int, float)) else 0.0
 
 
 def _above_what_is_held(lost: Sequence[int] | None, received: int) -> Sequence[int] | None:

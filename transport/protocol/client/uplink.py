@@ -7,12 +7,13 @@ and the control frames of a link, and advance the link over it.
 from __future__ import annotations
 
 from math import inf
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec import UNSET
 
 from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.events import Closing, Out, Request
+from transport.protocol.client.handshake import Handshake
 from transport.protocol.client.link import Link, Post
 from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.polls import PollPacing
@@ -30,11 +31,7 @@ class Source(Protocol):
     """What the uplink is written from: the session."""
 
     @property
-    def client(self) -> str: ...
-    @property
-    def token(self) -> str | None: ...
-    @property
-    def epoch(self) -> str | None: ...
+    def handshake(self) -> Handshake: ...
     @property
     def terms(self) -> Terms: ...
     @property
@@ -57,12 +54,7 @@ def websocket_frames(source: Source, link: Link, now: float, *, confirms: bool) 
 
 def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[Out]:
     """Return the requests to begin on ``link``; one in any case if it ``confirms`` the attach."""
-    head: dict[str, Any] = {
-        "session": source.token,
-        "client": source.client,
-        "attach": link.attach,
-        "epoch": source.epoch,
-    }
+    head = source.handshake.head(link.attach)
     out: list[Out] = []
     if link.post is None:
         first = encode_control(Send(**head))
