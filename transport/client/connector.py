@@ -33,7 +33,7 @@ from transport.client.budget import Budget
 from transport.client.connection import Connection
 from transport.client.fallback import Learnt, choose
 from transport.client.pacing import Pacing
-from transport.protocol.client.events import Answer, Heard, Lost, Request
+from transport.protocol.client.events import Answer, ConnectionLost, Input, Request
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
@@ -91,7 +91,7 @@ class Connector:
         pacing: Pacing,
         *,
         waiters: Waiters,
-        hear: Callable[[Link, Heard], None],
+        hear: Callable[[Link, Input], None],
         wake: Callable[[], None],
     ) -> None:
         self.connection: Connection | None = None
@@ -132,7 +132,7 @@ class Connector:
         """The latest, oldest first."""
         return list(self._attempts)
 
-    # Opening
+    # Attached
 
     def connect(self, now: float) -> None:
         """Try the next transport, if it is time."""
@@ -213,9 +213,9 @@ class Connector:
             for out in self._session.transmit(connection.link, now):
                 connection.transport.send(out)
 
-    def _report(self, connection: Connection, heard: Heard) -> None:
+    def _report(self, connection: Connection, heard: Input) -> None:
         now, wait = _now(), 0.0
-        failed = heard.of if isinstance(heard, Answer) and heard.status != 200 else None
+        failed = heard.request if isinstance(heard, Answer) and heard.status != 200 else None
         if self.connection is not connection or connection.link is None:
             if failed is Request.POST and connection.posting is not None:
                 self._budget.over(connection.posting, now)
@@ -232,12 +232,12 @@ class Connector:
         else:
             self._tell(connection, heard)
 
-    async def _report_later(self, connection: Connection, heard: Heard, wait: float) -> None:
+    async def _report_later(self, connection: Connection, heard: Input, wait: float) -> None:
         await anyio.sleep(wait)
         if self.connection is connection:
             self._tell(connection, heard)
 
-    def _tell(self, connection: Connection, heard: Heard) -> None:
+    def _tell(self, connection: Connection, heard: Input) -> None:
         assert connection.link is not None
         self._hear(connection.link, heard)
         # An event stream works once it is known that POSTs get through as well.
@@ -338,7 +338,7 @@ class Connector:
         self._drop(connection)
         self._tidy(connection)
         if connection.link is not None:
-            self._session.hear(connection.link, Lost(reason), now)
+            self._session.handle_input(connection.link, ConnectionLost(reason), now)
 
     def choose(self, names: Iterable[str]) -> None:
         """Use only these transports, in that order."""
@@ -400,7 +400,7 @@ class Connector:
 
     def _died(self, connection: Connection, reason: str) -> None:
         if connection.link is not None:
-            self._report(connection, Lost(reason))
+            self._report(connection, ConnectionLost(reason))
         elif self.connection is connection:
             self.lost(reason)
 

@@ -26,16 +26,16 @@ from transport.errors import ChannelClosed, SessionReset, Unreachable
 from transport.limits import Limits
 from transport.protocol.client.events import (
     Answer,
+    Attached,
     Closed,
-    Dropped,
+    ConnectionLost,
     Event,
-    Frame,
-    Heard,
-    Lost,
+    FrameReceived,
+    Input,
+    LinkDropped,
     Messages,
-    Opening,
     Rejected,
-    RenewalAsked,
+    RenewalRequested,
     Settled,
     Superseded,
     WasReset,
@@ -200,15 +200,15 @@ class Driver:
 
     # What the core tells
 
-    def _hear(self, link: Link, heard: Heard) -> None:
+    def _hear(self, link: Link, heard: Input) -> None:
         now, attached = _now(), self.phase is Phase.OPEN
-        self._act(self.session.hear(link, heard, now))
+        self._act(self.session.handle_input(link, heard, now))
         # What only refuses, or a page of something between, is no contact.
         if attached or self.phase is Phase.OPEN:
             match heard:
-                case Frame() | Answer(status=200):
+                case FrameReceived() | Answer(status=200):
                     self._contact = now
-                case Answer() | Lost():
+                case Answer() | ConnectionLost():
                     pass
                 case _:
                     assert_never(heard)
@@ -227,7 +227,7 @@ class Driver:
                 self.outcomes.settle([event])
             case Rejected():
                 self.outcomes.reject(event.send, event.size, self.session.terms.message)
-            case Opening():
+            case Attached():
                 self._opened(event)
             case WasReset():
                 reset = SessionReset(event.reason.value, event.lost)
@@ -236,18 +236,18 @@ class Driver:
                 self.inbox.put_reset(reset)
             case Superseded():
                 pass  # it ends as `Closed` says
-            case RenewalAsked():
+            case RenewalRequested():
                 self.connector.renew()
             case Closed():
                 self._closed(event)
-            case Dropped():
+            case LinkDropped():
                 connection = self.connector.connection
                 if connection is not None and connection.link is event.link:
                     self._lost(event.reason, event.retry_in, drained=event.drained)
             case _:
                 assert_never(event)
 
-    def _opened(self, event: Opening) -> None:
+    def _opened(self, event: Attached) -> None:
         self.id = event.id
         self.counts.attaches += 1
         self.connector.opened()
@@ -330,7 +330,7 @@ class Driver:
         self._contact = _now()
         self.session.close(code, reason)
         self.resume()
-        if not self.session.begun:  # there is nobody to tell
+        if not self.session.has_begun:  # there is nobody to tell
             self._act([Closed(code, reason, "app", clean=True, sends=())])
         self._waiters.changed()
         self.wake()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transport.client.adapters.ports import Wiring
 from transport.client.adapters.post import exchange, post
-from transport.protocol.client.events import Out, Request
+from transport.protocol.client.events import Output, Request
 
 
 class LongPollTransport:
@@ -13,8 +13,8 @@ class LongPollTransport:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
 
-    def send(self, out: Out) -> None:
-        if out.of is Request.POST:
+    def send(self, out: Output) -> None:
+        if out.request is Request.POST:
             self._wiring.linger(post, self._wiring, out)
         else:
             self._wiring.spawn(exchange, self._wiring, "poll", out)

@@ -8,7 +8,7 @@ import httpx
 
 from transport.client.adapters.ports import LARGEST, Wiring
 from transport.client.adapters.post import exchange, post
-from transport.protocol.client.events import Frame, Out, Request
+from transport.protocol.client.events import FrameReceived, Output, Request
 from transport.protocol.event_stream import EventParser
 
 
@@ -18,8 +18,8 @@ class EventStreamTransport:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
 
-    def send(self, out: Out) -> None:
-        if out.of is Request.OPEN:
+    def send(self, out: Output) -> None:
+        if out.request is Request.OPEN:
             self._wiring.spawn(exchange, self._wiring, "sse", out, self._read)
         else:
             self._wiring.linger(post, self._wiring, out)
@@ -33,4 +33,4 @@ class EventStreamTransport:
         parser = EventParser(LARGEST)
         async for chunk in response.aiter_bytes():
             for wire in parser.feed(decoder.decode(chunk)):
-                self._wiring.hear(Frame(wire))
+                self._wiring.hear(FrameReceived(wire))

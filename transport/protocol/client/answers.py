@@ -15,10 +15,10 @@ from transport.protocol.client.polls import PollPacing
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Ack, Error, TransportKind
 
-PATIENCE = 3
+MAX_CONSECUTIVE_FAILURES = 3
 """Requests that may fail in a row before a link is given up; so often another client may come first
 (ATT-5)."""
-MUTE = 5.0
+MUTE_TIMEOUT = 5.0
 """Seconds that a stream may stay mute once the server says that it wrote to it (SND-2)."""
 
 
@@ -74,18 +74,18 @@ def read_answer(
         ProtocolError: this is no answer of the channel. Nothing was changed.
     """
     lines = [line for line in answer.text.split("\n") if line]
-    if answer.of is Request.POST and answer.status == 200:
+    if answer.request is Request.POST and answer.status == 200:
         return _read_taken(link, [decoder.decode(line) for line in lines])
     held = 0.0
-    if answer.of is Request.POLL and link.polled is not None:
-        held = now - link.polled
-        link.polled = None
+    if answer.request is Request.POLL and link.polled_at is not None:
+        held = now - link.polled_at
+        link.polled_at = None
     if answer.status == 200 and lines:
         link.failures = 0
-        if answer.of is Request.POLL:
+        if answer.request is Request.POLL:
             link.poll += 1
         return Downlink(lines)
-    if answer.of is Request.POST:
+    if answer.request is Request.POST:
         _put_back(link, acks)
     if (error := _read_error(decoder, lines)) is not None:
         return Refused(error)
@@ -95,8 +95,8 @@ def read_answer(
         polls.failed(held)
     link.failures += 1
     # A poll that nobody answered was the connection, as a stream that ends.
-    cut = answer.of is Request.POLL and not answer.status
-    if cut or answer.of is Request.OPEN or link.failures >= PATIENCE:
+    cut = answer.request is Request.POLL and not answer.status
+    if cut or answer.request is Request.OPEN or link.failures >= MAX_CONSECUTIVE_FAILURES:
         reason = f"HTTP {answer.status}" if answer.status else "no answer"
         return Failed("ended" if answer.status == 200 else reason)
     return Failed(None)
@@ -144,5 +144,5 @@ def stream_stands(link: Link, marks: Ack, received: int, now: float) -> bool:
     if marks.attached is False:
         return False
     if isinstance(marks.sent, int) and marks.sent > received:
-        link.until = min(link.until, now + MUTE)
+        link.until = min(link.until, now + MUTE_TIMEOUT)
     return True

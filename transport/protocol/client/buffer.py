@@ -14,18 +14,18 @@ class WaitingBuffer(SendBuffer):
     no window, and no mark can cover it.
 
     Attributes:
-        flying: bytes that were put on a wire and are not acknowledged.
+        in_flight: bytes that were put on a wire and are not acknowledged.
         skipped: numbers in whose place a ``skip`` stands (DAT-5).
     """
 
-    __slots__ = ("flying", "skipped")
+    __slots__ = ("in_flight", "skipped")
 
     def __init__(self, limits: Bounds) -> None:
         super().__init__(limits)
-        self.flying = 0
+        self.in_flight = 0
         self.skipped: set[int] = set()
 
-    def agree(self, limits: Bounds) -> None:
+    def set_limits(self, limits: Bounds) -> None:
         """Go by the server's limits, once it has told them."""
         self._limits = limits
 
@@ -40,7 +40,7 @@ class WaitingBuffer(SendBuffer):
         payload = self._payloads[number - self.acked - 1]
         if number > self.sent > self.acked and (
             self.sent - self.acked >= self._limits.window_messages
-            or self.flying + size_of(payload) > self._limits.window_bytes
+            or self.in_flight + size_of(payload) > self._limits.window_bytes
         ):
             return None
         return payload
@@ -49,12 +49,12 @@ class WaitingBuffer(SendBuffer):
         """``number``, of ``size`` bytes, is put on a wire; again, perhaps."""
         if number > self.sent:
             self.sent = number
-            self.flying += size
+            self.in_flight += size
 
     def acknowledge(self, number: int) -> bool:
         before = self.size
         moved = super().acknowledge(number)
-        self.flying -= before - self.size
+        self.in_flight -= before - self.size
         return moved
 
     def skip(self, number: int) -> int | None:
@@ -68,7 +68,7 @@ class WaitingBuffer(SendBuffer):
         self.skipped.add(number)
         return size_of(self._payloads[number - self.acked - 1])
 
-    def above(self, size: int) -> list[int]:
+    def waiting_above(self, size: int) -> list[int]:
         """The numbers of larger messages that were never put on a wire."""
         waiting = self._payloads[self.sent - self.acked :]
         return [

@@ -23,49 +23,49 @@ class Request(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Out:
+class Output:
     """What is to be written: the lines of one request's body, or frames of a WebSocket."""
 
-    of: Request | None
+    request: Request | None
     """None: frames of a WebSocket that has opened."""
-    wires: Sequence[EncodedFrame]
+    frames: Sequence[EncodedFrame]
 
 
 # What is heard
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class FrameReceived:
     """A WebSocket message, or the data of an event."""
 
-    wire: EncodedFrame
+    frame: EncodedFrame
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a request; status 0: there was none, or not in time."""
 
-    of: Request
+    request: Request
     status: int
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class ConnectionLost:
     """The connection ended; ``code`` is the WebSocket's."""
 
     reason: str
     code: int = 0
 
 
-Heard: TypeAlias = Frame | Answer | Lost
+Input: TypeAlias = FrameReceived | Answer | ConnectionLost
 
 
 # Events
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class Attached:
     """An attach was answered: the session is open, or goes on."""
 
     link: Link
@@ -121,7 +121,7 @@ class Superseded:
 
 
 @dataclass(frozen=True, slots=True)
-class RenewalAsked:
+class RenewalRequested:
     """The credentials expire: `ClientSession.renew` within so many seconds (REN-1)."""
 
     within: float
@@ -140,7 +140,7 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class LinkDropped:
     """The link is over; the session goes on over the next."""
 
     link: Link
@@ -158,13 +158,13 @@ class Closing:
 
 
 Event: TypeAlias = (
-    Opening
+    Attached
     | Messages
     | Settled
     | Rejected
     | WasReset
     | Superseded
-    | RenewalAsked
+    | RenewalRequested
     | Closed
-    | Dropped
+    | LinkDropped
 )

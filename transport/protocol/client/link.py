@@ -10,7 +10,7 @@ from transport.protocol.states import AttachState
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class PendingPost:
     """What a POST in flight took along: put back where it gets no answer."""
 
     next: int
@@ -34,10 +34,10 @@ class Link:
     close_written: bool = False
     control: list[str] = field(default_factory=list)
     """Control frames that wait to be written."""
-    post: Post | None = None
+    post: PendingPost | None = None
     poll: int = 1
     """The number of the poll (POL-1)."""
-    polled: float | None = None
+    polled_at: float | None = None
     """When it left, where it is in flight."""
     failures: int = 0
     """Requests in a row that failed."""

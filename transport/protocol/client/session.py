@@ -20,20 +20,20 @@ from transport import codes
 from transport.errors import ChannelClosed, Foreign, ProtocolError
 from transport.protocol.client import answers, uplink
 from transport.protocol.client.acks import AckSchedule
-from transport.protocol.client.answers import PATIENCE
+from transport.protocol.client.answers import MAX_CONSECUTIVE_FAILURES
 from transport.protocol.client.events import (
     Answer,
+    Attached,
     Closed,
     Closing,
-    Dropped,
+    ConnectionLost,
     Event,
-    Frame,
-    Heard,
-    Lost,
+    FrameReceived,
+    Input,
+    LinkDropped,
     Messages,
-    Opening,
-    Out,
-    RenewalAsked,
+    Output,
+    RenewalRequested,
     Request,
     Settled,
     Superseded,
@@ -71,7 +71,7 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
 
-RESTART = 2.0
+RESTART_RETRY_IN = 2.0
 """The ``retry_in`` of a server that goes without a word, by WebSocket close 1012 (DRN-1)."""
 
 
@@ -100,9 +100,9 @@ class ClientSession:
         "_decoder",
         "_events",
         "_links",
-        "_refused",
-        "_replay",
-        "_theirs",
+        "_refusals",
+        "_replay_up_to",
+        "_server_close",
         "acks",
         "closing",
         "handshake",
@@ -127,14 +127,14 @@ class ClientSession:
         self.acks = AckSchedule(self.incoming)
         self.polls = PollPacing()
         self.closing: Closing | None = None
-        self._theirs: Close | None = None
+        self._server_close: Close | None = None
         self._decoder = Decoder(terms, ServerControl)
         self._attaches = 0
         self._confirmed = 0
         """The highest attach that was confirmed: the one that sends (ATT-3)."""
-        self._refused = 0
+        self._refusals = 0
         """How often another client stood in the way of the first confirmation (ATT-5)."""
-        self._replay = 0
+        self._replay_up_to = 0
         """What arrives at or below it is a replay (OPN-6)."""
         self._links: list[Link] = []
         self._events: list[Event] = []
@@ -142,7 +142,7 @@ class ClientSession:
     # What a driver asks
 
     @property
-    def begun(self) -> bool:
+    def has_begun(self) -> bool:
         """Whether there is, or may be, a session; or will be, for what was sent."""
         return self._attaches + self.outbox.buffer.last > 0
 
@@ -178,8 +178,9 @@ class ClientSession:
     @property
     def ending(self) -> Closing | None:
         """How the channel is to end, or has ended: as the server says, or as we do."""
-        if self._theirs is not None:
-            return Closing(self._theirs.code, self._theirs.reason, self._theirs.by)
+        if self._server_close is not None:
+            close = self._server_close
+            return Closing(close.code, close.reason, close.by)
         return self.closing
 
     def close(self, code: int, reason: str) -> None:
@@ -188,7 +189,7 @@ class ClientSession:
             self.closing = Closing(code, reason, "app")
 
     def renew(self, credentials: Json) -> None:
-        """Answer a `RenewalAsked` (REN-1)."""
+        """Answer a `RenewalRequested` (REN-1)."""
         for link in self._links:
             link.control.append(encode_control(Renew(credentials=credentials)))
 
@@ -233,7 +234,7 @@ class ClientSession:
     ) -> None:
         if link in self._links:
             self._links.remove(link)
-            self._events.append(Dropped(link, reason, retry_in, drained))
+            self._events.append(LinkDropped(link, reason, retry_in, drained))
             # Those below the confirmed one have ended, or will not carry what is sent (ATT-3).
             for older in [one for one in self._links if one.attach < self._confirmed]:
                 self._drop(older, codes.SUPERSEDED.name)
@@ -253,12 +254,12 @@ class ClientSession:
 
     # Writing
 
-    def transmit(self, link: Link, now: float) -> list[Out]:
+    def transmit(self, link: Link, now: float) -> list[Output]:
         """All that is to be written on ``link`` now."""
         match link.state:
             case AttachState.FRESH:
                 link.state = follow(ATTACH, link.state, AttachStep.OPEN, "attach")
-                return [Out(Request.OPEN, [link.opening])]
+                return [Output(Request.OPEN, [link.opening])]
             case AttachState.OPENING:
                 return []
             case AttachState.PROVISIONAL | AttachState.CONFIRMED:
@@ -278,11 +279,11 @@ class ClientSession:
 
     # Hearing
 
-    def hear(self, link: Link, heard: Heard, now: float) -> list[Event]:
+    def handle_input(self, link: Link, report: Input, now: float) -> list[Event]:
         """The connection of ``link`` reports."""
         if link in self._links:
             try:
-                self._hear(link, heard, now)
+                self._dispatch(link, report, now)
             except Foreign:  # MRK-5, RES-6
                 self._reset(nothing_known(ResetReason.FOREIGN))
             except ProtocolError as error:
@@ -291,20 +292,20 @@ class ClientSession:
                 self._drop(link, error.code.name)
         return self._flush()
 
-    def _hear(self, link: Link, heard: Heard, now: float) -> None:
-        match heard:
-            case Frame():
-                self._receive(link, heard.wire, now)
+    def _dispatch(self, link: Link, report: Input, now: float) -> None:
+        match report:
+            case FrameReceived():
+                self._receive(link, report.frame, now)
             case Answer():
-                self._answered(link, heard, now)
-            case Lost() if heard.code == codes.RESTART.websocket:
-                self._drop(link, heard.reason, RESTART, drained=True)
-            case Lost():
-                self._drop(link, heard.reason)
+                self._handle_answer(link, report, now)
+            case ConnectionLost() if report.code == codes.RESTART.websocket:
+                self._drop(link, report.reason, RESTART_RETRY_IN, drained=True)
+            case ConnectionLost():
+                self._drop(link, report.reason)
             case _:
-                assert_never(heard)
+                assert_never(report)
 
-    def _answered(self, link: Link, answer: Answer, now: float) -> None:
+    def _handle_answer(self, link: Link, answer: Answer, now: float) -> None:
         meaning = answers.read_answer(link, answer, self._decoder, self.acks, self.polls, now)
         match meaning:
             case answers.PostTaken():
@@ -355,12 +356,12 @@ class ClientSession:
             case Drain():
                 self._drop(link, "drain", frame.retry_in, drained=True)
             case Renewal():
-                self._events.append(RenewalAsked(frame.within))
+                self._events.append(RenewalRequested(frame.within))
             case Reset():
                 self._reset(frame)
             case Close():
                 self._events += self.outbox.settle(frame.ack)
-                self._theirs = frame
+                self._server_close = frame
                 # In the place of `opened`: the session was over before (CLS-5).
                 self._end_if_complete(link, late=opening)
             case Oversized() | Bytes():
@@ -376,23 +377,23 @@ class ClientSession:
         resumed = frame.verdict is Verdict.RESUMED
         reset = frame.reset if isinstance(frame.reset, Loss) else None
         if reset is not None:
-            self._reset(reset, heir=link)
+            self._reset(reset, successor=link)
         self.outbox.check(max(frame.received, frame.handled))
         link.state = follow(ATTACH, link.state, AttachStep.OPENED, "attach")
         handshake.complete(frame)
         link.next = frame.received + 1
-        terms = self.terms.told(frame)
+        terms = self.terms.updated(frame)
         if terms != self.terms:
             self.terms = terms
-            self.outbox.buffer.agree(terms)
+            self.outbox.buffer.set_limits(terms)
             self._decoder = Decoder(terms, ServerControl)
-        self._replay = frame.sent if resumed else 0
-        replayed = max(0, self._replay - self.incoming.received)
+        self._replay_up_to = frame.sent if resumed else 0
+        replayed = max(0, self._replay_up_to - self.incoming.received)
         verdict = Verdict.RESUMED if resumed else Verdict.NEW
-        self._events.append(Opening(link, verdict, frame.id, replayed))
+        self._events.append(Attached(link, verdict, frame.id, replayed))
         self._events += self.outbox.settle(frame.handled)
         # The server's limit may be below the one that these were checked against.
-        for number in self.outbox.buffer.above(terms.message):
+        for number in self.outbox.buffer.waiting_above(terms.message):
             self._events += self.outbox.skip(number)
 
     def _receive_data(self, link: Link, frame: Data, now: float) -> None:
@@ -404,7 +405,7 @@ class ClientSession:
         if known >= len(messages):
             return
         first = frame.seq + known
-        replays = min(max(0, self._replay + 1 - first), len(messages) - known)
+        replays = min(max(0, self._replay_up_to + 1 - first), len(messages) - known)
         self._events.append(Messages(messages[known:] if known else messages, replays, frame.size))
         self.acks.record(len(messages) - known, frame.size, link, self.terms, now)
         self._end_if_complete(link)
@@ -415,11 +416,12 @@ class ClientSession:
         number = error.number if isinstance(error.number, int) else 0
         expected = error.expected if isinstance(error.expected, int) else 0
         http = link.carrier is not TransportKind.WEBSOCKET
+        may_retry = http and link.failures + 1 < MAX_CONSECUTIVE_FAILURES
         if error.code == codes.TOO_LARGE.name and number:
             # Only that message is refused; all behind it was dropped unread (DAT-4, DAT-5).
             self._events += self.outbox.skip(number)
             link.next = min(link.next, number)
-        elif error.code == codes.GAP.name and expected and http and link.failures + 1 < PATIENCE:
+        elif error.code == codes.GAP.name and expected and may_retry:
             link.failures += 1
             self.outbox.check(expected - 1)
             link.next = expected
@@ -436,8 +438,8 @@ class ClientSession:
         client = error.client
         if isinstance(client, str) and client != self.handshake.client:
             taken = 0 < self._confirmed < attach  # else our confirmation was refused (ATT-5, ATT-6)
-            self._refused += not taken
-            if taken or self._refused > PATIENCE:
+            self._refusals += not taken
+            if taken or self._refusals > MAX_CONSECUTIVE_FAILURES:
                 self._events.append(Superseded(attach, client))
                 reason = "superseded: taken by another page"
                 self._end(Closing(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
@@ -446,26 +448,26 @@ class ClientSession:
             raise Foreign  # another copy of this client went on (ATT-5)
         self._drop(link, error.code, retry_in(error))
 
-    def _reset(self, loss: Loss, heir: Link | None = None) -> None:
+    def _reset(self, loss: Loss, successor: Link | None = None) -> None:
         """The session is over; a new one begins (RES-2, RES-4, RES-6).
 
         Args:
             loss: what became of it.
-            heir: whose ``opened`` brings the new one; None: it comes with the next open.
+            successor: whose ``opened`` brings the new one; None: it comes with the next open.
         """
         sends = self.outbox.fates(loss.handled, loss.in_hand)
-        lost = _above_what_is_held(loss.lost, self.incoming.received)
+        lost = _clip_lost_range(loss.lost, self.incoming.received)
         self._events.append(WasReset(loss.reason, lost, loss.handled, sends))
         self.outbox.start_over(self.terms)
         self.incoming = ReceiveCursor(self.terms)
         self.acks.reset(self.incoming)
-        self._confirmed = self._refused = 0
-        self._theirs = None
-        self.handshake.reset(opened=heir is not None)
-        if heir is not None:
-            heir.acked = 0
+        self._confirmed = self._refusals = 0
+        self._server_close = None
+        self.handshake.reset(opened=successor is not None)
+        if successor is not None:
+            successor.acked = 0
         for link in list(self._links):
-            if link is not heir:
+            if link is not successor:
                 self._drop(link, codes.RESET.name)
 
     def _end_if_complete(self, link: Link, *, late: bool = False) -> None:
@@ -475,7 +477,7 @@ class ClientSession:
             link: that brought the last of it.
             late: the session was over before this attach: nothing more comes (CLS-5).
         """
-        close, received = self._theirs, self.incoming.received
+        close, received = self._server_close, self.incoming.received
         if close is None or (received < close.last and not late):
             return
         ending = Closing(close.code, close.reason, close.by)
@@ -502,7 +504,7 @@ class ClientSession:
         self._links.clear()
 
 
-def _above_what_is_held(lost: Sequence[int] | None, received: int) -> Sequence[int] | None:
+def _clip_lost_range(lost: Sequence[int] | None, received: int) -> Sequence[int] | None:
     """What is held was not lost: its ack may have been (RES-4), or it came on an older link."""
     if not lost:
         return lost

@@ -29,7 +29,7 @@ class Terms:
         """Those that a server with these limits advertises."""
         return cls(**{one.name: getattr(limits, one.name) for one in fields(cls)})
 
-    def told(self, frame: Opened) -> Terms:
+    def updated(self, frame: Opened) -> Terms:
         """These, where ``opened`` does not tell others."""
         told: dict[str, Any] = {**frame.limits, **frame.timings}
         known = {one.name: told[one.name] for one in fields(self) if one.name in told}

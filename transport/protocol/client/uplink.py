@@ -12,18 +12,18 @@ from typing import Protocol
 from msgspec import UNSET
 
 from transport.protocol.client.acks import AckSchedule
-from transport.protocol.client.events import Closing, Out, Request
+from transport.protocol.client.events import Closing, Output, Request
 from transport.protocol.client.handshake import Handshake
-from transport.protocol.client.link import Link, Post
+from transport.protocol.client.link import Link, PendingPost
 from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.polls import PollPacing
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_bytes, encode_control, encode_data, size_of
 from transport.protocol.frames import Ack, Close, EncodedFrame, Poll, Send, Skip, TransportKind
 
-_AROUND = 64
+_FRAME_OVERHEAD = 64
 """Bytes that stand around the messages of a frame, at most."""
-_AROUND_BYTES = 99
+_BYTES_OVERHEAD = 99
 """Bytes that stand around a message of bytes in base64, at most."""
 
 
@@ -45,28 +45,28 @@ class Source(Protocol):
     def leads(self, link: Link) -> bool: ...
 
 
-def websocket_frames(source: Source, link: Link, now: float, *, confirms: bool) -> list[Out]:
+def websocket_frames(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
     """Return the frames to write on ``link``; an ack in any case if it ``confirms`` the attach."""
-    wires: list[EncodedFrame] = [ack_frame(source, link)] if confirms else []
-    fill(source, link, wires, now)
-    return [Out(None, wires)] if wires else []
+    frames: list[EncodedFrame] = [ack_frame(source, link)] if confirms else []
+    fill(source, link, frames, now)
+    return [Output(None, frames)] if frames else []
 
 
-def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[Out]:
+def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
     """Return the requests to begin on ``link``; one in any case if it ``confirms`` the attach."""
     head = source.handshake.head(link.attach)
-    out: list[Out] = []
+    out: list[Output] = []
     if link.post is None:
         first = encode_control(Send(**head))
-        post = Post(link.next, link.control)
-        wires: list[EncodedFrame] = []
-        fill(source, link, wires, now, source.terms.body - len(first))
+        post = PendingPost(link.next, link.control)
+        frames: list[EncodedFrame] = []
+        fill(source, link, frames, now, source.terms.body - len(first))
         # A first poll confirms as well as a POST does (ATT-3).
-        if wires or (confirms and link.carrier is TransportKind.SSE):
+        if frames or (confirms and link.carrier is TransportKind.SSE):
             link.post = post
-            out.append(Out(Request.POST, [first, *wires]))
-    if link.carrier is TransportKind.LONGPOLL and link.polled is None and source.leads(link):
-        link.polled = now
+            out.append(Output(Request.POST, [first, *frames]))
+    if link.carrier is TransportKind.LONGPOLL and link.polled_at is None and source.leads(link):
+        link.polled_at = now
         hold = source.polls.hold
         poll = Poll(
             **head,
@@ -74,37 +74,37 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
             ack=source.acks.mark(link),
             hold=UNSET if hold is None else hold,
         )
-        out.append(Out(Request.POLL, [encode_control(poll)]))
+        out.append(Output(Request.POLL, [encode_control(poll)]))
     return out
 
 
 def fill(
-    source: Source, link: Link, wires: list[EncodedFrame], now: float, room: float = inf
+    source: Source, link: Link, frames: list[EncodedFrame], now: float, room: float = inf
 ) -> None:
     """Add control frames, data, our ``close``, and an ``ack`` that is due.
 
     Args:
         source: the session.
         link: where to.
-        wires: what to add to.
+        frames: what to add to.
         now: seconds.
         room: bytes that a body has left; on WebSocket infinite.
     """
     for control in link.control:
-        wires.append(control)
+        frames.append(control)
         room -= size_of(control) + 1
     link.control = []
     if not source.leads(link):
         return
-    _fill_data(source, link, wires, room)
+    _fill_data(source, link, frames, room)
     closing = source.closing
     if closing and not link.close_written and link.next > source.outbox.buffer.last:
-        wires.append(close_frame(source, link, closing))
+        frames.append(close_frame(source, link, closing))
     if source.acks.take_due(link, now):
-        wires.append(ack_frame(source, link))
+        frames.append(ack_frame(source, link))
 
 
-def _fill_data(source: Source, link: Link, wires: list[EncodedFrame], room: float) -> None:
+def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: float) -> None:
     outbox, acks, terms = source.outbox, source.acks, source.terms
     buffer = outbox.buffer
     http = room < inf
@@ -116,7 +116,7 @@ def _fill_data(source: Source, link: Link, wires: list[EncodedFrame], room: floa
     def flush() -> None:
         nonlocal size
         if texts:
-            wires.append(encode_data(number - len(texts), acks.mark(link), texts))
+            frames.append(encode_data(number - len(texts), acks.mark(link), texts))
             texts.clear()
             size = 0
 
@@ -124,26 +124,26 @@ def _fill_data(source: Source, link: Link, wires: list[EncodedFrame], room: floa
         skipped = number in buffer.skipped
         length = size_of(payload)
         text = isinstance(payload, str) and not skipped
-        cost = length + 1 if text or not http else length * 4 // 3 + _AROUND_BYTES
-        if len(texts) >= terms.batch or size + cost + _AROUND > terms.body:
+        cost = length + 1 if text or not http else length * 4 // 3 + _BYTES_OVERHEAD
+        if len(texts) >= terms.batch or size + cost + _FRAME_OVERHEAD > terms.body:
             flush()
-        full = room < cost + _AROUND or len(wires) + 4 > terms.batch
+        full = room < cost + _FRAME_OVERHEAD or len(frames) + 4 > terms.batch
         # One always goes: a body holds any message (section 12).
-        if http and full and len(texts) + len(wires) > 0:
+        if http and full and len(texts) + len(frames) > 0:
             break
         if number <= buffer.sent:
             outbox.replayed += 1
         buffer.put(number, length)
-        room -= cost if texts else cost + _AROUND
+        room -= cost if texts else cost + _FRAME_OVERHEAD
         if skipped:
             flush()
-            wires.append(encode_control(Skip(number=number, ack=acks.mark(link))))
+            frames.append(encode_control(Skip(number=number, ack=acks.mark(link))))
         elif isinstance(payload, str):
             texts.append(payload)
             size += cost
         else:
             flush()
-            wires.append(encode_bytes(number, acks.mark(link), payload, binary=not http))
+            frames.append(encode_bytes(number, acks.mark(link), payload, binary=not http))
         number += 1
     flush()
     link.next = number
