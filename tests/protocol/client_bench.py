@@ -105,7 +105,7 @@ class ClientBench:
     def _heard(self, step: Step, connection: Connection) -> Input:
         busy = connection.busy
         if "receive" in step:
-            binary = connection.link.carrier is TransportKind.WEBSOCKET
+            binary = connection.link.transport is TransportKind.WEBSOCKET
             return FrameReceived(to_wire(step["receive"], binary=binary))
         order = [Request.POST, Request.POLL, Request.OPEN]
         if "polled" in step:

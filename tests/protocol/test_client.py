@@ -66,17 +66,19 @@ def receive(one: ClientSession, link: Link, frame: Any, now: float = 0) -> list[
     return one.handle_input(link, FrameReceived(wire), now)
 
 
-def begin(one: ClientSession, carrier: TransportKind) -> Link:
-    link = one.attach(carrier, NONCE)
+def begin(one: ClientSession, transport: TransportKind) -> Link:
+    link = one.attach(transport, NONCE)
     assert one.transmit(link, 0) == [Output(Request.OPEN, [link.opening])]
     assert one.transmit(link, 0) == []  # it waits for `opened`
     return link
 
 
-def open_on(one: ClientSession, carrier: TransportKind, **fields: Any) -> tuple[Link, list[Output]]:
-    link = begin(one, carrier)
+def open_on(
+    one: ClientSession, transport: TransportKind, **fields: Any
+) -> tuple[Link, list[Output]]:
+    link = begin(one, transport)
     frame = opened(link, **fields)
-    if carrier is POLL:
+    if transport is POLL:
         one.handle_input(link, Answer(Request.OPEN, 200, frame), 0)
     else:
         receive(one, link, frame)

@@ -505,7 +505,7 @@ class World:
 
     def connect(self, connection: Connection) -> None:
         self.connections[connection.name] = connection
-        self.serve({"connect": connection.name, "carrier": NAMES[connection.link.carrier]})
+        self.serve({"connect": connection.name, "carrier": NAMES[connection.link.transport]})
 
     def serve(self, step: dict[str, Any]) -> Any:
         """The server acts; what it writes is on its way."""
@@ -524,14 +524,14 @@ class World:
                 self.write(connection, frames, over=name in ended)
         for name in ended:
             connection = self.connections.get(name)
-            if connection is not None and connection.link.carrier is TransportKind.WEBSOCKET:
+            if connection is not None and connection.link.transport is TransportKind.WEBSOCKET:
                 connection.down.append(ConnectionLost("ended", 1000))
-            elif connection is not None and connection.link.carrier is TransportKind.SSE:
+            elif connection is not None and connection.link.transport is TransportKind.SSE:
                 connection.down.append(Answer(Request.OPEN, 200))
         return result.get("answer")
 
     def write(self, connection: Connection, frames: list[Any], *, over: bool) -> None:
-        carrier = connection.link.carrier
+        carrier = connection.link.transport
         first, connection.written = not connection.written, True
         bad = first and over and frames[0].__class__ is dict and frames[0]["type"] == "error"
         if carrier is TransportKind.LONGPOLL or (carrier is TransportKind.SSE and bad):
@@ -547,7 +547,7 @@ class World:
                 frames = [from_wire(wire) for wire in out.frames]
                 if out.request is not Request.OPEN:
                     self.check_written(client, connection, frames)
-                if connection.link.carrier is TransportKind.WEBSOCKET:
+                if connection.link.transport is TransportKind.WEBSOCKET:
                     if not connection.half_open:
                         connection.up += frames
                 else:
@@ -571,7 +571,7 @@ class World:
                 name = connection.name if stands else self.fresh("x")
                 if stands:
                     self.connections[name] = connection
-                self.serve({"connect": name, "carrier": NAMES[connection.link.carrier]})
+                self.serve({"connect": name, "carrier": NAMES[connection.link.transport]})
                 self.serve({"receive": sent.frames[0], "on": name})
             case Request.POST:
                 session = self.find(sent.frames[0])

@@ -83,8 +83,8 @@ class Channel:
     @property
     def transport(self) -> str | None:
         """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
-        carrier = self._driver.carrier
-        return None if carrier is None else carrier.value
+        transport = self._driver.transport
+        return None if transport is None else transport.value
 
     @property
     def connected(self) -> bool:
@@ -100,7 +100,7 @@ class Channel:
         Raises:
             ValueError: none, or not one of ``"websocket"``, ``"sse"``, ``"longpoll"``.
         """
-        return tuple(carrier.value for carrier in self._driver.connector.transports)
+        return tuple(transport.value for transport in self._driver.connector.transports)
 
     @transports.setter
     def transports(self, names: Iterable[str]) -> None:

@@ -23,11 +23,11 @@ import anyio
 import httpx
 
 from transport import codes
-from transport.client.adapters.longpoll import LongPollTransport
-from transport.client.adapters.ports import Destination, Transport, Wiring, Work
+from transport.client.adapters.longpoll import LongPollAdapter
+from transport.client.adapters.ports import Adapter, Destination, Wiring, Work
 from transport.client.adapters.post import http_client
-from transport.client.adapters.sse import EventStreamTransport
-from transport.client.adapters.websocket import WebSocketTransport
+from transport.client.adapters.sse import EventStreamAdapter
+from transport.client.adapters.websocket import WebSocketAdapter
 from transport.client.backoff import backoff
 from transport.client.budget import Budget
 from transport.client.connection import Connection
@@ -41,10 +41,10 @@ from transport.waiting import Waiters, ended
 
 logger = logging.getLogger("transport")
 
-TRANSPORTS: dict[TransportKind, Callable[[Wiring], Transport]] = {
-    TransportKind.WEBSOCKET: WebSocketTransport,
-    TransportKind.SSE: EventStreamTransport,
-    TransportKind.LONGPOLL: LongPollTransport,
+ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
+    TransportKind.WEBSOCKET: WebSocketAdapter,
+    TransportKind.SSE: EventStreamAdapter,
+    TransportKind.LONGPOLL: LongPollAdapter,
 }
 REMEMBERED = 50
 """Attempts that are told."""
@@ -140,12 +140,12 @@ class Connector:
         if self.connection is not None or now < self.retry_at:
             return
         self._failing = min(self._failing, now)
-        carrier = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
-        if carrier is None:  # all of a choice that was narrowed have failed: a new round
+        transport = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
+        if transport is None:  # all of a choice that was narrowed have failed: a new round
             self._tried.clear()
-            carrier = self.transports[0]
+            transport = self.transports[0]
         # For the credentials; once they are there the transport has its own time.
-        connection = Connection(carrier, now, now + self._pacing.post, self._budget.take(now))
+        connection = Connection(transport, now, now + self._pacing.post, self._budget.take(now))
         self.connection = connection
         self._attempts.append(connection)
         if callable(self._credentials):
@@ -185,9 +185,9 @@ class Connector:
     def _open(self, connection: Connection, credentials: Json) -> None:
         connection.until = _now() + self._pacing.attempt
         connection.link = self._session.attach(
-            connection.carrier, secrets.token_urlsafe(24), credentials
+            connection.transport, secrets.token_urlsafe(24), credentials
         )
-        connection.transport = TRANSPORTS[connection.carrier](
+        connection.adapter = ADAPTERS[connection.transport](
             Wiring(
                 destination=self._destination,
                 timeout=self._pacing.post,
@@ -209,9 +209,9 @@ class Connector:
     def transmit(self, now: float) -> None:
         """Write what the session has to say."""
         connection = self.connection
-        if connection is not None and connection.link is not None and connection.transport:
-            for out in self._session.transmit(connection.link, now):
-                connection.transport.send(out)
+        if connection is not None and connection.link is not None and connection.adapter:
+            for output in self._session.transmit(connection.link, now):
+                connection.adapter.send(output)
 
     def _report(self, connection: Connection, heard: Input) -> None:
         now, wait = _now(), 0.0
@@ -250,7 +250,7 @@ class Connector:
         if connection is None:
             return
         self._budget.over(connection.place, _now())
-        if connection.carrier is TransportKind.SSE:
+        if connection.transport is TransportKind.SSE:
             connection.until = _now() + self._pacing.post
         else:
             self._works(connection)
@@ -261,8 +261,12 @@ class Connector:
         now = _now()
         connection.works(now)
         # A better one that has just failed again makes the fallback fresh.
-        if self._learnt is None or self._learnt.carrier is not connection.carrier or self._tried:
-            self._learnt = Learnt(connection.carrier, now)
+        if (
+            self._learnt is None
+            or self._learnt.transport is not connection.transport
+            or self._tried
+        ):
+            self._learnt = Learnt(connection.transport, now)
         self._tried = []
 
     # Ending
@@ -284,8 +288,8 @@ class Connector:
             return
         pending = connection.outcome == "pending"
         if not steady:
-            self._tried.append(connection.carrier)
-        everything = all(carrier in self._tried for carrier in self.transports)
+            self._tried.append(connection.transport)
+        everything = all(transport in self._tried for transport in self.transports)
         if everything or retry_in:
             self._tried = []
         wait = 0.0
@@ -352,7 +356,7 @@ class Connector:
         self._tried = []
         # What was learnt under another choice is no verdict against what that forbade.
         self._learnt = None
-        if self.connection is not None and self.connection.carrier not in chosen:
+        if self.connection is not None and self.connection.transport not in chosen:
             self.leave("forbidden", 0.0)
 
     def finish(self, reason: str) -> None:
@@ -362,8 +366,8 @@ class Connector:
         if connection is None:
             return
         connection.ends(reason, _now())
-        if connection.carrier is TransportKind.WEBSOCKET and connection.transport is not None:
-            connection.transport.finish()
+        if connection.transport is TransportKind.WEBSOCKET and connection.adapter is not None:
+            connection.adapter.finish()
         else:
             self._drop(connection)  # the downlink is over; a POST ends by itself
             self._tidy(connection)
@@ -383,7 +387,7 @@ class Connector:
             with scope:
                 await work(*args)
 
-        name = f"transport.{connection.carrier.value}.{work.__name__}"
+        name = f"transport.{connection.transport.value}.{work.__name__}"
         task = asyncio.create_task(run(), name=name)
         self._tasks[task] = _Work(connection, scope, lingers)
         task.add_done_callback(self._ended)

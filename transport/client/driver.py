@@ -301,10 +301,10 @@ class Driver:
         self.wake()
 
     @property
-    def carrier(self) -> TransportKind | None:
+    def transport(self) -> TransportKind | None:
         """The transport in use; None while detached."""
         connection = self.connector.connection
-        return None if connection is None or self.phase is not Phase.OPEN else connection.carrier
+        return None if connection is None or self.phase is not Phase.OPEN else connection.transport
 
     def reconnect(self) -> None:
         """Drop the connection, and resume over a new one at once."""
@@ -353,8 +353,8 @@ class Driver:
         if self.phase is Phase.CONNECTING:
             reasons: dict[str, str] = {}
             for one in self.connector.attempts:
-                before = reasons.get(one.carrier.value, "no answer yet")
-                reasons[one.carrier.value] = one.reason or before
+                before = reasons.get(one.transport.value, "no answer yet")
+                reasons[one.transport.value] = one.reason or before
             raise Unreachable(reasons)
 
 

@@ -116,7 +116,7 @@ class Page:
         self._app = app
         self._path, _, self._query = path.partition("?")
         self._headers = dict(headers or {})
-        self._carrier = TransportKind(transport)
+        self._transport = TransportKind(transport)
         self._session = ClientSession(secrets.token_urlsafe(16), Terms.of(Limits()))
         self._loop = asyncio.get_running_loop()
         self._lines: dict[Link, _Line] = {}
@@ -159,11 +159,11 @@ class Page:
         """The transport in use; None while it is away. Set, it moves there: at once, beside the
         old connection, or with the next `resume`."""
         confirmed = [link for link in self._lines if link.state is AttachState.CONFIRMED]
-        return max(confirmed, key=lambda link: link.attach).carrier.value if confirmed else None
+        return max(confirmed, key=lambda link: link.attach).transport.value if confirmed else None
 
     @transport.setter
     def transport(self, name: str) -> None:
-        self._carrier = TransportKind(name)
+        self._transport = TransportKind(name)
         if not self._away and self._closed is None:
             self._attach()
 
@@ -317,7 +317,7 @@ class Page:
         if self._retry is not None:
             self._retry.cancel()
         credentials = {} if self.credentials is None else {"credentials": self.credentials}
-        link = self._session.attach(self._carrier, secrets.token_urlsafe(24), **credentials)
+        link = self._session.attach(self._transport, secrets.token_urlsafe(24), **credentials)
         self._lines[link] = _Line(self, link)
         self._loop.call_later(ATTEMPT, self._give_up, link)
         self._act([])
@@ -509,7 +509,7 @@ class _Line:
             post.inbound.put_nowait({"type": "http.disconnect"})
 
     def _goodbye(self) -> dict[str, Any]:
-        if self._link.carrier is TransportKind.WEBSOCKET:
+        if self._link.transport is TransportKind.WEBSOCKET:
             return {"type": "websocket.disconnect", "code": 1005}
         return {"type": "http.disconnect"}
 
@@ -544,7 +544,7 @@ class _Line:
         connection.inbound.put_nowait({"type": "websocket.receive", key: wire})
 
     def _open(self, wires: Iterable[EncodedFrame]) -> None:
-        match self._link.carrier:
+        match self._link.transport:
             case TransportKind.WEBSOCKET:
                 self._down = self._page.handshake()
                 for wire in wires:
@@ -557,7 +557,7 @@ class _Line:
                 self._down = self._page.request("poll", wires)
                 self._read(self._poll, Request.OPEN, self._down)
             case _:
-                assert_never(self._link.carrier)
+                assert_never(self._link.transport)
 
     # Reading
 

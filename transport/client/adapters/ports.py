@@ -19,10 +19,10 @@ LARGEST = 16 * 1024 * 1024
 any `Limits.body` that is of use."""
 
 
-class Transport(Protocol):
+class Adapter(Protocol):
     """One connection."""
 
-    def send(self, out: Output) -> None:
+    def send(self, output: Output) -> None:
         """Write this behind what was given before. Never waits, never raises."""
         ...
 

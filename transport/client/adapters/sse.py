@@ -12,17 +12,17 @@ from transport.protocol.client.events import FrameReceived, Output, Request
 from transport.protocol.event_stream import EventParser
 
 
-class EventStreamTransport:
+class EventStreamAdapter:
     """A stream that is read as it comes, the uplink in POSTs beside it (SSE-1)."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
 
-    def send(self, out: Output) -> None:
-        if out.request is Request.OPEN:
-            self._wiring.spawn(exchange, self._wiring, "sse", out, self._read)
+    def send(self, output: Output) -> None:
+        if output.request is Request.OPEN:
+            self._wiring.spawn(exchange, self._wiring, "sse", output, self._read)
         else:
-            self._wiring.linger(post, self._wiring, out)
+            self._wiring.linger(post, self._wiring, output)
 
     def finish(self) -> None:
         """The server ends the stream; POSTs go on by themselves."""

@@ -25,7 +25,7 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
-class WebSocketTransport:
+class WebSocketAdapter:
     """WS-1: text frames are frames, binary frames are bytes."""
 
     def __init__(self, wiring: Wiring) -> None:
@@ -36,8 +36,8 @@ class WebSocketTransport:
         self._finishing = False
         wiring.spawn(self._run)
 
-    def send(self, out: Output) -> None:
-        self._waiting.extend(out.frames)
+    def send(self, output: Output) -> None:
+        self._waiting.extend(output.frames)
         self._wake()
 
     def finish(self) -> None:

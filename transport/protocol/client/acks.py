@@ -40,7 +40,7 @@ class AckSchedule:
         incoming = self.incoming
         incoming.advance(count)
         self._unacked += size
-        if link.carrier is TransportKind.LONGPOLL:
+        if link.transport is TransportKind.LONGPOLL:
             return  # a poll takes the mark along by itself
         quarter = (
             incoming.received - link.acked >= terms.window_messages / 4
@@ -48,7 +48,7 @@ class AckSchedule:
         )
         if quarter:
             due = now
-        elif link.carrier is TransportKind.WEBSOCKET:
+        elif link.transport is TransportKind.WEBSOCKET:
             due = max(now, self._not_before)
         else:
             due = now + ACK_DELAY

@@ -139,7 +139,7 @@ def stream_stands(link: Link, marks: Ack, received: int, now: float) -> bool:
     A stream that is written to and brings nothing is held up by something on the way: it has a few
     seconds left.
     """
-    if link.carrier is not TransportKind.SSE:
+    if link.transport is not TransportKind.SSE:
         return True
     if marks.attached is False:
         return False

@@ -22,7 +22,7 @@ class Link:
     """One attach over one connection."""
 
     attach: int
-    carrier: TransportKind
+    transport: TransportKind
     opening: str
     """Its ``open``."""
     resuming: bool

@@ -200,11 +200,11 @@ class ClientSession:
 
     # Links
 
-    def attach(self, carrier: TransportKind, nonce: str, credentials: Json = UNSET) -> Link:
+    def attach(self, transport: TransportKind, nonce: str, credentials: Json = UNSET) -> Link:
         """Mint the next attach (ATT-1).
 
         Args:
-            carrier: the transport.
+            transport: the transport.
             nonce: fresh; used where a new session is to be asked for (OPN-3, OPN-4).
             credentials: for the server's ``authenticate``.
         """
@@ -212,7 +212,7 @@ class ClientSession:
         received, first = self.incoming.received, self.outbox.buffer.acked + 1
         link = Link(
             self._attaches,
-            carrier,
+            transport,
             self.handshake.open_frame(self._attaches, nonce, received, first, credentials),
             resuming=self.handshake.token is not None,
             acked=received,
@@ -273,7 +273,7 @@ class ClientSession:
         )
         if confirms:
             self._confirm(link)
-        if link.carrier is TransportKind.WEBSOCKET:
+        if link.transport is TransportKind.WEBSOCKET:
             return uplink.websocket_frames(self, link, now, confirms=confirms)
         return uplink.requests(self, link, now, confirms=confirms)
 
@@ -415,7 +415,7 @@ class ClientSession:
     def _fail(self, link: Link, error: Error) -> None:
         number = error.number if isinstance(error.number, int) else 0
         expected = error.expected if isinstance(error.expected, int) else 0
-        http = link.carrier is not TransportKind.WEBSOCKET
+        http = link.transport is not TransportKind.WEBSOCKET
         may_retry = http and link.failures + 1 < MAX_CONSECUTIVE_FAILURES
         if error.code == codes.TOO_LARGE.name and number:
             # Only that message is refused; all behind it was dropped unread (DAT-4, DAT-5).

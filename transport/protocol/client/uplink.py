@@ -55,17 +55,17 @@ def websocket_frames(source: Source, link: Link, now: float, *, confirms: bool) 
 def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
     """Return the requests to begin on ``link``; one in any case if it ``confirms`` the attach."""
     head = source.handshake.head(link.attach)
-    out: list[Output] = []
+    outputs: list[Output] = []
     if link.post is None:
         first = encode_control(Send(**head))
         post = PendingPost(link.next, link.control)
         frames: list[EncodedFrame] = []
         fill(source, link, frames, now, source.terms.body - len(first))
         # A first poll confirms as well as a POST does (ATT-3).
-        if frames or (confirms and link.carrier is TransportKind.SSE):
+        if frames or (confirms and link.transport is TransportKind.SSE):
             link.post = post
-            out.append(Output(Request.POST, [first, *frames]))
-    if link.carrier is TransportKind.LONGPOLL and link.polled_at is None and source.leads(link):
+            outputs.append(Output(Request.POST, [first, *frames]))
+    if link.transport is TransportKind.LONGPOLL and link.polled_at is None and source.leads(link):
         link.polled_at = now
         hold = source.polls.hold
         poll = Poll(
@@ -74,8 +74,8 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
             ack=source.acks.mark(link),
             hold=UNSET if hold is None else hold,
         )
-        out.append(Output(Request.POLL, [encode_control(poll)]))
-    return out
+        outputs.append(Output(Request.POLL, [encode_control(poll)]))
+    return outputs
 
 
 def fill(
