@@ -14,11 +14,12 @@ from transport.protocol.frames import TransportKind
 from transport.protocol.receive_window import ReceiveCursor
 
 ACK_DELAY = 0.1
-"""Seconds that an ``ack`` waits for company on HTTP, and between two that have none (MRK-6)."""
+"""Seconds that an ack waits on HTTP for something to take it along, and the interval between two
+that leave alone on WebSocket (MRK-6)."""
 
 
 class AckSchedule:
-    """The mark of the downlink, and when it is to be told.
+    """The mark of the downlink, and when the server is told of it.
 
     Attributes:
         incoming: the mark.
@@ -41,7 +42,7 @@ class AckSchedule:
         incoming.advance(count)
         self._unacked += size
         if link.transport is TransportKind.LONGPOLL:
-            return  # a poll takes the mark along by itself
+            return  # the next poll takes the mark along
         quarter = (
             incoming.received - link.acked >= terms.window_messages / 4
             or self._unacked >= terms.window_bytes / 4

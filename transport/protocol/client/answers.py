@@ -16,25 +16,26 @@ from transport.protocol.codec import Decoder
 from transport.protocol.frames import Ack, Error, TransportKind
 
 MAX_CONSECUTIVE_FAILURES = 3
-"""Requests that may fail in a row before a link is given up; so often another client may come first
-(ATT-5)."""
+"""Requests that may fail in a row before their link is given up; and how often another client may
+come first (ATT-5)."""
 MUTE_TIMEOUT = 5.0
-"""Seconds that a stream may stay mute once the server says that it wrote to it (SND-2)."""
+"""Seconds that a stream may bring nothing once the server says that it wrote to it (SND-2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostTaken:
-    """The server took a POST: record ``marks`` with `read_post_marks`, and handle the frames."""
+    """The server took a POST: handle the frames, then check the stream with `stream_stands`."""
 
     marks: Ack
     received: int
+    """The server's mark of the uplink: what follows it is to be written again."""
     frames: Sequence[Any]
     """All frames of the answer, ``marks`` included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Downlink:
-    """The answer brought frames of the downlink: receive one after the other."""
+    """The answer brought frames of the downlink: receive them one after the other."""
 
     lines: Sequence[str]
 
@@ -48,10 +49,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The request failed, and nothing is known of the channel.
+    """The request failed, which says nothing of the channel.
 
-    It is repeated with the same content and what has come up since (SND-1, POL-2); or the link is
-    given up for that reason.
+    Attributes:
+        reason: why to drop the link; None to repeat the request, with the same content and what has
+            come up since (SND-1, POL-2).
     """
 
     reason: str | None
@@ -68,10 +70,10 @@ def read_answer(
     polls: PollPacing,
     now: float,
 ) -> Meaning:
-    """Record on ``link`` that a request was answered, or failed, and tell what that means.
+    """Record on ``link`` that a request was answered or failed, and return what that means.
 
     Raises:
-        ProtocolError: this is no answer of the channel. Nothing was changed.
+        ProtocolError: a POST was answered by something else than the channel. Nothing was changed.
     """
     lines = [line for line in answer.text.split("\n") if line]
     if answer.request is Request.POST and answer.status == 200:
@@ -89,12 +91,12 @@ def read_answer(
         _put_back(link, acks)
     if (error := _read_error(decoder, lines)) is not None:
         return Refused(error)
-    if answer.status == 200:  # empty: a newer poll stands (POL-2)
+    if answer.status == 200:  # empty: a newer poll has replaced this one (POL-2)
         link.poll += 1
     else:
         polls.failed(held)
     link.failures += 1
-    # A poll that nobody answered was the connection, as a stream that ends.
+    # A poll without an answer was the connection, like a stream that ends.
     cut = answer.request is Request.POLL and not answer.status
     if cut or answer.request is Request.OPEN or link.failures >= MAX_CONSECUTIVE_FAILURES:
         reason = f"HTTP {answer.status}" if answer.status else "no answer"
@@ -103,7 +105,7 @@ def read_answer(
 
 
 def _read_taken(link: Link, frames: Sequence[Any]) -> PostTaken:
-    """Read the answer to a POST: marks, how the downlink does, what the frames caused (SND-2)."""
+    """Read the answer to a POST: marks, the state of the stream, other frames (SND-2)."""
     first = frames[0] if frames else None
     if not isinstance(first, Ack) or not isinstance(first.received, int):
         raise ProtocolError(codes.BAD_FRAME, "a POST's answer begins with the marks")
@@ -113,8 +115,10 @@ def _read_taken(link: Link, frames: Sequence[Any]) -> PostTaken:
 
 
 def _read_error(decoder: Decoder, lines: Sequence[str]) -> Error | None:
-    """What refused a request; None for a page of something between, which says no more of the
-    channel than silence does."""
+    """Return the error that refused a request.
+
+    Return None if the body is not ours (an intermediary's error page): treat that as no answer.
+    """
     try:
         frame = decoder.decode(lines[0]) if lines else None
     except ProtocolError:
@@ -123,7 +127,7 @@ def _read_error(decoder: Decoder, lines: Sequence[str]) -> Error | None:
 
 
 def _put_back(link: Link, acks: AckSchedule) -> None:
-    """Put back what the POST took along; its marks are due again."""
+    """Put back what the failed POST took along, and make the ack due again."""
     post, link.post = link.post, None
     if post is not None:
         link.next = post.next
@@ -134,10 +138,10 @@ def _put_back(link: Link, acks: AckSchedule) -> None:
 
 
 def stream_stands(link: Link, marks: Ack, received: int, now: float) -> bool:
-    """Whether the link is still attached, by the answer to a POST (SND-2).
+    """Return whether the server still knows the stream, by its answer to a POST (SND-2).
 
-    A stream that is written to and brings nothing is held up by something on the way: it has a few
-    seconds left.
+    If the server has written to the stream but nothing arrived, an intermediary is buffering it: it
+    has `MUTE_TIMEOUT` left.
     """
     if link.transport is not TransportKind.SSE:
         return True

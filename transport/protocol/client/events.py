@@ -11,11 +11,11 @@ from transport.errors import Fate
 from transport.protocol.client.link import Link
 from transport.protocol.frames import By, EncodedFrame, Json, ResetReason, Verdict
 
-# What is written
+# Outputs
 
 
 class Request(Enum):
-    """A request on its way; at most one of each on a link. WebSocket has none but its opening."""
+    """A request of a link, at most one of each in flight. WebSocket has none but its opening."""
 
     OPEN = "open"
     POST = "post"
@@ -24,26 +24,26 @@ class Request(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What is to be written: the lines of one request's body, or frames of a WebSocket."""
+    """What a link writes: the lines of one request's body, or frames of a WebSocket."""
 
     request: Request | None
-    """None: frames of a WebSocket that has opened."""
+    """None for the frames of a WebSocket that has opened."""
     frames: Sequence[EncodedFrame]
 
 
-# What is heard
+# Inputs
 
 
 @dataclass(frozen=True, slots=True)
 class FrameReceived:
-    """A WebSocket message, or the data of an event."""
+    """A WebSocket message, or the data of a server-sent event."""
 
     frame: EncodedFrame
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request; status 0: there was none, or not in time."""
+    """The answer to a request. Status 0 means that there was none, or not in time."""
 
     request: Request
     status: int
@@ -52,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLost:
-    """The connection ended; ``code`` is the WebSocket's."""
+    """The connection ended. ``code`` is the close code of a WebSocket."""
 
     reason: str
     code: int = 0
@@ -66,7 +66,7 @@ Input: TypeAlias = FrameReceived | Answer | ConnectionLost
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """An attach was answered: the session is open, or goes on."""
+    """An attach was answered: the session is open, or resumed."""
 
     link: Link
     verdict: Verdict
@@ -81,13 +81,13 @@ class Messages:
 
     messages: Sequence[Json]
     replays: int
-    """How many of them, from the front, had been sent before the last resume (OPN-6)."""
+    """How many of the first ones had been sent before the last resume (OPN-6)."""
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Of the sends ``first`` to ``last`` each had this fate."""
+    """The fate of the sends ``first`` to ``last``."""
 
     first: int
     last: int
@@ -104,7 +104,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class WasReset:
-    """The session could not go on; ``sends`` is all that was unacknowledged (RES-3)."""
+    """The session could not go on; ``sends`` tells of all that was unacknowledged (RES-3)."""
 
     reason: ResetReason
     lost: Sequence[int] | None
@@ -122,7 +122,7 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class RenewalRequested:
-    """The credentials expire: `ClientSession.renew` within so many seconds (REN-1)."""
+    """The credentials expire: call `ClientSession.renew` within that many seconds (REN-1)."""
 
     within: float
 
@@ -141,7 +141,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class LinkDropped:
-    """The link is over; the session goes on over the next."""
+    """A link is over; the session goes on over the next."""
 
     link: Link
     reason: str

@@ -14,7 +14,7 @@ from transport.protocol.frames import VERSION, Json, Loss, Open, Opened, Verdict
 
 
 class Handshake:
-    """The names of a client and of its current session.
+    """The names of a client and of its current session, and the frames that carry them.
 
     Args:
         client: names this client instance (OPN-3).
@@ -22,7 +22,7 @@ class Handshake:
 
     Attributes:
         client: see above.
-        token, epoch, id: of the current session, once a server has told them (OPN-6, EPO-1).
+        token, epoch, id: the names of the current session, once it is open (OPN-6, EPO-1).
     """
 
     __slots__ = ("_extras", "_nonce", "client", "epoch", "id", "token")
@@ -35,7 +35,7 @@ class Handshake:
         self.epoch: str | None = None
         self.id = ""
         self._nonce: str | None = None
-        """Of the open that begins the next session."""
+        """The nonce of the open that begins the next session."""
         self._extras: dict[str, Any] = {
             "target": UNSET if target is None else target,
             "wishes": UNSET if wishes is None else wishes,
@@ -44,7 +44,7 @@ class Handshake:
     def open_frame(
         self, attach: int, nonce: str, received: int, first_retained: int, credentials: Json
     ) -> str:
-        """Return an ``open``, which asks for the current session, or for a new one by ``nonce``."""
+        """Return an ``open`` that asks for the current session, or for a new one by ``nonce``."""
         if self._nonce is None:
             self._nonce = nonce
         frame = Open(
@@ -73,8 +73,8 @@ class Handshake:
     def is_answer(self, link: Link, frame: Opened) -> bool:
         """Return whether ``frame`` opens the session that ``link`` asked for.
 
-        Of opens that race, one may come to a server that did not know of the other: that one leads
-        to another session (OPN-4).
+        Of two opens that race, one may reach a server that does not know of the other, and so begin
+        another session (OPN-4).
 
         Raises:
             ProtocolError: ``frame`` answers another open.
@@ -93,8 +93,9 @@ class Handshake:
     def complete(self, frame: Opened) -> None:
         """Keep the names that ``frame`` gives to the session.
 
-        They hold from now on, and not only once the attach is confirmed: what follows on a link
-        that ends before that is of this session too. A later session needs another nonce (OPN-3).
+        They hold from now on, before the attach is confirmed: what follows on a link that ends
+        before its confirmation belongs to this session too. A later session needs a new nonce
+        (OPN-3).
         """
         if self.token is None:
             self.token = frame.session if isinstance(frame.session, str) else None
@@ -103,7 +104,7 @@ class Handshake:
         self.epoch = frame.epoch
 
     def reset(self, *, opened: bool) -> None:
-        """Forget the session; ``opened``: the next has been opened with the nonce of this."""
+        """Forget the session. ``opened`` says that the next is open, by the nonce of this one."""
         self.token = self.epoch = None
         if not opened:
             self._nonce = None

@@ -11,7 +11,7 @@ from transport.protocol.states import AttachState
 
 @dataclass(frozen=True, slots=True)
 class PendingPost:
-    """What a POST in flight took along: put back where it gets no answer."""
+    """What a POST in flight took along, to be put back if it gets no answer."""
 
     next: int
     control: list[str]
@@ -19,27 +19,30 @@ class PendingPost:
 
 @dataclass(slots=True, eq=False)
 class Link:
-    """One attach over one connection."""
+    """One attach over one connection. Data only: the session and its parts change it."""
 
     attach: int
     transport: TransportKind
     opening: str
-    """Its ``open``."""
+    """Its encoded ``open``."""
     resuming: bool
+    """Whether the ``open`` asks for an existing session."""
     acked: int
-    """The downlink mark that was last written here."""
+    """The mark of the downlink that was last written here."""
     state: AttachState = AttachState.FRESH
     next: int = 1
     """The next uplink number to write here."""
     close_written: bool = False
+    """Whether our ``close`` was written here."""
     control: list[str] = field(default_factory=list)
-    """Control frames that wait to be written."""
+    """Control frames to write."""
     post: PendingPost | None = None
+    """The POST in flight, if there is one."""
     poll: int = 1
-    """The number of the poll (POL-1)."""
+    """The number of the next poll, or of the one in flight (POL-1)."""
     polled_at: float | None = None
-    """When it left, where it is in flight."""
+    """When the poll in flight left; None if there is none."""
     failures: int = 0
-    """Requests in a row that failed."""
+    """Consecutive requests that failed."""
     until: float = inf
     """Silence until then ends the link (LIV-2)."""

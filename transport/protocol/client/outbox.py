@@ -25,7 +25,7 @@ class Outbox:
         self.buffer = WaitingBuffer(terms)
         self.replayed = 0
         self._before = 0
-        """Sends of the sessions before this one."""
+        """How many sends the earlier sessions had."""
 
     @property
     def sends(self) -> int:
@@ -51,7 +51,7 @@ class Outbox:
         return settled
 
     def skip(self, number: int) -> list[Rejected]:
-        """Put a ``skip`` in the place of a message that the server does not take (DAT-5)."""
+        """Replace a message that is too large for the server by a ``skip`` (DAT-5)."""
         size = self.buffer.skip(number)
         return [] if size is None else [Rejected(self._before + number, size)]
 
@@ -77,7 +77,7 @@ class Outbox:
         )
 
     def _ranges(self, fates: Sequence[tuple[int, int, Fate]]) -> list[Settled]:
-        """Return ``fates`` as events, without those that were skipped: they have had theirs."""
+        """Return ``fates`` as events, without skipped sends: those were rejected before."""
         settled = []
         skipped = sorted(self.buffer.skipped)
         for first, last, fate in fates:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 SHORTEST_HOLD = 5.0
-"""Seconds that a poll is held at least, where a proxy was seen to cut one."""
+"""Seconds: no shorter hold is asked for, once an intermediary was seen to cut a poll."""
 CUT_AFTER = 2.0
-"""Seconds after which a poll that got no answer was cut by something that does not hold so long."""
+"""Seconds after which a poll without an answer was cut by an intermediary, rather than failed."""
 
 
 class PollPacing:
-    """How long polls ask to be held.
+    """The hold of the next poll, by how long earlier ones lasted.
 
     Attributes:
-        hold: seconds, once a proxy was seen to cut a poll; None leaves it to the server.
+        hold: seconds; None leaves it to the server.
     """
 
     __slots__ = ("hold",)
@@ -21,6 +21,6 @@ class PollPacing:
         self.hold: float | None = None
 
     def failed(self, held: float) -> None:
-        """A poll failed that was held for ``held`` seconds."""
+        """Record that a poll failed after ``held`` seconds."""
         if held > CUT_AFTER:
             self.hold = max(SHORTEST_HOLD, held / 2)

@@ -16,16 +16,16 @@ _OF_ONE_TRANSPORT = frozenset(
         codes.UPGRADE_REQUIRED,
     }
 )
-"""What a proxy can say too: it only speaks of one transport."""
+"""Codes that a proxy may cause: they say something of one transport only."""
 
 FATAL: dict[str, Code] = {
     name: code
     for name, code in CODES.items()
     if code.again is Again.NO
     and code not in _OF_ONE_TRANSPORT
-    and code is not codes.SUPERSEDED  # it depends on by whom (ATT-5)
+    and code is not codes.SUPERSEDED  # it depends on which client has the session (ATT-5)
 }
-"""Codes that end the channel: the same attempt would fail again (section 13)."""
+"""Codes that end the channel, as the same attempt would fail again (section 13)."""
 
 
 def fatal_closing(error: Error) -> Closing | None:

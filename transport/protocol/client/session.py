@@ -1,11 +1,23 @@
-"""The client's half of a session: numbers, marks, attaches, verdicts, close.
+"""`ClientSession`: the client's half of a session (PROTOCOL.md).
 
-Pure: what is heard and ``now`` (seconds of any monotonic clock) go in; what is to be written,
-events and the next deadline come out. The browser's core, `client_js/src/session.ts`, is its twin.
+Pure: inputs and ``now`` (seconds of any monotonic clock) go in; outputs, events and the next
+deadline come out. The browser's core, `client_js/src/session.ts`, is its twin.
 
-A session outlives its links; a link is one attach over one connection. For each, a driver calls
-`ClientSession.attach`, then after every input `transmit` (and writes what it answers), and `tick`
-at `deadline`. When a session could not go on, the same `ClientSession` goes on with the next one.
+A session outlives its links. A link is one attach over one connection; several may exist at a time,
+and the newest confirmed one leads: it alone carries data and acks (ATT-3). For each connection a
+driver calls `attach`. After every call it writes what `transmit` returns for each link, and acts on
+the events; at `deadline` it calls `tick`. If a session cannot go on, the same `ClientSession`
+continues with the next one, which the server begins.
+
+Invariants:
+
+- A message is kept until the server acknowledges it (NUM-4); a reset or the end of the channel
+  tells the fate of each that is not acknowledged (RES-3).
+- A frame that is refused has no effect (FRM-4): its link is dropped, and the next attach starts
+  from the marks.
+- Each part has one owner: `Outbox` the sends, `AckSchedule` the mark of the downlink, `PollPacing`
+  the polls, `Handshake` the names of client and session. `uplink` writes from these, `answers` and
+  `refusals` say what a response means, and this module acts on it.
 """
 
 from __future__ import annotations
@@ -72,24 +84,23 @@ from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
 
 RESTART_RETRY_IN = 2.0
-"""The ``retry_in`` of a server that goes without a word, by WebSocket close 1012 (DRN-1)."""
+"""Seconds: the ``retry_in`` of a server that only closes the WebSocket, with 1012 (DRN-1)."""
 
 
 class ClientSession:
     """The sessions of one client instance, one after the other.
 
-    Sends are counted from 1 over all of them: that is the number that `send` gives and events name.
-
     Args:
-        client: names this instance (OPN-3).
-        terms: to go by until a server has told its own.
+        client: the id of this instance (OPN-3).
+        terms: in force until a server advertises its own.
         target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
 
     Attributes:
-        terms: the server's.
-        outbox: what was sent.
+        terms: the server's limits and times.
+        outbox: the sends, which are counted from 1 over all sessions.
         incoming: the mark of the downlink.
-        acks, polls: when acks and polls leave.
+        acks: when an ack leaves alone.
+        polls: how long polls are held.
         handshake: the names of the client and of its session.
         closing: how the application asked to end the channel, or how it has ended.
     """
@@ -133,22 +144,22 @@ class ClientSession:
         self._confirmed = 0
         """The highest attach that was confirmed: the one that sends (ATT-3)."""
         self._refusals = 0
-        """How often another client stood in the way of the first confirmation (ATT-5)."""
+        """How often another client came first before our first confirmation (ATT-5)."""
         self._replay_up_to = 0
-        """What arrives at or below it is a replay (OPN-6)."""
+        """Messages up to this number are replays (OPN-6)."""
         self._links: list[Link] = []
         self._events: list[Event] = []
 
-    # What a driver asks
+    # Questions of a driver
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is, or may be, a session; or will be, for what was sent."""
+        """Whether the server may have a session, or will have one for what was sent."""
         return self._attaches + self.outbox.buffer.last > 0
 
     @property
     def deadline(self) -> float:
-        """When to call `tick`, or `transmit`."""
+        """When to call `tick` and `transmit`."""
         return min(
             (
                 min(
@@ -169,7 +180,7 @@ class ClientSession:
             The number of this send.
 
         Raises:
-            ChannelClosed: the channel is closing or over.
+            ChannelClosed: the channel is closing or closed.
         """
         if (ending := self.ending) is not None:
             raise ChannelClosed(ending.code, ending.reason)
@@ -177,14 +188,14 @@ class ClientSession:
 
     @property
     def ending(self) -> Closing | None:
-        """How the channel is to end, or has ended: as the server says, or as we do."""
+        """How the channel will end, or has ended: as the server says, or else as we do."""
         if self._server_close is not None:
             close = self._server_close
             return Closing(close.code, close.reason, close.by)
         return self.closing
 
     def close(self, code: int, reason: str) -> None:
-        """No message follows: what was sent is still brought over, then the ``close`` (CLS-2)."""
+        """Take no more messages; deliver those sent before, and then the ``close`` (CLS-2)."""
         if self.closing is None:
             self.closing = Closing(code, reason, "app")
 
@@ -194,18 +205,18 @@ class ClientSession:
             link.control.append(encode_control(Renew(credentials=credentials)))
 
     def abandon(self, code: int, reason: str) -> list[Event]:
-        """End the session from this side alone, without a word to the server."""
+        """End the channel on this side only, without telling the server."""
         self._end(Closing(code, reason, "protocol"))
         return self._flush()
 
     # Links
 
     def attach(self, transport: TransportKind, nonce: str, credentials: Json = UNSET) -> Link:
-        """Mint the next attach (ATT-1).
+        """Begin the next attach (ATT-1).
 
         Args:
-            transport: the transport.
-            nonce: fresh; used where a new session is to be asked for (OPN-3, OPN-4).
+            transport: the transport of the connection.
+            nonce: a fresh one; used if the attach asks for a new session (OPN-3, OPN-4).
             credentials: for the server's ``authenticate``.
         """
         self._attaches += 1
@@ -221,7 +232,7 @@ class ClientSession:
         return link
 
     def leads(self, link: Link) -> bool:
-        """The newest confirmed attach has the session: only it carries data and acks (ATT-3)."""
+        """Return whether ``link`` has the session: it is the newest confirmed attach (ATT-3)."""
         return link.attach == self._confirmed and link in self._links
 
     def _confirm(self, link: Link) -> None:
@@ -235,14 +246,14 @@ class ClientSession:
         if link in self._links:
             self._links.remove(link)
             self._events.append(LinkDropped(link, reason, retry_in, drained))
-            # Those below the confirmed one have ended, or will not carry what is sent (ATT-3).
+            # Attaches below the confirmed one have ended, or carry nothing any more (ATT-3).
             for older in [one for one in self._links if one.attach < self._confirmed]:
                 self._drop(older, codes.SUPERSEDED.name)
 
     # Time
 
     def tick(self, now: float) -> list[Event]:
-        """Drop what is silent (LIV-2)."""
+        """Drop the links that are silent for too long (LIV-2)."""
         for link in list(self._links):
             if now >= link.until:
                 self._drop(link, "silent")
@@ -255,7 +266,7 @@ class ClientSession:
     # Writing
 
     def transmit(self, link: Link, now: float) -> list[Output]:
-        """All that is to be written on ``link`` now."""
+        """Return everything to write on ``link`` now. The first of it confirms the attach."""
         match link.state:
             case AttachState.FRESH:
                 link.state = follow(ATTACH, link.state, AttachStep.OPEN, "attach")
@@ -277,18 +288,17 @@ class ClientSession:
             return uplink.websocket_frames(self, link, now, confirms=confirms)
         return uplink.requests(self, link, now, confirms=confirms)
 
-    # Hearing
+    # Reading
 
     def handle_input(self, link: Link, report: Input, now: float) -> list[Event]:
-        """The connection of ``link`` reports."""
+        """Handle what the connection of ``link`` reports; a link that is over is ignored."""
         if link in self._links:
             try:
                 self._dispatch(link, report, now)
             except Foreign:  # MRK-5, RES-6
                 self._reset(nothing_known(ResetReason.FOREIGN))
             except ProtocolError as error:
-                # A frame that is refused has had no effect (FRM-4); the next attach starts from
-                # the marks.
+                # The frame has had no effect (FRM-4).
                 self._drop(link, error.code.name)
         return self._flush()
 
@@ -327,14 +337,14 @@ class ClientSession:
                 assert_never(meaning)
 
     def _receive(self, link: Link, wire: EncodedFrame, now: float) -> None:
-        """A frame of the downlink."""
+        """Handle a frame of the downlink, which is a sign of life."""
         self._handle(link, self._decoder.decode(wire), now)
         if link.state is not AttachState.OPENING:
             link.until = now + 2 * self.terms.heartbeat + 5
 
     def _handle(self, link: Link, frame: Any, now: float) -> None:
         if link not in self._links:
-            return  # frames behind the one that ended the link
+            return  # frames after the one that ended the link
         opening = link.state is AttachState.OPENING
         if opening is not isinstance(frame, Opened) and isinstance(
             frame, (Opened, Data, Oversized, Ack, Renewal)
@@ -362,7 +372,7 @@ class ClientSession:
             case Close():
                 self._events += self.outbox.settle(frame.ack)
                 self._server_close = frame
-                # In the place of `opened`: the session was over before (CLS-5).
+                # Instead of `opened`: the session was over before (CLS-5).
                 self._end_if_complete(link, late=opening)
             case Oversized() | Bytes():
                 raise ProtocolError(codes.TOO_LARGE, "a message above the server's own limit")
@@ -392,16 +402,16 @@ class ClientSession:
         verdict = Verdict.RESUMED if resumed else Verdict.NEW
         self._events.append(Attached(link, verdict, frame.id, replayed))
         self._events += self.outbox.settle(frame.handled)
-        # The server's limit may be below the one that these were checked against.
+        # These were checked against our limit, and the server's may be lower.
         for number in self.outbox.buffer.waiting_above(terms.message):
             self._events += self.outbox.skip(number)
 
     def _receive_data(self, link: Link, frame: Data, now: float) -> None:
-        """Messages of the downlink; repetitions are passed over (NUM-3)."""
+        """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
         messages, incoming = frame.messages, self.incoming
         self.outbox.check(frame.ack)
         known = incoming.repeated(frame.seq, len(messages))
-        self._events += self.outbox.settle(frame.ack)  # not before a gap is known: FRM-4
+        self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
             return
         first = frame.seq + known
@@ -418,7 +428,7 @@ class ClientSession:
         http = link.transport is not TransportKind.WEBSOCKET
         may_retry = http and link.failures + 1 < MAX_CONSECUTIVE_FAILURES
         if error.code == codes.TOO_LARGE.name and number:
-            # Only that message is refused; all behind it was dropped unread (DAT-4, DAT-5).
+            # Only that message is refused; the server dropped the following unread (DAT-4, DAT-5).
             self._events += self.outbox.skip(number)
             link.next = min(link.next, number)
         elif error.code == codes.GAP.name and expected and may_retry:
@@ -437,7 +447,7 @@ class ClientSession:
         self._attaches = max(self._attaches, attach)
         client = error.client
         if isinstance(client, str) and client != self.handshake.client:
-            taken = 0 < self._confirmed < attach  # else our confirmation was refused (ATT-5, ATT-6)
+            taken = 0 < self._confirmed < attach  # else it refused our confirmation (ATT-5, ATT-6)
             self._refusals += not taken
             if taken or self._refusals > MAX_CONSECUTIVE_FAILURES:
                 self._events.append(Superseded(attach, client))
@@ -445,15 +455,15 @@ class ClientSession:
                 self._end(Closing(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
                 return
         elif attach > self._confirmed:
-            raise Foreign  # another copy of this client went on (ATT-5)
+            raise Foreign  # a copy of this client has gone on with the session (ATT-5)
         self._drop(link, error.code, retry_in(error))
 
     def _reset(self, loss: Loss, successor: Link | None = None) -> None:
-        """The session is over; a new one begins (RES-2, RES-4, RES-6).
+        """End this session and begin a new one (RES-2, RES-4, RES-6).
 
         Args:
-            loss: what became of it.
-            successor: whose ``opened`` brings the new one; None: it comes with the next open.
+            loss: what became of this one.
+            successor: the link whose ``opened`` brings the new one; None if the next open does.
         """
         sends = self.outbox.fates(loss.handled, loss.in_hand)
         lost = _clip_lost_range(loss.lost, self.incoming.received)
@@ -471,18 +481,18 @@ class ClientSession:
                 self._drop(link, codes.RESET.name)
 
     def _end_if_complete(self, link: Link, *, late: bool = False) -> None:
-        """End where the server's ``close`` and everything up to its ``last`` are here (CLS-4).
+        """End once the server's ``close`` and everything up to its ``last`` are here (CLS-4).
 
         Args:
-            link: that brought the last of it.
-            late: the session was over before this attach: nothing more comes (CLS-5).
+            link: the link that brought the last of it.
+            late: whether the session was over before this attach: nothing more comes (CLS-5).
         """
         close, received = self._server_close, self.incoming.received
         if close is None or (received < close.last and not late):
             return
         ending = Closing(close.code, close.reason, close.by)
         if not late:
-            # The last word, though a POST may be in flight: its answer tells nothing any more.
+            # Our close leaves though a POST may be in flight, whose answer does not matter now.
             link.post = None
             if not link.close_written:
                 link.control.append(uplink.close_frame(self, link, ending))
@@ -495,7 +505,7 @@ class ClientSession:
     def _end(
         self, ending: Closing, sends: Sequence[Settled] | None = None, *, clean: bool = False
     ) -> None:
-        """Nothing more goes out but what stands in a link's control frames."""
+        """End the channel. Nothing more is written but the control frames of each link."""
         if sends is None:
             sends = self.outbox.fates(None, None)
         self._events.append(Closed(ending.code, ending.reason, ending.by, clean, sends))
@@ -505,7 +515,10 @@ class ClientSession:
 
 
 def _clip_lost_range(lost: Sequence[int] | None, received: int) -> Sequence[int] | None:
-    """What is held was not lost: its ack may have been (RES-4), or it came on an older link."""
+    """Return the part of ``lost`` that was not received.
+
+    The rest came over another link, or only its ack was lost (RES-4).
+    """
     if not lost:
         return lost
     first, last = max(lost[0], received + 1), lost[1]

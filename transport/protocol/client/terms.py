@@ -1,4 +1,4 @@
-"""`Terms`: what a server advertises of its limits and times."""
+"""`Terms`: what a server advertises of its limits and times (PROTOCOL.md section 12)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transport.protocol.frames import Opened
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the server has advertised (PROTOCOL.md section 12): `Limits` says what each is for."""
+    """The limits and times of a server. `Limits` says what each is for."""
 
     message: int
     body: int
@@ -26,11 +26,12 @@ class Terms:
 
     @classmethod
     def of(cls, limits: Limits) -> Terms:
-        """Those that a server with these limits advertises."""
+        """Return the terms that a server with these limits advertises."""
         return cls(**{one.name: getattr(limits, one.name) for one in fields(cls)})
 
     def updated(self, frame: Opened) -> Terms:
-        """These, where ``opened`` does not tell others."""
-        told: dict[str, Any] = {**frame.limits, **frame.timings}
-        known = {one.name: told[one.name] for one in fields(self) if one.name in told}
+        """Return these terms, with what ``frame`` advertises in their place."""
+        advertised: dict[str, Any] = {**frame.limits, **frame.timings}
+        names = [one.name for one in fields(self)]
+        known = {name: advertised[name] for name in names if name in advertised}
         return replace(self, **known)

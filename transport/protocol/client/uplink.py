@@ -1,7 +1,7 @@
-"""What a link writes: the frames of a WebSocket, bodies of POSTs, polls. Pure.
+"""What a link writes: the frames of a WebSocket, the bodies of POSTs, polls. Pure.
 
-These are functions of a session's parts, which `Source` names. They write what is in the outbox
-and the control frames of a link, and advance the link over it.
+These are functions of a session's parts, which `Source` names. They return what to write and move
+the link past it; what a POST took along is put back if the POST fails (`answers`).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from transport.protocol.codec import encode_bytes, encode_control, encode_data, 
 from transport.protocol.frames import Ack, Close, EncodedFrame, Poll, Send, Skip, TransportKind
 
 _FRAME_OVERHEAD = 64
-"""Bytes that stand around the messages of a frame, at most."""
+"""Bytes around the messages of a frame, at most."""
 _BYTES_OVERHEAD = 99
-"""Bytes that stand around a message of bytes in base64, at most."""
+"""Bytes around a message of bytes in base64, at most."""
 
 
 class Source(Protocol):
-    """What the uplink is written from: the session."""
+    """The parts of a session from which its uplink is written."""
 
     @property
     def handshake(self) -> Handshake: ...
@@ -81,14 +81,14 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
 def fill(
     source: Source, link: Link, frames: list[EncodedFrame], now: float, room: float = inf
 ) -> None:
-    """Add control frames, data, our ``close``, and an ``ack`` that is due.
+    """Add control frames, data, our ``close``, and an ``ack`` that is due, to ``frames``.
 
     Args:
         source: the session.
-        link: where to.
-        frames: what to add to.
-        now: seconds.
-        room: bytes that a body has left; on WebSocket infinite.
+        link: the link that writes them.
+        frames: the list to extend.
+        now: the time, in seconds.
+        room: bytes left in the body; infinite on WebSocket.
     """
     for control in link.control:
         frames.append(control)
@@ -108,7 +108,7 @@ def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: flo
     outbox, acks, terms = source.outbox, source.acks, source.terms
     buffer = outbox.buffer
     http = room < inf
-    # What was acknowledged in the meantime is not written again.
+    # What was acknowledged in the meantime is not retransmitted.
     number = max(link.next, buffer.acked + 1)
     texts: list[str] = []
     size = 0
@@ -128,7 +128,7 @@ def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: flo
         if len(texts) >= terms.batch or size + cost + _FRAME_OVERHEAD > terms.body:
             flush()
         full = room < cost + _FRAME_OVERHEAD or len(frames) + 4 > terms.batch
-        # One always goes: a body holds any message (section 12).
+        # At least one is written, as a body holds any one message (section 12).
         if http and full and len(texts) + len(frames) > 0:
             break
         if number <= buffer.sent:
@@ -150,7 +150,7 @@ def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: flo
 
 
 def close_frame(source: Source, link: Link, closing: Closing) -> str:
-    """Our ``close``, as asked for or in answer to the server's (CLS-1, CLS-3)."""
+    """Return our ``close``, as asked for or in answer to the server's (CLS-1, CLS-3)."""
     link.close_written = True
     return encode_control(
         Close(
@@ -164,5 +164,5 @@ def close_frame(source: Source, link: Link, closing: Closing) -> str:
 
 
 def ack_frame(source: Source, link: Link) -> str:
-    """Return an ``ack`` for ``link``."""
+    """Return an ``ack``, which is being written on ``link``."""
     return encode_control(Ack(ack=source.acks.mark(link)))
