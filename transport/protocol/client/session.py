@@ -105,24 +105,6 @@ class ClientSession:
         closing: how the application asked to end the channel, or how it has ended.
     """
 
-    __slots__ = (
-        "_attaches",
-        "_confirmed",
-        "_decoder",
-        "_events",
-        "_links",
-        "_refusals",
-        "_replay_up_to",
-        "_server_close",
-        "acks",
-        "closing",
-        "handshake",
-        "incoming",
-        "outbox",
-        "polls",
-        "terms",
-    )
-
     def __init__(
         self,
         client: str,
@@ -160,16 +142,12 @@ class ClientSession:
     @property
     def deadline(self) -> float:
         """When to call `tick` and `transmit`."""
-        return min(
-            (
-                min(
-                    link.until,
-                    self.acks.due_at if self.leads(link) and link.post is None else inf,
-                )
-                for link in self._links
-            ),
-            default=inf,
-        )
+        deadline = inf
+        for link in self._links:
+            deadline = min(deadline, link.until)
+            if link.post is None and self.leads(link):
+                deadline = min(deadline, self.acks.due_at)
+        return deadline
 
     # The application's side
 
@@ -235,11 +213,6 @@ class ClientSession:
         """Return whether ``link`` has the session: it is the newest confirmed attach (ATT-3)."""
         return link.attach == self._confirmed and link in self._links
 
-    def _confirm(self, link: Link) -> None:
-        link.state = follow(ATTACH, link.state, AttachStep.CONFIRM, "attach")
-        self._confirmed = link.attach
-        self.acks.move_to(link)
-
     def _drop(
         self, link: Link, reason: str, retry_in: float = 0.0, *, drained: bool = False
     ) -> None:
@@ -283,7 +256,9 @@ class ClientSession:
             and link in self._links
         )
         if confirms:
-            self._confirm(link)
+            link.state = follow(ATTACH, link.state, AttachStep.CONFIRM, "attach")
+            self._confirmed = link.attach
+            self.acks.move_to(link)
         if link.transport is TransportKind.WEBSOCKET:
             return uplink.websocket_frames(self, link, now, confirms=confirms)
         return uplink.requests(self, link, now, confirms=confirms)
@@ -292,28 +267,26 @@ class ClientSession:
 
     def handle_input(self, link: Link, report: Input, now: float) -> list[Event]:
         """Handle what the connection of ``link`` reports; a link that is over is ignored."""
-        if link in self._links:
-            try:
-                self._dispatch(link, report, now)
-            except Foreign:  # MRK-5, RES-6
-                self._reset(nothing_known(ResetReason.FOREIGN))
-            except ProtocolError as error:
-                # The frame has had no effect (FRM-4).
-                self._drop(link, error.code.name)
+        if link not in self._links:
+            return self._flush()
+        try:
+            match report:
+                case FrameReceived():
+                    self._receive(link, report.frame, now)
+                case Answer():
+                    self._handle_answer(link, report, now)
+                case ConnectionLost() if report.code == codes.RESTART.websocket:
+                    self._drop(link, report.reason, RESTART_RETRY_IN, drained=True)
+                case ConnectionLost():
+                    self._drop(link, report.reason)
+                case _:
+                    assert_never(report)
+        except Foreign:  # MRK-5, RES-6
+            self._reset(nothing_known(ResetReason.FOREIGN))
+        except ProtocolError as error:
+            # The frame has had no effect (FRM-4).
+            self._drop(link, error.code.name)
         return self._flush()
-
-    def _dispatch(self, link: Link, report: Input, now: float) -> None:
-        match report:
-            case FrameReceived():
-                self._receive(link, report.frame, now)
-            case Answer():
-                self._handle_answer(link, report, now)
-            case ConnectionLost() if report.code == codes.RESTART.websocket:
-                self._drop(link, report.reason, RESTART_RETRY_IN, drained=True)
-            case ConnectionLost():
-                self._drop(link, report.reason)
-            case _:
-                assert_never(report)
 
     def _handle_answer(self, link: Link, answer: Answer, now: float) -> None:
         meaning = answers.read_answer(link, answer, self._decoder, self.acks, self.polls, now)
