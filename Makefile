@@ -1,5 +1,5 @@
-# `make` tells the targets. Everything installs what it needs: Python packages into .venv,
-# npm packages into client_js/node_modules, Debian packages where they are missing.
+# `make` lists the targets. Each target installs what it needs: Python packages into .venv, npm
+# packages into client_js/node_modules, and missing Debian packages with apt.
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -7,7 +7,8 @@ MACHINE_EXAMPLES ?= 20000
 MACHINE_SEED ?= $(shell date +%s)
 export PYTHON
 
-# Mostly they wait: more of them than cores. A file stays whole, for the server that its tests share.
+# More workers than cores, because tests mostly wait. The tests of a file run in one worker, because
+# they share a server.
 PARALLEL := -n 5 --dist loadfile --no-loadscope-reorder
 
 BIN := .venv/bin
@@ -20,7 +21,7 @@ BENCH_READY := .venv-bench/.ready
 .PHONY: help demo test test-python test-browser test-js matrix campaign mutants check check-lint check-types check-layers \
 	check-client check-bundle check-coverage bench setup setup-system client format clean
 
-help: ## Show this
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(DEMO_READY) ## Serve the chat example (PORT=8000)
@@ -31,28 +32,28 @@ test: test-python test-browser test-js ## Run all tests
 test-python: setup ## Run the Python tests without a browser, in parallel (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest $(PARALLEL) -m "not browser" $(PYTEST_ARGS)
 
-test-browser: setup ## Run the tests in browsers, one after the other (PYTEST_ARGS=...)
+test-browser: setup ## Run the browser tests, one at a time (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
-matrix: setup ## Real proxies, three browsers, networks that fail, in full: writes docs/proxies.md; half an hour
+matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxies.md (30 min)
 	@scripts/setup_system.sh matrix
 	MATRIX=full $(BIN)/python -m pytest tests/matrix/test_matrix.py $(PYTEST_ARGS)
 	MATRIX=full $(BIN)/python -m pytest tests/browser/test_engines.py $(PYTEST_ARGS)
 	MATRIX=full $(BIN)/python -m pytest tests/network tests/browser/test_fleet.py tests/browser/test_life.py -rA $(PYTEST_ARGS)
 
-campaign: setup ## The full campaigns: shutdowns, random schedules, cancellation at every await of the client
+campaign: setup ## Run the full campaigns: shutdowns, random schedules, cancellation
 	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/server/test_shutdown.py $(PYTEST_ARGS)
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
 		$(BIN)/python -m pytest tests/protocol/test_machine.py -k random $(PYTEST_ARGS)
 	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/client/test_cancellation.py --timeout 900 $(PYTEST_ARGS)
 
-mutants: setup ## Break rules of the session on purpose: the tests must notice each
+mutants: setup ## Break one rule of the session at a time; the tests must detect each
 	$(BIN)/python -m pytest tests/test_mutants.py $(PYTEST_ARGS)
 
 test-js: $(NODE_READY) ## Run the TypeScript tests
 	node client_js/test.mjs
 
-bench: $(BENCH_READY) ## Measure it beside its peers (BENCH_ARGS="--quick"); docs/performance.md
+bench: $(BENCH_READY) ## Measure it against its peers (BENCH_ARGS="--quick"); see docs/performance.md
 	.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
 
 check: check-lint check-types check-layers check-client check-bundle check-coverage ## Run every static check
@@ -70,7 +71,7 @@ check-layers: $(DEV_READY)
 check-client: $(NODE_READY)
 	cd client_js && npm run --silent check
 
-# Of the core alone: every line and branch of it, by the vectors and its unit tests.
+# The vectors and unit tests of the core must cover every line and branch of it.
 check-coverage: $(DEV_READY)
 	$(BIN)/python -m coverage run --data-file=.coverage.protocol -m pytest -q tests/protocol \
 		--ignore=tests/protocol/test_machine.py --ignore=tests/protocol/test_schedules.py
@@ -80,7 +81,7 @@ check-coverage: $(DEV_READY)
 check-bundle: $(NODE_READY)
 	node scripts/check_bundle.mjs
 
-setup: setup-system $(DEV_READY) $(NODE_READY) ## Install what tests and checks need
+setup: setup-system $(DEV_READY) $(NODE_READY) ## Install everything that the tests and checks need
 
 setup-system:
 	@scripts/setup_system.sh
@@ -88,11 +89,11 @@ setup-system:
 client: $(NODE_READY) ## Build the browser client into transport/static
 	node client_js/build.mjs
 
-format: $(DEV_READY) ## Format the Python code and fix what can be fixed
+format: $(DEV_READY) ## Format the Python code and apply automatic fixes
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-clean: ## Remove what was installed and made here, but not the built client
+clean: ## Remove everything installed or generated here, except the built client
 	rm -rf .venv .venv-bench client_js/node_modules benchmarks/node/node_modules client_js/.build client_js/dist build dist htmlcov \
 		.coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""How fast the channel is, beside others: `make bench`, and docs/performance.md to read it by."""
+"""Benchmarks against other libraries: `make bench`. docs/performance.md explains the results."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: see ``--help`` and docs/performance.md."""
+"""Run the benchmarks: see ``python -m benchmarks --help`` and docs/performance.md."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A workload over a transport, at some peers."""
+    """A workload over one transport, with the peers to run it on."""
 
     workload: Workload
     transport: str
@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for."""
+    """The options of the command line."""
 
     only: frozenset[str]
     transports: tuple[str, ...]
@@ -59,11 +59,11 @@ class Options:
 GROUPS = ("echo", "fanout", "push", "idle", "open", "resume", "growth")
 
 SERIES = ("growth",)
-"""Groups whose cases are compared with each other, so they take turns."""
+"""Groups whose cases are compared with each other: they are run in turns."""
 
 
 def cases(group: str, options: Options) -> list[Case]:
-    """What a group is made of, as far as it was asked for."""
+    """Return the cases of a group that the options select."""
     return [case for case in _all_cases(group, options) if options.match in case.workload.title]
 
 
@@ -108,7 +108,7 @@ def _all_cases(group: str, options: Options) -> Iterator[Case]:
 
 
 class Run:
-    """One run of everything that was asked for."""
+    """One run of everything that the options select."""
 
     def __init__(self, options: Options, profile: str | None = None) -> None:
         self.options = options
@@ -124,16 +124,16 @@ class Run:
         self.warm: set[tuple[Server, str, type[Workload]]] = set()
         self.failed: set[tuple[str, str, Peer]] = set()
         if self.server_core == self.generator_core:
-            self.note("ONE CORE for server and generator: these figures tell nothing")
+            self.note("server and generator share ONE CORE: these figures mean nothing")
 
     def note(self, text: str) -> None:
-        """Say it, and keep it for the report."""
+        """Print a note, and keep it for the report."""
         if text not in self.results.notes:
             print(f"note: {text}", flush=True)
             self.results.notes.append(text)
 
     async def group(self, name: str) -> None:
-        """All cases of a group, one after the other; those of a series by turns."""
+        """Run the cases of a group one after the other, or in turns if they form a series."""
         every = cases(name, self.options)
         try:
             for together in [every] if name in SERIES else [[case] for case in every]:
@@ -144,7 +144,7 @@ class Run:
             self.servers = {}
 
     def can(self, peer: Peer, transport: str) -> bool:
-        """Whether a peer has the transport and is installed."""
+        """Return whether a peer has the transport and is installed."""
         if transport not in peer.clients:
             return False
         if peer.missing is not None:
@@ -153,7 +153,7 @@ class Run:
         return True
 
     async def repeated(self, together: list[Case]) -> None:
-        """Run cases by turns, each at all of its peers by turns."""
+        """Run the cases in turns, and each case on its peers in turns."""
         pairs = [
             (case, peer)
             for case in together
@@ -180,7 +180,7 @@ class Run:
                 print(report.line(result, bare), flush=True)
 
     async def once(self, case: Case, peer: Peer) -> None:
-        """One sample."""
+        """Take one sample."""
         workload, transport = case.workload, case.transport
         gc.collect()
         server = await self.server(workload, peer)
@@ -189,7 +189,7 @@ class Run:
                 await workload.warm_up(server, transport)
                 self.warm.add((server, transport, type(workload)))
             sample = await workload.run(server, transport)
-        except Exception:  # noqa: BLE001 - what fails at one peer is reported, the others go on
+        except Exception:  # noqa: BLE001 - report a peer that fails, and go on
             traceback.print_exc()
             print(server.log[-2000:])
             self.note(f"{peer.name} FAILED: {workload.title}, {transport}")
@@ -200,7 +200,7 @@ class Run:
             await self.servers.pop((peer, workload.server)).stop()
 
     async def server(self, workload: Workload, peer: Peer) -> Server:
-        """The peer's server for a workload, started where there is none yet."""
+        """Return the peer's server for a workload; start it if it is not running."""
         key = (peer, workload.server)
         if key not in self.servers:
             server = Server(peer, workload.role, self.server_core)
@@ -210,7 +210,7 @@ class Run:
 
 
 async def profile(run: Run, kind: str) -> None:
-    """Run the first case at one peer, and print where the server's time went."""
+    """Run the first case on one peer, and print where the server's time went."""
     options = run.options
     peer = OURS if OURS in options.peers else options.peers[0]
     group = next(name for name in GROUPS if name in options.only)
@@ -226,7 +226,7 @@ async def profile(run: Run, kind: str) -> None:
 
 
 async def profiled(case: Case, server: Server, repeats: int) -> None:
-    """Run it once to warm up, then under the profiler."""
+    """Run the case once to warm up, then under the profiler."""
     await case.workload.run(server, case.transport)
     server.toggle_profile()
     for _ in range(repeats):
@@ -237,35 +237,39 @@ async def profiled(case: Case, server: Server, repeats: int) -> None:
 
 
 def parse() -> tuple[Options, argparse.Namespace]:
-    """The command line."""
+    """Parse the command line."""
     names = {"websocket": WEBSOCKET, "sse": STREAM, "longpoll": POLL}
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measures the channel beside its peers."
+        prog="python -m benchmarks", description="Measure the channel against its peers."
     )
-    parser.add_argument("--only", default="", help=f"some of {','.join(GROUPS)}")
-    parser.add_argument("--transport", default="", help=f"some of {','.join(names)}")
+    parser.add_argument("--only", default="", help=f"any of {','.join(GROUPS)}")
+    parser.add_argument("--transport", default="", help=f"any of {','.join(names)}")
     parser.add_argument(
         "--peers",
         default="",
-        help="parts of names, such as bare,onechannel (those two are always in, but for --profile)",
+        help="parts of names, such as bare,onechannel (these two always run, but for --profile)",
     )
-    parser.add_argument("--match", default="", help='part of the workload, as "depth 1, 64 B"')
+    parser.add_argument("--match", default="", help='part of a title, such as "depth 1, 64 B"')
     parser.add_argument("--quick", action="store_true", help="less of everything")
-    parser.add_argument("--repeats", type=int, help="of each measurement: 5, quick 3")
-    parser.add_argument("--seconds", type=float, help="of each echo: 0.5, quick 0.3, profile 2")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--repeats", type=int, help="of each measurement (5; with --quick 3)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="seconds of each echo (0.5; with --quick 0.3, with --profile 2)",
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="directory for the results")
     parser.add_argument(
         "--profile",
         choices=("cpu", "calls"),
-        help="one workload only, at one peer: 64 sessions, depth 16 if it is not said otherwise",
+        help="run one workload on one peer: by default 64 sessions, depth 16",
     )
     arguments = parser.parse_args()
     only = frozenset(filter(None, arguments.only.split(",")))
     if not only <= set(GROUPS):
-        parser.error(f"--only takes some of {','.join(GROUPS)}")
+        parser.error(f"--only takes any of {','.join(GROUPS)}")
     chosen = [name for name in arguments.transport.split(",") if name]
     if not set(chosen) <= set(names):
-        parser.error(f"--transport takes some of {','.join(names)}")
+        parser.error(f"--transport takes any of {','.join(names)}")
     parts = [part for part in arguments.peers.split(",") if part]
     peers = tuple(
         peer
@@ -292,16 +296,16 @@ def parse() -> tuple[Options, argparse.Namespace]:
 
 
 async def main() -> int:
-    """Run, print, write."""
+    """Run the benchmarks, print the results and write the report."""
     options, arguments = parse()
     task = asyncio.current_task()
     assert task is not None
-    # The servers end with this process, however it is ended.
+    # Stop the servers too if this process is terminated.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     machine.raise_file_limit()
     run = Run(options)
     os.sched_setaffinity(0, {run.generator_core})
-    # Nothing here is made in cycles that would matter within one sample.
+    # Few reference cycles are created within one sample; collect between samples instead.
     gc.disable()
     if arguments.profile:
         await profile(run, arguments.profile)

@@ -1,8 +1,8 @@
-"""The load generator: messages, framing, and what every client of every peer has in common.
+"""The load generator: messages, framing, and the code that the clients of all peers share.
 
-It must cost far less than the server it loads. So frames are made ahead where the peer's framing
-allows it, what was received is compared as bytes, and all that is ready is written at once. Every
-message is checked: a client knows which one it is to get next.
+It must cost far less than the server that it loads. So it prepares frames in advance if the peer's
+framing allows it, compares received data as bytes, and writes everything that is ready at once.
+Every message is checked: a client knows which one must come next.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ except ImportError:
 HOST = "127.0.0.1"
 
 MASK = b"\x37\xfa\x21\x3d"
-"""One key for all: what is checked is speed. Not zero, which some servers skip."""
+"""One masking key for all frames, for speed. It is not zero, because some servers skip that."""
 
 RING = 1000
-"""Different messages. Told apart by their numbers, they come round in order."""
+"""How many different messages there are. They contain their number, and are sent in a cycle."""
 
-PROMPTLY = 10.0
-"""Seconds in which anything that is waited for must come, or the run fails."""
+WAIT_TIMEOUT = 10.0
+"""Timeout of every wait, in seconds; after it the run fails."""
 
 
 class Mismatch(Exception):
-    """A server did not send what it was to send."""
+    """A server sent something other than expected."""
 
 
 class Messages:
     """The messages of a run: `RING` different texts of one size.
 
     Attributes:
-        size: of each, in bytes.
+        size: bytes of each message.
         texts: the messages.
-        json: them as a list of JSON, without brackets, twice: every run of them is a slice.
-        width: of one message in ``json``, its comma counted.
+        json: the messages as a JSON list without brackets, twice, so that every run is a slice.
+        width: bytes of one message in ``json``, including its comma.
     """
 
     def __init__(self, size: int) -> None:
@@ -52,13 +52,13 @@ class Messages:
         self.width = size + 3
 
     def json_slice(self, first: int, count: int) -> bytes:
-        """``"m","m"``: ``count`` messages from ``first`` on."""
+        """Return ``count`` messages from ``first`` on, as ``"m","m"``."""
         start = first % RING * self.width
         return self.json[start : start + count * self.width - 1]
 
 
 def masked_frame(payload: bytes, opcode: int = 1) -> bytes:
-    """A WebSocket frame as clients send it (RFC 6455)."""
+    """Return a WebSocket frame as clients send it (RFC 6455)."""
     size = len(payload)
     if size < 126:
         head = bytes((0x80 | opcode, 0x80 | size))
@@ -73,13 +73,13 @@ class Client(ABC):
     """One session with a server.
 
     Args:
-        port: of the server.
-        messages: what is sent.
-        first: which of them is the first to be sent, and the first to be received.
+        port: port of the server.
+        messages: the messages to send.
+        first: index of the first message to send, and of the first one to receive.
 
     Attributes:
-        received: messages that came, all of them in order.
-        on_messages: called with how many came together.
+        received: number of messages received so far, all in order.
+        on_messages: called with the number of messages that arrived at the same time.
     """
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
@@ -98,54 +98,54 @@ class Client(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect, and come to where messages can be sent."""
+        """Connect, and return when messages can be sent."""
 
     @abstractmethod
     def _flush(self) -> None:
-        """Write what is to be written: ``_pending`` messages, and what the protocol asks for."""
+        """Write the ``_pending`` messages, and any frames that the protocol requires."""
 
     @abstractmethod
     def close(self) -> None:
-        """End the session as its protocol does, and the connections."""
+        """End the session as its protocol requires, then the connections."""
 
     def send(self, count: int = 1) -> None:
-        """Send the next ``count`` messages, with what else is ready in this turn."""
+        """Send the next ``count`` messages, together with everything else that is ready."""
         self._pending += count
         if not self._in_turn:
             self._flush()
 
     async def until_received(self, count: int) -> None:
-        """Wait until so many messages came."""
+        """Wait until ``count`` messages have been received."""
         if self.received < count:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append((count, waiter))
-            async with asyncio.timeout(PROMPTLY):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await waiter
         self.check()
 
     async def until_all_echoed(self) -> None:
-        """Wait until every message that was to be sent has come back."""
+        """Wait until every message sent has come back."""
         await self.until_received(self.sent + self._pending)
         if self.received != self.sent:
             raise Mismatch(f"{self.received} echoes of {self.sent} messages")
 
     def abandon(self) -> None:
-        """End all connections without a word."""
+        """Abort all connections without a close."""
         for connection in self.connections:
             connection.closed = True
             if connection.transport is not None:
                 connection.transport.abort()
 
-    def rest(self) -> None:  # noqa: B027 - few have any
-        """End the connections that a session needs only while it sends."""
+    def rest(self) -> None:  # noqa: B027 - optional
+        """Close the connections that a session needs only for sending."""
 
     def check(self) -> None:
-        """Fail where the connection was lost."""
+        """Raise if the connection was lost."""
         if self.lost is not None:
             raise Mismatch(f"{type(self).__name__}: {self.lost}")
 
     def fail(self, reason: str) -> None:
-        """The connection is over though nobody closed it."""
+        """Record that a connection ended although this client did not close it."""
         if self.lost is None:
             self.lost = reason
             for _, waiter in self._waiting:
@@ -153,7 +153,7 @@ class Client(ABC):
                     waiter.set_exception(Mismatch(f"{type(self).__name__}: {reason}"))
 
     def turn(self) -> None:
-        """All that one read has brought was taken: answer it."""
+        """Answer the messages of one read, after all of them were taken."""
         fresh = self._fresh
         if fresh:
             self._fresh = 0
@@ -175,18 +175,18 @@ class Client(ABC):
                     waiter.set_result(None)
 
     def take_text(self, text: bytes) -> None:
-        """One message has come."""
+        """Check one received message, and count it."""
         expected = self.messages.texts[(self.first + self.received + self._fresh) % RING]
         if text != expected:
             raise Mismatch(f"{type(self).__name__}: got {text[:80]!r} and not {expected[:80]!r}")
         self._fresh += 1
 
     def take_json(self, items: bytes) -> int:
-        """Some messages have come, ``"m","m"``; how many."""
+        """Check and count received messages, ``"m","m"``. Return how many there are."""
         messages = self.messages
         count = (len(items) + 1) // messages.width
         start = (self.first + self.received + self._fresh) % RING * messages.width
-        # A run may be longer than what is left of the ring, which stands there twice.
+        # A run may continue past the end of the ring: ``json`` holds the ring twice.
         if (len(items) + 1) % messages.width or not messages.json.startswith(items, start):
             raise Mismatch(f"{type(self).__name__}: got {items[:80]!r}")
         self._fresh += count
@@ -206,17 +206,17 @@ class Connection(asyncio.Protocol):
     async def connect(self) -> None:
         """Connect to the client's server."""
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(PROMPTLY):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await loop.create_connection(lambda: self, HOST, self.client.port)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # uvloop's has no bases.
+        # uvloop's transport does not subclass asyncio's.
         self.transport = cast(asyncio.WriteTransport, transport)
         self.rest = b""
 
     def write(self, data: bytes) -> None:
-        """Write, unless the connection is over."""
+        """Write, unless the connection has ended."""
         if self.transport is not None:
             self.transport.write(data)
 
@@ -226,11 +226,11 @@ class Connection(asyncio.Protocol):
             self.dropped(error)
 
     def dropped(self, error: Exception | None) -> None:
-        """The server has ended the connection."""
+        """Handle a connection that the server has ended."""
         self.client.fail(f"the server has ended a connection ({error})")
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self.closed = True
         if self.transport is not None:
             self.transport.close()
@@ -240,7 +240,7 @@ class WebSocket(Connection):
     """Frames of RFC 6455, neither fragmented nor compressed.
 
     Attributes:
-        on_text: takes each text.
+        on_text: called with each text message.
     """
 
     def __init__(self, client: Client, path: str, on_text: Callable[[bytes], None]) -> None:
@@ -257,7 +257,7 @@ class WebSocket(Connection):
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
-        async with asyncio.timeout(PROMPTLY):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await self._upgraded
         self._upgraded = None
 
@@ -319,11 +319,11 @@ class WebSocket(Connection):
 
 
 class Http(Connection):
-    """One request at a time on a connection that is kept.
+    """A persistent HTTP connection with one request at a time.
 
     Args:
-        on_answer: takes the body of each complete answer; in a stream of chunks, each chunk.
-        on_end: called at the end of a stream; None where answers are taken whole.
+        on_answer: called with the body of each complete answer; in a stream, with each chunk.
+        on_end: called at the end of a stream; None if answers are taken as a whole.
     """
 
     def __init__(
@@ -342,7 +342,7 @@ class Http(Connection):
         self.busy = False
 
     def request(self, data: bytes) -> None:
-        """Write a request; on a new connection where the server has ended the last."""
+        """Write a request, on a new connection if the server has closed the previous one."""
         self.busy = True
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
@@ -360,26 +360,26 @@ class Http(Connection):
         """Wait for the answer to the request in flight."""
         if self.busy:
             self._waiter = asyncio.get_running_loop().create_future()
-            async with asyncio.timeout(PROMPTLY):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await self._waiter
 
     def drop(self) -> None:
-        """End the connection until the next request."""
+        """Close the connection until the next request."""
         if self.transport is not None:
             self.transport.close()
 
     def get(self, path: str, headers: str = "") -> None:
-        """GET."""
+        """Send a GET request."""
         self.request(
             f"GET {path} HTTP/1.1\r\nHost: {HOST}:{self.client.port}\r\n{headers}\r\n".encode()
         )
 
     def post(self, head: bytes, body: bytes) -> None:
-        """POST; see `post_head`."""
+        """Send a POST request; see `post_head`."""
         self.request(b"%b%d\r\n\r\n%b" % (head, len(body), body))
 
     def dropped(self, error: Exception | None) -> None:
-        # Servers end connections on which nothing is asked for.
+        # Servers close idle connections.
         if self.busy:
             super().dropped(error)
 
@@ -453,7 +453,7 @@ class Http(Connection):
 
 
 def post_head(port: int, path: str, media_type: str) -> bytes:
-    """The head of a POST, up to its length."""
+    """Return the head of a POST, up to the value of its Content-Length."""
     return (
         f"POST {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\n"
         f"Content-Type: {media_type}\r\nContent-Length: "
@@ -461,22 +461,22 @@ def post_head(port: int, path: str, media_type: str) -> bytes:
 
 
 class Arrival:
-    """What is asked for and comes later, or has come before anybody waits for it."""
+    """A queue of received items; an item may arrive before or after a client waits for it."""
 
     def __init__(self) -> None:
         self._came: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
 
     def __call__(self, data: bytes) -> None:
-        """It has come."""
+        """Add an item."""
         self._came.append(data)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def wait(self) -> bytes:
-        """The next of it."""
+        """Return the next item, after waiting for it if necessary."""
         if not self._came:
             self._waiter = asyncio.get_running_loop().create_future()
-            async with asyncio.timeout(PROMPTLY):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await self._waiter
         return self._came.pop(0)

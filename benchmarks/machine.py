@@ -1,4 +1,4 @@
-"""What the machine does: cores, CPU time, memory, and who else uses it."""
+"""The state of the machine: cores, CPU time, memory, and load by other processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def cores() -> tuple[int, int]:
-    """The core of the server and the core of the generator; one and the same where there is one."""
+    """Return the cores of the server and of the generator: the same one if there is only one."""
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
 
@@ -26,7 +26,7 @@ def raise_file_limit() -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used, all threads, to the nanosecond."""
+    """Return the CPU time of all threads of a process, measured in nanoseconds."""
     total = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -35,7 +35,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_kib(pid: int) -> int:
-    """Memory that no other process shares; sockets of the kernel are not in it."""
+    """Return the private memory of a process, without the kernel's socket buffers."""
     kib = 0
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith(("Private_Clean:", "Private_Dirty:")):
@@ -44,7 +44,7 @@ def memory_kib(pid: int) -> int:
 
 
 def _ticks() -> tuple[int, int]:
-    """Busy and stolen ticks of all cores."""
+    """Return the busy and the stolen ticks of all cores."""
     fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     user, nice, system, _, _, irq, softirq, steal = fields[:8]
     return user + nice + system + irq + softirq, steal
@@ -52,13 +52,13 @@ def _ticks() -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used between two moments.
+    """The resources used between two instants.
 
     Attributes:
-        seconds: between them.
-        server, generator: CPU seconds.
-        other: share of one core that went to neither.
-        steal: share of one core that the host took away.
+        seconds: time between the two instants.
+        server, generator: CPU seconds of each process.
+        other: share of one core that other processes used.
+        steal: share of one core that the host took.
     """
 
     seconds: float
@@ -69,20 +69,20 @@ class Usage:
 
     @property
     def generator_share(self) -> float:
-        """Of its core."""
+        """The generator's share of its core."""
         return self.generator / self.seconds
 
     @property
     def server_share(self) -> float:
-        """Of its core."""
+        """The server's share of its core."""
         return self.server / self.seconds
 
 
 class Meter:
-    """Measures `Usage` from now on.
+    """A measurement of `Usage` that starts when it is created.
 
     Args:
-        server: its process.
+        server: process id of the server.
     """
 
     def __init__(self, server: int) -> None:
@@ -93,7 +93,7 @@ class Meter:
         self._began = time.perf_counter()
 
     def read(self) -> Usage:
-        """What was used since it was made."""
+        """Return the usage since this meter was created."""
         seconds = time.perf_counter() - self._began
         own = time.process_time() - self._own_cpu
         server = cpu_seconds(self._server) - self._server_cpu
@@ -105,7 +105,7 @@ class Meter:
 
 
 def describe() -> str:
-    """The machine, in a line."""
+    """Return a description of the machine in one line."""
     model = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""Who is compared, and how each is started."""
+"""The peers to compare, and how to start each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clients import engineio, onechannel, plain, sockjs
-from benchmarks.generator import HOST, PROMPTLY, Client, Messages
+from benchmarks.generator import HOST, WAIT_TIMEOUT, Client, Messages
 
 ROOT = Path(__file__).parents[1]
 NODE = Path(__file__).parent / "node"
@@ -31,10 +31,10 @@ class Peer:
     """One server to compare.
 
     Attributes:
-        name: as the tables say it.
+        name: its name in the tables.
         server: a module of ``benchmarks.servers``, or a file of ``benchmarks/node``.
-        clients: its client for each transport that it has.
-        needs: what must be installed: modules, or packages of Node.
+        clients: the client class for each transport that the peer has.
+        needs: required Python modules or npm packages.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Peer:
 
     @property
     def on_node(self) -> bool:
-        """Whether it is a program of Node.js."""
+        """Whether the server runs on Node.js."""
         return self.server.endswith(".mjs")
 
     @property
     def missing(self) -> str | None:
-        """Why it cannot be started here, or None."""
+        """The reason why the peer cannot be started here, or None."""
         if self.on_node:
             if shutil.which("node") is None:
                 return "Node.js is not installed"
@@ -63,7 +63,7 @@ class Peer:
         return None
 
     def command(self, role: str, port: int, profile: str | None, out: Path) -> list[str]:
-        """How its server is started in a role: ``echo`` or ``lobby``, for some ``backlog``."""
+        """Return the command that starts the server as ``echo``, ``lobby`` or ``backlog``."""
         if self.on_node:
             return ["node", "--expose-gc", str(NODE / self.server), role, str(port)]
         command = [sys.executable, "-m", "benchmarks.serve"]
@@ -131,13 +131,13 @@ PEERS: tuple[Peer, ...] = (
 
 
 class Server:
-    """A peer's server in a process of its own, on a core of its own.
+    """A peer's server, in its own process on its own core.
 
     Args:
-        peer: whose.
-        role: what it does with a message.
-        core: that it may use.
-        profile: ``cpu`` or ``calls``.
+        peer: the peer that it belongs to.
+        role: what the server does with a message.
+        core: the core that it may use.
+        profile: ``cpu``, ``calls``, or None for no profile.
     """
 
     def __init__(self, peer: Peer, role: str, core: int, profile: str | None = None) -> None:
@@ -153,13 +153,13 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """The process id."""
         assert self._process is not None
         return self._process.pid
 
     async def start(self) -> None:
-        """Start it, and return once it listens."""
-        # A child begins on the cores of its parent.
+        """Start the server, and return once it listens."""
+        # A child inherits the core affinity of its parent.
         mine = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {self._core})
         try:
@@ -175,10 +175,10 @@ class Server:
         finally:
             os.sched_setaffinity(0, mine)
         try:
-            async with asyncio.timeout(2 * PROMPTLY):
+            async with asyncio.timeout(2 * WAIT_TIMEOUT):
                 while not await self._listens():
                     if self._process.returncode is not None:
-                        raise RuntimeError("it ended")
+                        raise RuntimeError("the process exited")
                     await asyncio.sleep(0.05)
         except (TimeoutError, RuntimeError) as error:
             written = self.log
@@ -195,16 +195,16 @@ class Server:
 
     @property
     def log(self) -> str:
-        """What it has written."""
+        """The output of the server so far."""
         return self._log.read_text(errors="replace")
 
     async def stop(self) -> str:
-        """End it; its profile, where one was asked for."""
+        """Stop the server. Return its profile if one was requested, or an empty string."""
         process = self._process
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM if self._profile else signal.SIGKILL)
             try:
-                async with asyncio.timeout(PROMPTLY):
+                async with asyncio.timeout(WAIT_TIMEOUT):
                     await process.wait()
             except TimeoutError:
                 process.kill()
@@ -214,16 +214,16 @@ class Server:
         return text
 
     def collect_garbage(self) -> None:
-        """Let a server of Node.js give up what it needs no more; Python does so by itself."""
+        """Make a Node.js server collect its garbage. Python frees memory without being asked."""
         if self.peer.on_node:
             os.kill(self.pid, signal.SIGUSR2)
 
     def toggle_profile(self) -> None:
-        """The first call begins, the second ends what its profile tells of."""
+        """Start profiling on the first call, and stop on the second."""
         os.kill(self.pid, signal.SIGUSR1)
 
     def client(self, transport: str, messages: Messages, first: int = 0) -> Client:
-        """A new client of it."""
+        """Return a new client of this server."""
         return self.peer.clients[transport](self.port, messages, first)
 
 

@@ -1,4 +1,4 @@
-"""What came out: lines while it runs, tables, a plot."""
+"""The report: lines during the run, tables, and a plot."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from statistics import median
 from benchmarks.peers import BARE, OURS, Peer
 from benchmarks.workloads import CPU, RATE, Figure, Sample, Workload
 
-BOUND = 0.85
-"""From this share of its core on, the generator may be what is measured."""
+GENERATOR_THRESHOLD = 0.85
+"""Share of its core above which the generator may be the bottleneck."""
 
-LOUD = 0.1
-"""From this share of a core on, what others used may have changed the figures."""
+NOISE_THRESHOLD = 0.1
+"""Share of a core above which other processes may have changed the figures."""
 
 
 @dataclass(slots=True)
 class Result:
-    """All samples of one workload over one transport at one peer."""
+    """All samples of one workload over one transport with one peer."""
 
     workload: Workload
     transport: str
@@ -28,12 +28,12 @@ class Result:
     samples: list[Sample] = field(default_factory=list)
 
     def value(self, figure: Figure) -> float | None:
-        """Its median."""
+        """Return the median of a figure, or None without samples."""
         values = [s.figures[figure.name] for s in self.samples if figure.name in s.figures]
         return median(values) if values else None
 
     def ratio(self, other: Result, figure: Figure) -> float | None:
-        """The median of its ratio to another peer's sample of the same turn; above 1 is better."""
+        """Return the median ratio to the other peer's samples, turn by turn; above 1 is better."""
         ratios = []
         for mine, theirs in zip(self.samples, other.samples, strict=False):
             a, b = mine.figures.get(figure.name), theirs.figures.get(figure.name)
@@ -43,7 +43,7 @@ class Result:
 
     @property
     def spread(self) -> float:
-        """How far the middle half of the samples lies apart, as a share of the median."""
+        """The interquartile range of the samples, as a share of the median."""
         values = sorted(s.figures[self.workload.figures[0].name] for s in self.samples)
         if len(values) < 3:
             return 0.0
@@ -56,13 +56,13 @@ class Result:
         return median([s.usage.generator_share for s in self.samples])
 
     @property
-    def loud(self) -> float:
-        """The share of a core that others used or the host took."""
+    def noise(self) -> float:
+        """The share of a core that other processes used or the host took."""
         return median([s.usage.other + s.usage.steal for s in self.samples])
 
 
 class Results:
-    """All of a run."""
+    """All results of a run."""
 
     def __init__(self, head: list[str]) -> None:
         self.head = head
@@ -70,14 +70,14 @@ class Results:
         self._by_key: dict[tuple[str, str, str], Result] = {}
 
     def of(self, workload: Workload, transport: str, peer: Peer) -> Result:
-        """The result to add a sample to."""
+        """Return the result that a sample belongs to; create it if necessary."""
         key = (workload.title, transport, peer.name)
         if key not in self._by_key:
             self._by_key[key] = Result(workload, transport, peer)
         return self._by_key[key]
 
     def find(self, title: str, transport: str, peer: Peer = OURS) -> Result | None:
-        """A result by its workload's title."""
+        """Return the result of the workload with this title, or None."""
         result = self._by_key.get((title, transport, peer.name))
         return result if result is not None and result.samples else None
 
@@ -85,7 +85,7 @@ class Results:
         return iter([result for result in self._by_key.values() if result.samples])
 
     def groups(self) -> dict[tuple[str, str], list[Result]]:
-        """Results of the same workload over the same transport."""
+        """Return the results grouped by workload and transport."""
         groups: dict[tuple[str, str], list[Result]] = {}
         for result in self:
             groups.setdefault((result.workload.title, result.transport), []).append(result)
@@ -94,13 +94,13 @@ class Results:
     def ratio(
         self, title: str, transport: str, figure: Figure, peer: Peer = OURS, to: Peer = BARE
     ) -> float | None:
-        """How much better one peer is than another; above 1 is better."""
+        """Return the ratio of one peer to another; above 1 is better."""
         mine, theirs = self.find(title, transport, peer), self.find(title, transport, to)
         return mine.ratio(theirs, figure) if mine is not None and theirs is not None else None
 
 
 def line(result: Result, bare: Result | None) -> str:
-    """A result, for the terminal."""
+    """Return a result as a line for the terminal."""
     parts = [f"  {result.peer.name:20}"]
     parts += [
         f"{number(result.value(figure), figure):>9} {figure.name}"
@@ -114,21 +114,21 @@ def line(result: Result, bare: Result | None) -> str:
             parts.append(f"{by_cpu:.2f} by CPU")
     text = "  ".join(parts)
     text += f"  [spread {result.spread:.0%}, generator {result.generator:.0%}"
-    text += f", others {result.loud:.0%}"
-    if result.generator > BOUND:
+    text += f", other processes {result.noise:.0%}"
+    if result.generator > GENERATOR_THRESHOLD:
         text += ", BOUND BY THE GENERATOR"
-    if result.loud > LOUD:
+    if result.noise > NOISE_THRESHOLD:
         text += ", NOISY"
     return text + "]"
 
 
 def number(value: float | None, figure: Figure) -> str:
-    """A figure's value as it is shown."""
+    """Format the value of a figure."""
     return "-" if value is None else f"{value:,.{figure.digits}f}"
 
 
 def markdown(results: Results, targets: list[str]) -> str:
-    """The tables; ``targets`` are rows of the first."""
+    """Return the report in Markdown; ``targets`` are the rows of its first table."""
     out = ["# Results", "", *[f"- {text}" for text in results.head]]
     worst = max(results, key=lambda result: result.generator, default=None)
     if worst is not None:
@@ -137,8 +137,8 @@ def markdown(results: Results, targets: list[str]) -> str:
             f"({worst.workload.title}, {worst.transport}, {worst.peer.name})"
         )
         out.append(
-            f"- others used {median([r.loud for r in results]):.0%} of a core (median), "
-            f"{max(r.loud for r in results):.0%} at most"
+            f"- other processes used {median([r.noise for r in results]):.0%} of a core (median), "
+            f"{max(r.noise for r in results):.0%} at most"
         )
     out += [f"- {note}" for note in results.notes]
     if targets:
@@ -155,7 +155,7 @@ def markdown(results: Results, targets: list[str]) -> str:
         for result in group:
             ratios = [result.ratio(bare, each) if bare else None for each in (first, CPU)]
             name = f"**{result.peer.name}**" if result.peer is OURS else result.peer.name
-            if result.generator > BOUND:
+            if result.generator > GENERATOR_THRESHOLD:
                 name += " (bound by the generator)"
             cells = [number(result.value(figure), figure) for figure in figures]
             cells += ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
@@ -165,7 +165,7 @@ def markdown(results: Results, targets: list[str]) -> str:
 
 
 def save(results: Results, targets: list[str], folder: Path) -> list[Path]:
-    """Write the tables, the figures of every sample, and the plots where matplotlib is there."""
+    """Write the tables, the figures of every sample, and, if matplotlib is installed, the plot."""
     folder.mkdir(exist_ok=True)
     table, data = folder / "results.md", folder / "results.json"
     plotted = plot(results, folder / "echo.svg")
@@ -199,7 +199,7 @@ PLOTTED = "echo, 64 sessions, depth 16, 64 B"
 
 
 def plot(results: Results, path: Path) -> Path | None:
-    """Echoes in a second, a bar for each peer, over each transport."""
+    """Plot echoes per second: one bar per peer, for each transport."""
     groups = {
         transport: sorted(group, key=lambda result: result.value(RATE) or 0.0)
         for (title, transport), group in results.groups().items()
@@ -213,7 +213,7 @@ def plot(results: Results, path: Path) -> Path | None:
         results.notes.append("no plot: matplotlib is not installed")
         return None
     mpl.use("svg")
-    # Text stays text, and the same figures make the same file.
+    # Keep text as text, and write the same file for the same figures.
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "onechannel", "font.size": 9})
     from matplotlib import pyplot
 
@@ -233,7 +233,7 @@ def plot(results: Results, path: Path) -> Path | None:
         axis.bar_label(bars, [f"{rate:,.0f}" for rate in rates], padding=3)
         axis.set_title(transport, loc="left", fontsize=9, fontweight="bold")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[-1, 0].set_xlabel("thousand echoes a second: one server core, 64 sessions, 16 in flight")
+    axes[-1, 0].set_xlabel("thousand echoes per second: one server core, 64 sessions, 16 in flight")
     axes[0, 0].margins(x=0.12)
     canvas.tight_layout()
     canvas.savefig(path, metadata={"Date": None})

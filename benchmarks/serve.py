@@ -1,8 +1,8 @@
-"""Serves one application with uvicorn: ``python -m benchmarks.serve module:app --port 8000``.
+"""Serve one application with uvicorn: ``python -m benchmarks.serve module:app --port 8000``.
 
-With ``--profile`` it writes, when it is stopped, where its time went between two signals SIGUSR1.
-``cpu`` samples; what C code takes is seen in the Python function that runs next. ``calls`` counts
-every call, which makes functions with many small calls look dearer than they are.
+With ``--profile`` it writes a profile of the time between two SIGUSR1 signals when it stops.
+``cpu`` takes samples; time in C code is attributed to the Python function that runs next. ``calls``
+counts every call, which makes functions with many small calls look more expensive than they are.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from types import FrameType
 import uvicorn
 
 INTERVAL = 0.001
-"""Seconds of CPU time between two samples; the kernel's own tick where that is longer."""
+"""Seconds of CPU time between two samples, or the kernel's tick if that is longer."""
 
 
 class Sampler:
-    """Counts, at intervals of CPU time, which functions are on the stack."""
+    """A sampling profiler: counts the functions on the stack at intervals of CPU time."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -32,14 +32,14 @@ class Sampler:
         self.within: Counter[str] = Counter()
 
     def enable(self) -> None:
-        """From now on."""
+        """Start sampling."""
         signal.signal(signal.SIGPROF, self._sample)
-        # A call of the system that is interrupted goes on.
+        # Restart interrupted system calls.
         signal.siginterrupt(signal.SIGPROF, False)
         signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
 
     def disable(self) -> None:
-        """Until now."""
+        """Stop sampling."""
         signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _sample(self, number: int, frame: FrameType | None) -> None:
@@ -55,7 +55,7 @@ class Sampler:
         self.within.update(seen)
 
     def report(self, count: int = 40) -> str:
-        """Shares in percent: of a function alone, and with what it calls; then of single lines."""
+        """Return the percentages of functions, without and with callees, then of single lines."""
         total = max(1, self.total)
         out = [f"{self.total} samples, at regular intervals of CPU time", ""]
         out.append("  own %  with calls %  function")
@@ -100,7 +100,7 @@ def main() -> None:
     )
     server = uvicorn.Server(config)
     if arguments.profile:
-        # uvicorn raises the signal again when it is done: end by an exception, not by it.
+        # uvicorn raises the signal again after its shutdown: exit by an exception instead.
         signal.signal(signal.SIGTERM, _leave)
         profile = sampler if sampler is not None else calls
 

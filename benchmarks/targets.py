@@ -1,4 +1,4 @@
-"""What this project wants to reach, and whether a run did."""
+"""The performance targets of this project, and whether a run met them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PUSH = "10 messages at once to 200, without a pause"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A target, and what came out.
+    """A target and its result.
 
     Attributes:
-        target: in words.
-        value: that was reached, None where the run does not tell.
-        bound: that it is held against.
-        at_least: whether it is to be at least that; else at most.
-        unit: of both.
+        target: a description of the target.
+        value: the value reached, or None if the run did not measure it.
+        bound: the value to compare it with.
+        at_least: True if the bound is a minimum, False if it is a maximum.
+        unit: the unit of both values.
     """
 
     target: str
@@ -47,20 +47,20 @@ class Verdict:
 
     @property
     def met(self) -> bool:
-        """Whether it was reached."""
+        """Whether the target was met."""
         if self.value is None:
             return False
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
     def row(self) -> str:
-        """As a row of a table."""
+        """Return the target as a row of a table."""
         sign = "at least" if self.at_least else "at most"
         met = "yes" if self.met else "**no**"
         return f"| {self.target} | {sign} {self.bound:g} {self.unit} | {self.value:.2f} | {met} |"
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    """Of all targets that this run can tell."""
+    """Return the verdict on every target that this run measured."""
     return [verdict for verdict in _all(results) if verdict.value is not None]
 
 
@@ -73,7 +73,7 @@ def _all(results: Results) -> Iterator[Verdict]:
     def beside_peers(
         title: str, transport: str, figure: Figure, *, node: bool = True
     ) -> float | None:
-        """Our figure, as a multiple of the best of the peers."""
+        """Return our figure as a multiple of the best peer's."""
         ratios = [
             results.ratio(title, transport, figure, to=result.peer)
             for result in results.groups().get((title, transport), [])

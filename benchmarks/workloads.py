@@ -1,4 +1,4 @@
-"""What is measured. Each workload runs by turns on all peers, and gives a `Sample` each time."""
+"""The workloads. Each runs on all peers in turns, and returns a `Sample` each time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from statistics import median
 from typing import Any
 
 from benchmarks.clients.onechannel import Channel
-from benchmarks.generator import PROMPTLY, RING, Client, Messages, Mismatch
+from benchmarks.generator import RING, WAIT_TIMEOUT, Client, Messages, Mismatch
 from benchmarks.machine import Meter, Usage, memory_kib
 from benchmarks.peers import Server
 
 SMALL, LARGE = 64, 1024
-"""Sizes of messages, in bytes."""
+"""Message sizes in bytes."""
 
 TOGETHER = 16
-"""How many sessions are opened at the same time."""
+"""How many sessions are opened concurrently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Figure:
     """A column of the results.
 
     Attributes:
-        name: with its unit.
-        more_is_better: else less is.
-        digits: behind the point.
+        name: name and unit.
+        more_is_better: True if larger values are better, False if smaller ones are.
+        digits: decimal places.
     """
 
     name: str
@@ -51,8 +51,8 @@ class Sample:
     """One run of a workload on one server.
 
     Attributes:
-        figures: by name.
-        usage: of the machine.
+        figures: values by the name of the figure.
+        usage: usage of the machine.
     """
 
     figures: dict[str, float]
@@ -60,12 +60,12 @@ class Sample:
 
 
 class Workload(ABC):
-    """Something to be measured.
+    """An operation to measure.
 
     Attributes:
-        role: of the server that it needs.
-        figures: that it gives; the first is the one that is compared.
-        fresh: whether each run needs a server that served nobody before.
+        role: the role of the server that it needs.
+        figures: the figures that it gives; peers are compared by the first.
+        fresh: whether each run needs a new server.
     """
 
     role = "echo"
@@ -75,28 +75,28 @@ class Workload(ABC):
     @property
     @abstractmethod
     def title(self) -> str:
-        """What is done, in a few words."""
+        """A short description."""
 
     @property
     def server(self) -> str:
-        """Workloads that say the same here run on the same server."""
+        """The key of its server: workloads with the same key share a server."""
         return self.role
 
-    async def warm_up(self, server: Server, transport: str) -> None:  # noqa: B027 - few need it
-        """What a server does before it is measured: compilers and allocators learn."""
+    async def warm_up(self, server: Server, transport: str) -> None:  # noqa: B027 - optional
+        """Warm up the server's compilers and allocators before the measurement."""
 
     @abstractmethod
     async def run(self, server: Server, transport: str) -> Sample:
-        """Do it once."""
+        """Take one sample."""
 
-    async def end(self) -> None:  # noqa: B027 - few need it
-        """It will not be run again: leave nothing open that others would find."""
+    async def end(self) -> None:  # noqa: B027 - optional
+        """Clean up after the last run, so that later workloads find nothing open."""
 
 
 async def opened(
     server: Server, transport: str, messages: Messages, count: int, stagger: int = 0
 ) -> list[Client]:
-    """Open sessions, some at a time. ``stagger`` parts what each of them begins to send with."""
+    """Open sessions, `TOGETHER` at a time. ``stagger`` offsets the first message of each."""
     clients = [
         server.client(transport, messages, number * stagger % RING) for number in range(count)
     ]
@@ -105,7 +105,7 @@ async def opened(
 
 
 async def in_turns(clients: list[Client], do: Callable[[Client], Any]) -> None:
-    """Do something with each, `TOGETHER` at a time."""
+    """Call ``do`` with each client, `TOGETHER` at a time."""
     left = iter(clients)
 
     async def work() -> None:
@@ -116,29 +116,29 @@ async def in_turns(clients: list[Client], do: Callable[[Client], Any]) -> None:
 
 
 async def closed(clients: list[Client]) -> None:
-    """Close sessions, and let the server finish with them."""
+    """Close sessions, and give the server time to clean up."""
     for client in clients:
         client.close()
     await asyncio.sleep(0.05 + len(clients) / 2000)
 
 
 def _each(usage: Usage, count: float) -> float:
-    """Server CPU for each of ``count``, in microseconds."""
+    """Return the server CPU per item, in microseconds."""
     return usage.server / max(1, count) * 1e6
 
 
 class Echo(Workload):
-    """Each of some sessions keeps some messages in flight; each echo is followed by the next.
+    """Sessions that keep messages in flight: each echo triggers the next message.
 
     Args:
-        connections: sessions.
-        depth: messages in flight in each.
-        size: of a message, in bytes.
-        seconds: that are measured.
+        connections: number of sessions.
+        depth: messages in flight in each session.
+        size: bytes of a message.
+        seconds: duration of the measurement.
     """
 
     SETTLE = 0.15
-    """Seconds before the measurement begins."""
+    """Seconds of load before the measurement begins."""
 
     def __init__(self, connections: int, depth: int, size: int, seconds: float) -> None:
         self.connections = connections
@@ -165,7 +165,7 @@ class Echo(Workload):
             await closed(clients)
 
     async def measure(self, server: Server, clients: list[Client]) -> Sample:
-        """Over sessions that are open."""
+        """Measure over sessions that are already open."""
         latencies: list[float] = []
         running = True
 
@@ -212,13 +212,13 @@ class Echo(Workload):
 
 
 class FanOut(Workload):
-    """What one session says goes to all; how long until the last has all of it.
+    """One session sends to all sessions: the time until the last one has every message.
 
     Args:
-        members: sessions, the speaker among them.
-        burst: messages that are said at once.
-        seconds: for which rounds are made, at least two.
-        pause: seconds between two rounds; 0 says the next as soon as the last has come.
+        members: number of sessions, including the sender.
+        burst: messages that are sent at once.
+        seconds: duration of the measurement; there are at least two rounds.
+        pause: seconds between two rounds; with 0, a round starts when the previous one ends.
     """
 
     role = "lobby"
@@ -268,7 +268,7 @@ class FanOut(Workload):
         return Sample(figures, usage)
 
     async def _round(self, clients: list[Client]) -> float:
-        """Seconds until the last had all."""
+        """Return the seconds until the last session had every message."""
         left = self.members * self.burst
         all_have_it: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
@@ -282,7 +282,7 @@ class FanOut(Workload):
             client.on_messages = on_messages
         began = time.perf_counter()
         clients[0].send(self.burst)
-        async with asyncio.timeout(PROMPTLY):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await all_have_it - began
 
 
@@ -290,7 +290,7 @@ class Opening(Workload):
     """Open sessions, 16 at a time, each to its first echo.
 
     Args:
-        count: of sessions.
+        count: number of sessions.
     """
 
     figures = (SESSIONS, CPU)
@@ -324,10 +324,10 @@ class Opening(Workload):
 
 
 class Idle(Workload):
-    """Memory of sessions that do nothing.
+    """Memory of idle sessions.
 
     Args:
-        count: of sessions.
+        count: number of sessions.
         settle: seconds before memory is read.
     """
 
@@ -367,10 +367,10 @@ class Idle(Workload):
 
 
 class Resume(Workload):
-    """Come back after a cut to 1,000 messages that were missed.
+    """Reconnect after a cut, and receive the 1,000 messages that were missed.
 
-    The bare callable remembers nothing: beside it stands the time in which it sends 1,000 messages
-    to whoever connects.
+    The bare callable retains nothing. Its figure is the time in which it sends 1,000 messages to a
+    new connection.
     """
 
     role = "backlog"
@@ -400,8 +400,10 @@ class Resume(Workload):
             await client.until_received(RING)
             seconds.append(time.perf_counter() - began)
             cpu += single.read().server
-            if isinstance(client, Channel) and client.told != RING:
-                raise Mismatch(f"{client.told} messages were sent before, not {RING}")
+            if isinstance(client, Channel) and client.sent_at_open != RING:
+                raise Mismatch(
+                    f"the server reports {client.sent_at_open} messages sent, not {RING}"
+                )
             client.close()
             await asyncio.sleep(0.02)
         usage = meter.read()
@@ -417,16 +419,16 @@ class Resume(Workload):
         await asyncio.sleep(0.05)
         client.cut()
         if client.received:
-            raise Mismatch("the machine is so busy that nothing was missed")
+            raise Mismatch("no message was missed: the machine is too busy")
         await asyncio.sleep(0.35)
 
 
 class Growth(Echo):
-    """Echo in 64 sessions, while others are open and idle.
+    """Echo in 64 sessions, while other sessions are open and idle.
 
     Args:
-        sessions: all of them.
-        seconds: that are measured.
+        sessions: number of sessions in total.
+        seconds: duration of the measurement.
     """
 
     ACTIVE = 64

@@ -1,7 +1,7 @@
-"""Serves the chat example with uvicorn and says where it is.
+"""Serve the chat example with uvicorn, and print its URL.
 
-`PORT` in the environment chooses the port. Without it that is 8000, or a free one when 8000 is
-taken.
+The environment variable `PORT` sets the port. The default is 8000, or a free port if 8000 is in
+use.
 """
 
 import os
@@ -13,7 +13,7 @@ DEFAULT_PORT = 8000
 
 
 def free_port() -> int:
-    """Return the default port, or another when something listens there."""
+    """Return the default port, or another one if that is in use."""
     for port in (DEFAULT_PORT, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

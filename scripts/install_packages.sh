@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# install_packages.sh PACKAGE…: installs Debian packages, or says how and fails.
+# install_packages.sh PACKAGE…: install Debian packages, or print how to do so and fail.
 set -euo pipefail
 
 install=(apt-get install -y --no-install-recommends "$@")
 
 if ! command -v apt-get >/dev/null; then
-    echo "Missing: $* (names of Debian packages). Install them with this system's package manager." >&2
+    echo "Missing: $* (Debian package names). Install them with this system's package manager." >&2
     exit 1
 fi
 if [ "$(id -u)" -eq 0 ]; then
@@ -13,7 +13,7 @@ if [ "$(id -u)" -eq 0 ]; then
 elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
     as_root=(sudo -n env)
 else
-    echo "Missing Debian packages, and no right to install them here. Run this, then try again:" >&2
+    echo "Debian packages are missing, and this user may not install them. Run this, then try again:" >&2
     echo "    sudo apt-get update && sudo ${install[*]}" >&2
     exit 1
 fi

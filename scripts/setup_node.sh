@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what builds and tests the browser client into client_js/node_modules.
+# Install what builds and tests the browser client, into client_js/node_modules.
 set -euo pipefail
 cd "$(dirname "$0")/../client_js"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# setup_system.sh [matrix]: installs what the tests need from Debian: three browsers, fonts so that pages
-# have glyphs, proxies, what makes them a certificate, and networks of their own. With `matrix`, the other
-# proxies of the matrix too.
+# setup_system.sh [matrix]: install the Debian packages that the tests need: three browsers, fonts
+# for their pages, proxies, openssl for the proxies' certificates, and iproute2 for network
+# namespaces. With `matrix`, also install the other proxies of the matrix.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ has_font() {
 }
 
 missing=()
-services=() # that these packages would start
+services=() # services that these packages would start
 need() { # PACKAGE [SERVICE]
     missing+=("$1")
     [ $# -lt 2 ] || services+=("$2")
@@ -30,15 +30,15 @@ has_font 'DejaVuSans.ttf' || need fonts-dejavu-core
 has_font 'NotoColorEmoji.ttf' || need fonts-noto-color-emoji
 if [ "${1:-}" = matrix ]; then
     [ -x /usr/bin/caddy ] || need caddy caddy
-    [ -x /usr/sbin/apache2 ] || need apache2-bin # the program alone, without a service
-    # Only this one of the two squids inspects TLS.
+    [ -x /usr/sbin/apache2 ] || need apache2-bin # only the program, without a service
+    # Debian has two squid packages; only this one can inspect TLS.
     grep -q 'with-openssl' <(/usr/sbin/squid -v 2>/dev/null) || need squid-openssl squid
     [ -x /usr/bin/mitmdump ] || need mitmproxy
 fi
 [ "${#missing[@]}" -gt 0 ] || exit 0
 
-# The tests run proxies of their own. Those that the packages would start are not wanted on port 80:
-# masked meanwhile, they never run.
+# The tests run their own proxies, and the packages' services would occupy port 80. They are masked
+# during the installation, so that they never start.
 as_root=(env)
 [ "$(id -u)" -eq 0 ] || as_root=(sudo -n env)
 if [ "${#services[@]}" -eq 0 ]; then
@@ -52,7 +52,7 @@ elif [ -d /run/systemd/system ]; then
     "${as_root[@]}" systemctl disable "${services[@]}"
 else
     scripts/install_packages.sh "${missing[@]}"
-    # Where nothing forbids it, the scripts of SysV init have started them.
+    # Without systemd, SysV init scripts may have started them.
     for service in "${services[@]}"; do
         [ ! -x "/etc/init.d/$service" ] || "${as_root[@]}" "/etc/init.d/$service" stop >/dev/null || true
     done

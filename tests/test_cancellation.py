@@ -24,7 +24,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from transport import Channel, ChannelClosed, Hub, Identity, Limits, MemoryStore
-from transport.protocol.server.session import Tombstone
+from transport.protocol.server.tombstone import Tombstone
 from transport.stores.records import Record
 from transport.testing import JumpingEventLoop, drive, until
 
@@ -131,9 +131,9 @@ class Cancels:
     def standing(self) -> Iterator[str]:
         """Paths of which a connection stands: of a long poll, one that waits for an answer."""
         for channel in self.hub.channels:
-            for one in channel._driver.session.attachments:
-                if one.parked:
-                    yield PATHS[one.carrier.value]
+            for one in channel._driver.session.attachments.live:
+                if one.writable:
+                    yield PATHS[one.transport.value]
 
 
 class BusyStore(MemoryStore):
@@ -183,16 +183,17 @@ class World:
 
     async def gone(self) -> None:
         """Nothing stays: after all times that anything is kept for."""
-        registry = self.hub._registry
-        assert registry is not None
+        runtime = self.hub._lifecycle.current
+        assert runtime is not None
+        registry = runtime.registry
         await asyncio.sleep(LIMITS.closing + 6.1)  # a stuck connection is given 5 s
         assert self.hub.statistics().sessions == 0
-        assert not registry._leaving
+        assert not registry._closing
         await asyncio.sleep(LIMITS.tombstone + LIMITS.nonce + 0.5)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         loop: Any = asyncio.get_running_loop()
         assert [one for one in loop._scheduled if not one.cancelled()] == [registry._timer]
-        admission = registry.admission
+        admission = registry._admission
         assert admission._total == 0
         kept: list[Any] = [admission._subjects, admission._addresses, admission._opens]
         kept += [self.store._records, self.store._nonces, self.store._graves]
@@ -384,7 +385,7 @@ def test_a_handlers_waits(transport: str) -> None:
                     pass
             assert numbers == [1, 2, 3]
             runner = channel._driver
-            waiting: list[Any] = [*runner._senders, *runner._ackers]
+            waiting: list[Any] = [*runner.window.senders, *runner._ack_waiters]
             assert waiting == []
             assert runner._message is None
 

@@ -21,7 +21,7 @@ import pytest
 
 import transport
 from transport import Channel, Hub, Limits
-from transport.protocol.server.session import Session
+from transport.protocol.server.session import ServerSession
 from transport.server.runner import Runner
 from transport.testing import JumpingEventLoop, Socket, ask, lines, opening, request, socket, stream
 from transport.testing.asgi import whole
@@ -277,7 +277,7 @@ async def test_an_opening_makes_few_calls() -> None:
 
 async def test_an_ended_session_leaves_nothing_to_the_collector_of_cycles() -> None:
     def kept() -> int:
-        return sum(type(one) in (Runner, Channel, Session) for one in gc.get_objects())
+        return sum(type(one) in (Runner, Channel, ServerSession) for one in gc.get_objects())
 
     close = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0}
     gc.collect()

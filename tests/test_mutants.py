@@ -37,7 +37,9 @@ from transport.protocol.client.session import ClientSession
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import session
-from transport.protocol.server.session import Session, Tombstone
+from transport.protocol.server.attachments import Attachments
+from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import Tombstone
 
 SCHEDULES = 300
 """That the machine has to notice a mutant: about a second' worth."""
@@ -71,7 +73,7 @@ class Mutant:
 
 
 def server(*of: str, unseen: str = "") -> Mutant:
-    return _mutant(Session, *of, unseen=unseen)
+    return _mutant(ServerSession, *of, unseen=unseen)
 
 
 def _mutant(where: type | ModuleType, *of: str, unseen: str = "") -> Mutant:
@@ -114,40 +116,45 @@ SERVER = [
         "many = False",
         unseen="no client ever exceeds the window: that it is refused is told by the vectors",
     ),
-    server(
+    _mutant(
+        Attachments,
         "old-open-attaches",
         "ATT-4: the attach number of an open is ignored",
         "attach",
         "frame.attach <= self._confirmed",
         "False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "attach-number-ignored",
         "ATT-3: no attach ends another",
         "confirm",
         "other.number <= attachment.number",
         "False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "confirmed-by-opening",
         "ATT-2: an attach has the session at once, before its client knows",
         "attach",
-        "self.attachments.append(attachment)",
-        "self.attachments.append(attachment); self.confirm(attachment)",
+        "self.live.append(attachment)",
+        "self.live.append(attachment); self.confirm(attachment)",
     ),
-    server(
+    _mutant(
+        Attachments,
         "data-before-confirmation",
         "ATT-3: a provisional attach may send",
-        "_may_send",
+        "check_may_send",
         "attachment.verdict is Verdict.RESUMED",
         "False",
         unseen="both clients confirm first: that the others are refused is told by the vectors",
     ),
-    server(
+    _mutant(
+        Attachments,
         "data-of-another-before-confirmation",
         "OPN-7: so may one of which another client has taken the session",
-        "_may_send",
-        "attachment.client != self._holder",
+        "check_may_send",
+        "attachment.client != self.owner",
         "False",
         unseen="both clients confirm first: that the others are refused is told by the vectors",
     ),
@@ -168,32 +175,36 @@ SERVER = [
         "False",
         unseen="no client ever sends such a mark: what becomes of one is told by the vectors",
     ),
-    server(
+    _mutant(
+        Attachments,
         "takeover-that-lies",
         "ATT-6: another client waits to be confirmed, though the session has moved",
-        "_moved",
-        "if one.client != self._holder",
+        "end_other_clients",
+        "if one.client != self.owner",
         "if False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "takeover-of-what-is-trimmed",
         "ATT-6: another client is let in that misses what was acknowledged",
         "confirm",
-        "self.outgoing.acked > attachment.holds",
+        "self._outgoing.acked > attachment.client_received",
         "False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "opened-though-foreign",
         "ATT-6: another client is let in that holds numbers of which others were taken",
         "_refusal",
-        "frame.first_retained <= self.incoming.received or",
+        "frame.first_retained <= incoming.received or",
         "",
     ),
-    server(
+    _mutant(
+        Attachments,
         "opened-though-closed",
         "ATT-6: another client is let in though the holder has closed",
         "_refusal",
-        "or self._peer_close is not None",
+        "or peer_closed",
         "",
     ),
     _mutant(
@@ -201,22 +212,24 @@ SERVER = [
         "tombstone-for-anybody",
         "ATT-6: marks of one client's messages are told to another",
         "answer",
-        "frame.client != self.holder",
+        "frame.client != self.owner",
         "False",
     ),
-    server(
+    _mutant(
+        Attachments,
         "resend-from-the-ack",
         "RES-1: what the client has said that it holds is written again",
         "attach",
-        "cursor=max(received, self.outgoing.acked) + 1",
-        "cursor=self.outgoing.acked + 1",
+        "cursor=max(received, self._outgoing.acked) + 1",
+        "cursor=self._outgoing.acked + 1",
     ),
-    server(
+    _mutant(
+        Attachments,
         "resend-behind-the-mark",
         "RES-1: the first message above the client's mark is left out",
         "attach",
-        "cursor=max(received, self.outgoing.acked) + 1",
-        "cursor=max(received, self.outgoing.acked) + 2",
+        "cursor=max(received, self._outgoing.acked) + 1",
+        "cursor=max(received, self._outgoing.acked) + 2",
     ),
     server(
         "poll-cursor-popped",
@@ -235,14 +248,14 @@ SERVER = [
     server(
         "skip-not-counted",
         "DAT-5: a skip takes no number",
-        "_receive",
-        "self._take(attachment, frame.number, frame.ack, [_SKIPPED], 0)",
+        "_receive_control",
+        "self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)",
         "self._acknowledge(frame.ack)",
     ),
     server(
         "skip-is-a-message",
         "DAT-5: the handler is given what was skipped",
-        "take",
+        "receive_nowait",
         "message is not _SKIPPED",
         "True",
     ),
@@ -295,9 +308,9 @@ SERVER = [
     server(
         "close-ahead-of-messages",
         "CLS-2: the handler's iteration ends before everything up to `last` has come",
-        "take",
-        "self._peer_close is not None and incoming.received >= self._peer_close.last",
-        "self._peer_close is not None",
+        "receive_nowait",
+        "self.peer_close is not None and incoming.received >= self.peer_close.last",
+        "self.peer_close is not None",
         unseen="no client's close overtakes its messages (SND-1): the vectors send one that does",
     ),
 ]

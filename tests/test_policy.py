@@ -12,7 +12,8 @@ from starlette.requests import HTTPConnection
 from transport import Channel, Hub, Identity, Limits
 from transport.errors import ProtocolError
 from transport.server.adapters.headers import Headers
-from transport.server.origins import Admission, OriginPolicy
+from transport.server.admission import Admission
+from transport.server.origins import OriginPolicy
 from transport.testing import ask, denied, lines, opening, socket, stream
 
 
@@ -333,32 +334,32 @@ LIMITS = Limits(sessions=4, sessions_per_subject=2, sessions_per_address=3, open
 def test_sessions_are_counted_per_process_subject_and_address() -> None:
     """Section 12: at the bound, one above, and given back."""
     admission = Admission(LIMITS)
-    admission.enter("ada", "a", 0.0)
-    admission.enter("ada", "b", 0.0)
+    admission.count_session("ada", "a", 0.0)
+    admission.count_session("ada", "b", 0.0)
     with pytest.raises(ProtocolError, match="sessions_per_subject"):
-        admission.enter("ada", "c", 0.0)
-    admission.enter("", "a", 0.0)
-    admission.enter("", "a", 0.0)
+        admission.count_session("ada", "c", 0.0)
+    admission.count_session("", "a", 0.0)
+    admission.count_session("", "a", 0.0)
     with pytest.raises(ProtocolError, match=r"\(sessions="):
-        admission.enter("", "c", 0.0)
-    admission.leave("ada", "b")
+        admission.count_session("", "c", 0.0)
+    admission.release_session("ada", "b")
     with pytest.raises(ProtocolError, match="sessions_per_address"):
-        admission.enter("bob", "a", 0.0)
-    admission.enter("ada", "c", 0.0)
+        admission.count_session("bob", "a", 0.0)
+    admission.count_session("ada", "c", 0.0)
 
 
 def test_opens_are_counted_per_address_and_second() -> None:
     """Section 12."""
     admission = Admission(LIMITS)
     for _ in range(5):
-        admission.open("a", 10.0)
+        admission.count_opening("a", 10.0)
     with pytest.raises(ProtocolError, match="opens_per_second") as caught:
-        admission.open("a", 10.9)
+        admission.count_opening("a", 10.9)
     assert caught.value.extra["retry_in"] == 1.0
-    admission.open("b", 10.9)
-    admission.open("a", 11.0)
+    admission.count_opening("b", 10.9)
+    admission.count_opening("a", 11.0)
     admission.sweep(20.0)
-    admission.open("a", 20.0)
+    admission.count_opening("a", 20.0)
 
 
 async def test_too_many_is_429_with_retry_after_and_leaves_nothing_behind() -> None:

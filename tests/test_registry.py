@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
 from transport import Channel, Hub, Identity, Limits
-from transport.protocol.server.session import Session
+from transport.protocol.server.session import ServerSession
 from transport.server import link
 from transport.stores.records import Record
 from transport.testing import (
@@ -193,7 +193,7 @@ async def test_a_connection_that_is_stuck_is_dropped_after_its_session_has_ended
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A broadcast resets whom it cannot reach, and just that peer may read nothing."""
-    monkeypatch.setattr(link, "STUCK", 0.1)
+    monkeypatch.setattr(link, "ABORT_TIMEOUT", 0.1)
     dropped = asyncio.Event()
     hub = Hub(silent, limits=Limits(window_messages=1))
 
@@ -241,7 +241,7 @@ async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Records, links, groups, counts."""
-    monkeypatch.setattr(link, "STUCK", 0.1)
+    monkeypatch.setattr(link, "ABORT_TIMEOUT", 0.1)
 
     async def in_the_lobby(channel: Channel) -> None:
         hub.group("lobby").add(channel)
@@ -258,7 +258,7 @@ async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
 
     def gone() -> bool:
         gc.collect()
-        kept = (one for one in gc.get_objects() if isinstance(one, (Session, Record)))
+        kept = (one for one in gc.get_objects() if isinstance(one, (ServerSession, Record)))
         return not channels and not any(one.id in ids for one in kept)
 
     await until(gone)

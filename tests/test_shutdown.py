@@ -104,7 +104,7 @@ def test_loops_that_are_over_leave_no_chain_behind() -> None:
         await ask(Hub(silent), "/poll", lines(opening()))
         handler = signal.getsignal(signal.SIGTERM)
         notice = getattr(handler, "__self__", None)
-        assert isinstance(notice, shutdown.Notice)
+        assert isinstance(notice, shutdown.ShutdownNotifier)
         return notice.behind(signal.SIGTERM)
 
     for _ in range(5):

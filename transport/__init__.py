@@ -18,10 +18,10 @@ from transport.errors import (
     Unsendable,
 )
 from transport.limits import Limits
+from transport.server.authentication import Identity
 from transport.server.channel import Channel, ChannelStatistics
 from transport.server.group import Group
 from transport.server.hub import Hub, HubStatistics
-from transport.server.origins import Identity
 from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore
 

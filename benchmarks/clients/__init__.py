@@ -1,1 +1,1 @@
-"""A client for each peer's protocol, as its own client speaks it."""
+"""One client per peer, which uses the protocol as the peer's own client does."""

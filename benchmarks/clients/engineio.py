@@ -1,4 +1,4 @@
-"""Engine.IO 4 and Socket.IO 5 over it, each over WebSocket alone or by polling alone."""
+"""Engine.IO 4, and Socket.IO 5 over it, each over WebSocket only or polling only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEPARATOR = b"\x1e"
 
 
 class _Engine(Client):
-    """What a packet with a message looks like, and how a session begins."""
+    """The packet format, and the beginning of a session."""
 
     PATH = "/engine.io/"
     BEFORE, AFTER = b"4", b""
@@ -33,7 +33,7 @@ class _Engine(Client):
         self._opening = True
 
     def take_packet(self, packet: bytes) -> None:
-        """A packet of the server."""
+        """Handle a packet from the server."""
         if self._opening:
             self._opened(packet)
         elif packet.startswith(self.BEFORE):
@@ -45,15 +45,15 @@ class _Engine(Client):
 
     @abstractmethod
     def write_packet(self, packet: bytes) -> None:
-        """A packet that is no message."""
+        """Write a packet that is not a message."""
 
     async def begin(self) -> None:
-        """What follows the connection; Engine.IO needs nothing."""
+        """Complete the opening after the connection. Engine.IO needs nothing more."""
         self._opening = False
 
 
 class EngineWebSocket(_Engine):
-    """``transport=websocket``."""
+    """Engine.IO with ``transport=websocket``."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -81,7 +81,7 @@ class EngineWebSocket(_Engine):
 
 
 class EnginePoll(_Engine):
-    """``transport=polling``: packets that are ready together share a body."""
+    """Engine.IO with ``transport=polling``. Packets that are ready together share a body."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -141,7 +141,7 @@ class EnginePoll(_Engine):
 
 
 class SocketWebSocket(EngineWebSocket):
-    """Socket.IO: the default namespace is joined, a message is an event."""
+    """Socket.IO over WebSocket: it joins the default namespace, and a message is an event."""
 
     PATH = "/socket.io/"
     BEFORE, AFTER = b'42["message","', b'"]'
@@ -155,7 +155,7 @@ class SocketWebSocket(EngineWebSocket):
 
 
 class SocketPoll(EnginePoll):
-    """Socket.IO by polling."""
+    """Socket.IO over polling."""
 
     PATH = "/socket.io/"
     BEFORE, AFTER = b'42["message","', b'"]'

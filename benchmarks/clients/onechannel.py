@@ -1,7 +1,8 @@
-"""This project's channel, by PROTOCOL.md, as the browser's client speaks it.
+"""This project's channel by PROTOCOL.md, as the browser client uses it.
 
-What is ready together shares a frame; acks ride with data, else alone: on WebSocket at once, but
-0.1 s after the last, and within 0.1 s on HTTP (MRK-6); one POST is in flight at a time (SND-1).
+Messages that are ready together share a frame. Acks are sent with data if there is any. Otherwise
+they are sent alone: on WebSocket at once, but at least 0.1 s after the previous one; on HTTP within
+0.1 s (MRK-6). One POST is in flight at a time (SND-1).
 """
 
 from __future__ import annotations
@@ -41,18 +42,18 @@ class Channel(Client):
         self.token: str | None = None
         self.epoch: str | None = None
         self.mark = 0
-        """The highest downlink number that was received."""
+        """The highest downlink number received."""
         self.acked = 0
-        """The mark that was last written."""
+        """The last ack that was written."""
         self.settled = 0
         """The highest uplink number that the server has handled."""
         self._opened = Arrival()
         self._opening = True
-        self.told = 0
-        """The highest downlink number when it was last opened (OPN-6)."""
+        self.sent_at_open = 0
+        """The highest downlink number at the time of the last ``opened`` (OPN-6)."""
 
     def open_frame(self) -> bytes:
-        """``open``, for a new session or to resume."""
+        """Return the ``open`` frame for a new session or a resume."""
         frame: dict[str, Any] = {
             "type": "open",
             "versions": [1],
@@ -67,18 +68,18 @@ class Channel(Client):
         return json.dumps(frame, separators=(",", ":")).encode()
 
     def is_opened(self, opened: bytes) -> None:
-        """Take ``opened``."""
+        """Handle ``opened``."""
         frame = json.loads(opened)
         if frame.get("type") != "opened":
             raise Mismatch(f"no opened: {opened!r}")
         self._opening = False
         self.token = self.token or frame["session"]
         self.epoch = frame["epoch"]
-        self.told = frame["sent"]
+        self.sent_at_open = frame["sent"]
         self._opened(opened)
 
     def take_frame(self, frame: bytes) -> None:
-        """A frame of the server."""
+        """Handle a frame from the server."""
         if frame[0] != 0x5B:
             self._control(frame)
             return
@@ -101,7 +102,7 @@ class Channel(Client):
             raise Mismatch(f"unexpected: {frame!r}")
 
     def cut(self) -> None:
-        """The connections are lost."""
+        """Lose the connections."""
         self.abandon()
         self.connections = []
         self._opening = True
@@ -112,10 +113,10 @@ class Channel(Client):
 
     @abstractmethod
     def answer_ping(self, pong: bytes) -> None:
-        """Say so at once."""
+        """Send the answer to a ping at once."""
 
     def data_frame(self) -> bytes:
-        """All messages that are ready, in one frame."""
+        """Return one frame with all messages that are ready."""
         count = self._pending
         self._pending = 0
         number = self.sent + 1
@@ -126,7 +127,7 @@ class Channel(Client):
 
 
 class ChannelWebSocket(Channel):
-    """PROTOCOL.md section 7."""
+    """The channel over WebSocket (PROTOCOL.md section 7)."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -191,7 +192,7 @@ class ChannelWebSocket(Channel):
 
 
 def close_frame(client: Channel) -> bytes:
-    """The client's ``close`` (CLS-1)."""
+    """Return the client's ``close`` frame (CLS-1)."""
     return b'{"type":"close","code":1000,"reason":"","by":"app","last":%d,"ack":%d}' % (
         client.sent,
         client.mark,
@@ -199,7 +200,7 @@ def close_frame(client: Channel) -> bytes:
 
 
 class _ChannelHttp(Channel):
-    """PROTOCOL.md section 8."""
+    """The POST side of a channel over HTTP (PROTOCOL.md section 8)."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -271,7 +272,7 @@ class _ChannelHttp(Channel):
         self.up.drop()
 
     async def confirm(self) -> None:
-        """The first POST has the session (ATT-3)."""
+        """Confirm the attach with a first POST (ATT-3)."""
         self._flush()
         await self.up.until_answered()
 
@@ -280,7 +281,7 @@ class _ChannelHttp(Channel):
     def close(self) -> None:
         if self._ack_timer is not None:
             self._ack_timer.cancel()
-        # The only POST that may go beside another (SND-1).
+        # The only POST that may be sent while another is in flight (SND-1).
         self.up.post(
             self._send_head, b'{"type":"send",%b}\n%b' % (self._address, close_frame(self))
         )
@@ -289,7 +290,7 @@ class _ChannelHttp(Channel):
 
 
 class ChannelStream(_ChannelHttp):
-    """PROTOCOL.md section 9."""
+    """The channel over SSE and POST (PROTOCOL.md section 9)."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -303,7 +304,7 @@ class ChannelStream(_ChannelHttp):
             self.open_frame(),
         )
         await self._opened.wait()
-        # What came behind `opened` in one chunk has confirmed already.
+        # A message in the same chunk as `opened` may already have confirmed the attach.
         await self.confirm()
 
     async def resume(self) -> None:
@@ -331,7 +332,7 @@ class ChannelStream(_ChannelHttp):
 
 
 class ChannelPoll(_ChannelHttp):
-    """PROTOCOL.md section 10."""
+    """The channel over long polling (PROTOCOL.md section 10)."""
 
     acks_alone = False  # polls carry them
 

@@ -1,4 +1,4 @@
-"""Servers without a protocol of their own: a message is a WebSocket text, a line or an event."""
+"""Clients of servers without a message protocol: a message is a text, a line or an event."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.generator import (
 
 
 class PlainWebSocket(Client):
-    """A message is a text."""
+    """A client of a plain WebSocket: a message is a text."""
 
     PATH = "/websocket"
 
@@ -45,7 +45,7 @@ _FRAMES: dict[tuple[Messages, bytes], list[bytes]] = {}
 
 
 def frames_of(messages: Messages, before: bytes = b"", after: bytes = b"") -> list[bytes]:
-    """The frame of each message, made once."""
+    """Return the frames of all messages; they are built once and cached."""
     key = (messages, before + b"\0" + after)
     frames = _FRAMES.get(key)
     if frames is None:
@@ -55,7 +55,7 @@ def frames_of(messages: Messages, before: bytes = b"", after: bytes = b"") -> li
 
 
 def run_of(items: list[bytes], first: int, count: int) -> bytes:
-    """``count`` items of a ring, joined."""
+    """Return ``count`` items of a ring, joined."""
     start = first % RING
     if count == 1:
         return items[start]
@@ -64,7 +64,7 @@ def run_of(items: list[bytes], first: int, count: int) -> bytes:
 
 
 class _PlainHttp(Client):
-    """Messages go up as the lines of a POST, one POST at a time, so that they keep their order."""
+    """Messages are sent as the lines of a POST, with one POST at a time to keep their order."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -91,7 +91,7 @@ class _PlainHttp(Client):
 
 
 class PlainStream(_PlainHttp):
-    """Each event is a message."""
+    """A client of a plain event stream: each event is a message."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -102,7 +102,7 @@ class PlainStream(_PlainHttp):
         await self.up.connect()
         await self.down.connect()
         self.down.get(f"/stream?id={self.id}", "Accept: text/event-stream\r\n")
-        # A stream without a first word: that it is open shows by the answer to the next request.
+        # The stream sends no first event. The answer to the next request shows that it is open.
         self.up.get(f"/ready?id={self.id}")
         await self.up.until_answered()
 
@@ -129,7 +129,7 @@ class PlainStream(_PlainHttp):
 
 
 class PlainPoll(_PlainHttp):
-    """Each line of an answer is a message."""
+    """A client of a plain long poll: each line of an answer is a message."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)

@@ -1,4 +1,4 @@
-"""SockJS: WebSocket, ``eventsource`` and ``xhr``, the latter two with ``xhr_send``."""
+"""SockJS over WebSocket, and over ``eventsource`` and ``xhr`` with ``xhr_send``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _SockJs(Client):
         self._opened = Arrival()
 
     def take_frame(self, frame: bytes) -> None:
-        """A frame of the server."""
+        """Handle a frame from the server."""
         if frame.startswith(b"a["):
             self.take_json(frame[2:-1])
         elif frame == b"o":
@@ -26,7 +26,7 @@ class _SockJs(Client):
 
 
 class SockJsWebSocket(_SockJs):
-    """A frame for each message."""
+    """SockJS over WebSocket, with one frame per message."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -76,7 +76,7 @@ class _SockJsHttp(_SockJs):
 
     @abstractmethod
     def listen(self) -> None:
-        """Ask for what goes down."""
+        """Request the downlink."""
 
     def rest(self) -> None:
         self.up.drop()
@@ -87,7 +87,7 @@ class _SockJsHttp(_SockJs):
 
 
 class SockJsStream(_SockJsHttp):
-    """``eventsource``; the server ends a stream after 128 KiB, and the next goes on."""
+    """SockJS over ``eventsource``. The server ends a stream after 128 KiB; another follows."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -107,7 +107,7 @@ class SockJsStream(_SockJsHttp):
 
 
 class SockJsPoll(_SockJsHttp):
-    """``xhr``: each poll is answered by one frame."""
+    """SockJS over ``xhr``: each poll is answered with one frame."""
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)

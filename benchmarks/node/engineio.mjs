@@ -1,4 +1,4 @@
-// engine.io: node engineio.mjs echo|lobby <port>
+// The engine.io server: node engineio.mjs echo|lobby <port>
 import { createServer } from "node:http";
 import { Server } from "engine.io";
 

@@ -1,4 +1,4 @@
-// sockjs: node sockjs.mjs echo|lobby <port>
+// The sockjs server: node sockjs.mjs echo|lobby <port>
 import { createServer } from "node:http";
 import sockjs from "sockjs";
 

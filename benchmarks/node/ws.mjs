@@ -1,4 +1,4 @@
-// ws: a WebSocket server without sessions. node ws.mjs echo|lobby <port>
+// The ws server, without sessions: node ws.mjs echo|lobby <port>
 import { WebSocketServer } from "ws";
 
 const [role, port] = process.argv.slice(2);

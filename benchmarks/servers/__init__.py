@@ -1,5 +1,5 @@
-"""Each peer as its users would write it by its documentation.
+"""The servers of the peers, written as their documentation recommends.
 
-Every module has ``echo``, which answers each message with itself, and ``lobby``, where what
-anybody says goes to all.
+Every module has ``echo``, which sends each message back to its sender, and ``lobby``, which sends
+each message to all clients.
 """

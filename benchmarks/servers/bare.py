@@ -1,6 +1,6 @@
-"""A bare ASGI callable: the floor of this stack. No numbers, no acks, no sessions.
+"""A bare ASGI callable, the floor of this stack: no numbers, no acks, no sessions.
 
-Over HTTP it has what a stream and a poll need at the least: a list of lines for each client.
+Over HTTP it has the minimum that a stream and a poll need: a list of lines per client.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Bare:
-    """The application; `took` says what becomes of a message."""
+    """The application; `took` and `posted` decide what happens to a message."""
 
     def __init__(self) -> None:
         self.boxes: dict[bytes, Box] = {}
@@ -31,7 +31,7 @@ class Bare:
             await lifespan(receive, send)
 
     async def websocket(self, receive: Receive, send: Send) -> None:
-        """Each text is a message."""
+        """Serve a WebSocket; each text is a message."""
         await receive()
         await send({"type": "websocket.accept"})
         self.sockets.add(send)
@@ -43,15 +43,15 @@ class Bare:
         self.sockets.discard(send)
 
     async def took(self, send: Send, text: str) -> None:
-        """A message of a WebSocket."""
+        """Handle a message from a WebSocket."""
         raise NotImplementedError
 
     def posted(self, box: Box, lines: list[bytes]) -> None:
-        """The messages of a POST."""
+        """Handle the messages of a POST."""
         raise NotImplementedError
 
     async def http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """``/stream``, ``/poll``, ``/send``, ``/ready`` and ``/leave``, each with ``?id=``."""
+        """Serve ``/stream``, ``/poll``, ``/send``, ``/ready`` and ``/leave``, all with ``?id=``."""
         name = scope["query_string"]
         box = self.boxes.get(name)
         if box is None:
@@ -81,13 +81,13 @@ class Box:
         self.waiter: asyncio.Future[None] | None = None
 
     def put(self, lines: list[bytes]) -> None:
-        """Add lines, and wake who waits."""
+        """Add lines, and wake the waiting stream or poll."""
         self.lines += lines
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
     async def taken(self) -> list[bytes]:
-        """All lines, once there are any."""
+        """Return all lines, once there are any."""
         if not self.lines:
             self.waiter = asyncio.get_running_loop().create_future()
             await self.waiter
@@ -95,7 +95,7 @@ class Box:
         return lines
 
     async def stream(self, receive: Receive, send: Send) -> None:
-        """Write them as events until the client leaves."""
+        """Write lines as events until the client leaves."""
         await receive()
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -111,7 +111,7 @@ class Box:
 
 
 async def body_of(receive: Receive) -> bytes:
-    """The body of a request."""
+    """Read the body of a request."""
     body = b""
     while True:
         message = await receive()
@@ -121,14 +121,14 @@ async def body_of(receive: Receive) -> bytes:
 
 
 async def answer(send: Send, body: bytes) -> None:
-    """A complete answer."""
+    """Send a complete answer."""
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 async def lifespan(receive: Receive, send: Send) -> None:
-    """Nothing is to be done."""
+    """Handle the lifespan protocol; there is nothing to set up."""
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()
@@ -136,7 +136,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
 
 
 class Echo(Bare):
-    """To who said it."""
+    """Sends each message back to its sender."""
 
     async def took(self, send: Send, text: str) -> None:
         await send({"type": "websocket.send", "text": text})
@@ -146,7 +146,7 @@ class Echo(Bare):
 
 
 class Lobby(Bare):
-    """To all."""
+    """Sends each message to all clients."""
 
     async def took(self, send: Send, text: str) -> None:
         for other in self.sockets:
@@ -158,7 +158,7 @@ class Lobby(Bare):
 
 
 class Backlog(Bare):
-    """Who connects is sent 1,000 messages."""
+    """Sends 1,000 messages to each new WebSocket."""
 
     async def websocket(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -1,5 +1,7 @@
-"""This project's channel. Each hub is the application itself, as the bare callable is: a router in
-front of either costs the same. The bounds on one address are raised, for the generator has but one.
+"""This project's channel.
+
+Each hub is the application itself, as the bare callable is: a router in front of either would cost
+the same. The limits per address are raised, because the generator has only one address.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ LIMITS = Limits(sessions_per_address=1_000_000, opens_per_second=1_000_000)
 
 
 async def echoing(channel: Channel) -> None:
-    """To who said it."""
+    """Send each message back to its sender."""
     async for message in channel:
         await channel.send(message)
 
 
 async def sharing(channel: Channel) -> None:
-    """To all."""
+    """Send each message to all clients."""
     group = lobby.group("lobby")
     group.add(channel)
     async for message in channel:
@@ -27,7 +29,7 @@ async def sharing(channel: Channel) -> None:
 
 
 async def missing(channel: Channel) -> None:
-    """Who leaves after a first message misses 1,000."""
+    """Send 1,000 messages 0.2 s after the first one, by when the client has disconnected."""
     await channel.receive()
     await asyncio.sleep(0.2)
     for text in BACKLOG:

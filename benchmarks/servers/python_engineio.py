@@ -1,4 +1,4 @@
-"""python-engineio."""
+"""The servers on python-engineio."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ members: set[str] = set()
 
 
 @echoing.on("message")
-async def to_who_said_it(sid: str, data: str) -> None:
+async def send_back(sid: str, data: str) -> None:
     await echoing.send(sid, data)
 
 
 @sharing.on("connect")
-async def came(sid: str, environ: object) -> None:
+async def connected(sid: str, environ: object) -> None:
     members.add(sid)
 
 
 @sharing.on("disconnect")
-async def left(sid: str, reason: str) -> None:
+async def disconnected(sid: str, reason: str) -> None:
     members.discard(sid)
 
 

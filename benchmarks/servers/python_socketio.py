@@ -1,4 +1,4 @@
-"""python-socketio."""
+"""The servers on python-socketio."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ sharing = socketio.AsyncServer(async_mode="asgi")
 
 
 @echoing.on("message")
-async def to_who_said_it(sid: str, data: str) -> None:
+async def send_back(sid: str, data: str) -> None:
     await echoing.send(data, to=sid)
 
 

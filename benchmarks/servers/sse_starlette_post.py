@@ -1,4 +1,4 @@
-"""A stream of sse-starlette for what goes down, a POST for what goes up, a queue between them."""
+"""The servers on sse-starlette: a stream for the downlink, POSTs for the uplink, and a queue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _queue(request: Request) -> asyncio.Queue[str]:
 
 
 async def stream(request: Request) -> EventSourceResponse:
-    """Events for one client."""
+    """Serve the event stream of one client."""
     queue = _queue(request)
 
     async def events() -> AsyncIterator[dict[str, str]]:
@@ -33,7 +33,7 @@ async def stream(request: Request) -> EventSourceResponse:
 
 
 async def ready(request: Request) -> Response:
-    """That its stream is open shows the generator by this."""
+    """Answer a request that tells the generator that its stream is open."""
     _queue(request)
     return Response()
 
@@ -47,12 +47,12 @@ async def _post(request: Request, to: Iterable[asyncio.Queue[str]]) -> Response:
 
 
 async def echoing(request: Request) -> Response:
-    """To who said it."""
+    """Send the messages back to their sender."""
     return await _post(request, [_queue(request)])
 
 
 async def sharing(request: Request) -> Response:
-    """To all."""
+    """Send the messages to all clients."""
     return await _post(request, queues.values())
 
 

@@ -1,4 +1,4 @@
-"""Starlette's WebSocket."""
+"""The servers on Starlette's WebSocket."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ members: set[WebSocket] = set()
 
 
 async def echoing(websocket: WebSocket) -> None:
-    """To who said it."""
+    """Send each message back to its sender."""
     await websocket.accept()
     async for text in websocket.iter_text():
         await websocket.send_text(text)
 
 
 async def sharing(websocket: WebSocket) -> None:
-    """To all."""
+    """Send each message to all clients."""
     await websocket.accept()
     members.add(websocket)
     async for text in websocket.iter_text():

@@ -1,4 +1,4 @@
-"""A chat in one room, over whichever transport works. ``make demo`` serves it."""
+"""A chat room over whichever transport works. ``make demo`` serves it."""
 
 import time
 from collections import deque
@@ -15,7 +15,7 @@ history: deque[dict[str, Any]] = deque(maxlen=50)
 
 
 async def chat(channel: Channel) -> None:
-    """One guest: called once for each session, however often its connection is cut."""
+    """Serve one guest. Called once per session, however often its connection is cut."""
     lobby = hub.group("lobby")
     name = ""
     try:
@@ -31,7 +31,7 @@ async def chat(channel: Channel) -> None:
                     lobby.add(channel)
                     await tell(f"{name} joined")
                 case {"text": str(text), "key": str(key)} if name:
-                    # Pages tell repeated messages, and the answers to their own, by the key.
+                    # The key lets pages recognize duplicates, and echoes of their own messages.
                     line = {"from": name, "text": text[:2000], "key": key[:64], "at": time.time()}
                     history.append(line)
                     await lobby.send(line)
@@ -42,7 +42,7 @@ async def chat(channel: Channel) -> None:
 
 
 async def tell(news: str) -> None:
-    """Tell everybody in the lobby what happened, and how many they are."""
+    """Send an announcement to the lobby, with the number of people in it."""
     lobby = hub.group("lobby")
     await lobby.send({"news": news, "people": len(lobby)})
 

@@ -474,8 +474,8 @@ def check(
 
 async def check_server(world: World, call: Canceller, *, healthy: bool) -> None:
     """Its session was closed where the channel could say so, else it ends when it expires."""
-    registry = world.hub._registry
-    if registry is None:
+    runtime = world.hub._lifecycle.current
+    if runtime is None:
         return  # it was never reached
     if healthy and world.entered and call.mode not in INNER:
         await asyncio.sleep(0.5)

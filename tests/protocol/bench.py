@@ -30,7 +30,8 @@ from transport.protocol.frames import (
     error_frame,
     nothing_known,
 )
-from transport.protocol.server.session import WAITING, Attachment, Session
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]
@@ -82,10 +83,10 @@ def from_message(message: Any) -> Any:
 class Connection:
     """One connection by its name: a WebSocket, a stream, or one poll."""
 
-    carrier: TransportKind
+    transport: TransportKind
     subject: str
     attachment: Attachment | None = None
-    session: Session | None = None
+    session: ServerSession | None = None
     answer_by: float = 0.0
     """When a poll is answered at the latest."""
     out: list[EncodedFrame] = field(default_factory=list)
@@ -102,10 +103,10 @@ class Bench:
 
     limits: Limits
     now: float = 0.0
-    session: Session | None = None
+    session: ServerSession | None = None
     """That of the vector: the first opened, or the one that took its place."""
     connections: dict[str, Connection] = field(default_factory=dict)
-    sessions: dict[str, tuple[Record, Session]] = field(default_factory=dict)
+    sessions: dict[str, tuple[Record, ServerSession]] = field(default_factory=dict)
     nonces: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
     tokens: int = 0
     opened: int = 0
@@ -152,12 +153,12 @@ class Bench:
     def _receive(self, step: Step) -> None:
         connection = self.connections[step["on"]]
         try:
-            binary = connection.carrier is TransportKind.WEBSOCKET
+            binary = connection.transport is TransportKind.WEBSOCKET
             frame = self.decoder.decode(to_wire(step["receive"], binary=binary))
             if connection.session is not None:
                 assert connection.attachment is not None
                 replies = connection.session.receive(connection.attachment, frame, self.now)
-                connection.attachment.control += [encode_control(reply) for reply in replies]
+                connection.session.reply(connection.attachment, replies)
             elif isinstance(frame, Open):
                 self._open(frame, connection)
             else:
@@ -166,14 +167,11 @@ class Bench:
             self._fail(connection, error)
 
     def _fail(self, connection: Connection, error: ProtocolError) -> None:
-        wire = encode_control(error_frame(error))
         if connection.session is None or connection.attachment is None:
             connection.code = error.code
-            connection.out.append(wire)
-        elif connection.attachment.code is None:
-            connection.attachment.code = error.code
-            connection.attachment.control.append(wire)
-            connection.session.detach(connection.attachment)
+            connection.out.append(encode_control(error_frame(error)))
+        else:
+            connection.session.fail(connection.attachment, error)
 
     def _post(self, step: Step) -> Step:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
@@ -184,16 +182,16 @@ class Bench:
             if not isinstance(header, Send):
                 raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
             session = self._find(header)
-            attachment = session.find(header.client, header.attach)
+            attachment = session.attachments.find(header.client, header.attach)
             if attachment is not None:
-                session.confirm(attachment)
-            session.heard_from(attachment, self.now)
+                session.attachments.confirm(attachment)
+            session.record_activity(attachment, self.now)
             replies = []
             for frame in frames:
                 if isinstance(frame, ProtocolError):
                     raise frame
                 replies += session.receive(attachment, frame, self.now)
-            wires = [encode_control(frame) for frame in [session.answer(attachment), *replies]]
+            wires = [encode_control(frame) for frame in [session.answer_post(attachment), *replies]]
         except ProtocolError as error:
             return {"answer": from_wire(encode_control(error_frame(error)))}
         return {"answer": [from_wire(wire) for wire in wires]}
@@ -205,7 +203,7 @@ class Bench:
             if not isinstance(frame, Poll):
                 raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
             session = self._find(frame)
-            attachment = session.find(frame.client, frame.attach)
+            attachment = session.attachments.find(frame.client, frame.attach)
             if attachment is None:
                 raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
             if not session.poll(attachment, frame, self.now):
@@ -225,10 +223,10 @@ class Bench:
 
     def _take(self, _: Step) -> Step:
         try:
-            message = self._current.take()
+            message = self._current.receive_nowait()
         except ChannelClosed:
             return {"taken": "closed"}
-        if message is WAITING:
+        if message is EMPTY:
             return {"taken": "waiting"}
         return {"taken": {"message": from_message(message)}}
 
@@ -250,7 +248,7 @@ class Bench:
     def _lose(self, step: Step) -> None:
         connection = self.connections.pop(step["lose"])
         if connection.session is not None and connection.attachment is not None:
-            connection.session.detach(connection.attachment)
+            connection.session.attachments.detach(connection.attachment)
 
     def _tick(self, _: Step) -> None:
         """Only time passes."""
@@ -274,7 +272,7 @@ class Bench:
     # The directory of sessions
 
     @property
-    def _current(self) -> Session:
+    def _current(self) -> ServerSession:
         if self.session is None:
             raise ValueError("no session was opened yet")
         return self.session
@@ -282,22 +280,22 @@ class Bench:
     def _open(self, frame: Open, connection: Connection) -> None:
         if VERSION not in frame.versions:
             raise ProtocolError(codes.UNSUPPORTED_VERSION, "not spoken here", versions=[VERSION])
-        found: Session | Close | Reset | None = None
+        found: ServerSession | Close | Reset | None = None
         if isinstance(frame.session, str):
             found = self._resume(frame, frame.session, connection.subject)
         if isinstance(found, Close):
             connection.out.append(encode_control(found))
             connection.code = codes.NORMAL
             return
-        if isinstance(found, Session):
-            attached = found.attach(frame, connection.carrier, self.now, epoch=self.epoch)
+        if isinstance(found, ServerSession):
+            attached = found.attach(frame, connection.transport, self.now, epoch=self.epoch)
             if isinstance(attached, Attachment):
                 connection.session, connection.attachment = found, attached
                 return
             found = attached
         self._new(frame, connection, found)
 
-    def _resume(self, frame: Open, token: str, subject: str) -> Session | Close | Reset:
+    def _resume(self, frame: Open, token: str, subject: str) -> ServerSession | Close | Reset:
         record, session, secret = self._look_up(token)
         if record is None or session is None or record.subject != subject:
             return nothing_known(
@@ -316,7 +314,7 @@ class Bench:
             session_id = f"s{self.opened}"
             self.nonces[key] = (session_id, self.now + self.limits.nonce)
             record = Record(session_id, connection.subject)
-            self.sessions[session_id] = (record, Session(session_id, self.limits, self.now))
+            self.sessions[session_id] = (record, ServerSession(session_id, self.limits, self.now))
         record, session = self.sessions[session_id]
         if self.session is None or self.session.ending is not None:
             self.session = session
@@ -325,7 +323,7 @@ class Bench:
         record.issue(secret)
         attached = session.attach(
             frame,
-            connection.carrier,
+            connection.transport,
             self.now,
             epoch=self.epoch,
             verdict=Verdict.NEW if reset is None else Verdict.RESET,
@@ -335,14 +333,14 @@ class Bench:
         assert isinstance(attached, Attachment)
         connection.session, connection.attachment = session, attached
 
-    def _look_up(self, token: str) -> tuple[Record | None, Session | None, str]:
+    def _look_up(self, token: str) -> tuple[Record | None, ServerSession | None, str]:
         session_id, secret = split_token(token) or ("", "")
         record, session = self.sessions.get(session_id, (None, None))
         if record is None or not record.opens_to(secret):
             return None, None, ""
         return record, session, secret
 
-    def _find(self, frame: Send | Poll) -> Session:
+    def _find(self, frame: Send | Poll) -> ServerSession:
         record, session, secret = self._look_up(frame.session)
         if record is not None and session is not None:
             record.use(secret)
@@ -359,7 +357,7 @@ class Bench:
         ended: dict[str, str] = {}
         for name, connection in list(self.connections.items()):
             wires, code, over = self._written(connection)
-            if wires or (over and connection.carrier is TransportKind.LONGPOLL):
+            if wires or (over and connection.transport is TransportKind.LONGPOLL):
                 writes[name] = [from_wire(wire) for wire in wires]
             if code is not None:
                 ended[name] = code.name
@@ -377,11 +375,11 @@ class Bench:
             return [], None, True
         if session is None or attachment is None:
             return connection.out, connection.code, connection.code is not None
-        if not session.due(attachment, self.now) and not 0 < connection.answer_by <= self.now:
+        if not session.is_due(attachment, self.now) and not 0 < connection.answer_by <= self.now:
             return [], None, False
-        if connection.carrier is TransportKind.LONGPOLL:
-            return session.poll_frames(attachment, self.now), attachment.code, True
+        if connection.transport is TransportKind.LONGPOLL:
+            return session.answer_poll(attachment, self.now), attachment.code, True
         wires = session.transmit(attachment, self.now)
         assert wires or attachment.code is not None, "due, but nothing was written"
-        assert attachment.code is not None or not session.due(attachment, self.now)
+        assert attachment.code is not None or not session.is_due(attachment, self.now)
         return wires, attachment.code, attachment.code is not None

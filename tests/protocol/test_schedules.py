@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Poll, Send, TransportKind, Verdict
-from transport.protocol.server.session import WAITING, Attachment, Session, Status
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 
 LIMITS = Limits(window_messages=50, ttl=1e9, stream=1e9, heartbeat=1e8)
 DECODER = Decoder(LIMITS)
@@ -28,7 +30,7 @@ class Link:
     """A connection of a client: frames on the way, each way."""
 
     attachment: Attachment
-    carrier: TransportKind
+    transport: TransportKind
     down: deque[Any] = field(default_factory=deque)
     up: deque[list[str]] = field(default_factory=deque)
     """WebSocket frames, or the bodies of POSTs and polls."""
@@ -57,16 +59,16 @@ class World:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.now = 0.0
-        self.session = Session("s1", LIMITS, 0.0)
+        self.session = ServerSession("s1", LIMITS, 0.0)
         self.taken = 0
         self.clients = [Client("client-a-0123456789"), Client("client-b-0123456789")]
         self.links: list[Link] = []
         self.open(self.clients[0], Verdict.NEW)
-        self.session.confirm(self.links[0].attachment)
+        self.session.attachments.confirm(self.links[0].attachment)
         self.clients[0].confirmed = True
 
     def holds(self, client: Client) -> bool:
-        return client.name == self.session._holder
+        return client.name == self.session.attachments.owner
 
     # Clients
 
@@ -93,9 +95,9 @@ class World:
                 separators=(",", ":"),
             )
         )
-        carrier = self.random.choice(list(TransportKind))
+        transport = self.random.choice(list(TransportKind))
         try:
-            attached = self.session.attach(frame, carrier, self.now, epoch="e1", verdict=verdict)
+            attached = self.session.attach(frame, transport, self.now, epoch="e1", verdict=verdict)
         except ProtocolError as error:
             self.refused(client, error.code.name, error.extra)
             return
@@ -104,7 +106,7 @@ class World:
             assert not self.holds(client), attached
             client.gone = True
             return
-        client.link = Link(attached, carrier)
+        client.link = Link(attached, transport)
         self.links.append(client.link)
 
     def refused(self, client: Client, code: str, extra: dict[str, Any]) -> None:
@@ -127,7 +129,7 @@ class World:
                 return
             client.held = max(client.held, seq + len(messages) - 1)
             self.settle(client, ack)
-            if link.carrier is TransportKind.WEBSOCKET:
+            if link.transport is TransportKind.WEBSOCKET:
                 self.write(client, [{"type": "ack", "ack": client.held}])
         elif frame["type"] == "opened":
             link.opened = True
@@ -162,7 +164,7 @@ class World:
         if link is None:
             return
         lines = [json.dumps(frame, separators=(",", ":")) for frame in frames]
-        if link.carrier is TransportKind.WEBSOCKET:
+        if link.transport is TransportKind.WEBSOCKET:
             link.up.extend([line] for line in lines)
         else:
             link.up.append(["post", *lines])
@@ -172,7 +174,7 @@ class World:
         link = client.link
         if link is not None and link.opened and client.given - client.acked < 40:
             client.given += 1
-            if link.carrier is TransportKind.WEBSOCKET:
+            if link.transport is TransportKind.WEBSOCKET:
                 self.write(client, [[client.given, client.held, f"{client.given}"]])
             else:  # one POST at a time, with all that is not known to be received
                 self.resend(client, max(client.acked, client.given - 10) + 1)
@@ -180,7 +182,7 @@ class World:
     def ask(self, client: Client) -> None:
         """The client polls, or repeats its last poll."""
         link = client.link
-        if link is not None and link.opened and link.carrier is TransportKind.LONGPOLL:
+        if link is not None and link.opened and link.transport is TransportKind.LONGPOLL:
             link.polls += self.random.random() < 0.8 or not link.polls
             link.up.append(["poll", str(link.polls), str(client.held)])
 
@@ -191,24 +193,24 @@ class World:
         if not link.up:
             return
         body = link.up.popleft()
-        if link.carrier is not TransportKind.WEBSOCKET and self.random.random() < 0.2:
+        if link.transport is not TransportKind.WEBSOCKET and self.random.random() < 0.2:
             link.up.append(body)  # a request that a proxy repeats, or its client
         session, attachment = self.session, link.attachment
         try:
-            if link.carrier is TransportKind.WEBSOCKET:
+            if link.transport is TransportKind.WEBSOCKET:
                 if attachment.code is None:
                     session.receive(attachment, DECODER.decode(body[0]), self.now)
                 return
-            found = session.find(attachment.client, attachment.number)
+            found = session.attachments.find(attachment.client, attachment.number)
             if body[0] == "poll":
                 if found is not None:
                     session.poll(found, self.poll(found, body), self.now)
                 return
             if found is not None:
-                session.confirm(found)
+                session.attachments.confirm(found)
             for line in body[1:]:
                 session.receive(found, DECODER.decode(line), self.now)
-            answer = session.answer(found)
+            answer = session.answer_post(found)
             if self.random.random() < 0.8:
                 link.down.append({"type": "ack", "ack": answer.ack})
         except ProtocolError as error:
@@ -225,21 +227,20 @@ class World:
 
     def fail(self, link: Link, error: ProtocolError) -> None:
         assert error.code.name in ("gap", "superseded", "not_attached", "bad_frame"), error
-        link.down.append({"type": "error", "code": error.code.name, **error.extra})
-        if link.carrier is TransportKind.WEBSOCKET or error.code.name == "superseded":
-            link.attachment.code = error.code
-            self.session.detach(link.attachment)
+        if link.transport is TransportKind.WEBSOCKET:
+            self.session.fail(link.attachment, error)
+        else:
+            link.down.append({"type": "error", "code": error.code.name, **error.extra})
 
     def flush(self, link: Link) -> None:
         """The driver writes what is due; the property that keeps it from spinning."""
         session, attachment = self.session, link.attachment
-        lost = attachment.status is Status.ENDED and attachment.code is None
-        if lost or not session.due(attachment, self.now):
+        if attachment.code is codes.NOT_ATTACHED or not session.is_due(attachment, self.now):
             return
-        poll = link.carrier is TransportKind.LONGPOLL
-        wires = (session.poll_frames if poll else session.transmit)(attachment, self.now)
+        poll = link.transport is TransportKind.LONGPOLL
+        wires = (session.answer_poll if poll else session.transmit)(attachment, self.now)
         assert wires or attachment.code is not None
-        assert attachment.code is not None or not session.due(attachment, self.now)
+        assert attachment.code is not None or not session.is_due(attachment, self.now)
         link.down.extend(json.loads(wire) for wire in wires)
         if attachment.code is not None and link in self.links:
             self.links.remove(link)
@@ -251,14 +252,14 @@ class World:
             if self.random.random() < 0.5:
                 link.up.clear()
             if self.random.random() < 0.5:  # else half-open: the server has not heard of it
-                self.session.detach(link.attachment)
+                self.session.attachments.detach(link.attachment)
 
     def take(self) -> None:
-        message = self.session.take()
-        while message is not WAITING:
+        message = self.session.receive_nowait()
+        while message is not EMPTY:
             self.taken += 1
             assert message == f"{self.taken}"
-            message = self.session.take()
+            message = self.session.receive_nowait()
 
     def step(self) -> None:
         client = self.random.choice(self.clients)
@@ -326,7 +327,7 @@ def test_schedule(seed: int) -> None:
 
 
 def test_a_frame_that_opens_a_post_is_not_taken() -> None:
-    session = Session("s1", LIMITS, 0.0)
+    session = ServerSession("s1", LIMITS, 0.0)
     frame = Send(session="t", client="c" * 16, attach=1)
     with pytest.raises(ProtocolError, match="no place here"):
         session.receive(None, frame, 0.0)

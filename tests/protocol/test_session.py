@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from transport import codes
 from transport.errors import ChannelClosed, LocalProtocolError, ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Oversized
+from transport.protocol.codec import Oversized, encode_control
 from transport.protocol.frames import (
     Ack,
     Close,
@@ -18,15 +19,18 @@ from transport.protocol.frames import (
     Poll,
     Pong,
     Renew,
+    Renewal,
     Reset,
     ResetReason,
     Send,
     Skip,
     TransportKind,
     Verdict,
+    error_frame,
 )
-from transport.protocol.server.session import WAITING, Attachment, Session, Status
-from transport.protocol.states import State
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, Counters, ServerSession
+from transport.protocol.states import AttachmentState, State
 
 CLIENT = "client-0123456789"
 LIMITS = Limits()
@@ -44,12 +48,15 @@ def opening(attach: int = 1, received: int = 0, client: str = CLIENT) -> Open:
 
 
 def attach(
-    session: Session, number: int = 1, carrier: TransportKind = TransportKind.WEBSOCKET, **more: Any
+    session: ServerSession,
+    number: int = 1,
+    transport: TransportKind = TransportKind.WEBSOCKET,
+    **more: Any,
 ) -> Attachment:
     """An attachment of which `opened` was written."""
     verdict = Verdict.NEW if number == 1 else Verdict.RESUMED
     attachment = session.attach(
-        opening(number, **more), carrier, 0.0, epoch="e1", verdict=verdict, token="t"
+        opening(number, **more), transport, 0.0, epoch="e1", verdict=verdict, token="t"
     )
     assert isinstance(attachment, Attachment)
     session.transmit(attachment, 0.0)
@@ -61,78 +68,78 @@ def close(last: int = 0, ack: int = 0) -> Close:
 
 
 @pytest.fixture
-def session() -> Session:
-    return Session("s1", LIMITS, 0.0)
+def session() -> ServerSession:
+    return ServerSession("s1", LIMITS, 0.0)
 
 
-def test_carrier(session: Session) -> None:
+def test_carrier(session: ServerSession) -> None:
     """The confirmed attach before newer ones that are only provisional."""
-    carriers = [session.carrier]
+    transports = [session.attachments.transport]
     first = attach(session)
-    carriers.append(session.carrier)
+    transports.append(session.attachments.transport)
     attach(session, 2, TransportKind.SSE)
-    carriers.append(session.carrier)
-    session.confirm(first)
-    carriers.append(session.carrier)
-    assert carriers == [None, TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.WEBSOCKET]
-    assert len(session.attachments) == 2
+    transports.append(session.attachments.transport)
+    session.attachments.confirm(first)
+    transports.append(session.attachments.transport)
+    assert transports == [None, TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.WEBSOCKET]
+    assert len(session.attachments.live) == 2
 
 
-def test_ack_deadline(session: Session) -> None:
+def test_ack_deadline(session: ServerSession) -> None:
     """MRK-6: the driver learns when a lone ack is due, and from when on none is."""
-    attachment = attach(session, carrier=TransportKind.LONGPOLL)
+    attachment = attach(session, transport=TransportKind.LONGPOLL)
     assert session.ack_deadline(attachment) is None
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
-    session.take()
-    session.take()
-    assert not session.due(attachment, 5.0)
+    session.receive_nowait()
+    session.receive_nowait()
+    assert not session.is_due(attachment, 5.0)
     assert session.ack_deadline(attachment) == 5.0 + LIMITS.ack_delay
-    assert session.due(attachment, 5.2)
+    assert session.is_due(attachment, 5.2)
     session.transmit(attachment, 5.2)
     assert session.ack_deadline(attachment) is None
 
 
-@pytest.mark.parametrize("carrier", list(TransportKind))
-def test_due_is_what_is_transmitted(session: Session, carrier: TransportKind) -> None:
+@pytest.mark.parametrize("transport", list(TransportKind))
+def test_due_is_what_is_transmitted(session: ServerSession, transport: TransportKind) -> None:
     """Else a driver would spin: also where a message was acknowledged before it was written."""
-    slow, quick = attach(session, 1, carrier), attach(session, 2)
+    slow, quick = attach(session, 1, transport), attach(session, 2)
     for now in (1.0, 2.0):
         session.transmit(slow, now)
     session.send('"x"')
     session.transmit(quick, 3.0)
     session.receive(None, Ack(ack=1), 3.0)
-    assert not session.due(slow, 3.0)
+    assert not session.is_due(slow, 3.0)
     assert session.transmit(slow, 3.0) == []
     session.send('"y"')
-    assert session.due(slow, 3.0)
+    assert session.is_due(slow, 3.0)
     assert session.transmit(slow, 3.0) == ['[2,0,"y"]']
-    assert not session.due(slow, 3.0)
+    assert not session.is_due(slow, 3.0)
 
 
-def test_an_attach_that_has_ended_is_due_once_more(session: Session) -> None:
+def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> None:
     """So that a driver that waits is woken to close it."""
     attachment = attach(session)
     session.drain(5.0)
-    assert session.due(attachment, 0.0)
+    assert session.is_due(attachment, 0.0)
     assert len(session.transmit(attachment, 0.0)) == 1
     assert session.transmit(attachment, 0.0) == []
-    session.detach(attachment)
-    assert attachment.status is Status.ENDED
+    session.attachments.detach(attachment)
+    assert attachment.state is AttachmentState.ENDED
 
 
-def test_a_frame_on_an_ended_attach_changes_nothing(session: Session) -> None:
+def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> None:
     """A superseded client neither sends nor keeps the session alive (LIV-3)."""
     old = attach(session)
     new = attach(session, 2)
-    session.confirm(new)
+    session.attachments.confirm(new)
     assert session.receive(old, Data(1, 0, ["x"]), 100.0) == []
     assert session.receive(old, Ping(), 100.0) == []
-    assert session.take() is WAITING
+    assert session.receive_nowait() is EMPTY
     session.tick(LIMITS.ttl)
     assert session.state is State.CLOSED
 
 
-def test_frames_after_the_end(session: Session) -> None:
+def test_frames_after_the_end(session: ServerSession) -> None:
     """The rest of a POST that ended the session: no exception, whatever it says."""
     attachment = attach(session)
     session.receive(attachment, Ack(ack=7), 0.0)
@@ -141,10 +148,10 @@ def test_frames_after_the_end(session: Session) -> None:
         assert session.receive(None, frame, 0.0) == []
     session.tick(1e9)
     session.drain(5.0)
-    assert session.answer(attachment).attached is False
+    assert session.answer_post(attachment).attached is False
 
 
-def test_an_over_long_message_that_comes_with_the_last_ack(session: Session) -> None:
+def test_an_over_long_message_that_comes_with_the_last_ack(session: ServerSession) -> None:
     attachment = attach(session)
     session.send('"bye"')
     session.transmit(attachment, 0.0)
@@ -162,60 +169,60 @@ def test_an_over_long_message_that_comes_with_the_last_ack(session: Session) -> 
         Poll(session="t", client=CLIENT, attach=1, poll=1, ack=0),
     ],
 )
-def test_frames_that_are_not_for_a_session(session: Session, frame: Any) -> None:
+def test_frames_that_are_not_for_a_session(session: ServerSession, frame: Any) -> None:
     with pytest.raises(ProtocolError, match="bad_frame"):
         session.receive(attach(session), frame, 0.0)
 
 
-def test_has_news(session: Session) -> None:
+def test_has_news(session: ServerSession) -> None:
     """Whether `take` has something to give or to raise."""
     attachment = attach(session)
-    news = [session.has_news]
+    news = [session.is_readable]
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
-    news.append(session.has_news)
-    assert session.take() == "a"
-    news.append(session.has_news)
+    news.append(session.is_readable)
+    assert session.receive_nowait() == "a"
+    news.append(session.is_readable)
     session.receive(attachment, close(2), 0.0)
-    news.append(session.has_news)
+    news.append(session.is_readable)
     session.receive(attachment, Skip(number=2, ack=0), 0.0)
-    news.append(session.has_news)
+    news.append(session.is_readable)
     assert news == [False, True, False, False, True]
     with pytest.raises(ChannelClosed, match=r"4001: why"):
-        session.take()
-    assert session.peer_closed_with == close(2)
+        session.receive_nowait()
+    assert session.peer_close == close(2)
     session.close(1000, "", "app", 0.0)
-    assert session.has_news
+    assert session.is_readable
 
 
-def test_a_handler_may_send_after_its_client_closed(session: Session) -> None:
+def test_a_handler_may_send_after_its_client_closed(session: ServerSession) -> None:
     """CLS-2."""
     session.receive(attach(session), close(), 0.0)
     assert session.send('"last"') == 1
 
 
-def test_nothing_is_sent_or_taken_after_a_close(session: Session) -> None:
+def test_nothing_is_sent_or_taken_after_a_close(session: ServerSession) -> None:
     session.close(4000, "enough", "app", 0.0)
     with pytest.raises(ChannelClosed) as caught:
         session.send('"x"')
     assert (caught.value.code, caught.value.reason) == (4000, "enough")
     with pytest.raises(ChannelClosed):
-        session.take()
+        session.receive_nowait()
 
 
-def test_the_error_of_a_closing_session(session: Session) -> None:
+def test_the_error_of_a_closing_session(session: ServerSession) -> None:
     with pytest.raises(LocalProtocolError):
-        session.closed()
+        session.closed_error()
     session.send('"x"')
     session.close(4000, "ours", "app", 0.0)
-    assert session.closed().code == 4000
+    assert session.closed_error().code == 4000
     session.receive(attach(session), close(), 0.0)
-    assert session.closed().code == 4001
+    assert session.closed_error().code == 4001
 
 
-def test_a_second_close_changes_nothing(session: Session) -> None:
+def test_a_second_close_changes_nothing(session: ServerSession) -> None:
     """Least of all the marks: what failed in the handler's hand stays unknown (CLS-3)."""
     session.receive(attach(session), Data(1, 0, ["a"]), 0.0)
-    session.take()
+    session.receive_nowait()
     session.close(1011, "", "protocol", 0.0, failed=True)
     with pytest.raises(LocalProtocolError):
         session.close(1000, "", "app", 0.0)
@@ -226,7 +233,7 @@ def test_a_second_close_changes_nothing(session: Session) -> None:
     )
 
 
-def test_a_close_that_cannot_be_written(session: Session) -> None:
+def test_a_close_that_cannot_be_written(session: ServerSession) -> None:
     """CLS-1."""
     with pytest.raises(ValueError, match="close code"):
         session.close(1005, "", "app", 0.0)
@@ -235,7 +242,7 @@ def test_a_close_that_cannot_be_written(session: Session) -> None:
     assert session.state is State.OPEN
 
 
-def test_tombstone(session: Session) -> None:
+def test_tombstone(session: ServerSession) -> None:
     with pytest.raises(LocalProtocolError):
         session.tombstone()
     session.send('"x"')
@@ -247,7 +254,7 @@ def test_tombstone(session: Session) -> None:
     assert session.tombstone().ending.reset is ResetReason.SHUTDOWN
 
 
-def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: Session) -> None:
+def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: ServerSession) -> None:
     """RES-2: the `open` that was answered by reset spoke of the old one."""
     session.send('"first"')
     attachment = session.attach(
@@ -257,7 +264,7 @@ def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: Session) 
     assert session.transmit(attachment, 0.0)[1:] == ['[1,0,"first"]']
 
 
-def test_statistics_of_replays(session: Session) -> None:
+def test_statistics_of_replays(session: ServerSession) -> None:
     attach(session)
     session.send('"a"')
     for number in (2, 3):
@@ -265,41 +272,96 @@ def test_statistics_of_replays(session: Session) -> None:
     assert session.replayed == 1
 
 
-def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: Session) -> None:
+def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSession) -> None:
     """POL-2, MRK-3: data, mark and close."""
-    attachment = attach(session, carrier=TransportKind.LONGPOLL)
-    session.poll_frames(attachment, 0.0)
+    attachment = attach(session, transport=TransportKind.LONGPOLL)
+    session.answer_poll(attachment, 0.0)
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
-    session.take()
+    session.receive_nowait()
     session.send('"bye"')
     session.close(1000, "", "app", 0.0)
     poll = Poll(session="t", client=CLIENT, attach=1, poll=1, ack=0)
     answers = []
     for _ in range(2):
         assert session.poll(attachment, poll, 0.0)
-        answers.append(session.poll_frames(attachment, 0.0))
+        answers.append(session.answer_poll(attachment, 0.0))
     assert answers[0] == answers[1]
     assert len(answers[0]) == 2
 
 
-def test_another_client_has_no_session_in_which_it_would_misread_a_mark(session: Session) -> None:
+def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
+    session: ServerSession,
+) -> None:
     """ATT-6, RES-7: number 1 was another's, so it says nothing of what this one sent as 1."""
     first = attach(session)
-    session.confirm(first)
+    session.attachments.confirm(first)
     session.receive(first, Data(1, 0, ["mine"], 6), 0.0)
     newcomer = opening(2, client="another-0123456789")
     refused = session.attach(newcomer, TransportKind.SSE, 0.0, epoch="e1")
     assert isinstance(refused, Reset)
     assert (refused.reason, refused.handled) == (ResetReason.FOREIGN, None)
     assert session.state is State.OPEN
-    assert session.attachments == [first]
+    assert session.attachments.live == [first]
 
 
 def test_a_poll_that_is_gone_is_not_answered() -> None:
     """POL-3."""
-    session = Session("s1", LIMITS, 0.0)
-    attachment = attach(session, carrier=TransportKind.LONGPOLL)
-    session.unpark(attachment)
+    session = ServerSession("s1", LIMITS, 0.0)
+    attachment = attach(session, transport=TransportKind.LONGPOLL)
+    session.end_poll(attachment)
     session.send('"a"')
-    assert not session.due(attachment, 0.0)
+    assert not session.is_due(attachment, 0.0)
     assert session.transmit(attachment, 0.0) == []
+
+
+def test_failed_attachment_writes_its_error_once(session: ServerSession) -> None:
+    attachment = attach(session)
+    error = ProtocolError(codes.BAD_FRAME, "not a frame")
+    session.fail(attachment, error)
+    session.fail(attachment, ProtocolError(codes.GAP, "too late"))
+    session.attachments.detach(attachment)
+    assert attachment.state is AttachmentState.ENDED
+    assert attachment.code is codes.BAD_FRAME
+    assert session.transmit(attachment, 0.0) == [encode_control(error_frame(error))]
+    assert session.attachments.live == []
+    assert session.ending is None
+
+
+def test_lost_attachment_is_not_attached(session: ServerSession) -> None:
+    attachment = attach(session)
+    session.attachments.detach(attachment)
+    assert attachment.code is codes.NOT_ATTACHED
+    assert session.transmit(attachment, 0.0) == []
+
+
+def test_renewal_is_asked_on_every_attachment(session: ServerSession) -> None:
+    """REN-1."""
+    attachments = [attach(session, 1), attach(session, 2)]
+    session.ask_renewal(5.0)
+    asked = encode_control(Renewal(within=5.0))
+    assert [session.transmit(one, 0.0) for one in attachments] == [[asked], [asked]]
+
+
+def test_replies_are_written_in_order(session: ServerSession) -> None:
+    attachment = attach(session)
+    session.reply(attachment, [Pong(id=1), Pong(id=2)])
+    assert session.transmit(attachment, 0.0) == [encode_control(Pong(id=n)) for n in (1, 2)]
+
+
+def test_counters_count_both_directions(session: ServerSession) -> None:
+    attachment = attach(session)
+    for message in ('"a"', '"bc"'):
+        session.send(message)
+    session.transmit(attachment, 0.0)
+    session.receive(attachment, Data(1, 1, ["x", "y"], size=6), 0.0)
+    session.receive_nowait()
+    session.receive_nowait()
+    assert session.counters() == Counters(
+        sent=2,
+        acknowledged=1,
+        buffered_bytes=4,
+        received=2,
+        handled=1,
+        replayed=0,
+        transports=(TransportKind.WEBSOCKET,),
+    )

@@ -1,4 +1,4 @@
-"""The table of a session's life."""
+"""The tables of a session's states and of its attachments'."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ import itertools
 import pytest
 
 from transport.errors import LocalProtocolError
-from transport.protocol.states import TRANSITIONS, State, Step, advance
+from transport.protocol.states import (
+    ATTACHMENTS,
+    TRANSITIONS,
+    AttachmentState,
+    AttachmentStep,
+    State,
+    Step,
+    advance,
+    follow,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,4 +40,26 @@ def test_each_state_is_reached_and_the_last_is_left_by_nothing() -> None:
 def test_life_goes_one_way() -> None:
     order = list(State)
     for (before, _), after in TRANSITIONS.items():
+        assert order.index(after) >= order.index(before)
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    list(itertools.product(AttachmentState, AttachmentStep)),
+    ids=lambda value: value.value,
+)
+def test_attachment_takes_only_steps_of_its_table(
+    state: AttachmentState, step: AttachmentStep
+) -> None:
+    if (state, step) in ATTACHMENTS:
+        assert follow(ATTACHMENTS, state, step, "attachment") is ATTACHMENTS[state, step]
+    else:
+        with pytest.raises(LocalProtocolError, match=f"{state.value} cannot {step.value}"):
+            follow(ATTACHMENTS, state, step, "attachment")
+
+
+def test_attachment_states_are_all_reached_and_none_returns() -> None:
+    assert {*ATTACHMENTS.values(), AttachmentState.PROVISIONAL} == set(AttachmentState)
+    order = list(AttachmentState)
+    for (before, _), after in ATTACHMENTS.items():
         assert order.index(after) >= order.index(before)

@@ -52,8 +52,8 @@ from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import EncodedFrame, ResetReason, TransportKind
-from transport.protocol.server.session import WAITING, Session, Status
-from transport.protocol.states import State
+from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.states import AttachmentState, State
 
 LIMITS = Limits(window_messages=8, batch=7, message=64, depth=8)
 LENIENT = Terms.of(Limits())
@@ -311,7 +311,7 @@ class World:
     # The server
 
     @property
-    def sessions(self) -> list[Session]:
+    def sessions(self) -> list[ServerSession]:
         return [
             session
             for _, session in self.bench.sessions.values()
@@ -326,16 +326,16 @@ class World:
                     break
             self.serve({"tick": True})
 
-    def take(self, session: Session) -> bool:
+    def take(self, session: ServerSession) -> bool:
         """As a handler does that returns when its iteration ends; whether there was a message."""
         did = self.did(session)
         self.finish(did)
         try:
-            message = session.take()
+            message = session.receive_nowait()
         except ChannelClosed:
             self.close(session, failed=False)
             return False
-        if message is WAITING:
+        if message is EMPTY:
             return False
         assert isinstance(message, str)
         self.check_taken(session, message)
@@ -368,7 +368,7 @@ class World:
             self.close(session, failed=bool(failed))
             self.serve({"tick": True})
 
-    def close(self, session: Session, *, failed: bool) -> None:
+    def close(self, session: ServerSession, *, failed: bool) -> None:
         """The handler returns, or fails."""
         did = self.did(session)
         if not failed:
@@ -398,7 +398,7 @@ class World:
                 elif (connection := self.connections.get(name)) is not None:
                     connection.down.append(ConnectionLost("gone"))
 
-    def did(self, session: Session) -> Handled:
+    def did(self, session: ServerSession) -> Handled:
         return self.model.setdefault(session.id, Handled())
 
     # The link
@@ -421,10 +421,10 @@ class World:
         if stands is not None:
             session, attachment = stands.session, stands.attachment
             self.serve({"receive": frame, "on": connection.name})
-            if session and attachment and attachment.status is Status.CONFIRMED:
+            if session and attachment and attachment.state is AttachmentState.CONFIRMED:
                 self.is_confirmed(session, attachment.number)
 
-    def is_confirmed(self, session: Session, attach: int) -> None:
+    def is_confirmed(self, session: ServerSession, attach: int) -> None:
         did = self.did(session)
         did.confirmed = max(did.confirmed, attach)
 
@@ -594,7 +594,7 @@ class World:
             case _:
                 assert_never(sent.of)
 
-    def find(self, frame: Any) -> Session | None:
+    def find(self, frame: Any) -> ServerSession | None:
         """The session that a request names."""
         _, session, _ = self.bench._look_up(frame.get("session", ""))
         return session
@@ -647,7 +647,7 @@ class World:
 
     # What must hold: of the handler
 
-    def check_taken(self, session: Session, message: str) -> None:
+    def check_taken(self, session: ServerSession, message: str) -> None:
         """Once, in order, and none that is said not to be handled."""
         assert message not in self.taken, "taken twice"
         for client in self.clients:
@@ -662,8 +662,8 @@ class World:
         """One attach has a session; what is below it has ended (ATT-3, ATT-4)."""
         for _, session in self.bench.sessions.values():
             if (did := self.model.get(session.id)) is not None:
-                for one in session.attachments:
-                    least = did.confirmed + (one.status is Status.PROVISIONAL)
+                for one in session.attachments.live:
+                    least = did.confirmed + (one.state is AttachmentState.PROVISIONAL)
                     assert one.number >= least, "an attach that is superseded stands"
 
     def check_writes(self, name: str, frames: list[Any]) -> None:

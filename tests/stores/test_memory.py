@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transport.protocol.server.session import Ending, Tombstone
+from transport.protocol.server.tombstone import Ending, Tombstone
 from transport.stores.memory import MemoryStore
 from transport.stores.records import MAX_TOKENS, Record, hash_secret, make_token, split_token
 

@@ -285,7 +285,7 @@ async def test_the_rest_of_a_body_beyond_the_limit_is_read_for_a_while(
     monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     """HTTP-1: or the connection would be reset, and the answer lost with it."""
-    monkeypatch.setattr(exchange, "LINGER", 5.0 if ends else 0.01)
+    monkeypatch.setattr(exchange, "DISCARD_TIMEOUT", 5.0 if ends else 0.01)
     too_long = b"x" * (Limits().body + 1)
     connection = request(Hub(silent), "/send", chunks=[too_long, too_long, b""])
     last = [connection.inbound.get_nowait() for _ in range(3)][-1]

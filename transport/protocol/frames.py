@@ -13,7 +13,7 @@ VERSION = 1
 """The version of PROTOCOL.md that this package speaks (OPN-2)."""
 
 MAX_NUMBER = 2**53 - 1
-"""The largest integer that JavaScript keeps apart from its neighbours (NUM-1)."""
+"""The largest integer that JavaScript represents exactly (NUM-1)."""
 
 Json: TypeAlias = Any
 """A JSON value as Python holds it: str, int, float, bool, None, list, dict with str keys."""
@@ -28,7 +28,7 @@ By: TypeAlias = Literal["app", "protocol"]
 
 
 class TransportKind(StrEnum):
-    """The transport a connection runs over, by its public name."""
+    """The transport of a connection, by its public name."""
 
     WEBSOCKET = "websocket"
     SSE = "sse"
@@ -36,7 +36,7 @@ class TransportKind(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What became of an ``open`` (RES-1)."""
+    """The outcome of an ``open`` (RES-1)."""
 
     NEW = "new"
     RESUMED = "resumed"
@@ -44,7 +44,7 @@ class Verdict(StrEnum):
 
 
 class ResetReason(StrEnum):
-    """Why a session could not go on (RES-5)."""
+    """The reason why a session could not be resumed (RES-5)."""
 
     EXPIRED = "expired"
     UNKNOWN = "unknown"
@@ -57,13 +57,13 @@ class ResetReason(StrEnum):
 
 
 class Data(Struct, frozen=True):
-    """Messages ``seq``, ``seq + 1``, ... and the sender's mark of the other direction (DAT-1)."""
+    """Messages ``seq``, ``seq + 1``, ... and the sender's ack of the other direction (DAT-1)."""
 
     seq: int
     ack: int
     messages: list[Json]
     size: int = 0
-    """Bytes of the messages: what they count in the window (DAT-6)."""
+    """The bytes of the messages, as the window counts them (DAT-6)."""
 
 
 class _Control(Struct, frozen=True, tag_field="type", tag=str.lower, kw_only=True):
@@ -71,7 +71,7 @@ class _Control(Struct, frozen=True, tag_field="type", tag=str.lower, kw_only=Tru
 
 
 class Bytes(_Control, frozen=True):
-    """One message of bytes where there are only text frames (DAT-2)."""
+    """One message of bytes, on a transport that has only text frames (DAT-2)."""
 
     number: Number
     ack: Mark
@@ -79,7 +79,7 @@ class Bytes(_Control, frozen=True):
 
 
 class Open(_Control, frozen=True):
-    """OPN-1 to OPN-8."""
+    """Ask to attach to a session, new or old; the first frame of a connection (OPN-1 to OPN-8)."""
 
     versions: list[int]
     client: ClientId
@@ -95,7 +95,7 @@ class Open(_Control, frozen=True):
 
 
 class Loss(Struct, frozen=True, kw_only=True):
-    """What became of a session that could not go on (RES-2)."""
+    """The fate of a session that could not be resumed (RES-2)."""
 
     reason: ResetReason
     lost: list[Number] | None
@@ -108,15 +108,15 @@ class Loss(Struct, frozen=True, kw_only=True):
 
 
 class Reset(Loss, frozen=True, kw_only=True, tag_field="type", tag="reset"):
-    """The same as a frame (RES-4)."""
+    """A `Loss` sent as a frame (RES-4)."""
 
     def bare(self) -> Loss:
-        """As it stands in ``opened``: no frame, and so without a ``type``."""
+        """Return the part that ``opened`` carries: not a frame, so without a ``type``."""
         return Loss(reason=self.reason, lost=self.lost, handled=self.handled, in_hand=self.in_hand)
 
 
 class Opened(_Control, frozen=True):
-    """OPN-6."""
+    """Answer an ``open``: the session, its marks, and what the server advertises (OPN-6)."""
 
     version: int
     id: str
@@ -134,7 +134,7 @@ class Opened(_Control, frozen=True):
 
 
 class Ack(_Control, frozen=True):
-    """A mark alone; in a POST's answer also how the downlink does (SND-2)."""
+    """Acknowledge without data; in a POST's answer also report on the downlink (SND-2)."""
 
     ack: Mark
     received: Mark | UnsetType = UNSET
@@ -143,26 +143,26 @@ class Ack(_Control, frozen=True):
 
 
 class Skip(_Control, frozen=True):
-    """Stands in the place of a message that was refused (DAT-5)."""
+    """Take the number of a message that was refused (DAT-5)."""
 
     number: Number
     ack: Mark
 
 
 class Ping(_Control, frozen=True):
-    """LIV-1."""
+    """Ask the peer to prove that it is alive (LIV-1)."""
 
     id: Mark | UnsetType = UNSET
 
 
 class Pong(_Control, frozen=True):
-    """LIV-1."""
+    """Answer a ``ping``, with its ``id`` (LIV-1)."""
 
     id: Mark | UnsetType = UNSET
 
 
 class Error(_Control, frozen=True):
-    """What was wrong, and its code of section 13."""
+    """Tell the peer what was wrong, with a code of section 13."""
 
     code: str
     message: str
@@ -176,25 +176,25 @@ class Error(_Control, frozen=True):
 
 
 class Drain(_Control, frozen=True):
-    """DRN-1."""
+    """Ask the client to leave this connection and to resume over another (DRN-1)."""
 
     retry_in: Seconds
 
 
 class Renewal(_Control, frozen=True, tag="renew"):
-    """The server asks for fresh credentials (REN-1)."""
+    """Ask the client for fresh credentials (REN-1)."""
 
     within: Seconds
 
 
 class Renew(_Control, frozen=True):
-    """The client gives them (REN-1)."""
+    """Give fresh credentials (REN-1)."""
 
     credentials: Json
 
 
 class Close(_Control, frozen=True):
-    """CLS-1."""
+    """Close the session: name the last number given, and why (CLS-1)."""
 
     code: int
     reason: str
@@ -211,7 +211,7 @@ class Close(_Control, frozen=True):
 
 
 class Send(_Control, frozen=True):
-    """The first line of a POST (SND-1)."""
+    """Name the session and the attach of a POST; its first line (SND-1)."""
 
     session: Token
     client: ClientId
@@ -220,7 +220,7 @@ class Send(_Control, frozen=True):
 
 
 class Poll(_Control, frozen=True):
-    """The only line of a poll (POL-1)."""
+    """Ask for frames over long poll; the only line of a poll (POL-1)."""
 
     session: Token
     client: ClientId
@@ -243,14 +243,14 @@ ClientFrame: TypeAlias = Data | ClientControl
 ServerFrame: TypeAlias = Data | ServerControl
 
 EncodedFrame: TypeAlias = str | bytes
-"""An encoded frame: str is a text frame, bytes a binary frame of a WebSocket."""
+"""An encoded frame: a str is a text frame, bytes a binary frame of a WebSocket."""
 
 
 def error_frame(error: ProtocolError) -> Error:
-    """The ``error`` frame that tells a client of ``error``."""
+    """Return the ``error`` frame that reports ``error``."""
     return Error(code=error.code.name, message=error.message, **error.extra)  # type: ignore[arg-type]
 
 
 def nothing_known(reason: ResetReason) -> Reset:
-    """The verdict where nothing is known of what was sent (RES-2)."""
+    """Return the verdict for a session of which nothing is known (RES-2)."""
     return Reset(reason=reason, lost=None, handled=None, in_hand=None)

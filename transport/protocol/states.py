@@ -1,12 +1,16 @@
-"""The life of a session, as one table, and of a client's attach and channel, as one each. What is
-not in it raises and changes nothing.
+"""The states of a session, of a connection's attachment, of a client's attach and of its channel.
+
+Each is one table. A step that the table does not have raises and changes nothing. A session:
 
     OPEN ---peer closes---> PEER_CLOSED ---we close---> CLOSING ---all acknowledged---> CLOSED
       \\------------------------we close---------------->/
     OPEN, PEER_CLOSED ---expires, is reset---> CLOSED <---is reset, takes too long--- CLOSING
 
-Whether connections are attached is no phase of it: any may come and go in each (a session
-and its connections are two lives).
+Connections come and go in each of these states: a session and its connections have separate lives.
+An attachment, as the server holds it:
+
+    PROVISIONAL ---its client confirms---> CONFIRMED
+        \\---ends, is lost---> ENDED <---ends, is lost---/
 """
 
 from __future__ import annotations
@@ -80,6 +84,32 @@ def follow(table: Mapping[tuple[S, T], S], state: S, step: T, what: str) -> S:
         return table[state, step]
     except KeyError:
         raise LocalProtocolError(f"a {what} that is {state.value} cannot {step.value}") from None
+
+
+class AttachmentState(Enum):
+    """The state of a connection's attachment, as the server holds it (ATT-2, ATT-3)."""
+
+    PROVISIONAL = "provisional"
+    """It was opened; its client may still prefer another."""
+    CONFIRMED = "confirmed"
+    """Its client has answered on it: it has the session."""
+    ENDED = "ended"
+    """Its last frames may still be written; nothing that comes in on it counts."""
+
+
+class AttachmentStep(Enum):
+    """An event that changes the state of a server's attachment."""
+
+    CONFIRM = "confirm"
+    END = "end"
+
+
+ATTACHMENTS: dict[tuple[AttachmentState, AttachmentStep], AttachmentState] = {
+    (AttachmentState.PROVISIONAL, AttachmentStep.CONFIRM): AttachmentState.CONFIRMED,
+    (AttachmentState.PROVISIONAL, AttachmentStep.END): AttachmentState.ENDED,
+    (AttachmentState.CONFIRMED, AttachmentStep.END): AttachmentState.ENDED,
+    (AttachmentState.ENDED, AttachmentStep.END): AttachmentState.ENDED,  # then it is lost
+}
 
 
 class AttachState(Enum):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -13,8 +15,52 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.server.adapters.deadlines import Deadlines
-from transport.server.origins import Admission, Authenticate, Identity
+from transport.server.admission import Admission
 from transport.telemetry.log import ERROR, event
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is at the other end, as ``authenticate`` found.
+
+    Attributes:
+        subject: names the user for ever; only the same subject may resume a session (IDN-2). It is
+            ``""`` for guests, of whom nothing is known: a guest's session needs only its token.
+        user: anything; it becomes ``channel.user``.
+        expires: Unix time at which the credentials end, or None. The client is then asked for new
+            ones, and has ``limits.renewal`` seconds to give them (REN-1).
+
+    Raises:
+        TypeError, ValueError: a subject or time that is none.
+    """
+
+    subject: str
+    user: Any = None
+    expires: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.subject, str):
+            raise TypeError(
+                f"Identity.subject is a str that names the user, not a "
+                f"{type(self.subject).__name__}: write Identity(str(...))"
+            )
+        if self.expires is None:
+            return
+        if isinstance(self.expires, bool) or not isinstance(self.expires, (int, float)):
+            raise TypeError(
+                f"Identity.expires is Unix time in seconds, not a {type(self.expires).__name__}: "
+                "a datetime has it as .timestamp()"
+            )
+        if not isfinite(self.expires):
+            raise ValueError("Identity.expires is Unix time in seconds, or None for never")
+
+
+Authenticate = Callable[[HTTPConnection, Any], Awaitable[Identity | None]]
+"""``async (connection, credentials) -> Identity | None``; None refuses (IDN-2).
+
+Called at each attach, and at each renewal: then with the request that opened the connection, whose
+cookies are as old as that, and the new ``credentials``. Must answer within ``limits.opening``.
+"""
 
 
 class Authenticator:
@@ -50,7 +96,7 @@ class Authenticator:
         Raises:
             ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
         """
-        self._admission.open(address_of(connection), self._now())
+        self._admission.count_opening(address_of(connection), self._now())
         if self._authenticate is None:
             return Identity("")
         ticket = object()

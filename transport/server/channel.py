@@ -12,7 +12,7 @@ from starlette.types import Scope
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
-from transport.protocol.server.session import WAITING
+from transport.protocol.server.session import EMPTY
 from transport.server.driver import SessionDriver
 
 
@@ -83,13 +83,13 @@ class Channel:
     @property
     def transport(self) -> str | None:
         """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
-        carrier = self._driver.session.carrier
-        return None if carrier is None else carrier.value
+        transport = self._driver.session.attachments.transport
+        return None if transport is None else transport.value
 
     @property
     def connected(self) -> bool:
         """Whether a connection is attached. True is no proof: only an ack is."""
-        return bool(self._driver.session.attachments)
+        return bool(self._driver.session.attachments.live)
 
     async def send(self, message: Json) -> int:
         """Send a message: str, bytes, or a JSON value.
@@ -106,8 +106,8 @@ class Channel:
         """
         driver = self._driver
         payload, size = encode_sized(message, driver.session.limits)
-        if not driver.has_room(size):
-            await driver.room(size)
+        if not driver.window.has_capacity(size):
+            await driver.window.wait(size, driver.check_open)
         return driver.send(payload, size)
 
     async def flush(self) -> None:
@@ -128,8 +128,8 @@ class Channel:
             ChannelClosed: there will be none.
             Busy: another task receives on this channel.
         """
-        message = self._driver.take()
-        if message is WAITING:
+        message = self._driver.receive_nowait()
+        if message is EMPTY:
             return await self._driver.wait_for_message()
         return message
 
@@ -139,8 +139,8 @@ class Channel:
     async def __anext__(self) -> Json:
         driver = self._driver
         try:
-            message = driver.take()
-            if message is WAITING:
+            message = driver.receive_nowait()
+            if message is EMPTY:
                 return await driver.wait_for_message()
         except ChannelClosed:
             raise StopAsyncIteration from None
@@ -169,14 +169,14 @@ class Channel:
 
     def statistics(self) -> ChannelStatistics:
         """Counters of this channel, now."""
-        session = self._driver.session
+        counters = self._driver.session.counters()
         return ChannelStatistics(
-            sent=session.outgoing.last,
-            acknowledged=session.outgoing.acked,
-            buffered=session.outgoing.last - session.outgoing.acked,
-            buffered_bytes=session.outgoing.size,
-            received=session.incoming.received,
-            handled=session.incoming.handled,
-            replayed=session.replayed,
+            sent=counters.sent,
+            acknowledged=counters.acknowledged,
+            buffered=counters.sent - counters.acknowledged,
+            buffered_bytes=counters.buffered_bytes,
+            received=counters.received,
+            handled=counters.handled,
+            replayed=counters.replayed,
             attaches=self._driver.attaches,
         )

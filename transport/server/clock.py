@@ -1,16 +1,16 @@
-"""`Clock`: time as sessions count it, which stands still while the process does."""
+"""`Clock`: the time that sessions count, which stops while the process is stopped."""
 
 from __future__ import annotations
 
 import asyncio
 
-LATE = 1.0
-"""A sweep that comes later than this was stopped with its process, and so were the clients' frames
-in the kernel: its lateness is added to every deadline (LIV-3)."""
+CLOCK_SLIP_THRESHOLD = 1.0
+"""Seconds. A sweep that is later than this was stopped together with its process, and the clients'
+frames waited in the kernel: every deadline is moved by as much as the sweep is late (LIV-3)."""
 
 
 class Clock:
-    """The event loop's clock without the time in which the process was stopped.
+    """The event loop's clock, without the time in which the process was stopped.
 
     Attributes:
         loop: the running event loop.
@@ -24,13 +24,16 @@ class Clock:
         self._ticked = self.loop.time()
 
     def now(self) -> float:
-        """Seconds of a monotonic clock."""
+        """Return the time in seconds of a monotonic clock."""
         return self.loop.time() - self._slip
 
     def tick(self, expected: float) -> None:
-        """A timer of ``expected`` seconds fired: what it is late by beyond `LATE` did not pass."""
+        """Take note that a timer of ``expected`` seconds fired.
+
+        If it is late by more than `CLOCK_SLIP_THRESHOLD`, that time does not count as passed.
+        """
         now = self.loop.time()
         late = now - self._ticked - expected
-        if late > LATE:
+        if late > CLOCK_SLIP_THRESHOLD:
             self._slip += late
         self._ticked = now

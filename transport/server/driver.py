@@ -1,57 +1,56 @@
-"""`SessionDriver`: the asyncio side of one `Session`: its links, and who waits for what.
+"""`SessionDriver`: the asyncio side of one `ServerSession`: its links, and the tasks that wait.
 
-After each input it asks the session what has become due (`poke`) and wakes whoever is concerned.
-There is no queue, lock, scope or task per message: writers have a cursor into the session's buffer,
-and every wait is one future.
+After every input it wakes the tasks whose condition may now hold (`notify`). There is no queue,
+lock, scope or task per message: a writer has a cursor into the session's buffer, and each wait is
+one future.
 
-It knows no handler, registry, channel or connection: these hold it.
+The driver knows neither handler, registry, channel nor connection; these hold a driver.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from transport.errors import Busy, ChannelClosed, Stalled
+from transport.errors import Busy, ChannelClosed
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, ResetReason
-from transport.protocol.server.session import WAITING, Attachment, Session
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 from transport.protocol.states import State
+from transport.send_window import SendWindow
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
 from transport.telemetry.log import DEBUG, INFO, WARNING, event
+from transport.waiting import resolve
 
 OVER = (State.CLOSING, State.CLOSED)
+"""States in which no more messages are numbered."""
 
 
 class DrivenLink(Link, Protocol):
-    """A connection's link, as the driver sees it: it can be woken."""
+    """A connection's link as the driver sees it.
+
+    Attributes:
+        attachment: the connection's place in the session.
+        waiter: the future that the writer awaits while there is nothing to write.
+    """
 
     attachment: Attachment
     waiter: asyncio.Future[None] | None
 
-    def rouse(self) -> None:
-        """Something is due: write."""
+    def wake_writer(self) -> None:
+        """Wake the writer; the caller knows that there is something to write."""
         ...
 
-    def wake(self) -> None:
-        """Something may be due: look."""
+    def wake_writer_if_due(self) -> None:
+        """Wake the writer if there is something to write."""
         ...
 
     def tick(self, now: float) -> None:
-        """The sweep comes by."""
+        """Do what has become due at ``now``."""
         ...
-
-
-@dataclass(slots=True, eq=False)
-class _Sender:
-    """A ``send()`` that waits for room."""
-
-    size: int
-    waiter: asyncio.Future[None]
-    stalled: bool = False
 
 
 class SessionDriver:
@@ -62,20 +61,20 @@ class SessionDriver:
         clock: the process's.
 
     Attributes:
-        links: the connections that stand.
+        links: the connections that are attached, or still write their last frames.
+        window: the senders that wait for room.
         attaches: connections that were attached, ever.
-        draining: the session is handed over, not closed: whoever waits is told so.
+        draining: whether the session is being handed over to another process (DRN-1).
+        ended: whether the end of the session was noticed.
         on_end: called once, when the session has ended.
     """
 
     on_end: Callable[[], None]
 
     __slots__ = (
-        "_ackers",
-        "_answers",
+        "_ack_waiters",
+        "_handled_waiters",
         "_message",
-        "_senders",
-        "_stall",
         "attaches",
         "draining",
         "ended",
@@ -84,34 +83,39 @@ class SessionDriver:
         "now",
         "on_end",
         "session",
+        "window",
     )
 
-    def __init__(self, session: Session, clock: Clock) -> None:
+    def __init__(self, session: ServerSession, clock: Clock) -> None:
         self.session = session
         self.now = clock.now
         self.loop = clock.loop
         self.links: list[DrivenLink] = []
+        self.window = SendWindow(session.outgoing.has_room)
         self.attaches = 0
         self.draining = False
         self.ended = False
         self._message: asyncio.Future[None] | None = None
-        self._senders: list[_Sender] = []
-        self._ackers: list[tuple[int, asyncio.Future[None]]] = []
-        self._answers: list[asyncio.Future[None]] = []
-        self._stall: tuple[int, float] | None = None
+        """Of the task that waits for a message."""
+        self._ack_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._handled_waiters: list[asyncio.Future[None]] = []
 
-    # What a channel asks
+    # Calls of the channel
 
     def send(self, payload: Payload, size: int) -> int:
         """Number a message of ``size`` bytes, and wake the writers."""
         number = self.session.send(payload, size)
         for link in self.links:
             if link.waiter is not None:
-                link.rouse()
+                link.wake_writer()
         return number
 
-    def offer(self, payload: Payload, size: int) -> bool:
-        """Send without waiting: a buffer that is full ends the session (DAT-6, ``overflow``)."""
+    def try_send(self, payload: Payload, size: int) -> bool:
+        """Send without waiting. If the buffer is full, reset the session (DAT-6, ``overflow``).
+
+        Returns:
+            Whether the message was numbered.
+        """
         session = self.session
         if session.state in OVER:
             return False
@@ -121,52 +125,45 @@ class SessionDriver:
         self.send(payload, size)
         return True
 
-    def has_room(self, size: int) -> bool:
-        """Whether a message of that size fits the window, and nobody waits in front of it."""
-        return not self._senders and self.session.outgoing.has_room(size)
+    def check_open(self) -> None:
+        """Check that messages can still be numbered here.
 
-    async def room(self, size: int) -> None:
-        """Wait until `has_room`; first come, first served."""
-        session = self.session
-        entry = _Sender(size, self.loop.create_future())
-        self._senders.append(entry)
-        try:
-            while self._senders[0] is not entry or not session.outgoing.has_room(size):
-                if session.state in OVER:
-                    raise session.closed()
-                if self.draining:
-                    raise _handed_over()
-                if entry.stalled:
-                    raise Stalled(
-                        f"the client acknowledged nothing for {session.limits.stall} s, though it "
-                        "is connected. This message was not sent, those before it are kept: send "
-                        "it again later, or close the channel; Limits(stall=...) is the patience"
-                    )
-                await entry.waiter
-                entry.waiter = self.loop.create_future()
-        finally:
-            self._senders.remove(entry)
-            if self._senders:
-                resolve(self._senders[0].waiter)
+        Raises:
+            ChannelClosed: the session is closing or over, or is handed over.
+        """
+        if self.session.state in OVER:
+            raise self.session.closed_error()
+        if self.draining:
+            raise _handed_over()
 
     async def acknowledged(self, number: int) -> None:
-        """Wait for the client's ack."""
+        """Wait until the client has acknowledged the message of that number.
+
+        Raises:
+            ValueError: no message has that number yet.
+            ChannelClosed: the session ended first, or is handed over.
+        """
         if number > self.session.outgoing.last:
             raise ValueError(f"no message has the number {number} yet")
         while self.session.outgoing.acked < number:
             if self.session.ending is not None:
-                raise self.session.closed()
+                raise self.session.closed_error()
             if self.draining:
                 raise _handed_over()
             entry = (number, self.loop.create_future())
-            self._ackers.append(entry)
+            self._ack_waiters.append(entry)
             try:
                 await entry[1]
             finally:
-                self._ackers.remove(entry)
+                self._ack_waiters.remove(entry)
 
-    def take(self) -> Json:
-        """The next message, or `WAITING`."""
+    def receive_nowait(self) -> Json:
+        """Return the next message, or `EMPTY`.
+
+        Raises:
+            Busy: another task waits for a message.
+            ChannelClosed: there will be none, or the session is handed over.
+        """
         if self._message is not None:
             raise Busy("another task is in receive() on this channel")
         if self.draining:
@@ -175,179 +172,165 @@ class SessionDriver:
         incoming = session.incoming
         handled = incoming.handled
         try:
-            return session.take()
+            return session.receive_nowait()
         finally:
             if incoming.handled != handled:
-                self._handled()
+                self._wake_handled()
 
     async def wait_for_message(self) -> Json:
-        """The next message, once there is one."""
+        """Wait for the next message, and return it. Errors: see `receive_nowait`."""
         while True:
             self._message = self.loop.create_future()
             try:
                 await self._message
             finally:
                 self._message = None
-            message = self.take()
-            if message is not WAITING:
+            message = self.receive_nowait()
+            if message is not EMPTY:
                 return message
 
     def close(self, code: int, reason: str) -> None:
-        """The application closes."""
-        if self.session.state in (State.OPEN, State.PEER_CLOSED):
+        """Close the session for the application; no effect if it is closing already."""
+        if self.session.state not in OVER:
             self.session.close(code, reason, "app", self.now())
-            self.poke()
+            self.notify()
 
-    # What a request asks
+    # Calls of requests
 
     async def handled_within(self, seconds: float) -> None:
-        """Wait until all that was received is handled, at most so long (SND-2)."""
+        """Wait until everything received is handled, or ``seconds`` have passed (SND-2)."""
         incoming = self.session.incoming
         if incoming.handled >= incoming.received or self.session.ending is not None:
             return
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        self._answers.append(waiter)
-        timer = loop.call_later(seconds, resolve, waiter)
+        waiter = self.loop.create_future()
+        self._handled_waiters.append(waiter)
+        timer = self.loop.call_later(seconds, resolve, waiter)
         try:
             await waiter
         finally:
             timer.cancel()
-            if waiter in self._answers:
-                self._answers.remove(waiter)
+            if waiter in self._handled_waiters:
+                self._handled_waiters.remove(waiter)
 
-    def _handled(self) -> None:
+    def _wake_handled(self) -> None:
         for link in self.links:
             if link.waiter is not None:
-                link.wake()
+                link.wake_writer_if_due()
         incoming = self.session.incoming
-        if self._answers and incoming.handled >= incoming.received:
-            for waiter in self._answers:
+        if self._handled_waiters and incoming.handled >= incoming.received:
+            for waiter in self._handled_waiters:
                 resolve(waiter)
 
     # Links
 
     def attach(self, link: DrivenLink) -> None:
-        """A connection was attached."""
+        """Add the link of a connection that was attached."""
         self.links.append(link)
         self.attaches += 1
-        self.poke()
+        self.notify()
 
-    def lost(self, link: DrivenLink) -> None:
-        """A connection is gone."""
+    def connection_lost(self, link: DrivenLink) -> None:
+        """Detach a connection that is gone."""
+        self.session.attachments.detach(link.attachment)
         if link in self.links:
             code = link.attachment.code
             event(
                 DEBUG,
                 "detached",
                 channel=self.session.id,
-                transport=link.attachment.carrier.value,
+                transport=link.attachment.transport.value,
                 code=code.name if code is not None else None,
             )
-        self.session.detach(link.attachment)
-        self.forget(link)
-        link.wake()
-        self.poke()
+        self.remove_link(link)
+        link.wake_writer_if_due()
+        self.notify()
 
-    def drop(self, link: DrivenLink) -> None:
-        """End a connection from our side once its last frames are written."""
-        self.session.detach(link.attachment)
-        link.wake()
-
-    def forget(self, link: DrivenLink) -> None:
-        """Look at it no more."""
+    def remove_link(self, link: DrivenLink) -> None:
+        """Stop tracking this link."""
         if link in self.links:
             self.links.remove(link)
 
     def find_link(self, attachment: Attachment) -> DrivenLink | None:
-        """The link of an attachment."""
+        """Return the link of an attachment, or None."""
         return next((link for link in self.links if link.attachment is attachment), None)
 
-    def poke(self) -> None:
-        """Something came in: wake whom it concerns."""
+    # Wake-ups
+
+    def notify(self) -> None:
+        """Wake every task whose condition may now hold: the session has changed."""
         for link in self.links:
-            link.wake()
-        self.arrived()
+            link.wake_writer_if_due()
+        self.data_received()
         if self.session.ending is not None and not self.ended:
             self._end()
 
-    def arrived(self) -> None:
-        """Data came in, which makes no connection due: wake the handler and who waits for acks."""
+    def data_received(self) -> None:
+        """Wake the handler, and the tasks that wait for acks: data makes no writer due."""
         message = self._message
-        if message is not None and not message.done() and self.session.has_news:
+        if message is not None and not message.done() and self.session.is_readable:
             message.set_result(None)
-        if self._senders:
-            self._wake_senders()
-        if self._ackers:
-            self._wake_ackers()
-
-    def _wake_senders(self) -> None:
-        if self.session.state in OVER:
-            for sender in self._senders:
-                resolve(sender.waiter)
-        elif self.session.outgoing.has_room(self._senders[0].size):
-            resolve(self._senders[0].waiter)
-
-    def _wake_ackers(self) -> None:
-        acked, ended = self.session.outgoing.acked, self.session.ending is not None
-        for number, waiter in self._ackers:
-            if ended or number <= acked:
-                resolve(waiter)
+        if self.window.senders:
+            if self.session.state in OVER:
+                self.window.wake_all()
+            else:
+                self.window.wake_next()
+        if self._ack_waiters:
+            acked, ended = self.session.outgoing.acked, self.session.ending is not None
+            for number, waiter in self._ack_waiters:
+                if ended or number <= acked:
+                    resolve(waiter)
 
     # Time and ends
 
     def tick(self, now: float) -> None:
-        """The session's deadlines have moved: write what became due, fail senders that stall."""
+        """Write what became due at ``now``, and fail senders that have stalled."""
         for link in list(self.links):
             link.tick(now)
-        if self._senders:
-            self._tick_stall(now)
-        elif self._stall is not None:
-            self._stall = None
-
-    def _tick_stall(self, now: float) -> None:
-        acked = self.session.outgoing.acked
-        if self._stall is None or self._stall[0] != acked or not self.session.attachments:
-            self._stall = (acked, now)
-        elif now - self._stall[1] >= self.session.limits.stall:
-            self._stall = None
+        if self.window.senders and self._has_stalled(now):
             event(
                 WARNING,
                 "stalled",
                 "its page is connected and acknowledges nothing, so send() fails",
                 channel=self.session.id,
             )
-            for sender in self._senders:
-                sender.stalled = True
-                resolve(sender.waiter)
+
+    def _has_stalled(self, now: float) -> bool:
+        session = self.session
+        return self.window.fail_if_stalled(
+            session.outgoing.acked,
+            now,
+            session.limits.stall,
+            is_attached=bool(session.attachments.live),
+        )
 
     def overflow(self) -> None:
-        """A message for many met a full buffer: this one session ends (DAT-6)."""
+        """Reset the session: a message for many found its buffer full (DAT-6)."""
         event(
             WARNING,
             "overflow",
-            "a message for many met its full buffer: it was reset",
+            "a message for many found its buffer full, so it was reset",
             channel=self.session.id,
         )
         self.session.reset(ResetReason.OVERFLOW)
-        self.poke()
+        self.notify()
 
     def drain(self, retry_in: float) -> None:
-        """Hand the session over: its clients are told, and whoever waits here (DRN-1)."""
+        """Hand the session over: tell its clients to reconnect, and end every wait (DRN-1)."""
         self.draining = True
         self.session.drain(retry_in)
         for link in self.links:
-            link.wake()
+            link.wake_writer_if_due()
         if self._message is not None:
             resolve(self._message)
-        for waiter in (*(sender.waiter for sender in self._senders), *(w for _, w in self._ackers)):
+        self.window.wake_all()
+        for _, waiter in self._ack_waiters:
             resolve(waiter)
 
     def _end(self) -> None:
         self.ended = True
         ending = self.session.ending
         assert ending is not None
-        # The reason of a close is the application's, or a client's: only ours is for the log.
+        # The reason of a close is not logged: it is the application's or a client's text.
         event(
             INFO,
             "ended",
@@ -357,14 +340,8 @@ class SessionDriver:
             reset=ending.reset.value if ending.reset is not None else None,
         )
         for link in list(self.links):
-            link.wake()
+            link.wake_writer_if_due()
         self.on_end()
-
-
-def resolve(waiter: asyncio.Future[None]) -> None:
-    """Let who waits go on; twice is once."""
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 def _handed_over() -> ChannelClosed:

@@ -69,4 +69,4 @@ class Group:
 def send_to_all(drivers: Iterable[SessionDriver], message: Json, limits: Limits) -> int:
     """Encode once, offer to each; how many took it."""
     payload, size = encode_sized(message, limits)
-    return sum([driver.offer(payload, size) for driver in drivers])
+    return sum([driver.try_send(payload, size) for driver in drivers])

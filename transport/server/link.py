@@ -9,24 +9,32 @@ from typing import Any
 from transport import codes
 from transport.codes import Code, sendable_close_code
 from transport.errors import ProtocolError
-from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Data, EncodedFrame, Renew, error_frame
-from transport.protocol.server.session import Attachment
-from transport.server.driver import SessionDriver, resolve
+from transport.protocol.codec import Decoder
+from transport.protocol.frames import Data, EncodedFrame, Renew
+from transport.protocol.server.attachments import Attachment
+from transport.server.driver import SessionDriver
+from transport.waiting import resolve
 
-STUCK = 5.0
-"""How long an ended connection may take to write its last frames before it is aborted."""
+ABORT_TIMEOUT = 5.0
+"""Seconds that an ended connection may take to write its last frames before it is aborted."""
 
 
 class SessionLink:
-    """A connection's end of a session: the `Link` of the adapters."""
+    """Implements `Link` for one connection.
+
+    Args:
+        driver: of the session.
+        attachment: the connection's place in it.
+        decoder: reads the client's frames.
+        renew: takes fresh credentials (REN-1).
+    """
 
     __slots__ = (
+        "_ack_timer",
         "_decoder",
         "_driver",
         "_renew",
         "_ticket",
-        "_timer",
         "abort",
         "attachment",
         "ended_at",
@@ -43,43 +51,46 @@ class SessionLink:
         self._driver = driver
         self._renew = renew
         self._decoder = decoder
-        self._timer: asyncio.TimerHandle | None = None
+        self._ack_timer: asyncio.TimerHandle | None = None
         self._ticket = 0
+        """Of the newest poll."""
         self.attachment = attachment
         self.abort: Callable[[], None] | None = None
         self.ended_at: float | None = None
         self.waiter: asyncio.Future[None] | None = None
-        """Of who writes, while there is nothing to write."""
+        """The future that the writer awaits while there is nothing to write."""
 
     @property
     def code(self) -> Code | None:
-        """Why the session ended this connection, None while it has not."""
+        """See `Link.code`."""
         return self.attachment.code
 
     @property
     def close_code(self) -> int:
-        """What to close a WebSocket with: the session's own code where it was closed (CLS-7)."""
+        """See `Link.close_code`."""
         code = self.attachment.code
         ending = self._driver.session.ending
         if code is codes.NORMAL and ending is not None:
             return sendable_close_code(ending.code)
         return code.websocket if code is not None and code.websocket is not None else 1000
 
+    # The writer
+
     def write(self) -> list[EncodedFrame]:
-        """All frames that are to be written now."""
+        """See `Link.write`."""
         return self._driver.session.transmit(self.attachment, self._driver.now())
 
     def due(self) -> asyncio.Future[None] | None:
         """See `Link.due`."""
-        if self._driver.session.due(self.attachment, self._driver.now()):
+        if self._driver.session.is_due(self.attachment, self._driver.now()):
             return None
         self.waiter = waiter = self._driver.loop.create_future()
         if self.attachment.ack_since is not None:
-            self._arm()
+            self._arm_ack_timer()
         return waiter
 
     async def due_within(self, seconds: float) -> None:
-        """Wait until there is something to write, at most for so long."""
+        """See `Link.due_within`."""
         waiter = self.due()
         if waiter is None:
             return
@@ -89,33 +100,35 @@ class SessionLink:
         finally:
             timer.cancel()
 
-    def rouse(self) -> None:
-        """Let the waiter go on, where it is known that something is due."""
+    def wake_writer(self) -> None:
+        """Wake the writer; the caller knows that there is something to write."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def wake(self) -> None:
-        """Let the waiter look again, if something is due; else see to it that it is in time."""
+    def wake_writer_if_due(self) -> None:
+        """Wake the writer if there is something to write; otherwise arm the ack timer."""
         if self.waiter is not None:
-            if self._driver.session.due(self.attachment, self._driver.now()):
-                self.rouse()
+            if self._driver.session.is_due(self.attachment, self._driver.now()):
+                self.wake_writer()
             elif self.attachment.ack_since is not None:
-                self._arm()
+                self._arm_ack_timer()
 
-    def _arm(self) -> None:
-        """A lone ack waits for data to ride with, but not for ever (MRK-6)."""
+    def _arm_ack_timer(self) -> None:
+        """Limit how long an ack waits for data to travel with (MRK-6)."""
         deadline = self._driver.session.ack_deadline(self.attachment)
-        if deadline is not None and self._timer is None:
+        if deadline is not None and self._ack_timer is None:
             delay = max(0.0, deadline - self._driver.now())
-            self._timer = self._driver.loop.call_later(delay, self._ack_is_due)
+            self._ack_timer = self._driver.loop.call_later(delay, self._ack_is_due)
 
     def _ack_is_due(self) -> None:
-        self._timer = None
-        self.wake()
+        self._ack_timer = None
+        self.wake_writer_if_due()
+
+    # The reader
 
     def receive(self, wire: EncodedFrame) -> Awaitable[None] | None:
-        """Take a frame of the client; see `Link.receive`."""
+        """See `Link.receive`."""
         attachment = self.attachment
         if attachment.code is not None:
             return None
@@ -123,7 +136,7 @@ class SessionLink:
         if type(frame) is Renew:
             return self._renew(frame.credentials)
         driver = self._driver
-        # Answers are not in the window: this bounds them for a peer that asks and reads nothing.
+        # The window does not count answers: this bounds them if a client asks and reads nothing.
         if attachment.control and len(attachment.control) >= driver.session.limits.batch:
             raise ProtocolError(
                 codes.TOO_MANY,
@@ -131,59 +144,59 @@ class SessionLink:
                 f"Limits(batch={driver.session.limits.batch}) of the server",
                 limit="batch",
             )
-        standing = len(driver.session.attachments)  # what ends is no longer among them
+        live = len(driver.session.attachments.live)
         replies = driver.session.receive(attachment, frame, driver.now())
-        if type(frame) is Data and len(driver.session.attachments) == standing:
-            driver.arrived()
+        if type(frame) is Data and len(driver.session.attachments.live) == live:
+            driver.data_received()
             return None
         if replies:
-            attachment.control += [encode_control(reply) for reply in replies]
-        driver.poke()
+            driver.session.reply(attachment, replies)
+        driver.notify()
         return None
 
     def fail(self, error: ProtocolError) -> None:
-        """End the connection for the client's fault, the session lives."""
-        if self.attachment.code is None:
-            self.attachment.code = error.code
-            self.attachment.control.append(encode_control(error_frame(error)))
-        self._driver.drop(self)
+        """See `Link.fail`."""
+        self._driver.session.fail(self.attachment, error)
+        self.wake_writer_if_due()
 
     def lost(self) -> None:
-        """The connection is gone."""
-        if self.attachment.code is None:
-            self.attachment.code = codes.NOT_ATTACHED
-        self._driver.lost(self)
+        """See `Link.lost`."""
+        self._driver.connection_lost(self)
+
+    # Long poll
 
     def park(self) -> int:
-        """Begin to wait for a poll's answer; who waited before is woken."""
+        """See `Link.park`."""
         self._ticket += 1
-        self.rouse()
+        self.wake_writer()
         return self._ticket
 
     def parked(self, ticket: int) -> bool:
-        """Whether no newer poll has come since."""
+        """See `Link.parked`."""
         return ticket == self._ticket
 
     def unpark(self, ticket: int) -> None:
-        """The poll is over, answered or not."""
+        """See `Link.unpark`."""
         if self.parked(ticket):
-            self._driver.session.unpark(self.attachment)
+            self._driver.session.end_poll(self.attachment)
 
     def write_poll(self) -> list[EncodedFrame]:
-        """The frames of the answer, at least one."""
-        return self._driver.session.poll_frames(self.attachment, self._driver.now())
+        """See `Link.write_poll`."""
+        return self._driver.session.answer_poll(self.attachment, self._driver.now())
+
+    # Time
 
     def tick(self, now: float) -> None:
-        """Write what became due with the time; drop what has ended and cannot be written to."""
+        """Wake the writer if it has something to write; drop an ended connection that is stuck."""
         if self.attachment.control:
-            self.rouse()
+            self.wake_writer()
         if self.attachment.code is None:
             return
-        self.rouse()
+        self.wake_writer()
         self.ended_at = self.ended_at or now
-        if not self.attachment.parked:
-            self._driver.forget(self)  # no poll waits, and none is let in any more
-        elif now - self.ended_at >= STUCK:
-            self._driver.forget(self)
+        if not self.attachment.writable:
+            self._driver.remove_link(self)  # no poll waits, and none will be accepted
+        elif now - self.ended_at >= ABORT_TIMEOUT:
+            self._driver.remove_link(self)
             if self.abort is not None:
                 self.abort()

@@ -16,18 +16,15 @@ from starlette.types import Scope
 from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, ProtocolError
-from transport.protocol.codec import encode_control
-from transport.protocol.frames import Renewal
 from transport.protocol.states import State
-from transport.server.authentication import Authenticator
+from transport.server.authentication import Authenticator, Identity
 from transport.server.channel import Channel
 from transport.server.driver import OVER, SessionDriver
-from transport.server.origins import Identity
 from transport.telemetry.log import ERROR, WARNING, event
 
 Handler = Callable[[Channel], Awaitable[None]]
 
-CLEANUP = 1.0
+CANCEL_TIMEOUT = 1.0
 """What a handler that is cancelled may take for its ``finally``, before its server ends."""
 
 
@@ -61,10 +58,10 @@ class Runner:
         "_renew_by",
         "_task",
         "address",
-        "burials",
         "channel",
         "connection",
         "driver",
+        "pending_tombstones",
         "session",
         "subject",
     )
@@ -83,7 +80,7 @@ class Runner:
         self.session = driver.session
         self.subject = subject
         self.address = address
-        self.burials = 0
+        self.pending_tombstones = 0
         """Tombstones that the store is still to take: until then an ``open`` finds it here."""
         self.connection: HTTPConnection | None = None
         """The one that was attached last: who renews is identified by it."""
@@ -135,7 +132,7 @@ class Runner:
             return
         if self.driver.draining or session.state is State.CLOSING:
             return  # drained: the session is handed over, not closed
-        peer = session.peer_closed_with
+        peer = session.peer_close
         if failed:
             session.close(
                 1011, "the server's handler failed", "protocol", self.driver.now(), failed=True
@@ -144,7 +141,7 @@ class Runner:
             session.close(peer.code, peer.reason, peer.by, self.driver.now())
         else:
             session.close(code.websocket or 1000, "", "app", self.driver.now())
-        self.driver.poke()
+        self.driver.notify()
 
     def dismiss(self) -> bool:
         """The user may be here no more; whether the session lived."""
@@ -154,7 +151,7 @@ class Runner:
         self.session.close(
             code.websocket or 1000, "the user was dismissed", "protocol", self.driver.now()
         )
-        self.driver.poke()
+        self.driver.notify()
         return True
 
     # Credentials: the session's, for a POST may come where no connection stands
@@ -197,8 +194,7 @@ class Runner:
             within = self.session.limits.renewal
             self._expires = None
             self._renew_by = now + within
-            for attachment in self.session.attachments:
-                attachment.control.append(encode_control(Renewal(within=within)))
+            self.session.ask_renewal(within)
         try:
             self.check_credentials()
         except ProtocolError as error:
@@ -213,7 +209,7 @@ class Runner:
         session.tick(now)
         self._tick_credentials(now)
         driver.tick(now)
-        peer = session.peer_closed_with
+        peer = session.peer_close
         if peer is not None and self._cancel_at is None and session.state is State.PEER_CLOSED:
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
@@ -223,9 +219,9 @@ class Runner:
                 if session.state is State.PEER_CLOSED:
                     session.close(1011, "the handler did not end", "protocol", now, failed=True)
             self._cancel_at = float("inf")
-            driver.poke()
+            driver.notify()
         elif session.ending is not None and not driver.ended:
-            driver.poke()  # not always: most sweeps find nothing due in most sessions
+            driver.notify()  # not always: most sweeps find nothing due in most sessions
 
     def _ended(self) -> None:
         if self._cancel_at is None:
@@ -235,9 +231,13 @@ class Runner:
     @property
     def finished(self) -> bool:
         """Whether nothing of it is left to do."""
-        return self.driver.ended and not self.burials and (self._task is None or self._task.done())
+        return (
+            self.driver.ended
+            and not self.pending_tombstones
+            and (self._task is None or self._task.done())
+        )
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """The owner has done with it: what refers to it from elsewhere is all that keeps it."""
         self.channel._leave_groups()
         del self.channel, self.driver.on_end  # no need for a collector of cycles
@@ -256,4 +256,4 @@ class Runner:
         if not self._task.done():
             event(WARNING, "handler_cancelled", "its server ends", channel=self.session.id)
             self._task.cancel()
-            await asyncio.wait([self._task], timeout=CLEANUP)
+            await asyncio.wait([self._task], timeout=CANCEL_TIMEOUT)

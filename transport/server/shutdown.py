@@ -17,15 +17,15 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-PASS_ON = 0.05
+SIGNAL_DELAY = 0.05
 """Seconds for ``drain`` to leave before the server begins to close what it knows of."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_notice: Notice | None = None
+_notice: ShutdownNotifier | None = None
 
 
-class Notice:
+class ShutdownNotifier:
     """The chained signal handlers, and whom they tell."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -84,7 +84,7 @@ class Notice:
             return
         self._told = True
         self._loop.call_soon_threadsafe(self._tell)
-        self._loop.call_soon_threadsafe(self._loop.call_later, PASS_ON, before, number, frame)
+        self._loop.call_soon_threadsafe(self._loop.call_later, SIGNAL_DELAY, before, number, frame)
 
     def _tell(self) -> None:
         for listener in list(self._listeners):
@@ -94,14 +94,14 @@ class Notice:
 def _living(handler: Any, number: int) -> Any:
     """A handler without the notices in front of it whose loops are over, as after each of many
     ``asyncio.run``."""
-    while isinstance(notice := getattr(handler, "__self__", None), Notice):
+    while isinstance(notice := getattr(handler, "__self__", None), ShutdownNotifier):
         if not notice.loop.is_closed():
             break
         handler = notice.behind(number)
     return handler
 
 
-def listen(listener: Callable[[], None]) -> Callable[[], None]:
+def on_shutdown(listener: Callable[[], None]) -> Callable[[], None]:
     """Be told, in the running loop, when this process's server is told to stop.
 
     Returns:
@@ -112,7 +112,7 @@ def listen(listener: Callable[[], None]) -> Callable[[], None]:
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
     if _notice is None or _notice.loop is not loop or _notice.told:
-        _notice = Notice(loop)
+        _notice = ShutdownNotifier(loop)
     notice = _notice
     notice.chain()
     notice.add(listener)
@@ -123,15 +123,15 @@ class Host:
     """The server that runs this loop, as far as it can be asked.
 
     Args:
-        told: whether it was told to stop.
-        runs: whether it still does.
+        should_exit: whether it was told to stop.
+        is_running: whether it still runs.
     """
 
-    __slots__ = ("runs", "told")
+    __slots__ = ("is_running", "should_exit")
 
-    def __init__(self, told: Callable[[], bool], runs: Callable[[], bool]) -> None:
-        self.told = told
-        self.runs = runs
+    def __init__(self, should_exit: Callable[[], bool], is_running: Callable[[], bool]) -> None:
+        self.should_exit = should_exit
+        self.is_running = is_running
 
 
 def find_host() -> Host | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from transport.protocol.server.session import Tombstone
+from transport.protocol.server.tombstone import Tombstone
 from transport.stores.records import Record
 
 

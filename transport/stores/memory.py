@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 
-from transport.protocol.server.session import Tombstone
+from transport.protocol.server.tombstone import Tombstone
 from transport.stores.records import Record
 
 

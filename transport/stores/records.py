@@ -10,7 +10,7 @@ import hmac
 
 from msgspec import Struct
 
-from transport.protocol.server.session import Tombstone
+from transport.protocol.server.tombstone import Tombstone
 
 MAX_TOKENS = 3
 """Openings that may be raced or repeated before one is used (OPN-4)."""

@@ -41,7 +41,8 @@ from transport.protocol.frames import (
     error_frame,
     nothing_known,
 )
-from transport.protocol.server.session import WAITING, Attachment, Session
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import EMPTY, ServerSession
 
 ANSWER_WITHIN = 10.0
 """Seconds after which a client takes a request for lost."""
@@ -78,8 +79,8 @@ class _Line:
     """One connection, as both ends see it."""
 
     link: Link
-    carrier: TransportKind
-    session: Session | None = None
+    transport: TransportKind
+    session: ServerSession | None = None
     attachment: Attachment | None = None
     cut: bool = False
     up_at: float = 0.0
@@ -124,7 +125,7 @@ class Pair:
         self.carriers = carriers
         self.limits = limits
         self.client = ClientSession(f"client-{seed:016d}", Terms.of(limits))
-        self.server: Session | None = None
+        self.server: ServerSession | None = None
         self.handled: list[Json] = []
         self.received: list[Json] = []
         self.events: list[Event] = []
@@ -134,8 +135,8 @@ class Pair:
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._lines: list[_Line] = []
-        self._by_token: dict[str, Session] = {}
-        self._by_nonce: dict[str, Session] = {}
+        self._by_token: dict[str, ServerSession] = {}
+        self._by_nonce: dict[str, ServerSession] = {}
         self._at(0.0, self._attach)
         self._at(TICK, self._tick)
 
@@ -216,9 +217,9 @@ class Pair:
         if self.client.deadline < self.now + TICK:
             self._at(max(self.client.deadline, self.now + 0.001), lambda: None)
 
-    def _take(self, session: Session) -> None:
+    def _take(self, session: ServerSession) -> None:
         try:
-            while (message := session.take()) is not WAITING:
+            while (message := session.receive_nowait()) is not EMPTY:
                 self.handled.append(message)
         except ChannelClosed:
             pass
@@ -229,9 +230,9 @@ class Pair:
         if any(not line.cut for line in self._lines) or self.client.ending is not None:
             return
         self.attaches += 1
-        carrier = self._random.choice(list(self.carriers))
-        link = self.client.attach(carrier, f"nonce-{self._random.getrandbits(128):032x}")
-        self._lines.append(_Line(link, carrier))
+        transport = self._random.choice(list(self.carriers))
+        link = self.client.attach(transport, f"nonce-{self._random.getrandbits(128):032x}")
+        self._lines.append(_Line(link, transport))
 
     def _on(self, events: Sequence[Event]) -> None:
         self.events += events
@@ -253,7 +254,7 @@ class Pair:
     def _write(self, line: _Line, out: Output) -> None:
         if self._chance(self.faults.cut):
             self._lose(line)
-        elif line.carrier is TransportKind.WEBSOCKET:
+        elif line.transport is TransportKind.WEBSOCKET:
             line.up_at = max(line.up_at, self.now + self._delay())
             for wire in out.frames:
                 self._at(line.up_at, partial(self._frame, line, wire))
@@ -279,7 +280,7 @@ class Pair:
                 arrive = partial(self._arrives, line, of, wires, reply)
                 self._at(self.now + self._delay(), arrive)
         limit = ANSWER_WITHIN + (self.limits.poll_hold if of is Request.POLL else 0)
-        if of is not Request.OPEN or line.carrier is TransportKind.LONGPOLL:
+        if of is not Request.OPEN or line.transport is TransportKind.LONGPOLL:
             self._at(self.now + limit, lambda: answer(0, ""))
         else:
             self._at(self.now + limit, lambda: self._give_up(line))
@@ -299,7 +300,7 @@ class Pair:
             self._at(self.now + self._random.uniform(0, AWAY), self._attach)
         if noticed:
             if line.session is not None and line.attachment is not None:
-                line.session.detach(line.attachment)
+                line.session.attachments.detach(line.attachment)
             self._drop(line)
 
     def _drop(self, line: _Line) -> None:
@@ -320,15 +321,15 @@ class Pair:
             session, attachment = line.session, line.attachment
             if session is not None and attachment is not None and attachment.code is None:
                 replies = session.receive(attachment, frame, self.now)
-                attachment.control += map(encode_control, replies)
+                session.reply(attachment, replies)
         except ProtocolError as error:
             self._fail(line, error)
 
     def _fail(self, line: _Line, error: ProtocolError) -> None:
-        self._down(line, FrameReceived(encode_control(error_frame(error))))
         if line.session is not None and line.attachment is not None:
-            line.attachment.code = error.code
-            line.session.detach(line.attachment)
+            line.session.fail(line.attachment, error)
+        else:
+            self._down(line, FrameReceived(encode_control(error_frame(error))))
 
     def _arrives(
         self, line: _Line, of: Request, wires: list[EncodedFrame], reply: Callable[[int, str], None]
@@ -339,21 +340,21 @@ class Pair:
             match first:
                 case Open():
                     self._open(line, first)
-                    if line.carrier is TransportKind.LONGPOLL and line.attachment is not None:
+                    if line.transport is TransportKind.LONGPOLL and line.attachment is not None:
                         assert line.session is not None
-                        reply(200, _lines(line.session.poll_frames(line.attachment, self.now)))
+                        reply(200, _lines(line.session.answer_poll(line.attachment, self.now)))
                 case Send():
                     session, attachment = self._find(first)
                     if attachment is not None:
-                        session.confirm(attachment)
-                    session.heard_from(attachment, self.now)
+                        session.attachments.confirm(attachment)
+                    session.record_activity(attachment, self.now)
                     replies = [
                         encode_control(one)
                         for frame in rest
                         for one in session.receive(attachment, frame, self.now)
                     ]
                     self._take(session)
-                    reply(200, _lines([encode_control(session.answer(attachment)), *replies]))
+                    reply(200, _lines([encode_control(session.answer_post(attachment)), *replies]))
                 case Poll():
                     session, attachment = self._find(first)
                     if attachment is None:
@@ -367,7 +368,7 @@ class Pair:
     def _park(
         self,
         line: _Line,
-        session: Session,
+        session: ServerSession,
         attachment: Attachment,
         frame: Poll,
         reply: Callable[[int, str], None],
@@ -380,39 +381,41 @@ class Pair:
         line.poll = lambda text: reply(200, text)
         line.hold = self.now + self.limits.poll_hold
 
-    def _find(self, frame: Send | Poll) -> tuple[Session, Attachment | None]:
+    def _find(self, frame: Send | Poll) -> tuple[ServerSession, Attachment | None]:
         session = self._by_token.get(frame.session)
         if session is None or session.ending is not None:
             raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session")
-        return session, session.find(frame.client, frame.attach)
+        return session, session.attachments.find(frame.client, frame.attach)
 
     def _open(self, line: _Line, frame: Open) -> None:
-        found: Session | Reset | Close | None = None
+        found: ServerSession | Reset | Close | None = None
         if isinstance(frame.session, str):
             found = self._by_token.get(frame.session, nothing_known(ResetReason.UNKNOWN))
-        if isinstance(found, Session) and found.ending is not None:
+        if isinstance(found, ServerSession) and found.ending is not None:
             found = found.tombstone().answer(frame)
         if isinstance(found, Close):
             self._down(line, FrameReceived(encode_control(found)))
             return
         attached: Attachment | Reset | None = found if isinstance(found, Reset) else None
-        session = found if isinstance(found, Session) else None
+        session = found if isinstance(found, ServerSession) else None
         if session is not None:
-            attached = session.attach(frame, line.carrier, self.now, epoch="pair")
+            attached = session.attach(frame, line.transport, self.now, epoch="pair")
         if not isinstance(attached, Attachment):
             session, attached = self._new(line, frame, attached)
         line.session, line.attachment = session, attached
 
-    def _new(self, line: _Line, frame: Open, reset: Reset | None) -> tuple[Session, Attachment]:
+    def _new(
+        self, line: _Line, frame: Open, reset: Reset | None
+    ) -> tuple[ServerSession, Attachment]:
         session = self._by_nonce.get(frame.nonce)
         if session is None:
-            session = Session(f"s{len(self._by_nonce) + 1}", self.limits, self.now)
+            session = ServerSession(f"s{len(self._by_nonce) + 1}", self.limits, self.now)
             self._by_nonce[frame.nonce] = self.server = session
         token = f"{session.id}.{len(self._by_token)}"
         self._by_token[token] = session
         attached = session.attach(
             frame,
-            line.carrier,
+            line.transport,
             self.now,
             epoch="pair",
             verdict=Verdict.NEW if reset is None else Verdict.RESET,
@@ -427,17 +430,17 @@ class Pair:
         session, attachment = line.session, line.attachment
         if session is None or attachment is None:
             return
-        due = session.due(attachment, self.now)
-        if line.carrier is TransportKind.LONGPOLL:
+        due = session.is_due(attachment, self.now)
+        if line.transport is TransportKind.LONGPOLL:
             if line.poll is not None and (due or self.now >= line.hold):
                 poll, line.poll = line.poll, None
-                poll(_lines(session.poll_frames(attachment, self.now)))
+                poll(_lines(session.answer_poll(attachment, self.now)))
         elif due:
             for wire in session.transmit(attachment, self.now):
                 self._down(line, FrameReceived(wire))
         if attachment.code is not None:
             line.session = line.attachment = None
-            if line.carrier is not TransportKind.LONGPOLL:
+            if line.transport is not TransportKind.LONGPOLL:
                 self._down(line, ConnectionLost("ended"))
             if line.cut:
                 self._drop(line)

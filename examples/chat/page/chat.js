@@ -6,7 +6,7 @@ const AWAY = 10;
 
 const $ = (id) => document.getElementById(id);
 
-/** A new element; its text is only ever set as text. */
+/** Makes an element. Its text is set as text, never as HTML. */
 function make(tag, { text, ...properties } = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   if (text !== undefined) element.textContent = text;
@@ -29,30 +29,30 @@ const mint = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte)
 const clock = (date, options) => date.toLocaleTimeString([], options);
 const count = (number, one, many = one + "s") => `${number} ${number === 1 ? one : many}`;
 
-// Who one is: one name for each tab.
+// The user's name: one per tab.
 const GUESTS = ["Ada", "Alan", "Barbara", "Claude", "Donald", "Edsger", "Frances", "Grace", "Hedy", "Ida", "Katherine", "Radia"];
 let me = sessionStorage.getItem("name") ?? GUESTS[Math.floor(Math.random() * GUESTS.length)];
 $("name").value = me;
 
 const channel = new Channel("chat");
-// The first message of each session says who one is.
+// The first message of each session gives the user's name.
 const join = () => channel.send({ name: me });
 join();
 
 // The conversation
 
-/** What is shown, by the key of the message; `late`: sent or waiting without a connection. */
+/** The messages on the page by key; `late`: sent, or still pending, while there was no connection. */
 const shown = new Map();
-/** Own messages that have no place in the server's order yet, oldest first. */
+/** The user's messages that the server has not put in order yet, oldest first. */
 const waiting = new Set();
-/** So many messages are shown. */
+/** How many messages the page keeps. */
 const SHOWN = 500;
 
 const scroll = $("scroll");
 const list = $("messages");
 const atBottom = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
 
-/** Changes the list, and stays at its end if the reader is there. */
+/** Changes the list. If it was scrolled to the end, it stays there. */
 function change(how, always = false) {
   const bottom = always || atBottom();
   how();
@@ -60,7 +60,7 @@ function change(how, always = false) {
   else $("newer").hidden = false;
 }
 
-/** What is confirmed stands in the order of the server, what is not yet comes after it. */
+/** Puts confirmed messages in the server's order, and unconfirmed ones after them. */
 function place(item) {
   const behind = item.nextElementSibling;
   const [first] = [...waiting].filter((other) => other !== item);
@@ -110,7 +110,7 @@ function setStatus(item, state, ...content) {
 
 const FATES = {
   not_handled: "Not delivered",
-  unknown: "It is not known whether this arrived",
+  unknown: "This may not have arrived",
 };
 
 function deliver(entry, text) {
@@ -136,7 +136,7 @@ function deliver(entry, text) {
 
 function delivered({ item, late }) {
   setStatus(item, "sent");
-  if (late) markRecovered(item, "Sent while there was no connection");
+  if (late) markRecovered(item, "Sent while this page had no connection");
   refresh();
 }
 
@@ -154,7 +154,7 @@ channel.addEventListener("message", ({ data, recovered }) => {
   }
   const known = shown.get(data.key);
   if (known?.item.classList.contains("own")) {
-    // The answer to an own message gives it its place, and ends the doubt where there was one.
+    // The echo of the user's own message gives its place in the order, and proves that it arrived.
     waiting.delete(known.item);
     if (known.item.dataset.state === "failed") delivered(known);
     change(() => place(known.item));
@@ -166,25 +166,25 @@ channel.addEventListener("message", ({ data, recovered }) => {
   }
 });
 
-// What happened
+// The log
 
 const REASONS = {
   reconnect: "cut by you",
   forbidden: "its transport was forbidden",
   suspend: "you went away",
-  drain: "the server asked to come back",
-  silent: "nothing was heard any more",
-  mute: "something holds its messages back",
-  replaced: "another took over",
-  superseded: "it answered when another had",
-  "not needed": "a better one was there",
+  drain: "the server asked this page to reconnect",
+  silent: "nothing more arrived",
+  mute: "something is buffering its messages",
+  replaced: "another connection took over",
+  superseded: "another connection answered first",
+  "not needed": "a better transport had answered",
 };
 
 const ENDS = {
   restarted: "the server has restarted",
-  expired: "it had waited for too long",
+  expired: "this page was away for too long",
   unknown: "the server does not know it",
-  overflow: "too much waited for this page",
+  overflow: "too many messages were waiting for this page",
 };
 
 function log(kind, text, detail = "") {
@@ -197,7 +197,7 @@ function log(kind, text, detail = "") {
   refresh();
 }
 
-channel.addEventListener("open", () => log("open", "A session was opened", `its public id is ${channel.id}`));
+channel.addEventListener("open", () => log("open", "A session was opened", `its public ID is ${channel.id}`));
 channel.addEventListener("transport", ({ transport }) => log("transport", transport ? `Connected over ${NAMES[transport]}` : "No transport"));
 channel.addEventListener("recovering", ({ reason }) => {
   for (const entry of shown.values()) entry.late ||= entry.item.dataset.state === "pending";
@@ -208,17 +208,17 @@ channel.addEventListener("resumed", ({ replayed }) =>
 );
 channel.addEventListener("reset", ({ reason, lost, sends }) => {
   join();
-  const missed = lost === null ? "what was missed is not known" : lost.length ? `${count(lost[1] - lost[0] + 1, "message")} missed` : "nothing was missed";
+  const missed = lost === null ? "it is unknown what was missed" : lost.length ? `${count(lost[1] - lost[0] + 1, "message")} missed` : "nothing was missed";
   const own = sends.filter(({ message, fate }) => message?.key && fate !== "handled").length;
-  log("reset", `The session was lost: ${ENDS[reason] ?? reason}`, own ? `${missed}; ${count(own, "own message")} marked` : missed);
+  log("reset", `The session was lost: ${ENDS[reason] ?? reason}`, own ? `${missed}; ${count(own, "message")} of yours marked as failed` : missed);
 });
 channel.addEventListener("close", ({ code, reason }) => {
   log("close", "The channel was closed", [code, reason].filter(Boolean).join(" "));
   $("text").disabled = true;
-  $("text").placeholder = "The channel was closed: load the page again";
+  $("text").placeholder = "The channel was closed: reload the page";
 });
 
-/** Shows what has no event of its own: the state, the attempts and the counts. */
+/** Shows everything that has no event: the state, the attempts and the counts. */
 function refresh() {
   const { state, transport } = channel;
   const badge = $("badge");
@@ -234,7 +234,7 @@ function refresh() {
       .reverse()
       .map(({ transport, outcome, reason, milliseconds }) => {
         const took = outcome === "pending" ? "" : `${Math.max(1, Math.round(milliseconds))} ms`;
-        const what = { lost: "was open", left: "was not waited for" }[outcome] ?? outcome;
+        const what = { lost: "was open", left: "was abandoned" }[outcome] ?? outcome;
         const detail = [what, took, REASONS[reason] ?? reason].filter(Boolean).join(", ");
         const item = make("li", {}, make("b", { text: NAMES[transport] }), ` ${detail}`);
         item.dataset.outcome = outcome;
@@ -248,7 +248,7 @@ function refresh() {
   );
 }
 
-// What one can do
+// Controls
 
 function grow() {
   $("text").style.height = "auto";
@@ -280,7 +280,7 @@ $("name").addEventListener("change", () => {
   join();
 });
 
-/** The timer that counts down to coming back, while away. */
+/** The timer of the countdown while the user is away. */
 let away;
 
 const switches = [...document.querySelectorAll("[data-forbids]")];
@@ -288,7 +288,7 @@ for (const each of switches) {
   each.addEventListener("change", () => {
     const forbidden = switches.filter(({ checked }) => checked).map(({ dataset }) => dataset.forbids);
     const allowed = ALL.filter((name) => !forbidden.includes(name));
-    // What is forbidden is left by itself, and what is better takes over by itself.
+    // The channel leaves a forbidden transport, and moves to a better one, on its own.
     channel.transports = allowed;
     refresh();
   });
@@ -333,12 +333,12 @@ scroll.addEventListener("scroll", () => {
   following = atBottom();
   if (following) $("newer").hidden = true;
 });
-// A phone's keyboard takes room away: who reads the end goes on reading it.
+// A phone's keyboard shrinks the page: keep the end of the conversation in view.
 new ResizeObserver(() => {
   if (following) scroll.scrollTop = scroll.scrollHeight;
 }).observe(scroll);
 
-// Whoever leaves for good says so; without this the session would wait for the page to come back.
+// A page that unloads for good closes its session, which would otherwise wait for it to return.
 addEventListener("pagehide", ({ persisted }) => {
   if (!persisted) channel.close();
 });

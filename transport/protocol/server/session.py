@@ -1,21 +1,21 @@
 """The server's half of a session: marks, buffers, attachments, and what each frame does to them.
 
-Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in; `Session.transmit` says what
-to write on a connection, `Session.receive` what to answer, `Session.tick` moves deadlines. A driver
-owns sockets, tasks and the clock, and after each input asks three questions: which attachments are
-`due`, is there a message to `take`, has the session `ending`?
+Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in; `transmit` says what to
+write on a connection, `receive` what to answer, `tick` moves deadlines. A driver owns sockets,
+tasks and the clock, and after each input asks three questions: which attachments are due
+(`is_due`), is there a message (`receive_nowait`), has the session ended (`ending`)?
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from transport import codes
-from transport.codes import Code
 from transport.errors import ChannelClosed, Foreign, LocalProtocolError, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
@@ -37,6 +37,7 @@ from transport.protocol.frames import (
     Poll,
     Pong,
     Renew,
+    Renewal,
     Reset,
     ResetReason,
     Send,
@@ -49,113 +50,46 @@ from transport.protocol.frames import (
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
-from transport.protocol.states import State, Step, advance
-
-MAX_PROVISIONAL = 3
-"""Attaches that are raced beside one another: one of each transport (ATT-2)."""
-
-
-class Status(Enum):
-    """What an attachment is (ATT-2, ATT-3)."""
-
-    PROVISIONAL = "provisional"
-    CONFIRMED = "confirmed"
-    ENDED = "ended"
+from transport.protocol.server.attachments import Attachment, Attachments, Refusal
+from transport.protocol.server.tombstone import Ending, Tombstone
+from transport.protocol.states import (
+    AttachmentState,
+    State,
+    Step,
+    advance,
+)
 
 
-@dataclass(slots=True, eq=False)
-class Attachment:
-    """One connection's place in a session: how far it was written, and how it does.
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The counters of a session at one instant.
 
-    A long poll's attachment outlives its polls.
+    Attributes:
+        sent: messages that were given a number.
+        acknowledged: of these, those that the client has acknowledged.
+        buffered_bytes: the size of those that it has not.
+        received: messages received in order.
+        handled: of these, those that the handler has finished with.
+        replayed: messages that were written again, on another connection.
+        transports: the transport of each connection that is attached.
     """
 
-    number: int
-    client: str
-    carrier: TransportKind
-    cursor: int
-    """The next downlink number to write on it."""
-    since: float
-    holds: int
-    """What its client holds of the downlink, as its ``open`` or its mark here has said."""
-    verdict: Verdict
-    status: Status = Status.PROVISIONAL
-    control: list[EncodedFrame] = field(default_factory=list)
-    """Control frames that wait to be written."""
-    told: list[EncodedFrame] = field(default_factory=list)
-    """Those of the last poll's answer, which may have been lost (POL-2)."""
-    ack_written: int = 0
-    ack_since: float | None = None
-    """When an ack began to wait for data to ride with."""
-    close_written: bool = False
-    heard: float = 0.0
-    written: float = 0.0
-    pings: int = 0
-    """Pings since the client was heard."""
-    poll: int = 0
-    """The highest poll number (POL-2)."""
-    parked: bool = False
-    """Whether a poll waits to be answered; always True on WebSocket and SSE."""
-    code: Code | None = None
-    """Why it ended, once it has."""
-
-
-class Ending(Struct, frozen=True, gc=False):
-    """How a session ended: by ``close``, or by a reset."""
-
-    code: int
-    reason: str
-    by: By
-    close: Close | None = None
-    reset: ResetReason | None = None
-
-
-class Tombstone(Struct, frozen=True, gc=False):
-    """What a session leaves behind (RES-8).
-
-    Stores keep them by the thousand: the collector of cycles need not look at any, nor at what is
-    in them, for they refer to nothing that could refer to them.
-    """
-
-    ending: Ending
+    sent: int
+    acknowledged: int
+    buffered_bytes: int
+    received: int
     handled: int
-    in_hand: int
-    last: int
-    received: int = 0
-    holder: str = ""
-    """The client that had the session."""
-
-    def answer(self, frame: Open) -> Close | Reset:
-        """What an ``open`` for the session is told: its ``close`` (CLS-5), or what became of it."""
-        if frame.client != self.holder and frame.first_retained <= self.received:
-            # The marks speak of another's messages under the numbers of its own (ATT-6).
-            return nothing_known(ResetReason.FOREIGN)
-        return self.ending.close or self.verdict(frame.received)
-
-    def verdict(self, received: int) -> Reset:
-        """What became of the session, to a client that holds the downlink up to ``received``."""
-        reason = self.ending.reset or ResetReason.UNKNOWN
-        if reason in _NOTHING_KNOWN:
-            return nothing_known(reason)
-        return Reset(
-            reason=reason,
-            lost=[received + 1, self.last] if received < self.last else [],
-            handled=self.handled,
-            in_hand=self.in_hand,
-        )
+    replayed: int
+    transports: tuple[TransportKind, ...]
 
 
-_NOTHING_KNOWN = (ResetReason.FOREIGN, ResetReason.REWOUND)
-"""The two sides do not speak of the same session: the marks of one say nothing to the other."""
-
-
-class Waiting(Enum):
+class Empty(Enum):
     """There is no message to take now."""
 
     TOKEN = 0
 
 
-WAITING = Waiting.TOKEN
+EMPTY = Empty.TOKEN
 
 
 class _Skipped(Enum):
@@ -166,11 +100,11 @@ _SKIPPED = _Skipped.TOKEN
 
 # Every message asks for these, and a member costs as much as a call where its enum is asked.
 _CLOSING, _CLOSED = State.CLOSING, State.CLOSED
-_CONFIRMED, _ENDED = Status.CONFIRMED, Status.ENDED
+_CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
 _WEBSOCKET = TransportKind.WEBSOCKET
 
 
-class Session:
+class ServerSession:
     """One session, as the server holds it.
 
     Args:
@@ -181,18 +115,16 @@ class Session:
 
     __slots__ = (
         "_close",
-        "_confirmed",
         "_deadline",
-        "_heard",
-        "_holder",
         "_inbox",
-        "_peer_close",
+        "_received_at",
         "attachments",
         "ending",
         "id",
         "incoming",
         "limits",
         "outgoing",
+        "peer_close",
         "replayed",
         "state",
     )
@@ -206,36 +138,23 @@ class Session:
         self.ending: Ending | None = None
         self.replayed = 0
         self._inbox: list[Json] = []
-        self.attachments: list[Attachment] = []
-        """Those that stand, in no order."""
-        self._confirmed = 0
-        self._holder = ""
-        """The client that it was opened for, or that confirmed last (ATT-3)."""
-        self._heard = now
+        self.attachments = Attachments(self.outgoing, self.incoming)
+        self._received_at = now
         self._close: Close | None = None
-        self._peer_close: Close | None = None
+        self.peer_close: Close | None = None
+        """The client's ``close``, once it has come."""
         self._deadline = 0.0
         """Of the closing."""
 
     # What a driver asks
 
-    @property
-    def carrier(self) -> TransportKind | None:
-        """The transport of the newest attachment that stands, the confirmed one before others."""
-        best = max(
-            self.attachments,
-            key=lambda one: (one.status is _CONFIRMED, one.number),
-            default=None,
-        )
-        return best.carrier if best is not None else None
-
-    def due(self, attachment: Attachment, now: float) -> bool:
+    def is_due(self, attachment: Attachment, now: float) -> bool:
         """Whether `transmit` would write something on it now, or it has ended."""
-        if attachment.control or attachment.status is _ENDED:
+        if attachment.control or attachment.state is _ENDED:
             return True
         outgoing = self.outgoing
         last = outgoing.last
-        return attachment.parked and (
+        return attachment.writable and (
             (attachment.cursor <= last and outgoing.acked < last)
             or (self._close is not None and not attachment.close_written)
             or (self.incoming.handled > attachment.ack_written and self._ack_due(attachment, now))
@@ -251,7 +170,7 @@ class Session:
         wires = attachment.control
         if wires:
             attachment.control = []
-        if attachment.status is _ENDED or not attachment.parked:
+        if attachment.state is _ENDED or not attachment.writable:
             return wires
         outgoing = self.outgoing
         handled = self.incoming.handled
@@ -262,7 +181,7 @@ class Session:
         if cursor <= last:
             if cursor <= outgoing.sent:
                 self.replayed += outgoing.sent - cursor + 1
-            binary = attachment.carrier is _WEBSOCKET
+            binary = attachment.transport is _WEBSOCKET
             frames = outgoing.frames(cursor, handled, binary=binary)
             wires = [*wires, *frames] if wires else frames
             self._acknowledged_on(attachment)
@@ -275,12 +194,12 @@ class Session:
             attachment.close_written = True
             self._acknowledged_on(attachment)
         if wires:
-            attachment.written = now
+            attachment.written_at = now
         return wires
 
     def _ack_due(self, attachment: Attachment, now: float) -> bool:
         """Whether a mark that moved may not wait for data to ride with any longer (MRK-6)."""
-        if attachment.carrier is _WEBSOCKET:
+        if attachment.transport is _WEBSOCKET:
             return True
         handled = self.incoming.handled
         if attachment.ack_since is None:
@@ -293,6 +212,19 @@ class Session:
     def _acknowledged_on(self, attachment: Attachment) -> None:
         attachment.ack_written = self.incoming.handled
         attachment.ack_since = None
+
+    def counters(self) -> Counters:
+        """Return the counters of the session, now."""
+        outgoing, incoming = self.outgoing, self.incoming
+        return Counters(
+            sent=outgoing.last,
+            acknowledged=outgoing.acked,
+            buffered_bytes=outgoing.size,
+            received=incoming.received,
+            handled=incoming.handled,
+            replayed=self.replayed,
+            transports=tuple(attachment.transport for attachment in self.attachments.live),
+        )
 
     # The application's side
 
@@ -309,21 +241,21 @@ class Session:
             ChannelClosed: the session is closing or over.
         """
         if self.state is _CLOSING or self.state is _CLOSED:
-            raise self.closed()
+            raise self.closed_error()
         return self.outgoing.append(payload, size_of(payload) if size is None else size)
 
-    def take(self) -> Json | Waiting:
+    def receive_nowait(self) -> Json | Empty:
         """The handler's next message; what it was given before is now handled (MRK-2).
 
         Returns:
-            The message, or `WAITING`.
+            The message, or `EMPTY`.
 
         Raises:
             ChannelClosed: there will be no more.
         """
         incoming = self.incoming
         if self.state is _CLOSING or self.state is _CLOSED:
-            raise self.closed()
+            raise self.closed_error()
         if incoming.handled != incoming.handed:
             incoming.finish()
         inbox = self._inbox
@@ -333,9 +265,9 @@ class Session:
             if message is not _SKIPPED:
                 return message
             incoming.finish()
-        if self._peer_close is not None and incoming.received >= self._peer_close.last:
-            raise self.closed()
-        return WAITING
+        if self.peer_close is not None and incoming.received >= self.peer_close.last:
+            raise self.closed_error()
+        return EMPTY
 
     def close(self, code: int, reason: str, by: By, now: float, *, failed: bool = False) -> None:
         """Give no more numbers; deliver what was given, then end (CLS-1, CLS-3).
@@ -369,35 +301,30 @@ class Session:
         self._end_if_acknowledged()
 
     @property
-    def has_news(self) -> bool:
-        """Whether `take` would give something, or raise."""
+    def is_readable(self) -> bool:
+        """Whether `receive_nowait` would give something, or raise."""
         return (
             bool(self._inbox)
             or self.state is _CLOSING
             or self.state is _CLOSED
-            or (self._peer_close is not None and self.incoming.received >= self._peer_close.last)
+            or (self.peer_close is not None and self.incoming.received >= self.peer_close.last)
         )
 
-    def closed(self) -> ChannelClosed:
+    def closed_error(self) -> ChannelClosed:
         """The error that tells how the session ended, or is ending."""
         if self.ending is not None:
             return ChannelClosed(self.ending.code, self.ending.reason)
-        close = self._peer_close or self._close
+        close = self.peer_close or self._close
         if close is None:
             raise LocalProtocolError("the session is not closing")
         return ChannelClosed(close.code, close.reason)
-
-    @property
-    def peer_closed_with(self) -> Close | None:
-        """The client's ``close``, once it has come."""
-        return self._peer_close
 
     # Attaching
 
     def attach(
         self,
         frame: Open,
-        carrier: TransportKind,
+        transport: TransportKind,
         now: float,
         *,
         epoch: str,
@@ -409,7 +336,7 @@ class Session:
 
         Args:
             frame: the ``open``.
-            carrier: the transport it came over.
+            transport: the transport it came over.
             now: seconds.
             epoch: of the store.
             verdict: NEW or RESET where the session was made for this ``open``.
@@ -423,169 +350,56 @@ class Session:
         Raises:
             ProtocolError: ``superseded`` (ATT-4).
         """
-        if frame.attach <= self._confirmed:
-            raise self._superseded()
-        if verdict is not Verdict.RESUMED:
-            self._holder = frame.client
-        elif (refusal := self._refusal(frame)) is not None:
-            if frame.client == self._holder:
-                self.reset(refusal.reason)
-            return refusal
-        for old in list(self.attachments):
-            if (old.number, old.client) == (frame.attach, frame.client):
-                self._end(old, codes.SUPERSEDED)
-        provisional = sorted(
-            (one for one in self.attachments if one.status is Status.PROVISIONAL),
-            key=lambda one: one.number,
+        found = self.attachments.attach(
+            frame, transport, now, verdict=verdict, peer_closed=self.peer_close is not None
         )
-        if len(provisional) >= MAX_PROVISIONAL:
-            self._end(
-                provisional[0],
-                codes.TOO_MANY,
-                Error(
-                    code=codes.TOO_MANY.name,
-                    message="too many attaches of this session are raced",
-                    limit="provisional",
-                ),
-            )
-        incoming = self.incoming
-        received = frame.received if verdict is Verdict.RESUMED else 0
-        attachment = Attachment(
-            number=frame.attach,
+        if isinstance(found, Refusal):
+            if found.ends_session:
+                self.reset(found.reset.reason)
+            return found.reset
+        opened = Opened(
+            version=VERSION,
+            id=self.id,
+            attach=frame.attach,
             client=frame.client,
-            carrier=carrier,
-            cursor=max(received, self.outgoing.acked) + 1,
-            since=now,
-            holds=received,
             verdict=verdict,
-            # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
-            ack_written=-1 if carrier is TransportKind.SSE else incoming.handled,
-            ack_since=now if carrier is TransportKind.SSE else None,
-            heard=now,
-            written=now,
-            parked=True,
+            received=self.incoming.received,
+            handled=self.incoming.handled,
+            sent=self.outgoing.last,
+            epoch=epoch,
+            limits=self.limits.advertised_limits(),
+            timings=self.limits.advertised_timings(),
+            session=token if token is not None else UNSET,
+            reset=reset.bare() if reset is not None else UNSET,
         )
-        attachment.control.append(
-            encode_control(
-                Opened(
-                    version=VERSION,
-                    id=self.id,
-                    attach=frame.attach,
-                    client=frame.client,
-                    verdict=verdict,
-                    received=incoming.received,
-                    handled=incoming.handled,
-                    sent=self.outgoing.last,
-                    epoch=epoch,
-                    limits=self.limits.advertised_limits(),
-                    timings=self.limits.advertised_timings(),
-                    session=token if token is not None else UNSET,
-                    reset=reset.bare() if reset is not None else UNSET,
-                )
-            )
-        )
-        self.attachments.append(attachment)
-        self._heard = now
-        return attachment
+        found.control.append(encode_control(opened))
+        self._received_at = now
+        return found
 
-    def _refusal(self, frame: Open) -> Reset | None:
-        """Why this client cannot have the session, None where it can (RES-5)."""
-        mine = frame.client == self._holder
-        if frame.received > self.outgoing.sent:
-            return nothing_known(ResetReason.FOREIGN)
-        if not mine and (
-            frame.first_retained <= self.incoming.received or self._peer_close is not None
-        ):
-            # What it holds, or sends next, has numbers of which another's messages were taken, or
-            # which another's `close` excludes.
-            return nothing_known(ResetReason.FOREIGN)
-        if frame.received < self.outgoing.acked and not mine:
-            return Reset(
-                reason=ResetReason.TRIMMED,
-                lost=[frame.received + 1, self.outgoing.last],
-                handled=self.incoming.handled,
-                in_hand=None,  # it lives on, and may be given more (RES-7)
-            )
-        if frame.first_retained > self.incoming.received + 1:
-            return nothing_known(ResetReason.REWOUND)
-        return None
+    def fail(self, attachment: Attachment, error: ProtocolError) -> None:
+        """End an attachment for its client's fault; the session lives on.
 
-    def confirm(self, attachment: Attachment) -> None:
-        """The client goes on with this attach: it has the session (ATT-3).
-
-        Raises:
-            ProtocolError: ``superseded`` (ATT-6): another client has the session, and has
-                acknowledged what this one does not hold.
+        Has no effect on an attachment that has ended: it has its reason.
         """
-        if attachment.status is not Status.PROVISIONAL:
-            return
-        if attachment.client != self._holder and self.outgoing.acked > attachment.holds:
-            self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
-            raise self._superseded()
-        attachment.status = _CONFIRMED
-        self._confirmed = attachment.number
-        self._holder = attachment.client
-        for other in list(self.attachments):
-            if other is not attachment and other.number <= attachment.number:
-                self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
+        if attachment.code is None:
+            self.attachments.end(attachment, error.code, error_frame(error))
 
-    def _moved(self) -> None:
-        """What its holder has sent bars every other client (ATT-6): at once, before a mark on its
-        connection speaks of that."""
-        for other in self.attachments:
-            if other.client != self._holder:
-                break
-        else:
-            return  # as nearly always
-        for other in [one for one in self.attachments if one.client != self._holder]:
-            self._end(other, codes.SUPERSEDED, error_frame(self._superseded()))
+    def reply(self, attachment: Attachment, replies: Iterable[ServerControl]) -> None:
+        """Queue what `receive` returned, for a transport that answers on the same connection."""
+        attachment.control += map(encode_control, replies)
 
-    def find(self, client: str, number: int) -> Attachment | None:
-        """The attachment that a POST or poll names (ATT-7).
-
-        Returns:
-            None where it is the confirmed one and its downlink has ended.
-
-        Raises:
-            ProtocolError: ``superseded`` or ``not_attached``.
-        """
-        for attachment in self.attachments:
-            if attachment.number == number and attachment.client == client:
-                return attachment
-        if number == self._confirmed and client == self._holder:
-            return None
-        if number <= self._confirmed:
-            raise self._superseded()
-        raise ProtocolError(codes.NOT_ATTACHED, "open this attach before you use it")
-
-    def detach(self, attachment: Attachment) -> None:
-        """The connection is gone. The session waits for another (CLS-6)."""
-        attachment.status = _ENDED
-        if attachment in self.attachments:
-            self.attachments.remove(attachment)
-
-    def _end(self, attachment: Attachment, code: Code, last: ServerControl | None = None) -> None:
-        """End a connection from our side; ``last`` is the frame that says why."""
-        attachment.code = code
-        if last is not None:
-            attachment.control.append(encode_control(last))
-        self.detach(attachment)
-
-    def _superseded(self) -> ProtocolError:
-        return ProtocolError(
-            codes.SUPERSEDED,
-            "the session was attached again, under the number and by the client that are named",
-            attach=max(1, self._confirmed),
-            client=self._holder,
-        )
+    def ask_renewal(self, within: float) -> None:
+        """Ask every client that is attached for fresh credentials (REN-1)."""
+        for attachment in self.attachments.live:
+            attachment.control.append(encode_control(Renewal(within=within)))
 
     # Frames of the client
 
-    def heard_from(self, attachment: Attachment | None, now: float) -> None:
+    def record_activity(self, attachment: Attachment | None, now: float) -> None:
         """Something of the client came in (LIV-3); ``attachment`` as for `receive`."""
-        self._heard = now
+        self._received_at = now
         if attachment is not None:
-            attachment.heard = now
+            attachment.received_at = now
             attachment.pings = 0
 
     def receive(
@@ -607,80 +421,82 @@ class Session:
         Raises:
             ProtocolError: the connection ends with it. Nothing of the frame was taken.
         """
-        if self.state is _CLOSED or (attachment is not None and attachment.status is _ENDED):
+        if self.state is _CLOSED or (attachment is not None and attachment.state is _ENDED):
             return []
-        self._heard = now
+        self._received_at = now
         if attachment is not None:
-            attachment.heard = now
+            attachment.received_at = now
             attachment.pings = 0
         try:
             if isinstance(frame, Data):  # nearly all
-                self._take(attachment, frame.seq, frame.ack, frame.messages, frame.size)
+                self._receive_messages(attachment, frame.seq, frame.ack, frame.messages, frame.size)
                 return []
-            return self._receive(attachment, frame)
+            return self._receive_control(attachment, frame)
         except Foreign:
-            self._foreign(attachment)
+            self._handle_foreign_ack(attachment)
             return []
 
-    def _receive(
+    def _receive_control(
         self, attachment: Attachment | None, frame: Oversized | ClientControl
     ) -> list[ServerControl]:
         match frame:
             case Oversized():
-                return self._oversized(attachment, frame)
+                return self._receive_oversized(attachment, frame)
             case Ack():
                 self.outgoing.check(frame.ack)
                 if attachment is not None:
-                    attachment.holds = max(attachment.holds, frame.ack)
-                    self.confirm(attachment)
+                    attachment.client_received = max(attachment.client_received, frame.ack)
+                    self.attachments.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
-                self._take(attachment, frame.number, frame.ack, [_SKIPPED], 0)
+                self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)
             case Ping():
                 return [Pong(id=frame.id)]
             case Pong():
                 pass
             case Close():
-                self._may_send(attachment)
-                self._peer_closes(frame)
+                self.attachments.check_may_send(attachment)
+                self._receive_close(frame)
             case Bytes() | Open() | Renew() | Send() | Poll():
                 raise ProtocolError(codes.BAD_FRAME, "this frame has no place here")
             case _:
                 assert_never(frame)
         return []
 
-    def _take(
+    def _receive_messages(
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
     ) -> None:
         """Take messages ``seq``, ``seq + 1``, ... and the client's mark, or nothing (FRM-4)."""
-        if attachment is not None and attachment.status is not _CONFIRMED:
-            self._may_send(attachment)
+        if attachment is not None and attachment.state is not _CONFIRMED:
+            self.attachments.check_may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
         outgoing.check(ack)
         count = len(messages)
-        if self._peer_close is not None and seq + count - 1 > self._peer_close.last:
+        if self.peer_close is not None and seq + count - 1 > self.peer_close.last:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
         if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
             messages = messages[repeated:]
             size = json_size(messages)
         if messages:
             incoming.take(len(messages), size)
-            self._moved()
+            self.attachments.end_other_clients()
             if self.state is not _CLOSING:  # else they are not handled, as said (CLS-3)
                 self._inbox.extend(messages)
         if ack > outgoing.acked:
             self._acknowledge(ack)
 
-    def _foreign(self, attachment: Attachment | None) -> None:
+    def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """A mark of another session: over with this one, save for its holder (MRK-5, RES-7)."""
-        if attachment is None or attachment.client == self._holder:
+        if attachment is None or attachment.client == self.attachments.owner:
             self.reset(ResetReason.FOREIGN)
         else:
-            self._end(attachment, codes.RESET, nothing_known(ResetReason.FOREIGN))
+            self.attachments.end(attachment, codes.RESET, nothing_known(ResetReason.FOREIGN))
 
-    def _oversized(self, attachment: Attachment | None, frame: Oversized) -> list[ServerControl]:
+    def _receive_oversized(
+        self, attachment: Attachment | None, frame: Oversized
+    ) -> list[ServerControl]:
         before = frame.before
-        self._take(attachment, before.seq, before.ack, before.messages, before.size)
+        self._receive_messages(attachment, before.seq, before.ack, before.messages, before.size)
         if self.state is _CLOSED or not self.incoming.refuse(frame.number):
             return []
         return [
@@ -692,27 +508,17 @@ class Session:
             )
         ]
 
-    def _may_send(self, attachment: Attachment | None) -> None:
-        """Before an attach is confirmed only a new session takes data on it (ATT-3, OPN-7)."""
-        if attachment is None or attachment.status is not Status.PROVISIONAL:
-            return
-        if attachment.verdict is Verdict.RESUMED:
-            raise ProtocolError(codes.BAD_FRAME, "confirm the attach by an ack before you send")
-        if attachment.client != self._holder:
-            self._end(attachment, codes.SUPERSEDED, error_frame(self._superseded()))
-            raise self._superseded()
-
     def _acknowledge(self, number: int) -> None:
         if self.outgoing.acknowledge(number):
             self._end_if_acknowledged()
 
-    def _peer_closes(self, frame: Close) -> None:
+    def _receive_close(self, frame: Close) -> None:
         self.outgoing.check(frame.ack)
-        if self._peer_close is None:
+        if self.peer_close is None:
             if frame.last < self.incoming.received:
                 raise ProtocolError(codes.BAD_NUMBER, "last is below what was received")
-            self._peer_close = frame
-            self._moved()
+            self.peer_close = frame
+            self.attachments.end_other_clients()
         self.state = advance(self.state, Step.PEER_CLOSE)
         self._acknowledge(frame.ack)
 
@@ -723,7 +529,7 @@ class Session:
 
     # HTTP
 
-    def answer(self, attachment: Attachment | None) -> Ack:
+    def answer_post(self, attachment: Attachment | None) -> Ack:
         """The first frame of a POST's answer (SND-2)."""
         if attachment is not None and attachment.ack_written >= 0:
             self._acknowledged_on(attachment)
@@ -731,7 +537,7 @@ class Session:
             ack=self.incoming.handled,
             received=self.incoming.received,
             sent=self.outgoing.sent if attachment is None else attachment.cursor - 1,
-            attached=attachment is not None and attachment.status is not _ENDED,
+            attached=attachment is not None and attachment.state is not _ENDED,
         )
 
     def poll(self, attachment: Attachment, frame: Poll, now: float) -> bool:
@@ -743,42 +549,42 @@ class Session:
         Raises:
             ProtocolError: ``superseded`` (ATT-6).
         """
-        self.heard_from(attachment, now)
+        self.record_activity(attachment, now)
         if frame.poll < attachment.poll:
             return False
         try:
             self.outgoing.check(frame.ack)
         except Foreign:
-            self._foreign(attachment)
+            self._handle_foreign_ack(attachment)
             return True
-        attachment.holds = max(attachment.holds, frame.ack)
-        self.confirm(attachment)
+        attachment.client_received = max(attachment.client_received, frame.ack)
+        self.attachments.confirm(attachment)
         if frame.poll == attachment.poll:
             # The answer was lost, and with it the mark, and what is in no buffer.
             attachment.ack_written = 0
-            attachment.control[:0] = attachment.told
-        attachment.told = []
+            attachment.control[:0] = attachment.last_poll_frames
+        attachment.last_poll_frames = []
         attachment.poll = frame.poll
         attachment.cursor = frame.ack + 1
         attachment.close_written = False
-        attachment.parked = True
+        attachment.writable = True
         self._acknowledge(frame.ack)
         return True
 
-    def poll_frames(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
+    def answer_poll(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
         """The body that answers a parked poll: never empty, for a lone ack stands for nothing."""
-        attachment.told = list(attachment.control)
+        attachment.last_poll_frames = list(attachment.control)
         wires = self.transmit(attachment, now)
         if not wires:
             wires = [encode_control(Ack(ack=self.incoming.handled))]
             self._acknowledged_on(attachment)
-        attachment.parked = False
-        attachment.written = now
+        attachment.writable = False
+        attachment.written_at = now
         return wires
 
-    def unpark(self, attachment: Attachment) -> None:
+    def end_poll(self, attachment: Attachment) -> None:
         """The poll that waited is gone, without an answer."""
-        attachment.parked = False
+        attachment.writable = False
 
     # Time and ends
 
@@ -791,41 +597,41 @@ class Session:
             if now >= self._deadline:  # until then a resume still gets it all (CLS-1)
                 self._finish(Step.GIVE_UP, self._close)
                 return
-        elif now - self._heard >= limits.ttl:
+        elif now - self._received_at >= limits.ttl:
             self._reset(Step.EXPIRE, ResetReason.EXPIRED)
             return
-        for attachment in list(self.attachments):
-            if attachment.carrier is TransportKind.LONGPOLL:
+        for attachment in list(self.attachments.live):
+            if attachment.transport is TransportKind.LONGPOLL:
                 self._tick_poll(attachment, now)
             else:
                 self._tick_stream(attachment, now)
 
     def _tick_stream(self, attachment: Attachment, now: float) -> None:
         heartbeat = self.limits.heartbeat
-        if attachment.carrier is TransportKind.SSE and now - attachment.since >= self.limits.stream:
-            self._end(attachment, codes.RESTART, Drain(retry_in=0.0))
-        elif now - attachment.heard >= heartbeat * 3:
-            self._end(
+        sse = attachment.transport is TransportKind.SSE
+        if sse and now - attachment.attached_at >= self.limits.stream:
+            self.attachments.end(attachment, codes.RESTART, Drain(retry_in=0.0))
+        elif now - attachment.received_at >= heartbeat * 3:
+            self.attachments.end(
                 attachment,
                 codes.TIMEOUT,
                 Error(code=codes.TIMEOUT.name, message="two pings were not answered"),
             )
-        elif now - attachment.written >= heartbeat or (
-            now - attachment.heard >= heartbeat * (attachment.pings + 1)
+        elif now - attachment.written_at >= heartbeat or (
+            now - attachment.received_at >= heartbeat * (attachment.pings + 1)
         ):
             attachment.pings += 1
-            attachment.written = now
+            attachment.written_at = now
             attachment.control.append(encode_control(Ping()))
 
     def _tick_poll(self, attachment: Attachment, now: float) -> None:
-        quiet = now - max(attachment.heard, attachment.written)
-        if not attachment.parked and quiet >= self.limits.heartbeat * 2 + 5:
-            self._end(attachment, codes.TIMEOUT)
+        quiet = now - max(attachment.received_at, attachment.written_at)
+        if not attachment.writable and quiet >= self.limits.heartbeat * 2 + 5:
+            self.attachments.end(attachment, codes.TIMEOUT)
 
     def drain(self, retry_in: float) -> None:
         """Tell every connection to leave and resume elsewhere (DRN-1)."""
-        for attachment in list(self.attachments):
-            self._end(attachment, codes.RESTART, Drain(retry_in=retry_in))
+        self.attachments.end_all(codes.RESTART, Drain(retry_in=retry_in))
 
     def reset(self, reason: ResetReason) -> None:
         """End the session, and tell what was lost (RES-4)."""
@@ -833,22 +639,21 @@ class Session:
 
     def _reset(self, step: Step, reason: ResetReason) -> None:
         self.state = advance(self.state, step)
-        self._bury(
+        self._record_ending(
             Ending(code=codes.RESET.websocket or 0, reason=reason, by="protocol", reset=reason)
         )
         verdict = self.tombstone().verdict(self.outgoing.acked)
-        for attachment in list(self.attachments):
-            self._end(attachment, codes.RESET, verdict)
+        self.attachments.end_all(codes.RESET, verdict)
 
     def _finish(self, step: Step, close: Close) -> None:
         self.state = advance(self.state, step)
-        self._bury(Ending(code=close.code, reason=close.reason, by=close.by, close=close))
-        for attachment in list(self.attachments):
+        self._record_ending(Ending(code=close.code, reason=close.reason, by=close.by, close=close))
+        for attachment in list(self.attachments.live):
             if not attachment.close_written:
                 attachment.control.append(encode_control(close))
-            self._end(attachment, codes.NORMAL)
+            self.attachments.end(attachment, codes.NORMAL)
 
-    def _bury(self, ending: Ending) -> None:
+    def _record_ending(self, ending: Ending) -> None:
         self.ending = ending
         self._inbox.clear()
 
@@ -866,5 +671,5 @@ class Session:
             in_hand=self.incoming.handed,
             last=self.outgoing.last,
             received=self.incoming.received,
-            holder=self._holder,
+            owner=self.attachments.owner,
         )

@@ -16,28 +16,28 @@ class Deadlines:
         now: seconds of a clock.
     """
 
-    __slots__ = ("_now", "_standing")
+    __slots__ = ("_active", "_now")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._standing: set[Deadline] = set()
+        self._active: set[Deadline] = set()
 
     def within(self, seconds: float) -> Deadline:
         """``with deadlines.within(10.0): await ...`` raises `TimeoutError`, as `asyncio.timeout`.
 
         To be entered once.
         """
-        return Deadline(self._standing, self._now() + seconds)
+        return Deadline(self._active, self._now() + seconds)
 
     def sweep(self) -> None:
         """End what is past its time."""
         now = self._now()
-        for deadline in [one for one in self._standing if one.at <= now]:
+        for deadline in [one for one in self._active if one.at <= now]:
             deadline.expire()
 
     def stop(self) -> None:
         """End all: no sweep will."""
-        for deadline in list(self._standing):
+        for deadline in list(self._active):
             deadline.expire()
 
 
@@ -49,13 +49,13 @@ class Deadline:
         expired: whether that came first.
     """
 
-    __slots__ = ("_cancelling", "_standing", "_task", "at", "expired")
+    __slots__ = ("_active", "_cancelling", "_task", "at", "expired")
 
     _task: asyncio.Task[object]
     _cancelling: int
 
-    def __init__(self, standing: set[Deadline], at: float) -> None:
-        self._standing = standing
+    def __init__(self, active: set[Deadline], at: float) -> None:
+        self._active = active
         self.at = at
         self.expired = False
 
@@ -64,12 +64,12 @@ class Deadline:
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._standing.add(self)
+        self._active.add(self)
         return self
 
     def expire(self) -> None:
         """Stop what the task waits for."""
-        self._standing.discard(self)
+        self._active.discard(self)
         self.expired = True
         self._task.cancel()
 
@@ -79,7 +79,7 @@ class Deadline:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._standing.discard(self)
+        self._active.discard(self)
         # Another may have cancelled the task meanwhile: that is not for us to swallow.
         if self.expired:
             ours = self._task.uncancel() <= self._cancelling

@@ -18,7 +18,7 @@ from transport.server.adapters.headers import Headers
 NDJSON = b"application/x-ndjson"
 JSON = b"application/json"
 
-LINGER = 2.0
+DISCARD_TIMEOUT = 2.0
 """Seconds for which the rest of a body that is too large is still read, and thrown away. Who closes
 upon unread bytes resets the connection, and the answer is lost with it (RFC 9112 section 9.6)."""
 
@@ -162,7 +162,7 @@ class Exchange:
 
     async def _discard(self) -> None:
         try:
-            async with asyncio.timeout(LINGER):
+            async with asyncio.timeout(DISCARD_TIMEOUT):
                 while self._unread:
                     message = await self._receive()
                     self._unread = message.get("more_body", False)

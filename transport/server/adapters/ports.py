@@ -96,7 +96,7 @@ class Entrance(Protocol):
     deadlines: Deadlines
 
     async def open(
-        self, frame: Open, connection: HTTPConnection, carrier: TransportKind
+        self, frame: Open, connection: HTTPConnection, transport: TransportKind
     ) -> Link | Close:
         """Attach to a session, old or new (PROTOCOL.md section 3).
 

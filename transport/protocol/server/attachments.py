@@ -1,0 +1,307 @@
+"""Which connections have a session.
+
+A client may attach several connections at a time, to see which of them works (ATT-2). Each is
+*provisional* until the client answers on it. That confirms it, and ends those that were opened
+before it (ATT-3). The client that confirmed last *owns* the session. Another client, which has a
+copy of the credential, can take the session over only while the marks of both agree (ATT-6).
+
+Pure. `Attachments.attach` decides and changes nothing but the attachments: the session encodes
+``opened``, or resets itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from transport import codes
+from transport.codes import Code
+from transport.errors import ProtocolError
+from transport.protocol.codec import encode_control
+from transport.protocol.frames import (
+    EncodedFrame,
+    Error,
+    Open,
+    Reset,
+    ResetReason,
+    ServerControl,
+    TransportKind,
+    Verdict,
+    error_frame,
+    nothing_known,
+)
+from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.send_buffer import SendBuffer
+from transport.protocol.states import ATTACHMENTS, AttachmentState, AttachmentStep, follow
+
+MAX_PROVISIONAL = 3
+"""How many attaches a client may race: one of each transport (ATT-2)."""
+
+
+@dataclass(slots=True, eq=False)
+class Attachment:
+    """One connection's place in a session: what was written on it, and when it was last active.
+
+    The attachment of a long poll outlives its polls. Only this package writes its fields.
+    """
+
+    number: int
+    client: str
+    transport: TransportKind
+    cursor: int
+    """The next downlink number to write on it."""
+    attached_at: float
+    client_received: int
+    """The highest downlink number that its client has, by its ``open`` or its last ack here."""
+    verdict: Verdict
+    state: AttachmentState = AttachmentState.PROVISIONAL
+    control: list[EncodedFrame] = field(default_factory=list)
+    """Control frames that wait to be written."""
+    last_poll_frames: list[EncodedFrame] = field(default_factory=list)
+    """Control frames of the last poll's answer, which may have been lost (POL-2)."""
+    ack_written: int = 0
+    ack_since: float | None = None
+    """When an ack began to wait for data to ride with."""
+    close_written: bool = False
+    received_at: float = 0.0
+    written_at: float = 0.0
+    pings: int = 0
+    """Pings written since the client was last heard from."""
+    poll: int = 0
+    """The highest poll number (POL-2)."""
+    writable: bool = False
+    """Whether frames can be written: on long poll while a poll waits, elsewhere always."""
+    code: Code | None = None
+    """Why it ended; None until it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The answer to an ``open`` of a client that cannot have the session (RES-5, RES-7).
+
+    Attributes:
+        reset: what to tell the client.
+        ends_session: whether the session ends with it, since the client owns it.
+    """
+
+    reset: Reset
+    ends_session: bool
+
+
+class Attachments:
+    """The connections that are attached to one session, and the client that owns it.
+
+    Args:
+        outgoing: the session's downlink.
+        incoming: the session's uplink.
+
+    Attributes:
+        live: the attachments that have not ended, in the order in which they were opened.
+        owner: the client that the session was opened for, or that confirmed last (ATT-3).
+    """
+
+    __slots__ = ("_confirmed", "_incoming", "_outgoing", "live", "owner")
+
+    def __init__(self, outgoing: SendBuffer, incoming: ReceiveCursor) -> None:
+        self.live: list[Attachment] = []
+        self.owner = ""
+        self._confirmed = 0
+        self._outgoing = outgoing
+        self._incoming = incoming
+
+    @property
+    def transport(self) -> TransportKind | None:
+        """The transport of the newest attachment, a confirmed one before others."""
+        newest = max(
+            self.live,
+            key=lambda one: (one.state is AttachmentState.CONFIRMED, one.number),
+            default=None,
+        )
+        return newest.transport if newest is not None else None
+
+    def attach(
+        self,
+        frame: Open,
+        transport: TransportKind,
+        now: float,
+        *,
+        verdict: Verdict,
+        peer_closed: bool,
+    ) -> Attachment | Refusal:
+        """Let a connection in, provisionally, or refuse its client.
+
+        Args:
+            frame: the ``open``.
+            transport: the transport it came over.
+            now: seconds.
+            verdict: NEW or RESET if the session was made for this ``open``.
+            peer_closed: whether the owner has closed the session.
+
+        Raises:
+            ProtocolError: ``superseded`` (ATT-4).
+        """
+        if frame.attach <= self._confirmed:
+            raise self._superseded()
+        if verdict is not Verdict.RESUMED:
+            self.owner = frame.client
+        elif (reset := self._refusal(frame, peer_closed=peer_closed)) is not None:
+            return Refusal(reset, ends_session=frame.client == self.owner)
+        self._make_room(frame)
+        handled = self._incoming.handled
+        received = frame.received if verdict is Verdict.RESUMED else 0
+        attachment = Attachment(
+            number=frame.attach,
+            client=frame.client,
+            transport=transport,
+            cursor=max(received, self._outgoing.acked) + 1,
+            attached_at=now,
+            client_received=received,
+            verdict=verdict,
+            # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
+            ack_written=-1 if transport is TransportKind.SSE else handled,
+            ack_since=now if transport is TransportKind.SSE else None,
+            received_at=now,
+            written_at=now,
+            writable=True,
+        )
+        self.live.append(attachment)
+        return attachment
+
+    def _refusal(self, frame: Open, *, peer_closed: bool) -> Reset | None:
+        """Return why this client cannot have the session, None if it can (RES-5)."""
+        owned = frame.client == self.owner
+        outgoing, incoming = self._outgoing, self._incoming
+        if frame.received > outgoing.sent:
+            return nothing_known(ResetReason.FOREIGN)
+        if not owned and (frame.first_retained <= incoming.received or peer_closed):
+            # The numbers of what this client retains, or sends next, were taken from the owner, or
+            # are excluded by the owner's `close`.
+            return nothing_known(ResetReason.FOREIGN)
+        if frame.received < outgoing.acked and not owned:
+            return Reset(
+                reason=ResetReason.TRIMMED,
+                lost=[frame.received + 1, outgoing.last],
+                handled=incoming.handled,
+                in_hand=None,  # the session lives on, and may be given more (RES-7)
+            )
+        if frame.first_retained > incoming.received + 1:
+            return nothing_known(ResetReason.REWOUND)
+        return None
+
+    def _make_room(self, frame: Open) -> None:
+        """End an attachment that ``frame`` repeats, and the oldest if too many are provisional."""
+        for old in list(self.live):
+            if (old.number, old.client) == (frame.attach, frame.client):
+                self.end(old, codes.SUPERSEDED)
+        provisional = sorted(
+            (one for one in self.live if one.state is AttachmentState.PROVISIONAL),
+            key=lambda one: one.number,
+        )
+        if len(provisional) >= MAX_PROVISIONAL:
+            self.end(
+                provisional[0],
+                codes.TOO_MANY,
+                Error(
+                    code=codes.TOO_MANY.name,
+                    message="too many attaches of this session are raced",
+                    limit="provisional",
+                ),
+            )
+
+    def find(self, client: str, number: int) -> Attachment | None:
+        """Return the attachment that a POST or poll names (ATT-7).
+
+        Returns:
+            None if it is the confirmed one and its downlink has ended.
+
+        Raises:
+            ProtocolError: ``superseded`` or ``not_attached``.
+        """
+        for attachment in self.live:
+            if attachment.number == number and attachment.client == client:
+                return attachment
+        if number == self._confirmed and client == self.owner:
+            return None
+        if number <= self._confirmed:
+            raise self._superseded()
+        raise ProtocolError(codes.NOT_ATTACHED, "open this attach before you use it")
+
+    def confirm(self, attachment: Attachment) -> None:
+        """Give the session to this attachment: its client goes on with it (ATT-3).
+
+        Raises:
+            ProtocolError: ``superseded`` (ATT-6): another client owns the session, and has
+                acknowledged what this one does not have.
+        """
+        if attachment.state is not AttachmentState.PROVISIONAL:
+            return
+        if attachment.client != self.owner and self._outgoing.acked > attachment.client_received:
+            raise self._end_superseded(attachment)
+        _advance(attachment, AttachmentStep.CONFIRM)
+        self._confirmed = attachment.number
+        self.owner = attachment.client
+        for other in list(self.live):
+            if other is not attachment and other.number <= attachment.number:
+                self._end_superseded(other)
+
+    def check_may_send(self, attachment: Attachment | None) -> None:
+        """Allow data before the attach is confirmed only in a new session (ATT-3, OPN-7).
+
+        Raises:
+            ProtocolError: ``bad_frame``, or ``superseded``.
+        """
+        if attachment is None or attachment.state is not AttachmentState.PROVISIONAL:
+            return
+        if attachment.verdict is Verdict.RESUMED:
+            raise ProtocolError(codes.BAD_FRAME, "confirm the attach by an ack before you send")
+        if attachment.client != self.owner:
+            raise self._end_superseded(attachment)
+
+    def end_other_clients(self) -> None:
+        """End the attachments of clients other than the owner, whose messages were taken (ATT-6).
+
+        Called before any ack on them would cover those messages.
+        """
+        for other in self.live:
+            if other.client != self.owner:
+                break
+        else:
+            return  # fast path: no other client is attached
+        for other in [one for one in self.live if one.client != self.owner]:
+            self._end_superseded(other)
+
+    def end(self, attachment: Attachment, code: Code, last: ServerControl | None = None) -> None:
+        """End an attachment; ``last`` is the frame that says why."""
+        attachment.code = code
+        if last is not None:
+            attachment.control.append(encode_control(last))
+        _advance(attachment, AttachmentStep.END)
+        if attachment in self.live:
+            self.live.remove(attachment)
+
+    def end_all(self, code: Code, last: ServerControl) -> None:
+        """End every attachment, with ``last`` as its last frame."""
+        for attachment in list(self.live):
+            self.end(attachment, code, last)
+
+    def detach(self, attachment: Attachment) -> None:
+        """Remove an attachment whose connection is gone; the session waits for another (CLS-6)."""
+        if attachment.code is None:
+            self.end(attachment, codes.NOT_ATTACHED)
+
+    def _end_superseded(self, attachment: Attachment) -> ProtocolError:
+        """End an attachment in favor of the confirmed one; return the error that says so."""
+        error = self._superseded()
+        self.end(attachment, codes.SUPERSEDED, error_frame(error))
+        return error
+
+    def _superseded(self) -> ProtocolError:
+        return ProtocolError(
+            codes.SUPERSEDED,
+            "the session was attached again, under the number and by the client that are named",
+            attach=max(1, self._confirmed),
+            client=self.owner,
+        )
+
+
+def _advance(attachment: Attachment, step: AttachmentStep) -> None:
+    attachment.state = follow(ATTACHMENTS, attachment.state, step, "session's attachment")

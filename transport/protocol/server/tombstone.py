@@ -1,0 +1,59 @@
+"""How a session ended, and what an ``open`` that names it is answered afterwards.
+
+Pure. A store keeps the tombstone for a time (RES-8), so that a client that comes late still learns
+what became of its messages.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from transport.protocol.frames import By, Close, Open, Reset, ResetReason, nothing_known
+
+_NOTHING_KNOWN = (ResetReason.FOREIGN, ResetReason.REWOUND)
+"""The two sides disagree about the session, so the marks of one mean nothing to the other."""
+
+
+class Ending(Struct, frozen=True, gc=False):
+    """The end of a session: by ``close``, or by a reset."""
+
+    code: int
+    reason: str
+    by: By
+    close: Close | None = None
+    reset: ResetReason | None = None
+
+
+class Tombstone(Struct, frozen=True, gc=False):
+    """The marks of a session that has ended (RES-8).
+
+    Stores keep thousands of them. They refer to nothing that could refer back, so the garbage
+    collector need not track them (``gc=False``).
+    """
+
+    ending: Ending
+    handled: int
+    in_hand: int
+    last: int
+    received: int = 0
+    owner: str = ""
+    """The client that owned the session."""
+
+    def answer(self, frame: Open) -> Close | Reset:
+        """Return the answer to an ``open`` of the session: its ``close`` (CLS-5), or its fate."""
+        if frame.client != self.owner and frame.first_retained <= self.received:
+            # To this client the marks would seem to cover its own messages (ATT-6).
+            return nothing_known(ResetReason.FOREIGN)
+        return self.ending.close or self.verdict(frame.received)
+
+    def verdict(self, received: int) -> Reset:
+        """Return the fate of the session, for a client that received up to ``received``."""
+        reason = self.ending.reset or ResetReason.UNKNOWN
+        if reason in _NOTHING_KNOWN:
+            return nothing_known(reason)
+        return Reset(
+            reason=reason,
+            lost=[received + 1, self.last] if received < self.last else [],
+            handled=self.handled,
+            in_hand=self.in_hand,
+        )

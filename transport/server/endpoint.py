@@ -1,0 +1,141 @@
+"""`Endpoint`: routes one ASGI connection to the adapter of its transport.
+
+The origin is checked first, on WebSocket as on HTTP, then the last segment of the path names the
+transport, ``send``, or a file of the browser client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import Decoder, encode_control
+from transport.protocol.frames import TransportKind, error_frame
+from transport.server.adapters import longpoll, post, sse, static_files, websocket
+from transport.server.adapters.exchange import JSON, Exchange
+from transport.server.adapters.headers import Headers
+from transport.server.adapters.ports import Entrance
+from transport.server.origins import OriginPolicy
+
+_SEGMENTS = {"sse": TransportKind.SSE, "poll": TransportKind.LONGPOLL}
+_BY_POST = frozenset(_SEGMENTS.values())
+
+
+class Endpoint:
+    """Serves the connections of one mount.
+
+    Args:
+        origins: which pages may connect.
+        transports: which transports are served.
+        limits: of bodies and waits.
+        enter: returns the entrance to the sessions; called once for each request.
+    """
+
+    def __init__(
+        self,
+        origins: OriginPolicy,
+        transports: frozenset[str],
+        limits: Limits,
+        enter: Callable[[], Entrance],
+    ) -> None:
+        self._origins = origins
+        self._transports = transports
+        self._limits = limits
+        self._enter = enter
+        self._decoder = Decoder(limits)
+
+    async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a WebSocket, or deny it before it is accepted."""
+        try:
+            self._origins.check(Headers(scope))
+            is_served = TransportKind.WEBSOCKET in self._transports
+            if _segment(scope) != "websocket" or not is_served:
+                raise ProtocolError(codes.NOT_FOUND, "there is no WebSocket at this path")
+        except ProtocolError as error:
+            await _deny(scope, receive, send, error)
+            return
+        await websocket.serve(scope, receive, send, self._enter(), self._limits, self._decoder)
+
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an HTTP request."""
+        segment, method = _segment(scope), scope["method"]
+        exchange = Exchange(scope, receive, send, self._limits)
+        if method in ("GET", "HEAD") and (file := static_files.find(segment)) is not None:
+            await static_files.serve(exchange, file)
+            return
+        try:
+            origin = self._origins.check(exchange.headers)
+            exchange.add_headers(OriginPolicy.cors(origin))
+            if method == "OPTIONS" and b"access-control-request-method" in exchange.headers:
+                await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight())
+            else:
+                await self._dispatch(segment, method, exchange, receive, send)
+        except ProtocolError as error:
+            await exchange.refuse(error)
+
+    async def _dispatch(
+        self, segment: str, method: str, exchange: Exchange, receive: Receive, send: Send
+    ) -> None:
+        if method == "POST" and segment == "send" and self._transports & _BY_POST:
+            await post.serve(exchange, self._enter(), self._decoder)
+            return
+        if static_files.find(segment) is not None:
+            _check_method(method, "GET", "HEAD")
+        if segment == "websocket":
+            _check_method(method, "GET")
+            raise ProtocolError(
+                codes.UPGRADE_REQUIRED,
+                "this is a WebSocket's URL and no upgrade came with the request: "
+                "a proxy on the way may strip it",
+            )
+        if segment == "send" and self._transports & _BY_POST:
+            _check_method(method, "POST")
+        if _SEGMENTS.get(segment) not in self._transports:
+            raise ProtocolError(
+                codes.NOT_FOUND,
+                "a channel's URL ends in /websocket, /sse, /poll or /send",
+            )
+        _check_method(method, "POST")
+        if segment == "sse":
+            await sse.serve(exchange, receive, send, self._enter(), self._decoder)
+        else:
+            await longpoll.serve(exchange, self._enter(), self._limits, self._decoder)
+
+
+def _segment(scope: Scope) -> str:
+    return str(scope.get("path", "")).rstrip("/").rpartition("/")[2]
+
+
+def _check_method(method: str, *allowed: str) -> None:
+    if method not in allowed:
+        raise ProtocolError(
+            codes.METHOD_NOT_ALLOWED,
+            f"this URL takes {' or '.join(allowed)}",
+            allow=", ".join((*allowed, "OPTIONS")),
+        )
+
+
+async def _deny(scope: Scope, receive: Receive, send: Send, error: ProtocolError) -> None:
+    """Refuse a WebSocket before it is accepted, with an HTTP status if the server supports it."""
+    await receive()  # websocket.connect
+    extensions: dict[str, Any] = scope.get("extensions") or {}
+    if "websocket.http.response" not in extensions:
+        await send({"type": "websocket.close", "code": websocket.close_code_of(error.code)})
+        return
+    await send(
+        {
+            "type": "websocket.http.response.start",
+            "status": error.code.status or 403,
+            "headers": [(b"content-type", JSON), (b"cache-control", b"no-store")],
+        }
+    )
+    body = encode_control(error_frame(error)).encode()
+    await send({"type": "websocket.http.response.body", "body": body})
+    # uvicorn logs an error if we return before it has noticed that the connection is over.
+    await asyncio.sleep(0)

@@ -1,0 +1,70 @@
+"""`Lifecycle`: starts a hub's runtime at first use, and replaces it when its server has stopped.
+
+A hub outlives servers: tests run many after one another in one process, each in an event loop of
+its own, and some serve twice in one loop. A runtime belongs to one loop and one server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from transport.server import shutdown
+from transport.server.runtime import Runtime
+
+
+class Lifecycle:
+    """The runtime of one hub.
+
+    Args:
+        make: makes a runtime in the running event loop.
+
+    Attributes:
+        current: the runtime, or None while the hub is not running.
+    """
+
+    def __init__(self, make: Callable[[], Runtime]) -> None:
+        self.current: Runtime | None = None
+        self._make = make
+        self._unlisten: Callable[[], None] | None = None
+        self._host: shutdown.Host | None = None
+
+    def start(self) -> Runtime:
+        """Return the runtime of the running event loop; make it if there is none yet."""
+        if self.current is not None and self.current.loop is asyncio.get_running_loop():
+            return self.current
+        self.stop()  # that of another loop, which has ended
+        self.current = self._make()
+        return self.current
+
+    def enter(self) -> Runtime:
+        """Return the runtime for a request, and drain it when the server is told to stop.
+
+        Unlike `start` this runs inside a server, whose signals and flags can now be watched.
+        """
+        runtime = self.start()
+        host = self._host
+        if (
+            host is not None
+            and (runtime.registry.draining or host.should_exit())
+            and not host.is_running()
+        ):
+            # The runtime belongs to a server that has stopped; this request is from a new one.
+            self.stop()
+            runtime = self.start()
+        if self._unlisten is None:
+            registry = runtime.registry
+            self._unlisten = shutdown.on_shutdown(registry.begin_drain)
+            self._host = shutdown.find_host()
+            registry.watch_exit(self._host.should_exit if self._host is not None else None)
+        return runtime
+
+    def stop(self) -> None:
+        """Stop the runtime, if there is one, and no longer watch its server."""
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
+        if self.current is not None:
+            self.current.registry.stop()
+            self.current = None
+        self._host = None

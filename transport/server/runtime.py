@@ -1,0 +1,64 @@
+"""`Runtime`: what a hub needs in one event loop, put together in one place."""
+
+from __future__ import annotations
+
+from transport.limits import Limits
+from transport.server.adapters.deadlines import Deadlines
+from transport.server.admission import Admission
+from transport.server.authentication import Authenticate, Authenticator
+from transport.server.clock import Clock
+from transport.server.opening import Opener
+from transport.server.registry import Registry
+from transport.server.runner import Handler
+from transport.server.uplink import Uplink
+from transport.stores.interface import Store
+
+
+class Runtime:
+    """The sessions of a hub in the running event loop; the adapters' `Entrance` to them.
+
+    Args:
+        handler: called once for each session.
+        store: where records are kept.
+        limits: bounds and times.
+        authenticate: None lets everybody in, as a guest.
+
+    Attributes:
+        registry: the sessions.
+        opener: answers an ``open``.
+        deadlines: see `Entrance`.
+    """
+
+    def __init__(
+        self, handler: Handler, store: Store, limits: Limits, authenticate: Authenticate | None
+    ) -> None:
+        clock = Clock()
+        admission = Admission(limits)
+        self.loop = clock.loop
+        self.deadlines = Deadlines(clock.now)
+        self.registry = Registry(store, limits, admission, clock, self.deadlines)
+        self._authenticator = Authenticator(
+            authenticate, limits, self.deadlines, admission, clock.now
+        )
+        self.opener = Opener(handler, self.registry, limits, admission, self._authenticator)
+        uplink = Uplink(self.registry, limits)
+        # Bound, not wrapped: every POST would pay for one more call.
+        self.open = self.opener.open
+        self.poll = uplink.poll
+        self.send = uplink.send
+
+    def dismiss(self, subject: str) -> int:
+        """End the sessions of a user, also one that is just being opened (IDN-2).
+
+        Returns:
+            How many sessions were open.
+
+        Raises:
+            TypeError: the subject is not a str, so no session can have it.
+        """
+        if not isinstance(subject, str):
+            raise TypeError(
+                f"a subject is a str, as in Identity(subject), not a {type(subject).__name__}"
+            )
+        self._authenticator.dismiss(subject)
+        return self.registry.dismiss(subject)
