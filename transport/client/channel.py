@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from transport.client.connection import Attempt
 from transport.client.driver import Driver
+from transport.codes import check_close
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_message, size_of
 from transport.protocol.frames import Json
@@ -181,10 +182,7 @@ class Channel:
         Raises:
             ValueError: the code or the reason is out of range.
         """
-        if code != 1000 and not 3000 <= code <= 4999:
-            raise ValueError(f"a close code is 1000 or 3000-4999, not {code}")
-        if len(reason.encode()) > 123:
-            raise ValueError("a close reason has at most 123 bytes")
+        check_close(code, reason)
         driver = self._driver
         driver.close(code, reason)
         await driver.closed()
