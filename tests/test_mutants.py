@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,8 +27,12 @@ from tests.protocol.test_machine import play, schedule
 from tests.protocol.test_vectors import CLIENT_SESSIONS, SESSIONS
 from tests.protocol.test_vectors import test_client_session as run_client_vector
 from tests.protocol.test_vectors import test_session as run_vector
+from transport.protocol.client import answers, outbox, uplink
 from transport.protocol.client import session as client
+from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.buffer import WaitingBuffer
+from transport.protocol.client.handshake import Handshake
+from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.session import ClientSession
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
@@ -45,7 +50,7 @@ FIRST = {
 }
 """The seed to begin with, for what few schedules notice."""
 
-SIDES = {"server": session, "client": client}
+SIDES = {"server": (session,), "client": (client, outbox)}
 SHARED: dict[str, dict[str, type]] = {
     "server": {"ReceiveCursor": ReceiveCursor, "SendBuffer": SendBuffer},
     "client": {"ReceiveCursor": ReceiveCursor, "SendBuffer": WaitingBuffer},
@@ -55,11 +60,11 @@ SHARED: dict[str, dict[str, type]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule, and the words of a method that are changed to break it."""
+    """A rule, and the words of a method or function that are changed to break it."""
 
     name: str
     rule: str
-    where: type
+    where: type | ModuleType
     method: str
     old: str
     new: str
@@ -71,7 +76,7 @@ def server(*of: str, unseen: str = "") -> Mutant:
     return _mutant(ServerSession, *of, unseen=unseen)
 
 
-def _mutant(where: type, *of: str, unseen: str = "") -> Mutant:
+def _mutant(where: type | ModuleType, *of: str, unseen: str = "") -> Mutant:
     name, rule, method, old, new = of
     return Mutant(name, rule, where, method, old, new, unseen)
 
@@ -333,17 +338,18 @@ CLIENT = [
         "return 0",
         unseen="a server leaves no gap: that one is refused is told by the vectors",
     ),
-    page(
+    _mutant(
+        AckSchedule,
         "ack-early",
         "MRK-3: the next message is acknowledged before it has come",
-        "_mark",
+        "mark",
         "link.acked = self.incoming.received",
         "link.acked = self.incoming.received + 1",
     ),
     page(
         "attach-number-ignored",
         "ATT-3: every attach carries data, not the newest alone",
-        "_leads",
+        "leads",
         "link.attach == self._confirmed and",
         "",
     ),
@@ -361,11 +367,12 @@ CLIENT = [
         "if one.attach < self._confirmed",
         "if False",
     ),
-    page(
+    _mutant(
+        uplink,
         "data-before-confirmation",
         "ATT-3: data goes ahead of the ack that confirms",
-        "transmit",
-        "[self._ack(link)] if confirms else []",
+        "websocket_frames",
+        "[ack_frame(source, link)] if confirms else []",
         "[]",
     ),
     page(
@@ -387,7 +394,7 @@ CLIENT = [
         "opened-above-what-was-sent",
         "RES-6: a session that has taken what was never sent is resumed",
         "_opened",
-        "self.outgoing.check(max(frame.received, frame.handled))",
+        "self.outbox.check(max(frame.received, frame.handled))",
         "pass",
         unseen="ATT-6 has the server refuse such a client: it is the second net, for another's",
     ),
@@ -400,17 +407,19 @@ CLIENT = [
         "False",
         unseen="no server ever sends such a mark: what becomes of one is told by the vectors",
     ),
-    page(
+    _mutant(
+        Handshake,
         "another-session-taken",
         "OPN-4: the second of two opens that raced led to another session, and is taken for this",
-        "_opened",
-        "frame.id != self._id",
-        "False",
+        "is_answer",
+        "frame.id == self.id",
+        "True",
     ),
-    page(
+    _mutant(
+        Handshake,
         "nonce-kept",
         "OPN-3: a nonce that has led to a session is used for the next",
-        "_opened",
+        "complete",
         "self._nonce = None",
         "pass",
     ),
@@ -419,8 +428,8 @@ CLIENT = [
         "trimmed-on-write",
         "NUM-4: what was written is forgotten",
         "put",
-        "self.flying += size",
-        "self.flying += size; SendBuffer.acknowledge(self, number)",
+        "self.in_flight += size",
+        "self.in_flight += size; SendBuffer.acknowledge(self, number)",
     ),
     _mutant(
         WaitingBuffer,
@@ -444,18 +453,20 @@ CLIENT = [
         "link.next = frame.received + 1",
         "link.next = frame.received + 2",
     ),
-    page(
+    _mutant(
+        answers,
         "lost-post-forgotten",
         "SND-1: what a POST took along is not repeated",
-        "_take_back",
+        "_put_back",
         "link.next = post.next",
         "pass",
     ),
-    page(
+    _mutant(
+        Outbox,
         "skip-not-written",
         "DAT-5: a message that was refused is sent again",
-        "_skip",
-        "size = self.outgoing.skip(number)",
+        "skip",
+        "size = self.buffer.skip(number)",
         "size = number",
     ),
     page(
@@ -465,47 +476,52 @@ CLIENT = [
         "link.next = min(link.next, number)",
         "pass",
     ),
-    page(
+    _mutant(
+        Outbox,
         "in-hand-is-not-handled",
         "RES-3: what may have been handled is told not to be",
-        "_fates",
+        "fates",
         "(low + 1, high, Fate.UNKNOWN)",
         "(low + 1, high, Fate.NOT_HANDLED)",
     ),
-    page(
+    _mutant(
+        Outbox,
         "not-handled-is-unknown",
         "RES-3: what was certainly not handled is told to be unknown",
-        "_fates",
-        "(high + 1, outgoing.last, Fate.NOT_HANDLED)",
-        "(high + 1, outgoing.last, Fate.UNKNOWN)",
+        "fates",
+        "(high + 1, buffer.last, Fate.NOT_HANDLED)",
+        "(high + 1, buffer.last, Fate.UNKNOWN)",
     ),
-    page(
+    _mutant(
+        Outbox,
         "all-in-flight-is-unknown",
         "RES-3: what was behind the message in hand is told to be unknown",
-        "_fates",
-        "min(in_hand, outgoing.sent)",
-        "outgoing.sent",
+        "fates",
+        "min(in_hand, buffer.sent)",
+        "buffer.sent",
     ),
-    page(
+    _mutant(
+        Outbox,
         "handled-is-unknown",
         "RES-3: what was handled is told to be unknown",
-        "_fates",
-        "(outgoing.acked + 1, low, Fate.HANDLED)",
-        "(outgoing.acked + 1, low, Fate.UNKNOWN)",
+        "fates",
+        "(buffer.acked + 1, low, Fate.HANDLED)",
+        "(buffer.acked + 1, low, Fate.UNKNOWN)",
     ),
-    page(
+    _mutant(
+        client,
         "lost-though-held",
         "RES-4: what is held is told to be lost",
-        "_above_what_is_held",
-        "max(first, self.incoming.received + 1)",
-        "first",
+        "_clip_lost_range",
+        "max(lost[0], received + 1)",
+        "lost[0]",
     ),
     page(
         "resent-into-the-new-session",
         "RES-3: what the old session had not handled goes into the new",
         "_reset",
-        "self._forget()",
-        "self.outgoing.sent = self.outgoing.acked",
+        "self.outbox.start_over(self.terms)",
+        "self.outbox.buffer.sent = self.outbox.buffer.acked",
     ),
     page(
         "close-does-not-wait",
@@ -515,18 +531,20 @@ CLIENT = [
         "False",
         unseen="a server's close is behind its messages: the vectors send one that is not",
     ),
-    page(
+    _mutant(
+        uplink,
         "close-ahead-of-messages",
         "CLS-1: the close names a `last` below what is still to be sent",
-        "_fill",
-        "self._ours and not link.close_written and link.next > self.outgoing.last",
-        "self._ours and not link.close_written",
+        "fill",
+        "closing and not link.close_written and link.next > source.outbox.buffer.last",
+        "closing and not link.close_written",
     ),
-    page(
+    _mutant(
+        Handshake,
         "epoch-forgotten",
         "EPO-1: the life of the store is not told back",
-        "_opened",
-        "self._epoch = frame.epoch",
+        "complete",
+        "self.epoch = frame.epoch",
         "pass",
     ),
 ]
@@ -559,14 +577,18 @@ def apply(mutant: Mutant, side: str, patch: pytest.MonkeyPatch) -> None:
     source = textwrap.dedent(inspect.getsource(method))
     assert source.count(mutant.old) == 1, f"{mutant.name} cannot be made: {mutant.old!r} is gone"
     names: dict[str, Any] = {}
-    exec(source.replace(mutant.old, mutant.new), vars(sys.modules[mutant.where.__module__]), names)
+    where = mutant.where
+    module = where if isinstance(where, ModuleType) else sys.modules[where.__module__]
+    exec(source.replace(mutant.old, mutant.new), vars(module), names)
     broken = names[mutant.method]
     for name, real in SHARED[side].items():
-        if issubclass(real, mutant.where):
+        if isinstance(where, type) and issubclass(real, where):
             body = {"__slots__": (), mutant.method: broken}
-            patch.setattr(SIDES[side], real.__name__, type(name, (real,), body))
+            for user in SIDES[side]:
+                if hasattr(user, real.__name__):
+                    patch.setattr(user, real.__name__, type(name, (real,), body))
             return
-    patch.setattr(mutant.where, mutant.method, broken)
+    patch.setattr(where, mutant.method, broken)
 
 
 CASES = [

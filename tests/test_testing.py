@@ -16,7 +16,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from transport import Channel, ChannelClosed, Hub, Limits, SessionReset, TooLarge, Unacknowledged
-from transport.protocol.client.session import WasReset
+from transport.protocol.client.events import WasReset
 from transport.protocol.frames import TransportKind
 from transport.testing import Faults, JumpingEventLoop, Page, Pair, drive
 
@@ -239,10 +239,10 @@ def test_a_pair_over_a_lossy_link(seed: int, carrier: TransportKind | None) -> N
     assert pair.server is not None
     assert pair.handled == list(range(300))
     assert pair.received == list(range(1, replies + 1))
-    assert pair.server.incoming.handled == pair.client.outgoing.last
+    assert pair.server.incoming.handled == pair.client.outbox.buffer.last
     assert pair.client.incoming.received == pair.server.outgoing.last
     assert not any(isinstance(event, WasReset) for event in pair.events)
-    assert pair.client.replayed + pair.server.replayed > 0
+    assert pair.client.outbox.replayed + pair.server.replayed > 0
 
 
 def test_a_pair_does_the_same_for_the_same_seed() -> None:

@@ -93,9 +93,38 @@ CODES: dict[str, Code] = {
 }
 
 
-def sendable_close_code(code: int) -> int:
-    """Return the WebSocket close code to send for a session that ended with ``code`` (CLS-7).
+MAX_CLOSE_REASON = 123
+"""Bytes of a close reason in UTF-8: what the close frame of a WebSocket holds (RFC 6455, 5.5)."""
 
-    RFC 6455 section 7.4 reserves most of 1000-2999 for the protocol itself.
+_PROTOCOL_CLOSE_CODES = (1011, 1012, 1013)
+"""Close codes that no application may give."""
+
+
+def is_close_code(code: int) -> bool:
+    """Return whether ``code`` may close a session (CLS-1).
+
+    RFC 6455 section 7.4 reserves most of 1000-2999 for the WebSocket protocol itself.
     """
-    return code if code == 1000 or 3000 <= code <= 4999 or code in (1011, 1012, 1013) else 1000
+    return code == 1000 or 3000 <= code <= 4999 or code in _PROTOCOL_CLOSE_CODES
+
+
+def is_close_reason(reason: str) -> bool:
+    """Return whether ``reason`` is short enough for a close."""
+    return len(reason.encode()) <= MAX_CLOSE_REASON
+
+
+def check_close(code: int, reason: str) -> None:
+    """Check the arguments of an application's ``close()``.
+
+    Raises:
+        ValueError: ``code`` is not 1000 or 3000 to 4999, or ``reason`` is too long.
+    """
+    if not is_close_code(code) or code in _PROTOCOL_CLOSE_CODES:
+        raise ValueError(f"a close code is 1000 or 3000-4999, not {code}")
+    if not is_close_reason(reason):
+        raise ValueError(f"a close reason has at most {MAX_CLOSE_REASON} bytes")
+
+
+def sendable_close_code(code: int) -> int:
+    """Return the WebSocket close code to send for a session's ``code`` (CLS-7)."""
+    return code if is_close_code(code) else 1000

@@ -160,8 +160,11 @@ def duplicate(channel: Channel, port: int, transport: str) -> connect:
     """Another client that has the session too, as a tab does that was duplicated."""
     twin = open_to(port, transport)
     mine, theirs = twin._driver.session, channel._driver.session
-    for name in ("_id", "_token", "_epoch", "_attaches", "incoming", "outgoing"):
+    for name in ("id", "token", "epoch"):
+        setattr(mine.handshake, name, getattr(theirs.handshake, name))
+    for name in ("_attaches", "incoming", "outbox"):
         setattr(mine, name, copy.deepcopy(getattr(theirs, name)))
+    mine.acks.incoming = mine.incoming
     return twin
 
 

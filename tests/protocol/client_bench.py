@@ -9,27 +9,27 @@ from typing import Any, ClassVar, assert_never
 from tests.protocol.bench import CARRIERS, Step, from_message, from_wire, to_message, to_wire
 from transport.errors import Fate
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
+    Attached,
     Closed,
-    Dropped,
+    ConnectionLost,
     Event,
-    Frame,
-    Heard,
-    Link,
-    Lost,
+    FrameReceived,
+    Input,
+    LinkDropped,
     Messages,
-    Opening,
-    Out,
+    Output,
     Rejected,
-    RenewalAsked,
+    RenewalRequested,
     Request,
     Settled,
     Superseded,
-    Terms,
     WasReset,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import TransportKind
 
@@ -95,18 +95,18 @@ class ClientBench:
 
     def _lose(self, step: Step) -> list[Event]:
         link = self.connections.pop(step["lose"]).link
-        events = self.session.hear(link, Lost("cut"), self.now)
-        return [event for event in events if not isinstance(event, Dropped)]
+        events = self.session.handle_input(link, ConnectionLost("cut"), self.now)
+        return [event for event in events if not isinstance(event, LinkDropped)]
 
-    def _hear(self, step: Step) -> list[Event]:
+    def _handle_input(self, step: Step) -> list[Event]:
         connection = self.connections[step["on"]]
-        return self.session.hear(connection.link, self._heard(step, connection), self.now)
+        return self.session.handle_input(connection.link, self._heard(step, connection), self.now)
 
-    def _heard(self, step: Step, connection: Connection) -> Heard:
+    def _heard(self, step: Step, connection: Connection) -> Input:
         busy = connection.busy
         if "receive" in step:
-            binary = connection.link.carrier is TransportKind.WEBSOCKET
-            return Frame(to_wire(step["receive"], binary=binary))
+            binary = connection.link.transport is TransportKind.WEBSOCKET
+            return FrameReceived(to_wire(step["receive"], binary=binary))
         order = [Request.POST, Request.POLL, Request.OPEN]
         if "polled" in step:
             del order[0]
@@ -125,7 +125,7 @@ class ClientBench:
         "close": _close,
         "lose": _lose,
         **dict.fromkeys(
-            ("receive", "polled", "answered", "refused", "failed", "unanswered"), _hear
+            ("receive", "polled", "answered", "refused", "failed", "unanswered"), _handle_input
         ),
         "tick": _tick,
     }
@@ -134,13 +134,13 @@ class ClientBench:
 
     def _outcome(self, events: Sequence[Event]) -> Step:
         told = [line for event in events for line in self._tell(event)]
-        ended = [self._name(event.link) for event in events if isinstance(event, Dropped)]
+        ended = [self._name(event.link) for event in events if isinstance(event, LinkDropped)]
         for name in ended:
             del self.connections[name]
         result: Step = {}
         for name, connection in self.connections.items():
             for out in self.session.transmit(connection.link, self.now):
-                connection.busy.add(out.of)
+                connection.busy.add(out.request)
                 key, written = _written(out)
                 result.setdefault(key, {})[name] = written
         if told:
@@ -151,7 +151,7 @@ class ClientBench:
 
     def _tell(self, event: Event) -> list[Step]:
         match event:
-            case Opening():
+            case Attached():
                 return [{"opened": event.verdict.value, "on": self._name(event.link)}]
             case Messages():
                 return [
@@ -168,12 +168,12 @@ class ClientBench:
                 return [{"reset": {**told, "lost": lost}}, *self._fates(event.sends)]
             case Superseded():
                 return [{"superseded": {"attach": event.attach, "client": event.client}}]
-            case RenewalAsked():
+            case RenewalRequested():
                 return [{"renew": event.within}]
             case Closed():
                 told = {"code": event.code, "reason": event.reason, "by": event.by}
                 return [{"closed": told}, *self._fates(event.sends)]
-            case Dropped():
+            case LinkDropped():
                 return [{"drain": event.retry_in}] if event.drained else []
             case _:
                 assert_never(event)
@@ -191,9 +191,9 @@ class ClientBench:
         return next(name for name, one in self.connections.items() if one.link is link)
 
 
-def _written(out: Out) -> tuple[str, Any]:
-    frames = [from_wire(wire) for wire in out.wires]
-    match out.of:
+def _written(out: Output) -> tuple[str, Any]:
+    frames = [from_wire(wire) for wire in out.frames]
+    match out.request:
         case Request.POST:
             return "posts", frames
         case Request.POLL:
@@ -201,4 +201,4 @@ def _written(out: Out) -> tuple[str, Any]:
         case Request.OPEN | None:
             return "writes", frames
         case _:
-            assert_never(out.of)
+            assert_never(out.request)

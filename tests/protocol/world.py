@@ -30,26 +30,26 @@ from tests.protocol.bench import Bench, from_wire
 from tests.protocol.client_bench import lines
 from transport.errors import ChannelClosed, Fate
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
+    Attached,
     Closed,
-    Dropped,
+    ConnectionLost,
     Event,
-    Frame,
-    Heard,
-    Link,
-    Lost,
+    FrameReceived,
+    Input,
+    LinkDropped,
     Messages,
-    Opening,
     Rejected,
-    RenewalAsked,
+    RenewalRequested,
     Request,
     Settled,
     Superseded,
-    Terms,
     WasReset,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import EncodedFrame, ResetReason, TransportKind
 from transport.protocol.server.session import EMPTY, ServerSession
@@ -107,7 +107,7 @@ class Connection:
     name: str
     link: Link
     up: deque[Any] = field(default_factory=deque)
-    down: deque[Heard] = field(default_factory=deque)
+    down: deque[Input] = field(default_factory=deque)
     half_open: bool = False
     """Whether nothing passes any more, though the client does not know."""
     written: bool = False
@@ -243,7 +243,7 @@ class World:
             for _ in range(count):
                 if (
                     client.core.ending is None
-                    and client.core.outgoing.last < client.core.outgoing.acked + WAIT
+                    and client.core.outbox.buffer.last < client.core.outbox.buffer.acked + WAIT
                 ):
                     self.say(client, self.fresh("m"))
             self.pump(client)
@@ -268,7 +268,7 @@ class World:
             one.over
             or len(self.clients) > 2
             or core.ending is not None
-            or core.outgoing.last > core.outgoing.sent
+            or core.outbox.buffer.last > core.outbox.buffer.sent
             or not one.session
         ):
             return
@@ -276,7 +276,7 @@ class World:
         one.connections, core._links = [], []
         twin = copy.deepcopy(one)
         one.connections, core._links = connections, links
-        twin.core.client = f"client-{len(self.clients)}-0123456789"
+        twin.core.handshake.client = f"client-{len(self.clients)}-0123456789"
         twin.core._confirmed = twin.confirmed = 0
         self.clients.append(twin)
 
@@ -293,7 +293,7 @@ class World:
         while one.up:
             self.frame_arrives(one)
         while one.down and one in self.standing:
-            self.hear(one, one.down.popleft())
+            self.handle_input(one, one.down.popleft())
         if pick % 4 == 3:
             holders[0].core.close(1000, "")
             self.pump(holders[0])
@@ -304,7 +304,7 @@ class World:
 
     def client_closes(self, pick: int) -> None:
         client = self.clients[pick % len(self.clients)]
-        if pick < 2 and not client.over and client.core.begun:
+        if pick < 2 and not client.over and client.core.has_begun:
             client.core.close(1000, "")
             self.pump(client)
 
@@ -396,7 +396,7 @@ class World:
                 if (poll := self.polls.pop(name, None)) is not None:
                     self.answer(poll, Answer(Request.POLL, 0))
                 elif (connection := self.connections.get(name)) is not None:
-                    connection.down.append(Lost("gone"))
+                    connection.down.append(ConnectionLost("gone"))
 
     def did(self, session: ServerSession) -> Handled:
         return self.model.setdefault(session.id, Handled())
@@ -434,7 +434,7 @@ class World:
             connection = waiting[pick % len(waiting)]
             for _ in range(count):
                 if connection.down and connection in self.standing:
-                    self.hear(connection, connection.down.popleft())
+                    self.handle_input(connection, connection.down.popleft())
 
     def flow(self, rounds: int, but: Client | None = None) -> None:
         """For a while nothing goes wrong: or hardly anything would ever be under way."""
@@ -448,7 +448,7 @@ class World:
                     self.frame_arrives(one)
             for one in [one for one in self.standing if one not in waits]:
                 while one.down and not one.half_open and one in self.standing:
-                    self.hear(one, one.down.popleft())
+                    self.handle_input(one, one.down.popleft())
 
     def converse(self, pick: int, count: int, rounds: int) -> None:
         """Both sides speak, the handler takes."""
@@ -480,7 +480,7 @@ class World:
             if server and connection.name in self.bench.connections:
                 self.serve({"lose": connection.name})
             if client:
-                self.hear(connection, Lost("cut"))
+                self.handle_input(connection, ConnectionLost("cut"))
 
     def time_passes(self, step: int) -> None:
         self.sleep((0.05, 0.15, 1.0, 10.0, 25.0)[step])
@@ -505,7 +505,7 @@ class World:
 
     def connect(self, connection: Connection) -> None:
         self.connections[connection.name] = connection
-        self.serve({"connect": connection.name, "carrier": NAMES[connection.link.carrier]})
+        self.serve({"connect": connection.name, "carrier": NAMES[connection.link.transport]})
 
     def serve(self, step: dict[str, Any]) -> Any:
         """The server acts; what it writes is on its way."""
@@ -524,40 +524,40 @@ class World:
                 self.write(connection, frames, over=name in ended)
         for name in ended:
             connection = self.connections.get(name)
-            if connection is not None and connection.link.carrier is TransportKind.WEBSOCKET:
-                connection.down.append(Lost("ended", 1000))
-            elif connection is not None and connection.link.carrier is TransportKind.SSE:
+            if connection is not None and connection.link.transport is TransportKind.WEBSOCKET:
+                connection.down.append(ConnectionLost("ended", 1000))
+            elif connection is not None and connection.link.transport is TransportKind.SSE:
                 connection.down.append(Answer(Request.OPEN, 200))
         return result.get("answer")
 
     def write(self, connection: Connection, frames: list[Any], *, over: bool) -> None:
-        carrier = connection.link.carrier
+        carrier = connection.link.transport
         first, connection.written = not connection.written, True
         bad = first and over and frames[0].__class__ is dict and frames[0]["type"] == "error"
         if carrier is TransportKind.LONGPOLL or (carrier is TransportKind.SSE and bad):
             body = lines(frames)
             connection.down.append(Answer(Request.OPEN, 400 if bad else 200, body))
         else:
-            connection.down += [Frame(_wire(frame)) for frame in frames]
+            connection.down += [FrameReceived(_wire(frame)) for frame in frames]
 
     def pump(self, client: Client) -> None:
         """All that the client has to write is on its way."""
         for connection in list(client.connections):
             for out in client.core.transmit(connection.link, self.now):
-                frames = [from_wire(wire) for wire in out.wires]
-                if out.of is not Request.OPEN:
+                frames = [from_wire(wire) for wire in out.frames]
+                if out.request is not Request.OPEN:
                     self.check_written(client, connection, frames)
-                if connection.link.carrier is TransportKind.WEBSOCKET:
+                if connection.link.transport is TransportKind.WEBSOCKET:
                     if not connection.half_open:
                         connection.up += frames
                 else:
-                    assert out.of is not None
-                    assert out.of is Request.OPEN or not any(
-                        sent.waiting and sent.of is out.of and sent.connection is connection
+                    assert out.request is not None
+                    assert out.request is Request.OPEN or not any(
+                        sent.waiting and sent.of is out.request and sent.connection is connection
                         for sent in self.requests
                         if not client.over  # only the last `close` goes beside another (SND-1)
                     )
-                    self.requests.append(Sent(out.of, frames, connection))
+                    self.requests.append(Sent(out.request, frames, connection))
 
     def arrive(self, sent: Sent, *, again: bool) -> None:
         sent.copies += 1
@@ -571,7 +571,7 @@ class World:
                 name = connection.name if stands else self.fresh("x")
                 if stands:
                     self.connections[name] = connection
-                self.serve({"connect": name, "carrier": NAMES[connection.link.carrier]})
+                self.serve({"connect": name, "carrier": NAMES[connection.link.transport]})
                 self.serve({"receive": sent.frames[0], "on": name})
             case Request.POST:
                 session = self.find(sent.frames[0])
@@ -610,25 +610,28 @@ class World:
             sent.waiting = False
             if sent.connection in self.standing:
                 page = Answer(sent.of, 502, "<html>") if pick % 4 == 3 else Answer(sent.of, 0)
-                self.hear(sent.connection, page)
+                self.handle_input(sent.connection, page)
 
-    def hear(self, connection: Connection, heard: Heard) -> None:
+    def handle_input(self, connection: Connection, heard: Input) -> None:
         client = next(one for one in self.clients if connection in one.connections)
         stood = connection.link in client.core._links
-        if isinstance(heard, Lost) and not stood:
+        if isinstance(heard, ConnectionLost) and not stood:
             client.connections.remove(connection)
         taken = stood and 0 < client.confirmed < self.taken_by_another(client, heard)
-        self.note(client, client.core.hear(connection.link, heard, self.now))
+        self.note(client, client.core.handle_input(connection.link, heard, self.now))
         assert client.over or not taken, "ATT-5: another client has the session"
         self.pump(client)
 
-    def taken_by_another(self, client: Client, heard: Heard) -> int:
+    def taken_by_another(self, client: Client, heard: Input) -> int:
         """The attach under which it says that another client has the session, or 0."""
-        text = str(heard.wire) if isinstance(heard, Frame) else getattr(heard, "text", "")
+        text = str(heard.frame) if isinstance(heard, FrameReceived) else getattr(heard, "text", "")
         if not text or '"superseded"' not in text:
             return 0
         frame = json.loads(text.split("\n")[0])
-        if frame.__class__ is not dict or frame.get("client") in (None, client.core.client):
+        if frame.__class__ is not dict or frame.get("client") in (
+            None,
+            client.core.handshake.client,
+        ):
             return 0
         return int(frame["attach"])
 
@@ -724,7 +727,7 @@ class World:
             if not connection.confirmed and kind in ("ack", "send", "poll"):
                 connection.confirmed = True
                 client.confirmed = max(client.confirmed, link.attach)
-                self.confirmed.add((client.core.client, link.attach))
+                self.confirmed.add((client.core.handshake.client, link.attach))
             ack = frame[1] if kind == "data" else frame.get("ack", 0)
             assert ack <= client.received, "MRK-3: it does not hold that"
             if kind == "skip":
@@ -736,7 +739,7 @@ class World:
             seq = frame[0] if kind == "data" else frame["number"]
             if connection.taken is not None:
                 held, connection.taken = connection.taken, None
-                acked = client.core.outgoing.acked
+                acked = client.core.outbox.buffer.acked
                 assert seq == held + 1 or held < seq <= acked + 1, "RES-1: not from the mark"
             if kind == "data":
                 for number, message in enumerate(frame[2:], seq):
@@ -747,7 +750,7 @@ class World:
 
     def told(self, client: Client, event: Event) -> None:
         match event:
-            case Opening():
+            case Attached():
                 if event.verdict.value == "new" and not client.session:  # else again, of a race
                     client.session, client.received = event.id, 0
                 assert event.id == client.session
@@ -777,14 +780,14 @@ class World:
                 assert not event.clean or client.received == did.sent
                 client.over = True
                 self.pump(client)
-            case Dropped():
+            case LinkDropped():
                 assert event.reason not in FAULTS, event
                 # What it has left may be under way for a while.
                 for sent in self.requests:
                     sent.waiting = sent.waiting and sent.connection.link is not event.link
             case Superseded():
                 assert len(self.clients) > 1
-            case RenewalAsked():
+            case RenewalRequested():
                 raise AssertionError(event)
             case _:
                 assert_never(event)
@@ -825,7 +828,7 @@ class World:
             for client in self.living:
                 for connection in list(client.connections):
                     if connection.half_open and connection in client.connections:
-                        self.hear(connection, Lost("healed"))
+                        self.handle_input(connection, ConnectionLost("healed"))
                 if not client.connections and not client.over:
                     self.attach(client, TransportKind.WEBSOCKET)
             self.flow(1)

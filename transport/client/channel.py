@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from transport.client.connection import Attempt
 from transport.client.driver import Driver
+from transport.codes import check_close
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_message, size_of
 from transport.protocol.frames import Json
@@ -83,8 +84,8 @@ class Channel:
     @property
     def transport(self) -> str | None:
         """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
-        carrier = self._driver.carrier
-        return None if carrier is None else carrier.value
+        transport = self._driver.transport
+        return None if transport is None else transport.value
 
     @property
     def connected(self) -> bool:
@@ -100,7 +101,7 @@ class Channel:
         Raises:
             ValueError: none, or not one of ``"websocket"``, ``"sse"``, ``"longpoll"``.
         """
-        return tuple(carrier.value for carrier in self._driver.connector.transports)
+        return tuple(transport.value for transport in self._driver.connector.transports)
 
     @transports.setter
     def transports(self, names: Iterable[str]) -> None:
@@ -135,7 +136,7 @@ class Channel:
                 1,000 latest failures is kept.
         """
         driver = self._driver
-        await driver.outcomes.wait(number, driver.session.sends)
+        await driver.outcomes.wait(number, driver.session.outbox.sends)
 
     async def flush(self) -> None:
         """Wait until the server's handler has finished with all that was sent.
@@ -143,7 +144,7 @@ class Channel:
         Raises:
             Unacknowledged, TooLarge: see `acknowledged`; of the last message.
         """
-        if last := self._driver.session.sends:
+        if last := self._driver.session.outbox.sends:
             await self.acknowledged(last)
 
     async def receive(self) -> Json:
@@ -181,10 +182,7 @@ class Channel:
         Raises:
             ValueError: the code or the reason is out of range.
         """
-        if code != 1000 and not 3000 <= code <= 4999:
-            raise ValueError(f"a close code is 1000 or 3000-4999, not {code}")
-        if len(reason.encode()) > 123:
-            raise ValueError("a close reason has at most 123 bytes")
+        check_close(code, reason)
         driver = self._driver
         driver.close(code, reason)
         await driver.closed()
@@ -206,13 +204,13 @@ class Channel:
         driver = self._driver
         session, inbox, counts = driver.session, driver.inbox, driver.counts
         return ClientStatistics(
-            sent=session.sends,
+            sent=session.outbox.sends,
             acknowledged=driver.outcomes.handled,
-            buffered=session.outgoing.last - session.outgoing.acked,
-            buffered_bytes=session.outgoing.size,
+            buffered=session.outbox.buffer.last - session.outbox.buffer.acked,
+            buffered_bytes=session.outbox.buffer.size,
             received=inbox.received,
             handled=inbox.handled,
-            replayed=session.replayed,
+            replayed=session.outbox.replayed,
             recovered=counts.recovered,
             attaches=counts.attaches,
             resets=counts.resets,

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 import httpx
 
-from transport.client.adapters.ports import Transport
+from transport.client.adapters.ports import Adapter
 from transport.client.budget import Place
-from transport.protocol.client.session import Link
+from transport.protocol.client.link import Link
 from transport.protocol.frames import TransportKind
 
 Outcome: TypeAlias = Literal["pending", "open", "failed", "lost"]
@@ -38,17 +38,17 @@ class Connection:
     """The attempt in hand, or the connection that it became.
 
     Attributes:
-        carrier: over which it goes.
+        transport: over which it goes.
         since: when it was begun.
         until: when it must be open, or be given up.
         place: in the budget.
         posting: that of the POST that was on its way as the connection was left.
         outcome, reason, seconds: see `Attempt`.
-        link, transport: there once the credentials are.
+        link, adapter: there once the credentials are.
         http: for its requests, where it makes any.
     """
 
-    carrier: TransportKind
+    transport: TransportKind
     since: float
     until: float
     place: Place
@@ -57,7 +57,7 @@ class Connection:
     reason: str = ""
     seconds: float = 0.0
     link: Link | None = None
-    transport: Transport | None = None
+    adapter: Adapter | None = None
     http: httpx.AsyncClient | None = None
 
     def works(self, now: float) -> None:
@@ -75,4 +75,4 @@ class Connection:
     @property
     def attempt(self) -> Attempt:
         """As the application is told of it."""
-        return Attempt(self.carrier.value, self.outcome, self.reason, self.seconds)
+        return Attempt(self.transport.value, self.outcome, self.reason, self.seconds)

@@ -23,26 +23,28 @@ import anyio
 import httpx
 
 from transport import codes
-from transport.client.adapters.longpoll import LongPollTransport
-from transport.client.adapters.ports import Destination, Transport, Wiring, Work
+from transport.client.adapters.longpoll import LongPollAdapter
+from transport.client.adapters.ports import Adapter, Destination, Wiring, Work
 from transport.client.adapters.post import http_client
-from transport.client.adapters.sse import EventStreamTransport
-from transport.client.adapters.websocket import WebSocketTransport
+from transport.client.adapters.sse import EventStreamAdapter
+from transport.client.adapters.websocket import WebSocketAdapter
 from transport.client.backoff import backoff
 from transport.client.budget import Budget
 from transport.client.connection import Connection
 from transport.client.fallback import Learnt, choose
 from transport.client.pacing import Pacing
-from transport.protocol.client.session import Answer, ClientSession, Heard, Link, Lost, Request
+from transport.protocol.client.events import Answer, ConnectionLost, Input, Request
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
 from transport.waiting import Waiters, ended
 
 logger = logging.getLogger("transport")
 
-TRANSPORTS: dict[TransportKind, Callable[[Wiring], Transport]] = {
-    TransportKind.WEBSOCKET: WebSocketTransport,
-    TransportKind.SSE: EventStreamTransport,
-    TransportKind.LONGPOLL: LongPollTransport,
+ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
+    TransportKind.WEBSOCKET: WebSocketAdapter,
+    TransportKind.SSE: EventStreamAdapter,
+    TransportKind.LONGPOLL: LongPollAdapter,
 }
 REMEMBERED = 50
 """Attempts that are told."""
@@ -89,7 +91,7 @@ class Connector:
         pacing: Pacing,
         *,
         waiters: Waiters,
-        hear: Callable[[Link, Heard], None],
+        hear: Callable[[Link, Input], None],
         wake: Callable[[], None],
     ) -> None:
         self.connection: Connection | None = None
@@ -130,7 +132,7 @@ class Connector:
         """The latest, oldest first."""
         return list(self._attempts)
 
-    # Opening
+    # Attached
 
     def connect(self, now: float) -> None:
         """Try the next transport, if it is time."""
@@ -138,12 +140,12 @@ class Connector:
         if self.connection is not None or now < self.retry_at:
             return
         self._failing = min(self._failing, now)
-        carrier = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
-        if carrier is None:  # all of a choice that was narrowed have failed: a new round
+        transport = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
+        if transport is None:  # all of a choice that was narrowed have failed: a new round
             self._tried.clear()
-            carrier = self.transports[0]
+            transport = self.transports[0]
         # For the credentials; once they are there the transport has its own time.
-        connection = Connection(carrier, now, now + self._pacing.post, self._budget.take(now))
+        connection = Connection(transport, now, now + self._pacing.post, self._budget.take(now))
         self.connection = connection
         self._attempts.append(connection)
         if callable(self._credentials):
@@ -183,9 +185,9 @@ class Connector:
     def _open(self, connection: Connection, credentials: Json) -> None:
         connection.until = _now() + self._pacing.attempt
         connection.link = self._session.attach(
-            connection.carrier, secrets.token_urlsafe(24), credentials
+            connection.transport, secrets.token_urlsafe(24), credentials
         )
-        connection.transport = TRANSPORTS[connection.carrier](
+        connection.adapter = ADAPTERS[connection.transport](
             Wiring(
                 destination=self._destination,
                 timeout=self._pacing.post,
@@ -207,13 +209,13 @@ class Connector:
     def transmit(self, now: float) -> None:
         """Write what the session has to say."""
         connection = self.connection
-        if connection is not None and connection.link is not None and connection.transport:
-            for out in self._session.transmit(connection.link, now):
-                connection.transport.send(out)
+        if connection is not None and connection.link is not None and connection.adapter:
+            for output in self._session.transmit(connection.link, now):
+                connection.adapter.send(output)
 
-    def _report(self, connection: Connection, heard: Heard) -> None:
+    def _report(self, connection: Connection, heard: Input) -> None:
         now, wait = _now(), 0.0
-        failed = heard.of if isinstance(heard, Answer) and heard.status != 200 else None
+        failed = heard.request if isinstance(heard, Answer) and heard.status != 200 else None
         if self.connection is not connection or connection.link is None:
             if failed is Request.POST and connection.posting is not None:
                 self._budget.over(connection.posting, now)
@@ -230,12 +232,12 @@ class Connector:
         else:
             self._tell(connection, heard)
 
-    async def _report_later(self, connection: Connection, heard: Heard, wait: float) -> None:
+    async def _report_later(self, connection: Connection, heard: Input, wait: float) -> None:
         await anyio.sleep(wait)
         if self.connection is connection:
             self._tell(connection, heard)
 
-    def _tell(self, connection: Connection, heard: Heard) -> None:
+    def _tell(self, connection: Connection, heard: Input) -> None:
         assert connection.link is not None
         self._hear(connection.link, heard)
         # An event stream works once it is known that POSTs get through as well.
@@ -248,7 +250,7 @@ class Connector:
         if connection is None:
             return
         self._budget.over(connection.place, _now())
-        if connection.carrier is TransportKind.SSE:
+        if connection.transport is TransportKind.SSE:
             connection.until = _now() + self._pacing.post
         else:
             self._works(connection)
@@ -259,8 +261,12 @@ class Connector:
         now = _now()
         connection.works(now)
         # A better one that has just failed again makes the fallback fresh.
-        if self._learnt is None or self._learnt.carrier is not connection.carrier or self._tried:
-            self._learnt = Learnt(connection.carrier, now)
+        if (
+            self._learnt is None
+            or self._learnt.transport is not connection.transport
+            or self._tried
+        ):
+            self._learnt = Learnt(connection.transport, now)
         self._tried = []
 
     # Ending
@@ -282,8 +288,8 @@ class Connector:
             return
         pending = connection.outcome == "pending"
         if not steady:
-            self._tried.append(connection.carrier)
-        everything = all(carrier in self._tried for carrier in self.transports)
+            self._tried.append(connection.transport)
+        everything = all(transport in self._tried for transport in self.transports)
         if everything or retry_in:
             self._tried = []
         wait = 0.0
@@ -336,7 +342,7 @@ class Connector:
         self._drop(connection)
         self._tidy(connection)
         if connection.link is not None:
-            self._session.hear(connection.link, Lost(reason), now)
+            self._session.handle_input(connection.link, ConnectionLost(reason), now)
 
     def choose(self, names: Iterable[str]) -> None:
         """Use only these transports, in that order."""
@@ -350,7 +356,7 @@ class Connector:
         self._tried = []
         # What was learnt under another choice is no verdict against what that forbade.
         self._learnt = None
-        if self.connection is not None and self.connection.carrier not in chosen:
+        if self.connection is not None and self.connection.transport not in chosen:
             self.leave("forbidden", 0.0)
 
     def finish(self, reason: str) -> None:
@@ -360,8 +366,8 @@ class Connector:
         if connection is None:
             return
         connection.ends(reason, _now())
-        if connection.carrier is TransportKind.WEBSOCKET and connection.transport is not None:
-            connection.transport.finish()
+        if connection.transport is TransportKind.WEBSOCKET and connection.adapter is not None:
+            connection.adapter.finish()
         else:
             self._drop(connection)  # the downlink is over; a POST ends by itself
             self._tidy(connection)
@@ -381,7 +387,7 @@ class Connector:
             with scope:
                 await work(*args)
 
-        name = f"transport.{connection.carrier.value}.{work.__name__}"
+        name = f"transport.{connection.transport.value}.{work.__name__}"
         task = asyncio.create_task(run(), name=name)
         self._tasks[task] = _Work(connection, scope, lingers)
         task.add_done_callback(self._ended)
@@ -398,7 +404,7 @@ class Connector:
 
     def _died(self, connection: Connection, reason: str) -> None:
         if connection.link is not None:
-            self._report(connection, Lost(reason))
+            self._report(connection, ConnectionLost(reason))
         elif self.connection is connection:
             self.lost(reason)
 

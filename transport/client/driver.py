@@ -24,25 +24,25 @@ from transport.client.pacing import Pacing
 from transport.client.window import Window
 from transport.errors import ChannelClosed, SessionReset, Unreachable
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
+    Attached,
     Closed,
-    Dropped,
+    ConnectionLost,
     Event,
-    Frame,
-    Heard,
-    Link,
-    Lost,
+    FrameReceived,
+    Input,
+    LinkDropped,
     Messages,
-    Opening,
     Rejected,
-    RenewalAsked,
+    RenewalRequested,
     Settled,
     Superseded,
-    Terms,
     WasReset,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASES, Phase, PhaseStep, follow
@@ -200,15 +200,15 @@ class Driver:
 
     # What the core tells
 
-    def _hear(self, link: Link, heard: Heard) -> None:
+    def _hear(self, link: Link, heard: Input) -> None:
         now, attached = _now(), self.phase is Phase.OPEN
-        self._act(self.session.hear(link, heard, now))
+        self._act(self.session.handle_input(link, heard, now))
         # What only refuses, or a page of something between, is no contact.
         if attached or self.phase is Phase.OPEN:
             match heard:
-                case Frame() | Answer(status=200):
+                case FrameReceived() | Answer(status=200):
                     self._contact = now
-                case Answer() | Lost():
+                case Answer() | ConnectionLost():
                     pass
                 case _:
                     assert_never(heard)
@@ -227,7 +227,7 @@ class Driver:
                 self.outcomes.settle([event])
             case Rejected():
                 self.outcomes.reject(event.send, event.size, self.session.terms.message)
-            case Opening():
+            case Attached():
                 self._opened(event)
             case WasReset():
                 reset = SessionReset(event.reason.value, event.lost)
@@ -236,18 +236,18 @@ class Driver:
                 self.inbox.put_reset(reset)
             case Superseded():
                 pass  # it ends as `Closed` says
-            case RenewalAsked():
+            case RenewalRequested():
                 self.connector.renew()
             case Closed():
                 self._closed(event)
-            case Dropped():
+            case LinkDropped():
                 connection = self.connector.connection
                 if connection is not None and connection.link is event.link:
                     self._lost(event.reason, event.retry_in, drained=event.drained)
             case _:
                 assert_never(event)
 
-    def _opened(self, event: Opening) -> None:
+    def _opened(self, event: Attached) -> None:
         self.id = event.id
         self.counts.attaches += 1
         self.connector.opened()
@@ -301,10 +301,10 @@ class Driver:
         self.wake()
 
     @property
-    def carrier(self) -> TransportKind | None:
+    def transport(self) -> TransportKind | None:
         """The transport in use; None while detached."""
         connection = self.connector.connection
-        return None if connection is None or self.phase is not Phase.OPEN else connection.carrier
+        return None if connection is None or self.phase is not Phase.OPEN else connection.transport
 
     def reconnect(self) -> None:
         """Drop the connection, and resume over a new one at once."""
@@ -330,7 +330,7 @@ class Driver:
         self._contact = _now()
         self.session.close(code, reason)
         self.resume()
-        if not self.session.begun:  # there is nobody to tell
+        if not self.session.has_begun:  # there is nobody to tell
             self._act([Closed(code, reason, "app", clean=True, sends=())])
         self._waiters.changed()
         self.wake()
@@ -353,8 +353,8 @@ class Driver:
         if self.phase is Phase.CONNECTING:
             reasons: dict[str, str] = {}
             for one in self.connector.attempts:
-                before = reasons.get(one.carrier.value, "no answer yet")
-                reasons[one.carrier.value] = one.reason or before
+                before = reasons.get(one.transport.value, "no answer yet")
+                reasons[one.transport.value] = one.reason or before
             raise Unreachable(reasons)
 
 

@@ -12,7 +12,7 @@ from transport.protocol.frames import TransportKind
 class Learnt:
     """The transport that worked last, and since when it did. It goes stale."""
 
-    carrier: TransportKind
+    transport: TransportKind
     since: float
 
 
@@ -30,7 +30,7 @@ def choose(
     Returns:
         None where all failed. That is an outage, no verdict against any: wait, then start anew.
     """
-    left = [carrier for carrier in allowed if carrier not in tried]
-    if learnt is not None and learnt.carrier in left and now < learnt.since + fresh:
-        return learnt.carrier
+    left = [transport for transport in allowed if transport not in tried]
+    if learnt is not None and learnt.transport in left and now < learnt.since + fresh:
+        return learnt.transport
     return left[0] if left else None

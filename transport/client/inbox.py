@@ -7,7 +7,7 @@ from collections import deque
 
 from transport.client.pacing import Pacing
 from transport.errors import Busy, ChannelClosed, SessionReset
-from transport.protocol.client.session import Closed, Messages
+from transport.protocol.client.events import Closed, Messages
 from transport.protocol.frames import Json
 from transport.waiting import resolve
 

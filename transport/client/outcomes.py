@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from transport.errors import ChannelError, Fate, TooLarge, Unacknowledged
-from transport.protocol.client.session import Settled
+from transport.protocol.client.events import Settled
 from transport.waiting import Waiters
 
 KEPT = 1000

@@ -30,12 +30,12 @@ class Window:
     async def room(self, size: int) -> None:
         """Wait until a message of that size fits; see `Channel.send`."""
         session = self._session
-        if not self._senders and session.outgoing.has_room(size):
+        if not self._senders and session.outbox.buffer.has_room(size):
             return
         entry = _Sender()
         self._senders.append(entry)
         try:
-            while self._senders[0] is not entry or not session.outgoing.has_room(size):
+            while self._senders[0] is not entry or not session.outbox.buffer.has_room(size):
                 if (ending := session.ending) is not None:
                     raise ChannelClosed(ending.code, ending.reason)
                 if entry.stalled:
@@ -47,7 +47,7 @@ class Window:
                     lambda: (
                         entry.stalled
                         or session.ending is not None
-                        or (self._senders[0] is entry and session.outgoing.has_room(size))
+                        or (self._senders[0] is entry and session.outbox.buffer.has_room(size))
                     )
                 )
         finally:
@@ -59,7 +59,7 @@ class Window:
         if not self._senders:
             self._stall = None
             return inf
-        acked, patience = self._session.outgoing.acked, self._session.terms.stall
+        acked, patience = self._session.outbox.buffer.acked, self._session.terms.stall
         if self._stall is None or self._stall[0] != acked or not attached:
             self._stall = (acked, now)
         elif now - self._stall[1] >= patience:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from transport.codes import is_close_code, is_close_reason
 from transport.errors import ProtocolError
 
 VERSION = 1
@@ -204,9 +205,9 @@ class Close(_Control, frozen=True):
     in_hand: Mark | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if self.code not in (1000, 1011, 1012, 1013) and not 3000 <= self.code <= 4999:
+        if not is_close_code(self.code):
             raise ValueError("a close code is 1000, 3000 to 4999, or one of the table")
-        if len(self.reason.encode()) > 123:
+        if not is_close_reason(self.reason):
             raise ValueError("a close reason has at most 123 bytes in UTF-8")
 
 

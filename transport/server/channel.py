@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from starlette.types import Scope
 
+from transport.codes import check_close
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
@@ -159,10 +160,7 @@ class Channel:
         Raises:
             ValueError: the code or the reason is out of range.
         """
-        if code != 1000 and not 3000 <= code <= 4999:
-            raise ValueError(f"a close code is 1000 or 3000-4999, not {code}")
-        if len(reason.encode()) > 123:
-            raise ValueError("a close reason has at most 123 bytes")
+        check_close(code, reason)
         self._driver.close(code, reason)
 
     def _leave_groups(self) -> None:

@@ -20,27 +20,27 @@ from transport.errors import (
     Unacknowledged,
 )
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
+    Attached,
     Closed,
-    Dropped,
+    ConnectionLost,
     Event,
-    Frame,
-    Heard,
-    Link,
-    Lost,
+    FrameReceived,
+    Input,
+    LinkDropped,
     Messages,
-    Opening,
-    Out,
+    Output,
     Rejected,
-    RenewalAsked,
+    RenewalRequested,
     Request,
     Settled,
     Superseded,
-    Terms,
     WasReset,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import EncodedFrame, Json, TransportKind, Verdict
 from transport.protocol.states import AttachState
@@ -116,7 +116,7 @@ class Page:
         self._app = app
         self._path, _, self._query = path.partition("?")
         self._headers = dict(headers or {})
-        self._carrier = TransportKind(transport)
+        self._transport = TransportKind(transport)
         self._session = ClientSession(secrets.token_urlsafe(16), Terms.of(Limits()))
         self._loop = asyncio.get_running_loop()
         self._lines: dict[Link, _Line] = {}
@@ -159,11 +159,11 @@ class Page:
         """The transport in use; None while it is away. Set, it moves there: at once, beside the
         old connection, or with the next `resume`."""
         confirmed = [link for link in self._lines if link.state is AttachState.CONFIRMED]
-        return max(confirmed, key=lambda link: link.attach).carrier.value if confirmed else None
+        return max(confirmed, key=lambda link: link.attach).transport.value if confirmed else None
 
     @transport.setter
     def transport(self, name: str) -> None:
-        self._carrier = TransportKind(name)
+        self._transport = TransportKind(name)
         if not self._away and self._closed is None:
             self._attach()
 
@@ -253,7 +253,7 @@ class Page:
             self._retry.cancel()
         for link in list(self._lines):
             self._lines[link].lose(noticed=noticed)
-            self.hear(link, Lost("cut"))
+            self.handle_input(link, ConnectionLost("cut"))
 
     async def resume(self, *, within: float | None = DEADLINE) -> bool:
         """Come back after a `cut`.
@@ -317,18 +317,18 @@ class Page:
         if self._retry is not None:
             self._retry.cancel()
         credentials = {} if self.credentials is None else {"credentials": self.credentials}
-        link = self._session.attach(self._carrier, secrets.token_urlsafe(24), **credentials)
+        link = self._session.attach(self._transport, secrets.token_urlsafe(24), **credentials)
         self._lines[link] = _Line(self, link)
         self._loop.call_later(ATTEMPT, self._give_up, link)
         self._act([])
 
     def _give_up(self, link: Link) -> None:
         if link.state in (AttachState.FRESH, AttachState.OPENING):
-            self.hear(link, Lost("no answer in time"))
+            self.handle_input(link, ConnectionLost("no answer in time"))
 
-    def hear(self, link: Link, heard: Heard) -> None:
+    def handle_input(self, link: Link, report: Input) -> None:
         """The connection of ``link`` reports."""
-        self._act(self._session.hear(link, heard, self._loop.time()))
+        self._act(self._session.handle_input(link, report, self._loop.time()))
 
     def _tick(self) -> None:
         self._act(self._session.tick(self._loop.time()))
@@ -358,7 +358,7 @@ class Page:
 
     def _on(self, event: Event) -> None:
         match event:
-            case Opening():
+            case Attached():
                 self._id, self._verdict, self._failures = event.id, event.verdict, 0
             case Messages():
                 self._queue.extend(event.messages)
@@ -374,9 +374,9 @@ class Page:
             case Closed():
                 self._closed = ChannelClosed(event.code, event.reason)
                 self._settle(event.sends, self._closed)
-            case Dropped():
+            case LinkDropped():
                 self._dropped(event)
-            case RenewalAsked():
+            case RenewalRequested():
                 self._session.renew(self.credentials)
             case Superseded():
                 pass  # `Closed` follows
@@ -391,7 +391,7 @@ class Page:
                     error = self._refused[number] = Unacknowledged(number, one.fate)
                     error.__cause__ = cause
 
-    def _dropped(self, event: Dropped) -> None:
+    def _dropped(self, event: LinkDropped) -> None:
         line = self._lines.pop(event.link, None)
         if line is not None:
             line.leave()
@@ -509,7 +509,7 @@ class _Line:
             post.inbound.put_nowait({"type": "http.disconnect"})
 
     def _goodbye(self) -> dict[str, Any]:
-        if self._link.carrier is TransportKind.WEBSOCKET:
+        if self._link.transport is TransportKind.WEBSOCKET:
             return {"type": "websocket.disconnect", "code": 1005}
         return {"type": "http.disconnect"}
 
@@ -520,31 +520,31 @@ class _Line:
 
     # Writing
 
-    def write(self, out: Out) -> None:
+    def write(self, out: Output) -> None:
         """Put it on its way."""
-        match out.of:
+        match out.request:
             case None:
                 assert self._down is not None
-                for wire in out.wires:
+                for wire in out.frames:
                     self._put(self._down, wire)
             case Request.OPEN:
-                self._open(out.wires)
+                self._open(out.frames)
             case Request.POLL:
-                self._down = self._page.request("poll", out.wires)
+                self._down = self._page.request("poll", out.frames)
                 self._read(self._poll, Request.POLL, self._down)
             case Request.POST:
-                post = self._page.request("send", out.wires)
+                post = self._page.request("send", out.frames)
                 self._posts.append(post)
                 self._page.spawn(self._post, post).set_name(_POST)
             case _:
-                assert_never(out.of)
+                assert_never(out.request)
 
     def _put(self, connection: Connection, wire: EncodedFrame) -> None:
         key = "text" if isinstance(wire, str) else "bytes"
         connection.inbound.put_nowait({"type": "websocket.receive", key: wire})
 
     def _open(self, wires: Iterable[EncodedFrame]) -> None:
-        match self._link.carrier:
+        match self._link.transport:
             case TransportKind.WEBSOCKET:
                 self._down = self._page.handshake()
                 for wire in wires:
@@ -557,7 +557,7 @@ class _Line:
                 self._down = self._page.request("poll", wires)
                 self._read(self._poll, Request.OPEN, self._down)
             case _:
-                assert_never(self._link.carrier)
+                assert_never(self._link.transport)
 
     # Reading
 
@@ -573,17 +573,17 @@ class _Line:
             message = await connection.next(None)
             if message["type"] == "websocket.http.response.start":
                 body = (await connection.next(None))["body"].decode()
-                self._hear(Answer(Request.OPEN, message["status"], body))
+                self._handle_input(Answer(Request.OPEN, message["status"], body))
                 return
             while message["type"] != "websocket.close":
                 message = await connection.next(None)
                 if message["type"] == "websocket.send":
                     text = message.get("text")
-                    self._hear(Frame(message["bytes"] if text is None else text))
+                    self._handle_input(FrameReceived(message["bytes"] if text is None else text))
             code = message["code"]
         except EOFError:
             pass  # the server is gone
-        self._hear(Lost(f"closed with {code}", code))
+        self._handle_input(ConnectionLost(f"closed with {code}", code))
 
     async def _stream(self, connection: Connection) -> None:
         status = 0
@@ -595,16 +595,16 @@ class _Line:
             stream = Stream(connection, head)
             status = 200
             while True:
-                self._hear(Frame(await stream.wire(None)))
+                self._handle_input(FrameReceived(await stream.wire(None)))
         except EOFError:
-            self._hear(Answer(Request.OPEN, status))
+            self._handle_input(Answer(Request.OPEN, status))
 
     async def _poll(self, of: Request, connection: Connection) -> None:
         try:
             head = await asgi.started(connection, None)
             await self._rest(of, connection, head)
         except EOFError:
-            self._hear(Answer(of, 0))
+            self._handle_input(Answer(of, 0))
 
     async def _post(self, connection: Connection) -> None:
         try:
@@ -612,13 +612,13 @@ class _Line:
                 head = await asgi.started(connection, None)
                 await self._rest(Request.POST, connection, head)
         except (EOFError, TimeoutError):
-            self._hear(Answer(Request.POST, 0))
+            self._handle_input(Answer(Request.POST, 0))
         finally:
             self._posts.remove(connection)
 
     async def _rest(self, of: Request, connection: Connection, head: asgi.Answer) -> None:
         await asgi.finished(connection, head, None)
-        self._hear(Answer(of, head.status, head.body.decode()))
+        self._handle_input(Answer(of, head.status, head.body.decode()))
 
-    def _hear(self, heard: Heard) -> None:
-        self._page.hear(self._link, heard)
+    def _handle_input(self, report: Input) -> None:
+        self._page.handle_input(self._link, report)

@@ -12,20 +12,20 @@ from itertools import count
 from transport import codes
 from transport.errors import ChannelClosed, ProtocolError
 from transport.limits import Limits
-from transport.protocol.client.session import (
+from transport.protocol.client.events import (
     Answer,
-    ClientSession,
-    Dropped,
+    ConnectionLost,
     Event,
-    Frame,
-    Heard,
-    Link,
-    Lost,
+    FrameReceived,
+    Input,
+    LinkDropped,
     Messages,
-    Out,
+    Output,
     Request,
-    Terms,
 )
+from transport.protocol.client.link import Link
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
     Close,
@@ -180,7 +180,7 @@ class Pair:
             self.run(TICK)
 
     def _settled(self) -> bool:
-        client, server = self.client.outgoing, self.server
+        client, server = self.client.outbox.buffer, self.server
         return (
             server is not None
             and client.acked == client.last
@@ -240,27 +240,27 @@ class Pair:
             match event:
                 case Messages():
                     self.received += event.messages
-                case Dropped():
+                case LinkDropped():
                     for line in self._lines:
                         if line.link is event.link:
                             self._cut(line, noticed=True)
                 case _:
                     pass
 
-    def _hear(self, line: _Line, heard: Heard) -> None:
+    def _handle_input(self, line: _Line, report: Input) -> None:
         if not line.cut:
-            self._on(self.client.hear(line.link, heard, self.now))
+            self._on(self.client.handle_input(line.link, report, self.now))
 
-    def _write(self, line: _Line, out: Out) -> None:
+    def _write(self, line: _Line, out: Output) -> None:
         if self._chance(self.faults.cut):
             self._lose(line)
         elif line.transport is TransportKind.WEBSOCKET:
             line.up_at = max(line.up_at, self.now + self._delay())
-            for wire in out.wires:
+            for wire in out.frames:
                 self._at(line.up_at, partial(self._frame, line, wire))
         else:
-            assert out.of is not None
-            self._request(line, out.of, list(out.wires))
+            assert out.request is not None
+            self._request(line, out.request, list(out.frames))
 
     def _request(self, line: _Line, of: Request, wires: list[EncodedFrame]) -> None:
         answered = False
@@ -269,7 +269,7 @@ class Pair:
             nonlocal answered
             if not answered:
                 answered = True
-                self._hear(line, Answer(of, status, text))
+                self._handle_input(line, Answer(of, status, text))
 
         def reply(status: int, text: str) -> None:
             if not self._chance(self.faults.lose):
@@ -291,7 +291,7 @@ class Pair:
 
     def _lose(self, line: _Line) -> None:
         """A cut that the client notices."""
-        self._on(self.client.hear(line.link, Lost("cut"), self.now))
+        self._on(self.client.handle_input(line.link, ConnectionLost("cut"), self.now))
         self._cut(line, noticed=not self._chance(self.faults.unnoticed))
 
     def _cut(self, line: _Line, *, noticed: bool) -> None:
@@ -329,7 +329,7 @@ class Pair:
         if line.session is not None and line.attachment is not None:
             line.session.fail(line.attachment, error)
         else:
-            self._down(line, Frame(encode_control(error_frame(error))))
+            self._down(line, FrameReceived(encode_control(error_frame(error))))
 
     def _arrives(
         self, line: _Line, of: Request, wires: list[EncodedFrame], reply: Callable[[int, str], None]
@@ -394,7 +394,7 @@ class Pair:
         if isinstance(found, ServerSession) and found.ending is not None:
             found = found.tombstone().answer(frame)
         if isinstance(found, Close):
-            self._down(line, Frame(encode_control(found)))
+            self._down(line, FrameReceived(encode_control(found)))
             return
         attached: Attachment | Reset | None = found if isinstance(found, Reset) else None
         session = found if isinstance(found, ServerSession) else None
@@ -437,22 +437,22 @@ class Pair:
                 poll(_lines(session.answer_poll(attachment, self.now)))
         elif due:
             for wire in session.transmit(attachment, self.now):
-                self._down(line, Frame(wire))
+                self._down(line, FrameReceived(wire))
         if attachment.code is not None:
             line.session = line.attachment = None
             if line.transport is not TransportKind.LONGPOLL:
-                self._down(line, Lost("ended"))
+                self._down(line, ConnectionLost("ended"))
             if line.cut:
                 self._drop(line)
 
-    def _down(self, line: _Line, heard: Heard) -> None:
+    def _down(self, line: _Line, report: Input) -> None:
         if line.cut:
             return
         if self._chance(self.faults.cut):
             self._lose(line)
             return
         line.down_at = max(line.down_at, self.now + self._delay())
-        self._at(line.down_at, lambda: self._hear(line, heard))
+        self._at(line.down_at, lambda: self._handle_input(line, report))
 
 
 def _lines(wires: Sequence[EncodedFrame]) -> str:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from transport.client.adapters.ports import Wiring
 from transport.client.adapters.post import exchange, post
-from transport.protocol.client.session import Out, Request
+from transport.protocol.client.events import Output, Request
 
 
-class LongPollTransport:
+class LongPollAdapter:
     """``open`` and each poll are a POST to ``poll``, the uplink goes beside it (POL-1)."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
 
-    def send(self, out: Out) -> None:
-        if out.of is Request.POST:
-            self._wiring.linger(post, self._wiring, out)
+    def send(self, output: Output) -> None:
+        if output.request is Request.POST:
+            self._wiring.linger(post, self._wiring, output)
         else:
-            self._wiring.spawn(exchange, self._wiring, "poll", out)
+            self._wiring.spawn(exchange, self._wiring, "poll", output)
 
     def finish(self) -> None:
         """Each request ends by itself."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from transport.protocol.client.session import Heard, Out
+from transport.protocol.client.events import Input, Output
 
 if TYPE_CHECKING:
     import httpx
@@ -19,10 +19,10 @@ LARGEST = 16 * 1024 * 1024
 any `Limits.body` that is of use."""
 
 
-class Transport(Protocol):
+class Adapter(Protocol):
     """One connection."""
 
-    def send(self, out: Out) -> None:
+    def send(self, output: Output) -> None:
         """Write this behind what was given before. Never waits, never raises."""
         ...
 
@@ -63,7 +63,7 @@ class Wiring:
 
     destination: Destination
     timeout: float
-    hear: Callable[[Heard], None]
+    hear: Callable[[Input], None]
     spawn: Callable[..., None]
     linger: Callable[..., None]
     http: Callable[[], httpx.AsyncClient]

@@ -8,7 +8,7 @@ import anyio
 import httpx
 
 from transport.client.adapters.ports import LARGEST, Destination, Wiring, locate
-from transport.protocol.client.session import Answer, Lost, Out, Request
+from transport.protocol.client.events import Answer, ConnectionLost, Output, Request
 
 NDJSON = "application/x-ndjson"
 
@@ -25,23 +25,23 @@ def http_client(destination: Destination) -> httpx.AsyncClient:
     )
 
 
-async def exchange(wiring: Wiring, segment: str, out: Out, read: Read | None = None) -> None:
-    """POST the lines of ``out`` and report the answer, or that there was none.
+async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | None = None) -> None:
+    """POST the lines of ``output`` and report the answer, or that there was none.
 
     Args:
         wiring: of the connection.
         segment: of the URL.
-        out: the request.
+        output: the request.
         read: is given the response of a 200, in place of reading it whole; then the report only
             says that it has ended.
     """
-    assert out.of is not None
+    assert output.request is not None
     status, text = 0, ""
     try:
         async with wiring.http().stream(
             "POST",
             locate(wiring.destination.url, segment),
-            content="\n".join(map(str, out.wires)).encode(),
+            content="\n".join(map(str, output.frames)).encode(),
             headers={
                 **wiring.destination.headers,
                 "content-type": NDJSON,
@@ -56,16 +56,16 @@ async def exchange(wiring: Wiring, segment: str, out: Out, read: Read | None = N
                 status = response.status_code
     except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
         # Cut, or nothing that we could read.
-        if out.of is Request.OPEN and not status:
-            wiring.hear(Lost(str(error) or type(error).__name__))
+        if output.request is Request.OPEN and not status:
+            wiring.hear(ConnectionLost(str(error) or type(error).__name__))
             return
-    wiring.hear(Answer(out.of, status, text))
+    wiring.hear(Answer(output.request, status, text))
 
 
-async def post(wiring: Wiring, out: Out) -> None:
+async def post(wiring: Wiring, output: Output) -> None:
     """POST ``send``. It does not end with its connection: what it carries is taken all the same."""
     with anyio.move_on_after(wiring.timeout) as scope:
-        await exchange(wiring, "send", out)
+        await exchange(wiring, "send", output)
     if scope.cancelled_caught:
         wiring.hear(Answer(Request.POST, 0))
 

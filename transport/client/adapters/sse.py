@@ -8,21 +8,21 @@ import httpx
 
 from transport.client.adapters.ports import LARGEST, Wiring
 from transport.client.adapters.post import exchange, post
-from transport.protocol.client.session import Frame, Out, Request
+from transport.protocol.client.events import FrameReceived, Output, Request
 from transport.protocol.event_stream import EventParser
 
 
-class EventStreamTransport:
+class EventStreamAdapter:
     """A stream that is read as it comes, the uplink in POSTs beside it (SSE-1)."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
 
-    def send(self, out: Out) -> None:
-        if out.of is Request.OPEN:
-            self._wiring.spawn(exchange, self._wiring, "sse", out, self._read)
+    def send(self, output: Output) -> None:
+        if output.request is Request.OPEN:
+            self._wiring.spawn(exchange, self._wiring, "sse", output, self._read)
         else:
-            self._wiring.linger(post, self._wiring, out)
+            self._wiring.linger(post, self._wiring, output)
 
     def finish(self) -> None:
         """The server ends the stream; POSTs go on by themselves."""
@@ -33,4 +33,4 @@ class EventStreamTransport:
         parser = EventParser(LARGEST)
         async for chunk in response.aiter_bytes():
             for wire in parser.feed(decoder.decode(chunk)):
-                self._wiring.hear(Frame(wire))
+                self._wiring.hear(FrameReceived(wire))

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from transport.client.adapters.ports import LARGEST, Wiring, locate
-from transport.protocol.client.session import Answer, Frame, Lost, Out, Request
+from transport.protocol.client.events import Answer, ConnectionLost, FrameReceived, Output, Request
 from transport.protocol.frames import EncodedFrame
 
 GOODBYE = 1.0
@@ -25,7 +25,7 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
-class WebSocketTransport:
+class WebSocketAdapter:
     """WS-1: text frames are frames, binary frames are bytes."""
 
     def __init__(self, wiring: Wiring) -> None:
@@ -36,8 +36,8 @@ class WebSocketTransport:
         self._finishing = False
         wiring.spawn(self._run)
 
-    def send(self, out: Out) -> None:
-        self._waiting.extend(out.wires)
+    def send(self, output: Output) -> None:
+        self._waiting.extend(output.frames)
         self._wake()
 
     def finish(self) -> None:
@@ -56,7 +56,7 @@ class WebSocketTransport:
             self._wiring.hear(Answer(Request.OPEN, error.response.status_code, text))
             return
         except (OSError, TimeoutError, EOFError, WebSocketException) as error:
-            self._wiring.hear(Lost(str(error) or type(error).__name__))
+            self._wiring.hear(ConnectionLost(str(error) or type(error).__name__))
             return
         self._wiring.spawn(self._write, socket)
         try:
@@ -85,14 +85,14 @@ class WebSocketTransport:
             max_size=LARGEST,
         )
 
-    async def _read(self, socket: ClientConnection) -> Lost:
+    async def _read(self, socket: ClientConnection) -> ConnectionLost:
         hear = self._wiring.hear
         try:
             while True:
-                hear(Frame(await socket.recv()))
+                hear(FrameReceived(await socket.recv()))
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else 1006
-            return Lost(f"closed with {code}", code)
+            return ConnectionLost(f"closed with {code}", code)
 
     async def _write(self, socket: ClientConnection) -> None:
         """The only sender on this connection."""

@@ -1,4 +1,4 @@
-"""`WaitingBuffer`: the client's send buffer, where messages wait for their numbers."""
+"""`WaitingBuffer`: the client's send buffer, in which messages wait for their numbers."""
 
 from __future__ import annotations
 
@@ -8,68 +8,71 @@ from transport.protocol.send_buffer import SendBuffer
 
 
 class WaitingBuffer(SendBuffer):
-    """A client's: a message waits in it until it is first put on an attached connection (NUM-2).
+    """A send buffer in which a message waits until it is first written to a connection (NUM-2).
 
-    The order decides its number, so `append` can tell it; but what was not put on a wire counts in
-    no window, and no mark can cover it.
+    The order of messages decides their numbers, so `append` returns one at once. A message that was
+    never written counts in no window, and no mark can cover it.
 
     Attributes:
-        flying: bytes that were put on a wire and are not acknowledged.
-        skipped: numbers in whose place a ``skip`` stands (DAT-5).
+        in_flight: bytes that were written and are not acknowledged.
+        skipped: numbers that are written as a ``skip``, without their message (DAT-5).
     """
 
-    __slots__ = ("flying", "skipped")
+    __slots__ = ("in_flight", "skipped")
 
     def __init__(self, limits: Bounds) -> None:
         super().__init__(limits)
-        self.flying = 0
+        self.in_flight = 0
         self.skipped: set[int] = set()
 
-    def agree(self, limits: Bounds) -> None:
-        """Go by the server's limits, once it has told them."""
+    def set_limits(self, limits: Bounds) -> None:
+        """Use these limits, once the server has advertised them."""
         self._limits = limits
 
     def peek(self, number: int) -> Payload | None:
-        """What may be put on a wire as ``number``, at or above the first that is kept.
+        """Return the message that may be written as ``number``, if any.
+
+        Args:
+            number: at or above the first that is kept.
 
         Returns:
-            None where there is none, or the window is full (DAT-6).
+            None if there is no such message, or the window is full (DAT-6).
         """
         if number > self.last:
             return None
         payload = self._payloads[number - self.acked - 1]
         if number > self.sent > self.acked and (
             self.sent - self.acked >= self._limits.window_messages
-            or self.flying + size_of(payload) > self._limits.window_bytes
+            or self.in_flight + size_of(payload) > self._limits.window_bytes
         ):
             return None
         return payload
 
     def put(self, number: int, size: int) -> None:
-        """``number``, of ``size`` bytes, is put on a wire; again, perhaps."""
+        """Record that ``number``, of ``size`` bytes, is written, possibly again."""
         if number > self.sent:
             self.sent = number
-            self.flying += size
+            self.in_flight += size
 
     def acknowledge(self, number: int) -> bool:
         before = self.size
         moved = super().acknowledge(number)
-        self.flying -= before - self.size
+        self.in_flight -= before - self.size
         return moved
 
     def skip(self, number: int) -> int | None:
-        """Put a ``skip`` in the place of a message.
+        """Replace a message by a ``skip``.
 
         Returns:
-            The size of the message; None where there is none, or it was done before.
+            The size of the message; None if there is none, or it was skipped before.
         """
         if not self.acked < number <= self.last or number in self.skipped:
             return None
         self.skipped.add(number)
         return size_of(self._payloads[number - self.acked - 1])
 
-    def above(self, size: int) -> list[int]:
-        """The numbers of larger messages that were never put on a wire."""
+    def waiting_above(self, size: int) -> list[int]:
+        """Return the numbers of messages above ``size`` that were never written."""
         waiting = self._payloads[self.sent - self.acked :]
         return [
             number

@@ -1,41 +1,65 @@
-"""The client's half of a session: numbers, marks, attaches, verdicts, close.
+"""`ClientSession`: the client's half of a session (PROTOCOL.md).
 
-Pure: what is heard and ``now`` (seconds of any monotonic clock) go in; what is to be written,
-events and the next deadline come out. The browser's core, `client_js/src/session.ts`, is its twin.
+Pure: inputs and ``now`` (seconds of any monotonic clock) go in; outputs, events and the next
+deadline come out. The browser's core, `client_js/src/session.ts`, is its twin.
 
-A session outlives its links; a link is one attach over one connection. For each, a driver calls
-`ClientSession.attach`, then after every input `transmit` (and writes what it answers), and `tick`
-at `deadline`. When a session could not go on, the same `ClientSession` goes on with the next one.
+A session outlives its links. A link is one attach over one connection; several may exist at a time,
+and the newest confirmed one leads: it alone carries data and acks (ATT-3). For each connection a
+driver calls `attach`. After every call it writes what `transmit` returns for each link, and acts on
+the events; at `deadline` it calls `tick`. If a session cannot go on, the same `ClientSession`
+continues with the next one, which the server begins.
+
+Invariants:
+
+- A message is kept until the server acknowledges it (NUM-4); a reset or the end of the channel
+  tells the fate of each that is not acknowledged (RES-3).
+- A frame that is refused has no effect (FRM-4): its link is dropped, and the next attach starts
+  from the marks.
+- Each part has one owner: `Outbox` the sends, `AckSchedule` the mark of the downlink, `PollPacing`
+  the polls, `Handshake` the names of client and session. `uplink` writes from these, `answers` and
+  `refusals` say what a response means, and this module acts on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from enum import Enum
 from math import inf
-from typing import Any, TypeAlias, assert_never
+from typing import Any, assert_never
 
 from msgspec import UNSET
 
 from transport import codes
-from transport.codes import CODES, Again, Code
-from transport.errors import ChannelClosed, Fate, Foreign, ProtocolError
-from transport.limits import Limits
-from transport.protocol.client.buffer import WaitingBuffer
-from transport.protocol.codec import (
-    Decoder,
-    Oversized,
-    Payload,
-    encode_bytes,
-    encode_control,
-    encode_data,
-    size_of,
+from transport.errors import ChannelClosed, Foreign, ProtocolError
+from transport.protocol.client import answers, uplink
+from transport.protocol.client.acks import AckSchedule
+from transport.protocol.client.answers import MAX_CONSECUTIVE_FAILURES
+from transport.protocol.client.events import (
+    Answer,
+    Attached,
+    Closed,
+    Closing,
+    ConnectionLost,
+    Event,
+    FrameReceived,
+    Input,
+    LinkDropped,
+    Messages,
+    Output,
+    RenewalRequested,
+    Request,
+    Settled,
+    Superseded,
+    WasReset,
 )
+from transport.protocol.client.handshake import Handshake
+from transport.protocol.client.link import Link
+from transport.protocol.client.outbox import Outbox
+from transport.protocol.client.polls import PollPacing
+from transport.protocol.client.refusals import fatal_closing, retry_in
+from transport.protocol.client.terms import Terms
+from transport.protocol.codec import Decoder, Oversized, Payload, encode_control
 from transport.protocol.frames import (
-    VERSION,
     Ack,
-    By,
     Bytes,
     Close,
     Data,
@@ -44,18 +68,14 @@ from transport.protocol.frames import (
     Error,
     Json,
     Loss,
-    Open,
     Opened,
     Ping,
-    Poll,
     Pong,
     Renew,
     Renewal,
     Reset,
     ResetReason,
-    Send,
     ServerControl,
-    Skip,
     TransportKind,
     Verdict,
     nothing_known,
@@ -63,311 +83,27 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
 
-PATIENCE = 3
-"""Requests that may fail in a row before a link is given up; so often another client may come first
-(ATT-5)."""
-MUTE = 5.0
-"""Seconds that a stream may stay mute once the server says that it wrote to it (SND-2)."""
-RESTART = 2.0
-"""The ``retry_in`` of a server that goes without a word, by WebSocket close 1012 (DRN-1)."""
-ACK_DELAY = 0.1
-"""Seconds that an ``ack`` waits for company on HTTP, and between two that have none (MRK-6)."""
-SHORTEST_HOLD = 5.0
-"""Seconds that a poll is held at least, where a proxy was seen to cut one."""
-CUT_AFTER = 2.0
-"""Seconds after which a poll that got no answer was cut by something that does not hold so long."""
-
-_AROUND = 64
-"""Bytes that stand around the messages of a frame, at most."""
-_AROUND_BYTES = 99
-"""Bytes that stand around a message of bytes in base64, at most."""
-
-_OF_ONE_TRANSPORT = frozenset(
-    {
-        codes.NORMAL,
-        codes.NOT_FOUND,
-        codes.METHOD_NOT_ALLOWED,
-        codes.UNSUPPORTED_MEDIA_TYPE,
-        codes.UPGRADE_REQUIRED,
-    }
-)
-"""What a proxy can say too: it only speaks of one transport."""
-
-FATAL: dict[str, Code] = {
-    name: code
-    for name, code in CODES.items()
-    if code.again is Again.NO
-    and code not in _OF_ONE_TRANSPORT
-    and code is not codes.SUPERSEDED  # it depends on by whom (ATT-5)
-}
-"""Codes that end the channel: the same attempt would fail again (section 13)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the server has advertised (PROTOCOL.md section 12): `Limits` says what each is for."""
-
-    message: int
-    body: int
-    batch: int
-    depth: int
-    window_messages: int
-    window_bytes: int
-    heartbeat: float
-    ttl: float
-    closing: float
-    stall: float
-
-    @classmethod
-    def of(cls, limits: Limits) -> Terms:
-        """Those that a server with these limits advertises."""
-        return cls(**{one.name: getattr(limits, one.name) for one in fields(cls)})
-
-    def told(self, frame: Opened) -> Terms:
-        """These, where ``opened`` does not tell others."""
-        told: dict[str, Any] = {**frame.limits, **frame.timings}
-        known = {one.name: told[one.name] for one in fields(self) if one.name in told}
-        return replace(self, **known)
-
-
-# What is written
-
-
-class Request(Enum):
-    """A request on its way; at most one of each on a link. WebSocket has none but its opening."""
-
-    OPEN = "open"
-    POST = "post"
-    POLL = "poll"
-
-
-@dataclass(frozen=True, slots=True)
-class Out:
-    """What is to be written: the lines of one request's body, or frames of a WebSocket."""
-
-    of: Request | None
-    """None: frames of a WebSocket that has opened."""
-    wires: Sequence[EncodedFrame]
-
-
-# What is heard
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A WebSocket message, or the data of an event."""
-
-    wire: EncodedFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to a request; status 0: there was none, or not in time."""
-
-    of: Request
-    status: int
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The connection ended; ``code`` is the WebSocket's."""
-
-    reason: str
-    code: int = 0
-
-
-Heard: TypeAlias = Frame | Answer | Lost
-
-
-# Events
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """An attach was answered: the session is open, or goes on."""
-
-    link: Link
-    verdict: Verdict
-    """NEW or RESUMED."""
-    id: str
-    replayed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Messages:
-    """Messages of the downlink, in order."""
-
-    messages: Sequence[Json]
-    replays: int
-    """How many of them, from the front, had been sent before the last resume (OPN-6)."""
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """Of the sends ``first`` to ``last`` each had this fate."""
-
-    first: int
-    last: int
-    fate: Fate
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The server takes no message of this size (DAT-5)."""
-
-    send: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class WasReset:
-    """The session could not go on; ``sends`` is all that was unacknowledged (RES-3)."""
-
-    reason: ResetReason
-    lost: Sequence[int] | None
-    handled: int | None
-    sends: Sequence[Settled]
-
-
-@dataclass(frozen=True, slots=True)
-class Superseded:
-    """Another client has the session; `Closed` follows."""
-
-    attach: int
-    client: str
-
-
-@dataclass(frozen=True, slots=True)
-class RenewalAsked:
-    """The credentials expire: `ClientSession.renew` within so many seconds (REN-1)."""
-
-    within: float
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The channel is over."""
-
-    code: int
-    reason: str
-    by: By
-    clean: bool
-    """Whether everything up to the server's ``last`` was received."""
-    sends: Sequence[Settled]
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """The link is over; the session goes on over the next."""
-
-    link: Link
-    reason: str
-    retry_in: float
-    drained: bool
-    """Whether the server asked for it (DRN-1)."""
-
-
-Event: TypeAlias = (
-    Opening
-    | Messages
-    | Settled
-    | Rejected
-    | WasReset
-    | Superseded
-    | RenewalAsked
-    | Closed
-    | Dropped
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Post:
-    """What a POST in flight took along: put back where it gets no answer."""
-
-    next: int
-    control: list[str]
-
-
-@dataclass(slots=True, eq=False)
-class Link:
-    """One attach over one connection."""
-
-    attach: int
-    carrier: TransportKind
-    opening: str
-    """Its ``open``."""
-    resuming: bool
-    acked: int
-    """The downlink mark that was last written here."""
-    state: AttachState = AttachState.FRESH
-    next: int = 1
-    """The next uplink number to write here."""
-    close_written: bool = False
-    control: list[str] = field(default_factory=list)
-    """Control frames that wait to be written."""
-    post: _Post | None = None
-    poll: int = 1
-    """The number of the poll (POL-1)."""
-    polled: float | None = None
-    """When it left, where it is in flight."""
-    failures: int = 0
-    """Requests in a row that failed."""
-    until: float = inf
-    """Silence until then ends the link (LIV-2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    code: int
-    reason: str
-    by: By
+RESTART_RETRY_IN = 2.0
+"""Seconds: the ``retry_in`` of a server that only closes the WebSocket, with 1012 (DRN-1)."""
 
 
 class ClientSession:
     """The sessions of one client instance, one after the other.
 
-    Sends are counted from 1 over all of them: that is the number that `send` gives and events name.
-
     Args:
-        client: names this instance (OPN-3).
-        terms: to go by until a server has told its own.
+        client: the id of this instance (OPN-3).
+        terms: in force until a server advertises its own.
         target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
 
     Attributes:
-        terms: the server's.
-        outgoing: what was sent and is not acknowledged.
+        terms: the server's limits and times.
+        outbox: the sends, which are counted from 1 over all sessions.
         incoming: the mark of the downlink.
-        replayed: messages that were put on a wire again.
+        acks: when an ack leaves alone.
+        polls: how long polls are held.
+        handshake: the names of the client and of its session.
+        closing: how the application asked to end the channel, or how it has ended.
     """
-
-    __slots__ = (
-        "_ack_after",
-        "_ack_at",
-        "_attaches",
-        "_before",
-        "_confirmed",
-        "_decoder",
-        "_epoch",
-        "_events",
-        "_extras",
-        "_hold",
-        "_id",
-        "_links",
-        "_nonce",
-        "_ours",
-        "_refused",
-        "_replay",
-        "_theirs",
-        "_token",
-        "_unacked",
-        "client",
-        "incoming",
-        "outgoing",
-        "replayed",
-        "terms",
-    )
 
     def __init__(
         self,
@@ -377,67 +113,41 @@ class ClientSession:
         target: dict[str, Json] | None = None,
         wishes: dict[str, Json] | None = None,
     ) -> None:
-        self.client = client
         self.terms = terms
-        self.outgoing = WaitingBuffer(terms)
+        self.handshake = Handshake(client, target, wishes)
+        self.outbox = Outbox(terms)
         self.incoming = ReceiveCursor(terms)
-        self.replayed = 0
-        self._decoder = _decoder(terms)
-        self._extras: dict[str, Any] = {
-            "target": UNSET if target is None else target,
-            "wishes": UNSET if wishes is None else wishes,
-        }
-        self._nonce: str | None = None
-        self._token: str | None = None
-        self._epoch: str | None = None
-        self._id = ""
+        self.acks = AckSchedule(self.incoming)
+        self.polls = PollPacing()
+        self.closing: Closing | None = None
+        self._server_close: Close | None = None
+        self._decoder = Decoder(terms, ServerControl)
         self._attaches = 0
         self._confirmed = 0
         """The highest attach that was confirmed: the one that sends (ATT-3)."""
-        self._refused = 0
-        """How often another client stood in the way of the first confirmation (ATT-5)."""
+        self._refusals = 0
+        """How often another client came first before our first confirmation (ATT-5)."""
+        self._replay_up_to = 0
+        """Messages up to this number are replays (OPN-6)."""
         self._links: list[Link] = []
-        self._before = 0
-        """Sends of the sessions before this one."""
-        self._replay = 0
-        """What arrives at or below it is a replay (OPN-6)."""
-        self._ack_at = inf
-        """When a lone ``ack`` is due."""
-        self._ack_after = 0.0
-        """Before which none is due on WebSocket."""
-        self._unacked = 0
-        """Bytes that it will acknowledge (MRK-6)."""
-        self._hold: float | None = None
-        """Seconds that a poll may be held, once a proxy was seen to cut one."""
-        self._ours: _Ending | None = None
-        self._theirs: Close | None = None
         self._events: list[Event] = []
 
-    # What a driver asks
+    # Questions of a driver
 
     @property
-    def begun(self) -> bool:
-        """Whether there is, or may be, a session; or will be, for what was sent."""
-        return self._attaches + self.outgoing.last > 0
-
-    @property
-    def sends(self) -> int:
-        """The number of the last send."""
-        return self._before + self.outgoing.last
+    def has_begun(self) -> bool:
+        """Whether the server may have a session, or will have one for what was sent."""
+        return self._attaches + self.outbox.buffer.last > 0
 
     @property
     def deadline(self) -> float:
-        """When to call `tick`, or `transmit`."""
-        return min(
-            (
-                min(
-                    link.until,
-                    self._ack_at if self._leads(link) and link.post is None else inf,
-                )
-                for link in self._links
-            ),
-            default=inf,
-        )
+        """When to call `tick` and `transmit`."""
+        deadline = inf
+        for link in self._links:
+            deadline = min(deadline, link.until)
+            if link.post is None and self.leads(link):
+                deadline = min(deadline, self.acks.due_at)
+        return deadline
 
     # The application's side
 
@@ -448,95 +158,75 @@ class ClientSession:
             The number of this send.
 
         Raises:
-            ChannelClosed: the channel is closing or over.
+            ChannelClosed: the channel is closing or closed.
         """
         if (ending := self.ending) is not None:
             raise ChannelClosed(ending.code, ending.reason)
-        return self._before + self.outgoing.append(payload, size_of(payload))
+        return self.outbox.send(payload)
 
     @property
-    def ending(self) -> _Ending | None:
-        """How the channel is to end, or has ended: as the server says, or as we do."""
-        if self._theirs is not None:
-            return _Ending(self._theirs.code, self._theirs.reason, self._theirs.by)
-        return self._ours
+    def ending(self) -> Closing | None:
+        """How the channel will end, or has ended: as the server says, or else as we do."""
+        if self._server_close is not None:
+            close = self._server_close
+            return Closing(close.code, close.reason, close.by)
+        return self.closing
 
     def close(self, code: int, reason: str) -> None:
-        """No message follows: what was sent is still brought over, then the ``close`` (CLS-2)."""
-        if self._ours is None:
-            self._ours = _Ending(code, reason, "app")
+        """Take no more messages; deliver those sent before, and then the ``close`` (CLS-2)."""
+        if self.closing is None:
+            self.closing = Closing(code, reason, "app")
 
     def renew(self, credentials: Json) -> None:
-        """Answer a `RenewalAsked` (REN-1)."""
+        """Answer a `RenewalRequested` (REN-1)."""
         for link in self._links:
             link.control.append(encode_control(Renew(credentials=credentials)))
 
     def abandon(self, code: int, reason: str) -> list[Event]:
-        """End the session from this side alone, without a word to the server."""
-        self._end(_Ending(code, reason, "protocol"))
+        """End the channel on this side only, without telling the server."""
+        self._end(Closing(code, reason, "protocol"))
         return self._flush()
 
     # Links
 
-    def attach(self, carrier: TransportKind, nonce: str, credentials: Json = UNSET) -> Link:
-        """Mint the next attach (ATT-1).
+    def attach(self, transport: TransportKind, nonce: str, credentials: Json = UNSET) -> Link:
+        """Begin the next attach (ATT-1).
 
         Args:
-            carrier: the transport.
-            nonce: fresh; used where a new session is to be asked for (OPN-3, OPN-4).
+            transport: the transport of the connection.
+            nonce: a fresh one; used if the attach asks for a new session (OPN-3, OPN-4).
             credentials: for the server's ``authenticate``.
         """
         self._attaches += 1
-        if self._nonce is None:
-            self._nonce = nonce
-        received = self.incoming.received
-        frame = Open(
-            versions=[VERSION],
-            client=self.client,
-            nonce=self._nonce,
-            attach=self._attaches,
-            received=received,
-            first_retained=self.outgoing.acked + 1,
-            session=UNSET if self._token is None else self._token,
-            epoch=UNSET if self._epoch is None else self._epoch,
-            credentials=credentials,
-            **self._extras,
-        )
+        received, first = self.incoming.received, self.outbox.buffer.acked + 1
         link = Link(
             self._attaches,
-            carrier,
-            encode_control(frame),
-            resuming=self._token is not None,
+            transport,
+            self.handshake.open_frame(self._attaches, nonce, received, first, credentials),
+            resuming=self.handshake.token is not None,
             acked=received,
         )
         self._links.append(link)
         return link
 
-    def _leads(self, link: Link) -> bool:
-        """The newest confirmed attach has the session: only it carries data and acks (ATT-3)."""
+    def leads(self, link: Link) -> bool:
+        """Return whether ``link`` has the session: it is the newest confirmed attach (ATT-3)."""
         return link.attach == self._confirmed and link in self._links
-
-    def _confirm(self, link: Link) -> None:
-        link.state = follow(ATTACH, link.state, AttachStep.CONFIRM, "attach")
-        self._confirmed = link.attach
-        # What is due on an earlier link may not be on this one, and what that took along may be
-        # lost: its mark here is what its `open` said.
-        self._ack_at = 0.0 if link.acked < self.incoming.received else inf
 
     def _drop(
         self, link: Link, reason: str, retry_in: float = 0.0, *, drained: bool = False
     ) -> None:
         if link in self._links:
             self._links.remove(link)
-            self._events.append(Dropped(link, reason, retry_in, drained))
-            # Those below the confirmed one have ended, or will not carry what is sent (ATT-3).
+            self._events.append(LinkDropped(link, reason, retry_in, drained))
+            # Attaches below the confirmed one have ended, or carry nothing any more (ATT-3).
             for older in [one for one in self._links if one.attach < self._confirmed]:
                 self._drop(older, codes.SUPERSEDED.name)
 
     # Time
 
     def tick(self, now: float) -> list[Event]:
-        """Drop what is silent (LIV-2)."""
+        """Drop the links that are silent for too long (LIV-2)."""
         for link in list(self._links):
             if now >= link.until:
                 self._drop(link, "silent")
@@ -548,12 +238,12 @@ class ClientSession:
 
     # Writing
 
-    def transmit(self, link: Link, now: float) -> list[Out]:
-        """All that is to be written on ``link`` now."""
+    def transmit(self, link: Link, now: float) -> list[Output]:
+        """Return everything to write on ``link`` now. The first of it confirms the attach."""
         match link.state:
             case AttachState.FRESH:
                 link.state = follow(ATTACH, link.state, AttachStep.OPEN, "attach")
-                return [Out(Request.OPEN, [link.opening])]
+                return [Output(Request.OPEN, [link.opening])]
             case AttachState.OPENING:
                 return []
             case AttachState.PROVISIONAL | AttachState.CONFIRMED:
@@ -566,257 +256,78 @@ class ClientSession:
             and link in self._links
         )
         if confirms:
-            self._confirm(link)
-        if link.carrier is not TransportKind.WEBSOCKET:
-            return self._requests(link, now, confirms=confirms)
-        wires: list[EncodedFrame] = [self._ack(link)] if confirms else []
-        self._fill(link, wires, now, inf)
-        return [Out(None, wires)] if wires else []
+            link.state = follow(ATTACH, link.state, AttachStep.CONFIRM, "attach")
+            self._confirmed = link.attach
+            self.acks.move_to(link)
+        if link.transport is TransportKind.WEBSOCKET:
+            return uplink.websocket_frames(self, link, now, confirms=confirms)
+        return uplink.requests(self, link, now, confirms=confirms)
 
-    def _requests(self, link: Link, now: float, *, confirms: bool) -> list[Out]:
-        head: dict[str, Any] = {
-            "session": self._token,
-            "client": self.client,
-            "attach": link.attach,
-            "epoch": self._epoch,
-        }
-        out: list[Out] = []
-        if link.post is None:
-            first = encode_control(Send(**head))
-            post = _Post(link.next, link.control)
-            wires: list[EncodedFrame] = []
-            self._fill(link, wires, now, self.terms.body - len(first))
-            # A first poll confirms as well as a POST does (ATT-3).
-            if wires or (confirms and link.carrier is TransportKind.SSE):
-                link.post = post
-                out.append(Out(Request.POST, [first, *wires]))
-        if link.carrier is TransportKind.LONGPOLL and link.polled is None and self._leads(link):
-            link.polled = now
-            poll = Poll(
-                **head,
-                poll=link.poll,
-                ack=self._mark(link),
-                hold=UNSET if self._hold is None else self._hold,
-            )
-            out.append(Out(Request.POLL, [encode_control(poll)]))
-        return out
+    # Reading
 
-    def _mark(self, link: Link) -> int:
-        """The mark of the downlink, on its way over ``link``."""
-        self._ack_at = inf
-        self._unacked = 0
-        link.acked = self.incoming.received
-        return link.acked
-
-    def _ack(self, link: Link) -> str:
-        return encode_control(Ack(ack=self._mark(link)))
-
-    def _fill(self, link: Link, wires: list[EncodedFrame], now: float, room: float) -> None:
-        """Add control frames, data, our ``close``, and an ``ack`` that is due.
-
-        Args:
-            link: where to.
-            wires: what to add to.
-            now: seconds.
-            room: bytes that a body has left; on WebSocket infinite.
-        """
-        for control in link.control:
-            wires.append(control)
-            room -= size_of(control) + 1
-        link.control = []
-        if not self._leads(link):
-            return
-        self._fill_data(link, wires, room)
-        if self._ours and not link.close_written and link.next > self.outgoing.last:
-            wires.append(self._last_word(link, self._ours))
-        if link.acked < self.incoming.received and now >= self._ack_at:
-            self._ack_after = now + ACK_DELAY
-            wires.append(self._ack(link))
-
-    def _fill_data(self, link: Link, wires: list[EncodedFrame], room: float) -> None:
-        outgoing, terms = self.outgoing, self.terms
-        http = room < inf
-        # What was acknowledged in the meantime is not written again.
-        number = max(link.next, outgoing.acked + 1)
-        texts: list[str] = []
-        size = 0
-
-        def flush() -> None:
-            nonlocal size
-            if texts:
-                wires.append(encode_data(number - len(texts), self._mark(link), texts))
-                texts.clear()
-                size = 0
-
-        while (payload := outgoing.peek(number)) is not None:
-            skipped = number in outgoing.skipped
-            length = size_of(payload)
-            text = isinstance(payload, str) and not skipped
-            cost = length + 1 if text or not http else length * 4 // 3 + _AROUND_BYTES
-            if len(texts) >= terms.batch or size + cost + _AROUND > terms.body:
-                flush()
-            full = room < cost + _AROUND or len(wires) + 4 > terms.batch
-            # One always goes: a body holds any message (section 12).
-            if http and full and len(texts) + len(wires) > 0:
-                break
-            if number <= outgoing.sent:
-                self.replayed += 1
-            outgoing.put(number, length)
-            room -= cost if texts else cost + _AROUND
-            if skipped:
-                flush()
-                wires.append(encode_control(Skip(number=number, ack=self._mark(link))))
-            elif isinstance(payload, str):
-                texts.append(payload)
-                size += cost
-            else:
-                flush()
-                wires.append(encode_bytes(number, self._mark(link), payload, binary=not http))
-            number += 1
-        flush()
-        link.next = number
-
-    def _last_word(self, link: Link, ending: _Ending) -> str:
-        """Our ``close``, as asked for or in answer to the server's (CLS-1, CLS-3)."""
-        link.close_written = True
-        return encode_control(
-            Close(
-                code=ending.code,
-                reason=ending.reason,
-                by=ending.by,
-                last=self.outgoing.sent,
-                ack=self._mark(link),
-            )
-        )
-
-    # Hearing
-
-    def hear(self, link: Link, heard: Heard, now: float) -> list[Event]:
-        """The connection of ``link`` reports."""
-        if link in self._links:
-            try:
-                self._hear(link, heard, now)
-            except Foreign:  # MRK-5, RES-6
-                self._reset(nothing_known(ResetReason.FOREIGN))
-            except ProtocolError as error:
-                # A frame that is refused has had no effect (FRM-4); the next attach starts from
-                # the marks.
-                self._drop(link, error.code.name)
+    def handle_input(self, link: Link, report: Input, now: float) -> list[Event]:
+        """Handle what the connection of ``link`` reports; a link that is over is ignored."""
+        if link not in self._links:
+            return self._flush()
+        try:
+            match report:
+                case FrameReceived():
+                    self._receive(link, report.frame, now)
+                case Answer():
+                    self._handle_answer(link, report, now)
+                case ConnectionLost() if report.code == codes.RESTART.websocket:
+                    self._drop(link, report.reason, RESTART_RETRY_IN, drained=True)
+                case ConnectionLost():
+                    self._drop(link, report.reason)
+                case _:
+                    assert_never(report)
+        except Foreign:  # MRK-5, RES-6
+            self._reset(nothing_known(ResetReason.FOREIGN))
+        except ProtocolError as error:
+            # The frame has had no effect (FRM-4).
+            self._drop(link, error.code.name)
         return self._flush()
 
-    def _hear(self, link: Link, heard: Heard, now: float) -> None:
-        match heard:
-            case Frame():
-                self._receive(link, heard.wire, now)
-            case Answer():
-                self._answered(link, heard, now)
-            case Lost() if heard.code == codes.RESTART.websocket:
-                self._drop(link, heard.reason, RESTART, drained=True)
-            case Lost():
-                self._drop(link, heard.reason)
+    def _handle_answer(self, link: Link, answer: Answer, now: float) -> None:
+        meaning = answers.read_answer(link, answer, self._decoder, self.acks, self.polls, now)
+        match meaning:
+            case answers.PostTaken():
+                self.outbox.check(meaning.received)
+                link.next = min(link.next, meaning.received + 1)
+                for frame in meaning.frames:
+                    self._handle(link, frame, now)
+                if not answers.stream_stands(link, meaning.marks, self.incoming.received, now):
+                    self._drop(link, "detached")
+            case answers.Downlink():
+                for line in meaning.lines:
+                    self._receive(link, line, now)
+            case answers.Refused():
+                self._fail(link, meaning.error)
+            case answers.Failed():
+                if meaning.reason is not None:
+                    self._drop(link, meaning.reason)
             case _:
-                assert_never(heard)
-
-    def _answered(self, link: Link, answer: Answer, now: float) -> None:
-        lines = [line for line in answer.text.split("\n") if line]
-        if answer.of is Request.POST and answer.status == 200:
-            self._taken(link, [self._decoder.decode(line) for line in lines], now)
-            return
-        held = 0.0
-        if answer.of is Request.POLL and link.polled is not None:
-            held = now - link.polled
-            link.polled = None
-        if answer.status == 200 and lines:
-            link.failures = 0
-            if answer.of is Request.POLL:
-                link.poll += 1
-            for line in lines:
-                self._receive(link, line, now)
-            return
-        if answer.of is Request.POST:
-            self._take_back(link)
-        if (error := self._read_error(lines)) is not None:
-            self._fail(link, error)
-            return
-        if answer.status == 200:  # empty: a newer poll stands (POL-2)
-            link.poll += 1
-        elif held > CUT_AFTER:
-            self._hold = max(SHORTEST_HOLD, held / 2)
-        # A poll that nobody answered was the connection, as a stream that ends. Else the request is
-        # repeated with the same content, and what has come up since (SND-1, POL-2).
-        link.failures += 1
-        cut = answer.of is Request.POLL and not answer.status
-        if cut or answer.of is Request.OPEN or link.failures >= PATIENCE:
-            ended = f"HTTP {answer.status}" if answer.status else "no answer"
-            self._drop(link, "ended" if answer.status == 200 else ended)
-
-    def _read_error(self, lines: Sequence[str]) -> Error | None:
-        """What refused a request; None for a page of something between, which says no more of the
-        channel than silence does."""
-        try:
-            frame = self._decoder.decode(lines[0]) if lines else None
-        except ProtocolError:
-            return None
-        return frame if isinstance(frame, Error) else None
-
-    def _take_back(self, link: Link) -> None:
-        """Put back what the POST took along; its marks are due again."""
-        post, link.post = link.post, None
-        if post is not None:
-            link.next = post.next
-            link.control[:0] = post.control
-            link.close_written = False
-            link.acked = -1
-            self._ack_at = 0.0
-
-    def _taken(self, link: Link, frames: Sequence[Any], now: float) -> None:
-        """The answer to a POST: marks, how the downlink does, what the frames caused (SND-2)."""
-        first = frames[0] if frames else None
-        if not isinstance(first, Ack) or not isinstance(first.received, int):
-            raise ProtocolError(codes.BAD_FRAME, "a POST's answer begins with the marks")
-        link.post = None
-        link.failures = 0
-        self.outgoing.check(first.received)
-        link.next = min(link.next, first.received + 1)
-        for frame in frames:
-            self._handle(link, frame, now)
-        if link.carrier is not TransportKind.SSE:
-            return
-        if first.attached is False:
-            self._drop(link, "detached")
-        elif isinstance(first.sent, int) and first.sent > self.incoming.received:
-            # A stream that is written to and brings nothing is held up by something on the way.
-            link.until = min(link.until, now + MUTE)
+                assert_never(meaning)
 
     def _receive(self, link: Link, wire: EncodedFrame, now: float) -> None:
-        """A frame of the downlink."""
+        """Handle a frame of the downlink, which is a sign of life."""
         self._handle(link, self._decoder.decode(wire), now)
         if link.state is not AttachState.OPENING:
             link.until = now + 2 * self.terms.heartbeat + 5
 
     def _handle(self, link: Link, frame: Any, now: float) -> None:
         if link not in self._links:
-            return  # frames behind the one that ended the link
+            return  # frames after the one that ended the link
         opening = link.state is AttachState.OPENING
         if opening is not isinstance(frame, Opened) and isinstance(
             frame, (Opened, Data, Oversized, Ack, Renewal)
         ):
             raise ProtocolError(codes.BAD_FRAME, "a frame out of place")
-        self._dispatch(link, frame, now, opening=opening)
-
-    def _dispatch(
-        self,
-        link: Link,
-        frame: Data | Oversized | ServerControl,
-        now: float,
-        *,
-        opening: bool,
-    ) -> None:
         match frame:
             case Data():
-                self._take(link, frame, now)
+                self._receive_data(link, frame, now)
             case Ack():
-                self._settle(frame.ack)
+                self._events += self.outbox.settle(frame.ack)
             case Opened():
                 self._opened(link, frame)
             case Ping():
@@ -828,13 +339,13 @@ class ClientSession:
             case Drain():
                 self._drop(link, "drain", frame.retry_in, drained=True)
             case Renewal():
-                self._events.append(RenewalAsked(frame.within))
+                self._events.append(RenewalRequested(frame.within))
             case Reset():
-                self._reset(self._above_what_is_held(frame))
+                self._reset(frame)
             case Close():
-                self._settle(frame.ack)
-                self._theirs = frame
-                # In the place of `opened`: the session was over before (CLS-5).
+                self._events += self.outbox.settle(frame.ack)
+                self._server_close = frame
+                # Instead of `opened`: the session was over before (CLS-5).
                 self._end_if_complete(link, late=opening)
             case Oversized() | Bytes():
                 raise ProtocolError(codes.TOO_LARGE, "a message above the server's own limit")
@@ -842,230 +353,146 @@ class ClientSession:
                 assert_never(frame)
 
     def _opened(self, link: Link, frame: Opened) -> None:
-        resumed = frame.verdict is Verdict.RESUMED
-        reset = frame.reset if isinstance(frame.reset, Loss) else None
-        token = frame.session if isinstance(frame.session, str) else None
-        fits = link.resuming if resumed else token is not None
-        if (
-            (frame.attach, frame.client) != (link.attach, self.client)
-            or not fits
-            or (link.resuming and not resumed and reset is None)
-        ):
-            raise ProtocolError(codes.BAD_FRAME, "this answers another open")
-        if self._token is not None and reset is None and frame.id != self._id:
-            # Of opens that race, one came to a server that did not know of the other (OPN-4).
+        handshake = self.handshake
+        if not handshake.is_answer(link, frame):
             self._drop(link, "another session")
             return
+        resumed = frame.verdict is Verdict.RESUMED
+        reset = frame.reset if isinstance(frame.reset, Loss) else None
         if reset is not None:
-            self._reset(self._above_what_is_held(reset), heir=link)
-        self.outgoing.check(max(frame.received, frame.handled))
+            self._reset(reset, successor=link)
+        self.outbox.check(max(frame.received, frame.handled))
         link.state = follow(ATTACH, link.state, AttachStep.OPENED, "attach")
-        if self._token is None:
-            # Kept from now on: what comes behind this, on a link that ends before it is confirmed,
-            # is of this session too. A later session needs another nonce (OPN-3).
-            self._token = token
-            self._id = frame.id
-            self._nonce = None
+        handshake.complete(frame)
         link.next = frame.received + 1
-        self._epoch = frame.epoch
-        self._agree(self.terms.told(frame))
-        self._replay = frame.sent if resumed else 0
-        replayed = max(0, self._replay - self.incoming.received)
-        verdict = Verdict.RESUMED if resumed else Verdict.NEW
-        self._events.append(Opening(link, verdict, frame.id, replayed))
-        self._settle(frame.handled)
-        # The server's limit may be below the one that these were checked against.
-        for number in self.outgoing.above(self.terms.message):
-            self._skip(number)
-
-    def _agree(self, terms: Terms) -> None:
+        terms = self.terms.updated(frame)
         if terms != self.terms:
             self.terms = terms
-            self.outgoing.agree(terms)
-            self._decoder = _decoder(terms)
+            self.outbox.buffer.set_limits(terms)
+            self._decoder = Decoder(terms, ServerControl)
+        self._replay_up_to = frame.sent if resumed else 0
+        replayed = max(0, self._replay_up_to - self.incoming.received)
+        verdict = Verdict.RESUMED if resumed else Verdict.NEW
+        self._events.append(Attached(link, verdict, frame.id, replayed))
+        self._events += self.outbox.settle(frame.handled)
+        # These were checked against our limit, and the server's may be lower.
+        for number in self.outbox.buffer.waiting_above(terms.message):
+            self._events += self.outbox.skip(number)
 
-    def _take(self, link: Link, frame: Data, now: float) -> None:
-        """Messages of the downlink; repetitions are passed over (NUM-3)."""
+    def _receive_data(self, link: Link, frame: Data, now: float) -> None:
+        """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
         messages, incoming = frame.messages, self.incoming
-        self.outgoing.check(frame.ack)
+        self.outbox.check(frame.ack)
         known = incoming.repeated(frame.seq, len(messages))
-        self._settle(frame.ack)  # not before a gap is known: FRM-4
+        self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
             return
         first = frame.seq + known
-        incoming.advance(len(messages) - known)
-        replays = min(max(0, self._replay + 1 - first), len(messages) - known)
+        replays = min(max(0, self._replay_up_to + 1 - first), len(messages) - known)
         self._events.append(Messages(messages[known:] if known else messages, replays, frame.size))
-        self._unacked += frame.size
-        terms = self.terms
-        if link.carrier is not TransportKind.LONGPOLL:  # a poll takes the mark along by itself
-            quarter = (
-                incoming.received - link.acked >= terms.window_messages / 4
-                or self._unacked >= terms.window_bytes / 4
-            )
-            if quarter:
-                due = now
-            elif link.carrier is TransportKind.WEBSOCKET:
-                due = max(now, self._ack_after)
-            else:
-                due = now + ACK_DELAY
-            self._ack_at = min(self._ack_at, due)
+        self.acks.record(len(messages) - known, frame.size, link, self.terms, now)
         self._end_if_complete(link)
-
-    # What becomes of sends
-
-    def _settle(self, mark: int) -> None:
-        """All up to ``mark`` was handled (MRK-3)."""
-        outgoing = self.outgoing
-        first = outgoing.acked + 1
-        if outgoing.acknowledge(mark):
-            self._events += self._ranges([(first, mark, Fate.HANDLED)])
-            outgoing.skipped = {number for number in outgoing.skipped if number > mark}
-
-    def _ranges(self, fates: Sequence[tuple[int, int, Fate]]) -> list[Settled]:
-        """As events name them, without those that were skipped: their senders were told."""
-        settled = []
-        skipped = sorted(self.outgoing.skipped)
-        for first, last, fate in fates:
-            begin = first
-            for end in [*(one for one in skipped if first <= one <= last), last + 1]:
-                if begin < end:
-                    settled.append(Settled(self._before + begin, self._before + end - 1, fate))
-                begin = end + 1
-        return settled
-
-    def _fates(self, handled: int | None, in_hand: int | None) -> list[Settled]:
-        """What became of each unacknowledged send (RES-3)."""
-        outgoing = self.outgoing
-        low = outgoing.acked if handled is None else min(handled, outgoing.sent)
-        low = max(low, outgoing.acked)
-        high = outgoing.sent
-        if handled is not None and in_hand is not None:
-            high = max(low, min(in_hand, outgoing.sent))
-        return self._ranges(
-            [
-                (outgoing.acked + 1, low, Fate.HANDLED),
-                (low + 1, high, Fate.UNKNOWN),
-                (high + 1, outgoing.last, Fate.NOT_HANDLED),
-            ]
-        )
-
-    def _skip(self, number: int) -> None:
-        """The server takes no message of this size: a ``skip`` stands in its place (DAT-5)."""
-        size = self.outgoing.skip(number)
-        if size is not None:
-            self._events.append(Rejected(self._before + number, size))
 
     # Errors and ends
 
     def _fail(self, link: Link, error: Error) -> None:
         number = error.number if isinstance(error.number, int) else 0
         expected = error.expected if isinstance(error.expected, int) else 0
-        http = link.carrier is not TransportKind.WEBSOCKET
+        http = link.transport is not TransportKind.WEBSOCKET
+        may_retry = http and link.failures + 1 < MAX_CONSECUTIVE_FAILURES
         if error.code == codes.TOO_LARGE.name and number:
-            # Only that message is refused; all behind it was dropped unread (DAT-4, DAT-5).
-            self._skip(number)
+            # Only that message is refused; the server dropped the following unread (DAT-4, DAT-5).
+            self._events += self.outbox.skip(number)
             link.next = min(link.next, number)
-        elif error.code == codes.GAP.name and expected and http and link.failures + 1 < PATIENCE:
+        elif error.code == codes.GAP.name and expected and may_retry:
             link.failures += 1
-            self.outgoing.check(expected - 1)
+            self.outbox.check(expected - 1)
             link.next = expected
-        elif (fatal := FATAL.get(error.code)) is not None:
-            reason = f"{error.code}: {error.message}"
-            self._end(_Ending(fatal.websocket or 4400, reason, "protocol"))
+        elif (closing := fatal_closing(error)) is not None:
+            self._end(closing)
         elif error.code == codes.SUPERSEDED.name:
             self._superseded(link, error)
         else:
-            self._drop(link, error.code, _seconds(error))
+            self._drop(link, error.code, retry_in(error))
 
     def _superseded(self, link: Link, error: Error) -> None:
         attach = error.attach if isinstance(error.attach, int) else 0
         self._attaches = max(self._attaches, attach)
         client = error.client
-        if isinstance(client, str) and client != self.client:
-            taken = 0 < self._confirmed < attach  # else our confirmation was refused (ATT-5, ATT-6)
-            self._refused += not taken
-            if taken or self._refused > PATIENCE:
+        if isinstance(client, str) and client != self.handshake.client:
+            taken = 0 < self._confirmed < attach  # else it refused our confirmation (ATT-5, ATT-6)
+            self._refusals += not taken
+            if taken or self._refusals > MAX_CONSECUTIVE_FAILURES:
                 self._events.append(Superseded(attach, client))
                 reason = "superseded: taken by another page"
-                self._end(_Ending(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
+                self._end(Closing(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
                 return
         elif attach > self._confirmed:
-            raise Foreign  # another copy of this client went on (ATT-5)
-        self._drop(link, error.code, _seconds(error))
+            raise Foreign  # a copy of this client has gone on with the session (ATT-5)
+        self._drop(link, error.code, retry_in(error))
 
-    def _above_what_is_held(self, frame: Loss) -> Loss:
-        """What is held was not lost: its ack may have been (RES-4), or it came on an older link."""
-        lost: list[int] | None = None
-        if frame.lost is not None:
-            first, last = frame.lost or (1, 0)
-            first = max(first, self.incoming.received + 1)
-            lost = [first, last] if first <= last else []
-        return Loss(reason=frame.reason, lost=lost, handled=frame.handled, in_hand=frame.in_hand)
-
-    def _reset(self, loss: Loss, heir: Link | None = None) -> None:
-        """The session is over; a new one begins (RES-2, RES-4, RES-6).
+    def _reset(self, loss: Loss, successor: Link | None = None) -> None:
+        """End this session and begin a new one (RES-2, RES-4, RES-6).
 
         Args:
-            loss: what became of it.
-            heir: whose ``opened`` brings the new one; None: it comes with the next open.
+            loss: what became of this one.
+            successor: the link whose ``opened`` brings the new one; None if the next open does.
         """
-        sends = self._fates(loss.handled, loss.in_hand)
-        self._events.append(WasReset(loss.reason, loss.lost, loss.handled, sends))
-        self._forget()
+        sends = self.outbox.fates(loss.handled, loss.in_hand)
+        lost = _clip_lost_range(loss.lost, self.incoming.received)
+        self._events.append(WasReset(loss.reason, lost, loss.handled, sends))
+        self.outbox.start_over(self.terms)
         self.incoming = ReceiveCursor(self.terms)
-        self._confirmed = self._refused = 0
-        self._token = self._epoch = self._theirs = None
-        self._ack_at = inf
-        if heir is None:
-            self._nonce = None
-        else:
-            heir.acked = 0
+        self.acks.reset(self.incoming)
+        self._confirmed = self._refusals = 0
+        self._server_close = None
+        self.handshake.reset(opened=successor is not None)
+        if successor is not None:
+            successor.acked = 0
         for link in list(self._links):
-            if link is not heir:
+            if link is not successor:
                 self._drop(link, codes.RESET.name)
 
-    def _forget(self) -> None:
-        self._before += self.outgoing.last
-        self.outgoing = WaitingBuffer(self.terms)
-
     def _end_if_complete(self, link: Link, *, late: bool = False) -> None:
-        """End where the server's ``close`` and everything up to its ``last`` are here (CLS-4).
+        """End once the server's ``close`` and everything up to its ``last`` are here (CLS-4).
 
         Args:
-            link: that brought the last of it.
-            late: the session was over before this attach: nothing more comes (CLS-5).
+            link: the link that brought the last of it.
+            late: whether the session was over before this attach: nothing more comes (CLS-5).
         """
-        close, received = self._theirs, self.incoming.received
+        close, received = self._server_close, self.incoming.received
         if close is None or (received < close.last and not late):
             return
-        ending = _Ending(close.code, close.reason, close.by)
+        ending = Closing(close.code, close.reason, close.by)
         if not late:
-            # The last word, though a POST may be in flight: its answer tells nothing any more.
+            # Our close leaves though a POST may be in flight, whose answer does not matter now.
             link.post = None
             if not link.close_written:
-                link.control.append(self._last_word(link, ending))
+                link.control.append(uplink.close_frame(self, link, ending))
             elif link.acked < received:
-                link.control.append(self._ack(link))
+                link.control.append(uplink.ack_frame(self, link))
         in_hand = close.in_hand if isinstance(close.in_hand, int) else close.ack
-        sends = self._fates(close.ack, in_hand)
+        sends = self.outbox.fates(close.ack, in_hand)
         self._end(ending, sends, clean=received >= close.last)
 
     def _end(
-        self, ending: _Ending, sends: Sequence[Settled] | None = None, *, clean: bool = False
+        self, ending: Closing, sends: Sequence[Settled] | None = None, *, clean: bool = False
     ) -> None:
-        """Nothing more goes out but what stands in a link's control frames."""
+        """End the channel. Nothing more is written but the control frames of each link."""
         if sends is None:
-            sends = self._fates(None, None)
+            sends = self.outbox.fates(None, None)
         self._events.append(Closed(ending.code, ending.reason, ending.by, clean, sends))
-        self._ours = ending
-        self._forget()
+        self.closing = ending
+        self.outbox.start_over(self.terms)
         self._links.clear()
 
 
-def _decoder(terms: Terms) -> Decoder:
-    return Decoder(terms, ServerControl)
+def _clip_lost_range(lost: Sequence[int] | None, received: int) -> Sequence[int] | None:
+    """Return the part of ``lost`` that was not received.
 
-
-def _seconds(error: Error) -> float:
-    return error.retry_in if isinstance(error.retry_in, (int, float)) else 0.0
+    The rest came over another link, or only its ack was lost (RES-4).
+    """
+    if not lost:
+        return lost
+    first, last = max(lost[0], received + 1), lost[1]
+    return [first, last] if first <= last else []

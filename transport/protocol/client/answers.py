@@ -1,0 +1,152 @@
+"""What the answer to a request means: to the marks of its link, and to what is to be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.protocol.client.acks import AckSchedule
+from transport.protocol.client.events import Answer, Request
+from transport.protocol.client.link import Link
+from transport.protocol.client.polls import PollPacing
+from transport.protocol.codec import Decoder
+from transport.protocol.frames import Ack, Error, TransportKind
+
+MAX_CONSECUTIVE_FAILURES = 3
+"""Requests that may fail in a row before their link is given up; and how often another client may
+come first (ATT-5)."""
+MUTE_TIMEOUT = 5.0
+"""Seconds that a stream may bring nothing once the server says that it wrote to it (SND-2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostTaken:
+    """The server took a POST: handle the frames, then check the stream with `stream_stands`."""
+
+    marks: Ack
+    received: int
+    """The server's mark of the uplink: what follows it is to be written again."""
+    frames: Sequence[Any]
+    """All frames of the answer, ``marks`` included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downlink:
+    """The answer brought frames of the downlink: receive them one after the other."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server refused the request."""
+
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request failed, which says nothing of the channel.
+
+    Attributes:
+        reason: why to drop the link; None to repeat the request, with the same content and what has
+            come up since (SND-1, POL-2).
+    """
+
+    reason: str | None
+
+
+Meaning: TypeAlias = PostTaken | Downlink | Refused | Failed
+
+
+def read_answer(
+    link: Link,
+    answer: Answer,
+    decoder: Decoder,
+    acks: AckSchedule,
+    polls: PollPacing,
+    now: float,
+) -> Meaning:
+    """Record on ``link`` that a request was answered or failed, and return what that means.
+
+    Raises:
+        ProtocolError: a POST was answered by something else than the channel. Nothing was changed.
+    """
+    lines = [line for line in answer.text.split("\n") if line]
+    if answer.request is Request.POST and answer.status == 200:
+        return _read_taken(link, [decoder.decode(line) for line in lines])
+    held = 0.0
+    if answer.request is Request.POLL and link.polled_at is not None:
+        held = now - link.polled_at
+        link.polled_at = None
+    if answer.status == 200 and lines:
+        link.failures = 0
+        if answer.request is Request.POLL:
+            link.poll += 1
+        return Downlink(lines)
+    if answer.request is Request.POST:
+        _put_back(link, acks)
+    if (error := _read_error(decoder, lines)) is not None:
+        return Refused(error)
+    if answer.status == 200:  # empty: a newer poll has replaced this one (POL-2)
+        link.poll += 1
+    else:
+        polls.failed(held)
+    link.failures += 1
+    # A poll without an answer was the connection, like a stream that ends.
+    cut = answer.request is Request.POLL and not answer.status
+    if cut or answer.request is Request.OPEN or link.failures >= MAX_CONSECUTIVE_FAILURES:
+        reason = f"HTTP {answer.status}" if answer.status else "no answer"
+        return Failed("ended" if answer.status == 200 else reason)
+    return Failed(None)
+
+
+def _read_taken(link: Link, frames: Sequence[Any]) -> PostTaken:
+    """Read the answer to a POST: marks, the state of the stream, other frames (SND-2)."""
+    first = frames[0] if frames else None
+    if not isinstance(first, Ack) or not isinstance(first.received, int):
+        raise ProtocolError(codes.BAD_FRAME, "a POST's answer begins with the marks")
+    link.post = None
+    link.failures = 0
+    return PostTaken(first, first.received, frames)
+
+
+def _read_error(decoder: Decoder, lines: Sequence[str]) -> Error | None:
+    """Return the error that refused a request.
+
+    Return None if the body is not ours (an intermediary's error page): treat that as no answer.
+    """
+    try:
+        frame = decoder.decode(lines[0]) if lines else None
+    except ProtocolError:
+        return None
+    return frame if isinstance(frame, Error) else None
+
+
+def _put_back(link: Link, acks: AckSchedule) -> None:
+    """Put back what the failed POST took along, and make the ack due again."""
+    post, link.post = link.post, None
+    if post is not None:
+        link.next = post.next
+        link.control[:0] = post.control
+        link.close_written = False
+        link.acked = -1
+        acks.set_due()
+
+
+def stream_stands(link: Link, marks: Ack, received: int, now: float) -> bool:
+    """Return whether the server still knows the stream, by its answer to a POST (SND-2).
+
+    If the server has written to the stream but nothing arrived, an intermediary is buffering it: it
+    has `MUTE_TIMEOUT` left.
+    """
+    if link.transport is not TransportKind.SSE:
+        return True
+    if marks.attached is False:
+        return False
+    if isinstance(marks.sent, int) and marks.sent > received:
+        link.until = min(link.until, now + MUTE_TIMEOUT)
+    return True

@@ -1,0 +1,170 @@
+"""What goes into a client's session, and what comes out: inputs, outputs and events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from transport.errors import Fate
+from transport.protocol.client.link import Link
+from transport.protocol.frames import By, EncodedFrame, Json, ResetReason, Verdict
+
+# Outputs
+
+
+class Request(Enum):
+    """A request of a link, at most one of each in flight. WebSocket has none but its opening."""
+
+    OPEN = "open"
+    POST = "post"
+    POLL = "poll"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a link writes: the lines of one request's body, or frames of a WebSocket."""
+
+    request: Request | None
+    """None for the frames of a WebSocket that has opened."""
+    frames: Sequence[EncodedFrame]
+
+
+# Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    """A WebSocket message, or the data of a server-sent event."""
+
+    frame: EncodedFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request. Status 0 means that there was none, or not in time."""
+
+    request: Request
+    status: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost:
+    """The connection ended. ``code`` is the close code of a WebSocket."""
+
+    reason: str
+    code: int = 0
+
+
+Input: TypeAlias = FrameReceived | Answer | ConnectionLost
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """An attach was answered: the session is open, or resumed."""
+
+    link: Link
+    verdict: Verdict
+    """NEW or RESUMED."""
+    id: str
+    replayed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Messages of the downlink, in order."""
+
+    messages: Sequence[Json]
+    replays: int
+    """How many of the first ones had been sent before the last resume (OPN-6)."""
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The fate of the sends ``first`` to ``last``."""
+
+    first: int
+    last: int
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The server takes no message of this size (DAT-5)."""
+
+    send: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WasReset:
+    """The session could not go on; ``sends`` tells of all that was unacknowledged (RES-3)."""
+
+    reason: ResetReason
+    lost: Sequence[int] | None
+    handled: int | None
+    sends: Sequence[Settled]
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Another client has the session; `Closed` follows."""
+
+    attach: int
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalRequested:
+    """The credentials expire: call `ClientSession.renew` within that many seconds (REN-1)."""
+
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The channel is over."""
+
+    code: int
+    reason: str
+    by: By
+    clean: bool
+    """Whether everything up to the server's ``last`` was received."""
+    sends: Sequence[Settled]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDropped:
+    """A link is over; the session goes on over the next."""
+
+    link: Link
+    reason: str
+    retry_in: float
+    drained: bool
+    """Whether the server asked for it (DRN-1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    code: int
+    reason: str
+    by: By
+
+
+Event: TypeAlias = (
+    Attached
+    | Messages
+    | Settled
+    | Rejected
+    | WasReset
+    | Superseded
+    | RenewalRequested
+    | Closed
+    | LinkDropped
+)

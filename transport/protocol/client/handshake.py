@@ -1,0 +1,110 @@
+"""`Handshake`: what an ``open`` says of the client and its session, and what answers it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.protocol.client.link import Link
+from transport.protocol.codec import encode_control
+from transport.protocol.frames import VERSION, Json, Loss, Open, Opened, Verdict
+
+
+class Handshake:
+    """The names of a client and of its current session, and the frames that carry them.
+
+    Args:
+        client: names this client instance (OPN-3).
+        target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
+
+    Attributes:
+        client: see above.
+        token, epoch, id: the names of the current session, once it is open (OPN-6, EPO-1).
+    """
+
+    __slots__ = ("_extras", "_nonce", "client", "epoch", "id", "token")
+
+    def __init__(
+        self, client: str, target: dict[str, Json] | None, wishes: dict[str, Json] | None
+    ) -> None:
+        self.client = client
+        self.token: str | None = None
+        self.epoch: str | None = None
+        self.id = ""
+        self._nonce: str | None = None
+        """The nonce of the open that begins the next session."""
+        self._extras: dict[str, Any] = {
+            "target": UNSET if target is None else target,
+            "wishes": UNSET if wishes is None else wishes,
+        }
+
+    def open_frame(
+        self, attach: int, nonce: str, received: int, first_retained: int, credentials: Json
+    ) -> str:
+        """Return an ``open`` that asks for the current session, or for a new one by ``nonce``."""
+        if self._nonce is None:
+            self._nonce = nonce
+        frame = Open(
+            versions=[VERSION],
+            client=self.client,
+            nonce=self._nonce,
+            attach=attach,
+            received=received,
+            first_retained=first_retained,
+            session=UNSET if self.token is None else self.token,
+            epoch=UNSET if self.epoch is None else self.epoch,
+            credentials=credentials,
+            **self._extras,
+        )
+        return encode_control(frame)
+
+    def head(self, attach: int) -> dict[str, Any]:
+        """Return what every request says of its session (SND-1, POL-1)."""
+        return {
+            "session": self.token,
+            "client": self.client,
+            "attach": attach,
+            "epoch": self.epoch,
+        }
+
+    def is_answer(self, link: Link, frame: Opened) -> bool:
+        """Return whether ``frame`` opens the session that ``link`` asked for.
+
+        Of two opens that race, one may reach a server that does not know of the other, and so begin
+        another session (OPN-4).
+
+        Raises:
+            ProtocolError: ``frame`` answers another open.
+        """
+        resumed = frame.verdict is Verdict.RESUMED
+        reset = isinstance(frame.reset, Loss)
+        fits = link.resuming if resumed else isinstance(frame.session, str)
+        if (
+            (frame.attach, frame.client) != (link.attach, self.client)
+            or not fits
+            or (link.resuming and not resumed and not reset)
+        ):
+            raise ProtocolError(codes.BAD_FRAME, "this answers another open")
+        return self.token is None or reset or frame.id == self.id
+
+    def complete(self, frame: Opened) -> None:
+        """Keep the names that ``frame`` gives to the session.
+
+        They hold from now on, before the attach is confirmed: what follows on a link that ends
+        before its confirmation belongs to this session too. A later session needs a new nonce
+        (OPN-3).
+        """
+        if self.token is None:
+            self.token = frame.session if isinstance(frame.session, str) else None
+            self.id = frame.id
+            self._nonce = None
+        self.epoch = frame.epoch
+
+    def reset(self, *, opened: bool) -> None:
+        """Forget the session. ``opened`` says that the next is open, by the nonce of this one."""
+        self.token = self.epoch = None
+        if not opened:
+            self._nonce = None

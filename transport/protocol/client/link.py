@@ -1,0 +1,48 @@
+"""`Link`: one attach over one connection, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+
+from transport.protocol.frames import TransportKind
+from transport.protocol.states import AttachState
+
+
+@dataclass(frozen=True, slots=True)
+class PendingPost:
+    """What a POST in flight took along, to be put back if it gets no answer."""
+
+    next: int
+    control: list[str]
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """One attach over one connection. Data only: the session and its parts change it."""
+
+    attach: int
+    transport: TransportKind
+    opening: str
+    """Its encoded ``open``."""
+    resuming: bool
+    """Whether the ``open`` asks for an existing session."""
+    acked: int
+    """The mark of the downlink that was last written here."""
+    state: AttachState = AttachState.FRESH
+    next: int = 1
+    """The next uplink number to write here."""
+    close_written: bool = False
+    """Whether our ``close`` was written here."""
+    control: list[str] = field(default_factory=list)
+    """Control frames to write."""
+    post: PendingPost | None = None
+    """The POST in flight, if there is one."""
+    poll: int = 1
+    """The number of the next poll, or of the one in flight (POL-1)."""
+    polled_at: float | None = None
+    """When the poll in flight left; None if there is none."""
+    failures: int = 0
+    """Consecutive requests that failed."""
+    until: float = inf
+    """Silence until then ends the link (LIV-2)."""

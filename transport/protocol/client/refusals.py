@@ -1,0 +1,41 @@
+"""What an ``error`` frame means for the channel. Pure."""
+
+from __future__ import annotations
+
+from transport import codes
+from transport.codes import CODES, Again, Code
+from transport.protocol.client.events import Closing
+from transport.protocol.frames import Error
+
+_OF_ONE_TRANSPORT = frozenset(
+    {
+        codes.NORMAL,
+        codes.NOT_FOUND,
+        codes.METHOD_NOT_ALLOWED,
+        codes.UNSUPPORTED_MEDIA_TYPE,
+        codes.UPGRADE_REQUIRED,
+    }
+)
+"""Codes that a proxy may cause: they say something of one transport only."""
+
+FATAL: dict[str, Code] = {
+    name: code
+    for name, code in CODES.items()
+    if code.again is Again.NO
+    and code not in _OF_ONE_TRANSPORT
+    and code is not codes.SUPERSEDED  # it depends on which client has the session (ATT-5)
+}
+"""Codes that end the channel, as the same attempt would fail again (section 13)."""
+
+
+def fatal_closing(error: Error) -> Closing | None:
+    """Return how ``error`` ends the channel; None if the client may try again."""
+    code = FATAL.get(error.code)
+    if code is None:
+        return None
+    return Closing(code.websocket or 4400, f"{error.code}: {error.message}", "protocol")
+
+
+def retry_in(error: Error) -> float:
+    """Return the seconds after which the server asks the client to try again."""
+    return error.retry_in if isinstance(error.retry_in, (int, float)) else 0.0

@@ -1,0 +1,168 @@
+"""What a link writes: the frames of a WebSocket, the bodies of POSTs, polls. Pure.
+
+These are functions of a session's parts, which `Source` names. They return what to write and move
+the link past it; what a POST took along is put back if the POST fails (`answers`).
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Protocol
+
+from msgspec import UNSET
+
+from transport.protocol.client.acks import AckSchedule
+from transport.protocol.client.events import Closing, Output, Request
+from transport.protocol.client.handshake import Handshake
+from transport.protocol.client.link import Link, PendingPost
+from transport.protocol.client.outbox import Outbox
+from transport.protocol.client.polls import PollPacing
+from transport.protocol.client.terms import Terms
+from transport.protocol.codec import encode_bytes, encode_control, encode_data, size_of
+from transport.protocol.frames import Ack, Close, EncodedFrame, Poll, Send, Skip, TransportKind
+
+_FRAME_OVERHEAD = 64
+"""Bytes around the messages of a frame, at most."""
+_BYTES_OVERHEAD = 99
+"""Bytes around a message of bytes in base64, at most."""
+
+
+class Source(Protocol):
+    """The parts of a session from which its uplink is written."""
+
+    @property
+    def handshake(self) -> Handshake: ...
+    @property
+    def terms(self) -> Terms: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def acks(self) -> AckSchedule: ...
+    @property
+    def polls(self) -> PollPacing: ...
+    @property
+    def closing(self) -> Closing | None: ...
+    def leads(self, link: Link) -> bool: ...
+
+
+def websocket_frames(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
+    """Return the frames to write on ``link``; an ack in any case if it ``confirms`` the attach."""
+    frames: list[EncodedFrame] = [ack_frame(source, link)] if confirms else []
+    fill(source, link, frames, now)
+    return [Output(None, frames)] if frames else []
+
+
+def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
+    """Return the requests to begin on ``link``; one in any case if it ``confirms`` the attach."""
+    head = source.handshake.head(link.attach)
+    outputs: list[Output] = []
+    if link.post is None:
+        first = encode_control(Send(**head))
+        post = PendingPost(link.next, link.control)
+        frames: list[EncodedFrame] = []
+        fill(source, link, frames, now, source.terms.body - len(first))
+        # A first poll confirms as well as a POST does (ATT-3).
+        if frames or (confirms and link.transport is TransportKind.SSE):
+            link.post = post
+            outputs.append(Output(Request.POST, [first, *frames]))
+    if link.transport is TransportKind.LONGPOLL and link.polled_at is None and source.leads(link):
+        link.polled_at = now
+        hold = source.polls.hold
+        poll = Poll(
+            **head,
+            poll=link.poll,
+            ack=source.acks.mark(link),
+            hold=UNSET if hold is None else hold,
+        )
+        outputs.append(Output(Request.POLL, [encode_control(poll)]))
+    return outputs
+
+
+def fill(
+    source: Source, link: Link, frames: list[EncodedFrame], now: float, room: float = inf
+) -> None:
+    """Add control frames, data, our ``close``, and an ``ack`` that is due, to ``frames``.
+
+    Args:
+        source: the session.
+        link: the link that writes them.
+        frames: the list to extend.
+        now: the time, in seconds.
+        room: bytes left in the body; infinite on WebSocket.
+    """
+    for control in link.control:
+        frames.append(control)
+        room -= size_of(control) + 1
+    link.control = []
+    if not source.leads(link):
+        return
+    _fill_data(source, link, frames, room)
+    closing = source.closing
+    if closing and not link.close_written and link.next > source.outbox.buffer.last:
+        frames.append(close_frame(source, link, closing))
+    if source.acks.take_due(link, now):
+        frames.append(ack_frame(source, link))
+
+
+def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: float) -> None:
+    outbox, acks, terms = source.outbox, source.acks, source.terms
+    buffer = outbox.buffer
+    http = room < inf
+    # What was acknowledged in the meantime is not retransmitted.
+    number = max(link.next, buffer.acked + 1)
+    texts: list[str] = []
+    size = 0
+
+    def flush() -> None:
+        nonlocal size
+        if texts:
+            frames.append(encode_data(number - len(texts), acks.mark(link), texts))
+            texts.clear()
+            size = 0
+
+    while (payload := buffer.peek(number)) is not None:
+        skipped = number in buffer.skipped
+        length = size_of(payload)
+        text = isinstance(payload, str) and not skipped
+        cost = length + 1 if text or not http else length * 4 // 3 + _BYTES_OVERHEAD
+        if len(texts) >= terms.batch or size + cost + _FRAME_OVERHEAD > terms.body:
+            flush()
+        full = room < cost + _FRAME_OVERHEAD or len(frames) + 4 > terms.batch
+        # At least one is written, as a body holds any one message (section 12).
+        if http and full and len(texts) + len(frames) > 0:
+            break
+        if number <= buffer.sent:
+            outbox.replayed += 1
+        buffer.put(number, length)
+        room -= cost if texts else cost + _FRAME_OVERHEAD
+        if skipped:
+            flush()
+            frames.append(encode_control(Skip(number=number, ack=acks.mark(link))))
+        elif isinstance(payload, str):
+            texts.append(payload)
+            size += cost
+        else:
+            flush()
+            frames.append(encode_bytes(number, acks.mark(link), payload, binary=not http))
+        number += 1
+    flush()
+    link.next = number
+
+
+def close_frame(source: Source, link: Link, closing: Closing) -> str:
+    """Return our ``close``, as asked for or in answer to the server's (CLS-1, CLS-3)."""
+    link.close_written = True
+    return encode_control(
+        Close(
+            code=closing.code,
+            reason=closing.reason,
+            by=closing.by,
+            last=source.outbox.buffer.sent,
+            ack=source.acks.mark(link),
+        )
+    )
+
+
+def ack_frame(source: Source, link: Link) -> str:
+    """Return an ``ack``, which is being written on ``link``."""
+    return encode_control(Ack(ack=source.acks.mark(link)))
