@@ -309,6 +309,12 @@ class FaultProxy(Waiters):
             self.changed()
         return count
 
+    def reset_clients(self) -> None:
+        """Reset the client's half of every connection that is silent; the server's half stands."""
+        for link in list(self.links):
+            if link.silent and link.client.transport is not None:
+                reset(link.client.transport)
+
     def cut_after(
         self,
         count: int,

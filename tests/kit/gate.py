@@ -84,7 +84,7 @@ class Gate:
         assert self._server is not None
         self._server.close()
         self.shut()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             if self._tasks:
                 await asyncio.wait(self._tasks)
             await self._server.wait_closed()
@@ -122,7 +122,8 @@ class Gate:
         assert task is not None
         self._tasks.add(task)
         self._standing.add(writer)
-        came = time.monotonic() - _age(writer)
+        age = _age(writer)
+        came = time.monotonic() - age
         there: asyncio.StreamWriter | None = None
         try:
             head = await _beginning(reader)

@@ -15,8 +15,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
-DEADLINE = 8.0
-"""Seconds after which what a test waits for does not come."""
+DEADLINE = 30.0
+"""Seconds after which what a test waits for does not come. Generous: machines are loaded."""
 
 T = TypeVar("T")
 
