@@ -1,9 +1,9 @@
 """Two hundred clients whose server cannot be reached for five seconds, or was started anew.
 
-The clients are the browser's, in Node, and those of Python: `tests.kit.fleet` says why. The gate
-before the server shuts (`tests.kit.gate`), the server's process and its sessions live on; attempts
-are counted at the gate, for each client. Clients and server have their defaults: what is seen is
-the client's own pacing.
+The clients are the browser's, in Node, and those of Python: `tests.kit.fleet` says why. The gate in
+front of the server shuts (`tests.kit.connection_gate`) while the server's process and its sessions
+live on; attempts are counted at the gate, for each client. Clients and server have their defaults:
+what is seen is the client's own pacing.
 
 `make test` takes the browser's over WebSocket alone. With ``MATRIX=full`` it is both kinds, over
 each transport, and all in one.
@@ -22,8 +22,8 @@ import httpx
 import pytest
 
 from tests.browser.test_channel import TRANSPORTS
+from tests.kit.connection_gate import ClientConnection, ConnectionGate
 from tests.kit.fleet import Clients, fleet, python_fleet
-from tests.kit.gate import Gate, Knock
 from tests.kit.server import Server, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -66,23 +66,27 @@ class Outage:
 
 
 def talking() -> Any:
-    return serving("tests.kit.talk:app", "--no-access-log")
+    return serving("tests.kit.conversation:app", "--no-access-log")
 
 
-def _all_of(gate: Gate) -> list[str]:
-    return [gate.url(client) for client in gate.knocks]
+def _all_of(gate: ConnectionGate) -> list[str]:
+    return [gate.url(client) for client in gate.connections]
 
 
-def _clients(kind: Kind, gate: Gate, transports: list[str]) -> AbstractAsyncContextManager[Clients]:
+def _clients(
+    kind: Kind, gate: ConnectionGate, transports: list[str]
+) -> AbstractAsyncContextManager[Clients]:
     start = fleet if kind == "browser" else python_fleet
     return start(_all_of(gate), EVERY, transports=transports)
 
 
-def _attempts(knocks: list[Knock], since: float) -> tuple[int, float]:
+def _attempts(connections: list[ClientConnection], since: float) -> tuple[int, float]:
     """How many attempts a client has made since then, and how many its budget allows it in the
     time from the first to the last of them: so that a machine that is late with all of them
     changes nothing. One more, for one that was late itself."""
-    times = sorted(knock.at for knock in knocks if knock.attempt and knock.at >= since)
+    times = sorted(
+        connection.at for connection in connections if connection.attempt and connection.at >= since
+    )
     return len(times), 2 * (1 + (times[-1] - times[0]) / BUDGET_PERIOD) + 1 if times else 0
 
 
@@ -98,7 +102,7 @@ async def outage(request: pytest.FixtureRequest) -> Outage:
     kind, transports = request.param
     async with (
         talking() as server,
-        Gate(server.port, CLIENTS) as gate,
+        ConnectionGate(server.port, CLIENTS) as gate,
         _clients(kind, gate, transports) as clients,
     ):
         before = await clients.call("ask", within=PATIENCE)
@@ -116,8 +120,8 @@ async def outage(request: pytest.FixtureRequest) -> Outage:
         resets=resets,
         cut=cut,
         seconds=sorted(one["seconds"] for one in after),
-        attempts=[_attempts(knocks, started) for knocks in gate.knocks.values()],
-        busiest=gate.busiest(started, lambda knock: knock.attempt),
+        attempts=[_attempts(connections, started) for connections in gate.connections.values()],
+        busiest=gate.busiest(started, lambda connection: connection.attempt),
         connections=gate.busiest(started),
     )
     median, ninety, last = (found.seconds[CLIENTS * part // 100 - 1] for part in (50, 90, 100))
@@ -136,7 +140,7 @@ async def test_an_outage_loses_nothing(outage: Outage) -> None:
 
 
 async def test_no_client_hammers(outage: Outage) -> None:
-    """Whatever knocks while the gate is shut is an attempt: what opens, POSTs that are repeated."""
+    """While the gate is shut every connection is an attempt: to open, or to repeat a POST."""
     beyond = [one for one in outage.attempts if one[0] > one[1]]
     assert beyond == [], outage.busiest
 
@@ -146,7 +150,7 @@ async def test_a_restart_is_told_to_each_truthfully(transports: list[str]) -> No
     """What was acknowledged was received; what is said never to have been handled was not."""
     async with (
         talking() as server,
-        Gate(server.port, CLIENTS) as gate,
+        ConnectionGate(server.port, CLIENTS) as gate,
         fleet(_all_of(gate), EVERY, transports=transports) as clients,
     ):
         await clients.call("ask", within=PATIENCE)

@@ -1,7 +1,8 @@
 """The life of a page: what its channel makes of sleep, of networks that change, and of its end.
 
 What the page is told by events of ours comes first, to the point and quick; behind it the things
-themselves, in a Chromium as users have it, with talks (`tests/kit/talk.py`) that go on meanwhile.
+themselves, in a Chromium as users have it, with talks (`tests/kit/conversation.py`) that go on
+meanwhile.
 
 With ``MATRIX=full`` a hidden tab is also seen once its timers run once in a minute.
 """
@@ -19,10 +20,10 @@ from playwright.async_api import Browser, BrowserContext
 
 from tests.browser.test_channel import TRANSPORTS, apps, report, until_report
 from tests.kit.browser import DEADLINE, Tab, tab
-from tests.kit.everyday import everyday_chromium, front_tab, hidden
 from tests.kit.faults import FaultProxy
 from tests.kit.figures import tell
 from tests.kit.server import Server, serving
+from tests.kit.throttled_chromium import front_tab, hidden, throttled_chromium
 
 pytestmark = pytest.mark.browser
 
@@ -115,13 +116,13 @@ async def test_a_page_that_is_kept_stands_still_meanwhile(browser: Browser) -> N
 
 
 @pytest.fixture(scope="module")
-async def everyday() -> AsyncIterator[BrowserContext]:
-    async with everyday_chromium() as context:
+async def throttled() -> AsyncIterator[BrowserContext]:
+    async with throttled_chromium() as context:
         yield context
 
 
 def talking() -> Any:
-    return serving("tests.kit.talk:app", "--no-access-log")
+    return serving("tests.kit.conversation:app", "--no-access-log")
 
 
 async def start_talks(page: Tab, **options: Any) -> None:
@@ -196,9 +197,9 @@ async def note_life(page: Tab, target: str, *kinds: str) -> None:
     )
 
 
-async def test_back_from_the_back_forward_cache(everyday: BrowserContext) -> None:
+async def test_back_from_the_back_forward_cache(throttled: BrowserContext) -> None:
     """The page is kept as it is, without a connection, and catches up as it is shown again."""
-    async with talking() as server, front_tab(everyday, server.url) as page:
+    async with talking() as server, front_tab(throttled, server.url) as page:
         await start_talks(page)
         await note_life(page, "window", "pagehide", "pageshow")
         for visit in (1, 2):
@@ -223,12 +224,12 @@ async def test_back_from_the_back_forward_cache(everyday: BrowserContext) -> Non
         assert await count_of(page, "recovering") == [2] * 3
 
 
-async def test_a_hidden_tab_with_slow_timers(everyday: BrowserContext) -> None:
+async def test_a_hidden_tab_with_slow_timers(throttled: BrowserContext) -> None:
     """Its timers run once in a second: it hears all as it comes, and comes back after a cut."""
     async with (
         talking() as server,
         FaultProxy(server.port) as proxy,
-        front_tab(everyday, f"http://127.0.0.1:{proxy.port}") as page,
+        front_tab(throttled, f"http://127.0.0.1:{proxy.port}") as page,
     ):
         await start_talks(page)
         async with hidden(page):
@@ -255,7 +256,7 @@ async def test_a_hidden_tab_whose_timers_run_once_in_a_minute() -> None:
     async with (
         talking() as server,
         FaultProxy(server.port) as proxy,
-        everyday_chromium(
+        throttled_chromium(
             "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1"
         ) as context,
         front_tab(context, f"http://127.0.0.1:{proxy.port}") as page,
@@ -290,16 +291,16 @@ async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> 
     )
 
 
-async def test_a_tab_that_was_frozen(everyday: BrowserContext) -> None:
+async def test_a_tab_that_was_frozen(throttled: BrowserContext) -> None:
     """Nothing of it runs. It goes on where it was, also where all was cut meanwhile."""
     async with (
         talking() as server,
         FaultProxy(server.port) as proxy,
-        front_tab(everyday, f"http://127.0.0.1:{proxy.port}") as page,
+        front_tab(throttled, f"http://127.0.0.1:{proxy.port}") as page,
     ):
         await start_talks(page)
         await note_life(page, "document", "freeze", "resume")
-        session = await everyday.new_cdp_session(page.page)
+        session = await throttled.new_cdp_session(page.page)
         for cut in (False, True):
             async with hidden(page):
                 await session.send("Page.setWebLifecycleState", {"state": "frozen"})
@@ -338,12 +339,12 @@ async def test_offline_by_the_devtools(browser: Browser) -> None:
         tell("offline by the devtools", back=await whole(page))
 
 
-async def test_a_tab_that_was_duplicated(everyday: BrowserContext) -> None:
+async def test_a_tab_that_was_duplicated(throttled: BrowserContext) -> None:
     """Its double has a copy of its storage, but sessions of its own; neither disturbs the other."""
-    async with talking() as server, front_tab(everyday, server.url) as page:
+    async with talking() as server, front_tab(throttled, server.url) as page:
         await start_talks(page)
         await page.run("() => sessionStorage.setItem('mark', 'copied')")
-        async with everyday.expect_page(timeout=DEADLINE * 1000) as opening:
+        async with throttled.expect_page(timeout=DEADLINE * 1000) as opening:
             await page.run("() => { open(location.href); }")
         double = Tab(await opening.value)
         try:

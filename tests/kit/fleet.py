@@ -21,8 +21,8 @@ from typing import Any, Protocol
 
 import anyio
 
+from tests.kit.conversation import ordinary
 from tests.kit.messages import same
-from tests.kit.talk import ordinary
 from transport import SessionReset, connect
 from transport.client import Channel
 
@@ -96,7 +96,7 @@ async def fleet(urls: Iterable[str], every: float, **options: object) -> AsyncIt
 
 
 class PythonTalk:
-    """What `talk.js` does, over a channel of the Python client."""
+    """What `conversation.js` does, over a channel of the Python client."""
 
     def __init__(self, channel: Channel, every: float) -> None:
         self.channel = channel

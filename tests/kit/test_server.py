@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit.server import GRANIAN, HYPERCORN, UVICORN, Host, serving
 
-_APP = "tests.kit.plain:app"
+_APP = "tests.kit.plain_asgi_app:app"
 
 
 async def test_serves_restarts_on_the_same_port_and_stops() -> None:

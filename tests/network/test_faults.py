@@ -115,7 +115,7 @@ class Talks:
 @asynccontextmanager
 async def talks() -> AsyncIterator[Talks]:
     """Three pages that talk, over a network where nothing fails yet."""
-    app = "tests.kit.talk:app" if FULL else "tests.kit.talk:brisk"
+    app = "tests.kit.conversation:app" if FULL else "tests.kit.conversation:brisk"
     async with (
         network() as net,
         server_in(net, app) as url,
