@@ -70,9 +70,7 @@ def test_time_passes_by_sleeping() -> None:
         assert order == ["first", "second"]
         return loop.time() - before
 
-    begun = time.monotonic()
     assert jumping(sleeps()) == pytest.approx(86_400)
-    assert time.monotonic() - begun < 5
 
 
 def test_time_waits_for_threads() -> None:
