@@ -51,6 +51,7 @@ from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments, Refusal
 from transport.protocol.server.downlink import Downlink
+from transport.protocol.server.liveness import End, check
 from transport.protocol.server.tombstone import Ending, Tombstone
 from transport.protocol.states import (
     AttachmentState,
@@ -499,33 +500,15 @@ class ServerSession:
             self._reset(Step.EXPIRE, ResetReason.EXPIRED)
             return
         for attachment in list(self.attachments.live):
-            if attachment.transport is TransportKind.LONGPOLL:
-                self._tick_poll(attachment, now)
-            else:
-                self._tick_stream(attachment, now)
-
-    def _tick_stream(self, attachment: Attachment, now: float) -> None:
-        heartbeat = self.limits.heartbeat
-        sse = attachment.transport is TransportKind.SSE
-        if sse and now - attachment.attached_at >= self.limits.stream:
-            self.attachments.end(attachment, codes.RESTART, Drain(retry_in=0.0))
-        elif now - attachment.received_at >= heartbeat * 3:
-            self.attachments.end(
-                attachment,
-                codes.TIMEOUT,
-                Error(code=codes.TIMEOUT.name, message="two pings were not answered"),
-            )
-        elif now - attachment.written_at >= heartbeat or (
-            now - attachment.received_at >= heartbeat * (attachment.pings + 1)
-        ):
-            attachment.pings += 1
-            attachment.written_at = now
-            attachment.control.append(encode_control(Ping()))
-
-    def _tick_poll(self, attachment: Attachment, now: float) -> None:
-        quiet = now - max(attachment.received_at, attachment.written_at)
-        if not attachment.writable and quiet >= self.limits.heartbeat * 2 + 5:
-            self.attachments.end(attachment, codes.TIMEOUT)
+            match check(attachment, now, limits):
+                case None:
+                    pass
+                case End(code, last):
+                    self.attachments.end(attachment, code, last)
+                case Ping() as ping:
+                    attachment.pings += 1
+                    attachment.written_at = now
+                    attachment.control.append(encode_control(ping))
 
     def drain(self, retry_in: float) -> None:
         """Tell every connection to leave and resume elsewhere (DRN-1)."""
