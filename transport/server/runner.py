@@ -1,4 +1,4 @@
-"""`Runner`: runs the application's handler for one session, and looks after its credentials.
+"""`Runner`: runs the application's handler for one session.
 
 The `SessionDriver` below it does the rest of the session's waiting. A session closes when its
 handler returns; a handler whose session has ended is given ``limits.closing`` seconds to return,
@@ -8,19 +8,18 @@ and is then cancelled.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
-from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from transport import codes
 from transport.codes import Code
-from transport.errors import ChannelClosed, ProtocolError
+from transport.errors import ChannelClosed
 from transport.protocol.states import State
-from transport.server.authentication import Authenticator, Identity
+from transport.server.authentication import Identity
 from transport.server.channel import Channel
+from transport.server.credentials import Credentials, Due, expired_error
 from transport.server.driver import OVER, SessionDriver
 from transport.telemetry.log import ERROR, WARNING, event
 
@@ -48,30 +47,25 @@ class Runner:
     Args:
         driver: of the session.
         owner: is notified of its end.
-        authenticator: checks renewed credentials.
-        subject, address: what the admission has counted it under.
+        credentials: of the session.
+        address: under which the admission has counted it.
 
     Attributes:
         channel: what the handler was given.
-        connection: the most recent connection; a renewal authenticates with it.
         pending_tombstones: tombstones that the store has not confirmed yet. Until then an ``open``
             finds the session here.
     """
 
     __slots__ = (
-        "_authenticator",
         "_cancel_at",
-        "_expires",
         "_owner",
-        "_renew_by",
         "_task",
         "address",
         "channel",
-        "connection",
+        "credentials",
         "driver",
         "pending_tombstones",
         "session",
-        "subject",
     )
 
     channel: Channel
@@ -80,22 +74,17 @@ class Runner:
         self,
         driver: SessionDriver,
         owner: Owner,
-        authenticator: Authenticator,
-        subject: str,
+        credentials: Credentials,
         address: str,
     ) -> None:
         self.driver = driver
         self.session = driver.session
-        self.subject = subject
+        self.credentials = credentials
         self.address = address
         self.pending_tombstones = 0
-        self.connection: HTTPConnection | None = None
         self._owner = owner
-        self._authenticator = authenticator
         self._task: asyncio.Task[None] | None = None
         self._cancel_at: float | None = None
-        self._expires: float | None = None
-        self._renew_by: float | None = None
         driver.on_end = self._ended
 
     # The handler
@@ -164,53 +153,28 @@ class Runner:
         self.driver.notify()
         return True
 
-    # Credentials. They belong to the session: a POST may come while no connection is attached.
+    # Credentials
 
     def admit(self, identity: Identity) -> None:
         """Accept the identity of a new connection, or of a renewal."""
         self.channel.user = identity.user
-        self._renew_by = None
-        self._expires = (
-            None
-            if identity.expires is None
-            # From Unix time to the loop's time. Not the session's clock: that may stand still, and
-            # credentials expire all the same.
-            else asyncio.get_running_loop().time() + identity.expires - time.time()
-        )
+        self.credentials.accept(identity)
 
     async def renew(self, credentials: Any) -> None:
-        """Check fresh credentials and accept them (REN-1).
-
-        Raises:
-            ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
-        """
-        assert self.connection is not None
-        identity = await self._authenticator.identify(self.connection, credentials)
-        if identity.subject != self.subject:
-            raise ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
+        """Check fresh credentials and accept them; see `Credentials.renew`."""
+        identity = await self.credentials.renew(credentials)
         if self.session.ending is None:  # it may have ended during the check
             self.admit(identity)
 
-    def check_credentials(self) -> None:
-        """Refuse a client whose credentials have expired and were not renewed in time (REN-1).
-
-        Raises:
-            ProtocolError: ``unauthorized``.
-        """
-        if self._renew_by is not None and self.driver.now() >= self._renew_by:
-            raise ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
-
-    def _tick_credentials(self, now: float) -> None:
-        if self._expires is not None and asyncio.get_running_loop().time() >= self._expires:
-            within = self.session.limits.renewal
-            self._expires = None
-            self._renew_by = now + within
-            self.session.ask_renewal(within)
-        try:
-            self.check_credentials()
-        except ProtocolError as error:
-            for link in self.driver.links:
-                link.fail(error)
+    def _tick_credentials(self, due: Due) -> None:
+        match due:
+            case Due.ASK:
+                self.session.ask_renewal(self.session.limits.renewal)
+            case Due.REFUSE:
+                for link in self.driver.links:
+                    link.fail(expired_error())
+            case _:
+                assert_never(due)
 
     # Time and ends
 
@@ -218,7 +182,8 @@ class Runner:
         """Do what has become due at ``now``."""
         session, driver = self.session, self.driver
         session.tick(now)
-        self._tick_credentials(now)
+        if (due := self.credentials.due(now)) is not None:
+            self._tick_credentials(due)
         driver.tick(now)
         peer = session.peer_close
         if peer is not None and self._cancel_at is None and session.state is State.PEER_CLOSED:

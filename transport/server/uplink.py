@@ -105,7 +105,7 @@ class Uplink:
             record.use(parts[1])
             runner = registry.get(record.id)
             if runner is not None and runner.session.ending is None:
-                runner.check_credentials()
+                runner.credentials.check()
                 return runner
         if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
             registry.warn_of_other_process(frame.epoch)
