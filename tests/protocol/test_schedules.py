@@ -97,14 +97,17 @@ class World:
         )
         transport = self.random.choice(list(TransportKind))
         try:
-            attached = self.session.attach(frame, transport, self.now, epoch="e1", verdict=verdict)
+            token = None
+            if verdict is not Verdict.RESUMED:
+                token = "t"
+            elif (refused := self.session.refusal(frame)) is not None:
+                # It came too late, and goes on with a session of its own.
+                assert not self.holds(client), refused
+                client.gone = True
+                return
+            attached = self.session.attach(frame, transport, self.now, epoch="e1", token=token)
         except ProtocolError as error:
             self.refused(client, error.code.name, error.extra)
-            return
-        if not isinstance(attached, Attachment):
-            # It came too late, and goes on with a session of its own.
-            assert not self.holds(client), attached
-            client.gone = True
             return
         client.link = Link(attached, transport)
         self.links.append(client.link)

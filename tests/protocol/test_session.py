@@ -20,13 +20,12 @@ from transport.protocol.frames import (
     Pong,
     Renew,
     Renewal,
-    Reset,
     ResetReason,
     Send,
     Skip,
     TransportKind,
-    Verdict,
     error_frame,
+    nothing_known,
 )
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import EMPTY, Counters, ServerSession
@@ -54,11 +53,8 @@ def attach(
     **more: Any,
 ) -> Attachment:
     """An attachment of which `opened` was written."""
-    verdict = Verdict.NEW if number == 1 else Verdict.RESUMED
-    attachment = session.attach(
-        opening(number, **more), transport, 0.0, epoch="e1", verdict=verdict, token="t"
-    )
-    assert isinstance(attachment, Attachment)
+    token = "t" if number == 1 else None
+    attachment = session.attach(opening(number, **more), transport, 0.0, epoch="e1", token=token)
     session.downlink.transmit(attachment, 0.0)
     return attachment
 
@@ -257,10 +253,10 @@ def test_tombstone(session: ServerSession) -> None:
 def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: ServerSession) -> None:
     """RES-2: the `open` that was answered by reset spoke of the old one."""
     session.send('"first"')
+    reset = nothing_known(ResetReason.UNKNOWN)
     attachment = session.attach(
-        opening(7, received=40), TransportKind.WEBSOCKET, 0.0, epoch="e1", verdict=Verdict.RESET
+        opening(7, received=40), TransportKind.WEBSOCKET, 0.0, epoch="e1", token="t", reset=reset
     )
-    assert isinstance(attachment, Attachment)
     assert session.downlink.transmit(attachment, 0.0)[1:] == ['[1,0,"first"]']
 
 
@@ -297,8 +293,8 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
     session.attachments.confirm(first)
     session.receive(first, Data(1, 0, ["mine"], 6), 0.0)
     newcomer = opening(2, client="another-0123456789")
-    refused = session.attach(newcomer, TransportKind.SSE, 0.0, epoch="e1")
-    assert isinstance(refused, Reset)
+    refused = session.refusal(newcomer)
+    assert refused is not None
     assert (refused.reason, refused.handled) == (ResetReason.FOREIGN, None)
     assert session.state is State.OPEN
     assert session.attachments.live == [first]

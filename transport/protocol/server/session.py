@@ -49,7 +49,7 @@ from transport.protocol.frames import (
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
-from transport.protocol.server.attachments import Attachment, Attachments, Refusal
+from transport.protocol.server.attachments import Attachment, Attachments
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.liveness import End, check
 from transport.protocol.server.tombstone import Ending, Tombstone
@@ -254,6 +254,14 @@ class ServerSession:
 
     # Attaching
 
+    def refusal(self, frame: Open) -> Reset | None:
+        """Return why a client cannot have this session (RES-5, RES-7), None if it can.
+
+        Raises:
+            ProtocolError: ``superseded`` (ATT-4).
+        """
+        return self.attachments.refusal(frame, peer_closed=self.peer_close is not None)
+
     def attach(
         self,
         frame: Open,
@@ -261,35 +269,28 @@ class ServerSession:
         now: float,
         *,
         epoch: str,
-        verdict: Verdict = Verdict.RESUMED,
         token: str | None = None,
         reset: Reset | None = None,
-    ) -> Attachment | Reset:
-        """Answer an ``open`` for this session.
+    ) -> Attachment:
+        """Attach the connection of an ``open``, which gets ``opened`` as its first frame.
+
+        The caller has decided that this client gets the session (`opening`).
 
         Args:
             frame: the ``open``.
             transport: the transport it came over.
             now: seconds.
             epoch: of the store.
-            verdict: NEW or RESET where the session was made for this ``open``.
-            token: the credential to give, where one is due.
-            reset: with RESET, what became of the old session.
-
-        Returns:
-            An attachment with ``opened`` as its first frame, or the verdict that this client cannot
-            have the session (RES-5, RES-7).
+            token: the credential to give, if the session was begun for this client; else None.
+            reset: with a token, what became of the session that the client had before.
 
         Raises:
             ProtocolError: ``superseded`` (ATT-4).
         """
-        found = self.attachments.attach(
-            frame, transport, now, verdict=verdict, peer_closed=self.peer_close is not None
-        )
-        if isinstance(found, Refusal):
-            if found.ends_session:
-                self.reset(found.reset.reason)
-            return found.reset
+        verdict = Verdict.RESUMED
+        if token is not None:
+            verdict = Verdict.NEW if reset is None else Verdict.RESET
+        attachment = self.attachments.attach(frame, transport, now, verdict)
         opened = Opened(
             version=VERSION,
             id=self.id,
@@ -305,9 +306,9 @@ class ServerSession:
             session=token if token is not None else UNSET,
             reset=reset.bare() if reset is not None else UNSET,
         )
-        found.control.append(encode_control(opened))
+        attachment.control.append(encode_control(opened))
         self._received_at = now
-        return found
+        return attachment
 
     def fail(self, attachment: Attachment, error: ProtocolError) -> None:
         """End an attachment for its client's fault; the session lives on.
@@ -505,7 +506,7 @@ class ServerSession:
                     pass
                 case End(code, last):
                     self.attachments.end(attachment, code, last)
-                case Ping() as ping:
+                case ping:
                     attachment.pings += 1
                     attachment.written_at = now
                     attachment.control.append(encode_control(ping))
