@@ -10,17 +10,17 @@ import { failure, plainGet } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
 import { TRANSPORTS, blame, decide } from "./fallback.ts";
 import type { Marks, TransportName } from "./fallback.ts";
-import { listen } from "./life.ts";
-import { keepMarks, recallMarks } from "./memory.ts";
+import { listen } from "./page_lifecycle.ts";
+import { keepMarks, recallMarks } from "./saved_marks.ts";
 import { DEFAULTS } from "./options.ts";
 import type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
 import { Session } from "./session.ts";
 import type { Closing, Event as SessionEvent, Heard, Message, Send } from "./session.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { takeSeat } from "./tabs.ts";
+import { takeSeat } from "./connection_slots.ts";
 import { farewell, longpoll, sse } from "./transports/http.ts";
-import type { Transport, Wiring } from "./transports/transport.ts";
+import type { Transport, Wiring } from "./transports/interface.ts";
 import { websocket } from "./transports/websocket.ts";
 
 /** A message on its way. */

@@ -2,7 +2,7 @@
 import type { Attempt } from "./explain.ts";
 import type { Trial } from "./fallback.ts";
 import type { Event, Link } from "./session.ts";
-import type { Transport, Wiring } from "./transports/transport.ts";
+import type { Transport, Wiring } from "./transports/interface.ts";
 
 /** An attempt, and the connection it became; wire and link exist once the credentials are there. */
 export interface Connection extends Trial {

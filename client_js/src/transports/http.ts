@@ -1,8 +1,8 @@
 // Server-sent events and long polling: everything is a POST (HTTP-1).
 import type { Wire } from "../codec.ts";
 import type { Out, Request } from "../session.ts";
-import { eventParser } from "../sse.ts";
-import type { Transport, Wiring } from "./transport.ts";
+import { eventParser } from "../event_stream.ts";
+import type { Transport, Wiring } from "./interface.ts";
 
 /** `open`, and with long polling each poll, is a POST to `segment`; the uplink goes beside it, to `send` (POL-1, SND-1). */
 const http =

@@ -1,4 +1,4 @@
-import type { Transport, Wiring } from "./transport.ts";
+import type { Transport, Wiring } from "./interface.ts";
 
 /** WS-1: text frames are frames, binary frames are bytes. */
 export function websocket({ _env: env, _url: url, _reached: reached, _hear: hear }: Wiring): Transport {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventParser } from "../src/sse.ts";
+import { eventParser } from "../src/event_stream.ts";
 
 const parse = (...chunks: string[]): string[] => chunks.flatMap(eventParser());
 

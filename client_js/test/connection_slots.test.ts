@@ -1,7 +1,7 @@
 // Tabs that share the connections of a browser.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { takeSeat } from "../src/tabs.ts";
+import { takeSeat } from "../src/connection_slots.ts";
 import { Locks } from "./locks.ts";
 import { World, opened } from "./world.ts";
 import type { FakeRequest } from "./world.ts";

@@ -5,7 +5,7 @@
 // passes on when its tab ends, however it ends. Nobody counts, and no tab depends on another, as it would on one
 // that shared its stream. Where a page may not have locks there are no seats to run out of.
 import type { Environment } from "./environment.ts";
-import { keyOf } from "./memory.ts";
+import { keyOf } from "./saved_marks.ts";
 
 const SEATS = 4;
 
