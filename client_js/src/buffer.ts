@@ -2,11 +2,11 @@
 import type { Encoded } from "./codec.ts";
 import type { Limits } from "./frames.ts";
 
-/** One sent message; `_tag` is whatever its sender wants to be told it by, gone once it is settled. */
+/** One sent message; `tag` is whatever its sender wants to be told it by, gone once it is settled. */
 export interface Entry<Tag> extends Encoded {
-  _tag: Tag | undefined;
+  tag: Tag | undefined;
   /** A `skip` stands in the place of the message, which the server refused (DAT-5). */
-  _skip?: boolean;
+  skip?: boolean;
 }
 
 /**
@@ -15,33 +15,33 @@ export interface Entry<Tag> extends Encoded {
  */
 export class SendBuffer<Tag> {
   /** The number of the first entry: `first_retained` of an open (OPN-5). */
-  _first = 1;
+  first = 1;
   /** The number that the next message put on a wire will get. */
-  _next = 1;
-  _entries: Entry<Tag>[] = [];
+  next = 1;
+  entries: Entry<Tag>[] = [];
   /** Bytes of the numbered entries. */
-  _bytes = 0;
+  bytes = 0;
 
   /** What may be put on a wire as `number`; nothing where none is left, or the window is full (DAT-6). */
-  _peek(number: number, limits: Limits): Entry<Tag> | undefined {
-    const entry = this._entries[number - this._first];
-    const numbered = this._next - this._first;
-    const full = entry && (numbered >= limits.window_messages || this._bytes + entry._size > limits.window_bytes);
-    return number >= this._next && numbered && full ? undefined : entry;
+  peek(number: number, limits: Limits): Entry<Tag> | undefined {
+    const entry = this.entries[number - this.first];
+    const numbered = this.next - this.first;
+    const full = entry && (numbered >= limits.window_messages || this.bytes + entry.size > limits.window_bytes);
+    return number >= this.next && numbered && full ? undefined : entry;
   }
 
   /** `entry` is put on a wire as `number`. */
-  _number(number: number, entry: Entry<Tag>): void {
-    if (number < this._next) return;
-    this._next = number + 1;
-    this._bytes += entry._size;
+  number(number: number, entry: Entry<Tag>): void {
+    if (number < this.next) return;
+    this.next = number + 1;
+    this.bytes += entry.size;
   }
 
   /** All up to `mark` are acknowledged; answers them. An old mark answers none (MRK-4). */
-  _ack(mark: number): Entry<Tag>[] {
-    const gone = this._entries.splice(0, Math.max(0, mark + 1 - this._first));
-    this._first += gone.length;
-    for (const entry of gone) this._bytes -= entry._size;
+  ack(mark: number): Entry<Tag>[] {
+    const gone = this.entries.splice(0, Math.max(0, mark + 1 - this.first));
+    this.first += gone.length;
+    for (const entry of gone) this.bytes -= entry.size;
     return gone;
   }
 }

@@ -25,9 +25,9 @@ import { websocket } from "./transports/websocket.ts";
 
 /** A message on its way. */
 interface Sent {
-  readonly _message: unknown;
-  readonly _resolve: () => void;
-  readonly _reject: (error: ChannelError) => void;
+  readonly message: unknown;
+  readonly resolve: () => void;
+  readonly reject: (error: ChannelError) => void;
 }
 
 /** Read-only to everyone else. */
@@ -122,7 +122,7 @@ export class Channel extends EventTarget {
     this._contact = this._failing = this._now();
     this._session = new Session(mint(environment), () => mint(environment));
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
-    if (typeof options.credentials === "function") this._session._renewable = Infinity;
+    if (typeof options.credentials === "function") this._session.renewable = Infinity;
     this.transports = this._options.transports;
     listen(environment, this, this._life.signal);
     this._marks = recallMarks(environment, this._url, this._contact);
@@ -138,8 +138,8 @@ export class Channel extends EventTarget {
     const now = this._now();
     if (carrier) {
       // A POST would tell nothing of the downlink: a new connection beside it does.
-      if (carrier._name !== "websocket") carrier._rotateAt = now;
-      this._session._probe(carrier._link!, now + LATE);
+      if (carrier.name !== "websocket") carrier.rotateAt = now;
+      this._session.probe(carrier.link!, now + LATE);
     } else if (this._retryAt < Infinity) {
       this._failing = now;
       this._retryAt = this._askedAt;
@@ -156,7 +156,7 @@ export class Channel extends EventTarget {
   _hide(persisted: boolean): void {
     if (this._retryAt === Infinity) return;
     const { _last: last } = this;
-    if (last) farewell(last._wiring!, this._session._farewell(last._link!));
+    if (last) farewell(last.wiring!, this._session.farewell(last.link!));
     // A page with connections is not kept, or finds them dead.
     this._hidden = persisted;
     if (persisted) this._restart("pagehide", Infinity);
@@ -179,8 +179,8 @@ export class Channel extends EventTarget {
     // What was learnt under another choice is no verdict against what that forbade.
     this._marks = {};
     const { _carrier: carrier } = this;
-    this._trials = this._trials.filter(({ _failed }) => !_failed);
-    for (const connection of this._standing()) if (!names.includes(connection._name)) this._leave(connection, "forbidden");
+    this._trials = this._trials.filter(({ failed }) => !failed);
+    for (const connection of this._standing()) if (!names.includes(connection.name)) this._leave(connection, "forbidden");
     if (carrier && !this._carrier) this._interrupt("forbidden", 0);
     this._schedule();
   }
@@ -190,10 +190,10 @@ export class Channel extends EventTarget {
    * with it (MRK-3); rejects with a `ChannelError`, whose `fate` tells what is known of it.
    */
   send(message: unknown): Promise<void> {
-    const promise = new Promise<void>((_resolve, _reject) => {
-      if (this._session._buffer._entries.length >= this._options.queueMessages)
+    const promise = new Promise<void>((resolve, reject) => {
+      if (this._session.buffer.entries.length >= this._options.queueMessages)
         throw new ChannelError("buffer_full", "await sends");
-      this._session._send(message, { _message: message, _resolve, _reject });
+      this._session.send(message, { message, resolve, reject });
       this._counts.sent++;
     });
     // Nobody has to await it.
@@ -206,14 +206,14 @@ export class Channel extends EventTarget {
   close(code = 1000, reason = ""): Promise<void> {
     if ((code !== 1000 && !(code >= 3000 && code < 5000)) || sizeOf(reason) > 123)
       throw new ChannelError("invalid_argument", "code: 1000, 3000-4999; reason: 123 bytes");
-    if (!this._session._ours) {
+    if (!this._session.ours) {
       this._contact = this._now();
-      this._session._close(code, reason);
+      this._session.close(code, reason);
       this.resume();
       // A back-off may be longer than the time that is left.
       if (!this._standing().length) this.reconnect();
       // Nothing was ever begun: there is nobody to tell.
-      if (!this._session._attaches && !this._session._buffer._entries.length) this._finish({ code, reason, by: "app" }, true, []);
+      if (!this._session.attaches && !this._session.buffer.entries.length) this._finish({ code, reason, by: "app" }, true, []);
       this._schedule();
     }
     return this._closed;
@@ -297,25 +297,25 @@ export class Channel extends EventTarget {
     env.clearTimeout(this._timer);
     if (this.state === "closed") return;
     const now = this._now();
-    const giveUp = session._ours ? this._contact + session._timings.closing : Infinity;
-    if (now >= giveUp) return this._act(session._abandon(1001, "unreachable"));
-    const expiry = this.state === "recovering" ? this._contact + session._timings.ttl : Infinity;
+    const giveUp = session.ours ? this._contact + session.timings.closing : Infinity;
+    if (now >= giveUp) return this._act(session.abandon(1001, "unreachable"));
+    const expiry = this.state === "recovering" ? this._contact + session.timings.ttl : Infinity;
     if (now >= expiry) {
       this._enter("expire");
       this._fire("suspended");
     }
-    for (const connection of this._standing()) if (now >= connection._until) this._lost(connection, "timeout");
-    this._act(session._tick(now));
+    for (const connection of this._standing()) if (now >= connection.until) this._lost(connection, "timeout");
+    this._act(session.tick(now));
     const next = this._begin(now);
     for (const connection of this._standing())
       // What is not taken yet is not confirmed either (ATT-3).
-      if (connection === this._carrier || connection._link?._state === "fresh") this._write(connection, now);
+      if (connection === this._carrier || connection.link?.state === "fresh") this._write(connection, now);
     const due = Math.min(
       giveUp,
       now < expiry ? expiry : Infinity,
-      session._deadline,
+      session.deadline,
       next,
-      ...this._standing().map(({ _until }) => _until),
+      ...this._standing().map(({ until }) => until),
     );
     // After a sleep, what has arrived meanwhile comes first: one more turn.
     const turn = (): unknown => (this._now() > due + LATE ? this._wake() : (this._timer = env.setTimeout(() => this._run(), 0)));
@@ -323,13 +323,13 @@ export class Channel extends EventTarget {
     if (due < Infinity) this._timer = env.setTimeout(turn, Math.min(2 ** 31 - 1, (due - now) * 1000 + 1));
   }
 
-  _write({ _link: link, _wire: wire }: Connection, now: number): void {
-    if (link) for (const out of this._session._transmit(link, now)) wire!._send(out);
+  _write({ link, wire }: Connection, now: number): void {
+    if (link) for (const out of this._session.transmit(link, now)) wire!.send(out);
   }
 
   /** The connections that are not over. */
   _standing(): Connection[] {
-    return [this._carrier, ...this._trials].filter((connection) => connection && !connection._failed) as Connection[];
+    return [this._carrier, ...this._trials].filter((connection) => connection && !connection.failed) as Connection[];
   }
 
   /** Begins what is to be begun; answers when to ask again. */
@@ -356,38 +356,38 @@ export class Channel extends EventTarget {
   async _connect(transport: TransportName, now: number): Promise<void> {
     const { openTimeout, withCredentials, postTimeout } = this._options;
     const connection: Connection = {
-      _name: transport,
-      _since: now,
-      _from: Infinity,
-      _attempt: { transport, outcome: "pending", reason: "", milliseconds: 0 },
+      name: transport,
+      since: now,
+      from: Infinity,
+      attempt: { transport, outcome: "pending", reason: "", milliseconds: 0 },
       // For the credentials; once they are there the transport has its own time.
-      _until: now + postTimeout,
-      _openedAt: 0,
-      _frames: 0,
-      _rotateAt: Infinity,
+      until: now + postTimeout,
+      openedAt: 0,
+      frames: 0,
+      rotateAt: Infinity,
     };
     this._trials.push(connection);
-    if (this._attempts.push(connection._attempt) > REMEMBERED) this._attempts.shift();
+    if (this._attempts.push(connection.attempt) > REMEMBERED) this._attempts.shift();
     this._counts.attempts[transport]++;
     const stands = (): boolean => this._standing().includes(connection);
     try {
       const credentials = await this._ask();
       const held = transport === "websocket" || !stands() || (await this._sit());
       if (!stands()) return;
-      if (transport === "longpoll") this._session._hold = held ? this._session._hold || Infinity : 0;
+      if (transport === "longpoll") this._session.hold = held ? this._session.hold || Infinity : 0;
       else if (!held && this._transports.includes("longpoll")) throw "too many tabs";
-      connection._until = (connection._from = this._now()) + openTimeout;
-      connection._wiring = {
-        _env: this._env,
-        _url: this._to,
-        _cookies: withCredentials ? "include" : "same-origin",
-        _timeout: postTimeout * 1000,
-        _reached: () => (connection._reached ??= this._now() - now),
+      connection.until = (connection.from = this._now()) + openTimeout;
+      connection.wiring = {
+        env: this._env,
+        url: this._to,
+        cookies: withCredentials ? "include" : "same-origin",
+        timeout: postTimeout * 1000,
+        reached: () => (connection.reached ??= this._now() - now),
         // Also of a POST that was left: it may have been an attempt.
-        _hear: (heard) => (stands() || heard._of === "post") && this._hear(connection, heard),
+        hear: (heard) => (stands() || heard.of === "post") && this._hear(connection, heard),
       };
-      connection._wire = OPENERS[transport](connection._wiring);
-      connection._link = this._session._attach(transport, credentials);
+      connection.wire = OPENERS[transport](connection.wiring);
+      connection.link = this._session.attach(transport, credentials);
       this._schedule();
     } catch (error) {
       if (stands()) this._lost(connection, `${error}`);
@@ -419,27 +419,27 @@ export class Channel extends EventTarget {
 
   _hear(connection: Connection, heard: Heard): void {
     const now = this._now();
-    const { _of: answers } = heard;
-    const failed = answers && heard._status !== 200;
-    if (heard._type === "frame") connection._frames++;
+    const { of: answers } = heard;
+    const failed = answers && heard.status !== 200;
+    if (heard.type === "frame") connection.frames++;
     const tell = (): void => {
-      this._act(this._session._hear(connection._link!, heard, now));
+      this._act(this._session.hear(connection.link!, heard, now));
       this._schedule();
     };
     // What failed is repeated, or leads to another connection: an attempt. A POST waits: where all was cut, the
     // downlink tells by then, and nothing is repeated in vain.
     if (failed && answers !== "open") this._spend(tell, answers === "post" ? 0.25 : 0);
     else tell();
-    if (connection._opened && connection._frames > 1 && this.state !== "closed") this._take(connection);
+    if (connection.opened && connection.frames > 1 && this.state !== "closed") this._take(connection);
     // Anything on the way answers too: only what is understood, and attached, was the server.
     if (connection !== this._carrier || failed) return;
     this._contact = now;
-    connection._posted ||= answers;
-    const { _name: name, _openedAt: openedAt } = connection;
+    connection.posted ||= answers;
+    const { name, openedAt } = connection;
     const streams = name === "sse";
     // An event stream works once it is known that it brings more than its beginning, and that POSTs get through.
-    if (streams && connection._frames < 2) return;
-    connection._until = streams && !connection._posted ? openedAt + this._options.postTimeout : Infinity;
+    if (streams && connection.frames < 2) return;
+    connection.until = streams && !connection.posted ? openedAt + this._options.postTimeout : Infinity;
     if (this._marks[name] && now >= openedAt + STEADY) this._forgive(name);
   }
 
@@ -447,55 +447,55 @@ export class Channel extends EventTarget {
     for (const event of events) this._on(event);
     // Behind the last: what else they settle is settled.
     if (this.state !== "closed" && this._queue.length > this._options.queueMessages)
-      this._act(this._session._abandon(1011, "too many messages"));
+      this._act(this._session.abandon(1011, "too many messages"));
   }
 
   _on(event: SessionEvent<Sent>): void {
-    switch (event._type) {
+    switch (event.type) {
       case "opened": {
-        const connection = this._trials.find(({ _link }) => _link === event._link);
+        const connection = this._trials.find(({ link }) => link === event.link);
         // The listener of a `reset` has left it.
         if (!connection) return;
-        connection._opened = event;
-        connection._until = (connection._openedAt = this._now()) + SECOND_EVENT;
+        connection.opened = event;
+        connection.until = (connection.openedAt = this._now()) + SECOND_EVENT;
         // Another was confirmed meanwhile, which the server did not know yet.
-        if (connection._link!._attach < this._session._confirmed) return this._lost(connection, "superseded");
+        if (connection.link!.attach < this._session.confirmed) return this._lost(connection, "superseded");
         // A stream takes over from what works once it brings more than its beginning.
-        if (!this._carrier || connection._name !== "sse") this._take(connection);
+        if (!this._carrier || connection.name !== "sse") this._take(connection);
         return;
       }
       case "message":
         this._counts.received++;
-        this._queue.push(event._message);
+        this._queue.push(event.message);
         return this._deliver();
       case "settled":
         this._counts.acknowledged++;
-        return event._tag._resolve();
+        return event.tag.resolve();
       case "rejected":
-        return this._reject({ _tag: event._tag, _fate: "not_handled" }, "too_large", "above the limit");
+        return this._reject({ tag: event.tag, fate: "not_handled" }, "too_large", "above the limit");
       case "reset": {
-        const { reason, lost } = event._loss;
-        for (const send of event._sends) this._reject(send, "reset", "reset: " + reason);
-        const sends = event._sends.map(({ _tag, _fate }) => ({ message: _tag._message, fate: _fate }));
+        const { reason, lost } = event.loss;
+        for (const send of event.sends) this._reject(send, "reset", "reset: " + reason);
+        const sends = event.sends.map(({ tag, fate }) => ({ message: tag.message, fate: fate }));
         return this._fire("reset", { reason, lost, sends });
       }
       case "renew":
         // Where there are none, the server's `unauthorized` will follow.
         this._ask().then(
           (credentials) => {
-            this._session._renew(credentials);
+            this._session.renew(credentials);
             this._schedule();
           },
           () => {},
         );
         return;
       case "closed":
-        return this._finish(event._closing, event._clean, event._sends);
+        return this._finish(event.closing, event.clean, event.sends);
       case "drop": {
-        const connection = this._standing().find(({ _link }) => _link === event._link);
+        const connection = this._standing().find(({ link }) => link === event.link);
         // One below what was confirmed goes with that: no verdict against it.
-        const goes = !this._carrier && event._link._attach < this._session._confirmed;
-        if (connection) this._lost(connection, goes ? "superseded" : event._reason, event._retryIn);
+        const goes = !this._carrier && event.link.attach < this._session.confirmed;
+        if (connection) this._lost(connection, goes ? "superseded" : event.reason, event.retryIn);
       }
     }
   }
@@ -503,28 +503,28 @@ export class Channel extends EventTarget {
   /** `connection` gets the session; what else stands is left, save what is better and may still answer. */
   _take(connection: Connection): void {
     const { _carrier: old, _counts: counts } = this;
-    const { _name: name, _openedAt: openedAt } = connection;
-    const { _resumed: resumed, _replayed: replayed, _id: id } = connection._opened!;
+    const { name, openedAt } = connection;
+    const { resumed, replayed, id } = connection.opened!;
     const others = this._trials.filter((trial) => trial !== connection);
-    connection._opened = undefined;
-    this._trials = others.filter(({ _failed }) => !_failed);
+    connection.opened = undefined;
+    this._trials = others.filter(({ failed }) => !failed);
     this._last = this._carrier = connection;
     this._note(connection, "", "open");
     // Polls too: who has no seat looks for one.
-    connection._rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name !== "websocket" && this._session._timings.stream) || Infinity);
+    connection.rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name !== "websocket" && this._session.timings.stream) || Infinity);
     if (name === "websocket") this._stand();
     if (old) this._leave(old, "replaced");
     else this._carriedAt = this._now();
     for (const trial of others)
-      if (!trial._failed) (this._transports.indexOf(trial._name) < this._transports.indexOf(name) && !trial._opened) || this._leave(trial, "not needed");
-      else if (trial._name !== name) this._blame(trial);
+      if (!trial.failed) (this._transports.indexOf(trial.name) < this._transports.indexOf(name) && !trial.opened) || this._leave(trial, "not needed");
+      else if (trial.name !== name) this._blame(trial);
     const fresh = this.id !== id;
     (this as Own).id = id;
     counts.attaches++;
     const wasOpen = this.state === "open";
     if (!wasOpen) this._enter("opened");
     // Nothing was missed: what is on its way twice is no replay.
-    else this._session._replay = 0;
+    else this._session.replay = 0;
     if (this.transport !== name) this._fire("transport", { transport: ((this as Own).transport = name) });
     // Two attaches of a race may each be told that the session is new.
     if (fresh) return this._fire("open");
@@ -536,11 +536,11 @@ export class Channel extends EventTarget {
 
   /** `trial` failed while another worked: that speaks against its transport. */
   _blame(trial: Connection): void {
-    const { _name: name, _attempt: attempt } = trial;
-    this._marks[name] = blame(this._marks[name], trial._mute, this._now(), this._env.Math.random(), this._options.fallbackFor);
+    const { name, attempt } = trial;
+    this._marks[name] = blame(this._marks[name], trial.mute, this._now(), this._env.Math.random(), this._options.fallbackFor);
     this._remember();
     // A browser hides why an upgrade failed: a plain GET tells. Once.
-    if (name !== "websocket" || trial._openedAt || this._inquired) return;
+    if (name !== "websocket" || trial.openedAt || this._inquired) return;
     this._inquired = true;
     this._spend(() =>
       this._env
@@ -561,7 +561,7 @@ export class Channel extends EventTarget {
   }
 
   /** What was open is lost, for that reason; what is pending has this `outcome`. */
-  _note({ _attempt: attempt, _since: since }: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
+  _note({ attempt, since }: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
     if (attempt.outcome === "pending") attempt.milliseconds = (this._now() - since) * 1000;
     else outcome = "lost";
     attempt.outcome = outcome;
@@ -573,13 +573,13 @@ export class Channel extends EventTarget {
     const now = this._now();
     const random = this._env.Math.random();
     const { _options: options, _trials: trials } = this;
-    const { _name: name, _since: since, _openedAt: openedAt } = connection;
+    const { name, since, openedAt } = connection;
     const drain = reason === "drain";
-    if (reason === "timeout" && openedAt) reason = connection._frames < 2 ? "mute" : "silent";
-    const mute = (connection._mute = reason === "mute");
+    if (reason === "timeout" && openedAt) reason = connection.frames < 2 ? "mute" : "silent";
+    const mute = (connection.mute = reason === "mute");
     const carried = connection === this._carrier;
-    const worked = carried && connection._until === Infinity && !mute;
-    this._leave(connection, failure(name, reason, connection._reached, now - since), "failed");
+    const worked = carried && connection.until === Infinity && !mute;
+    this._leave(connection, failure(name, reason, connection.reached, now - since), "failed");
     if (worked) this._ages[name] = [now - openedAt, this._ages[name]?.[0]];
     // What is always cut at one age is as good as steady until then.
     const steady = worked && (now >= since + STEADY || this._cutAt(name) < Infinity);
@@ -587,7 +587,7 @@ export class Channel extends EventTarget {
     // Asked for by the server, or of another session: no failure (DRN-1).
     const failed = !steady && !drain && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
     if (!carried && this._carrier) {
-      if (name === this._carrier._name) this._carrier._rotateAt = now + options.retryMax;
+      if (name === this._carrier.name) this._carrier.rotateAt = now + options.retryMax;
       else if (failed || drain || retryIn) this._blame(connection);
       // It answered, though another was first.
       else this._forgive(name);
@@ -596,10 +596,10 @@ export class Channel extends EventTarget {
     }
     let all = false;
     if (failed) {
-      connection._failed = true;
+      connection.failed = true;
       this._trials = carried ? [...trials, connection] : trials;
       // That is an outage, no verdict against any: a new round, later.
-      all = this._trials.every(({ _failed }) => _failed) && new Set(this._trials.map(({ _name }) => _name)).size >= this._transports.length;
+      all = this._trials.every(({ failed }) => failed) && new Set(this._trials.map(({ name }) => name)).size >= this._transports.length;
       if (all) this._trials = [];
     }
     // Down the ladder at once; otherwise not all pages in the same moment.
@@ -618,9 +618,9 @@ export class Channel extends EventTarget {
   /** Leaves a connection, without a verdict where no `outcome` is given. */
   _leave(connection: Connection, reason: string, outcome?: Attempt["outcome"]): void {
     this._note(connection, reason, outcome);
-    connection._opened = undefined;
-    connection._wire?._drop();
-    this._session._links.delete(connection._link!);
+    connection.opened = undefined;
+    connection.wire?.drop();
+    this._session.links.delete(connection.link!);
     this._trials = this._trials.filter((trial) => trial !== connection);
     if (this._carrier !== connection) return;
     this._carrier = undefined;
@@ -644,7 +644,7 @@ export class Channel extends EventTarget {
     // No wait where the server named none.
     this._retryAt = this._now() + (wait || 0);
     this._schedule();
-    const next = this._trials.find(({ _opened }) => _opened);
+    const next = this._trials.find(({ opened }) => opened);
     if (next) this._take(next);
     else if (this.state === "open") {
       this._enter("lost");
@@ -652,9 +652,9 @@ export class Channel extends EventTarget {
     }
   }
 
-  _reject({ _tag: tag, _fate: fate }: Send<Sent>, code: string, message: string): void {
-    if (fate === "handled") tag._resolve();
-    else tag._reject(new ChannelError(code, message, fate));
+  _reject({ tag, fate }: Send<Sent>, code: string, message: string): void {
+    if (fate === "handled") tag.resolve();
+    else tag.reject(new ChannelError(code, message, fate));
   }
 
   /** To the listeners, in order; without any, messages wait for one, or for an iterator. */
@@ -666,9 +666,9 @@ export class Channel extends EventTarget {
   /** The end: the last word is written, everything is settled. */
   _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly Send<Sent>[]): void {
     for (const connection of this._standing()) {
-      if (connection._link?._state === "open") this._write(connection, this._now());
+      if (connection.link?.state === "open") this._write(connection, this._now());
       this._note(connection, reason, "failed");
-      connection._wire?._drop(true);
+      connection.wire?.drop(true);
     }
     this._carrier = undefined;
     this._trials = [];

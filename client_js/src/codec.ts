@@ -8,9 +8,9 @@ export type Wire = string | Uint8Array;
 /** A message as it is kept: checked and written once, when it is sent, since its object may change. */
 export interface Encoded {
   /** Its JSON, or itself where it is bytes. */
-  readonly _body: Wire;
+  readonly body: Wire;
   /** Bytes of its JSON in UTF-8, or of itself (DAT-4). */
-  readonly _size: number;
+  readonly size: number;
 }
 
 /** Whether JSON carries it unchanged (DAT-3). A cycle shows as endless depth. */
@@ -54,7 +54,7 @@ export function encodeMessage(message: unknown, { message: limit, depth }: Pick<
   }
   const size = typeof body === "string" ? sizeOf(body) : body.length;
   if (size > limit) throw new ChannelError("too_large", size + " bytes, above the limit of " + limit);
-  return { _body: body, _size: size };
+  return { body, size };
 }
 
 export const encodeData = (seq: number, ack: number, texts: readonly string[]): string => `[${seq},${ack},${texts}]`;
@@ -111,7 +111,7 @@ export function decode(wire: string | ArrayBuffer): Frame {
 /** Numbers count from 1, and stay below 2^53 (NUM-1). */
 function readData(seq: number, ack: number, messages: readonly unknown[]): DataFrame {
   if (!seq || !(Math.max(seq + messages.length - 1, ack) < 2 ** 53)) throw bad();
-  return { type: "data", ack, _seq: seq, _messages: messages };
+  return { type: "data", ack, seq, messages };
 }
 
 export const bad = (): Error => new SyntaxError("bad frame");

@@ -6,25 +6,25 @@ import type { Transport, Wiring } from "./transports/interface.ts";
 
 /** An attempt, and the connection it became; wire and link exist once the credentials are there. */
 export interface Connection extends Trial {
-  readonly _attempt: { -readonly [Field in keyof Attempt]: Attempt[Field] };
-  _from: number;
-  _failed?: boolean;
-  readonly _since: number;
+  readonly attempt: { -readonly [Field in keyof Attempt]: Attempt[Field] };
+  from: number;
+  failed?: boolean;
+  readonly since: number;
   /** When its other end first answered. */
-  _reached?: number;
+  reached?: number;
   /** When it must have proven to work, or be given up; never, once it has. */
-  _until: number;
+  until: number;
   /** `opened` has come: the session may be taken over. */
-  _opened?: (Event<unknown> & { _type: "opened" }) | undefined;
-  _openedAt: number;
+  opened?: (Event<unknown> & { type: "opened" }) | undefined;
+  openedAt: number;
   /** How many frames came over it, and whether a POST beside it was answered. */
-  _frames: number;
-  _posted?: unknown;
+  frames: number;
+  posted?: unknown;
   /** When to replace it by another of its kind. */
-  _rotateAt: number;
+  rotateAt: number;
   /** It brings nothing, though it stands. */
-  _mute?: boolean;
-  _wiring?: Wiring;
-  _wire?: Transport;
-  _link?: Link;
+  mute?: boolean;
+  wiring?: Wiring;
+  wire?: Transport;
+  link?: Link;
 }

@@ -12,24 +12,24 @@ export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpo
 
 /** What speaks against a transport: when to probe it again, and how long that was waited for. */
 export interface Mark {
-  readonly _until: number;
-  readonly _wait: number;
+  readonly until: number;
+  readonly wait: number;
 }
 
 export type Marks = { [Name in TransportName]?: Mark };
 
 /** An attempt of this round. */
 export interface Trial {
-  readonly _name: TransportName;
+  readonly name: TransportName;
   /** From when its head start counts. */
-  readonly _from: number;
-  readonly _failed?: boolean;
+  readonly from: number;
+  readonly failed?: boolean;
 }
 
 /** What carries the session, and when it is to be replaced by another connection of its kind. */
 export interface Carrier {
-  readonly _name: TransportName;
-  readonly _rotateAt: number;
+  readonly name: TransportName;
+  readonly rotateAt: number;
 }
 
 /**
@@ -47,19 +47,19 @@ export function decide(
   headStart: number,
   now: number,
 ): TransportName | number {
-  const free = (name: TransportName): boolean => !trials.some(({ _name }) => _name === name);
+  const free = (name: TransportName): boolean => !trials.some((trial) => trial.name === name);
   let next: TransportName;
   let at = Infinity;
   const offer = (name: TransportName, due: number): void => {
     if (due < at && free(name)) [next, at] = [name, due];
   };
   if (carrier) {
-    offer(carrier._name, carrier._rotateAt);
-    for (const name of allowed.slice(0, allowed.indexOf(carrier._name))) offer(name, marks[name]?._until ?? -Infinity);
+    offer(carrier.name, carrier.rotateAt);
+    for (const name of allowed.slice(0, allowed.indexOf(carrier.name))) offer(name, marks[name]?.until ?? -Infinity);
   } else {
     // In order, those with a mark behind the others; at once where the last has failed.
     const last = trials.at(-1);
-    const due = !last || last._failed ? -Infinity : last._from + headStart;
+    const due = !last || last.failed ? -Infinity : last.from + headStart;
     for (const name of allowed) if (!marks[name]) offer(name, due);
     for (const name of allowed) offer(name, due);
   }
@@ -72,6 +72,6 @@ const MUTE = 600;
 
 /** The mark against what failed while another worked: it is probed again within `most` seconds, partly at random. */
 export function blame(mark: Mark | undefined, mute: boolean | undefined, now: number, random: number, most: number): Mark {
-  const wait = mute ? MUTE : Math.min(most, mark ? 2 * mark._wait : FIRST);
-  return { _until: now + wait * (0.5 + random / 2), _wait: wait };
+  const wait = mute ? MUTE : Math.min(most, mark ? 2 * mark.wait : FIRST);
+  return { until: now + wait * (0.5 + random / 2), wait };
 }

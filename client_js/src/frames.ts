@@ -24,9 +24,9 @@ export const TIMINGS: Timings = { heartbeat: 20, ttl: 120, closing: 30 };
 /** Messages, as an array or in a `bytes` frame of either form (DAT-1, DAT-2). */
 export interface DataFrame {
   readonly type: "data";
-  readonly _seq: number;
+  readonly seq: number;
   readonly ack: number;
-  readonly _messages: readonly unknown[];
+  readonly messages: readonly unknown[];
 }
 
 /** Bytes as a control frame: base64. */

@@ -48,16 +48,16 @@ export async function acrossReloads(
   // It begins in the next turn.
   const channel = new Make(url, options, environment);
   const { _session: session } = channel;
-  session._client = client;
+  session.client = client;
   if (legacy) inherit(channel, legacy);
   // Behind the channel's own listener, which says farewell.
   if (claimed)
     environment.addEventListener?.("pagehide", () => {
       try {
-        if (!session._token || session._ours || session._theirs) return;
+        if (!session.token || session.ours || session.theirs) return;
         environment.sessionStorage!.setItem(key, JSON.stringify(bequeath(channel)));
         // It is another's from now on, also if this page should come back.
-        session._reset({ reason: "foreign", lost: null });
+        session.reset({ reason: "foreign", lost: null });
       } catch {
         // It is full, or forbidden.
       }
@@ -95,18 +95,18 @@ const claim = (env: Environment, client: string): Promise<boolean> =>
   });
 
 function bequeath({ _session: session }: Channel): Legacy {
-  const { _buffer: buffer } = session;
+  const { buffer } = session;
   return {
-    client: session._client,
-    token: session._token!,
-    epoch: session._epoch!,
-    id: session._id!,
-    attaches: session._attaches,
-    confirmed: session._confirmed,
-    received: session._received,
-    first: buffer._first,
-    next: buffer._next,
-    entries: buffer._entries.map(({ _body: body, _size: size, _skip: skip }) =>
+    client: session.client,
+    token: session.token!,
+    epoch: session.epoch!,
+    id: session.id!,
+    attaches: session.attaches,
+    confirmed: session.confirmed,
+    received: session.received,
+    first: buffer.first,
+    next: buffer.next,
+    entries: buffer.entries.map(({ body, size, skip }) =>
       skip ? { size } : typeof body === "string" ? { size, json: body } : { size, bytes: toBase64(body) },
     ),
   };
@@ -114,19 +114,19 @@ function bequeath({ _session: session }: Channel): Legacy {
 
 function inherit(channel: Channel, legacy: Legacy): void {
   const { _session: session } = channel;
-  const { _buffer: buffer } = session;
-  session._token = legacy.token;
-  session._epoch = legacy.epoch;
-  session._attaches = legacy.attaches;
-  session._confirmed = legacy.confirmed;
-  session._received = legacy.received;
-  (channel as { id: string }).id = session._id = legacy.id;
-  buffer._first = buffer._next = legacy.first;
+  const { buffer } = session;
+  session.token = legacy.token;
+  session.epoch = legacy.epoch;
+  session.attaches = legacy.attaches;
+  session.confirmed = legacy.confirmed;
+  session.received = legacy.received;
+  (channel as { id: string }).id = session.id = legacy.id;
+  buffer.first = buffer.next = legacy.first;
   for (const { size, json, bytes } of legacy.entries) {
     const body = json ?? fromBase64(bytes ?? "");
     // Nobody waits for it any more: who did went with the page.
-    const entry = { _body: body, _size: size, _tag: undefined, _skip: json === undefined && bytes === undefined };
-    const number = buffer._first + buffer._entries.push(entry) - 1;
-    if (number < legacy.next) buffer._number(number, entry);
+    const entry = { body, size, tag: undefined, skip: json === undefined && bytes === undefined };
+    const number = buffer.first + buffer.entries.push(entry) - 1;
+    if (number < legacy.next) buffer.number(number, entry);
   }
 }

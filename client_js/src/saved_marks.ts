@@ -15,7 +15,7 @@ export function keepMarks(env: Environment, url: string, marks: Marks, now: numb
   try {
     env.localStorage!.setItem(
       keyOf(url),
-      JSON.stringify(Object.entries(marks).map(([name, { _until, _wait }]) => [name, _until - now + wall, _wait])),
+      JSON.stringify(Object.entries(marks).map(([name, { until, wait }]) => [name, until - now + wall, wait])),
     );
   } catch {
     // Then the next page finds out by itself.
@@ -28,7 +28,7 @@ export function recallMarks(env: Environment, url: string, now: number): Marks {
   try {
     for (const [name, until, wait] of JSON.parse(env.localStorage!.getItem(keyOf(url))!) as [TransportName, number, number][])
       // A wall clock may have been set: no probe is due later than the wait that was kept.
-      if (until > wall - FORGOTTEN && wait > 0) marks[name] = { _until: now + Math.min(until - wall, wait), _wait: wait };
+      if (until > wall - FORGOTTEN && wait > 0) marks[name] = { until: now + Math.min(until - wall, wait), wait };
   } catch {
     // Nothing that we can read.
   }

@@ -5,7 +5,7 @@ import { decode, encodeData, encodeMessage } from "../src/codec.ts";
 import { ChannelError } from "../src/errors.ts";
 
 const LIMITS = { message: 1000, depth: 4 };
-const keep = (message: unknown): unknown => encodeMessage(message, LIMITS)._body;
+const keep = (message: unknown): unknown => encodeMessage(message, LIMITS).body;
 const refusal = (message: unknown): string => {
   try {
     encodeMessage(message, LIMITS);
@@ -43,7 +43,7 @@ test("what it does not is refused, never converted (DAT-3)", () => {
 });
 
 test("the size is that of the UTF-8, or of the bytes (DAT-4)", () => {
-  assert.equal(encodeMessage("ü\u{1F600}", LIMITS)._size, 8);
+  assert.equal(encodeMessage("ü\u{1F600}", LIMITS).size, 8);
   assert.equal(refusal("ü".repeat(500)), "too_large");
   assert.equal(refusal("x".repeat(998)), "taken");
   assert.equal(refusal(new Uint8Array(1001)), "too_large");
@@ -61,6 +61,6 @@ test("what is kept does not change with what was sent", () => {
 test("a frame of a quarter of a million bytes is written and read", () => {
   const data = new Uint8Array(262144).fill(255);
   const frame = decode(JSON.stringify({ type: "bytes", number: 1, ack: 0, data: Buffer.from(data).toString("base64") }));
-  assert.deepEqual(frame.type === "data" && frame._messages, [data]);
+  assert.deepEqual(frame.type === "data" && frame.messages, [data]);
   assert.equal(decode(encodeData(1, 0, ['"' + "x".repeat(262142) + '"'])).type, "data");
 });

@@ -12,23 +12,23 @@ const session = (): Session<string> => {
 };
 
 const hear = (session: Session<string>, link: Link, frame: unknown, now = 0): Event<string>[] =>
-  session._hear(link, { _type: "frame", _wire: JSON.stringify(frame) }, now);
+  session.hear(link, { type: "frame", wire: JSON.stringify(frame) }, now);
 
 function open(session: Session<string>, carrier: TransportName, fields: object = {}): { link: Link; out: Out[] } {
-  const link = session._attach(carrier);
-  const [{ _wires: wires }] = session._transmit(link, 0) as [Out];
+  const link = session.attach(carrier);
+  const [{ wires }] = session.transmit(link, 0) as [Out];
   const frame = opened(JSON.parse(wires[0] as string), fields);
-  if (carrier === "longpoll") session._hear(link, { _type: "answer", _of: "open", _status: 200, _text: JSON.stringify(frame) }, 0);
+  if (carrier === "longpoll") session.hear(link, { type: "answer", of: "open", status: 200, text: JSON.stringify(frame) }, 0);
   else hear(session, link, frame);
-  return { link, out: session._transmit(link, 0) };
+  return { link, out: session.transmit(link, 0) };
 }
 
-const types = (events: readonly Event<string>[]): string[] => events.map((event) => (event._type === "drop" ? event._reason : event._type));
+const types = (events: readonly Event<string>[]): string[] => events.map((event) => (event.type === "drop" ? event.reason : event.type));
 const answered = (fields: object): Heard => ({
-  _type: "answer",
-  _of: "post",
-  _status: 200,
-  _text: JSON.stringify({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields }),
+  type: "answer",
+  of: "post",
+  status: 200,
+  text: JSON.stringify({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields }),
 });
 
 test("a body holds no more than limits.body and limits.batch (SND-1)", () => {
@@ -36,16 +36,16 @@ test("a body holds no more than limits.body and limits.batch (SND-1)", () => {
   for (const limits of [{ body: 3000 }, { batch: 6 }]) {
     const one = session();
     const { link } = open(one, "sse", { limits });
-    one._hear(link, answered({}), 0);
-    for (let index = 0; index < 50; index++) one._send(index % 2 ? each : new Uint8Array(300), `${index}`);
+    one.hear(link, answered({}), 0);
+    for (let index = 0; index < 50; index++) one.send(index % 2 ? each : new Uint8Array(300), `${index}`);
     let received = 0;
     for (let posts = 0; received < 50; posts++) {
       assert.ok(posts < 50);
-      const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+      const [{ wires }] = one.transmit(link, 0) as [Out];
       assert.ok(wires.join("\n").length <= (limits.body ?? Infinity), `${wires.join("\n").length}`);
       assert.ok(wires.length <= (limits.batch ?? Infinity));
-      received = one._buffer._next - 1;
-      assert.deepEqual(types(one._hear(link, answered({ received }), 0)), []);
+      received = one.buffer.next - 1;
+      assert.deepEqual(types(one.hear(link, answered({ received }), 0)), []);
     }
   }
 });
@@ -53,9 +53,9 @@ test("a body holds no more than limits.body and limits.batch (SND-1)", () => {
 test("a WebSocket message holds no more than limits.body either", () => {
   const one = session();
   const { link } = open(one, "websocket", { limits: { body: 3000 } });
-  for (let index = 0; index < 50; index++) one._send("x".repeat(400), `${index}`);
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
-  assert.equal(one._buffer._next, 51);
+  for (let index = 0; index < 50; index++) one.send("x".repeat(400), `${index}`);
+  const [{ wires }] = one.transmit(link, 0) as [Out];
+  assert.equal(one.buffer.next, 51);
   for (const wire of wires) assert.ok(wire.length <= 3000);
   assert.ok(wires.length < 16);
 });
@@ -63,38 +63,38 @@ test("a WebSocket message holds no more than limits.body either", () => {
 test("the largest message fits a body in whichever form (section 12)", () => {
   for (const message of ["x".repeat(262142), new Uint8Array(262144)]) {
     const one = session();
-    one._send(message, "x");
+    one.send(message, "x");
     const { out } = open(one, "sse");
-    assert.ok(out[0]!._wires.join("\n").length <= 350550);
-    assert.equal(out[0]!._wires.length, 2);
+    assert.ok(out[0]!.wires.join("\n").length <= 350550);
+    assert.equal(out[0]!.wires.length, 2);
   }
 });
 
 test("what waits and is above the limit that the server tells is refused, and skipped (DAT-4, DAT-5)", () => {
   const one = session();
-  one._send("small", "a");
-  one._send("x".repeat(200), "b");
-  const link = one._attach("websocket");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  one.send("small", "a");
+  one.send("x".repeat(200), "b");
+  const link = one.attach("websocket");
+  const [{ wires }] = one.transmit(link, 0) as [Out];
   const events = hear(one, link, opened(JSON.parse(wires[0] as string), { limits: { message: 100 } }));
-  assert.deepEqual(events.slice(1), [{ _type: "rejected", _tag: "b" }]);
-  assert.deepEqual(one._transmit(link, 0)[0]!._wires.slice(1), ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']);
+  assert.deepEqual(events.slice(1), [{ type: "rejected", tag: "b" }]);
+  assert.deepEqual(one.transmit(link, 0)[0]!.wires.slice(1), ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']);
 });
 
 test("an opened that answers another open is taken for nothing", () => {
   const cases = [{ attach: 2 }, { client: "another-0123456789" }];
   for (const fields of cases) {
     const one = session();
-    const link = one._attach("websocket");
-    const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+    const link = one.attach("websocket");
+    const [{ wires }] = one.transmit(link, 0) as [Out];
     assert.deepEqual(types(hear(one, link, opened(JSON.parse(wires[0] as string), fields))), ["bad_frame"]);
   }
 });
 
 test("data before opened, a second opened, are protocol errors (OPN-1)", () => {
   const one = session();
-  const link = one._attach("websocket");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  const link = one.attach("websocket");
+  const [{ wires }] = one.transmit(link, 0) as [Out];
   assert.deepEqual(types(hear(one, link, [1, 0, "x"])), ["bad_frame"]);
   const { link: second } = open(one, "websocket");
   assert.deepEqual(types(hear(one, second, opened(JSON.parse(wires[0] as string), { attach: 2 }))), ["bad_frame"]);
@@ -103,69 +103,69 @@ test("data before opened, a second opened, are protocol errors (OPN-1)", () => {
 test("a POST that is answered by nothing of ours is a protocol error", () => {
   const one = session();
   const { link } = open(one, "sse");
-  assert.deepEqual(types(one._hear(link, { _type: "answer", _of: "post", _status: 200, _text: "<html>" }, 0)), ["bad_frame"]);
+  assert.deepEqual(types(one.hear(link, { type: "answer", of: "post", status: 200, text: "<html>" }, 0)), ["bad_frame"]);
 });
 
 test("a POST that is answered by an empty body was not answered", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._hear(link, answered({}), 0);
-  one._send("x", "a");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
-  assert.deepEqual(one._hear(link, { _type: "answer", _of: "post", _status: 200, _text: "" }, 0), []);
-  assert.deepEqual(one._transmit(link, 0)[0]!._wires, wires);
+  one.hear(link, answered({}), 0);
+  one.send("x", "a");
+  const [{ wires }] = one.transmit(link, 0) as [Out];
+  assert.deepEqual(one.hear(link, { type: "answer", of: "post", status: 200, text: "" }, 0), []);
+  assert.deepEqual(one.transmit(link, 0)[0]!.wires, wires);
 });
 
 test("the answer to a POST that is above what was sent is of another session (MRK-5, RES-6)", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._send("x", "a");
-  assert.deepEqual(types(one._hear(link, answered({ received: 1 }), 0)), ["reset", "reset"]);
-  assert.equal(one._buffer._entries.length, 0);
+  one.send("x", "a");
+  assert.deepEqual(types(one.hear(link, answered({ received: 1 }), 0)), ["reset", "reset"]);
+  assert.equal(one.buffer.entries.length, 0);
 });
 
 test("a post that got no answer brings its ack, its pong and its close again", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._hear(link, answered({}), 0);
+  one.hear(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
   hear(one, link, { type: "ping", id: 3 });
-  one._close(1000, "");
-  const [{ _wires: wires }] = one._transmit(link, 1) as [Out];
+  one.close(1000, "");
+  const [{ wires }] = one.transmit(link, 1) as [Out];
   assert.equal(wires.length, 3);
-  one._hear(link, { _type: "answer", _of: "post", _status: 502, _text: "<html>" }, 2);
-  assert.deepEqual(one._transmit(link, 2)[0]!._wires, wires);
+  one.hear(link, { type: "answer", of: "post", status: 502, text: "<html>" }, 2);
+  assert.deepEqual(one.transmit(link, 2)[0]!.wires, wires);
 });
 
 test("an ack alone whose POST failed is due again", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._hear(link, answered({}), 0);
+  one.hear(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
-  assert.equal(one._deadline, 0.1);
-  const [{ _wires: wires }] = one._transmit(link, 0.1) as [Out];
+  assert.equal(one.deadline, 0.1);
+  const [{ wires }] = one.transmit(link, 0.1) as [Out];
   assert.equal(wires[1], '{"type":"ack","ack":1}');
-  one._hear(link, { _type: "answer", _of: "post", _status: 502, _text: "" }, 10);
-  assert.deepEqual(one._transmit(link, 10)[0]!._wires, wires);
+  one.hear(link, { type: "answer", of: "post", status: 502, text: "" }, 10);
+  assert.deepEqual(one.transmit(link, 10)[0]!.wires, wires);
 });
 
 test("an ack that was due is not waited for on the next attach", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._hear(link, answered({}), 0);
+  one.hear(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
-  one._hear(link, { _type: "lost", _reason: "cut" }, 0);
+  one.hear(link, { type: "lost", reason: "cut" }, 0);
   open(one, "sse");
-  assert.ok(one._deadline > 1);
+  assert.ok(one.deadline > 1);
 });
 
 test("empty answers to polls, one after the other, end the attach (POL-2)", () => {
   const one = session();
   const { link } = open(one, "longpoll");
-  const empty: Heard = { _type: "answer", _of: "poll", _status: 200, _text: "" };
+  const empty: Heard = { type: "answer", of: "poll", status: 200, text: "" };
   const seen = [1, 2, 3].map(() => {
-    const events = one._hear(link, empty, 0);
-    one._transmit(link, 0);
+    const events = one.hear(link, empty, 0);
+    one.transmit(link, 0);
     return types(events);
   });
   assert.deepEqual(seen, [[], [], ["ended"]]);
@@ -174,11 +174,11 @@ test("empty answers to polls, one after the other, end the attach (POL-2)", () =
 test("POSTs that fail are counted by themselves: polls that are answered beside them say nothing of them", () => {
   const one = session();
   const { link } = open(one, "longpoll");
-  one._send("x", "a");
+  one.send("x", "a");
   const seen = [1, 2, 3].map((number) => {
-    one._transmit(link, 0);
-    const events = one._hear(link, { _type: "answer", _of: "post", _status: 502, _text: "<html>" }, 0);
-    events.push(...one._hear(link, { _type: "answer", _of: "poll", _status: 200, _text: `[${number},0,"a"]` }, 0));
+    one.transmit(link, 0);
+    const events = one.hear(link, { type: "answer", of: "post", status: 502, text: "<html>" }, 0);
+    events.push(...one.hear(link, { type: "answer", of: "poll", status: 200, text: `[${number},0,"a"]` }, 0));
     return types(events);
   });
   assert.deepEqual(seen, [["message"], ["message"], ["HTTP 502"]]);
@@ -186,31 +186,31 @@ test("POSTs that fail are counted by themselves: polls that are answered beside 
 
 test("what is received on a link that ends before it is confirmed is kept, and its session with it (OPN-5)", () => {
   const one = session();
-  const link = one._attach("sse");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  const link = one.attach("sse");
+  const [{ wires }] = one.transmit(link, 0) as [Out];
   hear(one, link, opened(JSON.parse(wires[0] as string)));
   hear(one, link, [1, 0, "a"]);
   hear(one, link, { type: "drain", retry_in: 0 });
-  const next = one._attach("sse");
-  const { session: token, received } = JSON.parse(next._open) as { session: string; received: number };
+  const next = one.attach("sse");
+  const { session: token, received } = JSON.parse(next.open) as { session: string; received: number };
   assert.deepEqual([token, received], ["token-1", 1]);
 });
 
 test("the answer to a close on a link that is not confirmed names the session (SND-1)", () => {
   const one = session();
-  const link = one._attach("sse");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  const link = one.attach("sse");
+  const [{ wires }] = one.transmit(link, 0) as [Out];
   hear(one, link, opened(JSON.parse(wires[0] as string)));
   hear(one, link, { type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
-  const [{ _wires: last }] = one._transmit(link, 0) as [Out];
+  const [{ wires: last }] = one.transmit(link, 0) as [Out];
   assert.equal((JSON.parse(last[0] as string) as { session: string }).session, "token-1");
 });
 
 test("a renew without credentials is a renew all the same (REN-1)", () => {
   const one = session();
   const { link } = open(one, "websocket");
-  one._renew(undefined);
-  assert.deepEqual(one._transmit(link, 0)[0]!._wires, ['{"type":"renew","credentials":null}']);
+  one.renew(undefined);
+  assert.deepEqual(one.transmit(link, 0)[0]!.wires, ['{"type":"renew","credentials":null}']);
 });
 
 test("a code that is the name of a member of objects is any other code", () => {
@@ -223,10 +223,10 @@ test("another client may stand in the way three times before the first confirmat
   const one = session();
   const seen: string[] = [];
   for (let turn = 0; turn < 4; turn++) {
-    const link = one._attach("websocket");
-    assert.equal(link._attach, 1 + turn * 11);
-    one._transmit(link, 0);
-    const attach = link._attach + 10;
+    const link = one.attach("websocket");
+    assert.equal(link.attach, 1 + turn * 11);
+    one.transmit(link, 0);
+    const attach = link.attach + 10;
     seen.push(...types(hear(one, link, { type: "error", code: "superseded", message: "", attach, client: "another-0123456789" })));
   }
   assert.deepEqual(seen, ["superseded", "superseded", "superseded", "closed"]);
@@ -235,17 +235,17 @@ test("another client may stand in the way three times before the first confirmat
 test("a bare WebSocket close 1012 is a drain (DRN-1)", () => {
   const one = session();
   const { link } = open(one, "websocket");
-  assert.deepEqual(types(one._hear(link, { _type: "lost", _reason: "closed", _code: 1012 }, 0)), ["drain"]);
+  assert.deepEqual(types(one.hear(link, { type: "lost", reason: "closed", code: 1012 }, 0)), ["drain"]);
 });
 
 test("after the end nothing is written, heard or taken", () => {
   const one = session();
   const { link } = open(one, "websocket");
-  one._abandon(1001, "");
+  one.abandon(1001, "");
   assert.deepEqual(hear(one, link, [1, 0, "x"]), []);
-  assert.deepEqual(one._transmit(link, 0), []);
-  assert.throws(() => one._send("x", "x"), /closed/);
-  assert.equal(one._deadline, Infinity);
+  assert.deepEqual(one.transmit(link, 0), []);
+  assert.throws(() => one.send("x", "x"), /closed/);
+  assert.equal(one.deadline, Infinity);
 });
 
 describe("a field that is junk numbers nothing and settles nothing (FRM-3, FRM-4)", () => {
@@ -269,25 +269,25 @@ describe("a field that is junk numbers nothing and settles nothing (FRM-3, FRM-4
     const sends = ["a", "b", "c"];
     let link: Link;
     if (type === "opened") {
-      link = one._attach(carrier);
-      for (const send of sends) one._send(send, send);
-      one._transmit(link, 0);
+      link = one.attach(carrier);
+      for (const send of sends) one.send(send, send);
+      one.transmit(link, 0);
     } else {
       ({ link } = open(one, carrier));
-      one._hear(link, answered({}), 0);
-      for (const send of sends) one._send(send, send);
-      one._transmit(link, 0);
+      one.hear(link, answered({}), 0);
+      for (const send of sends) one.send(send, send);
+      one.transmit(link, 0);
     }
     const what = JSON.stringify(frame, null, spaced ? 1 : 0).replace(/\n/g, " ");
-    const events = one._hear(link, { _type: "frame", _wire: what }, 0);
-    one._transmit(link, 0);
+    const events = one.hear(link, { type: "frame", wire: what }, 0);
+    one.transmit(link, 0);
     for (const event of events) {
-      assert.notEqual(event._type, "settled", what);
-      if ("_sends" in event) for (const { _fate } of event._sends) assert.notEqual(_fate, "handled", what);
+      assert.notEqual(event.type, "settled", what);
+      if ("sends" in event) for (const { fate } of event.sends) assert.notEqual(fate, "handled", what);
     }
-    for (const number of [one._received, one._attaches, one._confirmed, one._buffer._first, one._buffer._next, link._next])
+    for (const number of [one.received, one.attaches, one.confirmed, one.buffer.first, one.buffer.next, link.next])
       assert.ok(Number.isSafeInteger(number) && number >= 0, what);
-    assert.ok(one._buffer._first <= one._buffer._next && one._buffer._next <= 4, what);
+    assert.ok(one.buffer.first <= one.buffer.next && one.buffer.next <= 4, what);
   };
 
   for (const { junk, ...frame } of frames)

@@ -70,15 +70,15 @@ function runDecode({ input, input_hex, frame, error }: Vector): void {
 /** Whatever a frame is refused for, it has had no effect but, at most, on its connection (FRM-4). */
 function runRefused(wire: string | ArrayBuffer): void {
   const session = new Session<string>("client-0123456789", () => "nonce-0123456789abcdef");
-  const hear = (link: Link, wire: string | ArrayBuffer): Event<string>[] => session._hear(link, { _type: "frame", _wire: wire }, 0);
+  const hear = (link: Link, wire: string | ArrayBuffer): Event<string>[] => session.hear(link, { type: "frame", wire }, 0);
   for (const isOpen of [false, true]) {
-    const link = session._attach("websocket");
-    const [{ _wires: wires }] = session._transmit(link, 0) as [Out];
+    const link = session.attach("websocket");
+    const [{ wires }] = session.transmit(link, 0) as [Out];
     if (isOpen) hear(link, JSON.stringify(opened(JSON.parse(wires[0] as string))));
-    session._transmit(link, 0);
-    const standing = (): unknown => structuredClone({ ...session, _mint: null, _links: null, _events: null });
+    session.transmit(link, 0);
+    const standing = (): unknown => structuredClone({ ...session, _mint: null, links: null, _events: null });
     const before = standing();
-    for (const event of hear(link, wire)) assert.equal(event._type, "drop");
+    for (const event of hear(link, wire)) assert.equal(event.type, "drop");
     assert.deepEqual(standing(), before);
   }
 }
@@ -98,7 +98,7 @@ const asBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffe
 /** The codec's value as a vector writes it. */
 function asWritten(frame: Frame): Json {
   if (frame.type !== "data") return frame as unknown as Json;
-  const { _seq: seq, ack, _messages: messages } = frame;
+  const { seq, ack, messages } = frame;
   const [first] = messages;
   return first instanceof Uint8Array ? { type: "bytes", number: seq, ack, data: toBase64(first) } : [seq, ack, ...(messages as Json[])];
 }
@@ -110,7 +110,7 @@ type Input = Omit<Step, "expect">;
 
 interface Connection {
   readonly link: Link;
-  readonly busy: Set<Out["_type"]>;
+  readonly busy: Set<Out["type"]>;
 }
 
 /** A driver of the core that does what the steps say. */
@@ -123,7 +123,7 @@ class Client {
 
   run(steps: readonly Step[]): void {
     for (const [index, { expect, ...step }] of steps.entries()) {
-      const events = "at" in step ? this.#session._tick((this.#now = step["at"] as number)) : [];
+      const events = "at" in step ? this.#session.tick((this.#now = step["at"] as number)) : [];
       events.push(...this.#do(resolveNames(step, this.#names) as Input));
       const actual = this.#outcome(events);
       const expected = bindNames(withoutSuperseded(expect), actual, this.#names);
@@ -135,27 +135,27 @@ class Client {
     const session = this.#session;
     if ("connect" in step) {
       const carrier = (step["carrier"] === "poll" ? "longpoll" : step["carrier"]) as TransportName;
-      this.#connections.set(step["connect"] as string, { link: session._attach(carrier), busy: new Set() });
+      this.#connections.set(step["connect"] as string, { link: session.attach(carrier), busy: new Set() });
       return [];
     }
     if ("send" in step) {
       const message = step["send"] as { $bytes?: string } | null;
-      session._send(message?.$bytes === undefined ? message : fromBase64(message.$bytes), step["as"] as string);
+      session.send(message?.$bytes === undefined ? message : fromBase64(message.$bytes), step["as"] as string);
       return [];
     }
     if ("close" in step) {
       const { code, reason } = step["close"] as { code: number; reason: string };
-      session._close(code, reason);
+      session.close(code, reason);
       return [];
     }
-    if ("tick" in step) return session._tick(this.#now);
+    if ("tick" in step) return session.tick(this.#now);
     if ("lose" in step) {
       const { link } = this.#connections.get(step["lose"] as string)!;
       this.#connections.delete(step["lose"] as string);
-      return session._hear(link, { _type: "lost", _reason: "cut" }, this.#now).filter(({ _type }) => _type !== "drop");
+      return session.hear(link, { type: "lost", reason: "cut" }, this.#now).filter(({ type }) => type !== "drop");
     }
     const { link, busy } = this.#connections.get(step["on"] as string)!;
-    return session._hear(link, this.#heard(step, { link, busy }), this.#now);
+    return session.hear(link, this.#heard(step, { link, busy }), this.#now);
   }
 
   #heard(step: Input, { link, busy }: Connection): Heard {
@@ -164,26 +164,26 @@ class Client {
     if ("receive" in step) {
       const frame = step["receive"]!;
       const { type, number, ack, data } = frame as unknown as BytesFrame;
-      if (type !== "bytes" || link._carrier !== "websocket") return { _type: "frame", _wire: asLine(frame) };
-      return { _type: "frame", _wire: asBuffer(encodeBinary(number, ack, fromBase64(data))) };
+      if (type !== "bytes" || link.carrier !== "websocket") return { type: "frame", wire: asLine(frame) };
+      return { type: "frame", wire: asBuffer(encodeBinary(number, ack, fromBase64(data))) };
     }
     if ("polled" in step)
-      return { _type: "answer", _of: done(busy.has("poll") ? "poll" : "open"), _status: 200, _text: lines(step["polled"]) };
-    if ("answered" in step) return { _type: "answer", _of: done("post"), _status: 200, _text: lines(step["answered"]) };
+      return { type: "answer", of: done(busy.has("poll") ? "poll" : "open"), status: 200, text: lines(step["polled"]) };
+    if ("answered" in step) return { type: "answer", of: done("post"), status: 200, text: lines(step["answered"]) };
     const of = done(busy.has("post") ? "post" : busy.has("poll") ? "poll" : "open");
-    if ("refused" in step) return { _type: "answer", _of: of, _status: 400, _text: asLine(step["refused"]!) };
+    if ("refused" in step) return { type: "answer", of, status: 400, text: asLine(step["refused"]!) };
     assert.ok("unanswered" in step || "failed" in step, `an unknown step: ${JSON.stringify(step)}`);
-    return { _type: "answer", _of: of, _status: (step["failed"] as number | undefined) ?? 0, _text: "" };
+    return { type: "answer", of, status: (step["failed"] as number | undefined) ?? 0, text: "" };
   }
 
   /** All that came of a step, as a vector writes it. */
   #outcome(events: readonly Event<string>[]): { [key: string]: Json } {
-    const ended = events.flatMap((event) => (event._type === "drop" ? [this.#nameOf(event._link)] : []));
+    const ended = events.flatMap((event) => (event.type === "drop" ? [this.#nameOf(event.link)] : []));
     const told = events.flatMap((event) => this.#tell(event));
     for (const name of ended) this.#connections.delete(name);
     const written: { [key: string]: { [connection: string]: Json } } = {};
     for (const [name, { link, busy }] of this.#connections)
-      for (const { _type: type, _wires: wires } of this.#session._transmit(link, this.#now)) {
+      for (const { type, wires } of this.#session.transmit(link, this.#now)) {
         const key = type === "post" ? "posts" : type === "poll" ? "polls" : "writes";
         const frames = wires.map(readWire);
         busy.add(type);
@@ -193,29 +193,29 @@ class Client {
   }
 
   #tell(event: Event<string>): Json[] {
-    switch (event._type) {
+    switch (event.type) {
       case "opened":
-        return [{ opened: event._resumed ? "resumed" : "new", on: this.#nameOf(event._link) }];
+        return [{ opened: event.resumed ? "resumed" : "new", on: this.#nameOf(event.link) }];
       case "message": {
-        const { data, recovered } = event._message;
+        const { data, recovered } = event.message;
         return [{ message: data instanceof Uint8Array ? { $bytes: toBase64(data) } : (data as Json), recovered }];
       }
       case "settled":
-        return [{ settled: event._tag }];
+        return [{ settled: event.tag }];
       case "rejected":
-        return [{ rejected: event._tag, fate: "not_handled" }];
+        return [{ rejected: event.tag, fate: "not_handled" }];
       case "reset": {
-        const { reason, lost, handled } = event._loss;
-        return [{ reset: { reason, lost: lost as Json, handled: handled ?? null } }, ...fates(event._sends)];
+        const { reason, lost, handled } = event.loss;
+        return [{ reset: { reason, lost: lost as Json, handled: handled ?? null } }, ...fates(event.sends)];
       }
       case "renew":
-        return [{ renew: event._within }];
+        return [{ renew: event.within }];
       case "closed": {
-        const { code, reason, by } = event._closing;
-        return [{ closed: { code, reason, by } }, ...fates(event._sends)];
+        const { code, reason, by } = event.closing;
+        return [{ closed: { code, reason, by } }, ...fates(event.sends)];
       }
       case "drop":
-        return event._reason === "drain" ? [{ drain: event._retryIn }] : [];
+        return event.reason === "drain" ? [{ drain: event.retryIn }] : [];
     }
   }
 
@@ -226,7 +226,7 @@ class Client {
 }
 
 const fates = (sends: readonly Send<string>[]): Json[] =>
-  sends.map(({ _tag: tag, _fate: fate }) => (fate === "handled" ? { settled: tag } : { rejected: tag, fate }));
+  sends.map(({ tag, fate }) => (fate === "handled" ? { settled: tag } : { rejected: tag, fate }));
 
 /** The page needs no event of its own for that: it is closed with 4409. */
 const withoutSuperseded = (expect: Step["expect"]): Step["expect"] =>

@@ -8,20 +8,20 @@ import type { Transport, Wiring } from "./interface.ts";
 const http =
   (segment: "sse" | "poll") =>
   (wiring: Wiring): Transport => {
-    const { _env: env } = wiring;
+    const { env } = wiring;
     const control = new AbortController();
     const abort = (): void => control.abort();
     let posted: Promise<void> | undefined;
     return {
-      _send(out) {
-        if (out._type !== "post") return void exchange(wiring, segment, out, control);
+      send(out) {
+        if (out.type !== "post") return void exchange(wiring, segment, out, control);
         // It is not aborted with its connection: what it carries is taken all the same.
         const own = new AbortController();
-        const timer = env.setTimeout(() => own.abort(), wiring._timeout);
+        const timer = env.setTimeout(() => own.abort(), wiring.timeout);
         posted = exchange(wiring, "send", out, own).then(() => env.clearTimeout(timer));
       },
       // An attach whose stream has gone before it was confirmed is none (ATT-7).
-      _drop: (spoken) => (spoken && posted ? void posted.then(abort) : abort()),
+      drop: (spoken) => (spoken && posted ? void posted.then(abort) : abort()),
     };
   };
 
@@ -34,14 +34,14 @@ export const sse = http("sse");
 export const longpoll = http("poll");
 
 /** POSTs what a page has to say as it goes, beside what is in flight: its connection is to be left behind it. */
-export const farewell = (wiring: Wiring, _wires: readonly Wire[]): void =>
-  void exchange(wiring, "send", { _type: "post", _wires }, new AbortController());
+export const farewell = (wiring: Wiring, wires: readonly Wire[]): void =>
+  void exchange(wiring, "send", { type: "post", wires }, new AbortController());
 
 /** POSTs the lines of `out`, and reports the answer, or its end, or that `control` aborted it. */
 async function exchange(
-  { _env: env, _url: url, _cookies: credentials, _reached: reached, _hear: hear }: Wiring,
+  { env, url, cookies: credentials, reached, hear }: Wiring,
   segment: string,
-  { _type: type, _wires: wires }: Out,
+  { type, wires }: Out,
   control: AbortController,
 ): Promise<void> {
   const streams = segment === "sse";
@@ -68,7 +68,7 @@ async function exchange(
       const parse = eventParser();
       // `stream`: a chunk may end within a character.
       for (let part; !(part = await reader.read()).done; )
-        for (const wire of parse(decoder.decode(part.value, { stream: true }))) hear({ _type: "frame", _wire: wire });
+        for (const wire of parse(decoder.decode(part.value, { stream: true }))) hear({ type: "frame", wire });
     } else {
       text = await response.text();
       status = response.status;
@@ -78,5 +78,5 @@ async function exchange(
   } catch {
     // Cut, or aborted.
   }
-  hear({ _type: "answer", _of: type as Request, _status: status, _text: text, _retryIn: retryIn });
+  hear({ type: "answer", of: type as Request, status, text, retryIn });
 }

@@ -4,20 +4,20 @@ import type { Heard, Out } from "../session.ts";
 
 /** One connection. What it reports after `drop` is passed over. */
 export interface Transport {
-  _send(out: Out): void;
+  send(out: Out): void;
   /** `spoken`: only once the last word has arrived, where that takes a request of its own. */
-  _drop(spoken?: boolean): void;
+  drop(spoken?: boolean): void;
 }
 
 /** What a connection is given: where to go, and whom to tell. */
 export interface Wiring {
-  readonly _env: Environment;
+  readonly env: Environment;
   /** The channel's URL with this last segment. */
-  readonly _url: (segment: string) => string;
-  readonly _cookies: RequestCredentials;
+  readonly url: (segment: string) => string;
+  readonly cookies: RequestCredentials;
   /** Milliseconds that a POST may take (SND-1). */
-  readonly _timeout: number;
+  readonly timeout: number;
   /** The other end answers: it was upgraded, or the headers of a stream came. */
-  readonly _reached: () => void;
-  readonly _hear: (heard: Heard) => void;
+  readonly reached: () => void;
+  readonly hear: (heard: Heard) => void;
 }

@@ -1,14 +1,14 @@
 import type { Transport, Wiring } from "./interface.ts";
 
 /** WS-1: text frames are frames, binary frames are bytes. */
-export function websocket({ _env: env, _url: url, _reached: reached, _hear: hear }: Wiring): Transport {
+export function websocket({ env, url, reached, hear }: Wiring): Transport {
   const socket = new env.WebSocket(url("websocket").replace("http", "ws"));
   socket.binaryType = "arraybuffer";
-  socket.onmessage = ({ data }) => hear({ _type: "frame", _wire: data as string | ArrayBuffer });
+  socket.onmessage = ({ data }) => hear({ type: "frame", wire: data as string | ArrayBuffer });
   // No onerror: a close follows each error, and tells more.
-  socket.onclose = ({ code }) => hear({ _type: "lost", _reason: "closed with " + code, _code: code });
+  socket.onclose = ({ code }) => hear({ type: "lost", reason: "closed with " + code, code });
   return {
-    _send({ _wires: wires }) {
+    send({ wires }) {
       const send = (): void => wires.forEach((wire) => socket.send(wire as string));
       // Only `open` can come before the socket is: all else answers `opened`.
       if (socket.readyState === 1) send();
@@ -18,6 +18,6 @@ export function websocket({ _env: env, _url: url, _reached: reached, _hear: hear
           send();
         };
     },
-    _drop: () => socket.close(),
+    drop: () => socket.close(),
   };
 }
