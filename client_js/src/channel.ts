@@ -3,7 +3,7 @@
 import { backoff } from "./backoff.ts";
 import { sizeOf } from "./codec.ts";
 import type { Connection } from "./connection.ts";
-import { mint } from "./environment.ts";
+import { randomId } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
 import { failure, plainGet } from "./explain.ts";
@@ -14,12 +14,12 @@ import { listen } from "./page_lifecycle.ts";
 import { keepMarks, recallMarks } from "./saved_marks.ts";
 import { DEFAULTS } from "./options.ts";
 import type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
-import { Session } from "./session.ts";
-import type { Closing, Event as SessionEvent, Heard, Message, Send } from "./session.ts";
+import { ClientSession } from "./session.ts";
+import type { Closing, SessionEvent, Input, Message, SendFate } from "./session.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { takeSeat } from "./connection_slots.ts";
-import { farewell, longpoll, sse } from "./transports/http.ts";
+import { acquireSlot } from "./connection_slots.ts";
+import { finalPost, longpoll, sse } from "./transports/http.ts";
 import type { Transport, Wiring } from "./transports/interface.ts";
 import { websocket } from "./transports/websocket.ts";
 
@@ -36,23 +36,23 @@ type Own = { -readonly [Field in "state" | "id" | "transport"]: Channel[Field] }
 const OPENERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport } = { websocket, sse, longpoll };
 
 /** Seconds that a connection must have lasted; what ends before speaks against its transport. */
-const STEADY = 5;
+const STEADY_AFTER = 5;
 
 /** Seconds in which a stream's second event must follow its first (SSE-1). */
-const SECOND_EVENT = 2;
+const SECOND_EVENT_TIMEOUT = 2;
 
 /** Seconds that a timer may be late, and that the connection has to show itself once one was later: the page slept. */
-const LATE = 2;
+const TIMER_SLIP_THRESHOLD = 2;
 
 /** How many attempts `explain()` remembers. */
-const REMEMBERED = 50;
+const MAX_ATTEMPT_HISTORY = 50;
 
 /** One message channel to the server at `url`, over whichever transport works. */
 export class Channel extends EventTarget {
   _env: Environment;
   _options: typeof DEFAULTS & Pick<ChannelOptions, "credentials" | "withCredentials">;
   _url: string;
-  _session: Session<Sent>;
+  _session: ClientSession<Sent>;
   readonly state: ChannelState = "connecting";
   /** The session's public name, fit for logs; null before the first. */
   readonly id: string | null = null;
@@ -67,7 +67,7 @@ export class Channel extends EventTarget {
   /** At which ages the last two connections were lost, by transport. */
   _ages: { [Name in TransportName]?: readonly (number | undefined)[] } = {};
   /** What carries the session; and what else was begun in this round. */
-  _carrier: Connection | undefined;
+  _active: Connection | undefined;
   /** What carried it last. Some browsers end connections before they tell the page that it goes. */
   _last: Connection | undefined;
   _trials: Connection[] = [];
@@ -76,12 +76,12 @@ export class Channel extends EventTarget {
   _marks: Marks = {};
   _inquired?: boolean;
   /** The right to hold a connection, and how it is given back. */
-  _seat: Promise<boolean> | undefined;
-  _leaveSeat: (() => void) | undefined;
+  _slot: Promise<boolean> | undefined;
+  _leaveSlot: (() => void) | undefined;
   /** Since when all fails: the channel was made, or what was steady ended; later by the time that was carried since. */
   _failing: number;
   /** Since when the session is carried, where it is. */
-  _carriedAt!: number;
+  _activeSince!: number;
   /** When the retry budget, one for all, allows the next two attempts. */
   _free: number[] = [0, 0];
   /** When to try again; never, while suspended by the application. */
@@ -120,7 +120,7 @@ export class Channel extends EventTarget {
       .replace(/^ws/, "http")
       .replace(/#.*/, "");
     this._contact = this._failing = this._now();
-    this._session = new Session(mint(environment), () => mint(environment));
+    this._session = new ClientSession(randomId(environment), () => randomId(environment));
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
     if (typeof options.credentials === "function") this._session.renewable = Infinity;
     this.transports = this._options.transports;
@@ -134,12 +134,12 @@ export class Channel extends EventTarget {
   }
 
   _check(): void {
-    const { _carrier: carrier } = this;
+    const { _active: active } = this;
     const now = this._now();
-    if (carrier) {
+    if (active) {
       // A POST would tell nothing of the downlink: a new connection beside it does.
-      if (carrier.name !== "websocket") carrier.rotateAt = now;
-      this._session.probe(carrier.link!, now + LATE);
+      if (active.name !== "websocket") active.rotateAt = now;
+      this._session.probe(active.link!, now + TIMER_SLIP_THRESHOLD);
     } else if (this._retryAt < Infinity) {
       this._failing = now;
       this._retryAt = this._askedAt;
@@ -156,7 +156,7 @@ export class Channel extends EventTarget {
   _hide(persisted: boolean): void {
     if (this._retryAt === Infinity) return;
     const { _last: last } = this;
-    if (last) farewell(last.wiring!, this._session.farewell(last.link!));
+    if (last) finalPost(last.wiring!, this._session.finalPost(last.link!));
     // A page with connections is not kept, or finds them dead.
     this._hidden = persisted;
     if (persisted) this._restart("pagehide", Infinity);
@@ -178,10 +178,10 @@ export class Channel extends EventTarget {
     this._transports = [...names];
     // What was learnt under another choice is no verdict against what that forbade.
     this._marks = {};
-    const { _carrier: carrier } = this;
+    const { _active: active } = this;
     this._trials = this._trials.filter(({ failed }) => !failed);
-    for (const connection of this._standing()) if (!names.includes(connection.name)) this._leave(connection, "forbidden");
-    if (carrier && !this._carrier) this._interrupt("forbidden", 0);
+    for (const connection of this._live()) if (!names.includes(connection.name)) this._leave(connection, "forbidden");
+    if (active && !this._active) this._interrupt("forbidden", 0);
     this._schedule();
   }
 
@@ -211,7 +211,7 @@ export class Channel extends EventTarget {
       this._session.close(code, reason);
       this.resume();
       // A back-off may be longer than the time that is left.
-      if (!this._standing().length) this.reconnect();
+      if (!this._live().length) this.reconnect();
       // Nothing was ever begun: there is nobody to tell.
       if (!this._session.attaches && !this._session.buffer.entries.length) this._finish({ code, reason, by: "app" }, true, []);
       this._schedule();
@@ -304,21 +304,21 @@ export class Channel extends EventTarget {
       this._enter("expire");
       this._fire("suspended");
     }
-    for (const connection of this._standing()) if (now >= connection.until) this._lost(connection, "timeout");
+    for (const connection of this._live()) if (now >= connection.until) this._lost(connection, "timeout");
     this._act(session.tick(now));
     const next = this._begin(now);
-    for (const connection of this._standing())
+    for (const connection of this._live())
       // What is not taken yet is not confirmed either (ATT-3).
-      if (connection === this._carrier || connection.link?.state === "fresh") this._write(connection, now);
+      if (connection === this._active || connection.link?.state === "fresh") this._write(connection, now);
     const due = Math.min(
       giveUp,
       now < expiry ? expiry : Infinity,
       session.deadline,
       next,
-      ...this._standing().map(({ until }) => until),
+      ...this._live().map(({ until }) => until),
     );
     // After a sleep, what has arrived meanwhile comes first: one more turn.
-    const turn = (): unknown => (this._now() > due + LATE ? this._wake() : (this._timer = env.setTimeout(() => this._run(), 0)));
+    const turn = (): unknown => (this._now() > due + TIMER_SLIP_THRESHOLD ? this._wake() : (this._timer = env.setTimeout(() => this._run(), 0)));
     // Timers are cut to 32 bits of milliseconds.
     if (due < Infinity) this._timer = env.setTimeout(turn, Math.min(2 ** 31 - 1, (due - now) * 1000 + 1));
   }
@@ -328,15 +328,15 @@ export class Channel extends EventTarget {
   }
 
   /** The connections that are not over. */
-  _standing(): Connection[] {
-    return [this._carrier, ...this._trials].filter((connection) => connection && !connection.failed) as Connection[];
+  _live(): Connection[] {
+    return [this._active, ...this._trials].filter((connection) => connection && !connection.failed) as Connection[];
   }
 
   /** Begins what is to be begun; answers when to ask again. */
   _begin(now: number): number {
     if (now < this._retryAt) return this._retryAt;
     for (;;) {
-      const next = decide(this._transports, this._marks, this._trials, this._carrier, this._options.headStart, now);
+      const next = decide(this._transports, this._marks, this._trials, this._active, this._options.headStart, now);
       if (typeof next === "number") return next;
       const [free] = this._free;
       if (free! > now) return free!;
@@ -367,12 +367,12 @@ export class Channel extends EventTarget {
       rotateAt: Infinity,
     };
     this._trials.push(connection);
-    if (this._attempts.push(connection.attempt) > REMEMBERED) this._attempts.shift();
+    if (this._attempts.push(connection.attempt) > MAX_ATTEMPT_HISTORY) this._attempts.shift();
     this._counts.attempts[transport]++;
-    const stands = (): boolean => this._standing().includes(connection);
+    const stands = (): boolean => this._live().includes(connection);
     try {
       const credentials = await this._ask();
-      const held = transport === "websocket" || !stands() || (await this._sit());
+      const held = transport === "websocket" || !stands() || (await this._acquireSlot());
       if (!stands()) return;
       if (transport === "longpoll") this._session.hold = held ? this._session.hold || Infinity : 0;
       else if (!held && this._transports.includes("longpoll")) throw "too many tabs";
@@ -394,18 +394,18 @@ export class Channel extends EventTarget {
     }
   }
 
-  /** Whether a connection may be held: one channel needs one seat, whatever it begins. */
-  async _sit(): Promise<boolean | undefined> {
-    this._seat ??= takeSeat(this._env, this._url, new Promise((leave) => (this._leaveSeat = leave)));
-    const { _seat: seat } = this;
-    const taken = await seat;
-    if (!taken && this._seat === seat) this._seat = undefined;
+  /** Whether a connection may be held: one channel needs one slot, whatever it begins. */
+  async _acquireSlot(): Promise<boolean | undefined> {
+    this._slot ??= acquireSlot(this._env, this._url, new Promise((leave) => (this._leaveSlot = leave)));
+    const { _slot: slot } = this;
+    const taken = await slot;
+    if (!taken && this._slot === slot) this._slot = undefined;
     return taken;
   }
 
-  _stand(): void {
-    this._leaveSeat?.();
-    this._seat = undefined;
+  _releaseSlot(): void {
+    this._leaveSlot?.();
+    this._slot = undefined;
   }
 
   /** The channel's URL with one more segment, the query kept. */
@@ -417,13 +417,13 @@ export class Channel extends EventTarget {
     return typeof credentials === "function" ? (credentials as () => unknown)() : credentials;
   }
 
-  _hear(connection: Connection, heard: Heard): void {
+  _hear(connection: Connection, heard: Input): void {
     const now = this._now();
     const { of: answers } = heard;
     const failed = answers && heard.status !== 200;
     if (heard.type === "frame") connection.frames++;
     const tell = (): void => {
-      this._act(this._session.hear(connection.link!, heard, now));
+      this._act(this._session.handleInput(connection.link!, heard, now));
       this._schedule();
     };
     // What failed is repeated, or leads to another connection: an attempt. A POST waits: where all was cut, the
@@ -432,7 +432,7 @@ export class Channel extends EventTarget {
     else tell();
     if (connection.opened && connection.frames > 1 && this.state !== "closed") this._take(connection);
     // Anything on the way answers too: only what is understood, and attached, was the server.
-    if (connection !== this._carrier || failed) return;
+    if (connection !== this._active || failed) return;
     this._contact = now;
     connection.posted ||= answers;
     const { name, openedAt } = connection;
@@ -440,7 +440,7 @@ export class Channel extends EventTarget {
     // An event stream works once it is known that it brings more than its beginning, and that POSTs get through.
     if (streams && connection.frames < 2) return;
     connection.until = streams && !connection.posted ? openedAt + this._options.postTimeout : Infinity;
-    if (this._marks[name] && now >= openedAt + STEADY) this._forgive(name);
+    if (this._marks[name] && now >= openedAt + STEADY_AFTER) this._forgive(name);
   }
 
   _act(events: readonly SessionEvent<Sent>[]): void {
@@ -457,11 +457,11 @@ export class Channel extends EventTarget {
         // The listener of a `reset` has left it.
         if (!connection) return;
         connection.opened = event;
-        connection.until = (connection.openedAt = this._now()) + SECOND_EVENT;
+        connection.until = (connection.openedAt = this._now()) + SECOND_EVENT_TIMEOUT;
         // Another was confirmed meanwhile, which the server did not know yet.
         if (connection.link!.attach < this._session.confirmed) return this._lost(connection, "superseded");
         // A stream takes over from what works once it brings more than its beginning.
-        if (!this._carrier || connection.name !== "sse") this._take(connection);
+        if (!this._active || connection.name !== "sse") this._take(connection);
         return;
       }
       case "message":
@@ -479,7 +479,7 @@ export class Channel extends EventTarget {
         const sends = event.sends.map(({ tag, fate }) => ({ message: tag.message, fate: fate }));
         return this._fire("reset", { reason, lost, sends });
       }
-      case "renew":
+      case "renewal":
         // Where there are none, the server's `unauthorized` will follow.
         this._ask().then(
           (credentials) => {
@@ -491,10 +491,10 @@ export class Channel extends EventTarget {
         return;
       case "closed":
         return this._finish(event.closing, event.clean, event.sends);
-      case "drop": {
-        const connection = this._standing().find(({ link }) => link === event.link);
+      case "dropped": {
+        const connection = this._live().find(({ link }) => link === event.link);
         // One below what was confirmed goes with that: no verdict against it.
-        const goes = !this._carrier && event.link.attach < this._session.confirmed;
+        const goes = !this._active && event.link.attach < this._session.confirmed;
         if (connection) this._lost(connection, goes ? "superseded" : event.reason, event.retryIn);
       }
     }
@@ -502,19 +502,19 @@ export class Channel extends EventTarget {
 
   /** `connection` gets the session; what else stands is left, save what is better and may still answer. */
   _take(connection: Connection): void {
-    const { _carrier: old, _counts: counts } = this;
+    const { _active: old, _counts: counts } = this;
     const { name, openedAt } = connection;
     const { resumed, replayed, id } = connection.opened!;
     const others = this._trials.filter((trial) => trial !== connection);
     connection.opened = undefined;
     this._trials = others.filter(({ failed }) => !failed);
-    this._last = this._carrier = connection;
+    this._last = this._active = connection;
     this._note(connection, "", "open");
-    // Polls too: who has no seat looks for one.
+    // Polls too: who has no slot looks for one.
     connection.rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name !== "websocket" && this._session.timings.stream) || Infinity);
-    if (name === "websocket") this._stand();
+    if (name === "websocket") this._releaseSlot();
     if (old) this._leave(old, "replaced");
-    else this._carriedAt = this._now();
+    else this._activeSince = this._now();
     for (const trial of others)
       if (!trial.failed) (this._transports.indexOf(trial.name) < this._transports.indexOf(name) && !trial.opened) || this._leave(trial, "not needed");
       else if (trial.name !== name) this._blame(trial);
@@ -577,17 +577,17 @@ export class Channel extends EventTarget {
     const drain = reason === "drain";
     if (reason === "timeout" && openedAt) reason = connection.frames < 2 ? "mute" : "silent";
     const mute = (connection.mute = reason === "mute");
-    const carried = connection === this._carrier;
+    const carried = connection === this._active;
     const worked = carried && connection.until === Infinity && !mute;
     this._leave(connection, failure(name, reason, connection.reached, now - since), "failed");
     if (worked) this._ages[name] = [now - openedAt, this._ages[name]?.[0]];
     // What is always cut at one age is as good as steady until then.
-    const steady = worked && (now >= since + STEADY || this._cutAt(name) < Infinity);
+    const steady = worked && (now >= since + STEADY_AFTER || this._cutAt(name) < Infinity);
     if (steady) this._failing = now;
     // Asked for by the server, or of another session: no failure (DRN-1).
     const failed = !steady && !drain && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
-    if (!carried && this._carrier) {
-      if (name === this._carrier.name) this._carrier.rotateAt = now + options.retryMax;
+    if (!carried && this._active) {
+      if (name === this._active.name) this._active.rotateAt = now + options.retryMax;
       else if (failed || drain || retryIn) this._blame(connection);
       // It answered, though another was first.
       else this._forgive(name);
@@ -622,18 +622,18 @@ export class Channel extends EventTarget {
     connection.wire?.drop();
     this._session.links.delete(connection.link!);
     this._trials = this._trials.filter((trial) => trial !== connection);
-    if (this._carrier !== connection) return;
-    this._carrier = undefined;
+    if (this._active !== connection) return;
+    this._active = undefined;
     // Time in which something worked is no outage; what was before, if it was long, is over.
     const now = this._now();
-    this._failing = now > this._carriedAt + STEADY ? now : this._failing + now - this._carriedAt;
+    this._failing = now > this._activeSince + STEADY_AFTER ? now : this._failing + now - this._activeSince;
   }
 
   /** Leaves all, and begins anew `wait` seconds later. */
   _restart(reason: string, wait: number): void {
-    for (const connection of this._standing()) this._leave(connection, reason);
+    for (const connection of this._live()) this._leave(connection, reason);
     this._trials = [];
-    this._stand();
+    this._releaseSlot();
     // Nobody's outage: the application or the page wanted it.
     this._failing = this._now();
     this._interrupt(reason, wait);
@@ -652,7 +652,7 @@ export class Channel extends EventTarget {
     }
   }
 
-  _reject({ tag, fate }: Send<Sent>, code: string, message: string): void {
+  _reject({ tag, fate }: SendFate<Sent>, code: string, message: string): void {
     if (fate === "handled") tag.resolve();
     else tag.reject(new ChannelError(code, message, fate));
   }
@@ -664,16 +664,16 @@ export class Channel extends EventTarget {
   }
 
   /** The end: the last word is written, everything is settled. */
-  _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly Send<Sent>[]): void {
-    for (const connection of this._standing()) {
+  _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<Sent>[]): void {
+    for (const connection of this._live()) {
       if (connection.link?.state === "open") this._write(connection, this._now());
       this._note(connection, reason, "failed");
       connection.wire?.drop(true);
     }
-    this._carrier = undefined;
+    this._active = undefined;
     this._trials = [];
     this._life.abort();
-    this._stand();
+    this._releaseSlot();
     (this as Own).transport = null;
     this._enter("close");
     for (const send of sends) this._reject(send, "closed", "closed: " + code + " " + reason);

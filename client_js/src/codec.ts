@@ -3,12 +3,12 @@ import { ChannelError } from "./errors.ts";
 import type { BytesFrame, ControlFrame, DataFrame, Frame, Limits } from "./frames.ts";
 
 /** A frame as a connection carries it: text, or a binary WebSocket message. */
-export type Wire = string | Uint8Array;
+export type EncodedFrame = string | Uint8Array;
 
 /** A message as it is kept: checked and written once, when it is sent, since its object may change. */
 export interface Encoded {
   /** Its JSON, or itself where it is bytes. */
-  readonly body: Wire;
+  readonly body: EncodedFrame;
   /** Bytes of its JSON in UTF-8, or of itself (DAT-4). */
   readonly size: number;
 }
@@ -43,7 +43,7 @@ export const sizeOf = (text: string): number => new TextEncoder().encode(text).l
  * Raises `ChannelError` `invalid_message` (DAT-3), or `too_large` for one above `limits.message` (DAT-4).
  */
 export function encodeMessage(message: unknown, { message: limit, depth }: Pick<Limits, "message" | "depth">): Encoded {
-  let body: Wire;
+  let body: EncodedFrame;
   if (message instanceof ArrayBuffer || message instanceof Uint8Array) {
     // Copied: the application may go on writing into it.
     body = new Uint8Array(message).slice();

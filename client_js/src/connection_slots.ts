@@ -7,14 +7,14 @@
 import type { Environment } from "./environment.ts";
 import { keyOf } from "./saved_marks.ts";
 
-const SEATS = 4;
+const MAX_HELD_CONNECTIONS = 4;
 
 /** Whether there is a seat to the server of `url`; if so, it is taken until `left` settles. */
-export const takeSeat = (env: Environment, url: string, left: Promise<void>, seat = 0): Promise<boolean> =>
+export const acquireSlot = (env: Environment, url: string, left: Promise<void>, seat = 0): Promise<boolean> =>
   new Promise<boolean>((resolve, reject) => {
     env.navigator!.locks!
       .request(keyOf(url) + seat, { ifAvailable: true }, (lock) => {
-        resolve(!!lock || (++seat < SEATS && takeSeat(env, url, left, seat)));
+        resolve(!!lock || (++seat < MAX_HELD_CONNECTIONS && acquireSlot(env, url, left, seat)));
         return lock && left;
       })
       .catch(reject);

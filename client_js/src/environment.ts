@@ -21,4 +21,4 @@ export type Environment = Pick<
  * 160 random bits as text, of at most 54 characters, and of 22 or more but once in 10^28 (OPN-3). Not
  * crypto.randomUUID, which plain http lacks.
  */
-export const mint = (env: Environment): string => env.crypto.getRandomValues(new Uint32Array(5)).join("-");
+export const randomId = (env: Environment): string => env.crypto.getRandomValues(new Uint32Array(5)).join("-");

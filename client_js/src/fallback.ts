@@ -1,6 +1,6 @@
 // Which transport to begin next, and when. Pure: what has happened and `now` go in, the next step comes out.
 //
-// Without a carrier the transports race: each has a head start on the next. The first that answers carries the
+// Without a active the transports race: each has a head start on the next. The first that answers carries the
 // session; those that are better go on, and take over where they answer later. A transport that failed while
 // another worked has a mark against it: it comes last, and is probed at intervals that grow. Where all fail,
 // that is an outage, and no mark against any.
@@ -27,7 +27,7 @@ export interface Trial {
 }
 
 /** What carries the session, and when it is to be replaced by another connection of its kind. */
-export interface Carrier {
+export interface ActiveConnection {
   readonly name: TransportName;
   readonly rotateAt: number;
 }
@@ -36,14 +36,14 @@ export interface Carrier {
  * What to begin now, of `allowed` (the best first), or when to ask again; never, while that takes something
  * else to happen. After what was begun, ask again.
  *
- * `trials`: what was begun in this round, in that order, the carrier left out. `headStart`: seconds that each
+ * `trials`: what was begun in this round, in that order, the active left out. `headStart`: seconds that each
  * has before the next is begun beside it.
  */
 export function decide(
   allowed: readonly TransportName[],
   marks: Marks,
   trials: readonly Trial[],
-  carrier: Carrier | undefined,
+  active: ActiveConnection | undefined,
   headStart: number,
   now: number,
 ): TransportName | number {
@@ -53,9 +53,9 @@ export function decide(
   const offer = (name: TransportName, due: number): void => {
     if (due < at && free(name)) [next, at] = [name, due];
   };
-  if (carrier) {
-    offer(carrier.name, carrier.rotateAt);
-    for (const name of allowed.slice(0, allowed.indexOf(carrier.name))) offer(name, marks[name]?.until ?? -Infinity);
+  if (active) {
+    offer(active.name, active.rotateAt);
+    for (const name of allowed.slice(0, allowed.indexOf(active.name))) offer(name, marks[name]?.until ?? -Infinity);
   } else {
     // In order, those with a mark behind the others; at once where the last has failed.
     const last = trials.at(-1);
@@ -67,11 +67,11 @@ export function decide(
 }
 
 /** Seconds until the first probe of what failed, doubled by each that fails; and of a stream that is held up. */
-const FIRST = 15;
-const MUTE = 600;
+const FIRST_WAIT = 15;
+const MUTE_WAIT = 600;
 
 /** The mark against what failed while another worked: it is probed again within `most` seconds, partly at random. */
 export function blame(mark: Mark | undefined, mute: boolean | undefined, now: number, random: number, most: number): Mark {
-  const wait = mute ? MUTE : Math.min(most, mark ? 2 * mark.wait : FIRST);
+  const wait = mute ? MUTE_WAIT : Math.min(most, mark ? 2 * mark.wait : FIRST_WAIT);
   return { until: now + wait * (0.5 + random / 2), wait };
 }

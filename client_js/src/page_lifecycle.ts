@@ -1,7 +1,7 @@
 // The life of a page: what the browser tells of the network and of the page itself. All of it are hints.
 import type { Environment } from "./environment.ts";
 
-export interface Hearer {
+export interface PageListener {
   /** The page may have slept, or its network may be gone: whether the connection stands is to be seen. */
   _wake(): void;
   /** The network is another. */
@@ -16,7 +16,7 @@ export interface Hearer {
  * Listens until `signal` aborts. Never to `unload` or `beforeunload`: the one keeps a page out of the
  * back/forward cache, and after the other it may stay.
  */
-export function listen(env: Environment, hearer: Hearer, signal: AbortSignal): void {
+export function listen(env: Environment, hearer: PageListener, signal: AbortSignal): void {
   const { document, navigator } = env;
   const on = (target: object | undefined, type: string, act: (event: PageTransitionEvent) => void): void =>
     (target as EventTarget | undefined)?.addEventListener?.(type, act as (event: Event) => void, { signal });

@@ -5,12 +5,12 @@
 // A module of its own, beside the client: a page that does not ask for it does not load it.
 import type { Channel } from "./channel.ts";
 import { fromBase64, toBase64 } from "./codec.ts";
-import { mint } from "./environment.ts";
+import { randomId } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { ChannelOptions } from "./options.ts";
 
 /** What one page leaves for the next. */
-interface Legacy {
+interface SavedSession {
   readonly client: string;
   readonly token: string;
   readonly epoch: string;
@@ -25,7 +25,7 @@ interface Legacy {
 }
 
 /** Milliseconds that the page before may need to go. */
-const GOING = 1000;
+const UNLOAD_TIMEOUT = 1000;
 
 /**
  * Makes a channel that takes over the session of the page that was in this tab before; a new one where there was
@@ -42,20 +42,20 @@ export async function acrossReloads(
 ): Promise<Channel> {
   const { document, location } = environment;
   const key = "onechannel session " + new URL(url, document?.baseURI ?? location?.href);
-  const legacy = await claimLegacy(environment, key);
-  const client = legacy?.client ?? mint(environment);
-  const claimed = legacy ?? (await claim(environment, client));
+  const saved = await claimSavedSession(environment, key);
+  const client = saved?.client ?? randomId(environment);
+  const claimed = saved ?? (await claim(environment, client));
   // It begins in the next turn.
   const channel = new Make(url, options, environment);
   const { _session: session } = channel;
   session.client = client;
-  if (legacy) inherit(channel, legacy);
-  // Behind the channel's own listener, which says farewell.
+  if (saved) restoreSession(channel, saved);
+  // Behind the channel's own listener, which says finalPost.
   if (claimed)
     environment.addEventListener?.("pagehide", () => {
       try {
         if (!session.token || session.ours || session.theirs) return;
-        environment.sessionStorage!.setItem(key, JSON.stringify(bequeath(channel)));
+        environment.sessionStorage!.setItem(key, JSON.stringify(saveSession(channel)));
         // It is another's from now on, also if this page should come back.
         session.reset({ reason: "foreign", lost: null });
       } catch {
@@ -66,14 +66,14 @@ export async function acrossReloads(
 }
 
 /** What the page before has left, once nobody else can have it. */
-async function claimLegacy(environment: Environment, key: string): Promise<Legacy | undefined> {
+async function claimSavedSession(environment: Environment, key: string): Promise<SavedSession | undefined> {
   try {
-    const legacy = JSON.parse(environment.sessionStorage!.getItem(key)!) as Legacy | null;
-    if (!Array.isArray(legacy?.entries)) return undefined;
-    const claimed = await claim(environment, legacy.client);
+    const saved = JSON.parse(environment.sessionStorage!.getItem(key)!) as SavedSession | null;
+    if (!Array.isArray(saved?.entries)) return undefined;
+    const claimed = await claim(environment, saved.client);
     // Not before: this page may itself be loaded again meanwhile.
     environment.sessionStorage!.removeItem(key);
-    if (claimed) return legacy;
+    if (claimed) return saved;
   } catch {
     // There is no storage, or nothing in it that we wrote.
   }
@@ -85,7 +85,7 @@ const claim = (env: Environment, client: string): Promise<boolean> =>
   new Promise((resolve) => {
     if (!env.navigator?.locks) return resolve(false);
     const patience = new AbortController();
-    env.setTimeout(() => patience.abort(), GOING);
+    env.setTimeout(() => patience.abort(), UNLOAD_TIMEOUT);
     env.navigator.locks
       .request("onechannel session " + client, { signal: patience.signal }, () => {
         resolve(true);
@@ -94,7 +94,7 @@ const claim = (env: Environment, client: string): Promise<boolean> =>
       .catch(() => resolve(false));
   });
 
-function bequeath({ _session: session }: Channel): Legacy {
+function saveSession({ _session: session }: Channel): SavedSession {
   const { buffer } = session;
   return {
     client: session.client,
@@ -112,21 +112,21 @@ function bequeath({ _session: session }: Channel): Legacy {
   };
 }
 
-function inherit(channel: Channel, legacy: Legacy): void {
+function restoreSession(channel: Channel, saved: SavedSession): void {
   const { _session: session } = channel;
   const { buffer } = session;
-  session.token = legacy.token;
-  session.epoch = legacy.epoch;
-  session.attaches = legacy.attaches;
-  session.confirmed = legacy.confirmed;
-  session.received = legacy.received;
-  (channel as { id: string }).id = session.id = legacy.id;
-  buffer.first = buffer.next = legacy.first;
-  for (const { size, json, bytes } of legacy.entries) {
+  session.token = saved.token;
+  session.epoch = saved.epoch;
+  session.attaches = saved.attaches;
+  session.confirmed = saved.confirmed;
+  session.received = saved.received;
+  (channel as { id: string }).id = session.id = saved.id;
+  buffer.first = buffer.next = saved.first;
+  for (const { size, json, bytes } of saved.entries) {
     const body = json ?? fromBase64(bytes ?? "");
     // Nobody waits for it any more: who did went with the page.
     const entry = { body, size, tag: undefined, skip: json === undefined && bytes === undefined };
     const number = buffer.first + buffer.entries.push(entry) - 1;
-    if (number < legacy.next) buffer.number(number, entry);
+    if (number < saved.next) buffer.number(number, entry);
   }
 }

@@ -4,7 +4,7 @@ import type { Environment } from "./environment.ts";
 import type { Marks, TransportName } from "./fallback.ts";
 
 /** Seconds for which a mark is remembered once its probe was due: a day. */
-const FORGOTTEN = 86400;
+const EXPIRY = 86400;
 
 /** What this origin of a server is known by, wherever the pages of a browser share something. */
 export const keyOf = (url: string): string => "onechannel " + new URL(url).origin;
@@ -28,7 +28,7 @@ export function recallMarks(env: Environment, url: string, now: number): Marks {
   try {
     for (const [name, until, wait] of JSON.parse(env.localStorage!.getItem(keyOf(url))!) as [TransportName, number, number][])
       // A wall clock may have been set: no probe is due later than the wait that was kept.
-      if (until > wall - FORGOTTEN && wait > 0) marks[name] = { until: now + Math.min(until - wall, wait), wait };
+      if (until > wall - EXPIRY && wait > 0) marks[name] = { until: now + Math.min(until - wall, wait), wait };
   } catch {
     // Nothing that we can read.
   }

@@ -6,7 +6,7 @@
 // `attach`, then after every input `transmit` (write what it answers) and `deadline` (call `tick` then).
 import { SendBuffer } from "./buffer.ts";
 import { bad, decode, encodeBinary, encodeBytes, encodeControl, encodeData, encodeMessage } from "./codec.ts";
-import type { Wire } from "./codec.ts";
+import type { EncodedFrame } from "./codec.ts";
 import { ChannelError, FATAL } from "./errors.ts";
 import type { Fate } from "./errors.ts";
 import type { TransportName } from "./fallback.ts";
@@ -18,13 +18,13 @@ import type { AttachState } from "./states.ts";
 export type Request = "open" | "post" | "poll";
 
 /** What is to be written: WebSocket messages, or the lines of one request's body. */
-export interface Out {
+export interface Output {
   readonly type: "frame" | Request;
-  readonly wires: readonly Wire[];
+  readonly wires: readonly EncodedFrame[];
 }
 
 /** What a connection reports. */
-export type Heard =
+export type Input =
   /** A WebSocket message, or the data of an event. */
   | { readonly type: "frame"; readonly of?: undefined; readonly wire: string | ArrayBuffer }
   /** The answer to a request; `status` 0: there was none, or not in time. */
@@ -32,7 +32,7 @@ export type Heard =
   /** The connection ended; `code` is the WebSocket's. */
   | { readonly type: "lost"; readonly of?: undefined; readonly reason: string; readonly code?: number };
 
-export interface Send<Tag> {
+export interface SendFate<Tag> {
   readonly tag: Tag;
   readonly fate: Fate;
 }
@@ -46,31 +46,31 @@ export interface Message {
 export type Closing = Pick<CloseFrame, "code" | "reason" | "by">;
 
 /** `sends` tells what became of everything unacknowledged (RES-3). */
-export type Event<Tag> =
+export type SessionEvent<Tag> =
   | { readonly type: "opened"; readonly link: Link; readonly resumed: boolean; readonly id: string; readonly replayed: number }
   | { readonly type: "message"; readonly message: Message }
   | { readonly type: "settled"; readonly tag: Tag }
   /** The server takes no message of this size (DAT-5). */
   | { readonly type: "rejected"; readonly tag: Tag }
-  | { readonly type: "reset"; readonly loss: Loss; readonly sends: readonly Send<Tag>[] }
-  | { readonly type: "renew"; readonly within: number }
+  | { readonly type: "reset"; readonly loss: Loss; readonly sends: readonly SendFate<Tag>[] }
+  | { readonly type: "renewal"; readonly within: number }
   /** `clean`: everything up to the server's `last` was received. */
-  | { readonly type: "closed"; readonly closing: Closing; readonly clean: boolean; readonly sends: readonly Send<Tag>[] }
+  | { readonly type: "closed"; readonly closing: Closing; readonly clean: boolean; readonly sends: readonly SendFate<Tag>[] }
   /** The link is over; the session goes on over the next, after `retryIn` where it is given. Reason `drain`: DRN-1. */
-  | { readonly type: "drop"; readonly link: Link; readonly reason: string; readonly retryIn: number };
+  | { readonly type: "dropped"; readonly link: Link; readonly reason: string; readonly retryIn: number };
 
 /** One attach over one connection. */
 export interface Link {
   readonly attach: number;
-  readonly carrier: TransportName;
+  readonly transport: TransportName;
   state: AttachState;
-  readonly open: string;
+  readonly opening: string;
   /** The next uplink number to write here. */
   next: number;
   /** The downlink mark that was last written here. */
   acked: number;
   /** Our `close` was written here. */
-  closed?: boolean;
+  closeWritten?: boolean;
   /** Control frames to write. */
   control: string[];
   /** What the POST in flight took along: put back where it gets no answer. */
@@ -88,23 +88,23 @@ export interface Link {
 }
 
 /** Requests that may fail in a row before the link is given up; so often another client may come first (ATT-5). */
-const PATIENCE = 3;
+const MAX_CONSECUTIVE_FAILURES = 3;
 /** How long an `ack` waits for company, in seconds (MRK-6); a poll takes it along by itself. */
 const ACK_DELAY: { readonly [Name in TransportName]: number } = { websocket: 0, sse: 0.1, longpoll: Infinity };
 /** Seconds between two that have none. */
-const ACK_EVERY = 0.1;
+const ACK_INTERVAL = 0.1;
 /** Seconds that a stream may stay mute once the server says that it wrote to it (SND-2). */
-const MUTE = 5;
+const MUTE_TIMEOUT = 5;
 /** The `retry_in` of a server that goes without a word, by WebSocket close 1012 (DRN-1). */
-const RESTART = 2;
+const RESTART_RETRY_IN = 2;
 
-export class Session<Tag> {
+export class ClientSession<Tag> {
   client: string;
   _limits: Limits = LIMITS;
   timings: Timings = TIMINGS;
   buffer = new SendBuffer<Tag>();
   /** Mints ids of >= 128 random bits (OPN-3). */
-  _mint: () => string;
+  _randomId: () => string;
   _nonce: string | undefined;
   token: string | undefined;
   epoch: string | undefined;
@@ -131,22 +131,22 @@ export class Session<Tag> {
   /** The `close` that the application asked for, and the server's. */
   ours: Closing | undefined;
   theirs: CloseFrame | undefined;
-  _events: Event<Tag>[] = [];
+  _events: SessionEvent<Tag>[] = [];
 
-  constructor(client: string, mint: () => string) {
+  constructor(client: string, randomId: () => string) {
     this.client = client;
-    this._mint = mint;
+    this._randomId = randomId;
   }
 
   /** Mints the next attach (ATT-1). */
-  attach(carrier: TransportName, credentials?: unknown): Link {
+  attach(transport: TransportName, credentials?: unknown): Link {
     const attach = ++this.attaches;
     const received = this.received;
     const open: OpenFrame = {
       type: "open",
       versions: [1],
       client: this.client,
-      nonce: (this._nonce ??= this._mint()),
+      nonce: (this._nonce ??= this._randomId()),
       attach,
       received,
       first_retained: this.buffer.first,
@@ -157,9 +157,9 @@ export class Session<Tag> {
     };
     const link: Link = {
       attach,
-      carrier,
+      transport,
       state: "fresh",
-      open: encodeControl(open),
+      opening: encodeControl(open),
       next: 1,
       acked: received,
       control: [],
@@ -192,14 +192,14 @@ export class Session<Tag> {
   /** Whether the link stands is to be seen: it must bring something until then. */
   probe(link: Link, until: number): void {
     link.until = until;
-    if (link.carrier === "websocket") link.control.push(encodeControl({ type: "ping" }));
+    if (link.transport === "websocket") link.control.push(encodeControl({ type: "ping" }));
   }
 
   /**
    * What the server may lack, as a POST of a page that goes: it may go beside what is in flight on any link, as
    * repetitions are dropped (NUM-3), and where this one has ended already (ATT-7).
    */
-  farewell(link: Link): readonly Wire[] {
+  finalPost(link: Link): readonly EncodedFrame[] {
     const first = encodeControl({ type: "send", ...this._head(link) });
     link.next = this._ackAt = 0;
     link.acked = -1;
@@ -211,7 +211,7 @@ export class Session<Tag> {
   }
 
   /** Ends the session from this side alone, without a word to the server. */
-  abandon(code: number, reason: string): Event<Tag>[] {
+  abandon(code: number, reason: string): SessionEvent<Tag>[] {
     this._end({ code, reason, by: "protocol" });
     return this._events.splice(0);
   }
@@ -227,19 +227,19 @@ export class Session<Tag> {
   }
 
   /** Time has passed: drops what is silent (LIV-2). */
-  tick(now: number): Event<Tag>[] {
+  tick(now: number): SessionEvent<Tag>[] {
     for (const link of this.links) if (now >= link.until) this._drop(link, link.sent! > this.received ? "mute" : "silent");
     return this._events.splice(0);
   }
 
   /** The connection of `link` reports. */
-  hear(link: Link, heard: Heard, now: number): Event<Tag>[] {
+  handleInput(link: Link, heard: Input, now: number): SessionEvent<Tag>[] {
     try {
       // What is late tells nothing any more.
       if (!this.links.has(link)) return [];
       if (heard.type === "frame") this._receive(link, heard.wire, now);
       else if (heard.type === "answer") this._answered(link, heard, now);
-      else if (heard.code === 1012) this._drop(link, "drain", RESTART);
+      else if (heard.code === 1012) this._drop(link, "drain", RESTART_RETRY_IN);
       else this._drop(link, heard.reason);
     } catch {
       // Whatever a malformed frame made fail, it has had no effect (FRM-4); the next attach starts from the marks.
@@ -249,26 +249,26 @@ export class Session<Tag> {
   }
 
   /** All that is to be written on `link` now. */
-  transmit(link: Link, now: number): Out[] {
-    const { carrier, attach } = link;
+  transmit(link: Link, now: number): Output[] {
+    const { transport, attach } = link;
     if (link.state === "fresh") {
       link.state = "opening";
-      return [{ type: "open", wires: [link.open] }];
+      return [{ type: "open", wires: [link.opening] }];
     }
-    const out: Out[] = [];
+    const out: Output[] = [];
     if (link.state === "opening") return out;
     const confirms = attach > this.confirmed && this.links.has(link);
     // What is due on an earlier link may not be on this one, and what that took along may be lost.
     if (confirms) [this.confirmed, this._ackAt] = [attach, link.acked < this.received ? 0 : Infinity];
-    if (carrier === "websocket") {
-      const wires = confirms ? [this._ack(link)] : ([] as Wire[]);
+    if (transport === "websocket") {
+      const wires = confirms ? [this._ack(link)] : ([] as EncodedFrame[]);
       // Frame by frame: what one pass writes would fit one body.
       for (let part; (part = this._fill(link, now)).length; ) wires.push(...part);
       return wires.length ? [{ type: "frame", wires }] : out;
     }
     const head = this._head(link);
     // Polls that are hardly held come one in a second.
-    if (carrier === "longpoll" && !link.polling && this._leads(link) && now >= this._pollAt(link)) {
+    if (transport === "longpoll" && !link.polling && this._leads(link) && now >= this._pollAt(link)) {
       link.polling = true;
       link.polledAt = now;
       out.push({ type: "poll", wires: [encodeControl({ type: "poll", ...head, poll: link.poll, ack: this._mark(link), ...(this.hold < 60 && { hold: this.hold }) })] });
@@ -297,7 +297,7 @@ export class Session<Tag> {
   }
 
   _pollAt(link: Link): number {
-    return link.carrier === "longpoll" && this.hold < 1 ? link.polledAt + 1 : 0;
+    return link.transport === "longpoll" && this.hold < 1 ? link.polledAt + 1 : 0;
   }
 
   /** The mark of the downlink, on its way over `link`. */
@@ -315,9 +315,9 @@ export class Session<Tag> {
    * Control frames, data, our `close`, and an `ack` that is due: as many as fit one body, on HTTP behind its
    * `first` line.
    */
-  _fill(link: Link, now: number, first = ""): Wire[] {
+  _fill(link: Link, now: number, first = ""): EncodedFrame[] {
     const { _limits: limits, buffer } = this;
-    const wires: Wire[] = [...link.control];
+    const wires: EncodedFrame[] = [...link.control];
     link.control = [];
     if (!this._leads(link)) return wires;
     // What was acknowledged in the meantime is not written again.
@@ -349,9 +349,9 @@ export class Session<Tag> {
     }
     flush();
     link.next = next;
-    if (this.ours && !link.closed && next === buffer.first + buffer.entries.length) wires.push(this._last(link, this.ours));
+    if (this.ours && !link.closeWritten && next === buffer.first + buffer.entries.length) wires.push(this._last(link, this.ours));
     if (link.acked < this.received && now >= this._ackAt) {
-      this._ackAfter = now + ACK_EVERY;
+      this._ackAfter = now + ACK_INTERVAL;
       wires.push(this._ack(link));
     }
     return wires;
@@ -359,11 +359,11 @@ export class Session<Tag> {
 
   /** Our `close`, as asked for or in answer to the server's (CLS-1, CLS-3). */
   _last(link: Link, { code, reason, by }: Closing): string {
-    link.closed = true;
+    link.closeWritten = true;
     return encodeControl({ type: "close", code, reason, by, last: this.buffer.next - 1, ack: this._mark(link) });
   }
 
-  _answered(link: Link, { of, status, text, retryIn = 0 }: Heard & { type: "answer" }, now: number): void {
+  _answered(link: Link, { of, status, text, retryIn = 0 }: Input & { type: "answer" }, now: number): void {
     const { post } = link;
     const lines = text.split("\n").filter(Boolean);
     const ok = status === 200;
@@ -389,7 +389,7 @@ export class Session<Tag> {
       // What it took along is put back; its marks are due again.
       link.next = post.next;
       link.control.unshift(...post.control);
-      link.closed = false;
+      link.closeWritten = false;
       link.acked = -1;
       this._ackAt = 0;
     }
@@ -397,7 +397,7 @@ export class Session<Tag> {
     if (/^{.*"type":"error"/.test(lines[0]!)) return this._handle(link, decode(lines[0]!), now);
     // A poll that nobody answered was the connection, as a stream that ends. Else the request is repeated with the
     // same content, and what has come up since (SND-1, POL-2).
-    if ((of === "poll" && !status) || of === "open" || retryIn || ++link.failures[of] >= PATIENCE)
+    if ((of === "poll" && !status) || of === "open" || retryIn || ++link.failures[of] >= MAX_CONSECUTIVE_FAILURES)
       this._drop(link, ok ? "ended" : status ? "HTTP " + status : "no answer", retryIn);
   }
 
@@ -428,7 +428,7 @@ export class Session<Tag> {
       case "reset":
         return this.reset(frame);
       case "renew":
-        this._events.push({ type: "renew", within: frame.within! });
+        this._events.push({ type: "renewal", within: frame.within! });
         return;
       case "opened":
         return this._opened(link, frame);
@@ -442,10 +442,10 @@ export class Session<Tag> {
         if (frame.type === "data") return this._take(link, frame, now, size);
         // The answer to a POST (SND-2).
         if (frame.received! < link.next) link.next = frame.received! + 1;
-        if (link.carrier !== "sse") return;
+        if (link.transport !== "sse") return;
         if (frame.attached === false) this._drop(link, "detached");
         // A stream that is written to and brings nothing is held up by something on the way.
-        else if ((link.sent = frame.sent)! > this.received) link.until = Math.min(link.until, now + MUTE);
+        else if ((link.sent = frame.sent)! > this.received) link.until = Math.min(link.until, now + MUTE_TIMEOUT);
     }
   }
 
@@ -506,7 +506,7 @@ export class Session<Tag> {
     for (const data of fresh) this._events.push({ type: "message", message: { data, recovered: ++this.received <= this.replay } });
     const { window_messages, window_bytes } = this._limits;
     this._unacked += fresh.length / window_messages + size / window_bytes;
-    this._ackAt = Math.min(this._ackAt, this._unacked < 0.25 ? Math.max(now + ACK_DELAY[link.carrier], this._ackAfter) : now);
+    this._ackAt = Math.min(this._ackAt, this._unacked < 0.25 ? Math.max(now + ACK_DELAY[link.transport], this._ackAfter) : now);
     this._over(link);
   }
 
@@ -526,7 +526,7 @@ export class Session<Tag> {
   }
 
   /** What became of each unacknowledged send (RES-3); null is for a mark that is not known. */
-  _fates(handled: number | null | undefined, inHand: number | null | undefined): Send<Tag>[] {
+  _fates(handled: number | null | undefined, inHand: number | null | undefined): SendFate<Tag>[] {
     const { entries, first, next } = this.buffer;
     return entries.flatMap(({ tag }, index) => {
       const number = first + index;
@@ -535,8 +535,8 @@ export class Session<Tag> {
     });
   }
 
-  /** The session is over, a new one begins: in the `opened` of `heir`, or with the next open (RES-2, RES-4, RES-6). */
-  reset(loss: Loss, heir?: Link): void {
+  /** The session is over, a new one begins: in the `opened` of `successor`, or with the next open (RES-2, RES-4, RES-6). */
+  reset(loss: Loss, successor?: Link): void {
     // What is held was not lost, though its ack may have been, or it came over another link since (RES-4).
     const [first = 1, last = 0] = loss.lost ?? [];
     const from = Math.max(first, this.received + 1);
@@ -546,14 +546,14 @@ export class Session<Tag> {
     this.received = this.confirmed = this._refused = 0;
     this.token = this.epoch = this.theirs = undefined;
     this._ackAt = Infinity;
-    if (heir) heir.acked = 0;
+    if (successor) successor.acked = 0;
     else this._nonce = undefined;
-    for (const link of this.links) if (link !== heir) this._drop(link, "reset");
+    for (const link of this.links) if (link !== successor) this._drop(link, "reset");
   }
 
   _drop(link: Link, reason: string, retryIn = 0): void {
     if (!this.links.delete(link)) return;
-    this._events.push({ type: "drop", link, reason, retryIn });
+    this._events.push({ type: "dropped", link, reason, retryIn });
     // Those below the confirmed one have ended, or will not carry what is sent any more (ATT-3).
     for (const older of this.links) if (older.attach < this.confirmed) this._drop(older, reason);
   }
@@ -565,7 +565,7 @@ export class Session<Tag> {
       // Only that message is refused; all behind it was dropped unread (DAT-4, DAT-5).
       this._skip(number);
       link.next = Math.min(link.next, number);
-    } else if (code === "gap" && expected && link.carrier !== "websocket" && ++link.failures.post < PATIENCE) {
+    } else if (code === "gap" && expected && link.transport !== "websocket" && ++link.failures.post < MAX_CONSECUTIVE_FAILURES) {
       if (!this._isForeign(expected - 1)) link.next = expected;
     } else if (closing > 0 && !(code === "unauthorized" && (link.state === "open" || link.attach <= this.renewable))) this._end({ code: closing, reason: code + ": " + message, by: "protocol" });
     else {
@@ -575,7 +575,7 @@ export class Session<Tag> {
         if (client === this.client) {
           // Another copy of this client went on.
           if (attach > this.confirmed) this._isForeign(Infinity);
-        } else if (attach > (this.confirmed || attach) || ++this._refused > PATIENCE)
+        } else if (attach > (this.confirmed || attach) || ++this._refused > MAX_CONSECUTIVE_FAILURES)
           return this._end({ code: 4409, reason: code + ": taken by another page", by: "protocol" });
       }
       this._drop(link, code, retry_in);
@@ -590,7 +590,7 @@ export class Session<Tag> {
     if (!late) {
       // The last word, though a POST may be in flight: its answer tells nothing any more.
       link.post = undefined;
-      if (!link.closed) link.control.push(this._last(link, close));
+      if (!link.closeWritten) link.control.push(this._last(link, close));
       else if (link.acked < received) link.control.push(this._ack(link));
     }
     this._end(close, received >= close.last, close.ack, close.in_hand);

@@ -428,7 +428,7 @@ describe("recovery", () => {
         }
       if (leave === "rotate") {
         // It stands for a moment only, but the session was carried for an hour.
-        channel._carrier!.rotateAt = world.now;
+        channel._active!.rotateAt = world.now;
         channel._schedule();
         await world.pass(0.1);
         socket = await world.openSocket();

@@ -1,7 +1,7 @@
 // Tabs that share the connections of a browser.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { takeSeat } from "../src/connection_slots.ts";
+import { acquireSlot } from "../src/connection_slots.ts";
 import { Locks } from "./locks.ts";
 import { World, opened } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
@@ -24,7 +24,7 @@ async function refuseSocket(world: World): Promise<void> {
 async function full(locks: Locks): Promise<(() => void)[]> {
   const leave: (() => void)[] = [];
   for (let seat = 0; seat < 4; seat++)
-    assert(await takeSeat(tab(locks).environment, URL_HERE, new Promise((resolve) => leave.push(resolve))));
+    assert(await acquireSlot(tab(locks).environment, URL_HERE, new Promise((resolve) => leave.push(resolve))));
   return leave;
 }
 
@@ -39,19 +39,19 @@ describe("seats", () => {
     const locks = new Locks();
     const leave = await full(locks);
     const { environment } = tab(locks);
-    assert.equal(await takeSeat(environment, "http://localhost/other", NEVER), false);
-    assert.equal(await takeSeat(environment, "http://elsewhere/chat", NEVER), true);
+    assert.equal(await acquireSlot(environment, "http://localhost/other", NEVER), false);
+    assert.equal(await acquireSlot(environment, "http://elsewhere/chat", NEVER), true);
     leave[2]!();
     await new Promise(setImmediate);
-    assert.equal(await takeSeat(environment, URL_HERE, NEVER), true);
-    assert.equal(await takeSeat(environment, URL_HERE, NEVER), false);
+    assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
+    assert.equal(await acquireSlot(environment, URL_HERE, NEVER), false);
   });
 
   test("none can run out where there are no locks, or a page may not have them", async () => {
     const { environment } = new World();
-    assert.equal(await takeSeat(environment, URL_HERE, NEVER), true);
+    assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
     Object.assign(environment, { navigator: { locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } } });
-    assert.equal(await takeSeat(environment, URL_HERE, NEVER), true);
+    assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
   });
 });
 

@@ -63,9 +63,9 @@ describe("a page that wakes", () => {
     channel.send("last");
     await world.settle();
     fire("window", "pagehide", { persisted: false });
-    const farewell = await world.request("send");
-    assert.deepEqual(farewell.lines, [{ type: "send", session: "token-1", client: channel._session.client, attach: 1, epoch: "e1" }, [1, 1, "last"]]);
-    assert.equal(farewell.init.keepalive, true);
+    const finalPost = await world.request("send");
+    assert.deepEqual(finalPost.lines, [{ type: "send", session: "token-1", client: channel._session.client, attach: 1, epoch: "e1" }, [1, 1, "last"]]);
+    assert.equal(finalPost.init.keepalive, true);
   });
 
   test("and what is said after that, while the connection stands", async () => {

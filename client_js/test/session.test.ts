@@ -1,30 +1,30 @@
 // What vectors cannot say, or only at length; everything else of the session is in tests/vectors/client.json.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Session } from "../src/session.ts";
-import type { Event, Heard, Link, Out } from "../src/session.ts";
+import { ClientSession } from "../src/session.ts";
+import type { SessionEvent, Input, Link, Output } from "../src/session.ts";
 import type { TransportName } from "../src/fallback.ts";
 import { opened } from "./world.ts";
 
-const session = (): Session<string> => {
+const session = (): ClientSession<string> => {
   let minted = 0;
-  return new Session("client-0123456789", () => `nonce-${++minted}-0123456789abcdef`);
+  return new ClientSession("client-0123456789", () => `nonce-${++minted}-0123456789abcdef`);
 };
 
-const hear = (session: Session<string>, link: Link, frame: unknown, now = 0): Event<string>[] =>
-  session.hear(link, { type: "frame", wire: JSON.stringify(frame) }, now);
+const hear = (session: ClientSession<string>, link: Link, frame: unknown, now = 0): SessionEvent<string>[] =>
+  session.handleInput(link, { type: "frame", wire: JSON.stringify(frame) }, now);
 
-function open(session: Session<string>, carrier: TransportName, fields: object = {}): { link: Link; out: Out[] } {
+function open(session: ClientSession<string>, carrier: TransportName, fields: object = {}): { link: Link; out: Output[] } {
   const link = session.attach(carrier);
-  const [{ wires }] = session.transmit(link, 0) as [Out];
+  const [{ wires }] = session.transmit(link, 0) as [Output];
   const frame = opened(JSON.parse(wires[0] as string), fields);
-  if (carrier === "longpoll") session.hear(link, { type: "answer", of: "open", status: 200, text: JSON.stringify(frame) }, 0);
+  if (carrier === "longpoll") session.handleInput(link, { type: "answer", of: "open", status: 200, text: JSON.stringify(frame) }, 0);
   else hear(session, link, frame);
   return { link, out: session.transmit(link, 0) };
 }
 
-const types = (events: readonly Event<string>[]): string[] => events.map((event) => (event.type === "drop" ? event.reason : event.type));
-const answered = (fields: object): Heard => ({
+const types = (events: readonly SessionEvent<string>[]): string[] => events.map((event) => (event.type === "dropped" ? event.reason : event.type));
+const answered = (fields: object): Input => ({
   type: "answer",
   of: "post",
   status: 200,
@@ -36,16 +36,16 @@ test("a body holds no more than limits.body and limits.batch (SND-1)", () => {
   for (const limits of [{ body: 3000 }, { batch: 6 }]) {
     const one = session();
     const { link } = open(one, "sse", { limits });
-    one.hear(link, answered({}), 0);
+    one.handleInput(link, answered({}), 0);
     for (let index = 0; index < 50; index++) one.send(index % 2 ? each : new Uint8Array(300), `${index}`);
     let received = 0;
     for (let posts = 0; received < 50; posts++) {
       assert.ok(posts < 50);
-      const [{ wires }] = one.transmit(link, 0) as [Out];
+      const [{ wires }] = one.transmit(link, 0) as [Output];
       assert.ok(wires.join("\n").length <= (limits.body ?? Infinity), `${wires.join("\n").length}`);
       assert.ok(wires.length <= (limits.batch ?? Infinity));
       received = one.buffer.next - 1;
-      assert.deepEqual(types(one.hear(link, answered({ received }), 0)), []);
+      assert.deepEqual(types(one.handleInput(link, answered({ received }), 0)), []);
     }
   }
 });
@@ -54,7 +54,7 @@ test("a WebSocket message holds no more than limits.body either", () => {
   const one = session();
   const { link } = open(one, "websocket", { limits: { body: 3000 } });
   for (let index = 0; index < 50; index++) one.send("x".repeat(400), `${index}`);
-  const [{ wires }] = one.transmit(link, 0) as [Out];
+  const [{ wires }] = one.transmit(link, 0) as [Output];
   assert.equal(one.buffer.next, 51);
   for (const wire of wires) assert.ok(wire.length <= 3000);
   assert.ok(wires.length < 16);
@@ -75,7 +75,7 @@ test("what waits and is above the limit that the server tells is refused, and sk
   one.send("small", "a");
   one.send("x".repeat(200), "b");
   const link = one.attach("websocket");
-  const [{ wires }] = one.transmit(link, 0) as [Out];
+  const [{ wires }] = one.transmit(link, 0) as [Output];
   const events = hear(one, link, opened(JSON.parse(wires[0] as string), { limits: { message: 100 } }));
   assert.deepEqual(events.slice(1), [{ type: "rejected", tag: "b" }]);
   assert.deepEqual(one.transmit(link, 0)[0]!.wires.slice(1), ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']);
@@ -86,7 +86,7 @@ test("an opened that answers another open is taken for nothing", () => {
   for (const fields of cases) {
     const one = session();
     const link = one.attach("websocket");
-    const [{ wires }] = one.transmit(link, 0) as [Out];
+    const [{ wires }] = one.transmit(link, 0) as [Output];
     assert.deepEqual(types(hear(one, link, opened(JSON.parse(wires[0] as string), fields))), ["bad_frame"]);
   }
 });
@@ -94,7 +94,7 @@ test("an opened that answers another open is taken for nothing", () => {
 test("data before opened, a second opened, are protocol errors (OPN-1)", () => {
   const one = session();
   const link = one.attach("websocket");
-  const [{ wires }] = one.transmit(link, 0) as [Out];
+  const [{ wires }] = one.transmit(link, 0) as [Output];
   assert.deepEqual(types(hear(one, link, [1, 0, "x"])), ["bad_frame"]);
   const { link: second } = open(one, "websocket");
   assert.deepEqual(types(hear(one, second, opened(JSON.parse(wires[0] as string), { attach: 2 }))), ["bad_frame"]);
@@ -103,16 +103,16 @@ test("data before opened, a second opened, are protocol errors (OPN-1)", () => {
 test("a POST that is answered by nothing of ours is a protocol error", () => {
   const one = session();
   const { link } = open(one, "sse");
-  assert.deepEqual(types(one.hear(link, { type: "answer", of: "post", status: 200, text: "<html>" }, 0)), ["bad_frame"]);
+  assert.deepEqual(types(one.handleInput(link, { type: "answer", of: "post", status: 200, text: "<html>" }, 0)), ["bad_frame"]);
 });
 
 test("a POST that is answered by an empty body was not answered", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one.hear(link, answered({}), 0);
+  one.handleInput(link, answered({}), 0);
   one.send("x", "a");
-  const [{ wires }] = one.transmit(link, 0) as [Out];
-  assert.deepEqual(one.hear(link, { type: "answer", of: "post", status: 200, text: "" }, 0), []);
+  const [{ wires }] = one.transmit(link, 0) as [Output];
+  assert.deepEqual(one.handleInput(link, { type: "answer", of: "post", status: 200, text: "" }, 0), []);
   assert.deepEqual(one.transmit(link, 0)[0]!.wires, wires);
 });
 
@@ -120,41 +120,41 @@ test("the answer to a POST that is above what was sent is of another session (MR
   const one = session();
   const { link } = open(one, "sse");
   one.send("x", "a");
-  assert.deepEqual(types(one.hear(link, answered({ received: 1 }), 0)), ["reset", "reset"]);
+  assert.deepEqual(types(one.handleInput(link, answered({ received: 1 }), 0)), ["reset", "reset"]);
   assert.equal(one.buffer.entries.length, 0);
 });
 
 test("a post that got no answer brings its ack, its pong and its close again", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one.hear(link, answered({}), 0);
+  one.handleInput(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
   hear(one, link, { type: "ping", id: 3 });
   one.close(1000, "");
-  const [{ wires }] = one.transmit(link, 1) as [Out];
+  const [{ wires }] = one.transmit(link, 1) as [Output];
   assert.equal(wires.length, 3);
-  one.hear(link, { type: "answer", of: "post", status: 502, text: "<html>" }, 2);
+  one.handleInput(link, { type: "answer", of: "post", status: 502, text: "<html>" }, 2);
   assert.deepEqual(one.transmit(link, 2)[0]!.wires, wires);
 });
 
 test("an ack alone whose POST failed is due again", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one.hear(link, answered({}), 0);
+  one.handleInput(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
   assert.equal(one.deadline, 0.1);
-  const [{ wires }] = one.transmit(link, 0.1) as [Out];
+  const [{ wires }] = one.transmit(link, 0.1) as [Output];
   assert.equal(wires[1], '{"type":"ack","ack":1}');
-  one.hear(link, { type: "answer", of: "post", status: 502, text: "" }, 10);
+  one.handleInput(link, { type: "answer", of: "post", status: 502, text: "" }, 10);
   assert.deepEqual(one.transmit(link, 10)[0]!.wires, wires);
 });
 
 test("an ack that was due is not waited for on the next attach", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one.hear(link, answered({}), 0);
+  one.handleInput(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
-  one.hear(link, { type: "lost", reason: "cut" }, 0);
+  one.handleInput(link, { type: "lost", reason: "cut" }, 0);
   open(one, "sse");
   assert.ok(one.deadline > 1);
 });
@@ -162,9 +162,9 @@ test("an ack that was due is not waited for on the next attach", () => {
 test("empty answers to polls, one after the other, end the attach (POL-2)", () => {
   const one = session();
   const { link } = open(one, "longpoll");
-  const empty: Heard = { type: "answer", of: "poll", status: 200, text: "" };
+  const empty: Input = { type: "answer", of: "poll", status: 200, text: "" };
   const seen = [1, 2, 3].map(() => {
-    const events = one.hear(link, empty, 0);
+    const events = one.handleInput(link, empty, 0);
     one.transmit(link, 0);
     return types(events);
   });
@@ -177,8 +177,8 @@ test("POSTs that fail are counted by themselves: polls that are answered beside 
   one.send("x", "a");
   const seen = [1, 2, 3].map((number) => {
     one.transmit(link, 0);
-    const events = one.hear(link, { type: "answer", of: "post", status: 502, text: "<html>" }, 0);
-    events.push(...one.hear(link, { type: "answer", of: "poll", status: 200, text: `[${number},0,"a"]` }, 0));
+    const events = one.handleInput(link, { type: "answer", of: "post", status: 502, text: "<html>" }, 0);
+    events.push(...one.handleInput(link, { type: "answer", of: "poll", status: 200, text: `[${number},0,"a"]` }, 0));
     return types(events);
   });
   assert.deepEqual(seen, [["message"], ["message"], ["HTTP 502"]]);
@@ -187,22 +187,22 @@ test("POSTs that fail are counted by themselves: polls that are answered beside 
 test("what is received on a link that ends before it is confirmed is kept, and its session with it (OPN-5)", () => {
   const one = session();
   const link = one.attach("sse");
-  const [{ wires }] = one.transmit(link, 0) as [Out];
+  const [{ wires }] = one.transmit(link, 0) as [Output];
   hear(one, link, opened(JSON.parse(wires[0] as string)));
   hear(one, link, [1, 0, "a"]);
   hear(one, link, { type: "drain", retry_in: 0 });
   const next = one.attach("sse");
-  const { session: token, received } = JSON.parse(next.open) as { session: string; received: number };
+  const { session: token, received } = JSON.parse(next.opening) as { session: string; received: number };
   assert.deepEqual([token, received], ["token-1", 1]);
 });
 
 test("the answer to a close on a link that is not confirmed names the session (SND-1)", () => {
   const one = session();
   const link = one.attach("sse");
-  const [{ wires }] = one.transmit(link, 0) as [Out];
+  const [{ wires }] = one.transmit(link, 0) as [Output];
   hear(one, link, opened(JSON.parse(wires[0] as string)));
   hear(one, link, { type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
-  const [{ wires: last }] = one.transmit(link, 0) as [Out];
+  const [{ wires: last }] = one.transmit(link, 0) as [Output];
   assert.equal((JSON.parse(last[0] as string) as { session: string }).session, "token-1");
 });
 
@@ -235,7 +235,7 @@ test("another client may stand in the way three times before the first confirmat
 test("a bare WebSocket close 1012 is a drain (DRN-1)", () => {
   const one = session();
   const { link } = open(one, "websocket");
-  assert.deepEqual(types(one.hear(link, { type: "lost", reason: "closed", code: 1012 }, 0)), ["drain"]);
+  assert.deepEqual(types(one.handleInput(link, { type: "lost", reason: "closed", code: 1012 }, 0)), ["drain"]);
 });
 
 test("after the end nothing is written, heard or taken", () => {
@@ -274,12 +274,12 @@ describe("a field that is junk numbers nothing and settles nothing (FRM-3, FRM-4
       one.transmit(link, 0);
     } else {
       ({ link } = open(one, carrier));
-      one.hear(link, answered({}), 0);
+      one.handleInput(link, answered({}), 0);
       for (const send of sends) one.send(send, send);
       one.transmit(link, 0);
     }
     const what = JSON.stringify(frame, null, spaced ? 1 : 0).replace(/\n/g, " ");
-    const events = one.hear(link, { type: "frame", wire: what }, 0);
+    const events = one.handleInput(link, { type: "frame", wire: what }, 0);
     one.transmit(link, 0);
     for (const event of events) {
       assert.notEqual(event.type, "settled", what);

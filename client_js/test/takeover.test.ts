@@ -201,7 +201,7 @@ test("a stream below the confirmed attach gets no session (ATT-3)", async () => 
   channel.send("x");
   await world.pass(0.2);
   await world.pass(9);
-  assert.equal(channel._carrier?.link?.attach, channel._session.confirmed);
+  assert.equal(channel._active?.link?.attach, channel._session.confirmed);
 });
 
 test("two that raced with one stale token are one refusal (REN-1)", async () => {
@@ -234,5 +234,5 @@ test("what comes last on a stream that is not confirmed may be a close", async (
   await world.settle();
   next.event({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
   await world.settle();
-  assert.equal(channel._carrier, undefined);
+  assert.equal(channel._active, undefined);
 });

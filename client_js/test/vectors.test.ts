@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { decode, encodeBinary, encodeBytes, encodeControl, encodeData } from "../src/codec.ts";
-import type { Wire } from "../src/codec.ts";
+import type { EncodedFrame } from "../src/codec.ts";
 import type { TransportName } from "../src/fallback.ts";
 import type { BytesFrame, ControlFrame, Frame } from "../src/frames.ts";
-import { Session } from "../src/session.ts";
-import type { Event, Heard, Link, Out, Send } from "../src/session.ts";
+import { ClientSession } from "../src/session.ts";
+import type { SessionEvent, Input, Link, Output, SendFate } from "../src/session.ts";
 import { bindNames, readVectors, resolveNames } from "./vectors.ts";
 import type { Json, Names, Step, Vector } from "./vectors.ts";
 import { opened } from "./world.ts";
@@ -69,16 +69,16 @@ function runDecode({ input, input_hex, frame, error }: Vector): void {
 
 /** Whatever a frame is refused for, it has had no effect but, at most, on its connection (FRM-4). */
 function runRefused(wire: string | ArrayBuffer): void {
-  const session = new Session<string>("client-0123456789", () => "nonce-0123456789abcdef");
-  const hear = (link: Link, wire: string | ArrayBuffer): Event<string>[] => session.hear(link, { type: "frame", wire }, 0);
+  const session = new ClientSession<string>("client-0123456789", () => "nonce-0123456789abcdef");
+  const hear = (link: Link, wire: string | ArrayBuffer): SessionEvent<string>[] => session.handleInput(link, { type: "frame", wire }, 0);
   for (const isOpen of [false, true]) {
     const link = session.attach("websocket");
-    const [{ wires }] = session.transmit(link, 0) as [Out];
+    const [{ wires }] = session.transmit(link, 0) as [Output];
     if (isOpen) hear(link, JSON.stringify(opened(JSON.parse(wires[0] as string))));
     session.transmit(link, 0);
-    const standing = (): unknown => structuredClone({ ...session, _mint: null, links: null, _events: null });
+    const standing = (): unknown => structuredClone({ ...session, _randomId: null, links: null, _events: null });
     const before = standing();
-    for (const event of hear(link, wire)) assert.equal(event.type, "drop");
+    for (const event of hear(link, wire)) assert.equal(event.type, "dropped");
     assert.deepEqual(standing(), before);
   }
 }
@@ -103,14 +103,14 @@ function asWritten(frame: Frame): Json {
   return first instanceof Uint8Array ? { type: "bytes", number: seq, ack, data: toBase64(first) } : [seq, ack, ...(messages as Json[])];
 }
 
-const readWire = (wire: Wire): Json =>
+const readWire = (wire: EncodedFrame): Json =>
   typeof wire === "string" ? (JSON.parse(wire) as Json) : asWritten(decode(asBuffer(wire)));
 
-type Input = Omit<Step, "expect">;
+type StepInput = Omit<Step, "expect">;
 
 interface Connection {
   readonly link: Link;
-  readonly busy: Set<Out["type"]>;
+  readonly busy: Set<Output["type"]>;
 }
 
 /** A driver of the core that does what the steps say. */
@@ -119,19 +119,19 @@ class Client {
   #now = 0;
   #names: Names = new Map();
   #connections = new Map<string, Connection>();
-  #session = new Session<string>("client-0123456789", () => `nonce-${++this.#nonces}-0123456789abcdef`);
+  #session = new ClientSession<string>("client-0123456789", () => `nonce-${++this.#nonces}-0123456789abcdef`);
 
   run(steps: readonly Step[]): void {
     for (const [index, { expect, ...step }] of steps.entries()) {
       const events = "at" in step ? this.#session.tick((this.#now = step["at"] as number)) : [];
-      events.push(...this.#do(resolveNames(step, this.#names) as Input));
+      events.push(...this.#do(resolveNames(step, this.#names) as StepInput));
       const actual = this.#outcome(events);
       const expected = bindNames(withoutSuperseded(expect), actual, this.#names);
       assert.deepEqual(actual, expected, `step ${index + 1}: ${JSON.stringify(step)}`);
     }
   }
 
-  #do(step: Input): Event<string>[] {
+  #do(step: StepInput): SessionEvent<string>[] {
     const session = this.#session;
     if ("connect" in step) {
       const carrier = (step["carrier"] === "poll" ? "longpoll" : step["carrier"]) as TransportName;
@@ -152,19 +152,19 @@ class Client {
     if ("lose" in step) {
       const { link } = this.#connections.get(step["lose"] as string)!;
       this.#connections.delete(step["lose"] as string);
-      return session.hear(link, { type: "lost", reason: "cut" }, this.#now).filter(({ type }) => type !== "drop");
+      return session.handleInput(link, { type: "lost", reason: "cut" }, this.#now).filter(({ type }) => type !== "dropped");
     }
     const { link, busy } = this.#connections.get(step["on"] as string)!;
-    return session.hear(link, this.#heard(step, { link, busy }), this.#now);
+    return session.handleInput(link, this.#heard(step, { link, busy }), this.#now);
   }
 
-  #heard(step: Input, { link, busy }: Connection): Heard {
+  #heard(step: StepInput, { link, busy }: Connection): Input {
     const lines = (frames: unknown): string => (frames as Json[]).map((frame) => asLine(frame) + "\n").join("");
     const done = <Of extends "open" | "post" | "poll">(of: Of): Of => (busy.delete(of), of);
     if ("receive" in step) {
       const frame = step["receive"]!;
       const { type, number, ack, data } = frame as unknown as BytesFrame;
-      if (type !== "bytes" || link.carrier !== "websocket") return { type: "frame", wire: asLine(frame) };
+      if (type !== "bytes" || link.transport !== "websocket") return { type: "frame", wire: asLine(frame) };
       return { type: "frame", wire: asBuffer(encodeBinary(number, ack, fromBase64(data))) };
     }
     if ("polled" in step)
@@ -177,8 +177,8 @@ class Client {
   }
 
   /** All that came of a step, as a vector writes it. */
-  #outcome(events: readonly Event<string>[]): { [key: string]: Json } {
-    const ended = events.flatMap((event) => (event.type === "drop" ? [this.#nameOf(event.link)] : []));
+  #outcome(events: readonly SessionEvent<string>[]): { [key: string]: Json } {
+    const ended = events.flatMap((event) => (event.type === "dropped" ? [this.#nameOf(event.link)] : []));
     const told = events.flatMap((event) => this.#tell(event));
     for (const name of ended) this.#connections.delete(name);
     const written: { [key: string]: { [connection: string]: Json } } = {};
@@ -192,7 +192,7 @@ class Client {
     return { ...written, ...(told.length && { events: told }), ...(ended.length && { ended }) } as { [key: string]: Json };
   }
 
-  #tell(event: Event<string>): Json[] {
+  #tell(event: SessionEvent<string>): Json[] {
     switch (event.type) {
       case "opened":
         return [{ opened: event.resumed ? "resumed" : "new", on: this.#nameOf(event.link) }];
@@ -208,13 +208,13 @@ class Client {
         const { reason, lost, handled } = event.loss;
         return [{ reset: { reason, lost: lost as Json, handled: handled ?? null } }, ...fates(event.sends)];
       }
-      case "renew":
+      case "renewal":
         return [{ renew: event.within }];
       case "closed": {
         const { code, reason, by } = event.closing;
         return [{ closed: { code, reason, by } }, ...fates(event.sends)];
       }
-      case "drop":
+      case "dropped":
         return event.reason === "drain" ? [{ drain: event.retryIn }] : [];
     }
   }
@@ -225,7 +225,7 @@ class Client {
   }
 }
 
-const fates = (sends: readonly Send<string>[]): Json[] =>
+const fates = (sends: readonly SendFate<string>[]): Json[] =>
   sends.map(({ tag, fate }) => (fate === "handled" ? { settled: tag } : { rejected: tag, fate }));
 
 /** The page needs no event of its own for that: it is closed with 4409. */

@@ -1,6 +1,6 @@
 // Server-sent events and long polling: everything is a POST (HTTP-1).
-import type { Wire } from "../codec.ts";
-import type { Out, Request } from "../session.ts";
+import type { EncodedFrame } from "../codec.ts";
+import type { Output, Request } from "../session.ts";
 import { eventParser } from "../event_stream.ts";
 import type { Transport, Wiring } from "./interface.ts";
 
@@ -34,14 +34,14 @@ export const sse = http("sse");
 export const longpoll = http("poll");
 
 /** POSTs what a page has to say as it goes, beside what is in flight: its connection is to be left behind it. */
-export const farewell = (wiring: Wiring, wires: readonly Wire[]): void =>
+export const finalPost = (wiring: Wiring, wires: readonly EncodedFrame[]): void =>
   void exchange(wiring, "send", { type: "post", wires }, new AbortController());
 
 /** POSTs the lines of `out`, and reports the answer, or its end, or that `control` aborted it. */
 async function exchange(
   { env, url, cookies: credentials, reached, hear }: Wiring,
   segment: string,
-  { type, wires }: Out,
+  { type, wires }: Output,
   control: AbortController,
 ): Promise<void> {
   const streams = segment === "sse";

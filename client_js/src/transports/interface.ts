@@ -1,10 +1,10 @@
 // What a transport is: an adapter of two members. It knows no numbers, keeps nothing, retries nothing.
 import type { Environment } from "../environment.ts";
-import type { Heard, Out } from "../session.ts";
+import type { Input, Output } from "../session.ts";
 
 /** One connection. What it reports after `drop` is passed over. */
 export interface Transport {
-  send(out: Out): void;
+  send(out: Output): void;
   /** `spoken`: only once the last word has arrived, where that takes a request of its own. */
   drop(spoken?: boolean): void;
 }
@@ -19,5 +19,5 @@ export interface Wiring {
   readonly timeout: number;
   /** The other end answers: it was upgraded, or the headers of a stream came. */
   readonly reached: () => void;
-  readonly hear: (heard: Heard) => void;
+  readonly hear: (heard: Input) => void;
 }
