@@ -6,20 +6,22 @@ import type { Connection } from "./connection.ts";
 import { randomId } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
+import type { Closing, Input, Message, SendFate, SessionEvent } from "./events.ts";
 import { failure, plainGet } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
 import { TRANSPORTS, blame, decide } from "./fallback.ts";
-import type { Marks, TransportName } from "./fallback.ts";
+import type { Marks } from "./fallback.ts";
+import type { TransportName } from "./frames.ts";
 import { listen } from "./page_lifecycle.ts";
 import { keepMarks, recallMarks } from "./saved_marks.ts";
 import { DEFAULTS } from "./options.ts";
 import type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
 import { ClientSession } from "./session.ts";
-import type { Closing, SessionEvent, Input, Message, SendFate } from "./session.ts";
+import { finalPost } from "./uplink.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
 import { acquireSlot } from "./connection_slots.ts";
-import { finalPost, longpoll, sse } from "./transports/http.ts";
+import { longpoll, postFinally, sse } from "./transports/http.ts";
 import type { Transport, Wiring } from "./transports/interface.ts";
 import { websocket } from "./transports/websocket.ts";
 
@@ -120,9 +122,12 @@ export class Channel extends EventTarget {
       .replace(/^ws/, "http")
       .replace(/#.*/, "");
     this._contact = this._failing = this._now();
-    this._session = new ClientSession(randomId(environment), () => randomId(environment));
+    this._session = new ClientSession(
+      randomId(environment),
+      () => randomId(environment),
+      typeof options.credentials === "function",
+    );
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
-    if (typeof options.credentials === "function") this._session.renewable = Infinity;
     this.transports = this._options.transports;
     listen(environment, this, this._life.signal);
     this._marks = recallMarks(environment, this._url, this._contact);
@@ -156,7 +161,7 @@ export class Channel extends EventTarget {
   _hide(persisted: boolean): void {
     if (this._retryAt === Infinity) return;
     const { _last: last } = this;
-    if (last) finalPost(last.wiring!, this._session.finalPost(last.link!));
+    if (last) postFinally(last.wiring!, finalPost(this._session, last.link!));
     // A page with connections is not kept, or finds them dead.
     this._hidden = persisted;
     if (persisted) this._restart("pagehide", Infinity);
@@ -191,7 +196,7 @@ export class Channel extends EventTarget {
    */
   send(message: unknown): Promise<void> {
     const promise = new Promise<void>((resolve, reject) => {
-      if (this._session.buffer.entries.length >= this._options.queueMessages)
+      if (this._session.outbox.buffer.entries.length >= this._options.queueMessages)
         throw new ChannelError("buffer_full", "await sends");
       this._session.send(message, { message, resolve, reject });
       this._counts.sent++;
@@ -206,14 +211,14 @@ export class Channel extends EventTarget {
   close(code = 1000, reason = ""): Promise<void> {
     if ((code !== 1000 && !(code >= 3000 && code < 5000)) || sizeOf(reason) > 123)
       throw new ChannelError("invalid_argument", "code: 1000, 3000-4999; reason: 123 bytes");
-    if (!this._session.ours) {
+    if (!this._session.closing) {
       this._contact = this._now();
       this._session.close(code, reason);
       this.resume();
       // A back-off may be longer than the time that is left.
       if (!this._live().length) this.reconnect();
       // Nothing was ever begun: there is nobody to tell.
-      if (!this._session.attaches && !this._session.buffer.entries.length) this._finish({ code, reason, by: "app" }, true, []);
+      if (!this._session.attaches && !this._session.outbox.buffer.entries.length) this._finish({ code, reason, by: "app" }, true, []);
       this._schedule();
     }
     return this._closed;
@@ -297,9 +302,9 @@ export class Channel extends EventTarget {
     env.clearTimeout(this._timer);
     if (this.state === "closed") return;
     const now = this._now();
-    const giveUp = session.ours ? this._contact + session.timings.closing : Infinity;
+    const giveUp = session.closing ? this._contact + session.terms.closing : Infinity;
     if (now >= giveUp) return this._act(session.abandon(1001, "unreachable"));
-    const expiry = this.state === "recovering" ? this._contact + session.timings.ttl : Infinity;
+    const expiry = this.state === "recovering" ? this._contact + session.terms.ttl : Infinity;
     if (now >= expiry) {
       this._enter("expire");
       this._fire("suspended");
@@ -374,7 +379,7 @@ export class Channel extends EventTarget {
       const credentials = await this._ask();
       const held = transport === "websocket" || !stands() || (await this._acquireSlot());
       if (!stands()) return;
-      if (transport === "longpoll") this._session.hold = held ? this._session.hold || Infinity : 0;
+      if (transport === "longpoll") this._session.polls.allowHold(!!held);
       else if (!held && this._transports.includes("longpoll")) throw "too many tabs";
       connection.until = (connection.from = this._now()) + openTimeout;
       connection.wiring = {
@@ -384,7 +389,7 @@ export class Channel extends EventTarget {
         timeout: postTimeout * 1000,
         reached: () => (connection.reached ??= this._now() - now),
         // Also of a POST that was left: it may have been an attempt.
-        hear: (heard) => (stands() || heard.of === "post") && this._hear(connection, heard),
+        hear: (heard) => (stands() || (heard.type === "answer" && heard.request === "post")) && this._hear(connection, heard),
       };
       connection.wire = OPENERS[transport](connection.wiring);
       connection.link = this._session.attach(transport, credentials);
@@ -419,8 +424,8 @@ export class Channel extends EventTarget {
 
   _hear(connection: Connection, heard: Input): void {
     const now = this._now();
-    const { of: answers } = heard;
-    const failed = answers && heard.status !== 200;
+    const answers = heard.type === "answer" ? heard.request : undefined;
+    const failed = heard.type === "answer" && heard.status !== 200;
     if (heard.type === "frame") connection.frames++;
     const tell = (): void => {
       this._act(this._session.handleInput(connection.link!, heard, now));
@@ -511,7 +516,7 @@ export class Channel extends EventTarget {
     this._last = this._active = connection;
     this._note(connection, "", "open");
     // Polls too: who has no slot looks for one.
-    connection.rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name !== "websocket" && this._session.timings.stream) || Infinity);
+    connection.rotateAt = openedAt + 0.8 * Math.min(this._cutAt(name), (name !== "websocket" && this._session.terms.stream) || Infinity);
     if (name === "websocket") this._releaseSlot();
     if (old) this._leave(old, "replaced");
     else this._activeSince = this._now();
@@ -524,7 +529,7 @@ export class Channel extends EventTarget {
     const wasOpen = this.state === "open";
     if (!wasOpen) this._enter("opened");
     // Nothing was missed: what is on its way twice is no replay.
-    else this._session.replay = 0;
+    else this._session.replayUpTo = 0;
     if (this.transport !== name) this._fire("transport", { transport: ((this as Own).transport = name) });
     // Two attaches of a race may each be told that the session is new.
     if (fresh) return this._fire("open");
@@ -620,7 +625,7 @@ export class Channel extends EventTarget {
     this._note(connection, reason, outcome);
     connection.opened = undefined;
     connection.wire?.drop();
-    this._session.links.delete(connection.link!);
+    this._session.remove(connection.link!);
     this._trials = this._trials.filter((trial) => trial !== connection);
     if (this._active !== connection) return;
     this._active = undefined;

@@ -98,7 +98,7 @@ export function decode(wire: string | ArrayBuffer): Frame {
     const view = new DataView(wire);
     return readData(Number(view.getBigUint64(0)), Number(view.getBigUint64(8)), [new Uint8Array(wire, 16)]);
   }
-  if (REFUSED.test(wire)) throw bad();
+  if (REFUSED.test(wire)) throw badFrame();
   const value = JSON.parse(wire) as [number, number, ...unknown[]] | ControlFrame | BytesFrame;
   if (Array.isArray(value)) {
     const [seq, ack, ...messages] = value;
@@ -110,8 +110,8 @@ export function decode(wire: string | ArrayBuffer): Frame {
 
 /** Numbers count from 1, and stay below 2^53 (NUM-1). */
 function readData(seq: number, ack: number, messages: readonly unknown[]): DataFrame {
-  if (!seq || !(Math.max(seq + messages.length - 1, ack) < 2 ** 53)) throw bad();
+  if (!seq || !(Math.max(seq + messages.length - 1, ack) < 2 ** 53)) throw badFrame();
   return { type: "data", ack, seq, messages };
 }
 
-export const bad = (): Error => new SyntaxError("bad frame");
+export const badFrame = (): Error => new SyntaxError("bad frame");

@@ -1,7 +1,8 @@
 // What the driver knows of each of its connections.
 import type { Attempt } from "./explain.ts";
 import type { Trial } from "./fallback.ts";
-import type { SessionEvent, Link } from "./session.ts";
+import type { Attached } from "./events.ts";
+import type { Link } from "./link.ts";
 import type { Transport, Wiring } from "./transports/interface.ts";
 
 /** An attempt, and the connection it became; wire and link exist once the credentials are there. */
@@ -15,7 +16,7 @@ export interface Connection extends Trial {
   /** When it must have proven to work, or be given up; never, once it has. */
   until: number;
   /** `opened` has come: the session may be taken over. */
-  opened?: (SessionEvent<unknown> & { type: "opened" }) | undefined;
+  opened?: Attached | undefined;
   openedAt: number;
   /** How many frames came over it, and whether a POST beside it was answered. */
   frames: number;

@@ -1,5 +1,5 @@
 // What `explain()` tells, in words.
-import type { TransportName } from "./fallback.ts";
+import type { TransportName } from "./frames.ts";
 
 /** One entry of `explain()`. */
 export interface Attempt {

@@ -5,7 +5,7 @@
 // another worked has a mark against it: it comes last, and is probed at intervals that grow. Where all fail,
 // that is an outage, and no mark against any.
 
-export type TransportName = "websocket" | "sse" | "longpoll";
+import type { TransportName } from "./frames.ts";
 
 /** From best to most modest. */
 export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpoll"];

@@ -1,5 +1,8 @@
 // The frames of PROTOCOL.md section 2, as a tagged union.
 
+/** A transport that a connection runs over. */
+export type TransportName = "websocket" | "sse" | "longpoll";
+
 export interface Limits {
   readonly message: number;
   readonly body: number;
@@ -16,10 +19,6 @@ export interface Timings {
   /** After which the server ends a stream (SSE-3). */
   readonly stream?: number;
 }
-
-/** PROTOCOL.md section 12: in force until `opened` tells the server's own; the others count from then on only. */
-export const LIMITS = { message: 262144, depth: 64 } as Limits;
-export const TIMINGS: Timings = { heartbeat: 20, ttl: 120, closing: 30 };
 
 /** Messages, as an array or in a `bytes` frame of either form (DAT-1, DAT-2). */
 export interface DataFrame {

@@ -1,7 +1,7 @@
 // What the application sets and is told.
 import type { Fate } from "./errors.ts";
 import { TRANSPORTS } from "./fallback.ts";
-import type { TransportName } from "./fallback.ts";
+import type { TransportName } from "./frames.ts";
 
 export interface ChannelOptions {
   /** Which transports may be used, the best first. All three by default. */

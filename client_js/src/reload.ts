@@ -54,10 +54,10 @@ export async function acrossReloads(
   if (claimed)
     environment.addEventListener?.("pagehide", () => {
       try {
-        if (!session.token || session.ours || session.theirs) return;
+        if (!session.token || session.closing || session.serverClose) return;
         environment.sessionStorage!.setItem(key, JSON.stringify(saveSession(channel)));
         // It is another's from now on, also if this page should come back.
-        session.reset({ reason: "foreign", lost: null });
+        session.reset();
       } catch {
         // It is full, or forbidden.
       }
@@ -95,7 +95,7 @@ const claim = (env: Environment, client: string): Promise<boolean> =>
   });
 
 function saveSession({ _session: session }: Channel): SavedSession {
-  const { buffer } = session;
+  const { buffer } = session.outbox;
   return {
     client: session.client,
     token: session.token!,
@@ -103,30 +103,30 @@ function saveSession({ _session: session }: Channel): SavedSession {
     id: session.id!,
     attaches: session.attaches,
     confirmed: session.confirmed,
-    received: session.received,
+    received: session.acks.received,
     first: buffer.first,
     next: buffer.next,
-    entries: buffer.entries.map(({ body, size, skip }) =>
-      skip ? { size } : typeof body === "string" ? { size, json: body } : { size, bytes: toBase64(body) },
+    entries: buffer.entries.map(({ body, size, skipped }) =>
+      skipped ? { size } : typeof body === "string" ? { size, json: body } : { size, bytes: toBase64(body) },
     ),
   };
 }
 
 function restoreSession(channel: Channel, saved: SavedSession): void {
   const { _session: session } = channel;
-  const { buffer } = session;
+  const { buffer } = session.outbox;
   session.token = saved.token;
   session.epoch = saved.epoch;
   session.attaches = saved.attaches;
   session.confirmed = saved.confirmed;
-  session.received = saved.received;
+  session.acks.received = saved.received;
   (channel as { id: string }).id = session.id = saved.id;
   buffer.first = buffer.next = saved.first;
   for (const { size, json, bytes } of saved.entries) {
     const body = json ?? fromBase64(bytes ?? "");
     // Nobody waits for it any more: who did went with the page.
-    const entry = { body, size, tag: undefined, skip: json === undefined && bytes === undefined };
+    const entry = { body, size, tag: undefined, skipped: json === undefined && bytes === undefined };
     const number = buffer.first + buffer.entries.push(entry) - 1;
-    if (number < saved.next) buffer.number(number, entry);
+    if (number < saved.next) buffer.put(number, entry);
   }
 }

@@ -1,7 +1,8 @@
 // What a page remembers for the next one: the marks against transports, in local storage, for each origin of a
 // server. A storage may be missing, full, forbidden, or hold what anybody wrote: it is a hint, and may not fail.
 import type { Environment } from "./environment.ts";
-import type { Marks, TransportName } from "./fallback.ts";
+import type { Marks } from "./fallback.ts";
+import type { TransportName } from "./frames.ts";
 
 /** Seconds for which a mark is remembered once its probe was due: a day. */
 const EXPIRY = 86400;

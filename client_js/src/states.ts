@@ -23,8 +23,12 @@ export function step<State extends string>(table: Table<State>, state: State, in
   return next;
 }
 
-/**
- * An attach goes one way: its `open` is not written yet, not answered yet, answered. Whether it is provisional
- * or confirmed (ATT-2, ATT-3) is told by its number.
- */
+/** Whether an open attach is provisional or confirmed (ATT-2, ATT-3) is told by its number. */
 export type AttachState = "fresh" | "opening" | "open";
+
+export const ATTACH = {
+  // Its `open` is not written yet.
+  fresh: { open: "opening" },
+  opening: { opened: "open" },
+  open: {},
+} as const;

@@ -12,7 +12,7 @@ function filled(count: number, size = 1): SendBuffer<number> {
 /** Numbers all that the window allows; answers how many. */
 function number(buffer: SendBuffer<number>, limits = LIMITS): number {
   let next = buffer.first;
-  for (let entry; (entry = buffer.peek(next, limits)); next++) buffer.number(next, entry);
+  for (let entry; (entry = buffer.peek(next, limits)); next++) buffer.put(next, entry);
   return next - buffer.first;
 }
 
@@ -21,17 +21,17 @@ const tags = (entries: readonly { tag: number | undefined }[]): unknown[] => ent
 test("a number is given once, when it is put on a wire (NUM-2)", () => {
   const buffer = filled(3);
   assert.equal(buffer.next, 1);
-  buffer.number(1, buffer.peek(1, LIMITS)!);
-  buffer.number(1, buffer.peek(1, LIMITS)!);
+  buffer.put(1, buffer.peek(1, LIMITS)!);
+  buffer.put(1, buffer.peek(1, LIMITS)!);
   assert.deepEqual([buffer.first, buffer.next, buffer.bytes], [1, 2, 1]);
 });
 
 test("an ack lets go of all up to it, an old one of none (NUM-4, MRK-4)", () => {
   const buffer = filled(4);
   number(buffer);
-  assert.deepEqual(tags(buffer.ack(3)), [1, 2, 3]);
-  assert.deepEqual(tags(buffer.ack(3)), []);
-  assert.deepEqual(tags(buffer.ack(1)), []);
+  assert.deepEqual(tags(buffer.acknowledge(3)), [1, 2, 3]);
+  assert.deepEqual(tags(buffer.acknowledge(3)), []);
+  assert.deepEqual(tags(buffer.acknowledge(1)), []);
   assert.deepEqual([buffer.first, buffer.next, buffer.bytes], [4, 5, 1]);
   assert.equal(buffer.peek(3, LIMITS), undefined);
 });
@@ -39,7 +39,7 @@ test("an ack lets go of all up to it, an old one of none (NUM-4, MRK-4)", () => 
 test("the window bounds what has a number (DAT-6)", () => {
   const messages = filled(5);
   assert.equal(number(messages, { ...LIMITS, window_messages: 2 }), 2);
-  messages.ack(1);
+  messages.acknowledge(1);
   assert.equal(number(messages, { ...LIMITS, window_messages: 2 }), 2);
   assert.equal(number(filled(5, 40), { ...LIMITS, window_bytes: 100 }), 2);
 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { TRANSPORTS, blame, decide } from "../src/fallback.ts";
-import type { Marks, TransportName } from "../src/fallback.ts";
+import type { Marks } from "../src/fallback.ts";
+import type { TransportName } from "../src/frames.ts";
 
 interface Vector {
   title: string;

@@ -72,8 +72,8 @@ describe("a reloaded page", () => {
     const { value } = await channel[Symbol.asyncIterator]().next();
     assert.equal(value, "missed");
     assert.deepEqual([events, channel.id, channel.statistics().replayed], [["resumed"], "a7", 1]);
-    assert.equal(channel._session.buffer.entries.length, 0);
-    assert.equal(channel._session.buffer.bytes, 0);
+    assert.equal(channel._session.outbox.buffer.entries.length, 0);
+    assert.equal(channel._session.outbox.buffer.bytes, 0);
   });
 
   test("sends again what the server did not get, and what had no number yet", async () => {

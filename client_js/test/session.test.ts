@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClientSession } from "../src/session.ts";
-import type { SessionEvent, Input, Link, Output } from "../src/session.ts";
-import type { TransportName } from "../src/fallback.ts";
+import type { Input, Output, SessionEvent } from "../src/events.ts";
+import type { Link } from "../src/link.ts";
+import type { TransportName } from "../src/frames.ts";
 import { opened } from "./world.ts";
 
 const session = (): ClientSession<string> => {
@@ -12,13 +13,13 @@ const session = (): ClientSession<string> => {
 };
 
 const hear = (session: ClientSession<string>, link: Link, frame: unknown, now = 0): SessionEvent<string>[] =>
-  session.handleInput(link, { type: "frame", wire: JSON.stringify(frame) }, now);
+  session.handleInput(link, { type: "frame", frame: JSON.stringify(frame) }, now);
 
 function open(session: ClientSession<string>, carrier: TransportName, fields: object = {}): { link: Link; out: Output[] } {
   const link = session.attach(carrier);
-  const [{ wires }] = session.transmit(link, 0) as [Output];
+  const [{ frames: wires }] = session.transmit(link, 0) as [Output];
   const frame = opened(JSON.parse(wires[0] as string), fields);
-  if (carrier === "longpoll") session.handleInput(link, { type: "answer", of: "open", status: 200, text: JSON.stringify(frame) }, 0);
+  if (carrier === "longpoll") session.handleInput(link, { type: "answer", request: "open", status: 200, text: JSON.stringify(frame) }, 0);
   else hear(session, link, frame);
   return { link, out: session.transmit(link, 0) };
 }
@@ -26,7 +27,7 @@ function open(session: ClientSession<string>, carrier: TransportName, fields: ob
 const types = (events: readonly SessionEvent<string>[]): string[] => events.map((event) => (event.type === "dropped" ? event.reason : event.type));
 const answered = (fields: object): Input => ({
   type: "answer",
-  of: "post",
+  request: "post",
   status: 200,
   text: JSON.stringify({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields }),
 });
@@ -41,10 +42,10 @@ test("a body holds no more than limits.body and limits.batch (SND-1)", () => {
     let received = 0;
     for (let posts = 0; received < 50; posts++) {
       assert.ok(posts < 50);
-      const [{ wires }] = one.transmit(link, 0) as [Output];
+      const [{ frames: wires }] = one.transmit(link, 0) as [Output];
       assert.ok(wires.join("\n").length <= (limits.body ?? Infinity), `${wires.join("\n").length}`);
       assert.ok(wires.length <= (limits.batch ?? Infinity));
-      received = one.buffer.next - 1;
+      received = one.outbox.buffer.next - 1;
       assert.deepEqual(types(one.handleInput(link, answered({ received }), 0)), []);
     }
   }
@@ -54,8 +55,8 @@ test("a WebSocket message holds no more than limits.body either", () => {
   const one = session();
   const { link } = open(one, "websocket", { limits: { body: 3000 } });
   for (let index = 0; index < 50; index++) one.send("x".repeat(400), `${index}`);
-  const [{ wires }] = one.transmit(link, 0) as [Output];
-  assert.equal(one.buffer.next, 51);
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
+  assert.equal(one.outbox.buffer.next, 51);
   for (const wire of wires) assert.ok(wire.length <= 3000);
   assert.ok(wires.length < 16);
 });
@@ -65,8 +66,8 @@ test("the largest message fits a body in whichever form (section 12)", () => {
     const one = session();
     one.send(message, "x");
     const { out } = open(one, "sse");
-    assert.ok(out[0]!.wires.join("\n").length <= 350550);
-    assert.equal(out[0]!.wires.length, 2);
+    assert.ok(out[0]!.frames.join("\n").length <= 350550);
+    assert.equal(out[0]!.frames.length, 2);
   }
 });
 
@@ -75,10 +76,10 @@ test("what waits and is above the limit that the server tells is refused, and sk
   one.send("small", "a");
   one.send("x".repeat(200), "b");
   const link = one.attach("websocket");
-  const [{ wires }] = one.transmit(link, 0) as [Output];
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
   const events = hear(one, link, opened(JSON.parse(wires[0] as string), { limits: { message: 100 } }));
   assert.deepEqual(events.slice(1), [{ type: "rejected", tag: "b" }]);
-  assert.deepEqual(one.transmit(link, 0)[0]!.wires.slice(1), ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']);
+  assert.deepEqual(one.transmit(link, 0)[0]!.frames.slice(1), ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']);
 });
 
 test("an opened that answers another open is taken for nothing", () => {
@@ -86,7 +87,7 @@ test("an opened that answers another open is taken for nothing", () => {
   for (const fields of cases) {
     const one = session();
     const link = one.attach("websocket");
-    const [{ wires }] = one.transmit(link, 0) as [Output];
+    const [{ frames: wires }] = one.transmit(link, 0) as [Output];
     assert.deepEqual(types(hear(one, link, opened(JSON.parse(wires[0] as string), fields))), ["bad_frame"]);
   }
 });
@@ -94,7 +95,7 @@ test("an opened that answers another open is taken for nothing", () => {
 test("data before opened, a second opened, are protocol errors (OPN-1)", () => {
   const one = session();
   const link = one.attach("websocket");
-  const [{ wires }] = one.transmit(link, 0) as [Output];
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
   assert.deepEqual(types(hear(one, link, [1, 0, "x"])), ["bad_frame"]);
   const { link: second } = open(one, "websocket");
   assert.deepEqual(types(hear(one, second, opened(JSON.parse(wires[0] as string), { attach: 2 }))), ["bad_frame"]);
@@ -103,7 +104,7 @@ test("data before opened, a second opened, are protocol errors (OPN-1)", () => {
 test("a POST that is answered by nothing of ours is a protocol error", () => {
   const one = session();
   const { link } = open(one, "sse");
-  assert.deepEqual(types(one.handleInput(link, { type: "answer", of: "post", status: 200, text: "<html>" }, 0)), ["bad_frame"]);
+  assert.deepEqual(types(one.handleInput(link, { type: "answer", request: "post", status: 200, text: "<html>" }, 0)), ["bad_frame"]);
 });
 
 test("a POST that is answered by an empty body was not answered", () => {
@@ -111,9 +112,9 @@ test("a POST that is answered by an empty body was not answered", () => {
   const { link } = open(one, "sse");
   one.handleInput(link, answered({}), 0);
   one.send("x", "a");
-  const [{ wires }] = one.transmit(link, 0) as [Output];
-  assert.deepEqual(one.handleInput(link, { type: "answer", of: "post", status: 200, text: "" }, 0), []);
-  assert.deepEqual(one.transmit(link, 0)[0]!.wires, wires);
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
+  assert.deepEqual(one.handleInput(link, { type: "answer", request: "post", status: 200, text: "" }, 0), []);
+  assert.deepEqual(one.transmit(link, 0)[0]!.frames, wires);
 });
 
 test("the answer to a POST that is above what was sent is of another session (MRK-5, RES-6)", () => {
@@ -121,7 +122,7 @@ test("the answer to a POST that is above what was sent is of another session (MR
   const { link } = open(one, "sse");
   one.send("x", "a");
   assert.deepEqual(types(one.handleInput(link, answered({ received: 1 }), 0)), ["reset", "reset"]);
-  assert.equal(one.buffer.entries.length, 0);
+  assert.equal(one.outbox.buffer.entries.length, 0);
 });
 
 test("a post that got no answer brings its ack, its pong and its close again", () => {
@@ -131,10 +132,10 @@ test("a post that got no answer brings its ack, its pong and its close again", (
   hear(one, link, [1, 0, "a"]);
   hear(one, link, { type: "ping", id: 3 });
   one.close(1000, "");
-  const [{ wires }] = one.transmit(link, 1) as [Output];
+  const [{ frames: wires }] = one.transmit(link, 1) as [Output];
   assert.equal(wires.length, 3);
-  one.handleInput(link, { type: "answer", of: "post", status: 502, text: "<html>" }, 2);
-  assert.deepEqual(one.transmit(link, 2)[0]!.wires, wires);
+  one.handleInput(link, { type: "answer", request: "post", status: 502, text: "<html>" }, 2);
+  assert.deepEqual(one.transmit(link, 2)[0]!.frames, wires);
 });
 
 test("an ack alone whose POST failed is due again", () => {
@@ -143,10 +144,10 @@ test("an ack alone whose POST failed is due again", () => {
   one.handleInput(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
   assert.equal(one.deadline, 0.1);
-  const [{ wires }] = one.transmit(link, 0.1) as [Output];
+  const [{ frames: wires }] = one.transmit(link, 0.1) as [Output];
   assert.equal(wires[1], '{"type":"ack","ack":1}');
-  one.handleInput(link, { type: "answer", of: "post", status: 502, text: "" }, 10);
-  assert.deepEqual(one.transmit(link, 10)[0]!.wires, wires);
+  one.handleInput(link, { type: "answer", request: "post", status: 502, text: "" }, 10);
+  assert.deepEqual(one.transmit(link, 10)[0]!.frames, wires);
 });
 
 test("an ack that was due is not waited for on the next attach", () => {
@@ -162,7 +163,7 @@ test("an ack that was due is not waited for on the next attach", () => {
 test("empty answers to polls, one after the other, end the attach (POL-2)", () => {
   const one = session();
   const { link } = open(one, "longpoll");
-  const empty: Input = { type: "answer", of: "poll", status: 200, text: "" };
+  const empty: Input = { type: "answer", request: "poll", status: 200, text: "" };
   const seen = [1, 2, 3].map(() => {
     const events = one.handleInput(link, empty, 0);
     one.transmit(link, 0);
@@ -177,8 +178,8 @@ test("POSTs that fail are counted by themselves: polls that are answered beside 
   one.send("x", "a");
   const seen = [1, 2, 3].map((number) => {
     one.transmit(link, 0);
-    const events = one.handleInput(link, { type: "answer", of: "post", status: 502, text: "<html>" }, 0);
-    events.push(...one.handleInput(link, { type: "answer", of: "poll", status: 200, text: `[${number},0,"a"]` }, 0));
+    const events = one.handleInput(link, { type: "answer", request: "post", status: 502, text: "<html>" }, 0);
+    events.push(...one.handleInput(link, { type: "answer", request: "poll", status: 200, text: `[${number},0,"a"]` }, 0));
     return types(events);
   });
   assert.deepEqual(seen, [["message"], ["message"], ["HTTP 502"]]);
@@ -187,7 +188,7 @@ test("POSTs that fail are counted by themselves: polls that are answered beside 
 test("what is received on a link that ends before it is confirmed is kept, and its session with it (OPN-5)", () => {
   const one = session();
   const link = one.attach("sse");
-  const [{ wires }] = one.transmit(link, 0) as [Output];
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
   hear(one, link, opened(JSON.parse(wires[0] as string)));
   hear(one, link, [1, 0, "a"]);
   hear(one, link, { type: "drain", retry_in: 0 });
@@ -199,10 +200,10 @@ test("what is received on a link that ends before it is confirmed is kept, and i
 test("the answer to a close on a link that is not confirmed names the session (SND-1)", () => {
   const one = session();
   const link = one.attach("sse");
-  const [{ wires }] = one.transmit(link, 0) as [Output];
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
   hear(one, link, opened(JSON.parse(wires[0] as string)));
   hear(one, link, { type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
-  const [{ wires: last }] = one.transmit(link, 0) as [Output];
+  const [{ frames: last }] = one.transmit(link, 0) as [Output];
   assert.equal((JSON.parse(last[0] as string) as { session: string }).session, "token-1");
 });
 
@@ -210,7 +211,7 @@ test("a renew without credentials is a renew all the same (REN-1)", () => {
   const one = session();
   const { link } = open(one, "websocket");
   one.renew(undefined);
-  assert.deepEqual(one.transmit(link, 0)[0]!.wires, ['{"type":"renew","credentials":null}']);
+  assert.deepEqual(one.transmit(link, 0)[0]!.frames, ['{"type":"renew","credentials":null}']);
 });
 
 test("a code that is the name of a member of objects is any other code", () => {
@@ -279,15 +280,15 @@ describe("a field that is junk numbers nothing and settles nothing (FRM-3, FRM-4
       one.transmit(link, 0);
     }
     const what = JSON.stringify(frame, null, spaced ? 1 : 0).replace(/\n/g, " ");
-    const events = one.handleInput(link, { type: "frame", wire: what }, 0);
+    const events = one.handleInput(link, { type: "frame", frame: what }, 0);
     one.transmit(link, 0);
     for (const event of events) {
       assert.notEqual(event.type, "settled", what);
       if ("sends" in event) for (const { fate } of event.sends) assert.notEqual(fate, "handled", what);
     }
-    for (const number of [one.received, one.attaches, one.confirmed, one.buffer.first, one.buffer.next, link.next])
+    for (const number of [one.acks.received, one.attaches, one.confirmed, one.outbox.buffer.first, one.outbox.buffer.next, link.next])
       assert.ok(Number.isSafeInteger(number) && number >= 0, what);
-    assert.ok(one.buffer.first <= one.buffer.next && one.buffer.next <= 4, what);
+    assert.ok(one.outbox.buffer.first <= one.outbox.buffer.next && one.outbox.buffer.next <= 4, what);
   };
 
   for (const { junk, ...frame } of frames)

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { decode, encodeBinary, encodeBytes, encodeControl, encodeData } from "../src/codec.ts";
 import type { EncodedFrame } from "../src/codec.ts";
-import type { TransportName } from "../src/fallback.ts";
-import type { BytesFrame, ControlFrame, Frame } from "../src/frames.ts";
+import type { BytesFrame, ControlFrame, Frame, TransportName } from "../src/frames.ts";
 import { ClientSession } from "../src/session.ts";
-import type { SessionEvent, Input, Link, Output, SendFate } from "../src/session.ts";
+import type { Input, Output, SendFate, SessionEvent } from "../src/events.ts";
+import type { Link } from "../src/link.ts";
 import { bindNames, readVectors, resolveNames } from "./vectors.ts";
 import type { Json, Names, Step, Vector } from "./vectors.ts";
 import { opened } from "./world.ts";
@@ -70,13 +70,13 @@ function runDecode({ input, input_hex, frame, error }: Vector): void {
 /** Whatever a frame is refused for, it has had no effect but, at most, on its connection (FRM-4). */
 function runRefused(wire: string | ArrayBuffer): void {
   const session = new ClientSession<string>("client-0123456789", () => "nonce-0123456789abcdef");
-  const hear = (link: Link, wire: string | ArrayBuffer): SessionEvent<string>[] => session.handleInput(link, { type: "frame", wire }, 0);
+  const hear = (link: Link, wire: string | ArrayBuffer): SessionEvent<string>[] => session.handleInput(link, { type: "frame", frame: wire }, 0);
   for (const isOpen of [false, true]) {
     const link = session.attach("websocket");
-    const [{ wires }] = session.transmit(link, 0) as [Output];
+    const [{ frames: wires }] = session.transmit(link, 0) as [Output];
     if (isOpen) hear(link, JSON.stringify(opened(JSON.parse(wires[0] as string))));
     session.transmit(link, 0);
-    const standing = (): unknown => structuredClone({ ...session, _randomId: null, links: null, _events: null });
+    const standing = (): unknown => structuredClone({ ...session, _randomId: null, _links: null, _events: null });
     const before = standing();
     for (const event of hear(link, wire)) assert.equal(event.type, "dropped");
     assert.deepEqual(standing(), before);
@@ -110,7 +110,7 @@ type StepInput = Omit<Step, "expect">;
 
 interface Connection {
   readonly link: Link;
-  readonly busy: Set<Output["type"]>;
+  readonly busy: Set<string>;
 }
 
 /** A driver of the core that does what the steps say. */
@@ -164,16 +164,16 @@ class Client {
     if ("receive" in step) {
       const frame = step["receive"]!;
       const { type, number, ack, data } = frame as unknown as BytesFrame;
-      if (type !== "bytes" || link.transport !== "websocket") return { type: "frame", wire: asLine(frame) };
-      return { type: "frame", wire: asBuffer(encodeBinary(number, ack, fromBase64(data))) };
+      if (type !== "bytes" || link.transport !== "websocket") return { type: "frame", frame: asLine(frame) };
+      return { type: "frame", frame: asBuffer(encodeBinary(number, ack, fromBase64(data))) };
     }
     if ("polled" in step)
-      return { type: "answer", of: done(busy.has("poll") ? "poll" : "open"), status: 200, text: lines(step["polled"]) };
-    if ("answered" in step) return { type: "answer", of: done("post"), status: 200, text: lines(step["answered"]) };
+      return { type: "answer", request: done(busy.has("poll") ? "poll" : "open"), status: 200, text: lines(step["polled"]) };
+    if ("answered" in step) return { type: "answer", request: done("post"), status: 200, text: lines(step["answered"]) };
     const of = done(busy.has("post") ? "post" : busy.has("poll") ? "poll" : "open");
-    if ("refused" in step) return { type: "answer", of, status: 400, text: asLine(step["refused"]!) };
+    if ("refused" in step) return { type: "answer", request: of, status: 400, text: asLine(step["refused"]!) };
     assert.ok("unanswered" in step || "failed" in step, `an unknown step: ${JSON.stringify(step)}`);
-    return { type: "answer", of, status: (step["failed"] as number | undefined) ?? 0, text: "" };
+    return { type: "answer", request: of, status: (step["failed"] as number | undefined) ?? 0, text: "" };
   }
 
   /** All that came of a step, as a vector writes it. */
@@ -183,7 +183,7 @@ class Client {
     for (const name of ended) this.#connections.delete(name);
     const written: { [key: string]: { [connection: string]: Json } } = {};
     for (const [name, { link, busy }] of this.#connections)
-      for (const { type, wires } of this.#session.transmit(link, this.#now)) {
+      for (const { request: type = "frames", frames: wires } of this.#session.transmit(link, this.#now)) {
         const key = type === "post" ? "posts" : type === "poll" ? "polls" : "writes";
         const frames = wires.map(readWire);
         busy.add(type);

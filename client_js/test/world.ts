@@ -2,7 +2,6 @@
 import { Channel } from "../src/channel.ts";
 import type { Environment } from "../src/environment.ts";
 import type { ChannelOptions } from "../src/options.ts";
-import { TIMINGS } from "../src/frames.ts";
 import type { Limits } from "../src/frames.ts";
 
 /** The limits of a server (PROTOCOL.md section 12). */
@@ -255,7 +254,7 @@ export function opened(open: unknown, fields: object = {}): object {
     sent: 0,
     epoch: "e1",
     limits: LIMITS,
-    timings: TIMINGS,
+    timings: { heartbeat: 20, ttl: 120, closing: 30 },
     ...(session ? {} : { session: "token-" + attach }),
     ...fields,
   };

@@ -1,6 +1,6 @@
 // Server-sent events and long polling: everything is a POST (HTTP-1).
 import type { EncodedFrame } from "../codec.ts";
-import type { Output, Request } from "../session.ts";
+import type { Output, Request } from "../events.ts";
 import { eventParser } from "../event_stream.ts";
 import type { Transport, Wiring } from "./interface.ts";
 
@@ -14,7 +14,7 @@ const http =
     let posted: Promise<void> | undefined;
     return {
       send(out) {
-        if (out.type !== "post") return void exchange(wiring, segment, out, control);
+        if (out.request !== "post") return void exchange(wiring, segment, out, control);
         // It is not aborted with its connection: what it carries is taken all the same.
         const own = new AbortController();
         const timer = env.setTimeout(() => own.abort(), wiring.timeout);
@@ -34,14 +34,14 @@ export const sse = http("sse");
 export const longpoll = http("poll");
 
 /** POSTs what a page has to say as it goes, beside what is in flight: its connection is to be left behind it. */
-export const finalPost = (wiring: Wiring, wires: readonly EncodedFrame[]): void =>
-  void exchange(wiring, "send", { type: "post", wires }, new AbortController());
+export const postFinally = (wiring: Wiring, frames: readonly EncodedFrame[]): void =>
+  void exchange(wiring, "send", { request: "post", frames }, new AbortController());
 
 /** POSTs the lines of `out`, and reports the answer, or its end, or that `control` aborted it. */
 async function exchange(
   { env, url, cookies: credentials, reached, hear }: Wiring,
   segment: string,
-  { type, wires }: Output,
+  { request, frames }: Output,
   control: AbortController,
 ): Promise<void> {
   const streams = segment === "sse";
@@ -49,7 +49,7 @@ async function exchange(
   let status = 0;
   let retryIn = 0;
   try {
-    const body = wires.join("\n");
+    const body = frames.join("\n");
     const response = await env.fetch(url(segment), {
       method: "POST",
       body,
@@ -57,7 +57,7 @@ async function exchange(
       cache: "no-store",
       credentials,
       // One in flight outlives its page; a browser takes 64 KiB of them in all.
-      keepalive: type === "post" && body.length < 1e4,
+      keepalive: request === "post" && body.length < 1e4,
       signal: control.signal,
     });
     if (streams && response.ok) {
@@ -68,7 +68,7 @@ async function exchange(
       const parse = eventParser();
       // `stream`: a chunk may end within a character.
       for (let part; !(part = await reader.read()).done; )
-        for (const wire of parse(decoder.decode(part.value, { stream: true }))) hear({ type: "frame", wire });
+        for (const frame of parse(decoder.decode(part.value, { stream: true }))) hear({ type: "frame", frame });
     } else {
       text = await response.text();
       status = response.status;
@@ -78,5 +78,5 @@ async function exchange(
   } catch {
     // Cut, or aborted.
   }
-  hear({ type: "answer", of: type as Request, status, text, retryIn });
+  hear({ type: "answer", request: request as Request, status, text, retryIn });
 }

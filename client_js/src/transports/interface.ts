@@ -1,6 +1,6 @@
 // What a transport is: an adapter of two members. It knows no numbers, keeps nothing, retries nothing.
 import type { Environment } from "../environment.ts";
-import type { Input, Output } from "../session.ts";
+import type { Input, Output } from "../events.ts";
 
 /** One connection. What it reports after `drop` is passed over. */
 export interface Transport {
