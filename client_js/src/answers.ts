@@ -12,10 +12,8 @@ const MUTE_TIMEOUT = 5;
 
 /** What is to be done about an answer. */
 export type Verdict =
-  /** Handle the frames of the server that it brought. */
-  | { readonly type: "frames"; readonly lines: readonly string[] }
-  /** Handle its error frame. */
-  | { readonly type: "refused"; readonly line: string }
+  /** Handle the frames that it brought. The answer to a POST, and a refusal, are not of the downlink. */
+  | { readonly type: "frames"; readonly lines: readonly string[]; readonly isDownlink: boolean }
   /** Repeat the request, with the same content and what has come up since (SND-1, POL-2). */
   | { readonly type: "retry" }
   /** Drop the link. */
@@ -36,7 +34,7 @@ export function readAnswer(link: Link, answer: Answer, acks: AckSchedule, polls:
   }
   if (ok && lines.length) {
     link.failures[request] = 0;
-    return { type: "frames", lines };
+    return { type: "frames", lines, isDownlink: request !== "post" };
   }
   if (request === "post" && post) {
     link.next = post.next;
@@ -46,7 +44,8 @@ export function readAnswer(link: Link, answer: Answer, acks: AckSchedule, polls:
     acks.setDue();
   }
   // Anything else comes from an intermediary, and says no more of the channel than silence does.
-  if (lines.length && /^{.*"type":"error"/.test(lines[0]!)) return { type: "refused", line: lines[0]! };
+  const [first = ""] = lines;
+  if (/^{.*"type":"error"/.test(first)) return { type: "frames", lines: [first], isDownlink: false };
   // A poll without an answer was the connection, like a stream that ends.
   const isLost = request === "open" || (request === "poll" && !status) || retryIn;
   if (!isLost && ++link.failures[request] < MAX_CONSECUTIVE_FAILURES) return { type: "retry" };

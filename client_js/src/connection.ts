@@ -1,31 +1,33 @@
-// What the driver knows of each of its connections.
-import type { Attempt } from "./explain.ts";
-import type { Trial } from "./fallback.ts";
+// What the connector knows of each of its connections.
 import type { Attached } from "./events.ts";
+import type { MutableAttempt } from "./explain.ts";
+import type { ActiveConnection, Trial } from "./fallback.ts";
 import type { Link } from "./link.ts";
 import type { Transport, Wiring } from "./transports/interface.ts";
 
-/** An attempt, and the connection it became; wire and link exist once the credentials are there. */
-export interface Connection extends Trial {
-  readonly attempt: { -readonly [Field in keyof Attempt]: Attempt[Field] };
-  from: number;
+/** An attempt, and the connection that it became. */
+export interface Connection extends Trial, ActiveConnection {
+  readonly attempt: MutableAttempt;
+  readonly startedAt: number;
+  racingSince: number;
   failed?: boolean;
-  readonly since: number;
-  /** When its other end first answered. */
-  reached?: number;
-  /** When it must have proven to work, or be given up; never, once it has. */
+  /** Seconds until the other end first answered: the upgrade, or the headers of a stream. */
+  reachedAfter?: number;
+  /** When it must have proven that it works; infinite once it has. */
   until: number;
-  /** `opened` has come: the session may be taken over. */
+  /** `opened` has come, and the connection may take the session over. */
   opened?: Attached | undefined;
+  /** When `opened` came; 0 before. */
   openedAt: number;
-  /** How many frames came over it, and whether a POST beside it was answered. */
+  /** How many frames came over it. */
   frames: number;
-  posted?: unknown;
-  /** When to replace it by another of its kind. */
+  /** A request was answered beside its stream. */
+  hasAnswers?: boolean;
   rotateAt: number;
-  /** It brings nothing, though it stands. */
-  mute?: boolean;
+  /** An intermediary buffers its stream. */
+  isMute?: boolean;
+  /** These exist once the credentials are there. */
   wiring?: Wiring;
-  wire?: Transport;
+  adapter?: Transport;
   link?: Link;
 }

@@ -14,21 +14,21 @@ export interface Link {
   /** The downlink mark that was last written here. */
   acked: number;
   /** Our `close` was written here. */
-  closeWritten: boolean;
+  closeWritten?: boolean;
   /** Control frames to write. */
   control: string[];
   /** The POST in flight, if there is one. */
-  post: PendingPost | undefined;
+  post?: PendingPost | undefined;
   /** The number of the next poll, or of the one in flight (POL-1). */
   poll: number;
-  polling: boolean;
+  polling?: boolean;
   polledAt: number;
   /** Consecutive failures by request: that one kind gets through says nothing of the others. */
   readonly failures: { open: number; post: number; poll: number };
   /** Silence until then ends the link (LIV-2). */
   until: number;
   /** The highest number that the server says it wrote here (SND-2). */
-  sent: number | undefined;
+  sent?: number | undefined;
 }
 
 /** What a POST took along, to be put back if it gets no answer. */
@@ -45,13 +45,9 @@ export const createLink = (attach: number, transport: TransportName, opening: st
   state: "fresh",
   next: 1,
   acked: received,
-  closeWritten: false,
   control: [],
-  post: undefined,
   poll: 1,
-  polling: false,
   polledAt: 0,
   failures: { open: 0, post: 0, poll: 0 },
   until: Infinity,
-  sent: undefined,
 });

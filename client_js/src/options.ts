@@ -25,7 +25,10 @@ export interface ChannelOptions {
   queueMessages?: number;
 }
 
-export const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCredentials">> = {
+/** All options, with the defaults for those that were not given. */
+export type Options = typeof DEFAULTS & Pick<ChannelOptions, "credentials" | "withCredentials">;
+
+const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCredentials">> = {
   transports: TRANSPORTS,
   headStart: 1.2,
   openTimeout: 8,
@@ -35,6 +38,12 @@ export const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCreden
   fallbackFor: 300,
   queueMessages: 1e5,
 };
+
+/** Returns `options` with the defaults; one that is undefined counts as not given. */
+export function withDefaults(options: ChannelOptions): Options {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...DEFAULTS, ...Object.fromEntries(given) };
+}
 
 export interface ChannelEventMap {
   /** A session is open: the first one, or the one after a `reset`. */

@@ -5,35 +5,28 @@ import type { Link } from "./link.ts";
 const CUT_AFTER = 1;
 /** Factor by which the hold grows again with each poll that is answered. */
 const GROWTH = 1.05;
-/** Seconds: a longer hold is not asked for, as servers hold polls for less. */
-const LONGEST_HOLD = 60;
 /** Seconds between two polls that are hardly held. */
 const SHORT_POLL_INTERVAL = 1;
 
 export class PollPacing {
-  /** Seconds; infinite: as long as the server likes. Zero if this page has no slot for a held connection. */
-  private _hold = Infinity;
+  /** Seconds that a poll asks to be held. Zero if this page has no slot for a held connection. */
+  hold = Infinity;
 
   /** Lets polls be held, or not: a page without a slot must not hold one of the browser's connections. */
   allowHold(allowed: boolean): void {
-    if (!allowed) this._hold = 0;
-    else if (!this._hold) this._hold = Infinity;
-  }
-
-  /** The `hold` of the next poll; undefined to leave it to the server. */
-  get hold(): number | undefined {
-    return this._hold < LONGEST_HOLD ? this._hold : undefined;
+    if (!allowed) this.hold = 0;
+    else if (!this.hold) this.hold = Infinity;
   }
 
   /** A poll that was held for `seconds` was answered, or failed. */
   ended(seconds: number, answered: boolean): void {
-    if (answered) this._hold *= GROWTH;
+    if (answered) this.hold *= GROWTH;
     // An intermediary cuts polls of that age: shorter ones, and slowly longer ones again.
-    else if (seconds > CUT_AFTER && this._hold) this._hold = seconds / 2;
+    else if (seconds > CUT_AFTER && this.hold) this.hold = seconds / 2;
   }
 
   /** Returns when the next poll may leave on `link`; 0 for at once. */
   nextAt(link: Link): number {
-    return link.transport === "longpoll" && this._hold < 1 ? link.polledAt + SHORT_POLL_INTERVAL : 0;
+    return link.transport === "longpoll" && this.hold < 1 ? link.polledAt + SHORT_POLL_INTERVAL : 0;
   }
 }

@@ -24,7 +24,7 @@ import { PollPacing } from "./polls.ts";
 import { ATTACH, step } from "./states.ts";
 import { DEFAULT_TERMS, advertisedTerms } from "./terms.ts";
 import type { Terms } from "./terms.ts";
-import { ackFrame, closeFrame, requests, webSocketMessages } from "./uplink.ts";
+import { ackFrame, closeFrame, requests, webSocketFrames } from "./uplink.ts";
 
 /** The `retry_in` of a server that stops without a word, by WebSocket close 1012 (DRN-1). */
 const RESTART_RETRY_IN = 2;
@@ -187,7 +187,7 @@ export class ClientSession<Tag> {
       this.confirmed = link.attach;
       this.acks.moveTo(link);
     }
-    const write = link.transport === "websocket" ? webSocketMessages : requests;
+    const write = link.transport === "websocket" ? webSocketFrames : requests;
     return write(this, link, confirms, now);
   }
 
@@ -214,12 +214,9 @@ export class ClientSession<Tag> {
     switch (verdict.type) {
       case "frames":
         for (const line of verdict.lines)
-          // The answer to a POST is no sign of life of the downlink.
-          if (answer.request === "post") this._handle(link, decode(line), now);
-          else this._receive(link, line, now);
+          if (verdict.isDownlink) this._receive(link, line, now);
+          else this._handle(link, decode(line), now);
         return;
-      case "refused":
-        return this._handle(link, decode(verdict.line), now);
       case "drop":
         return this._drop(link, verdict.reason, verdict.retryIn);
       case "retry":
@@ -297,7 +294,7 @@ export class ClientSession<Tag> {
     this._events.push({ type: "opened", link, resumed, id: frame.id, replayed });
     this._settle(handled);
     // The server's limit may be below the one that these were checked against.
-    for (const number of this.outbox.buffer.waitingAbove(this.terms.message))
+    for (const number of this.outbox.buffer.above(this.terms.message))
       this._events.push(...this.outbox.skip(number));
   }
 

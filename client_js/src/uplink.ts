@@ -16,6 +16,9 @@ const FRAME_OVERHEAD = 99;
 /** Lines of a body that are no data, at most: its first line, and perhaps `close` and `ack`. */
 const EXTRA_LINES = 3;
 
+/** Seconds: a longer hold is left to the server, which holds polls for less. */
+const MAX_HOLD = 60;
+
 /** What the uplink is written from: the session. */
 export interface Source<Tag> {
   readonly client: string;
@@ -31,7 +34,7 @@ export interface Source<Tag> {
 }
 
 /** Returns the WebSocket messages to write on `link`; an ack in any case if it `confirms` the attach. */
-export function webSocketMessages<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
+export function webSocketFrames<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
   const frames: EncodedFrame[] = confirms ? [ackFrame(source, link)] : [];
   // Each pass writes what one body would hold, as a frame has the same limit.
   let part = fill(source, link, now);
@@ -49,9 +52,9 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
   if (link.transport === "longpoll" && !link.polling && source.leads(link) && now >= polls.nextAt(link)) {
     link.polling = true;
     link.polledAt = now;
-    const { hold } = polls;
-    const poll = { type: "poll", ...head(source, link), poll: link.poll, ack: acks.mark(link) } as const;
-    outputs.push({ request: "poll", frames: [encodeControl(hold === undefined ? poll : { ...poll, hold })] });
+    const hold = polls.hold < MAX_HOLD && { hold: polls.hold };
+    const poll = encodeControl({ type: "poll", ...head(source, link), poll: link.poll, ack: acks.mark(link), ...hold });
+    outputs.push({ request: "poll", frames: [poll] });
   }
   if (!link.post) {
     const post = { next: link.next, control: link.control };

@@ -428,8 +428,8 @@ describe("recovery", () => {
         }
       if (leave === "rotate") {
         // It stands for a moment only, but the session was carried for an hour.
-        channel._active!.rotateAt = world.now;
-        channel._schedule();
+        channel._driver.connector.active!.rotateAt = world.now;
+        channel._driver.schedule();
         await world.pass(0.1);
         socket = await world.openSocket();
         socket.hear({ type: "ping" });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { TRANSPORTS, blame, decide } from "../src/fallback.ts";
-import type { Marks } from "../src/fallback.ts";
+import type { Mark, Marks } from "../src/fallback.ts";
 import type { TransportName } from "../src/frames.ts";
 
 interface Vector {
@@ -17,7 +17,7 @@ interface Vector {
   expect: TransportName | number;
 }
 
-const bad = (until: number): { until: number; wait: number } => ({ until, wait: 15 });
+const bad = (probeAt: number): Mark => ({ probeAt, wait: 15 });
 
 /** The head start is 1 s in all of them. */
 const VECTORS: Vector[] = [
@@ -51,17 +51,17 @@ const VECTORS: Vector[] = [
 describe("decide", () => {
   for (const { title, allowed = TRANSPORTS, marks = {}, trials = [], carrier, rotateAt = Infinity, now, expect } of VECTORS)
     test(title, () => {
-      const begun = trials.map(([name, from, failed]) => ({ name, from, failed: failed === "failed" }));
-      const carried = carrier && { name: carrier, rotateAt };
+      const begun = trials.map(([transport, racingSince, failed]) => ({ transport, racingSince, failed: failed === "failed" }));
+      const carried = carrier && { transport: carrier, rotateAt };
       assert.equal(decide(allowed, marks, begun, carried, 1, now), expect);
     });
 });
 
 test("probes come at intervals that grow, up to the most, partly at random", () => {
   let mark = blame(undefined, false, 100, 1, 300);
-  const waits = [mark.until - 100];
-  for (let probe = 0; probe < 6; probe++) waits.push((mark = blame(mark, false, 0, 1, 300)).until);
+  const waits = [mark.probeAt - 100];
+  for (let probe = 0; probe < 6; probe++) waits.push((mark = blame(mark, false, 0, 1, 300)).probeAt);
   assert.deepEqual(waits, [15, 30, 60, 120, 240, 300, 300]);
-  assert.equal(blame(undefined, false, 100, 0, 300).until, 107.5);
-  assert.equal(blame(mark, true, 100, 1, 300).until, 700);
+  assert.equal(blame(undefined, false, 100, 0, 300).probeAt, 107.5);
+  assert.equal(blame(mark, true, 100, 1, 300).probeAt, 700);
 });

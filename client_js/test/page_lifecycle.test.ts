@@ -64,7 +64,7 @@ describe("a page that wakes", () => {
     await world.settle();
     fire("window", "pagehide", { persisted: false });
     const finalPost = await world.request("send");
-    assert.deepEqual(finalPost.lines, [{ type: "send", session: "token-1", client: channel._session.client, attach: 1, epoch: "e1" }, [1, 1, "last"]]);
+    assert.deepEqual(finalPost.lines, [{ type: "send", session: "token-1", client: channel._driver.session.client, attach: 1, epoch: "e1" }, [1, 1, "last"]]);
     assert.equal(finalPost.init.keepalive, true);
   });
 

@@ -62,7 +62,7 @@ describe("a reloaded page", () => {
     const [open] = next.take() as [{ [field: string]: unknown }];
     assert.deepEqual(
       [open.session, open.epoch, open.attach, open.received, open.first_retained, open.client],
-      ["token-1", "e1", 2, 2, 2, old.channel._session.client],
+      ["token-1", "e1", 2, 2, 2, old.channel._driver.session.client],
     );
     next.hear(opened(open, { received: 2, handled: 1, sent: 3 }));
     await world.settle();
@@ -72,8 +72,8 @@ describe("a reloaded page", () => {
     const { value } = await channel[Symbol.asyncIterator]().next();
     assert.equal(value, "missed");
     assert.deepEqual([events, channel.id, channel.statistics().replayed], [["resumed"], "a7", 1]);
-    assert.equal(channel._session.outbox.buffer.entries.length, 0);
-    assert.equal(channel._session.outbox.buffer.bytes, 0);
+    assert.equal(channel._driver.session.outbox.buffer.entries.length, 0);
+    assert.equal(channel._driver.session.outbox.buffer.bytes, 0);
   });
 
   test("sends again what the server did not get, and what had no number yet", async () => {

@@ -196,12 +196,12 @@ test("a stream below the confirmed attach gets no session (ATT-3)", async () => 
   assert.equal((rotated.lines[0] as { attach: number }).attach, 3);
   rotated.respond(200, [opened(rotated.lines[0])]);
   await world.settle();
-  assert.equal(channel._session.confirmed, 3);
+  assert.equal(channel._driver.session.confirmed, 3);
   assert.ok(next.aborted, "what it still says is of no more use");
   channel.send("x");
   await world.pass(0.2);
   await world.pass(9);
-  assert.equal(channel._active?.link?.attach, channel._session.confirmed);
+  assert.equal(channel._driver.connector.active?.link?.attach, channel._driver.session.confirmed);
 });
 
 test("two that raced with one stale token are one refusal (REN-1)", async () => {
@@ -234,5 +234,5 @@ test("what comes last on a stream that is not confirmed may be a close", async (
   await world.settle();
   next.event({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
   await world.settle();
-  assert.equal(channel._active, undefined);
+  assert.equal(channel._driver.connector.active, undefined);
 });
