@@ -717,8 +717,8 @@ BROWSER = [
         (
             "lost-though-held",
             "RES-4: what is held is told to be lost",
-            "session.ts",
-            "Math.max(first, received + 1)",
+            "acks.ts",
+            "Math.max(first, this.received + 1)",
             "first",
         ),
         (

@@ -66,7 +66,7 @@ export class Channel extends EventTarget {
   /** Closes once everything sent before is handled. Resolves when the channel is closed. */
   close(code = 1000, reason = ""): Promise<void> {
     if ((code !== 1000 && !(code >= 3000 && code < 5000)) || sizeOf(reason) > 123)
-      throw new ChannelError("invalid_argument", "code: 1000, 3000-4999; reason: 123 bytes");
+      throw new ChannelError("invalid_argument", "code must be 1000 or 3000-4999, reason at most 123 bytes");
     this._driver.close(code, reason);
     return this._closed;
   }

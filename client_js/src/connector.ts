@@ -23,8 +23,6 @@ import type { Link } from "./link.ts";
 import type { Options } from "./options.ts";
 import { SavedMarks } from "./saved_marks.ts";
 import type { ClientSession } from "./session.ts";
-import { postFinally } from "./transports/http.ts";
-import { finalPost } from "./uplink.ts";
 
 /** Seconds after which a connection is steady; that it ends sooner speaks against its transport. */
 const STEADY_AFTER = 5;
@@ -53,6 +51,8 @@ export interface ConnectorListener {
 export class Connector implements Owner {
   /** The connection that carries the session. */
   active: Connection | undefined;
+  /** The latest that was active: some browsers end connections before they tell the page that it is hidden. */
+  lastActive: Connection | undefined;
   transports: readonly TransportName[];
   /** When to try again while no connection is active; infinite while the application or the page is away. */
   retryAt = 0;
@@ -63,8 +63,6 @@ export class Connector implements Owner {
   private readonly _environment: Environment;
   private readonly _listener: ConnectorListener;
   private _trials: Connection[] = [];
-  /** The latest active connection: some browsers end connections before they tell the page that it is hidden. */
-  private _lastActive: Connection | undefined;
   /** The server asked us to stay away until then. */
   private _askedToWaitUntil = 0;
   /** Since when all attempts fail, later by the time for which a connection was active since. */
@@ -103,8 +101,6 @@ export class Connector implements Owner {
   isLive(connection: Connection): boolean {
     return this.live.includes(connection);
   }
-
-  // What the driver asks for
 
   /** Uses these transports only, the best first. Connections over others are left; the session goes on. */
   setTransports(names: readonly TransportName[]): void {
@@ -153,13 +149,10 @@ export class Connector implements Owner {
     connection.opened = attached;
     connection.openedAt = readClock(this._environment);
     connection.until = connection.openedAt + SECOND_EVENT_TIMEOUT;
-    if (attached.link.attach < this._session.confirmed) {
-      // The server did not know yet that another was confirmed in the meantime.
-      this._lost(connection, "superseded");
-    } else if (!this.active || connection.transport !== "sse") {
-      this._takeOver(connection);
-    }
-    // A stream beside an active connection takes over once it brings more than its first event.
+    // The server may not know yet that another attach was confirmed in the meantime.
+    if (attached.link.attach < this._session.confirmed) this._lost(connection, "superseded");
+    // Beside an active connection, a stream takes over once it brings more than its first event.
+    else if (!this.active || connection.transport !== "sse") this._takeOver(connection);
   }
 
   onLinkDropped({ link, reason, retryIn }: LinkDropped): void {
@@ -181,12 +174,6 @@ export class Connector implements Owner {
       this._outageSince = now;
       this.retryAt = this._askedToWaitUntil;
     }
-  }
-
-  /** Posts what the server may lack, as the page may be gone soon. */
-  sendFinalPost(): void {
-    const last = this._lastActive;
-    if (last) postFinally(last.wiring!, finalPost(this._session, last.link!));
   }
 
   /** Leaves all connections, and begins anew `wait` seconds later. */
@@ -212,8 +199,6 @@ export class Connector implements Owner {
     this.dialer.slot.release();
   }
 
-  // One connection
-
   private async _connect(transport: TransportName, now: number): Promise<void> {
     const connection = this.dialer.create(transport, now);
     this._trials.push(connection);
@@ -232,7 +217,7 @@ export class Connector implements Owner {
   onInput(connection: Connection, input: Input): void {
     const request = input.type === "answer" ? input.request : undefined;
     const failed = input.type === "answer" && input.status !== 200;
-    // A POST that has outlived its connection may have been an attempt.
+    // A POST outlives its connection; if it failed, it counts as an attempt all the same.
     if (!this.isLive(connection) && request !== "post") return;
     if (input.type === "frame") connection.frames++;
     const forward = (): void => this._listener.onInput(connection.link!, input);
@@ -245,17 +230,18 @@ export class Connector implements Owner {
     if (connection !== this.active || failed) return;
     if (request) connection.hasAnswers = true;
     this._listener.onContact();
-    this._checkWorks(connection);
+    this._confirmWorks(connection);
   }
 
-  /** A sign of life came over the active connection: does it work by now? */
-  private _checkWorks(connection: Connection): void {
+  /** Something came over the active connection: records whether it is known to work by now. */
+  private _confirmWorks(connection: Connection): void {
     const { transport, openedAt, frames, hasAnswers } = connection;
     // A stream works once it is known to bring more than its beginning, and that POSTs get through.
     const isStream = transport === "sse";
     if (isStream && frames < 2) return;
     connection.until = isStream && !hasAnswers ? openedAt + this._options.postTimeout : Infinity;
-    if (this.marks.current[transport] && readClock(this._environment) >= openedAt + STEADY_AFTER) this.marks.forgive(transport);
+    const isSteady = readClock(this._environment) >= openedAt + STEADY_AFTER;
+    if (isSteady && this.marks.current[transport]) this.marks.forgive(transport);
   }
 
   /** Makes `connection` the active one, and leaves all others but better ones that may still answer. */
@@ -267,7 +253,7 @@ export class Connector implements Owner {
     connection.opened = undefined;
     this._trials = others.filter(({ failed }) => !failed);
     this.active = connection;
-    this._lastActive = connection;
+    this.lastActive = connection;
     conclude(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
     // Polls are replaced too: one without a slot looks for one again.
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
@@ -308,7 +294,7 @@ export class Connector implements Owner {
     connection.failed = failed;
     const outage = failed && isOutage(round, this.transports);
     if (failed) this._trials = outage ? [] : round;
-    // Without failure on to the next transport at once; otherwise not all pages in the same moment.
+    // The next transport of a round is tried at once; otherwise not all pages may come back in the same moment.
     const random = this._environment.Math.random();
     let wait = drained ? random * retryIn : retryIn;
     if (drained ? !steady : worked || outage || retryIn) {

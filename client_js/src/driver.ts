@@ -19,6 +19,8 @@ import type { PageListener } from "./page_lifecycle.ts";
 import { ClientSession } from "./session.ts";
 import { CHANNEL, step } from "./states.ts";
 import type { ChannelState } from "./states.ts";
+import { postFinally } from "./transports/http.ts";
+import { finalPost } from "./uplink.ts";
 
 /** Seconds that a timer may be late; if one is later, the page has slept. */
 const TIMER_SLIP_THRESHOLD = 2;
@@ -75,7 +77,7 @@ export class Driver implements ConnectorListener, PageListener {
   send(message: unknown): Promise<void> {
     const promise = new Promise<void>((resolve, reject) => {
       if (this.session.outbox.buffer.entries.length >= this._options.queueMessages)
-        throw new ChannelError("buffer_full", "await sends");
+        throw new ChannelError("buffer_full", "too many messages wait: await sends");
       this.session.send(message, { message, resolve, reject });
       this._counts.sent++;
     });
@@ -177,7 +179,7 @@ export class Driver implements ConnectorListener, PageListener {
         this._counts.acknowledged++;
         return event.tag.resolve();
       case "rejected":
-        return settle({ tag: event.tag, fate: "not_handled" }, "too_large", "above the limit");
+        return settle({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
       case "reset": {
         const { reason, lost } = event.loss;
         for (const send of event.sends) settle(send, "reset", "reset: " + reason);
@@ -271,7 +273,8 @@ export class Driver implements ConnectorListener, PageListener {
 
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
-    this.connector.sendFinalPost();
+    const { lastActive } = this.connector;
+    if (lastActive) postFinally(lastActive.wiring!, finalPost(this.session, lastActive.link!));
     this._isCached = persisted;
     // A page with connections is not cached, or finds them dead when it is shown again.
     if (persisted) this.connector.restart("pagehide", Infinity);

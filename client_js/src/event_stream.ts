@@ -1,10 +1,10 @@
-// The event stream parser: chunks of text in, frames out (FRM-1, SSE-1). Pure.
+// A parser of event streams: chunks of text go in, frames come out (FRM-1, SSE-1). Pure.
 
 /**
- * Makes a parser of one stream: given a chunk, it answers the frames that the chunk completes.
+ * Makes a parser of one stream. Given a chunk, it returns the frames that the chunk completes.
  *
- * Each `data:` line is one; every other field and comment is passed over. Lines end with LF, CR or CRLF, and
- * at nothing else: U+2028 may stand in a frame (FRM-2).
+ * Each `data:` line is a frame; other fields and comments are ignored. Lines end with LF, CR or CRLF, and with
+ * nothing else: U+2028 may be part of a frame (FRM-2).
  */
 export function eventParser(): (chunk: string) => string[] {
   let rest = "";

@@ -13,7 +13,7 @@ export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpo
 /** Returns a copy of `names`. Throws `ChannelError` unless they are some of the transports. */
 export function checkTransports(names: readonly TransportName[]): readonly TransportName[] {
   if (!names.length || !names.every((name) => TRANSPORTS.includes(name)))
-    throw new ChannelError("invalid_argument", "transports: some of " + TRANSPORTS);
+    throw new ChannelError("invalid_argument", "transports must be some of " + TRANSPORTS);
   return [...names];
 }
 
@@ -92,7 +92,13 @@ const MUTE_WAIT = 600;
  *
  * `mark`: the one that it had. It is probed again after half to all of the wait, which is at most `maximum` seconds.
  */
-export function blame(mark: Mark | undefined, isMute: boolean | undefined, now: number, random: number, maximum: number): Mark {
+export function blame(
+  mark: Mark | undefined,
+  isMute: boolean | undefined,
+  now: number,
+  random: number,
+  maximum: number,
+): Mark {
   const wait = isMute ? MUTE_WAIT : Math.min(maximum, mark ? 2 * mark.wait : FIRST_WAIT);
   return { probeAt: now + wait * (0.5 + random / 2), wait };
 }

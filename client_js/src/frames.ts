@@ -16,7 +16,7 @@ export interface Timings {
   readonly heartbeat: number;
   readonly ttl: number;
   readonly closing: number;
-  /** After which the server ends a stream (SSE-3). */
+  /** Seconds after which the server ends a stream (SSE-3). */
   readonly stream?: number;
 }
 
@@ -28,7 +28,7 @@ export interface DataFrame {
   readonly messages: readonly unknown[];
 }
 
-/** Bytes as a control frame: base64. */
+/** Bytes as base64, in a control frame. */
 export interface BytesFrame {
   readonly type: "bytes";
   readonly number: number;
@@ -49,7 +49,7 @@ export interface OpenFrame {
   readonly credentials?: unknown;
 }
 
-/** What `opened` with verdict `reset`, and `reset` itself, say of the session that ended (RES-2). */
+/** What an `opened` with verdict `reset`, or a `reset`, tells of the session that ended (RES-2). */
 export interface Loss {
   readonly reason: string;
   readonly lost: readonly number[] | null;

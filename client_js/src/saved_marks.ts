@@ -64,8 +64,9 @@ function loadMarks(environment: Environment, url: string): Marks {
   try {
     const entries = JSON.parse(environment.localStorage!.getItem(keyOf(url))!) as [TransportName, number, number][];
     for (const [name, probeAt, wait] of entries) {
+      if (!(probeAt > wall - EXPIRY && wait > 0)) continue;
       // The wall clock may have been set: no probe is due later than the wait that was saved.
-      if (probeAt > wall - EXPIRY && wait > 0) marks[name] = { probeAt: readClock(environment) + Math.min(probeAt - wall, wait), wait };
+      marks[name] = { probeAt: readClock(environment) + Math.min(probeAt - wall, wait), wait };
     }
   } catch {
     // Nothing is saved, or nothing of ours.

@@ -3,13 +3,10 @@
 // A session outlives its links; a link is one attach over one connection. The core is pure: inputs and `now`
 // (seconds of a monotonic clock) go in; outputs, events and the next deadline come out. A driver calls `attach`
 // for each connection and `handleInput` for what that reports; after every input it writes what `transmit`
-// returns, and it calls `tick` at `deadline`.
-//
-// Invariants:
+// returns, and it calls `tick` at `deadline`. Invariants:
 // - A message is numbered when it is first written, and kept until an ack covers it (NUM-2, NUM-4).
-// - Only the newest confirmed attach carries data and acks (ATT-3); `leads` tells whether a link is that one.
-// - A frame that is refused has no effect but, at most, on its link (FRM-4): what can be refused is checked
-//   before anything changes.
+// - Only the newest confirmed attach carries data and acks (ATT-3): `leads`.
+// - A frame that is refused has no effect but, at most, on its link (FRM-4): all checks come first.
 // - When a session cannot go on, the same object goes on with the next one, without what was sent before.
 import { AckSchedule } from "./acks.ts";
 import { MAX_CONSECUTIVE_FAILURES, readAnswer, readPostMarks } from "./answers.ts";
@@ -54,6 +51,7 @@ export class ClientSession<Tag> {
   closing: Closing | undefined;
   /** The server's `close`. */
   serverClose: CloseFrame | undefined;
+  /** Returns at least 128 random bits (OPN-3). */
   private readonly _randomId: () => string;
   private readonly _links = new Set<Link>();
   /** Of the open that begins the next session (OPN-3). */
@@ -64,10 +62,7 @@ export class ClientSession<Tag> {
   private _refusals = 0;
   private _events: SessionEvent<Tag>[] = [];
 
-  /**
-   * `randomId` makes ids of at least 128 random bits. `renewable`: the credentials come from a function, so that
-   * it makes sense to ask for them again when they are refused.
-   */
+  /** `renewable`: the credentials come from a function, which may be asked again if they are refused. */
   constructor(client: string, randomId: () => string, renewable = false) {
     this.client = client;
     this._randomId = randomId;
@@ -338,8 +333,9 @@ export class ClientSession<Tag> {
     const isExpired = code === "unauthorized" && (link.state === "open" || link.attach <= this._renewableUpTo);
     // No number for a code that is the name of a member of Object.prototype.
     const closeCode = FATAL[code]!;
-    if (closeCode > 0 && !isExpired) return this._end({ code: closeCode, reason: code + ": " + message, by: "protocol" });
-    // Refused once more after this, they are wrong.
+    const reason = code + ": " + message;
+    if (closeCode > 0 && !isExpired) return this._end({ code: closeCode, reason, by: "protocol" });
+    // Credentials that are refused once more after this are wrong.
     if (isExpired) this._renewableUpTo = Math.min(this._renewableUpTo, this.attaches);
     this._drop(link, code, retry_in);
   }
@@ -361,7 +357,7 @@ export class ClientSession<Tag> {
    * `loss`: what became of it. `successor`: the link whose `opened` brings the new one; else the next open does.
    */
   reset(loss: Loss = FOREIGN, successor?: Link): void {
-    const lost = loss.lost && clipLostRange(loss.lost, this.acks.received);
+    const lost = loss.lost && this.acks.clipLostRange(loss.lost);
     const sends = this.outbox.fates(loss.handled, loss.in_hand);
     this._events.push({ type: "reset", loss: { ...loss, lost }, sends });
     this.outbox.startOver();
@@ -401,10 +397,4 @@ export class ClientSession<Tag> {
     this.outbox.startOver();
     this._links.clear();
   }
-}
-
-/** Returns the part of `lost` that was not received: its ack may have been lost, or it came over another link (RES-4). */
-function clipLostRange([first = 1, last = 0]: readonly number[], received: number): number[] {
-  const from = Math.max(first, received + 1);
-  return from > last ? [] : [from, last];
 }

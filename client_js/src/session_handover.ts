@@ -26,16 +26,16 @@ interface SavedEntry {
 }
 
 /** Returns an open session as it can be saved. */
-export function saveSession({ client, token, epoch, id, attaches, confirmed, acks, outbox }: ClientSession<unknown>): SavedSession {
-  const { first, next, entries } = outbox.buffer;
+export function saveSession(session: ClientSession<unknown>): SavedSession {
+  const { first, next, entries } = session.outbox.buffer;
   return {
-    client,
-    token: token!,
-    epoch: epoch!,
-    id: id!,
-    attaches,
-    confirmed,
-    received: acks.received,
+    client: session.client,
+    token: session.token!,
+    epoch: session.epoch!,
+    id: session.id!,
+    attaches: session.attaches,
+    confirmed: session.confirmed,
+    received: session.acks.received,
     first,
     next,
     entries: entries.map(saveEntry),
