@@ -18,7 +18,7 @@ function number(buffer: SendBuffer<number>, limits = LIMITS): number {
 
 const tags = (entries: readonly { tag: number | undefined }[]): unknown[] => entries.map(({ tag }) => tag);
 
-test("a number is given once, when it is put on a wire (NUM-2)", () => {
+test("a message is numbered once, when it is first written (NUM-2)", () => {
   const buffer = filled(3);
   assert.equal(buffer.next, 1);
   buffer.put(1, buffer.peek(1, LIMITS)!);
@@ -26,7 +26,7 @@ test("a number is given once, when it is put on a wire (NUM-2)", () => {
   assert.deepEqual([buffer.first, buffer.next, buffer.bytes], [1, 2, 1]);
 });
 
-test("an ack lets go of all up to it, an old one of none (NUM-4, MRK-4)", () => {
+test("an ack removes all up to its mark, an old ack none (NUM-4, MRK-4)", () => {
   const buffer = filled(4);
   number(buffer);
   assert.deepEqual(tags(buffer.acknowledge(3)), [1, 2, 3]);
@@ -36,7 +36,7 @@ test("an ack lets go of all up to it, an old one of none (NUM-4, MRK-4)", () => 
   assert.equal(buffer.peek(3, LIMITS), undefined);
 });
 
-test("the window bounds what has a number (DAT-6)", () => {
+test("the window bounds the numbered messages (DAT-6)", () => {
   const messages = filled(5);
   assert.equal(number(messages, { ...LIMITS, window_messages: 2 }), 2);
   messages.acknowledge(1);
@@ -49,7 +49,7 @@ test("one message always fits an empty window (DAT-6)", () => {
   assert.equal(number(buffer, { ...LIMITS, window_bytes: 100 }), 1);
 });
 
-test("what has a number is written again whatever the window says", () => {
+test("a numbered message may be repeated when the window is full", () => {
   const buffer = filled(3);
   number(buffer);
   assert.equal(number(buffer, { ...LIMITS, window_messages: 1 }), 3);

@@ -22,8 +22,8 @@ function listen(channel: Channel): unknown[] {
 
 const answer = (fields: object): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
 
-describe("conversation", () => {
-  test("sends made before it is open wait in order, and share a frame (DAT-1)", async () => {
+describe("messages", () => {
+  test("sends made before it is open keep their order in one frame (DAT-1)", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const first = watch(channel.send("hello"));
@@ -47,7 +47,7 @@ describe("conversation", () => {
     assert.equal(second.outcome, "handled");
   });
 
-  test("what is sent in one turn shares a frame, and takes the ack along", async () => {
+  test("sends of one turn share a frame, which takes the ack along", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.openSocket();
@@ -73,7 +73,7 @@ describe("conversation", () => {
     assert.deepEqual(seen, ["a", "b", "c"]);
   });
 
-  test("for await takes messages, keeps what a break leaves, and ends with the channel", async () => {
+  test("an iterator keeps what a break leaves, and ends with the channel", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.openSocket();
@@ -93,7 +93,7 @@ describe("conversation", () => {
     assert.deepEqual(rest, ["b", "c"]);
   });
 
-  test("bytes go as a binary frame, and come as Uint8Array (DAT-2)", async () => {
+  test("bytes are sent as a binary frame, and received as Uint8Array (DAT-2)", async () => {
     const world = new World();
     const { channel } = world.channel();
     const seen = listen(channel);
@@ -108,7 +108,7 @@ describe("conversation", () => {
     assert.deepEqual(seen, [new Uint8Array([7])]);
   });
 
-  test("a rejection that nobody awaits is no unhandled rejection", async () => {
+  test("a send that is not awaited causes no unhandled rejection", async () => {
     const unhandled: unknown[] = [];
     const note = (reason: unknown): void => void unhandled.push(reason);
     process.on("unhandledRejection", note);
@@ -125,7 +125,7 @@ describe("conversation", () => {
     assert.deepEqual(unhandled, []);
   });
 
-  test("what waits to be sent, and what nobody takes, is bounded (DAT-6)", async () => {
+  test("messages to be sent and messages not taken are bounded (DAT-6)", async () => {
     const world = new World();
     const { channel, events } = world.channel({ queueMessages: 2 });
     assert.deepEqual([watch(channel.send(1)), watch(channel.send(2))].length, 2);
@@ -141,7 +141,7 @@ describe("conversation", () => {
 });
 
 describe("listeners", () => {
-  test("one that leaves the connection in mid-answer loses nothing of it", async () => {
+  test("a listener that drops the connection in mid-answer loses nothing", async () => {
     for (const leave of ["reconnect", "suspend"] as const) {
       const world = new World();
       const { channel, events } = world.channel({ transports: ["longpoll"] });
@@ -170,7 +170,7 @@ describe("listeners", () => {
     }
   });
 
-  test("too many messages for one: what their answer settles behind them is settled", async () => {
+  test("an inbox overflow still settles the sends of the same answer", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["longpoll"], queueMessages: 2 });
     const open = await world.request("poll");
@@ -184,7 +184,7 @@ describe("listeners", () => {
 });
 
 describe("fallback", () => {
-  test("WebSocket fails, server-sent events work once a POST was answered", async () => {
+  test("a stream works once a POST beside it was answered", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     channel.send("hello");
@@ -211,7 +211,7 @@ describe("fallback", () => {
     assert.deepEqual(channel.statistics().attempts, { websocket: 1, sse: 1, longpoll: 0 });
   });
 
-  test("an event stream beside which no POST gets through was open, and is given up", async () => {
+  test("a stream beside which no POST gets through is given up", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
     const stream = await world.request("sse");
@@ -230,7 +230,7 @@ describe("fallback", () => {
     assert.deepEqual(events.slice(2), [["recovering", "silent"], ["transport", "longpoll"], ["resumed", 0]]);
   });
 
-  test("each has a head start on the next, and 8 s in all", async () => {
+  test("each transport has a head start on the next, and 8 s in all", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.socket();
@@ -261,7 +261,7 @@ describe("fallback", () => {
     );
   });
 
-  test("what a proxy answers speaks of that transport only", async () => {
+  test("a proxy's answer fails one transport only", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse", "longpoll"] });
     (await world.request("sse")).respond(405, "<html>Method Not Allowed</html>", "text/html");
@@ -271,7 +271,7 @@ describe("fallback", () => {
     await world.request("poll");
   });
 
-  test("what the server refuses for good closes the channel (section 13)", async () => {
+  test("a fatal refusal closes the channel (section 13)", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
     const send = watch(channel.send("x"));
@@ -284,7 +284,7 @@ describe("fallback", () => {
     assert.equal(watch(channel.send("y")).outcome, "pending");
   });
 
-  test("all fail: an outage, waited out from the top again", async () => {
+  test("an outage is followed by a new round from the best transport", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
     (await world.socket()).end();
@@ -307,7 +307,7 @@ describe("fallback", () => {
     assert.equal(channel.state, "connecting");
   });
 
-  test("an option that is undefined is one that is not given", async () => {
+  test("an option that is undefined has its default", async () => {
     const world = new World();
     const missing: object = { openTimeout: undefined, retryBase: undefined, retryMax: undefined };
     world.channel({ transports: ["websocket"], ...missing });
@@ -319,7 +319,7 @@ describe("fallback", () => {
     assert.equal(world.sockets.length, 1);
   });
 
-  test("a connection that ends at once speaks against its transport, one that lasted does not", async () => {
+  test("a connection that ends early fails its transport, a steady one does not", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
     let socket = await world.openSocket();
@@ -338,7 +338,7 @@ describe("fallback", () => {
 });
 
 describe("recovery", () => {
-  test("a cut is resumed after a random wait, and nothing is lost or doubled", async () => {
+  test("a cut is resumed after a random wait without loss or duplicates", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const seen = listen(channel);
@@ -371,7 +371,7 @@ describe("recovery", () => {
     assert.deepEqual({ sent, received, acknowledged, replayed, attaches, reconnects }, { sent: 3, received: 4, acknowledged: 3, replayed: 2, attaches: 2, reconnects: 1 });
   });
 
-  test("a bare 1012 is a drain (DRN-1)", async () => {
+  test("a bare close 1012 is a drain (DRN-1)", async () => {
     const world = new World();
     const { events } = world.channel();
     (await world.openSocket()).end(1012);
@@ -383,7 +383,7 @@ describe("recovery", () => {
     assert.deepEqual(events.at(-1), ["recovering", "drain"]);
   });
 
-  test("time in which something worked is no outage, however short", async () => {
+  test("time with an active connection does not count as outage", async () => {
     for (const leave of ["end", "reconnect"]) {
       const world = new World();
       world.random = 1;
@@ -408,7 +408,7 @@ describe("recovery", () => {
     }
   });
 
-  test("what was long ago, or wanted, is no outage", async () => {
+  test("an outage that is over, or was asked for, is forgotten", async () => {
     const waits: Record<string, number> = {};
     for (const leave of ["end", "reconnect", "suspend", "rotate"]) {
       const world = new World();
@@ -451,7 +451,7 @@ describe("recovery", () => {
     for (const [leave, wait] of Object.entries(waits)) assert.ok(wait < 2, `${leave}: ${wait}`);
   });
 
-  test("a server that drops what it has opened is asked less and less", async () => {
+  test("a server that drops new connections is retried less and less often", async () => {
     const world = new World();
     world.random = 1;
     const { channel } = world.channel({ transports: ["websocket"] });
@@ -468,7 +468,7 @@ describe("recovery", () => {
     assert.ok(attaches > 3 && attaches < 10, `${attaches}`);
   });
 
-  test("a server that only drains is not asked again in a loop", async () => {
+  test("a server that only drains is not retried in a loop", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["longpoll"] });
     for (let second = 0; second < 60; second += 0.1) {
@@ -479,7 +479,7 @@ describe("recovery", () => {
     assert.ok(attaches > 3 && attaches < 15, `${attaches}`);
   });
 
-  test("after a sleep, what has arrived meanwhile comes before what is overdue", async () => {
+  test("input that arrived during a sleep is handled before deadlines", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.openSocket();
@@ -501,7 +501,7 @@ describe("recovery", () => {
     assert.equal(socket.readyState, 3);
   });
 
-  test("it is suspended once the session must have expired, and keeps trying", async () => {
+  test("it is suspended after the TTL, and keeps trying", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["websocket"] });
     (await world.openSocket()).end();
@@ -518,7 +518,7 @@ describe("recovery", () => {
     assert.deepEqual(events.at(-1), ["resumed", 0]);
   });
 
-  test("reset tells what became of each send, and goes on with a new session (RES-3)", async () => {
+  test("reset reports the fate of each send and begins a session (RES-3)", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["websocket"] });
     (await world.openSocket()).end();
@@ -539,7 +539,7 @@ describe("recovery", () => {
     assert.equal(later.outcome, "pending");
   });
 
-  test("too_many is waited for, and no verdict against a transport", async () => {
+  test("too_many delays the retry and fails no transport", async () => {
     const world = new World();
     world.channel({ transports: ["sse", "longpoll"] });
     (await world.request("sse")).respond(429, [{ type: "error", code: "too_many", message: "", retry_in: 7 }]);
@@ -561,7 +561,7 @@ describe("HTTP", () => {
     return stream;
   }
 
-  test("a POST that failed is not repeated before the downlink can tell that all was cut", async () => {
+  test("a failed POST is repeated after a delay, unless the downlink is cut", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });
     const stream = await openStream(world);
@@ -581,7 +581,7 @@ describe("HTTP", () => {
     assert.equal(world.requests.length, 0);
   });
 
-  test("one POST is in flight; what comes meanwhile goes with the next (SND-1)", async () => {
+  test("one POST is in flight; later sends wait for the next (SND-1)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });
     await openStream(world);
@@ -596,7 +596,7 @@ describe("HTTP", () => {
     assert.deepEqual((await world.request("send")).lines.slice(1), [[2, 0, 2, 3]]);
   });
 
-  test("a POST without an answer is repeated after 10 s, with the same messages (SND-1)", async () => {
+  test("a POST without an answer is repeated after 10 s (SND-1)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });
     await openStream(world);
@@ -608,7 +608,7 @@ describe("HTTP", () => {
     assert.deepEqual((await world.request("send")).lines.slice(1), [[1, 0, 1, 2]]);
   });
 
-  test("a character that is cut into two chunks is one (SSE-1)", async () => {
+  test("a character that is split over chunks is decoded (SSE-1)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });
     const seen = listen(channel);
@@ -620,7 +620,7 @@ describe("HTTP", () => {
     assert.deepEqual(seen, ["\u2028\u{1F600}"]);
   });
 
-  test("a stream that ends without a word is resumed (SSE-3)", async () => {
+  test("a stream that ends without an error is resumed (SSE-3)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });
     const stream = await openStream(world);
@@ -633,7 +633,7 @@ describe("HTTP", () => {
     await world.request("sse");
   });
 
-  test("a stream that went mute speaks against its transport, however long it stood (SND-2)", async () => {
+  test("a stream that goes mute fails its transport, however old (SND-2)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse", "longpoll"] });
     await openStream(world);
@@ -646,7 +646,7 @@ describe("HTTP", () => {
     await world.request("poll");
   });
 
-  test("long poll: one poll after the other, POSTs beside it (POL-1)", async () => {
+  test("polls follow one another, with POSTs beside them (POL-1)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["longpoll"] });
     const seen = listen(channel);
@@ -674,7 +674,7 @@ describe("HTTP", () => {
     assert.deepEqual((await world.request("poll")).lines, [{ ...(first.lines[0] as object), hold: 7.5 }]);
   });
 
-  test("the query is kept, a slash at the end and a ws scheme are no matter", async () => {
+  test("URLs keep their query; a final slash and ws: are normalized", async () => {
     const world = new World();
     world.channel({ transports: ["sse"], withCredentials: true }, "wss://example.org/chat/room-7/?lang=de#here");
     const { url, init } = await world.request("sse");
@@ -685,8 +685,8 @@ describe("HTTP", () => {
   });
 });
 
-describe("steering", () => {
-  test("credentials are asked for at each attach, and to renew (REN-1)", async () => {
+describe("control", () => {
+  test("credentials are asked for at each attach and renewal (REN-1)", async () => {
     const world = new World();
     let asked = 0;
     const { channel } = world.channel({ credentials: async () => ({ token: ++asked }) });
@@ -707,7 +707,7 @@ describe("steering", () => {
     assert.deepEqual((open as { credentials: unknown }).credentials, { token: 3 });
   });
 
-  test("credentials that never come, or fail, are a failed attempt", async () => {
+  test("credentials that are rejected fail the attempt", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["websocket"], credentials: () => Promise.reject(new Error("no network")) });
     await world.settle();
@@ -715,7 +715,7 @@ describe("steering", () => {
     assert.equal(channel.state, "connecting");
   });
 
-  test("what is forbidden is left at once; the session goes on over another", async () => {
+  test("a transport that is removed is left at once, and replaced", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const socket = await world.openSocket();
@@ -728,7 +728,7 @@ describe("steering", () => {
     assert.throws(() => (channel.transports = []), ChannelError);
   });
 
-  test("suspend goes away until resume", async () => {
+  test("suspend keeps the channel away until resume", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.openSocket();
@@ -746,7 +746,7 @@ describe("steering", () => {
     assert.equal(channel.state, "open");
   });
 
-  test("credentials may take longer than a transport", async () => {
+  test("credentials may take longer than a transport may", async () => {
     const world = new World();
     let give!: (credentials: string) => void;
     world.channel({ credentials: () => new Promise((resolve) => (give = resolve)) });
@@ -756,7 +756,7 @@ describe("steering", () => {
     await world.openSocket();
   });
 
-  test("close comes back from suspend, to flush", async () => {
+  test("close resumes a suspended channel to flush it", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     await world.openSocket();
@@ -771,7 +771,7 @@ describe("steering", () => {
     assert.deepEqual(events.at(-1), ["close", 1000, "", "app", true]);
   });
 
-  test("an argument that is wrong is refused where it stands", async () => {
+  test("a wrong argument throws at the call", async () => {
     const world = new World();
     assert.throws(() => world.channel({ transports: ["carrier-pigeon" as "sse"] }), ChannelError);
     assert.throws(() => world.channel({}, "/relative"), TypeError);
@@ -782,7 +782,7 @@ describe("steering", () => {
 });
 
 describe("close", () => {
-  test("everything sent before is handled first (CLS-2)", async () => {
+  test("everything sent before close is handled first (CLS-2)", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const send = watch(channel.send("x"));
@@ -804,7 +804,7 @@ describe("close", () => {
     assert.deepEqual(events.at(-1), ["close", 3001, "done", "app", true]);
   });
 
-  test("a channel that never began is closed at once", async () => {
+  test("a channel that never connected is closed at once", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     await channel.close();
@@ -812,7 +812,7 @@ describe("close", () => {
     assert.deepEqual([events, world.sockets.length], [[["close", 1000, "", "app", true]], 0]);
   });
 
-  test("a server that cannot be reached is given up, and fates are told", async () => {
+  test("an unreachable server is given up, and fates are reported", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["websocket"] });
     const socket = await world.openSocket();
@@ -828,7 +828,7 @@ describe("close", () => {
     assert.deepEqual(events.at(-1), ["close", 1001, "unreachable", "protocol", false]);
   });
 
-  test("what something on the way answers is no word of the server: it is given up all the same", async () => {
+  test("answers of an intermediary do not prolong the close", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse", "longpoll"] });
     const stream = await world.request("sse");
@@ -847,7 +847,7 @@ describe("close", () => {
     assert.deepEqual([closed.outcome, sent.outcome], ["handled", "closed: unknown"]);
   });
 
-  test("close waits for no back-off: that may be longer than the time it has", async () => {
+  test("close does not wait for a backoff", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });
     (await world.request("sse")).respond(503, [{ type: "error", code: "unavailable", message: "", retry_in: 60 }]);
@@ -857,7 +857,7 @@ describe("close", () => {
     await world.request("sse");
   });
 
-  test("the server's close is answered, over HTTP too though a POST is in flight (CLS-3)", async () => {
+  test("the server's close is answered although a POST is in flight (CLS-3)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["longpoll"] });
     const open = await world.request("poll");
@@ -870,7 +870,7 @@ describe("close", () => {
     assert.equal(world.requests.length, 0);
   });
 
-  test("another page that takes the session ends it here (ATT-5)", async () => {
+  test("another page that takes the session closes this channel (ATT-5)", async () => {
     const world = new World();
     const { events } = world.channel();
     const socket = await world.openSocket();

@@ -17,14 +17,14 @@ const refusal = (message: unknown): string => {
   return "taken";
 };
 
-test("what JSON carries faithfully is taken (DAT-3)", () => {
+test("a value that JSON keeps unchanged is encoded (DAT-3)", () => {
   assert.equal(keep({ a: [1, -0.5, null, true, "\u{1F600}"], "": {} }), '{"a":[1,-0.5,null,true,"\u{1F600}"],"":{}}');
   assert.equal(keep(Object.assign(Object.create(null), { a: 1 })), '{"a":1}');
   assert.equal(keep(2 ** 53 - 1), "9007199254740991");
   assert.equal(keep([[[[1]]]]), "[[[[1]]]]");
 });
 
-test("what it does not is refused, never converted (DAT-3)", () => {
+test("a value that JSON would change is refused (DAT-3)", () => {
   const cycle: unknown[] = [];
   cycle.push(cycle);
   const refused: unknown[] = [
@@ -50,7 +50,7 @@ test("the size is that of the UTF-8, or of the bytes (DAT-4)", () => {
   assert.equal(refusal(new ArrayBuffer(1000)), "taken");
 });
 
-test("what is kept does not change with what was sent", () => {
+test("an encoded message does not change with its source", () => {
   const bytes = new Uint8Array([1, 2, 3]);
   const view = keep(bytes.subarray(1)) as Uint8Array;
   const buffer = keep(bytes.buffer) as Uint8Array;
@@ -58,7 +58,7 @@ test("what is kept does not change with what was sent", () => {
   assert.deepEqual([[...view], [...buffer]], [[2, 3], [1, 2, 3]]);
 });
 
-test("a frame of a quarter of a million bytes is written and read", () => {
+test("a frame of a quarter of a million bytes is encoded and decoded", () => {
   const data = new Uint8Array(262144).fill(255);
   const frame = decode(JSON.stringify({ type: "bytes", number: 1, ack: 0, data: Buffer.from(data).toString("base64") }));
   assert.deepEqual(frame.type === "data" && frame.messages, [data]);

@@ -34,8 +34,8 @@ async function openPoll(world: World): Promise<FakeRequest> {
   return world.request("poll");
 }
 
-describe("seats", () => {
-  test("there are four to a server, whatever its path; each is free again when its holder leaves", async () => {
+describe("slots", () => {
+  test("each server has four, free again when released", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const { environment } = tab(locks);
@@ -47,7 +47,7 @@ describe("seats", () => {
     assert.equal(await acquireSlot(environment, URL_HERE, NEVER), false);
   });
 
-  test("none can run out where there are no locks, or a page may not have them", async () => {
+  test("are unlimited without access to locks", async () => {
     const { environment } = new World();
     assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
     Object.assign(environment, { navigator: { locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } } });
@@ -56,7 +56,7 @@ describe("seats", () => {
 });
 
 describe("a channel", () => {
-  test("over WebSocket needs no seat", async () => {
+  test("over WebSocket needs no slot", async () => {
     const locks = new Locks();
     const world = tab(locks);
     world.channel();
@@ -64,7 +64,7 @@ describe("a channel", () => {
     assert.equal(locks.held.size, 0);
   });
 
-  test("takes one for a stream, whatever it rotates, and gives it back where it ends or goes away", async () => {
+  test("takes one for its streams, and releases it at the end", async () => {
     for (const end of ["close", "suspend", "websocket"] as const) {
       const locks = new Locks();
       const world = tab(locks);
@@ -101,7 +101,7 @@ describe("a channel", () => {
     }
   });
 
-  test("without a seat polls without being held, once a second, and says why", async () => {
+  test("without a slot polls once a second, and explains why", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const world = tab(locks);
@@ -135,7 +135,7 @@ describe("a channel", () => {
     assert.equal(channel.transport, "sse");
   });
 
-  test("that may only poll is held again once there is a seat", async () => {
+  test("that may only poll is held again once there is a slot", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const world = tab(locks);
@@ -156,7 +156,7 @@ describe("a channel", () => {
     assert.equal(locks.held.size, 4);
   });
 
-  test("that has ended or gone away meanwhile takes none when its credentials come", async () => {
+  test("that has ended takes no slot when its credentials come", async () => {
     for (const end of ["close", "suspend"] as const) {
       const locks = new Locks();
       const world = tab(locks);
@@ -171,7 +171,7 @@ describe("a channel", () => {
     }
   });
 
-  test("without a seat never asks to be held, though polls fail late, and goes on looking", async () => {
+  test("without a slot never asks to be held, and goes on looking", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const world = tab(locks);
@@ -198,7 +198,7 @@ describe("a channel", () => {
     assert.fail("it found no seat");
   });
 
-  test("that may only stream does so all the same", async () => {
+  test("that may only stream does so without a slot", async () => {
     const locks = new Locks();
     await full(locks);
     const world = tab(locks);

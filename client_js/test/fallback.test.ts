@@ -22,30 +22,30 @@ const bad = (probeAt: number): Mark => ({ probeAt, wait: 15 });
 /** The head start is 1 s in all of them. */
 const VECTORS: Vector[] = [
   { title: "WebSocket starts at once", now: 0, expect: "websocket" },
-  { title: "it has a head start", trials: [["websocket", 0]], now: 0.5, expect: 1 },
+  { title: "WebSocket has a head start", trials: [["websocket", 0]], now: 0.5, expect: 1 },
   { title: "SSE starts beside it", trials: [["websocket", 0]], now: 1, expect: "sse" },
   { title: "SSE has a head start of its own", trials: [["websocket", 0], ["sse", 1]], now: 1, expect: 2 },
-  { title: "then long polling", trials: [["websocket", 0], ["sse", 1]], now: 2, expect: "longpoll" },
-  { title: "then nothing", trials: [["websocket", 0], ["sse", 1], ["longpoll", 2]], now: 3, expect: Infinity },
-  { title: "what is refused hands over at once", trials: [["websocket", 0, "failed"]], now: 0.1, expect: "sse" },
-  { title: "one that is pending keeps its head start", trials: [["websocket", 0, "failed"], ["sse", 0.1]], now: 0.2, expect: 1.1 },
-  { title: "also where another is pending", trials: [["websocket", 0], ["sse", 1, "failed"]], now: 1.1, expect: "longpoll" },
-  { title: "all failed", trials: [["websocket", 0, "failed"], ["sse", 0, "failed"], ["longpoll", 0, "failed"]], now: 1, expect: Infinity },
-  { title: "only what is allowed, in its order", allowed: ["longpoll", "websocket"], now: 0, expect: "longpoll" },
-  { title: "what has a mark against it comes last", marks: { websocket: bad(50) }, now: 0, expect: "sse" },
-  { title: "even where its probe is due", marks: { websocket: bad(50) }, now: 60, expect: "sse" },
-  { title: "but it comes", marks: { websocket: bad(50) }, trials: [["sse", 0, "failed"], ["longpoll", 0]], now: 1, expect: "websocket" },
-  { title: "all have marks: the usual order", marks: { websocket: bad(9), sse: bad(9), longpoll: bad(9) }, now: 0, expect: "websocket" },
-  { title: "the best carries: nothing to do", carrier: "websocket", now: 9, expect: Infinity },
+  { title: "long polling starts third", trials: [["websocket", 0], ["sse", 1]], now: 2, expect: "longpoll" },
+  { title: "nothing is left to start", trials: [["websocket", 0], ["sse", 1], ["longpoll", 2]], now: 3, expect: Infinity },
+  { title: "a failure starts the next at once", trials: [["websocket", 0, "failed"]], now: 0.1, expect: "sse" },
+  { title: "a pending one keeps its head start after a failure", trials: [["websocket", 0, "failed"], ["sse", 0.1]], now: 0.2, expect: 1.1 },
+  { title: "a failure starts the next although another is pending", trials: [["websocket", 0], ["sse", 1, "failed"]], now: 1.1, expect: "longpoll" },
+  { title: "nothing starts when all have failed", trials: [["websocket", 0, "failed"], ["sse", 0, "failed"], ["longpoll", 0, "failed"]], now: 1, expect: Infinity },
+  { title: "only allowed transports start, in their order", allowed: ["longpoll", "websocket"], now: 0, expect: "longpoll" },
+  { title: "a transport with a mark comes last", marks: { websocket: bad(50) }, now: 0, expect: "sse" },
+  { title: "a transport with a mark comes last even if its probe is due", marks: { websocket: bad(50) }, now: 60, expect: "sse" },
+  { title: "a transport with a mark starts after the others", marks: { websocket: bad(50) }, trials: [["sse", 0, "failed"], ["longpoll", 0]], now: 1, expect: "websocket" },
+  { title: "marks on all keep the usual order", marks: { websocket: bad(9), sse: bad(9), longpoll: bad(9) }, now: 0, expect: "websocket" },
+  { title: "nothing starts beside the best", carrier: "websocket", now: 9, expect: Infinity },
   { title: "a better one without a mark is probed at once", carrier: "sse", now: 0, expect: "websocket" },
-  { title: "one that is pending is not begun twice", carrier: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
-  { title: "a mark is waited for", carrier: "longpoll", marks: { websocket: bad(30), sse: bad(600) }, now: 9, expect: 30 },
-  { title: "and then probed", carrier: "longpoll", marks: { websocket: bad(30), sse: bad(600) }, now: 30, expect: "websocket" },
-  { title: "the earliest first", carrier: "longpoll", marks: { websocket: bad(60), sse: bad(20) }, now: 99, expect: "sse" },
+  { title: "a pending probe is not begun twice", carrier: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
+  { title: "a probe waits for its mark", carrier: "longpoll", marks: { websocket: bad(30), sse: bad(600) }, now: 9, expect: 30 },
+  { title: "a probe is begun when it is due", carrier: "longpoll", marks: { websocket: bad(30), sse: bad(600) }, now: 30, expect: "websocket" },
+  { title: "the earliest probe is begun first", carrier: "longpoll", marks: { websocket: bad(60), sse: bad(20) }, now: 99, expect: "sse" },
   { title: "a worse one is never probed", carrier: "sse", marks: { websocket: bad(60), longpoll: bad(1) }, now: 9, expect: 60 },
-  { title: "a carrier is replaced before it is cut", carrier: "sse", marks: { websocket: bad(99) }, rotateAt: 40, now: 40, expect: "sse" },
-  { title: "and not before", carrier: "websocket", rotateAt: 40, now: 39, expect: 40 },
-  { title: "nor twice", carrier: "websocket", trials: [["websocket", 40]], rotateAt: 40, now: 41, expect: Infinity },
+  { title: "the active one is replaced when it is due", carrier: "sse", marks: { websocket: bad(99) }, rotateAt: 40, now: 40, expect: "sse" },
+  { title: "the active one is not replaced before", carrier: "websocket", rotateAt: 40, now: 39, expect: 40 },
+  { title: "the active one is not replaced twice", carrier: "websocket", trials: [["websocket", 40]], rotateAt: 40, now: 41, expect: Infinity },
 ];
 
 describe("decide", () => {
@@ -57,7 +57,7 @@ describe("decide", () => {
     });
 });
 
-test("probes come at intervals that grow, up to the most, partly at random", () => {
+test("the wait for a probe doubles up to the maximum, with jitter", () => {
   let mark = blame(undefined, false, 100, 1, 300);
   const waits = [mark.probeAt - 100];
   for (let probe = 0; probe < 6; probe++) waits.push((mark = blame(mark, false, 0, 1, 300)).probeAt);

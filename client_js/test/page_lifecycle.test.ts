@@ -32,7 +32,7 @@ async function openStream(world: World): Promise<FakeRequest> {
   return stream;
 }
 
-describe("a page that wakes", () => {
+describe("a page that may have slept", () => {
   for (const [on, type] of [["document", "visibilitychange"], ["document", "resume"], ["window", "offline"], ["window", "online"], ["network", "change"]] as const)
     test(`${type}: the connection has 2 s to show itself`, async () => {
       const { world, fire } = pageWorld();
@@ -53,7 +53,7 @@ describe("a page that wakes", () => {
       await world.openSocket();
     });
 
-  test("what is said last goes out though the connection has ended before", async () => {
+  test("posts its last sends after the connection has ended", async () => {
     const { world, fire } = pageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     const socket = await world.openSocket();
@@ -68,7 +68,7 @@ describe("a page that wakes", () => {
     assert.equal(finalPost.init.keepalive, true);
   });
 
-  test("and what is said after that, while the connection stands", async () => {
+  test("writes what is sent after pagehide on its connection", async () => {
     const { world, fire } = pageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     const socket = await world.openSocket();
@@ -78,7 +78,7 @@ describe("a page that wakes", () => {
     assert.deepEqual(socket.take(), [[1, 0, "bye"]]);
   });
 
-  test("but not of one that the application has suspended", async () => {
+  test("posts nothing while suspended by the application", async () => {
     const { world, fire } = pageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     await world.openSocket();
@@ -89,7 +89,7 @@ describe("a page that wakes", () => {
     assert.equal(world.requests.length, 0);
   });
 
-  test("who hides is asked nothing", async () => {
+  test("is not probed when it is hidden", async () => {
     const { world, fire, page } = pageWorld();
     world.channel();
     const socket = await world.openSocket();
@@ -99,7 +99,7 @@ describe("a page that wakes", () => {
     assert.deepEqual(socket.take(), []);
   });
 
-  test("time has jumped: what has arrived comes first, then a probe", async () => {
+  test("handles input before the probe after a jump in time", async () => {
     const { world } = pageWorld();
     const { channel } = world.channel();
     const socket = await world.openSocket();
@@ -110,7 +110,7 @@ describe("a page that wakes", () => {
     assert.equal(channel.state, "recovering");
   });
 
-  test("a hidden tab whose timers are late keeps its session", async () => {
+  test("keeps its session when its timers are late", async () => {
     const { world } = pageWorld();
     const { channel, events } = world.channel();
     const socket = await world.openSocket();
@@ -127,7 +127,7 @@ describe("a page that wakes", () => {
     assert.deepEqual(events, [["transport", "websocket"], ["open"]]);
   });
 
-  test("a stream is replaced by a new one beside it, without a gap", async () => {
+  test("replaces a stream by a new one beside it", async () => {
     const { world, fire } = pageWorld();
     const { channel, events } = world.channel({ transports: ["sse"] });
     const stream = await openStream(world);
@@ -141,7 +141,7 @@ describe("a page that wakes", () => {
     assert.deepEqual(events, [["transport", "sse"], ["open"]]);
   });
 
-  test("who waits to try again, tries at once", async () => {
+  test("retries at once instead of waiting", async () => {
     const { world, fire } = pageWorld();
     world.random = 1;
     world.channel({ transports: ["websocket"] });
@@ -155,7 +155,7 @@ describe("a page that wakes", () => {
     await world.socket();
   });
 
-  test("but not before the server allows it", async () => {
+  test("does not retry before the server allows it", async () => {
     const { world, fire } = pageWorld();
     world.channel({ transports: ["longpoll"] });
     (await world.request("poll")).respond(429, [{ type: "error", code: "too_many", message: "", retry_in: 20 }]);
@@ -167,7 +167,7 @@ describe("a page that wakes", () => {
     await world.request("poll");
   });
 
-  test("another network: what was learnt is seen again", async () => {
+  test("forgets the marks when the network changes", async () => {
     const { world, fire } = pageWorld();
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
     (await world.socket()).end(1006);
@@ -182,8 +182,8 @@ describe("a page that wakes", () => {
   });
 });
 
-describe("a page that goes", () => {
-  test("tells its last data and ack, by a POST that outlives it", async () => {
+describe("a page that is unloaded", () => {
+  test("posts its last data and ack with keepalive", async () => {
     const { world, fire } = pageWorld();
     const { channel } = world.channel();
     channel.addEventListener("message", () => {});
@@ -201,7 +201,7 @@ describe("a page that goes", () => {
     assert.deepEqual([channel.state, socket.readyState], ["open", 1]);
   });
 
-  test("and may come back: it is kept without a connection, and resumes as it is shown", async () => {
+  test("drops its connection when cached, and resumes when shown", async () => {
     const { world, fire } = pageWorld();
     const { channel, events } = world.channel();
     let socket: FakeSocket = await world.openSocket();
@@ -218,7 +218,7 @@ describe("a page that goes", () => {
     assert.deepEqual(events.slice(2), [["recovering", "pagehide"], ["resumed", 0]]);
   });
 
-  test("one that the application has suspended stays so", async () => {
+  test("stays suspended if the application asked for it", async () => {
     const { world, fire } = pageWorld();
     const { channel } = world.channel();
     await world.openSocket();
@@ -230,7 +230,7 @@ describe("a page that goes", () => {
     assert.deepEqual([channel.state, world.sockets.length], ["suspended", 0]);
   });
 
-  test("a channel that is closed listens to nothing any more", async () => {
+  test("has no listeners of a closed channel", async () => {
     const { world, fire } = pageWorld();
     const { channel } = world.channel();
     const socket = await world.openSocket();
@@ -243,8 +243,8 @@ describe("a page that goes", () => {
   });
 });
 
-describe("what is always cut at one age", () => {
-  test("is replaced before, and speaks against no transport", async () => {
+describe("a connection that is always cut at one age", () => {
+  test("is replaced before that, without a mark", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["websocket", "longpoll"] });
     for (let cut = 0; cut < 2; cut++) {
@@ -266,7 +266,7 @@ describe("what is always cut at one age", () => {
     assert.equal(channel.statistics().attempts.longpoll, 0);
   });
 
-  test("polls are asked to be held for less time, and slowly for more again", async () => {
+  test("asks for a shorter hold if it is a poll, then slowly a longer one", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["longpoll"] });
     const open = await world.request("poll");
@@ -286,7 +286,7 @@ describe("what is always cut at one age", () => {
     assert.deepEqual([channel.state, channel.statistics().attaches], ["open", 1]);
   });
 
-  test("polls that are hardly held come one in a second", async () => {
+  test("polls once a second if polls are hardly held", async () => {
     const world = new World();
     world.channel({ transports: ["longpoll"] });
     const open = await world.request("poll");
@@ -327,7 +327,7 @@ describe("credentials", () => {
     assert.deepEqual(events.slice(2), [["recovering", "unauthorized"], ["resumed", 0]]);
   });
 
-  test("that were kept for too long are asked for once more; then a refusal is final", async () => {
+  test("that are refused at first are asked for once more", async () => {
     const world = new World();
     let asked = 0;
     const { channel, events } = world.channel({ credentials: async () => `token ${++asked}`, transports: ["longpoll"] });
@@ -341,7 +341,7 @@ describe("credentials", () => {
     assert.deepEqual(events, [["close", 4401, "unauthorized: expired", "protocol", false]]);
   });
 
-  test("a fault of the network is no refusal", async () => {
+  test("that cannot be had are asked for again later", async () => {
     const world = new World();
     let asked = 0;
     const { channel } = world.channel({
@@ -358,7 +358,7 @@ describe("credentials", () => {
 });
 
 describe("waiting", () => {
-  test("a proxy's Retry-After is honoured", async () => {
+  test("honors a proxy's Retry-After", async () => {
     const world = new World();
     world.channel({ transports: ["longpoll"] });
     (await world.request("poll")).respond(503, "<html>", "text/html", { "Retry-After": "12" });
@@ -368,7 +368,7 @@ describe("waiting", () => {
     await world.request("poll");
   });
 
-  test("after two minutes without anybody there is an event", async () => {
+  test("fires suspended after two minutes without the server", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["websocket"] });
     let suspended = 0;

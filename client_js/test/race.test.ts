@@ -43,7 +43,7 @@ async function plainGet(world: World): Promise<FakeRequest> {
 }
 
 describe("race", () => {
-  test("one session: the same nonce, an attach number each", async () => {
+  test("the opens share a nonce, with an attach number each", async () => {
     const world = new World();
     world.channel();
     const socket = await world.socket();
@@ -54,7 +54,7 @@ describe("race", () => {
     assert.deepEqual(opens.map(({ attach }) => attach), [1, 2, 3]);
   });
 
-  test("the first that answers carries the session; what is worse is left", async () => {
+  test("the first that answers becomes active, worse ones are left", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const socket = await world.socket();
@@ -71,7 +71,7 @@ describe("race", () => {
     assert.equal(world.requests.length, 0);
   });
 
-  test("a better one that answers late takes over: nothing is lost, doubled or replayed", async () => {
+  test("a better one that answers late takes over without loss or replay", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const seen = listen(channel);
@@ -110,7 +110,7 @@ describe("race", () => {
     assert.deepEqual(channel.statistics().reconnects, 0);
   });
 
-  test("a socket that the server opened before it knew of the stream's confirmation is begun anew", async () => {
+  test("a socket that was opened below a confirmed attach is begun anew", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const late = await world.socket();
@@ -126,7 +126,7 @@ describe("race", () => {
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
   });
 
-  test("two that are told in one turn that the session is new open it once", async () => {
+  test("two opens in one turn fire one open event", async () => {
     const world = new World();
     const { events } = world.channel();
     const socket = await world.socket();
@@ -142,7 +142,7 @@ describe("race", () => {
     assert.equal(events.filter(([type]) => type === "recovering").length, 0);
   });
 
-  test("to close waits for the attempts that are under way", async () => {
+  test("close waits for pending attempts", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.socket();
@@ -154,7 +154,7 @@ describe("race", () => {
     assert.deepEqual(socket.take().slice(1), [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 }]);
   });
 
-  test("the marks that are due on a stream leave though a probe is begun", async () => {
+  test("an ack that is due leaves although a probe is begun", async () => {
     const world = new World();
     const { channel } = world.channel();
     listen(channel);
@@ -168,7 +168,7 @@ describe("race", () => {
     assert.deepEqual((await world.request("send")).lines.slice(1), [{ type: "ack", ack: 1 }]);
   });
 
-  test("a stream that is held up in the race is overtaken by a poll", async () => {
+  test("a stream that is buffered is overtaken by a poll", async () => {
     const world = new World();
     const { channel } = world.channel();
     await world.pass(2.5);
@@ -179,7 +179,7 @@ describe("race", () => {
     assert.equal(channel.transport, "longpoll");
   });
 
-  test("attempts are counted out: nothing loops, whatever happens", async () => {
+  test("attempts stay within the retry budget whatever happens", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["websocket", "sse"] });
     await world.settle();
@@ -198,8 +198,8 @@ describe("race", () => {
   });
 });
 
-describe("a stream that is held up", () => {
-  test("its second event must follow soon: else polls, and it is demoted for a while", async () => {
+describe("a stream that is buffered", () => {
+  test("falls back to polls without a second event, and gets a mark", async () => {
     const world = new World();
     world.random = 1;
     const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
@@ -253,8 +253,8 @@ async function stand(world: World, stream: FakeRequest, seconds: number): Promis
   }
 }
 
-describe("memory", () => {
-  test("a better one is probed at intervals that grow, and taken without a gap", async () => {
+describe("marks", () => {
+  test("a better transport is probed at growing intervals, and takes over", async () => {
     const world = new World();
     world.random = 1;
     const { events } = world.channel();
@@ -271,7 +271,7 @@ describe("memory", () => {
     assert.equal(world.gets.length, 0);
   });
 
-  test("the next page begins with what worked", async () => {
+  test("the next page begins with the transport that worked", async () => {
     const world = new World();
     world.random = 1;
     world.channel();
@@ -299,7 +299,7 @@ describe("memory", () => {
     assert.equal(channel.transport, "websocket");
   });
 
-  test("another origin, or a day later: nothing is known", async () => {
+  test("marks are for one origin and one day", async () => {
     const world = new World();
     world.channel();
     await fallBack(world);
@@ -312,7 +312,7 @@ describe("memory", () => {
     }
   });
 
-  test("an outage of everything teaches nothing", async () => {
+  test("an outage leaves no marks", async () => {
     const world = new World();
     world.random = 1;
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
@@ -326,7 +326,7 @@ describe("memory", () => {
     assert.equal(channel.transport, "websocket");
   });
 
-  test("storage that throws, is full or holds anything is no matter", async () => {
+  test("storage that throws, is full or holds junk is ignored", async () => {
     const full: object = {
       getItem: () => '[["websocket","x",[]],["sse",null],7]',
       setItem: () => {
@@ -368,7 +368,7 @@ describe("explain", () => {
       assert.equal(channel.explain()[0]!.reason, words);
     });
 
-  test("one that is upgraded and mute", async () => {
+  test("a WebSocket that is upgraded and mute", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.socket();

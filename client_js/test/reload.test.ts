@@ -42,7 +42,7 @@ class Tab {
 }
 
 describe("a reloaded page", () => {
-  test("goes on where the old one went: marks, numbers, and what was not acknowledged", async () => {
+  test("restores marks, numbers and unacknowledged messages", async () => {
     const tab = new Tab();
     const old = await tab.page();
     const socket = await old.world.openSocket();
@@ -76,7 +76,7 @@ describe("a reloaded page", () => {
     assert.equal(channel._driver.session.outbox.buffer.bytes, 0);
   });
 
-  test("sends again what the server did not get, and what had no number yet", async () => {
+  test("sends again what the server did not get, and the unnumbered", async () => {
     const tab = new Tab();
     const old = await tab.page();
     const socket = await old.world.openSocket({ limits: { message: 262144, body: 350550, batch: 1000, depth: 64, window_messages: 2, window_bytes: 1e6 } });
@@ -93,7 +93,7 @@ describe("a reloaded page", () => {
     assert.deepEqual(next.take(), [{ type: "ack", ack: 0 }, [1, 0, "a", "b", "c", "d"]]);
   });
 
-  test("is told where the session has ended meanwhile", async () => {
+  test("gets reset if the session has ended in the meantime", async () => {
     const tab = new Tab();
     const old = await tab.page();
     await old.world.openSocket();
@@ -118,7 +118,7 @@ describe("a reloaded page", () => {
 });
 
 describe("a page that has given its session away", () => {
-  test("has a new one where the browser shows it again", async () => {
+  test("begins a new one if the browser shows it again", async () => {
     const tab = new Tab();
     const old = await tab.page();
     await old.world.openSocket();
@@ -135,7 +135,7 @@ describe("a page that has given its session away", () => {
     assert.deepEqual(old.events, ["open", "reset", "open"]);
   });
 
-  test("has left it for the next, though that is loaded again while it waits", async () => {
+  test("leaves it to the next, even if that is reloaded while it waits", async () => {
     const tab = new Tab();
     const old = await tab.page();
     await old.world.openSocket();

@@ -51,7 +51,7 @@ test("a body holds no more than limits.body and limits.batch (SND-1)", () => {
   }
 });
 
-test("a WebSocket message holds no more than limits.body either", () => {
+test("a WebSocket message holds no more than limits.body", () => {
   const one = session();
   const { link } = open(one, "websocket", { limits: { body: 3000 } });
   for (let index = 0; index < 50; index++) one.send("x".repeat(400), `${index}`);
@@ -61,7 +61,7 @@ test("a WebSocket message holds no more than limits.body either", () => {
   assert.ok(wires.length < 16);
 });
 
-test("the largest message fits a body in whichever form (section 12)", () => {
+test("the largest message fits a body in each form (section 12)", () => {
   for (const message of ["x".repeat(262142), new Uint8Array(262144)]) {
     const one = session();
     one.send(message, "x");
@@ -71,7 +71,7 @@ test("the largest message fits a body in whichever form (section 12)", () => {
   }
 });
 
-test("what waits and is above the limit that the server tells is refused, and skipped (DAT-4, DAT-5)", () => {
+test("waiting messages above the server's limit are skipped (DAT-4, DAT-5)", () => {
   const one = session();
   one.send("small", "a");
   one.send("x".repeat(200), "b");
@@ -82,7 +82,7 @@ test("what waits and is above the limit that the server tells is refused, and sk
   assert.deepEqual(one.transmit(link, 0)[0]!.frames.slice(1), ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']);
 });
 
-test("an opened that answers another open is taken for nothing", () => {
+test("an opened that answers another open is a bad frame", () => {
   const cases = [{ attach: 2 }, { client: "another-0123456789" }];
   for (const fields of cases) {
     const one = session();
@@ -92,7 +92,7 @@ test("an opened that answers another open is taken for nothing", () => {
   }
 });
 
-test("data before opened, a second opened, are protocol errors (OPN-1)", () => {
+test("data before opened and a second opened are bad frames (OPN-1)", () => {
   const one = session();
   const link = one.attach("websocket");
   const [{ frames: wires }] = one.transmit(link, 0) as [Output];
@@ -101,13 +101,13 @@ test("data before opened, a second opened, are protocol errors (OPN-1)", () => {
   assert.deepEqual(types(hear(one, second, opened(JSON.parse(wires[0] as string), { attach: 2 }))), ["bad_frame"]);
 });
 
-test("a POST that is answered by nothing of ours is a protocol error", () => {
+test("a POST's answer that is not ours is a bad frame", () => {
   const one = session();
   const { link } = open(one, "sse");
   assert.deepEqual(types(one.handleInput(link, { type: "answer", request: "post", status: 200, text: "<html>" }, 0)), ["bad_frame"]);
 });
 
-test("a POST that is answered by an empty body was not answered", () => {
+test("a POST with an empty answer is repeated", () => {
   const one = session();
   const { link } = open(one, "sse");
   one.handleInput(link, answered({}), 0);
@@ -117,7 +117,7 @@ test("a POST that is answered by an empty body was not answered", () => {
   assert.deepEqual(one.transmit(link, 0)[0]!.frames, wires);
 });
 
-test("the answer to a POST that is above what was sent is of another session (MRK-5, RES-6)", () => {
+test("a POST's answer above what was sent resets (MRK-5, RES-6)", () => {
   const one = session();
   const { link } = open(one, "sse");
   one.send("x", "a");
@@ -125,7 +125,7 @@ test("the answer to a POST that is above what was sent is of another session (MR
   assert.equal(one.outbox.buffer.entries.length, 0);
 });
 
-test("a post that got no answer brings its ack, its pong and its close again", () => {
+test("a repeated POST brings its ack, pong and close again", () => {
   const one = session();
   const { link } = open(one, "sse");
   one.handleInput(link, answered({}), 0);
@@ -138,7 +138,7 @@ test("a post that got no answer brings its ack, its pong and its close again", (
   assert.deepEqual(one.transmit(link, 2)[0]!.frames, wires);
 });
 
-test("an ack alone whose POST failed is due again", () => {
+test("a lone ack whose POST failed is due again", () => {
   const one = session();
   const { link } = open(one, "sse");
   one.handleInput(link, answered({}), 0);
@@ -150,7 +150,7 @@ test("an ack alone whose POST failed is due again", () => {
   assert.deepEqual(one.transmit(link, 10)[0]!.frames, wires);
 });
 
-test("an ack that was due is not waited for on the next attach", () => {
+test("an ack that was due does not delay the next attach", () => {
   const one = session();
   const { link } = open(one, "sse");
   one.handleInput(link, answered({}), 0);
@@ -160,7 +160,7 @@ test("an ack that was due is not waited for on the next attach", () => {
   assert.ok(one.deadline > 1);
 });
 
-test("empty answers to polls, one after the other, end the attach (POL-2)", () => {
+test("consecutive empty answers to polls end the attach (POL-2)", () => {
   const one = session();
   const { link } = open(one, "longpoll");
   const empty: Input = { type: "answer", request: "poll", status: 200, text: "" };
@@ -172,7 +172,7 @@ test("empty answers to polls, one after the other, end the attach (POL-2)", () =
   assert.deepEqual(seen, [[], [], ["ended"]]);
 });
 
-test("POSTs that fail are counted by themselves: polls that are answered beside them say nothing of them", () => {
+test("failed POSTs are counted apart from polls that are answered", () => {
   const one = session();
   const { link } = open(one, "longpoll");
   one.send("x", "a");
@@ -185,7 +185,7 @@ test("POSTs that fail are counted by themselves: polls that are answered beside 
   assert.deepEqual(seen, [["message"], ["message"], ["HTTP 502"]]);
 });
 
-test("what is received on a link that ends before it is confirmed is kept, and its session with it (OPN-5)", () => {
+test("messages of a link that is never confirmed are kept (OPN-5)", () => {
   const one = session();
   const link = one.attach("sse");
   const [{ frames: wires }] = one.transmit(link, 0) as [Output];
@@ -197,7 +197,7 @@ test("what is received on a link that ends before it is confirmed is kept, and i
   assert.deepEqual([token, received], ["token-1", 1]);
 });
 
-test("the answer to a close on a link that is not confirmed names the session (SND-1)", () => {
+test("an answer to close on an unconfirmed link names the session (SND-1)", () => {
   const one = session();
   const link = one.attach("sse");
   const [{ frames: wires }] = one.transmit(link, 0) as [Output];
@@ -207,20 +207,20 @@ test("the answer to a close on a link that is not confirmed names the session (S
   assert.equal((JSON.parse(last[0] as string) as { session: string }).session, "token-1");
 });
 
-test("a renew without credentials is a renew all the same (REN-1)", () => {
+test("a renew without credentials is sent with null (REN-1)", () => {
   const one = session();
   const { link } = open(one, "websocket");
   one.renew(undefined);
   assert.deepEqual(one.transmit(link, 0)[0]!.frames, ['{"type":"renew","credentials":null}']);
 });
 
-test("a code that is the name of a member of objects is any other code", () => {
+test("a code named like a member of Object is an unknown code", () => {
   const one = session();
   const { link } = open(one, "websocket");
   assert.deepEqual(types(hear(one, link, { type: "error", code: "constructor", message: "" })), ["constructor"]);
 });
 
-test("another client may stand in the way three times before the first confirmation (ATT-5)", () => {
+test("another client may come first three times (ATT-5)", () => {
   const one = session();
   const seen: string[] = [];
   for (let turn = 0; turn < 4; turn++) {
@@ -239,7 +239,7 @@ test("a bare WebSocket close 1012 is a drain (DRN-1)", () => {
   assert.deepEqual(types(one.handleInput(link, { type: "lost", reason: "closed", code: 1012 }, 0)), ["drain"]);
 });
 
-test("after the end nothing is written, heard or taken", () => {
+test("an ended session writes, handles and takes nothing", () => {
   const one = session();
   const { link } = open(one, "websocket");
   one.abandon(1001, "");
@@ -249,7 +249,7 @@ test("after the end nothing is written, heard or taken", () => {
   assert.equal(one.deadline, Infinity);
 });
 
-describe("a field that is junk numbers nothing and settles nothing (FRM-3, FRM-4)", () => {
+describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
   const JUNK = [undefined, null, "7", "", -1, 1.5, true, {}, [], [1], 2 ** 53, 1e300];
   const frames: { [field: string]: unknown }[] = [
     { type: "ack", ack: 0, received: 0, sent: 0, attached: true },

@@ -37,7 +37,7 @@ async function serve(world: World, seconds: number, step = 0.1): Promise<number>
   return streams;
 }
 
-test("an ack that is due as a stream takes over is written on it, after POSTs that failed (MRK-6)", async () => {
+test("an ack due at a takeover is written after failed POSTs (MRK-6)", async () => {
   const { world, show } = pageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
@@ -60,7 +60,7 @@ test("an ack that is due as a stream takes over is written on it, after POSTs th
   assert.ok(storms <= 2, `${storms}`);
 });
 
-test("and while a POST is in flight", async () => {
+test("an ack due at a takeover is written while a POST is in flight", async () => {
   const { world, show } = pageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
@@ -89,7 +89,7 @@ test("and while a POST is in flight", async () => {
   assert.ok(streams <= 2, `${streams}`);
 });
 
-test("an ack that the earlier link took along is given again by the one that takes over (MRK-3)", async () => {
+test("an ack that the earlier link took along is repeated (MRK-3)", async () => {
   const { world, show } = pageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
@@ -120,7 +120,7 @@ test("an ack that the earlier link took along is given again by the one that tak
   assert.ok(acks.some((f) => (f as { type: string }).type === "ack"));
 });
 
-test("and one of a poll that was aborted", async () => {
+test("an ack of a poll that was aborted is repeated", async () => {
   const { world } = pageWorld();
   const { channel } = world.channel({ transports: ["longpoll"] });
   channel.addEventListener("message", () => {});
@@ -141,7 +141,7 @@ test("and one of a poll that was aborted", async () => {
   assert.deepEqual(confirm.lines.slice(1), [{ type: "ack", ack: 1 }]);
 });
 
-test("what is still being tried is not forgotten as all else has failed", async () => {
+test("a pending poll may win after all else has failed", async () => {
   const { world, show } = pageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
   const stream = await openStream(world);
@@ -159,7 +159,7 @@ test("what is still being tried is not forgotten as all else has failed", async 
   assert.equal(channel.transport, "longpoll");
 });
 
-test("in either order", async () => {
+test("a pending poll may win in either order of failures", async () => {
   const { world, show } = pageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
   const stream = await openStream(world);
@@ -178,7 +178,7 @@ test("in either order", async () => {
   assert.equal(rotation.aborted, true);
 });
 
-test("a stream below the confirmed attach gets no session (ATT-3)", async () => {
+test("a stream below the confirmed attach does not take over (ATT-3)", async () => {
   const { world, show } = pageWorld();
   const { channel } = world.channel({ transports: ["longpoll"] });
   const open = await world.request("poll");
@@ -204,7 +204,7 @@ test("a stream below the confirmed attach gets no session (ATT-3)", async () => 
   assert.equal(channel._driver.connector.active?.link?.attach, channel._driver.session.confirmed);
 });
 
-test("two that raced with one stale token are one refusal (REN-1)", async () => {
+test("two racing opens with one stale token count as one refusal (REN-1)", async () => {
   const { world } = pageWorld();
   let asked = 0;
   const { channel } = world.channel({ credentials: async () => (++asked <= 2 ? "stale" : "fresh") });
@@ -221,7 +221,7 @@ test("two that raced with one stale token are one refusal (REN-1)", async () => 
   assert.notEqual(channel.state, "closed");
 });
 
-test("what comes last on a stream that is not confirmed may be a close", async () => {
+test("a close may come on a stream that is not confirmed", async () => {
   const { world, show } = pageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   await openStream(world);
