@@ -59,7 +59,7 @@ export class AckSchedule {
     this.dueAt = link.acked < this.received ? 0 : Infinity;
   }
 
-  /** Returns the part of `lost` that was not received: the ack may have been lost, or another link brought it (RES-4). */
+  /** Returns the part of `lost` that was not received: perhaps only the ack was lost (RES-4). */
   clipLostRange([first = 1, last = 0]: readonly number[]): number[] {
     const from = Math.max(first, this.received + 1);
     return from > last ? [] : [from, last];

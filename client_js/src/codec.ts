@@ -92,8 +92,7 @@ const BEGINNING = /^(\[\d+,\d+,|{)/;
  * A number or mark in a control frame whose value is not one: `"7"`, `7.0`, `true`, or 2^53. Nothing but a key ends
  * in an unescaped quote and a colon.
  */
-const BAD_NUMBER =
-  /^{[^]*"(ack|number|received|handled|in_hand|expected|attach|last)" *:(?! *(null|\d{1,15}) *[,}])/;
+const BAD_NUMBER = /^{[^]*"(ack|number|received|handled|in_hand|expected|attach|last)" *:(?! *(null|\d{1,15}) *[,}])/;
 
 /**
  * Decodes one frame of a server. Throws some error if it is malformed.

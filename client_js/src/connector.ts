@@ -109,8 +109,7 @@ export class Connector implements Owner {
     this.marks.clear();
     this._trials = this._trials.filter(({ failed }) => !failed);
     const { active } = this;
-    for (const connection of this.live)
-      if (!names.includes(connection.transport)) this._leave(connection, "forbidden");
+    for (const connection of this.live) if (!names.includes(connection.transport)) this._leave(connection, "forbidden");
     if (active && !this.active) this._interrupt("forbidden", 0);
     this._listener.schedule();
   }

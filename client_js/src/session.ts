@@ -289,8 +289,7 @@ export class ClientSession<Tag> {
     this._events.push({ type: "opened", link, resumed, id: frame.id, replayed });
     this._settle(handled);
     // The server's limit may be below the one that these were checked against.
-    for (const number of this.outbox.buffer.above(this.terms.message))
-      this._events.push(...this.outbox.skip(number));
+    for (const number of this.outbox.buffer.above(this.terms.message)) this._events.push(...this.outbox.skip(number));
   }
 
   /** Receives messages of the downlink; duplicates are dropped (NUM-3). `size`: of their frame. */

@@ -14,7 +14,7 @@ test("backoff never exceeds the maximum", () => {
 });
 
 test("backoff hardly exceeds the length of a short outage", () => {
-  for (let unlucky = 0; unlucky < 5; ) {
+  for (let unlucky = 0; unlucky < 5;) {
     const wait = backoff(unlucky, 1, 0.5, 30);
     unlucky += wait;
     assert(unlucky < 2 * 5 + 0.5);

@@ -31,7 +31,17 @@ test("a value that JSON would change is refused (DAT-3)", () => {
     ...[NaN, Infinity, -Infinity, 2 ** 53, -(2 ** 53), 1e300],
     ...["\ud800", "a\udc00", { "\ud800": 1 }],
     ...[undefined, () => 1, Symbol("s"), 1n],
-    ...[new Date(0), new Map(), new Set(), new (class Point {})(), /x/, new Error("e"), new Float32Array(1), Object(1), Promise.resolve()],
+    ...[
+      new Date(0),
+      new Map(),
+      new Set(),
+      new (class Point {})(),
+      /x/,
+      new Error("e"),
+      new Float32Array(1),
+      Object(1),
+      Promise.resolve(),
+    ],
     ...[[undefined], { a: undefined }, { toJSON: () => 1 }, { [Symbol("s")]: 1 }],
     // eslint-disable-next-line no-sparse-arrays
     [1, , 2],
@@ -55,12 +65,20 @@ test("an encoded message does not change with its source", () => {
   const view = keep(bytes.subarray(1)) as Uint8Array;
   const buffer = keep(bytes.buffer) as Uint8Array;
   bytes.fill(0);
-  assert.deepEqual([[...view], [...buffer]], [[2, 3], [1, 2, 3]]);
+  assert.deepEqual(
+    [[...view], [...buffer]],
+    [
+      [2, 3],
+      [1, 2, 3],
+    ],
+  );
 });
 
 test("a frame of a quarter of a million bytes is encoded and decoded", () => {
   const data = new Uint8Array(262144).fill(255);
-  const frame = decode(JSON.stringify({ type: "bytes", number: 1, ack: 0, data: Buffer.from(data).toString("base64") }));
+  const frame = decode(
+    JSON.stringify({ type: "bytes", number: 1, ack: 0, data: Buffer.from(data).toString("base64") }),
+  );
   assert.deepEqual(frame.type === "data" && frame.messages, [data]);
   assert.equal(decode(encodeData(1, 0, ['"' + "x".repeat(262142) + '"'])).type, "data");
 });

@@ -50,7 +50,9 @@ describe("slots", () => {
   test("are unlimited without access to locks", async () => {
     const { environment } = new World();
     assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
-    Object.assign(environment, { navigator: { locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } } });
+    Object.assign(environment, {
+      navigator: { locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } },
+    });
     assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
   });
 });
@@ -110,11 +112,14 @@ describe("a channel", () => {
     await world.pass(1.3);
     const first = await openPoll(world);
     assert.equal((first.lines[0] as { hold: number }).hold, 0);
-    assert.deepEqual(channel.explain().map(({ transport, outcome }) => [transport, outcome]), [
-      ["websocket", "failed"],
-      ["sse", "failed"],
-      ["longpoll", "open"],
-    ]);
+    assert.deepEqual(
+      channel.explain().map(({ transport, outcome }) => [transport, outcome]),
+      [
+        ["websocket", "failed"],
+        ["sse", "failed"],
+        ["longpoll", "open"],
+      ],
+    );
     assert.match(channel.explain()[1]!.reason, /too many tabs/);
     first.respond(200, [{ type: "ack", ack: 0 }]);
     await world.pass(0.9);
@@ -161,7 +166,10 @@ describe("a channel", () => {
       const locks = new Locks();
       const world = tab(locks);
       let give = (_: string): void => {};
-      const { channel } = world.channel({ transports: ["sse"], credentials: () => new Promise<string>((resolve) => (give = resolve)) });
+      const { channel } = world.channel({
+        transports: ["sse"],
+        credentials: () => new Promise<string>((resolve) => (give = resolve)),
+      });
       await world.settle();
       void channel[end]();
       await world.settle();

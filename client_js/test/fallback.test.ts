@@ -24,34 +24,159 @@ const VECTORS: Vector[] = [
   { title: "WebSocket starts at once", now: 0, expect: "websocket" },
   { title: "WebSocket has a head start", trials: [["websocket", 0]], now: 0.5, expect: 1 },
   { title: "SSE starts beside it", trials: [["websocket", 0]], now: 1, expect: "sse" },
-  { title: "SSE has a head start of its own", trials: [["websocket", 0], ["sse", 1]], now: 1, expect: 2 },
-  { title: "long polling starts third", trials: [["websocket", 0], ["sse", 1]], now: 2, expect: "longpoll" },
-  { title: "nothing is left to start", trials: [["websocket", 0], ["sse", 1], ["longpoll", 2]], now: 3, expect: Infinity },
+  {
+    title: "SSE has a head start of its own",
+    trials: [
+      ["websocket", 0],
+      ["sse", 1],
+    ],
+    now: 1,
+    expect: 2,
+  },
+  {
+    title: "long polling starts third",
+    trials: [
+      ["websocket", 0],
+      ["sse", 1],
+    ],
+    now: 2,
+    expect: "longpoll",
+  },
+  {
+    title: "nothing is left to start",
+    trials: [
+      ["websocket", 0],
+      ["sse", 1],
+      ["longpoll", 2],
+    ],
+    now: 3,
+    expect: Infinity,
+  },
   { title: "a failure starts the next at once", trials: [["websocket", 0, "failed"]], now: 0.1, expect: "sse" },
-  { title: "a pending one keeps its head start after a failure", trials: [["websocket", 0, "failed"], ["sse", 0.1]], now: 0.2, expect: 1.1 },
-  { title: "a failure starts the next although another is pending", trials: [["websocket", 0], ["sse", 1, "failed"]], now: 1.1, expect: "longpoll" },
-  { title: "nothing starts when all have failed", trials: [["websocket", 0, "failed"], ["sse", 0, "failed"], ["longpoll", 0, "failed"]], now: 1, expect: Infinity },
-  { title: "only allowed transports start, in their order", allowed: ["longpoll", "websocket"], now: 0, expect: "longpoll" },
+  {
+    title: "a pending one keeps its head start after a failure",
+    trials: [
+      ["websocket", 0, "failed"],
+      ["sse", 0.1],
+    ],
+    now: 0.2,
+    expect: 1.1,
+  },
+  {
+    title: "a failure starts the next although another is pending",
+    trials: [
+      ["websocket", 0],
+      ["sse", 1, "failed"],
+    ],
+    now: 1.1,
+    expect: "longpoll",
+  },
+  {
+    title: "nothing starts when all have failed",
+    trials: [
+      ["websocket", 0, "failed"],
+      ["sse", 0, "failed"],
+      ["longpoll", 0, "failed"],
+    ],
+    now: 1,
+    expect: Infinity,
+  },
+  {
+    title: "only allowed transports start, in their order",
+    allowed: ["longpoll", "websocket"],
+    now: 0,
+    expect: "longpoll",
+  },
   { title: "a transport with a mark comes last", marks: { websocket: bad(50) }, now: 0, expect: "sse" },
-  { title: "a transport with a mark comes last even if its probe is due", marks: { websocket: bad(50) }, now: 60, expect: "sse" },
-  { title: "a transport with a mark starts after the others", marks: { websocket: bad(50) }, trials: [["sse", 0, "failed"], ["longpoll", 0]], now: 1, expect: "websocket" },
-  { title: "marks on all keep the usual order", marks: { websocket: bad(9), sse: bad(9), longpoll: bad(9) }, now: 0, expect: "websocket" },
+  {
+    title: "a transport with a mark comes last even if its probe is due",
+    marks: { websocket: bad(50) },
+    now: 60,
+    expect: "sse",
+  },
+  {
+    title: "a transport with a mark starts after the others",
+    marks: { websocket: bad(50) },
+    trials: [
+      ["sse", 0, "failed"],
+      ["longpoll", 0],
+    ],
+    now: 1,
+    expect: "websocket",
+  },
+  {
+    title: "marks on all keep the usual order",
+    marks: { websocket: bad(9), sse: bad(9), longpoll: bad(9) },
+    now: 0,
+    expect: "websocket",
+  },
   { title: "nothing starts beside the best", carrier: "websocket", now: 9, expect: Infinity },
   { title: "a better one without a mark is probed at once", carrier: "sse", now: 0, expect: "websocket" },
   { title: "a pending probe is not begun twice", carrier: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
-  { title: "a probe waits for its mark", carrier: "longpoll", marks: { websocket: bad(30), sse: bad(600) }, now: 9, expect: 30 },
-  { title: "a probe is begun when it is due", carrier: "longpoll", marks: { websocket: bad(30), sse: bad(600) }, now: 30, expect: "websocket" },
-  { title: "the earliest probe is begun first", carrier: "longpoll", marks: { websocket: bad(60), sse: bad(20) }, now: 99, expect: "sse" },
-  { title: "a worse one is never probed", carrier: "sse", marks: { websocket: bad(60), longpoll: bad(1) }, now: 9, expect: 60 },
-  { title: "the active one is replaced when it is due", carrier: "sse", marks: { websocket: bad(99) }, rotateAt: 40, now: 40, expect: "sse" },
+  {
+    title: "a probe waits for its mark",
+    carrier: "longpoll",
+    marks: { websocket: bad(30), sse: bad(600) },
+    now: 9,
+    expect: 30,
+  },
+  {
+    title: "a probe is begun when it is due",
+    carrier: "longpoll",
+    marks: { websocket: bad(30), sse: bad(600) },
+    now: 30,
+    expect: "websocket",
+  },
+  {
+    title: "the earliest probe is begun first",
+    carrier: "longpoll",
+    marks: { websocket: bad(60), sse: bad(20) },
+    now: 99,
+    expect: "sse",
+  },
+  {
+    title: "a worse one is never probed",
+    carrier: "sse",
+    marks: { websocket: bad(60), longpoll: bad(1) },
+    now: 9,
+    expect: 60,
+  },
+  {
+    title: "the active one is replaced when it is due",
+    carrier: "sse",
+    marks: { websocket: bad(99) },
+    rotateAt: 40,
+    now: 40,
+    expect: "sse",
+  },
   { title: "the active one is not replaced before", carrier: "websocket", rotateAt: 40, now: 39, expect: 40 },
-  { title: "the active one is not replaced twice", carrier: "websocket", trials: [["websocket", 40]], rotateAt: 40, now: 41, expect: Infinity },
+  {
+    title: "the active one is not replaced twice",
+    carrier: "websocket",
+    trials: [["websocket", 40]],
+    rotateAt: 40,
+    now: 41,
+    expect: Infinity,
+  },
 ];
 
 describe("decide", () => {
-  for (const { title, allowed = TRANSPORTS, marks = {}, trials = [], carrier, rotateAt = Infinity, now, expect } of VECTORS)
+  for (const {
+    title,
+    allowed = TRANSPORTS,
+    marks = {},
+    trials = [],
+    carrier,
+    rotateAt = Infinity,
+    now,
+    expect,
+  } of VECTORS)
     test(title, () => {
-      const begun = trials.map(([transport, racingSince, failed]) => ({ transport, racingSince, failed: failed === "failed" }));
+      const begun = trials.map(([transport, racingSince, failed]) => ({
+        transport,
+        racingSince,
+        failed: failed === "failed",
+      }));
       const carried = carrier && { transport: carrier, rotateAt };
       assert.equal(decide(allowed, marks, begun, carried, 1, now), expect);
     });

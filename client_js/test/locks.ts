@@ -7,7 +7,7 @@ export class Locks {
 
   readonly request = async (name: string, { ifAvailable, signal }: Options, callback: Callback): Promise<unknown> => {
     await null;
-    for (let holder; (holder = this.held.get(name)); ) {
+    for (let holder; (holder = this.held.get(name));) {
       if (ifAvailable) return callback(null);
       await Promise.race([
         holder,

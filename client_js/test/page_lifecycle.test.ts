@@ -1,50 +1,28 @@
 // What happens to a page, its network and its credentials.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { World, opened } from "./world.ts";
-import type { FakeRequest, FakeSocket } from "./world.ts";
-
-const answer = (fields: object = {}): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
-
-/** A world with a page, whose events the test fires. */
-function pageWorld(): { world: World; fire: (on: "window" | "document" | "network", type: string, fields?: object) => void; page: { visibilityState: string } } {
-  const world = new World();
-  const window = new EventTarget();
-  const network = new EventTarget();
-  const page = Object.assign(new EventTarget(), { baseURI: "http://localhost/", visibilityState: "visible" });
-  Object.assign(world.environment, {
-    addEventListener: window.addEventListener.bind(window),
-    document: page,
-    navigator: { connection: network },
-  });
-  const fire = (on: "window" | "document" | "network", type: string, fields: object = {}): void =>
-    void { window, document: page, network }[on].dispatchEvent(Object.assign(new Event(type), fields));
-  return { world, fire, page };
-}
-
-async function openStream(world: World): Promise<FakeRequest> {
-  const stream = await world.request("sse");
-  stream.stream();
-  stream.event(opened(stream.lines[0]));
-  stream.event({ type: "ack", ack: 0 });
-  (await world.request("send")).respond(200, [answer()]);
-  await world.settle();
-  return stream;
-}
+import { PageWorld, World, opened } from "./world.ts";
+import type { FakeSocket } from "./world.ts";
 
 describe("a page that may have slept", () => {
-  for (const [on, type] of [["document", "visibilitychange"], ["document", "resume"], ["window", "offline"], ["window", "online"], ["network", "change"]] as const)
+  for (const [on, type] of [
+    ["document", "visibilitychange"],
+    ["document", "resume"],
+    ["window", "offline"],
+    ["window", "online"],
+    ["network", "change"],
+  ] as const)
     test(`${type}: the connection has 2 s to show itself`, async () => {
-      const { world, fire } = pageWorld();
+      const world = new PageWorld();
       const { channel } = world.channel({ transports: ["websocket"] });
       const socket = await world.openSocket();
-      fire(on, type);
+      world.fire(on, type);
       await world.pass(0.1);
       assert.deepEqual(socket.take(), [{ type: "ping" }]);
-      socket.hear({ type: "pong" });
+      socket.receive({ type: "pong" });
       await world.pass(10);
       assert.equal(channel.state, "open");
-      fire(on, type);
+      world.fire(on, type);
       await world.pass(1.9);
       assert.equal(channel.state, "open");
       await world.pass(0.2);
@@ -54,53 +32,56 @@ describe("a page that may have slept", () => {
     });
 
   test("posts its last sends after the connection has ended", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     const socket = await world.openSocket();
-    socket.hear([1, 0, "a"]);
+    socket.receive([1, 0, "a"]);
     await world.settle();
     socket.end(1001);
     channel.send("last");
     await world.settle();
-    fire("window", "pagehide", { persisted: false });
+    world.fire("window", "pagehide", { persisted: false });
     const finalPost = await world.request("send");
-    assert.deepEqual(finalPost.lines, [{ type: "send", session: "token-1", client: channel._driver.session.client, attach: 1, epoch: "e1" }, [1, 1, "last"]]);
+    assert.deepEqual(finalPost.lines, [
+      { type: "send", session: "token-1", client: channel._driver.session.client, attach: 1, epoch: "e1" },
+      [1, 1, "last"],
+    ]);
     assert.equal(finalPost.init.keepalive, true);
   });
 
   test("writes what is sent after pagehide on its connection", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     const socket = await world.openSocket();
-    fire("window", "pagehide", { persisted: false });
+    world.fire("window", "pagehide", { persisted: false });
     channel.send("bye");
     await world.settle();
     assert.deepEqual(socket.take(), [[1, 0, "bye"]]);
   });
 
   test("posts nothing while suspended by the application", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     await world.openSocket();
     channel.suspend();
     channel.send("later");
-    fire("window", "pagehide", { persisted: false });
+    world.fire("window", "pagehide", { persisted: false });
     await world.settle();
     assert.equal(world.requests.length, 0);
   });
 
   test("is not probed when it is hidden", async () => {
-    const { world, fire, page } = pageWorld();
+    const world = new PageWorld();
     world.channel();
     const socket = await world.openSocket();
-    page.visibilityState = "hidden";
-    fire("document", "visibilitychange");
+    world.page.visibilityState = "hidden";
+    world.fire("document", "visibilitychange");
     await world.pass(5);
     assert.deepEqual(socket.take(), []);
   });
 
   test("handles input before the probe after a jump in time", async () => {
-    const { world } = pageWorld();
+    const world = new PageWorld();
     const { channel } = world.channel();
     const socket = await world.openSocket();
     world.now += 60;
@@ -111,44 +92,44 @@ describe("a page that may have slept", () => {
   });
 
   test("keeps its session when its timers are late", async () => {
-    const { world } = pageWorld();
+    const world = new PageWorld();
     const { channel, events } = world.channel();
     const socket = await world.openSocket();
     for (let minute = 0; minute < 30; minute++) {
       for (let beat = 0; beat < 3; beat++) {
         world.now += 20;
-        socket.hear({ type: "ping" });
+        socket.receive({ type: "ping" });
         await world.settle();
       }
       await world.pass(0.01);
-      if (socket.take().some((frame) => (frame as { type: string }).type === "ping")) socket.hear({ type: "pong" });
+      if (socket.take().some((frame) => (frame as { type: string }).type === "ping")) socket.receive({ type: "pong" });
     }
     assert.equal(channel.state, "open");
     assert.deepEqual(events, [["transport", "websocket"], ["open"]]);
   });
 
   test("replaces a stream by a new one beside it", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     const { channel, events } = world.channel({ transports: ["sse"] });
-    const stream = await openStream(world);
+    const stream = await world.openStream();
     await world.pass(10);
-    fire("document", "visibilitychange");
+    world.fire("document", "visibilitychange");
     await world.pass(0.1);
     assert.equal(stream.aborted, false);
-    const next = await openStream(world);
+    const next = await world.openStream();
     assert.deepEqual([stream.aborted, next.aborted, channel.state], [true, false, "open"]);
     await world.pass(3);
     assert.deepEqual(events, [["transport", "sse"], ["open"]]);
   });
 
   test("retries at once instead of waiting", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     world.random = 1;
     world.channel({ transports: ["websocket"] });
     for (let round = 0; round < 6; round++) {
       (await world.socket()).end(1006);
       await world.settle();
-      fire("window", "online");
+      world.fire("window", "online");
       // But for the budget of two in a second.
       await world.pass(1.01);
     }
@@ -156,11 +137,11 @@ describe("a page that may have slept", () => {
   });
 
   test("does not retry before the server allows it", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     world.channel({ transports: ["longpoll"] });
     (await world.request("poll")).respond(429, [{ type: "error", code: "too_many", message: "", retry_in: 20 }]);
     await world.settle();
-    fire("window", "online");
+    world.fire("window", "online");
     await world.pass(19);
     assert.equal(world.requests.length, 0);
     await world.pass(2);
@@ -168,14 +149,14 @@ describe("a page that may have slept", () => {
   });
 
   test("forgets the marks when the network changes", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
     (await world.socket()).end(1006);
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
     await world.pass(1.3);
     assert.equal(world.sockets.length, 0);
-    fire("network", "change");
+    world.fire("network", "change");
     await world.pass(0.1);
     await world.openSocket();
     assert.equal(channel.transport, "websocket");
@@ -184,15 +165,15 @@ describe("a page that may have slept", () => {
 
 describe("a page that is unloaded", () => {
   test("posts its last data and ack with keepalive", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     const { channel } = world.channel();
     channel.addEventListener("message", () => {});
     const socket = await world.openSocket();
     channel.send("said");
     await world.settle();
-    socket.hear([1, 0, "heard"]);
+    socket.receive([1, 0, "heard"]);
     channel.send("unsaid");
-    fire("window", "pagehide", { persisted: false });
+    world.fire("window", "pagehide", { persisted: false });
     const post = await world.request("send");
     assert.equal((post.init as { keepalive?: boolean }).keepalive, true);
     const [head, data] = post.lines as [{ type: string; attach: number }, unknown];
@@ -202,42 +183,45 @@ describe("a page that is unloaded", () => {
   });
 
   test("drops its connection when cached, and resumes when shown", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     const { channel, events } = world.channel();
     let socket: FakeSocket = await world.openSocket();
-    fire("window", "pageshow", { persisted: false });
-    fire("window", "pagehide", { persisted: true });
+    world.fire("window", "pageshow", { persisted: false });
+    world.fire("window", "pagehide", { persisted: true });
     assert.deepEqual([socket.readyState, channel.state], [3, "recovering"]);
     await world.request("send");
     await world.pass(60);
-    fire("document", "resume");
+    world.fire("document", "resume");
     await world.pass(1);
     assert.equal(world.sockets.length, 0);
-    fire("window", "pageshow", { persisted: true });
+    world.fire("window", "pageshow", { persisted: true });
     socket = await world.openSocket();
-    assert.deepEqual(events.slice(2), [["recovering", "pagehide"], ["resumed", 0]]);
+    assert.deepEqual(events.slice(2), [
+      ["recovering", "pagehide"],
+      ["resumed", 0],
+    ]);
   });
 
   test("stays suspended if the application asked for it", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     const { channel } = world.channel();
     await world.openSocket();
     channel.suspend();
-    fire("window", "pagehide", { persisted: true });
-    fire("window", "pageshow", { persisted: true });
-    fire("window", "online");
+    world.fire("window", "pagehide", { persisted: true });
+    world.fire("window", "pageshow", { persisted: true });
+    world.fire("window", "online");
     await world.pass(10);
     assert.deepEqual([channel.state, world.sockets.length], ["suspended", 0]);
   });
 
   test("has no listeners of a closed channel", async () => {
-    const { world, fire } = pageWorld();
+    const world = new PageWorld();
     const { channel } = world.channel();
     const socket = await world.openSocket();
-    socket.hear({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
+    socket.receive({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
     await world.settle();
     socket.take();
-    for (const type of ["online", "offline", "pagehide", "pageshow"]) fire("window", type, { persisted: true });
+    for (const type of ["online", "offline", "pagehide", "pageshow"]) world.fire("window", type, { persisted: true });
     await world.pass(60);
     assert.deepEqual([channel.state, world.sockets.length, world.requests.length, socket.take()], ["closed", 0, 0, []]);
   });
@@ -281,7 +265,10 @@ describe("a connection that is always cut at one age", () => {
       if (hold < 6) request.respond(200, [{ type: "ack", ack: 0 }]);
       else request.respond(504, "<html>");
     }
-    assert.deepEqual(holds.slice(0, 3).map((hold) => Math.round(hold! * 100) / 100), [20, 3, 3.15]);
+    assert.deepEqual(
+      holds.slice(0, 3).map((hold) => Math.round(hold! * 100) / 100),
+      [20, 3, 3.15],
+    );
     assert.ok(holds.filter((hold) => hold! >= 6).length <= 5, `${holds}`);
     assert.deepEqual([channel.state, channel.statistics().attaches], ["open", 1]);
   });
@@ -316,21 +303,27 @@ describe("credentials", () => {
     const { events } = world.channel({ credentials: async () => `token ${++asked}`, transports: ["websocket"] });
     let socket = await world.openSocket();
     await world.pass(6);
-    socket.hear(unauthorized);
+    socket.receive(unauthorized);
     await world.pass(1);
     socket = await world.socket();
     socket.open();
     const [open] = socket.take() as { credentials: string; session: string }[];
     assert.deepEqual([open!.credentials, open!.session], ["token 2", "token-1"]);
-    socket.hear(opened(open));
+    socket.receive(opened(open));
     await world.settle();
-    assert.deepEqual(events.slice(2), [["recovering", "unauthorized"], ["resumed", 0]]);
+    assert.deepEqual(events.slice(2), [
+      ["recovering", "unauthorized"],
+      ["resumed", 0],
+    ]);
   });
 
   test("that are refused at first are asked for once more", async () => {
     const world = new World();
     let asked = 0;
-    const { channel, events } = world.channel({ credentials: async () => `token ${++asked}`, transports: ["longpoll"] });
+    const { channel, events } = world.channel({
+      credentials: async () => `token ${++asked}`,
+      transports: ["longpoll"],
+    });
     for (let attempt = 1; attempt <= 2; attempt++) {
       const poll = await world.request("poll");
       assert.equal((poll.lines[0] as { credentials: string }).credentials, `token ${attempt}`);

@@ -1,35 +1,14 @@
 // Several connections at once: who gets the session, who takes it over, what is learnt of it.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Channel } from "../src/channel.ts";
-import { World, opened } from "./world.ts";
+import { listen, outcomes } from "./observe.ts";
+import { World, opened, postAnswer } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
-
-const answer = (fields: object): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
-
-const outcomes = (channel: Channel): string[] => channel.explain().map(({ transport, outcome, reason }) => `${transport} ${outcome} ${reason}`.trim());
-
-function listen(channel: Channel): unknown[] {
-  const seen: unknown[] = [];
-  channel.addEventListener("message", ({ data, recovered }) => seen.push(recovered ? { recovered: data } : data));
-  return seen;
-}
-
-/** The next stream, which works: its first two events have come, and the POST that confirms it is answered. */
-async function openStream(world: World, fields: object = {}): Promise<FakeRequest> {
-  const stream = await world.request("sse");
-  stream.stream();
-  stream.event(opened(stream.lines[0], fields));
-  stream.event({ type: "ack", ack: 0 });
-  (await world.request("send")).respond(200, [answer({})]);
-  await world.settle();
-  return stream;
-}
 
 /** WebSocket is refused, and a stream carries the session. */
 async function fallBack(world: World): Promise<FakeRequest> {
   (await world.socket()).end(1006);
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   (await plainGet(world)).respond(404, "<html>");
   await world.settle();
   return stream;
@@ -49,9 +28,15 @@ describe("race", () => {
     const socket = await world.socket();
     socket.open();
     await world.pass(3);
-    const opens = [socket.take()[0], (await world.request("sse")).lines[0], (await world.request("poll")).lines[0]] as { nonce: string; attach: number }[];
+    const opens = [socket.take()[0], (await world.request("sse")).lines[0], (await world.request("poll")).lines[0]] as {
+      nonce: string;
+      attach: number;
+    }[];
     assert.equal(new Set(opens.map(({ nonce }) => nonce)).size, 1);
-    assert.deepEqual(opens.map(({ attach }) => attach), [1, 2, 3]);
+    assert.deepEqual(
+      opens.map(({ attach }) => attach),
+      [1, 2, 3],
+    );
   });
 
   test("the first that answers becomes active, worse ones are left", async () => {
@@ -61,7 +46,7 @@ describe("race", () => {
     await world.pass(1.3);
     const stream = await world.request("sse");
     socket.open();
-    socket.hear(opened(socket.take()[0]));
+    socket.receive(opened(socket.take()[0]));
     await world.settle();
     assert.deepEqual(socket.take(), [{ type: "ack", ack: 0 }]);
     assert.equal(stream.aborted, true);
@@ -77,7 +62,7 @@ describe("race", () => {
     const seen = listen(channel);
     const late = await world.socket();
     await world.pass(1.3);
-    const stream = await openStream(world);
+    const stream = await world.openStream();
     stream.event([1, 0, "a"]);
     await world.settle();
     channel.send("x");
@@ -86,7 +71,7 @@ describe("race", () => {
     // The attach of the stream is confirmed by now: the one of the socket is refused, and so proves that it works.
     late.open();
     const [{ client }] = late.take() as [{ client: string }];
-    late.hear({ type: "error", code: "superseded", message: "", attach: 2, client });
+    late.receive({ type: "error", code: "superseded", message: "", attach: 2, client });
     const socket = await world.socket();
     socket.open();
     const [open] = socket.take() as { attach: number; received: number; first_retained: number }[];
@@ -96,13 +81,13 @@ describe("race", () => {
     stream.event([2, 0, "b"]);
     await world.settle();
     assert.equal(channel.state, "open");
-    socket.hear(opened(open, { received: 1, sent: 3 }));
-    socket.hear([2, 0, "b", "c"]);
+    socket.receive(opened(open, { received: 1, sent: 3 }));
+    socket.receive([2, 0, "b", "c"]);
     await world.settle();
     assert.deepEqual(socket.take(), [{ type: "ack", ack: 3 }, [2, 3, "y"]]);
     assert.equal(stream.aborted, true);
     assert.equal(post.aborted, false);
-    post.respond(200, [answer({ ack: 1, received: 1 })]);
+    post.respond(200, [postAnswer({ ack: 1, received: 1 })]);
     await world.settle();
     assert.deepEqual(seen, ["a", "b", "c"]);
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
@@ -117,8 +102,8 @@ describe("race", () => {
     late.open();
     const [open] = late.take();
     await world.pass(1.3);
-    const stream = await openStream(world);
-    late.hear(opened(open));
+    const stream = await world.openStream();
+    late.receive(opened(open));
     await world.settle();
     assert.deepEqual([late.readyState, stream.aborted], [3, false]);
     await world.openSocket();
@@ -136,7 +121,7 @@ describe("race", () => {
     poll.respond(200, [opened(poll.lines[0])]);
     // The answer is read in another turn, and confirmed in the one behind that.
     for (let turn = 0; !events.length; turn++) await Promise.resolve();
-    socket.hear(opened(socket.take()[0], { attach: 1 }));
+    socket.receive(opened(socket.take()[0], { attach: 1 }));
     await world.settle();
     assert.equal(events.filter(([type]) => type === "open").length, 1);
     assert.equal(events.filter(([type]) => type === "recovering").length, 0);
@@ -149,7 +134,7 @@ describe("race", () => {
     channel.close();
     await world.settle();
     socket.open();
-    socket.hear(opened(socket.take()[0]));
+    socket.receive(opened(socket.take()[0]));
     await world.settle();
     assert.deepEqual(socket.take().slice(1), [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 }]);
   });
@@ -160,7 +145,7 @@ describe("race", () => {
     listen(channel);
     await world.socket();
     await world.pass(1.3);
-    const stream = await openStream(world);
+    const stream = await world.openStream();
     stream.event([1, 0, "a"]);
     await world.settle();
     channel.transports = ["websocket", "sse"];
@@ -206,7 +191,7 @@ describe("a stream that is buffered", () => {
     const stream = await world.request("sse");
     stream.stream();
     stream.event(opened(stream.lines[0]));
-    (await world.request("send")).respond(200, [answer({})]);
+    (await world.request("send")).respond(200, [postAnswer()]);
     await world.pass(1.9);
     assert.equal(channel.state, "open");
     await world.pass(0.2);
@@ -214,7 +199,11 @@ describe("a stream that is buffered", () => {
     poll.respond(200, [opened(poll.lines[0])]);
     await world.settle();
     assert.deepEqual(outcomes(channel), ["sse lost mute: something buffers it", "longpoll open"]);
-    assert.deepEqual(events.slice(2), [["recovering", "mute"], ["transport", "longpoll"], ["resumed", 0]]);
+    assert.deepEqual(events.slice(2), [
+      ["recovering", "mute"],
+      ["transport", "longpoll"],
+      ["resumed", 0],
+    ]);
     await keepPolling(world, 590);
     assert.equal(channel.statistics().attempts.sse, 1);
     await keepPolling(world, 10);
@@ -281,7 +270,7 @@ describe("marks", () => {
     next.random = 1;
     next.epoch += 5;
     const { channel } = next.channel({}, "http://localhost/another");
-    const stream = await openStream(next);
+    const stream = await next.openStream();
     assert.equal(next.sockets.length, 0);
     // What is left of the wait.
     await stand(next, stream, 9);
@@ -289,7 +278,7 @@ describe("marks", () => {
     await stand(next, stream, 2);
     const socket = await next.openSocket();
     await next.pass(6);
-    socket.hear({ type: "ping" });
+    socket.receive({ type: "ping" });
     await next.settle();
     // One that has stood for a while has proven itself.
     const third = new World();
@@ -303,7 +292,10 @@ describe("marks", () => {
     const world = new World();
     world.channel();
     await fallBack(world);
-    for (const [url, later] of [["http://elsewhere/chat", 0], ["http://localhost/chat", 90000]] as const) {
+    for (const [url, later] of [
+      ["http://elsewhere/chat", 0],
+      ["http://localhost/chat", 90000],
+    ] as const) {
       const next = new World();
       Object.assign(next.environment, { localStorage: world.environment.localStorage });
       next.epoch += later;
@@ -350,8 +342,16 @@ describe("marks", () => {
 
 describe("explain", () => {
   for (const [status, body, words] of [
-    [426, '{"type":"error","code":"upgrade_required","message":""}', "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade"],
-    [403, '{"type":"error","code":"forbidden_origin","message":""}', "refused; a plain GET of its URL answers our 403: not this origin"],
+    [
+      426,
+      '{"type":"error","code":"upgrade_required","message":""}',
+      "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade",
+    ],
+    [
+      403,
+      '{"type":"error","code":"forbidden_origin","message":""}',
+      "refused; a plain GET of its URL answers our 403: not this origin",
+    ],
     [502, "<html>", "refused; a plain GET of its URL answers 502"],
     [0, "", "refused; a plain GET of its URL fails"],
   ] as const)
@@ -359,7 +359,7 @@ describe("explain", () => {
       const world = new World();
       const { channel } = world.channel();
       (await world.socket()).end(1006);
-      await openStream(world);
+      await world.openStream();
       const get = await plainGet(world);
       assert.deepEqual([get.url, get.init.method], ["http://localhost/chat/websocket", undefined]);
       if (status) get.respond(status, body);
@@ -375,7 +375,7 @@ describe("explain", () => {
     await world.pass(0.5);
     socket.open();
     await world.pass(1);
-    await openStream(world);
+    await world.openStream();
     await world.pass(7);
     assert.match(channel.explain()[0]!.reason, /^upgraded after 0\.50 s, no body for 7\.50 s: something buffers it/);
   });

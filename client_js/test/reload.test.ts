@@ -17,19 +17,27 @@ class Tab {
   }
 
   /** Its next page, and how it goes. */
-  async page(world = new World()): Promise<{ world: World; channel: Channel; events: string[]; hide: () => Promise<void> }> {
+  async page(
+    world = new World(),
+  ): Promise<{ world: World; channel: Channel; events: string[]; hide: () => Promise<void> }> {
     const window = new EventTarget();
     let gone = (): void => {};
     const ends = new Promise<void>((resolve) => (gone = resolve));
     const { locks } = this;
     // Those of a page end with it.
-    const request: Locks["request"] = (name, how, callback) => locks.request(name, how, (lock) => lock && Promise.race([ends, callback(lock)]));
+    const request: Locks["request"] = (name, how, callback) =>
+      locks.request(name, how, (lock) => lock && Promise.race([ends, callback(lock)]));
     Object.assign(world.environment, {
       addEventListener: window.addEventListener.bind(window),
       sessionStorage: world.storage(this.kept),
       navigator: { locks: { request } },
     });
-    const channel = await acrossReloads(Channel, "http://localhost/chat", { transports: ["websocket"] }, world.environment);
+    const channel = await acrossReloads(
+      Channel,
+      "http://localhost/chat",
+      { transports: ["websocket"] },
+      world.environment,
+    );
     const events: string[] = [];
     for (const type of ["open", "resumed", "reset"]) channel.addEventListener(type, () => events.push(type));
     const hide = async (): Promise<void> => {
@@ -46,13 +54,13 @@ describe("a reloaded page", () => {
     const tab = new Tab();
     const old = await tab.page();
     const socket = await old.world.openSocket();
-    socket.hear([1, 0, "seen", "too"]);
+    socket.receive([1, 0, "seen", "too"]);
     void old.channel.send("settled");
     void old.channel.send({ a: 1 });
     void old.channel.send(new Uint8Array([1, 2, 255]));
     void old.channel.send(new Uint8Array());
     await old.world.settle();
-    socket.hear({ type: "ack", ack: 1 });
+    socket.receive({ type: "ack", ack: 1 });
     await old.world.settle();
     await old.hide();
 
@@ -64,11 +72,12 @@ describe("a reloaded page", () => {
       [open.session, open.epoch, open.attach, open.received, open.first_retained, open.client],
       ["token-1", "e1", 2, 2, 2, old.channel._driver.session.client],
     );
-    next.hear(opened(open, { received: 2, handled: 1, sent: 3 }));
+    next.receive(opened(open, { received: 2, handled: 1, sent: 3 }));
     await world.settle();
-    const bytes = (number: number, ...values: number[]): Uint8Array => new Uint8Array([0, 0, 0, 0, 0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, 2, ...values]);
+    const bytes = (number: number, ...values: number[]): Uint8Array =>
+      new Uint8Array([0, 0, 0, 0, 0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, 2, ...values]);
     assert.deepEqual(next.take(), [{ type: "ack", ack: 2 }, bytes(3, 1, 2, 255), bytes(4)]);
-    next.hear([3, 4, "missed"]);
+    next.receive([3, 4, "missed"]);
     const { value } = await channel[Symbol.asyncIterator]().next();
     assert.equal(value, "missed");
     assert.deepEqual([events, channel.id, channel.statistics().replayed], [["resumed"], "a7", 1]);
@@ -79,7 +88,9 @@ describe("a reloaded page", () => {
   test("sends again what the server did not get, and the unnumbered", async () => {
     const tab = new Tab();
     const old = await tab.page();
-    const socket = await old.world.openSocket({ limits: { message: 262144, body: 350550, batch: 1000, depth: 64, window_messages: 2, window_bytes: 1e6 } });
+    const socket = await old.world.openSocket({
+      limits: { message: 262144, body: 350550, batch: 1000, depth: 64, window_messages: 2, window_bytes: 1e6 },
+    });
     for (const message of ["a", "b", "c"]) void old.channel.send(message);
     await old.world.settle();
     assert.deepEqual(socket.take(), [[1, 0, "a", "b"]]);
@@ -87,7 +98,7 @@ describe("a reloaded page", () => {
     const { world, channel } = await tab.page();
     const next = await world.socket();
     next.open();
-    next.hear(opened(next.take()[0]));
+    next.receive(opened(next.take()[0]));
     void channel.send("d");
     await world.settle();
     assert.deepEqual(next.take(), [{ type: "ack", ack: 0 }, [1, 0, "a", "b", "c", "d"]]);
@@ -99,7 +110,12 @@ describe("a reloaded page", () => {
     await old.world.openSocket();
     await old.hide();
     const { world, channel, events } = await tab.page();
-    await world.openSocket({ verdict: "reset", id: "b8", session: "token-new", reset: { reason: "expired", lost: null, handled: null, in_hand: null } });
+    await world.openSocket({
+      verdict: "reset",
+      id: "b8",
+      session: "token-new",
+      reset: { reason: "expired", lost: null, handled: null, in_hand: null },
+    });
     assert.deepEqual([events, channel.id], [["reset", "open"], "b8"]);
   });
 
@@ -130,7 +146,7 @@ describe("a page that has given its session away", () => {
     socket.open();
     const [open] = socket.take() as [{ session?: string; received: number }];
     assert.deepEqual([open.session, open.received], [undefined, 0]);
-    socket.hear(opened(open, { id: "c9" }));
+    socket.receive(opened(open, { id: "c9" }));
     await old.world.settle();
     assert.deepEqual(old.events, ["open", "reset", "open"]);
   });

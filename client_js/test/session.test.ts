@@ -15,16 +15,22 @@ const session = (): ClientSession<string> => {
 const hear = (session: ClientSession<string>, link: Link, frame: unknown, now = 0): SessionEvent<string>[] =>
   session.handleInput(link, { type: "frame", frame: JSON.stringify(frame) }, now);
 
-function open(session: ClientSession<string>, carrier: TransportName, fields: object = {}): { link: Link; out: Output[] } {
+function open(
+  session: ClientSession<string>,
+  carrier: TransportName,
+  fields: object = {},
+): { link: Link; out: Output[] } {
   const link = session.attach(carrier);
   const [{ frames: wires }] = session.transmit(link, 0) as [Output];
   const frame = opened(JSON.parse(wires[0] as string), fields);
-  if (carrier === "longpoll") session.handleInput(link, { type: "answer", request: "open", status: 200, text: JSON.stringify(frame) }, 0);
+  if (carrier === "longpoll")
+    session.handleInput(link, { type: "answer", request: "open", status: 200, text: JSON.stringify(frame) }, 0);
   else hear(session, link, frame);
   return { link, out: session.transmit(link, 0) };
 }
 
-const types = (events: readonly SessionEvent<string>[]): string[] => events.map((event) => (event.type === "dropped" ? event.reason : event.type));
+const types = (events: readonly SessionEvent<string>[]): string[] =>
+  events.map((event) => (event.type === "dropped" ? event.reason : event.type));
 const answered = (fields: object): Input => ({
   type: "answer",
   request: "post",
@@ -104,7 +110,9 @@ test("data before opened and a second opened are bad frames (OPN-1)", () => {
 test("a POST's answer that is not ours is a bad frame", () => {
   const one = session();
   const { link } = open(one, "sse");
-  assert.deepEqual(types(one.handleInput(link, { type: "answer", request: "post", status: 200, text: "<html>" }, 0)), ["bad_frame"]);
+  assert.deepEqual(types(one.handleInput(link, { type: "answer", request: "post", status: 200, text: "<html>" }, 0)), [
+    "bad_frame",
+  ]);
 });
 
 test("a POST with an empty answer is repeated", () => {
@@ -179,7 +187,9 @@ test("failed POSTs are counted apart from polls that are answered", () => {
   const seen = [1, 2, 3].map((number) => {
     one.transmit(link, 0);
     const events = one.handleInput(link, { type: "answer", request: "post", status: 502, text: "<html>" }, 0);
-    events.push(...one.handleInput(link, { type: "answer", request: "poll", status: 200, text: `[${number},0,"a"]` }, 0));
+    events.push(
+      ...one.handleInput(link, { type: "answer", request: "poll", status: 200, text: `[${number},0,"a"]` }, 0),
+    );
     return types(events);
   });
   assert.deepEqual(seen, [["message"], ["message"], ["HTTP 502"]]);
@@ -228,7 +238,11 @@ test("another client may come first three times (ATT-5)", () => {
     assert.equal(link.attach, 1 + turn * 11);
     one.transmit(link, 0);
     const attach = link.attach + 10;
-    seen.push(...types(hear(one, link, { type: "error", code: "superseded", message: "", attach, client: "another-0123456789" })));
+    seen.push(
+      ...types(
+        hear(one, link, { type: "error", code: "superseded", message: "", attach, client: "another-0123456789" }),
+      ),
+    );
   }
   assert.deepEqual(seen, ["superseded", "superseded", "superseded", "closed"]);
 });
@@ -262,7 +276,9 @@ describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
     { type: "ping", id: 1 },
     { type: "renew", within: 1 },
     { type: "reset", reason: "overflow", lost: [], handled: 0, in_hand: 0 },
-    ...["received", "handled", "sent", "attach", "client", "limits", "timings", "reset", "epoch", "verdict"].map((field) => ({ type: "opened", junk: field })),
+    ...["received", "handled", "sent", "attach", "client", "limits", "timings", "reset", "epoch", "verdict"].map(
+      (field) => ({ type: "opened", junk: field }),
+    ),
   ];
 
   const check = (frame: object, carrier: TransportName, type: string, spaced = false): void => {
@@ -286,7 +302,14 @@ describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
       assert.notEqual(event.type, "settled", what);
       if ("sends" in event) for (const { fate } of event.sends) assert.notEqual(fate, "handled", what);
     }
-    for (const number of [one.acks.received, one.attaches, one.confirmed, one.outbox.buffer.first, one.outbox.buffer.next, link.next])
+    for (const number of [
+      one.acks.received,
+      one.attaches,
+      one.confirmed,
+      one.outbox.buffer.first,
+      one.outbox.buffer.next,
+      link.next,
+    ])
       assert.ok(Number.isSafeInteger(number) && number >= 0, what);
     assert.ok(one.outbox.buffer.first <= one.outbox.buffer.next && one.outbox.buffer.next <= 4, what);
   };
@@ -297,12 +320,14 @@ describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
         for (const value of JUNK)
           for (const carrier of ["websocket", "sse"] as const) {
             const whole = junk ? opened({ attach: 1, client: "client-0123456789" }) : frame;
-            for (const spaced of [false, true]) check({ ...whole, [field]: value }, carrier, frame["type"] as string, spaced);
+            for (const spaced of [false, true])
+              check({ ...whole, [field]: value }, carrier, frame["type"] as string, spaced);
           }
       });
 
   test("data", () => {
     for (const value of JUNK)
-      for (const frame of [[value, 0, "x"], [1, value, "x"], [value], value]) if (frame !== undefined) check(frame as object, "websocket", "data");
+      for (const frame of [[value, 0, "x"], [1, value, "x"], [value], value])
+        if (frame !== undefined) check(frame as object, "websocket", "data");
   });
 });

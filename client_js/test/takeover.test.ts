@@ -1,25 +1,8 @@
 // What may happen as one connection takes the session over from another.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { World, opened } from "./world.ts";
-import type { FakeRequest } from "./world.ts";
-const answer = (fields: object = {}): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
-function pageWorld() {
-  const world = new World();
-  const window = new EventTarget();
-  const page = Object.assign(new EventTarget(), { baseURI: "http://localhost/", visibilityState: "visible" });
-  Object.assign(world.environment, { addEventListener: window.addEventListener.bind(window), document: page, navigator: {} });
-  return { world, show: () => void page.dispatchEvent(new Event("visibilitychange")), window };
-}
-async function openStream(world: World, fields: object = {}): Promise<FakeRequest> {
-  const stream = await world.request("sse");
-  stream.stream();
-  stream.event(opened(stream.lines[0], fields));
-  stream.event({ type: "ack", ack: 0 });
-  (await world.request("send")).respond(200, [answer()]);
-  await world.settle();
-  return stream;
-}
+import { PageWorld, World, opened, postAnswer } from "./world.ts";
+
 /** Answers everything a good server would, for so many seconds. */
 async function serve(world: World, seconds: number, step = 0.1): Promise<number> {
   let streams = 0;
@@ -31,21 +14,21 @@ async function serve(world: World, seconds: number, step = 0.1): Promise<number>
         request.stream();
         request.event(opened(request.lines[0]));
         request.event({ type: "ack", ack: 0 });
-      } else request.respond(200, [answer()]);
+      } else request.respond(200, [postAnswer()]);
     }
   }
   return streams;
 }
 
 test("an ack due at a takeover is written after failed POSTs (MRK-6)", async () => {
-  const { world, show } = pageWorld();
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(10);
   stream.event([1, 0, "a"]); // ack is due in 0.1 s
   await world.settle();
-  show(); // rotation begins: the open says received 1
+  world.show(); // rotation begins: the open says received 1
   await world.pass(0.15);
   const next = await world.request("sse");
   for (let i = 0; i < 3; i++) {
@@ -61,17 +44,17 @@ test("an ack due at a takeover is written after failed POSTs (MRK-6)", async () 
 });
 
 test("an ack due at a takeover is written while a POST is in flight", async () => {
-  const { world, show } = pageWorld();
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(10);
   channel.send("x");
   await world.request("send"); // slow, or lost
   stream.event([1, 1, "a"]); // settles x; its ack has to wait for the POST
   await world.settle();
   await world.pass(0.01);
-  show();
+  world.show();
   await world.pass(0.3);
   const next = await world.request("sse");
   next.stream();
@@ -82,20 +65,24 @@ test("an ack due at a takeover is written while a POST is in flight", async () =
   for (let t = 0; t < 600; t++) {
     await world.pass(0.1);
     for (const request of world.requests.splice(0)) {
-      if (request.url.endsWith("/sse")) { streams++; request.stream(); request.event(opened(request.lines[0], { sent: 1, received: 1, handled: 1 })); request.event({ type: "ack", ack: 1 }); }
-      else request.respond(200, [answer({ ack: 1, received: 1 })]);
+      if (request.url.endsWith("/sse")) {
+        streams++;
+        request.stream();
+        request.event(opened(request.lines[0], { sent: 1, received: 1, handled: 1 }));
+        request.event({ type: "ack", ack: 1 });
+      } else request.respond(200, [postAnswer({ ack: 1, received: 1 })]);
     }
   }
   assert.ok(streams <= 2, `${streams}`);
 });
 
 test("an ack that the earlier link took along is repeated (MRK-3)", async () => {
-  const { world, show } = pageWorld();
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(10);
-  show();
+  world.show();
   await world.pass(0.01);
   const next = await world.request("sse"); // open: received 0
   stream.event([1, 0, "a"]);
@@ -108,20 +95,25 @@ test("an ack that the earlier link took along is repeated (MRK-3)", async () => 
   await world.settle();
   const confirm = await world.request("send");
   // The confirmation overtakes it: ATT-7.
-  old.respond(409, [{ type: "error", code: "superseded", message: "", attach: 2, client: (next.lines[0] as { client: string }).client }]);
-  confirm.respond(200, [answer({ sent: 1 })]);
+  old.respond(409, [
+    { type: "error", code: "superseded", message: "", attach: 2, client: (next.lines[0] as { client: string }).client },
+  ]);
+  confirm.respond(200, [postAnswer({ sent: 1 })]);
   const acks: unknown[] = confirm.lines.slice(1);
   for (let beat = 0; beat < 3; beat++) {
     await world.pass(20);
     next.event({ type: "ping" });
     await world.settle();
-    for (const post of world.requests.splice(0)) { acks.push(...post.lines.slice(1)); post.respond(200, [answer({ sent: 1 })]); }
+    for (const post of world.requests.splice(0)) {
+      acks.push(...post.lines.slice(1));
+      post.respond(200, [postAnswer({ sent: 1 })]);
+    }
   }
   assert.ok(acks.some((f) => (f as { type: string }).type === "ack"));
 });
 
 test("an ack of a poll that was aborted is repeated", async () => {
-  const { world } = pageWorld();
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["longpoll"] });
   channel.addEventListener("message", () => {});
   const open = await world.request("poll");
@@ -142,11 +134,11 @@ test("an ack of a poll that was aborted is repeated", async () => {
 });
 
 test("a pending poll may win after all else has failed", async () => {
-  const { world, show } = pageWorld();
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(1);
-  show();
+  world.show();
   await world.pass(0.01);
   const rotation = await world.request("sse");
   stream.end(); // within 5 s: failed
@@ -160,11 +152,11 @@ test("a pending poll may win after all else has failed", async () => {
 });
 
 test("a pending poll may win in either order of failures", async () => {
-  const { world, show } = pageWorld();
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(1);
-  show();
+  world.show();
   await world.pass(0.01);
   const rotation = await world.request("sse");
   stream.end();
@@ -179,7 +171,7 @@ test("a pending poll may win in either order of failures", async () => {
 });
 
 test("a stream below the confirmed attach does not take over (ATT-3)", async () => {
-  const { world, show } = pageWorld();
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["longpoll"] });
   const open = await world.request("poll");
   open.respond(200, [opened(open.lines[0])]);
@@ -190,7 +182,7 @@ test("a stream below the confirmed attach does not take over (ATT-3)", async () 
   next.event(opened(next.lines[0]));
   await world.settle();
   await world.pass(1.3);
-  show();
+  world.show();
   await world.pass(0.01);
   const rotated = await world.request("poll"); // attach 3
   assert.equal((rotated.lines[0] as { attach: number }).attach, 3);
@@ -205,7 +197,7 @@ test("a stream below the confirmed attach does not take over (ATT-3)", async () 
 });
 
 test("two racing opens with one stale token count as one refusal (REN-1)", async () => {
-  const { world } = pageWorld();
+  const world = new PageWorld();
   let asked = 0;
   const { channel } = world.channel({ credentials: async () => (++asked <= 2 ? "stale" : "fresh") });
   const socket = await world.socket();
@@ -214,7 +206,7 @@ test("two racing opens with one stale token count as one refusal (REN-1)", async
   socket.open();
   socket.take();
   const unauthorized = { type: "error", code: "unauthorized", message: "expired" };
-  socket.hear(unauthorized);
+  socket.receive(unauthorized);
   await world.settle();
   stream.respond(401, [unauthorized]);
   await world.settle();
@@ -222,11 +214,11 @@ test("two racing opens with one stale token count as one refusal (REN-1)", async
 });
 
 test("a close may come on a stream that is not confirmed", async () => {
-  const { world, show } = pageWorld();
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
-  await openStream(world);
+  await world.openStream();
   await world.pass(10);
-  show();
+  world.show();
   await world.pass(0.01);
   const next = await world.request("sse");
   next.stream();

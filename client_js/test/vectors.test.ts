@@ -29,11 +29,18 @@ const files = readVectors();
 const fromBase64 = (data: string): Uint8Array => new Uint8Array(Buffer.from(data, "base64"));
 const toBase64 = (data: Uint8Array): string => Buffer.from(data).toString("base64");
 
-test("there are vectors", () => assert.ok(files.some(({ vectors }) => vectors.length > 0), "tests/vectors holds none"));
+test("there are vectors", () =>
+  assert.ok(
+    files.some(({ vectors }) => vectors.length > 0),
+    "tests/vectors holds none",
+  ));
 
 test("every trusted malformed frame is a vector", () => {
   const ids = files.flatMap(({ vectors }) => vectors.map(({ id }) => id));
-  assert.deepEqual(TRUSTED.filter((id) => !ids.includes(id)), []);
+  assert.deepEqual(
+    TRUSTED.filter((id) => !ids.includes(id)),
+    [],
+  );
 });
 
 test("ids are unique", () => {
@@ -44,7 +51,8 @@ test("ids are unique", () => {
 for (const { name, vectors } of files)
   describe(name, () => {
     for (const vector of vectors)
-      if (vector.role !== "server" && !TRUSTED.includes(vector.id)) test(`${vector.id} (${vector.clauses.join(", ")})`, () => run(vector));
+      if (vector.role !== "server" && !TRUSTED.includes(vector.id))
+        test(`${vector.id} (${vector.clauses.join(", ")})`, () => run(vector));
   });
 
 function run(vector: Vector): void {
@@ -64,13 +72,17 @@ function runDecode({ input, input_hex, frame, error }: Vector): void {
   const actual = asWritten(decode(wire));
   // Unknown fields are ignored (FRM-3).
   const known = ([key]: [string, unknown]): boolean => key in (frame as object);
-  assert.deepEqual(Array.isArray(actual) ? actual : Object.fromEntries(Object.entries(actual as object).filter(known)), frame);
+  assert.deepEqual(
+    Array.isArray(actual) ? actual : Object.fromEntries(Object.entries(actual as object).filter(known)),
+    frame,
+  );
 }
 
 /** Whatever a frame is refused for, it has had no effect but, at most, on its connection (FRM-4). */
 function runRefused(wire: string | ArrayBuffer): void {
   const session = new ClientSession<string>("client-0123456789", () => "nonce-0123456789abcdef");
-  const hear = (link: Link, wire: string | ArrayBuffer): SessionEvent<string>[] => session.handleInput(link, { type: "frame", frame: wire }, 0);
+  const hear = (link: Link, wire: string | ArrayBuffer): SessionEvent<string>[] =>
+    session.handleInput(link, { type: "frame", frame: wire }, 0);
   for (const isOpen of [false, true]) {
     const link = session.attach("websocket");
     const [{ frames: wires }] = session.transmit(link, 0) as [Output];
@@ -86,11 +98,23 @@ function runRefused(wire: string | ArrayBuffer): void {
 function runEncode({ frame, output, output_hex, carrier }: Vector): void {
   if (Array.isArray(frame)) {
     const [seq, ack, ...messages] = frame as [number, number, ...Json[]];
-    return assert.equal(encodeData(seq, ack, messages.map((message) => JSON.stringify(message))), output);
+    return assert.equal(
+      encodeData(
+        seq,
+        ack,
+        messages.map((message) => JSON.stringify(message)),
+      ),
+      output,
+    );
   }
   const { number, ack, data } = frame as unknown as BytesFrame;
-  if (carrier === "binary") assert.equal(Buffer.from(encodeBinary(number, ack, fromBase64(data))).toString("hex"), output_hex);
-  else assert.equal(data === undefined ? encodeControl(frame as unknown as ControlFrame) : encodeBytes(number, ack, fromBase64(data)), output);
+  if (carrier === "binary")
+    assert.equal(Buffer.from(encodeBinary(number, ack, fromBase64(data))).toString("hex"), output_hex);
+  else
+    assert.equal(
+      data === undefined ? encodeControl(frame as unknown as ControlFrame) : encodeBytes(number, ack, fromBase64(data)),
+      output,
+    );
 }
 
 const asBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
@@ -100,7 +124,9 @@ function asWritten(frame: Frame): Json {
   if (frame.type !== "data") return frame as unknown as Json;
   const { seq, ack, messages } = frame;
   const [first] = messages;
-  return first instanceof Uint8Array ? { type: "bytes", number: seq, ack, data: toBase64(first) } : [seq, ack, ...(messages as Json[])];
+  return first instanceof Uint8Array
+    ? { type: "bytes", number: seq, ack, data: toBase64(first) }
+    : [seq, ack, ...(messages as Json[])];
 }
 
 const readWire = (wire: EncodedFrame): Json =>
@@ -152,7 +178,9 @@ class Client {
     if ("lose" in step) {
       const { link } = this.#connections.get(step["lose"] as string)!;
       this.#connections.delete(step["lose"] as string);
-      return session.handleInput(link, { type: "lost", reason: "cut" }, this.#now).filter(({ type }) => type !== "dropped");
+      return session
+        .handleInput(link, { type: "lost", reason: "cut" }, this.#now)
+        .filter(({ type }) => type !== "dropped");
     }
     const { link, busy } = this.#connections.get(step["on"] as string)!;
     return session.handleInput(link, this.#heard(step, { link, busy }), this.#now);
@@ -168,8 +196,14 @@ class Client {
       return { type: "frame", frame: asBuffer(encodeBinary(number, ack, fromBase64(data))) };
     }
     if ("polled" in step)
-      return { type: "answer", request: done(busy.has("poll") ? "poll" : "open"), status: 200, text: lines(step["polled"]) };
-    if ("answered" in step) return { type: "answer", request: done("post"), status: 200, text: lines(step["answered"]) };
+      return {
+        type: "answer",
+        request: done(busy.has("poll") ? "poll" : "open"),
+        status: 200,
+        text: lines(step["polled"]),
+      };
+    if ("answered" in step)
+      return { type: "answer", request: done("post"), status: 200, text: lines(step["answered"]) };
     const of = done(busy.has("post") ? "post" : busy.has("poll") ? "poll" : "open");
     if ("refused" in step) return { type: "answer", request: of, status: 400, text: asLine(step["refused"]!) };
     assert.ok("unanswered" in step || "failed" in step, `an unknown step: ${JSON.stringify(step)}`);
@@ -189,7 +223,9 @@ class Client {
         busy.add(type);
         (written[key] ??= {})[name] = key === "polls" ? frames[0]! : frames;
       }
-    return { ...written, ...(told.length && { events: told }), ...(ended.length && { ended }) } as { [key: string]: Json };
+    return { ...written, ...(told.length && { events: told }), ...(ended.length && { ended }) } as {
+      [key: string]: Json;
+    };
   }
 
   #tell(event: SessionEvent<string>): Json[] {

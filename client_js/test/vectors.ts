@@ -58,7 +58,9 @@ export function bindNames(expected: Json, actual: Json, names: Names): Json {
     return names.get(expected)!;
   }
   if (Array.isArray(expected) && Array.isArray(actual))
-    return expected.map((item: Json, index) => (index < actual.length ? bindNames(item, actual[index] as Json, names) : item));
+    return expected.map((item: Json, index) =>
+      index < actual.length ? bindNames(item, actual[index] as Json, names) : item,
+    );
   if (expected && actual && typeof expected === "object" && typeof actual === "object" && !Array.isArray(expected))
     return Object.fromEntries(
       Object.entries(expected).map(([key, item]) => [
