@@ -9,7 +9,7 @@ function filled(count: number, size = 1): SendBuffer<number> {
   return buffer;
 }
 
-/** Numbers all that the window allows; answers how many. */
+/** Numbers as many messages as the window allows. Returns how many. */
 function number(buffer: SendBuffer<number>, limits = LIMITS): number {
   let next = buffer.first;
   for (let entry; (entry = buffer.peek(next, limits)); next++) buffer.put(next, entry);

@@ -140,7 +140,7 @@ describe("listeners", () => {
       await world.settle();
       assert.deepEqual(seen, ["a"]);
       channel.resume();
-      // Two attempts in a second, whoever asks for them.
+      // The retry budget: two attempts in a second, whoever asks for them.
       await world.pass(1.3);
       poll = await world.request("poll");
       const { session, received } = poll.lines[0] as { session: string; received: number };

@@ -1,4 +1,4 @@
-// What the vectors do not state: which messages are refused, and what is kept of the others.
+// Which messages are refused, and how the others are encoded. The vectors cannot state this.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, encodeData, encodeMessage } from "../src/codec.ts";

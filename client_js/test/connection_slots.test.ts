@@ -1,4 +1,4 @@
-// Tabs that share the connections of a browser.
+// Slots for held connections, shared by the tabs of a browser.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { acquireSlot } from "../src/connection_slots.ts";
@@ -9,7 +9,7 @@ import type { FakeRequest } from "./world.ts";
 const URL_HERE = "http://localhost/chat";
 const NEVER = new Promise<void>(() => {});
 
-/** A tab of that browser. */
+/** Returns the world of a tab of the browser with these locks. */
 function tab(locks: Locks): World {
   const world = new World();
   Object.assign(world.environment, { navigator: { locks } });
@@ -20,10 +20,10 @@ async function refuseSocket(world: World): Promise<void> {
   (await world.socket()).end(1006);
 }
 
-/** The seats of a browser are taken by others, who leave when told. */
+/** Takes all slots. Returns functions that release one each. */
 async function full(locks: Locks): Promise<(() => void)[]> {
   const leave: (() => void)[] = [];
-  for (let seat = 0; seat < 4; seat++)
+  for (let slot = 0; slot < 4; slot++)
     assert(await acquireSlot(tab(locks).environment, URL_HERE, new Promise((resolve) => leave.push(resolve))));
   return leave;
 }
@@ -129,7 +129,7 @@ describe("a channel", () => {
     await world.pass(1.1);
     await world.request("poll");
     leave[3]!();
-    // Streams are probed again like what failed otherwise.
+    // A stream is probed again, as after any failure.
     await world.pass(15);
     const stream = await world.request("sse");
     assert.equal(locks.held.size, 4);
@@ -197,13 +197,13 @@ describe("a channel", () => {
         const [line] = one.lines as [{ type: string; hold?: number }];
         if (line.type === "poll" && line.hold !== 0) return;
         if (line.type === "poll") one.respond(200, [{ type: "ack", ack: 0 }]);
-        // The first look fails.
+        // The first attempt to get a slot fails.
         else if (!refused++) one.respond(503, "");
         else one.respond(200, [opened(line)]);
       }
       await world.pass(1);
     }
-    assert.fail("it found no seat");
+    assert.fail("it found no slot");
   });
 
   test("that may only stream does so without a slot", async () => {

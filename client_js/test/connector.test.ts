@@ -1,4 +1,4 @@
-// Which transport is used after failures.
+// Which transport is used when others fail.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { watch } from "./observe.ts";
@@ -118,13 +118,13 @@ describe("fallback", () => {
     assert.equal(world.sockets.length, 0);
     await world.pass(0.24);
     assert.equal(world.sockets.length, 0);
-    // Both attempts of this second were made.
+    // The retry budget of this second is spent.
     await world.pass(0.95);
     assert.equal(world.sockets.length, 0);
     await world.pass(0.1);
     (await world.socket()).end();
     (await world.request("poll")).respond(502, "<html>");
-    // The second round waits as long as it lasts.
+    // The second round waits up to the length of the outage.
     await world.pass(0.8);
     assert.equal(world.sockets.length, 0);
     await world.pass(0.5);

@@ -8,18 +8,18 @@ interface Vector {
   title: string;
   allowed?: readonly TransportName[];
   marks?: Marks;
-  /** Name, begun at, and whether it has failed. */
+  /** The transport, when its head start began, and whether it has failed. */
   trials?: [TransportName, number, "failed"?][];
-  carrier?: TransportName;
+  active?: TransportName;
   rotateAt?: number;
   now: number;
-  /** What is begun, or when to ask again. */
+  /** The transport to begin, or when to ask again. */
   expect: TransportName | number;
 }
 
-const bad = (probeAt: number): Mark => ({ probeAt, wait: 15 });
+const marked = (probeAt: number): Mark => ({ probeAt, wait: 15 });
 
-/** The head start is 1 s in all of them. */
+/** The head start is 1 s in each. */
 const VECTORS: Vector[] = [
   { title: "WebSocket starts at once", now: 0, expect: "websocket" },
   { title: "WebSocket has a head start", trials: [["websocket", 0]], now: 0.5, expect: 1 },
@@ -87,16 +87,16 @@ const VECTORS: Vector[] = [
     now: 0,
     expect: "longpoll",
   },
-  { title: "a transport with a mark comes last", marks: { websocket: bad(50) }, now: 0, expect: "sse" },
+  { title: "a transport with a mark comes last", marks: { websocket: marked(50) }, now: 0, expect: "sse" },
   {
     title: "a transport with a mark comes last even if its probe is due",
-    marks: { websocket: bad(50) },
+    marks: { websocket: marked(50) },
     now: 60,
     expect: "sse",
   },
   {
     title: "a transport with a mark starts after the others",
-    marks: { websocket: bad(50) },
+    marks: { websocket: marked(50) },
     trials: [
       ["sse", 0, "failed"],
       ["longpoll", 0],
@@ -106,53 +106,53 @@ const VECTORS: Vector[] = [
   },
   {
     title: "marks on all keep the usual order",
-    marks: { websocket: bad(9), sse: bad(9), longpoll: bad(9) },
+    marks: { websocket: marked(9), sse: marked(9), longpoll: marked(9) },
     now: 0,
     expect: "websocket",
   },
-  { title: "nothing starts beside the best", carrier: "websocket", now: 9, expect: Infinity },
-  { title: "a better one without a mark is probed at once", carrier: "sse", now: 0, expect: "websocket" },
-  { title: "a pending probe is not begun twice", carrier: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
+  { title: "nothing starts beside the best", active: "websocket", now: 9, expect: Infinity },
+  { title: "a better one without a mark is probed at once", active: "sse", now: 0, expect: "websocket" },
+  { title: "a pending probe is not begun twice", active: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
   {
     title: "a probe waits for its mark",
-    carrier: "longpoll",
-    marks: { websocket: bad(30), sse: bad(600) },
+    active: "longpoll",
+    marks: { websocket: marked(30), sse: marked(600) },
     now: 9,
     expect: 30,
   },
   {
     title: "a probe is begun when it is due",
-    carrier: "longpoll",
-    marks: { websocket: bad(30), sse: bad(600) },
+    active: "longpoll",
+    marks: { websocket: marked(30), sse: marked(600) },
     now: 30,
     expect: "websocket",
   },
   {
     title: "the earliest probe is begun first",
-    carrier: "longpoll",
-    marks: { websocket: bad(60), sse: bad(20) },
+    active: "longpoll",
+    marks: { websocket: marked(60), sse: marked(20) },
     now: 99,
     expect: "sse",
   },
   {
     title: "a worse one is never probed",
-    carrier: "sse",
-    marks: { websocket: bad(60), longpoll: bad(1) },
+    active: "sse",
+    marks: { websocket: marked(60), longpoll: marked(1) },
     now: 9,
     expect: 60,
   },
   {
     title: "the active one is replaced when it is due",
-    carrier: "sse",
-    marks: { websocket: bad(99) },
+    active: "sse",
+    marks: { websocket: marked(99) },
     rotateAt: 40,
     now: 40,
     expect: "sse",
   },
-  { title: "the active one is not replaced before", carrier: "websocket", rotateAt: 40, now: 39, expect: 40 },
+  { title: "the active one is not replaced before", active: "websocket", rotateAt: 40, now: 39, expect: 40 },
   {
     title: "the active one is not replaced twice",
-    carrier: "websocket",
+    active: "websocket",
     trials: [["websocket", 40]],
     rotateAt: 40,
     now: 41,
@@ -166,7 +166,7 @@ describe("decide", () => {
     allowed = TRANSPORTS,
     marks = {},
     trials = [],
-    carrier,
+    active,
     rotateAt = Infinity,
     now,
     expect,
@@ -177,8 +177,8 @@ describe("decide", () => {
         racingSince,
         failed: failed === "failed",
       }));
-      const carried = carrier && { transport: carrier, rotateAt };
-      assert.equal(decide(allowed, marks, begun, carried, 1, now), expect);
+      const connection = active && { transport: active, rotateAt };
+      assert.equal(decide(allowed, marks, begun, connection, 1, now), expect);
     });
 });
 

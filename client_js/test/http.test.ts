@@ -114,7 +114,7 @@ describe("HTTP", () => {
     const first = await world.request("poll");
     await world.pass(15);
     first.respond(504, "<html>");
-    // And asked to be held for less time than something on the way allows.
+    // It asks for a shorter hold than the intermediary allows.
     assert.deepEqual((await world.request("poll")).lines, [{ ...(first.lines[0] as object), hold: 7.5 }]);
   });
 

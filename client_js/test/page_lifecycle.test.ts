@@ -1,4 +1,4 @@
-// What happens to a page, its network and its credentials.
+// What happens when a page sleeps, is unloaded or changes its network, and when credentials expire.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PageWorld, World, opened } from "./world.ts";
@@ -12,7 +12,7 @@ describe("a page that may have slept", () => {
     ["window", "online"],
     ["network", "change"],
   ] as const)
-    test(`${type}: the connection has 2 s to show itself`, async () => {
+    test(`${type}: the connection has 2 s for a sign of life`, async () => {
       const world = new PageWorld();
       const { channel } = world.channel({ transports: ["websocket"] });
       const socket = await world.openSocket();
@@ -130,7 +130,7 @@ describe("a page that may have slept", () => {
       (await world.socket()).end(1006);
       await world.settle();
       world.fire("window", "online");
-      // But for the budget of two in a second.
+      // The retry budget allows two in a second.
       await world.pass(1.01);
     }
     await world.socket();
@@ -260,7 +260,7 @@ describe("a connection that is always cut at one age", () => {
       const request = await world.request("poll");
       const { hold = 20 } = request.lines[0] as { hold?: number };
       holds.push(hold);
-      // Something on the way allows 6 s.
+      // An intermediary cuts polls after 6 s.
       await world.pass(Math.min(hold, 6));
       if (hold < 6) request.respond(200, [{ type: "ack", ack: 0 }]);
       else request.respond(504, "<html>");

@@ -1,11 +1,11 @@
-// Several connections at once: who gets the session, who takes it over, what is learnt of it.
+// Several connections at once: which becomes active, which takes over, and what is learnt from failures.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { listen, outcomes } from "./observe.ts";
 import { World, opened, postAnswer } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
 
-/** WebSocket is refused, and a stream carries the session. */
+/** WebSocket is refused, and a stream becomes active. Returns the stream. */
 async function fallBack(world: World): Promise<FakeRequest> {
   (await world.socket()).end(1006);
   const stream = await world.openStream();
@@ -14,7 +14,7 @@ async function fallBack(world: World): Promise<FakeRequest> {
   return stream;
 }
 
-/** It waits until the retry budget has a place. */
+/** Returns the plain GET, which waits for the retry budget. */
 async function plainGet(world: World): Promise<FakeRequest> {
   await world.pass(1.3);
   assert.equal(world.gets.length, 1);
@@ -68,7 +68,7 @@ describe("race", () => {
     channel.send("x");
     const post = await world.request("send");
     assert.deepEqual(post.lines.slice(1), [[1, 1, "x"]]);
-    // The attach of the stream is confirmed by now: the one of the socket is refused, and so proves that it works.
+    // The attach of the stream is confirmed, so that of the socket is refused. That proves that WebSocket works.
     late.open();
     const [{ client }] = late.take() as [{ client: string }];
     late.receive({ type: "error", code: "superseded", message: "", attach: 2, client });
@@ -76,7 +76,7 @@ describe("race", () => {
     socket.open();
     const [open] = socket.take() as { attach: number; received: number; first_retained: number }[];
     assert.deepEqual([open!.attach, open!.received, open!.first_retained], [3, 1, 1]);
-    // What is sent meanwhile goes over the stream; the POST in flight was taken, its answer is late.
+    // What is sent in the meantime uses the stream. The POST in flight was taken; its answer is late.
     channel.send("y");
     stream.event([2, 0, "b"]);
     await world.settle();
@@ -119,7 +119,7 @@ describe("race", () => {
     await world.pass(2.5);
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
-    // The answer is read in another turn, and confirmed in the one behind that.
+    // The answer is read in one turn, and confirmed in the next.
     for (let turn = 0; !events.length; turn++) await Promise.resolve();
     socket.receive(opened(socket.take()[0], { attach: 1 }));
     await world.settle();
@@ -208,7 +208,7 @@ describe("a stream that is buffered", () => {
     assert.equal(channel.statistics().attempts.sse, 1);
     await keepPolling(world, 10);
     await world.pass(3);
-    // It is no worse for the session if it is still so: a stream takes over with its second event only.
+    // The session is not interrupted if it is still buffered: a stream takes over with its second event only.
     assert.equal(channel.statistics().attempts.sse, 2);
     const again = await world.request("sse");
     again.stream();
@@ -222,7 +222,7 @@ describe("a stream that is buffered", () => {
   });
 });
 
-/** Answers polls for so many seconds. */
+/** Answers polls for that many seconds. */
 async function keepPolling(world: World, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second += 10) {
     const polls = world.requests.filter(({ url }) => url.endsWith("/poll"));
@@ -234,7 +234,7 @@ async function keepPolling(world: World, seconds: number): Promise<void> {
   }
 }
 
-/** Lets a session over a stream stand for so many seconds. */
+/** Keeps a stream alive for that many seconds. */
 async function stand(world: World, stream: FakeRequest, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second++) {
     if (second % 20 === 0) stream.event({ type: "ack", ack: 0 });
@@ -272,7 +272,7 @@ describe("marks", () => {
     const { channel } = next.channel({}, "http://localhost/another");
     const stream = await next.openStream();
     assert.equal(next.sockets.length, 0);
-    // What is left of the wait.
+    // The rest of the wait.
     await stand(next, stream, 9);
     assert.equal(next.sockets.length, 0);
     await stand(next, stream, 2);
@@ -280,7 +280,7 @@ describe("marks", () => {
     await next.pass(6);
     socket.receive({ type: "ping" });
     await next.settle();
-    // One that has stood for a while has proven itself.
+    // A connection that is steady removes the mark.
     const third = new World();
     Object.assign(third.environment, { localStorage: world.environment.localStorage });
     third.channel();

@@ -48,7 +48,7 @@ describe("recovery", () => {
     const world = new World();
     const { events } = world.channel();
     (await world.openSocket()).end(1012);
-    // It did not last: a part of the base as well.
+    // It was not steady: part of `retryBase` is added.
     await world.pass(1.2);
     assert.equal(world.sockets.length, 0);
     await world.pass(0.1);
@@ -76,7 +76,7 @@ describe("recovery", () => {
         waits.push(Math.round(2 * (world.now - now)) / 2);
         socket = await world.openSocket();
       }
-      // Half a second, and as long as nothing worked until then.
+      // Half a second, plus the time without an active connection.
       assert.deepEqual(waits, leave === "reconnect" ? [0.5, 1, 2] : [1, 2, 4], leave);
     }
   });
@@ -100,7 +100,7 @@ describe("recovery", () => {
           await world.settle();
         }
       if (leave === "rotate") {
-        // It stands for a moment only, but the session was carried for an hour.
+        // The new connection is young, but one was active for an hour.
         channel._driver.connector.active!.rotateAt = world.now;
         channel._driver.schedule();
         await world.pass(0.1);

@@ -6,7 +6,7 @@ import { acrossReloads } from "../src/reload.ts";
 import { Locks } from "./locks.ts";
 import { World, opened } from "./world.ts";
 
-/** A tab: what it keeps from page to page. */
+/** A tab, and what it keeps from page to page. */
 class Tab {
   readonly kept: Map<string, string>;
   readonly locks: Locks;
@@ -16,7 +16,7 @@ class Tab {
     this.locks = locks;
   }
 
-  /** Its next page, and how it goes. */
+  /** Returns its next page, and a function that unloads it. */
   async page(
     world = new World(),
   ): Promise<{ world: World; channel: Channel; events: string[]; hide: () => Promise<void> }> {
@@ -24,7 +24,7 @@ class Tab {
     let gone = (): void => {};
     const ends = new Promise<void>((resolve) => (gone = resolve));
     const { locks } = this;
-    // Those of a page end with it.
+    // The locks of a page are released with it.
     const request: Locks["request"] = (name, how, callback) =>
       locks.request(name, how, (lock) => lock && Promise.race([ends, callback(lock)]));
     Object.assign(world.environment, {
@@ -177,7 +177,7 @@ describe("another tab", () => {
     const copy = new Tab(new Map(tab.kept), tab.locks);
     const { world } = await tab.page();
     const later = new World();
-    // What it mints is its own.
+    // Its ids must differ.
     later.environment.crypto.getRandomValues(new Uint32Array(1));
     const waiting = copy.page(later);
     await later.pass(1.1);

@@ -1,4 +1,4 @@
-// What vectors cannot say, or only at length; everything else of the session is in tests/vectors/client.json.
+// What vectors cannot state, or only at length. Everything else of the session is in tests/vectors/client.json.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClientSession } from "../src/session.ts";
@@ -8,8 +8,8 @@ import type { TransportName } from "../src/frames.ts";
 import { opened } from "./world.ts";
 
 const session = (): ClientSession<string> => {
-  let minted = 0;
-  return new ClientSession("client-0123456789", () => `nonce-${++minted}-0123456789abcdef`);
+  let ids = 0;
+  return new ClientSession("client-0123456789", () => `nonce-${++ids}-0123456789abcdef`);
 };
 
 const hear = (session: ClientSession<string>, link: Link, frame: unknown, now = 0): SessionEvent<string>[] =>
@@ -17,13 +17,13 @@ const hear = (session: ClientSession<string>, link: Link, frame: unknown, now = 
 
 function open(
   session: ClientSession<string>,
-  carrier: TransportName,
+  transport: TransportName,
   fields: object = {},
 ): { link: Link; out: Output[] } {
-  const link = session.attach(carrier);
+  const link = session.attach(transport);
   const [{ frames: wires }] = session.transmit(link, 0) as [Output];
   const frame = opened(JSON.parse(wires[0] as string), fields);
-  if (carrier === "longpoll")
+  if (transport === "longpoll")
     session.handleInput(link, { type: "answer", request: "open", status: 200, text: JSON.stringify(frame) }, 0);
   else hear(session, link, frame);
   return { link, out: session.transmit(link, 0) };
@@ -281,16 +281,16 @@ describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
     ),
   ];
 
-  const check = (frame: object, carrier: TransportName, type: string, spaced = false): void => {
+  const check = (frame: object, transport: TransportName, type: string, spaced = false): void => {
     const one = session();
     const sends = ["a", "b", "c"];
     let link: Link;
     if (type === "opened") {
-      link = one.attach(carrier);
+      link = one.attach(transport);
       for (const send of sends) one.send(send, send);
       one.transmit(link, 0);
     } else {
-      ({ link } = open(one, carrier));
+      ({ link } = open(one, transport));
       one.handleInput(link, answered({}), 0);
       for (const send of sends) one.send(send, send);
       one.transmit(link, 0);
@@ -318,10 +318,10 @@ describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
     for (const field of junk ? [junk as string] : Object.keys(frame).filter((field) => field !== "type"))
       test(`${frame["type"] as string} ${(frame["code"] as string) ?? ""} ${field}`, () => {
         for (const value of JUNK)
-          for (const carrier of ["websocket", "sse"] as const) {
+          for (const transport of ["websocket", "sse"] as const) {
             const whole = junk ? opened({ attach: 1, client: "client-0123456789" }) : frame;
             for (const spaced of [false, true])
-              check({ ...whole, [field]: value }, carrier, frame["type"] as string, spaced);
+              check({ ...whole, [field]: value }, transport, frame["type"] as string, spaced);
           }
       });
 

@@ -1,9 +1,9 @@
-// What may happen as one connection takes the session over from another.
+// What may happen while one connection takes the session over from another.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PageWorld, World, opened, postAnswer } from "./world.ts";
 
-/** Answers everything a good server would, for so many seconds. */
+/** Answers every request as a server would, for that many seconds. Returns how many streams were begun. */
 async function serve(world: World, seconds: number, step = 0.1): Promise<number> {
   let streams = 0;
   for (let t = 0; t < seconds; t += step) {
@@ -94,7 +94,7 @@ test("an ack that the earlier link took along is repeated (MRK-3)", async () => 
   next.event([1, 0, "a"]);
   await world.settle();
   const confirm = await world.request("send");
-  // The confirmation overtakes it: ATT-7.
+  // The confirmation overtakes it (ATT-7).
   old.respond(409, [
     { type: "error", code: "superseded", message: "", attach: 2, client: (next.lines[0] as { client: string }).client },
   ]);
@@ -189,7 +189,7 @@ test("a stream below the confirmed attach does not take over (ATT-3)", async () 
   rotated.respond(200, [opened(rotated.lines[0])]);
   await world.settle();
   assert.equal(channel._driver.session.confirmed, 3);
-  assert.ok(next.aborted, "what it still says is of no more use");
+  assert.ok(next.aborted, "nothing it brings is of use");
   channel.send("x");
   await world.pass(0.2);
   await world.pass(9);

@@ -1,4 +1,4 @@
-// Runs the vectors of role client and both: the same files hold for the Python core.
+// Runs the vectors for the client, which the Python core runs too.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { decode, encodeBinary, encodeBytes, encodeControl, encodeData } from "../src/codec.ts";
@@ -11,7 +11,7 @@ import { bindNames, readVectors, resolveNames } from "./vectors.ts";
 import type { Json, Names, Step, Vector } from "./vectors.ts";
 import { opened } from "./world.ts";
 
-/** Malformed frames that no server sends, and that this client takes as they come (FRM-3). */
+/** Malformed frames that this client does not refuse, as no server sends them (FRM-3). */
 const TRUSTED = [
   "codec-bytes-with-white-space",
   "codec-bytes-without-padding",
@@ -78,7 +78,7 @@ function runDecode({ input, input_hex, frame, error }: Vector): void {
   );
 }
 
-/** Whatever a frame is refused for, it has had no effect but, at most, on its connection (FRM-4). */
+/** A frame that is refused has no effect but, at most, on its connection (FRM-4). */
 function runRefused(wire: string | ArrayBuffer): void {
   const session = new ClientSession<string>("client-0123456789", () => "nonce-0123456789abcdef");
   const hear = (link: Link, wire: string | ArrayBuffer): SessionEvent<string>[] =>
@@ -88,10 +88,10 @@ function runRefused(wire: string | ArrayBuffer): void {
     const [{ frames: wires }] = session.transmit(link, 0) as [Output];
     if (isOpen) hear(link, JSON.stringify(opened(JSON.parse(wires[0] as string))));
     session.transmit(link, 0);
-    const standing = (): unknown => structuredClone({ ...session, _randomId: null, _links: null, _events: null });
-    const before = standing();
+    const snapshot = (): unknown => structuredClone({ ...session, _randomId: null, _links: null, _events: null });
+    const before = snapshot();
     for (const event of hear(link, wire)) assert.equal(event.type, "dropped");
-    assert.deepEqual(standing(), before);
+    assert.deepEqual(snapshot(), before);
   }
 }
 
@@ -119,7 +119,7 @@ function runEncode({ frame, output, output_hex, carrier }: Vector): void {
 
 const asBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
 
-/** The codec's value as a vector writes it. */
+/** Returns a decoded frame as a vector writes it. */
 function asWritten(frame: Frame): Json {
   if (frame.type !== "data") return frame as unknown as Json;
   const { seq, ack, messages } = frame;
@@ -139,7 +139,7 @@ interface Connection {
   readonly busy: Set<string>;
 }
 
-/** A driver of the core that does what the steps say. */
+/** A driver of the core that follows the steps of a vector. */
 class Client {
   #nonces = 0;
   #now = 0;
@@ -160,8 +160,8 @@ class Client {
   #do(step: StepInput): SessionEvent<string>[] {
     const session = this.#session;
     if ("connect" in step) {
-      const carrier = (step["carrier"] === "poll" ? "longpoll" : step["carrier"]) as TransportName;
-      this.#connections.set(step["connect"] as string, { link: session.attach(carrier), busy: new Set() });
+      const transport = (step["carrier"] === "poll" ? "longpoll" : step["carrier"]) as TransportName;
+      this.#connections.set(step["connect"] as string, { link: session.attach(transport), busy: new Set() });
       return [];
     }
     if ("send" in step) {
@@ -183,10 +183,10 @@ class Client {
         .filter(({ type }) => type !== "dropped");
     }
     const { link, busy } = this.#connections.get(step["on"] as string)!;
-    return session.handleInput(link, this.#heard(step, { link, busy }), this.#now);
+    return session.handleInput(link, this.#inputOf(step, { link, busy }), this.#now);
   }
 
-  #heard(step: StepInput, { link, busy }: Connection): Input {
+  #inputOf(step: StepInput, { link, busy }: Connection): Input {
     const lines = (frames: unknown): string => (frames as Json[]).map((frame) => asLine(frame) + "\n").join("");
     const done = <Of extends "open" | "post" | "poll">(of: Of): Of => (busy.delete(of), of);
     if ("receive" in step) {
@@ -210,10 +210,10 @@ class Client {
     return { type: "answer", request: of, status: (step["failed"] as number | undefined) ?? 0, text: "" };
   }
 
-  /** All that came of a step, as a vector writes it. */
+  /** Returns all that a step has caused, as a vector writes it. */
   #outcome(events: readonly SessionEvent<string>[]): { [key: string]: Json } {
     const ended = events.flatMap((event) => (event.type === "dropped" ? [this.#nameOf(event.link)] : []));
-    const told = events.flatMap((event) => this.#tell(event));
+    const described = events.flatMap((event) => this.#describe(event));
     for (const name of ended) this.#connections.delete(name);
     const written: { [key: string]: { [connection: string]: Json } } = {};
     for (const [name, { link, busy }] of this.#connections)
@@ -223,12 +223,12 @@ class Client {
         busy.add(type);
         (written[key] ??= {})[name] = key === "polls" ? frames[0]! : frames;
       }
-    return { ...written, ...(told.length && { events: told }), ...(ended.length && { ended }) } as {
+    return { ...written, ...(described.length && { events: described }), ...(ended.length && { ended }) } as {
       [key: string]: Json;
     };
   }
 
-  #tell(event: SessionEvent<string>): Json[] {
+  #describe(event: SessionEvent<string>): Json[] {
     switch (event.type) {
       case "opened":
         return [{ opened: event.resumed ? "resumed" : "new", on: this.#nameOf(event.link) }];
@@ -264,13 +264,13 @@ class Client {
 const fates = (sends: readonly SendFate<string>[]): Json[] =>
   sends.map(({ tag, fate }) => (fate === "handled" ? { settled: tag } : { rejected: tag, fate }));
 
-/** The page needs no event of its own for that: it is closed with 4409. */
+/** The page has no event for that: its channel is closed with 4409. */
 const withoutSuperseded = (expect: Step["expect"]): Step["expect"] =>
   Array.isArray(expect["events"])
     ? { ...expect, events: (expect["events"] as Json[]).filter((event) => !("superseded" in (event as object))) }
     : expect;
 
-/** A frame of a step as text; `{"text": "..."}` is sent as it stands. */
+/** Returns a frame of a step as text; `{"text": "..."}` stands for that text. */
 const asLine = (frame: Json): string => {
   const { text, type } = frame as { text?: string; type?: string };
   return text !== undefined && type === undefined ? text : JSON.stringify(frame);
