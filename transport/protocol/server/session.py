@@ -20,7 +20,6 @@ from transport.errors import ChannelClosed, Foreign, LocalProtocolError, Protoco
 from transport.limits import Limits
 from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
 from transport.protocol.frames import (
-    VERSION,
     Ack,
     By,
     Bytes,
@@ -31,19 +30,16 @@ from transport.protocol.frames import (
     Error,
     Json,
     Open,
-    Opened,
     Ping,
     Poll,
     Pong,
     Renew,
     Renewal,
-    Reset,
     ResetReason,
     Send,
     ServerControl,
     Skip,
     TransportKind,
-    Verdict,
     error_frame,
     nothing_known,
 )
@@ -253,62 +249,6 @@ class ServerSession:
         return ChannelClosed(close.code, close.reason)
 
     # Attaching
-
-    def refusal(self, frame: Open) -> Reset | None:
-        """Return why a client cannot have this session (RES-5, RES-7), None if it can.
-
-        Raises:
-            ProtocolError: ``superseded`` (ATT-4).
-        """
-        return self.attachments.refusal(frame, peer_closed=self.peer_close is not None)
-
-    def attach(
-        self,
-        frame: Open,
-        transport: TransportKind,
-        now: float,
-        *,
-        epoch: str,
-        token: str | None = None,
-        reset: Reset | None = None,
-    ) -> Attachment:
-        """Attach the connection of an ``open``, which gets ``opened`` as its first frame.
-
-        The caller has decided that this client gets the session (`opening`).
-
-        Args:
-            frame: the ``open``.
-            transport: the transport it came over.
-            now: seconds.
-            epoch: of the store.
-            token: the credential to give, if the session was begun for this client; else None.
-            reset: with a token, what became of the session that the client had before.
-
-        Raises:
-            ProtocolError: ``superseded`` (ATT-4).
-        """
-        verdict = Verdict.RESUMED
-        if token is not None:
-            verdict = Verdict.NEW if reset is None else Verdict.RESET
-        attachment = self.attachments.attach(frame, transport, now, verdict)
-        opened = Opened(
-            version=VERSION,
-            id=self.id,
-            attach=frame.attach,
-            client=frame.client,
-            verdict=verdict,
-            received=self.incoming.received,
-            handled=self.incoming.handled,
-            sent=self.outgoing.last,
-            epoch=epoch,
-            limits=self.limits.advertised_limits(),
-            timings=self.limits.advertised_timings(),
-            session=token if token is not None else UNSET,
-            reset=reset.bare() if reset is not None else UNSET,
-        )
-        attachment.control.append(encode_control(opened))
-        self._received_at = now
-        return attachment
 
     def fail(self, attachment: Attachment, error: ProtocolError) -> None:
         """End an attachment for its client's fault; the session lives on.
