@@ -28,8 +28,9 @@ from transport.protocol.frames import (
     nothing_known,
 )
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.counters import Counters
 from transport.protocol.server.opening import attach
-from transport.protocol.server.session import EMPTY, Counters, ServerSession
+from transport.protocol.server.session import EMPTY, ServerSession
 from transport.protocol.states import AttachmentState, State
 
 CLIENT = "client-0123456789"

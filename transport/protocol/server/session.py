@@ -9,7 +9,6 @@ tasks and the clock, and after each input asks three questions: which attachment
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
@@ -39,13 +38,13 @@ from transport.protocol.frames import (
     Send,
     ServerControl,
     Skip,
-    TransportKind,
     error_frame,
     nothing_known,
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments
+from transport.protocol.server.counters import Counters
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.liveness import End, check
 from transport.protocol.server.tombstone import Ending, Tombstone
@@ -55,29 +54,6 @@ from transport.protocol.states import (
     Step,
     advance,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """The counters of a session at one instant.
-
-    Attributes:
-        sent: messages that were given a number.
-        acknowledged: of these, those that the client has acknowledged.
-        buffered_bytes: the size of those that it has not.
-        received: messages received in order.
-        handled: of these, those that the handler has finished with.
-        replayed: messages that were written again, on another connection.
-        transports: the transport of each connection that is attached.
-    """
-
-    sent: int
-    acknowledged: int
-    buffered_bytes: int
-    received: int
-    handled: int
-    replayed: int
-    transports: tuple[TransportKind, ...]
 
 
 class Empty(Enum):
