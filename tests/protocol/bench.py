@@ -36,6 +36,7 @@ from transport.protocol.server.opening import (
     Refuse,
     Replace,
     SendClose,
+    attach,
     begin,
     check_version,
     resume,
@@ -279,8 +280,8 @@ class Bench:
         reset: Reset | None = None
         match resume(frame, self._named(frame, connection.subject), epoch=self.epoch):
             case Attach(session):
-                connection.attachment = session.attach(
-                    frame, connection.transport, self.now, epoch=self.epoch
+                connection.attachment = attach(
+                    session, frame, connection.transport, self.now, epoch=self.epoch
                 )
                 connection.session = session
                 return
@@ -319,7 +320,8 @@ class Bench:
         self.tokens += 1
         secret = f"secret-{self.tokens}"
         self.sessions[session.id][0].issue(secret)
-        connection.attachment = session.attach(
+        connection.attachment = attach(
+            session,
             frame,
             connection.transport,
             self.now,

@@ -27,6 +27,7 @@ from transport.protocol.server.opening import (
     Refuse,
     Replace,
     SendClose,
+    attach,
     begin,
     check_version,
     resume,
@@ -58,8 +59,8 @@ def opening(**fields: Any) -> Open:
 def begun() -> tuple[ServerSession, Attachment]:
     """A session of `CLIENT`, confirmed under the number 1."""
     session = ServerSession("s1", Limits(), 0.0)
-    attachment = session.attach(
-        opening(attach=1), TransportKind.WEBSOCKET, 0.0, epoch=EPOCH, token="t"
+    attachment = attach(
+        session, opening(attach=1), TransportKind.WEBSOCKET, 0.0, epoch=EPOCH, token="t"
     )
     session.downlink.transmit(attachment, 0.0)
     session.attachments.confirm(attachment)

@@ -24,6 +24,7 @@ from transport.protocol.frames import (
     TransportKind,
 )
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.opening import attach
 from transport.protocol.server.session import EMPTY, ServerSession
 from transport.protocol.server.uplink import Post, find_poll, find_session, split_header
 
@@ -31,12 +32,12 @@ CLIENT = "client-0123456789"
 HEADER = Send(session="s1.t", client=CLIENT, attach=1)
 
 
-def attach(session: ServerSession, transport: TransportKind = TransportKind.SSE) -> Attachment:
+def attached(session: ServerSession, transport: TransportKind = TransportKind.SSE) -> Attachment:
     """The first attachment of a session, of which ``opened`` was written."""
     frame = Open(
         versions=[1], client=CLIENT, nonce="n" * 22, attach=1, received=0, first_retained=1
     )
-    attachment = session.attach(frame, transport, 0.0, epoch="e1", token="t")
+    attachment = attach(session, frame, transport, 0.0, epoch="e1", token="t")
     session.downlink.transmit(attachment, 0.0)
     return attachment
 
@@ -57,7 +58,7 @@ def test_post_without_a_header_is_refused() -> None:
 
 def test_frames_before_a_fault_are_taken(session: ServerSession) -> None:
     """SND-3."""
-    attachment = attach(session)
+    attachment = attached(session)
     fault = ProtocolError(codes.BAD_FRAME, "no JSON")
     post = Post(HEADER, [Data(1, 0, ["a"], 3), fault, Data(2, 0, ["b"], 3)], session, 0.0)
     with pytest.raises(ProtocolError, match="no JSON"):
@@ -69,7 +70,7 @@ def test_frames_before_a_fault_are_taken(session: ServerSession) -> None:
 
 def test_post_waits_for_a_renewal(session: ServerSession) -> None:
     """REN-1: what comes before it is taken first; then the rest."""
-    attach(session)
+    attached(session)
     post = Post(HEADER, [Ping(id=1), Renew(credentials="c"), Ping(id=2)], session, 0.0)
     assert post.take(0.0) == Renew(credentials="c")
     post.renewed()
@@ -80,7 +81,7 @@ def test_post_waits_for_a_renewal(session: ServerSession) -> None:
 
 def test_post_whose_downlink_ends_says_so(session: ServerSession) -> None:
     """SND-2: before the renewal is over, and before the answer is written."""
-    attachment = attach(session)
+    attachment = attached(session)
     post = Post(HEADER, [Renew(credentials="c"), Data(1, 0, ["a"], 3)], session, 0.0)
     post.take(0.0)
     session.attachments.detach(attachment)
@@ -93,7 +94,7 @@ def test_post_whose_downlink_ends_says_so(session: ServerSession) -> None:
 
 def test_post_whose_downlink_fails_last_says_so(session: ServerSession) -> None:
     """SND-2."""
-    attachment = attach(session)
+    attachment = attached(session)
     post = Post(HEADER, [], session, 0.0)
     assert post.take(0.0) is None
     session.fail(attachment, ProtocolError(codes.UNAUTHORIZED, "gone"))
@@ -102,7 +103,7 @@ def test_post_whose_downlink_fails_last_says_so(session: ServerSession) -> None:
 
 def test_post_that_resets_the_session_is_not_answered_as_taken(session: ServerSession) -> None:
     """SND-3, MRK-5."""
-    attach(session)
+    attached(session)
     post = Post(HEADER, [Ack(ack=9), Data(1, 0, ["a"], 3)], session, 0.0)
     with pytest.raises(ProtocolError) as caught:
         post.take(0.0)
@@ -129,7 +130,7 @@ def test_session_that_is_not_here(
 def test_poll_of_another_transport_is_refused(session: ServerSession) -> None:
     """ATT-7."""
     frame = Poll(session="s1.t", client=CLIENT, attach=1, poll=1, ack=0)
-    stream = attach(session)
+    stream = attached(session)
     with pytest.raises(ProtocolError, match="not a long poll"):
         find_poll(frame, session)
     session.attachments.confirm(stream)
@@ -141,6 +142,6 @@ def test_poll_of_another_transport_is_refused(session: ServerSession) -> None:
 
 def test_poll_finds_its_attachment() -> None:
     session = ServerSession("s2", Limits(), 0.0)
-    attachment = attach(session, TransportKind.LONGPOLL)
+    attachment = attached(session, TransportKind.LONGPOLL)
     frame = Poll(session="s2.t", client=CLIENT, attach=1, poll=1, ack=0)
     assert find_poll(frame, session) is attachment

@@ -31,6 +31,7 @@ from transport.protocol.server.opening import (
     Refuse,
     Replace,
     SendClose,
+    attach,
     begin,
     check_version,
     resume,
@@ -107,7 +108,7 @@ class Opener:
         reset: Reset | None = None
         match resume(frame, found, epoch=epoch):
             case Attach(session):
-                attachment = session.attach(frame, transport, self._registry.now(), epoch=epoch)
+                attachment = attach(session, frame, transport, self._registry.now(), epoch=epoch)
                 return self._link(self._runner(session), attachment, connection, identity)
             case SendClose(close):
                 return close
@@ -172,7 +173,8 @@ class Opener:
             case _:
                 assert_never(decision)
         secret = secrets.token_urlsafe(24)
-        attachment = runner.session.attach(
+        attachment = attach(
+            runner.session,
             frame,
             transport,
             now,

@@ -47,6 +47,7 @@ from transport.protocol.server.opening import (
     Refuse,
     Replace,
     SendClose,
+    attach,
     begin,
     check_version,
     resume,
@@ -396,7 +397,7 @@ class Pair:
         reset: Reset | None = None
         match resume(frame, Found(named) if named is not None else None, epoch=EPOCH):
             case Attach(session):
-                line.attachment = session.attach(frame, line.transport, self.now, epoch=EPOCH)
+                line.attachment = attach(session, frame, line.transport, self.now, epoch=EPOCH)
                 line.session = session
                 return
             case SendClose(close):
@@ -428,8 +429,8 @@ class Pair:
                 assert_never(decision)
         token = f"{session.id}.{len(self._by_token)}"
         self._by_token[token] = session
-        line.attachment = session.attach(
-            frame, line.transport, self.now, epoch=EPOCH, token=token, reset=reset
+        line.attachment = attach(
+            session, frame, line.transport, self.now, epoch=EPOCH, token=token, reset=reset
         )
         line.session = session
 

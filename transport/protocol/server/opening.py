@@ -7,8 +7,10 @@ The decision is made in two steps, since a store stands between them:
 2. `begin` looks at the session that the same nonce began before, if any, so that an ``open`` that
    is repeated does not begin two (OPN-4).
 
-Pure: both return a decision and change nothing. The caller looks up what a credential and a nonce
-name, and acts on the decision at once: a decision is void as soon as the session changes.
+Both return a decision and change nothing. The caller looks up what a credential and a nonce name,
+and acts on the decision at once, with `attach`: a decision is void as soon as the session changes.
+
+Pure: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -16,16 +18,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec import UNSET
+
 from transport import codes
 from transport.errors import ProtocolError
+from transport.protocol.codec import encode_control
 from transport.protocol.frames import (
     VERSION,
     Close,
     Open,
+    Opened,
     Reset,
     ResetReason,
+    TransportKind,
+    Verdict,
     nothing_known,
 )
+from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
 
@@ -136,7 +145,7 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
         return Begin(nothing_known(_why_unknown(frame, epoch)))
     session = found.session
     try:
-        reset = session.refusal(frame)
+        reset = session.attachments.refusal(frame, peer_closed=session.peer_close is not None)
     except ProtocolError as error:
         return Refuse(error)
     if reset is None:
@@ -160,6 +169,54 @@ def begin(found: Found) -> Beginning:
     if ended is not None or found.session is None:
         return Refuse(ProtocolError(codes.UNAVAILABLE, "that session has ended", retry_in=1.0))
     return Attach(found.session)
+
+
+def attach(
+    session: ServerSession,
+    frame: Open,
+    transport: TransportKind,
+    now: float,
+    *,
+    epoch: str,
+    token: str | None = None,
+    reset: Reset | None = None,
+) -> Attachment:
+    """Attach the connection of an ``open``, with ``opened`` as its first frame (OPN-6).
+
+    Args:
+        session: the session that the decision names.
+        frame: the ``open``.
+        transport: the transport it came over.
+        now: seconds.
+        epoch: of the store.
+        token: the credential to give, after `begin`; None after `resume`.
+        reset: with a token, what became of the session that the client had before.
+
+    Raises:
+        ProtocolError: ``superseded`` (ATT-4).
+    """
+    verdict = Verdict.RESUMED
+    if token is not None:
+        verdict = Verdict.NEW if reset is None else Verdict.RESET
+    attachment = session.attachments.attach(frame, transport, now, verdict)
+    opened = Opened(
+        version=VERSION,
+        id=session.id,
+        attach=frame.attach,
+        client=frame.client,
+        verdict=verdict,
+        received=session.incoming.received,
+        handled=session.incoming.handled,
+        sent=session.outgoing.last,
+        epoch=epoch,
+        limits=session.limits.advertised_limits(),
+        timings=session.limits.advertised_timings(),
+        session=token if token is not None else UNSET,
+        reset=reset.bare() if reset is not None else UNSET,
+    )
+    attachment.control.append(encode_control(opened))
+    session.record_activity(attachment, now)
+    return attachment
 
 
 def _why_unknown(frame: Open, epoch: str) -> ResetReason:
