@@ -21,7 +21,6 @@ from transport.client.connector import Connector, Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes
 from transport.client.pacing import Pacing
-from transport.client.window import Window
 from transport.errors import ChannelClosed, SessionReset, Unreachable
 from transport.limits import Limits
 from transport.protocol.client.events import (
@@ -46,6 +45,7 @@ from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASES, Phase, PhaseStep, follow
+from transport.send_window import SendWindow
 from transport.waiting import Waiters, resolve
 
 logger = logging.getLogger("transport")
@@ -105,7 +105,7 @@ class Driver:
             secrets.token_urlsafe(16), Terms.of(limits), target=target, wishes=wishes
         )
         self.inbox = Inbox(pacing)
-        self.window = Window(self.session, self._waiters)
+        self.window = SendWindow(self._has_room)
         self.outcomes = Outcomes(self._waiters)
         self.phase = Phase.CONNECTING
         self.id: str | None = None
@@ -191,8 +191,20 @@ class Driver:
             expiry,
             session.deadline,
             connector.due,
-            self.window.check_stall(now, attached=self.phase is Phase.OPEN),
+            self._check_senders(now),
         )
+
+    def _check_senders(self, now: float) -> float:
+        """Wake or fail those that wait for room to send; return when to do so again."""
+        window, timeout = self.window, self.session.terms.stall
+        if window.senders:
+            if self.session.ending is not None:
+                window.wake_all()
+            else:
+                window.wake_next()
+            mark, attached = self.session.outbox.buffer.acked, self.phase is Phase.OPEN
+            window.fail_if_stalled(mark, now, timeout, is_attached=attached)
+        return window.stalls_at(timeout)
 
     def _enter(self, step: PhaseStep) -> None:
         self.phase = follow(PHASES, self.phase, step, "channel")
@@ -272,6 +284,7 @@ class Driver:
         self.outcomes.settle(event.sends, ChannelClosed(event.code, event.reason))
         self.inbox.end(event)
         self._enter(PhaseStep.CLOSE)
+        self.window.wake_all()
         self.wake()
 
     def _lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
@@ -287,6 +300,18 @@ class Driver:
             self._enter(PhaseStep.LOST)
 
     # What the application asks
+
+    async def wait_for_capacity(self, size: int) -> None:
+        """Wait until a message of ``size`` bytes fits; see `Channel.send`."""
+        if not self.window.has_capacity(size):
+            await self.window.wait(size, self._check_open)
+
+    def _has_room(self, size: int) -> bool:
+        return self.session.outbox.buffer.has_room(size)
+
+    def _check_open(self) -> None:
+        if (ending := self.session.ending) is not None:
+            raise ChannelClosed(ending.code, ending.reason)
 
     def send(self, payload: Payload) -> int:
         """Keep a message, and have it written in this turn."""
