@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import random
 import secrets
 from collections import deque
@@ -37,9 +36,8 @@ from transport.protocol.client.events import Answer, ConnectionLost, Input, Requ
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
+from transport.telemetry.log import ERROR, event
 from transport.waiting import Waiters, ended
-
-logger = logging.getLogger("transport")
 
 ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
     TransportKind.WEBSOCKET: WebSocketAdapter,
@@ -169,8 +167,14 @@ class Connector:
             credentials = ask()
             if inspect.isawaitable(credentials):
                 credentials = await credentials
-        except Exception:
-            logger.exception("the function for credentials failed")
+        except Exception:  # noqa: BLE001 - of the application: it is logged
+            event(
+                ERROR,
+                "credentials_failed",
+                "the function for credentials failed",
+                exc_info=True,
+                transport=connection.transport.value,
+            )
             if connection.link is None and self.connection is connection:
                 self.lost("no credentials")
             return  # to renew there are none: the server's `unauthorized` will follow
@@ -397,7 +401,13 @@ class Connector:
         if task.cancelled():
             self._died(connection, "its task was cancelled")
         elif (error := task.exception()) is not None:
-            logger.error("a connection failed", exc_info=error)
+            event(
+                ERROR,
+                "connection_failed",
+                "a connection failed",
+                exc_info=error,
+                transport=connection.transport.value,
+            )
             self._died(connection, f"{type(error).__name__}: {error}")
         self._tidy(connection)
         self._waiters.changed()

@@ -7,7 +7,6 @@ task runs all: it acts, then waits until something came in or a deadline is due.
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,9 +45,8 @@ from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASES, Phase, PhaseStep, follow
 from transport.send_window import SendWindow
+from transport.telemetry.log import ERROR, event
 from transport.waiting import Waiters, resolve
-
-logger = logging.getLogger("transport")
 
 LAST_WORD = 1.0
 """Seconds in which the last frames of a closed channel are written."""
@@ -138,8 +136,8 @@ class Driver:
                 await self._sleep_until(self._step())
             with anyio.move_on_after(LAST_WORD):
                 await self._waiters.until(lambda: not self.connector.busy)
-        except Exception as error:
-            logger.exception("the client failed")
+        except Exception as error:  # noqa: BLE001 - a defect closes the channel and is logged
+            event(ERROR, "client_failed", "the client failed", exc_info=True, channel=self.id)
             self.leave(FAILED, f"the client failed: {type(error).__name__}: {error}")
         finally:
             self.leave()  # cancelled: whoever waits is told
@@ -227,9 +225,9 @@ class Driver:
         self.wake()
 
     def _act(self, events: Iterable[Event]) -> None:
-        for event in events:
+        for one in events:
             if self.phase is not Phase.CLOSED:
-                self._on(event)
+                self._on(one)
 
     def _on(self, event: Event) -> None:
         match event:

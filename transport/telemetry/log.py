@@ -19,7 +19,7 @@ def event(
     name: str,
     text: str = "",
     *,
-    exc_info: bool = False,
+    exc_info: bool | BaseException = False,
     **fields: str | int | float | None,
 ) -> None:
     """Log one event.
@@ -28,7 +28,7 @@ def event(
         level: of `logging`.
         name: of the event, as docs/errors.md lists it.
         text: what it means and what to do, where the name does not say it all.
-        exc_info: add the traceback of the exception that is being handled.
+        exc_info: an exception, or True for the one being handled; its traceback is added.
         fields: what it is about: `channel`, `transport`, `code`, ...; None is left out.
     """
     if not logger.isEnabledFor(level):
