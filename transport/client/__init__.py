@@ -14,7 +14,7 @@ from msgspec import UNSET
 from transport.client.adapters.ports import Destination, is_secure
 from transport.client.channel import Channel, ClientStatistics
 from transport.client.connection import Attempt
-from transport.client.connector import Credentials
+from transport.client.dialer import Credentials
 from transport.client.driver import Driver
 from transport.client.pacing import Pacing
 from transport.limits import Limits

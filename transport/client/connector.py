@@ -7,57 +7,27 @@ outlives `Connector.stop`.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import random
-import secrets
-from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
 from math import inf
-from typing import Any, TypeAlias
 
 import anyio
-import httpx
 
 from transport import codes
-from transport.client.adapters.longpoll import LongPollAdapter
-from transport.client.adapters.ports import Adapter, Destination, Wiring, Work
-from transport.client.adapters.post import http_client
-from transport.client.adapters.sse import EventStreamAdapter
-from transport.client.adapters.websocket import WebSocketAdapter
+from transport.client.adapters.ports import Destination
 from transport.client.backoff import backoff
-from transport.client.budget import Budget
+from transport.client.clock import read_clock
 from transport.client.connection import Connection
+from transport.client.dialer import Credentials, Dialer
 from transport.client.fallback import Learnt, choose
 from transport.client.pacing import Pacing
+from transport.client.tasks import ConnectionTasks
 from transport.protocol.client.events import Answer, ConnectionLost, Input, Request
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
 from transport.telemetry.log import ERROR, event
-from transport.waiting import Waiters, ended
-
-ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
-    TransportKind.WEBSOCKET: WebSocketAdapter,
-    TransportKind.SSE: EventStreamAdapter,
-    TransportKind.LONGPOLL: LongPollAdapter,
-}
-REMEMBERED = 50
-"""Attempts that are told."""
-
-Credentials: TypeAlias = Json | Callable[[], Any]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Work:
-    """What a task does."""
-
-    connection: Connection
-    scope: anyio.CancelScope
-    lingers: bool
-    """Whether it may outlive its connection."""
+from transport.waiting import Waiters
 
 
 class Connector:
@@ -96,8 +66,6 @@ class Connector:
         self.retry_at = 0.0
         self.transports: tuple[TransportKind, ...] = ()
         self._session = session
-        self._destination = destination
-        self._credentials = credentials
         self._pacing = pacing
         self._waiters = waiters
         self._hear = hear
@@ -109,11 +77,10 @@ class Connector:
         self._failing = inf
         """Since when all fails: from the first attempt, or the end of what was steady; later by the
         time in which something worked since."""
-        self._budget = Budget(2.5 * min(0.5, pacing.retry_base))
-        """One for all that is begun."""
         self._learnt: Learnt | None = None
-        self._attempts: deque[Connection] = deque(maxlen=REMEMBERED)
-        self._tasks: dict[asyncio.Task[None], _Work] = {}
+        self._tasks = ConnectionTasks(self._task_ended)
+        self._dialer = Dialer(session, destination, credentials, pacing, self._tasks, self._report)
+        self._budget = self._dialer.budget
         self.choose(transports)
 
     @property
@@ -128,9 +95,9 @@ class Connector:
     @property
     def attempts(self) -> list[Connection]:
         """The latest, oldest first."""
-        return list(self._attempts)
+        return self._dialer.attempts
 
-    # Attached
+    # Opening
 
     def connect(self, now: float) -> None:
         """Try the next transport, if it is time."""
@@ -142,31 +109,24 @@ class Connector:
         if transport is None:  # all of a choice that was narrowed have failed: a new round
             self._tried.clear()
             transport = self.transports[0]
-        # For the credentials; once they are there the transport has its own time.
-        connection = Connection(transport, now, now + self._pacing.post, self._budget.take(now))
-        self.connection = connection
-        self._attempts.append(connection)
-        if callable(self._credentials):
-            self._spawn(connection, self._ask, connection, self._credentials)
-        else:
-            self._open(connection, self._credentials)
+        self.connection = self._dialer.create(transport, now)
+        self._show_credentials(self.connection)
 
     def renew(self) -> None:
         """Show credentials anew (REN-1)."""
-        connection = self.connection
-        if connection is None:
-            return
-        if callable(self._credentials):
-            self._spawn(connection, self._ask, connection, self._credentials)
-        else:
-            self._session.renew(self._credentials)
+        if self.connection is not None:
+            self._show_credentials(self.connection)
 
-    async def _ask(self, connection: Connection, ask: Callable[[], Any]) -> None:
+    def _show_credentials(self, connection: Connection) -> None:
+        if self._dialer.asks:
+            self._tasks.spawn(connection, self._ask, connection)
+        else:
+            self._use(connection, self._dialer.credentials)
+
+    async def _ask(self, connection: Connection) -> None:
         """Ask the application for credentials, for a new connection or to renew."""
         try:
-            credentials = ask()
-            if inspect.isawaitable(credentials):
-                credentials = await credentials
+            credentials = await self._dialer.ask()
         except Exception:  # noqa: BLE001 - of the application: it is logged
             event(
                 ERROR,
@@ -180,33 +140,14 @@ class Connector:
             return  # to renew there are none: the server's `unauthorized` will follow
         if self.connection is not connection:
             return
-        if connection.link is None:
-            self._open(connection, credentials)
-        else:
-            self._session.renew(credentials)
+        self._use(connection, credentials)
         self._wake()
 
-    def _open(self, connection: Connection, credentials: Json) -> None:
-        connection.until = _now() + self._pacing.attempt
-        connection.link = self._session.attach(
-            connection.transport, secrets.token_urlsafe(24), credentials
-        )
-        connection.adapter = ADAPTERS[connection.transport](
-            Wiring(
-                destination=self._destination,
-                timeout=self._pacing.post,
-                hear=partial(self._report, connection),
-                spawn=partial(self._spawn, connection),
-                linger=partial(self._spawn, connection, lingers=True),
-                http=partial(self._http, connection),
-            )
-        )
-
-    def _http(self, connection: Connection) -> httpx.AsyncClient:
-        # Each has its own: sockets of one that was lost are not to be trusted by the next.
-        if connection.http is None:
-            connection.http = http_client(self._destination)
-        return connection.http
+    def _use(self, connection: Connection, credentials: Json) -> None:
+        if connection.link is None:
+            self._dialer.open(connection, credentials)
+        else:
+            self._session.renew(credentials)
 
     # While it stands
 
@@ -218,7 +159,7 @@ class Connector:
                 connection.adapter.send(output)
 
     def _report(self, connection: Connection, heard: Input) -> None:
-        now, wait = _now(), 0.0
+        now, wait = read_clock(), 0.0
         failed = heard.request if isinstance(heard, Answer) and heard.status != 200 else None
         if self.connection is not connection or connection.link is None:
             if failed is Request.POST and connection.posting is not None:
@@ -232,7 +173,7 @@ class Connector:
             soonest = min(0.5, self._pacing.retry_base) / 2
             wait = max(wait, soonest, self._budget.free_at - now)
         if wait > 0:
-            self._spawn(connection, self._report_later, connection, heard, wait)
+            self._tasks.spawn(connection, self._report_later, connection, heard, wait)
         else:
             self._tell(connection, heard)
 
@@ -253,16 +194,16 @@ class Connector:
         connection = self.connection
         if connection is None:
             return
-        self._budget.over(connection.place, _now())
+        self._budget.over(connection.place, read_clock())
         if connection.transport is TransportKind.SSE:
-            connection.until = _now() + self._pacing.post
+            connection.until = read_clock() + self._pacing.post
         else:
             self._works(connection)
 
     def _works(self, connection: Connection) -> None:
         if connection.outcome != "pending":
             return
-        now = _now()
+        now = read_clock()
         connection.works(now)
         # A better one that has just failed again makes the fallback fresh.
         if (
@@ -280,7 +221,7 @@ class Connector:
         connection = self.connection
         if connection is None:
             return
-        now, chance, pacing = _now(), random.random(), self._pacing
+        now, chance, pacing = read_clock(), random.random(), self._pacing
         steady = self._reckon(connection, now)
         again = backoff(now - self._failing, chance, pacing.retry_base, pacing.retry_most)
         if drained:  # the server asked for it: no failure of the transport (DRN-1)
@@ -310,7 +251,7 @@ class Connector:
         """Leave the connection, if there is one, for the application wants to; the next is tried
         ``wait`` seconds later. What it wants is no outage, and one that was is forgotten."""
         if self.connection is not None:
-            self._reckon(self.connection, _now())
+            self._reckon(self.connection, read_clock())
         self._failing = inf
         self._leave(reason, wait)
 
@@ -331,7 +272,7 @@ class Connector:
         return steady
 
     def _leave(self, reason: str, wait: float) -> None:
-        connection, now = self.connection, _now()
+        connection, now = self.connection, read_clock()
         self.connection = None
         self.retry_at = now + wait
         self._wake()
@@ -340,10 +281,10 @@ class Connector:
         connection.ends(reason, now)
         if connection.outcome == "failed":
             self._budget.over(connection.place, now)
-        if any(work.connection is connection and work.lingers for work in self._tasks.values()):
+        if self._tasks.runs_for(connection, lingers=True):
             # Begun before this was known, it may find what the connection found.
             connection.posting = self._budget.take(now)
-        self._drop(connection)
+        self._tasks.drop(connection)
         self._tidy(connection)
         if connection.link is not None:
             self._session.handle_input(connection.link, ConnectionLost(reason), now)
@@ -365,15 +306,15 @@ class Connector:
 
     def finish(self, reason: str) -> None:
         """The channel is over: write the last word, and no more."""
-        self.transmit(_now())
+        self.transmit(read_clock())
         connection, self.connection = self.connection, None
         if connection is None:
             return
-        connection.ends(reason, _now())
+        connection.ends(reason, read_clock())
         if connection.transport is TransportKind.WEBSOCKET and connection.adapter is not None:
             connection.adapter.finish()
         else:
-            self._drop(connection)  # the downlink is over; a POST ends by itself
+            self._tasks.drop(connection)  # the downlink is over; a POST ends by itself
             self._tidy(connection)
 
     # Tasks
@@ -381,66 +322,28 @@ class Connector:
     @property
     def busy(self) -> bool:
         """Whether any task runs."""
-        return bool(self._tasks)
+        return self._tasks.busy
 
-    def _spawn(self, connection: Connection, work: Work, *args: Any, lingers: bool = False) -> None:
-        """Run ``work`` until it returns, or its connection is dropped."""
-        scope = anyio.CancelScope()
-
-        async def run() -> None:
-            with scope:
-                await work(*args)
-
-        name = f"transport.{connection.transport.value}.{work.__name__}"
-        task = asyncio.create_task(run(), name=name)
-        self._tasks[task] = _Work(connection, scope, lingers)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        connection = self._tasks.pop(task).connection
-        if task.cancelled():
-            self._died(connection, "its task was cancelled")
-        elif (error := task.exception()) is not None:
-            event(
-                ERROR,
-                "connection_failed",
-                "a connection failed",
-                exc_info=error,
-                transport=connection.transport.value,
-            )
-            self._died(connection, f"{type(error).__name__}: {error}")
+    def _task_ended(self, connection: Connection, failure: str | None) -> None:
+        if failure is not None:
+            if connection.link is not None:
+                self._report(connection, ConnectionLost(failure))
+            elif self.connection is connection:
+                self.lost(failure)
         self._tidy(connection)
         self._waiters.changed()
 
-    def _died(self, connection: Connection, reason: str) -> None:
-        if connection.link is not None:
-            self._report(connection, ConnectionLost(reason))
-        elif self.connection is connection:
-            self.lost(reason)
-
-    def _drop(self, connection: Connection) -> None:
-        for work in list(self._tasks.values()):
-            if work.connection is connection and not work.lingers:
-                work.scope.cancel()
-
     def _tidy(self, connection: Connection) -> None:
         """Close the sockets of a connection that was left, once its last POST is answered."""
-        http = connection.http
-        busy = any(work.connection is connection for work in self._tasks.values())
-        if http is not None and not busy and connection is not self.connection:
+        http, is_left = connection.http, connection is not self.connection
+        if http is not None and is_left and not self._tasks.runs_for(connection):
             connection.http = None
-            self._spawn(connection, http.aclose, lingers=True)
+            self._tasks.spawn(connection, http.aclose, lingers=True)
 
     def cut(self) -> None:
         """End all that runs, now."""
-        for work in list(self._tasks.values()):
-            work.scope.cancel()
+        self._tasks.cut()
 
     async def stop(self) -> None:
         """End all that runs, and wait until nothing is left."""
-        self.cut()
-        await ended(self._tasks)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+        await self._tasks.stop()

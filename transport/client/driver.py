@@ -16,7 +16,9 @@ from typing import assert_never
 import anyio
 
 from transport.client.adapters.ports import Destination
-from transport.client.connector import Connector, Credentials
+from transport.client.clock import read_clock
+from transport.client.connector import Connector
+from transport.client.dialer import Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes
 from transport.client.pacing import Pacing
@@ -129,7 +131,7 @@ class Driver:
 
     async def run(self) -> None:
         """Carry the channel until it is closed, and its last word is written."""
-        self._contact = _now()
+        self._contact = read_clock()
         try:
             while self.phase is not Phase.CLOSED:
                 self._woken = False
@@ -170,7 +172,7 @@ class Driver:
 
     def _step(self) -> float:
         """Do what is due; when the next is."""
-        session, connector, now = self.session, self.connector, _now()
+        session, connector, now = self.session, self.connector, read_clock()
         give_up = self._contact + session.terms.closing if self._closing else inf
         if now >= give_up:
             self._act(session.abandon(UNREACHED, "the server could not be reached"))
@@ -211,7 +213,7 @@ class Driver:
     # What the core tells
 
     def _hear(self, link: Link, heard: Input) -> None:
-        now, attached = _now(), self.phase is Phase.OPEN
+        now, attached = read_clock(), self.phase is Phase.OPEN
         self._act(self.session.handle_input(link, heard, now))
         # What only refuses, or a page of something between, is no contact.
         if attached or self.phase is Phase.OPEN:
@@ -350,7 +352,7 @@ class Driver:
         if self._closing or self.phase is Phase.CLOSED:
             return
         self._closing = True
-        self._contact = _now()
+        self._contact = read_clock()
         self.session.close(code, reason)
         self.resume()
         if not self.session.has_begun:  # there is nobody to tell
@@ -379,7 +381,3 @@ class Driver:
                 before = reasons.get(one.transport.value, "no answer yet")
                 reasons[one.transport.value] = one.reason or before
             raise Unreachable(reasons)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,0 +1,119 @@
+"""`Dialer`: how a connection is begun: credentials, an attach, an adapter, within the budget."""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+import httpx
+
+from transport.client.adapters.longpoll import LongPollAdapter
+from transport.client.adapters.ports import Adapter, Destination, Wiring
+from transport.client.adapters.post import http_client
+from transport.client.adapters.sse import EventStreamAdapter
+from transport.client.adapters.websocket import WebSocketAdapter
+from transport.client.budget import Budget
+from transport.client.clock import read_clock
+from transport.client.connection import Connection
+from transport.client.pacing import Pacing
+from transport.client.tasks import ConnectionTasks
+from transport.protocol.client.events import Input
+from transport.protocol.client.session import ClientSession
+from transport.protocol.frames import Json, TransportKind
+
+ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
+    TransportKind.WEBSOCKET: WebSocketAdapter,
+    TransportKind.SSE: EventStreamAdapter,
+    TransportKind.LONGPOLL: LongPollAdapter,
+}
+REMEMBERED = 50
+"""Attempts that are told."""
+
+Credentials: TypeAlias = Json | Callable[[], Any]
+
+
+class Dialer:
+    """Begins connections for ``session``.
+
+    Args:
+        session: that they attach.
+        destination: where to.
+        credentials: see `Connector`.
+        pacing: patience.
+        tasks: run the connections.
+        report: takes what a connection reports.
+
+    Attributes:
+        budget: one for all that is begun.
+    """
+
+    def __init__(
+        self,
+        session: ClientSession,
+        destination: Destination,
+        credentials: Credentials,
+        pacing: Pacing,
+        tasks: ConnectionTasks,
+        report: Callable[[Connection, Input], None],
+    ) -> None:
+        self.budget = Budget(2.5 * min(0.5, pacing.retry_base))
+        self._session = session
+        self._destination = destination
+        self._credentials = credentials
+        self._pacing = pacing
+        self._tasks = tasks
+        self._report = report
+        self._attempts: deque[Connection] = deque(maxlen=REMEMBERED)
+
+    @property
+    def attempts(self) -> list[Connection]:
+        """The latest, oldest first."""
+        return list(self._attempts)
+
+    def create(self, transport: TransportKind, at: float) -> Connection:
+        """Return a connection that is to be opened."""
+        # For the credentials; once they are there the transport has its own time.
+        connection = Connection(transport, at, at + self._pacing.post, self.budget.take(at))
+        self._attempts.append(connection)
+        return connection
+
+    @property
+    def asks(self) -> bool:
+        """Whether `ask` has to wait for the application."""
+        return callable(self._credentials)
+
+    @property
+    def credentials(self) -> Json:
+        """Those that are a value."""
+        return self._credentials
+
+    async def ask(self) -> Json:
+        """Ask the application for credentials."""
+        credentials = self._credentials()
+        return await credentials if inspect.isawaitable(credentials) else credentials
+
+    def open(self, connection: Connection, credentials: Json) -> None:
+        """Attach the session over ``connection``."""
+        connection.until = read_clock() + self._pacing.attempt
+        nonce = secrets.token_urlsafe(24)
+        connection.link = self._session.attach(connection.transport, nonce, credentials)
+        connection.adapter = ADAPTERS[connection.transport](
+            Wiring(
+                destination=self._destination,
+                timeout=self._pacing.post,
+                hear=partial(self._report, connection),
+                spawn=partial(self._tasks.spawn, connection),
+                linger=partial(self._tasks.spawn, connection, lingers=True),
+                http=partial(self._http, connection),
+            )
+        )
+
+    def _http(self, connection: Connection) -> httpx.AsyncClient:
+        # Each has its own: sockets of one that was lost are not to be trusted by the next.
+        if connection.http is None:
+            connection.http = http_client(self._destination)
+        return connection.http
