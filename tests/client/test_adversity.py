@@ -266,7 +266,7 @@ async def test_a_defect_of_the_client_is_told(
 
     async def use() -> None:
         async with connect(URL, proxies=False) as channel:
-            monkeypatch.setattr(Connector, "connect", fail)
+            monkeypatch.setattr(Connector, "begin", fail)
             await channel.send("a")
             await channel.receive()
 

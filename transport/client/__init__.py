@@ -25,7 +25,7 @@ from transport.waiting import ended
 
 __all__ = ("Attempt", "Channel", "ClientStatistics", "Pacing", "connect")
 
-GRACE = 1.0
+EXIT_TIMEOUT = 1.0
 """Seconds to tell the server of the end where the block failed or was cancelled."""
 
 
@@ -105,9 +105,9 @@ class connect:
         driver = self._driver
         self._task = asyncio.create_task(driver.run(), name="transport.connect")
         try:
-            await driver.opened(self._timeout)
+            await driver.wait_opened(self._timeout)
         except BaseException:
-            await self._end(GRACE if driver.phase is Phase.OPEN else 0.0)
+            await self._end(EXIT_TIMEOUT if driver.phase is Phase.OPEN else 0.0)
             raise
         return Channel(driver)
 
@@ -123,16 +123,16 @@ class connect:
                 self._driver.close(1000, "")
                 await asyncio.wait([self._task])
         finally:
-            await self._end(GRACE)
+            await self._end(EXIT_TIMEOUT)
 
-    async def _end(self, grace: float) -> None:
+    async def _end(self, within: float) -> None:
         """Close in so many seconds, or leave. Nothing is left behind."""
         task = self._task
         assert task is not None
         try:
             self._driver.close(1000, "")
-            with anyio.move_on_after(grace, shield=True):
+            with anyio.move_on_after(within, shield=True):
                 await asyncio.wait([task])
         finally:
-            self._driver.leave()
+            self._driver.abandon()
             await ended([task])

@@ -1,4 +1,4 @@
-"""`Budget`: how many connections a client may begin. Pure: times are arguments."""
+"""`RetryBudget`: how many connections a client may begin. Pure: times are arguments."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from math import inf
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class Slot:
     """One attempt.
 
     Attributes:
         at: when it may be made.
-        until: to then its place is not free again.
+        until: to then its slot is not free again.
     """
 
     at: float
     until: float
 
 
-class Budget:
+class RetryBudget:
     """Two attempts in any ``span``, whatever they are made for.
 
     Args:
@@ -29,23 +29,23 @@ class Budget:
 
     def __init__(self, span: float) -> None:
         self._span = span
-        self._places = [Place(-inf, -inf), Place(-inf, -inf)]
+        self._slots = [Slot(-inf, -inf), Slot(-inf, -inf)]
 
     @property
     def free_at(self) -> float:
-        """When the next place is free."""
-        return min(place.until for place in self._places)
+        """When the next slot is free."""
+        return min(slot.until for slot in self._slots)
 
-    def take(self, now: float) -> Place:
-        """Take the next place."""
-        first = min(self._places, key=lambda place: place.until)
+    def acquire(self, now: float) -> Slot:
+        """Take the next slot."""
+        first = min(self._slots, key=lambda slot: slot.until)
         at = max(now, first.until)
-        place = Place(at, at + self._span)
-        self._places.remove(first)
-        self._places.append(place)
-        return place
+        slot = Slot(at, at + self._span)
+        self._slots.remove(first)
+        self._slots.append(slot)
+        return slot
 
-    def over(self, place: Place, now: float) -> None:
+    def release(self, slot: Slot, now: float) -> None:
         """The attempt has been answered, or has failed: until now it may have been on its way, in
         a program that is busy or with credentials that are slow to come."""
-        place.until = max(place.until, now + self._span)
+        slot.until = max(slot.until, now + self._span)

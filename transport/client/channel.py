@@ -105,7 +105,7 @@ class Channel:
 
     @transports.setter
     def transports(self, names: Iterable[str]) -> None:
-        self._driver.choose(names)
+        self._driver.set_transports(names)
 
     async def send(self, message: Json) -> int:
         """Send a message: str, bytes, or a JSON value.
@@ -185,7 +185,7 @@ class Channel:
         check_close(code, reason)
         driver = self._driver
         driver.close(code, reason)
-        await driver.closed()
+        await driver.wait_closed()
 
     def reconnect(self) -> None:
         """Drop the connection, and resume over a new one at once."""

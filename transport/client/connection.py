@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import httpx
 
 from transport.client.adapters.ports import Adapter
-from transport.client.budget import Place
+from transport.client.budget import Slot
 from transport.protocol.client.link import Link
 from transport.protocol.frames import TransportKind
 
@@ -39,20 +39,20 @@ class Connection:
 
     Attributes:
         transport: over which it goes.
-        since: when it was begun.
+        started_at: when it was begun.
         until: when it must be open, or be given up.
-        place: in the budget.
-        posting: that of the POST that was on its way as the connection was left.
+        slot: in the budget.
+        post_slot: that of the POST that was on its way as the connection was left.
         outcome, reason, seconds: see `Attempt`.
         link, adapter: there once the credentials are.
         http: for its requests, where it makes any.
     """
 
     transport: TransportKind
-    since: float
+    started_at: float
     until: float
-    place: Place
-    posting: Place | None = None
+    slot: Slot
+    post_slot: Slot | None = None
     outcome: Outcome = "pending"
     reason: str = ""
     seconds: float = 0.0
@@ -60,14 +60,14 @@ class Connection:
     adapter: Adapter | None = None
     http: httpx.AsyncClient | None = None
 
-    def works(self, now: float) -> None:
+    def mark_open(self, now: float) -> None:
         """It is open."""
-        self.outcome, self.seconds, self.until = "open", now - self.since, inf
+        self.outcome, self.seconds, self.until = "open", now - self.started_at, inf
 
-    def ends(self, reason: str, now: float) -> None:
+    def mark_ended(self, reason: str, now: float) -> None:
         """It could not be opened, or was cut."""
         if self.outcome == "pending":
-            self.outcome, self.seconds = "failed", now - self.since
+            self.outcome, self.seconds = "failed", now - self.started_at
         else:
             self.outcome = "lost"
         self.reason = reason

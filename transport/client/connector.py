@@ -19,7 +19,7 @@ from transport.client.backoff import backoff
 from transport.client.clock import read_clock
 from transport.client.connection import Connection
 from transport.client.dialer import Credentials, Dialer
-from transport.client.fallback import Learnt, choose
+from transport.client.fallback import LastWorking, choose
 from transport.client.pacing import Pacing
 from transport.client.tasks import ConnectionTasks
 from transport.protocol.client.events import Answer, ConnectionLost, Input, Request
@@ -41,7 +41,7 @@ class Connector:
             attach.
         pacing: patience.
         waiters: are told when a task has ended.
-        hear: takes what the connection reports.
+        on_input: takes what the connection reports.
         wake: is called where something is due.
 
     Attributes:
@@ -59,7 +59,7 @@ class Connector:
         pacing: Pacing,
         *,
         waiters: Waiters,
-        hear: Callable[[Link, Input], None],
+        on_input: Callable[[Link, Input], None],
         wake: Callable[[], None],
     ) -> None:
         self.connection: Connection | None = None
@@ -68,27 +68,27 @@ class Connector:
         self._session = session
         self._pacing = pacing
         self._waiters = waiters
-        self._hear = hear
+        self._on_input = on_input
         self._wake = wake
         self._tried: list[TransportKind] = []
         """Transports that failed in this round."""
         self._failures = 0
         """In a row."""
-        self._failing = inf
+        self._outage_since = inf
         """Since when all fails: from the first attempt, or the end of what was steady; later by the
         time in which something worked since."""
-        self._learnt: Learnt | None = None
+        self._last_working: LastWorking | None = None
         self._tasks = ConnectionTasks(self._task_ended)
         self._dialer = Dialer(session, destination, credentials, pacing, self._tasks, self._report)
         self._budget = self._dialer.budget
-        self.choose(transports)
+        self.set_transports(transports)
 
     @property
-    def due(self) -> float:
-        """When to call `connect` or `lost`: see `overdue`."""
+    def deadline(self) -> float:
+        """When to call `begin` or `connection_lost`: see `is_overdue`."""
         return self.retry_at if self.connection is None else self.connection.until
 
-    def overdue(self, now: float) -> bool:
+    def is_overdue(self, now: float) -> bool:
         """Whether there is a connection that should be open by now."""
         return self.connection is not None and now >= self.connection.until
 
@@ -99,34 +99,36 @@ class Connector:
 
     # Opening
 
-    def connect(self, now: float) -> None:
+    def begin(self, now: float) -> None:
         """Try the next transport, if it is time."""
         self.retry_at = max(self.retry_at, self._budget.free_at)
         if self.connection is not None or now < self.retry_at:
             return
-        self._failing = min(self._failing, now)
-        transport = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
+        self._outage_since = min(self._outage_since, now)
+        transport = choose(
+            self.transports, self._tried, self._last_working, now, self._pacing.fallback
+        )
         if transport is None:  # all of a choice that was narrowed have failed: a new round
             self._tried.clear()
             transport = self.transports[0]
         self.connection = self._dialer.create(transport, now)
         self._show_credentials(self.connection)
 
-    def renew(self) -> None:
+    def renew_credentials(self) -> None:
         """Show credentials anew (REN-1)."""
         if self.connection is not None:
             self._show_credentials(self.connection)
 
     def _show_credentials(self, connection: Connection) -> None:
-        if self._dialer.asks:
-            self._tasks.spawn(connection, self._ask, connection)
+        if self._dialer.has_to_ask:
+            self._tasks.spawn(connection, self._ask_credentials, connection)
         else:
             self._use(connection, self._dialer.credentials)
 
-    async def _ask(self, connection: Connection) -> None:
+    async def _ask_credentials(self, connection: Connection) -> None:
         """Ask the application for credentials, for a new connection or to renew."""
         try:
-            credentials = await self._dialer.ask()
+            credentials = await self._dialer.ask_credentials()
         except Exception:  # noqa: BLE001 - of the application: it is logged
             event(
                 ERROR,
@@ -136,7 +138,7 @@ class Connector:
                 transport=connection.transport.value,
             )
             if connection.link is None and self.connection is connection:
-                self.lost("no credentials")
+                self.connection_lost("no credentials")
             return  # to renew there are none: the server's `unauthorized` will follow
         if self.connection is not connection:
             return
@@ -158,78 +160,78 @@ class Connector:
             for output in self._session.transmit(connection.link, now):
                 connection.adapter.send(output)
 
-    def _report(self, connection: Connection, heard: Input) -> None:
+    def _report(self, connection: Connection, report: Input) -> None:
         now, wait = read_clock(), 0.0
-        failed = heard.request if isinstance(heard, Answer) and heard.status != 200 else None
+        failed = report.request if isinstance(report, Answer) and report.status != 200 else None
         if self.connection is not connection or connection.link is None:
-            if failed is Request.POST and connection.posting is not None:
-                self._budget.over(connection.posting, now)
+            if failed is Request.POST and connection.post_slot is not None:
+                self._budget.release(connection.post_slot, now)
             return
         if failed is Request.POLL or failed is Request.POST:
             # What failed is repeated, or leads to another connection: an attempt.
-            wait = self._budget.take(now).at - now
+            wait = self._budget.acquire(now).at - now
         if failed is Request.POST:
             # Where all was cut, the downlink tells by then: nothing is repeated in vain.
             soonest = min(0.5, self._pacing.retry_base) / 2
             wait = max(wait, soonest, self._budget.free_at - now)
         if wait > 0:
-            self._tasks.spawn(connection, self._report_later, connection, heard, wait)
+            self._tasks.spawn(connection, self._deliver_later, connection, report, wait)
         else:
-            self._tell(connection, heard)
+            self._deliver(connection, report)
 
-    async def _report_later(self, connection: Connection, heard: Input, wait: float) -> None:
+    async def _deliver_later(self, connection: Connection, report: Input, wait: float) -> None:
         await anyio.sleep(wait)
         if self.connection is connection:
-            self._tell(connection, heard)
+            self._deliver(connection, report)
 
-    def _tell(self, connection: Connection, heard: Input) -> None:
+    def _deliver(self, connection: Connection, report: Input) -> None:
         assert connection.link is not None
-        self._hear(connection.link, heard)
+        self._on_input(connection.link, report)
         # An event stream works once it is known that POSTs get through as well.
-        if isinstance(heard, Answer) and heard.status == 200 and self.connection is connection:
-            self._works(connection)
+        if isinstance(report, Answer) and report.status == 200 and self.connection is connection:
+            self._mark_working(connection)
 
-    def opened(self) -> None:
+    def attached(self) -> None:
         """The session is attached."""
         connection = self.connection
         if connection is None:
             return
-        self._budget.over(connection.place, read_clock())
+        self._budget.release(connection.slot, read_clock())
         if connection.transport is TransportKind.SSE:
             connection.until = read_clock() + self._pacing.post
         else:
-            self._works(connection)
+            self._mark_working(connection)
 
-    def _works(self, connection: Connection) -> None:
+    def _mark_working(self, connection: Connection) -> None:
         if connection.outcome != "pending":
             return
         now = read_clock()
-        connection.works(now)
+        connection.mark_open(now)
         # A better one that has just failed again makes the fallback fresh.
         if (
-            self._learnt is None
-            or self._learnt.transport is not connection.transport
+            self._last_working is None
+            or self._last_working.transport is not connection.transport
             or self._tried
         ):
-            self._learnt = Learnt(connection.transport, now)
+            self._last_working = LastWorking(connection.transport, now)
         self._tried = []
 
     # Ending
 
-    def lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
+    def connection_lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
         """The connection failed or was cut: decides what to try, and when."""
         connection = self.connection
         if connection is None:
             return
-        now, chance, pacing = read_clock(), random.random(), self._pacing
-        steady = self._reckon(connection, now)
-        again = backoff(now - self._failing, chance, pacing.retry_base, pacing.retry_most)
+        now, jitter, pacing = read_clock(), random.random(), self._pacing
+        steady = self._exclude_uptime_from_outage(connection, now)
+        again = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
         if drained:  # the server asked for it: no failure of the transport (DRN-1)
-            wait = chance * retry_in
+            wait = jitter * retry_in
             if not steady:  # it may ask again and again
                 wait += again
                 self._failures += 1
-            self._leave(reason, wait)
+            self._disconnect(reason, wait)
             return
         pending = connection.outcome == "pending"
         if not steady:
@@ -245,17 +247,17 @@ class Connector:
         # `open` tells what became of it; often, that our close was heard.
         if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:
             wait = 0.0
-        self._leave(reason, wait)
+        self._disconnect(reason, wait)
 
-    def leave(self, reason: str, wait: float) -> None:
+    def leave_connection(self, reason: str, wait: float) -> None:
         """Leave the connection, if there is one, for the application wants to; the next is tried
         ``wait`` seconds later. What it wants is no outage, and one that was is forgotten."""
         if self.connection is not None:
-            self._reckon(self.connection, read_clock())
-        self._failing = inf
-        self._leave(reason, wait)
+            self._exclude_uptime_from_outage(self.connection, read_clock())
+        self._outage_since = inf
+        self._disconnect(reason, wait)
 
-    def _reckon(self, connection: Connection, now: float) -> bool:
+    def _exclude_uptime_from_outage(self, connection: Connection, now: float) -> bool:
         """It ends: the time in which it worked, however short, is no outage.
 
         Returns:
@@ -263,33 +265,33 @@ class Connector:
         """
         if connection.outcome != "open":
             return False
-        steady = now - connection.since >= self._pacing.steady
+        steady = now - connection.started_at >= self._pacing.steady
         if steady:
             self._failures = 0
-            self._failing = now
+            self._outage_since = now
         else:
-            self._failing += now - connection.since - connection.seconds
+            self._outage_since += now - connection.started_at - connection.seconds
         return steady
 
-    def _leave(self, reason: str, wait: float) -> None:
+    def _disconnect(self, reason: str, wait: float) -> None:
         connection, now = self.connection, read_clock()
         self.connection = None
         self.retry_at = now + wait
         self._wake()
         if connection is None:
             return
-        connection.ends(reason, now)
+        connection.mark_ended(reason, now)
         if connection.outcome == "failed":
-            self._budget.over(connection.place, now)
+            self._budget.release(connection.slot, now)
         if self._tasks.runs_for(connection, lingers=True):
             # Begun before this was known, it may find what the connection found.
-            connection.posting = self._budget.take(now)
-        self._tasks.drop(connection)
-        self._tidy(connection)
+            connection.post_slot = self._budget.acquire(now)
+        self._tasks.cancel(connection)
+        self._close_if_unused(connection)
         if connection.link is not None:
             self._session.handle_input(connection.link, ConnectionLost(reason), now)
 
-    def choose(self, names: Iterable[str]) -> None:
+    def set_transports(self, names: Iterable[str]) -> None:
         """Use only these transports, in that order."""
         try:
             chosen = tuple(TransportKind(name) for name in names)
@@ -300,9 +302,9 @@ class Connector:
         self.transports = chosen
         self._tried = []
         # What was learnt under another choice is no verdict against what that forbade.
-        self._learnt = None
+        self._last_working = None
         if self.connection is not None and self.connection.transport not in chosen:
-            self.leave("forbidden", 0.0)
+            self.leave_connection("forbidden", 0.0)
 
     def finish(self, reason: str) -> None:
         """The channel is over: write the last word, and no more."""
@@ -310,39 +312,39 @@ class Connector:
         connection, self.connection = self.connection, None
         if connection is None:
             return
-        connection.ends(reason, read_clock())
+        connection.mark_ended(reason, read_clock())
         if connection.transport is TransportKind.WEBSOCKET and connection.adapter is not None:
             connection.adapter.finish()
         else:
-            self._tasks.drop(connection)  # the downlink is over; a POST ends by itself
-            self._tidy(connection)
+            self._tasks.cancel(connection)  # the downlink is over; a POST ends by itself
+            self._close_if_unused(connection)
 
     # Tasks
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether any task runs."""
-        return self._tasks.busy
+        return self._tasks.is_busy
 
     def _task_ended(self, connection: Connection, failure: str | None) -> None:
         if failure is not None:
             if connection.link is not None:
                 self._report(connection, ConnectionLost(failure))
             elif self.connection is connection:
-                self.lost(failure)
-        self._tidy(connection)
+                self.connection_lost(failure)
+        self._close_if_unused(connection)
         self._waiters.changed()
 
-    def _tidy(self, connection: Connection) -> None:
+    def _close_if_unused(self, connection: Connection) -> None:
         """Close the sockets of a connection that was left, once its last POST is answered."""
         http, is_left = connection.http, connection is not self.connection
         if http is not None and is_left and not self._tasks.runs_for(connection):
             connection.http = None
             self._tasks.spawn(connection, http.aclose, lingers=True)
 
-    def cut(self) -> None:
+    def cancel(self) -> None:
         """End all that runs, now."""
-        self._tasks.cut()
+        self._tasks.cancel_all()
 
     async def stop(self) -> None:
         """End all that runs, and wait until nothing is left."""

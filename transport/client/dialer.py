@@ -16,7 +16,7 @@ from transport.client.adapters.ports import Adapter, Destination, Wiring
 from transport.client.adapters.post import http_client
 from transport.client.adapters.sse import EventStreamAdapter
 from transport.client.adapters.websocket import WebSocketAdapter
-from transport.client.budget import Budget
+from transport.client.budget import RetryBudget
 from transport.client.clock import read_clock
 from transport.client.connection import Connection
 from transport.client.pacing import Pacing
@@ -30,7 +30,7 @@ ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
     TransportKind.SSE: EventStreamAdapter,
     TransportKind.LONGPOLL: LongPollAdapter,
 }
-REMEMBERED = 50
+MAX_ATTEMPT_HISTORY = 50
 """Attempts that are told."""
 
 Credentials: TypeAlias = Json | Callable[[], Any]
@@ -60,14 +60,14 @@ class Dialer:
         tasks: ConnectionTasks,
         report: Callable[[Connection, Input], None],
     ) -> None:
-        self.budget = Budget(2.5 * min(0.5, pacing.retry_base))
+        self.budget = RetryBudget(2.5 * min(0.5, pacing.retry_base))
         self._session = session
         self._destination = destination
         self._credentials = credentials
         self._pacing = pacing
         self._tasks = tasks
         self._report = report
-        self._attempts: deque[Connection] = deque(maxlen=REMEMBERED)
+        self._attempts: deque[Connection] = deque(maxlen=MAX_ATTEMPT_HISTORY)
 
     @property
     def attempts(self) -> list[Connection]:
@@ -77,13 +77,13 @@ class Dialer:
     def create(self, transport: TransportKind, at: float) -> Connection:
         """Return a connection that is to be opened."""
         # For the credentials; once they are there the transport has its own time.
-        connection = Connection(transport, at, at + self._pacing.post, self.budget.take(at))
+        connection = Connection(transport, at, at + self._pacing.post, self.budget.acquire(at))
         self._attempts.append(connection)
         return connection
 
     @property
-    def asks(self) -> bool:
-        """Whether `ask` has to wait for the application."""
+    def has_to_ask(self) -> bool:
+        """Whether `ask_credentials` has to wait for the application."""
         return callable(self._credentials)
 
     @property
@@ -91,7 +91,7 @@ class Dialer:
         """Those that are a value."""
         return self._credentials
 
-    async def ask(self) -> Json:
+    async def ask_credentials(self) -> Json:
         """Ask the application for credentials."""
         credentials = self._credentials()
         return await credentials if inspect.isawaitable(credentials) else credentials
@@ -105,7 +105,7 @@ class Dialer:
             Wiring(
                 destination=self._destination,
                 timeout=self._pacing.post,
-                hear=partial(self._report, connection),
+                report=partial(self._report, connection),
                 spawn=partial(self._tasks.spawn, connection),
                 linger=partial(self._tasks.spawn, connection, lingers=True),
                 http=partial(self._http, connection),

@@ -50,12 +50,12 @@ from transport.send_window import SendWindow
 from transport.telemetry.log import ERROR, event
 from transport.waiting import Waiters, resolve
 
-LAST_WORD = 1.0
+FINAL_WRITE_TIMEOUT = 1.0
 """Seconds in which the last frames of a closed channel are written."""
 
-UNREACHED = 1001
+UNREACHABLE_CODE = 1001
 """The code of a close that the server could not be told."""
-FAILED = 1011
+FAILURE_CODE = 1011
 """The code where this side cannot go on."""
 
 
@@ -118,10 +118,10 @@ class Driver:
             credentials,
             pacing,
             waiters=self._waiters,
-            hear=self._hear,
+            on_input=self._on_input,
             wake=self.wake,
         )
-        self._contact = 0.0
+        self._last_contact = 0.0
         """When the server was last heard, or the application closed."""
         self._closing = False
         self._waker: asyncio.Future[None] | None = None
@@ -131,26 +131,26 @@ class Driver:
 
     async def run(self) -> None:
         """Carry the channel until it is closed, and its last word is written."""
-        self._contact = read_clock()
+        self._last_contact = read_clock()
         try:
             while self.phase is not Phase.CLOSED:
                 self._woken = False
                 await self._sleep_until(self._step())
-            with anyio.move_on_after(LAST_WORD):
-                await self._waiters.until(lambda: not self.connector.busy)
+            with anyio.move_on_after(FINAL_WRITE_TIMEOUT):
+                await self._waiters.until(lambda: not self.connector.is_busy)
         except Exception as error:  # noqa: BLE001 - a defect closes the channel and is logged
             event(ERROR, "client_failed", "the client failed", exc_info=True, channel=self.id)
-            self.leave(FAILED, f"the client failed: {type(error).__name__}: {error}")
+            self.abandon(FAILURE_CODE, f"the client failed: {type(error).__name__}: {error}")
         finally:
-            self.leave()  # cancelled: whoever waits is told
+            self.abandon()  # cancelled: whoever waits is told
             await self.connector.stop()
 
-    def leave(self, code: int = UNREACHED, reason: str = "the channel was left") -> None:
+    def abandon(self, code: int = UNREACHABLE_CODE, reason: str = "the channel was left") -> None:
         """End now, without a word to the server where it was not said yet."""
         if self.ending is None:
-            self._leave(reason, inf)
+            self._leave_connection(reason, inf)
             self._act(self.session.abandon(code, reason))
-        self.connector.cut()
+        self.connector.cancel()
 
     async def _sleep_until(self, due: float) -> None:
         if self._woken:
@@ -173,24 +173,24 @@ class Driver:
     def _step(self) -> float:
         """Do what is due; when the next is."""
         session, connector, now = self.session, self.connector, read_clock()
-        give_up = self._contact + session.terms.closing if self._closing else inf
+        give_up = self._last_contact + session.terms.closing if self._closing else inf
         if now >= give_up:
-            self._act(session.abandon(UNREACHED, "the server could not be reached"))
+            self._act(session.abandon(UNREACHABLE_CODE, "the server could not be reached"))
             return inf
-        expiry = self._contact + session.terms.ttl if self.phase is Phase.RECOVERING else inf
+        expiry = self._last_contact + session.terms.ttl if self.phase is Phase.RECOVERING else inf
         if now >= expiry:
             self._enter(PhaseStep.EXPIRE)
             expiry = inf
-        if connector.overdue(now):
-            self._lost("no answer in time")
+        if connector.is_overdue(now):
+            self._connection_lost("no answer in time")
         self._act(session.tick(now))
-        connector.connect(now)
+        connector.begin(now)
         connector.transmit(now)
         return min(
             give_up,
             expiry,
             session.deadline,
-            connector.due,
+            connector.deadline,
             self._check_senders(now),
         )
 
@@ -212,18 +212,18 @@ class Driver:
 
     # What the core tells
 
-    def _hear(self, link: Link, heard: Input) -> None:
+    def _on_input(self, link: Link, report: Input) -> None:
         now, attached = read_clock(), self.phase is Phase.OPEN
-        self._act(self.session.handle_input(link, heard, now))
+        self._act(self.session.handle_input(link, report, now))
         # What only refuses, or a page of something between, is no contact.
         if attached or self.phase is Phase.OPEN:
-            match heard:
+            match report:
                 case FrameReceived() | Answer(status=200):
-                    self._contact = now
+                    self._last_contact = now
                 case Answer() | ConnectionLost():
                     pass
                 case _:
-                    assert_never(heard)
+                    assert_never(report)
         self.wake()
 
     def _act(self, events: Iterable[Event]) -> None:
@@ -249,20 +249,20 @@ class Driver:
             case Superseded():
                 pass  # it ends as `Closed` says
             case RenewalRequested():
-                self.connector.renew()
+                self.connector.renew_credentials()
             case Closed():
                 self._closed(event)
             case LinkDropped():
                 connection = self.connector.connection
                 if connection is not None and connection.link is event.link:
-                    self._lost(event.reason, event.retry_in, drained=event.drained)
+                    self._connection_lost(event.reason, event.retry_in, drained=event.drained)
             case _:
                 assert_never(event)
 
     def _opened(self, event: Attached) -> None:
         self.id = event.id
         self.counts.attaches += 1
-        self.connector.opened()
+        self.connector.attached()
         if event.verdict is Verdict.RESUMED:
             self.counts.recovered += event.replayed
         if self.phase is not Phase.OPEN:
@@ -270,10 +270,10 @@ class Driver:
 
     def _received(self, event: Messages) -> None:
         self.inbox.put(event)
-        if self.inbox.flooded:
+        if self.inbox.is_flooded:
             self._act(
                 self.session.abandon(
-                    FAILED, "too many messages wait: receive, or raise Pacing.queue_*"
+                    FAILURE_CODE, "too many messages wait: receive, or raise Pacing.queue_*"
                 )
             )
 
@@ -287,12 +287,14 @@ class Driver:
         self.window.wake_all()
         self.wake()
 
-    def _lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
-        self.connector.lost(reason, retry_in, drained=drained)
+    def _connection_lost(
+        self, reason: str, retry_in: float = 0.0, *, drained: bool = False
+    ) -> None:
+        self.connector.connection_lost(reason, retry_in, drained=drained)
         self._detached()
 
-    def _leave(self, reason: str, wait: float) -> None:
-        self.connector.leave(reason, wait)
+    def _leave_connection(self, reason: str, wait: float) -> None:
+        self.connector.leave_connection(reason, wait)
         self._detached()
 
     def _detached(self) -> None:
@@ -319,9 +321,9 @@ class Driver:
         self.wake()
         return number
 
-    def choose(self, names: Iterable[str]) -> None:
+    def set_transports(self, names: Iterable[str]) -> None:
         """Use only these transports, in that order."""
-        self.connector.choose(names)
+        self.connector.set_transports(names)
         self._detached()
         self.wake()
 
@@ -333,26 +335,26 @@ class Driver:
 
     def reconnect(self) -> None:
         """Drop the connection, and resume over a new one at once."""
-        self._leave("reconnect", 0.0)
+        self._leave_connection("reconnect", 0.0)
 
     def suspend(self) -> None:
         """Go away: drop the connection, and do not come back before `resume`."""
         if self.phase is not Phase.CLOSED:
-            self._leave("suspend", inf)
+            self._leave_connection("suspend", inf)
             self._enter(PhaseStep.SUSPEND)
 
     def resume(self) -> None:
         """Come back."""
         if self.phase is Phase.SUSPENDED:
             self._enter(PhaseStep.RESUME)
-            self._leave("resume", 0.0)
+            self._leave_connection("resume", 0.0)
 
     def close(self, code: int, reason: str) -> None:
         """Close once everything that was sent is handled."""
         if self._closing or self.phase is Phase.CLOSED:
             return
         self._closing = True
-        self._contact = read_clock()
+        self._last_contact = read_clock()
         self.session.close(code, reason)
         self.resume()
         if not self.session.has_begun:  # there is nobody to tell
@@ -360,11 +362,11 @@ class Driver:
         self._waiters.changed()
         self.wake()
 
-    async def closed(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait for the end."""
         await self._waiters.until(lambda: self.phase is Phase.CLOSED)
 
-    async def opened(self, within: float) -> None:
+    async def wait_opened(self, within: float) -> None:
         """Wait for the first session.
 
         Raises:

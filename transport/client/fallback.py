@@ -9,7 +9,7 @@ from transport.protocol.frames import TransportKind
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
+class LastWorking:
     """The transport that worked last, and since when it did. It goes stale."""
 
     transport: TransportKind
@@ -19,18 +19,23 @@ class Learnt:
 def choose(
     allowed: Sequence[TransportKind],
     tried: Sequence[TransportKind],
-    learnt: Learnt | None,
+    last_working: LastWorking | None,
     now: float,
-    fresh: float,
+    fresh_for: float,
 ) -> TransportKind | None:
     """The next of ``allowed`` (in its order) that this round has not tried, what worked last first.
 
-    Unless that was learnt more than ``fresh`` seconds ago: then the better ones get another chance.
+    Unless that was learnt more than ``fresh_for`` seconds ago: then the better ones get another
+    chance.
 
     Returns:
         None where all failed. That is an outage, no verdict against any: wait, then start anew.
     """
     left = [transport for transport in allowed if transport not in tried]
-    if learnt is not None and learnt.transport in left and now < learnt.since + fresh:
-        return learnt.transport
+    if (
+        last_working is not None
+        and last_working.transport in left
+        and now < last_working.since + fresh_for
+    ):
+        return last_working.transport
     return left[0] if left else None

@@ -49,7 +49,7 @@ class Inbox:
         resolve(self._receiver)
 
     @property
-    def flooded(self) -> bool:
+    def is_flooded(self) -> bool:
         """Whether more waits than may wait."""
         pacing = self._pacing
         return len(self._queue) > pacing.queue_messages or self._size > pacing.queue_bytes

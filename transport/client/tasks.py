@@ -38,7 +38,7 @@ class ConnectionTasks:
         self._tasks: dict[asyncio.Task[None], _Task] = {}
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether any task runs."""
         return bool(self._tasks)
 
@@ -78,18 +78,18 @@ class ConnectionTasks:
             failure = f"{type(error).__name__}: {error}"
         self._on_end(connection, failure)
 
-    def drop(self, connection: Connection) -> None:
+    def cancel(self, connection: Connection) -> None:
         """Cancel the tasks of ``connection`` that do not linger."""
         for task in list(self._tasks.values()):
             if task.connection is connection and not task.lingers:
                 task.scope.cancel()
 
-    def cut(self) -> None:
+    def cancel_all(self) -> None:
         """Cancel all tasks."""
         for task in list(self._tasks.values()):
             task.scope.cancel()
 
     async def stop(self) -> None:
         """Cancel all tasks, and wait until none is left."""
-        self.cut()
+        self.cancel_all()
         await ended(self._tasks)

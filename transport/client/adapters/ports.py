@@ -14,7 +14,7 @@ from transport.protocol.client.events import Input, Output
 if TYPE_CHECKING:
     import httpx
 
-LARGEST = 16 * 1024 * 1024
+MAX_FRAME_SIZE = 16 * 1024 * 1024
 """Bytes of one frame, or of one answer, that are read: what a server may make us keep. Far above
 any `Limits.body` that is of use."""
 
@@ -55,7 +55,7 @@ class Wiring:
     Attributes:
         destination: where to go.
         timeout: seconds that a POST may take.
-        hear: takes what the connection reports.
+        report: takes what the connection reports.
         spawn: runs a function until it returns, or the connection is dropped.
         linger: runs a function that outlives the connection; it ends by itself.
         http: the client for all requests of the connection.
@@ -63,7 +63,7 @@ class Wiring:
 
     destination: Destination
     timeout: float
-    hear: Callable[[Input], None]
+    report: Callable[[Input], None]
     spawn: Callable[..., None]
     linger: Callable[..., None]
     http: Callable[[], httpx.AsyncClient]

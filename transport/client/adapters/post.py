@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import httpx
 
-from transport.client.adapters.ports import LARGEST, Destination, Wiring, locate
+from transport.client.adapters.ports import MAX_FRAME_SIZE, Destination, Wiring, locate
 from transport.protocol.client.events import Answer, ConnectionLost, Output, Request
 
 NDJSON = "application/x-ndjson"
@@ -57,9 +57,9 @@ async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | No
     except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
         # Cut, or nothing that we could read.
         if output.request is Request.OPEN and not status:
-            wiring.hear(ConnectionLost(str(error) or type(error).__name__))
+            wiring.report(ConnectionLost(str(error) or type(error).__name__))
             return
-    wiring.hear(Answer(output.request, status, text))
+    wiring.report(Answer(output.request, status, text))
 
 
 async def post(wiring: Wiring, output: Output) -> None:
@@ -67,13 +67,13 @@ async def post(wiring: Wiring, output: Output) -> None:
     with anyio.move_on_after(wiring.timeout) as scope:
         await exchange(wiring, "send", output)
     if scope.cancelled_caught:
-        wiring.hear(Answer(Request.POST, 0))
+        wiring.report(Answer(Request.POST, 0))
 
 
 async def _whole(response: httpx.Response) -> str:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
-        if len(body) > LARGEST:
+        if len(body) > MAX_FRAME_SIZE:
             raise ValueError("the answer is too large")
     return body.decode("utf-8")

@@ -6,7 +6,7 @@ import codecs
 
 import httpx
 
-from transport.client.adapters.ports import LARGEST, Wiring
+from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring
 from transport.client.adapters.post import exchange, post
 from transport.protocol.client.events import FrameReceived, Output, Request
 from transport.protocol.event_stream import EventParser
@@ -30,7 +30,7 @@ class EventStreamAdapter:
     async def _read(self, response: httpx.Response) -> None:
         # A chunk may end within a character.
         decoder = codecs.getincrementaldecoder("utf-8")()
-        parser = EventParser(LARGEST)
+        parser = EventParser(MAX_FRAME_SIZE)
         async for chunk in response.aiter_bytes():
             for wire in parser.feed(decoder.decode(chunk)):
-                self._wiring.hear(FrameReceived(wire))
+                self._wiring.report(FrameReceived(wire))

@@ -10,11 +10,11 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from transport.client.adapters.ports import LARGEST, Wiring, locate
+from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring, locate
 from transport.protocol.client.events import Answer, ConnectionLost, FrameReceived, Output, Request
 from transport.protocol.frames import EncodedFrame
 
-GOODBYE = 1.0
+CLOSE_TIMEOUT = 1.0
 """Seconds that the WebSocket's own closing handshake may take: nothing depends on it (CLS-7)."""
 
 
@@ -53,10 +53,10 @@ class WebSocketAdapter:
             socket = await self._connect()
         except InvalidStatus as error:
             text = bytes(error.response.body or b"").decode(errors="replace")
-            self._wiring.hear(Answer(Request.OPEN, error.response.status_code, text))
+            self._wiring.report(Answer(Request.OPEN, error.response.status_code, text))
             return
         except (OSError, TimeoutError, EOFError, WebSocketException) as error:
-            self._wiring.hear(ConnectionLost(str(error) or type(error).__name__))
+            self._wiring.report(ConnectionLost(str(error) or type(error).__name__))
             return
         self._wiring.spawn(self._write, socket)
         try:
@@ -64,9 +64,9 @@ class WebSocketAdapter:
         finally:
             # Whatever ended it: no connection is left behind. Where it was closed it is no more.
             socket.transport.abort()
-            with anyio.move_on_after(GOODBYE, shield=True):
+            with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await socket.wait_closed()
-        self._wiring.hear(lost)
+        self._wiring.report(lost)
 
     async def _connect(self) -> ClientConnection:
         destination = self._wiring.destination
@@ -81,15 +81,15 @@ class WebSocketAdapter:
             # LIV-4: the session has heartbeats of its own. The driver limits the attempt.
             ping_interval=None,
             open_timeout=None,
-            close_timeout=GOODBYE,
-            max_size=LARGEST,
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=MAX_FRAME_SIZE,
         )
 
     async def _read(self, socket: ClientConnection) -> ConnectionLost:
-        hear = self._wiring.hear
+        report = self._wiring.report
         try:
             while True:
-                hear(FrameReceived(await socket.recv()))
+                report(FrameReceived(await socket.recv()))
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else 1006
             return ConnectionLost(f"closed with {code}", code)
