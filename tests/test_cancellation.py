@@ -196,7 +196,7 @@ class World:
         admission = registry._admission
         assert admission._total == 0
         kept: list[Any] = [admission._subjects, admission._addresses, admission._opens]
-        kept += [self.store._records, self.store._nonces, self.store._graves]
+        kept += [self.store._records, self.store._nonces, self.store._tombstone_expiry]
         assert kept == [{}] * 6
         assert not registry._tasks
 

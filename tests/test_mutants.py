@@ -38,6 +38,7 @@ from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import session
 from transport.protocol.server.attachments import Attachments
+from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
 
@@ -231,10 +232,11 @@ SERVER = [
         "cursor=max(received, self._outgoing.acked) + 1",
         "cursor=max(received, self._outgoing.acked) + 2",
     ),
-    server(
+    _mutant(
+        Downlink,
         "poll-cursor-popped",
         "POL-2: what one poll was given, no other is given again",
-        "poll",
+        "begin_poll",
         "attachment.cursor = frame.ack + 1",
         "attachment.cursor = max(attachment.cursor, frame.ack + 1)",
     ),

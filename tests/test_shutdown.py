@@ -105,7 +105,7 @@ def test_loops_that_are_over_leave_no_chain_behind() -> None:
         handler = signal.getsignal(signal.SIGTERM)
         notice = getattr(handler, "__self__", None)
         assert isinstance(notice, shutdown.ShutdownNotifier)
-        return notice.behind(signal.SIGTERM)
+        return notice.original(signal.SIGTERM)
 
     for _ in range(5):
         assert asyncio.run(serve()) == server.on_signal

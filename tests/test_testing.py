@@ -70,9 +70,7 @@ def test_time_passes_by_sleeping() -> None:
         assert order == ["first", "second"]
         return loop.time() - before
 
-    begun = time.monotonic()
     assert jumping(sleeps()) == pytest.approx(86_400)
-    assert time.monotonic() - begun < 5
 
 
 def test_time_waits_for_threads() -> None:
@@ -242,7 +240,7 @@ def test_a_pair_over_a_lossy_link(seed: int, carrier: TransportKind | None) -> N
     assert pair.server.incoming.handled == pair.client.outbox.buffer.last
     assert pair.client.incoming.received == pair.server.outgoing.last
     assert not any(isinstance(event, WasReset) for event in pair.events)
-    assert pair.client.outbox.replayed + pair.server.replayed > 0
+    assert pair.client.outbox.replayed + pair.server.counters().replayed > 0
 
 
 def test_a_pair_does_the_same_for_the_same_seed() -> None:

@@ -1,6 +1,6 @@
-"""The table of codes: one row for each way a request, a connection or a session can end.
+"""The table of codes: one row for each way in which a request, connection or session can end.
 
-PROTOCOL.md section 13 is this table for readers; `tests/test_codes.py` compares the two.
+PROTOCOL.md section 13 has the same table; `tests/test_codes.py` compares the two.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ class Again(StrEnum):
     SAME = "same"
     """Resume the same session."""
     NEW = "new"
-    """This session is over; a new one may be opened."""
+    """Open a new session: this one is over."""
     NO = "no"
-    """The same attempt would fail again: tell the application."""
+    """Tell the application: the same attempt would fail again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One row.
+    """One row of the table.
 
     Attributes:
-        name: what an ``error`` frame carries.
-        websocket: the WebSocket close code, None where the code cannot arise there.
-        status: the HTTP status, None where the code cannot arise there.
+        name: the name in an ``error`` frame.
+        websocket: the WebSocket close code; None if the code cannot occur there.
+        status: the HTTP status; None if the code cannot occur there.
         again: what the client may do.
     """
 

@@ -1,9 +1,9 @@
-"""The errors of the channel, in one tree, named for the condition.
+"""The errors of the channel, in one tree, each named for its condition.
 
-Each says whose fault it is. What a peer does wrong is a `ProtocolError`, which the transports turn
-into an ``error`` frame, a close code or a status; it never reaches a handler. What a handler or a
-caller can meet are `ChannelClosed`, `Stalled`, `Busy`, `Unsendable` and `TooLarge`; and with
-`connect` also `Unreachable`, `SessionReset` and `Unacknowledged`.
+A fault of the peer is a `ProtocolError`, which the transports turn into an ``error`` frame, a close
+code or a status; it never reaches a handler. A handler or a caller can get `ChannelClosed`,
+`Stalled`, `Busy`, `Unsendable` and `TooLarge`, and with `connect` also `Unreachable`,
+`SessionReset` and `Unacknowledged`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class ChannelClosed(ChannelError):
     """The session is over: closed by either side, expired, or reset.
 
     Attributes:
-        code: the close code (PROTOCOL.md CLS-1), or that of the table for an end without ``close``.
+        code: the close code (PROTOCOL.md CLS-1), or, if the session ended without a ``close``, the
+            WebSocket code of the reason in the table of codes.
         reason: for people; may be empty.
     """
 
@@ -39,36 +40,36 @@ class Fate(StrEnum):
     HANDLED = "handled"
     """The other side's application has finished with it."""
     NOT_HANDLED = "not_handled"
-    """It was certainly not begun: it may be sent again."""
+    """The other side has certainly not begun with it: it can be sent again."""
     UNKNOWN = "unknown"
-    """It may have been handled, in part or in whole."""
+    """It may have been handled, partly or completely."""
 
 
 class Unreachable(ChannelError, ConnectionError):
-    """`connect` found no transport over which the server answers, in the time that it was given.
+    """`connect` found no transport over which the server answers within its timeout.
 
     Attributes:
-        reasons: why each transport failed the last time, by its name.
+        reasons: why the last attempt failed, by the name of the transport.
     """
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
-        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        super().__init__(f"the server did not answer ({told or 'nothing was tried'})")
+        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        super().__init__(f"the server did not answer ({listed or 'nothing was tried'})")
         self.reasons = dict(reasons)
 
 
 class SessionReset(ChannelError):
-    """The server could not carry on the session. The channel lives, over a new one.
+    """The server could not continue the session. The channel goes on with a new one.
 
     Attributes:
-        reason: a word of PROTOCOL.md RES-5: ``expired``, ``restarted``, ``overflow``, ...
-        lost: first and last number of what the server sent and this side will never get; empty
-            for nothing, None where it is not known.
+        reason: one of PROTOCOL.md RES-5: ``expired``, ``restarted``, ``overflow``, ...
+        lost: the first and the last number of the messages that the server sent and that will not
+            arrive; empty if there are none, None if that is not known.
     """
 
     def __init__(self, reason: str, lost: Sequence[int] | None) -> None:
-        told = "unknown" if lost is None else f"{lost[0]} to {lost[1]}" if lost else "none"
-        super().__init__(f"the session was reset: {reason} (messages lost: {told})")
+        listed = "unknown" if lost is None else f"{lost[0]} to {lost[1]}" if lost else "none"
+        super().__init__(f"the session was reset: {reason} (messages lost: {listed})")
         self.reason = reason
         self.lost = None if lost is None else tuple(lost)
 
@@ -79,12 +80,12 @@ class Unacknowledged(ChannelError):
     ``__cause__`` is the `SessionReset` or the `ChannelClosed` that ended it.
 
     Attributes:
-        number: of the message.
-        fate: what is known of it.
+        number: the number of the message.
+        fate: what became of it, as far as is known.
     """
 
     def __init__(self, number: int, fate: Fate) -> None:
-        super().__init__(f"message {number} was not acknowledged, its fate: {fate}")
+        super().__init__(f"message {number} was not acknowledged; its fate: {fate}")
         self.number = number
         self.fate = fate
 
@@ -92,20 +93,20 @@ class Unacknowledged(ChannelError):
 class Stalled(ChannelError):
     """The client is attached but has acknowledged nothing for ``limits.stall`` seconds.
 
-    The fate of what was sent is not known. The session lives: sending may be tried again.
+    The message was not sent. The session continues, and sending can be tried again.
     """
 
 
 class Busy(ChannelError):
-    """Two tasks call ``receive()`` on one channel at a time. The caller's fault: use one."""
+    """Two tasks called ``receive()`` on one channel at the same time; use one task."""
 
 
 class Unsendable(ChannelError, ValueError):
-    """The message holds what JSON does not carry faithfully (DAT-3). The caller's fault."""
+    """The message contains something that JSON does not carry unchanged (DAT-3)."""
 
 
 class TooLarge(ChannelError, ValueError):
-    """The message is above ``limits.message``. The caller's fault: split it, or raise the limit."""
+    """The message is larger than ``limits.message``; split it, or raise the limit."""
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(
@@ -117,15 +118,15 @@ class TooLarge(ChannelError, ValueError):
 
 
 class LocalProtocolError(ChannelError):
-    """This package was driven out of order: a transition that its table does not have."""
+    """The core was called out of order: its table has no such transition."""
 
 
 class ProtocolError(ChannelError):
-    """The peer broke the protocol, or asked for what cannot be had. Nothing was changed.
+    """The peer broke the protocol, or asked for something impossible. Nothing was changed.
 
     Attributes:
-        code: the row of the table of codes.
-        message: what was wrong, for people; never holds the peer's input.
+        code: a row of the table of codes.
+        message: what was wrong, for people; it never contains the peer's input.
         extra: further fields of the ``error`` frame (``expected``, ``attach``, ``retry_in``, ...).
     """
 
@@ -137,11 +138,11 @@ class ProtocolError(ChannelError):
 
 
 class Gap(ProtocolError):
-    """A number beyond the next one (PROTOCOL.md NUM-3)."""
+    """A message came before its predecessor (PROTOCOL.md NUM-3)."""
 
     def __init__(self, expected: int) -> None:
         super().__init__(codes.GAP, "a message before this one is missing", expected=expected)
 
 
 class Foreign(ChannelError):
-    """A mark above what was ever put on a wire (PROTOCOL.md MRK-5)."""
+    """An ack for numbers that were never sent (PROTOCOL.md MRK-5)."""

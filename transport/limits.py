@@ -1,4 +1,4 @@
-"""Every bound and every time of the channel, each with its reason."""
+"""`Limits`: every bound and every time of the channel, each with its reason."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Protocol
 
-LARGEST_FRAME = 16 * 1024 * 1024
-"""Bytes of a frame above which servers (uvicorn's ``ws_max_size``) and clients end a connection."""
+MAX_FRAME_SIZE = 16 * 1024 * 1024
+"""Bytes. Servers (uvicorn's ``ws_max_size``) and clients end a connection at a larger frame."""
 
-DEEPEST = 500
-"""Levels of JSON beyond which reading it overflows the stack of Python, at 1,000 calls."""
+MAX_DEPTH = 500
+"""Levels of JSON. Decoding deeper input overflows Python's stack of 1,000 calls."""
 
-FEWEST_LINES = 5
-"""What a POST may need: its header, an answer to a ping, ``renew``, data and ``close``."""
+MIN_BATCH = 5
+"""Lines that a POST may need: its header, a pong, ``renew``, data and ``close``."""
 
-SOON = 1.0
-"""Seconds. A client takes a POST or a stream that is silent for several of these for dead."""
+MAX_SERVER_ACK_DELAY = 1.0
+"""Seconds. A client gives up a POST or a stream that is silent for several times as long."""
 
 
 class Bounds(Protocol):
-    """What frames and windows are measured by: a server's `Limits`, or what one has advertised."""
+    """The bounds of frames and windows: a server's `Limits`, or those that it has advertised."""
 
     @property
     def message(self) -> int: ...
@@ -40,62 +40,63 @@ class Bounds(Protocol):
 class Limits:
     """Bounds and times of a `Hub`. Sizes in bytes, times in seconds.
 
-    Each can be set: ``Hub(handler, limits=Limits(message=64_000, ttl=300))``. What a client
-    must know is advertised to it when it opens (PROTOCOL.md section 12).
+    Each can be set: ``Hub(handler, limits=Limits(message=64_000, ttl=300))``. Those that a client
+    must know are advertised when it opens a session (PROTOCOL.md section 12).
 
     Raises:
-        ValueError: a value that cannot work, naming it and what would.
+        ValueError: a value cannot work; the text names it and says what would.
     """
 
     message: int = 256 * 1024
-    """One message: raw bytes, or JSON in UTF-8. Larger things are files, and files have HTTP."""
+    """One message: raw bytes, or JSON in UTF-8. Send larger things as files, over HTTP."""
     depth: int = 64
-    """Arrays and objects inside one another in a message; deeper input attacks recursion."""
+    """Nested arrays and objects in a message; deeper input is an attack on recursive decoders."""
     batch: int = 1000
-    """Messages in a frame and lines in a POST: bounds the work done before other sessions' turn."""
+    """Messages per frame and lines per POST: bounds the work done before other sessions run."""
     window_messages: int = 1000
-    """Unacknowledged messages in each direction: what a session may cost while its peer is away."""
+    """Unacknowledged messages in each direction: what a session can cost while its peer is away."""
     window_bytes: int = 1024 * 1024
     """Unacknowledged bytes in each direction, for the same reason."""
 
     opening: float = 10.0
-    """For a WebSocket to open, and for a request's body to come: it holds a task for nothing."""
+    """For the first frame of a WebSocket, the body of a request, and each call of authenticate."""
     heartbeat: float = 20.0
-    """Idle time before a ``ping``: below the 30-60 s at which proxies cut what is silent."""
+    """Idle time before a ``ping``: below the 30-60 s after which proxies cut idle connections."""
     poll_hold: float = 20.0
-    """A parked poll: below the 30 s at which hosted proxies give up on a first byte."""
+    """How long a poll is held: below the 30 s for which hosted proxies wait for a first byte."""
     stream: float = 300.0
-    """An event stream's life: it also frees what a proxy holds open for a client that has left."""
+    """How long an event stream lasts. Its end also frees one that a proxy holds open for a client
+    that has left."""
     ttl: float = 120.0
-    """From a client's last frame to the end of its session: longer than the one minute at which a
-    hidden tab's timers run."""
+    """From a client's last frame to the end of its session: longer than the minute between two runs
+    of a hidden tab's timers."""
     tombstone: float = 600.0
-    """How long the end of a session can still be asked for."""
+    """How long a client can still learn how its session ended."""
     nonce: float = 60.0
-    """How long an opening can be repeated: longer than any client's attempt and back-off."""
+    """How long an ``open`` can be repeated: longer than any client's attempt and backoff."""
     closing: float = 30.0
-    """From a close to its end, for what is still to be delivered."""
+    """From a close to the end of the session, for what is still to be delivered."""
     stall: float = 60.0
-    """A ``send()`` on an attached session of which no mark moves fails with `Stalled`."""
+    """``send()`` fails with `Stalled` if an attached client acknowledges nothing for so long."""
     renewal: float = 30.0
-    """For a client to renew expired credentials (REN-1): it may have to ask its user's server."""
+    """For a client to renew expired credentials (REN-1): it may have to ask another server."""
     ack_delay: float = 0.1
-    """A lone ack on HTTP waits this long for data to ride with (MRK-6)."""
+    """How long an ack on HTTP waits for data to travel with (MRK-6)."""
     answer_wait: float = 0.02
-    """A POST's answer waits this long for its messages to be handled (SND-2)."""
+    """How long the answer to a POST waits for its messages to be handled (SND-2)."""
     drain_window: float = 5.0
-    """Clients told to come back spread over this time, so that they do not come at once."""
+    """The time over which clients that a server sends away spread their reconnects."""
     drain_grace: float = 10.0
-    """What a handler may take to end when its process does."""
+    """How long handlers may run on when their server stops."""
 
     sessions: int = 50_000
-    """Sessions of a process: about 1.5 GiB at 30 KiB each."""
+    """Sessions per process: about 1.5 GiB at 30 KiB each."""
     sessions_per_subject: int = 100
-    """Sessions of one user: far above tabs and devices, far below a flood."""
+    """Sessions per user: far more than tabs and devices, far fewer than a flood."""
     sessions_per_address: int = 1000
-    """Sessions of one network address: offices share one."""
+    """Sessions per network address: an office shares one."""
     opens_per_second: int = 50
-    """Attaches per address and second: a deploy brings an office back in seconds, not at once."""
+    """Attaches per address and second: after a deployment an office is back within seconds."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -104,19 +105,23 @@ class Limits:
             raise ValueError(
                 f"Limits.window_bytes ({self.window_bytes}) must hold a message ({self.message})"
             )
-        if self.body > LARGEST_FRAME:
+        if self.body > MAX_FRAME_SIZE:
             raise ValueError(
                 f"Limits.message ({self.message}) makes frames of {self.body} bytes, above the "
-                f"{LARGEST_FRAME} that servers and clients take: large things are files, and files "
-                "have HTTP"
+                f"{MAX_FRAME_SIZE} that servers and clients accept: send large things as files, "
+                "over HTTP"
             )
-        for name, most in (("depth", DEEPEST), ("ack_delay", SOON), ("answer_wait", SOON)):
+        for name, most in (
+            ("depth", MAX_DEPTH),
+            ("ack_delay", MAX_SERVER_ACK_DELAY),
+            ("answer_wait", MAX_SERVER_ACK_DELAY),
+        ):
             if getattr(self, name) > most:
                 raise ValueError(f"Limits.{name} ({getattr(self, name)}) must be at most {most}")
-        if self.batch < FEWEST_LINES:
+        if self.batch < MIN_BATCH:
             raise ValueError(
-                f"Limits.batch ({self.batch}) must be at least {FEWEST_LINES}: that many lines a "
-                "POST may need"
+                f"Limits.batch ({self.batch}) must be at least {MIN_BATCH}: a POST may need that "
+                "many lines"
             )
         if self.ttl <= max(3 * self.heartbeat, self.poll_hold):
             raise ValueError(
@@ -126,19 +131,19 @@ class Limits:
         if self.poll_hold > 2 * self.heartbeat + 5:
             raise ValueError(
                 f"Limits.poll_hold ({self.poll_hold}) is above two heartbeats ({self.heartbeat}) "
-                "and 5 s, after which clients take a silent connection for dead (LIV-2)"
+                "and 5 s, after which clients give up a silent connection (LIV-2)"
             )
 
     @property
     def body(self) -> int:
-        """The largest request body or frame: what base64 makes of a message, and its header.
+        """The largest request body or frame: one message in base64, and its header.
 
-        So a message that fits one transport fits all. Below nginx's default of 1 MB.
+        So a message that fits one transport fits all. The default is below nginx's 1 MB.
         """
         return -(-self.message * 4 // 3) + 1024
 
     def advertised_limits(self) -> dict[str, int]:
-        """What ``opened.limits`` says (PROTOCOL.md section 12)."""
+        """Return what ``opened.limits`` advertises (PROTOCOL.md section 12)."""
         return {
             "message": self.message,
             "body": self.body,
@@ -149,7 +154,7 @@ class Limits:
         }
 
     def advertised_timings(self) -> dict[str, float]:
-        """What ``opened.timings`` says, in seconds."""
+        """Return what ``opened.timings`` advertises, in seconds."""
         return {
             "heartbeat": self.heartbeat,
             "ttl": self.ttl,

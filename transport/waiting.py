@@ -1,4 +1,4 @@
-"""Waiting for what no single future tells of."""
+"""Waiting for a condition, for a future, and for tasks to end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 
 
 class Waiters:
-    """Those who wait until a condition holds. It is asked after each change, not polled."""
+    """Tasks that wait until a condition holds. It is evaluated after each change, not polled."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -27,7 +27,7 @@ class Waiters:
                     self._waiting.remove(entry)
 
     def changed(self) -> None:
-        """Wake those whose condition holds now."""
+        """Wake the tasks whose condition holds now."""
         for entry in list(self._waiting):
             condition, waiter = entry
             if condition():
@@ -36,15 +36,15 @@ class Waiters:
 
 
 def resolve(waiter: asyncio.Future[None] | None) -> None:
-    """Wake who waits, if anybody does."""
+    """Resolve a future, if there is one. Idempotent."""
     if waiter is not None and not waiter.done():
         waiter.set_result(None)
 
 
 async def ended(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Wait until all have ended, those too that come up meanwhile.
+    """Wait until all tasks have ended, including those that are added meanwhile.
 
-    A cancellation comes behind that: nothing is left.
+    A cancellation of the caller is raised after that, so no task is left behind.
     """
     cancelled: asyncio.CancelledError | None = None
     while pending := [task for task in tasks if not task.done()]:

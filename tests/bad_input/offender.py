@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.kit.raw import encode, open_frame
-from tests.kit.wire import BINARY, TEXT, Answer, Closed, Wire, WireSocket, request_bytes
+from tests.kit.tcp_client import (
+    BINARY,
+    TEXT,
+    Answer,
+    Closed,
+    TcpClient,
+    TcpWebSocket,
+    request_bytes,
+)
 
 CARRIAGES = ("websocket", "sse", "longpoll")
 
@@ -53,7 +61,7 @@ class Offender(ABC):
         self.sent = 0
         self.acknowledges = False
         """Whether it says what it has received."""
-        self._wires: list[Wire] = []
+        self._wires: list[TcpClient] = []
 
     @property
     def token(self) -> str:
@@ -157,10 +165,10 @@ class OverWebSocket(Offender):
     """PROTOCOL.md section 7."""
 
     carriage = "websocket"
-    socket: WireSocket
+    socket: TcpWebSocket
 
     async def attach_by(self, frame: dict[str, Any]) -> dict[str, Any]:
-        self.socket = await WireSocket.to(self.port)
+        self.socket = await TcpWebSocket.to(self.port)
         self._wires.append(self.socket)
         assert (await self.socket.shake_hands(f"{self.mount}/websocket")).status == 101
         await self.socket.put(encode(frame).encode())
@@ -209,7 +217,7 @@ class OverWebSocket(Offender):
 class OverHttp(Offender):
     """PROTOCOL.md section 8."""
 
-    posts: Wire
+    posts: TcpClient
 
     async def request(self, segment: str, body: bytes, **options: Any) -> Answer:
         """One POST, on the connection that is kept for them."""
@@ -222,8 +230,8 @@ class OverHttp(Offender):
             self.posts = await self._wire()
         return answer
 
-    async def _wire(self) -> Wire:
-        wire = await Wire.to(self.port)
+    async def _wire(self) -> TcpClient:
+        wire = await TcpClient.to(self.port)
         self._wires.append(wire)
         return wire
 

@@ -29,21 +29,21 @@ from tests.bad_input.rows import (
     Row,
     opening,
 )
-from tests.bad_input.world import World, check_clear, worlds
+from tests.bad_input.shared_server import SharedServer, check_clear, shared_servers
 from tests.kit.raw import encode
-from tests.kit.wire import (
+from tests.kit.tcp_client import (
     CLOSE,
     CONTINUATION,
     PING,
     TEXT,
     Answer,
     Closed,
-    Wire,
+    TcpClient,
     frame_bytes,
     request_bytes,
-    socket_to,
-    wire_to,
-    wires_to,
+    tcp_client,
+    tcp_clients,
+    tcp_websocket,
 )
 from transport import codes
 from transport.codes import Code
@@ -51,16 +51,16 @@ from transport.server.adapters.websocket import close_code_of
 
 
 @pytest.fixture(scope="module")
-async def the_world(anyio_backend: str) -> AsyncIterator[World]:
-    async with worlds() as world:
-        yield world
+async def shared_server(anyio_backend: str) -> AsyncIterator[SharedServer]:
+    async with shared_servers() as server:
+        yield server
 
 
 @pytest.fixture
-async def world(the_world: World) -> AsyncIterator[World]:
+async def server(shared_server: SharedServer) -> AsyncIterator[SharedServer]:
     """The server; after the test nobody else has come to harm."""
-    yield the_world
-    await the_world.unharmed()
+    yield shared_server
+    await shared_server.unharmed()
 
 
 def check_told(told: Told, code: Code, given: bytes, *secrets: str) -> None:
@@ -77,9 +77,9 @@ def check_told(told: Told, code: Code, given: bytes, *secrets: str) -> None:
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
 @pytest.mark.parametrize("row", FRAMES, ids=repr)
-async def test_a_bad_frame(world: World, row: Row, carriage: str) -> None:
+async def test_a_bad_frame(server: SharedServer, row: Row, carriage: str) -> None:
     """WS-2, FRM-2 to FRM-4, SND-3: refused with its code; the session is as before."""
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         told = await session.offend(row.wire)
         check_told(told, row.code, row.wire, session.token, session.client)
         if row.code is codes.GAP:
@@ -98,19 +98,19 @@ async def test_a_bad_frame(world: World, row: Row, carriage: str) -> None:
         if carriage != "websocket" or "\n" not in wire
     ],
 )
-async def test_an_odd_frame_is_no_error(world: World, name: str, carriage: str) -> None:
+async def test_an_odd_frame_is_no_error(server: SharedServer, name: str, carriage: str) -> None:
     """FRM-3, NUM-3, MRK-4, LIV-2."""
     wire, caused = ODD[name]
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         assert await session.tell(wire.encode()) == caused
         await session.exchange("next")
         await session.resumes()
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_an_ack_that_goes_back_and_is_repeated(world: World, carriage: str) -> None:
+async def test_an_ack_that_goes_back_and_is_repeated(server: SharedServer, carriage: str) -> None:
     """MRK-4."""
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         await session.exchange("next")
         session.acknowledges = True
         await session.exchange("acknowledged")
@@ -124,20 +124,22 @@ async def test_an_ack_that_goes_back_and_is_repeated(world: World, carriage: str
 @pytest.mark.parametrize("carriage", CARRIAGES)
 @pytest.mark.parametrize("name", MESSAGES)
 async def test_an_odd_message_arrives_as_it_was_sent(
-    world: World, name: str, carriage: str
+    server: SharedServer, name: str, carriage: str
 ) -> None:
     """DAT-2, FRM-2, SSE-1."""
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         await session.exchange(MESSAGES[name])
         await session.exchange("next")
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
 @pytest.mark.parametrize("name", FOREIGN)
-async def test_an_ack_of_what_was_never_sent(world: World, name: str, carriage: str) -> None:
+async def test_an_ack_of_what_was_never_sent(
+    server: SharedServer, name: str, carriage: str
+) -> None:
     """MRK-5: the one bad input that ends a session, as both sides are told (RES-4)."""
     wire = FOREIGN[name].encode()
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         token = session.token
         told = await session.offend(wire)
         if carriage == "websocket":
@@ -156,10 +158,10 @@ async def test_an_ack_of_what_was_never_sent(world: World, name: str, carriage: 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
 @pytest.mark.parametrize("before", [0, 2])
-async def test_an_over_long_message(world: World, carriage: str, before: int) -> None:
+async def test_an_over_long_message(server: SharedServer, carriage: str, before: int) -> None:
     """DAT-4, DAT-5: it alone is refused, the connection and the session live, `skip` goes on."""
     long = "x" * LIMITS.message
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         number = 2 + before
         wire = encode([2, 0, *range(before), long, "behind"]).encode()
         [error] = await session.tell(wire)
@@ -176,9 +178,9 @@ async def test_an_over_long_message(world: World, carriage: str, before: int) ->
         assert session.messages == ["kept", *range(before), "behind"]
 
 
-async def test_over_long_bytes_in_a_binary_frame(world: World) -> None:
+async def test_over_long_bytes_in_a_binary_frame(server: SharedServer) -> None:
     """DAT-2, DAT-4."""
-    async with offender("websocket", world.port) as session:
+    async with offender("websocket", server.port) as session:
         head = (2).to_bytes(8, "big") + bytes(8)
         await session.socket.put(head + bytes(LIMITS.message + 1), 2)
         [error] = await session.tell(b'{"type":"pong"}')
@@ -203,19 +205,19 @@ BINARIES: dict[str, tuple[bytes, Code]] = {
 
 
 @pytest.mark.parametrize("name", BINARIES)
-async def test_a_bad_binary_frame(world: World, name: str) -> None:
+async def test_a_bad_binary_frame(server: SharedServer, name: str) -> None:
     """DAT-2."""
     wire, code = BINARIES[name]
-    async with offender("websocket", world.port) as session:
+    async with offender("websocket", server.port) as session:
         check_told(await session.offend_binary(wire), code, wire)
         await session.resumes()
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_more_than_the_window(world: World, carriage: str) -> None:
+async def test_more_than_the_window(server: SharedServer, carriage: str) -> None:
     """DAT-6."""
     wire = encode([1, 0, *range(11)]).encode()
-    session = OFFENDERS[carriage](world.port, "/idle")
+    session = OFFENDERS[carriage](server.port, "/idle")
     try:
         await session.open()
         check_told(await session.offend(wire), codes.WINDOW_EXCEEDED, wire)
@@ -226,9 +228,9 @@ async def test_more_than_the_window(world: World, carriage: str) -> None:
 
 
 @pytest.mark.parametrize("carriage", ["sse", "longpoll"])
-async def test_what_stands_before_a_bad_line_is_taken(world: World, carriage: str) -> None:
+async def test_what_stands_before_a_bad_line_is_taken(server: SharedServer, carriage: str) -> None:
     """SND-3, FRM-4."""
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         wire = b'[2,0,"good"]\n[3,0,"good too"]\n{"type":"hunter2"}\n[4,0,"never"]'
         check_told(await session.offend(wire), codes.BAD_FRAME, wire)
         session.sent = 3
@@ -256,10 +258,10 @@ LINES: dict[str, tuple[bytes, Code]] = {
 
 @pytest.mark.parametrize("carriage", ["sse", "longpoll"])
 @pytest.mark.parametrize("name", LINES)
-async def test_bad_lines(world: World, name: str, carriage: str) -> None:
+async def test_bad_lines(server: SharedServer, name: str, carriage: str) -> None:
     """FRM-2, SND-1: nothing of them is taken."""
     wire, code = LINES[name]
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         check_told(await session.offend(wire), code, wire)
         await session.exchange("next")
         await session.resumes()
@@ -268,16 +270,18 @@ async def test_bad_lines(world: World, name: str, carriage: str) -> None:
 # Opening
 
 
-async def open_badly(world: World, carriage: str, wire: bytes, mount: str = "/chat") -> Told:
+async def open_badly(
+    server: SharedServer, carriage: str, wire: bytes, mount: str = "/chat"
+) -> Told:
     """What a client is told whose first frame is that; its connection is over then."""
     if carriage == "websocket":
-        async with socket_to(world.port, f"{mount}/websocket") as socket:
+        async with tcp_websocket(server.port, f"{mount}/websocket") as socket:
             await socket.put(wire)
             frame = await socket.get()
             ended = await socket.get()
             assert isinstance(ended, Closed), ended
             return Told(frame, close=ended.code)
-    async with wire_to(world.port) as http:
+    async with tcp_client(server.port) as http:
         await http.write(request_bytes("POST", f"{mount}/{PATHS[carriage]}", wire))
         answer = await http.answer()
         return Told(json.loads(answer.body), status=answer.status)
@@ -285,22 +289,24 @@ async def open_badly(world: World, carriage: str, wire: bytes, mount: str = "/ch
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
 @pytest.mark.parametrize("row", OPENS, ids=repr)
-async def test_a_bad_open(world: World, row: Row, carriage: str) -> None:
+async def test_a_bad_open(server: SharedServer, row: Row, carriage: str) -> None:
     """OPN-1 to OPN-5, OPN-9: refused with its code, and no session is made."""
-    before = await world.opened()
-    told = await open_badly(world, carriage, row.wire)
+    before = await server.opened()
+    told = await open_badly(server, carriage, row.wire)
     check_told(told, row.code, row.wire)
     if row.code is codes.UNSUPPORTED_VERSION:
         assert told.frame["versions"] == [1]
-    assert await world.opened() == before
+    assert await server.opened() == before
 
 
 @pytest.mark.parametrize("carriage", ["sse", "longpoll"])
 @pytest.mark.parametrize("name", LINES)
-async def test_a_bad_body_in_the_place_of_open(world: World, name: str, carriage: str) -> None:
+async def test_a_bad_body_in_the_place_of_open(
+    server: SharedServer, name: str, carriage: str
+) -> None:
     """SSE-2, POL-1."""
     wire, code = LINES[name]
-    told = await open_badly(world, carriage, wire)
+    told = await open_badly(server, carriage, wire)
     # A stream's body is one frame, whatever its lines.
     check_told(told, codes.BAD_JSON if carriage == "sse" else code, wire)
 
@@ -308,13 +314,13 @@ async def test_a_bad_body_in_the_place_of_open(world: World, name: str, carriage
 @pytest.mark.parametrize("carriage", CARRIAGES)
 @pytest.mark.parametrize("versions", [[], [2], [0]])
 async def test_a_resume_in_another_version(
-    world: World, carriage: str, versions: list[int]
+    server: SharedServer, carriage: str, versions: list[int]
 ) -> None:
     """OPN-2: the session lives."""
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         wire = opening(session=session.token, client=session.client, attach=2, versions=versions)
         check_told(
-            await open_badly(world, carriage, wire), codes.UNSUPPORTED_VERSION, b"", session.token
+            await open_badly(server, carriage, wire), codes.UNSUPPORTED_VERSION, b"", session.token
         )
         await session.exchange("next")
 
@@ -333,9 +339,9 @@ def _head(row: Row, session: Any, kind: str, **fields: object) -> bytes:
 
 
 @pytest.mark.parametrize("row", HEADS, ids=repr)
-async def test_a_bad_first_line_of_a_post(world: World, row: Row) -> None:
+async def test_a_bad_first_line_of_a_post(server: SharedServer, row: Row) -> None:
     """SND-1."""
-    async with offender("sse", world.port) as session:
+    async with offender("sse", server.port) as session:
         wire = _head(row, session, "send") + b'\n[2,0,"never"]'
         answer = await session.request("send", wire)
         told = Told(json.loads(answer.body), status=answer.status)
@@ -344,9 +350,9 @@ async def test_a_bad_first_line_of_a_post(world: World, row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", [one for one in HEADS if "open" not in one.id] + POLLS, ids=repr)
-async def test_a_bad_poll(world: World, row: Row) -> None:
+async def test_a_bad_poll(server: SharedServer, row: Row) -> None:
     """POL-1."""
-    async with offender("longpoll", world.port) as session:
+    async with offender("longpoll", server.port) as session:
         wire = _head(row, session, "poll", poll=session.polls + 1, ack=0)
         answer = await session.request("poll", wire)
         told = Told(json.loads(answer.body), status=answer.status)
@@ -358,21 +364,21 @@ async def test_a_bad_poll(world: World, row: Row) -> None:
 # Sessions that cannot be had
 
 
-async def _ask(world: World, target: str, *frames: object, **options: Any) -> Told:
-    async with wire_to(world.port) as http:
+async def _ask(server: SharedServer, target: str, *frames: object, **options: Any) -> Told:
+    async with tcp_client(server.port) as http:
         body = encode(*frames).encode()
         await http.write(request_bytes("POST", target, body, **options))
         answer = await http.answer()
         return Told(answer.frames[0], status=answer.status)
 
 
-async def _open_anew(world: World, carriage: str, wire: bytes, mount: str = "/chat") -> Any:
+async def _open_anew(server: SharedServer, carriage: str, wire: bytes, mount: str = "/chat") -> Any:
     """The first frame of the answer to an ``open`` that is not refused."""
     if carriage == "websocket":
-        async with socket_to(world.port, f"{mount}/websocket") as socket:
+        async with tcp_websocket(server.port, f"{mount}/websocket") as socket:
             await socket.put(wire)
             return await socket.get()
-    async with wire_to(world.port) as http:
+    async with tcp_client(server.port) as http:
         await http.write(request_bytes("POST", f"{mount}/{PATHS[carriage]}", wire))
         if carriage == "longpoll":
             return (await http.answer()).frames[0]
@@ -386,11 +392,11 @@ NOTHING_KNOWN = {"lost": None, "handled": None, "in_hand": None}
 @pytest.mark.parametrize("carriage", CARRIAGES)
 @pytest.mark.parametrize("name", TOKENS)
 async def test_an_unknown_session_is_told_apart_at_open(
-    world: World, name: str, carriage: str
+    server: SharedServer, name: str, carriage: str
 ) -> None:
     """RES-9: it gets a session of its own, and is told that it is another."""
     wire = opening(session=TOKENS[name], attach=2)
-    opened = await _open_anew(world, carriage, wire)
+    opened = await _open_anew(server, carriage, wire)
     assert (opened["type"], opened["verdict"]) == ("opened", "reset")
     assert opened["reset"] == {"reason": "unknown", **NOTHING_KNOWN}
     assert opened["session"] != TOKENS[name]
@@ -398,25 +404,27 @@ async def test_an_unknown_session_is_told_apart_at_open(
 
 @pytest.mark.parametrize("segment", ["send", "poll"])
 @pytest.mark.parametrize("name", TOKENS)
-async def test_an_unknown_session_is_404_to_posts(world: World, name: str, segment: str) -> None:
+async def test_an_unknown_session_is_404_to_posts(
+    server: SharedServer, name: str, segment: str
+) -> None:
     """RES-9."""
     head = {"type": segment, "session": TOKENS[name], "client": "c" * 16, "attach": 1}
     if segment == "poll":
         head |= {"poll": 1, "ack": 0}
-    told = await _ask(world, f"/chat/{segment}", head)
+    told = await _ask(server, f"/chat/{segment}", head)
     check_told(told, codes.UNKNOWN_SESSION, TOKENS[name].encode(), TOKENS[name])
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_a_wrong_secret_is_an_unknown_session(world: World, carriage: str) -> None:
+async def test_a_wrong_secret_is_an_unknown_session(server: SharedServer, carriage: str) -> None:
     """RES-9, IDN-3: the answer is the same, byte for byte, and the owner is unharmed."""
-    async with offender(carriage, world.port) as owner:
+    async with offender(carriage, server.port) as owner:
         wrong = owner.opened["id"] + ".wrong-secret"
-        opened = await _open_anew(world, carriage, opening(session=wrong, attach=9))
+        opened = await _open_anew(server, carriage, opening(session=wrong, attach=9))
         assert opened["reset"] == {"reason": "unknown", **NOTHING_KNOWN}
         head = {"type": "send", "client": owner.client, "attach": owner.attach}
         answers = [
-            await _ask(world, "/chat/send", {**head, "session": token}, [2, 0, "never"])
+            await _ask(server, "/chat/send", {**head, "session": token}, [2, 0, "never"])
             for token in (wrong, TOKENS["random"])
         ]
         assert answers[0] == answers[1]
@@ -425,11 +433,11 @@ async def test_a_wrong_secret_is_an_unknown_session(world: World, carriage: str)
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_another_users_session(world: World, carriage: str) -> None:
+async def test_another_users_session(server: SharedServer, carriage: str) -> None:
     """RES-9, IDN-2: as if it did not exist; its owner goes on."""
-    async with offender(carriage, world.port, "/users", credentials="ada") as owner:
+    async with offender(carriage, server.port, "/users", credentials="ada") as owner:
         wire = opening(session=owner.token, attach=9, credentials="eve", received=1)
-        opened = await _open_anew(world, carriage, wire, "/users")
+        opened = await _open_anew(server, carriage, wire, "/users")
         assert opened["reset"] == {"reason": "unknown", **NOTHING_KNOWN}
         assert opened["id"] != owner.opened["id"]
         await owner.exchange("next")
@@ -438,38 +446,38 @@ async def test_another_users_session(world: World, carriage: str) -> None:
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
 @pytest.mark.parametrize("credentials", [None, 5, ["ada"], {"user": SECRET.decode()}])
-async def test_no_credentials(world: World, carriage: str, credentials: object) -> None:
+async def test_no_credentials(server: SharedServer, carriage: str, credentials: object) -> None:
     """IDN-2."""
-    before = await world.opened("/users")
+    before = await server.opened("/users")
     wire = opening(credentials=credentials)
-    told = await open_badly(world, carriage, wire, "/users")
+    told = await open_badly(server, carriage, wire, "/users")
     check_told(told, codes.UNAUTHORIZED, wire)
-    assert await world.opened("/users") == before
+    assert await server.opened("/users") == before
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_too_many_sessions(world: World, carriage: str) -> None:
+async def test_too_many_sessions(server: SharedServer, carriage: str) -> None:
     """Section 12: the limit has a name, and an end."""
-    await _open_anew(world, "longpoll", opening(), "/full")
-    told = await open_badly(world, carriage, opening(), "/full")
+    await _open_anew(server, "longpoll", opening(), "/full")
+    told = await open_badly(server, carriage, opening(), "/full")
     check_told(told, codes.TOO_MANY, b"")
     assert told.frame["limit"] == "sessions_per_address"
     assert told.frame["retry_in"] > 0
-    assert await world.opened("/full") == 1
+    assert await server.opened("/full") == 1
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_an_expired_session(world: World, carriage: str) -> None:
+async def test_an_expired_session(server: SharedServer, carriage: str) -> None:
     """RES-5, RES-9: at `open` its fate, to posts one word."""
-    async with offender(carriage, world.port, "/short") as session:
+    async with offender(carriage, server.port, "/short") as session:
         frame = json.loads(opening(session=session.token, client=session.client, attach=2))
         session.close()
-        await world.until_gone("/short", session.opened["id"])
+        await server.until_gone("/short", session.opened["id"])
         for kind in ("send", "poll"):
             head = session.head(kind, **({"poll": 1, "ack": 0} if kind == "poll" else {}))
-            told = await _ask(world, f"/short/{kind}", head)
+            told = await _ask(server, f"/short/{kind}", head)
             check_told(told, codes.UNKNOWN_SESSION, b"", session.token)
-        opened = await _open_anew(world, carriage, encode(frame).encode(), "/short")
+        opened = await _open_anew(server, carriage, encode(frame).encode(), "/short")
         assert opened["reset"] == {
             "reason": "expired",
             "lost": [1, 1],
@@ -479,45 +487,47 @@ async def test_an_expired_session(world: World, carriage: str) -> None:
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_another_process_is_told_by_its_epoch(world: World, carriage: str) -> None:
+async def test_another_process_is_told_by_its_epoch(server: SharedServer, carriage: str) -> None:
     """EPO-1."""
     token = TOKENS["random"]
     wire = opening(session=token, epoch=SECRET.decode(), attach=2)
-    opened = await _open_anew(world, carriage, wire)
+    opened = await _open_anew(server, carriage, wire)
     assert opened["reset"] == {"reason": "restarted", **NOTHING_KNOWN}
     head = {"type": "send", "session": token, "client": "c" * 16, "attach": 1}
-    told = await _ask(world, "/chat/send", {**head, "epoch": SECRET.decode()})
+    told = await _ask(server, "/chat/send", {**head, "epoch": SECRET.decode()})
     check_told(told, codes.WRONG_PROCESS, wire, token)
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_a_superseded_attach(world: World, carriage: str) -> None:
+async def test_a_superseded_attach(server: SharedServer, carriage: str) -> None:
     """ATT-3 to ATT-5, ATT-7: whoever comes too late is told who has the session."""
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         token, client = session.token, session.client
         old = session.head()
         await session.resumes()
         fields = {"session": token, "client": client, "first_retained": session.sent + 1}
         for attach in (1, 2):
             wire = opening(attach=attach, **fields)
-            told = await open_badly(world, carriage, wire)
+            told = await open_badly(server, carriage, wire)
             check_told(told, codes.SUPERSEDED, b"", token)
             assert (told.frame["attach"], told.frame["client"]) == (2, client)
         for head in (old, {**old, "client": "x" * 16}):
-            told = await _ask(world, "/chat/send", head, [9, 0, "never"])
+            told = await _ask(server, "/chat/send", head, [9, 0, "never"])
             check_told(told, codes.SUPERSEDED, b"", token)
         poll = {**old, "type": "poll", "poll": 1, "ack": 0}
-        check_told(await _ask(world, "/chat/poll", poll), codes.SUPERSEDED, b"", token)
-        ahead = await _ask(world, "/chat/send", {**old, "attach": 2**53 - 1}, [9, 0, "never"])
+        check_told(await _ask(server, "/chat/poll", poll), codes.SUPERSEDED, b"", token)
+        ahead = await _ask(server, "/chat/send", {**old, "attach": 2**53 - 1}, [9, 0, "never"])
         check_told(ahead, codes.NOT_ATTACHED, b"", token)
         await session.exchange("next")
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_the_old_connection_of_a_session_that_was_taken(world: World, carriage: str) -> None:
+async def test_the_old_connection_of_a_session_that_was_taken(
+    server: SharedServer, carriage: str
+) -> None:
     """ATT-5: the last that it hears is by whom."""
-    async with offender("websocket", world.port) as session:
-        taker = OFFENDERS[carriage](world.port)
+    async with offender("websocket", server.port) as session:
+        taker = OFFENDERS[carriage](server.port)
         try:
             fields = {"session": session.token, "first_retained": 2, "attach": 2}
             taker.opened = await taker.attach_by(json.loads(opening(**fields)))
@@ -542,32 +552,34 @@ async def test_the_old_connection_of_a_session_that_was_taken(world: World, carr
     ],
 )
 async def test_a_resume_that_claims_too_much(
-    world: World, carriage: str, fields: dict[str, int], reason: str
+    server: SharedServer, carriage: str, fields: dict[str, int], reason: str
 ) -> None:
     """RES-5, RES-7: by another client it does the session no harm."""
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         good = {"session": session.token, "attach": 2, "first_retained": 2}
-        opened = await _open_anew(world, carriage, opening(**{**good, **fields}))
+        opened = await _open_anew(server, carriage, opening(**{**good, **fields}))
         assert opened["reset"] == {"reason": reason, **NOTHING_KNOWN}
         await session.exchange("next")
 
 
 @pytest.mark.parametrize("carriage", CARRIAGES)
-async def test_a_resume_from_below_what_was_acknowledged(world: World, carriage: str) -> None:
+async def test_a_resume_from_below_what_was_acknowledged(
+    server: SharedServer, carriage: str
+) -> None:
     """RES-5 (`trimmed`), RES-7: never silent, and told what will not come."""
-    async with offender("websocket", world.port) as session:
+    async with offender("websocket", server.port) as session:
         session.acknowledges = True
         await session.exchange("next")
         wire = opening(session=session.token, attach=2, received=0, first_retained=3)
-        opened = await _open_anew(world, carriage, wire)
+        opened = await _open_anew(server, carriage, wire)
         verdict = {"reason": "trimmed", "lost": [1, 2], "handled": 2, "in_hand": None}
         assert opened["reset"] == verdict
         await session.exchange("goes on")
 
 
-async def test_a_hundred_polls_at_once(world: World) -> None:
+async def test_a_hundred_polls_at_once(server: SharedServer) -> None:
     """POL-2: the newest waits, the others are answered with nothing."""
-    async with offender("longpoll", world.port) as session, wires_to(world.port, 100) as wires:
+    async with offender("longpoll", server.port) as session, tcp_clients(server.port, 100) as wires:
         session.polls = 100
         for number, wire in enumerate(wires, 1):
             poll = session.head("poll", poll=number, ack=1)
@@ -591,10 +603,10 @@ POSTS = ("/chat/sse", "/chat/poll", "/chat/send")
 
 
 async def check_request(
-    world: World, request: bytes, code: Code, *, method: str = "POST", ends: bool = False
+    server: SharedServer, request: bytes, code: Code, *, method: str = "POST", ends: bool = False
 ) -> Answer:
     """A request is refused with a status and a body, and its connection lives on, or ends."""
-    async with wire_to(world.port) as http:
+    async with tcp_client(server.port) as http:
         await http.write(request)
         answer = await http.answer(method)
         assert answer.status == code.status, answer
@@ -615,19 +627,21 @@ async def check_request(
 
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-async def test_another_method(world: World, target: str, method: str) -> None:
+async def test_another_method(server: SharedServer, target: str, method: str) -> None:
     """HTTP-1."""
     request = request_bytes(method, target)
-    answer = await check_request(world, request, codes.METHOD_NOT_ALLOWED, method=method)
+    answer = await check_request(server, request, codes.METHOD_NOT_ALLOWED, method=method)
     assert answer.headers["allow"] == "POST, OPTIONS"
 
 
 @pytest.mark.parametrize("name", ["client.js", "client.js.map", "websocket"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_another_method_where_there_is_only_get(world: World, name: str, method: str) -> None:
+async def test_another_method_where_there_is_only_get(
+    server: SharedServer, name: str, method: str
+) -> None:
     """HTTP-1."""
     request = request_bytes(method, f"/chat/{name}", b"x")
-    answer = await check_request(world, request, codes.METHOD_NOT_ALLOWED)
+    answer = await check_request(server, request, codes.METHOD_NOT_ALLOWED)
     assert "GET" in answer.headers["allow"]
     assert "POST" not in answer.headers["allow"]
 
@@ -655,11 +669,11 @@ async def test_another_method_where_there_is_only_get(world: World, name: str, m
     ids=lambda headers: " ".join(*headers.items()),
 )
 async def test_another_type_or_a_compressed_body(
-    world: World, target: str, headers: dict[str, str]
+    server: SharedServer, target: str, headers: dict[str, str]
 ) -> None:
     """HTTP-1."""
     request = request_bytes("POST", target, opening(), headers=headers)
-    await check_request(world, request, codes.UNSUPPORTED_MEDIA_TYPE)
+    await check_request(server, request, codes.UNSUPPORTED_MEDIA_TYPE)
 
 
 @pytest.mark.parametrize("target", POSTS)
@@ -669,19 +683,21 @@ async def test_another_type_or_a_compressed_body(
     ids=lambda pair: pair[0],
 )
 async def test_a_type_or_coding_given_twice(
-    world: World, target: str, extra: tuple[str, str]
+    server: SharedServer, target: str, extra: tuple[str, str]
 ) -> None:
     """HTTP-1: what stands behind the first counts too."""
     request = request_bytes(
         "POST", target, opening(), headers={"content-encoding": "identity"}, extra=(extra,)
     )
-    await check_request(world, request, codes.UNSUPPORTED_MEDIA_TYPE)
+    await check_request(server, request, codes.UNSUPPORTED_MEDIA_TYPE)
 
 
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("size", [LIMITS.body + 1, 1_000_000, 12_000_000])
 @pytest.mark.parametrize("form", ["declared", "chunked", "expected"])
-async def test_a_body_beyond_the_limit(world: World, target: str, size: int, form: str) -> None:
+async def test_a_body_beyond_the_limit(
+    server: SharedServer, target: str, size: int, form: str
+) -> None:
     """HTTP-1: 413 arrives, whatever is still on its way, and the connection ends."""
     body = b"x" * size
     headers = {}
@@ -694,21 +710,21 @@ async def test_a_body_beyond_the_limit(world: World, target: str, size: int, for
     if form == "expected":
         # A client that waits for 100 has no need to send it.
         request = request[: -len(body)]
-        async with wire_to(world.port) as http:
+        async with tcp_client(server.port) as http:
             await http.write(request)
             answer = await http.answer()
             assert (answer.status, answer.interim) == (413, [])
             http.finish()
             assert await http.until_ended() == b""
         return
-    answer = await check_request(world, request, codes.TOO_LARGE, ends=True)
+    answer = await check_request(server, request, codes.TOO_LARGE, ends=True)
     assert answer.frames[0]["limit"] == "body"
 
 
 @pytest.mark.parametrize("target", POSTS)
-async def test_a_body_whose_length_is_far_beyond(world: World, target: str) -> None:
+async def test_a_body_whose_length_is_far_beyond(server: SharedServer, target: str) -> None:
     """HTTP-1: refused by its head."""
-    async with wire_to(world.port) as http:
+    async with tcp_client(server.port) as http:
         await http.write(
             request_bytes("POST", target, b"{", headers={"content-length": "999999999999"})
         )
@@ -719,11 +735,13 @@ async def test_a_body_whose_length_is_far_beyond(world: World, target: str) -> N
 
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_an_empty_body(world: World, target: str, chunked: bool) -> None:
+async def test_an_empty_body(server: SharedServer, target: str, chunked: bool) -> None:
     """FRM-2."""
     headers = {"content-length": "", "transfer-encoding": "chunked"} if chunked else {}
     body = b"0\r\n\r\n" if chunked else b""
-    await check_request(world, request_bytes("POST", target, body, headers=headers), codes.BAD_JSON)
+    await check_request(
+        server, request_bytes("POST", target, body, headers=headers), codes.BAD_JSON
+    )
 
 
 @pytest.mark.parametrize(
@@ -754,10 +772,10 @@ async def test_an_empty_body(world: World, target: str, chunked: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_an_unknown_path(world: World, path: str, method: str) -> None:
+async def test_an_unknown_path(server: SharedServer, path: str, method: str) -> None:
     """HTTP-1: no name from a request ever becomes a path."""
     request = request_bytes(method, f"/chat/{path}")
-    await check_request(world, request, codes.NOT_FOUND, method=method)
+    await check_request(server, request, codes.NOT_FOUND, method=method)
 
 
 @pytest.mark.parametrize(
@@ -773,9 +791,11 @@ async def test_an_unknown_path(world: World, path: str, method: str) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_file_by_an_odd_path_is_that_file(world: World, path: str, method: str) -> None:
+async def test_a_file_by_an_odd_path_is_that_file(
+    server: SharedServer, path: str, method: str
+) -> None:
     """The name alone counts."""
-    async with wire_to(world.port) as http:
+    async with tcp_client(server.port) as http:
         await http.write(request_bytes(method, f"/chat/{path}"))
         answer = await http.answer(method)
         assert answer.status == 200
@@ -794,18 +814,18 @@ async def test_a_file_by_an_odd_path_is_that_file(world: World, path: str, metho
         "/chat/poll#x",
     ],
 )
-async def test_a_channel_by_an_odd_path_is_that_channel(world: World, target: str) -> None:
+async def test_a_channel_by_an_odd_path_is_that_channel(server: SharedServer, target: str) -> None:
     """The last segment names the transport."""
-    async with wire_to(world.port) as http:
+    async with tcp_client(server.port) as http:
         await http.write(request_bytes("POST", target, opening()))
         assert (await http.answer()).frames[0]["type"] == "opened"
 
 
-async def test_a_stripped_upgrade(world: World) -> None:
+async def test_a_stripped_upgrade(server: SharedServer) -> None:
     """WS-3: at once, and told by its header too."""
     for headers in ({}, {"connection": "upgrade"}, {"upgrade": "websocket"}):
         request = request_bytes("GET", "/chat/websocket", headers=headers)
-        async with wire_to(world.port) as http:
+        async with tcp_client(server.port) as http:
             await http.write(request)
             answer = await http.answer("GET")
             assert (answer.status, answer.headers["upgrade"]) == (426, "websocket")
@@ -839,27 +859,27 @@ ORIGINS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("name", ORIGINS)
-async def test_a_foreign_origin(world: World, target: str, name: str) -> None:
+async def test_a_foreign_origin(server: SharedServer, target: str, name: str) -> None:
     """IDN-1."""
-    before = await world.opened()
+    before = await server.opened()
     request = request_bytes("POST", target, opening(), headers=ORIGINS[name])
-    answer = await check_request(world, request, codes.FORBIDDEN_ORIGIN)
+    answer = await check_request(server, request, codes.FORBIDDEN_ORIGIN)
     assert "access-control-allow-origin" not in answer.headers
-    assert await world.opened() == before
+    assert await server.opened() == before
 
 
 @pytest.mark.parametrize("target", POSTS)
-async def test_an_origin_given_twice(world: World, target: str) -> None:
+async def test_an_origin_given_twice(server: SharedServer, target: str) -> None:
     """IDN-1."""
     own = ("origin", "http://127.0.0.1")
     request = request_bytes("POST", target, opening(), extra=(own, own))
-    await check_request(world, request, codes.FORBIDDEN_ORIGIN)
+    await check_request(server, request, codes.FORBIDDEN_ORIGIN)
 
 
 @pytest.mark.parametrize("name", [name for name in ORIGINS if name != "10 KB"])
-async def test_a_foreign_origin_of_a_websocket(world: World, name: str) -> None:
+async def test_a_foreign_origin_of_a_websocket(server: SharedServer, name: str) -> None:
     """IDN-1, WS-2: refused before the upgrade. (10 KB of a header uvicorn 0.54 answers never.)"""
-    async with socket_to(world.port) as socket:
+    async with tcp_websocket(server.port) as socket:
         answer = await socket.shake_hands("/chat/websocket", **ORIGINS[name])
         assert answer.status in (400, 403)  # 400: a server that wants a Host
         assert SECRET not in answer.body
@@ -877,17 +897,17 @@ async def test_a_foreign_origin_of_a_websocket(world: World, name: str) -> None:
         "/chat/" + SECRET.decode(),
     ],
 )
-async def test_an_unknown_path_of_a_websocket(world: World, path: str) -> None:
+async def test_an_unknown_path_of_a_websocket(server: SharedServer, path: str) -> None:
     """WS-2."""
-    async with socket_to(world.port) as socket:
+    async with tcp_websocket(server.port) as socket:
         answer = await socket.shake_hands(path)
         assert answer.status in (403, 404)
         assert SECRET not in answer.body
 
 
-async def test_a_foreign_subprotocol_is_not_chosen(world: World) -> None:
+async def test_a_foreign_subprotocol_is_not_chosen(server: SharedServer) -> None:
     """WS-1."""
-    async with socket_to(world.port) as socket:
+    async with tcp_websocket(server.port) as socket:
         answer = await socket.shake_hands(
             "/chat/websocket", **{"sec-websocket-protocol": "soap, graphql-ws"}
         )
@@ -907,9 +927,9 @@ HEADERS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("target", POSTS[1:])
 @pytest.mark.parametrize("name", HEADERS)
-async def test_an_odd_header_is_not_looked_at(world: World, target: str, name: str) -> None:
+async def test_an_odd_header_is_not_looked_at(server: SharedServer, target: str, name: str) -> None:
     request = request_bytes("POST", target, b"{", extra=(HEADERS[name],))
-    await check_request(world, request, codes.BAD_JSON)
+    await check_request(server, request, codes.BAD_JSON)
 
 
 # Below our frames: HTTP and TCP
@@ -960,19 +980,19 @@ BROKEN: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_a_broken_request(world: World, name: str) -> None:
+async def test_a_broken_request(server: SharedServer, name: str) -> None:
     """The server's own matter: nobody else is touched."""
     request, statuses = BROKEN[name]
-    async with wire_to(world.port) as http:
+    async with tcp_client(server.port) as http:
         await http.write(request)
         answer = await http.head()
         assert answer.status in statuses
 
 
-async def test_a_body_longer_than_it_said(world: World) -> None:
+async def test_a_body_longer_than_it_said(server: SharedServer) -> None:
     """What is beyond it is the next request, and none: the server ends the connection."""
     body = opening()
-    async with wire_to(world.port) as http:
+    async with tcp_client(server.port) as http:
         length = {"content-length": str(len(body))}
         await http.write(request_bytes("POST", "/chat/poll", body + b"garbage", headers=length))
         assert (await http.head()).status in (200, 400)
@@ -980,13 +1000,13 @@ async def test_a_body_longer_than_it_said(world: World) -> None:
 
 
 @pytest.mark.parametrize("carriage", ["sse", "longpoll"])
-async def test_pipelined_requests_get_one_answer_each(world: World, carriage: str) -> None:
+async def test_pipelined_requests_get_one_answer_each(server: SharedServer, carriage: str) -> None:
     """The bad ones their errors, the good ones between them what is due."""
-    async with offender(carriage, world.port) as session:
+    async with offender(carriage, server.port) as session:
         head = encode(session.head()).encode()
         bodies = [b"{", head + b'\n[2,0,"a"]', b"", head + b'\n[3,0,"b"]']
         requests = [request_bytes("POST", "/chat/send", body) for body in bodies]
-        async with wire_to(world.port) as http:
+        async with tcp_client(server.port) as http:
             await http.write(b"".join(requests))
             answers = [await http.answer() for _ in requests]
         assert [answer.status for answer in answers] == [400, 200, 400, 200]
@@ -996,20 +1016,20 @@ async def test_pipelined_requests_get_one_answer_each(world: World, carriage: st
         assert session.messages == ["kept", "a", "b"]
 
 
-async def test_a_client_that_expects_100_is_told_to_go_on(world: World) -> None:
+async def test_a_client_that_expects_100_is_told_to_go_on(server: SharedServer) -> None:
     body = opening()
     headers = {"expect": "100-continue", "content-length": str(len(body))}
-    async with wire_to(world.port) as http:
+    async with tcp_client(server.port) as http:
         await http.write(request_bytes("POST", "/chat/poll", headers=headers))
         assert await http.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         await http.write(body)
         assert (await http.answer()).frames[0]["type"] == "opened"
 
 
-async def test_http_1_0(world: World) -> None:
+async def test_http_1_0(server: SharedServer) -> None:
     """An old proxy: refusals and answers are whole, and the connection ends."""
     for body, kind in ((opening(), "opened"), (b"{", "error")):
-        async with wire_to(world.port) as http:
+        async with tcp_client(server.port) as http:
             await http.write(request_bytes("POST", "/chat/poll", body, version="1.0"))
             assert (await http.answer()).frames[0]["type"] == kind
             assert await http.until_ended() == b""
@@ -1017,24 +1037,24 @@ async def test_http_1_0(world: World) -> None:
 
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("sent", [b"", b'{"type":"op'])
-async def test_half_a_request_and_gone(world: World, target: str, sent: bytes) -> None:
+async def test_half_a_request_and_gone(server: SharedServer, target: str, sent: bytes) -> None:
     """Nothing is taken, nobody is answered, nothing is logged."""
-    before = await world.opened()
+    before = await server.opened()
     length = {"content-length": "5000"}
     for half_closed in (True, False):
-        async with wire_to(world.port) as http:
+        async with tcp_client(server.port) as http:
             await http.write(request_bytes("POST", target, sent, headers=length))
             if half_closed:
                 http.finish()
                 assert await http.until_ended() == b""
-    assert await world.opened() == before
+    assert await server.opened() == before
 
 
-async def test_half_a_post_of_a_session_and_gone(world: World) -> None:
+async def test_half_a_post_of_a_session_and_gone(server: SharedServer) -> None:
     """Its lines that came whole are not taken: the POST is repeated, or not."""
-    async with offender("sse", world.port) as session:
+    async with offender("sse", server.port) as session:
         body = encode(session.head()).encode() + b'\n[2,0,"never"]\n[3,0,"ne'
-        async with wire_to(world.port) as http:
+        async with tcp_client(server.port) as http:
             length = {"content-length": str(len(body) + 9)}
             await http.write(request_bytes("POST", "/chat/send", body, headers=length))
             http.finish()
@@ -1080,28 +1100,28 @@ VIOLATIONS: dict[str, tuple[bytes, tuple[int | None, ...]]] = {
 
 
 @pytest.mark.parametrize("name", VIOLATIONS)
-async def test_a_violation_of_rfc_6455(world: World, name: str) -> None:
+async def test_a_violation_of_rfc_6455(server: SharedServer, name: str) -> None:
     """CLS-6, LIV-4: the connection ends, the session is resumed."""
     wire, close_codes = VIOLATIONS[name]
-    async with offender("websocket", world.port) as session:
+    async with offender("websocket", server.port) as session:
         await session.socket.write(wire)
         assert (await session.ending()).close in close_codes
         await session.resumes()
 
 
 @pytest.mark.parametrize("name", [name for name in VIOLATIONS if "2^63" not in name])
-async def test_a_violation_of_rfc_6455_before_open(world: World, name: str) -> None:
+async def test_a_violation_of_rfc_6455_before_open(server: SharedServer, name: str) -> None:
     wire, close_codes = VIOLATIONS[name]
-    before = await world.opened()
-    async with socket_to(world.port, "/chat/websocket") as socket:
+    before = await server.opened()
+    async with tcp_websocket(server.port, "/chat/websocket") as socket:
         await socket.write(wire)
         assert (await socket.get()).code in close_codes
-    assert await world.opened() == before
+    assert await server.opened() == before
 
 
-async def test_a_frame_in_many_fragments_is_one_frame(world: World) -> None:
+async def test_a_frame_in_many_fragments_is_one_frame(server: SharedServer) -> None:
     """A frame is a message of the WebSocket, however it is cut."""
-    async with offender("websocket", world.port) as session:
+    async with offender("websocket", server.port) as session:
         wire = b'[2,0,"fragmented"]'
         await session.socket.put(wire[:1], TEXT, fin=False)
         for index in range(1, len(wire)):
@@ -1116,7 +1136,7 @@ async def test_a_frame_in_many_fragments_is_one_frame(world: World) -> None:
         await session.resumes()
 
 
-async def test_a_compressed_frame(world: World) -> None:
+async def test_a_compressed_frame(server: SharedServer) -> None:
     """As agreed it is a frame like any; what is not deflated ends the connection; a frame that
     is small on the wire and large in truth is too large."""
     agreed = {"sec-websocket-extensions": "permessage-deflate"}
@@ -1131,26 +1151,26 @@ async def test_a_compressed_frame(world: World) -> None:
         (deflated(b" " * 20_000_000), (1009,)),
         (b"\xff" * 30, (1002, 1007)),
     ):
-        async with socket_to(world.port, "/chat/websocket", **agreed) as socket:
+        async with tcp_websocket(server.port, "/chat/websocket", **agreed) as socket:
             await socket.put(wire, reserved=4)
             # The answer may be compressed too: only its close is looked at.
             assert await socket.close_code() in close_codes
 
 
-async def test_invalid_utf_8_in_a_websocket(world: World) -> None:
+async def test_invalid_utf_8_in_a_websocket(server: SharedServer) -> None:
     """The server's matter: 1007. (uvicorn 0.54 logs a traceback of its own for it.)"""
-    async with offender("websocket", world.port) as session:
+    async with offender("websocket", server.port) as session:
         await session.socket.put(b'[2,0,"\xff"]')
         assert (await session.ending()).close == 1007
-        await world.forgive("Invalid UTF-8 sequence received from client", "UnicodeDecodeError")
+        await server.forgive("Invalid UTF-8 sequence received from client", "UnicodeDecodeError")
         await session.resumes()
 
 
 @pytest.mark.parametrize("wires", [["ping"] * 5, ["ping"] * 200, ["pong"], ["ping", "ack"]])
-async def test_a_flood_before_open(world: World, wires: list[str]) -> None:
+async def test_a_flood_before_open(server: SharedServer, wires: list[str]) -> None:
     """OPN-9."""
     frames = {"ack": '{"type":"ack","ack":0}'}
-    async with socket_to(world.port, "/chat/websocket") as socket:
+    async with tcp_websocket(server.port, "/chat/websocket") as socket:
         for kind in wires:
             await socket.put(frames.get(kind, f'{{"type":"{kind}"}}').encode())
         pongs = 0
@@ -1161,31 +1181,31 @@ async def test_a_flood_before_open(world: World, wires: list[str]) -> None:
         assert await socket.get() == Closed(4400)
 
 
-async def test_a_flood_before_open_and_gone(world: World) -> None:
+async def test_a_flood_before_open_and_gone(server: SharedServer) -> None:
     """Nobody is there to be told: that is no error."""
     for count in (0, 1, 4, 5, 50):
         for ending in (b"", frame_bytes(CLOSE, b"")):
-            async with socket_to(world.port, "/chat/websocket") as socket:
+            async with tcp_websocket(server.port, "/chat/websocket") as socket:
                 await socket.write(frame_bytes(TEXT, b'{"type":"ping"}') * count + ending)
 
 
-async def test_an_open_and_gone(world: World) -> None:
+async def test_an_open_and_gone(server: SharedServer) -> None:
     """The session that it made expires; whoever repeats the nonce gets it (OPN-4)."""
     for carriage in CARRIAGES:
         wire = opening()
-        async with socket_to(world.port) as raw:
+        async with tcp_websocket(server.port) as raw:
             if carriage == "websocket":
                 await raw.shake_hands("/chat/websocket")
                 await raw.put(wire)
             else:
                 await raw.write(request_bytes("POST", f"/chat/{PATHS[carriage]}", wire))
-        opened = await _open_anew(world, carriage, wire)
+        opened = await _open_anew(server, carriage, wire)
         assert (opened["verdict"], opened["received"]) == ("new", 0)
 
 
-async def test_ten_thousand_pings_at_once(world: World) -> None:
+async def test_ten_thousand_pings_at_once(server: SharedServer) -> None:
     """LIV-2: what waits to be written is bounded, and the end of patience is told."""
-    async with offender("websocket", world.port) as session:
+    async with offender("websocket", server.port) as session:
         ping = frame_bytes(TEXT, b'{"type":"ping","id":9007199254740991}')
         await session.socket.write(ping * 10_000)
         pongs = 0
@@ -1202,7 +1222,7 @@ async def test_ten_thousand_pings_at_once(world: World) -> None:
 # Slow
 
 
-async def _trickle(http: Wire, request: bytes) -> None:
+async def _trickle(http: TcpClient, request: bytes) -> None:
     """A byte now and then, until the answer comes or the task is ended."""
     for index in range(len(request)):
         await http.write(request[index : index + 1])
@@ -1210,11 +1230,11 @@ async def _trickle(http: Wire, request: bytes) -> None:
 
 
 @pytest.mark.parametrize("form", ["nothing", "one byte", "trickle", "chunks"])
-async def test_a_slow_body(world: World, form: str) -> None:
+async def test_a_slow_body(server: SharedServer, form: str) -> None:
     """HTTP-1: 408 in its time, to each kind of request, and the connection ends."""
 
     async def one(target: str) -> None:
-        async with wire_to(world.port) as http:
+        async with tcp_client(server.port) as http:
             headers = {"content-length": "400"}
             if form == "chunks":
                 headers = {"content-length": "", "transfer-encoding": "chunked"}
@@ -1234,12 +1254,12 @@ async def test_a_slow_body(world: World, form: str) -> None:
     await asyncio.gather(*map(one, ("/hasty/sse", "/hasty/poll", "/hasty/send")))
 
 
-async def test_an_open_that_never_comes(world: World) -> None:
+async def test_an_open_that_never_comes(server: SharedServer) -> None:
     """OPN-9: whatever else comes meanwhile. It held no session."""
-    before = await world.opened("/hasty")
+    before = await server.opened("/hasty")
 
     async def one(wire: bytes) -> None:
-        async with socket_to(world.port, "/hasty/websocket") as socket:
+        async with tcp_websocket(server.port, "/hasty/websocket") as socket:
             await socket.write(wire)
             while (frame := await socket.get()) == {"type": "pong"}:
                 pass
@@ -1249,25 +1269,25 @@ async def test_an_open_that_never_comes(world: World) -> None:
     ping = frame_bytes(TEXT, b'{"type":"ping"}')
     half = frame_bytes(TEXT, opening(), fin=False)
     await asyncio.gather(*map(one, (b"", ping * 4, half, frame_bytes(PING, b"") * 500)))
-    assert await world.opened("/hasty") == before
+    assert await server.opened("/hasty") == before
 
 
 # All of it together
 
 
-async def test_a_thousand_bad_posts_leave_nothing_behind(world: World) -> None:
+async def test_a_thousand_bad_posts_leave_nothing_behind(server: SharedServer) -> None:
     """Every request is answered whole, and what it held is given back."""
-    before = await world.report()
+    before = await server.report()
     bad = [b"{", b"[1,0,1]", b"\xff", opening(attach=0), b"\n" * 2000]
     for _ in range(4):
-        async with wires_to(world.port, 50) as wires:
+        async with tcp_clients(server.port, 50) as wires:
             for index, wire in enumerate(wires):
                 for body in bad:
                     await wire.write(request_bytes("POST", POSTS[index % 3], body))
                 assert [(await wire.answer()).status // 100 for _ in bad] == [4] * 5
-    await world.until_no_more_than(before)
+    await server.until_no_more_than(before)
 
 
-async def test_nothing_was_left_behind(world: World) -> None:
+async def test_nothing_was_left_behind(server: SharedServer) -> None:
     """The last test of this module: what the table held is given back."""
-    await world.until_no_more_than(world.first)
+    await server.until_no_more_than(server.first)

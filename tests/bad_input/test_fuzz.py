@@ -109,7 +109,7 @@ async def answers(channel: Channel) -> None:
         await channel.send("got")
 
 
-class World:
+class FuzzedHub:
     """A hub, a bystander on it, and a loop."""
 
     def __init__(self, runner: asyncio.Runner, log: pytest.LogCaptureFixture) -> None:
@@ -164,9 +164,9 @@ class World:
 
 
 @pytest.fixture
-def world(caplog: pytest.LogCaptureFixture) -> Iterator[World]:
+def fuzzed(caplog: pytest.LogCaptureFixture) -> Iterator[FuzzedHub]:
     with asyncio.Runner(loop_factory=JumpingEventLoop) as runner:
-        yield World(runner, caplog)
+        yield FuzzedHub(runner, caplog)
 
 
 def fuzz(strategy: st.SearchStrategy[Any], example: Callable[[Any], None]) -> None:
@@ -191,36 +191,36 @@ async def drown(connection: Connection, wires: list[str | bytes]) -> None:
         return
 
 
-def test_first_frames_of_a_websocket(world: World) -> None:
+def test_first_frames_of_a_websocket(fuzzed: FuzzedHub) -> None:
     """OPN-1, OPN-9."""
 
     async def one(wires: list[str | bytes]) -> None:
-        connection = world.connect()
+        connection = fuzzed.connect()
         assert (await connection.next())["type"] == "websocket.accept"
         await drown(connection, wires)
 
-    fuzz(WIRES, lambda wires: world.run(one(wires)))
+    fuzz(WIRES, lambda wires: fuzzed.run(one(wires)))
 
 
-def test_frames_of_a_websocket(world: World) -> None:
+def test_frames_of_a_websocket(fuzzed: FuzzedHub) -> None:
     """FRM-2, FRM-3, WS-2."""
 
     async def one(wires: list[str | bytes]) -> None:
-        connection = world.connect()
+        connection = fuzzed.connect()
         await connection.next()
-        hello: list[str | bytes] = [json.dumps(world.fresh()), '{"type":"ack","ack":0}']
+        hello: list[str | bytes] = [json.dumps(fuzzed.fresh()), '{"type":"ack","ack":0}']
         await drown(connection, hello + wires)
 
-    fuzz(WIRES, lambda wires: world.run(one(wires)))
+    fuzz(WIRES, lambda wires: fuzzed.run(one(wires)))
 
 
 @pytest.mark.parametrize("segment", ["/sse", "/poll", "/send"])
-def test_bodies(world: World, segment: str) -> None:
+def test_bodies(fuzzed: FuzzedHub, segment: str) -> None:
     """SSE-2, POL-1, SND-1."""
 
     async def one(body: bytes) -> None:
         connection = Connection(
-            world.hub,
+            fuzzed.hub,
             scope_of("http", segment, {"content-type": "application/x-ndjson"}, method="POST"),
             [{"type": "http.request", "body": body}, {"type": "http.disconnect"}],
         )
@@ -229,32 +229,32 @@ def test_bodies(world: World, segment: str) -> None:
         await connection.next()
         await connection.stop()
 
-    fuzz(BODIES, lambda body: world.run(one(body)))
+    fuzz(BODIES, lambda body: fuzzed.run(one(body)))
 
 
-def test_lines_of_a_session(world: World) -> None:
+def test_lines_of_a_session(fuzzed: FuzzedHub) -> None:
     """SND-1, SND-3: and polls of it, between them."""
 
     async def one(bodies: tuple[bytes, bytes]) -> None:
-        opened = (await world.post("/poll", lines(world.fresh()))).frames[0]
+        opened = (await fuzzed.post("/poll", lines(fuzzed.fresh()))).frames[0]
         head = {"type": "send", "session": opened["session"], "client": CLIENT, "attach": 1}
-        await world.post("/send", lines(head) + bodies[0])
-        await world.post("/poll", lines({**head, "type": "poll", "poll": 1, "ack": 0}))
-        await world.post("/send", lines(head) + bodies[1])
+        await fuzzed.post("/send", lines(head) + bodies[0])
+        await fuzzed.post("/poll", lines({**head, "type": "poll", "poll": 1, "ack": 0}))
+        await fuzzed.post("/send", lines(head) + bodies[1])
 
-    fuzz(st.tuples(BODIES, BODIES), lambda bodies: world.run(one(bodies)))
+    fuzz(st.tuples(BODIES, BODIES), lambda bodies: fuzzed.run(one(bodies)))
 
 
-def test_fields_of_a_poll(world: World) -> None:
+def test_fields_of_a_poll(fuzzed: FuzzedHub) -> None:
     """POL-1, POL-2."""
 
     async def one(fields: dict[str, Any]) -> None:
-        opened = (await world.post("/poll", lines(world.fresh()))).frames[0]
+        opened = (await fuzzed.post("/poll", lines(fuzzed.fresh()))).frames[0]
         head = {"session": opened["session"], "client": CLIENT, "attach": 1, "poll": 1, "ack": 0}
-        await world.post("/poll", lines({"type": "poll", **head, **fields}))
+        await fuzzed.post("/poll", lines({"type": "poll", **head, **fields}))
 
     names = st.sampled_from(["session", "client", "attach", "poll", "ack", "hold", "epoch"])
-    fuzz(st.dictionaries(names, VALUES, max_size=3), lambda fields: world.run(one(fields)))
+    fuzz(st.dictionaries(names, VALUES, max_size=3), lambda fields: fuzzed.run(one(fields)))
 
 
 HEADERS = {
@@ -285,12 +285,12 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def test_requests(world: World) -> None:
+def test_requests(fuzzed: FuzzedHub) -> None:
     """HTTP-1, HTTP-2, IDN-1: method, path and headers."""
 
     async def one(request: dict[str, Any]) -> None:
         path = request.pop("path")
-        answer = await world.post(path, b"{", **request)
+        answer = await fuzzed.post(path, b"{", **request)
         assert answer.headers["x-content-type-options"] == "nosniff"
 
-    fuzz(requests(), lambda request: world.run(one(request)))
+    fuzz(requests(), lambda request: fuzzed.run(one(request)))

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
-from tests.kit.browser import chromium
+from tests.kit.browser import DEADLINE, chromium
+
+expect.set_options(timeout=DEADLINE * 1000)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser
 
-from tests.kit.browser import Tab, tab
+from tests.kit.browser import DEADLINE, Tab, tab
 from tests.kit.faults import FaultProxy
 from tests.kit.request_faults import Delay, Fault, Lose, Repeat, RequestProxy
 from tests.kit.server import Server, serving
@@ -32,7 +32,7 @@ async def report(server: Server) -> dict[str, Any]:
         return found
 
 
-async def until_report(server: Server, condition: Any, timeout: float = 10) -> dict[str, Any]:
+async def until_report(server: Server, condition: Any, timeout: float = DEADLINE) -> dict[str, Any]:
     """Ask until the report is as it is to be."""
     last: dict[str, Any] = {}
     with anyio.move_on_after(timeout):
@@ -113,13 +113,13 @@ async def test_transports_forbidden_in_mid_conversation(browser: Browser) -> Non
             await one.run("() => { channel.transports = ['websocket']; }")
             await one.wait("channel.transport === 'websocket'")
 
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(forbid)
                 for name, page in (("one", one), ("two", two)):
 
                     async def converse(page: Tab = page, name: str = name) -> None:
-                        await page.run(talk, [name, each], timeout=30)
+                        await page.run(talk, [name, each], timeout=60)
 
                     tasks.start_soon(converse)
         heard = []
@@ -156,7 +156,7 @@ async def test_awaited_sends_while_the_window_is_full_do_not_deadlock(
                 return rows;
             }""",
             transport,
-            timeout=20,
+            timeout=60,
         )
         assert answered == 200
         seen = await report(server)
@@ -263,7 +263,7 @@ async def test_requests_that_break(browser: Browser, transport: str, faults: lis
         result = await page.run(
             "(options) => campaign(options)",
             {"count": count, "chunk": chunk, **options},
-            timeout=30,
+            timeout=60,
         )
         broken = proxy.faults.total()
         proxy.heal()

@@ -173,22 +173,28 @@ async def black_hole() -> AsyncIterator[int]:
                 filler.close()
 
 
-async def talk(page: AnyTab, options: dict[str, Any] | None = None) -> float:
-    """Opens a channel; seconds until a message has gone and its echo has come back."""
-    return float(
-        await page.run(
-            """async (options) => {
-                const begun = performance.now();
-                start(options);
-                await channel.send("first");
-                if (!seen.length)
-                    await new Promise((resolve) => channel.addEventListener("message", resolve));
-                return (performance.now() - begun) / 1000;
-            }""",
-            options or {},
-            timeout=20,
-        )
+async def talk(page: AnyTab, options: dict[str, Any] | None = None) -> None:
+    """Open a channel, send a message and wait for its echo. The figure is printed."""
+    seconds = await page.run(
+        """async (options) => {
+            const begun = performance.now();
+            start(options);
+            await channel.send("first");
+            if (!seen.length)
+                await new Promise((resolve) => channel.addEventListener("message", resolve));
+            return (performance.now() - begun) / 1000;
+        }""",
+        options or {},
     )
+    print(f"\n{seconds:.2f} s")  # noqa: T201 - the figure is the point
+
+
+async def talk_at_once(page: AnyTab) -> None:
+    """The same, with attempts that time out long after the test has failed.
+
+    So no transport was begun only when the one before it had timed out.
+    """
+    await talk(page, {"openTimeout": 300})
 
 
 async def explained(page: AnyTab) -> list[dict[str, Any]]:
@@ -200,9 +206,7 @@ async def explained(page: AnyTab) -> list[dict[str, Any]]:
 async def test_a_page_talks_though_websocket_is_held_back(browser: Browser, fault: Fault) -> None:
     async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
         one.faults["websocket"] = fault
-        seconds = await talk(page)
-        print(f"\n{seconds:.2f} s")  # noqa: T201 - the figure is the point
-        assert seconds < 2.5
+        await talk_at_once(page)
         assert await page.run("() => channel.transport") == "sse"
         assert (await report(server))["started"] == 1
 
@@ -214,9 +218,7 @@ async def test_a_page_talks_though_streams_are_held_back_too(
 ) -> None:
     async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
         one.faults.update(websocket=fault, sse=stream)
-        seconds = await talk(page)
-        print(f"\n{seconds:.2f} s")  # noqa: T201 - the figure is the point
-        assert seconds < 4.5
+        await talk_at_once(page)
         assert await page.run("() => channel.transport") == "longpoll"
         assert (await report(server))["started"] == 1
 
@@ -233,9 +235,7 @@ async def test_a_page_talks_though_syns_are_dropped(browser: Browser) -> None:
             }""",
             port,
         )
-        seconds = await talk(page)
-        print(f"\n{seconds:.2f} s")  # noqa: T201 - the figure is the point
-        assert seconds < 2.5
+        await talk_at_once(page)
         assert await page.run("() => channel.transport") == "sse"
 
 
@@ -259,7 +259,7 @@ async def test_websocket_takes_over_once_it_works_and_the_next_page_knows(browse
             }"""
         )
         one.faults.clear()
-        count = await page.run("() => talking", timeout=20)
+        count = await page.run("() => talking", timeout=60)
         await page.wait("seen.at(-1) === 'last'")
         assert await page.run("() => seen") == ["first", *range(1, count + 1), "last"]
         kinds = await page.run("() => events.map(({type}) => type).filter((t) => t !== 'message')")

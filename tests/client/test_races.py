@@ -105,11 +105,22 @@ async def test_a_late_open_steals_nothing(transport: str) -> None:
 )
 async def test_opens_that_race_over_two_transports(first: str, second: str) -> None:
     """The answer to the first gets stuck, both are attached; one session, and the second has it."""
-    async with apps("echo") as server, FaultProxy(server.port) as proxy:
+    async with (
+        apps("echo") as server,
+        FaultProxy(server.port) as proxy,
+        anyio.create_task_group() as tasks,
+    ):
         # The head of the answer passes, and a part of `opened`.
         proxy.cut_after(400, direction="down", how="silence")
-        pacing = Pacing(attempt=1.0, retry_base=0.02, retry_most=0.1)
-        async with open_to(proxy.port, first, second, pacing=pacing) as channel:
+
+        async def lose_the_first() -> None:
+            """The client learns that its connection is lost; the server does not."""
+            await proxy.wait_for_cuts(1)
+            proxy.reset_clients()
+
+        tasks.start_soon(lose_the_first)
+        pacing = Pacing(attempt=60.0, retry_base=0.02, retry_most=0.1)
+        async with open_to(proxy.port, first, second, pacing=pacing, timeout=60) as channel:
             assert proxy.statistics.cuts == 1
             assert [attempt.outcome for attempt in channel.explain()][:1] == ["failed"]
             assert channel.transport == second

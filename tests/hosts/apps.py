@@ -40,7 +40,11 @@ _PAGE = """\
 OWN = "https://app.example"
 """An origin that the hubs let in, besides their own."""
 
-_LIMITS = Limits(opens_per_second=1000)  # all clients of a test come from one address
+# All clients of a test come from one address; and no timer of the server ends before the deadline
+# of a test does, so that what ends was told to.
+_LIMITS = Limits(
+    opens_per_second=1000, heartbeat=1000.0, poll_hold=1000.0, ttl=10_000.0, drain_grace=1000.0
+)
 
 hubs: dict[str, Hub] = {}
 """By the name of its shape."""

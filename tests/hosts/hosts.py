@@ -45,23 +45,21 @@ def _uvicorn(ws: str, http: str, loop: str) -> Variant:
     )
 
 
-STOPS_WITHIN = 5.0
-"""Seconds from SIGTERM to the end, with clients connected. Each host would wait longer for what
-does not end by itself: uvicorn and granian without end, hypercorn for as long as it is told."""
-
+# With clients connected each host waits longer than `Server.stop` does for what does not end by
+# itself: uvicorn and granian without end, hypercorn for as long as it is told.
 # Of uvicorn's options each meets each.
 VARIANTS = {
     "uvicorn-sansio-httptools-uvloop": _uvicorn("websockets-sansio", "httptools", "uvloop"),
     "uvicorn-sansio-h11-asyncio": _uvicorn("websockets-sansio", "h11", "asyncio"),
     "uvicorn-wsproto-httptools-asyncio": _uvicorn("wsproto", "httptools", "asyncio"),
     "uvicorn-wsproto-h11-uvloop": _uvicorn("wsproto", "h11", "uvloop"),
-    "hypercorn-asyncio": Variant(HYPERCORN, "--graceful-timeout 60"),
-    "hypercorn-uvloop": Variant(HYPERCORN, "--graceful-timeout 60 --worker-class uvloop"),
+    "hypercorn-asyncio": Variant(HYPERCORN, "--graceful-timeout 300"),
+    "hypercorn-uvloop": Variant(HYPERCORN, "--graceful-timeout 300 --worker-class uvloop"),
     "granian": Variant(GRANIAN, prefix="--url-path-prefix", cuts_websockets=True),
 }
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]], within: float = 5) -> None:
+async def eventually(holds: Callable[[], Awaitable[bool]], within: float = 30) -> None:
     """Ask until it is so.
 
     Raises:

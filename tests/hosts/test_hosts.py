@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import InvalidStatus
 
 from tests.hosts.apps import OWN, SHAPES, Shape
-from tests.hosts.hosts import STOPS_WITHIN, VARIANTS, Variant, eventually
+from tests.hosts.hosts import VARIANTS, Variant, eventually
 from tests.kit.raw import RAW_CLIENTS, RawWebSocket, encode, open_frame, raw_clients
 from tests.kit.server import Server
 from transport import ChannelClosed, Limits, connect
@@ -162,7 +162,7 @@ async def test_gzip_neither_holds_nor_compresses_a_stream(server: Server, name: 
             assert stream.headers["content-encoding"] == "identity"
             assert stream.headers["content-type"].startswith("text/event-stream")
             assert stream.headers["x-accel-buffering"] == "no"
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 events = stream.aiter_lines()
                 opened = json.loads((await anext(events)).removeprefix("data: "))
                 header = {key: opened[key] for key in ("session", "client", "attach")}
@@ -272,7 +272,7 @@ async def test_sigterm_tells_every_client_and_ends_it(server: Server, variant: V
 
         await eventually(parked)
         await client.aclose()
-        seconds = await server.stop(signal.SIGTERM)
+        await server.stop(signal.SIGTERM)
         for raw in (*mounted, *unwired, *wrapped):
             await raw.until_ended()
             kinds = [frame["type"] for frame in raw.frames[-1:]]
@@ -283,7 +283,6 @@ async def test_sigterm_tells_every_client_and_ends_it(server: Server, variant: V
                 assert raw.code in (1006, 1012)
             else:
                 assert (kinds, raw.code) == (["drain"], 1012)
-        assert seconds < STOPS_WITHIN
 
 
 # Where it is served
@@ -302,7 +301,7 @@ async def test_the_hub_is_the_application_itself(host: str) -> None:
 
         await for_each_transport(partial(check, ""))
         await for_each_transport(partial(check, "/any/path"))
-        assert await server.stop() < STOPS_WITHIN
+        await server.stop()
 
 
 @pytest.mark.parametrize("host", ONE_OF_EACH)

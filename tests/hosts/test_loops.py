@@ -35,12 +35,12 @@ async def serving(app: Starlette) -> AsyncIterator[tuple[str, uvicorn.Server]]:
         yield f"http://127.0.0.1:{port}/chat", server
     finally:
         server.should_exit = True
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await task
 
 
 async def converse(url: str) -> None:
-    async with connect(url, transports=["sse"], proxies=False, timeout=10) as channel:
+    async with connect(url, transports=["sse"], proxies=False, timeout=30) as channel:
         await channel.send("hello")
         assert await channel.receive() == "hello"
 

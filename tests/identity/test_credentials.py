@@ -268,15 +268,15 @@ def naming(subject: Any, **fields: Any) -> Any:
     [
         (raising, "the database is away"),
         (hanging, r"took longer than Limits\(opening=4\)"),
-        (not_async, "authenticate is not async: write `async def`"),
-        (returning(True), "returned a bool: return an Identity, or None"),
-        (returning(False), "returned a bool"),
-        (returning("ada"), "returned a str"),
-        (returning({"subject": "ada"}), "returned a dict"),
-        (naming(7), r"subject is a str that names the user, not a int: write Identity\(str"),
+        (not_async, "authenticate must be async: write `async def`"),
+        (returning(True), "must return an Identity or None, not a bool"),
+        (returning(False), "must return an Identity or None, not a bool"),
+        (returning("ada"), "must return an Identity or None, not a str"),
+        (returning({"subject": "ada"}), "must return an Identity or None, not a dict"),
+        (naming(7), r"subject must be a str that names the user, not a int: write Identity\(str"),
         (naming(None), "not a NoneType"),
-        (naming("ada", expires="soon"), "expires is Unix time in seconds, not a str"),
-        (naming("ada", expires=float("nan")), "expires is Unix time"),
+        (naming("ada", expires="soon"), "expires must be Unix time in seconds, not a str"),
+        (naming("ada", expires=float("nan")), "expires must be Unix time"),
     ],
 )
 async def test_an_authenticate_that_does_not_work_lets_nobody_in_and_is_in_the_log(

@@ -194,4 +194,15 @@ holding = Application(_holding).build()
 # waited for.
 _SHORT = Limits(ttl=1.0, heartbeat=0.3, poll_hold=0.3, closing=0.5, drain_grace=0.5)
 expiring = Application(_holding, _SHORT).build()
+# No timer of the server ends before a test's deadline does: what happens here was not waited for.
+_LONG = Limits(
+    heartbeat=1000.0,
+    poll_hold=1000.0,
+    ttl=10_000.0,
+    stream=10_000.0,
+    closing=1000.0,
+    stall=1000.0,
+    drain_grace=1000.0,
+)
+patient = Application(_echo, _LONG).build()
 beating = Application(_echo, Limits(heartbeat=0.3, poll_hold=0.3)).build()

@@ -26,6 +26,10 @@ from playwright.async_api import (
     async_playwright,
 )
 
+DEADLINE = 30.0
+"""Seconds after which what a test waits for in a page does not come. Generous: machines are loaded,
+and below the 45 s after which a silent connection is taken for dead."""
+
 _EXECUTABLE = "/usr/bin/chromium"
 _SCRIPT = Path(__file__).with_name("page.js")
 _FLAGS = [
@@ -38,7 +42,7 @@ _FLAGS = [
     "--disable-sync",
     "--no-proxy-server",
 ]
-_ANSWERS_WITHIN = 20.0
+_ANSWERS_WITHIN = 60.0
 """Seconds for Chromium to make a profile or to let go of one: above that it hangs."""
 
 _OF_THE_NETWORK = re.compile(
@@ -72,13 +76,15 @@ class AnyTab(Protocol):
     errors: list[str]
     network_errors: list[str]
 
-    async def goto(self, url: str, *, timeout: float = 10) -> None:
+    async def goto(self, url: str, *, timeout: float = DEADLINE) -> None:
         """Load the page and wait until its script has the client (`window.ready`)."""
 
-    async def run(self, script: str, argument: object = None, *, timeout: float = 10) -> Any:
+    async def run(self, script: str, argument: object = None, *, timeout: float = DEADLINE) -> Any:
         """Evaluate a JavaScript function in the page and wait for what it answers."""
 
-    async def wait(self, condition: str, argument: object = None, *, timeout: float = 10) -> None:
+    async def wait(
+        self, condition: str, argument: object = None, *, timeout: float = DEADLINE
+    ) -> None:
         """Wait until a JavaScript expression or function is true in the page."""
 
     def assert_no_errors(self) -> None:
@@ -147,13 +153,13 @@ class CallingTab(ABC):
             PageGone: the page went meanwhile, or the browser did.
         """
 
-    async def goto(self, url: str, *, timeout: float = 10) -> None:
+    async def goto(self, url: str, *, timeout: float = DEADLINE) -> None:
         with anyio.fail_after(timeout):
             await self.load(url)
             await self.wait("window.ready === true", timeout=timeout)
             await self.prepare()
 
-    async def run(self, script: str, argument: object = None, *, timeout: float = 10) -> Any:
+    async def run(self, script: str, argument: object = None, *, timeout: float = DEADLINE) -> Any:
         function = f"""async (text) => {{
             try {{
                 const given = ({script});
@@ -169,7 +175,9 @@ class CallingTab(ABC):
             raise PageError(told["error"])
         return told.get("answer")
 
-    async def wait(self, condition: str, argument: object = None, *, timeout: float = 10) -> None:
+    async def wait(
+        self, condition: str, argument: object = None, *, timeout: float = DEADLINE
+    ) -> None:
         holds = f"""async (argument) => {{
             const given = ({condition});
             return Boolean(await (typeof given === "function" ? given(argument) : given));
@@ -218,18 +226,20 @@ class Tab:
         else:
             self.errors.append(f"console.{message.type}: {message.text}")
 
-    async def goto(self, url: str, *, timeout: float = 10) -> None:
+    async def goto(self, url: str, *, timeout: float = DEADLINE) -> None:
         """Load the page and wait until its script has the client (`window.ready`)."""
         with anyio.fail_after(timeout):
             await self.page.goto(url)
             await self.page.wait_for_function("window.ready === true")
 
-    async def run(self, script: str, argument: object = None, *, timeout: float = 10) -> Any:
+    async def run(self, script: str, argument: object = None, *, timeout: float = DEADLINE) -> Any:
         """Evaluate a JavaScript function in the page and wait for what it answers."""
         with anyio.fail_after(timeout):
             return cast("Any", await self.page.evaluate(script, argument))
 
-    async def wait(self, condition: str, argument: object = None, *, timeout: float = 10) -> None:
+    async def wait(
+        self, condition: str, argument: object = None, *, timeout: float = DEADLINE
+    ) -> None:
         """Wait until a JavaScript expression or function is true in the page."""
         with anyio.fail_after(timeout):
             await self.page.wait_for_function(

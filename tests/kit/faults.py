@@ -16,12 +16,16 @@ import random
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import anyio
 
-from tests.kit.changing import Changing
+from transport.waiting import Waiters
+
+DEADLINE = 30.0
+"""Seconds after which a test that waits for a proxy fails. Generous: machines are loaded."""
 
 Direction = Literal["up", "down"]
 How = Literal["fin", "rst", "silence"]
@@ -235,7 +239,7 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-class FaultProxy(Changing):
+class FaultProxy(Waiters):
     """Listens on a free port of loopback and passes all on to ``upstream_port``.
 
     Args:
@@ -284,8 +288,8 @@ class FaultProxy(Changing):
             for side in (link.client, link.server):
                 if side.transport is not None:
                     side.transport.abort()
-        await self.until(lambda: not self.links)
-        with anyio.fail_after(5):
+        with anyio.fail_after(DEADLINE):
+            await self.until(lambda: not self.links)
             await server.wait_closed()
 
     # Faults
@@ -304,6 +308,12 @@ class FaultProxy(Changing):
             self.statistics.cuts += 1
             self.changed()
         return count
+
+    def reset_clients(self) -> None:
+        """Reset the client's half of every connection that is silent; the server's half stands."""
+        for link in list(self.links):
+            if link.silent and link.client.transport is not None:
+                reset(link.client.transport)
 
     def cut_after(
         self,
@@ -346,27 +356,31 @@ class FaultProxy(Changing):
     # Waiting
 
     async def wait_for_bytes(
-        self, count: int, *, direction: Direction | None = None, timeout: float = 10
+        self, count: int, *, direction: Direction | None = None, timeout: float = DEADLINE
     ) -> None:
         """Wait until ``count`` more bytes have passed that way, or either way."""
         goal = self._bytes(direction) + count
-        await self.until(lambda: self._bytes(direction) >= goal, timeout=timeout)
+        await self._wait_until(lambda: self._bytes(direction) >= goal, timeout)
 
-    async def wait_for_connections(self, count: int, *, timeout: float = 10) -> None:
+    async def wait_for_connections(self, count: int, *, timeout: float = DEADLINE) -> None:
         """Wait until ``count`` connections in all were passed on."""
-        await self.until(lambda: self.statistics.connections >= count, timeout=timeout)
+        await self._wait_until(lambda: self.statistics.connections >= count, timeout)
 
-    async def wait_for_cuts(self, count: int, *, timeout: float = 10) -> None:
+    async def wait_for_cuts(self, count: int, *, timeout: float = DEADLINE) -> None:
         """Wait until there were ``count`` cuts in all."""
-        await self.until(lambda: self.statistics.cuts >= count, timeout=timeout)
+        await self._wait_until(lambda: self.statistics.cuts >= count, timeout)
 
-    async def wait_for_refusals(self, count: int, *, timeout: float = 10) -> None:
+    async def wait_for_refusals(self, count: int, *, timeout: float = DEADLINE) -> None:
         """Wait until ``count`` connections in all were refused."""
-        await self.until(lambda: self.statistics.refused >= count, timeout=timeout)
+        await self._wait_until(lambda: self.statistics.refused >= count, timeout)
 
-    async def wait_for_links(self, count: int, *, timeout: float = 10) -> None:
+    async def wait_for_links(self, count: int, *, timeout: float = DEADLINE) -> None:
         """Wait until exactly ``count`` connections stand."""
-        await self.until(lambda: len(self.links) == count, timeout=timeout)
+        await self._wait_until(lambda: len(self.links) == count, timeout)
+
+    async def _wait_until(self, condition: Callable[[], bool], timeout: float) -> None:
+        with anyio.fail_after(timeout):
+            await self.until(condition)
 
     # For the links
 

@@ -24,7 +24,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.kit.browser import _SCRIPT, AnyTab, CallingTab, PageGone, home
-from tests.kit.program import Program
+from tests.kit.process import Process
 from tests.kit.server import free_port
 
 _EXECUTABLE = "/usr/bin/firefox-esr"
@@ -231,7 +231,7 @@ async def firefox() -> AsyncIterator[Firefox]:
     with home("firefox") as folder:
         await _write_profile(folder / "profile")
         port = free_port()
-        program = Program("Firefox", _command(port), folder, {"HOME": str(folder)})
+        program = Process("Firefox", _command(port), folder, {"HOME": str(folder)})
         try:
             await program.start([port])
             async with _driver(f"ws://127.0.0.1:{port}/session") as driver:

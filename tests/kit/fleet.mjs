@@ -1,5 +1,5 @@
 // Many clients in one process of Node: the client that the server serves to pages, as it is, with a talk
-// (talk.js) over a channel of each. For `tests/kit/fleet.py`: a line of JSON comes in, `[name, argument]`, and one
+// (conversation.js) over a channel of each. For `tests/kit/fleet.py`: a line of JSON comes in, `[name, argument]`, and one
 // goes out, the answer.
 import { createRequire } from "node:module";
 import { stdin, stdout } from "node:process";
@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 
 const require = createRequire(import.meta.url);
 require("./page.js");
-require("./talk.js");
+require("./conversation.js");
 
 /** Node 20 fires no `close` where the handshake fails, as the standard asks and browsers do: it is added. */
 const { WebSocket } = globalThis;

@@ -21,8 +21,8 @@ from typing import Any, Protocol
 
 import anyio
 
+from tests.kit.conversation import ordinary
 from tests.kit.messages import same
-from tests.kit.talk import ordinary
 from transport import SessionReset, connect
 from transport.client import Channel
 
@@ -34,7 +34,7 @@ _LARGEST = 64 * 1024 * 1024
 class Clients(Protocol):
     """A fleet of either kind, as far as both can do the same."""
 
-    async def call(self, name: str, argument: object = None, *, within: float = 10) -> Any:
+    async def call(self, name: str, argument: object = None, *, within: float = 60) -> Any:
         """``ask``: what each found wrong, and the seconds until it was whole. ``count``: how many
         events of that type each had, be it "reset" or "recovering"."""
 
@@ -45,7 +45,7 @@ class Fleet:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def call(self, name: str, argument: object = None, *, within: float = 10) -> Any:
+    async def call(self, name: str, argument: object = None, *, within: float = 60) -> Any:
         """Run a command of `fleet.mjs`.
 
         Raises:
@@ -91,12 +91,12 @@ async def fleet(urls: Iterable[str], every: float, **options: object) -> AsyncIt
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        with anyio.CancelScope(shield=True), anyio.fail_after(10):
+        with anyio.CancelScope(shield=True), anyio.fail_after(30):
             await process.wait()
 
 
 class PythonTalk:
-    """What `talk.js` does, over a channel of the Python client."""
+    """What `conversation.js` does, over a channel of the Python client."""
 
     def __init__(self, channel: Channel, every: float) -> None:
         self.channel = channel
@@ -157,7 +157,7 @@ class PythonFleet:
     def __init__(self) -> None:
         self.talks: list[PythonTalk] = []
 
-    async def call(self, name: str, argument: object = None, *, within: float = 10) -> Any:
+    async def call(self, name: str, argument: object = None, *, within: float = 60) -> Any:
         if name == "ask":
             with anyio.fail_after(within):
                 return await asyncio.gather(*(talk.ask() for talk in self.talks))
@@ -183,7 +183,7 @@ async def python_fleet(
     async with anyio.create_task_group() as tasks:
         for url in expected:
             tasks.start_soon(one, url)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while len(fleet.talks) < len(expected):  # noqa: ASYNC110 - each at a time of its own
                 await anyio.sleep(0.05)
         yield fleet

@@ -3,7 +3,7 @@
 Both are network namespaces of Linux: what happens to addresses, links and packets there happens to
 nobody else, and nothing that runs inside gets out. A real Chromium and a real server run inside.
 
-    async with network() as net, server_in(net, "tests.kit.talk:app") as url:
+    async with network() as net, server_in(net, "tests.kit.conversation:app") as url:
         async with chromium_in(net) as browser:
             net.cable.loss = 0.05
             await net.change_address("192.0.2.3")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio
 
-from tests.kit import program
+from tests.kit import process
 
 EXECUTABLE = "/usr/sbin/nginx"
 
@@ -101,7 +101,7 @@ class Nginx:
 
 def free_ports() -> dict[str, int]:
     """A port for each way, for those who must know them before it starts."""
-    return dict(zip(_WAYS, program.free_ports(len(_WAYS)), strict=True))
+    return dict(zip(_WAYS, process.free_ports(len(_WAYS)), strict=True))
 
 
 @asynccontextmanager
@@ -114,12 +114,12 @@ async def nginx(
         RuntimeError: it did not start; with its log.
     """
     one = Nginx(ports or free_ports(), folder)
-    await program.make_certificate(folder)
+    await process.make_certificate(folder)
     servers = "".join(
         _SERVER.format(port=one.ports[way], tls=tls, upstream=upstream, more=more)
         for way, (tls, more) in _WAYS.items()
     )
     await (anyio.Path(folder) / "nginx.conf").write_text(_MAIN.format(servers=servers))
     command = [EXECUTABLE, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
-    async with program.running("nginx", command, folder, one.ports.values()):
+    async with process.running("nginx", command, folder, one.ports.values()):
         yield one

@@ -43,7 +43,8 @@ class Packets:
     passed: int = 0
     lost: int = 0
     held: int = 0
-    """Those that came while nothing passed."""
+    """Those that came, or were on their way, while nothing passed."""
+    delayed: int = 0
 
 
 class Cable:
@@ -109,6 +110,7 @@ class Cable:
                 elif self._random.random() < self.loss:
                     self.packets.lost += 1
                 elif self.delay:
+                    self.packets.delayed += 1
                     loop.call_later(self.delay, self._write, there, packet)
                 else:
                     self._write(there, packet)
@@ -116,6 +118,7 @@ class Cable:
     def _write(self, there: int, packet: bytes) -> None:
         # What was on its way is lost with the rest.
         if self.silent or not self._open:
+            self.packets.held += 1
             return
         # A device that is down takes none.
         with suppress(OSError):

@@ -16,6 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 Frame = Any
+DEADLINE = 30.0
+"""Seconds after which what a test waits for does not come. Generous: machines are loaded."""
 _TYPE = {"content-type": "application/x-ndjson"}
 
 
@@ -59,7 +61,7 @@ class RawClient(ABC):
         async with AsyncExitStack() as stack:
             tasks: TaskGroup = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
-            with anyio.fail_after(5):
+            with anyio.fail_after(DEADLINE):
                 await self._open(stack)
             tasks.start_soon(self._keep)
             self._stack = stack.pop_all()
@@ -68,12 +70,12 @@ class RawClient(ABC):
     async def __aexit__(self, *details: Any) -> None:
         await self._stack.__aexit__(*details)
 
-    async def until_ended(self, timeout: float = 5) -> None:
+    async def until_ended(self, timeout: float = DEADLINE) -> None:
         """Wait until the server has ended the connection."""
         with anyio.fail_after(timeout):
             await self.ended.wait()
 
-    async def until_frame(self, kind: str, timeout: float = 5) -> dict[str, Any]:
+    async def until_frame(self, kind: str, timeout: float = DEADLINE) -> dict[str, Any]:
         """Wait for a control frame of that type, and answer the first."""
         with anyio.fail_after(timeout):
             while True:

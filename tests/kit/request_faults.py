@@ -23,8 +23,8 @@ from typing import ClassVar, Self, TypeAlias, assert_never, cast
 import anyio
 import h11
 
-from tests.kit.changing import Changing
-from tests.kit.faults import reset
+from tests.kit.faults import DEADLINE, reset
+from transport.waiting import Waiters
 
 Event: TypeAlias = "h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]"
 
@@ -209,7 +209,7 @@ class _Upstream(_Peer):
                 return
 
 
-class RequestProxy(Changing):
+class RequestProxy(Waiters):
     """Listens on a free port of loopback and passes requests on to ``upstream_port``.
 
     Args:
@@ -259,7 +259,7 @@ class RequestProxy(Changing):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        with anyio.fail_after(5):
+        with anyio.fail_after(DEADLINE):
             await self._server.wait_closed()
 
     # Faults
@@ -288,9 +288,10 @@ class RequestProxy(Changing):
         self._share = 0.0
         self.release()
 
-    async def settled(self, *, timeout: float = 10) -> None:
+    async def settled(self, *, timeout: float = DEADLINE) -> None:
         """Wait until each copy was answered to the end."""
-        await self.until(lambda: all(copy.over for copy in self.copies), timeout=timeout)
+        with anyio.fail_after(timeout):
+            await self.until(lambda: all(copy.over for copy in self.copies))
 
     def _decide(self, request: Request) -> Fault | None:
         for plan in self._plans:

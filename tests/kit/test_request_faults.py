@@ -12,11 +12,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.kit.changing import Changing
 from tests.kit.request_faults import Delay, Fault, Lose, Repeat, RequestProxy
+from transport.waiting import Waiters
 
 
-class Upstream(Changing):
+class Upstream(Waiters):
     """A server of HTTP that answers each request with its body, and keeps what it was asked.
 
     `asked` are the bodies, in order; those that begin with "wait" it answers once `answering`.

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit.server import GRANIAN, HYPERCORN, UVICORN, Host, serving
 
-_APP = "tests.kit.plain:app"
+_APP = "tests.kit.plain_asgi_app:app"
 
 
 async def test_serves_restarts_on_the_same_port_and_stops() -> None:
@@ -23,7 +23,7 @@ async def test_serves_restarts_on_the_same_port_and_stops() -> None:
         assert server.pid != pid
         async with httpx.AsyncClient(base_url=server.url) as again:
             assert (await again.get("/")).text == "here"
-        assert 0 < await server.stop(signal.SIGINT) < 5
+        await server.stop(signal.SIGINT)
         assert not server.running
 
 

@@ -27,7 +27,7 @@ import anyio
 import httpx
 
 from tests.kit.browser import _SCRIPT, AnyTab, CallingTab, PageGone, home
-from tests.kit.program import Program
+from tests.kit.process import Process
 from tests.kit.server import free_port
 
 _DRIVER = "/usr/bin/WebKitWebDriver"
@@ -205,7 +205,7 @@ class WebKit:
     async def _session(self) -> AsyncIterator[_Session]:
         port = free_port()
         command = [_DRIVER, f"--port={port}"]
-        program = Program("WebKitWebDriver", command, self._folder, self._environment)
+        program = Process("WebKitWebDriver", command, self._folder, self._environment)
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
         try:
             await program.start([port])
@@ -232,7 +232,7 @@ async def webkit() -> AsyncIterator[WebKit]:
         raise RuntimeError(f"there is no /usr/lib/{_BROWSER}: Debian's libwebkit2gtk-4.1-0 has it")
     with home("webkit") as folder:
         command = [_SCREEN, "-displayfd", "1", "-screen", "0", "1024x768x24", "-nolisten", "tcp"]
-        program = Program("Xvfb", command, folder)
+        program = Process("Xvfb", command, folder)
         try:
             await program.start([])
             yield WebKit(found[0], folder, await _display(folder / "log"))

@@ -15,7 +15,7 @@ import httpx
 
 from tests.browser.test_race import upgraded_and_mute
 from tests.kit.browser import AnyTab
-from tests.kit.program import make_certificate
+from tests.kit.process import make_certificate
 from tests.kit.server import Server, serving
 from tests.matrix.accounts import disordered, doubled, lost
 from tests.matrix.browsers import Browser

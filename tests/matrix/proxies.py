@@ -22,7 +22,7 @@ from typing import Literal
 import anyio
 
 from tests.kit.nginx import EXECUTABLE as NGINX_EXECUTABLE
-from tests.kit.program import Program, free_ports, make_certificate
+from tests.kit.process import Process, free_ports, make_certificate
 
 Tls = Literal["", "h1", "h2"]
 
@@ -302,7 +302,7 @@ class Proxy:
         self.upstreams = upstreams
         self.folder = folder
         [self.port] = free_ports(1)
-        self._program = Program(
+        self._program = Process(
             kind.name,
             [part.replace("<folder>", str(folder)) for part in kind.command],
             folder,
@@ -311,7 +311,7 @@ class Proxy:
         )
 
     async def start(self, site: Site) -> None:
-        """Start it; it listens when this returns. Raises as `Program.start` does."""
+        """Start it; it listens when this returns. Raises as `Process.start` does."""
         await self._program.start([self.port, *await self._write(site)])
 
     async def configure(self, site: Site) -> None:

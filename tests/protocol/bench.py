@@ -191,7 +191,10 @@ class Bench:
                 if isinstance(frame, ProtocolError):
                     raise frame
                 replies += session.receive(attachment, frame, self.now)
-            wires = [encode_control(frame) for frame in [session.answer_post(attachment), *replies]]
+            wires = [
+                encode_control(frame)
+                for frame in [session.downlink.answer_post(attachment), *replies]
+            ]
         except ProtocolError as error:
             return {"answer": from_wire(encode_control(error_frame(error)))}
         return {"answer": [from_wire(wire) for wire in wires]}
@@ -375,11 +378,14 @@ class Bench:
             return [], None, True
         if session is None or attachment is None:
             return connection.out, connection.code, connection.code is not None
-        if not session.is_due(attachment, self.now) and not 0 < connection.answer_by <= self.now:
+        if (
+            not session.downlink.is_due(attachment, self.now)
+            and not 0 < connection.answer_by <= self.now
+        ):
             return [], None, False
         if connection.transport is TransportKind.LONGPOLL:
-            return session.answer_poll(attachment, self.now), attachment.code, True
-        wires = session.transmit(attachment, self.now)
+            return session.downlink.answer_poll(attachment, self.now), attachment.code, True
+        wires = session.downlink.transmit(attachment, self.now)
         assert wires or attachment.code is not None, "due, but nothing was written"
-        assert attachment.code is not None or not session.is_due(attachment, self.now)
+        assert attachment.code is not None or not session.downlink.is_due(attachment, self.now)
         return wires, attachment.code, attachment.code is not None

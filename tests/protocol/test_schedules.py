@@ -210,7 +210,7 @@ class World:
                 session.attachments.confirm(found)
             for line in body[1:]:
                 session.receive(found, DECODER.decode(line), self.now)
-            answer = session.answer_post(found)
+            answer = session.downlink.answer_post(found)
             if self.random.random() < 0.8:
                 link.down.append({"type": "ack", "ack": answer.ack})
         except ProtocolError as error:
@@ -235,12 +235,16 @@ class World:
     def flush(self, link: Link) -> None:
         """The driver writes what is due; the property that keeps it from spinning."""
         session, attachment = self.session, link.attachment
-        if attachment.code is codes.NOT_ATTACHED or not session.is_due(attachment, self.now):
+        if attachment.code is codes.NOT_ATTACHED or not session.downlink.is_due(
+            attachment, self.now
+        ):
             return
         poll = link.transport is TransportKind.LONGPOLL
-        wires = (session.answer_poll if poll else session.transmit)(attachment, self.now)
+        wires = (session.downlink.answer_poll if poll else session.downlink.transmit)(
+            attachment, self.now
+        )
         assert wires or attachment.code is not None
-        assert attachment.code is not None or not session.is_due(attachment, self.now)
+        assert attachment.code is not None or not session.downlink.is_due(attachment, self.now)
         link.down.extend(json.loads(wire) for wire in wires)
         if attachment.code is not None and link in self.links:
             self.links.remove(link)

@@ -59,7 +59,7 @@ def attach(
         opening(number, **more), transport, 0.0, epoch="e1", verdict=verdict, token="t"
     )
     assert isinstance(attachment, Attachment)
-    session.transmit(attachment, 0.0)
+    session.downlink.transmit(attachment, 0.0)
     return attachment
 
 
@@ -88,15 +88,15 @@ def test_carrier(session: ServerSession) -> None:
 def test_ack_deadline(session: ServerSession) -> None:
     """MRK-6: the driver learns when a lone ack is due, and from when on none is."""
     attachment = attach(session, transport=TransportKind.LONGPOLL)
-    assert session.ack_deadline(attachment) is None
+    assert session.downlink.ack_deadline(attachment) is None
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
     session.receive_nowait()
     session.receive_nowait()
-    assert not session.is_due(attachment, 5.0)
-    assert session.ack_deadline(attachment) == 5.0 + LIMITS.ack_delay
-    assert session.is_due(attachment, 5.2)
-    session.transmit(attachment, 5.2)
-    assert session.ack_deadline(attachment) is None
+    assert not session.downlink.is_due(attachment, 5.0)
+    assert session.downlink.ack_deadline(attachment) == 5.0 + LIMITS.ack_delay
+    assert session.downlink.is_due(attachment, 5.2)
+    session.downlink.transmit(attachment, 5.2)
+    assert session.downlink.ack_deadline(attachment) is None
 
 
 @pytest.mark.parametrize("transport", list(TransportKind))
@@ -104,25 +104,25 @@ def test_due_is_what_is_transmitted(session: ServerSession, transport: Transport
     """Else a driver would spin: also where a message was acknowledged before it was written."""
     slow, quick = attach(session, 1, transport), attach(session, 2)
     for now in (1.0, 2.0):
-        session.transmit(slow, now)
+        session.downlink.transmit(slow, now)
     session.send('"x"')
-    session.transmit(quick, 3.0)
+    session.downlink.transmit(quick, 3.0)
     session.receive(None, Ack(ack=1), 3.0)
-    assert not session.is_due(slow, 3.0)
-    assert session.transmit(slow, 3.0) == []
+    assert not session.downlink.is_due(slow, 3.0)
+    assert session.downlink.transmit(slow, 3.0) == []
     session.send('"y"')
-    assert session.is_due(slow, 3.0)
-    assert session.transmit(slow, 3.0) == ['[2,0,"y"]']
-    assert not session.is_due(slow, 3.0)
+    assert session.downlink.is_due(slow, 3.0)
+    assert session.downlink.transmit(slow, 3.0) == ['[2,0,"y"]']
+    assert not session.downlink.is_due(slow, 3.0)
 
 
 def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> None:
     """So that a driver that waits is woken to close it."""
     attachment = attach(session)
     session.drain(5.0)
-    assert session.is_due(attachment, 0.0)
-    assert len(session.transmit(attachment, 0.0)) == 1
-    assert session.transmit(attachment, 0.0) == []
+    assert session.downlink.is_due(attachment, 0.0)
+    assert len(session.downlink.transmit(attachment, 0.0)) == 1
+    assert session.downlink.transmit(attachment, 0.0) == []
     session.attachments.detach(attachment)
     assert attachment.state is AttachmentState.ENDED
 
@@ -148,13 +148,13 @@ def test_frames_after_the_end(session: ServerSession) -> None:
         assert session.receive(None, frame, 0.0) == []
     session.tick(1e9)
     session.drain(5.0)
-    assert session.answer_post(attachment).attached is False
+    assert session.downlink.answer_post(attachment).attached is False
 
 
 def test_an_over_long_message_that_comes_with_the_last_ack(session: ServerSession) -> None:
     attachment = attach(session)
     session.send('"bye"')
-    session.transmit(attachment, 0.0)
+    session.downlink.transmit(attachment, 0.0)
     session.close(1000, "", "app", 0.0)
     assert session.receive(attachment, Oversized(Data(1, 1, []), 1), 0.0) == []
     assert session.state is State.CLOSED
@@ -261,7 +261,7 @@ def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: ServerSes
         opening(7, received=40), TransportKind.WEBSOCKET, 0.0, epoch="e1", verdict=Verdict.RESET
     )
     assert isinstance(attachment, Attachment)
-    assert session.transmit(attachment, 0.0)[1:] == ['[1,0,"first"]']
+    assert session.downlink.transmit(attachment, 0.0)[1:] == ['[1,0,"first"]']
 
 
 def test_statistics_of_replays(session: ServerSession) -> None:
@@ -269,13 +269,13 @@ def test_statistics_of_replays(session: ServerSession) -> None:
     session.send('"a"')
     for number in (2, 3):
         attach(session, number)
-    assert session.replayed == 1
+    assert session.downlink.replayed == 1
 
 
 def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSession) -> None:
     """POL-2, MRK-3: data, mark and close."""
     attachment = attach(session, transport=TransportKind.LONGPOLL)
-    session.answer_poll(attachment, 0.0)
+    session.downlink.answer_poll(attachment, 0.0)
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
     session.receive_nowait()
     session.send('"bye"')
@@ -284,7 +284,7 @@ def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSe
     answers = []
     for _ in range(2):
         assert session.poll(attachment, poll, 0.0)
-        answers.append(session.answer_poll(attachment, 0.0))
+        answers.append(session.downlink.answer_poll(attachment, 0.0))
     assert answers[0] == answers[1]
     assert len(answers[0]) == 2
 
@@ -308,10 +308,10 @@ def test_a_poll_that_is_gone_is_not_answered() -> None:
     """POL-3."""
     session = ServerSession("s1", LIMITS, 0.0)
     attachment = attach(session, transport=TransportKind.LONGPOLL)
-    session.end_poll(attachment)
+    session.downlink.end_poll(attachment)
     session.send('"a"')
-    assert not session.is_due(attachment, 0.0)
-    assert session.transmit(attachment, 0.0) == []
+    assert not session.downlink.is_due(attachment, 0.0)
+    assert session.downlink.transmit(attachment, 0.0) == []
 
 
 def test_failed_attachment_writes_its_error_once(session: ServerSession) -> None:
@@ -322,7 +322,7 @@ def test_failed_attachment_writes_its_error_once(session: ServerSession) -> None
     session.attachments.detach(attachment)
     assert attachment.state is AttachmentState.ENDED
     assert attachment.code is codes.BAD_FRAME
-    assert session.transmit(attachment, 0.0) == [encode_control(error_frame(error))]
+    assert session.downlink.transmit(attachment, 0.0) == [encode_control(error_frame(error))]
     assert session.attachments.live == []
     assert session.ending is None
 
@@ -331,7 +331,7 @@ def test_lost_attachment_is_not_attached(session: ServerSession) -> None:
     attachment = attach(session)
     session.attachments.detach(attachment)
     assert attachment.code is codes.NOT_ATTACHED
-    assert session.transmit(attachment, 0.0) == []
+    assert session.downlink.transmit(attachment, 0.0) == []
 
 
 def test_renewal_is_asked_on_every_attachment(session: ServerSession) -> None:
@@ -339,20 +339,22 @@ def test_renewal_is_asked_on_every_attachment(session: ServerSession) -> None:
     attachments = [attach(session, 1), attach(session, 2)]
     session.ask_renewal(5.0)
     asked = encode_control(Renewal(within=5.0))
-    assert [session.transmit(one, 0.0) for one in attachments] == [[asked], [asked]]
+    assert [session.downlink.transmit(one, 0.0) for one in attachments] == [[asked], [asked]]
 
 
 def test_replies_are_written_in_order(session: ServerSession) -> None:
     attachment = attach(session)
     session.reply(attachment, [Pong(id=1), Pong(id=2)])
-    assert session.transmit(attachment, 0.0) == [encode_control(Pong(id=n)) for n in (1, 2)]
+    assert session.downlink.transmit(attachment, 0.0) == [
+        encode_control(Pong(id=n)) for n in (1, 2)
+    ]
 
 
 def test_counters_count_both_directions(session: ServerSession) -> None:
     attachment = attach(session)
     for message in ('"a"', '"bc"'):
         session.send(message)
-    session.transmit(attachment, 0.0)
+    session.downlink.transmit(attachment, 0.0)
     session.receive(attachment, Data(1, 1, ["x", "y"], size=6), 0.0)
     session.receive_nowait()
     session.receive_nowait()

@@ -66,7 +66,7 @@ def channel_to(proxy: Nginx, way: str, *transports: str, **options: Any) -> conn
     [("bare", "sse"), ("tls", "sse"), ("upgrading", "websocket"), ("good", "websocket")],
 )
 async def test_the_python_client_finds_what_works(proxy: Nginx, way: str, transport: str) -> None:
-    with anyio.fail_after(15):
+    with anyio.fail_after(30):
         async with channel_to(proxy, way) as channel:
             for message in ("a", "ü" * 20_000, b"\x00\xff"):
                 await channel.send(message)
@@ -80,7 +80,7 @@ async def test_the_python_client_finds_what_works(proxy: Nginx, way: str, transp
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
 @pytest.mark.parametrize("way", ["bare", "tls"])
 async def test_each_fallback_passes(proxy: Nginx, way: str, transport: str) -> None:
-    with anyio.fail_after(15):
+    with anyio.fail_after(30):
         async with channel_to(proxy, way, transport) as channel:
             for number in range(20):
                 await channel.send(number)
@@ -93,7 +93,7 @@ async def test_each_fallback_passes(proxy: Nginx, way: str, transport: str) -> N
 
 async def test_a_message_of_the_limit_passes(proxy: Nginx) -> None:
     """Section 12: a body is below the 1 MB that nginx takes."""
-    with anyio.fail_after(15):
+    with anyio.fail_after(30):
         async with channel_to(proxy, "bare", "longpoll") as channel:
             largest = b"\xff" * 262_144
             await channel.send(largest)
@@ -101,7 +101,7 @@ async def test_a_message_of_the_limit_passes(proxy: Nginx) -> None:
 
 
 async def test_an_origin_that_is_not_the_host_is_refused_and_told_what_to_do(proxy: Nginx) -> None:
-    with anyio.fail_after(15), pytest.raises(ChannelClosed, match="4403") as closed:
+    with anyio.fail_after(30), pytest.raises(ChannelClosed, match="4403") as closed:
         async with channel_to(proxy, "bare", "sse", origin=proxy.url("bare")):
             pass
     assert "Hub(origins=[...])" in closed.value.reason

@@ -146,7 +146,7 @@ async def test_a_client_that_leaves_is_detached_at_once() -> None:
         await ws.frame()
         assert channels[0].transport == "websocket"
         ws.leave()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.wait({ws.connection.task})
         assert not channels[0].connected
         assert channels[0].transport is None

@@ -10,17 +10,16 @@ from transport.limits import Limits
 from transport.telemetry.log import WARNING, event
 
 LOG_INTERVAL = 60.0
-"""Seconds between two lines of the log about one limit: who reaches it reaches it often."""
+"""Seconds between two log lines about the same limit, which is often reached many times."""
 
 
 _OF_AN_ADDRESS = ("sessions_per_address", "opens_per_second")
 
 
 class Admission:
-    """Counts sessions and openings, so that nobody takes what others need (section 12).
+    """Counts sessions and openings, so that no client uses up what others need (section 12).
 
-    An address that is not known (``""``: a Unix socket) is none, and so is the subject of guests:
-    neither is counted.
+    An unknown address (``""``, as on a Unix socket) and the subject of guests are not counted.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -30,10 +29,10 @@ class Admission:
         self._addresses: dict[str, int] = {}
         self._opens: dict[str, deque[float]] = {}
         self._logged_at: dict[str, float] = {}
-        """When a limit was last in the log."""
+        """When each limit was last logged."""
 
     def count_opening(self, address: str, now: float) -> None:
-        """Count one ``open`` of an address.
+        """Count one ``open`` or renewal from an address.
 
         Raises:
             ProtocolError: ``too_many``, naming ``opens_per_second``.
@@ -66,7 +65,7 @@ class Admission:
                 counts[key] = counts.get(key, 0) + 1
 
     def release_session(self, subject: str, address: str) -> None:
-        """A session has ended."""
+        """Stop counting a session that has ended."""
         self._total -= 1
         for counts, key in ((self._subjects, subject), (self._addresses, address)):
             if counts.get(key, 0) > 1:
@@ -75,7 +74,7 @@ class Admission:
                 counts.pop(key, None)
 
     def sweep(self, now: float) -> None:
-        """Forget the addresses that opened nothing lately."""
+        """Forget the addresses that opened nothing in the last second."""
         for address in [a for a, recent in self._opens.items() if recent[-1] <= now - 1.0]:
             del self._opens[address]
 
@@ -83,8 +82,8 @@ class Admission:
         text = f"Limits({limit}={getattr(self._limits, limit)}) of the server is reached"
         if limit in _OF_AN_ADDRESS:
             text += (
-                ". Behind a proxy all clients have its address, unless it sets X-Forwarded-For and "
-                "the server trusts it"
+                ". Behind a proxy all clients share its address, unless it sets X-Forwarded-For "
+                "and the server trusts that"
             )
         if now - self._logged_at.get(limit, -LOG_INTERVAL) >= LOG_INTERVAL:
             self._logged_at[limit] = now

@@ -1,4 +1,4 @@
-"""`Authenticator`: asks the application who is at the other end, in bounded time."""
+"""`Identity` and `Authenticator`: who connects, as the application's ``authenticate`` says."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from transport.telemetry.log import ERROR, event
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is at the other end, as ``authenticate`` found.
+    """Who connects, as ``authenticate`` has determined.
 
     Attributes:
-        subject: names the user for ever; only the same subject may resume a session (IDN-2). It is
-            ``""`` for guests, of whom nothing is known: a guest's session needs only its token.
-        user: anything; it becomes ``channel.user``.
-        expires: Unix time at which the credentials end, or None. The client is then asked for new
-            ones, and has ``limits.renewal`` seconds to give them (REN-1).
+        subject: the permanent name of the user; only the same subject may resume a session
+            (IDN-2). ``""`` for a guest, whose session needs only its token.
+        user: any object; it becomes ``channel.user``.
+        expires: the Unix time at which the credentials expire, or None. The client is then asked
+            for new ones, and has ``limits.renewal`` seconds to give them (REN-1).
 
     Raises:
-        TypeError, ValueError: a subject or time that is none.
+        TypeError, ValueError: the subject is not a str, or ``expires`` is not a finite time.
     """
 
     subject: str
@@ -41,25 +41,26 @@ class Identity:
     def __post_init__(self) -> None:
         if not isinstance(self.subject, str):
             raise TypeError(
-                f"Identity.subject is a str that names the user, not a "
+                f"Identity.subject must be a str that names the user, not a "
                 f"{type(self.subject).__name__}: write Identity(str(...))"
             )
         if self.expires is None:
             return
         if isinstance(self.expires, bool) or not isinstance(self.expires, (int, float)):
             raise TypeError(
-                f"Identity.expires is Unix time in seconds, not a {type(self.expires).__name__}: "
-                "a datetime has it as .timestamp()"
+                "Identity.expires must be Unix time in seconds, not a "
+                f"{type(self.expires).__name__}: for a datetime, use .timestamp()"
             )
         if not isfinite(self.expires):
-            raise ValueError("Identity.expires is Unix time in seconds, or None for never")
+            raise ValueError("Identity.expires must be Unix time in seconds, or None for never")
 
 
 Authenticate = Callable[[HTTPConnection, Any], Awaitable[Identity | None]]
 """``async (connection, credentials) -> Identity | None``; None refuses (IDN-2).
 
-Called at each attach, and at each renewal: then with the request that opened the connection, whose
-cookies are as old as that, and the new ``credentials``. Must answer within ``limits.opening``.
+Called at each attach and at each renewal. At a renewal it is given the new ``credentials`` and the
+request that opened the connection, whose cookies are as old as the connection. It must answer
+within ``limits.opening`` seconds.
 """
 
 
@@ -67,11 +68,11 @@ class Authenticator:
     """Calls the application's ``authenticate``.
 
     Args:
-        authenticate: None lets everybody in, as a guest.
-        limits: for how long it may take.
-        deadlines: that bound it.
-        admission: counts what each address asks for.
-        now: seconds of the process's clock.
+        authenticate: the application's function; None admits every client as a guest.
+        limits: how long it may take.
+        deadlines: enforce that.
+        admission: limits how often an address may ask.
+        now: returns the seconds of the process's clock.
     """
 
     def __init__(
@@ -88,10 +89,10 @@ class Authenticator:
         self._limits = limits
         self._deadlines = deadlines
         self._asking: dict[object, set[str]] = {}
-        """For each call under way, who was dismissed since it began."""
+        """For each call in progress, the subjects that were revoked since it began."""
 
     async def identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
-        """Who shows these credentials.
+        """Return who has these credentials.
 
         Raises:
             ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
@@ -116,7 +117,7 @@ class Authenticator:
     async def _ask(
         self, authenticate: Authenticate, connection: HTTPConnection, credentials: Any
     ) -> Identity | None:
-        """What the application says; where it fails the client comes again, and the log says why.
+        """Call ``authenticate``. If it fails, log the failure and ask the client to retry.
 
         Raises:
             ProtocolError: ``unavailable``.
@@ -126,18 +127,20 @@ class Authenticator:
             with time_box:
                 answer: Any = authenticate(connection, credentials)
                 if not inspect.isawaitable(answer):
-                    raise TypeError("authenticate is not async: write `async def`")
+                    raise TypeError("authenticate must be async: write `async def`")
                 identity = await answer
                 if identity is not None and not isinstance(identity, Identity):
                     kind = type(identity).__name__
-                    raise TypeError(f"authenticate returned a {kind}: return an Identity, or None")
+                    raise TypeError(f"authenticate must return an Identity or None, not a {kind}")
                 return identity
         except Exception:  # noqa: BLE001 - all of it is in the log
-            slow = f"it took longer than Limits(opening={self._limits.opening})"
+            slow = (
+                f"it took longer than Limits(opening={self._limits.opening}); the client will retry"
+            )
             event(
                 ERROR,
                 "authenticate_failed",
-                slow if time_box.expired else "mend it; the client is asked to come again",
+                slow if time_box.expired else "the client will retry; fix the exception below",
                 exc_info=True,
             )
             raise ProtocolError(
@@ -145,12 +148,12 @@ class Authenticator:
             ) from None
 
     def dismiss(self, subject: str) -> None:
-        """Refuse this user, also where it is just being asked who they are (IDN-2)."""
+        """Refuse this user in the calls that are in progress, too (IDN-2)."""
         for dismissed in self._asking.values():
             dismissed.add(subject)
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """The client's network address, as the server knows it."""
+    """Return the client's network address as the server knows it, or ``""``."""
     client: tuple[str, int] | None = connection.scope.get("client")
     return client[0] if client is not None else ""

@@ -1,4 +1,4 @@
-"""`Channel`: what a handler holds."""
+"""`Channel`: what a handler is given for each session."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from starlette.types import Scope
 
+from transport.codes import check_close
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
@@ -18,16 +19,16 @@ from transport.server.driver import SessionDriver
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatistics:
-    """Counters of one channel; messages unless said otherwise.
+    """Counters of one channel, in messages unless stated otherwise.
 
     Attributes:
         sent: numbered by the handler.
-        acknowledged: that the client has.
+        acknowledged: received by the client, as its acks say.
         buffered, buffered_bytes: kept for the client.
-        received: held in order from the client.
-        handled: of these, finished by the handler.
+        received: received in order from the client.
+        handled: those of them that the handler has finished with.
         replayed: written again after a resume or a retry.
-        attaches: connections that were attached, ever.
+        attaches: connections that were ever attached.
     """
 
     sent: int
@@ -41,22 +42,25 @@ class ChannelStatistics:
 
 
 class Membership(Protocol):
-    """A group, as far as a channel needs it: it can be left."""
+    """A group, as a channel sees it."""
 
-    def discard(self, channel: Channel) -> None: ...
+    def discard(self, channel: Channel) -> None:
+        """Remove the channel."""
+        ...
 
 
 class Channel:
-    """One client's channel, for as long as its session lives, over whatever connections.
+    """One client's channel: it lives as long as its session, over any number of connections.
 
-    Handed to the handler; iterate over it to receive. All methods are for the event loop's thread.
+    A handler is given one, and iterates over it to receive. All methods must be called in the
+    event loop's thread.
 
     Attributes:
-        id: public name of the session, fit for logs.
+        id: the public name of the session; safe to log.
         user: what ``authenticate`` returned as `Identity.user`, or None.
         state: a namespace for the application.
         scope: the ASGI scope of the opening request, its path without the last segment.
-        resumed: whether the handler was taken over from another process.
+        resumed: whether the session was taken over from another process.
     """
 
     __slots__ = ("__weakref__", "_driver", "_groups", "_state", "id", "resumed", "scope", "user")
@@ -88,19 +92,19 @@ class Channel:
 
     @property
     def connected(self) -> bool:
-        """Whether a connection is attached. True is no proof: only an ack is."""
+        """Whether a connection is attached. It may be dead: only an ack proves that it works."""
         return bool(self._driver.session.attachments.live)
 
     async def send(self, message: Json) -> int:
         """Send a message: str, bytes, or a JSON value.
 
-        Returns as soon as it is kept; waits while the window is full (PROTOCOL.md DAT-6).
+        Returns as soon as the message is in the buffer; waits while the window is full (DAT-6).
 
         Returns:
             Its number, for `acknowledged`.
 
         Raises:
-            Unsendable, TooLarge: the message cannot be sent; nothing was.
+            Unsendable, TooLarge: the message cannot be sent, and was not.
             Stalled: the buffer is full and the client acknowledged nothing for ``limits.stall``.
             ChannelClosed: the session is closing or over.
         """
@@ -111,7 +115,7 @@ class Channel:
         return driver.send(payload, size)
 
     async def flush(self) -> None:
-        """Wait until the store holds what was sent. With the memory store it does at once."""
+        """Wait until everything sent is stored. Returns immediately with `MemoryStore`."""
 
     async def acknowledged(self, number: int) -> None:
         """Wait until the client has received the message of that number, and all before it.
@@ -122,10 +126,10 @@ class Channel:
         await self._driver.acknowledged(number)
 
     async def receive(self) -> Json:
-        """The next message. What was received before it now counts as handled (MRK-2).
+        """Wait for the next message. Those received before it now count as handled (MRK-2).
 
         Raises:
-            ChannelClosed: there will be none.
+            ChannelClosed: there are no more messages.
             Busy: another task receives on this channel.
         """
         message = self._driver.receive_nowait()
@@ -147,7 +151,7 @@ class Channel:
         return message
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the channel. What was sent is still delivered; nothing more can be.
+        """Close the channel. What was sent is still delivered; nothing more can be sent.
 
         Args:
             code: 1000, or 3000 to 4999 for the application's own meanings.
@@ -156,19 +160,16 @@ class Channel:
         Raises:
             ValueError: the code or the reason is out of range.
         """
-        if code != 1000 and not 3000 <= code <= 4999:
-            raise ValueError(f"a close code is 1000 or 3000-4999, not {code}")
-        if len(reason.encode()) > 123:
-            raise ValueError("a close reason has at most 123 bytes")
+        check_close(code, reason)
         self._driver.close(code, reason)
 
     def _leave_groups(self) -> None:
-        """The session is over: no group sends to it any more."""
+        """Leave every group: the session is over."""
         for group in list(self._groups or ()):
             group.discard(self)
 
     def statistics(self) -> ChannelStatistics:
-        """Counters of this channel, now."""
+        """Return the counters of this channel, as they are now."""
         counters = self._driver.session.counters()
         return ChannelStatistics(
             sent=counters.sent,

@@ -1,4 +1,4 @@
-"""`Group`: channels that are sent to together."""
+"""`Group`: channels that receive the same messages."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from transport.server.driver import SessionDriver
 
 
 class Group:
-    """Channels of this process, by a name of the application's: ``hub.group("lobby")``.
+    """Channels of this process under a name that the application chose: ``hub.group("lobby")``.
 
-    A channel leaves its groups by itself when its session ends, not when it is cut.
+    A channel leaves its groups when its session ends, not when its connection is cut.
     """
 
     __slots__ = ("__weakref__", "_limits", "_members", "name")
@@ -37,7 +37,7 @@ class Group:
         return isinstance(channel, Channel) and channel.id in self._members
 
     def add(self, channel: Channel) -> None:
-        """Let the channel get what is sent to the group. Twice is once; an ended one is let be."""
+        """Add a channel. Idempotent; adding a closed channel has no effect."""
         if channel._driver.session.ending is not None:
             return
         self._members[channel.id] = channel
@@ -46,7 +46,7 @@ class Group:
         channel._groups.add(self)
 
     def discard(self, channel: Channel) -> None:
-        """Let the channel get no more; no error where it is not in the group."""
+        """Remove a channel, if it is in the group."""
         self._members.pop(channel.id, None)
         if channel._groups is not None:
             channel._groups.discard(self)
@@ -54,19 +54,18 @@ class Group:
     async def send(self, message: Json) -> int:
         """Send one message to every channel of the group, encoded once.
 
-        Waits for nobody: a channel whose buffer is full is reset, and told so
-        (PROTOCOL.md DAT-6).
+        Never waits: a channel whose buffer is full is reset with ``overflow`` (DAT-6).
 
         Returns:
             How many channels took it.
 
         Raises:
-            Unsendable, TooLarge: the message cannot be sent; nobody got it.
+            Unsendable, TooLarge: the message cannot be sent; no channel got it.
         """
         return send_to_all((channel._driver for channel in self), message, self._limits)
 
 
 def send_to_all(drivers: Iterable[SessionDriver], message: Json, limits: Limits) -> int:
-    """Encode once, offer to each; how many took it."""
+    """Encode a message once, send it to each session, and return how many took it."""
     payload, size = encode_sized(message, limits)
     return sum([driver.try_send(payload, size) for driver in drivers])

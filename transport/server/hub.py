@@ -1,4 +1,4 @@
-"""`Hub`: the ASGI application that is mounted."""
+"""`Hub`: the ASGI application that a service mounts."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class HubStatistics:
     """Counters of one hub in this process.
 
     Attributes:
-        sessions: that live.
-        connections: attached now, by transport.
-        opened: sessions, ever.
-        resets: resumes that were refused, ever.
-        refused: opens that were answered with an error, ever.
-        sent, received, replayed: messages, ever; see `ChannelStatistics`.
+        sessions: sessions that exist now.
+        connections: connections attached now, by transport.
+        opened: sessions ever opened.
+        resets: resumes ever refused.
+        refused: opens ever answered with an error.
+        sent, received, replayed: total messages; see `ChannelStatistics`.
     """
 
     sessions: int
@@ -52,20 +52,20 @@ class Hub:
     """An ASGI application with one logical channel for each client.
 
     Mount it (``Mount("/chat", app=Hub(handler))``, ``app.mount("/chat", hub)``); the URL of the
-    channel is then ``/chat``, and its browser client is at ``/chat/client.js``. Wire
-    ``lifespan=hub.lifespan`` where the application's lifespan is yours; without it the hub starts
-    with its first request, and drains when the server gets its signal.
+    channel is then ``/chat``, and its browser client is at ``/chat/client.js``. Pass
+    ``lifespan=hub.lifespan`` to the application if you can; without it the hub starts with its
+    first request, and drains when the server receives its signal.
 
     Args:
         handler: ``async (channel) -> None``, called once for each session.
-        store: where sessions are kept; a `MemoryStore` of its own by default.
+        store: where sessions are kept; by default a `MemoryStore` of its own.
         limits: bounds and times.
         authenticate: ``async (connection, credentials) -> Identity | None``, at each attach.
         origins: further origins whose pages may connect, besides the server's own.
         transports: which of ``"websocket"``, ``"sse"``, ``"longpoll"`` are served.
 
     Raises:
-        ValueError: an origin or a transport is none.
+        ValueError: an origin or a transport is not valid.
     """
 
     def __init__(
@@ -80,7 +80,9 @@ class Hub:
     ) -> None:
         unknown = set(transports) - set(TRANSPORTS)
         if unknown or isinstance(transports, str):
-            raise ValueError(f"transports is a list of some of {TRANSPORTS}, not {transports!r}")
+            raise ValueError(
+                f"transports must be a list of any of {TRANSPORTS}, not {transports!r}"
+            )
         self._limits = limits
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         self._lifecycle = Lifecycle(

@@ -32,6 +32,7 @@ class SessionLink:
     __slots__ = (
         "_ack_timer",
         "_decoder",
+        "_downlink",
         "_driver",
         "_renew",
         "_ticket",
@@ -49,6 +50,7 @@ class SessionLink:
         renew: Callable[[Any], Awaitable[None]],
     ) -> None:
         self._driver = driver
+        self._downlink = driver.session.downlink
         self._renew = renew
         self._decoder = decoder
         self._ack_timer: asyncio.TimerHandle | None = None
@@ -78,11 +80,11 @@ class SessionLink:
 
     def write(self) -> list[EncodedFrame]:
         """See `Link.write`."""
-        return self._driver.session.transmit(self.attachment, self._driver.now())
+        return self._downlink.transmit(self.attachment, self._driver.now())
 
     def due(self) -> asyncio.Future[None] | None:
         """See `Link.due`."""
-        if self._driver.session.is_due(self.attachment, self._driver.now()):
+        if self._downlink.is_due(self.attachment, self._driver.now()):
             return None
         self.waiter = waiter = self._driver.loop.create_future()
         if self.attachment.ack_since is not None:
@@ -109,14 +111,14 @@ class SessionLink:
     def wake_writer_if_due(self) -> None:
         """Wake the writer if there is something to write; otherwise arm the ack timer."""
         if self.waiter is not None:
-            if self._driver.session.is_due(self.attachment, self._driver.now()):
+            if self._downlink.is_due(self.attachment, self._driver.now()):
                 self.wake_writer()
             elif self.attachment.ack_since is not None:
                 self._arm_ack_timer()
 
     def _arm_ack_timer(self) -> None:
         """Limit how long an ack waits for data to travel with (MRK-6)."""
-        deadline = self._driver.session.ack_deadline(self.attachment)
+        deadline = self._downlink.ack_deadline(self.attachment)
         if deadline is not None and self._ack_timer is None:
             delay = max(0.0, deadline - self._driver.now())
             self._ack_timer = self._driver.loop.call_later(delay, self._ack_is_due)
@@ -178,11 +180,11 @@ class SessionLink:
     def unpark(self, ticket: int) -> None:
         """See `Link.unpark`."""
         if self.parked(ticket):
-            self._driver.session.end_poll(self.attachment)
+            self._downlink.end_poll(self.attachment)
 
     def write_poll(self) -> list[EncodedFrame]:
         """See `Link.write_poll`."""
-        return self._driver.session.answer_poll(self.attachment, self._driver.now())
+        return self._downlink.answer_poll(self.attachment, self._driver.now())
 
     # Time
 

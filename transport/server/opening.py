@@ -31,6 +31,7 @@ from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
 from transport.server.admission import Admission
 from transport.server.authentication import Authenticator, Identity, address_of
+from transport.server.credentials import Credentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
 from transport.server.registry import Registry
@@ -108,7 +109,7 @@ class Opener:
             return found
         runner, attachment = found
         link = SessionLink(runner.driver, attachment, self._decoder, runner.renew)
-        runner.connection = connection
+        runner.credentials.connection = connection
         runner.admit(identity)
         self._attach(runner, link)
         return link
@@ -193,7 +194,10 @@ class Opener:
                 raise
             session = ServerSession(record.id, self._limits, now)
             driver = SessionDriver(session, registry.clock)
-            runner = Runner(driver, registry, self._authenticator, identity.subject, address)
+            credentials = Credentials(
+                identity.subject, self._authenticator, self._limits.renewal, registry.now
+            )
+            runner = Runner(driver, registry, credentials, address)
         elif (tombstone := self._tombstone(record)) is not None and tombstone.ending.close:
             return tombstone.ending.close
         if runner is None or runner.session.ending is not None:

@@ -11,31 +11,32 @@ from transport.server.adapters.headers import Headers
 from transport.telemetry.log import WARNING, event
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
-"""As a browser writes it, with the default port left out."""
+"""An origin as a browser writes it, without the default port."""
 
 
 class OriginPolicy:
-    """Which pages may connect (IDN-1), and the CORS headers for those of other origins.
+    """Decides which pages may connect (IDN-1), and makes the CORS headers for other origins.
 
     Args:
-        origins: further origins, each exactly as a browser writes it: ``https://app.example.com``.
+        origins: further origins, each as a browser writes it: ``https://app.example.com``.
 
     Raises:
-        ValueError: an entry is not what a browser sends, and so would never match; ``*`` is
-            refused, for it would let every page act for whoever is logged in.
+        ValueError: an entry is not what a browser sends, so it would never match. ``*`` is refused
+            because it would let every page act for the user who is signed in.
     """
 
     def __init__(self, origins: Sequence[str] | None) -> None:
         if isinstance(origins, str):
-            raise ValueError(f"origins is a list: [{origins!r}]")
+            raise ValueError(f"origins must be a list: [{origins!r}]")
         self._origins = frozenset(map(_listed, origins or ()))
-        self._told = False
+        self._has_logged = False
 
     def check(self, headers: Headers) -> str | None:
-        """Refuse a page of a foreign origin.
+        """Check that a page of this origin may connect.
 
         Returns:
-            The origin to answer with CORS headers; None where it is our own, or no browser's.
+            The origin to answer with CORS headers; None if it is the server's own, or if the
+            request does not come from a browser.
 
         Raises:
             ProtocolError: ``forbidden_origin``.
@@ -57,25 +58,23 @@ class OriginPolicy:
         raise self._forbidden()
 
     def _forbidden(self) -> ProtocolError:
-        if not self._told:  # once: foreign pages may come by the thousand
-            self._told = True
+        if not self._has_logged:  # once: there may be thousands of such requests
+            self._has_logged = True
             event(
                 WARNING,
                 "origin_refused",
-                "a page was refused, for its origin is not the Host that this server saw. Was it a "
-                "page of yours, a proxy changes Host: let it pass Host on, or name the public "
-                "origin in Hub(origins=[...])",
+                "refused a page whose Origin does not match Host. If the page is yours, a proxy is "
+                "rewriting Host: preserve it, or list the public origin in Hub(origins=[...])",
             )
         return ProtocolError(
             codes.FORBIDDEN_ORIGIN,
-            "this page's origin may not connect: it differs from the Host that the server saw. "
-            "Behind a proxy that rewrites Host, name it in Hub(origins=[...]), or let the proxy "
-            "pass Host on",
+            "pages of this origin may not connect: it does not match the Host that the server saw. "
+            "If a proxy rewrites Host, preserve it, or list the origin in Hub(origins=[...])",
         )
 
     @staticmethod
     def cors(origin: str | None) -> list[tuple[bytes, bytes]]:
-        """The headers that let a page of ``origin`` read the answer."""
+        """Return the headers that let a page of ``origin`` read the response."""
         vary = (b"vary", b"Origin")
         if origin is None:
             return [vary]
@@ -88,7 +87,7 @@ class OriginPolicy:
 
     @staticmethod
     def preflight() -> list[tuple[bytes, bytes]]:
-        """What a preflight is answered besides."""
+        """Return the further headers of the response to a preflight request."""
         return [
             (b"access-control-allow-methods", b"POST, GET"),
             (b"access-control-allow-headers", b"content-type, authorization"),
@@ -97,15 +96,15 @@ class OriginPolicy:
 
 
 def _listed(origin: object) -> str:
-    """An entry of ``origins``, in lower case."""
+    """Check an entry of ``origins`` and return it in lower case."""
     lower = origin.lower() if isinstance(origin, str) else ""
     found = _ORIGIN.fullmatch(lower)
     scheme, port = (found[1], found[3]) if found is not None else ("", None)
     if not scheme or (port is not None and (port == _PORTS.get(scheme) or int(port) > 65_535)):
         raise ValueError(
-            f"{origin!r} is not an origin: write it as browsers send it, with scheme, host and no "
-            "default port, without path, slash or wildcard, and other alphabets in punycode: "
-            "'https://app.example.com'"
+            f"{origin!r} is not an origin: write it as browsers send it, with scheme and host, "
+            "without default port, path, trailing slash or wildcard, and with other alphabets in "
+            "punycode: 'https://app.example.com'"
         )
     return lower
 
@@ -114,7 +113,7 @@ _PORTS = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 
 
 def _host_of(origin: str) -> tuple[str, str] | None:
-    """Host and port of an origin, None where it has none (``null``, garbage)."""
+    """Return host and port of an origin, or None if it has none (``null``, garbage)."""
     scheme, mark, host = origin.partition("://")
     if not mark or "/" in host or "@" in host or not host:
         return None
@@ -122,9 +121,10 @@ def _host_of(origin: str) -> tuple[str, str] | None:
 
 
 def _host(headers: Headers, origin: str) -> tuple[str, str] | None:
-    """Host and port of ``Host``. The scheme is not ours to know: TLS may end before us.
+    """Return host and port of the ``Host`` header, or None if there is not exactly one.
 
-    So a ``Host`` without a port is on the port that the origin's scheme means.
+    A ``Host`` without a port is taken to be on the default port of the origin's scheme: the
+    server's own scheme is not known, because TLS may be terminated in front of it.
     """
     given = headers.every(b"host")
     if len(given) != 1 or not given[0]:

@@ -104,7 +104,9 @@ class Registry:
 
     def dismiss(self, subject: str) -> int:
         """End the sessions of a user (IDN-2), and return how many were open."""
-        return sum([runner.dismiss() for runner in self.runners if runner.subject == subject])
+        return sum(
+            [runner.dismiss() for runner in self.runners if runner.credentials.subject == subject]
+        )
 
     def warn_of_other_process(self, epoch: str) -> None:
         """Log, once, that a client came with a session of a process that runs beside this one.
@@ -145,7 +147,7 @@ class Registry:
         if runner.finished and self._runners.pop(runner.session.id, None) is not None:
             runner.release()
             self.totals.add(runner.session.counters())
-            self._admission.release_session(runner.subject, runner.address)
+            self._admission.release_session(runner.credentials.subject, runner.address)
             self._closing.append(runner)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

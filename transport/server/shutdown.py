@@ -1,9 +1,10 @@
-"""One notice, for all hubs of a process, that its server was told to stop.
+"""Notifies the hubs of a process that their server was told to stop.
 
-uvicorn tells WebSockets of it and nobody else, and then waits for streams and polls to end; granian
-tells nobody. So the handlers of SIGTERM and SIGINT are chained at the first request: hubs are told
-first, and the signal is passed on a moment later, when ``drain`` has left. Where no signal comes,
-in a thread or in a worker of hypercorn, the server's own flag is looked at in every sweep.
+ASGI has no event for that while requests are open. uvicorn closes its WebSockets and then waits for
+streams and polls to end; granian notifies no application. So the handlers of SIGTERM and SIGINT are
+chained at the first request: the hubs are notified first, and the signal is passed on a moment
+later, when their ``drain`` frames have been written. In a thread, or in a worker of hypercorn, no
+signal arrives; there each sweep looks at the server's own flag (`find_host`).
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ from types import FrameType
 from typing import Any
 
 SIGNAL_DELAY = 0.05
-"""Seconds for ``drain`` to leave before the server begins to close what it knows of."""
+"""Seconds in which ``drain`` frames are written before the server begins to close connections."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_notice: ShutdownNotifier | None = None
+_notifier: ShutdownNotifier | None = None
 
 
 class ShutdownNotifier:
-    """The chained signal handlers, and whom they tell."""
+    """The chained signal handlers, and the listeners that they notify."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._listeners: list[Callable[[], None]] = []
-        self._told = False
+        self._has_notified = False
         self._before: dict[int, Any] = {}
 
     def chain(self) -> None:
-        """Stand in front of the handlers that are there now; again, of those set since."""
+        """Chain the handlers that are installed now; call it again for those installed since."""
         for number in _SIGNALS:
-            before = _living(signal.getsignal(number), number)
-            # Only what a server has set: a default or ignored signal is not ours to change.
+            before = _skip_closed_loops(signal.getsignal(number), number)
+            # Only handlers that a server has installed; a default or ignored signal stays as it is.
             if (
                 callable(before)
                 and before is not signal.default_int_handler
@@ -53,25 +54,25 @@ class ShutdownNotifier:
                 signal.signal(number, before)
 
     @property
-    def told(self) -> bool:
-        """Whether it has told its hubs, which it does once."""
-        return self._told
+    def has_notified(self) -> bool:
+        """Whether the listeners were notified, which happens once."""
+        return self._has_notified
 
-    def behind(self, number: int) -> Any:
-        """The handler that it stands in front of."""
+    def original(self, number: int) -> Any:
+        """Return the handler that was installed before."""
         return self._before[number]
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that it tells hubs in."""
+        """The event loop in which listeners are called."""
         return self._loop
 
     def add(self, listener: Callable[[], None]) -> None:
-        """Tell this one too."""
+        """Add a listener."""
         self._listeners.append(listener)
 
     def remove(self, listener: Callable[[], None]) -> None:
-        """Tell this one no more. Where none is left, the signals go their old way."""
+        """Remove a listener. When none is left, restore the original handlers."""
         if listener in self._listeners:
             self._listeners.remove(listener)
         if not self._listeners and threading.current_thread() is threading.main_thread():
@@ -79,52 +80,51 @@ class ShutdownNotifier:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         before = self._before[number]
-        if self._told or not self._listeners or self._loop.is_closed():
+        if self._has_notified or not self._listeners or self._loop.is_closed():
             before(number, frame)
             return
-        self._told = True
-        self._loop.call_soon_threadsafe(self._tell)
+        self._has_notified = True
+        self._loop.call_soon_threadsafe(self._notify)
         self._loop.call_soon_threadsafe(self._loop.call_later, SIGNAL_DELAY, before, number, frame)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in list(self._listeners):
             listener()
 
 
-def _living(handler: Any, number: int) -> Any:
-    """A handler without the notices in front of it whose loops are over, as after each of many
-    ``asyncio.run``."""
-    while isinstance(notice := getattr(handler, "__self__", None), ShutdownNotifier):
-        if not notice.loop.is_closed():
+def _skip_closed_loops(handler: Any, number: int) -> Any:
+    """Skip notifiers whose event loops have ended, as after earlier ``asyncio.run`` calls."""
+    while isinstance(notifier := getattr(handler, "__self__", None), ShutdownNotifier):
+        if not notifier.loop.is_closed():
             break
-        handler = notice.behind(number)
+        handler = notifier.original(number)
     return handler
 
 
 def on_shutdown(listener: Callable[[], None]) -> Callable[[], None]:
-    """Be told, in the running loop, when this process's server is told to stop.
+    """Call ``listener`` in the running loop when this process's server is told to stop.
 
     Returns:
-        How to listen no more.
+        A function that removes the listener.
     """
-    global _notice  # noqa: PLW0603 - signal handlers are the process's, so is what chains them
+    global _notifier  # noqa: PLW0603 - signal handlers are the process's, so is what chains them
     loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    if _notice is None or _notice.loop is not loop or _notice.told:
-        _notice = ShutdownNotifier(loop)
-    notice = _notice
-    notice.chain()
-    notice.add(listener)
-    return lambda: notice.remove(listener)
+    if _notifier is None or _notifier.loop is not loop or _notifier.has_notified:
+        _notifier = ShutdownNotifier(loop)
+    notifier = _notifier
+    notifier.chain()
+    notifier.add(listener)
+    return lambda: notifier.remove(listener)
 
 
 class Host:
-    """The server that runs this loop, as far as it can be asked.
+    """The server that runs this event loop.
 
     Args:
-        should_exit: whether it was told to stop.
-        is_running: whether it still runs.
+        should_exit: returns whether the server was told to stop.
+        is_running: returns whether the server still runs.
     """
 
     __slots__ = ("is_running", "should_exit")
@@ -135,11 +135,11 @@ class Host:
 
 
 def find_host() -> Host | None:
-    """The server that runs this loop; None where it cannot be asked.
+    """Find the server that runs this event loop; None if it is not a known one.
 
-    Found in the frames of the loop's tasks: a server that is no module of ours, and hands itself to
-    no application, can be known in no other way. Needed for those that tell nobody by a signal:
-    uvicorn in a thread, and hypercorn, whose workers get none.
+    It is found in the frames of the loop's tasks, since servers do not pass themselves to the
+    application. This is needed if no signal arrives: for uvicorn in a thread, and for the workers
+    of hypercorn.
     """
     for task in asyncio.all_tasks():
         for owner in _owners(task):
@@ -154,7 +154,7 @@ def _runs(owner: object) -> bool:
 
 
 def _owners(task: asyncio.Task[Any]) -> list[Any]:
-    """What the functions that a task is in belong to."""
+    """Return the objects whose methods the task is executing."""
     owners: list[Any] = []
     step: Any = task.get_coro()
     while (frame := getattr(step, "cr_frame", None)) is not None:
@@ -164,8 +164,8 @@ def _owners(task: asyncio.Task[Any]) -> list[Any]:
 
 
 def _flag(owner: Any) -> Callable[[], bool] | None:
-    """How to ask a server whether it was told to stop; None for what is none."""
-    held = partial(inspect.getattr_static, owner)  # runs no code of what is no server
+    """Return a function that reads a server's exit flag; None if ``owner`` is not a server."""
+    held = partial(inspect.getattr_static, owner)  # runs no code of unrelated objects
     if isinstance(held("should_exit", None), bool) and isinstance(held("force_exit", None), bool):
         return lambda: bool(owner.should_exit)  # uvicorn's Server
     if held("terminate", None) is not None and held("terminated", None) is not None:

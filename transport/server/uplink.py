@@ -79,7 +79,7 @@ class Uplink:
             await runner.driver.handled_within(self._limits.answer_wait)
         if attachment is not None and attachment.code is not None:
             attachment = None
-        return [encode_control(session.answer_post(attachment)), *replies]
+        return [encode_control(session.downlink.answer_post(attachment)), *replies]
 
     async def _renew(self, runner: Runner, attachment: Attachment | None, frame: Renew) -> None:
         """Renew the credentials; on failure the connection ends, as on WebSocket (REN-1)."""
@@ -105,7 +105,7 @@ class Uplink:
             record.use(parts[1])
             runner = registry.get(record.id)
             if runner is not None and runner.session.ending is None:
-                runner.check_credentials()
+                runner.credentials.check()
                 return runner
         if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
             registry.warn_of_other_process(frame.epoch)

@@ -1,4 +1,4 @@
-"""Where sessions are found: by id, by the nonce of their opening, and after their end."""
+"""`Store`: finds sessions by id, by the nonce of their opening, and after their end."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from transport.stores.records import Record
 
 
 class Store(Protocol):
-    """The interface of a store. ``now`` is in seconds of a monotonic clock.
+    """The interface of a store. ``now`` is the seconds of a monotonic clock.
 
     Attributes:
-        epoch: names the life of what it holds (EPO-1). It sorts behind those of earlier lives, so
-            that a process that runs beside this one is told from the one before it.
+        epoch: names this life of the stored data (EPO-1). It sorts after those of earlier lives, so
+            that a process which runs beside this one can be told from its predecessor.
         shared: whether other processes can find the sessions of this one.
     """
 
@@ -21,25 +21,25 @@ class Store(Protocol):
     shared: bool
 
     async def open(self, nonce: str, record: Record, now: float, keep: float) -> Record:
-        """Keep a new session, once for each nonce of its subject (OPN-4).
+        """Store a new session, once for each nonce of its subject (OPN-4).
 
         Returns:
-            ``record``, or the one that the same nonce made within ``keep`` seconds.
+            ``record``, or the one that was stored for the same nonce in the last ``keep`` seconds.
         """
         ...
 
     async def find(self, session_id: str, now: float) -> Record | None:
-        """The record of a session that lives, or of one that ended within its tombstone's time."""
+        """Return the record of a session, or None if it is unknown or its tombstone has expired."""
         ...
 
     async def bury(self, session_id: str, tombstone: Tombstone, until: float) -> None:
-        """Keep only how the session ended, until then (RES-8). Repeated, it replaces."""
+        """Store how the session ended, until then (RES-8). A later tombstone replaces it."""
         ...
 
     async def forget(self, session_id: str) -> None:
-        """The session was not opened after all."""
+        """Remove a session that was not opened after all."""
         ...
 
     async def sweep(self, now: float) -> None:
-        """Forget what is past its time."""
+        """Remove what has expired."""
         ...

@@ -1,4 +1,4 @@
-"""The store of a single process: sessions end with it."""
+"""`MemoryStore`: the store of a single process, whose sessions end with it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from transport.stores.records import Record
 class MemoryStore:
     """Keeps records in this process's memory.
 
-    A restart, or a second worker process, is another `MemoryStore`: its clients are told by a
-    ``reset`` with reason ``restarted``. Its epoch is the time of its making and some chance.
+    After a restart, and in a second worker process, there is another `MemoryStore`: clients whose
+    sessions it does not have get a ``reset`` with reason ``restarted``. The epoch is the time of
+    creation and a random part.
 
     Args:
-        tombstones: ends of sessions that are remembered at most, at about 1 KiB each: where clients
-            come and go faster than `Limits.tombstone` passes, the oldest go first, and who asks for
-            them is told ``unknown``.
+        tombstones: the largest number of tombstones, of about 1 KiB each. Beyond it the oldest are
+            evicted, and clients that ask for their sessions get a ``reset`` with reason
+            ``unknown``.
     """
 
     shared = False
 
     def __init__(self, *, tombstones: int = 100_000) -> None:
-        self._most = tombstones
+        self._max_tombstones = tombstones
         self.epoch = f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
         self._records: dict[str, Record] = {}
-        # In the order of their time, so that sweeping looks at what is due only.
+        # In the order of their expiry, so that a sweep looks only at what has expired.
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}
-        self._graves: dict[str, float] = {}
+        self._tombstone_expiry: dict[str, float] = {}
 
     async def open(self, nonce: str, record: Record, now: float, keep: float) -> Record:
         """See `Store.open`."""
@@ -44,7 +45,7 @@ class MemoryStore:
 
     async def find(self, session_id: str, now: float) -> Record | None:
         """See `Store.find`."""
-        if self._graves.get(session_id, now + 1) <= now:
+        if self._tombstone_expiry.get(session_id, now + 1) <= now:
             return None
         return self._records.get(session_id)
 
@@ -53,10 +54,10 @@ class MemoryStore:
         record = self._records.get(session_id)
         if record is not None:
             record.tombstone = tombstone
-            self._graves.pop(session_id, None)
-            self._graves[session_id] = until
-            while len(self._graves) > self._most:
-                self._dig_up()
+            self._tombstone_expiry.pop(session_id, None)
+            self._tombstone_expiry[session_id] = until
+            while len(self._tombstone_expiry) > self._max_tombstones:
+                self._evict_oldest_tombstone()
 
     async def forget(self, session_id: str) -> None:
         """See `Store.forget`."""
@@ -72,12 +73,12 @@ class MemoryStore:
             del self._nonces[key]
             record = self._records.get(session_id)
             if record is not None and not record.hashes and record.tombstone is None:
-                del self._records[session_id]  # its opening was cut off: nobody has its token
-        while self._graves and next(iter(self._graves.values())) <= now:
-            self._dig_up()
+                del self._records[session_id]  # its opening was cancelled: no client has a token
+        while self._tombstone_expiry and next(iter(self._tombstone_expiry.values())) <= now:
+            self._evict_oldest_tombstone()
 
-    def _dig_up(self) -> None:
-        """Forget the oldest end."""
-        session_id = next(iter(self._graves))
-        del self._graves[session_id]
+    def _evict_oldest_tombstone(self) -> None:
+        """Remove the tombstone that expires first, with its record."""
+        session_id = next(iter(self._tombstone_expiry))
+        del self._tombstone_expiry[session_id]
         self._records.pop(session_id, None)

@@ -1,6 +1,6 @@
-"""What a store keeps of a session besides its messages: whom it belongs to, and how it ended.
+"""`Record`: what a store keeps of a session: its owner, its credentials, and how it ended.
 
-The rules of credentials (OPN-4, IDN-2, IDN-3) stand here, so that stores cannot disagree.
+The rules for tokens (OPN-4, IDN-2, IDN-3) are here, so that all stores follow the same ones.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from msgspec import Struct
 from transport.protocol.server.tombstone import Tombstone
 
 MAX_TOKENS = 3
-"""Openings that may be raced or repeated before one is used (OPN-4)."""
+"""How many tokens are valid until one of them is used: openings may race (OPN-4)."""
 
 _ID_LENGTH = 64
 
 
 class Record(Struct, gc=False):
-    """One session, as a store holds it. The collector of cycles passes it by, as a `Tombstone`.
+    """One session, as a store holds it. Like a `Tombstone`, it is not tracked by the collector.
 
     Attributes:
-        id: public.
-        subject: who opened it (IDN-2).
-        hashes: of the secrets that are valid, the newest last.
-        used: whether one of them was used; there is only that one then.
-        tombstone: how it ended, once it has.
+        id: the public id.
+        subject: the subject that opened it (IDN-2).
+        hashes: the hashes of the valid secrets, the newest last.
+        used: whether a secret was used; it is then the only one.
+        tombstone: how the session ended, once it has.
     """
 
     id: str
@@ -36,13 +36,13 @@ class Record(Struct, gc=False):
     tombstone: Tombstone | None = None
 
     def issue(self, secret: str) -> None:
-        """Make one more secret valid; beyond `MAX_TOKENS` the oldest unused one ends."""
+        """Make one more secret valid; beyond `MAX_TOKENS` the oldest unused one is revoked."""
         self.hashes.append(hash_secret(secret))
         if len(self.hashes) > MAX_TOKENS:
             del self.hashes[1 if self.used else 0]
 
     def opens_to(self, secret: str) -> bool:
-        """Whether the secret is valid; compared in constant time (IDN-3)."""
+        """Return whether the secret is valid; compares in constant time (IDN-3)."""
         given = hash_secret(secret)
         found = False
         for known in self.hashes:
@@ -50,24 +50,24 @@ class Record(Struct, gc=False):
         return found
 
     def use(self, secret: str) -> None:
-        """The client has shown that it holds this secret: the others end (OPN-4)."""
+        """Revoke the other secrets: the client has shown that it has this one (OPN-4)."""
         if not self.used and self.opens_to(secret):
             self.hashes = [hash_secret(secret)]
             self.used = True
 
 
 def hash_secret(secret: str) -> bytes:
-    """How a secret is stored. It is random, so one round of SHA-256 is enough."""
+    """Return the hash under which a secret is stored. Secrets are random: one round is enough."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def make_token(session_id: str, secret: str) -> str:
-    """The credential that a client holds: opaque to it, the id and the secret to us."""
+    """Return the token of a session, which is opaque to the client."""
     return f"{session_id}.{secret}"
 
 
 def split_token(token: str) -> tuple[str, str] | None:
-    """The id and the secret of a token, None where it is none of ours."""
+    """Split a token into id and secret; return None if it is not one of this package."""
     session_id, dot, secret = token.partition(".")
     if not dot or not 0 < len(session_id) <= _ID_LENGTH or not secret:
         return None

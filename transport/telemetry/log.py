@@ -1,8 +1,8 @@
-"""The lines of the log: one logger, one form.
+"""The log: one logger, one format of lines.
 
-A line is its event, then fields: ``opened channel=a7Hq transport=sse``. The fields are attributes
-of the `logging.LogRecord` too, for formatters that write JSON. No token, no credentials, no message
-and no word of a client is ever a field. The events are listed in docs/errors.md.
+A line is its event, then fields: ``opened channel=a7Hq transport=sse``. The fields are also
+attributes of the `logging.LogRecord`, for formatters that write JSON. A field never holds a token,
+credentials, a message, or text from a client. The events are listed in docs/errors.md.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ def event(
     """Log one event.
 
     Args:
-        level: of `logging`.
-        name: of the event, as docs/errors.md lists it.
-        text: what it means and what to do, where the name does not say it all.
+        level: a level of `logging`.
+        name: the name of the event, as listed in docs/errors.md.
+        text: what it means and what to do, if the name does not say it all.
         exc_info: an exception, or True for the one being handled; its traceback is added.
-        fields: what it is about: `channel`, `transport`, `code`, ...; None is left out.
+        fields: `channel`, `transport`, `code`, ...; those that are None are left out.
     """
     if not logger.isEnabledFor(level):
         return
-    told = {key: value for key, value in fields.items() if value is not None}
-    line = " ".join([name, *(f"{key}={value}" for key, value in told.items())])
+    given = {key: value for key, value in fields.items() if value is not None}
+    line = " ".join([name, *(f"{key}={value}" for key, value in given.items())])
     logger.log(
         level,
         "%s",
         f"{line}: {text}" if text else line,
         exc_info=exc_info,
-        extra={"event": name, **told},
+        extra={"event": name, **given},
         stacklevel=2,
     )

@@ -342,7 +342,10 @@ class Pair:
                     self._open(line, first)
                     if line.transport is TransportKind.LONGPOLL and line.attachment is not None:
                         assert line.session is not None
-                        reply(200, _lines(line.session.answer_poll(line.attachment, self.now)))
+                        reply(
+                            200,
+                            _lines(line.session.downlink.answer_poll(line.attachment, self.now)),
+                        )
                 case Send():
                     session, attachment = self._find(first)
                     if attachment is not None:
@@ -354,7 +357,12 @@ class Pair:
                         for one in session.receive(attachment, frame, self.now)
                     ]
                     self._take(session)
-                    reply(200, _lines([encode_control(session.answer_post(attachment)), *replies]))
+                    reply(
+                        200,
+                        _lines(
+                            [encode_control(session.downlink.answer_post(attachment)), *replies]
+                        ),
+                    )
                 case Poll():
                     session, attachment = self._find(first)
                     if attachment is None:
@@ -430,13 +438,13 @@ class Pair:
         session, attachment = line.session, line.attachment
         if session is None or attachment is None:
             return
-        due = session.is_due(attachment, self.now)
+        due = session.downlink.is_due(attachment, self.now)
         if line.transport is TransportKind.LONGPOLL:
             if line.poll is not None and (due or self.now >= line.hold):
                 poll, line.poll = line.poll, None
-                poll(_lines(session.answer_poll(attachment, self.now)))
+                poll(_lines(session.downlink.answer_poll(attachment, self.now)))
         elif due:
-            for wire in session.transmit(attachment, self.now):
+            for wire in session.downlink.transmit(attachment, self.now):
                 self._down(line, FrameReceived(wire))
         if attachment.code is not None:
             line.session = line.attachment = None

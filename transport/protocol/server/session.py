@@ -28,7 +28,6 @@ from transport.protocol.frames import (
     Close,
     Data,
     Drain,
-    EncodedFrame,
     Error,
     Json,
     Open,
@@ -51,6 +50,8 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments, Refusal
+from transport.protocol.server.downlink import Downlink
+from transport.protocol.server.liveness import End, check
 from transport.protocol.server.tombstone import Ending, Tombstone
 from transport.protocol.states import (
     AttachmentState,
@@ -101,7 +102,6 @@ _SKIPPED = _Skipped.TOKEN
 # Every message asks for these, and a member costs as much as a call where its enum is asked.
 _CLOSING, _CLOSED = State.CLOSING, State.CLOSED
 _CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
-_WEBSOCKET = TransportKind.WEBSOCKET
 
 
 class ServerSession:
@@ -114,18 +114,17 @@ class ServerSession:
     """
 
     __slots__ = (
-        "_close",
         "_deadline",
         "_inbox",
         "_received_at",
         "attachments",
+        "downlink",
         "ending",
         "id",
         "incoming",
         "limits",
         "outgoing",
         "peer_close",
-        "replayed",
         "state",
     )
 
@@ -136,82 +135,16 @@ class ServerSession:
         self.outgoing = SendBuffer(limits)
         self.incoming = ReceiveCursor(limits)
         self.ending: Ending | None = None
-        self.replayed = 0
         self._inbox: list[Json] = []
         self.attachments = Attachments(self.outgoing, self.incoming)
+        self.downlink = Downlink(self.outgoing, self.incoming, limits)
         self._received_at = now
-        self._close: Close | None = None
         self.peer_close: Close | None = None
         """The client's ``close``, once it has come."""
         self._deadline = 0.0
         """Of the closing."""
 
     # What a driver asks
-
-    def is_due(self, attachment: Attachment, now: float) -> bool:
-        """Whether `transmit` would write something on it now, or it has ended."""
-        if attachment.control or attachment.state is _ENDED:
-            return True
-        outgoing = self.outgoing
-        last = outgoing.last
-        return attachment.writable and (
-            (attachment.cursor <= last and outgoing.acked < last)
-            or (self._close is not None and not attachment.close_written)
-            or (self.incoming.handled > attachment.ack_written and self._ack_due(attachment, now))
-        )
-
-    def ack_deadline(self, attachment: Attachment) -> float | None:
-        """When a lone ack that waits for data becomes due (MRK-6), None where none waits."""
-        since = attachment.ack_since
-        return None if since is None else since + self.limits.ack_delay
-
-    def transmit(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
-        """All that the connection is to be written now, in order; empty where nothing is due."""
-        wires = attachment.control
-        if wires:
-            attachment.control = []
-        if attachment.state is _ENDED or not attachment.writable:
-            return wires
-        outgoing = self.outgoing
-        handled = self.incoming.handled
-        last = outgoing.last
-        # What is acknowledged is not written again.
-        cursor = attachment.cursor if attachment.cursor > outgoing.acked else outgoing.acked + 1
-        close = None if attachment.close_written else self._close
-        if cursor <= last:
-            if cursor <= outgoing.sent:
-                self.replayed += outgoing.sent - cursor + 1
-            binary = attachment.transport is _WEBSOCKET
-            frames = outgoing.frames(cursor, handled, binary=binary)
-            wires = [*wires, *frames] if wires else frames
-            self._acknowledged_on(attachment)
-        elif close is None and handled > attachment.ack_written and self._ack_due(attachment, now):
-            wires = [*wires, encode_control(Ack(ack=handled))]
-            self._acknowledged_on(attachment)
-        attachment.cursor = last + 1
-        if close is not None:
-            wires = [*wires, encode_control(close)]
-            attachment.close_written = True
-            self._acknowledged_on(attachment)
-        if wires:
-            attachment.written_at = now
-        return wires
-
-    def _ack_due(self, attachment: Attachment, now: float) -> bool:
-        """Whether a mark that moved may not wait for data to ride with any longer (MRK-6)."""
-        if attachment.transport is _WEBSOCKET:
-            return True
-        handled = self.incoming.handled
-        if attachment.ack_since is None:
-            attachment.ack_since = now
-        return (
-            now >= attachment.ack_since + self.limits.ack_delay  # as `ack_deadline` says, exactly
-            or handled - attachment.ack_written >= self.limits.window_messages // 4
-        )
-
-    def _acknowledged_on(self, attachment: Attachment) -> None:
-        attachment.ack_written = self.incoming.handled
-        attachment.ack_since = None
 
     def counters(self) -> Counters:
         """Return the counters of the session, now."""
@@ -222,7 +155,7 @@ class ServerSession:
             buffered_bytes=outgoing.size,
             received=incoming.received,
             handled=incoming.handled,
-            replayed=self.replayed,
+            replayed=self.downlink.replayed,
             transports=tuple(attachment.transport for attachment in self.attachments.live),
         )
 
@@ -285,7 +218,7 @@ class ServerSession:
         incoming = self.incoming
         state = advance(self.state, Step.LOCAL_CLOSE)
         handled = incoming.handled if failed else incoming.handed
-        self._close = Close(
+        self.downlink.close = Close(
             code=code,
             reason=reason,
             by=by,
@@ -314,7 +247,7 @@ class ServerSession:
         """The error that tells how the session ended, or is ending."""
         if self.ending is not None:
             return ChannelClosed(self.ending.code, self.ending.reason)
-        close = self.peer_close or self._close
+        close = self.peer_close or self.downlink.close
         if close is None:
             raise LocalProtocolError("the session is not closing")
         return ChannelClosed(close.code, close.reason)
@@ -523,22 +456,11 @@ class ServerSession:
         self._acknowledge(frame.ack)
 
     def _end_if_acknowledged(self) -> None:
-        close = self._close
+        close = self.downlink.close
         if self.state is _CLOSING and close and self.outgoing.acked >= close.last:
             self._finish(Step.ALL_ACKNOWLEDGED, close)
 
     # HTTP
-
-    def answer_post(self, attachment: Attachment | None) -> Ack:
-        """The first frame of a POST's answer (SND-2)."""
-        if attachment is not None and attachment.ack_written >= 0:
-            self._acknowledged_on(attachment)
-        return Ack(
-            ack=self.incoming.handled,
-            received=self.incoming.received,
-            sent=self.outgoing.sent if attachment is None else attachment.cursor - 1,
-            attached=attachment is not None and attachment.state is not _ENDED,
-        )
 
     def poll(self, attachment: Attachment, frame: Poll, now: float) -> bool:
         """Begin a poll (POL-2).
@@ -559,32 +481,9 @@ class ServerSession:
             return True
         attachment.client_received = max(attachment.client_received, frame.ack)
         self.attachments.confirm(attachment)
-        if frame.poll == attachment.poll:
-            # The answer was lost, and with it the mark, and what is in no buffer.
-            attachment.ack_written = 0
-            attachment.control[:0] = attachment.last_poll_frames
-        attachment.last_poll_frames = []
-        attachment.poll = frame.poll
-        attachment.cursor = frame.ack + 1
-        attachment.close_written = False
-        attachment.writable = True
+        self.downlink.begin_poll(attachment, frame)
         self._acknowledge(frame.ack)
         return True
-
-    def answer_poll(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
-        """The body that answers a parked poll: never empty, for a lone ack stands for nothing."""
-        attachment.last_poll_frames = list(attachment.control)
-        wires = self.transmit(attachment, now)
-        if not wires:
-            wires = [encode_control(Ack(ack=self.incoming.handled))]
-            self._acknowledged_on(attachment)
-        attachment.writable = False
-        attachment.written_at = now
-        return wires
-
-    def end_poll(self, attachment: Attachment) -> None:
-        """The poll that waited is gone, without an answer."""
-        attachment.writable = False
 
     # Time and ends
 
@@ -593,41 +492,23 @@ class ServerSession:
         limits = self.limits
         if self.state is _CLOSED:
             return
-        if self._close is not None:
+        if self.downlink.close is not None:
             if now >= self._deadline:  # until then a resume still gets it all (CLS-1)
-                self._finish(Step.GIVE_UP, self._close)
+                self._finish(Step.GIVE_UP, self.downlink.close)
                 return
         elif now - self._received_at >= limits.ttl:
             self._reset(Step.EXPIRE, ResetReason.EXPIRED)
             return
         for attachment in list(self.attachments.live):
-            if attachment.transport is TransportKind.LONGPOLL:
-                self._tick_poll(attachment, now)
-            else:
-                self._tick_stream(attachment, now)
-
-    def _tick_stream(self, attachment: Attachment, now: float) -> None:
-        heartbeat = self.limits.heartbeat
-        sse = attachment.transport is TransportKind.SSE
-        if sse and now - attachment.attached_at >= self.limits.stream:
-            self.attachments.end(attachment, codes.RESTART, Drain(retry_in=0.0))
-        elif now - attachment.received_at >= heartbeat * 3:
-            self.attachments.end(
-                attachment,
-                codes.TIMEOUT,
-                Error(code=codes.TIMEOUT.name, message="two pings were not answered"),
-            )
-        elif now - attachment.written_at >= heartbeat or (
-            now - attachment.received_at >= heartbeat * (attachment.pings + 1)
-        ):
-            attachment.pings += 1
-            attachment.written_at = now
-            attachment.control.append(encode_control(Ping()))
-
-    def _tick_poll(self, attachment: Attachment, now: float) -> None:
-        quiet = now - max(attachment.received_at, attachment.written_at)
-        if not attachment.writable and quiet >= self.limits.heartbeat * 2 + 5:
-            self.attachments.end(attachment, codes.TIMEOUT)
+            match check(attachment, now, limits):
+                case None:
+                    pass
+                case End(code, last):
+                    self.attachments.end(attachment, code, last)
+                case Ping() as ping:
+                    attachment.pings += 1
+                    attachment.written_at = now
+                    attachment.control.append(encode_control(ping))
 
     def drain(self, retry_in: float) -> None:
         """Tell every connection to leave and resume elsewhere (DRN-1)."""

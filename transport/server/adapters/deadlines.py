@@ -1,4 +1,4 @@
-"""`Deadlines`: what a request may not wait for longer, ended by the sweep."""
+"""`Deadlines`: timeouts of requests, enforced by the sweep."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from types import TracebackType
 
 
 class Deadlines:
-    """Bounds for how long tasks stay in a block, exact to the sweep.
+    """Limits how long tasks stay in a block, exact to the interval of the sweep.
 
-    Nearly all are kept, and at once: a timer for each would cost more than what it guards.
+    Nearly all deadlines are met within a moment: a timer for each would cost more than the request
+    that it guards.
 
     Args:
-        now: seconds of a clock.
+        now: returns the seconds of a clock.
     """
 
     __slots__ = ("_active", "_now")
@@ -23,30 +24,30 @@ class Deadlines:
         self._active: set[Deadline] = set()
 
     def within(self, seconds: float) -> Deadline:
-        """``with deadlines.within(10.0): await ...`` raises `TimeoutError`, as `asyncio.timeout`.
+        """Return a context manager that raises `TimeoutError` after ``seconds``.
 
-        To be entered once.
+        Like `asyncio.timeout`, but with a plain ``with``. It can be entered once.
         """
         return Deadline(self._active, self._now() + seconds)
 
     def sweep(self) -> None:
-        """End what is past its time."""
+        """Expire the deadlines that have passed."""
         now = self._now()
         for deadline in [one for one in self._active if one.at <= now]:
             deadline.expire()
 
     def stop(self) -> None:
-        """End all: no sweep will."""
+        """Expire every deadline: no sweep will follow."""
         for deadline in list(self._active):
             deadline.expire()
 
 
 class Deadline:
-    """One block of one task.
+    """The deadline of one block of one task.
 
     Attributes:
-        at: its end, by the clock.
-        expired: whether that came first.
+        at: when it expires, in seconds of the clock.
+        expired: whether it expired before the block ended.
     """
 
     __slots__ = ("_active", "_cancelling", "_task", "at", "expired")
@@ -68,7 +69,7 @@ class Deadline:
         return self
 
     def expire(self) -> None:
-        """Stop what the task waits for."""
+        """Cancel what the task is waiting for."""
         self._active.discard(self)
         self.expired = True
         self._task.cancel()
@@ -80,7 +81,7 @@ class Deadline:
         traceback: TracebackType | None,
     ) -> None:
         self._active.discard(self)
-        # Another may have cancelled the task meanwhile: that is not for us to swallow.
+        # Someone else may have cancelled the task too: that cancellation must not be swallowed.
         if self.expired:
             ours = self._task.uncancel() <= self._cancelling
             if ours and kind is asyncio.CancelledError:

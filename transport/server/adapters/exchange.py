@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, on raw ASGI."""
+"""`Exchange`: one HTTP request and its response, on raw ASGI."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NDJSON = b"application/x-ndjson"
 JSON = b"application/json"
 
 DISCARD_TIMEOUT = 2.0
-"""Seconds for which the rest of a body that is too large is still read, and thrown away. Who closes
-upon unread bytes resets the connection, and the answer is lost with it (RFC 9112 section 9.6)."""
+"""Seconds for which the rest of a body that is too large is still read and discarded. Closing a
+connection with unread bytes resets it, and the response is lost with it (RFC 9112 section 9.6)."""
 
 _PLAIN = [NDJSON.decode()]
 _NO_STORE = b"no-store, no-transform"
@@ -28,11 +28,11 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class Exchange:
-    """A request whose body is read within bounds, and whose answer is one complete body.
+    """A request whose body is read within limits, and whose response is one complete body.
 
     Args:
-        scope, receive, send: of ASGI.
-        limits: for the body.
+        scope, receive, send: the ASGI callables.
+        limits: the limits of the body.
     """
 
     __slots__ = ("_extra", "_limits", "_receive", "_send", "_unread", "headers", "scope")
@@ -54,18 +54,18 @@ class Exchange:
 
     @property
     def extra_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """What every answer carries, for answers that are made elsewhere."""
+        """The headers of every response, for responses that are made elsewhere."""
         return ((b"cache-control", _NO_STORE), _NOSNIFF, *self._extra)
 
     def add_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Put these on every answer, errors included (CORS)."""
+        """Add these headers to every response, errors included (CORS)."""
         self._extra = tuple(headers)
 
     async def body(self, deadlines: Deadlines) -> bytes | None:
-        """The request's body (HTTP-1).
+        """Read the request's body (HTTP-1).
 
         Returns:
-            None where the client left before all of it came.
+            The body; None if the client disconnected before all of it had arrived.
 
         Raises:
             ProtocolError: ``unsupported_media_type``, ``too_large``, ``timeout``.
@@ -80,7 +80,7 @@ class Exchange:
         except TimeoutError:
             raise ProtocolError(
                 codes.TIMEOUT,
-                f"the request's body did not come within {self._limits.opening:g} s: send it again",
+                f"the body did not arrive within {self._limits.opening:g} s: send it again",
             ) from None
 
     async def _read(self) -> bytes | None:
@@ -104,25 +104,23 @@ class Exchange:
         codings = self.headers.every(b"content-encoding")
         if types == _PLAIN and not codings:
             return
-        # A header that is given twice comes to one list (RFC 9110 section 5.3).
+        # A header that occurs twice means one list (RFC 9110 section 5.3).
         given = ",".join(types)
         kind, _, parameters = given.partition(";")
         charset = parameters.strip().lower().replace('"', "").replace(" ", "")
         if kind.strip().lower() != NDJSON.decode() or charset not in ("", "charset=utf-8"):
             raise ProtocolError(
                 codes.UNSUPPORTED_MEDIA_TYPE,
-                "a body is application/x-ndjson in UTF-8: say so in Content-Type",
+                "a body must be application/x-ndjson in UTF-8, and Content-Type must say so",
             )
         if any(coding.strip().lower() != "identity" for coding in codings):
-            raise ProtocolError(
-                codes.UNSUPPORTED_MEDIA_TYPE, "a body is not compressed: send it as it is"
-            )
+            raise ProtocolError(codes.UNSUPPORTED_MEDIA_TYPE, "a body must not be compressed")
 
     def _too_large(self) -> ProtocolError:
         return ProtocolError(
             codes.TOO_LARGE,
-            f"a body has at most {self._limits.body} bytes, as follows from Limits(message=...) "
-            "of the server",
+            f"a body must have at most {self._limits.body} bytes, which follows from the server's "
+            "Limits(message=...)",
             limit="body",
         )
 
@@ -136,9 +134,15 @@ class Exchange:
         cache: bytes = _NO_STORE,
         linger: bool = False,
     ) -> None:
-        """Send a complete answer.
+        """Send a complete response.
 
-        With ``linger`` the rest of the request is read before the answer is said to be over.
+        Args:
+            body: the content.
+            media_type: its type.
+            status: the HTTP status.
+            headers: further headers.
+            cache: the value of Cache-Control.
+            linger: read the rest of the request before the response is marked as complete.
         """
         content = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
         await self._send(
@@ -146,7 +150,7 @@ class Exchange:
                 "type": "http.response.start",
                 "status": status,
                 "headers": [
-                    # RFC 9110 section 8.6: a length of 0 would be said of what is not sent.
+                    # RFC 9110 section 8.6: it would state the length of a body that is not sent.
                     *(content if status not in (204, 304) else ()),
                     (b"cache-control", cache),
                     _NOSNIFF,
@@ -167,17 +171,17 @@ class Exchange:
                     message = await self._receive()
                     self._unread = message.get("more_body", False)
         except TimeoutError:
-            return  # it sends for ever: then it is cut off
+            return  # it keeps sending: cut it off
 
     async def answer_frames(self, wires: list[EncodedFrame]) -> None:
-        """Send frames, a line each."""
+        """Send frames, one per line."""
         await self.answer("\n".join([*map(_text, wires), ""]).encode())
 
     async def refuse(self, error: ProtocolError) -> None:
-        """Send an error with its status (HTTP-2)."""
+        """Send an error frame with its status (HTTP-2)."""
         headers: list[tuple[bytes, bytes]] = []
         if error.code in (codes.TOO_LARGE, codes.TIMEOUT):
-            # What is left of the body is not worth reading.
+            # The rest of the body will not be read.
             headers.append((b"connection", b"close"))
         if error.code is codes.METHOD_NOT_ALLOWED:
             headers.append((b"allow", str(error.extra["allow"]).encode()))
@@ -196,6 +200,6 @@ class Exchange:
 
 
 def _text(wire: EncodedFrame) -> str:
-    if isinstance(wire, bytes):  # pragma: no cover - a session writes none on HTTP
+    if isinstance(wire, bytes):  # pragma: no cover - a session writes no bytes on HTTP
         raise TypeError("HTTP has no binary frames")
     return wire

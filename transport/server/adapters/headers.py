@@ -1,4 +1,4 @@
-"""`Headers`: what is asked of a request's headers."""
+"""`Headers`: lookups in a request's headers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from starlette.types import Scope
 class Headers:
     """The headers of one request, by name in lower case, as ASGI has them.
 
-    Most that is asked for is not there, and Starlette's own look through all for each name. Here
-    they are gone through once, and again only where a name came twice.
+    Most of the headers that are looked up are absent, and Starlette's own class scans all headers
+    for each lookup. This one scans them once, and again only if a name occurs twice.
     """
 
     __slots__ = ("_all", "_names")
@@ -22,7 +22,7 @@ class Headers:
         return name in self._names
 
     def every(self, name: bytes) -> list[str]:
-        """The values of all headers of that name, in order."""
+        """Return the values of all headers of that name, in order."""
         value = self._names.get(name)
         if value is None:
             return []
@@ -31,5 +31,5 @@ class Headers:
         return [value.decode("latin-1") for key, value in self._all if key == name]
 
     def first(self, name: bytes) -> str | None:
-        """The first of `every`, None where there is none."""
+        """Return the first value of `every`, or None."""
         return self.every(name)[0] if name in self._names else None

@@ -1,4 +1,4 @@
-"""Frames as answers to polls (PROTOCOL.md section 10)."""
+"""Long polling: frames as the answers to polls (PROTOCOL.md section 10)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance
 
 JITTER = 0.1
-"""How much of a hold is left to chance, so that polls parked together do not return together."""
+"""The random part of a hold, so that polls parked at the same time do not return together."""
 
 
 async def serve(exchange: Exchange, entrance: Entrance, limits: Limits, decoder: Decoder) -> None:
@@ -32,7 +32,7 @@ async def serve(exchange: Exchange, entrance: Entrance, limits: Limits, decoder:
         case [ProtocolError() as error, *_]:
             raise error
         case _:
-            raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
+            raise ProtocolError(codes.BAD_FRAME, "the body must be one open or one poll frame")
 
 
 async def _open(exchange: Exchange, entrance: Entrance, frame: Open) -> None:

@@ -1,4 +1,4 @@
-"""What an adapter sees of the rest: a `Link` for its connection, the `Entrance` that gives it."""
+"""What an adapter sees of the server: the `Entrance`, which gives a `Link` to each connection."""
 
 from __future__ import annotations
 
@@ -18,79 +18,86 @@ class Link(Protocol):
     """One connection's end of a session.
 
     Attributes:
-        abort: set by the adapter: how to drop a connection that is stuck in a write.
+        abort: set by the adapter: drops a connection that is stuck in a write.
     """
 
     abort: Callable[[], None] | None
 
     @property
     def code(self) -> Code | None:
-        """Why the session ended this connection, None while it has not."""
+        """Why the session ended this connection; None while it has not."""
         ...
 
     @property
     def close_code(self) -> int:
-        """What a WebSocket is then closed with (CLS-7)."""
+        """The code with which a WebSocket is then closed (CLS-7)."""
         ...
 
     def write(self) -> list[EncodedFrame]:
-        """All frames that are to be written now."""
+        """Return all frames that are due now, in order."""
         ...
 
     def due(self) -> Awaitable[None] | None:
-        """What to await until there is something to write, or ``code`` is set; None where it is so.
+        """Return what to await until there is something to write, or ``code`` is set.
 
-        For one waiter.
+        Only one task may await it.
+
+        Returns:
+            None if that is so already.
         """
         ...
 
     def receive(self, wire: EncodedFrame) -> Awaitable[None] | None:
-        """Take a frame of the client.
+        """Handle a frame of the client.
 
         Returns:
-            What is to be awaited before the next frame; None, mostly.
+            What to await before the next frame is handled; usually None.
 
         Raises:
-            ProtocolError: the connection is to end with it.
+            ProtocolError: the connection must end with it; see `fail`.
         """
         ...
 
     def fail(self, error: ProtocolError) -> None:
-        """End the connection for the client's fault: its ``error`` is the last thing to write."""
+        """End the connection because of a fault of the client; its ``error`` is written last."""
         ...
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """Handle the loss of the connection. Idempotent."""
         ...
 
-    # Of a link that is written to by polls
+    # Long poll
 
     def park(self) -> int:
-        """Begin to wait for a poll's answer; who waited before is woken. Gives a ticket."""
+        """Begin to wait for the answer to a poll, and end the wait of an older poll.
+
+        Returns:
+            A ticket for `parked` and `unpark`.
+        """
         ...
 
     def parked(self, ticket: int) -> bool:
-        """Whether no newer poll has come since that ticket."""
+        """Return whether no newer poll has arrived since that ticket."""
         ...
 
     def unpark(self, ticket: int) -> None:
-        """The poll is over, answered or not."""
+        """End the wait of a poll, answered or not."""
         ...
 
     async def due_within(self, seconds: float) -> None:
-        """`due`, at most for so long."""
+        """Wait as `due` says, at most ``seconds``."""
         ...
 
     def write_poll(self) -> list[EncodedFrame]:
-        """The frames of the answer, at least one."""
+        """Return the frames of the answer, at least one."""
         ...
 
 
 class Entrance(Protocol):
-    """What lets a connection in.
+    """The way to a session, wherever it is.
 
     Attributes:
-        deadlines: for what a connection is to say before it is let in.
+        deadlines: limit how long a connection may take to say what it wants.
     """
 
     deadlines: Deadlines
@@ -98,7 +105,7 @@ class Entrance(Protocol):
     async def open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
     ) -> Link | Close:
-        """Attach to a session, old or new (PROTOCOL.md section 3).
+        """Attach a connection to a session, old or new (PROTOCOL.md section 3).
 
         Returns:
             The link, or the ``close`` of a session that was closed (CLS-5).
@@ -109,7 +116,7 @@ class Entrance(Protocol):
         ...
 
     async def poll(self, frame: Poll) -> Link | None:
-        """Go on with a long poll's attach; None where the poll is an old one (POL-2).
+        """Continue a long poll's attach; return None if the poll is an old one (POL-2).
 
         Raises:
             ProtocolError: refused.
@@ -117,21 +124,20 @@ class Entrance(Protocol):
         ...
 
     async def send(self, frames: list[Any]) -> list[EncodedFrame]:
-        """Take the frames of a POST; its answer (SND-1 to SND-3).
+        """Handle the frames of a POST, and return its answer (SND-1 to SND-3).
 
         Raises:
-            ProtocolError: refused, from the frame that was at fault on.
+            ProtocolError: refused; the frames before the one at fault were handled.
         """
         ...
 
 
 def aborter(receive: Receive) -> Callable[[], None]:
-    """How to drop a connection whose peer reads nothing.
+    """Return a function that drops a connection whose peer reads nothing.
 
-    uvicorn keeps such a connection until its buffer is flushed, which may be never, whatever the
-    application does; its transport can be reached and aborted where no middleware wraps
-    ``receive`` (Starlette's own wrap only ``send``). Elsewhere this does nothing, and the
-    connection ends when TCP gives up.
+    uvicorn keeps such a connection until its buffer is flushed, which may never happen. Its
+    transport can be aborted if no middleware wraps ``receive`` (Starlette's own wraps only
+    ``send``). Otherwise the function does nothing, and the connection ends when TCP gives up.
     """
 
     def abort() -> None:

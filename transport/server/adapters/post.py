@@ -8,7 +8,7 @@ from transport.server.adapters.ports import Entrance
 
 
 async def serve(exchange: Exchange, entrance: Entrance, decoder: Decoder) -> None:
-    """Take the frames of one POST and answer with marks."""
+    """Take the frames of one POST, and answer with the marks."""
     body = await exchange.body(entrance.deadlines)
     if body is None:
         return

@@ -1,7 +1,7 @@
-"""Frames as Server-Sent Events (PROTOCOL.md section 9), through sse-starlette.
+"""Server-Sent Events: frames as events (PROTOCOL.md section 9), through sse-starlette.
 
-Importing sse-starlette imports uvicorn and hooks its exit, so it is done at the first stream, not
-when this package is imported.
+Importing sse-starlette imports uvicorn and hooks its exit. So it is imported when the first stream
+is opened, not when this package is imported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ async def serve(
         return
     stream = _stream_class()
     link = await entrance.open(frame, HTTPConnection(exchange.scope), TransportKind.SSE)
-    del frame  # for as long as the stream stands
+    del frame  # not kept while the stream is open
     headers = {key.decode(): value.decode("latin-1") for key, value in exchange.extra_headers}
     headers["content-encoding"] = "identity"
     if isinstance(link, Close):
@@ -50,18 +50,18 @@ async def serve(
     try:
         await response(exchange.scope, receive, send)
     finally:
-        # Here and not in the generator: one that was never started runs no finally of its own.
+        # Not in the generator: one that was never started does not run its own finally.
         link.lost()
 
 
 async def open_frame(exchange: Exchange, deadlines: Deadlines, decoder: Decoder) -> Open | None:
-    """The ``open`` that a POST begins with; None where the client left."""
+    """Read the ``open`` of a POST; return None if the client disconnected."""
     body = await exchange.body(deadlines)
     if body is None:
         return None
     frame = decoder.decode(_one_line(body))
     if not isinstance(frame, Open):
-        raise ProtocolError(codes.BAD_FRAME, "the body is one open frame")
+        raise ProtocolError(codes.BAD_FRAME, "the body must be one open frame")
     return frame
 
 
@@ -74,12 +74,12 @@ def _one_line(body: bytes) -> str:
 
 async def _events(link: Link) -> AsyncIterator[bytes]:
     while True:
-        ended = link.code is not None  # before: its last word may come while this is written
+        ended = link.code is not None  # first: the last frames may be queued while this is written
         wires = link.write()
         if wires:
-            # Several events in one write are fine, and cheaper.
+            # One write for all events is cheaper.
             yield b"".join([encode_event(wire) for wire in wires])
-            del wires  # or the last would be kept for as long as nothing follows
+            del wires  # not kept while there is nothing to write
         if ended:
             return
         if (due := link.due()) is not None:
@@ -91,8 +91,8 @@ async def _once(close: Close) -> AsyncIterator[bytes]:
 
 
 def encode_event(wire: EncodedFrame) -> bytes:
-    """One frame as an event: a frame holds no line break, so one ``data:`` line holds it."""
-    if isinstance(wire, bytes):  # pragma: no cover - a session writes none on HTTP
+    """Encode one frame as an event: a frame has no line breaks, so one ``data:`` line is enough."""
+    if isinstance(wire, bytes):  # pragma: no cover - a session writes no bytes on HTTP
         raise TypeError("an event stream has no binary frames")
     return b"data: " + wire.encode() + b"\n\n"
 
@@ -102,11 +102,12 @@ def _stream_class() -> type[EventSourceResponse]:
     from sse_starlette.sse import EventSourceResponse
 
     class EventStream(EventSourceResponse):
-        """`EventSourceResponse` without what this channel does itself.
+        """`EventSourceResponse` without the parts that this package does itself.
 
-        Its headers and its form are kept. Its ping (off), its watch for uvicorn's exit (ours tells
-        every transport, and leaves no flag behind that ends the streams of a later server) and its
-        cancel scope for every event are left out: two tasks a stream instead of four.
+        Its headers and its format are kept. Left out are its ping, its watch for uvicorn's exit
+        (see `transport.server.shutdown`, which serves every transport and leaves no flag behind
+        that would end the streams of a later server), and its cancel scope for every event: two
+        tasks per stream instead of four.
         """
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,6 +126,6 @@ def _stream_class() -> type[EventSourceResponse]:
                     del chunk
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             except OSError:
-                return  # the client has left; its frames are in the session's buffer
+                return  # the client has disconnected; the session keeps its frames
 
     return EventStream

@@ -1,4 +1,4 @@
-"""The built browser client, served by the hub from memory."""
+"""Serves the built browser client from memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = tuple(
     for name in ("client.js", "client.global.js", "reload.js")
     for ending in ("", ".map")
 )
-"""What may be asked for; no name from a request ever becomes a path."""
+"""The files that are served; a name from a request never becomes a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class File:
     media_type: bytes
     etag: str
     map: bytes | None
-    """The name of its source map, beside it."""
+    """The name of its source map, in the same directory."""
 
 
 def find(name: str) -> File | None:
-    """The file of that name, None where there is none."""
+    """Return the file of that name, or None."""
     return _load(name) if name in NAMES else None
 
 
@@ -47,17 +47,17 @@ def _load(name: str) -> File | None:
 
 
 async def serve(exchange: Exchange, file: File) -> None:
-    """Answer with the file, or with 304 where the browser has it."""
+    """Answer with the file, or with 304 if the browser has it."""
     headers = [
         (b"etag", file.etag.encode()),
-        # No secret is in it, and pages of other origins may run it.
+        # It holds no secret, and pages of other origins may run it.
         (b"access-control-allow-origin", b"*"),
         (b"cross-origin-resource-policy", b"cross-origin"),
     ]
     if file.map is not None:
-        # Not by a comment in the file, which every page would load.
+        # A header, because every page would load a comment in the file.
         headers.append((b"sourcemap", file.map))
-    # Weak comparison (RFC 9110 section 13.1.2): a proxy that compresses makes the tag weak.
+    # Weak comparison (RFC 9110 section 13.1.2): a proxy that compresses makes the tag a weak one.
     if file.etag in (exchange.headers.first(b"if-none-match") or ""):
         await exchange.answer(b"", file.media_type, status=304, headers=headers, cache=b"no-cache")
     else:

@@ -42,12 +42,12 @@ async def serve(
         await send({"type": "websocket.accept"})
         with entrance.deadlines.within(limits.opening):
             frame = await _open_frame(receive, send, decoder)
-        # Not within that time: how long the application may take is its entrance's to say.
+        # Outside of that timeout: the entrance decides how long the application may take.
         link = await _open(frame, scope, send, entrance) if frame is not None else None
-        del frame  # for as long as the connection stands
+        del frame  # not kept while the connection is open
     except TimeoutError:
         error = ProtocolError(
-            codes.TIMEOUT, f"no open came within {limits.opening:g} s: send it first"
+            codes.TIMEOUT, f"no open arrived within {limits.opening:g} s: send it first"
         )
         await _refuse(send, error)
         return
@@ -55,13 +55,13 @@ async def serve(
         await _refuse(send, error)
         return
     except OSError:
-        return  # it left before it was answered
+        return  # the client disconnected before it was answered
     if link is not None:
         await _attached(receive, send, link)
 
 
 async def _open_frame(receive: Receive, send: Send, decoder: Decoder) -> Open | None:
-    """The ``open`` that a connection begins with (OPN-9); None where the client left."""
+    """Wait for the ``open`` (OPN-9); return None if the client disconnected."""
     pings = 0
     while True:
         message = await receive()
@@ -73,7 +73,7 @@ async def _open_frame(receive: Receive, send: Send, decoder: Decoder) -> Open | 
         pings += 1
         if not isinstance(frame, Ping) or pings > MAX_PINGS_BEFORE_OPEN:
             raise ProtocolError(
-                codes.BAD_FRAME, "the first frame is open: only a ping may stand before it"
+                codes.BAD_FRAME, "the first frame must be open; only pings may come before it"
             )
         await _send(send, encode_control(Pong(id=frame.id)))
 
@@ -91,14 +91,14 @@ async def _attached(receive: Receive, send: Send, link: Link) -> None:
     writer = asyncio.get_running_loop().create_task(_write(send, link))
     link.abort = aborter(receive)
     try:
-        # Never stop receiving: what is unread makes servers stop answering pings.
+        # Never stop receiving: with unread frames, servers stop answering pings.
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
             try:
                 work = link.receive(_wire(message))
-                del message  # for as long as it waits for the next
+                del message  # not kept while waiting for the next
                 if work is not None:
                     await work
             except ProtocolError as error:
@@ -109,21 +109,21 @@ async def _attached(receive: Receive, send: Send, link: Link) -> None:
 
 
 async def _write(send: Send, link: Link) -> None:
-    """The only sender on this connection."""
+    """Write what is due until the connection ends; nothing else sends on it."""
     try:
         while True:
-            ended = link.code is not None  # before: its last word may come while this writes
+            ended = link.code is not None  # first: the last frames may be queued while this writes
             for wire in link.write():
                 key = "text" if type(wire) is str else "bytes"
                 await send({"type": "websocket.send", key: wire})
-                del wire  # or the last would be kept for as long as nothing follows
+                del wire  # not kept while there is nothing to write
             if ended:
                 await _close(send, link.close_code)
                 return
             if (due := link.due()) is not None:
                 await due
     except (OSError, RuntimeError):
-        # The connection is gone; the reader is told, and frames are in the session's buffer.
+        # The connection is gone; the reader notices, and the session keeps its frames.
         return
     except Exception:  # noqa: BLE001 - all of it is in the log
         event(ERROR, "write_failed", "the server's send raised", exc_info=True)
@@ -146,16 +146,16 @@ async def _refuse(send: Send, error: ProtocolError) -> None:
         await _send(send, encode_control(error_frame(error)))
         await _close(send, close_code_of(error.code))
     except (OSError, RuntimeError):
-        return  # it left before it was told
+        return  # the client disconnected before it was told
 
 
 def close_code_of(code: Code) -> int:
-    """The WebSocket close code of a row of the table."""
+    """Return the WebSocket close code of a row of the table of codes."""
     return code.websocket if code.websocket is not None else 4400
 
 
 def _wire(message: Message) -> EncodedFrame:
-    """The frame of an ASGI message; some servers give both keys, one of them None."""
+    """Return the frame of an ASGI message; some servers set both keys, one of them to None."""
     text = message.get("text")
     if text is not None:
         return str(text) if type(text) is not str else text

@@ -1,10 +1,10 @@
-"""A gate before a server, for many clients: what they knock at while it is shut is counted.
+"""A gate before a server, for many clients: connections made while it is shut are counted.
 
 Each client dials an address of loopback of its own, by which the gate tells them apart, and by
 which the server sees them come. Shut, the gate resets each connection once its request is known: a
 port where nothing listens would do the same to the client, and tell nobody who had come.
 
-    async with Gate(server.port, clients=200) as gate:
+    async with ConnectionGate(server.port, clients=200) as gate:
         ...  # talk to gate.url(client)
         gate.shut()
         gate.open()
@@ -35,7 +35,7 @@ _OPENS = b'{"type":"open"'
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class ClientConnection:
     """A connection that a client made.
 
     Attributes:
@@ -53,18 +53,20 @@ class Knock:
     attempt: bool
 
 
-class Gate:
+class ConnectionGate:
     """Listens on an address for each client, and passes all on to ``upstream_port`` while open.
 
     Attributes:
         port: of all addresses.
-        knocks: the connections that were made, by client.
+        connections: the connections that were made, by client.
     """
 
     def __init__(self, upstream_port: int, clients: int) -> None:
         self.upstream_port = upstream_port
         self.port = free_port()
-        self.knocks: dict[int, list[Knock]] = {client: [] for client in range(clients)}
+        self.connections: dict[int, list[ClientConnection]] = {
+            client: [] for client in range(clients)
+        }
         self._open = asyncio.Event()
         self._open.set()
         self._standing: set[asyncio.StreamWriter] = set()
@@ -76,7 +78,7 @@ class Gate:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._take, [_address(client) for client in self.knocks], self.port, backlog=1024
+            self._take, [_address(client) for client in self.connections], self.port, backlog=1024
         )
         return self
 
@@ -84,7 +86,7 @@ class Gate:
         assert self._server is not None
         self._server.close()
         self.shut()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             if self._tasks:
                 await asyncio.wait(self._tasks)
             await self._server.wait_closed()
@@ -103,7 +105,10 @@ class Gate:
             _reset(writer)
 
     def busiest(
-        self, since: float, counts: Callable[[Knock], bool] = lambda _: True, seconds: float = 1.0
+        self,
+        since: float,
+        counts: Callable[[ClientConnection], bool] = lambda _: True,
+        seconds: float = 1.0,
     ) -> dict[int, int]:
         """How many clients made at most so many connections in any so many seconds from then on.
 
@@ -112,8 +117,12 @@ class Gate:
             counts: which connections.
         """
         clients: dict[int, int] = defaultdict(int)
-        for knocks in self.knocks.values():
-            times = [knock.at for knock in knocks if knock.at >= since and counts(knock)]
+        for connections in self.connections.values():
+            times = [
+                connection.at
+                for connection in connections
+                if connection.at >= since and counts(connection)
+            ]
             clients[_most_within(times, seconds)] += 1
         return dict(sorted(clients.items()))
 
@@ -122,7 +131,8 @@ class Gate:
         assert task is not None
         self._tasks.add(task)
         self._standing.add(writer)
-        came = time.monotonic() - _age(writer)
+        age = _age(writer)
+        came = time.monotonic() - age
         there: asyncio.StreamWriter | None = None
         try:
             head = await _beginning(reader)
@@ -130,7 +140,7 @@ class Gate:
             goes_on = segment == "send" or (segment == "poll" and not _opens(head))
             attempt = not (goes_on and self._open.is_set())
             address, _ = writer.get_extra_info("sockname")
-            self.knocks[_client(address)].append(Knock(came, segment, attempt))
+            self.connections[_client(address)].append(ClientConnection(came, segment, attempt))
             if not self._open.is_set():
                 return
             back, there = await asyncio.open_connection(

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.bad_input.offender import Offender, offender
 from tests.kit.server import Server, serving
-from tests.kit.wire import DEADLINE, request_bytes, wire_to
+from tests.kit.tcp_client import DEADLINE, request_bytes, tcp_client
 from transport.codes import CODES
 
 _ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ FIELDS = {"type", "code", "message", "number", "expected", "attach", "client", "
 """Of an ``error`` frame."""
 
 
-class World:
+class SharedServer:
     """A server, and the sessions on it that nobody may touch.
 
     Attributes:
@@ -46,7 +46,7 @@ class World:
 
     async def report(self) -> dict[str, Any]:
         """What the server's process holds."""
-        async with wire_to(self.port) as wire:
+        async with tcp_client(self.port) as wire:
             await wire.write(request_bytes("GET", "/report"))
             report: dict[str, Any] = (await wire.answer("GET")).frames[0]
             return report
@@ -101,7 +101,7 @@ class World:
 
 
 @asynccontextmanager
-async def worlds() -> AsyncIterator[World]:
+async def shared_servers() -> AsyncIterator[SharedServer]:
     async with (
         serving("tests.bad_input.apps:app", "--no-access-log") as server,
         offender("websocket", server.port) as one,
@@ -109,9 +109,9 @@ async def worlds() -> AsyncIterator[World]:
     ):
         for bystander in (one, two):  # their windows never fill
             bystander.acknowledges = True
-        world = World(server, (one, two))
-        world.first = await world.report()
-        yield world
+        shared = SharedServer(server, (one, two))
+        shared.first = await shared.report()
+        yield shared
 
 
 def check_clear(frame: dict[str, Any], code: str, given: bytes, *secrets: str) -> None:

@@ -21,7 +21,7 @@ _STARTS_WITHIN = 20.0
 _STOPS_WITHIN = 5.0
 
 
-class Program:
+class Process:
     """One process, and what it has started itself.
 
     Attributes:
@@ -106,9 +106,9 @@ async def _listens(port: int) -> bool:
 @asynccontextmanager
 async def running(
     name: str, command: Iterable[str], folder: Path, ports: Iterable[int]
-) -> AsyncIterator[Program]:
+) -> AsyncIterator[Process]:
     """Run it in ``folder`` while the block does; it listens on ``ports`` when that begins."""
-    program = Program(name, command, folder)
+    program = Process(name, command, folder)
     try:
         await program.start(ports)
         yield program

@@ -1,9 +1,9 @@
 """A conversation that goes on all the time: numbered messages both ways, each checked as it comes.
 
-`serving("tests.kit.talk:app")` serves a page at ``/`` whose script is `tests/kit/talk.js`, the
-other half, which also runs in Node. Told ``{"every": seconds}`` the handler sends a message each
-time, without an end. Asked ``{"ask": n}`` it answers what it has sent and received until then.
-``GET /report`` says the same of every session, by its public name.
+`serving("tests.kit.conversation:app")` serves a page at ``/`` whose script is the other half,
+`tests/kit/conversation.js`, which also runs in Node. Told ``{"every": seconds}`` the handler sends
+a message each time, without an end. Asked ``{"ask": n}`` it answers what it has sent and received
+until then. ``GET /report`` says the same of every session, by its public name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PAGE = """\
 <meta charset="utf-8">
 <link rel="icon" href="data:,">
 <title>A page that talks</title>
-<script src="/talk.js"></script>
+<script src="/conversation.js"></script>
 <script type="module">
     import { Channel } from "/chat/client.js";
     Object.assign(window, { Channel, ready: true });
@@ -42,7 +42,7 @@ _ELSEWHERE = """\
 def ordinary(count: int) -> Message:
     """The ``count``-th message, from 1: of every kind, but none of a quarter of a megabyte.
 
-    ``ordinary`` of `tests/kit/talk.js` is the same.
+    ``ordinary`` of `tests/kit/conversation.js` is the same.
     """
     thousands, rest = divmod(count - 1, 999)
     return numbered(1000 * thousands + rest + 2)
@@ -97,7 +97,7 @@ class _Talk:
             return HTMLResponse(_ELSEWHERE)
 
         async def script(_: Request) -> Response:
-            return FileResponse(Path(__file__).with_name("talk.js"))
+            return FileResponse(Path(__file__).with_name("conversation.js"))
 
         async def report(_: Request) -> Response:
             return JSONResponse({name: asdict(half) for name, half in self.halves.items()})
@@ -106,7 +106,7 @@ class _Talk:
             routes=[
                 Route("/", page),
                 Route("/elsewhere", elsewhere),
-                Route("/talk.js", script),
+                Route("/conversation.js", script),
                 Route("/report", report),
                 Mount("/chat", app=self.hub),
             ],

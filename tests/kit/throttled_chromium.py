@@ -25,7 +25,7 @@ _ENDS_WITHIN = 10.0
 
 
 @asynccontextmanager
-async def everyday_chromium(*flags: str) -> AsyncIterator[BrowserContext]:
+async def throttled_chromium(*flags: str) -> AsyncIterator[BrowserContext]:
     """A headless Chromium with one window, an empty profile and further ``flags``.
 
     The tabs of its window share the profile. One of them is in front; the others are hidden.

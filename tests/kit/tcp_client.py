@@ -15,8 +15,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
-DEADLINE = 8.0
-"""Seconds after which what a test waits for does not come."""
+DEADLINE = 30.0
+"""Seconds after which what a test waits for does not come. Generous: machines are loaded."""
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Answer:
         return [json.loads(line) for line in self.body.split(b"\n") if line]
 
 
-class Wire:
+class TcpClient:
     """A connection of TCP to a port of loopback."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,7 +168,7 @@ class Closed:
     code: int | None
 
 
-class WireSocket(Wire):
+class TcpWebSocket(TcpClient):
     """A WebSocket."""
 
     async def shake_hands(self, target: str, **headers: str) -> Answer:
@@ -236,9 +236,9 @@ class WireSocket(Wire):
 
 
 @asynccontextmanager
-async def wire_to(port: int) -> AsyncIterator[Wire]:
+async def tcp_client(port: int) -> AsyncIterator[TcpClient]:
     """A connection while the block runs."""
-    wire = await Wire.to(port)
+    wire = await TcpClient.to(port)
     try:
         yield wire
     finally:
@@ -246,18 +246,18 @@ async def wire_to(port: int) -> AsyncIterator[Wire]:
 
 
 @asynccontextmanager
-async def wires_to(port: int, count: int) -> AsyncIterator[list[Wire]]:
+async def tcp_clients(port: int, count: int) -> AsyncIterator[list[TcpClient]]:
     """Many connections while the block runs."""
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(wire_to(port)) for _ in range(count)]
+        yield [await stack.enter_async_context(tcp_client(port)) for _ in range(count)]
 
 
 @asynccontextmanager
-async def socket_to(
+async def tcp_websocket(
     port: int, target: str | None = None, **headers: str
-) -> AsyncIterator[WireSocket]:
+) -> AsyncIterator[TcpWebSocket]:
     """A WebSocket to ``target`` while the block runs; one that has not shaken hands without it."""
-    socket = await WireSocket.to(port)
+    socket = await TcpWebSocket.to(port)
     try:
         if target is not None:
             answer = await socket.shake_hands(target, **headers)

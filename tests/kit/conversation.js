@@ -1,4 +1,4 @@
-// The other half of `tests/kit/talk.py`, for pages and for Node. It needs `numbered` of `page.js`.
+// The other half of `tests/kit/conversation.py`, for pages and for Node. It needs `numbered` of `page.js`.
 
 /** The `count`-th message: of every kind, but none of a quarter of a megabyte. */
 globalThis.ordinary = (count) => numbered(1000 * Math.floor((count - 1) / 999) + ((count - 1) % 999) + 2);

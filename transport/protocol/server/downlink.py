@@ -1,0 +1,155 @@
+"""What to write on a connection now.
+
+Every connection reads the session's one send buffer through a cursor of its own, so nothing is
+copied or queued for it. Besides data there are control frames, kept with the attachment; acks,
+which ride with data, and after a while go alone (MRK-6); and our ``close``, after all data.
+
+Pure: the caller passes the time.
+"""
+
+from __future__ import annotations
+
+from transport.limits import Limits
+from transport.protocol.codec import encode_control
+from transport.protocol.frames import Ack, Close, EncodedFrame, Poll, TransportKind
+from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.send_buffer import SendBuffer
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.states import AttachmentState
+
+# Every message asks for these, and to read a member of an enum costs as much as a call.
+_ENDED = AttachmentState.ENDED
+_WEBSOCKET = TransportKind.WEBSOCKET
+
+
+class Downlink:
+    """Decides what is written on each connection of a session, and when.
+
+    Args:
+        outgoing: the session's downlink buffer.
+        incoming: the session's uplink, whose ``handled`` is what we acknowledge.
+        limits: bounds and times.
+
+    Attributes:
+        close: our ``close``, once the session is closing.
+        replayed: messages that were written again, on another connection.
+    """
+
+    __slots__ = ("_incoming", "_limits", "_outgoing", "close", "replayed")
+
+    def __init__(self, outgoing: SendBuffer, incoming: ReceiveCursor, limits: Limits) -> None:
+        self.close: Close | None = None
+        self.replayed = 0
+        self._outgoing = outgoing
+        self._incoming = incoming
+        self._limits = limits
+
+    def is_due(self, attachment: Attachment, now: float) -> bool:
+        """Return whether `transmit` would write something now, or the attachment has ended."""
+        if attachment.control or attachment.state is _ENDED:
+            return True
+        outgoing = self._outgoing
+        last = outgoing.last
+        return attachment.writable and (
+            (attachment.cursor <= last and outgoing.acked < last)
+            or (self.close is not None and not attachment.close_written)
+            or (
+                self._incoming.handled > attachment.ack_written
+                and self._is_ack_due(attachment, now)
+            )
+        )
+
+    def ack_deadline(self, attachment: Attachment) -> float | None:
+        """Return when a waiting ack is to be written alone (MRK-6), None if none waits."""
+        since = attachment.ack_since
+        return None if since is None else since + self._limits.ack_delay
+
+    def transmit(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
+        """Return all frames to write on the connection now, in order; empty if nothing is due."""
+        frames = attachment.control
+        if frames:
+            attachment.control = []
+        if attachment.state is _ENDED or not attachment.writable:
+            return frames
+        outgoing = self._outgoing
+        handled = self._incoming.handled
+        last = outgoing.last
+        # What is acknowledged is not written again.
+        cursor = attachment.cursor if attachment.cursor > outgoing.acked else outgoing.acked + 1
+        close = None if attachment.close_written else self.close
+        if cursor <= last:
+            if cursor <= outgoing.sent:
+                self.replayed += outgoing.sent - cursor + 1
+            binary = attachment.transport is _WEBSOCKET
+            data = outgoing.frames(cursor, handled, binary=binary)
+            frames = [*frames, *data] if frames else data
+            self._mark_ack_written(attachment)
+        elif (
+            close is None and handled > attachment.ack_written and self._is_ack_due(attachment, now)
+        ):
+            frames = [*frames, encode_control(Ack(ack=handled))]
+            self._mark_ack_written(attachment)
+        attachment.cursor = last + 1
+        if close is not None:
+            frames = [*frames, encode_control(close)]
+            attachment.close_written = True
+            self._mark_ack_written(attachment)
+        if frames:
+            attachment.written_at = now
+        return frames
+
+    def _is_ack_due(self, attachment: Attachment, now: float) -> bool:
+        """Return whether an ack may wait no longer for data to ride with (MRK-6)."""
+        if attachment.transport is _WEBSOCKET:
+            return True
+        handled = self._incoming.handled
+        if attachment.ack_since is None:
+            attachment.ack_since = now
+        return (
+            now >= attachment.ack_since + self._limits.ack_delay  # exactly as `ack_deadline`
+            or handled - attachment.ack_written >= self._limits.window_messages // 4
+        )
+
+    def _mark_ack_written(self, attachment: Attachment) -> None:
+        attachment.ack_written = self._incoming.handled
+        attachment.ack_since = None
+
+    # HTTP
+
+    def answer_post(self, attachment: Attachment | None) -> Ack:
+        """Return the first frame of a POST's answer (SND-2)."""
+        if attachment is not None and attachment.ack_written >= 0:
+            self._mark_ack_written(attachment)
+        return Ack(
+            ack=self._incoming.handled,
+            received=self._incoming.received,
+            sent=self._outgoing.sent if attachment is None else attachment.cursor - 1,
+            attached=attachment is not None and attachment.state is not _ENDED,
+        )
+
+    def begin_poll(self, attachment: Attachment, frame: Poll) -> None:
+        """Let a poll wait for its answer, which begins above the poll's ack (POL-2)."""
+        if frame.poll == attachment.poll:
+            # Its answer was lost, and with it the ack and the frames that no buffer keeps.
+            attachment.ack_written = 0
+            attachment.control[:0] = attachment.last_poll_frames
+        attachment.last_poll_frames = []
+        attachment.poll = frame.poll
+        attachment.cursor = frame.ack + 1
+        attachment.close_written = False
+        attachment.writable = True
+
+    def answer_poll(self, attachment: Attachment, now: float) -> list[EncodedFrame]:
+        """Return the frames that answer a waiting poll: at least one, an ack if nothing is due."""
+        attachment.last_poll_frames = list(attachment.control)
+        frames = self.transmit(attachment, now)
+        if not frames:
+            frames = [encode_control(Ack(ack=self._incoming.handled))]
+            self._mark_ack_written(attachment)
+        attachment.writable = False
+        attachment.written_at = now
+        return frames
+
+    def end_poll(self, attachment: Attachment) -> None:
+        """End a poll that was not answered: its connection is gone."""
+        attachment.writable = False

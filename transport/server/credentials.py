@@ -1,0 +1,116 @@
+"""`Credentials`: when those of a session expire, and how they are checked again (REN-1).
+
+They belong to the session and not to a connection, because a POST may come while no connection is
+attached. When they expire, every connection is asked for new ones; if these do not come within
+``limits.renewal`` seconds, the client is refused on every path until it shows valid ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.server.authentication import Authenticator, Identity
+
+
+class Due(Enum):
+    """What has become due."""
+
+    ASK = "ask"
+    """Ask the client for new credentials."""
+    REFUSE = "refuse"
+    """End its connections: it was asked, and did not answer in time."""
+
+
+class Credentials:
+    """The credentials of one session.
+
+    Args:
+        subject: whose session it is.
+        authenticator: checks new ones.
+        renewal: seconds that a client has to renew them.
+        now: returns the seconds of the session's clock.
+
+    Attributes:
+        subject: see above.
+        connection: the most recent connection; a renewal authenticates with it.
+    """
+
+    __slots__ = (
+        "_authenticator",
+        "_expires_at",
+        "_now",
+        "_renew_by",
+        "_renewal",
+        "connection",
+        "subject",
+    )
+
+    def __init__(
+        self,
+        subject: str,
+        authenticator: Authenticator,
+        renewal: float,
+        now: Callable[[], float],
+    ) -> None:
+        self.subject = subject
+        self.connection: HTTPConnection | None = None
+        self._authenticator = authenticator
+        self._renewal = renewal
+        self._now = now
+        self._expires_at: float | None = None
+        self._renew_by: float | None = None
+
+    def accept(self, identity: Identity) -> None:
+        """Take over the expiry of valid credentials, from a new connection or a renewal."""
+        self._renew_by = None
+        self._expires_at = (
+            None
+            if identity.expires is None
+            # From Unix time to the loop's time. Not to the session's clock: that may stand still,
+            # and credentials expire all the same.
+            else asyncio.get_running_loop().time() + identity.expires - time.time()
+        )
+
+    async def renew(self, credentials: Any) -> Identity:
+        """Check fresh credentials, and return whose they are.
+
+        Raises:
+            ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
+        """
+        assert self.connection is not None
+        identity = await self._authenticator.identify(self.connection, credentials)
+        if identity.subject != self.subject:
+            raise ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
+        return identity
+
+    def check(self) -> None:
+        """Check that the client may act: its credentials are valid, or may still be renewed.
+
+        Raises:
+            ProtocolError: ``unauthorized``.
+        """
+        if self._renew_by is not None and self._now() >= self._renew_by:
+            raise expired_error()
+
+    def due(self, now: float) -> Due | None:
+        """Return what has become due at ``now``, if anything."""
+        if self._expires_at is not None and asyncio.get_running_loop().time() >= self._expires_at:
+            self._expires_at = None
+            self._renew_by = now + self._renewal
+            return Due.ASK
+        if self._renew_by is not None and now >= self._renew_by:
+            return Due.REFUSE
+        return None
+
+
+def expired_error() -> ProtocolError:
+    """Return the error of a client whose credentials have expired and were not renewed."""
+    return ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
