@@ -1,4 +1,4 @@
-"""`RetryBudget`: how many connections a client may begin. Pure: times are arguments."""
+"""`RetryBudget`: limits how often a client starts a connection. Pure: times are arguments."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from math import inf
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One attempt.
+    """The slot of one attempt.
 
     Attributes:
-        at: when it may be made.
-        until: to then its slot is not free again.
+        at: when the attempt may be made.
+        until: when the slot is free again.
     """
 
     at: float
@@ -20,11 +20,11 @@ class Slot:
 
 
 class RetryBudget:
-    """Two attempts in any ``span``, whatever they are made for.
+    """Allows two attempts in any ``span``, whatever their purpose.
 
     Args:
-        span: seconds. A little more than what is to be kept at the other end, as the network may
-            hold up one attempt longer than the next.
+        span: seconds; a little more than the span that the server is to see, as the network may
+            delay one attempt longer than the next.
     """
 
     def __init__(self, span: float) -> None:
@@ -37,7 +37,7 @@ class RetryBudget:
         return min(slot.until for slot in self._slots)
 
     def acquire(self, now: float) -> Slot:
-        """Take the next slot."""
+        """Return the next slot; the caller makes its attempt at `Slot.at`."""
         first = min(self._slots, key=lambda slot: slot.until)
         at = max(now, first.until)
         slot = Slot(at, at + self._span)
@@ -46,6 +46,8 @@ class RetryBudget:
         return slot
 
     def release(self, slot: Slot, now: float) -> None:
-        """The attempt has been answered, or has failed: until now it may have been on its way, in
-        a program that is busy or with credentials that are slow to come."""
+        """Start the span of ``slot`` at ``now``: its attempt was answered, or has failed.
+
+        Until then it may not have left: the program may be busy, or the credentials slow.
+        """
         slot.until = max(slot.until, now + self._span)

@@ -18,13 +18,13 @@ Outcome: TypeAlias = Literal["pending", "open", "failed", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One entry of `Channel.explain`.
+    """One attempt to connect, as `Channel.explain` tells it.
 
     Attributes:
-        transport: its name.
-        outcome: what became of it.
+        transport: the name of the transport.
+        outcome: what became of the attempt.
         reason: why it failed, or was lost.
-        seconds: until it was open, or had failed.
+        seconds: the time until it was open, or had failed.
     """
 
     transport: str
@@ -35,17 +35,17 @@ class Attempt:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """The attempt in hand, or the connection that it became.
+    """An attempt, and the connection that it became.
 
     Attributes:
-        transport: over which it goes.
+        transport: its transport.
         started_at: when it was begun.
-        until: when it must be open, or be given up.
-        slot: in the budget.
-        post_slot: that of the POST that was on its way as the connection was left.
+        until: when it is given up unless it works by then.
+        slot: its slot in the retry budget.
+        post_slot: the slot of a POST that was in flight when the connection was left.
         outcome, reason, seconds: see `Attempt`.
-        link, adapter: there once the credentials are.
-        http: for its requests, where it makes any.
+        link, adapter: set once the credentials are known.
+        http: the client for its requests, if it makes any.
     """
 
     transport: TransportKind
@@ -61,11 +61,11 @@ class Connection:
     http: httpx.AsyncClient | None = None
 
     def mark_open(self, now: float) -> None:
-        """It is open."""
+        """Record that it works."""
         self.outcome, self.seconds, self.until = "open", now - self.started_at, inf
 
     def mark_ended(self, reason: str, now: float) -> None:
-        """It could not be opened, or was cut."""
+        """Record that it could not be opened, or was lost."""
         if self.outcome == "pending":
             self.outcome, self.seconds = "failed", now - self.started_at
         else:
@@ -74,5 +74,5 @@ class Connection:
 
     @property
     def attempt(self) -> Attempt:
-        """As the application is told of it."""
+        """What the application is told of it."""
         return Attempt(self.transport.value, self.outcome, self.reason, self.seconds)

@@ -1,8 +1,13 @@
-"""`Connector`: keeps one connection to the server: over which transport, and when to try again.
+"""`Connector`: keeps one connection to the server.
 
-What to do is decided by the pure `fallback` and `backoff`; here it is done. All that a connection
-does is done by tasks of the connector: one that dies is a connection that was lost, and none
-outlives `Connector.stop`.
+The transport to try is decided by the pure `fallback`, the time of the next attempt by `backoff`;
+here it is done. Invariants:
+
+- There is one connection at a time. What another one reports is ignored, but a POST that fails
+  counts in the retry budget all the same.
+- Whatever counts as an attempt is within the budget of the `Dialer`.
+- All work of a connection is done by `ConnectionTasks`. A task that fails is a connection that was
+  lost, and none outlives `Connector.stop`.
 """
 
 from __future__ import annotations
@@ -31,22 +36,22 @@ from transport.waiting import Waiters
 
 
 class Connector:
-    """One connection at a time, for ``session``.
+    """Keeps one connection for ``session``.
 
     Args:
-        session: that it attaches.
-        destination: where to.
-        transports: that may be used, in the order in which to try them.
+        session: the session to attach.
+        destination: the server.
+        transports: the transports that may be used, in the order in which to try them.
         credentials: a JSON value, or a function, async or not, that is asked for one at each
-            attach.
-        pacing: patience.
-        waiters: are told when a task has ended.
-        on_input: takes what the connection reports.
-        wake: is called where something is due.
+            attach and each renewal.
+        pacing: times and bounds.
+        waiters: notified when a task has ended.
+        on_input: called with what the connection reports.
+        wake: called when something is due.
 
     Attributes:
-        connection: None: the next is tried at `retry_at`.
-        retry_at: seconds of the loop's clock; infinite while the application is away.
+        connection: the connection; None until the next attempt, at `retry_at`.
+        retry_at: a time of the loop's clock; infinite while the application is away.
         transports: see above.
     """
 
@@ -73,10 +78,10 @@ class Connector:
         self._tried: list[TransportKind] = []
         """Transports that failed in this round."""
         self._failures = 0
-        """In a row."""
+        """Consecutive retries that had to wait."""
         self._outage_since = inf
-        """Since when all fails: from the first attempt, or the end of what was steady; later by the
-        time in which something worked since."""
+        """The start of the outage: the first attempt, or the end of a steady connection; later by
+        the time in which something worked since."""
         self._last_working: LastWorking | None = None
         self._tasks = ConnectionTasks(self._task_ended)
         self._dialer = Dialer(session, destination, credentials, pacing, self._tasks, self._report)
@@ -85,16 +90,16 @@ class Connector:
 
     @property
     def deadline(self) -> float:
-        """When to call `begin` or `connection_lost`: see `is_overdue`."""
+        """When to call `begin`, or `connection_lost` if `is_overdue` says so."""
         return self.retry_at if self.connection is None else self.connection.until
 
     def is_overdue(self, now: float) -> bool:
-        """Whether there is a connection that should be open by now."""
+        """Return whether there is a connection that should work by now."""
         return self.connection is not None and now >= self.connection.until
 
     @property
     def attempts(self) -> list[Connection]:
-        """The latest, oldest first."""
+        """The latest attempts, oldest first."""
         return self._dialer.attempts
 
     # Opening
@@ -108,14 +113,14 @@ class Connector:
         transport = choose(
             self.transports, self._tried, self._last_working, now, self._pacing.fallback
         )
-        if transport is None:  # all of a choice that was narrowed have failed: a new round
+        if transport is None:  # all that are still allowed have failed: a new round
             self._tried.clear()
             transport = self.transports[0]
         self.connection = self._dialer.create(transport, now)
         self._show_credentials(self.connection)
 
     def renew_credentials(self) -> None:
-        """Show credentials anew (REN-1)."""
+        """Show fresh credentials (REN-1)."""
         if self.connection is not None:
             self._show_credentials(self.connection)
 
@@ -126,7 +131,7 @@ class Connector:
             self._use(connection, self._dialer.credentials)
 
     async def _ask_credentials(self, connection: Connection) -> None:
-        """Ask the application for credentials, for a new connection or to renew."""
+        """Ask the application for credentials, for a new connection or a renewal."""
         try:
             credentials = await self._dialer.ask_credentials()
         except Exception:  # noqa: BLE001 - of the application: it is logged
@@ -139,7 +144,7 @@ class Connector:
             )
             if connection.link is None and self.connection is connection:
                 self.connection_lost("no credentials")
-            return  # to renew there are none: the server's `unauthorized` will follow
+            return  # a renewal is missing then: the server will answer `unauthorized`
         if self.connection is not connection:
             return
         self._use(connection, credentials)
@@ -151,7 +156,7 @@ class Connector:
         else:
             self._session.renew(credentials)
 
-    # While it stands
+    # Writing and reading
 
     def transmit(self, now: float) -> None:
         """Write what the session has to say."""
@@ -168,10 +173,11 @@ class Connector:
                 self._budget.release(connection.post_slot, now)
             return
         if failed is Request.POLL or failed is Request.POST:
-            # What failed is repeated, or leads to another connection: an attempt.
+            # A failed request is repeated, or leads to another connection: it is an attempt.
             wait = self._budget.acquire(now).at - now
         if failed is Request.POST:
-            # Where all was cut, the downlink tells by then: nothing is repeated in vain.
+            # Wait briefly: if the whole path is down, the downlink reports it first and the retry
+            # is unnecessary.
             soonest = min(0.5, self._pacing.retry_base) / 2
             wait = max(wait, soonest, self._budget.free_at - now)
         if wait > 0:
@@ -187,12 +193,12 @@ class Connector:
     def _deliver(self, connection: Connection, report: Input) -> None:
         assert connection.link is not None
         self._on_input(connection.link, report)
-        # An event stream works once it is known that POSTs get through as well.
+        # An event stream works once POSTs are known to get through as well.
         if isinstance(report, Answer) and report.status == 200 and self.connection is connection:
             self._mark_working(connection)
 
     def attached(self) -> None:
-        """The session is attached."""
+        """Record that the session is attached over the connection."""
         connection = self.connection
         if connection is None:
             return
@@ -207,7 +213,7 @@ class Connector:
             return
         now = read_clock()
         connection.mark_open(now)
-        # A better one that has just failed again makes the fallback fresh.
+        # If a better one has just failed again, the fallback is kept for another while.
         if (
             self._last_working is None
             or self._last_working.transport is not connection.transport
@@ -219,14 +225,14 @@ class Connector:
     # Ending
 
     def connection_lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
-        """The connection failed or was cut: decides what to try, and when."""
+        """Handle a connection that failed or was cut: decide when to try again, and what."""
         connection = self.connection
         if connection is None:
             return
         now, jitter, pacing = read_clock(), random.random(), self._pacing
         steady = self._exclude_uptime_from_outage(connection, now)
         again = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
-        if drained:  # the server asked for it: no failure of the transport (DRN-1)
+        if drained:  # the server asked for it, so the transport has not failed (DRN-1)
             wait = jitter * retry_in
             if not steady:  # it may ask again and again
                 wait += again
@@ -240,28 +246,31 @@ class Connector:
         if everything or retry_in:
             self._tried = []
         wait = 0.0
-        # Down the ladder at once; otherwise not all clients in the same moment.
+        # The next transport of a round is tried at once; otherwise not all clients may come back in
+        # the same moment.
         if not pending or everything or retry_in:
             wait = retry_in + again
             self._failures += 1
-        # `open` tells what became of it; often, that our close was heard.
+        # An `open` tells what became of the session; often, that it has taken our close.
         if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:
             wait = 0.0
         self._disconnect(reason, wait)
 
     def leave_connection(self, reason: str, wait: float) -> None:
-        """Leave the connection, if there is one, for the application wants to; the next is tried
-        ``wait`` seconds later. What it wants is no outage, and one that was is forgotten."""
+        """Leave the connection, if there is one, as the application asked for.
+
+        The next is tried ``wait`` seconds later. This is no outage; an earlier one is forgotten.
+        """
         if self.connection is not None:
             self._exclude_uptime_from_outage(self.connection, read_clock())
         self._outage_since = inf
         self._disconnect(reason, wait)
 
     def _exclude_uptime_from_outage(self, connection: Connection, now: float) -> bool:
-        """It ends: the time in which it worked, however short, is no outage.
+        """Take the time in which a connection that ends has worked out of the outage.
 
         Returns:
-            Whether it was steady.
+            Whether the connection was steady: the outage begins with its end.
         """
         if connection.outcome != "open":
             return False
@@ -284,7 +293,7 @@ class Connector:
         if connection.outcome == "failed":
             self._budget.release(connection.slot, now)
         if self._tasks.runs_for(connection, lingers=True):
-            # Begun before this was known, it may find what the connection found.
+            # A POST in flight may fail for the same reason later: it counts as an attempt.
             connection.post_slot = self._budget.acquire(now)
         self._tasks.cancel(connection)
         self._close_if_unused(connection)
@@ -292,7 +301,7 @@ class Connector:
             self._session.handle_input(connection.link, ConnectionLost(reason), now)
 
     def set_transports(self, names: Iterable[str]) -> None:
-        """Use only these transports, in that order."""
+        """Use these transports only, in that order."""
         try:
             chosen = tuple(TransportKind(name) for name in names)
         except ValueError:
@@ -301,13 +310,13 @@ class Connector:
             raise ValueError(f"transports: some of {', '.join(TransportKind)}")
         self.transports = chosen
         self._tried = []
-        # What was learnt under another choice is no verdict against what that forbade.
+        # What was learnt under another choice says nothing of the transports that it excluded.
         self._last_working = None
         if self.connection is not None and self.connection.transport not in chosen:
             self.leave_connection("forbidden", 0.0)
 
     def finish(self, reason: str) -> None:
-        """The channel is over: write the last word, and no more."""
+        """Write what is left to write, and close the connection: the channel is closed."""
         self.transmit(read_clock())
         connection, self.connection = self.connection, None
         if connection is None:
@@ -343,9 +352,9 @@ class Connector:
             self._tasks.spawn(connection, http.aclose, lingers=True)
 
     def cancel(self) -> None:
-        """End all that runs, now."""
+        """Cancel all tasks."""
         self._tasks.cancel_all()
 
     async def stop(self) -> None:
-        """End all that runs, and wait until nothing is left."""
+        """Cancel all tasks, and wait until none is left."""
         await self._tasks.stop()

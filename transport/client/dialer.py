@@ -1,4 +1,4 @@
-"""`Dialer`: how a connection is begun: credentials, an attach, an adapter, within the budget."""
+"""`Dialer`: begins connections: with credentials, an attach and an adapter, within the budget."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
     TransportKind.LONGPOLL: LongPollAdapter,
 }
 MAX_ATTEMPT_HISTORY = 50
-"""Attempts that are told."""
+"""Attempts that `Channel.explain` tells of."""
 
 Credentials: TypeAlias = Json | Callable[[], Any]
 
@@ -40,15 +40,15 @@ class Dialer:
     """Begins connections for ``session``.
 
     Args:
-        session: that they attach.
-        destination: where to.
+        session: the session that they attach.
+        destination: the server.
         credentials: see `Connector`.
-        pacing: patience.
-        tasks: run the connections.
-        report: takes what a connection reports.
+        pacing: times and bounds.
+        tasks: runs the work of the connections.
+        report: called with what a connection reports.
 
     Attributes:
-        budget: one for all that is begun.
+        budget: the retry budget, one for all attempts.
     """
 
     def __init__(
@@ -71,24 +71,24 @@ class Dialer:
 
     @property
     def attempts(self) -> list[Connection]:
-        """The latest, oldest first."""
+        """The latest attempts, oldest first."""
         return list(self._attempts)
 
     def create(self, transport: TransportKind, at: float) -> Connection:
-        """Return a connection that is to be opened."""
-        # For the credentials; once they are there the transport has its own time.
+        """Return a connection that is to be opened, at time ``at``."""
+        # This time is for the credentials; once they are known the transport has its own.
         connection = Connection(transport, at, at + self._pacing.post, self.budget.acquire(at))
         self._attempts.append(connection)
         return connection
 
     @property
     def has_to_ask(self) -> bool:
-        """Whether `ask_credentials` has to wait for the application."""
+        """Whether the credentials come from a function: see `ask_credentials`."""
         return callable(self._credentials)
 
     @property
     def credentials(self) -> Json:
-        """Those that are a value."""
+        """The credentials, if they are a value."""
         return self._credentials
 
     async def ask_credentials(self) -> Json:
@@ -113,7 +113,7 @@ class Dialer:
         )
 
     def _http(self, connection: Connection) -> httpx.AsyncClient:
-        # Each has its own: sockets of one that was lost are not to be trusted by the next.
+        # Each connection has its own, as the sockets of a lost one may be dead.
         if connection.http is None:
             connection.http = http_client(self._destination)
         return connection.http

@@ -1,7 +1,9 @@
-"""`Driver`: runs one channel: its session, its connector and its clock.
+"""`Driver`: runs one channel: its session, its connector and its timers.
 
 What to do is decided by the pure core (`transport.protocol.client.session`); here it is done. One
-task runs all: it acts, then waits until something came in or a deadline is due.
+task runs the channel: in each turn it does what is due, then sleeps until something comes in or the
+next deadline. An input is handled at once, in the task of its connection, and wakes that task;
+so all that the application sends in one turn of the event loop is written together (DAT-1).
 """
 
 from __future__ import annotations
@@ -51,17 +53,17 @@ from transport.telemetry.log import ERROR, event
 from transport.waiting import Waiters, resolve
 
 FINAL_WRITE_TIMEOUT = 1.0
-"""Seconds in which the last frames of a closed channel are written."""
+"""Seconds in which the last frames of a closed channel must be written."""
 
 UNREACHABLE_CODE = 1001
-"""The code of a close that the server could not be told."""
+"""The code of a close of which the server could not be told."""
 FAILURE_CODE = 1011
-"""The code where this side cannot go on."""
+"""The code of a close because this side cannot continue."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What `statistics` adds to what the parts count themselves."""
+    """The counters of `Channel.statistics` that no other part keeps."""
 
     attaches: int = 0
     resets: int = 0
@@ -69,24 +71,24 @@ class Counts:
 
 
 class Driver:
-    """Runs one channel; `run` until it is closed.
+    """Runs one channel: `run` returns once it is closed.
 
     Args:
-        destination: of all connections.
+        destination: the server.
         transports, credentials: see `Connector`.
-        limits: to go by until the server has told its own.
-        pacing: patience.
+        limits: in force until the server advertises its own.
+        pacing: times and bounds.
         target, wishes: see `ClientSession`.
 
     Attributes:
         session: the core.
-        inbox: what was received.
-        window: who waits for room to send.
-        outcomes: what became of sends.
-        phase: where the channel is.
-        id: of the session.
+        inbox: what was received and not yet taken.
+        window: the senders that wait for room.
+        outcomes: what became of the sends.
+        phase: the phase of the channel.
+        id: the public id of the session; None before the first.
         counts: see `Counts`.
-        ending: how the channel ended, once it has.
+        ending: how the channel has ended; None before.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class Driver:
             wake=self.wake,
         )
         self._last_contact = 0.0
-        """When the server was last heard, or the application closed."""
+        """When the server was last heard from, or the application closed the channel."""
         self._closing = False
         self._waker: asyncio.Future[None] | None = None
         self._woken = True
@@ -130,7 +132,7 @@ class Driver:
     # The task
 
     async def run(self) -> None:
-        """Carry the channel until it is closed, and its last word is written."""
+        """Run the channel until it is closed and its last frames are written."""
         self._last_contact = read_clock()
         try:
             while self.phase is not Phase.CLOSED:
@@ -142,11 +144,11 @@ class Driver:
             event(ERROR, "client_failed", "the client failed", exc_info=True, channel=self.id)
             self.abandon(FAILURE_CODE, f"the client failed: {type(error).__name__}: {error}")
         finally:
-            self.abandon()  # cancelled: whoever waits is told
+            self.abandon()  # if cancelled: the waiting tasks are told
             await self.connector.stop()
 
     def abandon(self, code: int = UNREACHABLE_CODE, reason: str = "the channel was left") -> None:
-        """End now, without a word to the server where it was not said yet."""
+        """End the channel now. A server that was not told of the end is not told any more."""
         if self.ending is None:
             self._leave_connection(reason, inf)
             self._act(self.session.abandon(code, reason))
@@ -166,12 +168,12 @@ class Driver:
                 timer.cancel()
 
     def wake(self) -> None:
-        """Something has changed. All that is sent in this turn is written together (DAT-1)."""
+        """Have the task take another turn: something has changed."""
         self._woken = True
         resolve(self._waker)
 
     def _step(self) -> float:
-        """Do what is due; when the next is."""
+        """Do what is due, and return the next deadline."""
         session, connector, now = self.session, self.connector, read_clock()
         give_up = self._last_contact + session.terms.closing if self._closing else inf
         if now >= give_up:
@@ -195,7 +197,7 @@ class Driver:
         )
 
     def _check_senders(self, now: float) -> float:
-        """Wake or fail those that wait for room to send; return when to do so again."""
+        """Wake or fail the senders that wait for room, and return when to look again."""
         window, timeout = self.window, self.session.terms.stall
         if window.senders:
             if self.session.ending is not None:
@@ -210,12 +212,12 @@ class Driver:
         self.phase = follow(PHASES, self.phase, step, "channel")
         self._waiters.changed()
 
-    # What the core tells
+    # Inputs and events
 
     def _on_input(self, link: Link, report: Input) -> None:
         now, attached = read_clock(), self.phase is Phase.OPEN
         self._act(self.session.handle_input(link, report, now))
-        # What only refuses, or a page of something between, is no contact.
+        # A refusal, or the page of an intermediary, is no contact with the server.
         if attached or self.phase is Phase.OPEN:
             match report:
                 case FrameReceived() | Answer(status=200):
@@ -278,7 +280,7 @@ class Driver:
             )
 
     def _closed(self, event: Closed) -> None:
-        """The end: the last word is written, everything is settled."""
+        """End the channel: write the last frames, settle all sends."""
         self.connector.finish(f"closed: {event.code} {event.reason}".rstrip())
         self.ending = event
         self.outcomes.settle(event.sends, ChannelClosed(event.code, event.reason))
@@ -301,7 +303,7 @@ class Driver:
         if self.phase is Phase.OPEN and self.connector.connection is None:
             self._enter(PhaseStep.LOST)
 
-    # What the application asks
+    # The application's side
 
     async def wait_for_capacity(self, size: int) -> None:
         """Wait until a message of ``size`` bytes fits; see `Channel.send`."""
@@ -316,13 +318,13 @@ class Driver:
             raise ChannelClosed(ending.code, ending.reason)
 
     def send(self, payload: Payload) -> int:
-        """Keep a message, and have it written in this turn."""
+        """Keep a message, and have it written in this turn of the loop."""
         number = self.session.send(payload)
         self.wake()
         return number
 
     def set_transports(self, names: Iterable[str]) -> None:
-        """Use only these transports, in that order."""
+        """Use these transports only, in that order."""
         self.connector.set_transports(names)
         self._detached()
         self.wake()
@@ -338,40 +340,40 @@ class Driver:
         self._leave_connection("reconnect", 0.0)
 
     def suspend(self) -> None:
-        """Go away: drop the connection, and do not come back before `resume`."""
+        """Drop the connection, and do not connect again before `resume`."""
         if self.phase is not Phase.CLOSED:
             self._leave_connection("suspend", inf)
             self._enter(PhaseStep.SUSPEND)
 
     def resume(self) -> None:
-        """Come back."""
+        """Connect again, after `suspend`."""
         if self.phase is Phase.SUSPENDED:
             self._enter(PhaseStep.RESUME)
             self._leave_connection("resume", 0.0)
 
     def close(self, code: int, reason: str) -> None:
-        """Close once everything that was sent is handled."""
+        """Close the channel once everything that was sent is handled."""
         if self._closing or self.phase is Phase.CLOSED:
             return
         self._closing = True
         self._last_contact = read_clock()
         self.session.close(code, reason)
         self.resume()
-        if not self.session.has_begun:  # there is nobody to tell
+        if not self.session.has_begun:  # the server knows of no session
             self._act([Closed(code, reason, "app", clean=True, sends=())])
         self._waiters.changed()
         self.wake()
 
     async def wait_closed(self) -> None:
-        """Wait for the end."""
+        """Wait until the channel is closed."""
         await self._waiters.until(lambda: self.phase is Phase.CLOSED)
 
     async def wait_opened(self, within: float) -> None:
         """Wait for the first session.
 
         Raises:
-            ChannelClosed: the server refused for good.
-            Unreachable: there was none in time.
+            ChannelClosed: the server has refused the channel.
+            Unreachable: there was no session in time.
         """
         with anyio.move_on_after(within):
             await self._waiters.until(lambda: self.phase is not Phase.CONNECTING)

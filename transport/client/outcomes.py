@@ -1,4 +1,4 @@
-"""`Outcomes`: what became of sends, and who waits to be told."""
+"""`Outcomes`: what became of each send, and the tasks that wait for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transport.protocol.client.events import Settled
 from transport.waiting import Waiters
 
 MAX_FAILED_RANGES = 1000
-"""Ranges of sends that were not handled, of which `Outcomes.wait` can still tell."""
+"""Ranges of sends that were not handled and that `Outcomes.wait` still remembers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class _Failure:
     first: int
     last: int
     fate: Fate | None
-    """None: the server's limit refused it."""
+    """None if the server refused the message as too large."""
     size: int = 0
     limit: int = 0
     cause: ChannelError | None = None
@@ -35,23 +35,23 @@ class _Failure:
 
 
 class Outcomes:
-    """What became of each send, by its number.
+    """The outcome of each send, by its number.
 
     Attributes:
-        handled: how many the server has handled.
+        handled: how many sends the server has handled.
     """
 
     def __init__(self, waiters: Waiters) -> None:
         self.handled = 0
         self._waiters = waiters
         self._settled_up_to = 0
-        """All sends up to it have an outcome: handled, if `_failures` knows no other."""
+        """All sends up to this one have an outcome: handled, unless `_failures` has another."""
         self._failures: deque[_Failure] = deque()
         self._forgotten_up_to = 0
-        """Of sends up to it, it is not known any more whether they failed."""
+        """Failures up to this send may have been forgotten."""
 
     def settle(self, sends: Iterable[Settled], cause: ChannelError | None = None) -> None:
-        """Their session tells, or ``cause`` has ended it."""
+        """Record the fates of ``sends``; ``cause`` is what ended their session, if it has ended."""
         for one in sends:
             if one.fate is Fate.HANDLED:
                 self.handled += one.last - one.first + 1
@@ -61,7 +61,7 @@ class Outcomes:
         self._waiters.changed()
 
     def reject(self, number: int, size: int, limit: int) -> None:
-        """The server takes no message of that size (DAT-5)."""
+        """Record that the server takes no message of that size (DAT-5)."""
         self._add_failure(_Failure(number, number, None, size, limit))
         self._waiters.changed()
 
@@ -76,9 +76,17 @@ class Outcomes:
         )
 
     async def wait(self, number: int, last: int) -> None:
-        """Wait for the outcome of a send, ``last`` being the latest; see `Channel.acknowledged`."""
+        """Wait for the outcome of send ``number``; see `Channel.acknowledged`.
+
+        Args:
+            number: the send.
+            last: the number of the latest send.
+        """
         if not self._forgotten_up_to < number <= last:
-            raise ValueError(f"of no message {number} anything is known")
+            raise ValueError(
+                f"no message has the number {number}, or its outcome was forgotten: only the "
+                f"{MAX_FAILED_RANGES} latest failures are kept"
+            )
         await self._waiters.until(
             lambda: number <= self._settled_up_to or self._failure_of(number) is not None
         )

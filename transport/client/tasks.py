@@ -17,7 +17,7 @@ from transport.waiting import ended
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Task:
-    """What a task works for."""
+    """The connection that a task works for, and how to end it."""
 
     connection: Connection
     scope: anyio.CancelScope
@@ -29,8 +29,8 @@ class ConnectionTasks:
     """Runs the work of connections, and reports the end of each task.
 
     Args:
-        on_end: called when a task has ended, with its connection and, if it did not end by itself,
-            the reason.
+        on_end: called when a task has ended, with its connection and the reason if it failed, or
+            None.
     """
 
     def __init__(self, on_end: Callable[[Connection, str | None], None]) -> None:
@@ -43,14 +43,14 @@ class ConnectionTasks:
         return bool(self._tasks)
 
     def runs_for(self, connection: Connection, *, lingers: bool = False) -> bool:
-        """Return whether a task works for ``connection``; with ``lingers`` one that lingers."""
+        """Return whether a task works for ``connection``; with ``lingers``, one that lingers."""
         return any(
             task.connection is connection and (task.lingers or not lingers)
             for task in self._tasks.values()
         )
 
     def spawn(self, connection: Connection, work: Work, *args: Any, lingers: bool = False) -> None:
-        """Run ``work`` until it returns, or its connection is dropped unless it ``lingers``."""
+        """Run ``work`` until it returns or, unless it ``lingers``, its connection is left."""
         scope = anyio.CancelScope()
 
         async def run() -> None:

@@ -1,4 +1,4 @@
-"""POST, which carries all of server-sent events and of long poll (HTTP-1, SND-1)."""
+"""POST requests, which server-sent events and long poll are made of (HTTP-1, SND-1)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Read = Callable[[httpx.Response], Awaitable[None]]
 
 
 def http_client(destination: Destination) -> httpx.AsyncClient:
-    """The client for all requests of a connection."""
+    """Return an HTTP client for the requests of one connection."""
     return httpx.AsyncClient(
         verify=destination.tls or False,
         trust_env=destination.proxies,
-        timeout=None,  # each request has the core's and the driver's time
+        timeout=None,  # the core and the driver limit the time of each request
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=4),
     )
 
@@ -29,11 +29,11 @@ async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | No
     """POST the lines of ``output`` and report the answer, or that there was none.
 
     Args:
-        wiring: of the connection.
-        segment: of the URL.
+        wiring: the connection.
+        segment: the last segment of the URL.
         output: the request.
-        read: is given the response of a 200, in place of reading it whole; then the report only
-            says that it has ended.
+        read: called with the response if its status is 200, instead of reading it whole; the
+            report then only says that it has ended.
     """
     assert output.request is not None
     status, text = 0, ""
@@ -55,7 +55,7 @@ async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | No
                 text = await _whole(response)
                 status = response.status_code
     except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
-        # Cut, or nothing that we could read.
+        # It was cut, or cannot be read.
         if output.request is Request.OPEN and not status:
             wiring.report(ConnectionLost(str(error) or type(error).__name__))
             return
@@ -63,7 +63,7 @@ async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | No
 
 
 async def post(wiring: Wiring, output: Output) -> None:
-    """POST ``send``. It does not end with its connection: what it carries is taken all the same."""
+    """POST to ``send``. It may outlive its connection, as the server takes it all the same."""
     with anyio.move_on_after(wiring.timeout) as scope:
         await exchange(wiring, "send", output)
     if scope.cancelled_caught:

@@ -1,4 +1,4 @@
-"""Frames as Server-Sent Events (PROTOCOL.md section 9)."""
+"""Server-sent events: frames as events of a stream (PROTOCOL.md section 9)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transport.protocol.event_stream import EventParser
 
 
 class EventStreamAdapter:
-    """A stream that is read as it comes, the uplink in POSTs beside it (SSE-1)."""
+    """Reads the stream that answers ``open``, and sends the uplink as POSTs (SSE-1)."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
@@ -25,7 +25,7 @@ class EventStreamAdapter:
             self._wiring.linger(post, self._wiring, output)
 
     def finish(self) -> None:
-        """The server ends the stream; POSTs go on by themselves."""
+        """Do nothing: the server ends the stream, and POSTs end by themselves."""
 
     async def _read(self, response: httpx.Response) -> None:
         # A chunk may end within a character.
