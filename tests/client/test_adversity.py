@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from tests.client.memory_network import Network, NetworkLoop
-from transport import Channel, ChannelClosed, Hub, Unreachable, Unsendable, connect
+from transport import Channel, ChannelClosed, Hub, Limits, Stalled, Unreachable, Unsendable, connect
 from transport.client import connector
 from transport.client.connector import Connector
 
@@ -266,7 +266,7 @@ async def test_a_defect_of_the_client_is_told(
 
     async def use() -> None:
         async with connect(URL, proxies=False) as channel:
-            monkeypatch.setattr(Connector, "connect", fail)
+            monkeypatch.setattr(Connector, "begin", fail)
             await channel.send("a")
             await channel.receive()
 
@@ -275,6 +275,45 @@ async def test_a_defect_of_the_client_is_told(
         await use()
     assert caught.value.code == 1011
     assert "the client failed" in caplog.text
+
+
+@in_memory
+async def test_send_fails_when_a_full_window_stands_still() -> None:
+    """DAT-6: a handler that takes nothing fails the senders that wait, and no others."""
+    proceed = anyio.Event()
+
+    async def slow(channel: Channel) -> None:
+        await proceed.wait()
+        async for message in channel:
+            await channel.send(message)
+
+    Network(Hub(slow, limits=Limits(window_messages=2, stall=10)))
+    loop = asyncio.get_running_loop()
+    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+        await channel.send("a")
+        await channel.send("b")
+        begun = loop.time()
+        with pytest.raises(Stalled):
+            await channel.send("c")
+        assert 10 <= loop.time() - begun < 60
+        waiting = [asyncio.create_task(channel.send(text)) for text in ("d", "e")]
+        await anyio.sleep(1)
+        assert not any(task.done() for task in waiting)
+        proceed.set()
+        assert [await channel.receive() for _ in range(4)] == ["a", "b", "d", "e"]
+        assert [await task for task in waiting] == [3, 4]
+
+
+@in_memory
+async def test_send_without_room_is_told_of_the_close() -> None:
+    async def leave(channel: Channel) -> None:
+        await anyio.sleep(5)
+
+    Network(Hub(leave, limits=Limits(window_messages=1)))
+    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+        await channel.send("a")
+        with pytest.raises(ChannelClosed, match="1000"):
+            await channel.send("b")
 
 
 def test_what_cannot_work_is_told_at_once() -> None:

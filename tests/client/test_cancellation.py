@@ -431,9 +431,9 @@ async def run(
         assert all(end.closing for end in world.network.ends)
         driver: Any = world.channel and world.channel._driver
         if driver is not None:
-            assert driver._waiters._waiting == driver.window._senders == []
+            assert driver._waiters._waiting == driver.window.senders == []
             assert driver.inbox._receiver is driver._waker is None
-            assert not driver.connector.busy
+            assert not driver.connector.is_busy
         await check_server(world, call, healthy=world.network.up)
         assert complaints == []
     except BaseException as error:

@@ -6,8 +6,8 @@ import pytest
 
 from transport.client.adapters.ports import locate
 from transport.client.backoff import backoff
-from transport.client.budget import Budget
-from transport.client.fallback import Learnt, choose
+from transport.client.budget import RetryBudget
+from transport.client.fallback import LastWorking, choose
 from transport.protocol.frames import TransportKind
 
 ALL = list(TransportKind)
@@ -21,23 +21,23 @@ def test_the_wait_is_all_jitter_and_doubles_to_a_bound() -> None:
 
 
 def test_two_places_in_a_span() -> None:
-    budget = Budget(1.25)
-    assert [budget.take(now).at for now in (0, 0.1, 0.2, 0.3)] == [0, 0.1, 1.25, 1.35]
+    budget = RetryBudget(1.25)
+    assert [budget.acquire(now).at for now in (0, 0.1, 0.2, 0.3)] == [0, 0.1, 1.25, 1.35]
     assert budget.free_at == 2.5
-    assert budget.take(10).at == 10
+    assert budget.acquire(10).at == 10
     assert budget.free_at == 2.6, "the place of the one before"
 
 
 def test_a_place_is_free_so_long_after_its_attempt_is_over() -> None:
     """Until then that may be on its way: what counts is when it arrives."""
-    budget = Budget(1.25)
-    first, second = budget.take(0), budget.take(0.1)
-    budget.over(first, 0.4)
+    budget = RetryBudget(1.25)
+    first, second = budget.acquire(0), budget.acquire(0.1)
+    budget.release(first, 0.4)
     assert budget.free_at == 1.35, "the second one's"
-    budget.over(second, 0.5)
+    budget.release(second, 0.5)
     assert budget.free_at == 1.65
-    assert budget.take(0.6).at == 1.65
-    budget.over(first, 5)
+    assert budget.acquire(0.6).at == 1.65
+    budget.release(first, 5)
     assert budget.free_at == 1.75, "the first has lost its place: it was long over"
 
 
@@ -52,11 +52,11 @@ def test_down_the_ladder_then_an_outage() -> None:
 
 
 def test_what_worked_last_goes_first_until_it_is_stale() -> None:
-    learnt = Learnt(TransportKind.LONGPOLL, 100)
-    assert choose(ALL, [], learnt, 399, 300) is TransportKind.LONGPOLL
-    assert choose(ALL, [], learnt, 400, 300) is TransportKind.WEBSOCKET
-    assert choose(ALL, [TransportKind.LONGPOLL], learnt, 101, 300) is TransportKind.WEBSOCKET
-    assert choose([TransportKind.SSE], [], learnt, 101, 300) is TransportKind.SSE
+    last_working = LastWorking(TransportKind.LONGPOLL, 100)
+    assert choose(ALL, [], last_working, 399, 300) is TransportKind.LONGPOLL
+    assert choose(ALL, [], last_working, 400, 300) is TransportKind.WEBSOCKET
+    assert choose(ALL, [TransportKind.LONGPOLL], last_working, 101, 300) is TransportKind.WEBSOCKET
+    assert choose([TransportKind.SSE], [], last_working, 101, 300) is TransportKind.SSE
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from transport.client.adapters.ports import Destination, is_secure
 from transport.client.channel import Channel, ClientStatistics
 from transport.client.connection import Attempt
-from transport.client.connector import Credentials
+from transport.client.dialer import Credentials
 from transport.client.driver import Driver
 from transport.client.pacing import Pacing
 from transport.limits import Limits
@@ -25,8 +25,8 @@ from transport.waiting import ended
 
 __all__ = ("Attempt", "Channel", "ClientStatistics", "Pacing", "connect")
 
-GRACE = 1.0
-"""Seconds to tell the server of the end where the block failed or was cancelled."""
+EXIT_TIMEOUT = 1.0
+"""Seconds to tell the server of the end if the block failed or was cancelled."""
 
 
 class connect:
@@ -37,29 +37,30 @@ class connect:
             async for message in channel:
                 print(message)
 
-    Entering waits for the first session. When the block ends, what was sent is still handled, then
-    the channel is closed with 1000; where the block raises or is cancelled, that takes at most a
-    second. It can be entered once.
+    Entering waits for the first session. When the block ends, the server still handles what was
+    sent, and the channel is closed with 1000; if the block raises or is cancelled, that takes at
+    most a second. It can be entered once.
 
     Args:
-        url: of the channel: ``http``, ``https``, ``ws`` or ``wss``, whatever the transport.
-        transports: that may be used, in the order in which to try them.
+        url: the URL of the channel: ``http``, ``https``, ``ws`` or ``wss``, whatever the transport.
+        transports: the transports that may be used, in the order in which to try them.
         credentials: a JSON value for the server's ``authenticate``; or a function, async or not,
             that is asked for one at each attach and each renewal.
-        headers: for every request.
-        origin: the ``Origin`` header, where the server is to see one.
-        limits: to go by until the server has told its own: what may be sent while not connected.
-        timeout: seconds to the first session.
-        tls: for ``https``; the system's certificates by default.
+        headers: headers of every request.
+        origin: the ``Origin`` header, if the server checks one.
+        limits: in force until the server advertises its own: what may be sent while not connected.
+        timeout: seconds to wait for the first session.
+        tls: for ``https``; by default with the system's certificates.
         proxies: whether the proxies that the environment names are used.
-        pacing: how patient to be with connections.
-        target: names an inner application of the server (TGT-1).
+        pacing: the times and bounds of connecting.
+        target: the name of an inner application of the server (TGT-1).
         wishes: hints to the server (OPN-8).
 
     Raises:
         Unreachable: there was no session in time.
-        ChannelClosed: the server refused for good; ``code`` is of PROTOCOL.md section 13.
-        ValueError: an argument that cannot work; `Unsendable` where JSON does not carry it.
+        ChannelClosed: the server has refused the channel; ``code`` is one of PROTOCOL.md section
+            13.
+        ValueError: an argument cannot work; `Unsendable` if it is not JSON.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class connect:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
             raise ValueError(f"a channel's URL begins with http:// or https://, not {url!r}")
-        parts.port  # noqa: B018 - raises ValueError where it is none
+        parts.port  # noqa: B018 - raises ValueError if it is not a number
         for given in (credentials, target, wishes):
             if not callable(given):
                 encode_message(given, limits)
@@ -105,9 +106,9 @@ class connect:
         driver = self._driver
         self._task = asyncio.create_task(driver.run(), name="transport.connect")
         try:
-            await driver.opened(self._timeout)
+            await driver.wait_opened(self._timeout)
         except BaseException:
-            await self._end(GRACE if driver.phase is Phase.OPEN else 0.0)
+            await self._end(EXIT_TIMEOUT if driver.phase is Phase.OPEN else 0.0)
             raise
         return Channel(driver)
 
@@ -123,16 +124,16 @@ class connect:
                 self._driver.close(1000, "")
                 await asyncio.wait([self._task])
         finally:
-            await self._end(GRACE)
+            await self._end(EXIT_TIMEOUT)
 
-    async def _end(self, grace: float) -> None:
-        """Close in so many seconds, or leave. Nothing is left behind."""
+    async def _end(self, within: float) -> None:
+        """Close the channel within that many seconds, or abandon it. No task is left behind."""
         task = self._task
         assert task is not None
         try:
             self._driver.close(1000, "")
-            with anyio.move_on_after(grace, shield=True):
+            with anyio.move_on_after(within, shield=True):
                 await asyncio.wait([task])
         finally:
-            self._driver.leave()
+            self._driver.abandon()
             await ended([task])

@@ -1,19 +1,19 @@
-"""How long to wait before the next attempt. Pure: the random number is an argument."""
+"""The wait before the next attempt. Pure: the random number is an argument."""
 
 from __future__ import annotations
 
 
-def backoff(lasting: float, chance: float, base: float, most: float) -> float:
-    """Seconds to wait, after ``lasting`` seconds of failures.
+def backoff(outage: float, random: float, base: float, maximum: float) -> float:
+    """Return the seconds to wait after an outage.
 
-    Full jitter, in the first retry too: else all clients would come back to a restarted server in
-    the same moment. So the waits grow like the outage, and none is longer than it was: who is
-    unlucky is not away for long after a short one.
+    Full jitter, for the first retry too, or all clients would come back to a restarted server in
+    the same moment. The delay grows with the outage and hardly exceeds it, so that no client is
+    away for long after a short one.
 
     Args:
-        lasting: seconds since nothing has worked for long.
-        chance: a random number from 0 to 1.
-        base: what the first retry waits at most.
-        most: the bound of all.
+        outage: seconds for which nothing has worked steadily.
+        random: a random number from 0 to 1.
+        base: the longest wait of the first retry.
+        maximum: the longest wait of any retry.
     """
-    return chance * min(most, base + lasting)
+    return random * min(maximum, base + outage)

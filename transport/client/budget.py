@@ -1,4 +1,4 @@
-"""`Budget`: how many connections a client may begin. Pure: times are arguments."""
+"""`RetryBudget`: limits how often a client starts a connection. Pure: times are arguments."""
 
 from __future__ import annotations
 
@@ -7,45 +7,47 @@ from math import inf
 
 
 @dataclass(slots=True, eq=False)
-class Place:
-    """One attempt.
+class Slot:
+    """The slot of one attempt.
 
     Attributes:
-        at: when it may be made.
-        until: to then its place is not free again.
+        at: when the attempt may be made.
+        until: when the slot is free again.
     """
 
     at: float
     until: float
 
 
-class Budget:
-    """Two attempts in any ``span``, whatever they are made for.
+class RetryBudget:
+    """Allows two attempts in any ``span``, whatever their purpose.
 
     Args:
-        span: seconds. A little more than what is to be kept at the other end, as the network may
-            hold up one attempt longer than the next.
+        span: seconds; a little more than the span that the server is to see, as the network may
+            delay one attempt longer than the next.
     """
 
     def __init__(self, span: float) -> None:
         self._span = span
-        self._places = [Place(-inf, -inf), Place(-inf, -inf)]
+        self._slots = [Slot(-inf, -inf), Slot(-inf, -inf)]
 
     @property
     def free_at(self) -> float:
-        """When the next place is free."""
-        return min(place.until for place in self._places)
+        """When the next slot is free."""
+        return min(slot.until for slot in self._slots)
 
-    def take(self, now: float) -> Place:
-        """Take the next place."""
-        first = min(self._places, key=lambda place: place.until)
+    def acquire(self, now: float) -> Slot:
+        """Return the next slot; the caller makes its attempt at `Slot.at`."""
+        first = min(self._slots, key=lambda slot: slot.until)
         at = max(now, first.until)
-        place = Place(at, at + self._span)
-        self._places.remove(first)
-        self._places.append(place)
-        return place
+        slot = Slot(at, at + self._span)
+        self._slots.remove(first)
+        self._slots.append(slot)
+        return slot
 
-    def over(self, place: Place, now: float) -> None:
-        """The attempt has been answered, or has failed: until now it may have been on its way, in
-        a program that is busy or with credentials that are slow to come."""
-        place.until = max(place.until, now + self._span)
+    def release(self, slot: Slot, now: float) -> None:
+        """Start the span of ``slot`` at ``now``: its attempt was answered, or has failed.
+
+        Until then it may not have left: the program may be busy, or the credentials slow.
+        """
+        slot.until = max(slot.until, now + self._span)

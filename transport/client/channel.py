@@ -20,14 +20,14 @@ class ClientStatistics:
     """Counters of one channel, over all its sessions; messages unless said otherwise.
 
     Attributes:
-        sent: that `Channel.send` took.
-        acknowledged: of these, handled by the server.
+        sent: accepted by `Channel.send`.
+        acknowledged: those of them that the server has handled.
         buffered, buffered_bytes: kept until they are acknowledged.
-        received: held in order from the server.
-        handled: of these, finished by the application.
+        received: received in order from the server.
+        handled: those of them that the application has finished.
         replayed: written again after a cut or a retry.
-        recovered: received, or to be received, though they were sent before a cut.
-        attaches: connections that were attached, ever.
+        recovered: sent before a cut, and received or still to be received after it.
+        attaches: connections that were attached, in total.
         resets: sessions that could not go on.
     """
 
@@ -44,15 +44,15 @@ class ClientStatistics:
 
 
 class Channel:
-    """One message channel to a server, over whichever connections. Made by `connect`.
+    """One message channel to a server, over any number of connections. Made by `connect`.
 
-    Iterate over it to receive. All methods are for the event loop's thread.
+    Iterate over it to receive. All methods are for the thread of the event loop.
 
-    A session that the server could not carry on is not passed over: `receive`, and so the
-    iteration, raises `SessionReset` once, behind the last message of the old session. The channel
-    lives: receive again, and what comes is of the new session, which the server's handler begins
-    anew. What of the old one was sent and not acknowledged is not sent again: `acknowledged` tells
-    its fate.
+    If the server could not continue a session, `receive`, and so the iteration, raises
+    `SessionReset` once, after the last message of that session. The channel stays open: what is
+    received next belongs to the new session, for which the server starts its handler again. Sends
+    of the old session that were not acknowledged are not sent again: `acknowledged` tells their
+    fate.
     """
 
     __slots__ = ("__weakref__", "_driver", "_state")
@@ -66,7 +66,7 @@ class Channel:
 
     @property
     def id(self) -> str:
-        """The session's public name, fit for logs. Another one after a reset."""
+        """The public id of the session, fit for logs. It changes with a reset."""
         return self._driver.id or ""
 
     @property
@@ -89,71 +89,71 @@ class Channel:
 
     @property
     def connected(self) -> bool:
-        """Whether a connection is attached. True is no proof: only an ack is."""
+        """Whether a connection is attached. That does not prove delivery: only an ack does."""
         return self._driver.phase is Phase.OPEN
 
     @property
     def transports(self) -> tuple[str, ...]:
-        """Those that may be used, in the order in which they are tried.
+        """The transports that may be used, in the order in which they are tried.
 
-        May be set. What is forbidden is left at once; the session goes on over another.
+        May be set. A connection over another one is left at once; the session goes on.
 
         Raises:
-            ValueError: none, or not one of ``"websocket"``, ``"sse"``, ``"longpoll"``.
+            ValueError: no transport is given, or one that is unknown.
         """
         return tuple(transport.value for transport in self._driver.connector.transports)
 
     @transports.setter
     def transports(self, names: Iterable[str]) -> None:
-        self._driver.choose(names)
+        self._driver.set_transports(names)
 
     async def send(self, message: Json) -> int:
         """Send a message: str, bytes, or a JSON value.
 
-        Returns as soon as it is kept, connected or not; waits while the window is full
+        Returns as soon as the message is kept, connected or not; waits while the window is full
         (PROTOCOL.md DAT-6).
 
         Returns:
-            Its number, for `acknowledged`: sends are counted from 1 over all sessions.
+            The number of the send, for `acknowledged`, counted from 1 over all sessions.
 
         Raises:
             Unsendable, TooLarge: the message cannot be sent; nothing was.
             Stalled: the window is full, and the server handled nothing for its ``limits.stall``.
-            ChannelClosed: the channel is closing or over.
+            ChannelClosed: the channel is closing or closed.
         """
         driver = self._driver
         payload = encode_message(message, driver.session.terms)
-        await driver.window.room(size_of(payload))
+        await driver.wait_for_capacity(size_of(payload))
         return driver.send(payload)
 
     async def acknowledged(self, number: int) -> None:
         """Wait until the server's handler has finished with the message of that number.
 
         Raises:
-            Unacknowledged: its session ended first; tells the fate.
+            Unacknowledged: its session ended first; the error has the fate of the message.
             TooLarge: it is above the limit of the server, which was not known when it was sent.
-            ValueError: no message has that number; or its outcome was forgotten: that of the
-                1,000 latest failures is kept.
+            ValueError: no message has that number, or its outcome was forgotten: only the 1,000
+                latest failures are kept.
         """
         driver = self._driver
         await driver.outcomes.wait(number, driver.session.outbox.sends)
 
     async def flush(self) -> None:
-        """Wait until the server's handler has finished with all that was sent.
+        """Wait until the server's handler has finished with everything that was sent.
 
         Raises:
-            Unacknowledged, TooLarge: see `acknowledged`; of the last message.
+            Unacknowledged, TooLarge: as `acknowledged` for the last message.
         """
         if last := self._driver.session.outbox.sends:
             await self.acknowledged(last)
 
     async def receive(self) -> Json:
-        """The next message.
+        """Return the next message.
 
         Raises:
             SessionReset: the session ended here; the channel goes on with a new one.
-            ChannelClosed: there will be none.
-            Busy: another task receives on this channel.
+            ChannelClosed: there are no more messages.
+            Busy: another task is receiving on this channel.
         """
         return await self._driver.inbox.receive()
 
@@ -161,7 +161,7 @@ class Channel:
         return self
 
     async def __anext__(self) -> Json:
-        """As `receive`; ends where an application closed the channel, and all of it arrived."""
+        """As `receive`; ends if an application closed the channel and everything has arrived."""
         try:
             return await self.receive()
         except ChannelClosed:
@@ -171,13 +171,13 @@ class Channel:
             raise
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the channel, once all that was sent is handled; return when it is over.
+        """Close the channel once everything that was sent is handled, and wait until it is closed.
 
-        Where the server cannot be reached that is given up after its ``limits.closing``.
+        If the server cannot be reached, give up after its ``limits.closing``.
 
         Args:
             code: 1000, or 3000 to 4999 for the application's own meanings.
-            reason: for people, at most 123 bytes in UTF-8.
+            reason: a text for people, at most 123 bytes in UTF-8.
 
         Raises:
             ValueError: the code or the reason is out of range.
@@ -185,22 +185,22 @@ class Channel:
         check_close(code, reason)
         driver = self._driver
         driver.close(code, reason)
-        await driver.closed()
+        await driver.wait_closed()
 
     def reconnect(self) -> None:
         """Drop the connection, and resume over a new one at once."""
         self._driver.reconnect()
 
     def suspend(self) -> None:
-        """Go away: drop the connection, and do not come back before `resume`."""
+        """Drop the connection, and do not connect again before `resume`."""
         self._driver.suspend()
 
     def resume(self) -> None:
-        """Come back after `suspend`."""
+        """Connect again, after `suspend`."""
         self._driver.resume()
 
     def statistics(self) -> ClientStatistics:
-        """Counters of this channel, now."""
+        """Return the counters of this channel."""
         driver = self._driver
         session, inbox, counts = driver.session, driver.inbox, driver.counts
         return ClientStatistics(
@@ -217,5 +217,5 @@ class Channel:
         )
 
     def explain(self) -> list[Attempt]:
-        """Why this transport: the latest attempts, oldest first."""
+        """Return the latest attempts to connect, oldest first: why this transport is in use."""
         return [one.attempt for one in self._driver.connector.attempts]

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import httpx
 
 from transport.client.adapters.ports import Adapter
-from transport.client.budget import Place
+from transport.client.budget import Slot
 from transport.protocol.client.link import Link
 from transport.protocol.frames import TransportKind
 
@@ -18,13 +18,13 @@ Outcome: TypeAlias = Literal["pending", "open", "failed", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One entry of `Channel.explain`.
+    """One attempt to connect, as `Channel.explain` tells it.
 
     Attributes:
-        transport: its name.
-        outcome: what became of it.
+        transport: the name of the transport.
+        outcome: what became of the attempt.
         reason: why it failed, or was lost.
-        seconds: until it was open, or had failed.
+        seconds: the time until it was open, or had failed.
     """
 
     transport: str
@@ -35,24 +35,24 @@ class Attempt:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """The attempt in hand, or the connection that it became.
+    """An attempt, and the connection that it became.
 
     Attributes:
-        transport: over which it goes.
-        since: when it was begun.
-        until: when it must be open, or be given up.
-        place: in the budget.
-        posting: that of the POST that was on its way as the connection was left.
+        transport: its transport.
+        started_at: when it was begun.
+        until: when it is given up unless it works by then.
+        slot: its slot in the retry budget.
+        post_slot: the slot of a POST that was in flight when the connection was left.
         outcome, reason, seconds: see `Attempt`.
-        link, adapter: there once the credentials are.
-        http: for its requests, where it makes any.
+        link, adapter: set once the credentials are known.
+        http: the client for its requests, if it makes any.
     """
 
     transport: TransportKind
-    since: float
+    started_at: float
     until: float
-    place: Place
-    posting: Place | None = None
+    slot: Slot
+    post_slot: Slot | None = None
     outcome: Outcome = "pending"
     reason: str = ""
     seconds: float = 0.0
@@ -60,19 +60,19 @@ class Connection:
     adapter: Adapter | None = None
     http: httpx.AsyncClient | None = None
 
-    def works(self, now: float) -> None:
-        """It is open."""
-        self.outcome, self.seconds, self.until = "open", now - self.since, inf
+    def mark_open(self, now: float) -> None:
+        """Record that it works."""
+        self.outcome, self.seconds, self.until = "open", now - self.started_at, inf
 
-    def ends(self, reason: str, now: float) -> None:
-        """It could not be opened, or was cut."""
+    def mark_ended(self, reason: str, now: float) -> None:
+        """Record that it could not be opened, or was lost."""
         if self.outcome == "pending":
-            self.outcome, self.seconds = "failed", now - self.since
+            self.outcome, self.seconds = "failed", now - self.started_at
         else:
             self.outcome = "lost"
         self.reason = reason
 
     @property
     def attempt(self) -> Attempt:
-        """As the application is told of it."""
+        """What the application is told of it."""
         return Attempt(self.transport.value, self.outcome, self.reason, self.seconds)

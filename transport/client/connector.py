@@ -1,84 +1,57 @@
-"""`Connector`: keeps one connection to the server: over which transport, and when to try again.
+"""`Connector`: keeps one connection to the server.
 
-What to do is decided by the pure `fallback` and `backoff`; here it is done. All that a connection
-does is done by tasks of the connector: one that dies is a connection that was lost, and none
-outlives `Connector.stop`.
+The transport to try is decided by the pure `fallback`, the time of the next attempt by `backoff`;
+here it is done. Invariants:
+
+- There is one connection at a time. What another one reports is ignored, but a POST that fails
+  counts in the retry budget all the same.
+- Whatever counts as an attempt is within the budget of the `Dialer`.
+- All work of a connection is done by `ConnectionTasks`. A task that fails is a connection that was
+  lost, and none outlives `Connector.stop`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import logging
 import random
-import secrets
-from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
 from math import inf
-from typing import Any, TypeAlias
 
 import anyio
-import httpx
 
 from transport import codes
-from transport.client.adapters.longpoll import LongPollAdapter
-from transport.client.adapters.ports import Adapter, Destination, Wiring, Work
-from transport.client.adapters.post import http_client
-from transport.client.adapters.sse import EventStreamAdapter
-from transport.client.adapters.websocket import WebSocketAdapter
+from transport.client.adapters.ports import Destination
 from transport.client.backoff import backoff
-from transport.client.budget import Budget
+from transport.client.clock import read_clock
 from transport.client.connection import Connection
-from transport.client.fallback import Learnt, choose
+from transport.client.dialer import Credentials, Dialer
+from transport.client.fallback import LastWorking, choose
 from transport.client.pacing import Pacing
+from transport.client.tasks import ConnectionTasks
 from transport.protocol.client.events import Answer, ConnectionLost, Input, Request
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
-from transport.waiting import Waiters, ended
-
-logger = logging.getLogger("transport")
-
-ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
-    TransportKind.WEBSOCKET: WebSocketAdapter,
-    TransportKind.SSE: EventStreamAdapter,
-    TransportKind.LONGPOLL: LongPollAdapter,
-}
-REMEMBERED = 50
-"""Attempts that are told."""
-
-Credentials: TypeAlias = Json | Callable[[], Any]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Work:
-    """What a task does."""
-
-    connection: Connection
-    scope: anyio.CancelScope
-    lingers: bool
-    """Whether it may outlive its connection."""
+from transport.telemetry.log import ERROR, event
+from transport.waiting import Waiters
 
 
 class Connector:
-    """One connection at a time, for ``session``.
+    """Keeps one connection for ``session``.
 
     Args:
-        session: that it attaches.
-        destination: where to.
-        transports: that may be used, in the order in which to try them.
+        session: the session to attach.
+        destination: the server.
+        transports: the transports that may be used, in the order in which to try them.
         credentials: a JSON value, or a function, async or not, that is asked for one at each
-            attach.
-        pacing: patience.
-        waiters: are told when a task has ended.
-        hear: takes what the connection reports.
-        wake: is called where something is due.
+            attach and each renewal.
+        pacing: times and bounds.
+        waiters: notified when a task has ended.
+        on_input: called with what the connection reports.
+        wake: called when something is due.
 
     Attributes:
-        connection: None: the next is tried at `retry_at`.
-        retry_at: seconds of the loop's clock; infinite while the application is away.
+        connection: the connection; None until the next attempt, at `retry_at`.
+        retry_at: a time of the loop's clock; infinite while the application is away.
         transports: see above.
     """
 
@@ -91,120 +64,99 @@ class Connector:
         pacing: Pacing,
         *,
         waiters: Waiters,
-        hear: Callable[[Link, Input], None],
+        on_input: Callable[[Link, Input], None],
         wake: Callable[[], None],
     ) -> None:
         self.connection: Connection | None = None
         self.retry_at = 0.0
         self.transports: tuple[TransportKind, ...] = ()
         self._session = session
-        self._destination = destination
-        self._credentials = credentials
         self._pacing = pacing
         self._waiters = waiters
-        self._hear = hear
+        self._on_input = on_input
         self._wake = wake
         self._tried: list[TransportKind] = []
         """Transports that failed in this round."""
         self._failures = 0
-        """In a row."""
-        self._failing = inf
-        """Since when all fails: from the first attempt, or the end of what was steady; later by the
-        time in which something worked since."""
-        self._budget = Budget(2.5 * min(0.5, pacing.retry_base))
-        """One for all that is begun."""
-        self._learnt: Learnt | None = None
-        self._attempts: deque[Connection] = deque(maxlen=REMEMBERED)
-        self._tasks: dict[asyncio.Task[None], _Work] = {}
-        self.choose(transports)
+        """Consecutive retries that had to wait."""
+        self._outage_since = inf
+        """The start of the outage: the first attempt, or the end of a steady connection; later by
+        the time in which something worked since."""
+        self._last_working: LastWorking | None = None
+        self._tasks = ConnectionTasks(self._task_ended)
+        self._dialer = Dialer(session, destination, credentials, pacing, self._tasks, self._report)
+        self._budget = self._dialer.budget
+        self.set_transports(transports)
 
     @property
-    def due(self) -> float:
-        """When to call `connect` or `lost`: see `overdue`."""
+    def deadline(self) -> float:
+        """When to call `begin`, or `connection_lost` if `is_overdue` says so."""
         return self.retry_at if self.connection is None else self.connection.until
 
-    def overdue(self, now: float) -> bool:
-        """Whether there is a connection that should be open by now."""
+    def is_overdue(self, now: float) -> bool:
+        """Return whether there is a connection that should work by now."""
         return self.connection is not None and now >= self.connection.until
 
     @property
     def attempts(self) -> list[Connection]:
-        """The latest, oldest first."""
-        return list(self._attempts)
+        """The latest attempts, oldest first."""
+        return self._dialer.attempts
 
-    # Attached
+    # Opening
 
-    def connect(self, now: float) -> None:
+    def begin(self, now: float) -> None:
         """Try the next transport, if it is time."""
         self.retry_at = max(self.retry_at, self._budget.free_at)
         if self.connection is not None or now < self.retry_at:
             return
-        self._failing = min(self._failing, now)
-        transport = choose(self.transports, self._tried, self._learnt, now, self._pacing.fallback)
-        if transport is None:  # all of a choice that was narrowed have failed: a new round
+        self._outage_since = min(self._outage_since, now)
+        transport = choose(
+            self.transports, self._tried, self._last_working, now, self._pacing.fallback
+        )
+        if transport is None:  # all that are still allowed have failed: a new round
             self._tried.clear()
             transport = self.transports[0]
-        # For the credentials; once they are there the transport has its own time.
-        connection = Connection(transport, now, now + self._pacing.post, self._budget.take(now))
-        self.connection = connection
-        self._attempts.append(connection)
-        if callable(self._credentials):
-            self._spawn(connection, self._ask, connection, self._credentials)
-        else:
-            self._open(connection, self._credentials)
+        self.connection = self._dialer.create(transport, now)
+        self._show_credentials(self.connection)
 
-    def renew(self) -> None:
-        """Show credentials anew (REN-1)."""
-        connection = self.connection
-        if connection is None:
-            return
-        if callable(self._credentials):
-            self._spawn(connection, self._ask, connection, self._credentials)
-        else:
-            self._session.renew(self._credentials)
+    def renew_credentials(self) -> None:
+        """Show fresh credentials (REN-1)."""
+        if self.connection is not None:
+            self._show_credentials(self.connection)
 
-    async def _ask(self, connection: Connection, ask: Callable[[], Any]) -> None:
-        """Ask the application for credentials, for a new connection or to renew."""
+    def _show_credentials(self, connection: Connection) -> None:
+        if self._dialer.has_to_ask:
+            self._tasks.spawn(connection, self._ask_credentials, connection)
+        else:
+            self._use(connection, self._dialer.credentials)
+
+    async def _ask_credentials(self, connection: Connection) -> None:
+        """Ask the application for credentials, for a new connection or a renewal."""
         try:
-            credentials = ask()
-            if inspect.isawaitable(credentials):
-                credentials = await credentials
-        except Exception:
-            logger.exception("the function for credentials failed")
+            credentials = await self._dialer.ask_credentials()
+        except Exception:  # noqa: BLE001 - of the application: it is logged
+            event(
+                ERROR,
+                "credentials_failed",
+                "the function for credentials failed",
+                exc_info=True,
+                transport=connection.transport.value,
+            )
             if connection.link is None and self.connection is connection:
-                self.lost("no credentials")
-            return  # to renew there are none: the server's `unauthorized` will follow
+                self.connection_lost("no credentials")
+            return  # a renewal is missing then: the server will answer `unauthorized`
         if self.connection is not connection:
             return
-        if connection.link is None:
-            self._open(connection, credentials)
-        else:
-            self._session.renew(credentials)
+        self._use(connection, credentials)
         self._wake()
 
-    def _open(self, connection: Connection, credentials: Json) -> None:
-        connection.until = _now() + self._pacing.attempt
-        connection.link = self._session.attach(
-            connection.transport, secrets.token_urlsafe(24), credentials
-        )
-        connection.adapter = ADAPTERS[connection.transport](
-            Wiring(
-                destination=self._destination,
-                timeout=self._pacing.post,
-                hear=partial(self._report, connection),
-                spawn=partial(self._spawn, connection),
-                linger=partial(self._spawn, connection, lingers=True),
-                http=partial(self._http, connection),
-            )
-        )
+    def _use(self, connection: Connection, credentials: Json) -> None:
+        if connection.link is None:
+            self._dialer.open(connection, credentials)
+        else:
+            self._session.renew(credentials)
 
-    def _http(self, connection: Connection) -> httpx.AsyncClient:
-        # Each has its own: sockets of one that was lost are not to be trusted by the next.
-        if connection.http is None:
-            connection.http = http_client(self._destination)
-        return connection.http
-
-    # While it stands
+    # Writing and reading
 
     def transmit(self, now: float) -> None:
         """Write what the session has to say."""
@@ -213,78 +165,79 @@ class Connector:
             for output in self._session.transmit(connection.link, now):
                 connection.adapter.send(output)
 
-    def _report(self, connection: Connection, heard: Input) -> None:
-        now, wait = _now(), 0.0
-        failed = heard.request if isinstance(heard, Answer) and heard.status != 200 else None
+    def _report(self, connection: Connection, report: Input) -> None:
+        now, wait = read_clock(), 0.0
+        failed = report.request if isinstance(report, Answer) and report.status != 200 else None
         if self.connection is not connection or connection.link is None:
-            if failed is Request.POST and connection.posting is not None:
-                self._budget.over(connection.posting, now)
+            if failed is Request.POST and connection.post_slot is not None:
+                self._budget.release(connection.post_slot, now)
             return
         if failed is Request.POLL or failed is Request.POST:
-            # What failed is repeated, or leads to another connection: an attempt.
-            wait = self._budget.take(now).at - now
+            # A failed request is repeated, or leads to another connection: it is an attempt.
+            wait = self._budget.acquire(now).at - now
         if failed is Request.POST:
-            # Where all was cut, the downlink tells by then: nothing is repeated in vain.
+            # Wait briefly: if the whole path is down, the downlink reports it first and the retry
+            # is unnecessary.
             soonest = min(0.5, self._pacing.retry_base) / 2
             wait = max(wait, soonest, self._budget.free_at - now)
         if wait > 0:
-            self._spawn(connection, self._report_later, connection, heard, wait)
+            self._tasks.spawn(connection, self._deliver_later, connection, report, wait)
         else:
-            self._tell(connection, heard)
+            self._deliver(connection, report)
 
-    async def _report_later(self, connection: Connection, heard: Input, wait: float) -> None:
+    async def _deliver_later(self, connection: Connection, report: Input, wait: float) -> None:
         await anyio.sleep(wait)
         if self.connection is connection:
-            self._tell(connection, heard)
+            self._deliver(connection, report)
 
-    def _tell(self, connection: Connection, heard: Input) -> None:
+    def _deliver(self, connection: Connection, report: Input) -> None:
         assert connection.link is not None
-        self._hear(connection.link, heard)
-        # An event stream works once it is known that POSTs get through as well.
-        if isinstance(heard, Answer) and heard.status == 200 and self.connection is connection:
-            self._works(connection)
+        self._on_input(connection.link, report)
+        # An event stream works once POSTs are known to get through as well.
+        if isinstance(report, Answer) and report.status == 200 and self.connection is connection:
+            self._mark_working(connection)
 
-    def opened(self) -> None:
-        """The session is attached."""
+    def attached(self) -> None:
+        """Record that the session is attached over the connection."""
         connection = self.connection
         if connection is None:
             return
-        self._budget.over(connection.place, _now())
+        self._budget.release(connection.slot, read_clock())
         if connection.transport is TransportKind.SSE:
-            connection.until = _now() + self._pacing.post
+            connection.until = read_clock() + self._pacing.post
         else:
-            self._works(connection)
+            self._mark_working(connection)
 
-    def _works(self, connection: Connection) -> None:
+    def _mark_working(self, connection: Connection) -> None:
         if connection.outcome != "pending":
             return
-        now = _now()
-        connection.works(now)
-        # A better one that has just failed again makes the fallback fresh.
+        now = read_clock()
+        connection.mark_open(now)
+        # If a better one has just failed again, the fallback is kept for another while.
         if (
-            self._learnt is None
-            or self._learnt.transport is not connection.transport
+            self._last_working is None
+            or self._last_working.transport is not connection.transport
             or self._tried
         ):
-            self._learnt = Learnt(connection.transport, now)
+            self._last_working = LastWorking(connection.transport, now)
         self._tried = []
 
     # Ending
 
-    def lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
-        """The connection failed or was cut: decides what to try, and when."""
+    def connection_lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
+        """Handle a connection that failed or was cut: decide when to try again, and what."""
         connection = self.connection
         if connection is None:
             return
-        now, chance, pacing = _now(), random.random(), self._pacing
-        steady = self._reckon(connection, now)
-        again = backoff(now - self._failing, chance, pacing.retry_base, pacing.retry_most)
-        if drained:  # the server asked for it: no failure of the transport (DRN-1)
-            wait = chance * retry_in
+        now, jitter, pacing = read_clock(), random.random(), self._pacing
+        steady = self._exclude_uptime_from_outage(connection, now)
+        again = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
+        if drained:  # the server asked for it, so the transport has not failed (DRN-1)
+            wait = jitter * retry_in
             if not steady:  # it may ask again and again
                 wait += again
                 self._failures += 1
-            self._leave(reason, wait)
+            self._disconnect(reason, wait)
             return
         pending = connection.outcome == "pending"
         if not steady:
@@ -293,59 +246,62 @@ class Connector:
         if everything or retry_in:
             self._tried = []
         wait = 0.0
-        # Down the ladder at once; otherwise not all clients in the same moment.
+        # The next transport of a round is tried at once; otherwise not all clients may come back in
+        # the same moment.
         if not pending or everything or retry_in:
             wait = retry_in + again
             self._failures += 1
-        # `open` tells what became of it; often, that our close was heard.
+        # An `open` tells what became of the session; often, that it has taken our close.
         if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:
             wait = 0.0
-        self._leave(reason, wait)
+        self._disconnect(reason, wait)
 
-    def leave(self, reason: str, wait: float) -> None:
-        """Leave the connection, if there is one, for the application wants to; the next is tried
-        ``wait`` seconds later. What it wants is no outage, and one that was is forgotten."""
+    def leave_connection(self, reason: str, wait: float) -> None:
+        """Leave the connection, if there is one, as the application asked for.
+
+        The next is tried ``wait`` seconds later. This is no outage; an earlier one is forgotten.
+        """
         if self.connection is not None:
-            self._reckon(self.connection, _now())
-        self._failing = inf
-        self._leave(reason, wait)
+            self._exclude_uptime_from_outage(self.connection, read_clock())
+        self._outage_since = inf
+        self._disconnect(reason, wait)
 
-    def _reckon(self, connection: Connection, now: float) -> bool:
-        """It ends: the time in which it worked, however short, is no outage.
+    def _exclude_uptime_from_outage(self, connection: Connection, now: float) -> bool:
+        """Take the time in which a connection that ends has worked out of the outage.
 
         Returns:
-            Whether it was steady.
+            Whether the connection was steady: the outage begins with its end.
         """
         if connection.outcome != "open":
             return False
-        steady = now - connection.since >= self._pacing.steady
+        steady = now - connection.started_at >= self._pacing.steady
         if steady:
             self._failures = 0
-            self._failing = now
+            self._outage_since = now
         else:
-            self._failing += now - connection.since - connection.seconds
+            self._outage_since += now - connection.started_at - connection.seconds
         return steady
 
-    def _leave(self, reason: str, wait: float) -> None:
-        connection, now = self.connection, _now()
+    def _disconnect(self, reason: str, wait: float) -> None:
+        connection, now = self.connection, read_clock()
         self.connection = None
         self.retry_at = now + wait
         self._wake()
         if connection is None:
             return
-        connection.ends(reason, now)
+        connection.mark_ended(reason, now)
         if connection.outcome == "failed":
-            self._budget.over(connection.place, now)
-        if any(work.connection is connection and work.lingers for work in self._tasks.values()):
-            # Begun before this was known, it may find what the connection found.
-            connection.posting = self._budget.take(now)
-        self._drop(connection)
-        self._tidy(connection)
+            self._budget.release(connection.slot, now)
+        if self._tasks.runs_for(connection, lingers=True):
+            # A POST in flight may fail for the same reason later: it counts as an attempt.
+            connection.post_slot = self._budget.acquire(now)
+        self._tasks.cancel(connection)
+        self._close_if_unused(connection)
         if connection.link is not None:
             self._session.handle_input(connection.link, ConnectionLost(reason), now)
 
-    def choose(self, names: Iterable[str]) -> None:
-        """Use only these transports, in that order."""
+    def set_transports(self, names: Iterable[str]) -> None:
+        """Use these transports only, in that order."""
         try:
             chosen = tuple(TransportKind(name) for name in names)
         except ValueError:
@@ -354,83 +310,51 @@ class Connector:
             raise ValueError(f"transports: some of {', '.join(TransportKind)}")
         self.transports = chosen
         self._tried = []
-        # What was learnt under another choice is no verdict against what that forbade.
-        self._learnt = None
+        # What was learnt under another choice says nothing of the transports that it excluded.
+        self._last_working = None
         if self.connection is not None and self.connection.transport not in chosen:
-            self.leave("forbidden", 0.0)
+            self.leave_connection("forbidden", 0.0)
 
     def finish(self, reason: str) -> None:
-        """The channel is over: write the last word, and no more."""
-        self.transmit(_now())
+        """Write what is left to write, and close the connection: the channel is closed."""
+        self.transmit(read_clock())
         connection, self.connection = self.connection, None
         if connection is None:
             return
-        connection.ends(reason, _now())
+        connection.mark_ended(reason, read_clock())
         if connection.transport is TransportKind.WEBSOCKET and connection.adapter is not None:
             connection.adapter.finish()
         else:
-            self._drop(connection)  # the downlink is over; a POST ends by itself
-            self._tidy(connection)
+            self._tasks.cancel(connection)  # the downlink is over; a POST ends by itself
+            self._close_if_unused(connection)
 
     # Tasks
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether any task runs."""
-        return bool(self._tasks)
+        return self._tasks.is_busy
 
-    def _spawn(self, connection: Connection, work: Work, *args: Any, lingers: bool = False) -> None:
-        """Run ``work`` until it returns, or its connection is dropped."""
-        scope = anyio.CancelScope()
-
-        async def run() -> None:
-            with scope:
-                await work(*args)
-
-        name = f"transport.{connection.transport.value}.{work.__name__}"
-        task = asyncio.create_task(run(), name=name)
-        self._tasks[task] = _Work(connection, scope, lingers)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        connection = self._tasks.pop(task).connection
-        if task.cancelled():
-            self._died(connection, "its task was cancelled")
-        elif (error := task.exception()) is not None:
-            logger.error("a connection failed", exc_info=error)
-            self._died(connection, f"{type(error).__name__}: {error}")
-        self._tidy(connection)
+    def _task_ended(self, connection: Connection, failure: str | None) -> None:
+        if failure is not None:
+            if connection.link is not None:
+                self._report(connection, ConnectionLost(failure))
+            elif self.connection is connection:
+                self.connection_lost(failure)
+        self._close_if_unused(connection)
         self._waiters.changed()
 
-    def _died(self, connection: Connection, reason: str) -> None:
-        if connection.link is not None:
-            self._report(connection, ConnectionLost(reason))
-        elif self.connection is connection:
-            self.lost(reason)
-
-    def _drop(self, connection: Connection) -> None:
-        for work in list(self._tasks.values()):
-            if work.connection is connection and not work.lingers:
-                work.scope.cancel()
-
-    def _tidy(self, connection: Connection) -> None:
+    def _close_if_unused(self, connection: Connection) -> None:
         """Close the sockets of a connection that was left, once its last POST is answered."""
-        http = connection.http
-        busy = any(work.connection is connection for work in self._tasks.values())
-        if http is not None and not busy and connection is not self.connection:
+        http, is_left = connection.http, connection is not self.connection
+        if http is not None and is_left and not self._tasks.runs_for(connection):
             connection.http = None
-            self._spawn(connection, http.aclose, lingers=True)
+            self._tasks.spawn(connection, http.aclose, lingers=True)
 
-    def cut(self) -> None:
-        """End all that runs, now."""
-        for work in list(self._tasks.values()):
-            work.scope.cancel()
+    def cancel(self) -> None:
+        """Cancel all tasks."""
+        self._tasks.cancel_all()
 
     async def stop(self) -> None:
-        """End all that runs, and wait until nothing is left."""
-        self.cut()
-        await ended(self._tasks)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+        """Cancel all tasks, and wait until none is left."""
+        await self._tasks.stop()

@@ -1,13 +1,14 @@
-"""`Driver`: runs one channel: its session, its connector and its clock.
+"""`Driver`: runs one channel: its session, its connector and its timers.
 
 What to do is decided by the pure core (`transport.protocol.client.session`); here it is done. One
-task runs all: it acts, then waits until something came in or a deadline is due.
+task runs the channel: in each turn it does what is due, then sleeps until something comes in or the
+next deadline. An input is handled at once, in the task of its connection, and wakes that task;
+so all that the application sends in one turn of the event loop is written together (DAT-1).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from typing import assert_never
 import anyio
 
 from transport.client.adapters.ports import Destination
-from transport.client.connector import Connector, Credentials
+from transport.client.clock import read_clock
+from transport.client.connector import Connector
+from transport.client.dialer import Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes
 from transport.client.pacing import Pacing
-from transport.client.window import Window
 from transport.errors import ChannelClosed, SessionReset, Unreachable
 from transport.limits import Limits
 from transport.protocol.client.events import (
@@ -46,22 +48,22 @@ from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASES, Phase, PhaseStep, follow
+from transport.send_window import SendWindow
+from transport.telemetry.log import ERROR, event
 from transport.waiting import Waiters, resolve
 
-logger = logging.getLogger("transport")
+FINAL_WRITE_TIMEOUT = 1.0
+"""Seconds in which the last frames of a closed channel must be written."""
 
-LAST_WORD = 1.0
-"""Seconds in which the last frames of a closed channel are written."""
-
-UNREACHED = 1001
-"""The code of a close that the server could not be told."""
-FAILED = 1011
-"""The code where this side cannot go on."""
+UNREACHABLE_CODE = 1001
+"""The code of a close of which the server could not be told."""
+FAILURE_CODE = 1011
+"""The code of a close because this side cannot continue."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What `statistics` adds to what the parts count themselves."""
+    """The counters of `Channel.statistics` that no other part keeps."""
 
     attaches: int = 0
     resets: int = 0
@@ -69,24 +71,24 @@ class Counts:
 
 
 class Driver:
-    """Runs one channel; `run` until it is closed.
+    """Runs one channel: `run` returns once it is closed.
 
     Args:
-        destination: of all connections.
+        destination: the server.
         transports, credentials: see `Connector`.
-        limits: to go by until the server has told its own.
-        pacing: patience.
+        limits: in force until the server advertises its own.
+        pacing: times and bounds.
         target, wishes: see `ClientSession`.
 
     Attributes:
         session: the core.
-        inbox: what was received.
-        window: who waits for room to send.
-        outcomes: what became of sends.
-        phase: where the channel is.
-        id: of the session.
+        inbox: what was received and not yet taken.
+        window: the senders that wait for room.
+        outcomes: what became of the sends.
+        phase: the phase of the channel.
+        id: the public id of the session; None before the first.
         counts: see `Counts`.
-        ending: how the channel ended, once it has.
+        ending: how the channel has ended; None before.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Driver:
             secrets.token_urlsafe(16), Terms.of(limits), target=target, wishes=wishes
         )
         self.inbox = Inbox(pacing)
-        self.window = Window(self.session, self._waiters)
+        self.window = SendWindow(self._has_room)
         self.outcomes = Outcomes(self._waiters)
         self.phase = Phase.CONNECTING
         self.id: str | None = None
@@ -118,11 +120,11 @@ class Driver:
             credentials,
             pacing,
             waiters=self._waiters,
-            hear=self._hear,
+            on_input=self._on_input,
             wake=self.wake,
         )
-        self._contact = 0.0
-        """When the server was last heard, or the application closed."""
+        self._last_contact = 0.0
+        """When the server was last heard from, or the application closed the channel."""
         self._closing = False
         self._waker: asyncio.Future[None] | None = None
         self._woken = True
@@ -130,27 +132,27 @@ class Driver:
     # The task
 
     async def run(self) -> None:
-        """Carry the channel until it is closed, and its last word is written."""
-        self._contact = _now()
+        """Run the channel until it is closed and its last frames are written."""
+        self._last_contact = read_clock()
         try:
             while self.phase is not Phase.CLOSED:
                 self._woken = False
                 await self._sleep_until(self._step())
-            with anyio.move_on_after(LAST_WORD):
-                await self._waiters.until(lambda: not self.connector.busy)
-        except Exception as error:
-            logger.exception("the client failed")
-            self.leave(FAILED, f"the client failed: {type(error).__name__}: {error}")
+            with anyio.move_on_after(FINAL_WRITE_TIMEOUT):
+                await self._waiters.until(lambda: not self.connector.is_busy)
+        except Exception as error:  # noqa: BLE001 - a defect closes the channel and is logged
+            event(ERROR, "client_failed", "the client failed", exc_info=True, channel=self.id)
+            self.abandon(FAILURE_CODE, f"the client failed: {type(error).__name__}: {error}")
         finally:
-            self.leave()  # cancelled: whoever waits is told
+            self.abandon()  # if cancelled: the waiting tasks are told
             await self.connector.stop()
 
-    def leave(self, code: int = UNREACHED, reason: str = "the channel was left") -> None:
-        """End now, without a word to the server where it was not said yet."""
+    def abandon(self, code: int = UNREACHABLE_CODE, reason: str = "the channel was left") -> None:
+        """End the channel now. A server that was not told of the end is not told any more."""
         if self.ending is None:
-            self._leave(reason, inf)
+            self._leave_connection(reason, inf)
             self._act(self.session.abandon(code, reason))
-        self.connector.cut()
+        self.connector.cancel()
 
     async def _sleep_until(self, due: float) -> None:
         if self._woken:
@@ -166,58 +168,70 @@ class Driver:
                 timer.cancel()
 
     def wake(self) -> None:
-        """Something has changed. All that is sent in this turn is written together (DAT-1)."""
+        """Have the task take another turn: something has changed."""
         self._woken = True
         resolve(self._waker)
 
     def _step(self) -> float:
-        """Do what is due; when the next is."""
-        session, connector, now = self.session, self.connector, _now()
-        give_up = self._contact + session.terms.closing if self._closing else inf
+        """Do what is due, and return the next deadline."""
+        session, connector, now = self.session, self.connector, read_clock()
+        give_up = self._last_contact + session.terms.closing if self._closing else inf
         if now >= give_up:
-            self._act(session.abandon(UNREACHED, "the server could not be reached"))
+            self._act(session.abandon(UNREACHABLE_CODE, "the server could not be reached"))
             return inf
-        expiry = self._contact + session.terms.ttl if self.phase is Phase.RECOVERING else inf
+        expiry = self._last_contact + session.terms.ttl if self.phase is Phase.RECOVERING else inf
         if now >= expiry:
             self._enter(PhaseStep.EXPIRE)
             expiry = inf
-        if connector.overdue(now):
-            self._lost("no answer in time")
+        if connector.is_overdue(now):
+            self._connection_lost("no answer in time")
         self._act(session.tick(now))
-        connector.connect(now)
+        connector.begin(now)
         connector.transmit(now)
         return min(
             give_up,
             expiry,
             session.deadline,
-            connector.due,
-            self.window.check_stall(now, attached=self.phase is Phase.OPEN),
+            connector.deadline,
+            self._check_senders(now),
         )
+
+    def _check_senders(self, now: float) -> float:
+        """Wake or fail the senders that wait for room, and return when to look again."""
+        window, timeout = self.window, self.session.terms.stall
+        if window.senders:
+            if self.session.ending is not None:
+                window.wake_all()
+            else:
+                window.wake_next()
+            mark, attached = self.session.outbox.buffer.acked, self.phase is Phase.OPEN
+            window.fail_if_stalled(mark, now, timeout, is_attached=attached)
+        return window.stalls_at(timeout)
 
     def _enter(self, step: PhaseStep) -> None:
         self.phase = follow(PHASES, self.phase, step, "channel")
         self._waiters.changed()
 
-    # What the core tells
+    # Inputs and events
 
-    def _hear(self, link: Link, heard: Input) -> None:
-        now, attached = _now(), self.phase is Phase.OPEN
-        self._act(self.session.handle_input(link, heard, now))
-        # What only refuses, or a page of something between, is no contact.
+    def _on_input(self, link: Link, report: Input) -> None:
+        now, attached = read_clock(), self.phase is Phase.OPEN
+        self._act(self.session.handle_input(link, report, now))
+        # A refusal, or the page of an intermediary, is no contact with the server.
         if attached or self.phase is Phase.OPEN:
-            match heard:
+            match report:
                 case FrameReceived() | Answer(status=200):
-                    self._contact = now
+                    self._last_contact = now
                 case Answer() | ConnectionLost():
                     pass
                 case _:
-                    assert_never(heard)
+                    assert_never(report)
         self.wake()
 
     def _act(self, events: Iterable[Event]) -> None:
-        for event in events:
+        for one in events:
             if self.phase is not Phase.CLOSED:
-                self._on(event)
+                self._on(one)
 
     def _on(self, event: Event) -> None:
         match event:
@@ -237,20 +251,20 @@ class Driver:
             case Superseded():
                 pass  # it ends as `Closed` says
             case RenewalRequested():
-                self.connector.renew()
+                self.connector.renew_credentials()
             case Closed():
                 self._closed(event)
             case LinkDropped():
                 connection = self.connector.connection
                 if connection is not None and connection.link is event.link:
-                    self._lost(event.reason, event.retry_in, drained=event.drained)
+                    self._connection_lost(event.reason, event.retry_in, drained=event.drained)
             case _:
                 assert_never(event)
 
     def _opened(self, event: Attached) -> None:
         self.id = event.id
         self.counts.attaches += 1
-        self.connector.opened()
+        self.connector.attached()
         if event.verdict is Verdict.RESUMED:
             self.counts.recovered += event.replayed
         if self.phase is not Phase.OPEN:
@@ -258,45 +272,60 @@ class Driver:
 
     def _received(self, event: Messages) -> None:
         self.inbox.put(event)
-        if self.inbox.flooded:
+        if self.inbox.is_flooded:
             self._act(
                 self.session.abandon(
-                    FAILED, "too many messages wait: receive, or raise Pacing.queue_*"
+                    FAILURE_CODE, "too many messages wait: receive, or raise Pacing.queue_*"
                 )
             )
 
     def _closed(self, event: Closed) -> None:
-        """The end: the last word is written, everything is settled."""
+        """End the channel: write the last frames, settle all sends."""
         self.connector.finish(f"closed: {event.code} {event.reason}".rstrip())
         self.ending = event
         self.outcomes.settle(event.sends, ChannelClosed(event.code, event.reason))
         self.inbox.end(event)
         self._enter(PhaseStep.CLOSE)
+        self.window.wake_all()
         self.wake()
 
-    def _lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
-        self.connector.lost(reason, retry_in, drained=drained)
+    def _connection_lost(
+        self, reason: str, retry_in: float = 0.0, *, drained: bool = False
+    ) -> None:
+        self.connector.connection_lost(reason, retry_in, drained=drained)
         self._detached()
 
-    def _leave(self, reason: str, wait: float) -> None:
-        self.connector.leave(reason, wait)
+    def _leave_connection(self, reason: str, wait: float) -> None:
+        self.connector.leave_connection(reason, wait)
         self._detached()
 
     def _detached(self) -> None:
         if self.phase is Phase.OPEN and self.connector.connection is None:
             self._enter(PhaseStep.LOST)
 
-    # What the application asks
+    # The application's side
+
+    async def wait_for_capacity(self, size: int) -> None:
+        """Wait until a message of ``size`` bytes fits; see `Channel.send`."""
+        if not self.window.has_capacity(size):
+            await self.window.wait(size, self._check_open)
+
+    def _has_room(self, size: int) -> bool:
+        return self.session.outbox.buffer.has_room(size)
+
+    def _check_open(self) -> None:
+        if (ending := self.session.ending) is not None:
+            raise ChannelClosed(ending.code, ending.reason)
 
     def send(self, payload: Payload) -> int:
-        """Keep a message, and have it written in this turn."""
+        """Keep a message, and have it written in this turn of the loop."""
         number = self.session.send(payload)
         self.wake()
         return number
 
-    def choose(self, names: Iterable[str]) -> None:
-        """Use only these transports, in that order."""
-        self.connector.choose(names)
+    def set_transports(self, names: Iterable[str]) -> None:
+        """Use these transports only, in that order."""
+        self.connector.set_transports(names)
         self._detached()
         self.wake()
 
@@ -308,43 +337,43 @@ class Driver:
 
     def reconnect(self) -> None:
         """Drop the connection, and resume over a new one at once."""
-        self._leave("reconnect", 0.0)
+        self._leave_connection("reconnect", 0.0)
 
     def suspend(self) -> None:
-        """Go away: drop the connection, and do not come back before `resume`."""
+        """Drop the connection, and do not connect again before `resume`."""
         if self.phase is not Phase.CLOSED:
-            self._leave("suspend", inf)
+            self._leave_connection("suspend", inf)
             self._enter(PhaseStep.SUSPEND)
 
     def resume(self) -> None:
-        """Come back."""
+        """Connect again, after `suspend`."""
         if self.phase is Phase.SUSPENDED:
             self._enter(PhaseStep.RESUME)
-            self._leave("resume", 0.0)
+            self._leave_connection("resume", 0.0)
 
     def close(self, code: int, reason: str) -> None:
-        """Close once everything that was sent is handled."""
+        """Close the channel once everything that was sent is handled."""
         if self._closing or self.phase is Phase.CLOSED:
             return
         self._closing = True
-        self._contact = _now()
+        self._last_contact = read_clock()
         self.session.close(code, reason)
         self.resume()
-        if not self.session.has_begun:  # there is nobody to tell
+        if not self.session.has_begun:  # the server knows of no session
             self._act([Closed(code, reason, "app", clean=True, sends=())])
         self._waiters.changed()
         self.wake()
 
-    async def closed(self) -> None:
-        """Wait for the end."""
+    async def wait_closed(self) -> None:
+        """Wait until the channel is closed."""
         await self._waiters.until(lambda: self.phase is Phase.CLOSED)
 
-    async def opened(self, within: float) -> None:
+    async def wait_opened(self, within: float) -> None:
         """Wait for the first session.
 
         Raises:
-            ChannelClosed: the server refused for good.
-            Unreachable: there was none in time.
+            ChannelClosed: the server has refused the channel.
+            Unreachable: there was no session in time.
         """
         with anyio.move_on_after(within):
             await self._waiters.until(lambda: self.phase is not Phase.CONNECTING)
@@ -356,7 +385,3 @@ class Driver:
                 before = reasons.get(one.transport.value, "no answer yet")
                 reasons[one.transport.value] = one.reason or before
             raise Unreachable(reasons)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""Which transport to try next. Pure."""
+"""The choice of the next transport. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from transport.protocol.frames import TransportKind
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
-    """The transport that worked last, and since when it did. It goes stale."""
+class LastWorking:
+    """The transport that worked last, and since when. The knowledge expires."""
 
     transport: TransportKind
     since: float
@@ -19,18 +19,24 @@ class Learnt:
 def choose(
     allowed: Sequence[TransportKind],
     tried: Sequence[TransportKind],
-    learnt: Learnt | None,
+    last_working: LastWorking | None,
     now: float,
-    fresh: float,
+    fresh_for: float,
 ) -> TransportKind | None:
-    """The next of ``allowed`` (in its order) that this round has not tried, what worked last first.
+    """Return the next transport of this round.
 
-    Unless that was learnt more than ``fresh`` seconds ago: then the better ones get another chance.
+    That is the one that worked last, for ``fresh_for`` seconds; after that the better ones get
+    another chance. Else it is the first of ``allowed`` that was not ``tried``.
 
     Returns:
-        None where all failed. That is an outage, no verdict against any: wait, then start anew.
+        None if all have failed. That is an outage, which says nothing against any transport: wait,
+        then begin a new round.
     """
     left = [transport for transport in allowed if transport not in tried]
-    if learnt is not None and learnt.transport in left and now < learnt.since + fresh:
-        return learnt.transport
+    if (
+        last_working is not None
+        and last_working.transport in left
+        and now < last_working.since + fresh_for
+    ):
+        return last_working.transport
     return left[0] if left else None

@@ -1,4 +1,4 @@
-"""`Inbox`: what was received and not yet taken, and the one task that may wait for it."""
+"""`Inbox`: the messages that the application has not taken yet, and the task that waits for one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from transport.waiting import resolve
 
 
 class Inbox:
-    """Messages in order; a `SessionReset` stands where its session ended.
+    """Messages in order, with a `SessionReset` after the last message of a session.
 
     Attributes:
-        received: messages that came in.
-        handled: of these, finished by the application: it asked for the next, or went on.
+        received: how many messages came in.
+        handled: how many of these the application has finished: it has asked for the next one.
     """
 
     def __init__(self, pacing: Pacing) -> None:
@@ -27,35 +27,35 @@ class Inbox:
         self._pacing = pacing
         self._queue: deque[Json | SessionReset] = deque()
         self._size = 0.0
-        """Bytes of it."""
+        """Bytes in the queue, approximately."""
         self._receiver: asyncio.Future[None] | None = None
         self._ending: Closed | None = None
 
     def put(self, event: Messages) -> None:
-        """Messages have come."""
+        """Add messages."""
         self.received += len(event.messages)
         self._queue.extend(event.messages)
         self._size += event.size
         resolve(self._receiver)
 
     def put_reset(self, reset: SessionReset) -> None:
-        """What comes from now on is of another session."""
+        """Mark the end of a session: what follows belongs to the next."""
         self._queue.append(reset)
         resolve(self._receiver)
 
     def end(self, ending: Closed) -> None:
-        """Nothing comes any more."""
+        """Record the end of the channel: nothing more is added."""
         self._ending = ending
         resolve(self._receiver)
 
     @property
-    def flooded(self) -> bool:
-        """Whether more waits than may wait."""
+    def is_flooded(self) -> bool:
+        """Whether the queue exceeds the bounds of `Pacing`."""
         pacing = self._pacing
         return len(self._queue) > pacing.queue_messages or self._size > pacing.queue_bytes
 
     async def receive(self) -> Json:
-        """The next message; see `Channel.receive`. Cancelled, it has taken none."""
+        """Return the next message; see `Channel.receive`. Cancellation-safe: no message is lost."""
         if self._receiver is not None:
             raise Busy("another task is in receive() on this channel")
         self.handled = self._taken
@@ -67,7 +67,7 @@ class Inbox:
                 await self._receiver
             finally:
                 self._receiver = None
-        # Its share of what is queued is near enough for a bound.
+        # An average message is accurate enough for a bound.
         self._size -= self._size / len(self._queue)
         message = self._queue.popleft()
         if isinstance(message, SessionReset):

@@ -1,4 +1,4 @@
-"""`Outcomes`: what became of sends, and who waits to be told."""
+"""`Outcomes`: what became of each send, and the tasks that wait for it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from transport.errors import ChannelError, Fate, TooLarge, Unacknowledged
 from transport.protocol.client.events import Settled
 from transport.waiting import Waiters
 
-KEPT = 1000
-"""Ranges of sends that were not handled, of which `Outcomes.wait` can still tell."""
+MAX_FAILED_RANGES = 1000
+"""Ranges of sends that were not handled and that `Outcomes.wait` still remembers."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Unhandled:
+class _Failure:
     """Sends that were not handled, and why."""
 
     first: int
     last: int
     fate: Fate | None
-    """None: the server's limit refused it."""
+    """None if the server refused the message as too large."""
     size: int = 0
     limit: int = 0
     cause: ChannelError | None = None
@@ -35,52 +35,60 @@ class _Unhandled:
 
 
 class Outcomes:
-    """What became of each send, by its number.
+    """The outcome of each send, by its number.
 
     Attributes:
-        handled: how many the server has handled.
+        handled: how many sends the server has handled.
     """
 
     def __init__(self, waiters: Waiters) -> None:
         self.handled = 0
         self._waiters = waiters
-        self._settled = 0
-        """All sends up to it have an outcome: handled, if `_unhandled` knows no other."""
-        self._unhandled: deque[_Unhandled] = deque()
-        self._forgotten = 0
-        """Of sends up to it, it is not known any more whether they failed."""
+        self._settled_up_to = 0
+        """All sends up to this one have an outcome: handled, unless `_failures` has another."""
+        self._failures: deque[_Failure] = deque()
+        self._forgotten_up_to = 0
+        """Failures up to this send may have been forgotten."""
 
     def settle(self, sends: Iterable[Settled], cause: ChannelError | None = None) -> None:
-        """Their session tells, or ``cause`` has ended it."""
+        """Record the fates of ``sends``; ``cause`` is what ended their session, if it has ended."""
         for one in sends:
             if one.fate is Fate.HANDLED:
                 self.handled += one.last - one.first + 1
             else:
-                self._keep(_Unhandled(one.first, one.last, one.fate, cause=cause))
-            self._settled = max(self._settled, one.last)
+                self._add_failure(_Failure(one.first, one.last, one.fate, cause=cause))
+            self._settled_up_to = max(self._settled_up_to, one.last)
         self._waiters.changed()
 
     def reject(self, number: int, size: int, limit: int) -> None:
-        """The server takes no message of that size (DAT-5)."""
-        self._keep(_Unhandled(number, number, None, size, limit))
+        """Record that the server takes no message of that size (DAT-5)."""
+        self._add_failure(_Failure(number, number, None, size, limit))
         self._waiters.changed()
 
-    def _keep(self, sends: _Unhandled) -> None:
-        self._unhandled.append(sends)
-        if len(self._unhandled) > KEPT:
-            self._forgotten = self._unhandled.popleft().last
+    def _add_failure(self, sends: _Failure) -> None:
+        self._failures.append(sends)
+        if len(self._failures) > MAX_FAILED_RANGES:
+            self._forgotten_up_to = self._failures.popleft().last
 
-    def _failure_of(self, number: int) -> _Unhandled | None:
+    def _failure_of(self, number: int) -> _Failure | None:
         return next(
-            (one for one in reversed(self._unhandled) if one.first <= number <= one.last), None
+            (one for one in reversed(self._failures) if one.first <= number <= one.last), None
         )
 
     async def wait(self, number: int, last: int) -> None:
-        """Wait for the outcome of a send, ``last`` being the latest; see `Channel.acknowledged`."""
-        if not self._forgotten < number <= last:
-            raise ValueError(f"of no message {number} anything is known")
+        """Wait for the outcome of send ``number``; see `Channel.acknowledged`.
+
+        Args:
+            number: the send.
+            last: the number of the latest send.
+        """
+        if not self._forgotten_up_to < number <= last:
+            raise ValueError(
+                f"no message has the number {number}, or its outcome was forgotten: only the "
+                f"{MAX_FAILED_RANGES} latest failures are kept"
+            )
         await self._waiters.until(
-            lambda: number <= self._settled or self._failure_of(number) is not None
+            lambda: number <= self._settled_up_to or self._failure_of(number) is not None
         )
         failure = self._failure_of(number)
         if failure is not None:

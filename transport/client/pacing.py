@@ -1,4 +1,4 @@
-"""`Pacing`: how patient a client is."""
+"""`Pacing`: the times and bounds by which a client connects."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pacing:
-    """How patient a client is. In seconds, where not said otherwise.
+    """The times and bounds by which a client connects, in seconds unless said otherwise.
 
     Attributes:
-        attempt: until a connection must be open.
-        post: until a POST must be answered.
-        retry_base: what the first retry waits at most; later ones as long as it lasts already, the
-            time left out in which something worked. Two attempts are made in 1.25 s, or in two and
-            a half times that, at most.
-        retry_most: what any retry waits at most.
-        steady: after which a connection counts as stable; an earlier end speaks against its
+        attempt: the time in which a connection must open.
+        post: the time in which a POST must be answered.
+        retry_base: the longest wait of the first retry. Later ones wait at most that and the
+            duration of the outage, without the time in which something worked. At most two attempts
+            are made in 1.25 s, or in 2.5 times ``retry_base`` if that is less.
+        retry_most: the longest wait of any retry.
+        steady: the age at which a connection counts as stable; an earlier end speaks against its
             transport.
-        fallback: for which a fallback is kept before better transports get another chance.
-        queue_messages, queue_bytes: of what was received and not yet taken; beyond it the channel
-            is closed, for an ack may not wait for the application (MRK-3).
+        fallback: how long a fallback is kept before better transports get another chance.
+        queue_messages, queue_bytes: bounds of what was received and not yet taken. If one is
+            exceeded the channel is closed, as acks do not wait for the application (MRK-3).
     """
 
     attempt: float = 4.0

@@ -19,7 +19,7 @@ def event(
     name: str,
     text: str = "",
     *,
-    exc_info: bool = False,
+    exc_info: bool | BaseException = False,
     **fields: str | int | float | None,
 ) -> None:
     """Log one event.
@@ -28,7 +28,7 @@ def event(
         level: a level of `logging`.
         name: the name of the event, as listed in docs/errors.md.
         text: what it means and what to do, if the name does not say it all.
-        exc_info: add the traceback of the exception that is being handled.
+        exc_info: an exception, or True for the one being handled; its traceback is added.
         fields: `channel`, `transport`, `code`, ...; those that are None are left out.
     """
     if not logger.isEnabledFor(level):

@@ -1,4 +1,4 @@
-"""Frames as answers to polls (PROTOCOL.md section 10)."""
+"""Long poll: frames as answers to polls (PROTOCOL.md section 10)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from transport.protocol.client.events import Output, Request
 
 
 class LongPollAdapter:
-    """``open`` and each poll are a POST to ``poll``, the uplink goes beside it (POL-1)."""
+    """Sends ``open`` and each poll as a POST to ``poll``, the uplink as other POSTs (POL-1)."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
@@ -20,4 +20,4 @@ class LongPollAdapter:
             self._wiring.spawn(exchange, self._wiring, "poll", output)
 
     def finish(self) -> None:
-        """Each request ends by itself."""
+        """Do nothing: each request ends by itself."""

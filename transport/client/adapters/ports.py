@@ -1,5 +1,7 @@
-"""What a transport is: an adapter of two members. It knows no numbers, keeps nothing of a session
-and retries nothing."""
+"""The port by which the client uses a transport: an `Adapter` of two members.
+
+An adapter knows no numbers, keeps nothing of a session and retries nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,31 +16,31 @@ from transport.protocol.client.events import Input, Output
 if TYPE_CHECKING:
     import httpx
 
-LARGEST = 16 * 1024 * 1024
-"""Bytes of one frame, or of one answer, that are read: what a server may make us keep. Far above
-any `Limits.body` that is of use."""
+MAX_FRAME_SIZE = 16 * 1024 * 1024
+"""Bytes of the largest frame or answer that is read, which bounds what a server may make us keep.
+Far above any useful `Limits.body`."""
 
 
 class Adapter(Protocol):
-    """One connection."""
+    """Writes to one connection, and reports what comes in (`Wiring.report`)."""
 
     def send(self, output: Output) -> None:
-        """Write this behind what was given before. Never waits, never raises."""
+        """Write ``output`` after what was given before. Never waits, never raises."""
         ...
 
     def finish(self) -> None:
-        """End the connection once all that was given is written."""
+        """End the connection once everything given is written."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where to go.
+    """The server to connect to.
 
     Attributes:
-        url: the channel's.
-        headers: for every request.
-        tls: None: without.
+        url: the URL of the channel.
+        headers: headers of every request.
+        tls: the TLS settings; None without TLS.
         proxies: whether the environment's proxies are used.
     """
 
@@ -50,32 +52,32 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What a connection is given: where to go, and whom to tell.
+    """What an adapter is given by the connector.
 
     Attributes:
-        destination: where to go.
+        destination: the server.
         timeout: seconds that a POST may take.
-        hear: takes what the connection reports.
-        spawn: runs a function until it returns, or the connection is dropped.
-        linger: runs a function that outlives the connection; it ends by itself.
-        http: the client for all requests of the connection.
+        report: takes what the connection reports.
+        spawn: runs a function until it returns, or the connection is left.
+        linger: runs a function that may outlive the connection; it ends by itself.
+        http: returns the HTTP client for all requests of the connection.
     """
 
     destination: Destination
     timeout: float
-    hear: Callable[[Input], None]
+    report: Callable[[Input], None]
     spawn: Callable[..., None]
     linger: Callable[..., None]
     http: Callable[[], httpx.AsyncClient]
 
 
 def is_secure(url: str) -> bool:
-    """Whether all to this URL goes over TLS."""
+    """Return whether ``url`` is used over TLS."""
     return urlsplit(url).scheme in ("https", "wss")
 
 
 def locate(url: str, segment: str, *, websocket: bool = False) -> str:
-    """The channel's URL with one more segment, its query kept."""
+    """Return the channel's URL with one more segment, the query kept."""
     parts = urlsplit(url)
     scheme = ("ws" if websocket else "http") + ("s" if is_secure(url) else "")
     path = f"{parts.path.rstrip('/')}/{segment}"

@@ -1,4 +1,4 @@
-"""POST, which carries all of server-sent events and of long poll (HTTP-1, SND-1)."""
+"""POST requests, which server-sent events and long poll are made of (HTTP-1, SND-1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import httpx
 
-from transport.client.adapters.ports import LARGEST, Destination, Wiring, locate
+from transport.client.adapters.ports import MAX_FRAME_SIZE, Destination, Wiring, locate
 from transport.protocol.client.events import Answer, ConnectionLost, Output, Request
 
 NDJSON = "application/x-ndjson"
@@ -16,11 +16,11 @@ Read = Callable[[httpx.Response], Awaitable[None]]
 
 
 def http_client(destination: Destination) -> httpx.AsyncClient:
-    """The client for all requests of a connection."""
+    """Return an HTTP client for the requests of one connection."""
     return httpx.AsyncClient(
         verify=destination.tls or False,
         trust_env=destination.proxies,
-        timeout=None,  # each request has the core's and the driver's time
+        timeout=None,  # the core and the driver limit the time of each request
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=4),
     )
 
@@ -29,11 +29,11 @@ async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | No
     """POST the lines of ``output`` and report the answer, or that there was none.
 
     Args:
-        wiring: of the connection.
-        segment: of the URL.
+        wiring: the connection.
+        segment: the last segment of the URL.
         output: the request.
-        read: is given the response of a 200, in place of reading it whole; then the report only
-            says that it has ended.
+        read: called with the response if its status is 200, instead of reading it whole; the
+            report then only says that it has ended.
     """
     assert output.request is not None
     status, text = 0, ""
@@ -55,25 +55,25 @@ async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | No
                 text = await _whole(response)
                 status = response.status_code
     except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
-        # Cut, or nothing that we could read.
+        # It was cut, or cannot be read.
         if output.request is Request.OPEN and not status:
-            wiring.hear(ConnectionLost(str(error) or type(error).__name__))
+            wiring.report(ConnectionLost(str(error) or type(error).__name__))
             return
-    wiring.hear(Answer(output.request, status, text))
+    wiring.report(Answer(output.request, status, text))
 
 
 async def post(wiring: Wiring, output: Output) -> None:
-    """POST ``send``. It does not end with its connection: what it carries is taken all the same."""
+    """POST to ``send``. It may outlive its connection, as the server takes it all the same."""
     with anyio.move_on_after(wiring.timeout) as scope:
         await exchange(wiring, "send", output)
     if scope.cancelled_caught:
-        wiring.hear(Answer(Request.POST, 0))
+        wiring.report(Answer(Request.POST, 0))
 
 
 async def _whole(response: httpx.Response) -> str:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
-        if len(body) > LARGEST:
+        if len(body) > MAX_FRAME_SIZE:
             raise ValueError("the answer is too large")
     return body.decode("utf-8")

@@ -1,4 +1,4 @@
-"""Frames as Server-Sent Events (PROTOCOL.md section 9)."""
+"""Server-sent events: frames as events of a stream (PROTOCOL.md section 9)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import codecs
 
 import httpx
 
-from transport.client.adapters.ports import LARGEST, Wiring
+from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring
 from transport.client.adapters.post import exchange, post
 from transport.protocol.client.events import FrameReceived, Output, Request
 from transport.protocol.event_stream import EventParser
 
 
 class EventStreamAdapter:
-    """A stream that is read as it comes, the uplink in POSTs beside it (SSE-1)."""
+    """Reads the stream that answers ``open``, and sends the uplink as POSTs (SSE-1)."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
@@ -25,12 +25,12 @@ class EventStreamAdapter:
             self._wiring.linger(post, self._wiring, output)
 
     def finish(self) -> None:
-        """The server ends the stream; POSTs go on by themselves."""
+        """Do nothing: the server ends the stream, and POSTs end by themselves."""
 
     async def _read(self, response: httpx.Response) -> None:
         # A chunk may end within a character.
         decoder = codecs.getincrementaldecoder("utf-8")()
-        parser = EventParser(LARGEST)
+        parser = EventParser(MAX_FRAME_SIZE)
         async for chunk in response.aiter_bytes():
             for wire in parser.feed(decoder.decode(chunk)):
-                self._wiring.hear(FrameReceived(wire))
+                self._wiring.report(FrameReceived(wire))

@@ -1,4 +1,4 @@
-"""Frames over a WebSocket (PROTOCOL.md section 7)."""
+"""WebSocket: frames as messages (PROTOCOL.md section 7)."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from transport.client.adapters.ports import LARGEST, Wiring, locate
+from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring, locate
 from transport.protocol.client.events import Answer, ConnectionLost, FrameReceived, Output, Request
 from transport.protocol.frames import EncodedFrame
 
-GOODBYE = 1.0
-"""Seconds that the WebSocket's own closing handshake may take: nothing depends on it (CLS-7)."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds for the closing handshake of the WebSocket, on which nothing depends (CLS-7)."""
 
 
 class _Discreet(logging.LoggerAdapter[logging.Logger]):
-    """websockets logs frames at the level of debugging, and so tokens and credentials."""
+    """Suppresses debug lines: websockets logs frames there, and so tokens and credentials."""
 
     def isEnabledFor(self, level: int) -> bool:
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
 class WebSocketAdapter:
-    """WS-1: text frames are frames, binary frames are bytes."""
+    """Sends and receives text frames as frames, binary frames as bytes (WS-1)."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
         self._waiting: deque[EncodedFrame] = deque()
-        """Bounded by the window of the session, whose frames these are."""
+        """Frames to write, bounded by the window of the session."""
         self._waker: asyncio.Future[None] | None = None
         self._finishing = False
         wiring.spawn(self._run)
@@ -53,20 +53,20 @@ class WebSocketAdapter:
             socket = await self._connect()
         except InvalidStatus as error:
             text = bytes(error.response.body or b"").decode(errors="replace")
-            self._wiring.hear(Answer(Request.OPEN, error.response.status_code, text))
+            self._wiring.report(Answer(Request.OPEN, error.response.status_code, text))
             return
         except (OSError, TimeoutError, EOFError, WebSocketException) as error:
-            self._wiring.hear(ConnectionLost(str(error) or type(error).__name__))
+            self._wiring.report(ConnectionLost(str(error) or type(error).__name__))
             return
         self._wiring.spawn(self._write, socket)
         try:
             lost = await self._read(socket)
         finally:
-            # Whatever ended it: no connection is left behind. Where it was closed it is no more.
+            # However it ended, no connection is left behind; a closed one is not affected.
             socket.transport.abort()
-            with anyio.move_on_after(GOODBYE, shield=True):
+            with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await socket.wait_closed()
-        self._wiring.hear(lost)
+        self._wiring.report(lost)
 
     async def _connect(self) -> ClientConnection:
         destination = self._wiring.destination
@@ -75,21 +75,21 @@ class WebSocketAdapter:
             additional_headers=dict(destination.headers),
             ssl=destination.tls,
             proxy=True if destination.proxies else None,
-            # Frames are small and many: what compression saves it costs in time and memory.
+            # Frames are small and many: compression costs more time and memory than it saves.
             compression=None,
             logger=_Discreet(logging.getLogger("websockets.client"), {}),
-            # LIV-4: the session has heartbeats of its own. The driver limits the attempt.
+            # The session has its own heartbeats (LIV-4), and the connector limits the attempt.
             ping_interval=None,
             open_timeout=None,
-            close_timeout=GOODBYE,
-            max_size=LARGEST,
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=MAX_FRAME_SIZE,
         )
 
     async def _read(self, socket: ClientConnection) -> ConnectionLost:
-        hear = self._wiring.hear
+        report = self._wiring.report
         try:
             while True:
-                hear(FrameReceived(await socket.recv()))
+                report(FrameReceived(await socket.recv()))
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else 1006
             return ConnectionLost(f"closed with {code}", code)
@@ -107,4 +107,4 @@ class WebSocketAdapter:
                 self._waker = asyncio.get_running_loop().create_future()
                 await self._waker
         except ConnectionClosed:
-            return  # the reader tells
+            return  # `_read` reports it
