@@ -172,7 +172,7 @@ class Decoder:
         self._body = limits.body
         self._nested = limits.depth + 1
 
-    def decode(self, wire: EncodedFrame) -> Any:
+    def decode(self, encoded: EncodedFrame) -> Any:
         """One frame from the wire.
 
         Returns:
@@ -181,9 +181,9 @@ class Decoder:
         Raises:
             ProtocolError: ``bad_json``, ``bad_frame``, ``bad_number``, ``too_large``, ``too_many``.
         """
-        if type(wire) is not str:
-            return self._binary(wire)  # type: ignore[arg-type]
-        text = wire
+        if type(encoded) is not str:
+            return self._binary(encoded)  # type: ignore[arg-type]
+        text = encoded
         # FRM-2: inside a string JSON itself forbids these, between tokens only we do.
         if "\n" in text or "\t" in text or "\r" in text:
             raise ProtocolError(codes.BAD_JSON, "a frame holds no byte below 0x20")
@@ -290,14 +290,14 @@ class Decoder:
         around = text.index(",", text.index(",") + 1) + 1 + count
         return Data(seq, ack, items, size - around)
 
-    def _binary(self, wire: bytes) -> Data | Oversized:
-        if len(wire) < _HEADER:
+    def _binary(self, encoded: bytes) -> Data | Oversized:
+        if len(encoded) < _HEADER:
             raise ProtocolError(codes.BAD_FRAME, "a binary frame begins with number and ack")
-        number = int.from_bytes(wire[:8], "big")
-        ack = int.from_bytes(wire[8:_HEADER], "big")
+        number = int.from_bytes(encoded[:8], "big")
+        ack = int.from_bytes(encoded[8:_HEADER], "big")
         if not 1 <= number <= MAX_NUMBER or ack > MAX_NUMBER:
             raise ProtocolError(codes.BAD_NUMBER, "number and ack are below 2^53")
-        return self._bytes(number, ack, wire[_HEADER:])
+        return self._bytes(number, ack, encoded[_HEADER:])
 
     def _bytes(self, number: int, ack: int, data: bytes) -> Data | Oversized:
         if len(data) > self._limits.body:

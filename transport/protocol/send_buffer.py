@@ -105,14 +105,14 @@ class SendBuffer:
         self, payloads: list[Payload], cursor: int, ack: int, *, binary: bool
     ) -> list[EncodedFrame]:
         limits = self._limits
-        wires: list[EncodedFrame] = []
+        frames: list[EncodedFrame] = []
         batch: list[str] = []
         size = 0
 
         def flush() -> None:
             nonlocal cursor, size
             if batch:
-                wires.append(encode_data(cursor, ack, batch))
+                frames.append(encode_data(cursor, ack, batch))
                 cursor += len(batch)
                 batch.clear()
                 size = 0
@@ -120,7 +120,7 @@ class SendBuffer:
         for payload in payloads:
             if type(payload) is bytes:
                 flush()
-                wires.append(encode_bytes(cursor, ack, payload, binary=binary))
+                frames.append(encode_bytes(cursor, ack, payload, binary=binary))
                 cursor += 1
                 continue
             more = size_of(payload) + 1
@@ -129,4 +129,4 @@ class SendBuffer:
             batch.append(payload)  # type: ignore[arg-type]
             size += more
         flush()
-        return wires
+        return frames

@@ -75,11 +75,11 @@ def _one_line(body: bytes) -> str:
 async def _events(link: Link) -> AsyncIterator[bytes]:
     while True:
         ended = link.code is not None  # first: the last frames may be queued while this is written
-        wires = link.write()
-        if wires:
+        frames = link.write()
+        if frames:
             # One write for all events is cheaper.
-            yield b"".join([encode_event(wire) for wire in wires])
-            del wires  # not kept while there is nothing to write
+            yield b"".join([encode_event(encoded) for encoded in frames])
+            del frames  # not kept while there is nothing to write
         if ended:
             return
         if (due := link.due()) is not None:
@@ -90,11 +90,11 @@ async def _once(close: Close) -> AsyncIterator[bytes]:
     yield encode_event(encode_control(close))
 
 
-def encode_event(wire: EncodedFrame) -> bytes:
+def encode_event(encoded: EncodedFrame) -> bytes:
     """Encode one frame as an event: a frame has no line breaks, so one ``data:`` line is enough."""
-    if isinstance(wire, bytes):  # pragma: no cover - a session writes no bytes on HTTP
+    if isinstance(encoded, bytes):  # pragma: no cover - a session writes no bytes on HTTP
         raise TypeError("an event stream has no binary frames")
-    return b"data: " + wire.encode() + b"\n\n"
+    return b"data: " + encoded.encode() + b"\n\n"
 
 
 @cache
