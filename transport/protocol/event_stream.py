@@ -1,8 +1,10 @@
-"""`EventParser`: chunks of an event stream in, the data of each event out (FRM-1, SSE-1)."""
+"""Encode and parse an event stream (FRM-1, SSE-1)."""
 
 from __future__ import annotations
 
 import re
+
+from transport.protocol.frames import EncodedFrame
 
 _LINE_END = re.compile(r"\r\n|\n|\r(?!\Z)")
 """LF, CR or CRLF and nothing else: a frame may contain U+2028 (FRM-2). A CR at the end of a chunk
@@ -45,3 +47,10 @@ class EventParser:
         if self._size + len(self._rest) > self._limit:
             raise ValueError(f"an event has more than {self._limit} characters")
         return events
+
+
+def encode_event(encoded: EncodedFrame) -> bytes:
+    """Encode one frame as an event: a frame has no line breaks, so one ``data:`` line is enough."""
+    if isinstance(encoded, bytes):  # pragma: no cover - a session writes no bytes on HTTP
+        raise TypeError("an event stream has no binary frames")
+    return b"data: " + encoded.encode() + b"\n\n"

@@ -17,7 +17,8 @@ from starlette.types import Message, Receive, Scope, Send
 from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Close, EncodedFrame, Open, TransportKind
+from transport.protocol.event_stream import encode_event
+from transport.protocol.frames import Close, Open, TransportKind
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance, Link, aborter
@@ -88,13 +89,6 @@ async def _events(link: Link) -> AsyncIterator[bytes]:
 
 async def _once(close: Close) -> AsyncIterator[bytes]:
     yield encode_event(encode_control(close))
-
-
-def encode_event(encoded: EncodedFrame) -> bytes:
-    """Encode one frame as an event: a frame has no line breaks, so one ``data:`` line is enough."""
-    if isinstance(encoded, bytes):  # pragma: no cover - a session writes no bytes on HTTP
-        raise TypeError("an event stream has no binary frames")
-    return b"data: " + encoded.encode() + b"\n\n"
 
 
 @cache
