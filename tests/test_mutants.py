@@ -373,7 +373,7 @@ CLIENT = [
         uplink,
         "data-before-confirmation",
         "ATT-3: data goes ahead of the ack that confirms",
-        "websocket_frames",
+        "websocket_messages",
         "[ack_frame(source, link)] if confirms else []",
         "[]",
     ),

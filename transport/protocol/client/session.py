@@ -260,7 +260,7 @@ class ClientSession:
             self._confirmed = link.attach
             self.acks.move_to(link)
         if link.transport is TransportKind.WEBSOCKET:
-            return uplink.websocket_frames(self, link, now, confirms=confirms)
+            return uplink.websocket_messages(self, link, now, confirms=confirms)
         return uplink.requests(self, link, now, confirms=confirms)
 
     # Reading
@@ -296,7 +296,7 @@ class ClientSession:
                 link.next = min(link.next, meaning.received + 1)
                 for frame in meaning.frames:
                     self._handle(link, frame, now)
-                if not answers.stream_stands(link, meaning.marks, self.incoming.received, now):
+                if not answers.read_stream_state(link, meaning.marks, self.incoming.received, now):
                     self._drop(link, "detached")
             case answers.Downlink():
                 for line in meaning.lines:
