@@ -2,7 +2,7 @@
 //
 // Node 20 cannot read TypeScript, so each test/**/*.test.ts is bundled into a folder of this
 // run below .build, and `node --test` runs the bundles from client_js. A filter is part
-// of a test's path; what starts with a dash goes to node.
+// of a test's path; arguments that begin with a dash are passed to node.
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";

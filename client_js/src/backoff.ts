@@ -1,9 +1,10 @@
 // How long to wait before the next attempt. Pure: the random number is an argument.
 
 /**
- * Seconds to wait, after `lasting` seconds of failures: full jitter, in the first retry too, or all pages would come
- * back to a restarted server in the same moment. So the waits grow like the outage, and none is longer than it was:
- * who is unlucky is not away for long after a short one.
+ * Returns the seconds to wait after an `outage` of that many seconds.
+ *
+ * Full jitter, for the first retry too, or all pages would come back to a restarted server in the same moment.
+ * The delay grows with the outage and hardly exceeds it, so that nobody is away for long after a short one.
  */
-export const backoff = (lasting: number, random: number, base: number, most: number): number =>
-  random * Math.min(most, base + lasting);
+export const backoff = (outage: number, random: number, base: number, maximum: number): number =>
+  random * Math.min(maximum, base + outage);

@@ -2,46 +2,72 @@
 import type { Encoded } from "./codec.ts";
 import type { Limits } from "./frames.ts";
 
-/** One sent message; `_tag` is whatever its sender wants to be told it by, gone once it is settled. */
+/** One sent message. */
 export interface Entry<Tag> extends Encoded {
-  _tag: Tag | undefined;
-  /** A `skip` stands in the place of the message, which the server refused (DAT-5). */
-  _skip?: boolean;
+  /** What its sender knows it by; gone once the sender has been told what became of it. */
+  tag: Tag | undefined;
+  /** The server refused the message: a `skip` takes its place (DAT-5). */
+  skipped?: boolean;
 }
 
 /**
- * Messages in the order of their numbers: first those numbered and not acknowledged, then those that
- * wait for a number (NUM-2). Numbered ones stay until an ack covers them (NUM-4).
+ * Messages in the order of their numbers: first those that are numbered and not acknowledged, then those
+ * that wait for a number (NUM-2). A numbered message stays until an ack covers it (NUM-4).
  */
 export class SendBuffer<Tag> {
   /** The number of the first entry: `first_retained` of an open (OPN-5). */
-  _first = 1;
+  first = 1;
   /** The number that the next message put on a wire will get. */
-  _next = 1;
-  _entries: Entry<Tag>[] = [];
+  next = 1;
+  entries: Entry<Tag>[] = [];
   /** Bytes of the numbered entries. */
-  _bytes = 0;
+  bytes = 0;
 
-  /** What may be put on a wire as `number`; nothing where none is left, or the window is full (DAT-6). */
-  _peek(number: number, limits: Limits): Entry<Tag> | undefined {
-    const entry = this._entries[number - this._first];
-    const numbered = this._next - this._first;
-    const full = entry && (numbered >= limits.window_messages || this._bytes + entry._size > limits.window_bytes);
-    return number >= this._next && numbered && full ? undefined : entry;
+  /** The number that the last entry has or will get. */
+  get last(): number {
+    return this.first + this.entries.length - 1;
   }
 
-  /** `entry` is put on a wire as `number`. */
-  _number(number: number, entry: Entry<Tag>): void {
-    if (number < this._next) return;
-    this._next = number + 1;
-    this._bytes += entry._size;
+  /** Returns what may be written as `number`; nothing if there is no more, or the window is full (DAT-6). */
+  peek(number: number, limits: Limits): Entry<Tag> | undefined {
+    const entry = this.entries[number - this.first];
+    // Numbered messages may always be repeated, and one message fits any window.
+    const numbered = this.next - this.first;
+    if (!entry || number < this.next || !numbered) return entry;
+    const full = numbered >= limits.window_messages || this.bytes + entry.size > limits.window_bytes;
+    return full ? undefined : entry;
   }
 
-  /** All up to `mark` are acknowledged; answers them. An old mark answers none (MRK-4). */
-  _ack(mark: number): Entry<Tag>[] {
-    const gone = this._entries.splice(0, Math.max(0, mark + 1 - this._first));
-    this._first += gone.length;
-    for (const entry of gone) this._bytes -= entry._size;
-    return gone;
+  /** Records that `entry` is written as `number`, perhaps again. */
+  put(number: number, entry: Entry<Tag>): void {
+    if (number < this.next) return;
+    this.next = number + 1;
+    this.bytes += entry.size;
+  }
+
+  /** Removes and returns the entries up to `mark`; none if the mark is an old one (MRK-4). */
+  acknowledge(mark: number): Entry<Tag>[] {
+    const removed = this.entries.splice(0, Math.max(0, mark + 1 - this.first));
+    this.first += removed.length;
+    for (const entry of removed) this.bytes -= entry.size;
+    return removed;
+  }
+
+  /** Puts a `skip` in the place of a message. Returns its tag, unless its sender has been told before. */
+  skip(number: number): Tag | undefined {
+    const entry = this.entries[number - this.first];
+    if (!entry) return undefined;
+    const { tag } = entry;
+    entry.tag = undefined;
+    entry.skipped = true;
+    return tag;
+  }
+
+  /** Returns the numbers of the messages that wait for one and are larger than `size`. */
+  above(size: number): number[] {
+    const numbers: number[] = [];
+    for (let number = this.next; number <= this.last; number++)
+      if (this.entries[number - this.first]!.size > size) numbers.push(number);
+    return numbers;
   }
 }

@@ -1,30 +1,33 @@
-// What the driver knows of each of its connections.
-import type { Attempt } from "./explain.ts";
-import type { Trial } from "./fallback.ts";
-import type { Event, Link } from "./session.ts";
-import type { Transport, Wiring } from "./transports/transport.ts";
+// What the connector knows of each of its connections.
+import type { Attached } from "./events.ts";
+import type { MutableAttempt } from "./explain.ts";
+import type { ActiveConnection, Trial } from "./fallback.ts";
+import type { Link } from "./link.ts";
+import type { Transport, Wiring } from "./transports/interface.ts";
 
-/** An attempt, and the connection it became; wire and link exist once the credentials are there. */
-export interface Connection extends Trial {
-  readonly _attempt: { -readonly [Field in keyof Attempt]: Attempt[Field] };
-  _from: number;
-  _failed?: boolean;
-  readonly _since: number;
-  /** When its other end first answered. */
-  _reached?: number;
-  /** When it must have proven to work, or be given up; never, once it has. */
-  _until: number;
-  /** `opened` has come: the session may be taken over. */
-  _opened?: (Event<unknown> & { _type: "opened" }) | undefined;
-  _openedAt: number;
-  /** How many frames came over it, and whether a POST beside it was answered. */
-  _frames: number;
-  _posted?: unknown;
-  /** When to replace it by another of its kind. */
-  _rotateAt: number;
-  /** It brings nothing, though it stands. */
-  _mute?: boolean;
-  _wiring?: Wiring;
-  _wire?: Transport;
-  _link?: Link;
+/** An attempt, and the connection that it became. */
+export interface Connection extends Trial, ActiveConnection {
+  readonly attempt: MutableAttempt;
+  readonly startedAt: number;
+  racingSince: number;
+  failed?: boolean;
+  /** Seconds until the other end first answered: the upgrade, or the headers of a stream. */
+  reachedAfter?: number;
+  /** When it must have proven that it works; infinite once it has. */
+  until: number;
+  /** `opened` has come, and the connection may take the session over. */
+  opened?: Attached | undefined;
+  /** When `opened` came; 0 before. */
+  openedAt: number;
+  /** How many frames came over it. */
+  frames: number;
+  /** A request was answered beside its stream. */
+  hasAnswers?: boolean;
+  rotateAt: number;
+  /** An intermediary buffers its stream. */
+  isMute?: boolean;
+  /** These exist once the credentials are there. */
+  wiring?: Wiring;
+  adapter?: Transport;
+  link?: Link;
 }

@@ -1,8 +1,9 @@
-// One tree of errors. `code` is a word of PROTOCOL.md section 13, or one of ours:
-//   invalid_message  JSON does not carry it faithfully (DAT-3): change the message
+// The errors of the client. `code` is one of PROTOCOL.md section 13, or one of these:
+//   invalid_message  JSON does not carry the message unchanged (DAT-3): change the message
 //   invalid_argument an argument of this library is wrong: change the call
-//   buffer_full      too much waits to be sent: await earlier sends
-//   closed           the channel is closed, by either side
+//   buffer_full      too many messages wait to be sent: await earlier sends
+//   closed           the channel was closed, by either side
+
 /** What became of a message: whether the server's application has finished with it (RES-3). */
 export type Fate = "handled" | "not_handled" | "unknown";
 
@@ -19,8 +20,8 @@ export class ChannelError extends Error {
 }
 
 /**
- * Codes that end the channel: the same attempt would fail again (section 13, "again: no").
- * What a proxy can say too (404, 405, 415, 426) is not here: it only speaks of one transport.
+ * The codes that end the channel, since the same attempt would fail again (section 13, "again: no"), and their close
+ * codes. Those that a proxy may also answer (404, 405, 415, 426) are not among them: they speak of one transport.
  */
 export const FATAL: { readonly [code: string]: number | undefined } = {
   bad_json: 4400,

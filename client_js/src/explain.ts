@@ -1,35 +1,88 @@
-// What `explain()` tells, in words.
-import type { TransportName } from "./fallback.ts";
+// The attempts of a channel, and why they failed, for `explain()`.
+import type { Environment } from "./environment.ts";
+import type { TransportName } from "./frames.ts";
+
+/** How many attempts are kept. */
+const MAX_ATTEMPT_HISTORY = 50;
 
 /** One entry of `explain()`. */
 export interface Attempt {
   readonly transport: TransportName;
-  /** `lost`: it was open; `left`: not waited for any longer, without a verdict. */
+  /** `lost`: it was open; `left`: it was given up without having failed. */
   readonly outcome: "pending" | "open" | "failed" | "lost" | "left";
   readonly reason: string;
   /** Until it was open, or had failed. */
   readonly milliseconds: number;
 }
 
-const took = (seconds: number): string => seconds.toFixed(2) + " s";
+/** An attempt that is not over. */
+export type MutableAttempt = { -readonly [Field in keyof Attempt]: Attempt[Field] };
 
-/** Why an attempt failed: `reason` as the connection told it; seconds until it was `reached`, if it was, and until it was `over`. */
-export function failure(transport: TransportName, reason: string, reached: number | undefined, over: number): string {
-  const held = "something buffers it";
-  if (reason === "mute") return reason + ": " + held;
-  if (reason !== "timeout") return reached === undefined && /^closed/.test(reason) ? "refused" : reason;
-  if (reached === undefined) return "no answer for " + took(over);
-  const what = transport === "websocket" ? "upgraded" : "headers";
-  return what + " after " + took(reached) + ", no body for " + took(over - reached) + ": " + held;
+/** The latest attempts, and how many there were. */
+export class AttemptLog {
+  readonly counts = { websocket: 0, sse: 0, longpoll: 0 };
+  private readonly _attempts: MutableAttempt[] = [];
+
+  begin(transport: TransportName): MutableAttempt {
+    const attempt: MutableAttempt = { transport, outcome: "pending", reason: "", milliseconds: 0 };
+    this._attempts.push(attempt);
+    if (this._attempts.length > MAX_ATTEMPT_HISTORY) this._attempts.shift();
+    this.counts[transport]++;
+    return attempt;
+  }
+
+  /** Returns a copy of the latest attempts, oldest first. */
+  list(): Attempt[] {
+    return structuredClone(this._attempts);
+  }
 }
 
-/** What the answer to a plain GET of a WebSocket's URL tells, if there was one. */
-export const plainGet = (status?: number, text = ""): string =>
-  "; a plain GET of its URL " +
-  (/upgrade_required/.test(text)
-    ? "answers our 426: a proxy strips the upgrade"
-    : /forbidden_origin/.test(text)
-      ? "answers our 403: not this origin"
-      : status
-        ? "answers " + status
-        : "fails");
+/** Notes what became of an attempt after `seconds`: if it was open it is lost, whatever the `outcome`. */
+export function conclude(attempt: MutableAttempt, outcome: Attempt["outcome"], reason: string, seconds: number): void {
+  const isPending = attempt.outcome === "pending";
+  if (isPending) attempt.milliseconds = seconds * 1000;
+  attempt.outcome = isPending ? outcome : "lost";
+  attempt.reason = reason;
+}
+
+const BUFFERED = "something buffers it";
+
+/**
+ * Returns why an attempt failed, in words.
+ *
+ * `reason`: as the connection gave it. `reachedAfter`: seconds until the other end answered, if it did.
+ * `failedAfter`: seconds until the attempt was over.
+ */
+export function describeFailure(
+  transport: TransportName,
+  reason: string,
+  reachedAfter: number | undefined,
+  failedAfter: number,
+): string {
+  if (reason === "mute") return "mute: " + BUFFERED;
+  const isReached = reachedAfter !== undefined;
+  if (reason !== "timeout") return !isReached && /^closed/.test(reason) ? "refused" : reason;
+  if (!isReached) return "no answer for " + inSeconds(failedAfter);
+  const sign = transport === "websocket" ? "upgraded" : "headers";
+  return `${sign} after ${inSeconds(reachedAfter)}, no body for ${inSeconds(failedAfter - reachedAfter)}: ${BUFFERED}`;
+}
+
+const inSeconds = (seconds: number): string => seconds.toFixed(2) + " s";
+
+/** Finds out why an upgrade failed, which browsers do not tell: asks `url` by a plain GET. Returns words to append. */
+export async function inquire(environment: Environment, url: string): Promise<string> {
+  let answer = "fails";
+  try {
+    const response = await environment.fetch(url, { cache: "no-store" });
+    answer = "answers " + describeAnswer(response.status, await response.text());
+  } catch {
+    // The server, or what is in between, accepts no connection.
+  }
+  return "; a plain GET of its URL " + answer;
+}
+
+function describeAnswer(status: number, text: string): string {
+  if (/upgrade_required/.test(text)) return "our 426: a proxy strips the upgrade";
+  if (/forbidden_origin/.test(text)) return "our 403: not this origin";
+  return `${status}`;
+}

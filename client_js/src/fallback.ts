@@ -1,77 +1,104 @@
 // Which transport to begin next, and when. Pure: what has happened and `now` go in, the next step comes out.
 //
-// Without a carrier the transports race: each has a head start on the next. The first that answers carries the
-// session; those that are better go on, and take over where they answer later. A transport that failed while
-// another worked has a mark against it: it comes last, and is probed at intervals that grow. Where all fail,
-// that is an outage, and no mark against any.
-
-export type TransportName = "websocket" | "sse" | "longpoll";
+// While no connection is active, the transports race: each has a head start on the next. The first that answers
+// carries the session; better ones are left to finish, and take over if they answer later. A transport that
+// failed while another worked gets a mark: it comes last, and is probed at intervals that grow. If all of them
+// fail, that is an outage, and no transport gets a mark.
+import { ChannelError } from "./errors.ts";
+import type { TransportName } from "./frames.ts";
 
 /** From best to most modest. */
 export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpoll"];
 
-/** What speaks against a transport: when to probe it again, and how long that was waited for. */
+/** Returns a copy of `names`. Throws `ChannelError` unless they are some of the transports. */
+export function checkTransports(names: readonly TransportName[]): readonly TransportName[] {
+  if (!names.length || !names.every((name) => TRANSPORTS.includes(name)))
+    throw new ChannelError("invalid_argument", "transports must be some of " + TRANSPORTS);
+  return [...names];
+}
+
+/** What speaks against a transport. */
 export interface Mark {
-  readonly _until: number;
-  readonly _wait: number;
+  /** When to try it again. */
+  readonly probeAt: number;
+  /** The seconds waited for that, before jitter. */
+  readonly wait: number;
 }
 
 export type Marks = { [Name in TransportName]?: Mark };
 
 /** An attempt of this round. */
 export interface Trial {
-  readonly _name: TransportName;
+  readonly transport: TransportName;
   /** From when its head start counts. */
-  readonly _from: number;
-  readonly _failed?: boolean;
+  readonly racingSince: number;
+  readonly failed?: boolean;
 }
 
-/** What carries the session, and when it is to be replaced by another connection of its kind. */
-export interface Carrier {
-  readonly _name: TransportName;
-  readonly _rotateAt: number;
+/** The connection that carries the session. */
+export interface ActiveConnection {
+  readonly transport: TransportName;
+  /** When to replace it by another over the same transport. */
+  readonly rotateAt: number;
 }
 
 /**
- * What to begin now, of `allowed` (the best first), or when to ask again; never, while that takes something
- * else to happen. After what was begun, ask again.
+ * Returns the transport to begin now, or when to ask again; infinite if something else has to happen first.
+ * After a transport was begun, ask again.
  *
- * `trials`: what was begun in this round, in that order, the carrier left out. `headStart`: seconds that each
- * has before the next is begun beside it.
+ * `allowed`: the transports that may be used, the best first. `trials`: the attempts of this round in the order
+ * in which they were begun, without the active one. `headStart`: seconds that each has on the next.
  */
 export function decide(
   allowed: readonly TransportName[],
   marks: Marks,
   trials: readonly Trial[],
-  carrier: Carrier | undefined,
+  active: ActiveConnection | undefined,
   headStart: number,
   now: number,
 ): TransportName | number {
-  const free = (name: TransportName): boolean => !trials.some(({ _name }) => _name === name);
-  let next: TransportName;
-  let at = Infinity;
-  const offer = (name: TransportName, due: number): void => {
-    if (due < at && free(name)) [next, at] = [name, due];
+  let next: TransportName | undefined;
+  let due = Infinity;
+  const consider = (name: TransportName, at: number): void => {
+    if (at >= due || trials.some(({ transport }) => transport === name)) return;
+    next = name;
+    due = at;
   };
-  if (carrier) {
-    offer(carrier._name, carrier._rotateAt);
-    for (const name of allowed.slice(0, allowed.indexOf(carrier._name))) offer(name, marks[name]?._until ?? -Infinity);
+  if (active) {
+    consider(active.transport, active.rotateAt);
+    const better = allowed.slice(0, allowed.indexOf(active.transport));
+    for (const name of better) consider(name, marks[name]?.probeAt ?? -Infinity);
   } else {
-    // In order, those with a mark behind the others; at once where the last has failed.
     const last = trials.at(-1);
-    const due = !last || last._failed ? -Infinity : last._from + headStart;
-    for (const name of allowed) if (!marks[name]) offer(name, due);
-    for (const name of allowed) offer(name, due);
+    // At once after a failure.
+    const at = !last || last.failed ? -Infinity : last.racingSince + headStart;
+    for (const name of allowed) if (!marks[name]) consider(name, at);
+    for (const name of allowed) if (marks[name]) consider(name, at);
   }
-  return now >= at ? next! : at;
+  return next && now >= due ? next : due;
 }
 
-/** Seconds until the first probe of what failed, doubled by each that fails; and of a stream that is held up. */
-const FIRST = 15;
-const MUTE = 600;
+/** Returns whether all `allowed` transports were tried in this round and have failed: that is an outage. */
+export const isOutage = (trials: readonly Trial[], allowed: readonly TransportName[]): boolean =>
+  trials.every(({ failed }) => failed) && new Set(trials.map(({ transport }) => transport)).size >= allowed.length;
 
-/** The mark against what failed while another worked: it is probed again within `most` seconds, partly at random. */
-export function blame(mark: Mark | undefined, mute: boolean | undefined, now: number, random: number, most: number): Mark {
-  const wait = mute ? MUTE : Math.min(most, mark ? 2 * mark._wait : FIRST);
-  return { _until: now + wait * (0.5 + random / 2), _wait: wait };
+/** Seconds until a transport that failed is probed first; each failed probe doubles them. */
+const FIRST_WAIT = 15;
+/** The same for a stream that an intermediary buffers. */
+const MUTE_WAIT = 600;
+
+/**
+ * Returns the mark against a transport that failed while another worked.
+ *
+ * `mark`: the one that it had. It is probed again after half to all of the wait, which is at most `maximum` seconds.
+ */
+export function blame(
+  mark: Mark | undefined,
+  isMute: boolean | undefined,
+  now: number,
+  random: number,
+  maximum: number,
+): Mark {
+  const wait = isMute ? MUTE_WAIT : Math.min(maximum, mark ? 2 * mark.wait : FIRST_WAIT);
+  return { probeAt: now + wait * (0.5 + random / 2), wait };
 }

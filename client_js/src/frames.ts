@@ -1,5 +1,8 @@
 // The frames of PROTOCOL.md section 2, as a tagged union.
 
+/** A transport that a connection runs over. */
+export type TransportName = "websocket" | "sse" | "longpoll";
+
 export interface Limits {
   readonly message: number;
   readonly body: number;
@@ -13,23 +16,19 @@ export interface Timings {
   readonly heartbeat: number;
   readonly ttl: number;
   readonly closing: number;
-  /** After which the server ends a stream (SSE-3). */
+  /** Seconds after which the server ends a stream (SSE-3). */
   readonly stream?: number;
 }
-
-/** PROTOCOL.md section 12: in force until `opened` tells the server's own; the others count from then on only. */
-export const LIMITS = { message: 262144, depth: 64 } as Limits;
-export const TIMINGS: Timings = { heartbeat: 20, ttl: 120, closing: 30 };
 
 /** Messages, as an array or in a `bytes` frame of either form (DAT-1, DAT-2). */
 export interface DataFrame {
   readonly type: "data";
-  readonly _seq: number;
+  readonly seq: number;
   readonly ack: number;
-  readonly _messages: readonly unknown[];
+  readonly messages: readonly unknown[];
 }
 
-/** Bytes as a control frame: base64. */
+/** Bytes as base64, in a control frame. */
 export interface BytesFrame {
   readonly type: "bytes";
   readonly number: number;
@@ -50,7 +49,7 @@ export interface OpenFrame {
   readonly credentials?: unknown;
 }
 
-/** What `opened` with verdict `reset`, and `reset` itself, say of the session that ended (RES-2). */
+/** What an `opened` with verdict `reset`, or a `reset`, tells of the session that ended (RES-2). */
 export interface Loss {
   readonly reason: string;
   readonly lost: readonly number[] | null;

@@ -3,5 +3,5 @@ export type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
 export type { Attempt } from "./explain.ts";
 export { ChannelError } from "./errors.ts";
 export type { Fate } from "./errors.ts";
-export type { TransportName } from "./fallback.ts";
+export type { TransportName } from "./frames.ts";
 export type { ChannelState } from "./states.ts";

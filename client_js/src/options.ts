@@ -1,31 +1,35 @@
-// What the application sets and is told.
+// The options, events and statistics of a channel.
 import type { Fate } from "./errors.ts";
 import { TRANSPORTS } from "./fallback.ts";
-import type { TransportName } from "./fallback.ts";
+import type { TransportName } from "./frames.ts";
 
 export interface ChannelOptions {
   /** Which transports may be used, the best first. All three by default. */
   transports?: readonly TransportName[];
-  /** A JSON value for the server's `authenticate`, or a function asked for it at each attach, and as it expires. */
+  /** A JSON value for the server's `authenticate`, or a function that returns it, called at each attach and renewal. */
   credentials?: unknown;
-  /** Send cookies to another origin too. */
+  /** Send cookies to other origins too. */
   withCredentials?: boolean;
-  /** Seconds that each transport has before the next is begun beside it: 1.2. */
+  /** Seconds until the next transport is begun beside one that has not answered: 1.2. */
   headStart?: number;
-  /** Seconds that an attempt may take until it is open: 8. */
+  /** Seconds that an attempt may take to open: 8. */
   openTimeout?: number;
   /** Seconds that a POST may take: 10. */
   postTimeout?: number;
-  /** Seconds that the first retry waits at most: 0.5; later ones as long as it lasts, up to `retryMax`: 30. */
+  /** Seconds that the first retry waits at most: 0.5. Later ones wait up to the length of the outage. */
   retryBase?: number;
+  /** Seconds that any retry waits at most: 30. */
   retryMax?: number;
-  /** Seconds between two probes of better transports while a fallback is used, at most: 300. It begins with 15. */
+  /** Seconds between two probes of a better transport while a fallback is used, at most: 300. The first is after 15. */
   fallbackFor?: number;
   /** How many messages may wait to be sent, and how many for a listener: 100,000. */
   queueMessages?: number;
 }
 
-export const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCredentials">> = {
+/** All options, with the defaults for those that were not given. */
+export type Options = typeof DEFAULTS & Pick<ChannelOptions, "credentials" | "withCredentials">;
+
+const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCredentials">> = {
   transports: TRANSPORTS,
   headStart: 1.2,
   openTimeout: 8,
@@ -36,18 +40,24 @@ export const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCreden
   queueMessages: 1e5,
 };
 
+/** Returns `options` with the defaults; one that is undefined counts as not given. */
+export function withDefaults(options: ChannelOptions): Options {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...DEFAULTS, ...Object.fromEntries(given) };
+}
+
 export interface ChannelEventMap {
   /** A session is open: the first one, or the one after a `reset`. */
   open: Event;
   message: Event & { readonly data: unknown; readonly recovered: boolean };
   transport: Event & { readonly transport: TransportName };
   recovering: Event & { readonly reason: string };
-  /** Nobody was reached for so long (two minutes by default) that the session must have expired; it keeps trying. */
+  /** The server was not heard from for so long (two minutes by default) that the session must have expired. */
   suspended: Event;
   resumed: Event & { readonly replayed: number };
   reset: Event & {
     readonly reason: string;
-    /** The first and last number of what never arrived; empty for none, null where it is not known. */
+    /** The first and last number of what never arrived; empty if nothing was lost, null if that is not known. */
     readonly lost: readonly number[] | null;
     readonly sends: readonly { readonly message: unknown; readonly fate: Fate }[];
   };

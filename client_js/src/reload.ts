@@ -1,38 +1,24 @@
-// A session that outlives a reload of its page, for pages that ask for it: the new page goes on where the old one
-// went, with what that had not acknowledged, and with what it had not sent. What the old page had seen, the new one
-// never will: it must not need it, or have kept it by itself.
+// A session that outlives a reload of its page, for pages that ask for it.
 //
-// A module of its own, beside the client: a page that does not ask for it does not load it.
+// The new page goes on where the old one stopped, with what that had not acknowledged, and with what it had not
+// sent. Messages that the old page has received do not come again: the new one must not need them, or the old
+// one must have kept them by itself. This module is not part of the client: only pages that use it load it.
 import type { Channel } from "./channel.ts";
-import { fromBase64, toBase64 } from "./codec.ts";
-import { mint } from "./environment.ts";
+import { randomId, resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { ChannelOptions } from "./options.ts";
+import { restoreSession, saveSession } from "./session_handover.ts";
+import type { SavedSession } from "./session_handover.ts";
 
-/** What one page leaves for the next. */
-interface Legacy {
-  readonly client: string;
-  readonly token: string;
-  readonly epoch: string;
-  readonly id: string;
-  readonly attaches: number;
-  readonly confirmed: number;
-  readonly received: number;
-  readonly first: number;
-  readonly next: number;
-  /** What was not acknowledged: JSON, or base64 of bytes; neither for a message that the server refused. */
-  readonly entries: readonly { readonly size: number; readonly json?: string | undefined; readonly bytes?: string | undefined }[];
-}
-
-/** Milliseconds that the page before may need to go. */
-const GOING = 1000;
+/** Milliseconds that the previous page may need to be unloaded. */
+const UNLOAD_TIMEOUT = 1000;
 
 /**
- * Makes a channel that takes over the session of the page that was in this tab before; a new one where there was
- * none. The listeners hear `resumed` then, or `reset` where the session has ended meanwhile.
+ * Makes a channel that takes over the session of the page that was in this tab before, or begins a new one if
+ * there was none. Its listeners get `resumed` then, or `reset` if the session has ended in the meantime.
  *
- * It is claimed under a Web Lock: a duplicated tab gets a session of its own, as does every page where there are no
- * locks. A page that the browser keeps for its back button has given its session away, and comes back with a new one.
+ * The session is claimed under a Web Lock: a duplicated tab gets a session of its own, as does every page that
+ * has no locks. A page that comes out of the back/forward cache has given its session away, and gets a new one.
  */
 export async function acrossReloads(
   Make: typeof Channel,
@@ -40,93 +26,60 @@ export async function acrossReloads(
   options?: ChannelOptions,
   environment: Environment = globalThis,
 ): Promise<Channel> {
-  const { document, location } = environment;
-  const key = "onechannel session " + new URL(url, document?.baseURI ?? location?.href);
-  const legacy = await claimLegacy(environment, key);
-  const client = legacy?.client ?? mint(environment);
-  const claimed = legacy ?? (await claim(environment, client));
-  // It begins in the next turn.
+  const key = "onechannel session " + resolveUrl(environment, url);
+  const saved = await claimSavedSession(environment, key);
+  const client = saved?.client ?? randomId(environment);
+  const isClaimed = saved ? true : await claim(environment, client);
   const channel = new Make(url, options, environment);
-  const { _session: session } = channel;
-  session._client = client;
-  if (legacy) inherit(channel, legacy);
-  // Behind the channel's own listener, which says farewell.
-  if (claimed)
-    environment.addEventListener?.("pagehide", () => {
-      try {
-        if (!session._token || session._ours || session._theirs) return;
-        environment.sessionStorage!.setItem(key, JSON.stringify(bequeath(channel)));
-        // It is another's from now on, also if this page should come back.
-        session._reset({ reason: "foreign", lost: null });
-      } catch {
-        // It is full, or forbidden.
-      }
-    });
+  const driver = channel._driver;
+  const { session } = driver;
+  // The channel begins in the next microtask.
+  session.client = client;
+  if (saved) {
+    restoreSession(session, saved);
+    driver.id = saved.id;
+  }
+  if (!isClaimed) return channel;
+  // After the channel's own listener, which writes a final POST.
+  environment.addEventListener?.("pagehide", () => {
+    try {
+      if (!session.token || session.closing || session.serverClose) return;
+      environment.sessionStorage!.setItem(key, JSON.stringify(saveSession(session)));
+      // It belongs to the next page from now on, even if this one should come back.
+      session.reset();
+    } catch {
+      // The storage is full, or forbidden.
+    }
+  });
   return channel;
 }
 
-/** What the page before has left, once nobody else can have it. */
-async function claimLegacy(environment: Environment, key: string): Promise<Legacy | undefined> {
+/** Returns what the previous page has left, once no other page can have it. */
+async function claimSavedSession(environment: Environment, key: string): Promise<SavedSession | undefined> {
   try {
-    const legacy = JSON.parse(environment.sessionStorage!.getItem(key)!) as Legacy | null;
-    if (!Array.isArray(legacy?.entries)) return undefined;
-    const claimed = await claim(environment, legacy.client);
-    // Not before: this page may itself be loaded again meanwhile.
+    const saved = JSON.parse(environment.sessionStorage!.getItem(key)!) as SavedSession | null;
+    if (!Array.isArray(saved?.entries)) return undefined;
+    const isClaimed = await claim(environment, saved.client);
+    // Not before: this page may itself be reloaded while it waits.
     environment.sessionStorage!.removeItem(key);
-    if (claimed) return legacy;
+    if (isClaimed) return saved;
   } catch {
-    // There is no storage, or nothing in it that we wrote.
+    // There is no storage, or nothing of ours in it.
   }
   return undefined;
 }
 
-/** Whether this page has the session of `client` from now on, for as long as it lives. */
-const claim = (env: Environment, client: string): Promise<boolean> =>
+/** Returns whether this page has the session of `client` from now on, for as long as it lives. */
+const claim = (environment: Environment, client: string): Promise<boolean> =>
   new Promise((resolve) => {
-    if (!env.navigator?.locks) return resolve(false);
-    const patience = new AbortController();
-    env.setTimeout(() => patience.abort(), GOING);
-    env.navigator.locks
-      .request("onechannel session " + client, { signal: patience.signal }, () => {
+    const { locks } = environment.navigator ?? {};
+    if (!locks) return resolve(false);
+    const controller = new AbortController();
+    environment.setTimeout(() => controller.abort(), UNLOAD_TIMEOUT);
+    locks
+      .request("onechannel session " + client, { signal: controller.signal }, () => {
         resolve(true);
         return new Promise(() => {});
       })
       .catch(() => resolve(false));
   });
-
-function bequeath({ _session: session }: Channel): Legacy {
-  const { _buffer: buffer } = session;
-  return {
-    client: session._client,
-    token: session._token!,
-    epoch: session._epoch!,
-    id: session._id!,
-    attaches: session._attaches,
-    confirmed: session._confirmed,
-    received: session._received,
-    first: buffer._first,
-    next: buffer._next,
-    entries: buffer._entries.map(({ _body: body, _size: size, _skip: skip }) =>
-      skip ? { size } : typeof body === "string" ? { size, json: body } : { size, bytes: toBase64(body) },
-    ),
-  };
-}
-
-function inherit(channel: Channel, legacy: Legacy): void {
-  const { _session: session } = channel;
-  const { _buffer: buffer } = session;
-  session._token = legacy.token;
-  session._epoch = legacy.epoch;
-  session._attaches = legacy.attaches;
-  session._confirmed = legacy.confirmed;
-  session._received = legacy.received;
-  (channel as { id: string }).id = session._id = legacy.id;
-  buffer._first = buffer._next = legacy.first;
-  for (const { size, json, bytes } of legacy.entries) {
-    const body = json ?? fromBase64(bytes ?? "");
-    // Nobody waits for it any more: who did went with the page.
-    const entry = { _body: body, _size: size, _tag: undefined, _skip: json === undefined && bytes === undefined };
-    const number = buffer._first + buffer._entries.push(entry) - 1;
-    if (number < legacy.next) buffer._number(number, entry);
-  }
-}

@@ -1,14 +1,15 @@
-// The states of a channel as one table; what is not in it throws and changes nothing. And those of an attach.
+// The states of a channel and of an attach, as one table each. A step that is not in the table throws and changes
+// nothing.
 
 export type ChannelState = "connecting" | "open" | "recovering" | "suspended" | "closed";
 
-/** From every state but the last, the application may suspend or either side close. */
+/** In every state but the last the application may suspend the channel, and either side may close it. */
 const LEAVE = { suspend: "suspended", close: "closed" } as const;
 
 export const CHANNEL = {
   connecting: { ...LEAVE, opened: "open" },
   open: { ...LEAVE, lost: "recovering" },
-  // expire: `timings.ttl` has passed without a word; it keeps trying, and the verdict will tell.
+  // expire: nothing was heard for `timings.ttl`. The client keeps trying; the server will tell what became of it.
   recovering: { ...LEAVE, opened: "open", expire: "suspended" },
   suspended: { ...LEAVE, opened: "open", resume: "recovering" },
   closed: {},
@@ -16,15 +17,19 @@ export const CHANNEL = {
 
 type Table<State extends string> = { readonly [From in State]: { readonly [input: string]: State } };
 
-/** The state that follows. */
+/** Returns the state that follows `state` by `input`. */
 export function step<State extends string>(table: Table<State>, state: State, input: string): State {
   const next = table[state][input];
   if (!next) throw new Error(input + " when " + state);
   return next;
 }
 
-/**
- * An attach goes one way: its `open` is not written yet, not answered yet, answered. Whether it is provisional
- * or confirmed (ATT-2, ATT-3) is told by its number.
- */
+/** Whether an open attach is provisional or confirmed (ATT-2, ATT-3) is told by its number. */
 export type AttachState = "fresh" | "opening" | "open";
+
+export const ATTACH = {
+  // Its `open` is not written yet.
+  fresh: { open: "opening" },
+  opening: { opened: "open" },
+  open: {},
+} as const;

@@ -5,41 +5,41 @@ import { LIMITS } from "./world.ts";
 
 function filled(count: number, size = 1): SendBuffer<number> {
   const buffer = new SendBuffer<number>();
-  for (let tag = 1; tag <= count; tag++) buffer._entries.push({ _body: "0", _size: size, _tag: tag });
+  for (let tag = 1; tag <= count; tag++) buffer.entries.push({ body: "0", size, tag });
   return buffer;
 }
 
-/** Numbers all that the window allows; answers how many. */
+/** Numbers as many messages as the window allows. Returns how many. */
 function number(buffer: SendBuffer<number>, limits = LIMITS): number {
-  let next = buffer._first;
-  for (let entry; (entry = buffer._peek(next, limits)); next++) buffer._number(next, entry);
-  return next - buffer._first;
+  let next = buffer.first;
+  for (let entry; (entry = buffer.peek(next, limits)); next++) buffer.put(next, entry);
+  return next - buffer.first;
 }
 
-const tags = (entries: readonly { _tag: number | undefined }[]): unknown[] => entries.map(({ _tag }) => _tag);
+const tags = (entries: readonly { tag: number | undefined }[]): unknown[] => entries.map(({ tag }) => tag);
 
-test("a number is given once, when it is put on a wire (NUM-2)", () => {
+test("a message is numbered once, when it is first written (NUM-2)", () => {
   const buffer = filled(3);
-  assert.equal(buffer._next, 1);
-  buffer._number(1, buffer._peek(1, LIMITS)!);
-  buffer._number(1, buffer._peek(1, LIMITS)!);
-  assert.deepEqual([buffer._first, buffer._next, buffer._bytes], [1, 2, 1]);
+  assert.equal(buffer.next, 1);
+  buffer.put(1, buffer.peek(1, LIMITS)!);
+  buffer.put(1, buffer.peek(1, LIMITS)!);
+  assert.deepEqual([buffer.first, buffer.next, buffer.bytes], [1, 2, 1]);
 });
 
-test("an ack lets go of all up to it, an old one of none (NUM-4, MRK-4)", () => {
+test("an ack removes all up to its mark, an old ack none (NUM-4, MRK-4)", () => {
   const buffer = filled(4);
   number(buffer);
-  assert.deepEqual(tags(buffer._ack(3)), [1, 2, 3]);
-  assert.deepEqual(tags(buffer._ack(3)), []);
-  assert.deepEqual(tags(buffer._ack(1)), []);
-  assert.deepEqual([buffer._first, buffer._next, buffer._bytes], [4, 5, 1]);
-  assert.equal(buffer._peek(3, LIMITS), undefined);
+  assert.deepEqual(tags(buffer.acknowledge(3)), [1, 2, 3]);
+  assert.deepEqual(tags(buffer.acknowledge(3)), []);
+  assert.deepEqual(tags(buffer.acknowledge(1)), []);
+  assert.deepEqual([buffer.first, buffer.next, buffer.bytes], [4, 5, 1]);
+  assert.equal(buffer.peek(3, LIMITS), undefined);
 });
 
-test("the window bounds what has a number (DAT-6)", () => {
+test("the window bounds the numbered messages (DAT-6)", () => {
   const messages = filled(5);
   assert.equal(number(messages, { ...LIMITS, window_messages: 2 }), 2);
-  messages._ack(1);
+  messages.acknowledge(1);
   assert.equal(number(messages, { ...LIMITS, window_messages: 2 }), 2);
   assert.equal(number(filled(5, 40), { ...LIMITS, window_bytes: 100 }), 2);
 });
@@ -49,7 +49,7 @@ test("one message always fits an empty window (DAT-6)", () => {
   assert.equal(number(buffer, { ...LIMITS, window_bytes: 100 }), 1);
 });
 
-test("what has a number is written again whatever the window says", () => {
+test("a numbered message may be repeated when the window is full", () => {
   const buffer = filled(3);
   number(buffer);
   assert.equal(number(buffer, { ...LIMITS, window_messages: 1 }), 3);

@@ -1,29 +1,12 @@
+// What an application calls and listens to.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Channel } from "../src/channel.ts";
 import { ChannelError } from "../src/errors.ts";
-import { World, opened } from "./world.ts";
+import { listen, watch } from "./observe.ts";
+import { World, opened, postAnswer } from "./world.ts";
 
-/** What became of a send, as it stands now. */
-function watch(promise: Promise<void>): { outcome: string } {
-  const watched = { outcome: "pending" };
-  promise.then(
-    () => (watched.outcome = "handled"),
-    (error: ChannelError) => (watched.outcome = `${error.code}: ${error.fate}`),
-  );
-  return watched;
-}
-
-function listen(channel: Channel): unknown[] {
-  const seen: unknown[] = [];
-  channel.addEventListener("message", ({ data, recovered }) => seen.push(recovered ? { recovered: data } : data));
-  return seen;
-}
-
-const answer = (fields: object): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
-
-describe("conversation", () => {
-  test("sends made before it is open wait in order, and share a frame (DAT-1)", async () => {
+describe("messages", () => {
+  test("sends made before it is open keep their order in one frame (DAT-1)", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const first = watch(channel.send("hello"));
@@ -34,27 +17,27 @@ describe("conversation", () => {
     assert.deepEqual(socket.sent, []);
     socket.open();
     const [open] = socket.take();
-    socket.hear(opened(open));
+    socket.receive(opened(open));
     await world.settle();
     assert.deepEqual(socket.take(), [{ type: "ack", ack: 0 }, [1, 0, "hello", { n: 1 }]]);
     assert.deepEqual(events, [["transport", "websocket"], ["open"]]);
     assert.deepEqual([channel.state, channel.transport, channel.id], ["open", "websocket", "a7"]);
-    socket.hear({ type: "ack", ack: 1 });
+    socket.receive({ type: "ack", ack: 1 });
     await world.settle();
     assert.deepEqual([first.outcome, second.outcome], ["handled", "pending"]);
-    socket.hear({ type: "ack", ack: 2 });
+    socket.receive({ type: "ack", ack: 2 });
     await world.settle();
     assert.equal(second.outcome, "handled");
   });
 
-  test("what is sent in one turn shares a frame, and takes the ack along", async () => {
+  test("sends of one turn share a frame, which takes the ack along", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.openSocket();
     channel.addEventListener("message", ({ data }) => {
       channel.send(["echo", data]);
     });
-    socket.hear([1, 0, "a", "b"]);
+    socket.receive([1, 0, "a", "b"]);
     await world.settle();
     assert.deepEqual(socket.take(), [[1, 2, ["echo", "a"], ["echo", "b"]]]);
   });
@@ -63,21 +46,21 @@ describe("conversation", () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.openSocket();
-    socket.hear([1, 0, "a", "b"]);
+    socket.receive([1, 0, "a", "b"]);
     await world.settle();
     // MRK-3: the ack does not wait for the page.
     assert.deepEqual(socket.take(), [{ type: "ack", ack: 2 }]);
     const seen = listen(channel);
-    socket.hear([3, 0, "c"]);
+    socket.receive([3, 0, "c"]);
     await world.settle();
     assert.deepEqual(seen, ["a", "b", "c"]);
   });
 
-  test("for await takes messages, keeps what a break leaves, and ends with the channel", async () => {
+  test("an iterator keeps what a break leaves, and ends with the channel", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.openSocket();
-    socket.hear([1, 0, "a", "b"]);
+    socket.receive([1, 0, "a", "b"]);
     for await (const message of channel) {
       assert.equal(message, "a");
       break;
@@ -87,13 +70,13 @@ describe("conversation", () => {
       for await (const message of channel) rest.push(message);
     })();
     await world.settle();
-    socket.hear([3, 0, "c"]);
-    socket.hear({ type: "close", code: 1000, reason: "", by: "app", last: 3, ack: 0 });
+    socket.receive([3, 0, "c"]);
+    socket.receive({ type: "close", code: 1000, reason: "", by: "app", last: 3, ack: 0 });
     await done;
     assert.deepEqual(rest, ["b", "c"]);
   });
 
-  test("bytes go as a binary frame, and come as Uint8Array (DAT-2)", async () => {
+  test("bytes are sent as a binary frame, and received as Uint8Array (DAT-2)", async () => {
     const world = new World();
     const { channel } = world.channel();
     const seen = listen(channel);
@@ -103,12 +86,12 @@ describe("conversation", () => {
     bytes[0] = 9;
     await world.settle();
     assert.deepEqual(socket.take(), [new Uint8Array([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 255])]);
-    socket.hear(new Uint8Array([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 7]).buffer);
+    socket.receive(new Uint8Array([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 7]).buffer);
     await world.settle();
     assert.deepEqual(seen, [new Uint8Array([7])]);
   });
 
-  test("a rejection that nobody awaits is no unhandled rejection", async () => {
+  test("a send that is not awaited causes no unhandled rejection", async () => {
     const unhandled: unknown[] = [];
     const note = (reason: unknown): void => void unhandled.push(reason);
     process.on("unhandledRejection", note);
@@ -125,7 +108,7 @@ describe("conversation", () => {
     assert.deepEqual(unhandled, []);
   });
 
-  test("what waits to be sent, and what nobody takes, is bounded (DAT-6)", async () => {
+  test("messages to be sent and messages not taken are bounded (DAT-6)", async () => {
     const world = new World();
     const { channel, events } = world.channel({ queueMessages: 2 });
     assert.deepEqual([watch(channel.send(1)), watch(channel.send(2))].length, 2);
@@ -133,7 +116,7 @@ describe("conversation", () => {
     await world.settle();
     assert.equal(third.outcome, "buffer_full: not_handled");
     const socket = await world.openSocket();
-    socket.hear([1, 2, "a", "b", "c", "d", "e"]);
+    socket.receive([1, 2, "a", "b", "c", "d", "e"]);
     await world.settle();
     assert.equal(events.length, 3);
     assert.deepEqual(events.at(-1), ["close", 1011, "too many messages", "protocol", false]);
@@ -141,7 +124,7 @@ describe("conversation", () => {
 });
 
 describe("listeners", () => {
-  test("one that leaves the connection in mid-answer loses nothing of it", async () => {
+  test("a listener that drops the connection in mid-answer loses nothing", async () => {
     for (const leave of ["reconnect", "suspend"] as const) {
       const world = new World();
       const { channel, events } = world.channel({ transports: ["longpoll"] });
@@ -157,7 +140,7 @@ describe("listeners", () => {
       await world.settle();
       assert.deepEqual(seen, ["a"]);
       channel.resume();
-      // Two attempts in a second, whoever asks for them.
+      // The retry budget: two attempts in a second, whoever asks for them.
       await world.pass(1.3);
       poll = await world.request("poll");
       const { session, received } = poll.lines[0] as { session: string; received: number };
@@ -170,523 +153,24 @@ describe("listeners", () => {
     }
   });
 
-  test("too many messages for one: what their answer settles behind them is settled", async () => {
+  test("an inbox overflow still settles the sends of the same answer", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["longpoll"], queueMessages: 2 });
     const open = await world.request("poll");
     open.respond(200, [opened(open.lines[0])]);
     const send = watch(channel.send("x"));
     await world.request("send");
-    (await world.request("poll")).respond(200, [[1, 0, "a", "b", "c"], [4, 1, "d"]]);
+    (await world.request("poll")).respond(200, [
+      [1, 0, "a", "b", "c"],
+      [4, 1, "d"],
+    ]);
     await world.settle();
     assert.deepEqual([send.outcome, channel.state, events.at(-1)![1]], ["handled", "closed", 1011]);
   });
 });
 
-describe("fallback", () => {
-  test("WebSocket fails, server-sent events work once a POST was answered", async () => {
-    const world = new World();
-    const { channel, events } = world.channel();
-    channel.send("hello");
-    (await world.socket()).end(1006);
-    const stream = await world.request("sse");
-    stream.stream();
-    const [open] = stream.lines;
-    assert.equal((open as { attach: number }).attach, 2);
-    assert.deepEqual(stream.init.headers, { "Content-Type": "application/x-ndjson", Accept: "text/event-stream" });
-    stream.event(opened(open));
-    const post = await world.request("send");
-    assert.deepEqual(post.lines.slice(1), [[1, 0, "hello"]]);
-    assert.equal(channel.explain()[1]!.outcome, "open");
-    post.respond(200, [answer({ ack: 1, received: 1 })]);
-    await world.settle();
-    assert.deepEqual(
-      channel.explain().map(({ transport, outcome, reason }) => [transport, outcome, reason]),
-      [
-        ["websocket", "failed", "refused"],
-        ["sse", "open", ""],
-      ],
-    );
-    assert.deepEqual(events, [["transport", "sse"], ["open"]]);
-    assert.deepEqual(channel.statistics().attempts, { websocket: 1, sse: 1, longpoll: 0 });
-  });
-
-  test("an event stream beside which no POST gets through was open, and is given up", async () => {
-    const world = new World();
-    const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
-    const stream = await world.request("sse");
-    await world.pass(1);
-    stream.stream();
-    stream.event(opened(stream.lines[0]));
-    stream.event({ type: "ack", ack: 0 });
-    await world.request("send");
-    const [attempt] = channel.explain();
-    assert.deepEqual([channel.state, attempt!.outcome, Math.round(attempt!.milliseconds)], ["open", "open", 1000]);
-    await world.pass(10.1);
-    assert.deepEqual([channel.explain()[0]!.outcome, stream.aborted], ["lost", true]);
-    const poll = await world.request("poll");
-    poll.respond(200, [opened(poll.lines[0])]);
-    await world.settle();
-    assert.deepEqual(events.slice(2), [["recovering", "silent"], ["transport", "longpoll"], ["resumed", 0]]);
-  });
-
-  test("each has a head start on the next, and 8 s in all", async () => {
-    const world = new World();
-    const { channel } = world.channel();
-    const socket = await world.socket();
-    await world.pass(1.1);
-    assert.equal(world.requests.length, 0);
-    await world.pass(0.2);
-    const stream = await world.request("sse");
-    stream.stream();
-    await world.pass(1);
-    assert.equal(world.requests.length, 0);
-    await world.pass(0.2);
-    const poll = await world.request("poll");
-    assert.deepEqual([socket.readyState, stream.aborted], [0, false]);
-    poll.respond(200, [opened(poll.lines[0])]);
-    await world.settle();
-    assert.equal(channel.transport, "longpoll");
-    await world.pass(5.6);
-    assert.deepEqual([socket.readyState, stream.aborted], [3, false]);
-    await world.pass(1.2);
-    assert.equal(stream.aborted, true);
-    assert.deepEqual(
-      channel.explain().map(({ outcome, reason }) => [outcome, reason]),
-      [
-        ["failed", "no answer for 8.00 s"],
-        ["failed", "headers after 0.10 s, no body for 7.90 s: something buffers it"],
-        ["open", ""],
-      ],
-    );
-  });
-
-  test("what a proxy answers speaks of that transport only", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["sse", "longpoll"] });
-    (await world.request("sse")).respond(405, "<html>Method Not Allowed</html>", "text/html");
-    await world.settle();
-    assert.equal(channel.state, "connecting");
-    assert.equal(channel.explain()[0]!.reason, "HTTP 405");
-    await world.request("poll");
-  });
-
-  test("what the server refuses for good closes the channel (section 13)", async () => {
-    const world = new World();
-    const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
-    const send = watch(channel.send("x"));
-    (await world.request("sse")).respond(401, [{ type: "error", code: "unauthorized", message: "no such user" }]);
-    await world.settle();
-    assert.deepEqual(events, [["close", 4401, "unauthorized: no such user", "protocol", false]]);
-    const { outcome, reason } = channel.explain()[0]!;
-    assert.deepEqual([outcome, reason], ["failed", "unauthorized: no such user"]);
-    assert.equal(send.outcome, "closed: not_handled");
-    assert.equal(watch(channel.send("y")).outcome, "pending");
-  });
-
-  test("all fail: an outage, waited out from the top again", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
-    (await world.socket()).end();
-    (await world.request("poll")).fail();
-    await world.settle();
-    assert.equal(world.sockets.length, 0);
-    await world.pass(0.24);
-    assert.equal(world.sockets.length, 0);
-    // Both attempts of this second were made.
-    await world.pass(0.95);
-    assert.equal(world.sockets.length, 0);
-    await world.pass(0.1);
-    (await world.socket()).end();
-    (await world.request("poll")).respond(502, "<html>");
-    // The second round waits as long as it lasts.
-    await world.pass(0.8);
-    assert.equal(world.sockets.length, 0);
-    await world.pass(0.5);
-    await world.socket();
-    assert.equal(channel.state, "connecting");
-  });
-
-  test("an option that is undefined is one that is not given", async () => {
-    const world = new World();
-    const missing: object = { openTimeout: undefined, retryBase: undefined, retryMax: undefined };
-    world.channel({ transports: ["websocket"], ...missing });
-    await world.socket();
-    await world.pass(8.1);
-    await world.pass(4);
-    assert.equal(world.sockets.length, 0);
-    await world.pass(0.5);
-    assert.equal(world.sockets.length, 1);
-  });
-
-  test("a connection that ends at once speaks against its transport, one that lasted does not", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
-    let socket = await world.openSocket();
-    await world.pass(6);
-    socket.end();
-    await world.pass(0.5);
-    socket = await world.openSocket();
-    socket.end();
-    await world.pass(1);
-    await world.request("poll");
-    assert.deepEqual(
-      channel.explain().map(({ transport }) => transport),
-      ["websocket", "websocket", "longpoll"],
-    );
-  });
-});
-
-describe("recovery", () => {
-  test("a cut is resumed after a random wait, and nothing is lost or doubled", async () => {
-    const world = new World();
-    const { channel, events } = world.channel();
-    const seen = listen(channel);
-    let socket = await world.openSocket();
-    const first = watch(channel.send("one"));
-    const second = watch(channel.send("two"));
-    await world.settle();
-    socket.hear([1, 1, "a"]);
-    await world.pass(6);
-    socket.end();
-    assert.equal(channel.state, "recovering");
-    const third = watch(channel.send("three"));
-    await world.pass(0.3);
-    socket = await world.socket();
-    socket.open();
-    const [open] = socket.take() as { received: number; first_retained: number }[];
-    assert.deepEqual([open!.received, open!.first_retained], [1, 2]);
-    socket.hear(opened(open, { received: 1, handled: 1, sent: 3 }));
-    await world.settle();
-    assert.deepEqual(socket.take(), [{ type: "ack", ack: 1 }, [2, 1, "two", "three"]]);
-    socket.hear([2, 3, "b", "c", "d"]);
-    await world.settle();
-    assert.deepEqual(seen, ["a", { recovered: "b" }, { recovered: "c" }, "d"]);
-    assert.deepEqual([first, second, third].map(({ outcome }) => outcome), ["handled", "handled", "handled"]);
-    assert.deepEqual(events.slice(2), [
-      ["recovering", "closed with 1006"],
-      ["resumed", 2],
-    ]);
-    const { sent, received, acknowledged, replayed, attaches, reconnects } = channel.statistics();
-    assert.deepEqual({ sent, received, acknowledged, replayed, attaches, reconnects }, { sent: 3, received: 4, acknowledged: 3, replayed: 2, attaches: 2, reconnects: 1 });
-  });
-
-  test("a bare 1012 is a drain (DRN-1)", async () => {
-    const world = new World();
-    const { events } = world.channel();
-    (await world.openSocket()).end(1012);
-    // It did not last: a part of the base as well.
-    await world.pass(1.2);
-    assert.equal(world.sockets.length, 0);
-    await world.pass(0.1);
-    await world.socket();
-    assert.deepEqual(events.at(-1), ["recovering", "drain"]);
-  });
-
-  test("time in which something worked is no outage, however short", async () => {
-    for (const leave of ["end", "reconnect"]) {
-      const world = new World();
-      world.random = 1;
-      const { channel } = world.channel({ transports: ["websocket"] });
-      let socket = await world.openSocket();
-      await world.pass(30);
-      if (leave === "reconnect") channel.reconnect();
-      else socket.end();
-      await world.pass(0.51);
-      socket = await world.openSocket();
-      const waits: number[] = [];
-      for (const age of [4.5, 2.5, 4.5]) {
-        await world.pass(age);
-        socket.end();
-        const { now } = world;
-        while (!world.sockets.length && world.now < now + 30) await world.pass(0.01);
-        waits.push(Math.round(2 * (world.now - now)) / 2);
-        socket = await world.openSocket();
-      }
-      // Half a second, and as long as nothing worked until then.
-      assert.deepEqual(waits, leave === "reconnect" ? [0.5, 1, 2] : [1, 2, 4], leave);
-    }
-  });
-
-  test("what was long ago, or wanted, is no outage", async () => {
-    const waits: Record<string, number> = {};
-    for (const leave of ["end", "reconnect", "suspend", "rotate"]) {
-      const world = new World();
-      world.random = 1;
-      const { channel } = world.channel({ transports: ["websocket"] });
-      for (const begun = world.now; world.now < begun + 40; ) {
-        for (const socket of world.sockets.splice(0)) socket.end();
-        await world.pass(0.05);
-      }
-      while (!world.sockets.length) await world.pass(0.05);
-      let socket = await world.openSocket();
-      for (let minute = 0; minute < 60; minute++)
-        for (let second = 0; second < 60; second += 10) {
-          await world.pass(10);
-          socket.hear({ type: "ping" });
-          await world.settle();
-        }
-      if (leave === "rotate") {
-        // It stands for a moment only, but the session was carried for an hour.
-        channel._carrier!._rotateAt = world.now;
-        channel._schedule();
-        await world.pass(0.1);
-        socket = await world.openSocket();
-        socket.hear({ type: "ping" });
-        await world.pass(3);
-      }
-      if (leave === "suspend") {
-        channel.suspend();
-        await world.pass(60);
-        channel.resume();
-      } else if (leave === "reconnect") channel.reconnect();
-      else socket.end();
-      while (!world.sockets.length) await world.pass(0.01);
-      world.sockets.shift()!.end();
-      const { now } = world;
-      await world.settle();
-      while (!world.sockets.length && world.now < now + 40) await world.pass(0.01);
-      waits[leave] = world.now - now;
-    }
-    for (const [leave, wait] of Object.entries(waits)) assert.ok(wait < 2, `${leave}: ${wait}`);
-  });
-
-  test("a server that drops what it has opened is asked less and less", async () => {
-    const world = new World();
-    world.random = 1;
-    const { channel } = world.channel({ transports: ["websocket"] });
-    for (let second = 0; second < 60; second += 0.1) {
-      for (const socket of world.sockets.splice(0)) {
-        socket.open();
-        socket.hear(opened(socket.take()[0]));
-        await world.pass(0.02);
-        socket.end();
-      }
-      await world.pass(0.1);
-    }
-    const { attaches } = channel.statistics();
-    assert.ok(attaches > 3 && attaches < 10, `${attaches}`);
-  });
-
-  test("a server that only drains is not asked again in a loop", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["longpoll"] });
-    for (let second = 0; second < 60; second += 0.1) {
-      for (const poll of world.requests.splice(0)) poll.respond(200, [opened(poll.lines[0]), { type: "drain", retry_in: 0 }]);
-      await world.pass(0.1);
-    }
-    const { attaches } = channel.statistics();
-    assert.ok(attaches > 3 && attaches < 15, `${attaches}`);
-  });
-
-  test("after a sleep, what has arrived meanwhile comes before what is overdue", async () => {
-    const world = new World();
-    const { channel } = world.channel();
-    const socket = await world.openSocket();
-    world.now += 60;
-    world.environment.setTimeout(() => socket.hear({ type: "ping" }), 0);
-    await world.pass(1);
-    assert.equal(channel.state, "open");
-    assert.deepEqual(socket.take(), [{ type: "pong" }, { type: "ping" }]);
-  });
-
-  test("silence ends a connection (LIV-2)", async () => {
-    const world = new World();
-    const { channel } = world.channel();
-    const socket = await world.openSocket();
-    await world.pass(44.9);
-    assert.equal(channel.state, "open");
-    await world.pass(0.2);
-    assert.equal(channel.state, "recovering");
-    assert.equal(socket.readyState, 3);
-  });
-
-  test("it is suspended once the session must have expired, and keeps trying", async () => {
-    const world = new World();
-    const { channel, events } = world.channel({ transports: ["websocket"] });
-    (await world.openSocket()).end();
-    for (let second = 0; second < 119; second++) {
-      await world.pass(1);
-      for (const socket of world.sockets.splice(0)) socket.end();
-    }
-    assert.equal(channel.state, "recovering");
-    await world.pass(2);
-    assert.equal(channel.state, "suspended");
-    while (!world.sockets.length) await world.pass(1);
-    await world.openSocket();
-    assert.equal(channel.state, "open");
-    assert.deepEqual(events.at(-1), ["resumed", 0]);
-  });
-
-  test("reset tells what became of each send, and goes on with a new session (RES-3)", async () => {
-    const world = new World();
-    const { channel, events } = world.channel({ transports: ["websocket"] });
-    (await world.openSocket()).end();
-    const sends = [channel.send("a"), channel.send("b")].map(watch);
-    await world.pass(1);
-    const socket = await world.socket();
-    socket.open();
-    const [open] = socket.take();
-    socket.hear(opened(open, { id: "a8", verdict: "reset", session: "token-9", reset: { reason: "expired", lost: [1, 2], handled: 0, in_hand: 0 } }));
-    const later = watch(channel.send("c"));
-    await world.settle();
-    assert.deepEqual(sends.map(({ outcome }) => outcome), ["reset: not_handled", "reset: not_handled"]);
-    assert.deepEqual(events.slice(-2), [
-      ["reset", "expired", [1, 2], [{ message: "a", fate: "not_handled" }, { message: "b", fate: "not_handled" }]],
-      ["open"],
-    ]);
-    assert.deepEqual(socket.take(), [{ type: "ack", ack: 0 }, [1, 0, "c"]]);
-    assert.equal(later.outcome, "pending");
-  });
-
-  test("too_many is waited for, and no verdict against a transport", async () => {
-    const world = new World();
-    world.channel({ transports: ["sse", "longpoll"] });
-    (await world.request("sse")).respond(429, [{ type: "error", code: "too_many", message: "", retry_in: 7 }]);
-    await world.pass(6.9);
-    assert.equal(world.requests.length, 0);
-    await world.pass(1);
-    await world.request("sse");
-  });
-});
-
-describe("HTTP", () => {
-  async function openStream(world: World): Promise<Awaited<ReturnType<World["request"]>>> {
-    const stream = await world.request("sse");
-    stream.stream();
-    stream.event(opened(stream.lines[0]));
-    stream.event({ type: "ack", ack: 0 });
-    (await world.request("send")).respond(200, [answer({})]);
-    await world.settle();
-    return stream;
-  }
-
-  test("a POST that failed is not repeated before the downlink can tell that all was cut", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["sse"] });
-    const stream = await openStream(world);
-    for (const cut of [false, true]) {
-      channel.send("x");
-      (await world.request("send")).fail();
-      await world.pass(0.2);
-      assert.equal(world.requests.length, 0);
-      if (cut) break;
-      await world.pass(0.1);
-      (await world.request("send")).respond(200, [answer({ ack: 1, received: 1 })]);
-      await world.pass(5);
-    }
-    stream.end();
-    await world.pass(5);
-    await world.request("sse");
-    assert.equal(world.requests.length, 0);
-  });
-
-  test("one POST is in flight; what comes meanwhile goes with the next (SND-1)", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["sse"] });
-    await openStream(world);
-    channel.send(1);
-    const post = await world.request("send");
-    channel.send(2);
-    await world.settle();
-    channel.send(3);
-    await world.settle();
-    assert.equal(world.requests.length, 0);
-    post.respond(200, [answer({ received: 1 })]);
-    assert.deepEqual((await world.request("send")).lines.slice(1), [[2, 0, 2, 3]]);
-  });
-
-  test("a POST without an answer is repeated after 10 s, with the same messages (SND-1)", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["sse"] });
-    await openStream(world);
-    channel.send(1);
-    const post = await world.request("send");
-    channel.send(2);
-    await world.pass(10.3);
-    assert.equal(post.aborted, true);
-    assert.deepEqual((await world.request("send")).lines.slice(1), [[1, 0, 1, 2]]);
-  });
-
-  test("a character that is cut into two chunks is one (SSE-1)", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["sse"] });
-    const seen = listen(channel);
-    const stream = await openStream(world);
-    const bytes = new TextEncoder().encode('data: [1,0,"\u2028\u{1F600}"]\r\n\r\n');
-    for (const byte of bytes) stream.chunk(new Uint8Array([byte]));
-    stream.chunk(new Uint8Array([10]));
-    await world.settle();
-    assert.deepEqual(seen, ["\u2028\u{1F600}"]);
-  });
-
-  test("a stream that ends without a word is resumed (SSE-3)", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["sse"] });
-    const stream = await openStream(world);
-    await world.pass(6);
-    stream.end();
-    await world.settle();
-    assert.equal(channel.state, "recovering");
-    assert.equal(channel.explain()[0]!.reason, "ended");
-    await world.pass(1);
-    await world.request("sse");
-  });
-
-  test("a stream that went mute speaks against its transport, however long it stood (SND-2)", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["sse", "longpoll"] });
-    await openStream(world);
-    await world.pass(6);
-    channel.send("x");
-    (await world.request("send")).respond(200, [answer({ ack: 1, received: 1, sent: 1 })]);
-    await world.pass(5.1);
-    assert.equal(channel.explain()[0]!.reason, "mute: something buffers it");
-    await world.pass(0.5);
-    await world.request("poll");
-  });
-
-  test("long poll: one poll after the other, POSTs beside it (POL-1)", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["longpoll"] });
-    const seen = listen(channel);
-    const open = await world.request("poll");
-    open.respond(200, [opened(open.lines[0]), [1, 0, "a"]]);
-    const first = await world.request("poll");
-    const { type, poll, ack } = first.lines[0] as { type: string; poll: number; ack: number };
-    assert.deepEqual({ type, poll, ack }, { type: "poll", poll: 1, ack: 1 });
-    channel.send("x");
-    assert.deepEqual((await world.request("send")).lines.slice(1), [[1, 1, "x"]]);
-    first.respond(200, [[2, 1, "b"]]);
-    assert.equal(((await world.request("poll")).lines[0] as { ack: number }).ack, 2);
-    assert.deepEqual(seen, ["a", "b"]);
-  });
-
-  test("a poll that is cut is repeated (POL-2)", async () => {
-    const world = new World();
-    world.channel({ transports: ["longpoll"] });
-    const open = await world.request("poll");
-    open.respond(200, [opened(open.lines[0])]);
-    const first = await world.request("poll");
-    await world.pass(15);
-    first.respond(504, "<html>");
-    // And asked to be held for less time than something on the way allows.
-    assert.deepEqual((await world.request("poll")).lines, [{ ...(first.lines[0] as object), hold: 7.5 }]);
-  });
-
-  test("the query is kept, a slash at the end and a ws scheme are no matter", async () => {
-    const world = new World();
-    world.channel({ transports: ["sse"], withCredentials: true }, "wss://example.org/chat/room-7/?lang=de#here");
-    const { url, init } = await world.request("sse");
-    assert.equal(url, "https://example.org/chat/room-7/sse?lang=de");
-    assert.equal(init.credentials, "include");
-    world.channel({}, "https://example.org/chat?lang=de");
-    assert.equal((await world.socket()).url, "wss://example.org/chat/websocket?lang=de");
-  });
-});
-
-describe("steering", () => {
-  test("credentials are asked for at each attach, and to renew (REN-1)", async () => {
+describe("control", () => {
+  test("credentials are asked for at each attach and renewal (REN-1)", async () => {
     const world = new World();
     let asked = 0;
     const { channel } = world.channel({ credentials: async () => ({ token: ++asked }) });
@@ -694,10 +178,10 @@ describe("steering", () => {
     socket.open();
     let [open] = socket.take();
     assert.deepEqual((open as { credentials: unknown }).credentials, { token: 1 });
-    socket.hear(opened(open));
+    socket.receive(opened(open));
     await world.settle();
     socket.take();
-    socket.hear({ type: "renew", within: 30 });
+    socket.receive({ type: "renew", within: 30 });
     await world.settle();
     assert.deepEqual(socket.take(), [{ type: "renew", credentials: { token: 2 } }]);
     channel.reconnect();
@@ -707,15 +191,18 @@ describe("steering", () => {
     assert.deepEqual((open as { credentials: unknown }).credentials, { token: 3 });
   });
 
-  test("credentials that never come, or fail, are a failed attempt", async () => {
+  test("credentials that are rejected fail the attempt", async () => {
     const world = new World();
-    const { channel } = world.channel({ transports: ["websocket"], credentials: () => Promise.reject(new Error("no network")) });
+    const { channel } = world.channel({
+      transports: ["websocket"],
+      credentials: () => Promise.reject(new Error("no network")),
+    });
     await world.settle();
     assert.equal(channel.explain()[0]!.reason, "Error: no network");
     assert.equal(channel.state, "connecting");
   });
 
-  test("what is forbidden is left at once; the session goes on over another", async () => {
+  test("a transport that is removed is left at once, and replaced", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const socket = await world.openSocket();
@@ -724,11 +211,15 @@ describe("steering", () => {
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
     await world.settle();
-    assert.deepEqual(events.slice(2), [["recovering", "forbidden"], ["transport", "longpoll"], ["resumed", 0]]);
+    assert.deepEqual(events.slice(2), [
+      ["recovering", "forbidden"],
+      ["transport", "longpoll"],
+      ["resumed", 0],
+    ]);
     assert.throws(() => (channel.transports = []), ChannelError);
   });
 
-  test("suspend goes away until resume", async () => {
+  test("suspend keeps the channel away until resume", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.openSocket();
@@ -746,7 +237,7 @@ describe("steering", () => {
     assert.equal(channel.state, "open");
   });
 
-  test("credentials may take longer than a transport", async () => {
+  test("credentials may take longer than a transport may", async () => {
     const world = new World();
     let give!: (credentials: string) => void;
     world.channel({ credentials: () => new Promise((resolve) => (give = resolve)) });
@@ -756,7 +247,7 @@ describe("steering", () => {
     await world.openSocket();
   });
 
-  test("close comes back from suspend, to flush", async () => {
+  test("close resumes a suspended channel to flush it", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     await world.openSocket();
@@ -764,14 +255,14 @@ describe("steering", () => {
     channel.close();
     const socket = await world.socket();
     socket.open();
-    socket.hear(opened(socket.take()[0]));
+    socket.receive(opened(socket.take()[0]));
     await world.settle();
     assert.deepEqual(socket.take().slice(1), [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 }]);
-    socket.hear({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
+    socket.receive({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
     assert.deepEqual(events.at(-1), ["close", 1000, "", "app", true]);
   });
 
-  test("an argument that is wrong is refused where it stands", async () => {
+  test("a wrong argument throws at the call", async () => {
     const world = new World();
     assert.throws(() => world.channel({ transports: ["carrier-pigeon" as "sse"] }), ChannelError);
     assert.throws(() => world.channel({}, "/relative"), TypeError);
@@ -782,7 +273,7 @@ describe("steering", () => {
 });
 
 describe("close", () => {
-  test("everything sent before is handled first (CLS-2)", async () => {
+  test("everything sent before close is handled first (CLS-2)", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const send = watch(channel.send("x"));
@@ -790,13 +281,16 @@ describe("close", () => {
     const late = watch(channel.send("y"));
     const socket = await world.socket();
     socket.open();
-    socket.hear(opened(socket.take()[0]));
+    socket.receive(opened(socket.take()[0]));
     await world.settle();
     assert.equal(late.outcome, "closed: not_handled");
-    assert.deepEqual(socket.take().slice(1), [[1, 0, "x"], { type: "close", code: 3001, reason: "done", by: "app", last: 1, ack: 0 }]);
+    assert.deepEqual(socket.take().slice(1), [
+      [1, 0, "x"],
+      { type: "close", code: 3001, reason: "done", by: "app", last: 1, ack: 0 },
+    ]);
     assert.equal(closed.outcome, "pending");
-    socket.hear([1, 1, "bye"]);
-    socket.hear({ type: "close", code: 3001, reason: "done", by: "app", last: 1, ack: 1 });
+    socket.receive([1, 1, "bye"]);
+    socket.receive({ type: "close", code: 3001, reason: "done", by: "app", last: 1, ack: 1 });
     await world.settle();
     assert.deepEqual([send.outcome, closed.outcome, channel.state], ["handled", "handled", "closed"]);
     assert.deepEqual(socket.take(), [{ type: "ack", ack: 1 }]);
@@ -804,7 +298,7 @@ describe("close", () => {
     assert.deepEqual(events.at(-1), ["close", 3001, "done", "app", true]);
   });
 
-  test("a channel that never began is closed at once", async () => {
+  test("a channel that never connected is closed at once", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     await channel.close();
@@ -812,7 +306,7 @@ describe("close", () => {
     assert.deepEqual([events, world.sockets.length], [[["close", 1000, "", "app", true]], 0]);
   });
 
-  test("a server that cannot be reached is given up, and fates are told", async () => {
+  test("an unreachable server is given up, and fates are reported", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["websocket"] });
     const socket = await world.openSocket();
@@ -824,17 +318,20 @@ describe("close", () => {
     await world.pass(29);
     assert.equal(closed.outcome, "pending");
     await world.pass(2);
-    assert.deepEqual([sent.outcome, unsent.outcome, closed.outcome], ["closed: unknown", "closed: not_handled", "handled"]);
+    assert.deepEqual(
+      [sent.outcome, unsent.outcome, closed.outcome],
+      ["closed: unknown", "closed: not_handled", "handled"],
+    );
     assert.deepEqual(events.at(-1), ["close", 1001, "unreachable", "protocol", false]);
   });
 
-  test("what something on the way answers is no word of the server: it is given up all the same", async () => {
+  test("answers of an intermediary do not prolong the close", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse", "longpoll"] });
     const stream = await world.request("sse");
     stream.stream();
     stream.event(opened(stream.lines[0]));
-    (await world.request("send")).respond(200, [answer({})]);
+    (await world.request("send")).respond(200, [postAnswer()]);
     await world.settle();
     const sent = watch(channel.send("x"));
     await world.settle();
@@ -847,7 +344,7 @@ describe("close", () => {
     assert.deepEqual([closed.outcome, sent.outcome], ["handled", "closed: unknown"]);
   });
 
-  test("close waits for no back-off: that may be longer than the time it has", async () => {
+  test("close does not wait for a backoff", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });
     (await world.request("sse")).respond(503, [{ type: "error", code: "unavailable", message: "", retry_in: 60 }]);
@@ -857,24 +354,29 @@ describe("close", () => {
     await world.request("sse");
   });
 
-  test("the server's close is answered, over HTTP too though a POST is in flight (CLS-3)", async () => {
+  test("the server's close is answered although a POST is in flight (CLS-3)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["longpoll"] });
     const open = await world.request("poll");
     const send = watch(channel.send("x"));
     open.respond(200, [opened(open.lines[0])]);
     await world.request("send");
-    (await world.request("poll")).respond(200, [[1, 0, "bye"], { type: "close", code: 4000, reason: "r", by: "app", last: 1, ack: 0 }]);
-    assert.deepEqual((await world.request("send")).lines.slice(1), [{ type: "close", code: 4000, reason: "r", by: "app", last: 1, ack: 1 }]);
+    (await world.request("poll")).respond(200, [
+      [1, 0, "bye"],
+      { type: "close", code: 4000, reason: "r", by: "app", last: 1, ack: 0 },
+    ]);
+    assert.deepEqual((await world.request("send")).lines.slice(1), [
+      { type: "close", code: 4000, reason: "r", by: "app", last: 1, ack: 1 },
+    ]);
     assert.equal(send.outcome, "closed: not_handled");
     assert.equal(world.requests.length, 0);
   });
 
-  test("another page that takes the session ends it here (ATT-5)", async () => {
+  test("another page that takes the session closes this channel (ATT-5)", async () => {
     const world = new World();
     const { events } = world.channel();
     const socket = await world.openSocket();
-    socket.hear({ type: "error", code: "superseded", message: "", attach: 9, client: "another-0123456789" });
+    socket.receive({ type: "error", code: "superseded", message: "", attach: 9, client: "another-0123456789" });
     await world.pass(60);
     assert.deepEqual(events.at(-1), ["close", 4409, "superseded: taken by another page", "protocol", false]);
     assert.equal(world.sockets.length, 0);

@@ -1,66 +1,192 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { TRANSPORTS, blame, decide } from "../src/fallback.ts";
-import type { Marks, TransportName } from "../src/fallback.ts";
+import type { Mark, Marks } from "../src/fallback.ts";
+import type { TransportName } from "../src/frames.ts";
 
 interface Vector {
   title: string;
   allowed?: readonly TransportName[];
   marks?: Marks;
-  /** Name, begun at, and whether it has failed. */
+  /** The transport, when its head start began, and whether it has failed. */
   trials?: [TransportName, number, "failed"?][];
-  carrier?: TransportName;
+  active?: TransportName;
   rotateAt?: number;
   now: number;
-  /** What is begun, or when to ask again. */
+  /** The transport to begin, or when to ask again. */
   expect: TransportName | number;
 }
 
-const bad = (until: number): { _until: number; _wait: number } => ({ _until: until, _wait: 15 });
+const marked = (probeAt: number): Mark => ({ probeAt, wait: 15 });
 
-/** The head start is 1 s in all of them. */
+/** The head start is 1 s in each. */
 const VECTORS: Vector[] = [
   { title: "WebSocket starts at once", now: 0, expect: "websocket" },
-  { title: "it has a head start", trials: [["websocket", 0]], now: 0.5, expect: 1 },
+  { title: "WebSocket has a head start", trials: [["websocket", 0]], now: 0.5, expect: 1 },
   { title: "SSE starts beside it", trials: [["websocket", 0]], now: 1, expect: "sse" },
-  { title: "SSE has a head start of its own", trials: [["websocket", 0], ["sse", 1]], now: 1, expect: 2 },
-  { title: "then long polling", trials: [["websocket", 0], ["sse", 1]], now: 2, expect: "longpoll" },
-  { title: "then nothing", trials: [["websocket", 0], ["sse", 1], ["longpoll", 2]], now: 3, expect: Infinity },
-  { title: "what is refused hands over at once", trials: [["websocket", 0, "failed"]], now: 0.1, expect: "sse" },
-  { title: "one that is pending keeps its head start", trials: [["websocket", 0, "failed"], ["sse", 0.1]], now: 0.2, expect: 1.1 },
-  { title: "also where another is pending", trials: [["websocket", 0], ["sse", 1, "failed"]], now: 1.1, expect: "longpoll" },
-  { title: "all failed", trials: [["websocket", 0, "failed"], ["sse", 0, "failed"], ["longpoll", 0, "failed"]], now: 1, expect: Infinity },
-  { title: "only what is allowed, in its order", allowed: ["longpoll", "websocket"], now: 0, expect: "longpoll" },
-  { title: "what has a mark against it comes last", marks: { websocket: bad(50) }, now: 0, expect: "sse" },
-  { title: "even where its probe is due", marks: { websocket: bad(50) }, now: 60, expect: "sse" },
-  { title: "but it comes", marks: { websocket: bad(50) }, trials: [["sse", 0, "failed"], ["longpoll", 0]], now: 1, expect: "websocket" },
-  { title: "all have marks: the usual order", marks: { websocket: bad(9), sse: bad(9), longpoll: bad(9) }, now: 0, expect: "websocket" },
-  { title: "the best carries: nothing to do", carrier: "websocket", now: 9, expect: Infinity },
-  { title: "a better one without a mark is probed at once", carrier: "sse", now: 0, expect: "websocket" },
-  { title: "one that is pending is not begun twice", carrier: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
-  { title: "a mark is waited for", carrier: "longpoll", marks: { websocket: bad(30), sse: bad(600) }, now: 9, expect: 30 },
-  { title: "and then probed", carrier: "longpoll", marks: { websocket: bad(30), sse: bad(600) }, now: 30, expect: "websocket" },
-  { title: "the earliest first", carrier: "longpoll", marks: { websocket: bad(60), sse: bad(20) }, now: 99, expect: "sse" },
-  { title: "a worse one is never probed", carrier: "sse", marks: { websocket: bad(60), longpoll: bad(1) }, now: 9, expect: 60 },
-  { title: "a carrier is replaced before it is cut", carrier: "sse", marks: { websocket: bad(99) }, rotateAt: 40, now: 40, expect: "sse" },
-  { title: "and not before", carrier: "websocket", rotateAt: 40, now: 39, expect: 40 },
-  { title: "nor twice", carrier: "websocket", trials: [["websocket", 40]], rotateAt: 40, now: 41, expect: Infinity },
+  {
+    title: "SSE has a head start of its own",
+    trials: [
+      ["websocket", 0],
+      ["sse", 1],
+    ],
+    now: 1,
+    expect: 2,
+  },
+  {
+    title: "long polling starts third",
+    trials: [
+      ["websocket", 0],
+      ["sse", 1],
+    ],
+    now: 2,
+    expect: "longpoll",
+  },
+  {
+    title: "nothing is left to start",
+    trials: [
+      ["websocket", 0],
+      ["sse", 1],
+      ["longpoll", 2],
+    ],
+    now: 3,
+    expect: Infinity,
+  },
+  { title: "a failure starts the next at once", trials: [["websocket", 0, "failed"]], now: 0.1, expect: "sse" },
+  {
+    title: "a pending one keeps its head start after a failure",
+    trials: [
+      ["websocket", 0, "failed"],
+      ["sse", 0.1],
+    ],
+    now: 0.2,
+    expect: 1.1,
+  },
+  {
+    title: "a failure starts the next although another is pending",
+    trials: [
+      ["websocket", 0],
+      ["sse", 1, "failed"],
+    ],
+    now: 1.1,
+    expect: "longpoll",
+  },
+  {
+    title: "nothing starts when all have failed",
+    trials: [
+      ["websocket", 0, "failed"],
+      ["sse", 0, "failed"],
+      ["longpoll", 0, "failed"],
+    ],
+    now: 1,
+    expect: Infinity,
+  },
+  {
+    title: "only allowed transports start, in their order",
+    allowed: ["longpoll", "websocket"],
+    now: 0,
+    expect: "longpoll",
+  },
+  { title: "a transport with a mark comes last", marks: { websocket: marked(50) }, now: 0, expect: "sse" },
+  {
+    title: "a transport with a mark comes last even if its probe is due",
+    marks: { websocket: marked(50) },
+    now: 60,
+    expect: "sse",
+  },
+  {
+    title: "a transport with a mark starts after the others",
+    marks: { websocket: marked(50) },
+    trials: [
+      ["sse", 0, "failed"],
+      ["longpoll", 0],
+    ],
+    now: 1,
+    expect: "websocket",
+  },
+  {
+    title: "marks on all keep the usual order",
+    marks: { websocket: marked(9), sse: marked(9), longpoll: marked(9) },
+    now: 0,
+    expect: "websocket",
+  },
+  { title: "nothing starts beside the best", active: "websocket", now: 9, expect: Infinity },
+  { title: "a better one without a mark is probed at once", active: "sse", now: 0, expect: "websocket" },
+  { title: "a pending probe is not begun twice", active: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
+  {
+    title: "a probe waits for its mark",
+    active: "longpoll",
+    marks: { websocket: marked(30), sse: marked(600) },
+    now: 9,
+    expect: 30,
+  },
+  {
+    title: "a probe is begun when it is due",
+    active: "longpoll",
+    marks: { websocket: marked(30), sse: marked(600) },
+    now: 30,
+    expect: "websocket",
+  },
+  {
+    title: "the earliest probe is begun first",
+    active: "longpoll",
+    marks: { websocket: marked(60), sse: marked(20) },
+    now: 99,
+    expect: "sse",
+  },
+  {
+    title: "a worse one is never probed",
+    active: "sse",
+    marks: { websocket: marked(60), longpoll: marked(1) },
+    now: 9,
+    expect: 60,
+  },
+  {
+    title: "the active one is replaced when it is due",
+    active: "sse",
+    marks: { websocket: marked(99) },
+    rotateAt: 40,
+    now: 40,
+    expect: "sse",
+  },
+  { title: "the active one is not replaced before", active: "websocket", rotateAt: 40, now: 39, expect: 40 },
+  {
+    title: "the active one is not replaced twice",
+    active: "websocket",
+    trials: [["websocket", 40]],
+    rotateAt: 40,
+    now: 41,
+    expect: Infinity,
+  },
 ];
 
 describe("decide", () => {
-  for (const { title, allowed = TRANSPORTS, marks = {}, trials = [], carrier, rotateAt = Infinity, now, expect } of VECTORS)
+  for (const {
+    title,
+    allowed = TRANSPORTS,
+    marks = {},
+    trials = [],
+    active,
+    rotateAt = Infinity,
+    now,
+    expect,
+  } of VECTORS)
     test(title, () => {
-      const begun = trials.map(([_name, _from, failed]) => ({ _name, _from, _failed: failed === "failed" }));
-      const carried = carrier && { _name: carrier, _rotateAt: rotateAt };
-      assert.equal(decide(allowed, marks, begun, carried, 1, now), expect);
+      const begun = trials.map(([transport, racingSince, failed]) => ({
+        transport,
+        racingSince,
+        failed: failed === "failed",
+      }));
+      const connection = active && { transport: active, rotateAt };
+      assert.equal(decide(allowed, marks, begun, connection, 1, now), expect);
     });
 });
 
-test("probes come at intervals that grow, up to the most, partly at random", () => {
+test("the wait for a probe doubles up to the maximum, with jitter", () => {
   let mark = blame(undefined, false, 100, 1, 300);
-  const waits = [mark._until - 100];
-  for (let probe = 0; probe < 6; probe++) waits.push((mark = blame(mark, false, 0, 1, 300))._until);
+  const waits = [mark.probeAt - 100];
+  for (let probe = 0; probe < 6; probe++) waits.push((mark = blame(mark, false, 0, 1, 300)).probeAt);
   assert.deepEqual(waits, [15, 30, 60, 120, 240, 300, 300]);
-  assert.equal(blame(undefined, false, 100, 0, 300)._until, 107.5);
-  assert.equal(blame(mark, true, 100, 1, 300)._until, 700);
+  assert.equal(blame(undefined, false, 100, 0, 300).probeAt, 107.5);
+  assert.equal(blame(mark, true, 100, 1, 300).probeAt, 700);
 });

@@ -1,4 +1,4 @@
-// Web Locks of one browser, as its pages share them: by name, one holder each, who asked first is served first.
+// A fake of Web Locks, as the pages of one browser share them: one holder for each name, first come, first served.
 type Options = { ifAvailable?: boolean; signal?: AbortSignal };
 type Callback = (lock: object | null) => unknown;
 
@@ -7,7 +7,7 @@ export class Locks {
 
   readonly request = async (name: string, { ifAvailable, signal }: Options, callback: Callback): Promise<unknown> => {
     await null;
-    for (let holder; (holder = this.held.get(name)); ) {
+    for (let holder; (holder = this.held.get(name));) {
       if (ifAvailable) return callback(null);
       await Promise.race([
         holder,

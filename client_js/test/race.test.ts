@@ -1,41 +1,20 @@
-// Several connections at once: who gets the session, who takes it over, what is learnt of it.
+// Several connections at once: which becomes active, which takes over, and what is learnt from failures.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Channel } from "../src/channel.ts";
-import { World, opened } from "./world.ts";
+import { listen, outcomes } from "./observe.ts";
+import { World, opened, postAnswer } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
 
-const answer = (fields: object): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
-
-const outcomes = (channel: Channel): string[] => channel.explain().map(({ transport, outcome, reason }) => `${transport} ${outcome} ${reason}`.trim());
-
-function listen(channel: Channel): unknown[] {
-  const seen: unknown[] = [];
-  channel.addEventListener("message", ({ data, recovered }) => seen.push(recovered ? { recovered: data } : data));
-  return seen;
-}
-
-/** The next stream, which works: its first two events have come, and the POST that confirms it is answered. */
-async function openStream(world: World, fields: object = {}): Promise<FakeRequest> {
-  const stream = await world.request("sse");
-  stream.stream();
-  stream.event(opened(stream.lines[0], fields));
-  stream.event({ type: "ack", ack: 0 });
-  (await world.request("send")).respond(200, [answer({})]);
-  await world.settle();
-  return stream;
-}
-
-/** WebSocket is refused, and a stream carries the session. */
+/** WebSocket is refused, and a stream becomes active. Returns the stream. */
 async function fallBack(world: World): Promise<FakeRequest> {
   (await world.socket()).end(1006);
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   (await plainGet(world)).respond(404, "<html>");
   await world.settle();
   return stream;
 }
 
-/** It waits until the retry budget has a place. */
+/** Returns the plain GET, which waits for the retry budget. */
 async function plainGet(world: World): Promise<FakeRequest> {
   await world.pass(1.3);
   assert.equal(world.gets.length, 1);
@@ -43,25 +22,31 @@ async function plainGet(world: World): Promise<FakeRequest> {
 }
 
 describe("race", () => {
-  test("one session: the same nonce, an attach number each", async () => {
+  test("the opens share a nonce, with an attach number each", async () => {
     const world = new World();
     world.channel();
     const socket = await world.socket();
     socket.open();
     await world.pass(3);
-    const opens = [socket.take()[0], (await world.request("sse")).lines[0], (await world.request("poll")).lines[0]] as { nonce: string; attach: number }[];
+    const opens = [socket.take()[0], (await world.request("sse")).lines[0], (await world.request("poll")).lines[0]] as {
+      nonce: string;
+      attach: number;
+    }[];
     assert.equal(new Set(opens.map(({ nonce }) => nonce)).size, 1);
-    assert.deepEqual(opens.map(({ attach }) => attach), [1, 2, 3]);
+    assert.deepEqual(
+      opens.map(({ attach }) => attach),
+      [1, 2, 3],
+    );
   });
 
-  test("the first that answers carries the session; what is worse is left", async () => {
+  test("the first that answers becomes active, worse ones are left", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const socket = await world.socket();
     await world.pass(1.3);
     const stream = await world.request("sse");
     socket.open();
-    socket.hear(opened(socket.take()[0]));
+    socket.receive(opened(socket.take()[0]));
     await world.settle();
     assert.deepEqual(socket.take(), [{ type: "ack", ack: 0 }]);
     assert.equal(stream.aborted, true);
@@ -71,38 +56,38 @@ describe("race", () => {
     assert.equal(world.requests.length, 0);
   });
 
-  test("a better one that answers late takes over: nothing is lost, doubled or replayed", async () => {
+  test("a better one that answers late takes over without loss or replay", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const seen = listen(channel);
     const late = await world.socket();
     await world.pass(1.3);
-    const stream = await openStream(world);
+    const stream = await world.openStream();
     stream.event([1, 0, "a"]);
     await world.settle();
     channel.send("x");
     const post = await world.request("send");
     assert.deepEqual(post.lines.slice(1), [[1, 1, "x"]]);
-    // The attach of the stream is confirmed by now: the one of the socket is refused, and so proves that it works.
+    // The attach of the stream is confirmed, so that of the socket is refused. That proves that WebSocket works.
     late.open();
     const [{ client }] = late.take() as [{ client: string }];
-    late.hear({ type: "error", code: "superseded", message: "", attach: 2, client });
+    late.receive({ type: "error", code: "superseded", message: "", attach: 2, client });
     const socket = await world.socket();
     socket.open();
     const [open] = socket.take() as { attach: number; received: number; first_retained: number }[];
     assert.deepEqual([open!.attach, open!.received, open!.first_retained], [3, 1, 1]);
-    // What is sent meanwhile goes over the stream; the POST in flight was taken, its answer is late.
+    // What is sent in the meantime uses the stream. The POST in flight was taken; its answer is late.
     channel.send("y");
     stream.event([2, 0, "b"]);
     await world.settle();
     assert.equal(channel.state, "open");
-    socket.hear(opened(open, { received: 1, sent: 3 }));
-    socket.hear([2, 0, "b", "c"]);
+    socket.receive(opened(open, { received: 1, sent: 3 }));
+    socket.receive([2, 0, "b", "c"]);
     await world.settle();
     assert.deepEqual(socket.take(), [{ type: "ack", ack: 3 }, [2, 3, "y"]]);
     assert.equal(stream.aborted, true);
     assert.equal(post.aborted, false);
-    post.respond(200, [answer({ ack: 1, received: 1 })]);
+    post.respond(200, [postAnswer({ ack: 1, received: 1 })]);
     await world.settle();
     assert.deepEqual(seen, ["a", "b", "c"]);
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
@@ -110,15 +95,15 @@ describe("race", () => {
     assert.deepEqual(channel.statistics().reconnects, 0);
   });
 
-  test("a socket that the server opened before it knew of the stream's confirmation is begun anew", async () => {
+  test("a socket that was opened below a confirmed attach is begun anew", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const late = await world.socket();
     late.open();
     const [open] = late.take();
     await world.pass(1.3);
-    const stream = await openStream(world);
-    late.hear(opened(open));
+    const stream = await world.openStream();
+    late.receive(opened(open));
     await world.settle();
     assert.deepEqual([late.readyState, stream.aborted], [3, false]);
     await world.openSocket();
@@ -126,7 +111,7 @@ describe("race", () => {
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
   });
 
-  test("two that are told in one turn that the session is new open it once", async () => {
+  test("two opens in one turn fire one open event", async () => {
     const world = new World();
     const { events } = world.channel();
     const socket = await world.socket();
@@ -134,33 +119,33 @@ describe("race", () => {
     await world.pass(2.5);
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
-    // The answer is read in another turn, and confirmed in the one behind that.
+    // The answer is read in one turn, and confirmed in the next.
     for (let turn = 0; !events.length; turn++) await Promise.resolve();
-    socket.hear(opened(socket.take()[0], { attach: 1 }));
+    socket.receive(opened(socket.take()[0], { attach: 1 }));
     await world.settle();
     assert.equal(events.filter(([type]) => type === "open").length, 1);
     assert.equal(events.filter(([type]) => type === "recovering").length, 0);
   });
 
-  test("to close waits for the attempts that are under way", async () => {
+  test("close waits for pending attempts", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.socket();
     channel.close();
     await world.settle();
     socket.open();
-    socket.hear(opened(socket.take()[0]));
+    socket.receive(opened(socket.take()[0]));
     await world.settle();
     assert.deepEqual(socket.take().slice(1), [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 }]);
   });
 
-  test("the marks that are due on a stream leave though a probe is begun", async () => {
+  test("an ack that is due leaves although a probe is begun", async () => {
     const world = new World();
     const { channel } = world.channel();
     listen(channel);
     await world.socket();
     await world.pass(1.3);
-    const stream = await openStream(world);
+    const stream = await world.openStream();
     stream.event([1, 0, "a"]);
     await world.settle();
     channel.transports = ["websocket", "sse"];
@@ -168,7 +153,7 @@ describe("race", () => {
     assert.deepEqual((await world.request("send")).lines.slice(1), [{ type: "ack", ack: 1 }]);
   });
 
-  test("a stream that is held up in the race is overtaken by a poll", async () => {
+  test("a stream that is buffered is overtaken by a poll", async () => {
     const world = new World();
     const { channel } = world.channel();
     await world.pass(2.5);
@@ -179,7 +164,7 @@ describe("race", () => {
     assert.equal(channel.transport, "longpoll");
   });
 
-  test("attempts are counted out: nothing loops, whatever happens", async () => {
+  test("attempts stay within the retry budget whatever happens", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["websocket", "sse"] });
     await world.settle();
@@ -198,15 +183,15 @@ describe("race", () => {
   });
 });
 
-describe("a stream that is held up", () => {
-  test("its second event must follow soon: else polls, and it is demoted for a while", async () => {
+describe("a stream that is buffered", () => {
+  test("falls back to polls without a second event, and gets a mark", async () => {
     const world = new World();
     world.random = 1;
     const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
     const stream = await world.request("sse");
     stream.stream();
     stream.event(opened(stream.lines[0]));
-    (await world.request("send")).respond(200, [answer({})]);
+    (await world.request("send")).respond(200, [postAnswer()]);
     await world.pass(1.9);
     assert.equal(channel.state, "open");
     await world.pass(0.2);
@@ -214,12 +199,16 @@ describe("a stream that is held up", () => {
     poll.respond(200, [opened(poll.lines[0])]);
     await world.settle();
     assert.deepEqual(outcomes(channel), ["sse lost mute: something buffers it", "longpoll open"]);
-    assert.deepEqual(events.slice(2), [["recovering", "mute"], ["transport", "longpoll"], ["resumed", 0]]);
+    assert.deepEqual(events.slice(2), [
+      ["recovering", "mute"],
+      ["transport", "longpoll"],
+      ["resumed", 0],
+    ]);
     await keepPolling(world, 590);
     assert.equal(channel.statistics().attempts.sse, 1);
     await keepPolling(world, 10);
     await world.pass(3);
-    // It is no worse for the session if it is still so: a stream takes over with its second event only.
+    // The session is not interrupted if it is still buffered: a stream takes over with its second event only.
     assert.equal(channel.statistics().attempts.sse, 2);
     const again = await world.request("sse");
     again.stream();
@@ -233,7 +222,7 @@ describe("a stream that is held up", () => {
   });
 });
 
-/** Answers polls for so many seconds. */
+/** Answers polls for that many seconds. */
 async function keepPolling(world: World, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second += 10) {
     const polls = world.requests.filter(({ url }) => url.endsWith("/poll"));
@@ -245,7 +234,7 @@ async function keepPolling(world: World, seconds: number): Promise<void> {
   }
 }
 
-/** Lets a session over a stream stand for so many seconds. */
+/** Keeps a stream alive for that many seconds. */
 async function stand(world: World, stream: FakeRequest, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second++) {
     if (second % 20 === 0) stream.event({ type: "ack", ack: 0 });
@@ -253,8 +242,8 @@ async function stand(world: World, stream: FakeRequest, seconds: number): Promis
   }
 }
 
-describe("memory", () => {
-  test("a better one is probed at intervals that grow, and taken without a gap", async () => {
+describe("marks", () => {
+  test("a better transport is probed at growing intervals, and takes over", async () => {
     const world = new World();
     world.random = 1;
     const { events } = world.channel();
@@ -271,7 +260,7 @@ describe("memory", () => {
     assert.equal(world.gets.length, 0);
   });
 
-  test("the next page begins with what worked", async () => {
+  test("the next page begins with the transport that worked", async () => {
     const world = new World();
     world.random = 1;
     world.channel();
@@ -281,17 +270,17 @@ describe("memory", () => {
     next.random = 1;
     next.epoch += 5;
     const { channel } = next.channel({}, "http://localhost/another");
-    const stream = await openStream(next);
+    const stream = await next.openStream();
     assert.equal(next.sockets.length, 0);
-    // What is left of the wait.
+    // The rest of the wait.
     await stand(next, stream, 9);
     assert.equal(next.sockets.length, 0);
     await stand(next, stream, 2);
     const socket = await next.openSocket();
     await next.pass(6);
-    socket.hear({ type: "ping" });
+    socket.receive({ type: "ping" });
     await next.settle();
-    // One that has stood for a while has proven itself.
+    // A connection that is steady removes the mark.
     const third = new World();
     Object.assign(third.environment, { localStorage: world.environment.localStorage });
     third.channel();
@@ -299,11 +288,14 @@ describe("memory", () => {
     assert.equal(channel.transport, "websocket");
   });
 
-  test("another origin, or a day later: nothing is known", async () => {
+  test("marks are for one origin and one day", async () => {
     const world = new World();
     world.channel();
     await fallBack(world);
-    for (const [url, later] of [["http://elsewhere/chat", 0], ["http://localhost/chat", 90000]] as const) {
+    for (const [url, later] of [
+      ["http://elsewhere/chat", 0],
+      ["http://localhost/chat", 90000],
+    ] as const) {
       const next = new World();
       Object.assign(next.environment, { localStorage: world.environment.localStorage });
       next.epoch += later;
@@ -312,7 +304,7 @@ describe("memory", () => {
     }
   });
 
-  test("an outage of everything teaches nothing", async () => {
+  test("an outage leaves no marks", async () => {
     const world = new World();
     world.random = 1;
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
@@ -326,7 +318,7 @@ describe("memory", () => {
     assert.equal(channel.transport, "websocket");
   });
 
-  test("storage that throws, is full or holds anything is no matter", async () => {
+  test("storage that throws, is full or holds junk is ignored", async () => {
     const full: object = {
       getItem: () => '[["websocket","x",[]],["sse",null],7]',
       setItem: () => {
@@ -350,8 +342,16 @@ describe("memory", () => {
 
 describe("explain", () => {
   for (const [status, body, words] of [
-    [426, '{"type":"error","code":"upgrade_required","message":""}', "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade"],
-    [403, '{"type":"error","code":"forbidden_origin","message":""}', "refused; a plain GET of its URL answers our 403: not this origin"],
+    [
+      426,
+      '{"type":"error","code":"upgrade_required","message":""}',
+      "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade",
+    ],
+    [
+      403,
+      '{"type":"error","code":"forbidden_origin","message":""}',
+      "refused; a plain GET of its URL answers our 403: not this origin",
+    ],
     [502, "<html>", "refused; a plain GET of its URL answers 502"],
     [0, "", "refused; a plain GET of its URL fails"],
   ] as const)
@@ -359,7 +359,7 @@ describe("explain", () => {
       const world = new World();
       const { channel } = world.channel();
       (await world.socket()).end(1006);
-      await openStream(world);
+      await world.openStream();
       const get = await plainGet(world);
       assert.deepEqual([get.url, get.init.method], ["http://localhost/chat/websocket", undefined]);
       if (status) get.respond(status, body);
@@ -368,14 +368,14 @@ describe("explain", () => {
       assert.equal(channel.explain()[0]!.reason, words);
     });
 
-  test("one that is upgraded and mute", async () => {
+  test("a WebSocket that is upgraded and mute", async () => {
     const world = new World();
     const { channel } = world.channel();
     const socket = await world.socket();
     await world.pass(0.5);
     socket.open();
     await world.pass(1);
-    await openStream(world);
+    await world.openStream();
     await world.pass(7);
     assert.match(channel.explain()[0]!.reason, /^upgraded after 0\.50 s, no body for 7\.50 s: something buffers it/);
   });

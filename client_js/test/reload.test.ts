@@ -6,7 +6,7 @@ import { acrossReloads } from "../src/reload.ts";
 import { Locks } from "./locks.ts";
 import { World, opened } from "./world.ts";
 
-/** A tab: what it keeps from page to page. */
+/** A tab, and what it keeps from page to page. */
 class Tab {
   readonly kept: Map<string, string>;
   readonly locks: Locks;
@@ -16,20 +16,28 @@ class Tab {
     this.locks = locks;
   }
 
-  /** Its next page, and how it goes. */
-  async page(world = new World()): Promise<{ world: World; channel: Channel; events: string[]; hide: () => Promise<void> }> {
+  /** Returns its next page, and a function that unloads it. */
+  async page(
+    world = new World(),
+  ): Promise<{ world: World; channel: Channel; events: string[]; hide: () => Promise<void> }> {
     const window = new EventTarget();
     let gone = (): void => {};
     const ends = new Promise<void>((resolve) => (gone = resolve));
     const { locks } = this;
-    // Those of a page end with it.
-    const request: Locks["request"] = (name, how, callback) => locks.request(name, how, (lock) => lock && Promise.race([ends, callback(lock)]));
+    // The locks of a page are released with it.
+    const request: Locks["request"] = (name, how, callback) =>
+      locks.request(name, how, (lock) => lock && Promise.race([ends, callback(lock)]));
     Object.assign(world.environment, {
       addEventListener: window.addEventListener.bind(window),
       sessionStorage: world.storage(this.kept),
       navigator: { locks: { request } },
     });
-    const channel = await acrossReloads(Channel, "http://localhost/chat", { transports: ["websocket"] }, world.environment);
+    const channel = await acrossReloads(
+      Channel,
+      "http://localhost/chat",
+      { transports: ["websocket"] },
+      world.environment,
+    );
     const events: string[] = [];
     for (const type of ["open", "resumed", "reset"]) channel.addEventListener(type, () => events.push(type));
     const hide = async (): Promise<void> => {
@@ -42,17 +50,17 @@ class Tab {
 }
 
 describe("a reloaded page", () => {
-  test("goes on where the old one went: marks, numbers, and what was not acknowledged", async () => {
+  test("restores marks, numbers and unacknowledged messages", async () => {
     const tab = new Tab();
     const old = await tab.page();
     const socket = await old.world.openSocket();
-    socket.hear([1, 0, "seen", "too"]);
+    socket.receive([1, 0, "seen", "too"]);
     void old.channel.send("settled");
     void old.channel.send({ a: 1 });
     void old.channel.send(new Uint8Array([1, 2, 255]));
     void old.channel.send(new Uint8Array());
     await old.world.settle();
-    socket.hear({ type: "ack", ack: 1 });
+    socket.receive({ type: "ack", ack: 1 });
     await old.world.settle();
     await old.hide();
 
@@ -62,24 +70,27 @@ describe("a reloaded page", () => {
     const [open] = next.take() as [{ [field: string]: unknown }];
     assert.deepEqual(
       [open.session, open.epoch, open.attach, open.received, open.first_retained, open.client],
-      ["token-1", "e1", 2, 2, 2, old.channel._session._client],
+      ["token-1", "e1", 2, 2, 2, old.channel._driver.session.client],
     );
-    next.hear(opened(open, { received: 2, handled: 1, sent: 3 }));
+    next.receive(opened(open, { received: 2, handled: 1, sent: 3 }));
     await world.settle();
-    const bytes = (number: number, ...values: number[]): Uint8Array => new Uint8Array([0, 0, 0, 0, 0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, 2, ...values]);
+    const bytes = (number: number, ...values: number[]): Uint8Array =>
+      new Uint8Array([0, 0, 0, 0, 0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, 2, ...values]);
     assert.deepEqual(next.take(), [{ type: "ack", ack: 2 }, bytes(3, 1, 2, 255), bytes(4)]);
-    next.hear([3, 4, "missed"]);
+    next.receive([3, 4, "missed"]);
     const { value } = await channel[Symbol.asyncIterator]().next();
     assert.equal(value, "missed");
     assert.deepEqual([events, channel.id, channel.statistics().replayed], [["resumed"], "a7", 1]);
-    assert.equal(channel._session._buffer._entries.length, 0);
-    assert.equal(channel._session._buffer._bytes, 0);
+    assert.equal(channel._driver.session.outbox.buffer.entries.length, 0);
+    assert.equal(channel._driver.session.outbox.buffer.bytes, 0);
   });
 
-  test("sends again what the server did not get, and what had no number yet", async () => {
+  test("sends again what the server did not get, and the unnumbered", async () => {
     const tab = new Tab();
     const old = await tab.page();
-    const socket = await old.world.openSocket({ limits: { message: 262144, body: 350550, batch: 1000, depth: 64, window_messages: 2, window_bytes: 1e6 } });
+    const socket = await old.world.openSocket({
+      limits: { message: 262144, body: 350550, batch: 1000, depth: 64, window_messages: 2, window_bytes: 1e6 },
+    });
     for (const message of ["a", "b", "c"]) void old.channel.send(message);
     await old.world.settle();
     assert.deepEqual(socket.take(), [[1, 0, "a", "b"]]);
@@ -87,19 +98,24 @@ describe("a reloaded page", () => {
     const { world, channel } = await tab.page();
     const next = await world.socket();
     next.open();
-    next.hear(opened(next.take()[0]));
+    next.receive(opened(next.take()[0]));
     void channel.send("d");
     await world.settle();
     assert.deepEqual(next.take(), [{ type: "ack", ack: 0 }, [1, 0, "a", "b", "c", "d"]]);
   });
 
-  test("is told where the session has ended meanwhile", async () => {
+  test("gets reset if the session has ended in the meantime", async () => {
     const tab = new Tab();
     const old = await tab.page();
     await old.world.openSocket();
     await old.hide();
     const { world, channel, events } = await tab.page();
-    await world.openSocket({ verdict: "reset", id: "b8", session: "token-new", reset: { reason: "expired", lost: null, handled: null, in_hand: null } });
+    await world.openSocket({
+      verdict: "reset",
+      id: "b8",
+      session: "token-new",
+      reset: { reason: "expired", lost: null, handled: null, in_hand: null },
+    });
     assert.deepEqual([events, channel.id], [["reset", "open"], "b8"]);
   });
 
@@ -118,7 +134,7 @@ describe("a reloaded page", () => {
 });
 
 describe("a page that has given its session away", () => {
-  test("has a new one where the browser shows it again", async () => {
+  test("begins a new one if the browser shows it again", async () => {
     const tab = new Tab();
     const old = await tab.page();
     await old.world.openSocket();
@@ -130,12 +146,12 @@ describe("a page that has given its session away", () => {
     socket.open();
     const [open] = socket.take() as [{ session?: string; received: number }];
     assert.deepEqual([open.session, open.received], [undefined, 0]);
-    socket.hear(opened(open, { id: "c9" }));
+    socket.receive(opened(open, { id: "c9" }));
     await old.world.settle();
     assert.deepEqual(old.events, ["open", "reset", "open"]);
   });
 
-  test("has left it for the next, though that is loaded again while it waits", async () => {
+  test("leaves it to the next, even if that is reloaded while it waits", async () => {
     const tab = new Tab();
     const old = await tab.page();
     await old.world.openSocket();
@@ -161,7 +177,7 @@ describe("another tab", () => {
     const copy = new Tab(new Map(tab.kept), tab.locks);
     const { world } = await tab.page();
     const later = new World();
-    // What it mints is its own.
+    // Its ids must differ.
     later.environment.crypto.getRandomValues(new Uint32Array(1));
     const waiting = copy.page(later);
     await later.pass(1.1);

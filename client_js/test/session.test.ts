@@ -1,34 +1,41 @@
-// What vectors cannot say, or only at length; everything else of the session is in tests/vectors/client.json.
+// What vectors cannot state, or only at length. Everything else of the session is in tests/vectors/client.json.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Session } from "../src/session.ts";
-import type { Event, Heard, Link, Out } from "../src/session.ts";
-import type { TransportName } from "../src/fallback.ts";
+import { ClientSession } from "../src/session.ts";
+import type { Input, Output, SessionEvent } from "../src/events.ts";
+import type { Link } from "../src/link.ts";
+import type { TransportName } from "../src/frames.ts";
 import { opened } from "./world.ts";
 
-const session = (): Session<string> => {
-  let minted = 0;
-  return new Session("client-0123456789", () => `nonce-${++minted}-0123456789abcdef`);
+const session = (): ClientSession<string> => {
+  let ids = 0;
+  return new ClientSession("client-0123456789", () => `nonce-${++ids}-0123456789abcdef`);
 };
 
-const hear = (session: Session<string>, link: Link, frame: unknown, now = 0): Event<string>[] =>
-  session._hear(link, { _type: "frame", _wire: JSON.stringify(frame) }, now);
+const hear = (session: ClientSession<string>, link: Link, frame: unknown, now = 0): SessionEvent<string>[] =>
+  session.handleInput(link, { type: "frame", frame: JSON.stringify(frame) }, now);
 
-function open(session: Session<string>, carrier: TransportName, fields: object = {}): { link: Link; out: Out[] } {
-  const link = session._attach(carrier);
-  const [{ _wires: wires }] = session._transmit(link, 0) as [Out];
+function open(
+  session: ClientSession<string>,
+  transport: TransportName,
+  fields: object = {},
+): { link: Link; out: Output[] } {
+  const link = session.attach(transport);
+  const [{ frames: wires }] = session.transmit(link, 0) as [Output];
   const frame = opened(JSON.parse(wires[0] as string), fields);
-  if (carrier === "longpoll") session._hear(link, { _type: "answer", _of: "open", _status: 200, _text: JSON.stringify(frame) }, 0);
+  if (transport === "longpoll")
+    session.handleInput(link, { type: "answer", request: "open", status: 200, text: JSON.stringify(frame) }, 0);
   else hear(session, link, frame);
-  return { link, out: session._transmit(link, 0) };
+  return { link, out: session.transmit(link, 0) };
 }
 
-const types = (events: readonly Event<string>[]): string[] => events.map((event) => (event._type === "drop" ? event._reason : event._type));
-const answered = (fields: object): Heard => ({
-  _type: "answer",
-  _of: "post",
-  _status: 200,
-  _text: JSON.stringify({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields }),
+const types = (events: readonly SessionEvent<string>[]): string[] =>
+  events.map((event) => (event.type === "dropped" ? event.reason : event.type));
+const answered = (fields: object): Input => ({
+  type: "answer",
+  request: "post",
+  status: 200,
+  text: JSON.stringify({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields }),
 });
 
 test("a body holds no more than limits.body and limits.batch (SND-1)", () => {
@@ -36,198 +43,206 @@ test("a body holds no more than limits.body and limits.batch (SND-1)", () => {
   for (const limits of [{ body: 3000 }, { batch: 6 }]) {
     const one = session();
     const { link } = open(one, "sse", { limits });
-    one._hear(link, answered({}), 0);
-    for (let index = 0; index < 50; index++) one._send(index % 2 ? each : new Uint8Array(300), `${index}`);
+    one.handleInput(link, answered({}), 0);
+    for (let index = 0; index < 50; index++) one.send(index % 2 ? each : new Uint8Array(300), `${index}`);
     let received = 0;
     for (let posts = 0; received < 50; posts++) {
       assert.ok(posts < 50);
-      const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+      const [{ frames: wires }] = one.transmit(link, 0) as [Output];
       assert.ok(wires.join("\n").length <= (limits.body ?? Infinity), `${wires.join("\n").length}`);
       assert.ok(wires.length <= (limits.batch ?? Infinity));
-      received = one._buffer._next - 1;
-      assert.deepEqual(types(one._hear(link, answered({ received }), 0)), []);
+      received = one.outbox.buffer.next - 1;
+      assert.deepEqual(types(one.handleInput(link, answered({ received }), 0)), []);
     }
   }
 });
 
-test("a WebSocket message holds no more than limits.body either", () => {
+test("a WebSocket message holds no more than limits.body", () => {
   const one = session();
   const { link } = open(one, "websocket", { limits: { body: 3000 } });
-  for (let index = 0; index < 50; index++) one._send("x".repeat(400), `${index}`);
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
-  assert.equal(one._buffer._next, 51);
+  for (let index = 0; index < 50; index++) one.send("x".repeat(400), `${index}`);
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
+  assert.equal(one.outbox.buffer.next, 51);
   for (const wire of wires) assert.ok(wire.length <= 3000);
   assert.ok(wires.length < 16);
 });
 
-test("the largest message fits a body in whichever form (section 12)", () => {
+test("the largest message fits a body in each form (section 12)", () => {
   for (const message of ["x".repeat(262142), new Uint8Array(262144)]) {
     const one = session();
-    one._send(message, "x");
+    one.send(message, "x");
     const { out } = open(one, "sse");
-    assert.ok(out[0]!._wires.join("\n").length <= 350550);
-    assert.equal(out[0]!._wires.length, 2);
+    assert.ok(out[0]!.frames.join("\n").length <= 350550);
+    assert.equal(out[0]!.frames.length, 2);
   }
 });
 
-test("what waits and is above the limit that the server tells is refused, and skipped (DAT-4, DAT-5)", () => {
+test("waiting messages above the server's limit are skipped (DAT-4, DAT-5)", () => {
   const one = session();
-  one._send("small", "a");
-  one._send("x".repeat(200), "b");
-  const link = one._attach("websocket");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  one.send("small", "a");
+  one.send("x".repeat(200), "b");
+  const link = one.attach("websocket");
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
   const events = hear(one, link, opened(JSON.parse(wires[0] as string), { limits: { message: 100 } }));
-  assert.deepEqual(events.slice(1), [{ _type: "rejected", _tag: "b" }]);
-  assert.deepEqual(one._transmit(link, 0)[0]!._wires.slice(1), ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']);
+  assert.deepEqual(events.slice(1), [{ type: "rejected", tag: "b" }]);
+  assert.deepEqual(one.transmit(link, 0)[0]!.frames.slice(1), ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']);
 });
 
-test("an opened that answers another open is taken for nothing", () => {
+test("an opened that answers another open is a bad frame", () => {
   const cases = [{ attach: 2 }, { client: "another-0123456789" }];
   for (const fields of cases) {
     const one = session();
-    const link = one._attach("websocket");
-    const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+    const link = one.attach("websocket");
+    const [{ frames: wires }] = one.transmit(link, 0) as [Output];
     assert.deepEqual(types(hear(one, link, opened(JSON.parse(wires[0] as string), fields))), ["bad_frame"]);
   }
 });
 
-test("data before opened, a second opened, are protocol errors (OPN-1)", () => {
+test("data before opened and a second opened are bad frames (OPN-1)", () => {
   const one = session();
-  const link = one._attach("websocket");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  const link = one.attach("websocket");
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
   assert.deepEqual(types(hear(one, link, [1, 0, "x"])), ["bad_frame"]);
   const { link: second } = open(one, "websocket");
   assert.deepEqual(types(hear(one, second, opened(JSON.parse(wires[0] as string), { attach: 2 }))), ["bad_frame"]);
 });
 
-test("a POST that is answered by nothing of ours is a protocol error", () => {
+test("a POST's answer that is not ours is a bad frame", () => {
   const one = session();
   const { link } = open(one, "sse");
-  assert.deepEqual(types(one._hear(link, { _type: "answer", _of: "post", _status: 200, _text: "<html>" }, 0)), ["bad_frame"]);
+  assert.deepEqual(types(one.handleInput(link, { type: "answer", request: "post", status: 200, text: "<html>" }, 0)), [
+    "bad_frame",
+  ]);
 });
 
-test("a POST that is answered by an empty body was not answered", () => {
+test("a POST with an empty answer is repeated", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._hear(link, answered({}), 0);
-  one._send("x", "a");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
-  assert.deepEqual(one._hear(link, { _type: "answer", _of: "post", _status: 200, _text: "" }, 0), []);
-  assert.deepEqual(one._transmit(link, 0)[0]!._wires, wires);
+  one.handleInput(link, answered({}), 0);
+  one.send("x", "a");
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
+  assert.deepEqual(one.handleInput(link, { type: "answer", request: "post", status: 200, text: "" }, 0), []);
+  assert.deepEqual(one.transmit(link, 0)[0]!.frames, wires);
 });
 
-test("the answer to a POST that is above what was sent is of another session (MRK-5, RES-6)", () => {
+test("a POST's answer above what was sent resets (MRK-5, RES-6)", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._send("x", "a");
-  assert.deepEqual(types(one._hear(link, answered({ received: 1 }), 0)), ["reset", "reset"]);
-  assert.equal(one._buffer._entries.length, 0);
+  one.send("x", "a");
+  assert.deepEqual(types(one.handleInput(link, answered({ received: 1 }), 0)), ["reset", "reset"]);
+  assert.equal(one.outbox.buffer.entries.length, 0);
 });
 
-test("a post that got no answer brings its ack, its pong and its close again", () => {
+test("a repeated POST brings its ack, pong and close again", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._hear(link, answered({}), 0);
+  one.handleInput(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
   hear(one, link, { type: "ping", id: 3 });
-  one._close(1000, "");
-  const [{ _wires: wires }] = one._transmit(link, 1) as [Out];
+  one.close(1000, "");
+  const [{ frames: wires }] = one.transmit(link, 1) as [Output];
   assert.equal(wires.length, 3);
-  one._hear(link, { _type: "answer", _of: "post", _status: 502, _text: "<html>" }, 2);
-  assert.deepEqual(one._transmit(link, 2)[0]!._wires, wires);
+  one.handleInput(link, { type: "answer", request: "post", status: 502, text: "<html>" }, 2);
+  assert.deepEqual(one.transmit(link, 2)[0]!.frames, wires);
 });
 
-test("an ack alone whose POST failed is due again", () => {
+test("a lone ack whose POST failed is due again", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._hear(link, answered({}), 0);
+  one.handleInput(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
-  assert.equal(one._deadline, 0.1);
-  const [{ _wires: wires }] = one._transmit(link, 0.1) as [Out];
+  assert.equal(one.deadline, 0.1);
+  const [{ frames: wires }] = one.transmit(link, 0.1) as [Output];
   assert.equal(wires[1], '{"type":"ack","ack":1}');
-  one._hear(link, { _type: "answer", _of: "post", _status: 502, _text: "" }, 10);
-  assert.deepEqual(one._transmit(link, 10)[0]!._wires, wires);
+  one.handleInput(link, { type: "answer", request: "post", status: 502, text: "" }, 10);
+  assert.deepEqual(one.transmit(link, 10)[0]!.frames, wires);
 });
 
-test("an ack that was due is not waited for on the next attach", () => {
+test("an ack that was due does not delay the next attach", () => {
   const one = session();
   const { link } = open(one, "sse");
-  one._hear(link, answered({}), 0);
+  one.handleInput(link, answered({}), 0);
   hear(one, link, [1, 0, "a"]);
-  one._hear(link, { _type: "lost", _reason: "cut" }, 0);
+  one.handleInput(link, { type: "lost", reason: "cut" }, 0);
   open(one, "sse");
-  assert.ok(one._deadline > 1);
+  assert.ok(one.deadline > 1);
 });
 
-test("empty answers to polls, one after the other, end the attach (POL-2)", () => {
+test("consecutive empty answers to polls end the attach (POL-2)", () => {
   const one = session();
   const { link } = open(one, "longpoll");
-  const empty: Heard = { _type: "answer", _of: "poll", _status: 200, _text: "" };
+  const empty: Input = { type: "answer", request: "poll", status: 200, text: "" };
   const seen = [1, 2, 3].map(() => {
-    const events = one._hear(link, empty, 0);
-    one._transmit(link, 0);
+    const events = one.handleInput(link, empty, 0);
+    one.transmit(link, 0);
     return types(events);
   });
   assert.deepEqual(seen, [[], [], ["ended"]]);
 });
 
-test("POSTs that fail are counted by themselves: polls that are answered beside them say nothing of them", () => {
+test("failed POSTs are counted apart from polls that are answered", () => {
   const one = session();
   const { link } = open(one, "longpoll");
-  one._send("x", "a");
+  one.send("x", "a");
   const seen = [1, 2, 3].map((number) => {
-    one._transmit(link, 0);
-    const events = one._hear(link, { _type: "answer", _of: "post", _status: 502, _text: "<html>" }, 0);
-    events.push(...one._hear(link, { _type: "answer", _of: "poll", _status: 200, _text: `[${number},0,"a"]` }, 0));
+    one.transmit(link, 0);
+    const events = one.handleInput(link, { type: "answer", request: "post", status: 502, text: "<html>" }, 0);
+    events.push(
+      ...one.handleInput(link, { type: "answer", request: "poll", status: 200, text: `[${number},0,"a"]` }, 0),
+    );
     return types(events);
   });
   assert.deepEqual(seen, [["message"], ["message"], ["HTTP 502"]]);
 });
 
-test("what is received on a link that ends before it is confirmed is kept, and its session with it (OPN-5)", () => {
+test("messages of a link that is never confirmed are kept (OPN-5)", () => {
   const one = session();
-  const link = one._attach("sse");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  const link = one.attach("sse");
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
   hear(one, link, opened(JSON.parse(wires[0] as string)));
   hear(one, link, [1, 0, "a"]);
   hear(one, link, { type: "drain", retry_in: 0 });
-  const next = one._attach("sse");
-  const { session: token, received } = JSON.parse(next._open) as { session: string; received: number };
+  const next = one.attach("sse");
+  const { session: token, received } = JSON.parse(next.opening) as { session: string; received: number };
   assert.deepEqual([token, received], ["token-1", 1]);
 });
 
-test("the answer to a close on a link that is not confirmed names the session (SND-1)", () => {
+test("an answer to close on an unconfirmed link names the session (SND-1)", () => {
   const one = session();
-  const link = one._attach("sse");
-  const [{ _wires: wires }] = one._transmit(link, 0) as [Out];
+  const link = one.attach("sse");
+  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
   hear(one, link, opened(JSON.parse(wires[0] as string)));
   hear(one, link, { type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
-  const [{ _wires: last }] = one._transmit(link, 0) as [Out];
+  const [{ frames: last }] = one.transmit(link, 0) as [Output];
   assert.equal((JSON.parse(last[0] as string) as { session: string }).session, "token-1");
 });
 
-test("a renew without credentials is a renew all the same (REN-1)", () => {
+test("a renew without credentials is sent with null (REN-1)", () => {
   const one = session();
   const { link } = open(one, "websocket");
-  one._renew(undefined);
-  assert.deepEqual(one._transmit(link, 0)[0]!._wires, ['{"type":"renew","credentials":null}']);
+  one.renew(undefined);
+  assert.deepEqual(one.transmit(link, 0)[0]!.frames, ['{"type":"renew","credentials":null}']);
 });
 
-test("a code that is the name of a member of objects is any other code", () => {
+test("a code named like a member of Object is an unknown code", () => {
   const one = session();
   const { link } = open(one, "websocket");
   assert.deepEqual(types(hear(one, link, { type: "error", code: "constructor", message: "" })), ["constructor"]);
 });
 
-test("another client may stand in the way three times before the first confirmation (ATT-5)", () => {
+test("another client may come first three times (ATT-5)", () => {
   const one = session();
   const seen: string[] = [];
   for (let turn = 0; turn < 4; turn++) {
-    const link = one._attach("websocket");
-    assert.equal(link._attach, 1 + turn * 11);
-    one._transmit(link, 0);
-    const attach = link._attach + 10;
-    seen.push(...types(hear(one, link, { type: "error", code: "superseded", message: "", attach, client: "another-0123456789" })));
+    const link = one.attach("websocket");
+    assert.equal(link.attach, 1 + turn * 11);
+    one.transmit(link, 0);
+    const attach = link.attach + 10;
+    seen.push(
+      ...types(
+        hear(one, link, { type: "error", code: "superseded", message: "", attach, client: "another-0123456789" }),
+      ),
+    );
   }
   assert.deepEqual(seen, ["superseded", "superseded", "superseded", "closed"]);
 });
@@ -235,20 +250,20 @@ test("another client may stand in the way three times before the first confirmat
 test("a bare WebSocket close 1012 is a drain (DRN-1)", () => {
   const one = session();
   const { link } = open(one, "websocket");
-  assert.deepEqual(types(one._hear(link, { _type: "lost", _reason: "closed", _code: 1012 }, 0)), ["drain"]);
+  assert.deepEqual(types(one.handleInput(link, { type: "lost", reason: "closed", code: 1012 }, 0)), ["drain"]);
 });
 
-test("after the end nothing is written, heard or taken", () => {
+test("an ended session writes, handles and takes nothing", () => {
   const one = session();
   const { link } = open(one, "websocket");
-  one._abandon(1001, "");
+  one.abandon(1001, "");
   assert.deepEqual(hear(one, link, [1, 0, "x"]), []);
-  assert.deepEqual(one._transmit(link, 0), []);
-  assert.throws(() => one._send("x", "x"), /closed/);
-  assert.equal(one._deadline, Infinity);
+  assert.deepEqual(one.transmit(link, 0), []);
+  assert.throws(() => one.send("x", "x"), /closed/);
+  assert.equal(one.deadline, Infinity);
 });
 
-describe("a field that is junk numbers nothing and settles nothing (FRM-3, FRM-4)", () => {
+describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
   const JUNK = [undefined, null, "7", "", -1, 1.5, true, {}, [], [1], 2 ** 53, 1e300];
   const frames: { [field: string]: unknown }[] = [
     { type: "ack", ack: 0, received: 0, sent: 0, attached: true },
@@ -261,47 +276,58 @@ describe("a field that is junk numbers nothing and settles nothing (FRM-3, FRM-4
     { type: "ping", id: 1 },
     { type: "renew", within: 1 },
     { type: "reset", reason: "overflow", lost: [], handled: 0, in_hand: 0 },
-    ...["received", "handled", "sent", "attach", "client", "limits", "timings", "reset", "epoch", "verdict"].map((field) => ({ type: "opened", junk: field })),
+    ...["received", "handled", "sent", "attach", "client", "limits", "timings", "reset", "epoch", "verdict"].map(
+      (field) => ({ type: "opened", junk: field }),
+    ),
   ];
 
-  const check = (frame: object, carrier: TransportName, type: string, spaced = false): void => {
+  const check = (frame: object, transport: TransportName, type: string, spaced = false): void => {
     const one = session();
     const sends = ["a", "b", "c"];
     let link: Link;
     if (type === "opened") {
-      link = one._attach(carrier);
-      for (const send of sends) one._send(send, send);
-      one._transmit(link, 0);
+      link = one.attach(transport);
+      for (const send of sends) one.send(send, send);
+      one.transmit(link, 0);
     } else {
-      ({ link } = open(one, carrier));
-      one._hear(link, answered({}), 0);
-      for (const send of sends) one._send(send, send);
-      one._transmit(link, 0);
+      ({ link } = open(one, transport));
+      one.handleInput(link, answered({}), 0);
+      for (const send of sends) one.send(send, send);
+      one.transmit(link, 0);
     }
     const what = JSON.stringify(frame, null, spaced ? 1 : 0).replace(/\n/g, " ");
-    const events = one._hear(link, { _type: "frame", _wire: what }, 0);
-    one._transmit(link, 0);
+    const events = one.handleInput(link, { type: "frame", frame: what }, 0);
+    one.transmit(link, 0);
     for (const event of events) {
-      assert.notEqual(event._type, "settled", what);
-      if ("_sends" in event) for (const { _fate } of event._sends) assert.notEqual(_fate, "handled", what);
+      assert.notEqual(event.type, "settled", what);
+      if ("sends" in event) for (const { fate } of event.sends) assert.notEqual(fate, "handled", what);
     }
-    for (const number of [one._received, one._attaches, one._confirmed, one._buffer._first, one._buffer._next, link._next])
+    for (const number of [
+      one.acks.received,
+      one.attaches,
+      one.confirmed,
+      one.outbox.buffer.first,
+      one.outbox.buffer.next,
+      link.next,
+    ])
       assert.ok(Number.isSafeInteger(number) && number >= 0, what);
-    assert.ok(one._buffer._first <= one._buffer._next && one._buffer._next <= 4, what);
+    assert.ok(one.outbox.buffer.first <= one.outbox.buffer.next && one.outbox.buffer.next <= 4, what);
   };
 
   for (const { junk, ...frame } of frames)
     for (const field of junk ? [junk as string] : Object.keys(frame).filter((field) => field !== "type"))
       test(`${frame["type"] as string} ${(frame["code"] as string) ?? ""} ${field}`, () => {
         for (const value of JUNK)
-          for (const carrier of ["websocket", "sse"] as const) {
+          for (const transport of ["websocket", "sse"] as const) {
             const whole = junk ? opened({ attach: 1, client: "client-0123456789" }) : frame;
-            for (const spaced of [false, true]) check({ ...whole, [field]: value }, carrier, frame["type"] as string, spaced);
+            for (const spaced of [false, true])
+              check({ ...whole, [field]: value }, transport, frame["type"] as string, spaced);
           }
       });
 
   test("data", () => {
     for (const value of JUNK)
-      for (const frame of [[value, 0, "x"], [1, value, "x"], [value], value]) if (frame !== undefined) check(frame as object, "websocket", "data");
+      for (const frame of [[value, 0, "x"], [1, value, "x"], [value], value])
+        if (frame !== undefined) check(frame as object, "websocket", "data");
   });
 });

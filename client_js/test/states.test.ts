@@ -5,8 +5,10 @@ import type { ChannelState } from "../src/states.ts";
 
 const INPUTS = ["opened", "lost", "expire", "suspend", "resume", "close"];
 
-test("every state of a channel leads on only as the table says", () => {
-  const allowed = Object.entries(CHANNEL).flatMap(([state, row]) => Object.keys(row).map((input) => `${state} ${input}`));
+test("a channel changes state only as its table says", () => {
+  const allowed = Object.entries(CHANNEL).flatMap(([state, row]) =>
+    Object.keys(row).map((input) => `${state} ${input}`),
+  );
   assert.deepEqual(allowed.sort(), [
     "connecting close",
     "connecting opened",

@@ -1,26 +1,9 @@
-// What may happen as one connection takes the session over from another.
+// What may happen while one connection takes the session over from another.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { World, opened } from "./world.ts";
-import type { FakeRequest } from "./world.ts";
-const answer = (fields: object = {}): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
-function pageWorld() {
-  const world = new World();
-  const window = new EventTarget();
-  const page = Object.assign(new EventTarget(), { baseURI: "http://localhost/", visibilityState: "visible" });
-  Object.assign(world.environment, { addEventListener: window.addEventListener.bind(window), document: page, navigator: {} });
-  return { world, show: () => void page.dispatchEvent(new Event("visibilitychange")), window };
-}
-async function openStream(world: World, fields: object = {}): Promise<FakeRequest> {
-  const stream = await world.request("sse");
-  stream.stream();
-  stream.event(opened(stream.lines[0], fields));
-  stream.event({ type: "ack", ack: 0 });
-  (await world.request("send")).respond(200, [answer()]);
-  await world.settle();
-  return stream;
-}
-/** Answers everything a good server would, for so many seconds. */
+import { PageWorld, World, opened, postAnswer } from "./world.ts";
+
+/** Answers every request as a server would, for that many seconds. Returns how many streams were begun. */
 async function serve(world: World, seconds: number, step = 0.1): Promise<number> {
   let streams = 0;
   for (let t = 0; t < seconds; t += step) {
@@ -31,21 +14,21 @@ async function serve(world: World, seconds: number, step = 0.1): Promise<number>
         request.stream();
         request.event(opened(request.lines[0]));
         request.event({ type: "ack", ack: 0 });
-      } else request.respond(200, [answer()]);
+      } else request.respond(200, [postAnswer()]);
     }
   }
   return streams;
 }
 
-test("an ack that is due as a stream takes over is written on it, after POSTs that failed (MRK-6)", async () => {
-  const { world, show } = pageWorld();
+test("an ack due at a takeover is written after failed POSTs (MRK-6)", async () => {
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(10);
   stream.event([1, 0, "a"]); // ack is due in 0.1 s
   await world.settle();
-  show(); // rotation begins: the open says received 1
+  world.show(); // rotation begins: the open says received 1
   await world.pass(0.15);
   const next = await world.request("sse");
   for (let i = 0; i < 3; i++) {
@@ -60,18 +43,18 @@ test("an ack that is due as a stream takes over is written on it, after POSTs th
   assert.ok(storms <= 2, `${storms}`);
 });
 
-test("and while a POST is in flight", async () => {
-  const { world, show } = pageWorld();
+test("an ack due at a takeover is written while a POST is in flight", async () => {
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(10);
   channel.send("x");
   await world.request("send"); // slow, or lost
   stream.event([1, 1, "a"]); // settles x; its ack has to wait for the POST
   await world.settle();
   await world.pass(0.01);
-  show();
+  world.show();
   await world.pass(0.3);
   const next = await world.request("sse");
   next.stream();
@@ -82,20 +65,24 @@ test("and while a POST is in flight", async () => {
   for (let t = 0; t < 600; t++) {
     await world.pass(0.1);
     for (const request of world.requests.splice(0)) {
-      if (request.url.endsWith("/sse")) { streams++; request.stream(); request.event(opened(request.lines[0], { sent: 1, received: 1, handled: 1 })); request.event({ type: "ack", ack: 1 }); }
-      else request.respond(200, [answer({ ack: 1, received: 1 })]);
+      if (request.url.endsWith("/sse")) {
+        streams++;
+        request.stream();
+        request.event(opened(request.lines[0], { sent: 1, received: 1, handled: 1 }));
+        request.event({ type: "ack", ack: 1 });
+      } else request.respond(200, [postAnswer({ ack: 1, received: 1 })]);
     }
   }
   assert.ok(streams <= 2, `${streams}`);
 });
 
-test("an ack that the earlier link took along is given again by the one that takes over (MRK-3)", async () => {
-  const { world, show } = pageWorld();
+test("an ack that the earlier link took along is repeated (MRK-3)", async () => {
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(10);
-  show();
+  world.show();
   await world.pass(0.01);
   const next = await world.request("sse"); // open: received 0
   stream.event([1, 0, "a"]);
@@ -107,21 +94,26 @@ test("an ack that the earlier link took along is given again by the one that tak
   next.event([1, 0, "a"]);
   await world.settle();
   const confirm = await world.request("send");
-  // The confirmation overtakes it: ATT-7.
-  old.respond(409, [{ type: "error", code: "superseded", message: "", attach: 2, client: (next.lines[0] as { client: string }).client }]);
-  confirm.respond(200, [answer({ sent: 1 })]);
+  // The confirmation overtakes it (ATT-7).
+  old.respond(409, [
+    { type: "error", code: "superseded", message: "", attach: 2, client: (next.lines[0] as { client: string }).client },
+  ]);
+  confirm.respond(200, [postAnswer({ sent: 1 })]);
   const acks: unknown[] = confirm.lines.slice(1);
   for (let beat = 0; beat < 3; beat++) {
     await world.pass(20);
     next.event({ type: "ping" });
     await world.settle();
-    for (const post of world.requests.splice(0)) { acks.push(...post.lines.slice(1)); post.respond(200, [answer({ sent: 1 })]); }
+    for (const post of world.requests.splice(0)) {
+      acks.push(...post.lines.slice(1));
+      post.respond(200, [postAnswer({ sent: 1 })]);
+    }
   }
   assert.ok(acks.some((f) => (f as { type: string }).type === "ack"));
 });
 
-test("and one of a poll that was aborted", async () => {
-  const { world } = pageWorld();
+test("an ack of a poll that was aborted is repeated", async () => {
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["longpoll"] });
   channel.addEventListener("message", () => {});
   const open = await world.request("poll");
@@ -141,12 +133,12 @@ test("and one of a poll that was aborted", async () => {
   assert.deepEqual(confirm.lines.slice(1), [{ type: "ack", ack: 1 }]);
 });
 
-test("what is still being tried is not forgotten as all else has failed", async () => {
-  const { world, show } = pageWorld();
+test("a pending poll may win after all else has failed", async () => {
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(1);
-  show();
+  world.show();
   await world.pass(0.01);
   const rotation = await world.request("sse");
   stream.end(); // within 5 s: failed
@@ -159,12 +151,12 @@ test("what is still being tried is not forgotten as all else has failed", async 
   assert.equal(channel.transport, "longpoll");
 });
 
-test("in either order", async () => {
-  const { world, show } = pageWorld();
+test("a pending poll may win in either order of failures", async () => {
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
-  const stream = await openStream(world);
+  const stream = await world.openStream();
   await world.pass(1);
-  show();
+  world.show();
   await world.pass(0.01);
   const rotation = await world.request("sse");
   stream.end();
@@ -178,8 +170,8 @@ test("in either order", async () => {
   assert.equal(rotation.aborted, true);
 });
 
-test("a stream below the confirmed attach gets no session (ATT-3)", async () => {
-  const { world, show } = pageWorld();
+test("a stream below the confirmed attach does not take over (ATT-3)", async () => {
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["longpoll"] });
   const open = await world.request("poll");
   open.respond(200, [opened(open.lines[0])]);
@@ -190,22 +182,22 @@ test("a stream below the confirmed attach gets no session (ATT-3)", async () => 
   next.event(opened(next.lines[0]));
   await world.settle();
   await world.pass(1.3);
-  show();
+  world.show();
   await world.pass(0.01);
   const rotated = await world.request("poll"); // attach 3
   assert.equal((rotated.lines[0] as { attach: number }).attach, 3);
   rotated.respond(200, [opened(rotated.lines[0])]);
   await world.settle();
-  assert.equal(channel._session._confirmed, 3);
-  assert.ok(next.aborted, "what it still says is of no more use");
+  assert.equal(channel._driver.session.confirmed, 3);
+  assert.ok(next.aborted, "nothing it brings is of use");
   channel.send("x");
   await world.pass(0.2);
   await world.pass(9);
-  assert.equal(channel._carrier?._link?._attach, channel._session._confirmed);
+  assert.equal(channel._driver.connector.active?.link?.attach, channel._driver.session.confirmed);
 });
 
-test("two that raced with one stale token are one refusal (REN-1)", async () => {
-  const { world } = pageWorld();
+test("two racing opens with one stale token count as one refusal (REN-1)", async () => {
+  const world = new PageWorld();
   let asked = 0;
   const { channel } = world.channel({ credentials: async () => (++asked <= 2 ? "stale" : "fresh") });
   const socket = await world.socket();
@@ -214,19 +206,19 @@ test("two that raced with one stale token are one refusal (REN-1)", async () => 
   socket.open();
   socket.take();
   const unauthorized = { type: "error", code: "unauthorized", message: "expired" };
-  socket.hear(unauthorized);
+  socket.receive(unauthorized);
   await world.settle();
   stream.respond(401, [unauthorized]);
   await world.settle();
   assert.notEqual(channel.state, "closed");
 });
 
-test("what comes last on a stream that is not confirmed may be a close", async () => {
-  const { world, show } = pageWorld();
+test("a close may come on a stream that is not confirmed", async () => {
+  const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
-  await openStream(world);
+  await world.openStream();
   await world.pass(10);
-  show();
+  world.show();
   await world.pass(0.01);
   const next = await world.request("sse");
   next.stream();
@@ -234,5 +226,5 @@ test("what comes last on a stream that is not confirmed may be a close", async (
   await world.settle();
   next.event({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
   await world.settle();
-  assert.equal(channel._carrier, undefined);
+  assert.equal(channel._driver.connector.active, undefined);
 });

@@ -1,17 +1,17 @@
-// Runs the vectors of role client and both: the same files hold for the Python core.
+// Runs the vectors for the client, which the Python core runs too.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { decode, encodeBinary, encodeBytes, encodeControl, encodeData } from "../src/codec.ts";
-import type { Wire } from "../src/codec.ts";
-import type { TransportName } from "../src/fallback.ts";
-import type { BytesFrame, ControlFrame, Frame } from "../src/frames.ts";
-import { Session } from "../src/session.ts";
-import type { Event, Heard, Link, Out, Send } from "../src/session.ts";
+import type { EncodedFrame } from "../src/codec.ts";
+import type { BytesFrame, ControlFrame, Frame, TransportName } from "../src/frames.ts";
+import { ClientSession } from "../src/session.ts";
+import type { Input, Output, SendFate, SessionEvent } from "../src/events.ts";
+import type { Link } from "../src/link.ts";
 import { bindNames, readVectors, resolveNames } from "./vectors.ts";
 import type { Json, Names, Step, Vector } from "./vectors.ts";
 import { opened } from "./world.ts";
 
-/** Malformed frames that no server sends, and that this client takes as they come (FRM-3). */
+/** Malformed frames that this client does not refuse, as no server sends them (FRM-3). */
 const TRUSTED = [
   "codec-bytes-with-white-space",
   "codec-bytes-without-padding",
@@ -29,11 +29,18 @@ const files = readVectors();
 const fromBase64 = (data: string): Uint8Array => new Uint8Array(Buffer.from(data, "base64"));
 const toBase64 = (data: Uint8Array): string => Buffer.from(data).toString("base64");
 
-test("there are vectors", () => assert.ok(files.some(({ vectors }) => vectors.length > 0), "tests/vectors holds none"));
+test("there are vectors", () =>
+  assert.ok(
+    files.some(({ vectors }) => vectors.length > 0),
+    "tests/vectors holds none",
+  ));
 
-test("what is taken on trust is a vector", () => {
+test("every trusted malformed frame is a vector", () => {
   const ids = files.flatMap(({ vectors }) => vectors.map(({ id }) => id));
-  assert.deepEqual(TRUSTED.filter((id) => !ids.includes(id)), []);
+  assert.deepEqual(
+    TRUSTED.filter((id) => !ids.includes(id)),
+    [],
+  );
 });
 
 test("ids are unique", () => {
@@ -44,7 +51,8 @@ test("ids are unique", () => {
 for (const { name, vectors } of files)
   describe(name, () => {
     for (const vector of vectors)
-      if (vector.role !== "server" && !TRUSTED.includes(vector.id)) test(`${vector.id} (${vector.clauses.join(", ")})`, () => run(vector));
+      if (vector.role !== "server" && !TRUSTED.includes(vector.id))
+        test(`${vector.id} (${vector.clauses.join(", ")})`, () => run(vector));
   });
 
 function run(vector: Vector): void {
@@ -64,158 +72,186 @@ function runDecode({ input, input_hex, frame, error }: Vector): void {
   const actual = asWritten(decode(wire));
   // Unknown fields are ignored (FRM-3).
   const known = ([key]: [string, unknown]): boolean => key in (frame as object);
-  assert.deepEqual(Array.isArray(actual) ? actual : Object.fromEntries(Object.entries(actual as object).filter(known)), frame);
+  assert.deepEqual(
+    Array.isArray(actual) ? actual : Object.fromEntries(Object.entries(actual as object).filter(known)),
+    frame,
+  );
 }
 
-/** Whatever a frame is refused for, it has had no effect but, at most, on its connection (FRM-4). */
+/** A frame that is refused has no effect but, at most, on its connection (FRM-4). */
 function runRefused(wire: string | ArrayBuffer): void {
-  const session = new Session<string>("client-0123456789", () => "nonce-0123456789abcdef");
-  const hear = (link: Link, wire: string | ArrayBuffer): Event<string>[] => session._hear(link, { _type: "frame", _wire: wire }, 0);
+  const session = new ClientSession<string>("client-0123456789", () => "nonce-0123456789abcdef");
+  const hear = (link: Link, wire: string | ArrayBuffer): SessionEvent<string>[] =>
+    session.handleInput(link, { type: "frame", frame: wire }, 0);
   for (const isOpen of [false, true]) {
-    const link = session._attach("websocket");
-    const [{ _wires: wires }] = session._transmit(link, 0) as [Out];
+    const link = session.attach("websocket");
+    const [{ frames: wires }] = session.transmit(link, 0) as [Output];
     if (isOpen) hear(link, JSON.stringify(opened(JSON.parse(wires[0] as string))));
-    session._transmit(link, 0);
-    const standing = (): unknown => structuredClone({ ...session, _mint: null, _links: null, _events: null });
-    const before = standing();
-    for (const event of hear(link, wire)) assert.equal(event._type, "drop");
-    assert.deepEqual(standing(), before);
+    session.transmit(link, 0);
+    const snapshot = (): unknown => structuredClone({ ...session, _randomId: null, _links: null, _events: null });
+    const before = snapshot();
+    for (const event of hear(link, wire)) assert.equal(event.type, "dropped");
+    assert.deepEqual(snapshot(), before);
   }
 }
 
 function runEncode({ frame, output, output_hex, carrier }: Vector): void {
   if (Array.isArray(frame)) {
     const [seq, ack, ...messages] = frame as [number, number, ...Json[]];
-    return assert.equal(encodeData(seq, ack, messages.map((message) => JSON.stringify(message))), output);
+    return assert.equal(
+      encodeData(
+        seq,
+        ack,
+        messages.map((message) => JSON.stringify(message)),
+      ),
+      output,
+    );
   }
   const { number, ack, data } = frame as unknown as BytesFrame;
-  if (carrier === "binary") assert.equal(Buffer.from(encodeBinary(number, ack, fromBase64(data))).toString("hex"), output_hex);
-  else assert.equal(data === undefined ? encodeControl(frame as unknown as ControlFrame) : encodeBytes(number, ack, fromBase64(data)), output);
+  if (carrier === "binary")
+    assert.equal(Buffer.from(encodeBinary(number, ack, fromBase64(data))).toString("hex"), output_hex);
+  else
+    assert.equal(
+      data === undefined ? encodeControl(frame as unknown as ControlFrame) : encodeBytes(number, ack, fromBase64(data)),
+      output,
+    );
 }
 
 const asBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
 
-/** The codec's value as a vector writes it. */
+/** Returns a decoded frame as a vector writes it. */
 function asWritten(frame: Frame): Json {
   if (frame.type !== "data") return frame as unknown as Json;
-  const { _seq: seq, ack, _messages: messages } = frame;
+  const { seq, ack, messages } = frame;
   const [first] = messages;
-  return first instanceof Uint8Array ? { type: "bytes", number: seq, ack, data: toBase64(first) } : [seq, ack, ...(messages as Json[])];
+  return first instanceof Uint8Array
+    ? { type: "bytes", number: seq, ack, data: toBase64(first) }
+    : [seq, ack, ...(messages as Json[])];
 }
 
-const readWire = (wire: Wire): Json =>
+const readWire = (wire: EncodedFrame): Json =>
   typeof wire === "string" ? (JSON.parse(wire) as Json) : asWritten(decode(asBuffer(wire)));
 
-type Input = Omit<Step, "expect">;
+type StepInput = Omit<Step, "expect">;
 
 interface Connection {
   readonly link: Link;
-  readonly busy: Set<Out["_type"]>;
+  readonly busy: Set<string>;
 }
 
-/** A driver of the core that does what the steps say. */
+/** A driver of the core that follows the steps of a vector. */
 class Client {
   #nonces = 0;
   #now = 0;
   #names: Names = new Map();
   #connections = new Map<string, Connection>();
-  #session = new Session<string>("client-0123456789", () => `nonce-${++this.#nonces}-0123456789abcdef`);
+  #session = new ClientSession<string>("client-0123456789", () => `nonce-${++this.#nonces}-0123456789abcdef`);
 
   run(steps: readonly Step[]): void {
     for (const [index, { expect, ...step }] of steps.entries()) {
-      const events = "at" in step ? this.#session._tick((this.#now = step["at"] as number)) : [];
-      events.push(...this.#do(resolveNames(step, this.#names) as Input));
+      const events = "at" in step ? this.#session.tick((this.#now = step["at"] as number)) : [];
+      events.push(...this.#do(resolveNames(step, this.#names) as StepInput));
       const actual = this.#outcome(events);
       const expected = bindNames(withoutSuperseded(expect), actual, this.#names);
       assert.deepEqual(actual, expected, `step ${index + 1}: ${JSON.stringify(step)}`);
     }
   }
 
-  #do(step: Input): Event<string>[] {
+  #do(step: StepInput): SessionEvent<string>[] {
     const session = this.#session;
     if ("connect" in step) {
-      const carrier = (step["carrier"] === "poll" ? "longpoll" : step["carrier"]) as TransportName;
-      this.#connections.set(step["connect"] as string, { link: session._attach(carrier), busy: new Set() });
+      const transport = (step["carrier"] === "poll" ? "longpoll" : step["carrier"]) as TransportName;
+      this.#connections.set(step["connect"] as string, { link: session.attach(transport), busy: new Set() });
       return [];
     }
     if ("send" in step) {
       const message = step["send"] as { $bytes?: string } | null;
-      session._send(message?.$bytes === undefined ? message : fromBase64(message.$bytes), step["as"] as string);
+      session.send(message?.$bytes === undefined ? message : fromBase64(message.$bytes), step["as"] as string);
       return [];
     }
     if ("close" in step) {
       const { code, reason } = step["close"] as { code: number; reason: string };
-      session._close(code, reason);
+      session.close(code, reason);
       return [];
     }
-    if ("tick" in step) return session._tick(this.#now);
+    if ("tick" in step) return session.tick(this.#now);
     if ("lose" in step) {
       const { link } = this.#connections.get(step["lose"] as string)!;
       this.#connections.delete(step["lose"] as string);
-      return session._hear(link, { _type: "lost", _reason: "cut" }, this.#now).filter(({ _type }) => _type !== "drop");
+      return session
+        .handleInput(link, { type: "lost", reason: "cut" }, this.#now)
+        .filter(({ type }) => type !== "dropped");
     }
     const { link, busy } = this.#connections.get(step["on"] as string)!;
-    return session._hear(link, this.#heard(step, { link, busy }), this.#now);
+    return session.handleInput(link, this.#inputOf(step, { link, busy }), this.#now);
   }
 
-  #heard(step: Input, { link, busy }: Connection): Heard {
+  #inputOf(step: StepInput, { link, busy }: Connection): Input {
     const lines = (frames: unknown): string => (frames as Json[]).map((frame) => asLine(frame) + "\n").join("");
     const done = <Of extends "open" | "post" | "poll">(of: Of): Of => (busy.delete(of), of);
     if ("receive" in step) {
       const frame = step["receive"]!;
       const { type, number, ack, data } = frame as unknown as BytesFrame;
-      if (type !== "bytes" || link._carrier !== "websocket") return { _type: "frame", _wire: asLine(frame) };
-      return { _type: "frame", _wire: asBuffer(encodeBinary(number, ack, fromBase64(data))) };
+      if (type !== "bytes" || link.transport !== "websocket") return { type: "frame", frame: asLine(frame) };
+      return { type: "frame", frame: asBuffer(encodeBinary(number, ack, fromBase64(data))) };
     }
     if ("polled" in step)
-      return { _type: "answer", _of: done(busy.has("poll") ? "poll" : "open"), _status: 200, _text: lines(step["polled"]) };
-    if ("answered" in step) return { _type: "answer", _of: done("post"), _status: 200, _text: lines(step["answered"]) };
+      return {
+        type: "answer",
+        request: done(busy.has("poll") ? "poll" : "open"),
+        status: 200,
+        text: lines(step["polled"]),
+      };
+    if ("answered" in step)
+      return { type: "answer", request: done("post"), status: 200, text: lines(step["answered"]) };
     const of = done(busy.has("post") ? "post" : busy.has("poll") ? "poll" : "open");
-    if ("refused" in step) return { _type: "answer", _of: of, _status: 400, _text: asLine(step["refused"]!) };
+    if ("refused" in step) return { type: "answer", request: of, status: 400, text: asLine(step["refused"]!) };
     assert.ok("unanswered" in step || "failed" in step, `an unknown step: ${JSON.stringify(step)}`);
-    return { _type: "answer", _of: of, _status: (step["failed"] as number | undefined) ?? 0, _text: "" };
+    return { type: "answer", request: of, status: (step["failed"] as number | undefined) ?? 0, text: "" };
   }
 
-  /** All that came of a step, as a vector writes it. */
-  #outcome(events: readonly Event<string>[]): { [key: string]: Json } {
-    const ended = events.flatMap((event) => (event._type === "drop" ? [this.#nameOf(event._link)] : []));
-    const told = events.flatMap((event) => this.#tell(event));
+  /** Returns all that a step has caused, as a vector writes it. */
+  #outcome(events: readonly SessionEvent<string>[]): { [key: string]: Json } {
+    const ended = events.flatMap((event) => (event.type === "dropped" ? [this.#nameOf(event.link)] : []));
+    const described = events.flatMap((event) => this.#describe(event));
     for (const name of ended) this.#connections.delete(name);
     const written: { [key: string]: { [connection: string]: Json } } = {};
     for (const [name, { link, busy }] of this.#connections)
-      for (const { _type: type, _wires: wires } of this.#session._transmit(link, this.#now)) {
+      for (const { request: type = "frames", frames: wires } of this.#session.transmit(link, this.#now)) {
         const key = type === "post" ? "posts" : type === "poll" ? "polls" : "writes";
         const frames = wires.map(readWire);
         busy.add(type);
         (written[key] ??= {})[name] = key === "polls" ? frames[0]! : frames;
       }
-    return { ...written, ...(told.length && { events: told }), ...(ended.length && { ended }) } as { [key: string]: Json };
+    return { ...written, ...(described.length && { events: described }), ...(ended.length && { ended }) } as {
+      [key: string]: Json;
+    };
   }
 
-  #tell(event: Event<string>): Json[] {
-    switch (event._type) {
+  #describe(event: SessionEvent<string>): Json[] {
+    switch (event.type) {
       case "opened":
-        return [{ opened: event._resumed ? "resumed" : "new", on: this.#nameOf(event._link) }];
+        return [{ opened: event.resumed ? "resumed" : "new", on: this.#nameOf(event.link) }];
       case "message": {
-        const { data, recovered } = event._message;
+        const { data, recovered } = event.message;
         return [{ message: data instanceof Uint8Array ? { $bytes: toBase64(data) } : (data as Json), recovered }];
       }
       case "settled":
-        return [{ settled: event._tag }];
+        return [{ settled: event.tag }];
       case "rejected":
-        return [{ rejected: event._tag, fate: "not_handled" }];
+        return [{ rejected: event.tag, fate: "not_handled" }];
       case "reset": {
-        const { reason, lost, handled } = event._loss;
-        return [{ reset: { reason, lost: lost as Json, handled: handled ?? null } }, ...fates(event._sends)];
+        const { reason, lost, handled } = event.loss;
+        return [{ reset: { reason, lost: lost as Json, handled: handled ?? null } }, ...fates(event.sends)];
       }
-      case "renew":
-        return [{ renew: event._within }];
+      case "renewal":
+        return [{ renew: event.within }];
       case "closed": {
-        const { code, reason, by } = event._closing;
-        return [{ closed: { code, reason, by } }, ...fates(event._sends)];
+        const { code, reason, by } = event.closing;
+        return [{ closed: { code, reason, by } }, ...fates(event.sends)];
       }
-      case "drop":
-        return event._reason === "drain" ? [{ drain: event._retryIn }] : [];
+      case "dropped":
+        return event.reason === "drain" ? [{ drain: event.retryIn }] : [];
     }
   }
 
@@ -225,16 +261,16 @@ class Client {
   }
 }
 
-const fates = (sends: readonly Send<string>[]): Json[] =>
-  sends.map(({ _tag: tag, _fate: fate }) => (fate === "handled" ? { settled: tag } : { rejected: tag, fate }));
+const fates = (sends: readonly SendFate<string>[]): Json[] =>
+  sends.map(({ tag, fate }) => (fate === "handled" ? { settled: tag } : { rejected: tag, fate }));
 
-/** The page needs no event of its own for that: it is closed with 4409. */
+/** The page has no event for that: its channel is closed with 4409. */
 const withoutSuperseded = (expect: Step["expect"]): Step["expect"] =>
   Array.isArray(expect["events"])
     ? { ...expect, events: (expect["events"] as Json[]).filter((event) => !("superseded" in (event as object))) }
     : expect;
 
-/** A frame of a step as text; `{"text": "..."}` is sent as it stands. */
+/** Returns a frame of a step as text; `{"text": "..."}` stands for that text. */
 const asLine = (frame: Json): string => {
   const { text, type } = frame as { text?: string; type?: string };
   return text !== undefined && type === undefined ? text : JSON.stringify(frame);

@@ -41,7 +41,7 @@ export function readVectors(): VectorFile[] {
 
 export type Names = Map<string, Json>;
 
-/** Puts bound names in the place of `$name`. */
+/** Replaces `$name` by what it is bound to. */
 export function resolveNames(value: Json, names: Names): Json {
   if (typeof value === "string" && /^\$\w+$/.test(value)) return names.get(value) ?? value;
   if (Array.isArray(value)) return value.map((item: Json) => resolveNames(item, names));
@@ -50,7 +50,7 @@ export function resolveNames(value: Json, names: Names): Json {
   return value;
 }
 
-/** What of `actual` is to be compared: `$any` and new names are replaced by what stands there, and bound. */
+/** Returns `expected` with `$any` replaced by the actual value, and new names bound to it. */
 export function bindNames(expected: Json, actual: Json, names: Names): Json {
   if (expected === "$any") return actual;
   if (typeof expected === "string" && /^\$[a-z]\w*$/.test(expected)) {
@@ -58,7 +58,9 @@ export function bindNames(expected: Json, actual: Json, names: Names): Json {
     return names.get(expected)!;
   }
   if (Array.isArray(expected) && Array.isArray(actual))
-    return expected.map((item: Json, index) => (index < actual.length ? bindNames(item, actual[index] as Json, names) : item));
+    return expected.map((item: Json, index) =>
+      index < actual.length ? bindNames(item, actual[index] as Json, names) : item,
+    );
   if (expected && actual && typeof expected === "object" && typeof actual === "object" && !Array.isArray(expected))
     return Object.fromEntries(
       Object.entries(expected).map(([key, item]) => [

@@ -1,8 +1,7 @@
-// A world for the driver: a clock that the test turns, sockets and requests that the test answers.
+// A fake environment for a channel: a clock that the test advances, sockets and requests that it answers.
 import { Channel } from "../src/channel.ts";
 import type { Environment } from "../src/environment.ts";
 import type { ChannelOptions } from "../src/options.ts";
-import { TIMINGS } from "../src/frames.ts";
 import type { Limits } from "../src/frames.ts";
 
 /** The limits of a server (PROTOCOL.md section 12). */
@@ -38,14 +37,14 @@ export class FakeSocket {
     this.readyState = 3;
   }
 
-  /** The handshake is done. */
+  /** The handshake succeeds. */
   open(): void {
     this.readyState = 1;
     this.onopen?.();
   }
 
-  /** A frame of the server. */
-  hear(frame: unknown): void {
+  /** The server sends a frame. */
+  receive(frame: unknown): void {
     this.onmessage?.({ data: frame instanceof ArrayBuffer ? frame : JSON.stringify(frame) });
   }
 
@@ -55,7 +54,7 @@ export class FakeSocket {
     this.onclose?.({ code });
   }
 
-  /** What was sent since the last call. */
+  /** Returns what was sent since the last call. */
   take(): unknown[] {
     return this.sent.splice(0).map((wire) => (typeof wire === "string" ? (JSON.parse(wire) as unknown) : wire));
   }
@@ -84,14 +83,19 @@ export class FakeRequest {
     });
   }
 
-  /** The lines of its body. */
+  /** The lines of its body, decoded. */
   get lines(): unknown[] {
     return String(this.init.body)
       .split("\n")
       .map((line) => JSON.parse(line) as unknown);
   }
 
-  respond(status: number, body: string | readonly unknown[] = "", type = "application/x-ndjson", headers: object = {}): void {
+  respond(
+    status: number,
+    body: string | readonly unknown[] = "",
+    type = "application/x-ndjson",
+    headers: object = {},
+  ): void {
     const text = typeof body === "string" ? body : body.map((frame) => JSON.stringify(frame) + "\n").join("");
     this.#settle(new Response(text, { status, headers: { "Content-Type": type, ...headers } }));
   }
@@ -121,18 +125,18 @@ export class FakeRequest {
 
 export class World {
   now = 100;
-  /** What the clock on the wall says, for now 0. */
+  /** The wall-clock time at `now` 0. */
   epoch = 1.7e9;
   random = 0.5;
-  /** What was opened and not looked at yet. */
+  /** The sockets that were opened, and that the test has not looked at yet. */
   readonly sockets: FakeSocket[] = [];
   readonly requests: FakeRequest[] = [];
   /** The plain GETs. */
   readonly gets: FakeRequest[] = [];
   #timers = new Set<Timer>();
-  /** How many were set. */
+  /** How many timers were set. */
   timers = 0;
-  #minted = 0;
+  #ids = 0;
 
   readonly environment: Environment = {
     performance: { now: () => this.now * 1000 },
@@ -146,7 +150,7 @@ export class World {
     Date: { now: () => this.wall * 1000 },
     localStorage: this.storage(),
     Math: { random: () => this.random },
-    crypto: { getRandomValues: (bytes: Uint8Array) => bytes.fill(++this.#minted) },
+    crypto: { getRandomValues: (bytes: Uint8Array) => bytes.fill(++this.#ids) },
     fetch: (url: string, init: RequestInit) => {
       const request = new FakeRequest(url, init);
       (init.method === "POST" ? this.requests : this.gets).push(request);
@@ -177,7 +181,7 @@ export class World {
     };
   }
 
-  /** A channel in this world, and all its events in order. */
+  /** Returns a channel in this world, and all its events in order. */
   channel(options: ChannelOptions = {}, url = "http://localhost/chat"): { channel: Channel; events: unknown[][] } {
     const channel = new Channel(url, options, this.environment);
     const events: unknown[][] = [];
@@ -194,12 +198,12 @@ export class World {
     return { channel, events };
   }
 
-  /** Lets everything happen that needs no time. */
+  /** Waits until everything has happened that needs no time. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Turns the clock, timer by timer. */
+  /** Advances the clock, timer by timer. */
   async pass(seconds: number): Promise<void> {
     const end = this.now + seconds;
     for (;;) {
@@ -214,14 +218,14 @@ export class World {
     await this.settle();
   }
 
-  /** The one socket that was opened since the last call. */
+  /** Returns the one socket that was opened since the last call. */
   async socket(): Promise<FakeSocket> {
     await this.settle();
     if (this.sockets.length !== 1) throw new Error(`${this.sockets.length} sockets were opened`);
     return this.sockets.shift()!;
   }
 
-  /** The oldest request to this segment that was not looked at. */
+  /** Returns the oldest request to `segment` that the test has not looked at. */
   async request(segment: string): Promise<FakeRequest> {
     await this.settle();
     const index = this.requests.findIndex(({ url }) => new URL(url).pathname.endsWith("/" + segment));
@@ -229,18 +233,65 @@ export class World {
     return this.requests.splice(index, 1)[0]!;
   }
 
-  /** Opens the next attach over WebSocket; answers its socket, with nothing to take. */
+  /** Opens the next attach over WebSocket. Returns its socket, with nothing to take. */
   async openSocket(fields: object = {}): Promise<FakeSocket> {
     const socket = await this.socket();
     socket.open();
-    socket.hear(opened(socket.take()[0], fields));
+    socket.receive(opened(socket.take()[0], fields));
     await this.settle();
     socket.take();
     return socket;
   }
+
+  /** Opens the next attach over a stream, with its second event and the POST that confirms it. Returns the stream. */
+  async openStream(fields: object = {}): Promise<FakeRequest> {
+    const stream = await this.request("sse");
+    stream.stream();
+    stream.event(opened(stream.lines[0], fields));
+    stream.event({ type: "ack", ack: 0 });
+    (await this.request("send")).respond(200, [postAnswer()]);
+    await this.settle();
+    return stream;
+  }
 }
 
-/** The `opened` that answers an `open`. */
+/** A world with a page, whose events the test fires. */
+export class PageWorld extends World {
+  readonly page = Object.assign(new EventTarget(), { baseURI: "http://localhost/", visibilityState: "visible" });
+  readonly #window = new EventTarget();
+  readonly #network = new EventTarget();
+
+  constructor() {
+    super();
+    Object.assign(this.environment, {
+      addEventListener: this.#window.addEventListener.bind(this.#window),
+      document: this.page,
+      navigator: { connection: this.#network },
+    });
+  }
+
+  fire(on: "window" | "document" | "network", type: string, fields: object = {}): void {
+    const target = { window: this.#window, document: this.page, network: this.#network }[on];
+    target.dispatchEvent(Object.assign(new Event(type), fields));
+  }
+
+  /** The page is shown again. */
+  show(): void {
+    this.fire("document", "visibilitychange");
+  }
+}
+
+/** Returns the marks that answer a POST. */
+export const postAnswer = (fields: object = {}): object => ({
+  type: "ack",
+  ack: 0,
+  received: 0,
+  sent: 0,
+  attached: true,
+  ...fields,
+});
+
+/** Returns the `opened` that answers an `open`. */
 export function opened(open: unknown, fields: object = {}): object {
   const { attach, client, session } = open as { attach: number; client: string; session?: string };
   return {
@@ -255,7 +306,7 @@ export function opened(open: unknown, fields: object = {}): object {
     sent: 0,
     epoch: "e1",
     limits: LIMITS,
-    timings: TIMINGS,
+    timings: { heartbeat: 20, ttl: 120, closing: 30 },
     ...(session ? {} : { session: "token-" + attach }),
     ...fields,
   };

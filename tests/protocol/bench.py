@@ -9,7 +9,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, assert_never
 
 from transport import codes
 from transport.codes import Code
@@ -17,7 +17,6 @@ from transport.errors import ChannelClosed, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
-    VERSION,
     Close,
     EncodedFrame,
     Open,
@@ -26,12 +25,24 @@ from transport.protocol.frames import (
     ResetReason,
     Send,
     TransportKind,
-    Verdict,
     error_frame,
-    nothing_known,
 )
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.opening import (
+    Attach,
+    Begin,
+    Create,
+    Found,
+    Refuse,
+    Replace,
+    SendClose,
+    attach,
+    begin,
+    check_version,
+    resume,
+)
 from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.server.uplink import Post, find_poll, find_session, split_header
 from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]
@@ -176,25 +187,11 @@ class Bench:
     def _post(self, step: Step) -> Step:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
         try:
-            header, *frames = self.decoder.decode_lines(body)
-            if isinstance(header, ProtocolError):
-                raise header
-            if not isinstance(header, Send):
-                raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
-            session = self._find(header)
-            attachment = session.attachments.find(header.client, header.attach)
-            if attachment is not None:
-                session.attachments.confirm(attachment)
-            session.record_activity(attachment, self.now)
-            replies = []
-            for frame in frames:
-                if isinstance(frame, ProtocolError):
-                    raise frame
-                replies += session.receive(attachment, frame, self.now)
-            wires = [
-                encode_control(frame)
-                for frame in [session.downlink.answer_post(attachment), *replies]
-            ]
+            header, frames = split_header(self.decoder.decode_lines(body))
+            post = Post(header, frames, self._find(header), self.now)
+            while post.take(self.now) is not None:
+                post.renewed()
+            wires = post.answer()
         except ProtocolError as error:
             return {"answer": from_wire(encode_control(error_frame(error)))}
         return {"answer": [from_wire(wire) for wire in wires]}
@@ -206,9 +203,7 @@ class Bench:
             if not isinstance(frame, Poll):
                 raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
             session = self._find(frame)
-            attachment = session.attachments.find(frame.client, frame.attach)
-            if attachment is None:
-                raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
+            attachment = find_poll(frame, session)
             if not session.poll(attachment, frame, self.now):
                 connection.outdated = True
                 return
@@ -281,60 +276,81 @@ class Bench:
         return self.session
 
     def _open(self, frame: Open, connection: Connection) -> None:
-        if VERSION not in frame.versions:
-            raise ProtocolError(codes.UNSUPPORTED_VERSION, "not spoken here", versions=[VERSION])
-        found: ServerSession | Close | Reset | None = None
-        if isinstance(frame.session, str):
-            found = self._resume(frame, frame.session, connection.subject)
-        if isinstance(found, Close):
-            connection.out.append(encode_control(found))
-            connection.code = codes.NORMAL
-            return
-        if isinstance(found, ServerSession):
-            attached = found.attach(frame, connection.transport, self.now, epoch=self.epoch)
-            if isinstance(attached, Attachment):
-                connection.session, connection.attachment = found, attached
+        check_version(frame)
+        reset: Reset | None = None
+        match resume(frame, self._named(frame, connection.subject), epoch=self.epoch):
+            case Attach(session):
+                connection.attachment = attach(
+                    session, frame, connection.transport, self.now, epoch=self.epoch
+                )
+                connection.session = session
                 return
-            found = attached
-        self._new(frame, connection, found)
+            case SendClose(close):
+                self._send_close(connection, close)
+                return
+            case Refuse(error):
+                raise error
+            case Begin(reset):
+                pass
+            case Replace(session, reset):
+                session.reset(reset.reason)
+        self._begin(frame, connection, reset)
 
-    def _resume(self, frame: Open, token: str, subject: str) -> ServerSession | Close | Reset:
-        record, session, secret = self._look_up(token)
-        if record is None or session is None or record.subject != subject:
-            return nothing_known(
-                ResetReason.UNKNOWN if frame.epoch in (self.epoch, None) else ResetReason.RESTARTED
-            )
-        record.use(secret)
-        if session.ending is None:
-            return session
-        return session.tombstone().answer(frame)
-
-    def _new(self, frame: Open, connection: Connection, reset: Reset | None) -> None:
+    def _begin(self, frame: Open, connection: Connection, reset: Reset | None) -> None:
         key = (connection.subject, f"{frame.client} {frame.nonce}")
         session_id, until = self.nonces.get(key, ("", 0.0))
-        if self.now >= until:
-            self.opened += 1
-            session_id = f"s{self.opened}"
-            self.nonces[key] = (session_id, self.now + self.limits.nonce)
-            record = Record(session_id, connection.subject)
-            self.sessions[session_id] = (record, ServerSession(session_id, self.limits, self.now))
-        record, session = self.sessions[session_id]
+        found = Found(issued=False)
+        if self.now < until:
+            found = Found(self.sessions[session_id][1])
+        decision = begin(found)
+        match decision:
+            case Attach(session):
+                pass
+            case Create():
+                session = self._create(key)
+            case SendClose(close):
+                self._send_close(connection, close)
+                return
+            case Refuse(error):
+                raise error
+            case _:
+                assert_never(decision)
         if self.session is None or self.session.ending is not None:
             self.session = session
         self.tokens += 1
         secret = f"secret-{self.tokens}"
-        record.issue(secret)
-        attached = session.attach(
+        self.sessions[session.id][0].issue(secret)
+        connection.attachment = attach(
+            session,
             frame,
             connection.transport,
             self.now,
             epoch=self.epoch,
-            verdict=Verdict.NEW if reset is None else Verdict.RESET,
-            token=make_token(session_id, secret),
+            token=make_token(session.id, secret),
             reset=reset,
         )
-        assert isinstance(attached, Attachment)
-        connection.session, connection.attachment = session, attached
+        connection.session = session
+
+    def _create(self, key: tuple[str, str]) -> ServerSession:
+        self.opened += 1
+        session = ServerSession(f"s{self.opened}", self.limits, self.now)
+        self.nonces[key] = (session.id, self.now + self.limits.nonce)
+        self.sessions[session.id] = (Record(session.id, key[0]), session)
+        return session
+
+    def _send_close(self, connection: Connection, close: Close) -> None:
+        connection.out.append(encode_control(close))
+        connection.code = codes.NORMAL
+
+    def _named(self, frame: Open, subject: str) -> Found | None:
+        """What the credential of an ``open`` names, None if it is not valid for this user."""
+        if not isinstance(frame.session, str):
+            return None
+        record, session, secret = self._look_up(frame.session)
+        if record is None or record.subject != subject:
+            return None
+        record.use(secret)
+        return Found(session)
 
     def _look_up(self, token: str) -> tuple[Record | None, ServerSession | None, str]:
         session_id, secret = split_token(token) or ("", "")
@@ -345,13 +361,9 @@ class Bench:
 
     def _find(self, frame: Send | Poll) -> ServerSession:
         record, session, secret = self._look_up(frame.session)
-        if record is not None and session is not None:
+        if record is not None:
             record.use(secret)
-            if session.ending is None:
-                return session
-        if isinstance(frame.epoch, str) and frame.epoch != self.epoch:
-            raise ProtocolError(codes.WRONG_PROCESS, "the process restarted")
-        raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session")
+        return find_session(frame, session, epoch=self.epoch)
 
     # What comes of a step
 

@@ -19,6 +19,7 @@ from transport.limits import Limits
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Poll, Send, TransportKind, Verdict
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.opening import attach
 from transport.protocol.server.session import EMPTY, ServerSession
 
 LIMITS = Limits(window_messages=50, ttl=1e9, stream=1e9, heartbeat=1e8)
@@ -97,16 +98,18 @@ class World:
         )
         transport = self.random.choice(list(TransportKind))
         try:
-            attached = self.session.attach(frame, transport, self.now, epoch="e1", verdict=verdict)
+            attachments = self.session.attachments
+            token = "t" if verdict is not Verdict.RESUMED else None
+            if token is None and attachments.refusal(frame, peer_closed=False) is not None:
+                # It came too late, and goes on with a session of its own.
+                assert not self.holds(client)
+                client.gone = True
+                return
+            attachment = attach(self.session, frame, transport, self.now, epoch="e1", token=token)
         except ProtocolError as error:
             self.refused(client, error.code.name, error.extra)
             return
-        if not isinstance(attached, Attachment):
-            # It came too late, and goes on with a session of its own.
-            assert not self.holds(client), attached
-            client.gone = True
-            return
-        client.link = Link(attached, transport)
+        client.link = Link(attachment, transport)
         self.links.append(client.link)
 
     def refused(self, client: Client, code: str, extra: dict[str, Any]) -> None:

@@ -20,16 +20,17 @@ from transport.protocol.frames import (
     Pong,
     Renew,
     Renewal,
-    Reset,
     ResetReason,
     Send,
     Skip,
     TransportKind,
-    Verdict,
     error_frame,
+    nothing_known,
 )
 from transport.protocol.server.attachments import Attachment
-from transport.protocol.server.session import EMPTY, Counters, ServerSession
+from transport.protocol.server.counters import Counters
+from transport.protocol.server.opening import attach
+from transport.protocol.server.session import EMPTY, ServerSession
 from transport.protocol.states import AttachmentState, State
 
 CLIENT = "client-0123456789"
@@ -47,18 +48,15 @@ def opening(attach: int = 1, received: int = 0, client: str = CLIENT) -> Open:
     )
 
 
-def attach(
+def attached(
     session: ServerSession,
     number: int = 1,
     transport: TransportKind = TransportKind.WEBSOCKET,
     **more: Any,
 ) -> Attachment:
     """An attachment of which `opened` was written."""
-    verdict = Verdict.NEW if number == 1 else Verdict.RESUMED
-    attachment = session.attach(
-        opening(number, **more), transport, 0.0, epoch="e1", verdict=verdict, token="t"
-    )
-    assert isinstance(attachment, Attachment)
+    token = "t" if number == 1 else None
+    attachment = attach(session, opening(number, **more), transport, 0.0, epoch="e1", token=token)
     session.downlink.transmit(attachment, 0.0)
     return attachment
 
@@ -75,9 +73,9 @@ def session() -> ServerSession:
 def test_carrier(session: ServerSession) -> None:
     """The confirmed attach before newer ones that are only provisional."""
     transports = [session.attachments.transport]
-    first = attach(session)
+    first = attached(session)
     transports.append(session.attachments.transport)
-    attach(session, 2, TransportKind.SSE)
+    attached(session, 2, TransportKind.SSE)
     transports.append(session.attachments.transport)
     session.attachments.confirm(first)
     transports.append(session.attachments.transport)
@@ -87,7 +85,7 @@ def test_carrier(session: ServerSession) -> None:
 
 def test_ack_deadline(session: ServerSession) -> None:
     """MRK-6: the driver learns when a lone ack is due, and from when on none is."""
-    attachment = attach(session, transport=TransportKind.LONGPOLL)
+    attachment = attached(session, transport=TransportKind.LONGPOLL)
     assert session.downlink.ack_deadline(attachment) is None
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
     session.receive_nowait()
@@ -102,7 +100,7 @@ def test_ack_deadline(session: ServerSession) -> None:
 @pytest.mark.parametrize("transport", list(TransportKind))
 def test_due_is_what_is_transmitted(session: ServerSession, transport: TransportKind) -> None:
     """Else a driver would spin: also where a message was acknowledged before it was written."""
-    slow, quick = attach(session, 1, transport), attach(session, 2)
+    slow, quick = attached(session, 1, transport), attached(session, 2)
     for now in (1.0, 2.0):
         session.downlink.transmit(slow, now)
     session.send('"x"')
@@ -118,7 +116,7 @@ def test_due_is_what_is_transmitted(session: ServerSession, transport: Transport
 
 def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> None:
     """So that a driver that waits is woken to close it."""
-    attachment = attach(session)
+    attachment = attached(session)
     session.drain(5.0)
     assert session.downlink.is_due(attachment, 0.0)
     assert len(session.downlink.transmit(attachment, 0.0)) == 1
@@ -129,8 +127,8 @@ def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> No
 
 def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> None:
     """A superseded client neither sends nor keeps the session alive (LIV-3)."""
-    old = attach(session)
-    new = attach(session, 2)
+    old = attached(session)
+    new = attached(session, 2)
     session.attachments.confirm(new)
     assert session.receive(old, Data(1, 0, ["x"]), 100.0) == []
     assert session.receive(old, Ping(), 100.0) == []
@@ -141,7 +139,7 @@ def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> N
 
 def test_frames_after_the_end(session: ServerSession) -> None:
     """The rest of a POST that ended the session: no exception, whatever it says."""
-    attachment = attach(session)
+    attachment = attached(session)
     session.receive(attachment, Ack(ack=7), 0.0)
     assert session.state is State.CLOSED
     for frame in (Data(9, 9, ["x"]), Skip(number=9, ack=9), Ack(ack=9), close(0, 9), Pong()):
@@ -152,7 +150,7 @@ def test_frames_after_the_end(session: ServerSession) -> None:
 
 
 def test_an_over_long_message_that_comes_with_the_last_ack(session: ServerSession) -> None:
-    attachment = attach(session)
+    attachment = attached(session)
     session.send('"bye"')
     session.downlink.transmit(attachment, 0.0)
     session.close(1000, "", "app", 0.0)
@@ -171,12 +169,12 @@ def test_an_over_long_message_that_comes_with_the_last_ack(session: ServerSessio
 )
 def test_frames_that_are_not_for_a_session(session: ServerSession, frame: Any) -> None:
     with pytest.raises(ProtocolError, match="bad_frame"):
-        session.receive(attach(session), frame, 0.0)
+        session.receive(attached(session), frame, 0.0)
 
 
 def test_has_news(session: ServerSession) -> None:
     """Whether `take` has something to give or to raise."""
-    attachment = attach(session)
+    attachment = attached(session)
     news = [session.is_readable]
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
     news.append(session.is_readable)
@@ -196,7 +194,7 @@ def test_has_news(session: ServerSession) -> None:
 
 def test_a_handler_may_send_after_its_client_closed(session: ServerSession) -> None:
     """CLS-2."""
-    session.receive(attach(session), close(), 0.0)
+    session.receive(attached(session), close(), 0.0)
     assert session.send('"last"') == 1
 
 
@@ -215,13 +213,13 @@ def test_the_error_of_a_closing_session(session: ServerSession) -> None:
     session.send('"x"')
     session.close(4000, "ours", "app", 0.0)
     assert session.closed_error().code == 4000
-    session.receive(attach(session), close(), 0.0)
+    session.receive(attached(session), close(), 0.0)
     assert session.closed_error().code == 4001
 
 
 def test_a_second_close_changes_nothing(session: ServerSession) -> None:
     """Least of all the marks: what failed in the handler's hand stays unknown (CLS-3)."""
-    session.receive(attach(session), Data(1, 0, ["a"]), 0.0)
+    session.receive(attached(session), Data(1, 0, ["a"]), 0.0)
     session.receive_nowait()
     session.close(1011, "", "protocol", 0.0, failed=True)
     with pytest.raises(LocalProtocolError):
@@ -257,24 +255,30 @@ def test_tombstone(session: ServerSession) -> None:
 def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: ServerSession) -> None:
     """RES-2: the `open` that was answered by reset spoke of the old one."""
     session.send('"first"')
-    attachment = session.attach(
-        opening(7, received=40), TransportKind.WEBSOCKET, 0.0, epoch="e1", verdict=Verdict.RESET
+    reset = nothing_known(ResetReason.UNKNOWN)
+    attachment = attach(
+        session,
+        opening(7, received=40),
+        TransportKind.WEBSOCKET,
+        0.0,
+        epoch="e1",
+        token="t",
+        reset=reset,
     )
-    assert isinstance(attachment, Attachment)
     assert session.downlink.transmit(attachment, 0.0)[1:] == ['[1,0,"first"]']
 
 
 def test_statistics_of_replays(session: ServerSession) -> None:
-    attach(session)
+    attached(session)
     session.send('"a"')
     for number in (2, 3):
-        attach(session, number)
+        attached(session, number)
     assert session.downlink.replayed == 1
 
 
 def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSession) -> None:
     """POL-2, MRK-3: data, mark and close."""
-    attachment = attach(session, transport=TransportKind.LONGPOLL)
+    attachment = attached(session, transport=TransportKind.LONGPOLL)
     session.downlink.answer_poll(attachment, 0.0)
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
     session.receive_nowait()
@@ -293,12 +297,12 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
     session: ServerSession,
 ) -> None:
     """ATT-6, RES-7: number 1 was another's, so it says nothing of what this one sent as 1."""
-    first = attach(session)
+    first = attached(session)
     session.attachments.confirm(first)
     session.receive(first, Data(1, 0, ["mine"], 6), 0.0)
     newcomer = opening(2, client="another-0123456789")
-    refused = session.attach(newcomer, TransportKind.SSE, 0.0, epoch="e1")
-    assert isinstance(refused, Reset)
+    refused = session.attachments.refusal(newcomer, peer_closed=False)
+    assert refused is not None
     assert (refused.reason, refused.handled) == (ResetReason.FOREIGN, None)
     assert session.state is State.OPEN
     assert session.attachments.live == [first]
@@ -307,7 +311,7 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
 def test_a_poll_that_is_gone_is_not_answered() -> None:
     """POL-3."""
     session = ServerSession("s1", LIMITS, 0.0)
-    attachment = attach(session, transport=TransportKind.LONGPOLL)
+    attachment = attached(session, transport=TransportKind.LONGPOLL)
     session.downlink.end_poll(attachment)
     session.send('"a"')
     assert not session.downlink.is_due(attachment, 0.0)
@@ -315,7 +319,7 @@ def test_a_poll_that_is_gone_is_not_answered() -> None:
 
 
 def test_failed_attachment_writes_its_error_once(session: ServerSession) -> None:
-    attachment = attach(session)
+    attachment = attached(session)
     error = ProtocolError(codes.BAD_FRAME, "not a frame")
     session.fail(attachment, error)
     session.fail(attachment, ProtocolError(codes.GAP, "too late"))
@@ -328,7 +332,7 @@ def test_failed_attachment_writes_its_error_once(session: ServerSession) -> None
 
 
 def test_lost_attachment_is_not_attached(session: ServerSession) -> None:
-    attachment = attach(session)
+    attachment = attached(session)
     session.attachments.detach(attachment)
     assert attachment.code is codes.NOT_ATTACHED
     assert session.downlink.transmit(attachment, 0.0) == []
@@ -336,14 +340,14 @@ def test_lost_attachment_is_not_attached(session: ServerSession) -> None:
 
 def test_renewal_is_asked_on_every_attachment(session: ServerSession) -> None:
     """REN-1."""
-    attachments = [attach(session, 1), attach(session, 2)]
+    attachments = [attached(session, 1), attached(session, 2)]
     session.ask_renewal(5.0)
     asked = encode_control(Renewal(within=5.0))
     assert [session.downlink.transmit(one, 0.0) for one in attachments] == [[asked], [asked]]
 
 
 def test_replies_are_written_in_order(session: ServerSession) -> None:
-    attachment = attach(session)
+    attachment = attached(session)
     session.reply(attachment, [Pong(id=1), Pong(id=2)])
     assert session.downlink.transmit(attachment, 0.0) == [
         encode_control(Pong(id=n)) for n in (1, 2)
@@ -351,7 +355,7 @@ def test_replies_are_written_in_order(session: ServerSession) -> None:
 
 
 def test_counters_count_both_directions(session: ServerSession) -> None:
-    attachment = attach(session)
+    attachment = attached(session)
     for message in ('"a"', '"bc"'):
         session.send(message)
     session.downlink.transmit(attachment, 0.0)

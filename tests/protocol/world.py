@@ -398,6 +398,20 @@ class World:
                 elif (connection := self.connections.get(name)) is not None:
                     connection.down.append(ConnectionLost("gone"))
 
+    def began_unseen(self, client: Client) -> bool:
+        """Return whether the client's last nonce began a session whose ``opened`` it never got.
+
+        If that session was closed, a repeated ``open`` is answered by its ``close`` (OPN-4, CLS-5).
+        The client takes that for the close of the session that it had before, of which it is told
+        nothing: what it says of that session's messages is then not checked.
+        """
+        begun = [
+            session_id
+            for (_, name), (session_id, _) in self.bench.nonces.items()
+            if name.startswith(f"{client.core.handshake.client} ")
+        ]
+        return bool(begun) and begun[-1] != client.session
+
     def did(self, session: ServerSession) -> Handled:
         return self.model.setdefault(session.id, Handled())
 
@@ -768,16 +782,12 @@ class World:
                 self.was_reset(client, event)
             case Closed():
                 assert event.code in (1000, 1011, 4409), event
-                for one in event.sends:
-                    self.settled(client, one, told=event.code != 4409)
-                did = self.model.get(client.session, Handled())
-                assert (
-                    event.clean
-                    or event.code == 4409
-                    or self.now >= did.closed_at + LIMITS.closing
-                    or len(self.clients) > 1  # another held it, and had everything
-                ), "CLS-4: over before all has come"
-                assert not event.clean or client.received == did.sent
+                if self.began_unseen(client):
+                    for one in event.sends:
+                        numbers = range(one.first, one.last + 1)
+                        client.fates.update(dict.fromkeys(numbers, one.fate))
+                else:
+                    self.closed(client, event)
                 client.over = True
                 self.pump(client)
             case LinkDropped():
@@ -791,6 +801,18 @@ class World:
                 raise AssertionError(event)
             case _:
                 assert_never(event)
+
+    def closed(self, client: Client, event: Closed) -> None:
+        for one in event.sends:
+            self.settled(client, one, told=event.code != 4409)
+        did = self.model.get(client.session, Handled())
+        assert (
+            event.clean
+            or event.code == 4409
+            or self.now >= did.closed_at + LIMITS.closing
+            or len(self.clients) > 1  # another held it, and had everything
+        ), "CLS-4: over before all has come"
+        assert not event.clean or client.received == did.sent
 
     def was_reset(self, client: Client, event: WasReset) -> None:
         lives_on = event.reason is ResetReason.TRIMMED

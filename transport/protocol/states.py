@@ -108,7 +108,6 @@ ATTACHMENTS: dict[tuple[AttachmentState, AttachmentStep], AttachmentState] = {
     (AttachmentState.PROVISIONAL, AttachmentStep.CONFIRM): AttachmentState.CONFIRMED,
     (AttachmentState.PROVISIONAL, AttachmentStep.END): AttachmentState.ENDED,
     (AttachmentState.CONFIRMED, AttachmentStep.END): AttachmentState.ENDED,
-    (AttachmentState.ENDED, AttachmentStep.END): AttachmentState.ENDED,  # then it is lost
 }
 
 

@@ -1,5 +1,8 @@
 """`Opener`: answers an ``open``: admits, authenticates, and resumes or begins a session.
 
+Which session an ``open`` gets is decided by `transport.protocol.server.opening`; this looks up what
+the decision needs, and acts on it.
+
 The order matters. Nothing is created before the credentials were accepted, and a session is known
 to the store before it is attached to. An opening that was cancelled after the store's step has a
 record without a token; the next ``open`` with its nonce finishes it (OPN-4).
@@ -8,6 +11,7 @@ record without a token; the next ``open`` with its nonce finishes it (OPN-4).
 from __future__ import annotations
 
 import secrets
+from typing import assert_never
 
 from msgspec import UNSET
 from starlette.requests import HTTPConnection
@@ -17,18 +21,22 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
-from transport.protocol.frames import (
-    VERSION,
-    Close,
-    Open,
-    Reset,
-    ResetReason,
-    TransportKind,
-    Verdict,
-)
+from transport.protocol.frames import Close, Open, Reset, TransportKind
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.opening import (
+    Attach,
+    Begin,
+    Create,
+    Found,
+    Refuse,
+    Replace,
+    SendClose,
+    attach,
+    begin,
+    check_version,
+    resume,
+)
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.tombstone import Tombstone
 from transport.server.admission import Admission
 from transport.server.authentication import Authenticator, Identity, address_of
 from transport.server.credentials import Credentials
@@ -86,12 +94,7 @@ class Opener:
     async def _open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
     ) -> SessionLink | Close:
-        if VERSION not in frame.versions:
-            raise ProtocolError(
-                codes.UNSUPPORTED_VERSION,
-                f"this server speaks version {VERSION}",
-                versions=[VERSION],
-            )
+        check_version(frame)
         if self._registry.draining:
             raise ProtocolError(
                 codes.UNAVAILABLE,
@@ -100,23 +103,124 @@ class Opener:
             )
         given = None if frame.credentials is UNSET else frame.credentials
         identity = await self._authenticator.identify(connection, given)
-        found = await self._resume(frame, transport, identity)
-        if isinstance(found, Reset):
+        found = await self._find(frame, identity)
+        epoch = self._registry.store.epoch
+        reset: Reset | None = None
+        match resume(frame, found, epoch=epoch):
+            case Attach(session):
+                attachment = attach(session, frame, transport, self._registry.now(), epoch=epoch)
+                return self._link(self._runner(session), attachment, connection, identity)
+            case SendClose(close):
+                return close
+            case Refuse(error):
+                raise error
+            case Begin(reset):
+                pass
+            case Replace(session, reset):
+                session.reset(reset.reason)
+                self._runner(session).driver.notify()
+        if reset is not None:
             self.resets += 1
-        if isinstance(found, Reset) or found is None:
-            found = await self._begin(frame, transport, identity, connection, found)
-        if isinstance(found, Close):
-            return found
-        runner, attachment = found
+        return await self._begin(frame, transport, identity, connection, reset)
+
+    async def _find(self, frame: Open, identity: Identity) -> Found | None:
+        """Find the session that ``open`` names; None if its credential is not this user's."""
+        if not isinstance(frame.session, str):
+            return None
+        registry = self._registry
+        if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
+            registry.warn_of_other_process(frame.epoch)
+        parts = split_token(frame.session)
+        record = await registry.store.find(parts[0], registry.now()) if parts else None
+        if parts is None or record is None:
+            return None
+        if not record.opens_to(parts[1]) or record.subject != identity.subject:
+            return None
+        record.use(parts[1])
+        return self._known(record)
+
+    def _known(self, record: Record) -> Found:
+        """Return what this process and the store know of a session."""
+        runner = self._registry.get(record.id)
+        session = runner.session if runner is not None else None
+        return Found(session, record.tombstone, issued=bool(record.hashes))
+
+    async def _begin(
+        self,
+        frame: Open,
+        transport: TransportKind,
+        identity: Identity,
+        connection: HTTPConnection,
+        reset: Reset | None,
+    ) -> SessionLink | Close:
+        """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
+        registry = self._registry
+        now = registry.now()
+        fresh = Record(secrets.token_urlsafe(9), identity.subject)
+        record = await registry.store.open(
+            f"{frame.client} {frame.nonce}", fresh, now, self._limits.nonce
+        )
+        decision = begin(self._known(record))
+        match decision:
+            case Attach(session):
+                runner = self._runner(session)
+            case Create():
+                runner = await self._create(record, connection, now)
+            case SendClose(close):
+                return close
+            case Refuse(error):
+                raise error
+            case _:
+                assert_never(decision)
+        secret = secrets.token_urlsafe(24)
+        attachment = attach(
+            runner.session,
+            frame,
+            transport,
+            now,
+            epoch=registry.store.epoch,
+            token=make_token(record.id, secret),
+            reset=reset,
+        )
+        record.issue(secret)
+        if isinstance(decision, Create):
+            registry.add(runner)
+            event(INFO, "opened", channel=record.id, transport=transport.value)
+            runner.start(self._handler, _handler_scope(connection.scope), identity.user)
+        return self._link(runner, attachment, connection, identity)
+
+    async def _create(self, record: Record, connection: HTTPConnection, now: float) -> Runner:
+        """Create the session of a record that the store has just taken."""
+        address = address_of(connection)
+        try:
+            self._admission.count_session(record.subject, address, now)
+        except ProtocolError:
+            await self._registry.store.forget(record.id)
+            raise
+        session = ServerSession(record.id, self._limits, now)
+        driver = SessionDriver(session, self._registry.clock)
+        credentials = Credentials(
+            record.subject, self._authenticator, self._limits.renewal, self._registry.now
+        )
+        return Runner(driver, self._registry, credentials, address)
+
+    def _runner(self, session: ServerSession) -> Runner:
+        runner = self._registry.get(session.id)
+        assert runner is not None
+        return runner
+
+    def _link(
+        self,
+        runner: Runner,
+        attachment: Attachment,
+        connection: HTTPConnection,
+        identity: Identity,
+    ) -> SessionLink:
+        """Make the connection's link, and let its writer write ``opened``."""
         link = SessionLink(runner.driver, attachment, self._decoder, runner.renew)
         runner.credentials.connection = connection
         runner.admit(identity)
-        self._attach(runner, link)
-        return link
-
-    def _attach(self, runner: Runner, link: SessionLink) -> None:
         runner.driver.attach(link)
-        attachment = link.attachment
         event(
             DEBUG,
             "attached",
@@ -126,99 +230,7 @@ class Opener:
         )
         if self._registry.draining:  # the drain began while the credentials were checked
             runner.driver.drain(self._limits.drain_window)
-
-    async def _resume(
-        self, frame: Open, transport: TransportKind, identity: Identity
-    ) -> tuple[Runner, Attachment] | Close | Reset | None:
-        """Attach to the session that ``open`` names; return None if it names none."""
-        if not isinstance(frame.session, str):
-            return None
-        registry = self._registry
-        unknown = ResetReason.UNKNOWN
-        if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
-            unknown = ResetReason.RESTARTED
-            registry.warn_of_other_process(frame.epoch)
-        nothing = Reset(reason=unknown, lost=None, handled=None, in_hand=None)
-        parts = split_token(frame.session)
-        record = await registry.store.find(parts[0], registry.now()) if parts else None
-        if parts is None or record is None:
-            return nothing
-        if not record.opens_to(parts[1]) or record.subject != identity.subject:
-            return nothing
-        record.use(parts[1])
-        tombstone = self._tombstone(record)
-        if tombstone is not None:
-            return tombstone.answer(frame)
-        runner = registry.get(record.id)
-        if runner is None:
-            return nothing
-        attachment = runner.session.attach(
-            frame, transport, registry.now(), epoch=registry.store.epoch
-        )
-        if isinstance(attachment, Reset):
-            runner.driver.notify()
-            return attachment
-        return runner, attachment
-
-    def _tombstone(self, record: Record) -> Tombstone | None:
-        """Return how a session ended, or None while it lives."""
-        runner = self._registry.get(record.id)
-        if runner is not None and runner.session.ending is not None:
-            return runner.session.tombstone()
-        return record.tombstone
-
-    async def _begin(
-        self,
-        frame: Open,
-        transport: TransportKind,
-        identity: Identity,
-        connection: HTTPConnection,
-        reset: Reset | None,
-    ) -> tuple[Runner, Attachment] | Close:
-        """Begin a session, or find the one that the same nonce began (OPN-4, CLS-5)."""
-        registry = self._registry
-        now = registry.now()
-        address = address_of(connection)
-        fresh = Record(secrets.token_urlsafe(9), identity.subject)
-        record = await registry.store.open(
-            f"{frame.client} {frame.nonce}", fresh, now, self._limits.nonce
-        )
-        runner = registry.get(record.id)
-        # A previous attempt may have been cancelled after the store's step; it is finished here.
-        begins = runner is None and not record.hashes and record.tombstone is None
-        if begins:
-            try:
-                self._admission.count_session(identity.subject, address, now)
-            except ProtocolError:
-                await registry.store.forget(record.id)
-                raise
-            session = ServerSession(record.id, self._limits, now)
-            driver = SessionDriver(session, registry.clock)
-            credentials = Credentials(
-                identity.subject, self._authenticator, self._limits.renewal, registry.now
-            )
-            runner = Runner(driver, registry, credentials, address)
-        elif (tombstone := self._tombstone(record)) is not None and tombstone.ending.close:
-            return tombstone.ending.close
-        if runner is None or runner.session.ending is not None:
-            raise ProtocolError(codes.UNAVAILABLE, "that session has ended", retry_in=1.0)
-        secret = secrets.token_urlsafe(24)
-        attachment = runner.session.attach(
-            frame,
-            transport,
-            now,
-            epoch=registry.store.epoch,
-            verdict=Verdict.NEW if reset is None else Verdict.RESET,
-            token=make_token(record.id, secret),
-            reset=reset,
-        )
-        assert isinstance(attachment, Attachment)
-        record.issue(secret)
-        if begins:
-            registry.add(runner)
-            event(INFO, "opened", channel=record.id, transport=transport.value)
-            runner.start(self._handler, _handler_scope(connection.scope), identity.user)
-        return runner, attachment
+        return link
 
 
 def _handler_scope(scope: Scope) -> Scope:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from transport.limits import Limits
-from transport.protocol.server.session import Counters
+from transport.protocol.server.counters import Counters
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.admission import Admission
 from transport.server.clock import Clock

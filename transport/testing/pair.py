@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
+from typing import assert_never
 
 from transport import codes
 from transport.errors import ChannelClosed, ProtocolError
@@ -28,27 +29,38 @@ from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, encode_control, encode_message
 from transport.protocol.frames import (
-    Close,
     EncodedFrame,
     Json,
     Open,
     Poll,
     Reset,
-    ResetReason,
     Send,
     TransportKind,
-    Verdict,
     error_frame,
-    nothing_known,
 )
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.opening import (
+    Attach,
+    Begin,
+    Create,
+    Found,
+    Refuse,
+    Replace,
+    SendClose,
+    attach,
+    begin,
+    check_version,
+    resume,
+)
 from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.server.uplink import Post, find_poll, find_session
 
 ANSWER_WITHIN = 10.0
 """Seconds after which a client takes a request for lost."""
 AWAY = 0.2
 """Seconds at most that a client whose link was cut stays away."""
 TICK = 0.25
+EPOCH = "pair"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,27 +359,14 @@ class Pair:
                             _lines(line.session.downlink.answer_poll(line.attachment, self.now)),
                         )
                 case Send():
-                    session, attachment = self._find(first)
-                    if attachment is not None:
-                        session.attachments.confirm(attachment)
-                    session.record_activity(attachment, self.now)
-                    replies = [
-                        encode_control(one)
-                        for frame in rest
-                        for one in session.receive(attachment, frame, self.now)
-                    ]
-                    self._take(session)
-                    reply(
-                        200,
-                        _lines(
-                            [encode_control(session.downlink.answer_post(attachment)), *replies]
-                        ),
-                    )
+                    post = Post(first, rest, self._find(first), self.now)
+                    if post.take(self.now) is not None:
+                        raise ProtocolError(codes.BAD_FRAME, "a pair has no credentials")
+                    self._take(self._find(first))
+                    reply(200, _lines(post.answer()))
                 case Poll():
-                    session, attachment = self._find(first)
-                    if attachment is None:
-                        raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended")
-                    self._park(line, session, attachment, first, reply)
+                    session = self._find(first)
+                    self._park(line, session, find_poll(first, session), first, reply)
                 case _:
                     raise AssertionError(first)
         except ProtocolError as error:
@@ -389,49 +388,51 @@ class Pair:
         line.poll = lambda text: reply(200, text)
         line.hold = self.now + self.limits.poll_hold
 
-    def _find(self, frame: Send | Poll) -> tuple[ServerSession, Attachment | None]:
-        session = self._by_token.get(frame.session)
-        if session is None or session.ending is not None:
-            raise ProtocolError(codes.UNKNOWN_SESSION, "there is no such session")
-        return session, session.attachments.find(frame.client, frame.attach)
+    def _find(self, frame: Send | Poll) -> ServerSession:
+        return find_session(frame, self._by_token.get(frame.session), epoch=EPOCH)
 
     def _open(self, line: _Line, frame: Open) -> None:
-        found: ServerSession | Reset | Close | None = None
-        if isinstance(frame.session, str):
-            found = self._by_token.get(frame.session, nothing_known(ResetReason.UNKNOWN))
-        if isinstance(found, ServerSession) and found.ending is not None:
-            found = found.tombstone().answer(frame)
-        if isinstance(found, Close):
-            self._down(line, FrameReceived(encode_control(found)))
-            return
-        attached: Attachment | Reset | None = found if isinstance(found, Reset) else None
-        session = found if isinstance(found, ServerSession) else None
-        if session is not None:
-            attached = session.attach(frame, line.transport, self.now, epoch="pair")
-        if not isinstance(attached, Attachment):
-            session, attached = self._new(line, frame, attached)
-        line.session, line.attachment = session, attached
+        check_version(frame)
+        named = self._by_token.get(frame.session) if isinstance(frame.session, str) else None
+        reset: Reset | None = None
+        match resume(frame, Found(named) if named is not None else None, epoch=EPOCH):
+            case Attach(session):
+                line.attachment = attach(session, frame, line.transport, self.now, epoch=EPOCH)
+                line.session = session
+                return
+            case SendClose(close):
+                self._down(line, FrameReceived(encode_control(close)))
+                return
+            case Refuse(error):
+                raise error
+            case Begin(reset):
+                pass
+            case Replace(session, reset):
+                session.reset(reset.reason)
+        self._begin(line, frame, reset)
 
-    def _new(
-        self, line: _Line, frame: Open, reset: Reset | None
-    ) -> tuple[ServerSession, Attachment]:
-        session = self._by_nonce.get(frame.nonce)
-        if session is None:
-            session = ServerSession(f"s{len(self._by_nonce) + 1}", self.limits, self.now)
-            self._by_nonce[frame.nonce] = self.server = session
+    def _begin(self, line: _Line, frame: Open, reset: Reset | None) -> None:
+        begun = self._by_nonce.get(frame.nonce)
+        decision = begin(Found(begun, issued=begun is not None))
+        match decision:
+            case Attach(session):
+                pass
+            case Create():
+                session = ServerSession(f"s{len(self._by_nonce) + 1}", self.limits, self.now)
+                self._by_nonce[frame.nonce] = self.server = session
+            case SendClose(close):
+                self._down(line, FrameReceived(encode_control(close)))
+                return
+            case Refuse(error):
+                raise error
+            case _:
+                assert_never(decision)
         token = f"{session.id}.{len(self._by_token)}"
         self._by_token[token] = session
-        attached = session.attach(
-            frame,
-            line.transport,
-            self.now,
-            epoch="pair",
-            verdict=Verdict.NEW if reset is None else Verdict.RESET,
-            token=token,
-            reset=reset,
+        line.attachment = attach(
+            session, frame, line.transport, self.now, epoch=EPOCH, token=token, reset=reset
         )
-        assert isinstance(attached, Attachment)
-        return session, attached
+        line.session = session
 
     def _serve(self, line: _Line) -> None:
         """The server writes what is due on a connection."""

@@ -1,82 +1,97 @@
 // Server-sent events and long polling: everything is a POST (HTTP-1).
-import type { Wire } from "../codec.ts";
-import type { Out, Request } from "../session.ts";
-import { eventParser } from "../sse.ts";
-import type { Transport, Wiring } from "./transport.ts";
+import type { EncodedFrame } from "../codec.ts";
+import { eventParser } from "../event_stream.ts";
+import type { Output } from "../events.ts";
+import type { Transport, Wiring } from "./interface.ts";
 
-/** `open`, and with long polling each poll, is a POST to `segment`; the uplink goes beside it, to `send` (POL-1, SND-1). */
+/** Characters of a body up to which a request may outlive its page: a browser allows 64 KiB for all of them. */
+const MAX_KEEPALIVE_BODY = 1e4;
+
+/**
+ * Makes a transport whose `open` and polls are POSTs to `segment`; the uplink goes beside them, to `send`
+ * (POL-1, SND-1).
+ */
 const http =
   (segment: "sse" | "poll") =>
   (wiring: Wiring): Transport => {
-    const { _env: env } = wiring;
-    const control = new AbortController();
-    const abort = (): void => control.abort();
-    let posted: Promise<void> | undefined;
+    const { environment, postTimeout } = wiring;
+    const controller = new AbortController();
+    const abort = (): void => controller.abort();
+    let lastPost: Promise<void> | undefined;
     return {
-      _send(out) {
-        if (out._type !== "post") return void exchange(wiring, segment, out, control);
-        // It is not aborted with its connection: what it carries is taken all the same.
-        const own = new AbortController();
-        const timer = env.setTimeout(() => own.abort(), wiring._timeout);
-        posted = exchange(wiring, "send", out, own).then(() => env.clearTimeout(timer));
+      send(output) {
+        if (output.request !== "post") {
+          void exchange(wiring, segment, output, controller.signal);
+          return;
+        }
+        // It is not aborted with its connection: the server takes what it carries all the same.
+        const post = new AbortController();
+        const timer = environment.setTimeout(() => post.abort(), postTimeout);
+        lastPost = exchange(wiring, "send", output, post.signal).then(() => environment.clearTimeout(timer));
       },
-      // An attach whose stream has gone before it was confirmed is none (ATT-7).
-      _drop: (spoken) => (spoken && posted ? void posted.then(abort) : abort()),
+      close(afterPost) {
+        // If its stream ended before the POST that confirms it, the attach would be void (ATT-7).
+        if (afterPost && lastPost) void lastPost.then(abort);
+        else abort();
+      },
     };
   };
 
 /**
- * Read by a streaming fetch: unlike EventSource it can POST, shows the status, and leaves the reconnecting to
- * us (SSE-1).
+ * Server-sent events, read by a streaming fetch: unlike EventSource that can POST, tells the status, and leaves
+ * reconnecting to us (SSE-1).
  */
 export const sse = http("sse");
 
 export const longpoll = http("poll");
 
-/** POSTs what a page has to say as it goes, beside what is in flight: its connection is to be left behind it. */
-export const farewell = (wiring: Wiring, _wires: readonly Wire[]): void =>
-  void exchange(wiring, "send", { _type: "post", _wires }, new AbortController());
+/** POSTs what a page has to say as it is unloaded, beside what is in flight. The answer will not be seen. */
+export const postFinally = (wiring: Wiring, frames: readonly EncodedFrame[]): void =>
+  void exchange(wiring, "send", { request: "post", frames });
 
-/** POSTs the lines of `out`, and reports the answer, or its end, or that `control` aborted it. */
-async function exchange(
-  { _env: env, _url: url, _cookies: credentials, _reached: reached, _hear: hear }: Wiring,
-  segment: string,
-  { _type: type, _wires: wires }: Out,
-  control: AbortController,
-): Promise<void> {
-  const streams = segment === "sse";
+/** POSTs the lines of `output`, and reports the answer, or that there was none. */
+async function exchange(wiring: Wiring, segment: string, output: Output, signal?: AbortSignal): Promise<void> {
+  const request = output.request!;
+  const isStream = segment === "sse";
+  const body = output.frames.join("\n");
   let text = "";
   let status = 0;
   let retryIn = 0;
   try {
-    const body = wires.join("\n");
-    const response = await env.fetch(url(segment), {
+    const response = await wiring.environment.fetch(wiring.urlOf(segment), {
       method: "POST",
       body,
-      headers: { "Content-Type": "application/x-ndjson", Accept: streams ? "text/event-stream" : "*/*" },
+      headers: { "Content-Type": "application/x-ndjson", Accept: isStream ? "text/event-stream" : "*/*" },
       cache: "no-store",
-      credentials,
-      // One in flight outlives its page; a browser takes 64 KiB of them in all.
-      keepalive: type === "post" && body.length < 1e4,
-      signal: control.signal,
+      credentials: wiring.credentials,
+      keepalive: request === "post" && body.length < MAX_KEEPALIVE_BODY,
+      signal: signal ?? null,
     });
-    if (streams && response.ok) {
+    if (isStream && response.ok) {
       status = 200;
-      reached();
-      const reader = response.body!.getReader();
-      const decoder = new TextDecoder();
-      const parse = eventParser();
-      // `stream`: a chunk may end within a character.
-      for (let part; !(part = await reader.read()).done; )
-        for (const wire of parse(decoder.decode(part.value, { stream: true }))) hear({ _type: "frame", _wire: wire });
+      wiring.onReached();
+      await readStream(response.body!, wiring);
     } else {
       text = await response.text();
       status = response.status;
-      // Of a proxy, in seconds; the server says the same in its frame.
+      // A proxy's, in seconds; the server says the same in its frame.
       retryIn = Number(response.headers.get("Retry-After")) || 0;
     }
   } catch {
-    // Cut, or aborted.
+    // The connection was cut or aborted.
   }
-  hear({ _type: "answer", _of: type as Request, _status: status, _text: text, _retryIn: retryIn });
+  wiring.onInput({ type: "answer", request, status, text, retryIn });
+}
+
+/** Reports the frames of an event stream until it ends. */
+async function readStream(stream: ReadableStream<Uint8Array>, { onInput }: Wiring): Promise<void> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  const parse = eventParser();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    // `stream`: a chunk may end within a character.
+    for (const frame of parse(decoder.decode(value, { stream: true }))) onInput({ type: "frame", frame });
+  }
 }

@@ -1,23 +1,22 @@
-import type { Transport, Wiring } from "./transport.ts";
+import type { Transport, Wiring } from "./interface.ts";
 
-/** WS-1: text frames are frames, binary frames are bytes. */
-export function websocket({ _env: env, _url: url, _reached: reached, _hear: hear }: Wiring): Transport {
-  const socket = new env.WebSocket(url("websocket").replace("http", "ws"));
+/** A WebSocket: text messages are frames, binary messages are bytes (WS-1). */
+export function websocket({ environment, urlOf, onReached, onInput }: Wiring): Transport {
+  const socket = new environment.WebSocket(urlOf("websocket").replace("http", "ws"));
   socket.binaryType = "arraybuffer";
-  socket.onmessage = ({ data }) => hear({ _type: "frame", _wire: data as string | ArrayBuffer });
-  // No onerror: a close follows each error, and tells more.
-  socket.onclose = ({ code }) => hear({ _type: "lost", _reason: "closed with " + code, _code: code });
+  socket.onmessage = ({ data }) => onInput({ type: "frame", frame: data as string | ArrayBuffer });
+  // There is no onerror: a close follows each error, and tells more.
+  socket.onclose = ({ code }) => onInput({ type: "lost", reason: "closed with " + code, code });
   return {
-    _send({ _wires: wires }) {
-      const send = (): void => wires.forEach((wire) => socket.send(wire as string));
-      // Only `open` can come before the socket is: all else answers `opened`.
-      if (socket.readyState === 1) send();
-      else
-        socket.onopen = () => {
-          reached();
-          send();
-        };
+    send({ frames }) {
+      const send = (): void => frames.forEach((frame) => socket.send(frame as string));
+      if (socket.readyState === 1) return send();
+      // Only `open` can be written before the socket has opened: all else answers `opened`.
+      socket.onopen = () => {
+        onReached();
+        send();
+      };
     },
-    _drop: () => socket.close(),
+    close: () => socket.close(),
   };
 }

@@ -5,8 +5,7 @@ A client may attach several connections at a time, to see which of them works (A
 before it (ATT-3). The client that confirmed last *owns* the session. Another client, which has a
 copy of the credential, can take the session over only while the marks of both agree (ATT-6).
 
-Pure. `Attachments.attach` decides and changes nothing but the attachments: the session encodes
-``opened``, or resets itself.
+Pure: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -74,19 +73,6 @@ class Attachment:
     """Why it ended; None until it has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The answer to an ``open`` of a client that cannot have the session (RES-5, RES-7).
-
-    Attributes:
-        reset: what to tell the client.
-        ends_session: whether the session ends with it, since the client owns it.
-    """
-
-    reset: Reset
-    ends_session: bool
-
-
 class Attachments:
     """The connections that are attached to one session, and the client that owns it.
 
@@ -118,56 +104,17 @@ class Attachments:
         )
         return newest.transport if newest is not None else None
 
-    def attach(
-        self,
-        frame: Open,
-        transport: TransportKind,
-        now: float,
-        *,
-        verdict: Verdict,
-        peer_closed: bool,
-    ) -> Attachment | Refusal:
-        """Let a connection in, provisionally, or refuse its client.
+    def refusal(self, frame: Open, *, peer_closed: bool) -> Reset | None:
+        """Return why a client cannot have the session (RES-5, RES-7), None if it can.
 
         Args:
             frame: the ``open``.
-            transport: the transport it came over.
-            now: seconds.
-            verdict: NEW or RESET if the session was made for this ``open``.
             peer_closed: whether the owner has closed the session.
 
         Raises:
             ProtocolError: ``superseded`` (ATT-4).
         """
-        if frame.attach <= self._confirmed:
-            raise self._superseded()
-        if verdict is not Verdict.RESUMED:
-            self.owner = frame.client
-        elif (reset := self._refusal(frame, peer_closed=peer_closed)) is not None:
-            return Refusal(reset, ends_session=frame.client == self.owner)
-        self._make_room(frame)
-        handled = self._incoming.handled
-        received = frame.received if verdict is Verdict.RESUMED else 0
-        attachment = Attachment(
-            number=frame.attach,
-            client=frame.client,
-            transport=transport,
-            cursor=max(received, self._outgoing.acked) + 1,
-            attached_at=now,
-            client_received=received,
-            verdict=verdict,
-            # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
-            ack_written=-1 if transport is TransportKind.SSE else handled,
-            ack_since=now if transport is TransportKind.SSE else None,
-            received_at=now,
-            written_at=now,
-            writable=True,
-        )
-        self.live.append(attachment)
-        return attachment
-
-    def _refusal(self, frame: Open, *, peer_closed: bool) -> Reset | None:
-        """Return why this client cannot have the session, None if it can (RES-5)."""
+        self._check_number(frame)
         owned = frame.client == self.owner
         outgoing, incoming = self._outgoing, self._incoming
         if frame.received > outgoing.sent:
@@ -186,6 +133,50 @@ class Attachments:
         if frame.first_retained > incoming.received + 1:
             return nothing_known(ResetReason.REWOUND)
         return None
+
+    def attach(
+        self, frame: Open, transport: TransportKind, now: float, verdict: Verdict
+    ) -> Attachment:
+        """Add a provisional attachment for a client that can have the session.
+
+        Args:
+            frame: the ``open``.
+            transport: the transport it came over.
+            now: seconds.
+            verdict: NEW or RESET if the session was created for this client, which then owns it.
+
+        Raises:
+            ProtocolError: ``superseded`` (ATT-4).
+        """
+        self._check_number(frame)
+        received = 0
+        if verdict is Verdict.RESUMED:
+            received = frame.received
+        else:
+            self.owner = frame.client
+        self._make_room(frame)
+        sse = transport is TransportKind.SSE
+        attachment = Attachment(
+            number=frame.attach,
+            client=frame.client,
+            transport=transport,
+            cursor=max(received, self._outgoing.acked) + 1,
+            attached_at=now,
+            client_received=received,
+            verdict=verdict,
+            # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
+            ack_written=-1 if sse else self._incoming.handled,
+            ack_since=now if sse else None,
+            received_at=now,
+            written_at=now,
+            writable=True,
+        )
+        self.live.append(attachment)
+        return attachment
+
+    def _check_number(self, frame: Open) -> None:
+        if frame.attach <= self._confirmed:
+            raise self._superseded()
 
     def _make_room(self, frame: Open) -> None:
         """End an attachment that ``frame`` repeats, and the oldest if too many are provisional."""
@@ -270,13 +261,12 @@ class Attachments:
             self._end_superseded(other)
 
     def end(self, attachment: Attachment, code: Code, last: ServerControl | None = None) -> None:
-        """End an attachment; ``last`` is the frame that says why."""
+        """End a live attachment; ``last`` is the frame that says why."""
+        _advance(attachment, AttachmentStep.END)
+        self.live.remove(attachment)
         attachment.code = code
         if last is not None:
             attachment.control.append(encode_control(last))
-        _advance(attachment, AttachmentStep.END)
-        if attachment in self.live:
-            self.live.remove(attachment)
 
     def end_all(self, code: Code, last: ServerControl) -> None:
         """End every attachment, with ``last`` as its last frame."""

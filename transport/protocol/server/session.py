@@ -1,15 +1,22 @@
-"""The server's half of a session: marks, buffers, attachments, and what each frame does to them.
+"""The server's half of a session.
 
-Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in; `transmit` says what to
-write on a connection, `receive` what to answer, `tick` moves deadlines. A driver owns sockets,
-tasks and the clock, and after each input asks three questions: which attachments are due
-(`is_due`), is there a message (`receive_nowait`), has the session ended (`ending`)?
+A `ServerSession` composes what the modules beside it hold: the buffers of both directions, the
+`Attachments` (which connection has the session), and the `Downlink` (what to write on it). What is
+decided here is what each frame of the client does, and how the session ends. Two invariants:
+
+- A frame is taken whole or not at all (FRM-4): what can be at fault is checked before anything
+  changes.
+- After each input the handler's next message, the frames that are due on each attachment and
+  `ending` follow from the state alone. So a driver has nothing to remember: it wakes whoever waits,
+  and asks again.
+
+Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in. The driver owns sockets,
+tasks and the clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
@@ -20,7 +27,6 @@ from transport.errors import ChannelClosed, Foreign, LocalProtocolError, Protoco
 from transport.limits import Limits
 from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
 from transport.protocol.frames import (
-    VERSION,
     Ack,
     By,
     Bytes,
@@ -31,25 +37,22 @@ from transport.protocol.frames import (
     Error,
     Json,
     Open,
-    Opened,
     Ping,
     Poll,
     Pong,
     Renew,
     Renewal,
-    Reset,
     ResetReason,
     Send,
     ServerControl,
     Skip,
-    TransportKind,
-    Verdict,
     error_frame,
     nothing_known,
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
-from transport.protocol.server.attachments import Attachment, Attachments, Refusal
+from transport.protocol.server.attachments import Attachment, Attachments
+from transport.protocol.server.counters import Counters
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.liveness import End, check
 from transport.protocol.server.tombstone import Ending, Tombstone
@@ -61,31 +64,8 @@ from transport.protocol.states import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """The counters of a session at one instant.
-
-    Attributes:
-        sent: messages that were given a number.
-        acknowledged: of these, those that the client has acknowledged.
-        buffered_bytes: the size of those that it has not.
-        received: messages received in order.
-        handled: of these, those that the handler has finished with.
-        replayed: messages that were written again, on another connection.
-        transports: the transport of each connection that is attached.
-    """
-
-    sent: int
-    acknowledged: int
-    buffered_bytes: int
-    received: int
-    handled: int
-    replayed: int
-    transports: tuple[TransportKind, ...]
-
-
 class Empty(Enum):
-    """There is no message to take now."""
+    """The type of `EMPTY`: no message waits for the handler."""
 
     TOKEN = 0
 
@@ -99,7 +79,7 @@ class _Skipped(Enum):
 
 _SKIPPED = _Skipped.TOKEN
 
-# Every message asks for these, and a member costs as much as a call where its enum is asked.
+# Every message asks for these, and to read a member of an enum costs as much as a call.
 _CLOSING, _CLOSED = State.CLOSING, State.CLOSED
 _CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
 
@@ -111,10 +91,19 @@ class ServerSession:
         session_id: the public id.
         limits: bounds and times.
         now: when it was opened.
+
+    Attributes:
+        state: its phase of life.
+        outgoing: the messages that the handler sent, until they are acknowledged.
+        incoming: the marks of what the client sends.
+        attachments: the connections that are attached, and the client that owns the session.
+        downlink: what to write on them.
+        peer_close: the client's ``close``, once it has come.
+        ending: how the session ended, once it has.
     """
 
     __slots__ = (
-        "_deadline",
+        "_closing_until",
         "_inbox",
         "_received_at",
         "attachments",
@@ -134,41 +123,24 @@ class ServerSession:
         self.state = State.OPEN
         self.outgoing = SendBuffer(limits)
         self.incoming = ReceiveCursor(limits)
-        self.ending: Ending | None = None
-        self._inbox: list[Json] = []
         self.attachments = Attachments(self.outgoing, self.incoming)
         self.downlink = Downlink(self.outgoing, self.incoming, limits)
-        self._received_at = now
         self.peer_close: Close | None = None
-        """The client's ``close``, once it has come."""
-        self._deadline = 0.0
-        """Of the closing."""
+        self.ending: Ending | None = None
+        self._inbox: list[Json] = []
+        self._received_at = now
+        self._closing_until = 0.0
 
-    # What a driver asks
-
-    def counters(self) -> Counters:
-        """Return the counters of the session, now."""
-        outgoing, incoming = self.outgoing, self.incoming
-        return Counters(
-            sent=outgoing.last,
-            acknowledged=outgoing.acked,
-            buffered_bytes=outgoing.size,
-            received=incoming.received,
-            handled=incoming.handled,
-            replayed=self.downlink.replayed,
-            transports=tuple(attachment.transport for attachment in self.attachments.live),
-        )
-
-    # The application's side
+    # The handler's side
 
     def send(self, payload: Payload, size: int | None = None) -> int:
         """Number a message and keep it until it is acknowledged.
 
-        The caller has seen to it that there is room (`SendBuffer.has_room`).
+        The caller has made sure that there is room (`SendBuffer.has_room`).
 
         Args:
             payload: the message.
-            size: its bytes, where they are known (`size_of`).
+            size: its bytes (`size_of`), None if they were not counted yet.
 
         Raises:
             ChannelClosed: the session is closing or over.
@@ -178,10 +150,7 @@ class ServerSession:
         return self.outgoing.append(payload, size_of(payload) if size is None else size)
 
     def receive_nowait(self) -> Json | Empty:
-        """The handler's next message; what it was given before is now handled (MRK-2).
-
-        Returns:
-            The message, or `EMPTY`.
+        """Return the handler's next message, or `EMPTY`. The one before is now handled (MRK-2).
 
         Raises:
             ChannelClosed: there will be no more.
@@ -202,15 +171,34 @@ class ServerSession:
             raise self.closed_error()
         return EMPTY
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether `receive_nowait` would return a message, or raise."""
+        return (
+            bool(self._inbox)
+            or self.state is _CLOSING
+            or self.state is _CLOSED
+            or (self.peer_close is not None and self.incoming.received >= self.peer_close.last)
+        )
+
+    def closed_error(self) -> ChannelClosed:
+        """Return the error that says how the session ended, or is ending."""
+        if self.ending is not None:
+            return ChannelClosed(self.ending.code, self.ending.reason)
+        close = self.peer_close or self.downlink.close
+        if close is None:
+            raise LocalProtocolError("the session is not closing")
+        return ChannelClosed(close.code, close.reason)
+
     def close(self, code: int, reason: str, by: By, now: float, *, failed: bool = False) -> None:
-        """Give no more numbers; deliver what was given, then end (CLS-1, CLS-3).
+        """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
 
         Args:
             code: 1000 or 3000-4999 by the app, or of the table of codes by the protocol.
             reason: for people, at most 123 bytes.
             by: whose code it is.
             now: seconds.
-            failed: whether the handler failed with a message in its hand, whose fate is unknown.
+            failed: whether the handler failed at its current message, whose fate is then unknown.
 
         Raises:
             ValueError: a code or reason that ``close`` does not carry.
@@ -230,84 +218,10 @@ class ServerSession:
         if not failed:
             incoming.finish()
         self._inbox.clear()
-        self._deadline = now + self.limits.closing
+        self._closing_until = now + self.limits.closing
         self._end_if_acknowledged()
 
-    @property
-    def is_readable(self) -> bool:
-        """Whether `receive_nowait` would give something, or raise."""
-        return (
-            bool(self._inbox)
-            or self.state is _CLOSING
-            or self.state is _CLOSED
-            or (self.peer_close is not None and self.incoming.received >= self.peer_close.last)
-        )
-
-    def closed_error(self) -> ChannelClosed:
-        """The error that tells how the session ended, or is ending."""
-        if self.ending is not None:
-            return ChannelClosed(self.ending.code, self.ending.reason)
-        close = self.peer_close or self.downlink.close
-        if close is None:
-            raise LocalProtocolError("the session is not closing")
-        return ChannelClosed(close.code, close.reason)
-
-    # Attaching
-
-    def attach(
-        self,
-        frame: Open,
-        transport: TransportKind,
-        now: float,
-        *,
-        epoch: str,
-        verdict: Verdict = Verdict.RESUMED,
-        token: str | None = None,
-        reset: Reset | None = None,
-    ) -> Attachment | Reset:
-        """Answer an ``open`` for this session.
-
-        Args:
-            frame: the ``open``.
-            transport: the transport it came over.
-            now: seconds.
-            epoch: of the store.
-            verdict: NEW or RESET where the session was made for this ``open``.
-            token: the credential to give, where one is due.
-            reset: with RESET, what became of the old session.
-
-        Returns:
-            An attachment with ``opened`` as its first frame, or the verdict that this client cannot
-            have the session (RES-5, RES-7).
-
-        Raises:
-            ProtocolError: ``superseded`` (ATT-4).
-        """
-        found = self.attachments.attach(
-            frame, transport, now, verdict=verdict, peer_closed=self.peer_close is not None
-        )
-        if isinstance(found, Refusal):
-            if found.ends_session:
-                self.reset(found.reset.reason)
-            return found.reset
-        opened = Opened(
-            version=VERSION,
-            id=self.id,
-            attach=frame.attach,
-            client=frame.client,
-            verdict=verdict,
-            received=self.incoming.received,
-            handled=self.incoming.handled,
-            sent=self.outgoing.last,
-            epoch=epoch,
-            limits=self.limits.advertised_limits(),
-            timings=self.limits.advertised_timings(),
-            session=token if token is not None else UNSET,
-            reset=reset.bare() if reset is not None else UNSET,
-        )
-        found.control.append(encode_control(opened))
-        self._received_at = now
-        return found
+    # Connections
 
     def fail(self, attachment: Attachment, error: ProtocolError) -> None:
         """End an attachment for its client's fault; the session lives on.
@@ -329,7 +243,7 @@ class ServerSession:
     # Frames of the client
 
     def record_activity(self, attachment: Attachment | None, now: float) -> None:
-        """Something of the client came in (LIV-3); ``attachment`` as for `receive`."""
+        """Note that the client is alive (LIV-3); ``attachment`` as for `receive`."""
         self._received_at = now
         if attachment is not None:
             attachment.received_at = now
@@ -349,10 +263,10 @@ class ServerSession:
             now: seconds.
 
         Returns:
-            What to answer at once: on WebSocket by this connection, on HTTP in the POST's answer.
+            The frames to answer with: on WebSocket by `reply`, on HTTP in the POST's answer.
 
         Raises:
-            ProtocolError: the connection ends with it. Nothing of the frame was taken.
+            ProtocolError: the frame is at fault, and was not taken. The connection ends.
         """
         if self.state is _CLOSED or (attachment is not None and attachment.state is _ENDED):
             return []
@@ -361,7 +275,7 @@ class ServerSession:
             attachment.received_at = now
             attachment.pings = 0
         try:
-            if isinstance(frame, Data):  # nearly all
+            if isinstance(frame, Data):  # as nearly all are
                 self._receive_messages(attachment, frame.seq, frame.ack, frame.messages, frame.size)
                 return []
             return self._receive_control(attachment, frame)
@@ -399,7 +313,7 @@ class ServerSession:
     def _receive_messages(
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
     ) -> None:
-        """Take messages ``seq``, ``seq + 1``, ... and the client's mark, or nothing (FRM-4)."""
+        """Take messages ``seq``, ``seq + 1``, ... and the client's ack, or nothing (FRM-4)."""
         if attachment is not None and attachment.state is not _CONFIRMED:
             self.attachments.check_may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
@@ -413,13 +327,16 @@ class ServerSession:
         if messages:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
-            if self.state is not _CLOSING:  # else they are not handled, as said (CLS-3)
+            if self.state is not _CLOSING:  # else our close has said that they are not (CLS-3)
                 self._inbox.extend(messages)
         if ack > outgoing.acked:
             self._acknowledge(ack)
 
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
-        """A mark of another session: over with this one, save for its holder (MRK-5, RES-7)."""
+        """Handle an ack for numbers that were never sent (MRK-5, RES-7).
+
+        It resets the session; from a client that does not own it, it ends the connection alone.
+        """
         if attachment is None or attachment.client == self.attachments.owner:
             self.reset(ResetReason.FOREIGN)
         else:
@@ -466,7 +383,7 @@ class ServerSession:
         """Begin a poll (POL-2).
 
         Returns:
-            False where it is older than one that came before, and is to be answered empty.
+            False if it is older than one that came before: its answer is empty.
 
         Raises:
             ProtocolError: ``superseded`` (ATT-6).
@@ -488,16 +405,16 @@ class ServerSession:
     # Time and ends
 
     def tick(self, now: float) -> None:
-        """Do what has become due: expiry, closing, pings, connections that are dead or too old."""
+        """Apply what has become due: expiry, the end of closing, pings, dead connections."""
         limits = self.limits
         if self.state is _CLOSED:
             return
         if self.downlink.close is not None:
-            if now >= self._deadline:  # until then a resume still gets it all (CLS-1)
+            if now >= self._closing_until:  # until then a resume still gets everything (CLS-1)
                 self._finish(Step.GIVE_UP, self.downlink.close)
                 return
         elif now - self._received_at >= limits.ttl:
-            self._reset(Step.EXPIRE, ResetReason.EXPIRED)
+            self.reset(ResetReason.EXPIRED, Step.EXPIRE)
             return
         for attachment in list(self.attachments.live):
             match check(attachment, now, limits):
@@ -505,47 +422,42 @@ class ServerSession:
                     pass
                 case End(code, last):
                     self.attachments.end(attachment, code, last)
-                case Ping() as ping:
+                case ping:
                     attachment.pings += 1
                     attachment.written_at = now
                     attachment.control.append(encode_control(ping))
 
     def drain(self, retry_in: float) -> None:
-        """Tell every connection to leave and resume elsewhere (DRN-1)."""
+        """Tell every connection to leave and to resume elsewhere (DRN-1)."""
         self.attachments.end_all(codes.RESTART, Drain(retry_in=retry_in))
 
-    def reset(self, reason: ResetReason) -> None:
-        """End the session, and tell what was lost (RES-4)."""
-        self._reset(Step.RESET, reason)
-
-    def _reset(self, step: Step, reason: ResetReason) -> None:
-        self.state = advance(self.state, step)
-        self._record_ending(
-            Ending(code=codes.RESET.websocket or 0, reason=reason, by="protocol", reset=reason)
-        )
+    def reset(self, reason: ResetReason, step: Step = Step.RESET) -> None:
+        """End the session, and tell its client what was lost (RES-4)."""
+        code = codes.RESET.websocket or 0
+        self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
         verdict = self.tombstone().verdict(self.outgoing.acked)
         self.attachments.end_all(codes.RESET, verdict)
 
     def _finish(self, step: Step, close: Close) -> None:
-        self.state = advance(self.state, step)
-        self._record_ending(Ending(code=close.code, reason=close.reason, by=close.by, close=close))
+        """End the session by our ``close``."""
+        self._end(step, Ending(code=close.code, reason=close.reason, by=close.by, close=close))
         for attachment in list(self.attachments.live):
-            if not attachment.close_written:
-                attachment.control.append(encode_control(close))
-            self.attachments.end(attachment, codes.NORMAL)
+            last = None if attachment.close_written else close
+            self.attachments.end(attachment, codes.NORMAL, last)
 
-    def _record_ending(self, ending: Ending) -> None:
+    def _end(self, step: Step, ending: Ending) -> None:
+        self.state = advance(self.state, step)
         self.ending = ending
         self._inbox.clear()
 
     def tombstone(self) -> Tombstone:
-        """What the session leaves behind, once it has ended.
+        """Return what remains of the session after its end.
 
         Raises:
-            LocalProtocolError: it has not.
+            LocalProtocolError: it has not ended.
         """
         if self.ending is None:
-            raise LocalProtocolError("a session that lives has no tombstone")
+            raise LocalProtocolError("a session that has not ended has no tombstone")
         return Tombstone(
             ending=self.ending,
             handled=self.incoming.handled,
@@ -553,4 +465,17 @@ class ServerSession:
             last=self.outgoing.last,
             received=self.incoming.received,
             owner=self.attachments.owner,
+        )
+
+    def counters(self) -> Counters:
+        """Return the counters of the session, now."""
+        outgoing, incoming = self.outgoing, self.incoming
+        return Counters(
+            sent=outgoing.last,
+            acknowledged=outgoing.acked,
+            buffered_bytes=outgoing.size,
+            received=incoming.received,
+            handled=incoming.handled,
+            replayed=self.downlink.replayed,
+            transports=tuple(attachment.transport for attachment in self.attachments.live),
         )

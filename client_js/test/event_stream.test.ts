@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventParser } from "../src/sse.ts";
+import { eventParser } from "../src/event_stream.ts";
 
 const parse = (...chunks: string[]): string[] => chunks.flatMap(eventParser());
 
-test("an event is what stands in its data line (SSE-1)", () => {
+test("an event is the content of its data line (SSE-1)", () => {
   assert.deepEqual(parse("data: a\n\ndata: b\n\n"), ["a", "b"]);
   assert.deepEqual(parse("data:a\n\ndata:  b\n\n"), ["a", " b"]);
 });
 
-test("a line that is not complete waits", () => {
+test("an incomplete line waits for the rest", () => {
   assert.deepEqual(parse("data: a"), []);
   assert.deepEqual(parse("da", "ta", ": a", "\n", "\n"), ["a"]);
 });
 
-test("lines end with LF, CR or CRLF, however they are cut", () => {
+test("lines end with LF, CR or CRLF, however they are split", () => {
   for (const end of ["\n", "\r", "\r\n"]) {
     const stream = `data: a${end}${end}data: b${end}${end}data: c${end}${end}:${end}`;
     assert.deepEqual(parse(stream), ["a", "b", "c"]);
@@ -22,10 +22,10 @@ test("lines end with LF, CR or CRLF, however they are cut", () => {
   }
 });
 
-test("and at nothing else (FRM-2)", () => {
+test("lines do not end with other separators (FRM-2)", () => {
   assert.deepEqual(parse("data: a\u2028b\u2029c\u0085d\ve\n\n"), ["a\u2028b\u2029c\u0085d\ve"]);
 });
 
-test("comments and other fields are passed over", () => {
+test("comments and other fields are ignored", () => {
   assert.deepEqual(parse(": hello\n\nevent: x\nid: 1\nretry: 5\ndatas: no\ndata: a\n\n\n\n"), ["a"]);
 });

@@ -1,7 +1,7 @@
-// Tabs that share the connections of a browser.
+// Slots for held connections, shared by the tabs of a browser.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { takeSeat } from "../src/tabs.ts";
+import { acquireSlot } from "../src/connection_slots.ts";
 import { Locks } from "./locks.ts";
 import { World, opened } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
@@ -9,7 +9,7 @@ import type { FakeRequest } from "./world.ts";
 const URL_HERE = "http://localhost/chat";
 const NEVER = new Promise<void>(() => {});
 
-/** A tab of that browser. */
+/** Returns the world of a tab of the browser with these locks. */
 function tab(locks: Locks): World {
   const world = new World();
   Object.assign(world.environment, { navigator: { locks } });
@@ -20,11 +20,11 @@ async function refuseSocket(world: World): Promise<void> {
   (await world.socket()).end(1006);
 }
 
-/** The seats of a browser are taken by others, who leave when told. */
+/** Takes all slots. Returns functions that release one each. */
 async function full(locks: Locks): Promise<(() => void)[]> {
   const leave: (() => void)[] = [];
-  for (let seat = 0; seat < 4; seat++)
-    assert(await takeSeat(tab(locks).environment, URL_HERE, new Promise((resolve) => leave.push(resolve))));
+  for (let slot = 0; slot < 4; slot++)
+    assert(await acquireSlot(tab(locks).environment, URL_HERE, new Promise((resolve) => leave.push(resolve))));
   return leave;
 }
 
@@ -34,29 +34,31 @@ async function openPoll(world: World): Promise<FakeRequest> {
   return world.request("poll");
 }
 
-describe("seats", () => {
-  test("there are four to a server, whatever its path; each is free again when its holder leaves", async () => {
+describe("slots", () => {
+  test("each server has four, free again when released", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const { environment } = tab(locks);
-    assert.equal(await takeSeat(environment, "http://localhost/other", NEVER), false);
-    assert.equal(await takeSeat(environment, "http://elsewhere/chat", NEVER), true);
+    assert.equal(await acquireSlot(environment, "http://localhost/other", NEVER), false);
+    assert.equal(await acquireSlot(environment, "http://elsewhere/chat", NEVER), true);
     leave[2]!();
     await new Promise(setImmediate);
-    assert.equal(await takeSeat(environment, URL_HERE, NEVER), true);
-    assert.equal(await takeSeat(environment, URL_HERE, NEVER), false);
+    assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
+    assert.equal(await acquireSlot(environment, URL_HERE, NEVER), false);
   });
 
-  test("none can run out where there are no locks, or a page may not have them", async () => {
+  test("are unlimited without access to locks", async () => {
     const { environment } = new World();
-    assert.equal(await takeSeat(environment, URL_HERE, NEVER), true);
-    Object.assign(environment, { navigator: { locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } } });
-    assert.equal(await takeSeat(environment, URL_HERE, NEVER), true);
+    assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
+    Object.assign(environment, {
+      navigator: { locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } },
+    });
+    assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
   });
 });
 
 describe("a channel", () => {
-  test("over WebSocket needs no seat", async () => {
+  test("over WebSocket needs no slot", async () => {
     const locks = new Locks();
     const world = tab(locks);
     world.channel();
@@ -64,7 +66,7 @@ describe("a channel", () => {
     assert.equal(locks.held.size, 0);
   });
 
-  test("takes one for a stream, whatever it rotates, and gives it back where it ends or goes away", async () => {
+  test("takes one for its streams, and releases it at the end", async () => {
     for (const end of ["close", "suspend", "websocket"] as const) {
       const locks = new Locks();
       const world = tab(locks);
@@ -101,7 +103,7 @@ describe("a channel", () => {
     }
   });
 
-  test("without a seat polls without being held, once a second, and says why", async () => {
+  test("without a slot polls once a second, and explains why", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const world = tab(locks);
@@ -110,11 +112,14 @@ describe("a channel", () => {
     await world.pass(1.3);
     const first = await openPoll(world);
     assert.equal((first.lines[0] as { hold: number }).hold, 0);
-    assert.deepEqual(channel.explain().map(({ transport, outcome }) => [transport, outcome]), [
-      ["websocket", "failed"],
-      ["sse", "failed"],
-      ["longpoll", "open"],
-    ]);
+    assert.deepEqual(
+      channel.explain().map(({ transport, outcome }) => [transport, outcome]),
+      [
+        ["websocket", "failed"],
+        ["sse", "failed"],
+        ["longpoll", "open"],
+      ],
+    );
     assert.match(channel.explain()[1]!.reason, /too many tabs/);
     first.respond(200, [{ type: "ack", ack: 0 }]);
     await world.pass(0.9);
@@ -124,7 +129,7 @@ describe("a channel", () => {
     await world.pass(1.1);
     await world.request("poll");
     leave[3]!();
-    // Streams are probed again like what failed otherwise.
+    // A stream is probed again, as after any failure.
     await world.pass(15);
     const stream = await world.request("sse");
     assert.equal(locks.held.size, 4);
@@ -135,7 +140,7 @@ describe("a channel", () => {
     assert.equal(channel.transport, "sse");
   });
 
-  test("that may only poll is held again once there is a seat", async () => {
+  test("that may only poll is held again once there is a slot", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const world = tab(locks);
@@ -156,12 +161,15 @@ describe("a channel", () => {
     assert.equal(locks.held.size, 4);
   });
 
-  test("that has ended or gone away meanwhile takes none when its credentials come", async () => {
+  test("that has ended takes no slot when its credentials come", async () => {
     for (const end of ["close", "suspend"] as const) {
       const locks = new Locks();
       const world = tab(locks);
       let give = (_: string): void => {};
-      const { channel } = world.channel({ transports: ["sse"], credentials: () => new Promise<string>((resolve) => (give = resolve)) });
+      const { channel } = world.channel({
+        transports: ["sse"],
+        credentials: () => new Promise<string>((resolve) => (give = resolve)),
+      });
       await world.settle();
       void channel[end]();
       await world.settle();
@@ -171,7 +179,7 @@ describe("a channel", () => {
     }
   });
 
-  test("without a seat never asks to be held, though polls fail late, and goes on looking", async () => {
+  test("without a slot never asks to be held, and goes on looking", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const world = tab(locks);
@@ -189,16 +197,16 @@ describe("a channel", () => {
         const [line] = one.lines as [{ type: string; hold?: number }];
         if (line.type === "poll" && line.hold !== 0) return;
         if (line.type === "poll") one.respond(200, [{ type: "ack", ack: 0 }]);
-        // The first look fails.
+        // The first attempt to get a slot fails.
         else if (!refused++) one.respond(503, "");
         else one.respond(200, [opened(line)]);
       }
       await world.pass(1);
     }
-    assert.fail("it found no seat");
+    assert.fail("it found no slot");
   });
 
-  test("that may only stream does so all the same", async () => {
+  test("that may only stream does so without a slot", async () => {
     const locks = new Locks();
     await full(locks);
     const world = tab(locks);

@@ -1,50 +1,28 @@
-// What happens to a page, its network and its credentials.
+// What happens when a page sleeps, is unloaded or changes its network, and when credentials expire.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { World, opened } from "./world.ts";
-import type { FakeRequest, FakeSocket } from "./world.ts";
+import { PageWorld, World, opened } from "./world.ts";
+import type { FakeSocket } from "./world.ts";
 
-const answer = (fields: object = {}): object => ({ type: "ack", ack: 0, received: 0, sent: 0, attached: true, ...fields });
-
-/** A world with a page, whose events the test fires. */
-function pageWorld(): { world: World; fire: (on: "window" | "document" | "network", type: string, fields?: object) => void; page: { visibilityState: string } } {
-  const world = new World();
-  const window = new EventTarget();
-  const network = new EventTarget();
-  const page = Object.assign(new EventTarget(), { baseURI: "http://localhost/", visibilityState: "visible" });
-  Object.assign(world.environment, {
-    addEventListener: window.addEventListener.bind(window),
-    document: page,
-    navigator: { connection: network },
-  });
-  const fire = (on: "window" | "document" | "network", type: string, fields: object = {}): void =>
-    void { window, document: page, network }[on].dispatchEvent(Object.assign(new Event(type), fields));
-  return { world, fire, page };
-}
-
-async function openStream(world: World): Promise<FakeRequest> {
-  const stream = await world.request("sse");
-  stream.stream();
-  stream.event(opened(stream.lines[0]));
-  stream.event({ type: "ack", ack: 0 });
-  (await world.request("send")).respond(200, [answer()]);
-  await world.settle();
-  return stream;
-}
-
-describe("a page that wakes", () => {
-  for (const [on, type] of [["document", "visibilitychange"], ["document", "resume"], ["window", "offline"], ["window", "online"], ["network", "change"]] as const)
-    test(`${type}: the connection has 2 s to show itself`, async () => {
-      const { world, fire } = pageWorld();
+describe("a page that may have slept", () => {
+  for (const [on, type] of [
+    ["document", "visibilitychange"],
+    ["document", "resume"],
+    ["window", "offline"],
+    ["window", "online"],
+    ["network", "change"],
+  ] as const)
+    test(`${type}: the connection has 2 s for a sign of life`, async () => {
+      const world = new PageWorld();
       const { channel } = world.channel({ transports: ["websocket"] });
       const socket = await world.openSocket();
-      fire(on, type);
+      world.fire(on, type);
       await world.pass(0.1);
       assert.deepEqual(socket.take(), [{ type: "ping" }]);
-      socket.hear({ type: "pong" });
+      socket.receive({ type: "pong" });
       await world.pass(10);
       assert.equal(channel.state, "open");
-      fire(on, type);
+      world.fire(on, type);
       await world.pass(1.9);
       assert.equal(channel.state, "open");
       await world.pass(0.2);
@@ -53,54 +31,57 @@ describe("a page that wakes", () => {
       await world.openSocket();
     });
 
-  test("what is said last goes out though the connection has ended before", async () => {
-    const { world, fire } = pageWorld();
+  test("posts its last sends after the connection has ended", async () => {
+    const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     const socket = await world.openSocket();
-    socket.hear([1, 0, "a"]);
+    socket.receive([1, 0, "a"]);
     await world.settle();
     socket.end(1001);
     channel.send("last");
     await world.settle();
-    fire("window", "pagehide", { persisted: false });
-    const farewell = await world.request("send");
-    assert.deepEqual(farewell.lines, [{ type: "send", session: "token-1", client: channel._session._client, attach: 1, epoch: "e1" }, [1, 1, "last"]]);
-    assert.equal(farewell.init.keepalive, true);
+    world.fire("window", "pagehide", { persisted: false });
+    const finalPost = await world.request("send");
+    assert.deepEqual(finalPost.lines, [
+      { type: "send", session: "token-1", client: channel._driver.session.client, attach: 1, epoch: "e1" },
+      [1, 1, "last"],
+    ]);
+    assert.equal(finalPost.init.keepalive, true);
   });
 
-  test("and what is said after that, while the connection stands", async () => {
-    const { world, fire } = pageWorld();
+  test("writes what is sent after pagehide on its connection", async () => {
+    const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     const socket = await world.openSocket();
-    fire("window", "pagehide", { persisted: false });
+    world.fire("window", "pagehide", { persisted: false });
     channel.send("bye");
     await world.settle();
     assert.deepEqual(socket.take(), [[1, 0, "bye"]]);
   });
 
-  test("but not of one that the application has suspended", async () => {
-    const { world, fire } = pageWorld();
+  test("posts nothing while suspended by the application", async () => {
+    const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     await world.openSocket();
     channel.suspend();
     channel.send("later");
-    fire("window", "pagehide", { persisted: false });
+    world.fire("window", "pagehide", { persisted: false });
     await world.settle();
     assert.equal(world.requests.length, 0);
   });
 
-  test("who hides is asked nothing", async () => {
-    const { world, fire, page } = pageWorld();
+  test("is not probed when it is hidden", async () => {
+    const world = new PageWorld();
     world.channel();
     const socket = await world.openSocket();
-    page.visibilityState = "hidden";
-    fire("document", "visibilitychange");
+    world.page.visibilityState = "hidden";
+    world.fire("document", "visibilitychange");
     await world.pass(5);
     assert.deepEqual(socket.take(), []);
   });
 
-  test("time has jumped: what has arrived comes first, then a probe", async () => {
-    const { world } = pageWorld();
+  test("handles input before the probe after a jump in time", async () => {
+    const world = new PageWorld();
     const { channel } = world.channel();
     const socket = await world.openSocket();
     world.now += 60;
@@ -110,89 +91,89 @@ describe("a page that wakes", () => {
     assert.equal(channel.state, "recovering");
   });
 
-  test("a hidden tab whose timers are late keeps its session", async () => {
-    const { world } = pageWorld();
+  test("keeps its session when its timers are late", async () => {
+    const world = new PageWorld();
     const { channel, events } = world.channel();
     const socket = await world.openSocket();
     for (let minute = 0; minute < 30; minute++) {
       for (let beat = 0; beat < 3; beat++) {
         world.now += 20;
-        socket.hear({ type: "ping" });
+        socket.receive({ type: "ping" });
         await world.settle();
       }
       await world.pass(0.01);
-      if (socket.take().some((frame) => (frame as { type: string }).type === "ping")) socket.hear({ type: "pong" });
+      if (socket.take().some((frame) => (frame as { type: string }).type === "ping")) socket.receive({ type: "pong" });
     }
     assert.equal(channel.state, "open");
     assert.deepEqual(events, [["transport", "websocket"], ["open"]]);
   });
 
-  test("a stream is replaced by a new one beside it, without a gap", async () => {
-    const { world, fire } = pageWorld();
+  test("replaces a stream by a new one beside it", async () => {
+    const world = new PageWorld();
     const { channel, events } = world.channel({ transports: ["sse"] });
-    const stream = await openStream(world);
+    const stream = await world.openStream();
     await world.pass(10);
-    fire("document", "visibilitychange");
+    world.fire("document", "visibilitychange");
     await world.pass(0.1);
     assert.equal(stream.aborted, false);
-    const next = await openStream(world);
+    const next = await world.openStream();
     assert.deepEqual([stream.aborted, next.aborted, channel.state], [true, false, "open"]);
     await world.pass(3);
     assert.deepEqual(events, [["transport", "sse"], ["open"]]);
   });
 
-  test("who waits to try again, tries at once", async () => {
-    const { world, fire } = pageWorld();
+  test("retries at once instead of waiting", async () => {
+    const world = new PageWorld();
     world.random = 1;
     world.channel({ transports: ["websocket"] });
     for (let round = 0; round < 6; round++) {
       (await world.socket()).end(1006);
       await world.settle();
-      fire("window", "online");
-      // But for the budget of two in a second.
+      world.fire("window", "online");
+      // The retry budget allows two in a second.
       await world.pass(1.01);
     }
     await world.socket();
   });
 
-  test("but not before the server allows it", async () => {
-    const { world, fire } = pageWorld();
+  test("does not retry before the server allows it", async () => {
+    const world = new PageWorld();
     world.channel({ transports: ["longpoll"] });
     (await world.request("poll")).respond(429, [{ type: "error", code: "too_many", message: "", retry_in: 20 }]);
     await world.settle();
-    fire("window", "online");
+    world.fire("window", "online");
     await world.pass(19);
     assert.equal(world.requests.length, 0);
     await world.pass(2);
     await world.request("poll");
   });
 
-  test("another network: what was learnt is seen again", async () => {
-    const { world, fire } = pageWorld();
+  test("forgets the marks when the network changes", async () => {
+    const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
     (await world.socket()).end(1006);
     const poll = await world.request("poll");
     poll.respond(200, [opened(poll.lines[0])]);
     await world.pass(1.3);
     assert.equal(world.sockets.length, 0);
-    fire("network", "change");
+    world.fire("network", "change");
     await world.pass(0.1);
     await world.openSocket();
     assert.equal(channel.transport, "websocket");
   });
 });
 
-describe("a page that goes", () => {
-  test("tells its last data and ack, by a POST that outlives it", async () => {
-    const { world, fire } = pageWorld();
+describe("a page that is unloaded", () => {
+  test("posts its last data and ack with keepalive", async () => {
+    const world = new PageWorld();
     const { channel } = world.channel();
     channel.addEventListener("message", () => {});
     const socket = await world.openSocket();
     channel.send("said");
     await world.settle();
-    socket.hear([1, 0, "heard"]);
+    socket.receive([1, 0, "heard"]);
     channel.send("unsaid");
-    fire("window", "pagehide", { persisted: false });
+    world.fire("window", "pagehide", { persisted: false });
     const post = await world.request("send");
     assert.equal((post.init as { keepalive?: boolean }).keepalive, true);
     const [head, data] = post.lines as [{ type: string; attach: number }, unknown];
@@ -201,50 +182,53 @@ describe("a page that goes", () => {
     assert.deepEqual([channel.state, socket.readyState], ["open", 1]);
   });
 
-  test("and may come back: it is kept without a connection, and resumes as it is shown", async () => {
-    const { world, fire } = pageWorld();
+  test("drops its connection when cached, and resumes when shown", async () => {
+    const world = new PageWorld();
     const { channel, events } = world.channel();
     let socket: FakeSocket = await world.openSocket();
-    fire("window", "pageshow", { persisted: false });
-    fire("window", "pagehide", { persisted: true });
+    world.fire("window", "pageshow", { persisted: false });
+    world.fire("window", "pagehide", { persisted: true });
     assert.deepEqual([socket.readyState, channel.state], [3, "recovering"]);
     await world.request("send");
     await world.pass(60);
-    fire("document", "resume");
+    world.fire("document", "resume");
     await world.pass(1);
     assert.equal(world.sockets.length, 0);
-    fire("window", "pageshow", { persisted: true });
+    world.fire("window", "pageshow", { persisted: true });
     socket = await world.openSocket();
-    assert.deepEqual(events.slice(2), [["recovering", "pagehide"], ["resumed", 0]]);
+    assert.deepEqual(events.slice(2), [
+      ["recovering", "pagehide"],
+      ["resumed", 0],
+    ]);
   });
 
-  test("one that the application has suspended stays so", async () => {
-    const { world, fire } = pageWorld();
+  test("stays suspended if the application asked for it", async () => {
+    const world = new PageWorld();
     const { channel } = world.channel();
     await world.openSocket();
     channel.suspend();
-    fire("window", "pagehide", { persisted: true });
-    fire("window", "pageshow", { persisted: true });
-    fire("window", "online");
+    world.fire("window", "pagehide", { persisted: true });
+    world.fire("window", "pageshow", { persisted: true });
+    world.fire("window", "online");
     await world.pass(10);
     assert.deepEqual([channel.state, world.sockets.length], ["suspended", 0]);
   });
 
-  test("a channel that is closed listens to nothing any more", async () => {
-    const { world, fire } = pageWorld();
+  test("has no listeners of a closed channel", async () => {
+    const world = new PageWorld();
     const { channel } = world.channel();
     const socket = await world.openSocket();
-    socket.hear({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
+    socket.receive({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
     await world.settle();
     socket.take();
-    for (const type of ["online", "offline", "pagehide", "pageshow"]) fire("window", type, { persisted: true });
+    for (const type of ["online", "offline", "pagehide", "pageshow"]) world.fire("window", type, { persisted: true });
     await world.pass(60);
     assert.deepEqual([channel.state, world.sockets.length, world.requests.length, socket.take()], ["closed", 0, 0, []]);
   });
 });
 
-describe("what is always cut at one age", () => {
-  test("is replaced before, and speaks against no transport", async () => {
+describe("a connection that is always cut at one age", () => {
+  test("is replaced before that, without a mark", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["websocket", "longpoll"] });
     for (let cut = 0; cut < 2; cut++) {
@@ -266,7 +250,7 @@ describe("what is always cut at one age", () => {
     assert.equal(channel.statistics().attempts.longpoll, 0);
   });
 
-  test("polls are asked to be held for less time, and slowly for more again", async () => {
+  test("asks for a shorter hold if it is a poll, then slowly a longer one", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["longpoll"] });
     const open = await world.request("poll");
@@ -276,17 +260,20 @@ describe("what is always cut at one age", () => {
       const request = await world.request("poll");
       const { hold = 20 } = request.lines[0] as { hold?: number };
       holds.push(hold);
-      // Something on the way allows 6 s.
+      // An intermediary cuts polls after 6 s.
       await world.pass(Math.min(hold, 6));
       if (hold < 6) request.respond(200, [{ type: "ack", ack: 0 }]);
       else request.respond(504, "<html>");
     }
-    assert.deepEqual(holds.slice(0, 3).map((hold) => Math.round(hold! * 100) / 100), [20, 3, 3.15]);
+    assert.deepEqual(
+      holds.slice(0, 3).map((hold) => Math.round(hold! * 100) / 100),
+      [20, 3, 3.15],
+    );
     assert.ok(holds.filter((hold) => hold! >= 6).length <= 5, `${holds}`);
     assert.deepEqual([channel.state, channel.statistics().attaches], ["open", 1]);
   });
 
-  test("polls that are hardly held come one in a second", async () => {
+  test("polls once a second if polls are hardly held", async () => {
     const world = new World();
     world.channel({ transports: ["longpoll"] });
     const open = await world.request("poll");
@@ -316,21 +303,27 @@ describe("credentials", () => {
     const { events } = world.channel({ credentials: async () => `token ${++asked}`, transports: ["websocket"] });
     let socket = await world.openSocket();
     await world.pass(6);
-    socket.hear(unauthorized);
+    socket.receive(unauthorized);
     await world.pass(1);
     socket = await world.socket();
     socket.open();
     const [open] = socket.take() as { credentials: string; session: string }[];
     assert.deepEqual([open!.credentials, open!.session], ["token 2", "token-1"]);
-    socket.hear(opened(open));
+    socket.receive(opened(open));
     await world.settle();
-    assert.deepEqual(events.slice(2), [["recovering", "unauthorized"], ["resumed", 0]]);
+    assert.deepEqual(events.slice(2), [
+      ["recovering", "unauthorized"],
+      ["resumed", 0],
+    ]);
   });
 
-  test("that were kept for too long are asked for once more; then a refusal is final", async () => {
+  test("that are refused at first are asked for once more", async () => {
     const world = new World();
     let asked = 0;
-    const { channel, events } = world.channel({ credentials: async () => `token ${++asked}`, transports: ["longpoll"] });
+    const { channel, events } = world.channel({
+      credentials: async () => `token ${++asked}`,
+      transports: ["longpoll"],
+    });
     for (let attempt = 1; attempt <= 2; attempt++) {
       const poll = await world.request("poll");
       assert.equal((poll.lines[0] as { credentials: string }).credentials, `token ${attempt}`);
@@ -341,7 +334,7 @@ describe("credentials", () => {
     assert.deepEqual(events, [["close", 4401, "unauthorized: expired", "protocol", false]]);
   });
 
-  test("a fault of the network is no refusal", async () => {
+  test("that cannot be had are asked for again later", async () => {
     const world = new World();
     let asked = 0;
     const { channel } = world.channel({
@@ -358,7 +351,7 @@ describe("credentials", () => {
 });
 
 describe("waiting", () => {
-  test("a proxy's Retry-After is honoured", async () => {
+  test("honors a proxy's Retry-After", async () => {
     const world = new World();
     world.channel({ transports: ["longpoll"] });
     (await world.request("poll")).respond(503, "<html>", "text/html", { "Retry-After": "12" });
@@ -368,7 +361,7 @@ describe("waiting", () => {
     await world.request("poll");
   });
 
-  test("after two minutes without anybody there is an event", async () => {
+  test("fires suspended after two minutes without the server", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["websocket"] });
     let suspended = 0;

@@ -1,0 +1,68 @@
+// What the answer to a request means: to the marks of its link, and to what is to be done next. Pure.
+import type { AckSchedule } from "./acks.ts";
+import type { Answer } from "./events.ts";
+import type { AckFrame } from "./frames.ts";
+import type { Link } from "./link.ts";
+import type { PollPacing } from "./polls.ts";
+
+/** Requests that may fail in a row before their link is given up. */
+export const MAX_CONSECUTIVE_FAILURES = 3;
+/** Seconds that a stream may bring nothing once the server says that it wrote to it (SND-2). */
+const MUTE_TIMEOUT = 5;
+
+/** What is to be done about an answer. */
+export type Verdict =
+  /** Handle the frames that it brought. The answer to a POST, and a refusal, are not of the downlink. */
+  | { readonly type: "frames"; readonly lines: readonly string[]; readonly isDownlink: boolean }
+  /** Repeat the request, with the same content and what has come up since (SND-1, POL-2). */
+  | { readonly type: "retry" }
+  /** Drop the link. */
+  | { readonly type: "drop"; readonly reason: string; readonly retryIn: number };
+
+/** Records on `link` that a request was answered, or failed, and decides what is to be done about it. */
+export function readAnswer(link: Link, answer: Answer, acks: AckSchedule, polls: PollPacing, now: number): Verdict {
+  const { request, status, text, retryIn = 0 } = answer;
+  const lines = text.split("\n").filter(Boolean);
+  const ok = status === 200;
+  const { post } = link;
+  if (request === "post") link.post = undefined;
+  if (request === "poll") {
+    link.polling = false;
+    polls.ended(now - link.polledAt, ok);
+    // An empty answer too: a newer poll has replaced this one (POL-2).
+    if (ok) link.poll++;
+  }
+  if (ok && lines.length) {
+    link.failures[request] = 0;
+    return { type: "frames", lines, isDownlink: request !== "post" };
+  }
+  if (request === "post" && post) {
+    link.next = post.next;
+    link.control.unshift(...post.control);
+    link.closeWritten = false;
+    link.acked = -1;
+    acks.setDue();
+  }
+  // Anything else comes from an intermediary, and says no more of the channel than silence does.
+  const [first = ""] = lines;
+  if (/^{.*"type":"error"/.test(first)) return { type: "frames", lines: [first], isDownlink: false };
+  // A poll without an answer was the connection, like a stream that ends.
+  const isLost = request === "open" || (request === "poll" && !status) || retryIn;
+  if (!isLost && ++link.failures[request] < MAX_CONSECUTIVE_FAILURES) return { type: "retry" };
+  return { type: "drop", reason: ok ? "ended" : status ? "HTTP " + status : "no answer", retryIn };
+}
+
+/**
+ * Records on `link` the marks that answer a POST (SND-2).
+ *
+ * Returns whether the server still knows the link. One that it has written to, and that brings nothing, is
+ * held up by an intermediary: it has a few seconds left.
+ */
+export function readPostMarks(link: Link, { received, sent, attached }: AckFrame, mark: number, now: number): boolean {
+  if (received! < link.next) link.next = received! + 1;
+  if (link.transport !== "sse") return true;
+  if (attached === false) return false;
+  link.sent = sent;
+  if (sent! > mark) link.until = Math.min(link.until, now + MUTE_TIMEOUT);
+  return true;
+}

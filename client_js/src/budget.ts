@@ -1,0 +1,30 @@
+// The retry budget: limits how often a client begins a connection.
+import { readClock } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+
+/** Two attempts in any `span` of seconds, for all transports together. */
+export class RetryBudget {
+  private readonly _environment: Environment;
+  private readonly _span: number;
+  /** When each of the next attempts may be made, the earliest first. */
+  private readonly _freeAt = [0, 0];
+
+  constructor(environment: Environment, span: number) {
+    this._environment = environment;
+    this._span = span;
+  }
+
+  /** When the next attempt may be made. */
+  get freeAt(): number {
+    return this._freeAt[0]!;
+  }
+
+  /** Runs `attempt`, `wait` seconds from now or once the budget allows it. */
+  run(attempt: () => void, wait = 0): void {
+    const now = readClock(this._environment);
+    const at = Math.max(now + wait, this._freeAt.shift()!);
+    this._freeAt.push(at + this._span);
+    if (at > now) this._environment.setTimeout(attempt, (at - now) * 1000);
+    else attempt();
+  }
+}

@@ -1,0 +1,349 @@
+// The connector: keeps one connection active, over the best transport that works.
+//
+// While no connection is active, several are tried in a race; while one is, better ones are probed beside it and
+// it is replaced before an intermediary cuts it. What to begin is decided by the pure fallback.ts, when to come
+// back after a failure by backoff.ts; here it is done. Invariants:
+// - A connection is live from its creation until it is left; what it reports later is ignored.
+// - `_trials` holds the connections of this round that are not active: live ones, and those that have failed
+//   and may get a mark once another works.
+// - Whatever counts as an attempt is within the retry budget.
+import { backoff } from "./backoff.ts";
+import type { Connection } from "./connection.ts";
+import { Dialer } from "./dialer.ts";
+import type { Owner } from "./dialer.ts";
+import { readClock } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+import type { Attached, Input, LinkDropped } from "./events.ts";
+import { conclude, describeFailure } from "./explain.ts";
+import type { Attempt } from "./explain.ts";
+import { checkTransports, decide, isOutage } from "./fallback.ts";
+import type { TransportName } from "./frames.ts";
+import { Lifetimes } from "./lifetimes.ts";
+import type { Link } from "./link.ts";
+import type { Options } from "./options.ts";
+import { SavedMarks } from "./saved_marks.ts";
+import type { ClientSession } from "./session.ts";
+
+/** Seconds after which a connection is steady; that it ends sooner speaks against its transport. */
+const STEADY_AFTER = 5;
+/** Seconds in which a stream's second event must follow its first (SSE-1). */
+const SECOND_EVENT_TIMEOUT = 2;
+/** Seconds that a connection which may have died has for a sign of life. */
+const PROBE_TIMEOUT = 2;
+/** Seconds before a POST that failed is repeated. */
+const POST_RETRY_DELAY = 0.25;
+/** The part of its lifetime at which a connection is replaced before it is cut. */
+const ROTATE_AT = 0.8;
+
+/** What the connector reports: to the driver. */
+export interface ConnectorListener {
+  onInput(link: Link, input: Input): void;
+  /** The server was heard from, over the active connection. */
+  onContact(): void;
+  /** A connection over `transport` has become the active one. */
+  onActive(transport: TransportName, attached: Attached): void;
+  /** No connection is active any more. */
+  onInactive(reason: string): void;
+  /** Something is due. */
+  schedule(): void;
+}
+
+export class Connector implements Owner {
+  /** The connection that carries the session. */
+  active: Connection | undefined;
+  /** The latest that was active: some browsers end connections before they tell the page that it is hidden. */
+  lastActive: Connection | undefined;
+  transports: readonly TransportName[];
+  /** When to try again while no connection is active; infinite while the application or the page is away. */
+  retryAt = 0;
+  readonly marks: SavedMarks;
+  readonly dialer: Dialer;
+  private readonly _session: ClientSession<unknown>;
+  private readonly _options: Options;
+  private readonly _environment: Environment;
+  private readonly _listener: ConnectorListener;
+  private _trials: Connection[] = [];
+  /** The server asked us to stay away until then. */
+  private _askedToWaitUntil = 0;
+  /** Since when all attempts fail, later by the time for which a connection was active since. */
+  private _outageSince: number;
+  private _activeSince = 0;
+  private readonly _lifetimes = new Lifetimes();
+
+  constructor(
+    session: ClientSession<unknown>,
+    url: string,
+    options: Options,
+    environment: Environment,
+    listener: ConnectorListener,
+  ) {
+    this.transports = checkTransports(options.transports);
+    this.marks = new SavedMarks(environment, url, options.fallbackFor);
+    this.dialer = new Dialer(session, url, options, environment);
+    this._session = session;
+    this._options = options;
+    this._environment = environment;
+    this._listener = listener;
+    this._outageSince = readClock(this._environment);
+  }
+
+  /** The connections that are not over. */
+  get live(): Connection[] {
+    const trials = this._trials.filter(({ failed }) => !failed);
+    return this.active ? [this.active, ...trials] : trials;
+  }
+
+  /** When to call `dropOverdue`. */
+  get deadline(): number {
+    return Math.min(...this.live.map(({ until }) => until));
+  }
+
+  isLive(connection: Connection): boolean {
+    return this.live.includes(connection);
+  }
+
+  /** Uses these transports only, the best first. Connections over others are left; the session goes on. */
+  setTransports(names: readonly TransportName[]): void {
+    this.transports = checkTransports(names);
+    // What was learnt under another choice says nothing of what that forbade.
+    this.marks.clear();
+    this._trials = this._trials.filter(({ failed }) => !failed);
+    const { active } = this;
+    for (const connection of this.live) if (!names.includes(connection.transport)) this._leave(connection, "forbidden");
+    if (active && !this.active) this._interrupt("forbidden", 0);
+    this._listener.schedule();
+  }
+
+  /** Begins the attempts that are due. Returns when to call it again. */
+  begin(now: number): number {
+    if (now < this.retryAt) return this.retryAt;
+    for (;;) {
+      const { headStart } = this._options;
+      const next = decide(this.transports, this.marks.current, this._trials, this.active, headStart, now);
+      if (typeof next === "number") return next;
+      const { budget } = this.dialer;
+      if (budget.freeAt > now) return budget.freeAt;
+      budget.run(() => void this._connect(next, now));
+    }
+  }
+
+  /** Writes what the session has to say. */
+  transmit(now: number): void {
+    for (const connection of this.live) {
+      // A trial that has not taken over must not confirm its attach (ATT-3): it writes its `open` only.
+      if (connection === this.active || connection.link?.state === "fresh") this._write(connection, now);
+    }
+  }
+
+  /** Gives up the connections that have not proven in time that they work. */
+  dropOverdue(now: number): void {
+    for (const connection of this.live) if (now >= connection.until) this._lost(connection, "timeout");
+  }
+
+  /** The attach of a connection was answered. */
+  onAttached(attached: Attached): void {
+    const connection = this._trials.find(({ link }) => link === attached.link);
+    // A listener may have left it in the meantime.
+    if (!connection) return;
+    connection.opened = attached;
+    connection.openedAt = readClock(this._environment);
+    connection.until = connection.openedAt + SECOND_EVENT_TIMEOUT;
+    // The server may not know yet that another attach was confirmed in the meantime.
+    if (attached.link.attach < this._session.confirmed) this._lost(connection, "superseded");
+    // Beside an active connection, a stream takes over once it brings more than its first event.
+    else if (!this.active || connection.transport !== "sse") this._takeOver(connection);
+  }
+
+  onLinkDropped({ link, reason, retryIn }: LinkDropped): void {
+    const connection = this.live.find((connection) => connection.link === link);
+    // One below the confirmed attach ends with that, and has not failed.
+    const isOlder = !this.active && link.attach < this._session.confirmed;
+    if (connection) this._lost(connection, isOlder ? "superseded" : reason, retryIn);
+  }
+
+  /** Asks the active connection for a sign of life, as it may have died; if there is none, tries again at once. */
+  probe(): void {
+    const { active } = this;
+    const now = readClock(this._environment);
+    if (active) {
+      // A POST tells nothing of the downlink, so that it is replaced instead.
+      if (active.transport !== "websocket") active.rotateAt = now;
+      this._session.probe(active.link!, now + PROBE_TIMEOUT);
+    } else if (this.retryAt < Infinity) {
+      this._outageSince = now;
+      this.retryAt = this._askedToWaitUntil;
+    }
+  }
+
+  /** Leaves all connections, and begins anew `wait` seconds later. */
+  restart(reason: string, wait: number): void {
+    for (const connection of this.live) this._leave(connection, reason);
+    this._trials = [];
+    this.dialer.slot.release();
+    // The application or the page asked for it: that is no outage.
+    this._outageSince = readClock(this._environment);
+    this._interrupt(reason, wait);
+  }
+
+  /** The channel is over: writes what is left to write, and closes all connections. */
+  finish(reason: string): void {
+    for (const connection of this.live) {
+      if (connection.link?.state === "open") this._write(connection, readClock(this._environment));
+      conclude(connection.attempt, "failed", reason, readClock(this._environment) - connection.startedAt);
+      connection.opened = undefined;
+      connection.adapter?.close(true);
+    }
+    this.active = undefined;
+    this._trials = [];
+    this.dialer.slot.release();
+  }
+
+  private async _connect(transport: TransportName, now: number): Promise<void> {
+    const connection = this.dialer.create(transport, now);
+    this._trials.push(connection);
+    try {
+      await this.dialer.open(connection, this);
+      this._listener.schedule();
+    } catch (error) {
+      if (this.isLive(connection)) this._lost(connection, `${error}`);
+    }
+  }
+
+  private _write({ link, adapter }: Connection, now: number): void {
+    if (link) for (const output of this._session.transmit(link, now)) adapter!.send(output);
+  }
+
+  onInput(connection: Connection, input: Input): void {
+    const request = input.type === "answer" ? input.request : undefined;
+    const failed = input.type === "answer" && input.status !== 200;
+    // A POST outlives its connection; if it failed, it counts as an attempt all the same.
+    if (!this.isLive(connection) && request !== "post") return;
+    if (input.type === "frame") connection.frames++;
+    const forward = (): void => this._listener.onInput(connection.link!, input);
+    // A request that failed is repeated, or leads to another connection: an attempt. A POST waits a little: if
+    // the whole path is down, the downlink reports it first and the retry is unnecessary.
+    if (failed && request !== "open") this.dialer.budget.run(forward, request === "post" ? POST_RETRY_DELAY : 0);
+    else forward();
+    if (connection.opened && connection.frames > 1) this._takeOver(connection);
+    // Intermediaries answer too: only what is understood, and attached, came from the server.
+    if (connection !== this.active || failed) return;
+    if (request) connection.hasAnswers = true;
+    this._listener.onContact();
+    this._confirmWorks(connection);
+  }
+
+  /** Something came over the active connection: records whether it is known to work by now. */
+  private _confirmWorks(connection: Connection): void {
+    const { transport, openedAt, frames, hasAnswers } = connection;
+    // A stream works once it is known to bring more than its beginning, and that POSTs get through.
+    const isStream = transport === "sse";
+    if (isStream && frames < 2) return;
+    connection.until = isStream && !hasAnswers ? openedAt + this._options.postTimeout : Infinity;
+    const isSteady = readClock(this._environment) >= openedAt + STEADY_AFTER;
+    if (isSteady && this.marks.current[transport]) this.marks.forgive(transport);
+  }
+
+  /** Makes `connection` the active one, and leaves all others but better ones that may still answer. */
+  private _takeOver(connection: Connection): void {
+    const previous = this.active;
+    const { transport, openedAt } = connection;
+    const attached = connection.opened!;
+    const others = this._trials.filter((trial) => trial !== connection);
+    connection.opened = undefined;
+    this._trials = others.filter(({ failed }) => !failed);
+    this.active = connection;
+    this.lastActive = connection;
+    conclude(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
+    // Polls are replaced too: one without a slot looks for one again.
+    const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
+    const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
+    connection.rotateAt = openedAt + ROTATE_AT * lifetime;
+    if (transport === "websocket") this.dialer.slot.release();
+    if (previous) this._leave(previous, "replaced");
+    else this._activeSince = readClock(this._environment);
+    for (const trial of others) {
+      const isBetter = this.transports.indexOf(trial.transport) < this.transports.indexOf(transport);
+      if (trial.failed) {
+        if (trial.transport !== transport) this._blame(trial);
+      } else if (!isBetter || trial.opened) {
+        this._leave(trial, "not needed");
+      }
+    }
+    this._listener.onActive(transport, attached);
+  }
+
+  /** A connection failed or was cut: decides what that says of its transport, and when to try again. */
+  private _lost(connection: Connection, reason: string, retryIn = 0): void {
+    const now = readClock(this._environment);
+    const { transport, startedAt, openedAt } = connection;
+    const wasActive = connection === this.active;
+    const round = wasActive ? [...this._trials, connection] : this._trials;
+    if (reason === "timeout" && openedAt) reason = connection.frames < 2 ? "mute" : "silent";
+    connection.isMute = reason === "mute";
+    const worked = wasActive && connection.until === Infinity && !connection.isMute;
+    this._leave(connection, describeFailure(transport, reason, connection.reachedAfter, now - startedAt), "failed");
+    if (worked) this._lifetimes.record(transport, now - openedAt);
+    // What is always cut at one age is as good as steady until then.
+    const steady = worked && (now >= startedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
+    if (steady) this._outageSince = now;
+    const drained = reason === "drain";
+    // What the server asked for is no failure (DRN-1), nor is the end of another session.
+    const failed = !steady && !drained && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
+    if (!wasActive && this.active) return this._trialLost(connection, failed || drained, retryIn);
+    connection.failed = failed;
+    const outage = failed && isOutage(round, this.transports);
+    if (failed) this._trials = outage ? [] : round;
+    // The next transport of a round is tried at once; otherwise not all pages may come back in the same moment.
+    const random = this._environment.Math.random();
+    let wait = drained ? random * retryIn : retryIn;
+    if (drained ? !steady : worked || outage || retryIn) {
+      const { retryBase, retryMax } = this._options;
+      wait += backoff(now - this._outageSince, random, retryBase, retryMax);
+    }
+    if (retryIn) this._askedToWaitUntil = now + wait;
+    this._interrupt(reason, wasActive ? wait : Math.max(wait, this.retryAt - now));
+  }
+
+  /** A trial beside the active connection is over. */
+  private _trialLost(trial: Connection, failed: boolean, retryIn: number): void {
+    const now = readClock(this._environment);
+    const active = this.active!;
+    if (trial.transport === active.transport) active.rotateAt = now + this._options.retryMax;
+    else if (failed || retryIn) this._blame(trial);
+    // It answered, though another was first.
+    else this.marks.forgive(trial.transport);
+    if (retryIn) this.retryAt = now + retryIn;
+  }
+
+  /** `trial` failed while another worked: that speaks against its transport. */
+  private _blame(trial: Connection): void {
+    this.marks.blame(trial.transport, trial.isMute);
+    // A browser does not tell why an upgrade failed.
+    if (trial.transport === "websocket" && !trial.openedAt) this.dialer.inquire(trial.attempt);
+  }
+
+  /** Leaves a connection; that says nothing against its transport unless the `outcome` is "failed". */
+  private _leave(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
+    const now = readClock(this._environment);
+    conclude(connection.attempt, outcome, reason, now - connection.startedAt);
+    connection.opened = undefined;
+    connection.adapter?.close();
+    if (connection.link) this._session.remove(connection.link);
+    this._trials = this._trials.filter((trial) => trial !== connection);
+    if (this.active !== connection) return;
+    this.active = undefined;
+    // Time in which a connection worked is no outage; if that was long, what was before is over.
+    const isSteady = now > this._activeSince + STEADY_AFTER;
+    this._outageSince = isSteady ? now : this._outageSince + now - this._activeSince;
+  }
+
+  /** No connection is active; the next attempts are made `wait` seconds later, unless one has just opened. */
+  private _interrupt(reason: string, wait: number): void {
+    // Not a number if a malformed frame told us to wait.
+    this.retryAt = readClock(this._environment) + (wait || 0);
+    this._listener.schedule();
+    const next = this._trials.find(({ opened }) => opened);
+    if (next) this._takeOver(next);
+    else this._listener.onInactive(reason);
+  }
+}

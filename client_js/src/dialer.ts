@@ -1,0 +1,109 @@
+// How a connection is begun: within the retry budget, with credentials, and with a slot if it is to be held.
+import { RetryBudget } from "./budget.ts";
+import type { Connection } from "./connection.ts";
+import { ConnectionSlot } from "./connection_slots.ts";
+import { readClock } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+import type { Input } from "./events.ts";
+import { AttemptLog, inquire } from "./explain.ts";
+import type { MutableAttempt } from "./explain.ts";
+import type { TransportName } from "./frames.ts";
+import type { Options } from "./options.ts";
+import type { ClientSession } from "./session.ts";
+import { longpoll, sse } from "./transports/http.ts";
+import type { Transport, Wiring } from "./transports/interface.ts";
+import { websocket } from "./transports/websocket.ts";
+
+const ADAPTERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport } = { websocket, sse, longpoll };
+
+/** The owner of the connections: the connector. */
+export interface Owner {
+  /** The transports that may be used. */
+  readonly transports: readonly TransportName[];
+  /** Returns whether the connection is still wanted. */
+  isLive(connection: Connection): boolean;
+  onInput(connection: Connection, input: Input): void;
+}
+
+export class Dialer {
+  readonly attempts = new AttemptLog();
+  readonly budget: RetryBudget;
+  readonly slot: ConnectionSlot;
+  private readonly _session: ClientSession<unknown>;
+  private readonly _url: string;
+  private readonly _options: Options;
+  private readonly _environment: Environment;
+  private _hasInquired = false;
+
+  constructor(session: ClientSession<unknown>, url: string, options: Options, environment: Environment) {
+    this.budget = new RetryBudget(environment, 2.5 * Math.min(0.5, options.retryBase));
+    this.slot = new ConnectionSlot(environment, url);
+    this._session = session;
+    this._url = url;
+    this._options = options;
+    this._environment = environment;
+  }
+
+  /** Returns a connection that is to be opened. */
+  create(transport: TransportName, now: number): Connection {
+    return {
+      transport,
+      attempt: this.attempts.begin(transport),
+      startedAt: now,
+      racingSince: Infinity,
+      // For the credentials; once they are there the transport has its own time.
+      until: now + this._options.postTimeout,
+      openedAt: 0,
+      frames: 0,
+      rotateAt: Infinity,
+    };
+  }
+
+  /**
+   * Attaches the session over `connection`, if its owner still wants it by then.
+   *
+   * Rejects if there are no credentials, or no slot although the transport needs one.
+   */
+  async open(connection: Connection, owner: Owner): Promise<void> {
+    const { transport, startedAt } = connection;
+    const { openTimeout, postTimeout, withCredentials } = this._options;
+    const credentials = await this.askCredentials();
+    const isHeld = transport !== "websocket";
+    const hasSlot = !isHeld || !owner.isLive(connection) || (await this.slot.acquire());
+    if (!owner.isLive(connection)) return;
+    if (transport === "longpoll") this._session.polls.allowHold(hasSlot);
+    else if (!hasSlot && owner.transports.includes("longpoll")) throw "too many tabs";
+    connection.racingSince = readClock(this._environment);
+    connection.until = connection.racingSince + openTimeout;
+    connection.wiring = {
+      environment: this._environment,
+      urlOf: this.urlOf,
+      credentials: withCredentials ? "include" : "same-origin",
+      postTimeout: postTimeout * 1000,
+      onReached: () => {
+        connection.reachedAfter ??= readClock(this._environment) - startedAt;
+      },
+      onInput: (input) => owner.onInput(connection, input),
+    };
+    connection.adapter = ADAPTERS[transport](connection.wiring);
+    connection.link = this._session.attach(transport, credentials);
+  }
+
+  /** Asks the application for credentials, for an attach or to renew them. */
+  async askCredentials(): Promise<unknown> {
+    const { credentials } = this._options;
+    return typeof credentials === "function" ? (credentials as () => unknown)() : credentials;
+  }
+
+  /** Finds out why a WebSocket was refused, and adds that to the reason of its `attempt`. Once is enough. */
+  inquire(attempt: MutableAttempt): void {
+    if (this._hasInquired) return;
+    this._hasInquired = true;
+    this.budget.run(async () => {
+      attempt.reason += await inquire(this._environment, this.urlOf(attempt.transport));
+    });
+  }
+
+  /** Returns the channel's URL with one more segment, the query kept. */
+  urlOf = (segment: string): string => this._url.replace(/\/*(\?.*)?$/, `/${segment}$1`);
+}

@@ -1,0 +1,293 @@
+// The driver of a channel: owns the session, the clock and the application's sends.
+//
+// What to do is decided by the pure core (session.ts) and by the connector; the driver runs them in turns. A
+// turn follows every input, in a microtask, so that everything of one turn of the page is written together
+// (DAT-1); and one is made when the next deadline is due, by the only timer. Events of the session are acted
+// on at once, in order: they settle sends, put messages into the inbox, and change the channel's state.
+import { Connector } from "./connector.ts";
+import type { ConnectorListener } from "./connector.ts";
+import { randomId, readClock } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+import { ChannelError } from "./errors.ts";
+import type { Attached, Closing, Input, SendFate, SessionEvent } from "./events.ts";
+import type { TransportName } from "./frames.ts";
+import type { Inbox } from "./inbox.ts";
+import type { Link } from "./link.ts";
+import type { ChannelEventMap, Options, Statistics } from "./options.ts";
+import { observePage } from "./page_lifecycle.ts";
+import type { PageListener } from "./page_lifecycle.ts";
+import { ClientSession } from "./session.ts";
+import { CHANNEL, step } from "./states.ts";
+import type { ChannelState } from "./states.ts";
+import { postFinally } from "./transports/http.ts";
+import { finalPost } from "./uplink.ts";
+
+/** Seconds that a timer may be late; if one is later, the page has slept. */
+const TIMER_SLIP_THRESHOLD = 2;
+/** Timers are cut to 32 bits of milliseconds. */
+const MAX_TIMER = 2 ** 31 - 1;
+
+/** A send that has not been settled. */
+interface Sent {
+  readonly message: unknown;
+  readonly resolve: () => void;
+  readonly reject: (error: ChannelError) => void;
+}
+
+/** Dispatches an event of the channel. */
+type Dispatch = (type: keyof ChannelEventMap, fields?: object) => void;
+
+export class Driver implements ConnectorListener, PageListener {
+  state: ChannelState = "connecting";
+  id: string | null = null;
+  transport: TransportName | null = null;
+  readonly session: ClientSession<Sent>;
+  readonly connector: Connector;
+  private readonly _options: Options;
+  private readonly _environment: Environment;
+  private readonly _inbox: Inbox;
+  private readonly _dispatch: Dispatch;
+  private readonly _counts = { attaches: 0, reconnects: 0, sent: 0, received: 0, acknowledged: 0, replayed: 0 };
+  /** When the server was last heard from, or the application closed. */
+  private _contactAt: number;
+  private _timer: ReturnType<Environment["setTimeout"]> | undefined;
+  private _isScheduled = false;
+  /** The page is in the back/forward cache. */
+  private _isCached = false;
+  /** Aborts when the channel is closed. */
+  private readonly _lifetime = new AbortController();
+
+  /** Starts at once. Throws `ChannelError` for transports that do not exist. */
+  constructor(url: string, options: Options, environment: Environment, inbox: Inbox, dispatch: Dispatch) {
+    this._options = options;
+    this._environment = environment;
+    this._inbox = inbox;
+    this._dispatch = dispatch;
+    const newId = (): string => randomId(environment);
+    this.session = new ClientSession(newId(), newId, typeof options.credentials === "function");
+    this.connector = new Connector(this.session, url, options, environment, this);
+    this._contactAt = readClock(environment);
+    observePage(environment, this, this._lifetime.signal);
+    this.schedule();
+  }
+
+  // The application's side
+
+  /** Sends a message. The promise settles once it is known what became of it. */
+  send(message: unknown): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => {
+      if (this.session.outbox.buffer.entries.length >= this._options.queueMessages)
+        throw new ChannelError("buffer_full", "too many messages wait: await sends");
+      this.session.send(message, { message, resolve, reject });
+      this._counts.sent++;
+    });
+    // The application need not await it: then its rejection is not unhandled.
+    promise.catch(() => {});
+    this.schedule();
+    return promise;
+  }
+
+  close(code: number, reason: string): void {
+    const { connector, session } = this;
+    if (session.closing) return;
+    this._contactAt = readClock(this._environment);
+    session.close(code, reason);
+    this.resume();
+    // A backoff may be longer than the time that is left.
+    if (!connector.live.length) this.reconnect();
+    // If nothing was ever begun there is no server to tell.
+    if (!session.attaches && !session.outbox.buffer.entries.length) this._finish({ code, reason, by: "app" }, true, []);
+    this.schedule();
+  }
+
+  reconnect(): void {
+    if (this.connector.retryAt < Infinity) this.connector.restart("reconnect", 0);
+  }
+
+  suspend(): void {
+    this.connector.restart("suspend", Infinity);
+    if (this.state !== "closed") this._enter("suspend");
+  }
+
+  resume(): void {
+    if (this.state !== "suspended") return;
+    this._enter("resume");
+    this.connector.restart("resume", 0);
+  }
+
+  statistics(): Statistics {
+    return { ...this._counts, attempts: { ...this.connector.dialer.attempts.counts } };
+  }
+
+  // Turns
+
+  /** Makes a turn in the next microtask. */
+  schedule(): void {
+    if (this._isScheduled) return;
+    this._isScheduled = true;
+    queueMicrotask(() => {
+      this._isScheduled = false;
+      this._turn();
+    });
+  }
+
+  /** Does what is due, and sets the timer for what is due next. */
+  private _turn(): void {
+    const { connector, session, _environment: environment } = this;
+    environment.clearTimeout(this._timer);
+    if (this.state === "closed") return;
+    const now = readClock(environment);
+    const giveUpAt = session.closing ? this._contactAt + session.terms.closing : Infinity;
+    if (now >= giveUpAt) return this._act(session.abandon(1001, "unreachable"));
+    const expiresAt = this.state === "recovering" ? this._contactAt + session.terms.ttl : Infinity;
+    if (now >= expiresAt) {
+      this._enter("expire");
+      this._dispatch("suspended");
+    }
+    connector.dropOverdue(now);
+    this._act(session.tick(now));
+    const nextAttemptAt = connector.begin(now);
+    connector.transmit(now);
+    const nextExpiry = now < expiresAt ? expiresAt : Infinity;
+    const due = Math.min(giveUpAt, nextExpiry, session.deadline, nextAttemptAt, connector.deadline);
+    if (due === Infinity) return;
+    const onTimer = (): void => {
+      // After a sleep, and always once more: what has arrived meanwhile comes first.
+      if (readClock(environment) > due + TIMER_SLIP_THRESHOLD) this.onWake();
+      else this._timer = environment.setTimeout(() => this._turn(), 0);
+    };
+    this._timer = environment.setTimeout(onTimer, Math.min(MAX_TIMER, (due - now) * 1000 + 1));
+  }
+
+  // Events of the session
+
+  private _act(events: readonly SessionEvent<Sent>[]): void {
+    for (const event of events) this._handle(event);
+    // After the last, as the others may settle sends.
+    if (this.state !== "closed" && this._inbox.size > this._options.queueMessages)
+      this._act(this.session.abandon(1011, "too many messages"));
+  }
+
+  private _handle(event: SessionEvent<Sent>): void {
+    switch (event.type) {
+      case "opened":
+        return this.connector.onAttached(event);
+      case "message":
+        this._counts.received++;
+        return this._inbox.put(event.message);
+      case "settled":
+        this._counts.acknowledged++;
+        return event.tag.resolve();
+      case "rejected":
+        return settle({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
+      case "reset": {
+        const { reason, lost } = event.loss;
+        for (const send of event.sends) settle(send, "reset", "reset: " + reason);
+        const sends = event.sends.map(({ tag, fate }) => ({ message: tag.message, fate }));
+        return this._dispatch("reset", { reason, lost, sends });
+      }
+      case "renewal":
+        void this._renew();
+        return;
+      case "closed":
+        return this._finish(event.closing, event.clean, event.sends);
+      case "dropped":
+        return this.connector.onLinkDropped(event);
+    }
+  }
+
+  private async _renew(): Promise<void> {
+    try {
+      this.session.renew(await this.connector.dialer.askCredentials());
+      this.schedule();
+    } catch {
+      // There are none: the server's `unauthorized` will follow.
+    }
+  }
+
+  private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<Sent>[]): void {
+    this.connector.finish(reason);
+    this._lifetime.abort();
+    this.transport = null;
+    this._enter("close");
+    for (const send of sends) settle(send, "closed", `closed: ${code} ${reason}`);
+    this._inbox.close();
+    this._dispatch("close", { code, reason, by, wasClean });
+  }
+
+  private _enter(input: string): void {
+    this.state = step(CHANNEL, this.state, input);
+  }
+
+  // Reports of the connector
+
+  onInput(link: Link, input: Input): void {
+    this._act(this.session.handleInput(link, input, readClock(this._environment)));
+    this.schedule();
+  }
+
+  onContact(): void {
+    this._contactAt = readClock(this._environment);
+  }
+
+  onActive(transport: TransportName, { id, resumed, replayed }: Attached): void {
+    const isNew = this.id !== id;
+    const wasOpen = this.state === "open";
+    this.id = id;
+    this._counts.attaches++;
+    // Nothing was missed: what is sent twice as one connection replaces another is no replay.
+    if (wasOpen) this.session.replayUpTo = 0;
+    else this._enter("opened");
+    if (this.transport !== transport) {
+      this.transport = transport;
+      this._dispatch("transport", { transport });
+    }
+    // Two attaches of a race may each be told that the session is new.
+    if (isNew) return this._dispatch("open");
+    if (wasOpen || !resumed) return;
+    this._counts.reconnects++;
+    this._counts.replayed += replayed;
+    this._dispatch("resumed", { replayed });
+  }
+
+  onInactive(reason: string): void {
+    if (this.state !== "open") return;
+    this._enter("lost");
+    this._dispatch("recovering", { reason });
+  }
+
+  // Reports of the page
+
+  onWake(): void {
+    // What has arrived meanwhile comes first.
+    this._environment.setTimeout(() => {
+      this.connector.probe();
+      this.schedule();
+    }, 0);
+  }
+
+  onNetworkChange(): void {
+    this.connector.marks.clear();
+    this.onWake();
+  }
+
+  onHide(persisted: boolean): void {
+    if (this.connector.retryAt === Infinity) return;
+    const { lastActive } = this.connector;
+    if (lastActive) postFinally(lastActive.wiring!, finalPost(this.session, lastActive.link!));
+    this._isCached = persisted;
+    // A page with connections is not cached, or finds them dead when it is shown again.
+    if (persisted) this.connector.restart("pagehide", Infinity);
+  }
+
+  onShow(): void {
+    if (this._isCached) this.connector.restart("pageshow", 0);
+    this._isCached = false;
+  }
+}
+
+/** Settles a send by its fate; `code` and `message` are of the error, unless it was handled. */
+function settle({ tag, fate }: SendFate<Sent>, code: string, message: string): void {
+  if (fate === "handled") tag.resolve();
+  else tag.reject(new ChannelError(code, message, fate));
+}

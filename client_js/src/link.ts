@@ -1,0 +1,53 @@
+// One attach over one connection. Data only: session.ts and the modules beside it change it.
+import type { TransportName } from "./frames.ts";
+import type { AttachState } from "./states.ts";
+
+export interface Link {
+  /** Its attach number (ATT-1). */
+  readonly attach: number;
+  readonly transport: TransportName;
+  /** Its encoded `open`. */
+  readonly opening: string;
+  state: AttachState;
+  /** The next uplink number to write here. */
+  next: number;
+  /** The downlink mark that was last written here. */
+  acked: number;
+  /** Our `close` was written here. */
+  closeWritten?: boolean;
+  /** Control frames to write. */
+  control: string[];
+  /** The POST in flight, if there is one. */
+  post?: PendingPost | undefined;
+  /** The number of the next poll, or of the one in flight (POL-1). */
+  poll: number;
+  polling?: boolean;
+  polledAt: number;
+  /** Consecutive failures by request: that one kind gets through says nothing of the others. */
+  readonly failures: { open: number; post: number; poll: number };
+  /** Silence until then ends the link (LIV-2). */
+  until: number;
+  /** The highest number that the server says it wrote here (SND-2). */
+  sent?: number | undefined;
+}
+
+/** What a POST took along, to be put back if it gets no answer. */
+export interface PendingPost {
+  readonly next: number;
+  readonly control: readonly string[];
+}
+
+/** Returns a link that has not written its `open` yet; that tells the server `received` as our mark. */
+export const createLink = (attach: number, transport: TransportName, opening: string, received: number): Link => ({
+  attach,
+  transport,
+  opening,
+  state: "fresh",
+  next: 1,
+  acked: received,
+  control: [],
+  poll: 1,
+  polledAt: 0,
+  failures: { open: 0, post: 0, poll: 0 },
+  until: Infinity,
+});

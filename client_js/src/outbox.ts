@@ -1,0 +1,66 @@
+// The sends of a channel, over all its sessions: what became of each. Pure.
+import { SendBuffer } from "./buffer.ts";
+import { encodeMessage } from "./codec.ts";
+import type { Fate } from "./errors.ts";
+import type { SendFate, SessionEvent } from "./events.ts";
+import type { Limits } from "./frames.ts";
+
+/** A mark above what was ever written: the server speaks of another session (MRK-5, RES-6). */
+export class ForeignMark extends Error {}
+
+/** A mark that the server does not know of. */
+type Unknown = null | undefined;
+
+export class Outbox<Tag> {
+  /** Of the current session. */
+  buffer = new SendBuffer<Tag>();
+
+  /**
+   * Keeps a message until it is acknowledged.
+   *
+   * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4).
+   */
+  send(message: unknown, tag: Tag, limits: Limits): void {
+    this.buffer.entries.push({ ...encodeMessage(message, limits), tag });
+  }
+
+  /** Throws `ForeignMark` unless `mark` can be a mark of the current session. */
+  check(mark: number): void {
+    if (mark >= this.buffer.next) throw new ForeignMark();
+  }
+
+  /** Everything up to `mark` was handled (MRK-3). */
+  settle(mark: number): SessionEvent<Tag>[] {
+    return this.buffer
+      .acknowledge(mark)
+      .flatMap(({ tag }) => (tag === undefined ? [] : [{ type: "settled" as const, tag }]));
+  }
+
+  /** The server takes no message of this size: a `skip` takes its place (DAT-5). */
+  skip(number: number): SessionEvent<Tag>[] {
+    const tag = this.buffer.skip(number);
+    return tag === undefined ? [] : [{ type: "rejected", tag }];
+  }
+
+  /**
+   * Returns what became of each unacknowledged send (RES-3).
+   *
+   * `handled`, `inHand`: the server's marks of what its application has finished with, and has begun.
+   */
+  fates(handled: number | Unknown, inHand: number | Unknown): SendFate<Tag>[] {
+    const { entries, first } = this.buffer;
+    return entries.flatMap(({ tag }, index) =>
+      tag === undefined ? [] : [{ tag, fate: this._fate(first + index, handled, inHand) }],
+    );
+  }
+
+  private _fate(number: number, handled: number | Unknown, inHand: number | Unknown): Fate {
+    if (number >= this.buffer.next || number > (inHand ?? Infinity)) return "not_handled";
+    return number <= (handled ?? 0) ? "handled" : "unknown";
+  }
+
+  /** Begins the next session, with nothing to send. */
+  startOver(): void {
+    this.buffer = new SendBuffer();
+  }
+}

@@ -1,0 +1,75 @@
+// The marks against transports. They are kept in local storage for the next page, by origin of the server.
+//
+// A storage may be missing, full or forbidden, and hold what any script wrote: it is a hint, and may not fail.
+import { readClock } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+import { blame } from "./fallback.ts";
+import type { Marks } from "./fallback.ts";
+import type { TransportName } from "./frames.ts";
+
+/** Seconds for which a mark is remembered after its probe was due: a day. */
+const EXPIRY = 86400;
+
+/** Returns the key for what all pages of a browser share about the server of `url`. */
+export const keyOf = (url: string): string => "onechannel " + new URL(url).origin;
+
+export class SavedMarks {
+  current: Marks;
+  private readonly _environment: Environment;
+  private readonly _url: string;
+  private readonly _maxWait: number;
+
+  /** Begins with what an earlier page has learnt. `maxWait`: seconds between two probes, at most. */
+  constructor(environment: Environment, url: string, maxWait: number) {
+    this._environment = environment;
+    this._url = url;
+    this._maxWait = maxWait;
+    this.current = loadMarks(environment, url);
+  }
+
+  /** `transport` failed while another worked; `isMute`: an intermediary buffers its stream. */
+  blame(transport: TransportName, isMute: boolean | undefined): void {
+    const random = this._environment.Math.random();
+    const now = readClock(this._environment);
+    this.current[transport] = blame(this.current[transport], isMute, now, random, this._maxWait);
+    this._save();
+  }
+
+  /** `transport` works. */
+  forgive(transport: TransportName): void {
+    delete this.current[transport];
+    this._save();
+  }
+
+  /** Forgets the marks in this page: they were learnt under other circumstances. */
+  clear(): void {
+    this.current = {};
+  }
+
+  /** The marks go by a monotonic clock; they are saved by wall-clock time. */
+  private _save(): void {
+    const offset = this._environment.Date.now() / 1000 - readClock(this._environment);
+    try {
+      const entries = Object.entries(this.current).map(([name, { probeAt, wait }]) => [name, probeAt + offset, wait]);
+      this._environment.localStorage!.setItem(keyOf(this._url), JSON.stringify(entries));
+    } catch {
+      // The next page has to find out for itself.
+    }
+  }
+}
+
+function loadMarks(environment: Environment, url: string): Marks {
+  const marks: Marks = {};
+  const wall = environment.Date.now() / 1000;
+  try {
+    const entries = JSON.parse(environment.localStorage!.getItem(keyOf(url))!) as [TransportName, number, number][];
+    for (const [name, probeAt, wait] of entries) {
+      if (!(probeAt > wall - EXPIRY && wait > 0)) continue;
+      // The wall clock may have been set: no probe is due later than the wait that was saved.
+      marks[name] = { probeAt: readClock(environment) + Math.min(probeAt - wall, wait), wait };
+    }
+  } catch {
+    // Nothing is saved, or nothing of ours.
+  }
+  return marks;
+}

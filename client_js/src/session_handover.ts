@@ -1,0 +1,75 @@
+// A session on its way from one page to the next: what is saved of it, and how it is restored.
+import type { Entry } from "./buffer.ts";
+import { fromBase64, toBase64 } from "./codec.ts";
+import type { ClientSession } from "./session.ts";
+
+/** What one page leaves to the next, as JSON. */
+export interface SavedSession {
+  readonly client: string;
+  readonly token: string;
+  readonly epoch: string;
+  readonly id: string;
+  readonly attaches: number;
+  readonly confirmed: number;
+  readonly received: number;
+  readonly first: number;
+  readonly next: number;
+  /** What was not acknowledged. */
+  readonly entries: readonly SavedEntry[];
+}
+
+/** A message as JSON, or as base64 of bytes; neither for one that the server refused. */
+interface SavedEntry {
+  readonly size: number;
+  readonly json?: string | undefined;
+  readonly bytes?: string | undefined;
+}
+
+/** Returns an open session as it can be saved. */
+export function saveSession(session: ClientSession<unknown>): SavedSession {
+  const { first, next, entries } = session.outbox.buffer;
+  return {
+    client: session.client,
+    token: session.token!,
+    epoch: session.epoch!,
+    id: session.id!,
+    attaches: session.attaches,
+    confirmed: session.confirmed,
+    received: session.acks.received,
+    first,
+    next,
+    entries: entries.map(saveEntry),
+  };
+}
+
+function saveEntry({ body, size, skipped }: Entry<unknown>): SavedEntry {
+  if (skipped) return { size };
+  return typeof body === "string" ? { size, json: body } : { size, bytes: toBase64(body) };
+}
+
+/** Makes `session`, which is new, the one that was saved. */
+export function restoreSession(session: ClientSession<unknown>, saved: SavedSession): void {
+  session.client = saved.client;
+  session.token = saved.token;
+  session.epoch = saved.epoch;
+  session.id = saved.id;
+  session.attaches = saved.attaches;
+  session.confirmed = saved.confirmed;
+  session.acks.received = saved.received;
+  const { buffer } = session.outbox;
+  buffer.first = saved.first;
+  buffer.next = saved.first;
+  for (const savedEntry of saved.entries) {
+    const entry = restoreEntry(savedEntry);
+    buffer.entries.push(entry);
+    if (buffer.last < saved.next) buffer.put(buffer.last, entry);
+  }
+}
+
+/** Whoever waited for it has gone with its page: it has no tag. */
+const restoreEntry = ({ size, json, bytes }: SavedEntry): Entry<unknown> => ({
+  body: json ?? fromBase64(bytes ?? ""),
+  size,
+  tag: undefined,
+  skipped: json === undefined && bytes === undefined,
+});

@@ -1,0 +1,24 @@
+// The terms of a session: what its server advertises in `opened` (PROTOCOL.md section 12).
+import type { Limits, OpenedFrame, Timings } from "./frames.ts";
+
+export type Terms = Limits & Timings;
+
+/** In force until `opened` brings the server's own. */
+export const DEFAULT_TERMS: Terms = {
+  message: 262144,
+  body: 350550,
+  batch: 1000,
+  depth: 64,
+  window_messages: 1000,
+  window_bytes: 1048576,
+  heartbeat: 20,
+  ttl: 120,
+  closing: 30,
+};
+
+/** Returns the terms that `opened` advertises, with the defaults for what it leaves out. */
+export const advertisedTerms = ({ limits, timings }: OpenedFrame): Terms => ({
+  ...DEFAULT_TERMS,
+  ...limits,
+  ...timings,
+});

@@ -1,0 +1,23 @@
+// What a transport is: an adapter of two functions. It numbers nothing, keeps nothing and retries nothing.
+import type { Environment } from "../environment.ts";
+import type { Input, Output } from "../events.ts";
+
+/** One connection. What it reports after `close` is ignored. */
+export interface Transport {
+  send(output: Output): void;
+  /** `afterPost`: not before the last POST is answered, where our last frames need one. */
+  close(afterPost?: boolean): void;
+}
+
+/** What a connection is given: where to connect, and whom to report to. */
+export interface Wiring {
+  readonly environment: Environment;
+  /** Returns the channel's URL with this last segment. */
+  readonly urlOf: (segment: string) => string;
+  readonly credentials: RequestCredentials;
+  /** Milliseconds that a POST may take (SND-1). */
+  readonly postTimeout: number;
+  /** The other end has answered: a socket was upgraded, or the headers of a stream came. */
+  readonly onReached: () => void;
+  readonly onInput: (input: Input) => void;
+}

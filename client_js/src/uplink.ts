@@ -1,0 +1,164 @@
+// What a link writes: the messages of a WebSocket, bodies of POSTs, polls. Pure.
+import type { AckSchedule } from "./acks.ts";
+import { encodeBinary, encodeBytes, encodeControl, encodeData } from "./codec.ts";
+import type { EncodedFrame } from "./codec.ts";
+import type { Closing, Output } from "./events.ts";
+import type { SendFrame } from "./frames.ts";
+import type { Link } from "./link.ts";
+import type { Outbox } from "./outbox.ts";
+import type { PollPacing } from "./polls.ts";
+import type { Terms } from "./terms.ts";
+
+/** Factor by which base64 grows bytes, rounded up. */
+const BASE64_GROWTH = 1.34;
+/** Bytes around a message in its frame, at most. */
+const FRAME_OVERHEAD = 99;
+/** Lines of a body that are no data, at most: its first line, and perhaps `close` and `ack`. */
+const EXTRA_LINES = 3;
+
+/** Seconds: a longer hold is left to the server, which holds polls for less. */
+const MAX_HOLD = 60;
+
+/** What the uplink is written from: the session. */
+export interface Source<Tag> {
+  readonly client: string;
+  readonly token: string | undefined;
+  readonly epoch: string | undefined;
+  readonly confirmed: number;
+  readonly terms: Terms;
+  readonly outbox: Outbox<Tag>;
+  readonly acks: AckSchedule;
+  readonly polls: PollPacing;
+  readonly closing: Closing | undefined;
+  leads(link: Link): boolean;
+}
+
+/** Returns the WebSocket messages to write on `link`; an ack in any case if it `confirms` the attach. */
+export function webSocketFrames<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
+  const frames: EncodedFrame[] = confirms ? [ackFrame(source, link)] : [];
+  // Each pass writes what one body would hold, as a frame has the same limit.
+  let part = fill(source, link, now);
+  while (part.length) {
+    frames.push(...part);
+    part = fill(source, link, now);
+  }
+  return frames.length ? [{ frames }] : [];
+}
+
+/** Returns the requests to begin on `link`; one in any case if it `confirms` the attach. */
+export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
+  const outputs: Output[] = [];
+  const { acks, polls } = source;
+  if (link.transport === "longpoll" && !link.polling && source.leads(link) && now >= polls.nextAt(link)) {
+    link.polling = true;
+    link.polledAt = now;
+    const hold = polls.hold < MAX_HOLD && { hold: polls.hold };
+    const poll = encodeControl({ type: "poll", ...head(source, link), poll: link.poll, ack: acks.mark(link), ...hold });
+    outputs.push({ request: "poll", frames: [poll] });
+  }
+  if (!link.post) {
+    const post = { next: link.next, control: link.control };
+    const first = sendLine(source, link);
+    const frames = fill(source, link, now, first);
+    // A first poll confirms as well as a POST does (ATT-3).
+    if (frames.length || (confirms && !link.polling)) {
+      link.post = post;
+      outputs.push({ request: "post", frames: [first, ...frames] });
+    }
+  }
+  return outputs;
+}
+
+/**
+ * Returns the lines of a POST that repeats all that the server may lack, for a page that is being unloaded.
+ *
+ * It may be sent beside what is in flight on any link, as the server drops duplicates (NUM-3), and when
+ * `link` has already ended (ATT-7).
+ */
+export function finalPost<Tag>(source: Source<Tag>, link: Link): EncodedFrame[] {
+  link.next = 0;
+  link.acked = -1;
+  source.acks.setDue();
+  const first = sendLine(source, link);
+  return [first, ...fill(source, link, 0, first, link.attach === source.confirmed)];
+}
+
+/**
+ * Returns control frames, data, our `close`, and an `ack` that is due: as much as one body holds.
+ *
+ * `firstLine`: of the body, on HTTP. `leads`: only the link that has the session carries data (ATT-3).
+ */
+function fill<Tag>(
+  source: Source<Tag>,
+  link: Link,
+  now: number,
+  firstLine = "",
+  leads = source.leads(link),
+): EncodedFrame[] {
+  const frames: EncodedFrame[] = [...link.control];
+  link.control = [];
+  if (!leads) return frames;
+  fillData(source, link, frames, firstLine);
+  const { acks, closing, outbox } = source;
+  if (closing && !link.closeWritten && link.next > outbox.buffer.last) frames.push(closeFrame(source, link, closing));
+  if (acks.takeDue(link, now)) frames.push(ackFrame(source, link));
+  return frames;
+}
+
+/** Adds messages to `frames`, as many as still fit; at least one if it is empty, as a body holds any one message. */
+function fillData<Tag>(source: Source<Tag>, link: Link, frames: EncodedFrame[], firstLine: string): void {
+  const { acks, terms } = source;
+  const { buffer } = source.outbox;
+  // What was acknowledged in the meantime is not repeated.
+  let number = Math.max(link.next, buffer.first);
+  let room = terms.body - firstLine.length - frames.join().length;
+  const lines = terms.batch - (firstLine ? EXTRA_LINES : 0);
+  let texts: string[] = [];
+  const flush = (): void => {
+    if (texts.length) frames.push(encodeData(number - texts.length, acks.mark(link), texts));
+    texts = [];
+  };
+  let entry = buffer.peek(number, terms);
+  while (entry) {
+    room -= entry.size * BASE64_GROWTH + FRAME_OVERHEAD;
+    const count = texts.length + frames.length;
+    if (count && (room < 0 || count >= lines)) break;
+    buffer.put(number, entry);
+    if (entry.skipped) {
+      flush();
+      frames.push(encodeControl({ type: "skip", number, ack: acks.mark(link) }));
+    } else if (typeof entry.body === "string") {
+      texts.push(entry.body);
+    } else {
+      flush();
+      const encode = firstLine ? encodeBytes : encodeBinary;
+      frames.push(encode(number, acks.mark(link), entry.body));
+    }
+    number++;
+    entry = buffer.peek(number, terms);
+  }
+  flush();
+  link.next = number;
+}
+
+/** Returns our `close`, as asked for or in answer to the server's (CLS-1, CLS-3). */
+export function closeFrame<Tag>(source: Source<Tag>, link: Link, { code, reason, by }: Closing): string {
+  link.closeWritten = true;
+  const { acks, outbox } = source;
+  return encodeControl({ type: "close", code, reason, by, last: outbox.buffer.next - 1, ack: acks.mark(link) });
+}
+
+export const ackFrame = <Tag>({ acks }: Source<Tag>, link: Link): string =>
+  encodeControl({ type: "ack", ack: acks.mark(link) });
+
+/** Returns the first line of a POST (SND-1). */
+const sendLine = <Tag>(source: Source<Tag>, link: Link): string =>
+  encodeControl({ type: "send", ...head(source, link) });
+
+/** Returns what every request says of its session. */
+const head = <Tag>({ token, client, epoch }: Source<Tag>, { attach }: Link): Omit<SendFrame, "type"> => ({
+  session: token!,
+  client,
+  attach,
+  epoch: epoch!,
+});

@@ -1,0 +1,34 @@
+// How long polls ask to be held (POL-3).
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createLink } from "../src/link.ts";
+import { PollPacing } from "../src/polls.ts";
+
+const link = createLink(1, "longpoll", "", 0);
+
+test("polls ask for half the time after which one was cut, and slowly for more", () => {
+  const polls = new PollPacing();
+  assert.equal(polls.hold, Infinity);
+  polls.ended(30, false);
+  assert.equal(polls.hold, 15);
+  polls.ended(15, true);
+  assert.equal(polls.hold, 15 * 1.05);
+});
+
+test("a poll that fails at once does not shorten the hold", () => {
+  const polls = new PollPacing();
+  polls.ended(0.5, false);
+  assert.equal(polls.hold, Infinity);
+});
+
+test("polls without a slot are not held, and come once a second", () => {
+  const polls = new PollPacing();
+  polls.allowHold(false);
+  polls.ended(30, false);
+  polls.ended(1, true);
+  assert.equal(polls.hold, 0);
+  link.polledAt = 8;
+  assert.equal(polls.nextAt(link), 9);
+  polls.allowHold(true);
+  assert.deepEqual([polls.hold, polls.nextAt(link)], [Infinity, 0]);
+});

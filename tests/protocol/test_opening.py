@@ -1,0 +1,197 @@
+"""`resume` and `begin`: which session an ``open`` gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.limits import Limits
+from transport.protocol.frames import (
+    Close,
+    Data,
+    Open,
+    Reset,
+    ResetReason,
+    TransportKind,
+    nothing_known,
+)
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.opening import (
+    Attach,
+    Begin,
+    Create,
+    Found,
+    Refuse,
+    Replace,
+    SendClose,
+    attach,
+    begin,
+    check_version,
+    resume,
+)
+from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import Ending, Tombstone
+
+CLIENT = "client-0123456789"
+OTHER = "another-0123456789"
+EPOCH = "epoch-1"
+CLOSED = Close(code=4000, reason="done", by="app", last=0, ack=0)
+
+
+def opening(**fields: Any) -> Open:
+    """An ``open`` with a credential; what is in ``fields`` is different."""
+    given: dict[str, Any] = {
+        "versions": [1],
+        "client": CLIENT,
+        "nonce": "n" * 22,
+        "attach": 2,
+        "received": 0,
+        "first_retained": 1,
+        "session": "s1.secret",
+        "epoch": EPOCH,
+    }
+    return Open(**{**given, **fields})
+
+
+def begun() -> tuple[ServerSession, Attachment]:
+    """A session of `CLIENT`, confirmed under the number 1."""
+    session = ServerSession("s1", Limits(), 0.0)
+    attachment = attach(
+        session, opening(attach=1), TransportKind.WEBSOCKET, 0.0, epoch=EPOCH, token="t"
+    )
+    session.downlink.transmit(attachment, 0.0)
+    session.attachments.confirm(attachment)
+    return session, attachment
+
+
+def closed() -> ServerSession:
+    """A session that was closed, and whose client has acknowledged all of it."""
+    session, _ = begun()
+    session.close(4000, "done", "app", 0.0)
+    return session
+
+
+def test_unsupported_version_is_refused() -> None:
+    """OPN-2."""
+    check_version(opening(versions=[7, 1]))
+    with pytest.raises(ProtocolError) as caught:
+        check_version(opening(versions=[2]))
+    assert caught.value.code is codes.UNSUPPORTED_VERSION
+    assert caught.value.extra == {"versions": [1]}
+
+
+# A session that the credential names
+
+
+def test_open_without_a_credential_begins_a_session() -> None:
+    frame = Open(
+        versions=[1], client=CLIENT, nonce="n" * 22, attach=1, received=0, first_retained=1
+    )
+    assert resume(frame, None, epoch=EPOCH) == Begin(None)
+
+
+def test_live_session_is_resumed() -> None:
+    """RES-1."""
+    session, _ = begun()
+    decision = resume(opening(), Found(session), epoch=EPOCH)
+    assert isinstance(decision, Attach)
+    assert decision.session is session
+
+
+@pytest.mark.parametrize("found", [None, Found()], ids=["not valid", "only the store knows it"])
+@pytest.mark.parametrize(
+    ("epoch", "reason"),
+    [(EPOCH, ResetReason.UNKNOWN), ("epoch-0", ResetReason.RESTARTED)],
+)
+def test_unknown_session_is_reset(found: Found | None, epoch: str, reason: ResetReason) -> None:
+    """RES-5, EPO-1."""
+    decision = resume(opening(epoch=epoch), found, epoch=EPOCH)
+    assert decision == Begin(nothing_known(reason))
+
+
+def test_closed_session_answers_with_its_close() -> None:
+    """CLS-5: whether it still is in this process, or only in the store."""
+    session = closed()
+    tombstone = session.tombstone()
+    for found in (Found(session), Found(None, tombstone), Found(session, tombstone)):
+        decision = resume(opening(), found, epoch=EPOCH)
+        assert decision == SendClose(tombstone.ending.close)  # type: ignore[arg-type]
+
+
+def test_reset_session_answers_with_its_fate() -> None:
+    """RES-2, RES-8."""
+    session, _ = begun()
+    session.send('"lost"')
+    session.reset(ResetReason.OVERFLOW)
+    reset = Reset(reason=ResetReason.OVERFLOW, lost=[1, 1], handled=0, in_hand=0)
+    assert resume(opening(), Found(session), epoch=EPOCH) == Begin(reset)
+
+
+def test_superseded_attach_is_refused_before_all_else() -> None:
+    """ATT-4: also if its marks are of another session."""
+    session, _ = begun()
+    decision = resume(opening(attach=1, received=40), Found(session), epoch=EPOCH)
+    assert isinstance(decision, Refuse)
+    assert decision.error.code is codes.SUPERSEDED
+
+
+def test_session_that_its_owner_cannot_resume_is_replaced() -> None:
+    """RES-5: its marks are of another session, so nothing can be made of this one."""
+    session, _ = begun()
+    decision = resume(opening(received=40), Found(session), epoch=EPOCH)
+    assert isinstance(decision, Replace)
+    assert decision.session is session
+    assert decision.reset == nothing_known(ResetReason.FOREIGN)
+    assert session.ending is None, "a decision changes nothing"
+
+
+def test_session_that_another_client_cannot_take_over_lives_on() -> None:
+    """ATT-6, RES-7."""
+    session, attachment = begun()
+    session.receive(attachment, Data(1, 0, ["taken"], 7), 0.0)
+    decision = resume(opening(client=OTHER), Found(session), epoch=EPOCH)
+    assert decision == Begin(nothing_known(ResetReason.FOREIGN))
+
+
+# A session that the nonce names
+
+
+def test_unused_nonce_creates_a_session() -> None:
+    assert begin(Found(issued=False)) == Create()
+
+
+def test_repeated_nonce_finds_the_session() -> None:
+    """OPN-4: also before any client was given a credential, if the session is there."""
+    session, _ = begun()
+    for issued in (True, False):
+        decision = begin(Found(session, issued=issued))
+        assert isinstance(decision, Attach)
+        assert decision.session is session
+
+
+def test_repeated_nonce_of_a_closed_session_answers_with_its_close() -> None:
+    """OPN-4, CLS-5."""
+    tombstone = Tombstone(Ending(4000, "done", "app", CLOSED), handled=0, in_hand=0, last=0)
+    assert begin(Found(None, tombstone)) == SendClose(CLOSED)
+    assert isinstance(begin(Found(closed())), SendClose)
+
+
+@pytest.mark.parametrize(
+    "tombstone",
+    [None, Tombstone(Ending(4416, "expired", "protocol"), handled=0, in_hand=0, last=0)],
+    ids=["forgotten", "reset"],
+)
+def test_repeated_nonce_of_a_lost_session_is_refused(tombstone: Tombstone | None) -> None:
+    """OPN-4: the client was given a session that is no more; it is to come with a new nonce."""
+    decision = begin(Found(None, tombstone))
+    assert isinstance(decision, Refuse)
+    assert decision.error.code is codes.UNAVAILABLE
+
+
+def test_repeated_nonce_of_a_reset_session_is_refused() -> None:
+    session, _ = begun()
+    session.reset(ResetReason.OVERFLOW)
+    assert isinstance(begin(Found(session)), Refuse)

@@ -1,0 +1,142 @@
+"""How the requests of a client that is attached over HTTP are taken: POSTs and polls.
+
+Pure: the caller finds the session that a request names, waits where there is something to wait for,
+and passes the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from transport import codes
+from transport.errors import ProtocolError
+from transport.protocol.codec import encode_control
+from transport.protocol.frames import Data, EncodedFrame, Poll, Renew, Send, TransportKind
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.session import ServerSession
+
+
+def find_session(frame: Send | Poll, session: ServerSession | None, *, epoch: str) -> ServerSession:
+    """Return the session that a request names, if it lives.
+
+    Args:
+        frame: the ``send`` or the ``poll``.
+        session: the session, None if there is none here, or if the credential is not valid.
+        epoch: of the store.
+
+    Raises:
+        ProtocolError: ``wrong_process``, or ``unknown_session``: one answer for a session that is
+            unknown, has ended, or is another user's (RES-9).
+    """
+    if session is not None and session.ending is None:
+        return session
+    if isinstance(frame.epoch, str) and frame.epoch != epoch:
+        raise ProtocolError(
+            codes.WRONG_PROCESS, "this session is of another process, or of one that restarted"
+        )
+    raise _unknown_session()
+
+
+def find_poll(frame: Poll, session: ServerSession) -> Attachment:
+    """Return the attachment that a poll names (ATT-7).
+
+    Raises:
+        ProtocolError: ``superseded``, ``not_attached``, or ``bad_frame`` if it is no long poll.
+    """
+    attachment = session.attachments.find(frame.client, frame.attach)
+    if attachment is None:
+        raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
+    if attachment.transport is not TransportKind.LONGPOLL:
+        raise ProtocolError(codes.BAD_FRAME, "this attach is not a long poll")
+    return attachment
+
+
+def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
+    """Return the ``send`` of a POST, and the frames after it (SND-1).
+
+    Args:
+        frames: the decoded lines; a line that was not valid is the `ProtocolError` that says so.
+
+    Raises:
+        ProtocolError: the first line is not a ``send``.
+    """
+    header, *rest = frames
+    if isinstance(header, ProtocolError):
+        raise header
+    if not isinstance(header, Send):
+        raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
+    return header, rest
+
+
+class Post:
+    """The frames of one POST, taken in order, up to the first that is at fault (SND-3).
+
+    Call `take`. While it returns a ``renew``, see to the credentials, then call `renewed` and
+    `take` again. At last `answer`.
+
+    Args:
+        header: the ``send``.
+        frames: those after it, see `split_header`.
+        session: the session that the header names.
+        now: seconds.
+
+    Attributes:
+        attachment: the attachment that the header names; None if its downlink has ended (ATT-7).
+        has_data: whether messages were taken: the answer may wait for the handler (SND-2).
+
+    Raises:
+        ProtocolError: ``superseded`` or ``not_attached``.
+    """
+
+    def __init__(
+        self, header: Send, frames: Sequence[Any], session: ServerSession, now: float
+    ) -> None:
+        self.has_data = False
+        self._header = header
+        self._session = session
+        self._frames: Iterator[Any] = iter(frames)
+        self._replies: list[EncodedFrame] = []
+        self.attachment = session.attachments.find(header.client, header.attach)
+        if self.attachment is not None:
+            session.attachments.confirm(self.attachment)
+        session.record_activity(self.attachment, now)
+
+    def take(self, now: float) -> Renew | None:
+        """Take the frames up to the next ``renew``, and return that; None if all were taken.
+
+        Raises:
+            ProtocolError: a frame is at fault; or ``unknown_session``: one of the frames has reset
+                the session, and those after it were not taken.
+        """
+        session = self._session
+        for frame in self._frames:
+            if isinstance(frame, ProtocolError):
+                raise frame
+            if isinstance(frame, Renew):
+                return frame
+            self.has_data = self.has_data or isinstance(frame, Data)
+            replies = session.receive(self.attachment, frame, now)
+            self._replies += [encode_control(reply) for reply in replies]
+        if session.ending is not None and session.ending.reset is not None:
+            raise _unknown_session()
+        return None
+
+    def renewed(self) -> None:
+        """Look for the attachment again: it may have ended while the credentials were checked.
+
+        Raises:
+            ProtocolError: ``superseded`` or ``not_attached``.
+        """
+        self.attachment = self._session.attachments.find(self._header.client, self._header.attach)
+
+    def answer(self) -> list[EncodedFrame]:
+        """Return the answer: how the downlink does, then the replies (SND-2)."""
+        attachment = self.attachment
+        if attachment is not None and attachment.code is not None:
+            attachment = None
+        return [encode_control(self._session.downlink.answer_post(attachment)), *self._replies]
+
+
+def _unknown_session() -> ProtocolError:
+    return ProtocolError(codes.UNKNOWN_SESSION, "there is no such session: open it again")
