@@ -260,7 +260,7 @@ class ClientSession:
             self._confirmed = link.attach
             self.acks.move_to(link)
         if link.transport is TransportKind.WEBSOCKET:
-            return uplink.websocket_messages(self, link, now, confirms=confirms)
+            return uplink.websocket_frames(self, link, now, confirms=confirms)
         return uplink.requests(self, link, now, confirms=confirms)
 
     # Reading
@@ -439,7 +439,7 @@ class ClientSession:
             successor: the link whose ``opened`` brings the new one; None if the next open does.
         """
         sends = self.outbox.fates(loss.handled, loss.in_hand)
-        lost = _clip_lost_range(loss.lost, self.incoming.received)
+        lost = self.acks.clip_lost_range(loss.lost)
         self._events.append(WasReset(loss.reason, lost, loss.handled, sends))
         self.outbox.start_over(self.terms)
         self.incoming = ReceiveCursor(self.terms)
@@ -485,14 +485,3 @@ class ClientSession:
         self.closing = ending
         self.outbox.start_over(self.terms)
         self._links.clear()
-
-
-def _clip_lost_range(lost: Sequence[int] | None, received: int) -> Sequence[int] | None:
-    """Return the part of ``lost`` that was not received.
-
-    The rest came over another link, or only its ack was lost (RES-4).
-    """
-    if not lost:
-        return lost
-    first, last = max(lost[0], received + 1), lost[1]
-    return [first, last] if first <= last else []

@@ -45,7 +45,7 @@ class Source(Protocol):
     def leads(self, link: Link) -> bool: ...
 
 
-def websocket_messages(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
+def websocket_frames(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
     """Return the frames to write on ``link``; an ack in any case if it ``confirms`` the attach."""
     frames: list[EncodedFrame] = [ack_frame(source, link)] if confirms else []
     fill(source, link, frames, now)
