@@ -511,11 +511,11 @@ CLIENT = [
         "(buffer.acked + 1, low, Fate.UNKNOWN)",
     ),
     _mutant(
-        client,
+        AckSchedule,
         "lost-though-held",
         "RES-4: what is held is told to be lost",
-        "_clip_lost_range",
-        "max(lost[0], received + 1)",
+        "clip_lost_range",
+        "max(lost[0], self.incoming.received + 1)",
         "lost[0]",
     ),
     page(

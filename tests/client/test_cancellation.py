@@ -433,7 +433,7 @@ async def run(
         if driver is not None:
             assert driver._waiters._waiting == driver.window.senders == []
             assert driver.inbox._receiver is driver._waker is None
-            assert not driver.connector.is_busy
+            assert not driver.connector.tasks.is_busy
         await check_server(world, call, healthy=world.network.up)
         assert complaints == []
     except BaseException as error:

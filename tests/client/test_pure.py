@@ -1,4 +1,4 @@
-"""What is decided about connections: how long to wait, and which transport to try."""
+"""The pure decisions about connections: how long to wait, and which transport to try."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from transport.protocol.frames import TransportKind
 ALL = list(TransportKind)
 
 
-def test_the_wait_is_all_jitter_and_doubles_to_a_bound() -> None:
-    """The first retry is random too: 0 to its base."""
+def test_backoff_is_full_jitter_up_to_the_maximum() -> None:
+    """The first retry is random too, from 0 to its base."""
     assert [backoff(n, 1.0, 0.5, 30) for n in (0, 1, 2, 29.5, 10**6)] == [0.5, 1.5, 2.5, 30, 30]
     assert backoff(0, 0.0, 0.5, 30) == 0
     assert backoff(3.5, 0.25, 0.5, 30) == 1
 
 
-def test_two_places_in_a_span() -> None:
+def test_budget_allows_two_attempts_in_a_span() -> None:
     budget = RetryBudget(1.25)
     assert [budget.acquire(now).at for now in (0, 0.1, 0.2, 0.3)] == [0, 0.1, 1.25, 1.35]
     assert budget.free_at == 2.5
     assert budget.acquire(10).at == 10
-    assert budget.free_at == 2.6, "the place of the one before"
+    assert budget.free_at == 2.6, "the slot of the attempt before"
 
 
-def test_a_place_is_free_so_long_after_its_attempt_is_over() -> None:
-    """Until then that may be on its way: what counts is when it arrives."""
+def test_slot_is_free_a_span_after_its_release() -> None:
+    """Before its release an attempt may still be on its way: its arrival counts."""
     budget = RetryBudget(1.25)
     first, second = budget.acquire(0), budget.acquire(0.1)
     budget.release(first, 0.4)
@@ -38,10 +38,12 @@ def test_a_place_is_free_so_long_after_its_attempt_is_over() -> None:
     assert budget.free_at == 1.65
     assert budget.acquire(0.6).at == 1.65
     budget.release(first, 5)
-    assert budget.free_at == 1.75, "the first has lost its place: it was long over"
+    assert budget.free_at == 1.75, (
+        "the slot of the first was taken by another: a late release has no effect"
+    )
 
 
-def test_down_the_ladder_then_an_outage() -> None:
+def test_choice_goes_down_the_list_until_an_outage() -> None:
     assert choose(ALL, [], None, 0, 300) is TransportKind.WEBSOCKET
     assert choose(ALL, [TransportKind.WEBSOCKET], None, 0, 300) is TransportKind.SSE
     assert choose(ALL, ALL, None, 0, 300) is None
@@ -51,7 +53,7 @@ def test_down_the_ladder_then_an_outage() -> None:
     )
 
 
-def test_what_worked_last_goes_first_until_it_is_stale() -> None:
+def test_choice_begins_with_what_worked_last() -> None:
     last_working = LastWorking(TransportKind.LONGPOLL, 100)
     assert choose(ALL, [], last_working, 399, 300) is TransportKind.LONGPOLL
     assert choose(ALL, [], last_working, 400, 300) is TransportKind.WEBSOCKET
@@ -70,5 +72,5 @@ def test_what_worked_last_goes_first_until_it_is_stale() -> None:
         ("ws://h/a", False, "http://h/a/send"),
     ],
 )
-def test_urls(url: str, websocket: bool, located: str) -> None:
+def test_url_is_extended_by_a_segment(url: str, websocket: bool, located: str) -> None:
     assert locate(url, "send", websocket=websocket) == located

@@ -8,10 +8,14 @@ import pytest
 
 from transport.errors import LocalProtocolError
 from transport.protocol.states import (
+    ATTACH,
     ATTACHMENTS,
+    PHASES,
     TRANSITIONS,
     AttachmentState,
     AttachmentStep,
+    Phase,
+    PhaseStep,
     State,
     Step,
     advance,
@@ -63,3 +67,11 @@ def test_attachment_states_are_all_reached_and_none_returns() -> None:
     order = list(AttachmentState)
     for (before, _), after in ATTACHMENTS.items():
         assert order.index(after) >= order.index(before)
+
+
+def test_every_phase_but_the_last_can_close() -> None:
+    assert {state for state, step in PHASES if step is PhaseStep.CLOSE} == set(Phase) - {
+        Phase.CLOSED
+    }
+    assert not any(state is Phase.CLOSED for state, _ in PHASES)
+    assert len(ATTACH) == 3

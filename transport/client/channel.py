@@ -123,7 +123,7 @@ class Channel:
         """
         driver = self._driver
         payload = encode_message(message, driver.session.terms)
-        await driver.wait_for_capacity(size_of(payload))
+        await driver.window.wait_for_capacity(size_of(payload))
         return driver.send(payload)
 
     async def acknowledged(self, number: int) -> None:

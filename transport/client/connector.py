@@ -1,31 +1,28 @@
 """`Connector`: keeps one connection to the server.
 
-The transport to try is decided by the pure `fallback`, the time of the next attempt by `backoff`;
-here it is done. Invariants:
+The transport to try and the time of the next attempt are decided by the pure `RetryPlan`; here it
+is done. Invariants:
 
 - There is one connection at a time. What another one reports is ignored, but a POST that fails
   counts in the retry budget all the same.
 - Whatever counts as an attempt is within the budget of the `Dialer`.
 - All work of a connection is done by `ConnectionTasks`. A task that fails is a connection that was
-  lost, and none outlives `Connector.stop`.
+  lost.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from math import inf
 
 import anyio
 
-from transport import codes
 from transport.client.adapters.ports import Destination
-from transport.client.backoff import backoff
 from transport.client.clock import read_clock
 from transport.client.connection import Connection
 from transport.client.dialer import Credentials, Dialer
-from transport.client.fallback import LastWorking, choose
 from transport.client.pacing import Pacing
+from transport.client.retries import RetryPlan
 from transport.client.tasks import ConnectionTasks
 from transport.protocol.client.events import Answer, ConnectionLost, Input, Request
 from transport.protocol.client.link import Link
@@ -52,7 +49,7 @@ class Connector:
     Attributes:
         connection: the connection; None until the next attempt, at `retry_at`.
         retry_at: a time of the loop's clock; infinite while the application is away.
-        transports: see above.
+        tasks: what runs the work of connections.
     """
 
     def __init__(
@@ -69,24 +66,15 @@ class Connector:
     ) -> None:
         self.connection: Connection | None = None
         self.retry_at = 0.0
-        self.transports: tuple[TransportKind, ...] = ()
         self._session = session
         self._pacing = pacing
         self._waiters = waiters
         self._on_input = on_input
         self._wake = wake
-        self._tried: list[TransportKind] = []
-        """Transports that failed in this round."""
-        self._failures = 0
-        """Consecutive retries that had to wait."""
-        self._outage_since = inf
-        """The start of the outage: the first attempt, or the end of a steady connection; later by
-        the time in which something worked since."""
-        self._last_working: LastWorking | None = None
-        self._tasks = ConnectionTasks(self._task_ended)
-        self._dialer = Dialer(session, destination, credentials, pacing, self._tasks, self._report)
+        self.tasks = ConnectionTasks(self._task_ended)
+        self._dialer = Dialer(session, destination, credentials, pacing, self.tasks, self._report)
         self._budget = self._dialer.budget
-        self.set_transports(transports)
+        self._plan = RetryPlan(pacing, transports)
 
     @property
     def deadline(self) -> float:
@@ -96,6 +84,11 @@ class Connector:
     def is_overdue(self, now: float) -> bool:
         """Return whether there is a connection that should work by now."""
         return self.connection is not None and now >= self.connection.until
+
+    @property
+    def transports(self) -> tuple[TransportKind, ...]:
+        """The transports that may be used, in the order in which they are tried."""
+        return self._plan.transports
 
     @property
     def attempts(self) -> list[Connection]:
@@ -109,13 +102,7 @@ class Connector:
         self.retry_at = max(self.retry_at, self._budget.free_at)
         if self.connection is not None or now < self.retry_at:
             return
-        self._outage_since = min(self._outage_since, now)
-        transport = choose(
-            self.transports, self._tried, self._last_working, now, self._pacing.fallback
-        )
-        if transport is None:  # all that are still allowed have failed: a new round
-            self._tried.clear()
-            transport = self.transports[0]
+        transport = self._plan.begin(now)
         self.connection = self._dialer.create(transport, now)
         self._show_credentials(self.connection)
 
@@ -126,7 +113,7 @@ class Connector:
 
     def _show_credentials(self, connection: Connection) -> None:
         if self._dialer.has_to_ask:
-            self._tasks.spawn(connection, self._ask_credentials, connection)
+            self.tasks.spawn(connection, self._ask_credentials, connection)
         else:
             self._use(connection, self._dialer.credentials)
 
@@ -181,7 +168,7 @@ class Connector:
             soonest = min(0.5, self._pacing.retry_base) / 2
             wait = max(wait, soonest, self._budget.free_at - now)
         if wait > 0:
-            self._tasks.spawn(connection, self._deliver_later, connection, report, wait)
+            self.tasks.spawn(connection, self._deliver_later, connection, report, wait)
         else:
             self._deliver(connection, report)
 
@@ -213,14 +200,7 @@ class Connector:
             return
         now = read_clock()
         connection.mark_open(now)
-        # If a better one has just failed again, the fallback is kept for another while.
-        if (
-            self._last_working is None
-            or self._last_working.transport is not connection.transport
-            or self._tried
-        ):
-            self._last_working = LastWorking(connection.transport, now)
-        self._tried = []
+        self._plan.record_working(connection.transport, now)
 
     # Ending
 
@@ -229,31 +209,8 @@ class Connector:
         connection = self.connection
         if connection is None:
             return
-        now, jitter, pacing = read_clock(), random.random(), self._pacing
-        steady = self._exclude_uptime_from_outage(connection, now)
-        again = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
-        if drained:  # the server asked for it, so the transport has not failed (DRN-1)
-            wait = jitter * retry_in
-            if not steady:  # it may ask again and again
-                wait += again
-                self._failures += 1
-            self._disconnect(reason, wait)
-            return
-        pending = connection.outcome == "pending"
-        if not steady:
-            self._tried.append(connection.transport)
-        everything = all(transport in self._tried for transport in self.transports)
-        if everything or retry_in:
-            self._tried = []
-        wait = 0.0
-        # The next transport of a round is tried at once; otherwise not all clients may come back in
-        # the same moment.
-        if not pending or everything or retry_in:
-            wait = retry_in + again
-            self._failures += 1
-        # An `open` tells what became of the session; often, that it has taken our close.
-        if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:
-            wait = 0.0
+        now, jitter = read_clock(), random.random()
+        wait = self._plan.wait_after(connection, reason, retry_in, now, jitter, drained=drained)
         self._disconnect(reason, wait)
 
     def leave_connection(self, reason: str, wait: float) -> None:
@@ -261,26 +218,8 @@ class Connector:
 
         The next is tried ``wait`` seconds later. This is no outage; an earlier one is forgotten.
         """
-        if self.connection is not None:
-            self._exclude_uptime_from_outage(self.connection, read_clock())
-        self._outage_since = inf
+        self._plan.forget_outage(self.connection, read_clock())
         self._disconnect(reason, wait)
-
-    def _exclude_uptime_from_outage(self, connection: Connection, now: float) -> bool:
-        """Take the time in which a connection that ends has worked out of the outage.
-
-        Returns:
-            Whether the connection was steady: the outage begins with its end.
-        """
-        if connection.outcome != "open":
-            return False
-        steady = now - connection.started_at >= self._pacing.steady
-        if steady:
-            self._failures = 0
-            self._outage_since = now
-        else:
-            self._outage_since += now - connection.started_at - connection.seconds
-        return steady
 
     def _disconnect(self, reason: str, wait: float) -> None:
         connection, now = self.connection, read_clock()
@@ -292,27 +231,18 @@ class Connector:
         connection.mark_ended(reason, now)
         if connection.outcome == "failed":
             self._budget.release(connection.slot, now)
-        if self._tasks.runs_for(connection, lingers=True):
+        if self.tasks.runs_for(connection, lingers=True):
             # A POST in flight may fail for the same reason later: it counts as an attempt.
             connection.post_slot = self._budget.acquire(now)
-        self._tasks.cancel(connection)
+        self.tasks.cancel(connection)
         self._close_if_unused(connection)
         if connection.link is not None:
             self._session.handle_input(connection.link, ConnectionLost(reason), now)
 
     def set_transports(self, names: Iterable[str]) -> None:
         """Use these transports only, in that order."""
-        try:
-            chosen = tuple(TransportKind(name) for name in names)
-        except ValueError:
-            chosen = ()
-        if not chosen:
-            raise ValueError(f"transports: some of {', '.join(TransportKind)}")
-        self.transports = chosen
-        self._tried = []
-        # What was learnt under another choice says nothing of the transports that it excluded.
-        self._last_working = None
-        if self.connection is not None and self.connection.transport not in chosen:
+        self._plan.set_transports(names)
+        if self.connection is not None and self.connection.transport not in self.transports:
             self.leave_connection("forbidden", 0.0)
 
     def finish(self, reason: str) -> None:
@@ -325,15 +255,10 @@ class Connector:
         if connection.transport is TransportKind.WEBSOCKET and connection.adapter is not None:
             connection.adapter.finish()
         else:
-            self._tasks.cancel(connection)  # the downlink is over; a POST ends by itself
+            self.tasks.cancel(connection)  # the downlink is over; a POST ends by itself
             self._close_if_unused(connection)
 
     # Tasks
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether any task runs."""
-        return self._tasks.is_busy
 
     def _task_ended(self, connection: Connection, failure: str | None) -> None:
         if failure is not None:
@@ -347,14 +272,6 @@ class Connector:
     def _close_if_unused(self, connection: Connection) -> None:
         """Close the sockets of a connection that was left, once its last POST is answered."""
         http, is_left = connection.http, connection is not self.connection
-        if http is not None and is_left and not self._tasks.runs_for(connection):
+        if http is not None and is_left and not self.tasks.runs_for(connection):
             connection.http = None
-            self._tasks.spawn(connection, http.aclose, lingers=True)
-
-    def cancel(self) -> None:
-        """Cancel all tasks."""
-        self._tasks.cancel_all()
-
-    async def stop(self) -> None:
-        """Cancel all tasks, and wait until none is left."""
-        await self._tasks.stop()
+            self.tasks.spawn(connection, http.aclose, lingers=True)

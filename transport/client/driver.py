@@ -24,6 +24,7 @@ from transport.client.dialer import Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes
 from transport.client.pacing import Pacing
+from transport.client.window import Window
 from transport.errors import ChannelClosed, SessionReset, Unreachable
 from transport.limits import Limits
 from transport.protocol.client.events import (
@@ -48,7 +49,6 @@ from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASES, Phase, PhaseStep, follow
-from transport.send_window import SendWindow
 from transport.telemetry.log import ERROR, event
 from transport.waiting import Waiters, resolve
 
@@ -107,7 +107,7 @@ class Driver:
             secrets.token_urlsafe(16), Terms.of(limits), target=target, wishes=wishes
         )
         self.inbox = Inbox(pacing)
-        self.window = SendWindow(self._has_room)
+        self.window = Window(self.session)
         self.outcomes = Outcomes(self._waiters)
         self.phase = Phase.CONNECTING
         self.id: str | None = None
@@ -139,20 +139,20 @@ class Driver:
                 self._woken = False
                 await self._sleep_until(self._step())
             with anyio.move_on_after(FINAL_WRITE_TIMEOUT):
-                await self._waiters.until(lambda: not self.connector.is_busy)
+                await self._waiters.until(lambda: not self.connector.tasks.is_busy)
         except Exception as error:  # noqa: BLE001 - a defect closes the channel and is logged
             event(ERROR, "client_failed", "the client failed", exc_info=True, channel=self.id)
             self.abandon(FAILURE_CODE, f"the client failed: {type(error).__name__}: {error}")
         finally:
             self.abandon()  # if cancelled: the waiting tasks are told
-            await self.connector.stop()
+            await self.connector.tasks.stop()
 
     def abandon(self, code: int = UNREACHABLE_CODE, reason: str = "the channel was left") -> None:
         """End the channel now. A server that was not told of the end is not told any more."""
         if self.ending is None:
             self._leave_connection(reason, inf)
             self._act(self.session.abandon(code, reason))
-        self.connector.cancel()
+        self.connector.tasks.cancel_all()
 
     async def _sleep_until(self, due: float) -> None:
         if self._woken:
@@ -193,20 +193,8 @@ class Driver:
             expiry,
             session.deadline,
             connector.deadline,
-            self._check_senders(now),
+            self.window.check(now, is_attached=self.phase is Phase.OPEN),
         )
-
-    def _check_senders(self, now: float) -> float:
-        """Wake or fail the senders that wait for room, and return when to look again."""
-        window, timeout = self.window, self.session.terms.stall
-        if window.senders:
-            if self.session.ending is not None:
-                window.wake_all()
-            else:
-                window.wake_next()
-            mark, attached = self.session.outbox.buffer.acked, self.phase is Phase.OPEN
-            window.fail_if_stalled(mark, now, timeout, is_attached=attached)
-        return window.stalls_at(timeout)
 
     def _enter(self, step: PhaseStep) -> None:
         self.phase = follow(PHASES, self.phase, step, "channel")
@@ -304,18 +292,6 @@ class Driver:
             self._enter(PhaseStep.LOST)
 
     # The application's side
-
-    async def wait_for_capacity(self, size: int) -> None:
-        """Wait until a message of ``size`` bytes fits; see `Channel.send`."""
-        if not self.window.has_capacity(size):
-            await self.window.wait(size, self._check_open)
-
-    def _has_room(self, size: int) -> bool:
-        return self.session.outbox.buffer.has_room(size)
-
-    def _check_open(self) -> None:
-        if (ending := self.session.ending) is not None:
-            raise ChannelClosed(ending.code, ending.reason)
 
     def send(self, payload: Payload) -> int:
         """Keep a message, and have it written in this turn of the loop."""

@@ -6,6 +6,7 @@ nothing takes it along in time, and at once if it frees a quarter of the server'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 
 from transport.protocol.client.link import Link
@@ -80,6 +81,16 @@ class AckSchedule:
         be lost: the mark of this link is what its ``open`` said.
         """
         self.due_at = 0.0 if link.acked < self.incoming.received else inf
+
+    def clip_lost_range(self, lost: Sequence[int] | None) -> Sequence[int] | None:
+        """Return the part of ``lost`` that was not received.
+
+        The rest came over another link, or only its ack was lost (RES-4).
+        """
+        if not lost:
+            return lost
+        first, last = max(lost[0], self.incoming.received + 1), lost[1]
+        return [first, last] if first <= last else []
 
     def reset(self, incoming: ReceiveCursor) -> None:
         """Begin the next session."""

@@ -24,7 +24,7 @@ MUTE_TIMEOUT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class PostTaken:
-    """The server took a POST: handle the frames, then check the stream with `stream_stands`."""
+    """The server took a POST: handle the frames, then check the stream with `read_stream_state`."""
 
     marks: Ack
     received: int
@@ -137,8 +137,8 @@ def _put_back(link: Link, acks: AckSchedule) -> None:
         acks.set_due()
 
 
-def stream_stands(link: Link, marks: Ack, received: int, now: float) -> bool:
-    """Return whether the server still knows the stream, by its answer to a POST (SND-2).
+def read_stream_state(link: Link, marks: Ack, received: int, now: float) -> bool:
+    """Record what the answer to a POST says of the stream (SND-2), and return if it is attached.
 
     If the server has written to the stream but nothing arrived, an intermediary is buffering it: it
     has `MUTE_TIMEOUT` left.

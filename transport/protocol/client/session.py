@@ -296,7 +296,7 @@ class ClientSession:
                 link.next = min(link.next, meaning.received + 1)
                 for frame in meaning.frames:
                     self._handle(link, frame, now)
-                if not answers.stream_stands(link, meaning.marks, self.incoming.received, now):
+                if not answers.read_stream_state(link, meaning.marks, self.incoming.received, now):
                     self._drop(link, "detached")
             case answers.Downlink():
                 for line in meaning.lines:
@@ -439,7 +439,7 @@ class ClientSession:
             successor: the link whose ``opened`` brings the new one; None if the next open does.
         """
         sends = self.outbox.fates(loss.handled, loss.in_hand)
-        lost = _clip_lost_range(loss.lost, self.incoming.received)
+        lost = self.acks.clip_lost_range(loss.lost)
         self._events.append(WasReset(loss.reason, lost, loss.handled, sends))
         self.outbox.start_over(self.terms)
         self.incoming = ReceiveCursor(self.terms)
@@ -485,14 +485,3 @@ class ClientSession:
         self.closing = ending
         self.outbox.start_over(self.terms)
         self._links.clear()
-
-
-def _clip_lost_range(lost: Sequence[int] | None, received: int) -> Sequence[int] | None:
-    """Return the part of ``lost`` that was not received.
-
-    The rest came over another link, or only its ack was lost (RES-4).
-    """
-    if not lost:
-        return lost
-    first, last = max(lost[0], received + 1), lost[1]
-    return [first, last] if first <= last else []

@@ -1,0 +1,140 @@
+"""`RetryPlan`: which transport to try next, and when, by what the attempts have shown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+
+from transport import codes
+from transport.client.backoff import backoff
+from transport.client.connection import Connection
+from transport.client.fallback import LastWorking, choose
+from transport.client.pacing import Pacing
+from transport.protocol.frames import TransportKind
+
+
+class RetryPlan:
+    """What the attempts have shown of the transports and of the outage, if there is one.
+
+    Transports are tried in rounds: one that fails is not tried again before all have failed.
+
+    Args:
+        pacing: times and bounds.
+        transports: see `set_transports`.
+
+    Attributes:
+        transports: the transports that may be used.
+    """
+
+    def __init__(self, pacing: Pacing, transports: Iterable[str]) -> None:
+        self._pacing = pacing
+        self._failures = 0
+        """Consecutive retries that had to wait."""
+        self._outage_since = inf
+        """The start of the outage: the first attempt, or the end of a steady connection; later by
+        the time in which something worked since."""
+        self.set_transports(transports)
+
+    def set_transports(self, names: Iterable[str]) -> None:
+        """Use these transports only, in that order."""
+        try:
+            chosen = tuple(TransportKind(name) for name in names)
+        except ValueError:
+            chosen = ()
+        if not chosen:
+            raise ValueError(f"transports: some of {', '.join(TransportKind)}")
+        self.transports: tuple[TransportKind, ...] = chosen
+        self._tried: list[TransportKind] = []
+        """Transports that failed in this round."""
+        # What was learnt under another choice says nothing of the transports that it excluded.
+        self._last_working: LastWorking | None = None
+
+    def begin(self, now: float) -> TransportKind:
+        """Return the transport of the attempt that begins now."""
+        self._outage_since = min(self._outage_since, now)
+        transport = choose(
+            self.transports, self._tried, self._last_working, now, self._pacing.fallback
+        )
+        if transport is None:  # all that are still allowed have failed: a new round
+            self._tried.clear()
+            transport = self.transports[0]
+        return transport
+
+    def record_working(self, transport: TransportKind, now: float) -> None:
+        """Record that a connection over ``transport`` works, which ends the round."""
+        # If a better one has just failed again, the fallback is kept for another while.
+        if (
+            self._last_working is None
+            or self._last_working.transport is not transport
+            or self._tried
+        ):
+            self._last_working = LastWorking(transport, now)
+        self._tried = []
+
+    def wait_after(
+        self,
+        connection: Connection,
+        reason: str,
+        retry_in: float,
+        now: float,
+        jitter: float,
+        *,
+        drained: bool,
+    ) -> float:
+        """Return the seconds to wait after ``connection`` failed or was lost.
+
+        Args:
+            connection: the connection, as it was before its end.
+            reason: why it ended.
+            retry_in: the seconds for which the server asked, or 0.
+            now: the time.
+            jitter: a random number from 0 to 1.
+            drained: whether the server asked for the end (DRN-1).
+        """
+        pacing = self._pacing
+        steady = self._exclude_uptime_from_outage(connection, now)
+        again = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
+        if drained:  # the server asked for it, so the transport has not failed (DRN-1)
+            wait = jitter * retry_in
+            if not steady:  # it may ask again and again
+                wait += again
+                self._failures += 1
+            return wait
+        pending = connection.outcome == "pending"
+        if not steady:
+            self._tried.append(connection.transport)
+        everything = all(transport in self._tried for transport in self.transports)
+        if everything or retry_in:
+            self._tried = []
+        wait = 0.0
+        # The next transport of a round is tried at once; otherwise not all clients may come back in
+        # the same moment.
+        if not pending or everything or retry_in:
+            wait = retry_in + again
+            self._failures += 1
+        # An `open` tells what became of the session; often, that it has taken our close.
+        if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:
+            wait = 0.0
+        return wait
+
+    def forget_outage(self, connection: Connection | None, now: float) -> None:
+        """Record that the application asked for the end: this is no outage."""
+        if connection is not None:
+            self._exclude_uptime_from_outage(connection, now)
+        self._outage_since = inf
+
+    def _exclude_uptime_from_outage(self, connection: Connection, now: float) -> bool:
+        """Take the time in which a connection that ends has worked out of the outage.
+
+        Returns:
+            Whether the connection was steady: the outage begins with its end.
+        """
+        if connection.outcome != "open":
+            return False
+        steady = now - connection.started_at >= self._pacing.steady
+        if steady:
+            self._failures = 0
+            self._outage_since = now
+        else:
+            self._outage_since += now - connection.started_at - connection.seconds
+        return steady
