@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 import transport
+from tests.kit.frame_client import FrameClient, frame_client
 from transport import Channel, Hub, Limits
 from transport.protocol.server.session import Session
 from transport.server.runner import Runner
-from transport.testing import JumpingEventLoop, Socket, ask, lines, opening, request, socket, stream
-from transport.testing.asgi import whole
+from transport.testing import JumpingEventLoop, ask, lines, opening, socket, stream
 
 PACKAGE = str(Path(transport.__file__).parent)
 TESTING = str(Path(PACKAGE) / "testing")
@@ -93,23 +93,23 @@ def lobby_hub() -> Hub:
 
 
 class Page:
-    """A client that writes frames by hand: over a WebSocket, and one frame for what is ready."""
+    """A client that numbers its messages and acknowledges what it has received."""
 
-    def __init__(self, ws: Socket) -> None:
-        self.ws = ws
+    def __init__(self, client: FrameClient) -> None:
+        self.client: Any = client
         self.sent = 0
         self.received = 0
 
-    def send(self, count: int) -> None:
-        """Messages, in one frame that also acknowledges."""
-        self.ws.send([self.sent + 1, self.received, *[TEXT] * count])
+    async def send(self, count: int) -> None:
+        """Send this many messages, in one frame that also acknowledges."""
+        await self.client.send([self.sent + 1, self.received, *[TEXT] * count])
         self.sent += count
 
     async def receive(self, count: int) -> int:
-        """So many messages; in how many frames they came."""
+        """Receive this many messages. Return in how many frames they came."""
         frames = 0
         while count > 0:
-            frame = await self.ws.frame()
+            frame = await self.client.frame()
             if isinstance(frame, list):
                 frames += 1
                 count -= len(frame) - 2
@@ -121,7 +121,7 @@ class Page:
         """Send and receive messages; calls for all of them."""
         with counting() as counted:
             for _ in range(count // together):
-                self.send(together)
+                await self.send(together)
                 assert await self.receive(together) == 1
         return counted.calls
 
@@ -132,11 +132,10 @@ async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
     async with hub.lifespan(), AsyncExitStack() as stack:
         opened = []
         for number in range(count):
-            ws = await stack.enter_async_context(socket(hub, "/websocket"))
-            ws.send(opening(client=f"client-{number:016}", nonce=f"nonce-{number:022}"))
-            await ws.frame()
-            ws.send({"type": "ack", "ack": 0})
-            opened.append(Page(ws))
+            frame = opening(client=f"client-{number:016}", nonce=f"nonce-{number:022}")
+            client = await stack.enter_async_context(frame_client(hub, "websocket", frame))
+            await client.confirm()
+            opened.append(Page(client))
         yield opened
 
 
@@ -170,7 +169,7 @@ async def test_messages_to_a_group_share_frames_and_make_few_calls() -> None:
         async with pages(lobby_hub(), members) as [speaker, *others]:
             for burst in (1, 10):
                 with counting() as counted:
-                    speaker.send(burst)
+                    await speaker.send(burst)
                     for page in (speaker, *others):
                         assert await page.receive(burst) == 1
                 costs.append(counted.calls / members / burst)
@@ -182,36 +181,16 @@ async def test_messages_to_a_group_share_frames_and_make_few_calls() -> None:
     assert large_burst <= small_burst
 
 
-class Http:
-    """A client that writes POSTs by hand."""
-
-    def __init__(self, hub: Hub, opened: dict[str, Any]) -> None:
-        self.hub = hub
-        self.address = {key: opened[key] for key in ("session", "client", "attach")}
-        self.sent = 0
-        self.polls = 0
-
-    async def send(self, count: int) -> None:
-        """POST messages."""
-        data = [self.sent + 1, self.sent, *[TEXT] * count]
-        answer = await ask(self.hub, "/send", lines({"type": "send", **self.address}, data))
-        assert answer.status == 200
-        self.sent += count
-
-
 @pytest.mark.parametrize("together", [1, 16])
 async def test_an_echo_over_a_stream_makes_few_calls(together: int) -> None:
     hub = Hub(echo)
-    async with hub.lifespan(), stream(hub, "/sse", opening()) as events:
-        page = Http(hub, await events.frame())
+    async with hub.lifespan(), frame_client(hub, "sse") as client:
+        page = Page(client)
 
         async def echoes() -> int:
             with counting() as counted:
                 await page.send(together)
-                seen = 0
-                while seen < together:
-                    frame = await events.frame()
-                    seen += len(frame) - 2 if isinstance(frame, list) else 0
+                await page.receive(together)
             return counted.calls
 
         await echoes()
@@ -221,17 +200,15 @@ async def test_an_echo_over_a_stream_makes_few_calls(together: int) -> None:
 @pytest.mark.parametrize("together", [1, 16])
 async def test_an_echo_over_polls_makes_few_calls(together: int) -> None:
     hub = Hub(echo)
-    async with hub.lifespan():
-        page = Http(hub, (await ask(hub, "/poll", lines(opening()))).frames[0])
+    async with hub.lifespan(), frame_client(hub, "longpoll") as client:
+        page = Page(client)
 
         async def echoes() -> int:
             with counting() as counted:
-                page.polls += 1
-                frame = {"type": "poll", **page.address, "poll": page.polls, "ack": page.sent}
-                poll = request(hub, "/poll", lines(frame))
+                receiving = asyncio.create_task(page.receive(together))
+                await asyncio.sleep(0)  # the poll comes first
                 await page.send(together)
-                answer = await whole(poll)
-            assert sum(len(f) - 2 for f in answer.frames if isinstance(f, list)) == together
+                assert await receiving == 1
             return counted.calls
 
         await echoes()
@@ -287,8 +264,8 @@ async def test_an_ended_session_leaves_nothing_to_the_collector_of_cycles() -> N
         async with pages(Hub(echo, limits=LIMITS), 20) as opened:
             assert kept() == before + 3 * 20
             for page in opened:
-                page.ws.send(close)
-                page.ws.leave()
+                await page.client.send(close)
+                page.client.socket.leave()
             await asyncio.sleep(1)  # for the sweep
             assert kept() == before
     finally:

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.kit.raw import encode, open_frame
+from tests.kit.frame_client import encode, open_frame
 from transport import Limits, codes
 from transport.codes import Code
 

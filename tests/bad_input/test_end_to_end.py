@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.bad_input.offender import CARRIAGES, OFFENDERS, PATHS, Told, offender
+from tests.bad_input.offender import Offender, Told, offender
 from tests.bad_input.rows import (
     FOREIGN,
     FRAMES,
@@ -30,7 +30,7 @@ from tests.bad_input.rows import (
     opening,
 )
 from tests.bad_input.shared_server import SharedServer, check_clear, shared_servers
-from tests.kit.raw import encode
+from tests.kit.frame_client import CLIENTS, TRANSPORTS, encode
 from tests.kit.tcp_client import (
     CLOSE,
     CONTINUATION,
@@ -75,7 +75,7 @@ def check_told(told: Told, code: Code, given: bytes, *secrets: str) -> None:
 # Attached
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("row", FRAMES, ids=repr)
 async def test_a_bad_frame(server: SharedServer, row: Row, carriage: str) -> None:
     """WS-2, FRM-2 to FRM-4, SND-3: refused with its code; the session is as before."""
@@ -94,7 +94,7 @@ async def test_a_bad_frame(server: SharedServer, row: Row, carriage: str) -> Non
     [
         (name, carriage)
         for name, (wire, _) in ODD.items()
-        for carriage in CARRIAGES
+        for carriage in TRANSPORTS
         if carriage != "websocket" or "\n" not in wire
     ],
 )
@@ -107,7 +107,7 @@ async def test_an_odd_frame_is_no_error(server: SharedServer, name: str, carriag
         await session.resumes()
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_an_ack_that_goes_back_and_is_repeated(server: SharedServer, carriage: str) -> None:
     """MRK-4."""
     async with offender(carriage, server.port) as session:
@@ -121,7 +121,7 @@ async def test_an_ack_that_goes_back_and_is_repeated(server: SharedServer, carri
         await session.exchange("last")
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("name", MESSAGES)
 async def test_an_odd_message_arrives_as_it_was_sent(
     server: SharedServer, name: str, carriage: str
@@ -132,7 +132,7 @@ async def test_an_odd_message_arrives_as_it_was_sent(
         await session.exchange("next")
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("name", FOREIGN)
 async def test_an_ack_of_what_was_never_sent(
     server: SharedServer, name: str, carriage: str
@@ -156,7 +156,7 @@ async def test_an_ack_of_what_was_never_sent(
         assert verdict == {**expected, **nothing_known}
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("before", [0, 2])
 async def test_an_over_long_message(server: SharedServer, carriage: str, before: int) -> None:
     """DAT-4, DAT-5: it alone is refused, the connection and the session live, `skip` goes on."""
@@ -213,18 +213,18 @@ async def test_a_bad_binary_frame(server: SharedServer, name: str) -> None:
         await session.resumes()
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_more_than_the_window(server: SharedServer, carriage: str) -> None:
     """DAT-6."""
     wire = encode([1, 0, *range(11)]).encode()
-    session = OFFENDERS[carriage](server.port, "/idle")
+    session = Offender(carriage, server.port, "/idle")
     try:
         await session.open()
         check_told(await session.offend(wire), codes.WINDOW_EXCEEDED, wire)
         await session.open()
         assert (session.opened["verdict"], session.opened["received"]) == ("resumed", 0)
     finally:
-        session.close()
+        await session.close()
 
 
 @pytest.mark.parametrize("carriage", ["sse", "longpoll"])
@@ -282,12 +282,12 @@ async def open_badly(
             assert isinstance(ended, Closed), ended
             return Told(frame, close=ended.code)
     async with tcp_client(server.port) as http:
-        await http.write(request_bytes("POST", f"{mount}/{PATHS[carriage]}", wire))
+        await http.write(request_bytes("POST", f"{mount}/{CLIENTS[carriage].segment}", wire))
         answer = await http.answer()
         return Told(json.loads(answer.body), status=answer.status)
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("row", OPENS, ids=repr)
 async def test_a_bad_open(server: SharedServer, row: Row, carriage: str) -> None:
     """OPN-1 to OPN-5, OPN-9: refused with its code, and no session is made."""
@@ -311,7 +311,7 @@ async def test_a_bad_body_in_the_place_of_open(
     check_told(told, codes.BAD_JSON if carriage == "sse" else code, wire)
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("versions", [[], [2], [0]])
 async def test_a_resume_in_another_version(
     server: SharedServer, carriage: str, versions: list[int]
@@ -353,7 +353,7 @@ async def test_a_bad_first_line_of_a_post(server: SharedServer, row: Row) -> Non
 async def test_a_bad_poll(server: SharedServer, row: Row) -> None:
     """POL-1."""
     async with offender("longpoll", server.port) as session:
-        wire = _head(row, session, "poll", poll=session.polls + 1, ack=0)
+        wire = _head(row, session, "poll", poll=session.connection.polls + 1, ack=0)
         answer = await session.request("poll", wire)
         told = Told(json.loads(answer.body), status=answer.status)
         check_told(told, row.code, wire, session.token)
@@ -379,7 +379,7 @@ async def _open_anew(server: SharedServer, carriage: str, wire: bytes, mount: st
             await socket.put(wire)
             return await socket.get()
     async with tcp_client(server.port) as http:
-        await http.write(request_bytes("POST", f"{mount}/{PATHS[carriage]}", wire))
+        await http.write(request_bytes("POST", f"{mount}/{CLIENTS[carriage].segment}", wire))
         if carriage == "longpoll":
             return (await http.answer()).frames[0]
         assert (await http.head()).status == 200
@@ -389,7 +389,7 @@ async def _open_anew(server: SharedServer, carriage: str, wire: bytes, mount: st
 NOTHING_KNOWN = {"lost": None, "handled": None, "in_hand": None}
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("name", TOKENS)
 async def test_an_unknown_session_is_told_apart_at_open(
     server: SharedServer, name: str, carriage: str
@@ -415,7 +415,7 @@ async def test_an_unknown_session_is_404_to_posts(
     check_told(told, codes.UNKNOWN_SESSION, TOKENS[name].encode(), TOKENS[name])
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_a_wrong_secret_is_an_unknown_session(server: SharedServer, carriage: str) -> None:
     """RES-9, IDN-3: the answer is the same, byte for byte, and the owner is unharmed."""
     async with offender(carriage, server.port) as owner:
@@ -432,7 +432,7 @@ async def test_a_wrong_secret_is_an_unknown_session(server: SharedServer, carria
         await owner.resumes()
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_another_users_session(server: SharedServer, carriage: str) -> None:
     """RES-9, IDN-2: as if it did not exist; its owner goes on."""
     async with offender(carriage, server.port, "/users", credentials="ada") as owner:
@@ -444,7 +444,7 @@ async def test_another_users_session(server: SharedServer, carriage: str) -> Non
         await owner.resumes()
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("credentials", [None, 5, ["ada"], {"user": SECRET.decode()}])
 async def test_no_credentials(server: SharedServer, carriage: str, credentials: object) -> None:
     """IDN-2."""
@@ -455,7 +455,7 @@ async def test_no_credentials(server: SharedServer, carriage: str, credentials: 
     assert await server.opened("/users") == before
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_too_many_sessions(server: SharedServer, carriage: str) -> None:
     """Section 12: the limit has a name, and an end."""
     await _open_anew(server, "longpoll", opening(), "/full")
@@ -466,12 +466,12 @@ async def test_too_many_sessions(server: SharedServer, carriage: str) -> None:
     assert await server.opened("/full") == 1
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_an_expired_session(server: SharedServer, carriage: str) -> None:
     """RES-5, RES-9: at `open` its fate, to posts one word."""
     async with offender(carriage, server.port, "/short") as session:
         frame = json.loads(opening(session=session.token, client=session.client, attach=2))
-        session.close()
+        await session.close()
         await server.until_gone("/short", session.opened["id"])
         for kind in ("send", "poll"):
             head = session.head(kind, **({"poll": 1, "ack": 0} if kind == "poll" else {}))
@@ -486,7 +486,7 @@ async def test_an_expired_session(server: SharedServer, carriage: str) -> None:
         }
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_another_process_is_told_by_its_epoch(server: SharedServer, carriage: str) -> None:
     """EPO-1."""
     token = TOKENS["random"]
@@ -498,7 +498,7 @@ async def test_another_process_is_told_by_its_epoch(server: SharedServer, carria
     check_told(told, codes.WRONG_PROCESS, wire, token)
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_a_superseded_attach(server: SharedServer, carriage: str) -> None:
     """ATT-3 to ATT-5, ATT-7: whoever comes too late is told who has the session."""
     async with offender(carriage, server.port) as session:
@@ -521,27 +521,26 @@ async def test_a_superseded_attach(server: SharedServer, carriage: str) -> None:
         await session.exchange("next")
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_the_old_connection_of_a_session_that_was_taken(
     server: SharedServer, carriage: str
 ) -> None:
     """ATT-5: the last that it hears is by whom."""
     async with offender("websocket", server.port) as session:
-        taker = OFFENDERS[carriage](server.port)
+        taker = Offender(carriage, server.port)
         try:
             fields = {"session": session.token, "first_retained": 2, "attach": 2}
-            taker.opened = await taker.attach_by(json.loads(opening(**fields)))
-            taker.opened["session"] = session.token
+            await taker.attach_by(json.loads(opening(**fields)))
             taker.sent = 1
             told = await session.ending()
             check_told(told, codes.SUPERSEDED, b"", session.token)
             assert told.frame["client"] == taker.client
             await taker.exchange("mine now", behind=1)
         finally:
-            taker.close()
+            await taker.close()
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -562,7 +561,7 @@ async def test_a_resume_that_claims_too_much(
         await session.exchange("next")
 
 
-@pytest.mark.parametrize("carriage", CARRIAGES)
+@pytest.mark.parametrize("carriage", TRANSPORTS)
 async def test_a_resume_from_below_what_was_acknowledged(
     server: SharedServer, carriage: str
 ) -> None:
@@ -580,7 +579,7 @@ async def test_a_resume_from_below_what_was_acknowledged(
 async def test_a_hundred_polls_at_once(server: SharedServer) -> None:
     """POL-2: the newest waits, the others are answered with nothing."""
     async with offender("longpoll", server.port) as session, tcp_clients(server.port, 100) as wires:
-        session.polls = 100
+        session.connection.polls = 100
         for number, wire in enumerate(wires, 1):
             poll = session.head("poll", poll=number, ack=1)
             await wire.write(request_bytes("POST", "/chat/poll", encode(poll).encode()))
@@ -1191,14 +1190,14 @@ async def test_a_flood_before_open_and_gone(server: SharedServer) -> None:
 
 async def test_an_open_and_gone(server: SharedServer) -> None:
     """The session that it made expires; whoever repeats the nonce gets it (OPN-4)."""
-    for carriage in CARRIAGES:
+    for carriage in TRANSPORTS:
         wire = opening()
         async with tcp_websocket(server.port) as raw:
             if carriage == "websocket":
                 await raw.shake_hands("/chat/websocket")
                 await raw.put(wire)
             else:
-                await raw.write(request_bytes("POST", f"/chat/{PATHS[carriage]}", wire))
+                await raw.write(request_bytes("POST", f"/chat/{CLIENTS[carriage].segment}", wire))
         opened = await _open_anew(server, carriage, wire)
         assert (opened["verdict"], opened["received"]) == ("new", 0)
 

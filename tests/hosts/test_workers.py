@@ -23,7 +23,8 @@ import pytest
 
 from tests.hosts.hosts import eventually
 from tests.kit.browser import chromium, tab
-from tests.kit.raw import RAW_CLIENTS, RawClient, encode, open_frame, raw_clients
+from tests.kit.frame_client import TRANSPORTS, encode, open_frame
+from tests.kit.listener import Listener, listeners
 from tests.kit.server import UVICORN, Server, serving
 from transport import Channel, Hub, connect
 from transport.client import Pacing
@@ -168,10 +169,10 @@ async def test_sigterm_ends_all_workers_and_tells_every_client(workers: Server) 
     """DRN-1."""
     pids = pids_of(workers)
     async with AsyncExitStack() as stack:
-        clients: list[RawClient] = []
+        clients: list[Listener] = []
         for pid in pids:
             with only(pid, pids):
-                entered = raw_clients(f"{workers.url}/mounted", *RAW_CLIENTS)
+                entered = listeners(f"{workers.url}/mounted", *TRANSPORTS)
                 clients += await stack.enter_async_context(entered)
                 await parked(workers)
         await workers.stop()
@@ -188,7 +189,7 @@ async def test_reload_goes_on_at_once_with_clients_connected(tmp_path: Path) -> 
     reloader = replace(UVICORN, ready="Application startup complete")
     async with (
         serving("reloaded:app", *arguments, host=reloader) as server,
-        raw_clients(f"{server.url}/mounted", *RAW_CLIENTS) as clients,
+        listeners(f"{server.url}/mounted", *TRANSPORTS) as clients,
     ):
         await parked(server)
         with anyio.fail_after(30):
@@ -199,7 +200,7 @@ async def test_reload_goes_on_at_once_with_clients_connected(tmp_path: Path) -> 
         for client in clients:
             await client.until_ended()
             assert client.frames[-1]["type"] == "drain", client
-        async with raw_clients(f"{server.url}/mounted", *RAW_CLIENTS) as again:
+        async with listeners(f"{server.url}/mounted", *TRANSPORTS) as again:
             await parked(server)
             await server.stop()
             for client in again:

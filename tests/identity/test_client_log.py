@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tests.kit.hand import TRANSPORTS
+from tests.kit.frame_client import TRANSPORTS
 from tests.kit.server import serving
 from transport import connect
 

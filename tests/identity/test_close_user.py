@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
-from tests.kit.hand import TRANSPORTS, hand, knock
+from tests.kit.frame_client import TRANSPORTS, frame_client, try_open
 from transport import Channel, ChannelClosed, Hub, Identity
 from transport.testing import drive, opening, until
 
@@ -90,8 +90,8 @@ async def test_who_is_just_being_let_in_does_not_get_in(transport: str) -> None:
         return Identity(credentials)
 
     hub = Hub(Seen(), authenticate=slow)
-    ada = asyncio.create_task(knock(hub, transport, opening(credentials="ada")))
-    bob = asyncio.create_task(knock(hub, transport, opening(credentials="bob")))
+    ada = asyncio.create_task(try_open(hub, transport, opening(credentials="ada")))
+    bob = asyncio.create_task(try_open(hub, transport, opening(credentials="bob")))
     await begun.wait()
     await asyncio.sleep(1)
     assert await hub.close_user("ada") == 0
@@ -101,14 +101,14 @@ async def test_who_is_just_being_let_in_does_not_get_in(transport: str) -> None:
     assert refused.error["code"] == "unauthorized"
     assert await bob is None
     # Who comes afterwards is `authenticate`'s to judge.
-    assert await knock(hub, transport, opening(credentials="ada")) is None
+    assert await try_open(hub, transport, opening(credentials="ada")) is None
 
 
 async def test_a_parked_poll_is_answered_at_once() -> None:
     """POL-3."""
     hub = Hub(Seen(), authenticate=by_name)
     loop = asyncio.get_running_loop()
-    async with hand(hub, "longpoll", opening(credentials="ada")) as client:
+    async with frame_client(hub, "longpoll", opening(credentials="ada")) as client:
         closing = asyncio.create_task(client.control("close"))
         await asyncio.sleep(5)
         assert await hub.close_user("ada") == 1
@@ -118,7 +118,7 @@ async def test_a_parked_poll_is_answered_at_once() -> None:
 
 async def test_what_is_no_subject_is_an_error_and_not_nobody() -> None:
     hub = Hub(Seen(), authenticate=by_name)
-    assert await knock(hub, "longpoll", opening(credentials="7")) is None
+    assert await try_open(hub, "longpoll", opening(credentials="7")) is None
     with pytest.raises(TypeError, match=r"a subject is a str, .* not a int"):
         await hub.close_user(7)  # type: ignore[arg-type]
 

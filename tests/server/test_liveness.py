@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.kit.raw import encode, open_frame
+from tests.kit.frame_client import encode, open_frame
 from tests.kit.server import serving
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
 
 import pytest
 
+from tests.kit.frame_client import FrameClient, frame_client
 from transport import Channel, Hub, Limits
 from transport.server.adapters import exchange
 from transport.testing import (
@@ -35,25 +35,9 @@ async def silent(channel: Channel) -> None:
         pass
 
 
-def post(opened: dict[str, Any], *frames: object, attach: int = 1) -> bytes:
-    """The body of a POST ``send``."""
-    head = {"type": "send", "session": opened["session"], "client": CLIENT, "attach": attach}
-    return lines(head, *frames)
-
-
-def poll(opened: dict[str, Any], number: int, ack: int, **fields: object) -> bytes:
-    """The body of a poll."""
-    return lines(
-        {
-            "type": "poll",
-            "session": opened["session"],
-            "client": CLIENT,
-            "attach": 1,
-            "poll": number,
-            "ack": ack,
-            **fields,
-        }
-    )
+def poll(client: FrameClient, number: int, ack: int, **fields: object) -> bytes:
+    """Return the body of a poll."""
+    return lines(client.head("poll", poll=number, ack=ack, **fields))
 
 
 async def test_a_stream_begins_with_opened_and_a_second_event_follows() -> None:
@@ -74,36 +58,33 @@ async def test_a_stream_begins_with_opened_and_a_second_event_follows() -> None:
 async def test_a_post_is_answered_with_marks_and_its_echo_comes_by_the_stream() -> None:
     """SND-1, SND-2."""
     hub = Hub(echo)
-    async with stream(hub, "/sse", opening()) as events:
-        opened = await events.frame()
-        answer = await ask(hub, "/send", post(opened, [1, 0, "a", "b"], {"type": "ping", "id": 7}))
+    async with frame_client(hub, "sse") as client:
+        answer = await client.post([1, 0, "a", "b"], {"type": "ping", "id": 7})
         assert answer.status == 200
         assert answer.headers["content-type"] == "application/x-ndjson"
         first, *rest = answer.frames
         assert first["type"] == "ack"
         assert (first["received"], first["ack"], first["attached"]) == (2, 2, True)
         assert rest == [{"type": "pong", "id": 7}]
-        assert await events.frame() == [1, 2, "a", "b"]
+        assert await client.frame() == [1, 2, "a", "b"]
 
 
 async def test_a_post_repeated_is_taken_once_and_succeeds_again() -> None:
     """SND-1, NUM-3: the answer was lost, the client repeats and adds behind."""
     hub = Hub(echo)
-    async with stream(hub, "/sse", opening()) as events:
-        opened = await events.frame()
-        await ask(hub, "/send", post(opened, [1, 0, "a"]))
-        answer = await ask(hub, "/send", post(opened, [1, 0, "a", "b"]))
+    async with frame_client(hub, "sse") as client:
+        await client.post([1, 0, "a"])
+        answer = await client.post([1, 0, "a", "b"])
         assert answer.frames[0]["received"] == 2
-        assert await events.frame() == [1, 1, "a"]
-        assert await events.frame() == [2, 2, "b"]
+        assert await client.frame() == [1, 1, "a"]
+        assert await client.frame() == [2, 2, "b"]
 
 
 async def test_a_gap_is_409_with_the_expected_number_and_what_stands_before_is_taken() -> None:
     """SND-3, NUM-3."""
     hub = Hub(silent)
-    async with stream(hub, "/sse", opening()) as events:
-        opened = await events.frame()
-        answer = await ask(hub, "/send", post(opened, [1, 0, "a"], [3, 0, "c"]))
+    async with frame_client(hub, "sse") as client:
+        answer = await client.post([1, 0, "a"], [3, 0, "c"])
         assert answer.status == 409
         assert answer.frames[0]["code"] == "gap"
         assert answer.frames[0]["expected"] == 2
@@ -112,24 +93,22 @@ async def test_a_gap_is_409_with_the_expected_number_and_what_stands_before_is_t
 async def test_a_bad_line_leaves_what_stands_before_it_taken() -> None:
     """SND-3, FRM-4."""
     hub = Hub(silent)
-    async with stream(hub, "/sse", opening()) as events:
-        opened = await events.frame()
-        answer = await ask(hub, "/send", post(opened, [1, 0, "a"]) + b"{nonsense\n")
+    async with frame_client(hub, "sse") as client:
+        answer = await client.post_bytes(b'[1,0,"a"]\n{nonsense\n')
         assert (answer.status, answer.frames[0]["code"]) == (400, "bad_json")
-        again = await ask(hub, "/send", post(opened))
+        again = await client.post()
         assert again.frames[0]["received"] == 1
 
 
 async def test_the_stream_of_a_superseded_attach_ends_with_a_word() -> None:
     """SSE-2, ATT-3."""
     hub = Hub(silent)
-    async with stream(hub, "/sse", opening()) as old:
-        opened = await old.frame()
-        await ask(hub, "/send", post(opened))
-        async with stream(hub, "/sse", opening(2, session=opened["session"])) as new:
-            assert (await new.frame())["verdict"] == "resumed"
-            await ask(hub, "/send", post(opened, attach=2))
-            frames = await old.rest()
+    async with frame_client(hub, "sse") as old:
+        await old.post()
+        async with frame_client(hub, "sse", opening(2, session=old.token)) as new:
+            assert new.opened["verdict"] == "resumed"
+            await new.post()
+            frames = (await old.ended()).frames
             assert frames[-1]["code"] == "superseded"
             assert frames[-1]["attach"] == 2
             assert frames[-1]["client"] == CLIENT
@@ -145,52 +124,52 @@ async def test_a_stream_is_rotated() -> None:
 async def test_long_poll_carries_both_ways() -> None:
     """POL-1, POL-2, POL-3."""
     hub = Hub(echo)
-    first = await ask(hub, "/poll", lines(opening()))
-    opened = first.frames[0]
-    assert (first.status, opened["type"]) == (200, "opened")
+    first = await ask(Hub(echo), "/poll", lines(opening()))
+    assert (first.status, first.frames[0]["type"]) == (200, "opened")
     assert int(first.headers["content-length"]) == len(first.body)
-    parked = request(hub, "/poll", poll(opened, 1, 0))
-    await ask(hub, "/send", post(opened, [1, 0, "x"]))
-    assert (await whole(parked)).frames == [[1, 1, "x"]]
-    # The answer was lost: the same poll again gets the same start again.
-    assert (await ask(hub, "/poll", poll(opened, 1, 0))).frames == [[1, 1, "x"]]
-    late = poll(opened, 1, 0)
-    parked = request(hub, "/poll", poll(opened, 2, 1))
-    await _until_parked(hub)
-    answer = await ask(hub, "/poll", late)
-    assert (answer.status, answer.body) == (200, b"")
-    await ask(hub, "/send", post(opened, [2, 1, "y"]))
-    assert (await whole(parked)).frames == [[2, 2, "y"]]
+    async with frame_client(hub, "longpoll") as client:
+        parked = request(hub, "/poll", poll(client, 1, 0))
+        await client.post([1, 0, "x"])
+        assert (await whole(parked)).frames == [[1, 1, "x"]]
+        # The answer was lost: the same poll again gets the same start again.
+        assert (await ask(hub, "/poll", poll(client, 1, 0))).frames == [[1, 1, "x"]]
+        late = poll(client, 1, 0)
+        parked = request(hub, "/poll", poll(client, 2, 1))
+        await _until_parked(hub)
+        answer = await ask(hub, "/poll", late)
+        assert (answer.status, answer.body) == (200, b"")
+        await client.post([2, 1, "y"])
+        assert (await whole(parked)).frames == [[2, 2, "y"]]
 
 
 async def test_a_newer_poll_ends_the_older_one_with_nothing() -> None:
     """POL-2."""
     hub = Hub(echo)
-    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
-    older = request(hub, "/poll", poll(opened, 1, 0))
-    await _until_parked(hub)
-    newer = request(hub, "/poll", poll(opened, 2, 0))
-    answer = await whole(older)
-    assert (answer.status, answer.body) == (200, b"")
-    await ask(hub, "/send", post(opened, [1, 0, "x"]))
-    assert (await whole(newer)).frames == [[1, 1, "x"]]
+    async with frame_client(hub, "longpoll") as client:
+        older = request(hub, "/poll", poll(client, 1, 0))
+        await _until_parked(hub)
+        newer = request(hub, "/poll", poll(client, 2, 0))
+        answer = await whole(older)
+        assert (answer.status, answer.body) == (200, b"")
+        await client.post([1, 0, "x"])
+        assert (await whole(newer)).frames == [[1, 1, "x"]]
 
 
 async def test_a_poll_with_nothing_to_say_is_answered_after_its_hold() -> None:
     """POL-3."""
     hub = Hub(silent)
-    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
-    answer = await ask(hub, "/poll", poll(opened, 1, 0, hold=0.05))
-    assert answer.frames == [{"type": "ack", "ack": 0}]
+    async with frame_client(hub, "longpoll") as client:
+        answer = await ask(hub, "/poll", poll(client, 1, 0, hold=0.05))
+        assert answer.frames == [{"type": "ack", "ack": 0}]
 
 
 async def test_a_poll_of_an_attach_that_never_was_is_refused() -> None:
     """ATT-7."""
     hub = Hub(silent)
-    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
-    body = poll(opened, 1, 0).replace(b'"attach":1', b'"attach":9')
-    answer = await ask(hub, "/poll", body)
-    assert (answer.status, answer.frames[0]["code"]) == (409, "not_attached")
+    async with frame_client(hub, "longpoll") as client:
+        body = poll(client, 1, 0).replace(b'"attach":1', b'"attach":9')
+        answer = await ask(hub, "/poll", body)
+        assert (answer.status, answer.frames[0]["code"]) == (409, "not_attached")
 
 
 @pytest.mark.parametrize("path", ["/send", "/poll"])
