@@ -1,8 +1,8 @@
-"""What a message costs, counted and not timed: the same on every machine.
+"""The cost of a message, counted and not timed: the same on every machine.
 
-Counted are the calls that the package's own code makes and is made of. The bounds leave room for
-another version of Python and for a change of mind, not for another order of cost. What it comes to
-in time is told by `make bench`.
+The tests count the calls that the package's own code makes. The clock stands still while anything
+runs, so that no sweep comes between. The bounds leave room for another version of Python and for
+small changes, not for another order of cost. `make bench` measures the times.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import pytest
 
 import transport
 from tests.kit.frame_client import FrameClient, frame_client
+from tests.kit.turned_clock import anyio_backend  # noqa: F401 - a fixture
 from transport import Channel, Hub, Limits
 from transport.protocol.server.session import Session
 from transport.server.runner import Runner
-from transport.testing import JumpingEventLoop, ask, lines, opening, socket, stream
+from transport.testing import ask, lines, opening, socket, stream
 
 PACKAGE = str(Path(transport.__file__).parent)
 TESTING = str(Path(PACKAGE) / "testing")
@@ -42,12 +43,6 @@ OVER_POLLS = {1: 355, 16: 43}
 IN_A_SWEEP = 10.5
 BYTES = 7_000
 OPENING = {"websocket": 190, "sse": 235, "longpoll": 185}
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """A clock that stands still while anything runs: no sweep comes between."""
-    return ("asyncio", {"loop_factory": JumpingEventLoop})
 
 
 class Count:

@@ -8,16 +8,12 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
+from tests.kit.turned_clock import anyio_backend  # noqa: F401 - a fixture
 from transport import Channel, ChannelClosed, Hub, Identity, Limits
-from transport.testing import JumpingEventLoop, Socket, Stream, ask, lines, opening, socket, stream
+from transport.testing import Socket, Stream, ask, lines, opening, socket, stream
 
 A, B = "client-A-0123456789", "client-B-0123456789"
 CONFIRM = {"type": "ack", "ack": 0}
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"loop_factory": JumpingEventLoop}
 
 
 def now() -> float:

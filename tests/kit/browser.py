@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 import anyio
 from playwright.async_api import (
@@ -30,9 +30,9 @@ DEADLINE = 30.0
 """Seconds after which what a test waits for in a page does not come. Generous: machines are loaded,
 and below the 45 s after which a silent connection is taken for dead."""
 
-_EXECUTABLE = "/usr/bin/chromium"
-_SCRIPT = Path(__file__).with_name("page.js")
-_FLAGS = [
+CHROMIUM = "/usr/bin/chromium"
+PAGE_SCRIPT = Path(__file__).with_name("page.js")
+CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -56,7 +56,7 @@ async def chromium(*flags: str) -> AsyncIterator[Browser]:
     """A headless Chromium with an empty profile, and further ``flags``."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=_EXECUTABLE, headless=True, args=[*_FLAGS, *flags]
+            executable_path=CHROMIUM, headless=True, args=[*CHROMIUM_FLAGS, *flags]
         )
         try:
             yield browser
@@ -189,6 +189,15 @@ class CallingTab(ABC):
                         return
                 await anyio.sleep(0.02)
 
+    @asynccontextmanager
+    async def visiting(self, url: str | None) -> AsyncIterator[Self]:
+        """Load the page, if a URL is given. It must have shown no error when the block ends."""
+        if url is not None:
+            await self.goto(url)
+        yield self
+        await self.settle()
+        self.assert_no_errors()
+
     async def settle(self) -> None:
         """What was rejected in the last turn is reported in the next."""
         await self.run("() => new Promise((resolve) => setTimeout(resolve, 0))")
@@ -265,7 +274,7 @@ async def tab(
             proxy={"server": proxy, "bypass": "<-loopback>"} if proxy else None,
         )
     try:
-        await context.add_init_script(path=_SCRIPT)
+        await context.add_init_script(path=PAGE_SCRIPT)
         one = Tab(await context.new_page())
         if url is not None:
             await one.goto(url)

@@ -23,7 +23,7 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.kit.browser import _SCRIPT, AnyTab, CallingTab, PageGone, home
+from tests.kit.browser import PAGE_SCRIPT, AnyTab, CallingTab, PageGone, home
 from tests.kit.process import Process
 from tests.kit.server import free_port
 
@@ -197,7 +197,7 @@ class Firefox:
         proxy: str | None = None,
     ) -> AsyncIterator[AnyTab]:
         command = self._driver.command
-        script = await anyio.Path(_SCRIPT).read_text()
+        script = await anyio.Path(PAGE_SCRIPT).read_text()
         with anyio.fail_after(_ANSWERS_WITHIN):
             made = await command(
                 "browser.createUserContext",
@@ -215,11 +215,8 @@ class Firefox:
                     functionDeclaration=f"() => {{ {script} }}",
                     contexts=[context],
                 )
-            if url is not None:
-                await one.goto(url)
-            yield one
-            await one.settle()
-            one.assert_no_errors()
+            async with one.visiting(url):
+                yield one
         finally:
             with anyio.CancelScope(shield=True), anyio.fail_after(_ANSWERS_WITHIN):
                 await command("browser.removeUserContext", userContext=user)

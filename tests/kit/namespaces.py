@@ -26,7 +26,7 @@ from pathlib import Path
 import anyio
 from playwright.async_api import Browser, async_playwright
 
-from tests.kit.browser import _EXECUTABLE, _FLAGS
+from tests.kit.browser import CHROMIUM, CHROMIUM_FLAGS
 from tests.kit.packets import Cable, tun
 from tests.kit.server import UVICORN, Host, Server
 
@@ -163,12 +163,12 @@ async def chromium_in(net: Network) -> AsyncIterator[Browser]:
     """A headless Chromium in the client's namespace, driven through a pipe."""
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}-") as folder:
         program = Path(folder) / "chromium"
-        inside = ["ip", "netns", "exec", net.client, _EXECUTABLE]
+        inside = ["ip", "netns", "exec", net.client, CHROMIUM]
         program.write_text(f'#!/bin/sh\nexec {shlex.join(inside)} "$@"\n')
         program.chmod(0o755)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
-                executable_path=program, headless=True, args=_FLAGS
+                executable_path=program, headless=True, args=CHROMIUM_FLAGS
             )
             try:
                 yield browser

@@ -47,13 +47,13 @@ _WAYS = {
     ),
 }
 
-_MAIN = """\
+CONFIGURATION = """\
 daemon off;
-master_process off;
+<main>
 pid nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 256; }}
-http {{
+events { worker_connections 256; }
+http {
     access_log off;
     client_body_temp_path body;
     proxy_temp_path proxy;
@@ -62,10 +62,11 @@ http {{
     scgi_temp_path scgi;
     ssl_certificate certificate.pem;
     ssl_certificate_key key.pem;
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-{servers}
-}}
+    map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+<servers>
+}
 """
+"""All of it lies in the folder in which nginx runs."""
 
 _SERVER = """\
     server {{
@@ -119,7 +120,9 @@ async def nginx(
         _SERVER.format(port=one.ports[way], tls=tls, upstream=upstream, more=more)
         for way, (tls, more) in _WAYS.items()
     )
-    await (anyio.Path(folder) / "nginx.conf").write_text(_MAIN.format(servers=servers))
+    configuration = CONFIGURATION.replace("<main>", "master_process off;")
+    configuration = configuration.replace("<servers>", servers)
+    await (anyio.Path(folder) / "nginx.conf").write_text(configuration)
     command = [EXECUTABLE, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
     async with process.running("nginx", command, folder, one.ports.values()):
         yield one
