@@ -54,7 +54,7 @@ def renew(credentials: Any) -> dict[str, Any]:
 
 
 @each_transport
-async def test_it_is_asked_at_each_attach_and_not_at_each_post_or_poll(transport: str) -> None:
+async def test_authenticate_is_called_once_for_each_attach(transport: str) -> None:
     """IDN-2."""
     door = Door()
     async with drive(
@@ -73,7 +73,7 @@ async def test_it_is_asked_at_each_attach_and_not_at_each_post_or_poll(transport
 
 @each_transport
 @pytest.mark.parametrize("credentials", [["ada", -1], ["ada", 0], None])
-async def test_expired_or_missing_credentials_open_nothing(
+async def test_open_with_expired_or_no_credentials_is_refused(
     transport: str, credentials: Any
 ) -> None:
     """IDN-2."""
@@ -86,7 +86,7 @@ async def test_expired_or_missing_credentials_open_nothing(
 
 
 @each_transport
-async def test_expired_credentials_resume_nothing_and_end_nothing(transport: str) -> None:
+async def test_resume_with_expired_credentials_leaves_session(transport: str) -> None:
     """IDN-2, REN-1: the session waits for valid ones."""
     hub = Hub(echo, authenticate=Door())
     async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
@@ -103,7 +103,7 @@ async def test_expired_credentials_resume_nothing_and_end_nothing(transport: str
 
 
 @each_transport
-async def test_renewed_in_time_nothing_is_seen_of_it(transport: str) -> None:
+async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
     """REN-1."""
     door = Door()
     users: list[Any] = []
@@ -127,9 +127,7 @@ async def test_renewed_in_time_nothing_is_seen_of_it(transport: str) -> None:
 
 @each_transport
 @pytest.mark.parametrize("credentials", [None, ["eve", 1000], ["ada", -1]])
-async def test_what_renews_nothing_ends_the_connection_and_not_the_session(
-    transport: str, credentials: Any
-) -> None:
+async def test_failed_renewal_ends_connection_not_session(transport: str, credentials: Any) -> None:
     """REN-1: refused, another user's, or expired as well. IDN-2."""
     hub = Hub(echo, authenticate=Door())
     async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
@@ -153,7 +151,7 @@ async def test_what_renews_nothing_ends_the_connection_and_not_the_session(
 
 
 @each_transport
-async def test_who_does_not_renew_in_time_is_let_out(transport: str) -> None:
+async def test_missing_renewal_ends_connection_after_deadline(transport: str) -> None:
     """REN-1: not before the time is over; then POST and poll get it as well."""
     hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
     loop = asyncio.get_running_loop()
@@ -177,7 +175,7 @@ async def test_who_does_not_renew_in_time_is_let_out(transport: str) -> None:
 
 
 @each_transport
-async def test_who_was_away_when_they_expired_is_not_asked_but_shows_new_ones(
+async def test_resume_after_expiry_requires_new_credentials(
     transport: str,
 ) -> None:
     """REN-1."""
@@ -195,7 +193,7 @@ async def test_who_was_away_when_they_expired_is_not_asked_but_shows_new_ones(
 
 
 @each_transport
-async def test_who_comes_back_with_expired_ones_is_refused_for_good(transport: str) -> None:
+async def test_resume_with_expired_credentials_closes_channel(transport: str) -> None:
     """REN-1, section 13: `unauthorized` is told to the application."""
     async with drive(
         Hub(echo, authenticate=Door()), transport=transport, credentials=["ada", 50]
@@ -206,7 +204,7 @@ async def test_who_comes_back_with_expired_ones_is_refused_for_good(transport: s
             await page.resume()
 
 
-async def test_a_renewal_is_taken_where_the_stream_has_ended() -> None:
+async def test_renewal_is_accepted_after_stream_has_ended() -> None:
     """REN-1, ATT-7: a POST is served there, so what it brings is not passed over."""
     hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
     async with frame_client(hub, "sse", opening(credentials=["ada", 50])) as client:
@@ -218,7 +216,7 @@ async def test_a_renewal_is_taken_where_the_stream_has_ended() -> None:
     assert (await client.post(renew(["eve", 1000]))).status == 401
 
 
-async def test_a_server_that_was_stopped_makes_no_credentials_last() -> None:
+async def test_credentials_expire_while_process_is_stopped() -> None:
     """REN-1: they end by the clock of the world; but who is to renew them has the time for it."""
     hub = Hub(echo, authenticate=Door())
     loop: Any = asyncio.get_running_loop()
@@ -279,7 +277,7 @@ def naming(subject: Any, **fields: Any) -> Any:
         (naming("ada", expires=float("nan")), "expires is Unix time"),
     ],
 )
-async def test_an_authenticate_that_does_not_work_lets_nobody_in_and_is_in_the_log(
+async def test_broken_authenticate_refuses_open_and_is_logged(
     transport: str, authenticate: Any, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """IDN-2: the server's fault, so the client comes again; it is told nothing of it."""
@@ -310,7 +308,7 @@ async def test_an_authenticate_that_does_not_work_lets_nobody_in_and_is_in_the_l
 
 
 @each_transport
-async def test_a_renewal_that_cannot_be_checked_ends_the_connection_only(transport: str) -> None:
+async def test_unchecked_renewal_ends_connection_not_session(transport: str) -> None:
     """REN-1: the client comes again, with credentials."""
     failing = False
 
@@ -330,7 +328,7 @@ async def test_a_renewal_that_cannot_be_checked_ends_the_connection_only(transpo
             assert second.opened["verdict"] == "resumed"
 
 
-async def test_guests_are_all_of_one_subject_and_have_their_token_only() -> None:
+async def test_guests_are_exempt_from_limit_of_subject() -> None:
     """IDN-2: nothing is known of them, so they are not counted together either."""
 
     async def anybody(connection: HTTPConnection, credentials: Any) -> Identity:
@@ -347,7 +345,7 @@ async def test_guests_are_all_of_one_subject_and_have_their_token_only() -> None
 
 
 @each_transport
-async def test_a_nonce_is_of_its_subject_and_for_a_minute(transport: str) -> None:
+async def test_nonce_counts_for_its_subject_and_one_minute(transport: str) -> None:
     """OPN-4: a repeated opening is the same session, with a fresh token; another user's is not."""
     hub = Hub(echo, authenticate=Door())
     ada, eve = ["ada", 1e6], ["eve", 1e6]
@@ -387,7 +385,7 @@ async def test_three_tokens_are_valid_until_one_is_used(transport: str) -> None:
 
 
 @each_transport
-async def test_a_stolen_token_without_its_subject_is_worth_nothing(transport: str) -> None:
+async def test_token_rejected_for_other_subject(transport: str) -> None:
     """IDN-2, RES-9: the answer is that to a token that never was; the session lives on."""
     hub = Hub(echo, authenticate=Door())
     async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
@@ -403,5 +401,5 @@ async def test_a_stolen_token_without_its_subject_is_worth_nothing(transport: st
         assert await client.data() == ["mine"]
 
 
-async def test_the_client_of_the_kit_is_that_of_the_package() -> None:
+async def test_frame_client_uses_client_of_testing_package() -> None:
     assert opening()["client"] == CLIENT

@@ -28,7 +28,7 @@ async def password(connection: HTTPConnection, credentials: Any) -> Identity | N
 
 
 @each_transport
-async def test_no_secret_and_no_message_is_in_the_log(
+async def test_server_log_holds_no_secret_and_no_message(
     transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Through a whole life: opened, refused, cut, stolen, resumed, overflowed, closed."""
@@ -60,7 +60,7 @@ async def test_no_secret_and_no_message_is_in_the_log(
 
 
 @each_transport
-async def test_the_token_is_long_and_fresh_and_only_its_hash_is_kept(transport: str) -> None:
+async def test_token_is_long_and_fresh_and_only_hash_is_stored(transport: str) -> None:
     """OPN-6, IDN-3."""
     store = MemoryStore()
     tokens = set()
@@ -79,7 +79,7 @@ async def test_the_token_is_long_and_fresh_and_only_its_hash_is_kept(transport: 
 
 
 @each_transport
-async def test_nothing_secret_is_in_a_url(transport: str) -> None:
+async def test_urls_hold_no_secret(transport: str) -> None:
     """HTTP-1."""
     urls: list[str] = []
     hub = Hub(echo, authenticate=password)

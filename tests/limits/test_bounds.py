@@ -45,7 +45,7 @@ def nested(depth: int) -> Any:
 
 
 @each_transport
-async def test_what_a_client_must_know_is_advertised(transport: str) -> None:
+async def test_opened_advertises_limits_and_timings(transport: str) -> None:
     """OPN-6: the defaults, and what was set."""
     for limits in (Limits(), LIMITS):
         async with frame_client(Hub(echo, limits=limits), transport) as client:
@@ -74,7 +74,7 @@ async def test_what_a_client_must_know_is_advertised(transport: str) -> None:
 @around
 @pytest.mark.parametrize("kind", ["text", "bytes"])
 @pytest.mark.parametrize("limits", [LIMITS, Limits()], ids=["small", "default"])
-async def test_a_message_through_the_api(
+async def test_message_limit_is_checked_by_send(
     transport: str, beyond: int, kind: str, limits: Limits
 ) -> None:
     """DAT-4: refused where it is sent, on either side, naming the limit and how to raise it."""
@@ -107,7 +107,7 @@ async def test_a_message_through_the_api(
 
 @each_transport
 @around
-async def test_a_message_on_the_wire(transport: str, beyond: int) -> None:
+async def test_message_limit_is_checked_on_receipt(transport: str, beyond: int) -> None:
     """DAT-4, DAT-5: the server's refusal moves no mark; a skip takes its place."""
     message = "x" * (LIMITS.message - 2 + beyond)
     async with frame_client(Hub(echo, limits=LIMITS), transport) as client:
@@ -128,7 +128,7 @@ async def test_a_message_on_the_wire(transport: str, beyond: int) -> None:
 
 @each_transport
 @around
-async def test_a_frame_or_a_body(transport: str, beyond: int) -> None:
+async def test_body_limit_ends_connection_not_session(transport: str, beyond: int) -> None:
     """HTTP-1: what fits is looked at; what does not ends the connection, not the session."""
     hub = Hub(echo, limits=LIMITS)
     async with frame_client(hub, transport) as client:
@@ -157,7 +157,7 @@ async def test_a_frame_or_a_body(transport: str, beyond: int) -> None:
 
 @each_transport
 @around
-async def test_an_open_of_the_size_of_a_body(transport: str, beyond: int) -> None:
+async def test_body_limit_applies_to_open(transport: str, beyond: int) -> None:
     """HTTP-1: large credentials are no way around it."""
     frame = opening(credentials="")
     tail = 0 if transport == "websocket" else 1
@@ -176,7 +176,7 @@ async def test_an_open_of_the_size_of_a_body(transport: str, beyond: int) -> Non
 @each_transport
 @around
 @pytest.mark.parametrize("limits", [LIMITS, Limits(), Limits(depth=500)])
-async def test_depth(transport: str, beyond: int, limits: Limits) -> None:
+async def test_depth_limit_refuses_message(transport: str, beyond: int, limits: Limits) -> None:
     """Section 12: the sender's API refuses it, and the server with `bad_frame`."""
     message = nested(limits.depth + beyond)
     hub = Hub(echo, limits=limits)
@@ -200,7 +200,7 @@ async def test_depth(transport: str, beyond: int, limits: Limits) -> None:
 
 @each_transport
 @around
-async def test_messages_in_a_frame(transport: str, beyond: int) -> None:
+async def test_batch_limit_applies_to_messages_of_a_frame(transport: str, beyond: int) -> None:
     """DAT-1, section 12."""
     limits = Limits(batch=10)
     messages = list(range(limits.batch + beyond))
@@ -217,7 +217,7 @@ async def test_messages_in_a_frame(transport: str, beyond: int) -> None:
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
 @around
-async def test_lines_in_a_body(transport: str, beyond: int) -> None:
+async def test_batch_limit_applies_to_lines_of_a_body(transport: str, beyond: int) -> None:
     """SND-1: the first line counts."""
     async with frame_client(Hub(echo, limits=LIMITS), transport) as client:
         pings = [{"type": "ping", "id": number} for number in range(LIMITS.batch - 1 + beyond)]
@@ -231,7 +231,7 @@ async def test_lines_in_a_body(transport: str, beyond: int) -> None:
 
 
 @each_transport
-async def test_the_smallest_batch_that_is_allowed_carries_everything(transport: str) -> None:
+async def test_smallest_batch_carries_everything(transport: str) -> None:
     """Section 12: with answers to pings, and the close."""
     hub = Hub(echo, limits=Limits(batch=5))
     async with drive(hub, transport=transport) as page:
@@ -251,7 +251,7 @@ async def test_the_smallest_batch_that_is_allowed_carries_everything(transport: 
 @each_transport
 @around
 @pytest.mark.parametrize("limit", ["window_messages", "window_bytes"])
-async def test_a_send_waits_at_the_window(transport: str, beyond: int, limit: str) -> None:
+async def test_send_waits_at_full_window(transport: str, beyond: int, limit: str) -> None:
     """DAT-6: one more than fits waits, and goes on with an ack."""
     size = 100 if limit == "window_messages" else LIMITS.window_bytes // 4
     count = (LIMITS.window_messages if limit == "window_messages" else 4) + beyond
@@ -275,9 +275,7 @@ async def test_a_send_waits_at_the_window(transport: str, beyond: int, limit: st
 @each_transport
 @around
 @pytest.mark.parametrize("limit", ["window_messages", "window_bytes"])
-async def test_a_broadcast_resets_whom_it_finds_full(
-    transport: str, beyond: int, limit: str
-) -> None:
+async def test_broadcast_resets_full_session(transport: str, beyond: int, limit: str) -> None:
     """DAT-6: it waits for nobody; that one session ends with `overflow`, and no other."""
     size = 100 if limit == "window_messages" else LIMITS.window_bytes // 4
     count = (LIMITS.window_messages if limit == "window_messages" else 4) + beyond
@@ -307,7 +305,7 @@ async def test_a_broadcast_resets_whom_it_finds_full(
 
 @each_transport
 @pytest.mark.parametrize("how", ["broadcast", "group", "send_to"])
-async def test_every_send_for_many_overflows_alike(transport: str, how: str) -> None:
+async def test_broadcast_group_and_send_to_overflow_alike(transport: str, how: str) -> None:
     """DAT-6."""
     hub = Hub(deaf, limits=LIMITS)
     async with frame_client(hub, transport) as client:
@@ -326,7 +324,7 @@ async def test_every_send_for_many_overflows_alike(transport: str, how: str) -> 
 
 @each_transport
 @around
-async def test_a_client_that_sends_beyond_the_window(transport: str, beyond: int) -> None:
+async def test_frame_beyond_window_of_messages_is_refused(transport: str, beyond: int) -> None:
     """DAT-6: `window_exceeded` ends the connection, and nothing of it is taken."""
     count = LIMITS.window_messages + beyond
     async with frame_client(Hub(deaf, limits=LIMITS), transport) as client:
@@ -345,7 +343,7 @@ async def test_a_client_that_sends_beyond_the_window(transport: str, beyond: int
 
 
 @each_transport
-async def test_a_client_that_sends_beyond_the_window_of_bytes(transport: str) -> None:
+async def test_frame_beyond_window_of_bytes_is_refused(transport: str) -> None:
     """DAT-6: a frame in flight is forgiven; what is beyond it is not."""
     async with frame_client(Hub(deaf, limits=LIMITS), transport) as client:
         await client.confirm()
@@ -358,7 +356,7 @@ async def test_a_client_that_sends_beyond_the_window_of_bytes(transport: str) ->
         assert "Limits(window_bytes=6000)" in error["message"]
 
 
-async def test_a_client_whose_pings_go_unread() -> None:
+async def test_unread_pongs_beyond_batch_end_connection() -> None:
     """LIV-2, section 12."""
     async with frame_client(Hub(echo, limits=LIMITS), "websocket") as client:
         for number in range(LIMITS.batch + 1):

@@ -65,7 +65,7 @@ class Crowd:
 
 
 @each_transport
-async def test_sessions_of_a_process(transport: str) -> None:
+async def test_sessions_limit_refuses_open(transport: str) -> None:
     async with AsyncExitStack() as stack:
         crowd = Crowd(Hub(silent, authenticate=by_name, limits=LIMITS), transport, stack)
         clients = [await crowd.enter(f"user-{n}", f"192.0.2.{n}") for n in range(6)]
@@ -81,7 +81,7 @@ async def test_sessions_of_a_process(transport: str) -> None:
 
 
 @each_transport
-async def test_sessions_of_a_user(transport: str) -> None:
+async def test_sessions_per_subject_refuses_open(transport: str) -> None:
     async with AsyncExitStack() as stack:
         crowd = Crowd(Hub(silent, authenticate=by_name, limits=LIMITS), transport, stack)
         for number in range(3):
@@ -94,7 +94,9 @@ async def test_sessions_of_a_user(transport: str) -> None:
 
 
 @each_transport
-async def test_sessions_of_an_address(transport: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_sessions_per_address_refuses_open(
+    transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with AsyncExitStack() as stack:
         crowd = Crowd(Hub(silent, limits=LIMITS), transport, stack)
         for _ in range(4):
@@ -110,7 +112,7 @@ async def test_sessions_of_an_address(transport: str, caplog: pytest.LogCaptureF
 
 
 @each_transport
-async def test_what_expires_is_given_back(transport: str) -> None:
+async def test_expired_sessions_free_their_places(transport: str) -> None:
     """LIV-3: sessions whose clients do not come back do not count for ever."""
     hub = Hub(silent, limits=LIMITS)
     async with AsyncExitStack() as stack:
@@ -128,7 +130,7 @@ async def test_what_expires_is_given_back(transport: str) -> None:
 
 
 @each_transport
-async def test_an_address_that_is_not_known_is_not_one(transport: str) -> None:
+async def test_unknown_addresses_are_not_counted(transport: str) -> None:
     """Behind a Unix socket no server knows any: all would be one, and locked out together."""
     async with AsyncExitStack() as stack:
         limits = Limits(sessions=60, sessions_per_address=4)
@@ -139,7 +141,7 @@ async def test_an_address_that_is_not_known_is_not_one(transport: str) -> None:
 
 
 @each_transport
-async def test_opens_of_an_address_in_a_second(transport: str) -> None:
+async def test_opens_per_second_refuses_open_and_resume(transport: str) -> None:
     """50 by default; a resume counts as well, and another address is not touched."""
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
@@ -165,7 +167,7 @@ async def test_opens_of_an_address_in_a_second(transport: str) -> None:
 
 
 @each_transport
-async def test_renewals_count_as_opens(transport: str) -> None:
+async def test_opens_per_second_counts_renewals(transport: str) -> None:
     """REN-1: each asks the application."""
     hub = Hub(silent, authenticate=by_name, limits=Limits(opens_per_second=3))
     async with frame_client(hub, transport, opening(credentials="ada")) as client:
@@ -176,7 +178,7 @@ async def test_renewals_count_as_opens(transport: str) -> None:
         assert (error["code"], error["limit"]) == ("too_many", "opens_per_second")
 
 
-async def test_it_is_429_with_retry_after() -> None:
+async def test_rate_limit_returns_429_with_retry_after() -> None:
     """HTTP-2."""
     hub = Hub(silent, limits=Limits(sessions=1))
     await ask(hub, "/poll", lines(opening()))
@@ -185,7 +187,7 @@ async def test_it_is_429_with_retry_after() -> None:
 
 
 @each_transport
-async def test_a_client_that_is_turned_away_comes_again_by_itself(transport: str) -> None:
+async def test_refused_client_retries_by_itself(transport: str) -> None:
     """Section 13: `too_many` is `same`, after `retry_in`."""
     hub = Hub(silent, authenticate=by_name, limits=Limits(sessions=1))
     assert await try_open(hub, transport, opening(credentials="ada")) is None

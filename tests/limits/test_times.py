@@ -51,7 +51,7 @@ def again(client: FrameClient, number: int = 2, **fields: Any) -> dict[str, Any]
 
 
 @each_stream
-async def test_heartbeat(transport: str) -> None:
+async def test_two_unanswered_pings_detach_connection(transport: str) -> None:
     """LIV-1: asked after 20 s of silence, detached when two pings are unanswered; nothing else."""
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
@@ -68,7 +68,7 @@ async def test_heartbeat(transport: str) -> None:
 
 
 @each_stream
-async def test_an_answer_to_a_ping_is_enough(transport: str) -> None:
+async def test_answered_pings_keep_connection(transport: str) -> None:
     """LIV-1, LIV-3."""
     hub = Hub(silent, limits=Limits(stream=10_000))
     async with frame_client(hub, transport) as client:
@@ -79,7 +79,7 @@ async def test_an_answer_to_a_ping_is_enough(transport: str) -> None:
         assert hub.statistics().connections[transport] == 1
 
 
-async def test_a_poll_that_does_not_come() -> None:
+async def test_missing_poll_detaches_after_two_heartbeats() -> None:
     """LIV-1, LIV-2: two heartbeats and 5 s after the last answer its attach is over."""
     hub = Hub(silent)
     async with frame_client(hub, "longpoll") as client:
@@ -98,7 +98,7 @@ async def test_a_poll_that_does_not_come() -> None:
 
 @each_transport
 @pytest.mark.parametrize(("away", "verdict"), [(119.5, "resumed"), (121, "reset")])
-async def test_ttl(transport: str, away: float, verdict: str) -> None:
+async def test_session_expires_after_ttl(transport: str, away: float, verdict: str) -> None:
     """LIV-3, RES-5."""
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
@@ -117,7 +117,9 @@ async def test_ttl(transport: str, away: float, verdict: str) -> None:
 
 @each_transport
 @pytest.mark.parametrize(("later", "reason"), [(599, "expired"), (601.5, "unknown")])
-async def test_tombstone(transport: str, later: float, reason: str) -> None:
+async def test_reason_of_end_is_kept_for_tombstone_time(
+    transport: str, later: float, reason: str
+) -> None:
     """RES-8."""
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
@@ -133,7 +135,9 @@ async def test_tombstone(transport: str, later: float, reason: str) -> None:
 
 @each_transport
 @pytest.mark.parametrize(("away", "delivered"), [(29, True), (31, False)])
-async def test_closing(transport: str, away: float, delivered: bool) -> None:
+async def test_closed_session_delivers_until_closing_time(
+    transport: str, away: float, delivered: bool
+) -> None:
     """CLS-1, CLS-4, CLS-5: until then what was sent is delivered over resumes; then it is lost."""
 
     async def parts(channel: Channel) -> None:
@@ -159,7 +163,7 @@ async def test_closing(transport: str, away: float, delivered: bool) -> None:
         assert hub.statistics().sessions == 0
 
 
-async def test_a_handler_that_goes_on_after_the_end_is_cancelled() -> None:
+async def test_handler_is_cancelled_after_closing_time() -> None:
     """CLS-2: `closing` after the client's close."""
     ended: list[float] = []
 
@@ -181,7 +185,7 @@ async def test_a_handler_that_goes_on_after_the_end_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize("hold", [None, 5, 0.5, 20, 100])
-async def test_poll_hold(hold: float | None) -> None:
+async def test_parked_poll_is_answered_after_hold(hold: float | None) -> None:
     """POL-3: less up to a tenth, at random; a client may wish for less, not for more."""
     hub = Hub(silent)
     async with frame_client(hub, "longpoll") as client:
@@ -202,7 +206,7 @@ async def test_poll_hold(hold: float | None) -> None:
 # opening: for an `open` to come, and for a body
 
 
-async def test_an_open_that_does_not_come() -> None:
+async def test_websocket_without_open_times_out() -> None:
     """OPN-9: 10 s, probes or not."""
     async with socket(Hub(silent), "/websocket") as ws:
         ws.send({"type": "ping"})
@@ -216,7 +220,7 @@ async def test_an_open_that_does_not_come() -> None:
 
 @pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
 @pytest.mark.parametrize(("took", "status"), [(9.9, 200), (10.1, 408)])
-async def test_a_body_that_does_not_come(path: str, took: float, status: int) -> None:
+async def test_body_that_does_not_come_times_out(path: str, took: float, status: int) -> None:
     """HTTP-1: from its first byte to its last."""
     hub = Hub(silent)
     async with frame_client(hub, "longpoll") as client:
@@ -238,7 +242,7 @@ async def test_a_body_that_does_not_come(path: str, took: float, status: int) ->
 
 
 @pytest.mark.parametrize("answers", [True, False])
-async def test_stream(answers: bool) -> None:
+async def test_stream_is_drained_after_its_time(answers: bool) -> None:
     """SSE-3: however lively it is, it ends after 300 s, and is begun anew."""
     hub = Hub(echo, limits=Limits() if answers else Limits(heartbeat=200, ttl=1000))
     async with frame_client(hub, "sse") as client:
@@ -256,7 +260,7 @@ async def test_stream(answers: bool) -> None:
 
 
 @each_transport
-async def test_stall(transport: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_send_stalls_without_acks(transport: str, caplog: pytest.LogCaptureFixture) -> None:
     """DAT-6, section 12: after 60 s without an ack, though attached; and the session lives."""
     seen: list[tuple[float, Stalled]] = []
 
@@ -296,7 +300,7 @@ async def _keep_alive(client: FrameClient) -> None:
 
 
 @each_transport
-async def test_a_mark_that_moves_or_a_page_that_is_away_is_no_stall(transport: str) -> None:
+async def test_acks_or_absence_prevent_stall(transport: str) -> None:
     """Section 12: the time begins anew with each ack; while detached it is the ttl's."""
     stalled: list[float] = []
 
@@ -333,7 +337,7 @@ async def test_a_mark_that_moves_or_a_page_that_is_away_is_no_stall(transport: s
         beating.cancel()
 
 
-async def test_a_page_that_is_away_for_good_ends_a_send_that_waits() -> None:
+async def test_waiting_send_fails_when_session_expires() -> None:
     """Section 12: by `ttl`, with the session."""
     ended: list[tuple[float, int]] = []
 
@@ -355,7 +359,7 @@ async def test_a_page_that_is_away_for_good_ends_a_send_that_waits() -> None:
 # ack_delay and answer_wait
 
 
-async def test_ack_delay() -> None:
+async def test_lone_ack_leaves_after_ack_delay() -> None:
     """MRK-6, SSE-1: on a stream a lone ack leaves within 0.1 s, and so does its second event."""
     async with frame_client(Hub(silent), "sse") as client:
         assert await client.frame() == {"type": "ack", "ack": 0}
@@ -363,7 +367,9 @@ async def test_ack_delay() -> None:
 
 
 @pytest.mark.parametrize(("takes", "ack", "waited"), [(0.01, 1, 0.01), (0.03, 0, 0.02)])
-async def test_answer_wait(takes: float, ack: int, waited: float) -> None:
+async def test_post_answer_waits_for_handled_messages(
+    takes: float, ack: int, waited: float
+) -> None:
     """SND-2."""
 
     async def works(channel: Channel) -> None:
@@ -381,7 +387,7 @@ async def test_answer_wait(takes: float, ack: int, waited: float) -> None:
 
 
 @each_transport
-async def test_drain_window(transport: str) -> None:
+async def test_drain_spreads_retries_over_its_window(transport: str) -> None:
     """DRN-1."""
     hub = Hub(silent, limits=Limits(drain_window=7))
     async with frame_client(hub, transport) as client:
@@ -396,7 +402,7 @@ async def test_drain_window(transport: str) -> None:
 
 
 @pytest.mark.parametrize(("takes", "cancelled"), [(9.9, False), (10.1, True)])
-async def test_drain_grace(takes: float, cancelled: bool) -> None:
+async def test_handler_is_cancelled_after_drain_grace(takes: float, cancelled: bool) -> None:
     """DRN-1: a handler that works has 10 s."""
     ends: list[str] = []
 

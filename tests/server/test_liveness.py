@@ -13,7 +13,7 @@ from tests.kit.frame_client import encode, open_frame
 from tests.kit.server import serving
 
 
-async def test_websocket_pings_count_for_nothing() -> None:
+async def test_websocket_pings_do_not_count_as_liveness() -> None:
     """LIV-4: a client that sends and answers only those of RFC 6455 is detached all the same."""
     async with (
         serving("tests.kit.apps:beating") as server,

@@ -40,7 +40,7 @@ async def test_sigterm_ends_uvicorn_and_tells_every_client(
         assert codes == [1012] * len(codes)
 
 
-async def test_sigterm_lets_a_handler_that_waits_end_as_a_handover() -> None:
+async def test_sigterm_neither_closes_nor_resets_sessions() -> None:
     """Draining is no close: no client is told that its channel is over."""
     async with (
         serving("tests.kit.apps:patient") as server,
