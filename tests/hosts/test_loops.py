@@ -47,7 +47,7 @@ async def converse(url: str) -> None:
 
 
 @pytest.mark.parametrize("wired", [True, False])
-async def test_a_second_server_is_served_after_the_first_was_told_by_its_flag(wired: bool) -> None:
+async def test_second_server_works_after_first_stopped_by_flag(wired: bool) -> None:
     hub = Hub(echo)
     app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan if wired else None)
     for _ in range(2):
@@ -57,7 +57,7 @@ async def test_a_second_server_is_served_after_the_first_was_told_by_its_flag(wi
 
 
 @pytest.mark.parametrize("wired", [True, False])
-async def test_a_second_server_is_served_after_the_first_got_a_signal(wired: bool) -> None:
+async def test_second_server_works_after_first_got_signal(wired: bool) -> None:
     hub = Hub(echo)
     app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan if wired else None)
     raised: list[int] = []

@@ -104,7 +104,7 @@ async def opened_by(server: Server, pid: int, pids: list[int]) -> dict[str, Any]
     return {key: opened[key] for key in ("session", "client", "attach", "epoch")}
 
 
-async def test_a_request_that_reaches_another_worker_is_told_so(workers: Server) -> None:
+async def test_request_to_other_worker_is_refused_and_logged(workers: Server) -> None:
     """EPO-1, and one warning in the log; what has one connection is not concerned."""
     server, pids = workers, pids_of(workers)
     assert len(pids) == 2
@@ -137,7 +137,7 @@ async def test_a_request_that_reaches_another_worker_is_told_so(workers: Server)
     assert sum(WARNING in line for line in server.log) == 1, "\n".join(server.log)
 
 
-async def test_clients_of_the_process_before_are_no_reason_to_warn(
+async def test_clients_of_previous_process_cause_no_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A restart is told from a process that runs beside this one."""
@@ -181,7 +181,7 @@ async def test_sigterm_ends_all_workers_and_tells_every_client(workers: Server) 
             assert client.frames[-1]["type"] == "drain", client
 
 
-async def test_reload_goes_on_at_once_with_clients_connected(tmp_path: Path) -> None:
+async def test_reload_drains_connected_clients(tmp_path: Path) -> None:
     """And its end ends both of its processes."""
     module = tmp_path / "reloaded.py"
     module.write_text("from tests.hosts.apps import app\n", "utf-8")
@@ -209,7 +209,7 @@ async def test_reload_goes_on_at_once_with_clients_connected(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
-async def test_a_client_whose_posts_go_elsewhere_waits_and_says_why(
+async def test_client_whose_posts_go_elsewhere_waits_and_explains(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It comes again, ever later, until it may use a WebSocket; and then nothing is lost."""
@@ -239,7 +239,7 @@ async def test_a_client_whose_posts_go_elsewhere_waits_and_says_why(
 
 
 @pytest.mark.browser
-async def test_a_page_whose_posts_go_elsewhere_waits_and_says_why() -> None:
+async def test_page_whose_posts_go_elsewhere_waits_and_explains() -> None:
     """The same of the browser's client."""
     async with (
         serving(APP, "--no-access-log") as server,

@@ -13,7 +13,7 @@ from tests.kit.connection_gate import ConnectionGate
 from tests.kit.server import serving
 
 
-async def test_it_tells_clients_apart() -> None:
+async def test_gate_tells_clients_apart() -> None:
     async with (
         serving("tests.kit.plain_asgi_app:app") as server,
         ConnectionGate(server.port, 201) as gate,
@@ -38,7 +38,7 @@ async def test_it_tells_clients_apart() -> None:
         assert any("127.9.1.1:" in line for line in server.log)
 
 
-async def test_shut_it_resets_what_stands_and_what_comes() -> None:
+async def test_shut_gate_resets_old_and_new_connections() -> None:
 
     async def get(http: httpx.AsyncClient) -> str:
         return (await http.get(f"{gate.url(0)}/")).text
@@ -67,7 +67,7 @@ async def test_shut_it_resets_what_stands_and_what_comes() -> None:
         assert gate.busiest(started, lambda connection: connection.segment == "other") == {0: 1}
 
 
-async def test_a_connection_more_for_what_goes_on_is_no_attempt() -> None:
+async def test_gate_counts_no_attempt_for_extra_connection() -> None:
     async with (
         serving("tests.kit.plain_asgi_app:app") as server,
         ConnectionGate(server.port, 1) as gate,
