@@ -134,14 +134,14 @@ async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
         yield opened
 
 
-async def test_an_echo_makes_few_calls() -> None:
+async def test_websocket_echo_makes_few_calls() -> None:
     async with pages(Hub(echo), 1) as [page]:
         await page.echoes(20)
         assert await page.echoes(100) / 100 <= ONE_BY_ONE
         assert await page.echoes(160, together=16) / 160 <= SIXTEEN_TOGETHER
 
 
-async def test_an_echo_costs_the_same_in_a_crowd() -> None:
+async def test_echo_costs_the_same_among_many_sessions() -> None:
     costs = []
     for count in (2, 200):
         async with pages(Hub(echo, limits=LIMITS), count) as [page, *_]:
@@ -150,7 +150,7 @@ async def test_an_echo_costs_the_same_in_a_crowd() -> None:
     assert costs[0] == costs[1]
 
 
-async def test_an_echo_costs_the_same_late_in_a_session() -> None:
+async def test_echo_costs_the_same_late_in_session() -> None:
     async with pages(Hub(echo), 1) as [page]:
         await page.echoes(20)
         early = await page.echoes(100)
@@ -158,7 +158,7 @@ async def test_an_echo_costs_the_same_late_in_a_session() -> None:
         assert await page.echoes(100) == pytest.approx(early, rel=0.02)
 
 
-async def test_messages_to_a_group_share_frames_and_make_few_calls() -> None:
+async def test_group_messages_share_frames_and_make_few_calls() -> None:
     costs = []
     for members in (10, 200):
         async with pages(lobby_hub(), members) as [speaker, *others]:
@@ -177,7 +177,7 @@ async def test_messages_to_a_group_share_frames_and_make_few_calls() -> None:
 
 
 @pytest.mark.parametrize("together", [1, 16])
-async def test_an_echo_over_a_stream_makes_few_calls(together: int) -> None:
+async def test_stream_echo_makes_few_calls(together: int) -> None:
     hub = Hub(echo)
     async with hub.lifespan(), frame_client(hub, "sse") as client:
         page = Page(client)
@@ -193,7 +193,7 @@ async def test_an_echo_over_a_stream_makes_few_calls(together: int) -> None:
 
 
 @pytest.mark.parametrize("together", [1, 16])
-async def test_an_echo_over_polls_makes_few_calls(together: int) -> None:
+async def test_poll_echo_makes_few_calls(together: int) -> None:
     hub = Hub(echo)
     async with hub.lifespan(), frame_client(hub, "longpoll") as client:
         page = Page(client)
@@ -210,7 +210,7 @@ async def test_an_echo_over_polls_makes_few_calls(together: int) -> None:
         assert max([await echoes() for _ in range(10)]) / together <= OVER_POLLS[together]
 
 
-async def test_the_sweep_looks_at_each_session_once() -> None:
+async def test_sweep_checks_each_session_once() -> None:
     costs = []
     for count in (50, 200):
         async with pages(Hub(echo, limits=LIMITS), count):
@@ -222,7 +222,7 @@ async def test_the_sweep_looks_at_each_session_once() -> None:
     assert costs[1] <= costs[0]
 
 
-async def test_an_opening_makes_few_calls() -> None:
+async def test_opening_makes_few_calls() -> None:
     hub = Hub(echo, limits=LIMITS)
 
     async def opens(turn: str) -> dict[str, int]:
@@ -247,7 +247,7 @@ async def test_an_opening_makes_few_calls() -> None:
     assert all(calls[name] <= most for name, most in OPENING.items()), calls
 
 
-async def test_an_ended_session_leaves_nothing_to_the_collector_of_cycles() -> None:
+async def test_ended_session_is_freed_without_cycle_collector() -> None:
     def kept() -> int:
         return sum(type(one) in (Runner, Channel, Session) for one in gc.get_objects())
 
@@ -268,7 +268,7 @@ async def test_an_ended_session_leaves_nothing_to_the_collector_of_cycles() -> N
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer's memory would be counted too")
-async def test_an_idle_session_holds_little_memory() -> None:
+async def test_idle_session_uses_little_memory() -> None:
     async with pages(Hub(echo, limits=LIMITS), 20):
         pass  # what is made once is made
     sizes = []
