@@ -77,7 +77,9 @@ def check_told(told: Told, code: Code, given: bytes, *secrets: str) -> None:
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("row", FRAMES, ids=repr)
-async def test_a_bad_frame(server: SharedServer, row: Row, carriage: str) -> None:
+async def test_bad_frame_is_refused_and_session_resumes(
+    server: SharedServer, row: Row, carriage: str
+) -> None:
     """WS-2, FRM-2 to FRM-4, SND-3: refused with its code; the session is as before."""
     async with offender(carriage, server.port) as session:
         told = await session.offend(row.wire)
@@ -98,7 +100,7 @@ async def test_a_bad_frame(server: SharedServer, row: Row, carriage: str) -> Non
         if carriage != "websocket" or "\n" not in wire
     ],
 )
-async def test_an_odd_frame_is_no_error(server: SharedServer, name: str, carriage: str) -> None:
+async def test_odd_frame_is_no_error(server: SharedServer, name: str, carriage: str) -> None:
     """FRM-3, NUM-3, MRK-4, LIV-2."""
     wire, caused = ODD[name]
     async with offender(carriage, server.port) as session:
@@ -108,7 +110,7 @@ async def test_an_odd_frame_is_no_error(server: SharedServer, name: str, carriag
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_an_ack_that_goes_back_and_is_repeated(server: SharedServer, carriage: str) -> None:
+async def test_ack_may_go_back_and_be_repeated(server: SharedServer, carriage: str) -> None:
     """MRK-4."""
     async with offender(carriage, server.port) as session:
         await session.exchange("next")
@@ -123,7 +125,7 @@ async def test_an_ack_that_goes_back_and_is_repeated(server: SharedServer, carri
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("name", MESSAGES)
-async def test_an_odd_message_arrives_as_it_was_sent(
+async def test_odd_message_arrives_unchanged(
     server: SharedServer, name: str, carriage: str
 ) -> None:
     """DAT-2, FRM-2, SSE-1."""
@@ -134,7 +136,7 @@ async def test_an_odd_message_arrives_as_it_was_sent(
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("name", FOREIGN)
-async def test_an_ack_of_what_was_never_sent(
+async def test_ack_of_unsent_number_resets_session(
     server: SharedServer, name: str, carriage: str
 ) -> None:
     """MRK-5: the one bad input that ends a session, as both sides are told (RES-4)."""
@@ -158,7 +160,9 @@ async def test_an_ack_of_what_was_never_sent(
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("before", [0, 2])
-async def test_an_over_long_message(server: SharedServer, carriage: str, before: int) -> None:
+async def test_too_large_message_alone_is_refused(
+    server: SharedServer, carriage: str, before: int
+) -> None:
     """DAT-4, DAT-5: it alone is refused, the connection and the session live, `skip` goes on."""
     long = "x" * LIMITS.message
     async with offender(carriage, server.port) as session:
@@ -178,7 +182,7 @@ async def test_an_over_long_message(server: SharedServer, carriage: str, before:
         assert session.messages == ["kept", *range(before), "behind"]
 
 
-async def test_over_long_bytes_in_a_binary_frame(server: SharedServer) -> None:
+async def test_too_large_binary_frame_alone_is_refused(server: SharedServer) -> None:
     """DAT-2, DAT-4."""
     async with offender("websocket", server.port) as session:
         head = (2).to_bytes(8, "big") + bytes(8)
@@ -205,7 +209,7 @@ BINARIES: dict[str, tuple[bytes, Code]] = {
 
 
 @pytest.mark.parametrize("name", BINARIES)
-async def test_a_bad_binary_frame(server: SharedServer, name: str) -> None:
+async def test_bad_binary_frame_is_refused(server: SharedServer, name: str) -> None:
     """DAT-2."""
     wire, code = BINARIES[name]
     async with offender("websocket", server.port) as session:
@@ -214,7 +218,7 @@ async def test_a_bad_binary_frame(server: SharedServer, name: str) -> None:
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_more_than_the_window(server: SharedServer, carriage: str) -> None:
+async def test_frame_beyond_window_is_refused(server: SharedServer, carriage: str) -> None:
     """DAT-6."""
     wire = encode([1, 0, *range(11)]).encode()
     session = Offender(carriage, server.port, "/idle")
@@ -228,7 +232,7 @@ async def test_more_than_the_window(server: SharedServer, carriage: str) -> None
 
 
 @pytest.mark.parametrize("carriage", ["sse", "longpoll"])
-async def test_what_stands_before_a_bad_line_is_taken(server: SharedServer, carriage: str) -> None:
+async def test_lines_before_bad_line_are_accepted(server: SharedServer, carriage: str) -> None:
     """SND-3, FRM-4."""
     async with offender(carriage, server.port) as session:
         wire = b'[2,0,"good"]\n[3,0,"good too"]\n{"type":"hunter2"}\n[4,0,"never"]'
@@ -258,7 +262,9 @@ LINES: dict[str, tuple[bytes, Code]] = {
 
 @pytest.mark.parametrize("carriage", ["sse", "longpoll"])
 @pytest.mark.parametrize("name", LINES)
-async def test_bad_lines(server: SharedServer, name: str, carriage: str) -> None:
+async def test_bad_lines_are_refused_as_a_whole(
+    server: SharedServer, name: str, carriage: str
+) -> None:
     """FRM-2, SND-1: nothing of them is taken."""
     wire, code = LINES[name]
     async with offender(carriage, server.port) as session:
@@ -289,7 +295,7 @@ async def open_badly(
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("row", OPENS, ids=repr)
-async def test_a_bad_open(server: SharedServer, row: Row, carriage: str) -> None:
+async def test_bad_open_makes_no_session(server: SharedServer, row: Row, carriage: str) -> None:
     """OPN-1 to OPN-5, OPN-9: refused with its code, and no session is made."""
     before = await server.opened()
     told = await open_badly(server, carriage, row.wire)
@@ -301,7 +307,7 @@ async def test_a_bad_open(server: SharedServer, row: Row, carriage: str) -> None
 
 @pytest.mark.parametrize("carriage", ["sse", "longpoll"])
 @pytest.mark.parametrize("name", LINES)
-async def test_a_bad_body_in_the_place_of_open(
+async def test_bad_body_instead_of_open_is_refused(
     server: SharedServer, name: str, carriage: str
 ) -> None:
     """SSE-2, POL-1."""
@@ -313,7 +319,7 @@ async def test_a_bad_body_in_the_place_of_open(
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("versions", [[], [2], [0]])
-async def test_a_resume_in_another_version(
+async def test_resume_in_other_version_leaves_session(
     server: SharedServer, carriage: str, versions: list[int]
 ) -> None:
     """OPN-2: the session lives."""
@@ -339,7 +345,7 @@ def _head(row: Row, session: Any, kind: str, **fields: object) -> bytes:
 
 
 @pytest.mark.parametrize("row", HEADS, ids=repr)
-async def test_a_bad_first_line_of_a_post(server: SharedServer, row: Row) -> None:
+async def test_bad_first_line_of_post_is_refused(server: SharedServer, row: Row) -> None:
     """SND-1."""
     async with offender("sse", server.port) as session:
         wire = _head(row, session, "send") + b'\n[2,0,"never"]'
@@ -350,7 +356,7 @@ async def test_a_bad_first_line_of_a_post(server: SharedServer, row: Row) -> Non
 
 
 @pytest.mark.parametrize("row", [one for one in HEADS if "open" not in one.id] + POLLS, ids=repr)
-async def test_a_bad_poll(server: SharedServer, row: Row) -> None:
+async def test_bad_poll_is_refused(server: SharedServer, row: Row) -> None:
     """POL-1."""
     async with offender("longpoll", server.port) as session:
         wire = _head(row, session, "poll", poll=session.connection.polls + 1, ack=0)
@@ -391,7 +397,7 @@ NOTHING_KNOWN = {"lost": None, "handled": None, "in_hand": None}
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("name", TOKENS)
-async def test_an_unknown_session_is_told_apart_at_open(
+async def test_open_with_unknown_session_begins_new_one(
     server: SharedServer, name: str, carriage: str
 ) -> None:
     """RES-9: it gets a session of its own, and is told that it is another."""
@@ -404,7 +410,7 @@ async def test_an_unknown_session_is_told_apart_at_open(
 
 @pytest.mark.parametrize("segment", ["send", "poll"])
 @pytest.mark.parametrize("name", TOKENS)
-async def test_an_unknown_session_is_404_to_posts(
+async def test_post_to_unknown_session_returns_404(
     server: SharedServer, name: str, segment: str
 ) -> None:
     """RES-9."""
@@ -416,7 +422,9 @@ async def test_an_unknown_session_is_404_to_posts(
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_a_wrong_secret_is_an_unknown_session(server: SharedServer, carriage: str) -> None:
+async def test_wrong_secret_is_treated_as_unknown_session(
+    server: SharedServer, carriage: str
+) -> None:
     """RES-9, IDN-3: the answer is the same, byte for byte, and the owner is unharmed."""
     async with offender(carriage, server.port) as owner:
         wrong = owner.opened["id"] + ".wrong-secret"
@@ -433,7 +441,9 @@ async def test_a_wrong_secret_is_an_unknown_session(server: SharedServer, carria
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_another_users_session(server: SharedServer, carriage: str) -> None:
+async def test_session_of_other_user_is_treated_as_unknown(
+    server: SharedServer, carriage: str
+) -> None:
     """RES-9, IDN-2: as if it did not exist; its owner goes on."""
     async with offender(carriage, server.port, "/users", credentials="ada") as owner:
         wire = opening(session=owner.token, attach=9, credentials="eve", received=1)
@@ -446,7 +456,9 @@ async def test_another_users_session(server: SharedServer, carriage: str) -> Non
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
 @pytest.mark.parametrize("credentials", [None, 5, ["ada"], {"user": SECRET.decode()}])
-async def test_no_credentials(server: SharedServer, carriage: str, credentials: object) -> None:
+async def test_open_without_credentials_makes_no_session(
+    server: SharedServer, carriage: str, credentials: object
+) -> None:
     """IDN-2."""
     before = await server.opened("/users")
     wire = opening(credentials=credentials)
@@ -456,7 +468,9 @@ async def test_no_credentials(server: SharedServer, carriage: str, credentials: 
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_too_many_sessions(server: SharedServer, carriage: str) -> None:
+async def test_too_many_sessions_are_refused_with_limit(
+    server: SharedServer, carriage: str
+) -> None:
     """Section 12: the limit has a name, and an end."""
     await _open_anew(server, "longpoll", opening(), "/full")
     told = await open_badly(server, carriage, opening(), "/full")
@@ -467,7 +481,7 @@ async def test_too_many_sessions(server: SharedServer, carriage: str) -> None:
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_an_expired_session(server: SharedServer, carriage: str) -> None:
+async def test_expired_session_tells_its_fate_at_open(server: SharedServer, carriage: str) -> None:
     """RES-5, RES-9: at `open` its fate, to posts one word."""
     async with offender(carriage, server.port, "/short") as session:
         frame = json.loads(opening(session=session.token, client=session.client, attach=2))
@@ -487,7 +501,9 @@ async def test_an_expired_session(server: SharedServer, carriage: str) -> None:
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_another_process_is_told_by_its_epoch(server: SharedServer, carriage: str) -> None:
+async def test_session_of_other_process_is_known_by_epoch(
+    server: SharedServer, carriage: str
+) -> None:
     """EPO-1."""
     token = TOKENS["random"]
     wire = opening(session=token, epoch=SECRET.decode(), attach=2)
@@ -499,7 +515,7 @@ async def test_another_process_is_told_by_its_epoch(server: SharedServer, carria
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_a_superseded_attach(server: SharedServer, carriage: str) -> None:
+async def test_superseded_attach_is_told_the_owner(server: SharedServer, carriage: str) -> None:
     """ATT-3 to ATT-5, ATT-7: whoever comes too late is told who has the session."""
     async with offender(carriage, server.port) as session:
         token, client = session.token, session.client
@@ -522,7 +538,7 @@ async def test_a_superseded_attach(server: SharedServer, carriage: str) -> None:
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_the_old_connection_of_a_session_that_was_taken(
+async def test_superseded_websocket_is_told_the_new_client(
     server: SharedServer, carriage: str
 ) -> None:
     """ATT-5: the last that it hears is by whom."""
@@ -550,7 +566,7 @@ async def test_the_old_connection_of_a_session_that_was_taken(
         ({"first_retained": 2**53 - 1}, "rewound"),
     ],
 )
-async def test_a_resume_that_claims_too_much(
+async def test_resume_that_claims_too_much_is_reset(
     server: SharedServer, carriage: str, fields: dict[str, int], reason: str
 ) -> None:
     """RES-5, RES-7: by another client it does the session no harm."""
@@ -562,7 +578,7 @@ async def test_a_resume_that_claims_too_much(
 
 
 @pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_a_resume_from_below_what_was_acknowledged(
+async def test_resume_below_acknowledged_is_reset_as_trimmed(
     server: SharedServer, carriage: str
 ) -> None:
     """RES-5 (`trimmed`), RES-7: never silent, and told what will not come."""
@@ -576,7 +592,7 @@ async def test_a_resume_from_below_what_was_acknowledged(
         await session.exchange("goes on")
 
 
-async def test_a_hundred_polls_at_once(server: SharedServer) -> None:
+async def test_newest_of_hundred_polls_waits(server: SharedServer) -> None:
     """POL-2: the newest waits, the others are answered with nothing."""
     async with offender("longpoll", server.port) as session, tcp_clients(server.port, 100) as wires:
         session.connection.polls = 100
@@ -626,7 +642,7 @@ async def check_request(
 
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-async def test_another_method(server: SharedServer, target: str, method: str) -> None:
+async def test_other_method_is_refused(server: SharedServer, target: str, method: str) -> None:
     """HTTP-1."""
     request = request_bytes(method, target)
     answer = await check_request(server, request, codes.METHOD_NOT_ALLOWED, method=method)
@@ -635,7 +651,7 @@ async def test_another_method(server: SharedServer, target: str, method: str) ->
 
 @pytest.mark.parametrize("name", ["client.js", "client.js.map", "websocket"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_another_method_where_there_is_only_get(
+async def test_other_method_on_static_file_is_refused(
     server: SharedServer, name: str, method: str
 ) -> None:
     """HTTP-1."""
@@ -667,7 +683,7 @@ async def test_another_method_where_there_is_only_get(
     ],
     ids=lambda headers: " ".join(*headers.items()),
 )
-async def test_another_type_or_a_compressed_body(
+async def test_other_type_or_compressed_body_is_refused(
     server: SharedServer, target: str, headers: dict[str, str]
 ) -> None:
     """HTTP-1."""
@@ -681,7 +697,7 @@ async def test_another_type_or_a_compressed_body(
     [("content-type", "text/plain"), ("content-encoding", "gzip")],
     ids=lambda pair: pair[0],
 )
-async def test_a_type_or_coding_given_twice(
+async def test_repeated_type_or_coding_is_refused(
     server: SharedServer, target: str, extra: tuple[str, str]
 ) -> None:
     """HTTP-1: what stands behind the first counts too."""
@@ -694,7 +710,7 @@ async def test_a_type_or_coding_given_twice(
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("size", [LIMITS.body + 1, 1_000_000, 12_000_000])
 @pytest.mark.parametrize("form", ["declared", "chunked", "expected"])
-async def test_a_body_beyond_the_limit(
+async def test_body_beyond_limit_is_refused(
     server: SharedServer, target: str, size: int, form: str
 ) -> None:
     """HTTP-1: 413 arrives, whatever is still on its way, and the connection ends."""
@@ -721,7 +737,9 @@ async def test_a_body_beyond_the_limit(
 
 
 @pytest.mark.parametrize("target", POSTS)
-async def test_a_body_whose_length_is_far_beyond(server: SharedServer, target: str) -> None:
+async def test_declared_length_far_beyond_limit_is_refused(
+    server: SharedServer, target: str
+) -> None:
     """HTTP-1: refused by its head."""
     async with tcp_client(server.port) as http:
         await http.write(
@@ -734,7 +752,7 @@ async def test_a_body_whose_length_is_far_beyond(server: SharedServer, target: s
 
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_an_empty_body(server: SharedServer, target: str, chunked: bool) -> None:
+async def test_empty_body_is_refused(server: SharedServer, target: str, chunked: bool) -> None:
     """FRM-2."""
     headers = {"content-length": "", "transfer-encoding": "chunked"} if chunked else {}
     body = b"0\r\n\r\n" if chunked else b""
@@ -771,7 +789,7 @@ async def test_an_empty_body(server: SharedServer, target: str, chunked: bool) -
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_an_unknown_path(server: SharedServer, path: str, method: str) -> None:
+async def test_unknown_path_is_refused(server: SharedServer, path: str, method: str) -> None:
     """HTTP-1: no name from a request ever becomes a path."""
     request = request_bytes(method, f"/chat/{path}")
     await check_request(server, request, codes.NOT_FOUND, method=method)
@@ -790,7 +808,7 @@ async def test_an_unknown_path(server: SharedServer, path: str, method: str) -> 
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_file_by_an_odd_path_is_that_file(
+async def test_odd_path_of_file_serves_that_file(
     server: SharedServer, path: str, method: str
 ) -> None:
     """The name alone counts."""
@@ -813,14 +831,14 @@ async def test_a_file_by_an_odd_path_is_that_file(
         "/chat/poll#x",
     ],
 )
-async def test_a_channel_by_an_odd_path_is_that_channel(server: SharedServer, target: str) -> None:
+async def test_odd_path_of_channel_serves_that_channel(server: SharedServer, target: str) -> None:
     """The last segment names the transport."""
     async with tcp_client(server.port) as http:
         await http.write(request_bytes("POST", target, opening()))
         assert (await http.answer()).frames[0]["type"] == "opened"
 
 
-async def test_a_stripped_upgrade(server: SharedServer) -> None:
+async def test_stripped_upgrade_is_refused(server: SharedServer) -> None:
     """WS-3: at once, and told by its header too."""
     for headers in ({}, {"connection": "upgrade"}, {"upgrade": "websocket"}):
         request = request_bytes("GET", "/chat/websocket", headers=headers)
@@ -858,7 +876,7 @@ ORIGINS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("name", ORIGINS)
-async def test_a_foreign_origin(server: SharedServer, target: str, name: str) -> None:
+async def test_foreign_origin_is_refused(server: SharedServer, target: str, name: str) -> None:
     """IDN-1."""
     before = await server.opened()
     request = request_bytes("POST", target, opening(), headers=ORIGINS[name])
@@ -868,7 +886,7 @@ async def test_a_foreign_origin(server: SharedServer, target: str, name: str) ->
 
 
 @pytest.mark.parametrize("target", POSTS)
-async def test_an_origin_given_twice(server: SharedServer, target: str) -> None:
+async def test_repeated_origin_is_refused(server: SharedServer, target: str) -> None:
     """IDN-1."""
     own = ("origin", "http://127.0.0.1")
     request = request_bytes("POST", target, opening(), extra=(own, own))
@@ -876,7 +894,7 @@ async def test_an_origin_given_twice(server: SharedServer, target: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ORIGINS if name != "10 KB"])
-async def test_a_foreign_origin_of_a_websocket(server: SharedServer, name: str) -> None:
+async def test_foreign_origin_of_websocket_is_refused(server: SharedServer, name: str) -> None:
     """IDN-1, WS-2: refused before the upgrade. (10 KB of a header uvicorn 0.54 answers never.)"""
     async with tcp_websocket(server.port) as socket:
         answer = await socket.shake_hands("/chat/websocket", **ORIGINS[name])
@@ -896,7 +914,7 @@ async def test_a_foreign_origin_of_a_websocket(server: SharedServer, name: str) 
         "/chat/" + SECRET.decode(),
     ],
 )
-async def test_an_unknown_path_of_a_websocket(server: SharedServer, path: str) -> None:
+async def test_unknown_path_of_websocket_is_refused(server: SharedServer, path: str) -> None:
     """WS-2."""
     async with tcp_websocket(server.port) as socket:
         answer = await socket.shake_hands(path)
@@ -904,7 +922,7 @@ async def test_an_unknown_path_of_a_websocket(server: SharedServer, path: str) -
         assert SECRET not in answer.body
 
 
-async def test_a_foreign_subprotocol_is_not_chosen(server: SharedServer) -> None:
+async def test_foreign_subprotocol_is_not_chosen(server: SharedServer) -> None:
     """WS-1."""
     async with tcp_websocket(server.port) as socket:
         answer = await socket.shake_hands(
@@ -926,7 +944,7 @@ HEADERS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("target", POSTS[1:])
 @pytest.mark.parametrize("name", HEADERS)
-async def test_an_odd_header_is_not_looked_at(server: SharedServer, target: str, name: str) -> None:
+async def test_odd_header_is_ignored(server: SharedServer, target: str, name: str) -> None:
     request = request_bytes("POST", target, b"{", extra=(HEADERS[name],))
     await check_request(server, request, codes.BAD_JSON)
 
@@ -979,7 +997,7 @@ BROKEN: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_a_broken_request(server: SharedServer, name: str) -> None:
+async def test_broken_request_harms_no_other_client(server: SharedServer, name: str) -> None:
     """The server's own matter: nobody else is touched."""
     request, statuses = BROKEN[name]
     async with tcp_client(server.port) as http:
@@ -988,7 +1006,7 @@ async def test_a_broken_request(server: SharedServer, name: str) -> None:
         assert answer.status in statuses
 
 
-async def test_a_body_longer_than_it_said(server: SharedServer) -> None:
+async def test_body_longer_than_declared_ends_connection(server: SharedServer) -> None:
     """What is beyond it is the next request, and none: the server ends the connection."""
     body = opening()
     async with tcp_client(server.port) as http:
@@ -1015,7 +1033,7 @@ async def test_pipelined_requests_get_one_answer_each(server: SharedServer, carr
         assert session.messages == ["kept", "a", "b"]
 
 
-async def test_a_client_that_expects_100_is_told_to_go_on(server: SharedServer) -> None:
+async def test_expect_100_is_answered_with_continue(server: SharedServer) -> None:
     body = opening()
     headers = {"expect": "100-continue", "content-length": str(len(body))}
     async with tcp_client(server.port) as http:
@@ -1025,7 +1043,7 @@ async def test_a_client_that_expects_100_is_told_to_go_on(server: SharedServer) 
         assert (await http.answer()).frames[0]["type"] == "opened"
 
 
-async def test_http_1_0(server: SharedServer) -> None:
+async def test_http_1_0_is_answered_and_closed(server: SharedServer) -> None:
     """An old proxy: refusals and answers are whole, and the connection ends."""
     for body, kind in ((opening(), "opened"), (b"{", "error")):
         async with tcp_client(server.port) as http:
@@ -1036,7 +1054,9 @@ async def test_http_1_0(server: SharedServer) -> None:
 
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("sent", [b"", b'{"type":"op'])
-async def test_half_a_request_and_gone(server: SharedServer, target: str, sent: bytes) -> None:
+async def test_half_request_makes_no_session(
+    server: SharedServer, target: str, sent: bytes
+) -> None:
     """Nothing is taken, nobody is answered, nothing is logged."""
     before = await server.opened()
     length = {"content-length": "5000"}
@@ -1049,7 +1069,7 @@ async def test_half_a_request_and_gone(server: SharedServer, target: str, sent: 
     assert await server.opened() == before
 
 
-async def test_half_a_post_of_a_session_and_gone(server: SharedServer) -> None:
+async def test_half_post_of_session_is_not_accepted(server: SharedServer) -> None:
     """Its lines that came whole are not taken: the POST is repeated, or not."""
     async with offender("sse", server.port) as session:
         body = encode(session.head()).encode() + b'\n[2,0,"never"]\n[3,0,"ne'
@@ -1099,7 +1119,7 @@ VIOLATIONS: dict[str, tuple[bytes, tuple[int | None, ...]]] = {
 
 
 @pytest.mark.parametrize("name", VIOLATIONS)
-async def test_a_violation_of_rfc_6455(server: SharedServer, name: str) -> None:
+async def test_violation_of_rfc_6455_leaves_session(server: SharedServer, name: str) -> None:
     """CLS-6, LIV-4: the connection ends, the session is resumed."""
     wire, close_codes = VIOLATIONS[name]
     async with offender("websocket", server.port) as session:
@@ -1109,7 +1129,9 @@ async def test_a_violation_of_rfc_6455(server: SharedServer, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in VIOLATIONS if "2^63" not in name])
-async def test_a_violation_of_rfc_6455_before_open(server: SharedServer, name: str) -> None:
+async def test_violation_of_rfc_6455_before_open_ends_connection(
+    server: SharedServer, name: str
+) -> None:
     wire, close_codes = VIOLATIONS[name]
     before = await server.opened()
     async with tcp_websocket(server.port, "/chat/websocket") as socket:
@@ -1118,7 +1140,7 @@ async def test_a_violation_of_rfc_6455_before_open(server: SharedServer, name: s
     assert await server.opened() == before
 
 
-async def test_a_frame_in_many_fragments_is_one_frame(server: SharedServer) -> None:
+async def test_fragmented_frame_is_one_frame(server: SharedServer) -> None:
     """A frame is a message of the WebSocket, however it is cut."""
     async with offender("websocket", server.port) as session:
         wire = b'[2,0,"fragmented"]'
@@ -1135,7 +1157,7 @@ async def test_a_frame_in_many_fragments_is_one_frame(server: SharedServer) -> N
         await session.resumes()
 
 
-async def test_a_compressed_frame(server: SharedServer) -> None:
+async def test_compressed_frame_is_bounded_by_true_size(server: SharedServer) -> None:
     """As agreed it is a frame like any; what is not deflated ends the connection; a frame that
     is small on the wire and large in truth is too large."""
     agreed = {"sec-websocket-extensions": "permessage-deflate"}
@@ -1156,7 +1178,7 @@ async def test_a_compressed_frame(server: SharedServer) -> None:
             assert await socket.close_code() in close_codes
 
 
-async def test_invalid_utf_8_in_a_websocket(server: SharedServer) -> None:
+async def test_invalid_utf_8_closes_websocket_with_1007(server: SharedServer) -> None:
     """The server's matter: 1007. (uvicorn 0.54 logs a traceback of its own for it.)"""
     async with offender("websocket", server.port) as session:
         await session.socket.put(b'[2,0,"\xff"]')
@@ -1166,7 +1188,7 @@ async def test_invalid_utf_8_in_a_websocket(server: SharedServer) -> None:
 
 
 @pytest.mark.parametrize("wires", [["ping"] * 5, ["ping"] * 200, ["pong"], ["ping", "ack"]])
-async def test_a_flood_before_open(server: SharedServer, wires: list[str]) -> None:
+async def test_flood_before_open_ends_connection(server: SharedServer, wires: list[str]) -> None:
     """OPN-9."""
     frames = {"ack": '{"type":"ack","ack":0}'}
     async with tcp_websocket(server.port, "/chat/websocket") as socket:
@@ -1180,7 +1202,7 @@ async def test_a_flood_before_open(server: SharedServer, wires: list[str]) -> No
         assert await socket.get() == Closed(4400)
 
 
-async def test_a_flood_before_open_and_gone(server: SharedServer) -> None:
+async def test_flood_before_open_of_absent_client_is_no_error(server: SharedServer) -> None:
     """Nobody is there to be told: that is no error."""
     for count in (0, 1, 4, 5, 50):
         for ending in (b"", frame_bytes(CLOSE, b"")):
@@ -1188,7 +1210,7 @@ async def test_a_flood_before_open_and_gone(server: SharedServer) -> None:
                 await socket.write(frame_bytes(TEXT, b'{"type":"ping"}') * count + ending)
 
 
-async def test_an_open_and_gone(server: SharedServer) -> None:
+async def test_abandoned_open_is_repeated_by_its_nonce(server: SharedServer) -> None:
     """The session that it made expires; whoever repeats the nonce gets it (OPN-4)."""
     for carriage in TRANSPORTS:
         wire = opening()
@@ -1202,7 +1224,7 @@ async def test_an_open_and_gone(server: SharedServer) -> None:
         assert (opened["verdict"], opened["received"]) == ("new", 0)
 
 
-async def test_ten_thousand_pings_at_once(server: SharedServer) -> None:
+async def test_ten_thousand_pings_are_bounded(server: SharedServer) -> None:
     """LIV-2: what waits to be written is bounded, and the end of patience is told."""
     async with offender("websocket", server.port) as session:
         ping = frame_bytes(TEXT, b'{"type":"ping","id":9007199254740991}')
@@ -1229,7 +1251,7 @@ async def _trickle(http: TcpClient, request: bytes) -> None:
 
 
 @pytest.mark.parametrize("form", ["nothing", "one byte", "trickle", "chunks"])
-async def test_a_slow_body(server: SharedServer, form: str) -> None:
+async def test_slow_body_returns_408(server: SharedServer, form: str) -> None:
     """HTTP-1: 408 in its time, to each kind of request, and the connection ends."""
 
     async def one(target: str) -> None:
@@ -1253,7 +1275,7 @@ async def test_a_slow_body(server: SharedServer, form: str) -> None:
     await asyncio.gather(*map(one, ("/hasty/sse", "/hasty/poll", "/hasty/send")))
 
 
-async def test_an_open_that_never_comes(server: SharedServer) -> None:
+async def test_missing_open_ends_websocket(server: SharedServer) -> None:
     """OPN-9: whatever else comes meanwhile. It held no session."""
     before = await server.opened("/hasty")
 
@@ -1274,7 +1296,7 @@ async def test_an_open_that_never_comes(server: SharedServer) -> None:
 # All of it together
 
 
-async def test_a_thousand_bad_posts_leave_nothing_behind(server: SharedServer) -> None:
+async def test_thousand_bad_posts_leave_nothing_behind(server: SharedServer) -> None:
     """Every request is answered whole, and what it held is given back."""
     before = await server.report()
     bad = [b"{", b"[1,0,1]", b"\xff", opening(attach=0), b"\n" * 2000]
