@@ -15,7 +15,7 @@ from tests.kit.tcp_client import BINARY, Answer
 
 
 @dataclass
-class Told:
+class Refusal:
     """What a client was told by the connection over which its bad input went.
 
     Attributes:
@@ -125,7 +125,7 @@ class Offender:
         assert frame[0] <= len(self.messages) + 1, f"lost in front of {frame}"
         self.messages += frame[2:][max(0, len(self.messages) + 1 - frame[0]) :]
 
-    async def ending(self) -> Told:
+    async def ending(self) -> Refusal:
         """Read what a WebSocket is told last, and its close code."""
         last: Any = {}
         try:
@@ -133,7 +133,7 @@ class Offender:
                 last = await self.connection.frame()
                 self._receive(last)
         except Ended as ended:
-            return Told(last, close=ended.code)
+            return Refusal(last, close=ended.code)
 
     # Good frames
 
@@ -184,16 +184,16 @@ class Offender:
         answer: Answer = await self.connection.carrier.post(segment, body)
         return answer
 
-    async def offend(self, wire: bytes) -> Told:
+    async def offend(self, wire: bytes) -> Refusal:
         """Send a bad frame, and return how it was refused."""
         if isinstance(self.connection, WebSocketClient):
             await self.socket.put(wire)
             return await self.ending()
         answer = await self.connection.post_bytes(wire + b"\n")
         assert answer.headers["content-type"] == "application/json", answer
-        return Told(json.loads(answer.body), status=answer.status)
+        return Refusal(json.loads(answer.body), status=answer.status)
 
-    async def offend_binary(self, wire: bytes) -> Told:
+    async def offend_binary(self, wire: bytes) -> Refusal:
         """The same of a binary frame."""
         await self.socket.put(wire, BINARY)
         return await self.ending()

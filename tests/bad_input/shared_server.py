@@ -129,7 +129,7 @@ def check_clear(frame: dict[str, Any], code: str, given: bytes, *secrets: str) -
     assert len(message) <= 200, message
     assert message.isascii(), message
     repeated = {word.decode() for word in re.findall(_WORDS.pattern.encode(), given)} - VOCABULARY
-    told = set(_WORDS.findall(message))
-    assert not repeated & told, message
+    used = set(_WORDS.findall(message))
+    assert not repeated & used, message
     for secret in secrets:
         assert secret not in str(frame)

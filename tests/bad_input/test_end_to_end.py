@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.bad_input.offender import Offender, Told, offender
+from tests.bad_input.offender import Offender, Refusal, offender
 from tests.bad_input.rows import (
     FOREIGN,
     FRAMES,
@@ -63,92 +63,92 @@ async def server(shared_server: SharedServer) -> AsyncIterator[SharedServer]:
     await shared_server.unharmed()
 
 
-def check_told(told: Told, code: Code, given: bytes, *secrets: str) -> None:
-    """The code came in an ``error`` frame, and with what the table says of its carriage."""
-    check_clear(told.frame, code.name, given, SECRET.decode(), *secrets)
-    if told.status is not None:
-        assert told.status == code.status
+def check_refusal(refusal: Refusal, code: Code, given: bytes, *secrets: str) -> None:
+    """The code came in an ``error`` frame, and with what the table says of its transport."""
+    check_clear(refusal.frame, code.name, given, SECRET.decode(), *secrets)
+    if refusal.status is not None:
+        assert refusal.status == code.status
     else:
-        assert told.close == close_code_of(code)
+        assert refusal.close == close_code_of(code)
 
 
 # Attached
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("row", FRAMES, ids=repr)
 async def test_bad_frame_is_refused_and_session_resumes(
-    server: SharedServer, row: Row, carriage: str
+    server: SharedServer, row: Row, transport: str
 ) -> None:
     """WS-2, FRM-2 to FRM-4, SND-3: refused with its code; the session is as before."""
-    async with offender(carriage, server.port) as session:
-        told = await session.offend(row.wire)
-        check_told(told, row.code, row.wire, session.token, session.client)
+    async with offender(transport, server.port) as session:
+        refusal = await session.offend(row.wire)
+        check_refusal(refusal, row.code, row.wire, session.token, session.client)
         if row.code is codes.GAP:
-            assert told.frame["expected"] == 2
-        if carriage != "websocket":
+            assert refusal.frame["expected"] == 2
+        if transport != "websocket":
             await session.exchange("meanwhile")  # a POST that is refused harms no downlink
         await session.resumes()
 
 
 @pytest.mark.parametrize(
-    ("name", "carriage"),
+    ("name", "transport"),
     [
-        (name, carriage)
+        (name, transport)
         for name, (wire, _) in ODD.items()
-        for carriage in TRANSPORTS
-        if carriage != "websocket" or "\n" not in wire
+        for transport in TRANSPORTS
+        if transport != "websocket" or "\n" not in wire
     ],
 )
-async def test_odd_frame_is_no_error(server: SharedServer, name: str, carriage: str) -> None:
+async def test_odd_frame_is_no_error(server: SharedServer, name: str, transport: str) -> None:
     """FRM-3, NUM-3, MRK-4, LIV-2."""
     wire, caused = ODD[name]
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         assert await session.tell(wire.encode()) == caused
         await session.exchange("next")
         await session.resumes()
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_ack_may_go_back_and_be_repeated(server: SharedServer, carriage: str) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_ack_may_go_back_and_be_repeated(server: SharedServer, transport: str) -> None:
     """MRK-4."""
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         await session.exchange("next")
         session.acknowledges = True
         await session.exchange("acknowledged")
         session.acknowledges = False
         await session.exchange("not any more")
-        for _ in range(3 if carriage != "websocket" else 3_000):
+        for _ in range(3 if transport != "websocket" else 3_000):
             await session.send_odd({"type": "ack", "ack": 0}, {"type": "ack", "ack": 2})
         await session.exchange("last")
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("name", MESSAGES)
 async def test_odd_message_arrives_unchanged(
-    server: SharedServer, name: str, carriage: str
+    server: SharedServer, name: str, transport: str
 ) -> None:
     """DAT-2, FRM-2, SSE-1."""
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         await session.exchange(MESSAGES[name])
         await session.exchange("next")
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("name", FOREIGN)
 async def test_ack_of_unsent_number_resets_session(
-    server: SharedServer, name: str, carriage: str
+    server: SharedServer, name: str, transport: str
 ) -> None:
     """MRK-5: the one bad input that ends a session, as both sides are told (RES-4)."""
     wire = FOREIGN[name].encode()
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         token = session.token
-        told = await session.offend(wire)
-        if carriage == "websocket":
-            verdict, expected = told.frame, {"type": "reset", "reason": "foreign"}
-            assert told.close == codes.RESET.websocket
+        refusal = await session.offend(wire)
+        if transport == "websocket":
+            verdict, expected = refusal.frame, {"type": "reset", "reason": "foreign"}
+            assert refusal.close == codes.RESET.websocket
         else:
-            check_told(told, codes.UNKNOWN_SESSION, wire, token)
+            check_refusal(refusal, codes.UNKNOWN_SESSION, wire, token)
             frame = json.loads(opening(session=token, client=session.client, attach=2))
             opened = await session.attach_by(frame)
             assert opened["verdict"] == "reset"
@@ -158,14 +158,14 @@ async def test_ack_of_unsent_number_resets_session(
         assert verdict == {**expected, **nothing_known}
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("before", [0, 2])
 async def test_too_large_message_alone_is_refused(
-    server: SharedServer, carriage: str, before: int
+    server: SharedServer, transport: str, before: int
 ) -> None:
     """DAT-4, DAT-5: it alone is refused, the connection and the session live, `skip` goes on."""
     long = "x" * LIMITS.message
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         number = 2 + before
         wire = encode([2, 0, *range(before), long, "behind"]).encode()
         [error] = await session.tell(wire)
@@ -213,30 +213,30 @@ async def test_bad_binary_frame_is_refused(server: SharedServer, name: str) -> N
     """DAT-2."""
     wire, code = BINARIES[name]
     async with offender("websocket", server.port) as session:
-        check_told(await session.offend_binary(wire), code, wire)
+        check_refusal(await session.offend_binary(wire), code, wire)
         await session.resumes()
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_frame_beyond_window_is_refused(server: SharedServer, carriage: str) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_frame_beyond_window_is_refused(server: SharedServer, transport: str) -> None:
     """DAT-6."""
     wire = encode([1, 0, *range(11)]).encode()
-    session = Offender(carriage, server.port, "/idle")
+    session = Offender(transport, server.port, "/idle")
     try:
         await session.open()
-        check_told(await session.offend(wire), codes.WINDOW_EXCEEDED, wire)
+        check_refusal(await session.offend(wire), codes.WINDOW_EXCEEDED, wire)
         await session.open()
         assert (session.opened["verdict"], session.opened["received"]) == ("resumed", 0)
     finally:
         await session.close()
 
 
-@pytest.mark.parametrize("carriage", ["sse", "longpoll"])
-async def test_lines_before_bad_line_are_accepted(server: SharedServer, carriage: str) -> None:
+@pytest.mark.parametrize("transport", ["sse", "longpoll"])
+async def test_lines_before_bad_line_are_accepted(server: SharedServer, transport: str) -> None:
     """SND-3, FRM-4."""
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         wire = b'[2,0,"good"]\n[3,0,"good too"]\n{"type":"hunter2"}\n[4,0,"never"]'
-        check_told(await session.offend(wire), codes.BAD_FRAME, wire)
+        check_refusal(await session.offend(wire), codes.BAD_FRAME, wire)
         session.sent = 3
         while len(session.messages) < 3:
             await session.pull()
@@ -249,7 +249,7 @@ LINES: dict[str, tuple[bytes, Code]] = {
     "100,000 empty lines": (b"\n" * 100_000, codes.TOO_MANY),
     "300,000 empty lines": (b"\n" * 300_000, codes.TOO_MANY),
     "empty lines": (b"\n\n\n", codes.BAD_JSON),
-    "lines of carriage return and line feed": (b'{"type":"ping"}\r\n', codes.BAD_JSON),
+    "lines of transport return and line feed": (b'{"type":"ping"}\r\n', codes.BAD_JSON),
     "not UTF-8": (b'[2,0,"\xff"]', codes.BAD_JSON),
     "overlong UTF-8": (b'[2,0,"\xc0\xaf"]', codes.BAD_JSON),
     "a surrogate in UTF-8": (b'[2,0,"\xed\xa0\x80"]', codes.BAD_JSON),
@@ -260,15 +260,15 @@ LINES: dict[str, tuple[bytes, Code]] = {
 }
 
 
-@pytest.mark.parametrize("carriage", ["sse", "longpoll"])
+@pytest.mark.parametrize("transport", ["sse", "longpoll"])
 @pytest.mark.parametrize("name", LINES)
 async def test_bad_lines_are_refused_as_a_whole(
-    server: SharedServer, name: str, carriage: str
+    server: SharedServer, name: str, transport: str
 ) -> None:
     """FRM-2, SND-1: nothing of them is taken."""
     wire, code = LINES[name]
-    async with offender(carriage, server.port) as session:
-        check_told(await session.offend(wire), code, wire)
+    async with offender(transport, server.port) as session:
+        check_refusal(await session.offend(wire), code, wire)
         await session.exchange("next")
         await session.resumes()
 
@@ -277,56 +277,56 @@ async def test_bad_lines_are_refused_as_a_whole(
 
 
 async def open_badly(
-    server: SharedServer, carriage: str, wire: bytes, mount: str = "/chat"
-) -> Told:
+    server: SharedServer, transport: str, wire: bytes, mount: str = "/chat"
+) -> Refusal:
     """What a client is told whose first frame is that; its connection is over then."""
-    if carriage == "websocket":
+    if transport == "websocket":
         async with tcp_websocket(server.port, f"{mount}/websocket") as socket:
             await socket.put(wire)
             frame = await socket.get()
             ended = await socket.get()
             assert isinstance(ended, Closed), ended
-            return Told(frame, close=ended.code)
+            return Refusal(frame, close=ended.code)
     async with tcp_client(server.port) as http:
-        await http.write(request_bytes("POST", f"{mount}/{CLIENTS[carriage].segment}", wire))
+        await http.write(request_bytes("POST", f"{mount}/{CLIENTS[transport].segment}", wire))
         answer = await http.answer()
-        return Told(json.loads(answer.body), status=answer.status)
+        return Refusal(json.loads(answer.body), status=answer.status)
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("row", OPENS, ids=repr)
-async def test_bad_open_makes_no_session(server: SharedServer, row: Row, carriage: str) -> None:
+async def test_bad_open_makes_no_session(server: SharedServer, row: Row, transport: str) -> None:
     """OPN-1 to OPN-5, OPN-9: refused with its code, and no session is made."""
     before = await server.opened()
-    told = await open_badly(server, carriage, row.wire)
-    check_told(told, row.code, row.wire)
+    refusal = await open_badly(server, transport, row.wire)
+    check_refusal(refusal, row.code, row.wire)
     if row.code is codes.UNSUPPORTED_VERSION:
-        assert told.frame["versions"] == [1]
+        assert refusal.frame["versions"] == [1]
     assert await server.opened() == before
 
 
-@pytest.mark.parametrize("carriage", ["sse", "longpoll"])
+@pytest.mark.parametrize("transport", ["sse", "longpoll"])
 @pytest.mark.parametrize("name", LINES)
 async def test_bad_body_instead_of_open_is_refused(
-    server: SharedServer, name: str, carriage: str
+    server: SharedServer, name: str, transport: str
 ) -> None:
     """SSE-2, POL-1."""
     wire, code = LINES[name]
-    told = await open_badly(server, carriage, wire)
+    refusal = await open_badly(server, transport, wire)
     # A stream's body is one frame, whatever its lines.
-    check_told(told, codes.BAD_JSON if carriage == "sse" else code, wire)
+    check_refusal(refusal, codes.BAD_JSON if transport == "sse" else code, wire)
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("versions", [[], [2], [0]])
 async def test_resume_in_other_version_leaves_session(
-    server: SharedServer, carriage: str, versions: list[int]
+    server: SharedServer, transport: str, versions: list[int]
 ) -> None:
     """OPN-2: the session lives."""
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         wire = opening(session=session.token, client=session.client, attach=2, versions=versions)
-        check_told(
-            await open_badly(server, carriage, wire), codes.UNSUPPORTED_VERSION, b"", session.token
+        check_refusal(
+            await open_badly(server, transport, wire), codes.UNSUPPORTED_VERSION, b"", session.token
         )
         await session.exchange("next")
 
@@ -350,8 +350,8 @@ async def test_bad_first_line_of_post_is_refused(server: SharedServer, row: Row)
     async with offender("sse", server.port) as session:
         wire = _head(row, session, "send") + b'\n[2,0,"never"]'
         answer = await session.request("send", wire)
-        told = Told(json.loads(answer.body), status=answer.status)
-        check_told(told, row.code, wire, session.token)
+        refusal = Refusal(json.loads(answer.body), status=answer.status)
+        check_refusal(refusal, row.code, wire, session.token)
         await session.exchange("next")
 
 
@@ -361,8 +361,8 @@ async def test_bad_poll_is_refused(server: SharedServer, row: Row) -> None:
     async with offender("longpoll", server.port) as session:
         wire = _head(row, session, "poll", poll=session.connection.polls + 1, ack=0)
         answer = await session.request("poll", wire)
-        told = Told(json.loads(answer.body), status=answer.status)
-        check_told(told, row.code, wire, session.token)
+        refusal = Refusal(json.loads(answer.body), status=answer.status)
+        check_refusal(refusal, row.code, wire, session.token)
         await session.exchange("next")
         await session.resumes()
 
@@ -370,23 +370,25 @@ async def test_bad_poll_is_refused(server: SharedServer, row: Row) -> None:
 # Sessions that cannot be had
 
 
-async def _ask(server: SharedServer, target: str, *frames: object, **options: Any) -> Told:
+async def _ask(server: SharedServer, target: str, *frames: object, **options: Any) -> Refusal:
     async with tcp_client(server.port) as http:
         body = encode(*frames).encode()
         await http.write(request_bytes("POST", target, body, **options))
         answer = await http.answer()
-        return Told(answer.frames[0], status=answer.status)
+        return Refusal(answer.frames[0], status=answer.status)
 
 
-async def _open_anew(server: SharedServer, carriage: str, wire: bytes, mount: str = "/chat") -> Any:
+async def _open_anew(
+    server: SharedServer, transport: str, wire: bytes, mount: str = "/chat"
+) -> Any:
     """The first frame of the answer to an ``open`` that is not refused."""
-    if carriage == "websocket":
+    if transport == "websocket":
         async with tcp_websocket(server.port, f"{mount}/websocket") as socket:
             await socket.put(wire)
             return await socket.get()
     async with tcp_client(server.port) as http:
-        await http.write(request_bytes("POST", f"{mount}/{CLIENTS[carriage].segment}", wire))
-        if carriage == "longpoll":
+        await http.write(request_bytes("POST", f"{mount}/{CLIENTS[transport].segment}", wire))
+        if transport == "longpoll":
             return (await http.answer()).frames[0]
         assert (await http.head()).status == 200
         return await anext(http.events())
@@ -395,14 +397,14 @@ async def _open_anew(server: SharedServer, carriage: str, wire: bytes, mount: st
 NOTHING_KNOWN = {"lost": None, "handled": None, "in_hand": None}
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("name", TOKENS)
 async def test_open_with_unknown_session_begins_new_one(
-    server: SharedServer, name: str, carriage: str
+    server: SharedServer, name: str, transport: str
 ) -> None:
     """RES-9: it gets a session of its own, and is told that it is another."""
     wire = opening(session=TOKENS[name], attach=2)
-    opened = await _open_anew(server, carriage, wire)
+    opened = await _open_anew(server, transport, wire)
     assert (opened["type"], opened["verdict"]) == ("opened", "reset")
     assert opened["reset"] == {"reason": "unknown", **NOTHING_KNOWN}
     assert opened["session"] != TOKENS[name]
@@ -417,18 +419,18 @@ async def test_post_to_unknown_session_returns_404(
     head = {"type": segment, "session": TOKENS[name], "client": "c" * 16, "attach": 1}
     if segment == "poll":
         head |= {"poll": 1, "ack": 0}
-    told = await _ask(server, f"/chat/{segment}", head)
-    check_told(told, codes.UNKNOWN_SESSION, TOKENS[name].encode(), TOKENS[name])
+    refusal = await _ask(server, f"/chat/{segment}", head)
+    check_refusal(refusal, codes.UNKNOWN_SESSION, TOKENS[name].encode(), TOKENS[name])
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_wrong_secret_is_treated_as_unknown_session(
-    server: SharedServer, carriage: str
+    server: SharedServer, transport: str
 ) -> None:
     """RES-9, IDN-3: the answer is the same, byte for byte, and the owner is unharmed."""
-    async with offender(carriage, server.port) as owner:
+    async with offender(transport, server.port) as owner:
         wrong = owner.opened["id"] + ".wrong-secret"
-        opened = await _open_anew(server, carriage, opening(session=wrong, attach=9))
+        opened = await _open_anew(server, transport, opening(session=wrong, attach=9))
         assert opened["reset"] == {"reason": "unknown", **NOTHING_KNOWN}
         head = {"type": "send", "client": owner.client, "attach": owner.attach}
         answers = [
@@ -440,58 +442,58 @@ async def test_wrong_secret_is_treated_as_unknown_session(
         await owner.resumes()
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_session_of_other_user_is_treated_as_unknown(
-    server: SharedServer, carriage: str
+    server: SharedServer, transport: str
 ) -> None:
     """RES-9, IDN-2: as if it did not exist; its owner goes on."""
-    async with offender(carriage, server.port, "/users", credentials="ada") as owner:
+    async with offender(transport, server.port, "/users", credentials="ada") as owner:
         wire = opening(session=owner.token, attach=9, credentials="eve", received=1)
-        opened = await _open_anew(server, carriage, wire, "/users")
+        opened = await _open_anew(server, transport, wire, "/users")
         assert opened["reset"] == {"reason": "unknown", **NOTHING_KNOWN}
         assert opened["id"] != owner.opened["id"]
         await owner.exchange("next")
         await owner.resumes()
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("credentials", [None, 5, ["ada"], {"user": SECRET.decode()}])
 async def test_open_without_credentials_makes_no_session(
-    server: SharedServer, carriage: str, credentials: object
+    server: SharedServer, transport: str, credentials: object
 ) -> None:
     """IDN-2."""
     before = await server.opened("/users")
     wire = opening(credentials=credentials)
-    told = await open_badly(server, carriage, wire, "/users")
-    check_told(told, codes.UNAUTHORIZED, wire)
+    refusal = await open_badly(server, transport, wire, "/users")
+    check_refusal(refusal, codes.UNAUTHORIZED, wire)
     assert await server.opened("/users") == before
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_too_many_sessions_are_refused_with_limit(
-    server: SharedServer, carriage: str
+    server: SharedServer, transport: str
 ) -> None:
     """Section 12: the limit has a name, and an end."""
     await _open_anew(server, "longpoll", opening(), "/full")
-    told = await open_badly(server, carriage, opening(), "/full")
-    check_told(told, codes.TOO_MANY, b"")
-    assert told.frame["limit"] == "sessions_per_address"
-    assert told.frame["retry_in"] > 0
+    refusal = await open_badly(server, transport, opening(), "/full")
+    check_refusal(refusal, codes.TOO_MANY, b"")
+    assert refusal.frame["limit"] == "sessions_per_address"
+    assert refusal.frame["retry_in"] > 0
     assert await server.opened("/full") == 1
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_expired_session_tells_its_fate_at_open(server: SharedServer, carriage: str) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_expired_session_tells_its_fate_at_open(server: SharedServer, transport: str) -> None:
     """RES-5, RES-9: at `open` its fate, to posts one word."""
-    async with offender(carriage, server.port, "/short") as session:
+    async with offender(transport, server.port, "/short") as session:
         frame = json.loads(opening(session=session.token, client=session.client, attach=2))
         await session.close()
         await server.until_gone("/short", session.opened["id"])
         for kind in ("send", "poll"):
             head = session.head(kind, **({"poll": 1, "ack": 0} if kind == "poll" else {}))
-            told = await _ask(server, f"/short/{kind}", head)
-            check_told(told, codes.UNKNOWN_SESSION, b"", session.token)
-        opened = await _open_anew(server, carriage, encode(frame).encode(), "/short")
+            refusal = await _ask(server, f"/short/{kind}", head)
+            check_refusal(refusal, codes.UNKNOWN_SESSION, b"", session.token)
+        opened = await _open_anew(server, transport, encode(frame).encode(), "/short")
         assert opened["reset"] == {
             "reason": "expired",
             "lost": [1, 1],
@@ -500,63 +502,63 @@ async def test_expired_session_tells_its_fate_at_open(server: SharedServer, carr
         }
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_session_of_other_process_is_known_by_epoch(
-    server: SharedServer, carriage: str
+    server: SharedServer, transport: str
 ) -> None:
     """EPO-1."""
     token = TOKENS["random"]
     wire = opening(session=token, epoch=SECRET.decode(), attach=2)
-    opened = await _open_anew(server, carriage, wire)
+    opened = await _open_anew(server, transport, wire)
     assert opened["reset"] == {"reason": "restarted", **NOTHING_KNOWN}
     head = {"type": "send", "session": token, "client": "c" * 16, "attach": 1}
-    told = await _ask(server, "/chat/send", {**head, "epoch": SECRET.decode()})
-    check_told(told, codes.WRONG_PROCESS, wire, token)
+    refusal = await _ask(server, "/chat/send", {**head, "epoch": SECRET.decode()})
+    check_refusal(refusal, codes.WRONG_PROCESS, wire, token)
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
-async def test_superseded_attach_is_told_the_owner(server: SharedServer, carriage: str) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_superseded_attach_is_told_the_owner(server: SharedServer, transport: str) -> None:
     """ATT-3 to ATT-5, ATT-7: whoever comes too late is told who has the session."""
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         token, client = session.token, session.client
         old = session.head()
         await session.resumes()
         fields = {"session": token, "client": client, "first_retained": session.sent + 1}
         for attach in (1, 2):
             wire = opening(attach=attach, **fields)
-            told = await open_badly(server, carriage, wire)
-            check_told(told, codes.SUPERSEDED, b"", token)
-            assert (told.frame["attach"], told.frame["client"]) == (2, client)
+            refusal = await open_badly(server, transport, wire)
+            check_refusal(refusal, codes.SUPERSEDED, b"", token)
+            assert (refusal.frame["attach"], refusal.frame["client"]) == (2, client)
         for head in (old, {**old, "client": "x" * 16}):
-            told = await _ask(server, "/chat/send", head, [9, 0, "never"])
-            check_told(told, codes.SUPERSEDED, b"", token)
+            refusal = await _ask(server, "/chat/send", head, [9, 0, "never"])
+            check_refusal(refusal, codes.SUPERSEDED, b"", token)
         poll = {**old, "type": "poll", "poll": 1, "ack": 0}
-        check_told(await _ask(server, "/chat/poll", poll), codes.SUPERSEDED, b"", token)
+        check_refusal(await _ask(server, "/chat/poll", poll), codes.SUPERSEDED, b"", token)
         ahead = await _ask(server, "/chat/send", {**old, "attach": 2**53 - 1}, [9, 0, "never"])
-        check_told(ahead, codes.NOT_ATTACHED, b"", token)
+        check_refusal(ahead, codes.NOT_ATTACHED, b"", token)
         await session.exchange("next")
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_superseded_websocket_is_told_the_new_client(
-    server: SharedServer, carriage: str
+    server: SharedServer, transport: str
 ) -> None:
     """ATT-5: the last that it hears is by whom."""
     async with offender("websocket", server.port) as session:
-        taker = Offender(carriage, server.port)
+        taker = Offender(transport, server.port)
         try:
             fields = {"session": session.token, "first_retained": 2, "attach": 2}
             await taker.attach_by(json.loads(opening(**fields)))
             taker.sent = 1
-            told = await session.ending()
-            check_told(told, codes.SUPERSEDED, b"", session.token)
-            assert told.frame["client"] == taker.client
+            refusal = await session.ending()
+            check_refusal(refusal, codes.SUPERSEDED, b"", session.token)
+            assert refusal.frame["client"] == taker.client
             await taker.exchange("mine now", behind=1)
         finally:
             await taker.close()
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -567,26 +569,26 @@ async def test_superseded_websocket_is_told_the_new_client(
     ],
 )
 async def test_resume_that_claims_too_much_is_reset(
-    server: SharedServer, carriage: str, fields: dict[str, int], reason: str
+    server: SharedServer, transport: str, fields: dict[str, int], reason: str
 ) -> None:
     """RES-5, RES-7: by another client it does the session no harm."""
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         good = {"session": session.token, "attach": 2, "first_retained": 2}
-        opened = await _open_anew(server, carriage, opening(**{**good, **fields}))
+        opened = await _open_anew(server, transport, opening(**{**good, **fields}))
         assert opened["reset"] == {"reason": reason, **NOTHING_KNOWN}
         await session.exchange("next")
 
 
-@pytest.mark.parametrize("carriage", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_resume_below_acknowledged_is_reset_as_trimmed(
-    server: SharedServer, carriage: str
+    server: SharedServer, transport: str
 ) -> None:
     """RES-5 (`trimmed`), RES-7: never silent, and told what will not come."""
     async with offender("websocket", server.port) as session:
         session.acknowledges = True
         await session.exchange("next")
         wire = opening(session=session.token, attach=2, received=0, first_retained=3)
-        opened = await _open_anew(server, carriage, wire)
+        opened = await _open_anew(server, transport, wire)
         verdict = {"reason": "trimmed", "lost": [1, 2], "handled": 2, "in_hand": None}
         assert opened["reset"] == verdict
         await session.exchange("goes on")
@@ -1016,10 +1018,10 @@ async def test_body_longer_than_declared_ends_connection(server: SharedServer) -
         await http.until_ended()
 
 
-@pytest.mark.parametrize("carriage", ["sse", "longpoll"])
-async def test_pipelined_requests_get_one_answer_each(server: SharedServer, carriage: str) -> None:
+@pytest.mark.parametrize("transport", ["sse", "longpoll"])
+async def test_pipelined_requests_get_one_answer_each(server: SharedServer, transport: str) -> None:
     """The bad ones their errors, the good ones between them what is due."""
-    async with offender(carriage, server.port) as session:
+    async with offender(transport, server.port) as session:
         head = encode(session.head()).encode()
         bodies = [b"{", head + b'\n[2,0,"a"]', b"", head + b'\n[3,0,"b"]']
         requests = [request_bytes("POST", "/chat/send", body) for body in bodies]
@@ -1212,20 +1214,20 @@ async def test_flood_before_open_of_absent_client_is_no_error(server: SharedServ
 
 async def test_abandoned_open_is_repeated_by_its_nonce(server: SharedServer) -> None:
     """The session that it made expires; whoever repeats the nonce gets it (OPN-4)."""
-    for carriage in TRANSPORTS:
+    for transport in TRANSPORTS:
         wire = opening()
         async with tcp_websocket(server.port) as raw:
-            if carriage == "websocket":
+            if transport == "websocket":
                 await raw.shake_hands("/chat/websocket")
                 await raw.put(wire)
             else:
-                await raw.write(request_bytes("POST", f"/chat/{CLIENTS[carriage].segment}", wire))
-        opened = await _open_anew(server, carriage, wire)
+                await raw.write(request_bytes("POST", f"/chat/{CLIENTS[transport].segment}", wire))
+        opened = await _open_anew(server, transport, wire)
         assert (opened["verdict"], opened["received"]) == ("new", 0)
 
 
 async def test_ten_thousand_pings_are_bounded(server: SharedServer) -> None:
-    """LIV-2: what waits to be written is bounded, and the end of patience is told."""
+    """LIV-2: what waits to be written is bounded, and a client beyond the bound is told so."""
     async with offender("websocket", server.port) as session:
         ping = frame_bytes(TEXT, b'{"type":"ping","id":9007199254740991}')
         await session.socket.write(ping * 10_000)
