@@ -15,8 +15,7 @@ from typing import Any, Literal
 import anyio
 import pytest
 
-from tests.browser.test_channel import apps, report
-from tests.browser.test_race import (
+from tests.browser.front import (
     Fault,
     black_hole,
     front,
@@ -24,9 +23,9 @@ from tests.browser.test_race import (
     mute,
     refused,
     stripped,
-    talk_at_once,
     upgraded_and_mute,
 )
+from tests.browser.pages import apps, report, talk_at_once
 from tests.kit.browser import DEADLINE, AnyTab, Engine
 from tests.kit.engines import ENGINES, engine
 from tests.kit.faults import FaultProxy

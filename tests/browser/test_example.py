@@ -12,7 +12,7 @@ import anyio
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser.test_race import front, headers_and_mute, stripped
+from tests.browser.front import front, headers_and_mute, stripped
 from tests.kit.browser import tab
 from tests.kit.server import Server, serving
 from tests.test_documents import STARLETTE, blocks, serving_code

@@ -21,7 +21,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.browser.test_channel import TRANSPORTS
+from tests.browser.pages import TRANSPORTS
 from tests.kit.connection_gate import ClientConnection, ConnectionGate
 from tests.kit.fleet import Clients, fleet, python_fleet
 from tests.kit.server import Server, serving

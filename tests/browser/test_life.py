@@ -18,7 +18,14 @@ import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext
 
-from tests.browser.test_channel import TRANSPORTS, apps, report, until_report
+from tests.browser.pages import (
+    TRANSPORTS,
+    apps,
+    page_behind_proxy,
+    report,
+    start,
+    until_report,
+)
 from tests.kit.browser import DEADLINE, Tab, tab
 from tests.kit.faults import FaultProxy
 from tests.kit.figures import tell
@@ -39,12 +46,8 @@ async def test_a_dead_connection_is_found_out_as_the_page_wakes(
     browser: Browser, transport: str
 ) -> None:
     """By silence alone it would take 45 s, which is longer than `wait` waits."""
-    async with (
-        apps("echo") as server,
-        FaultProxy(server.port) as proxy,
-        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
-    ):
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+    async with page_behind_proxy(browser, "echo") as (server, proxy, page):
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.wait("seen.length === 1 && posting === 0")
         proxy.stall()
@@ -60,7 +63,7 @@ async def test_a_dead_connection_is_found_out_as_the_page_wakes(
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_one_that_stands_goes_on_without_a_gap(browser: Browser, transport: str) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         for count in range(2, 6):
             await page.run("() => { dispatchEvent(new Event('online')); }")
@@ -79,7 +82,7 @@ async def test_what_was_said_last_arrives_though_the_page_goes(
     browser: Browser, transport: str
 ) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.run(
             """() => {

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.test_channel import TRANSPORTS, apps, report, until_report
+from tests.browser.pages import TRANSPORTS, apps, report, until_report
 from tests.kit.browser import Tab, tab
 
 pytestmark = pytest.mark.browser

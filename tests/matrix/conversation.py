@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.browser.test_race import upgraded_and_mute
+from tests.browser.front import upgraded_and_mute
 from tests.kit.browser import AnyTab
 from tests.kit.process import make_certificate
 from tests.kit.server import Server, serving

@@ -22,7 +22,7 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from tests.browser.test_channel import TRANSPORTS
+from tests.browser.pages import TRANSPORTS
 from tests.kit.browser import Tab, tab
 from tests.kit.figures import tell
 from tests.kit.namespaces import (
