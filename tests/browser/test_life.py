@@ -42,9 +42,7 @@ SENT_TOO_LATE = "WebSocket is already in CLOSING or CLOSED state"
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_dead_connection_is_found_out_as_the_page_wakes(
-    browser: Browser, transport: str
-) -> None:
+async def test_waking_page_finds_dead_connection(browser: Browser, transport: str) -> None:
     """By silence alone it would take 45 s, which is longer than `wait` waits."""
     async with page_behind_proxy(browser, "echo") as (server, proxy, page):
         await start(page, transport)
@@ -61,7 +59,7 @@ async def test_a_dead_connection_is_found_out_as_the_page_wakes(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_one_that_stands_goes_on_without_a_gap(browser: Browser, transport: str) -> None:
+async def test_waking_page_keeps_working_connection(browser: Browser, transport: str) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
         await start(page, transport)
         await page.run("() => channel.send('first')")
@@ -78,7 +76,7 @@ async def test_one_that_stands_goes_on_without_a_gap(browser: Browser, transport
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_was_said_last_arrives_though_the_page_goes(
+async def test_last_messages_arrive_though_page_navigates_away(
     browser: Browser, transport: str
 ) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
@@ -99,7 +97,7 @@ async def test_what_was_said_last_arrives_though_the_page_goes(
         await page.page.wait_for_url("**/report", timeout=DEADLINE * 1000)
 
 
-async def test_a_page_that_is_kept_stands_still_meanwhile(browser: Browser) -> None:
+async def test_cached_page_pauses_and_continues(browser: Browser) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
         await page.run("() => void start()")
         await page.run("() => channel.send('first')")
@@ -200,7 +198,7 @@ async def note_life(page: Tab, target: str, *kinds: str) -> None:
     )
 
 
-async def test_back_from_the_back_forward_cache(throttled: BrowserContext) -> None:
+async def test_page_continues_from_back_forward_cache(throttled: BrowserContext) -> None:
     """The page is kept as it is, without a connection, and catches up as it is shown again."""
     async with talking() as server, front_tab(throttled, server.url) as page:
         await start_talks(page)
@@ -227,7 +225,7 @@ async def test_back_from_the_back_forward_cache(throttled: BrowserContext) -> No
         assert await count_of(page, "recovering") == [2] * 3
 
 
-async def test_a_hidden_tab_with_slow_timers(throttled: BrowserContext) -> None:
+async def test_hidden_tab_with_slow_timers_keeps_talking(throttled: BrowserContext) -> None:
     """Its timers run once in a second: it hears all as it comes, and comes back after a cut."""
     async with (
         talking() as server,
@@ -250,7 +248,7 @@ async def test_a_hidden_tab_with_slow_timers(throttled: BrowserContext) -> None:
 
 @pytest.mark.skipif(not FULL, reason="takes minutes: MATRIX=full")
 @pytest.mark.timeout(400)
-async def test_a_hidden_tab_whose_timers_run_once_in_a_minute() -> None:
+async def test_hidden_tab_with_minute_timers_keeps_session() -> None:
     """As Chromium has it for tabs that were hidden for minutes; here for seconds.
 
     What comes in is heard at once. After a cut it is back before the session expires, which takes
@@ -294,7 +292,7 @@ async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> 
     )
 
 
-async def test_a_tab_that_was_frozen(throttled: BrowserContext) -> None:
+async def test_frozen_tab_continues_when_thawed(throttled: BrowserContext) -> None:
     """Nothing of it runs. It goes on where it was, also where all was cut meanwhile."""
     async with (
         talking() as server,
@@ -319,7 +317,7 @@ async def test_a_tab_that_was_frozen(throttled: BrowserContext) -> None:
         page.errors[:] = [error for error in page.errors if SENT_TOO_LATE not in error]
 
 
-async def test_offline_by_the_devtools(browser: Browser) -> None:
+async def test_online_event_brings_page_back(browser: Browser) -> None:
     """Told that it is offline the page sees that nothing passes; told otherwise it is back at once.
 
     Of what stands this cuts nothing, so it is a test of how the two events are heard, no more. The
@@ -342,7 +340,7 @@ async def test_offline_by_the_devtools(browser: Browser) -> None:
         tell("offline by the devtools", back=await whole(page))
 
 
-async def test_a_tab_that_was_duplicated(throttled: BrowserContext) -> None:
+async def test_duplicated_talking_tabs_do_not_interfere(throttled: BrowserContext) -> None:
     """Its double has a copy of its storage, but sessions of its own; neither disturbs the other."""
     async with talking() as server, front_tab(throttled, server.url) as page:
         await start_talks(page)

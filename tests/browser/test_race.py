@@ -34,7 +34,7 @@ async def explained(page: AnyTab) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("fault", [refused, mute, stripped, upgraded_and_mute])
-async def test_a_page_talks_though_websocket_is_held_back(browser: Browser, fault: Fault) -> None:
+async def test_page_falls_back_to_sse(browser: Browser, fault: Fault) -> None:
     async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
         one.faults["websocket"] = fault
         await talk_at_once(page)
@@ -44,9 +44,7 @@ async def test_a_page_talks_though_websocket_is_held_back(browser: Browser, faul
 
 @pytest.mark.parametrize("stream", [mute, headers_and_mute])
 @pytest.mark.parametrize("fault", [refused, mute, stripped, upgraded_and_mute])
-async def test_a_page_talks_though_streams_are_held_back_too(
-    browser: Browser, fault: Fault, stream: Fault
-) -> None:
+async def test_page_falls_back_to_polls(browser: Browser, fault: Fault, stream: Fault) -> None:
     async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
         one.faults.update(websocket=fault, sse=stream)
         await talk_at_once(page)
@@ -54,7 +52,7 @@ async def test_a_page_talks_though_streams_are_held_back_too(
         assert (await report(server))["started"] == 1
 
 
-async def test_a_page_talks_though_syns_are_dropped(browser: Browser) -> None:
+async def test_page_falls_back_if_syns_are_dropped(browser: Browser) -> None:
     """WebSocket is sent to a port that drops them; all else goes to the server."""
     async with apps("echo") as server, black_hole() as port, tab(browser, server.url) as page:
         await page.run(
@@ -70,7 +68,7 @@ async def test_a_page_talks_though_syns_are_dropped(browser: Browser) -> None:
         assert await page.run("() => channel.transport") == "sse"
 
 
-async def test_websocket_takes_over_once_it_works_and_the_next_page_knows(browser: Browser) -> None:
+async def test_page_upgrades_to_websocket_without_gap(browser: Browser) -> None:
     """It is held back, the stream carries; healed, it is probed and taken in mid-conversation."""
     async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
         one.faults["websocket"] = refused
@@ -98,7 +96,7 @@ async def test_websocket_takes_over_once_it_works_and_the_next_page_knows(browse
         assert (await report(server))["started"] == 1
 
 
-async def test_the_page_is_told_why(browser: Browser) -> None:
+async def test_explain_gives_reasons_of_fallback(browser: Browser) -> None:
     async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
         one.faults.update(websocket=stripped, sse=headers_and_mute)
         await talk(page, {"openTimeout": 2})
@@ -113,7 +111,7 @@ async def test_the_page_is_told_why(browser: Browser) -> None:
         assert (poll["outcome"], poll["reason"]) == ("open", "")
 
 
-async def test_the_next_page_begins_with_what_worked(browser: Browser) -> None:
+async def test_next_page_begins_with_transport_that_worked(browser: Browser) -> None:
     async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
         one.faults["websocket"] = mute
         await talk(page, {"openTimeout": 2})
@@ -124,7 +122,7 @@ async def test_the_next_page_begins_with_what_worked(browser: Browser) -> None:
         assert first["transport"] == "sse"
 
 
-async def test_nothing_is_lost_or_doubled_while_transports_race_and_are_cut(
+async def test_racing_transports_under_cuts_lose_nothing(
     browser: Browser,
 ) -> None:
     """Head starts of 5 ms and probes at once: attaches overlap all the time, and cuts fall in."""

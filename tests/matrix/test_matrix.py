@@ -49,7 +49,7 @@ async def browser(name: str) -> AsyncIterator[Browser]:
 @pytest.mark.parametrize(
     "row", [pytest.param(row, id=row.name) for row in ROWS if FULL or row.short]
 )
-async def test_nothing_is_lost_and_the_best_that_passes_is_found(
+async def test_page_finds_best_transport_and_loses_nothing(
     row: Row, name: str, browser: Browser, results: Results
 ) -> None:
     found = await measure(row, browser, COUNT)
