@@ -123,7 +123,7 @@ class Page:
 
 @asynccontextmanager
 async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
-    """So many pages, each with a session that is confirmed."""
+    """Open this many pages, each with a confirmed session."""
     async with hub.lifespan(), AsyncExitStack() as stack:
         opened = []
         for number in range(count):
@@ -171,7 +171,7 @@ async def test_group_messages_share_frames_and_make_few_calls() -> None:
     small, small_burst, large, large_burst = costs
     assert large <= FOR_A_MEMBER
     assert large_burst <= FOR_A_MEMBER_OF_TEN
-    # More members make none of them dearer.
+    # More members do not raise the cost of each.
     assert large <= small
     assert large_burst <= small_burst
 

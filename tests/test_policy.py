@@ -125,7 +125,7 @@ def test_origins_accept_any_iterable() -> None:
 def test_refused_origin_is_explained_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """IDN-1: behind a proxy that rewrites Host it is the operator who has to."""
+    """IDN-1: behind a proxy that rewrites Host the operator must act."""
     policy = OriginPolicy(None)
     for _ in range(3):
         with pytest.raises(ProtocolError, match=r"proxy that rewrites Host, .* Hub\(origins="):

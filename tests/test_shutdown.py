@@ -32,7 +32,7 @@ class Server:
 
 
 def has_let_go(hub: Hub) -> bool:
-    """Whether the hub was told: it lets go of every connection at once."""
+    """Return whether the hub is draining: it drops every connection at once."""
     return sum(hub.statistics().connections.values()) == 0
 
 
@@ -114,7 +114,7 @@ def test_closed_loops_leave_no_chain() -> None:
 
 
 def test_hub_moves_to_another_loop() -> None:
-    """As tests do: each has a loop of its own."""
+    """As in tests: each has its own loop."""
     hub = Hub(silent)
 
     async def serve() -> None:

@@ -1,4 +1,4 @@
-"""`transport.testing`: what its document shows, and what it promises besides."""
+"""`transport.testing`: the examples of its document, and its other promises."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_jumping_loop_refuses_sockets() -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_page_resumes_after_unnoticed_cut(transport: str) -> None:
-    """LIV-1: the server is not told, and finds out."""
+    """LIV-1: the server detects the loss by itself."""
 
     async def work() -> None:
         hub = Hub(echo)
@@ -122,7 +122,7 @@ def test_page_resumes_after_unnoticed_cut(transport: str) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_page_retries_after_drain(transport: str) -> None:
-    """DRN-1: a page tries again; here nobody else is there."""
+    """DRN-1: a page tries again, here without success."""
 
     async def work() -> None:
         hub = Hub(echo)

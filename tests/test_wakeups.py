@@ -1,4 +1,4 @@
-"""Nobody who is concerned waits for the sweep: on a clock that stands still while anything runs."""
+"""Nothing urgent waits for the sweep. The clock stands still while anything runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def now() -> float:
 
 
 async def idle() -> None:
-    """Until all that is to follow at once has followed."""
+    """Let the event loop run until nothing more is due."""
     for _ in range(60):
         await asyncio.sleep(0)
 

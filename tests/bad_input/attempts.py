@@ -1,4 +1,4 @@
-"""Attempts of a client that misbehaves, each over a connection of its own."""
+"""Attempts of a client that misbehaves, each over its own connection."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def check_refusal(refusal: Refusal, code: Code, given: bytes, *secrets: str) -> 
 async def open_badly(
     server: SharedServer, transport: str, wire: bytes, mount: str = "/chat"
 ) -> Refusal:
-    """What a client is told whose first frame is that; its connection is over then."""
+    """Open with this first frame, and return how it was refused. The connection is over then."""
     if transport == "websocket":
         async with tcp_websocket(server.port, f"{mount}/websocket") as socket:
             await socket.put(wire)

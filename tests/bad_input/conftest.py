@@ -11,7 +11,7 @@ from tests.bad_input.shared_server import SharedServer, shared_servers
 
 @pytest.fixture(scope="module")
 async def shared_server(anyio_backend: str) -> AsyncIterator[SharedServer]:
-    """A server that gives back what all tests of the file held."""
+    """A server that must release what all tests of the file held."""
     async with shared_servers() as server:
         yield server
         await server.until_no_more_than(server.first)

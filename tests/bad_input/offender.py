@@ -16,7 +16,7 @@ from tests.kit.tcp_client import BINARY, Answer
 
 @dataclass
 class Refusal:
-    """What a client was told by the connection over which its bad input went.
+    """The refusal of a bad input, on the connection that carried it.
 
     Attributes:
         frame: the last frame.
@@ -126,7 +126,7 @@ class Offender:
         self.messages += frame[2:][max(0, len(self.messages) + 1 - frame[0]) :]
 
     async def ending(self) -> Refusal:
-        """Read what a WebSocket is told last, and its close code."""
+        """Read the last frame of a WebSocket, and its close code."""
         last: Any = {}
         try:
             while True:

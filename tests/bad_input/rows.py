@@ -14,7 +14,7 @@ from transport import Limits, codes
 from transport.codes import Code
 
 SECRET = b"hunter2swordfish"
-"""Stands in inputs, and may stand in no answer."""
+"""Part of inputs; no answer may contain it."""
 
 LIMITS = Limits()
 LARGEST = 2**53 - 1

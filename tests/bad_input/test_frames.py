@@ -91,7 +91,7 @@ async def test_odd_message_arrives_unchanged(
 async def test_ack_of_unsent_number_resets_session(
     server: SharedServer, name: str, transport: str
 ) -> None:
-    """MRK-5: the one bad input that ends a session, as both sides are told (RES-4)."""
+    """MRK-5: the one bad input that ends a session; both sides learn of it (RES-4)."""
     wire = FOREIGN[name].encode()
     async with offender(transport, server.port) as session:
         token = session.token
@@ -123,7 +123,7 @@ async def test_too_large_message_alone_is_refused(
         [error] = await session.tell(wire)
         check_clear(error, "too_large", wire)
         assert (error["number"], error["limit"]) == (number, "message")
-        # What stands behind it is dropped unread, until the skip.
+        # What follows it is dropped unread, until the skip.
         assert await session.tell(encode([number + 1, 0, "behind"]).encode()) == []
         skip = {"type": "skip", "number": number, "ack": 0}
         assert await session.tell(encode(skip).encode()) == []

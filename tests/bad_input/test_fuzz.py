@@ -1,5 +1,7 @@
-"""Any bytes and any JSON, at each way in, in process: told by an ``error`` frame or taken, never an
-exception, never an error in the log, and the bystander goes on.
+"""Any bytes and any JSON, at each entrance, in process.
+
+They are refused by an ``error`` frame or accepted; there is never an exception or an error in the
+log, and the bystander goes on.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 @st.composite
 def frames(draw: st.DrawFn) -> Any:
-    """A frame that is right, but for a field or two."""
+    """A valid frame, except for a field or two."""
     if draw(st.booleans()):
         return [draw(NUMBERS | VALUES), draw(NUMBERS | VALUES), *draw(st.lists(VALUES, max_size=3))]
     frame = dict(draw(st.sampled_from(TEMPLATES)))
@@ -139,7 +141,7 @@ class FuzzedHub:
         return opening(nonce=f"nonce-{self._opened:020}")
 
     def run(self, example: Coroutine[Any, Any, None]) -> None:
-        """Run an example; after it nobody has come to harm."""
+        """Run an example. Afterwards the bystander goes on and the log holds no error."""
         self._log.clear()
         self.runner.run(self._run(example))
         bad = [one for one in self._log.records if one.levelno >= logging.ERROR or one.exc_info]

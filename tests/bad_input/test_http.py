@@ -65,7 +65,7 @@ BROKEN: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 async def test_broken_request_harms_no_other_client(server: SharedServer, name: str) -> None:
-    """The server's own matter: nobody else is touched."""
+    """The host's own business: no other client is affected."""
     request, statuses = BROKEN[name]
     async with tcp_client(server.port) as http:
         await http.write(request)
@@ -124,7 +124,7 @@ async def test_http_1_0_is_answered_and_closed(server: SharedServer) -> None:
 async def test_half_request_makes_no_session(
     server: SharedServer, target: str, sent: bytes
 ) -> None:
-    """Nothing is taken, nobody is answered, nothing is logged."""
+    """Nothing is accepted, answered or logged."""
     before = await server.opened()
     length = {"content-length": "5000"}
     for half_closed in (True, False):

@@ -106,7 +106,7 @@ async def test_other_type_or_compressed_body_is_refused(
 async def test_repeated_type_or_coding_is_refused(
     server: SharedServer, target: str, extra: tuple[str, str]
 ) -> None:
-    """HTTP-1: what stands behind the first counts too."""
+    """HTTP-1: a second header counts too."""
     request = request_bytes(
         "POST", target, opening(), headers={"content-encoding": "identity"}, extra=(extra,)
     )
@@ -245,7 +245,7 @@ async def test_odd_path_of_channel_serves_that_channel(server: SharedServer, tar
 
 
 async def test_stripped_upgrade_is_refused(server: SharedServer) -> None:
-    """WS-3: at once, and told by its header too."""
+    """WS-3: at once, and its header says why."""
     for headers in ({}, {"connection": "upgrade"}, {"upgrade": "websocket"}):
         request = request_bytes("GET", "/chat/websocket", headers=headers)
         async with tcp_client(server.port) as http:

@@ -147,7 +147,7 @@ async def test_flood_before_open_ends_connection(server: SharedServer, wires: li
 
 
 async def test_flood_before_open_of_absent_client_is_no_error(server: SharedServer) -> None:
-    """Nobody is there to be told: that is no error."""
+    """The client has gone: that is no error."""
     for count in (0, 1, 4, 5, 50):
         for ending in (b"", frame_bytes(CLOSE, b"")):
             async with tcp_websocket(server.port, "/chat/websocket") as socket:
@@ -155,7 +155,7 @@ async def test_flood_before_open_of_absent_client_is_no_error(server: SharedServ
 
 
 async def test_abandoned_open_is_repeated_by_its_nonce(server: SharedServer) -> None:
-    """The session that it made expires; whoever repeats the nonce gets it (OPN-4)."""
+    """The session that it made expires; a client that repeats the nonce gets it (OPN-4)."""
     for transport in TRANSPORTS:
         wire = opening()
         async with tcp_websocket(server.port) as raw:
@@ -169,7 +169,7 @@ async def test_abandoned_open_is_repeated_by_its_nonce(server: SharedServer) -> 
 
 
 async def test_ten_thousand_pings_are_bounded(server: SharedServer) -> None:
-    """LIV-2: what waits to be written is bounded, and a client beyond the bound is told so."""
+    """LIV-2: what waits to be written is bounded; beyond the bound the connection ends."""
     async with offender("websocket", server.port) as session:
         ping = frame_bytes(TEXT, b'{"type":"ping","id":9007199254740991}')
         await session.socket.write(ping * 10_000)

@@ -34,7 +34,7 @@ async def refused(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWrit
 
 
 async def mute(_: bytes, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
-    """The connection stands, and nothing ever answers."""
+    """Keep the connection open and never answer."""
     await _drain(reader)
 
 
@@ -89,7 +89,7 @@ class Front:
         assert task is not None
         self._tasks.add(task)
         try:
-            # `end` cancels it: nobody else is to hear of that, or asyncio logs it.
+            # `end` cancels it, and asyncio would log that.
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._serve(reader, writer)
         finally:

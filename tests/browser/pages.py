@@ -22,7 +22,7 @@ def apps(name: str) -> Any:
 
 
 async def report(server: Server) -> dict[str, Any]:
-    """What the handlers have seen, asked behind the proxy's back."""
+    """Return what the handlers have seen, asked without the proxy."""
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"{server.url}/report")
         found: dict[str, Any] = answer.json()
@@ -30,7 +30,7 @@ async def report(server: Server) -> dict[str, Any]:
 
 
 async def until_report(server: Server, condition: Any, timeout: float = DEADLINE) -> dict[str, Any]:
-    """Ask until the report is as it is to be."""
+    """Ask until the report fulfils the condition."""
     last: dict[str, Any] = {}
     with anyio.move_on_after(timeout):
         while True:

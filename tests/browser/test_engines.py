@@ -295,7 +295,7 @@ async def test_page_falls_back_if_syns_are_dropped(browser: Engine, echo: Servic
 async def test_page_finds_working_transport_through_nginx(
     proxy: Nginx, browser: Engine, way: str
 ) -> None:
-    # Where Host is another, Sec-Fetch-Site tells that the page is the server's own. Chromium sends
+    # If Host differs, Sec-Fetch-Site shows that the page is the server's own. Chromium sends
     # none with a WebSocket.
     works = way == "good" or (way == "upgrading" and browser.name != "chromium")
     async with browser.tab(proxy.url(way), ignore_https_errors=True) as page:
@@ -347,7 +347,7 @@ async def test_page_talks_through_buffering_proxy(
 async def test_last_messages_arrive_though_page_navigates_away(
     browser: Engine, echo: Service, transport: str
 ) -> None:
-    """Firefox ends a WebSocket as a navigation begins, before the page is told."""
+    """Firefox ends a WebSocket when a navigation begins, before the page gets an event."""
     async with browser.tab(echo.url) as page:
         await page.run("(options) => void start(options)", only(transport))
         await page.run("() => channel.send('first')")

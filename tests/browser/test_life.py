@@ -93,7 +93,7 @@ async def test_last_messages_arrive_though_page_navigates_away(
         )
         expected = ["first", *range(20)]
         await until_report(server, lambda seen: seen["messages"] == expected)
-        # Chromium was seen to hang where a page is closed in the middle of its going.
+        # Chromium was seen to hang if a page is closed during its navigation.
         await page.page.wait_for_url("**/report", timeout=DEADLINE * 1000)
 
 
@@ -137,7 +137,7 @@ async def start_talks(page: Tab, **options: Any) -> None:
 
 
 async def whole(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
-    """See that all that was said until now arrives, once and in order, both ways.
+    """Check that everything sent so far arrives once and in order, both ways.
 
     Returns:
         The seconds that it took, by transport.
@@ -156,7 +156,7 @@ async def said(server: Server) -> int:
 
 
 async def until_said(server: Server, more: int) -> None:
-    """Wait until the handlers have sent so many more."""
+    """Wait until the handlers have sent ``more`` messages more."""
     goal = await said(server) + more
     with anyio.fail_after(DEADLINE + more * EVERY):
         while await said(server) < goal:  # noqa: ASYNC110 - it is another process
@@ -176,7 +176,7 @@ async def heard(page: Tab) -> list[int]:
 
 
 async def until_heard(page: Tab, more: int, *, within: float = DEADLINE) -> None:
-    """Wait until each channel has heard so many more, asked from here: timers may be slow there."""
+    """Wait until each channel has received ``more`` messages more; the page has slow timers."""
     goals = [count + more for count in await heard(page)]
     with anyio.fail_after(within):
         while True:
@@ -275,7 +275,7 @@ async def test_hidden_tab_with_minute_timers_keeps_session() -> None:
 
 
 async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> None:
-    """Wait until a timer of the hidden page that is due at once is so many seconds late."""
+    """Wait until a due timer of the hidden page is this many seconds late."""
     await page.run(
         """(seconds) => new Promise((resolve) => {
             let before = performance.now();
@@ -293,7 +293,7 @@ async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> 
 
 
 async def test_frozen_tab_continues_when_thawed(throttled: BrowserContext) -> None:
-    """Nothing of it runs. It goes on where it was, also where all was cut meanwhile."""
+    """No script of it runs. It continues afterwards, even if all connections were cut meanwhile."""
     async with (
         talking() as server,
         FaultProxy(server.port) as proxy,
@@ -324,7 +324,7 @@ async def test_online_event_brings_page_back(browser: Browser) -> None:
     retries are a minute apart: it is the event that brings the page back.
     """
     async with talking() as server, tab(browser, server.url) as page:
-        # A page that stands for long has its whole budget of attempts.
+        # A page that was open for long has its whole budget of attempts.
         await page.run(
             """() => {
                 const now = performance.now.bind(performance);
@@ -341,7 +341,7 @@ async def test_online_event_brings_page_back(browser: Browser) -> None:
 
 
 async def test_duplicated_talking_tabs_do_not_interfere(throttled: BrowserContext) -> None:
-    """Its double has a copy of its storage, but sessions of its own; neither disturbs the other."""
+    """The copy has the same storage, but its own sessions; neither disturbs the other."""
     async with talking() as server, front_tab(throttled, server.url) as page:
         await start_talks(page)
         await page.run("() => sessionStorage.setItem('mark', 'copied')")

@@ -151,7 +151,7 @@ async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_late_copy_of_tab_does_not_take_session(browser: Browser, transport: str) -> None:
-    """What it was left is stale by then: it is told so, and talks in a session of its own."""
+    """The session that was saved for it is stale by then: it gets a new one."""
     async with apps("echo") as server, tab(browser, server.url) as page:
         await page.run(made_across_reloads(transport))
         await page.run("() => channel.send('one')")

@@ -34,9 +34,9 @@ MESSAGES: list[Any] = [
 ]
 LARGEST: list[Any] = ["x" * (Limits().message - 2), b"y" * Limits().message]
 PACING = Pacing(attempt=15.0, post=15.0, retry_base=0.1)
-"""Each attempt is told apart: none may fail because the machine is busy."""
+"""Attempts are compared one by one: none may fail because the machine is busy."""
 ONE_OF_EACH = ["uvicorn-sansio-httptools-uvloop", "hypercorn-asyncio", "granian"]
-"""The options of a host make no difference to where it says that it is mounted."""
+"""The options of a host do not change the paths that it reports."""
 
 
 def open_to(url: str, transport: str, **options: Any) -> connect:
@@ -49,7 +49,7 @@ def client_of(server: Server, **headers: str) -> httpx.AsyncClient:
 
 
 def path_of(shape: Shape) -> str:
-    """The path that the handler is to see, of a proxy that has cut something off."""
+    """Return the path that the handler must see, behind a proxy that cuts off a prefix."""
     return httpx.URL(f"http://a{shape.path.removeprefix(shape.cut)}").path
 
 
@@ -61,7 +61,7 @@ async def for_each_transport(work: Callable[[str], Awaitable[None]]) -> None:
 async def converse(
     url: str, transport: str, headers: dict[str, str] | None = None, messages: list[Any] = MESSAGES
 ) -> dict[str, Any]:
-    """All that a channel is for. Gives what its handler saw of the opening request."""
+    """Use all features of a channel. Return what its handler saw of the opening request."""
     with anyio.fail_after(30):
         async with open_to(url, transport, headers=headers) as channel:
             for message in messages:
@@ -141,7 +141,7 @@ async def test_refusals_have_their_status(server: Server, name: str) -> None:
 
 
 async def refused(server: Server, path: str, headers: dict[str, str] | None = None) -> int:
-    """The status that a client sees where a WebSocket is refused."""
+    """Return the status with which a WebSocket is refused."""
     url = server.url.replace("http", "ws", 1) + path
     with pytest.raises(InvalidStatus) as told:
         async with connect_websocket(url, additional_headers=headers, proxy=None):
@@ -258,7 +258,7 @@ async def test_client_that_leaves_is_detached(server: Server, name: str, transpo
 
 
 async def test_sigterm_tells_every_client_and_ends_host(server: Server, variant: Variant) -> None:
-    """DRN-1: with and without a lifespan, and from behind middleware."""
+    """DRN-1: with and without a lifespan, and behind middleware."""
     channels = [f"{server.url}/{name}" for name in ("mounted", "unwired", "all/chat")]
     async with (
         listeners(channels[0], *TRANSPORTS) as mounted,
@@ -285,7 +285,7 @@ async def test_sigterm_tells_every_client_and_ends_host(server: Server, variant:
                 assert (kinds, raw.code) == (["drain"], 1012)
 
 
-# Where it is served
+# Mounts
 
 
 @pytest.mark.parametrize("host", ONE_OF_EACH)
@@ -306,7 +306,7 @@ async def test_hub_serves_as_the_application(host: str) -> None:
 
 @pytest.mark.parametrize("host", ONE_OF_EACH)
 async def test_hub_works_below_prefix_of_server(host: str) -> None:
-    """Where the path lacks it, Starlette finds no route of a router within a router."""
+    """If the path lacks the prefix, Starlette finds no route of a nested router."""
     variant = VARIANTS[host]
     async with variant.serving("prefixed", variant.prefix, "/pre") as server:
         cut = "" if not variant.prefix_in_path else "/pre"

@@ -37,7 +37,7 @@ WARNING = "run one worker, or a shared store"
 ATTEMPTS = 4
 RETRY_BASE = 0.2
 WAITS = (0.1 + 0.2 + 0.4) * 0.9
-"""Seconds between so many attempts, where chance has no say: doubled each time."""
+"""Seconds between this many attempts without randomness: doubled each time."""
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def parked(server: Server) -> None:
 
 
 async def ask(server: Server, path: str, *frames: dict[str, Any]) -> httpx.Response:
-    """A POST over a connection of its own."""
+    """Send a POST over its own connection."""
     headers = {"content-type": "application/x-ndjson"}
     async with httpx.AsyncClient(headers=headers, trust_env=False, verify=False) as client:
         return await client.post(f"{server.url}{path}", content=encode(*frames))
@@ -140,7 +140,7 @@ async def test_request_to_other_worker_is_refused_and_logged(workers: Server) ->
 async def test_clients_of_previous_process_cause_no_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A restart is told from a process that runs beside this one."""
+    """A restart is distinguished from a second process."""
 
     async def silent(channel: Channel) -> None:
         async for _ in channel:

@@ -48,7 +48,9 @@ async def test_close_user_ends_only_sessions_of_that_user(transport: str) -> Non
         with pytest.raises(ChannelClosed) as closed:
             await one.receive()
         assert (closed.value.code, closed.value.reason) == (4401, "the user was dismissed")
-        with pytest.raises(ChannelClosed, match="4401"):  # CLS-5: it is told when it comes back
+        with pytest.raises(
+            ChannelClosed, match="4401"
+        ):  # CLS-5: it learns of the close when it returns
             await two.resume()
         await bob.send("still here")
         await bob.acknowledged(1)
@@ -100,7 +102,7 @@ async def test_close_user_refuses_open_in_progress(transport: str) -> None:
     assert refused is not None
     assert refused.error["code"] == "unauthorized"
     assert await bob is None
-    # Who comes afterwards is `authenticate`'s to judge.
+    # `authenticate` decides about clients that come later.
     assert await try_open(hub, transport, opening(credentials="ada")) is None
 
 

@@ -142,7 +142,7 @@ async def test_failed_renewal_ends_connection_not_session(transport: str, creden
                 await client.send(renew(credentials))
             assert (refused.value.code, refused.value.error["code"]) == (401, "unauthorized")
             end = await client.ended()
-            # A stream is told; an attach without a parked poll is just over.
+            # A stream gets an error; an attach without a parked poll just ends.
             assert end.error["code"] == ("unauthorized" if transport == "sse" else "not_attached")
         assert hub.statistics().connections[transport] == 0
         frame = again(client, ["ada", 1000])
@@ -194,7 +194,7 @@ async def test_resume_after_expiry_requires_new_credentials(
 
 @each_transport
 async def test_resume_with_expired_credentials_closes_channel(transport: str) -> None:
-    """REN-1, section 13: `unauthorized` is told to the application."""
+    """REN-1, section 13: the application learns of `unauthorized`."""
     async with drive(
         Hub(echo, authenticate=Door()), transport=transport, credentials=["ada", 50]
     ) as page:
@@ -217,7 +217,7 @@ async def test_renewal_is_accepted_after_stream_has_ended() -> None:
 
 
 async def test_credentials_expire_while_process_is_stopped() -> None:
-    """REN-1: they end by the clock of the world; but who is to renew them has the time for it."""
+    """REN-1: they expire by wall-clock time, but the client still gets its time to renew them."""
     hub = Hub(echo, authenticate=Door())
     loop: Any = asyncio.get_running_loop()
     async with frame_client(hub, "websocket", opening(credentials=["ada", 1000])) as client:
@@ -280,7 +280,7 @@ def naming(subject: Any, **fields: Any) -> Any:
 async def test_broken_authenticate_refuses_open_and_is_logged(
     transport: str, authenticate: Any, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """IDN-2: the server's fault, so the client comes again; it is told nothing of it."""
+    """IDN-2: the server's fault, so the client retries; it learns no details."""
     hub = Hub(echo, authenticate=authenticate, limits=Limits(opening=4))
     loop = asyncio.get_running_loop()
     begun = loop.time()

@@ -43,12 +43,12 @@ CHROMIUM_FLAGS = [
     "--no-proxy-server",
 ]
 _ANSWERS_WITHIN = 60.0
-"""Seconds for Chromium to make a profile or to let go of one: above that it hangs."""
+"""Seconds in which Chromium makes or removes a profile: above that it hangs."""
 
 _OF_THE_NETWORK = re.compile(
     r"Failed to load resource|WebSocket connection to .* failed|has been blocked by CORS policy"
 )
-"""What Chromium itself writes on its console where a connection fails; no page can prevent it."""
+"""Chromium's own console messages about failed connections; no page can prevent them."""
 
 
 @asynccontextmanager
@@ -88,7 +88,7 @@ class AnyTab(Protocol):
         """Wait until a JavaScript expression or function is true in the page."""
 
     def assert_no_errors(self) -> None:
-        """Fail where the page had any."""
+        """Fail if the page had any."""
 
 
 class Engine(Protocol):
@@ -141,7 +141,7 @@ class CallingTab(ABC):
 
     @abstractmethod
     async def prepare(self) -> None:
-        """Put `page.js` into the page, where it is not there since before its own script."""
+        """Put `page.js` into the page, unless it was loaded before the page's own script."""
 
     @abstractmethod
     async def call(self, function: str, argument: str) -> str:
@@ -267,7 +267,7 @@ async def tab(
     ignore_https_errors: bool = False,
     proxy: str | None = None,
 ) -> AsyncIterator[Tab]:
-    """A page with a profile of its own; it must have shown no error when the block ends well."""
+    """A page with its own profile. It must have shown no error when the block ends."""
     with anyio.fail_after(_ANSWERS_WITHIN):
         context = await browser.new_context(
             ignore_https_errors=ignore_https_errors,
@@ -289,7 +289,7 @@ async def tab(
 
 @contextmanager
 def home(name: str) -> Iterator[Path]:
-    """A folder for all that a browser writes; it goes with the block."""
+    """A folder for the files of a browser, removed after the block."""
     folder = Path(tempfile.mkdtemp(prefix=f"onechannel-{name}-"))
     try:
         yield folder

@@ -57,7 +57,7 @@ _OF_THE_NETWORK = re.compile(
     r"The connection to wss?://\S+ was interrupted|"
     r"Cross-Origin Request Blocked"
 )
-"""What Firefox itself writes on its console where a connection fails; no page can prevent it."""
+"""Firefox's own console messages about failed connections; no page can prevent them."""
 
 _LAST = "the last of this page's errors"
 
@@ -138,7 +138,7 @@ class _Tab(CallingTab):
             self.errors.append(f"{entry['level']}: {text}\n{_lines(entry.get('stackTrace'))}")
 
     async def settle(self) -> None:
-        # Errors of scripts are told a moment later, but in their order.
+        # Errors of scripts are reported a moment later, but in order.
         await super().settle()
         await self.run("(last) => reportError(last)", _LAST)
         with anyio.fail_after(_ANSWERS_WITHIN):

@@ -31,7 +31,7 @@ from tests.kit.packets import Cable, tun
 from tests.kit.server import UVICORN, Host, Server
 
 NOT_RUN = "NOT RUN: no network namespaces"
-"""What a test says where there are none, behind which comes `why_not`."""
+"""The reason of a skipped test; `why_not` follows it."""
 
 _PREFIX = "onechannel"
 _CLIENT = "192.0.2.2"
@@ -42,7 +42,7 @@ _numbers = itertools.count(1)
 
 
 def why_not() -> str | None:
-    """What is missing here for a network of its own; None where it works."""
+    """Return what is missing for a network namespace, or None."""
     if sys.platform != "linux":
         return "they are Linux's"
     if shutil.which("ip") is None:

@@ -23,9 +23,9 @@ _WAYS = {
     "bare": ("", ""),
     # The same by another door, whose origin the application lists.
     "listed": ("", ""),
-    # TLS ends here, and the server is told of nothing.
+    # TLS ends here, and the server does not learn of it.
     "tls": (" ssl", ""),
-    # The Upgrade is passed on, as so many pages advise, and Host was forgotten.
+    # The Upgrade is passed on, as many guides advise, and Host was forgotten.
     "upgrading": (
         "",
         """
@@ -91,12 +91,12 @@ class Nginx:
     folder: Path
 
     def url(self, way: str, host: str = "127.0.0.1") -> str:
-        """Where it listens in that way."""
+        """Return its URL for that way."""
         scheme = "https" if _WAYS[way][0] else "http"
         return f"{scheme}://{host}:{self.ports[way]}"
 
     def trusting(self) -> ssl.SSLContext:
-        """For clients that are to trust its certificate, and no other."""
+        """Return a context for clients that trust only its certificate."""
         return ssl.create_default_context(cafile=str(self.folder / "certificate.pem"))
 
 

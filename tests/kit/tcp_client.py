@@ -175,7 +175,7 @@ def frame_bytes(
 
 @dataclass(frozen=True)
 class Closed:
-    """The server has ended a WebSocket; the code is None where it sent no close frame."""
+    """The server has ended a WebSocket. The code is None if it sent no close frame."""
 
     code: int | None
 

@@ -33,7 +33,7 @@ async def test_gate_tells_clients_apart() -> None:
         assert {
             connection.segment for connections in made.values() for connection in connections
         } == {"where"}
-        # The server sees each come from an address of its own.
+        # The server sees each connect from its own address.
         assert any("127.9.0.1:" in line for line in server.log)
         assert any("127.9.1.1:" in line for line in server.log)
 
@@ -110,7 +110,7 @@ async def test_gate_dates_connection_by_when_it_was_made() -> None:
             looks = time.monotonic()
             early.sendall(b"GET / HTTP/1.1\r\n\r\n")
             with anyio.fail_after(30):
-                while not gate.connections[0]:  # noqa: ASYNC110 - it tells nobody
+                while not gate.connections[0]:  # noqa: ASYNC110 - no event announces it
                     await anyio.sleep(0.01)
         # Made before the gate looked; and the age is of milliseconds, not of another unit.
         assert begun - 30 < gate.connections[0][0].at < looks

@@ -16,7 +16,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Upstream:
-    """A server that keeps its connections and what it read on each, and sends when told to."""
+    """A server that keeps its connections and what it read on each, and sends on demand."""
 
     def __init__(self) -> None:
         self.port = 0

@@ -48,7 +48,7 @@ async def arrived(machine: socket.socket, count: int) -> list[bytes]:
 
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(30):
-        while not condition():  # noqa: ASYNC110 - the cable tells nobody
+        while not condition():  # noqa: ASYNC110 - no event announces it
             await anyio.sleep(0.005)
 
 

@@ -97,7 +97,7 @@ async def front_tab(context: BrowserContext, url: str) -> AsyncIterator[Tab]:
 
 @asynccontextmanager
 async def hidden(one: Tab) -> AsyncIterator[None]:
-    """Another tab stands in front of this one while the block runs."""
+    """Show another tab in front of this one while the block runs."""
     other = await one.page.context.new_page()
     try:
         await other.bring_to_front()

@@ -1,4 +1,4 @@
-"""WebKitGTK: its MiniBrowser, on a screen that nobody sees, driven over the WebDriver protocol.
+"""WebKitGTK: its MiniBrowser, on a virtual screen, driven over the WebDriver protocol.
 
 Five requests of that protocol are all that is needed here, so they are made directly, with `httpx`
 that the Python client uses too. Selenium would make the same ones, but blocking, from a thread.

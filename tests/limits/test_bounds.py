@@ -276,7 +276,7 @@ async def test_send_waits_at_full_window(transport: str, beyond: int, limit: str
 @around
 @pytest.mark.parametrize("limit", ["window_messages", "window_bytes"])
 async def test_broadcast_resets_full_session(transport: str, beyond: int, limit: str) -> None:
-    """DAT-6: it waits for nobody; that one session ends with `overflow`, and no other."""
+    """DAT-6: a broadcast never waits; only the full session ends, with `overflow`."""
     size = 100 if limit == "window_messages" else LIMITS.window_bytes // 4
     count = (LIMITS.window_messages if limit == "window_messages" else 4) + beyond
     hub = Hub(deaf, limits=LIMITS)

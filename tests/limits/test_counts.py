@@ -39,7 +39,7 @@ def seen_from(hub: Hub, client: tuple[str, int] | None) -> ASGIApp:
 
 
 class Crowd:
-    """Sessions that stay open, each with a nonce of its own."""
+    """Sessions that stay open, each with its own nonce."""
 
     def __init__(self, hub: Hub, transport: str, stack: AsyncExitStack) -> None:
         self.hub = hub
@@ -70,7 +70,7 @@ async def test_sessions_limit_refuses_open(transport: str) -> None:
         crowd = Crowd(Hub(silent, authenticate=by_name, limits=LIMITS), transport, stack)
         clients = [await crowd.enter(f"user-{n}", f"192.0.2.{n}") for n in range(6)]
         await crowd.refused("user-6", "192.0.2.6", "sessions")
-        # Who has one keeps it, and comes back to it.
+        # A client that has a session keeps it and can resume it.
         frame = opening(2, session=clients[0].token, credentials="user-0")
         async with frame_client(crowd.hub, transport, frame) as resumed:
             assert resumed.opened["verdict"] == "resumed"
@@ -131,7 +131,7 @@ async def test_expired_sessions_free_their_places(transport: str) -> None:
 
 @each_transport
 async def test_unknown_addresses_are_not_counted(transport: str) -> None:
-    """Behind a Unix socket no server knows any: all would be one, and locked out together."""
+    """Behind a Unix socket no server knows an address: all clients would share one limit."""
     async with AsyncExitStack() as stack:
         limits = Limits(sessions=60, sessions_per_address=4)
         crowd = Crowd(Hub(silent, limits=limits), transport, stack)

@@ -229,7 +229,7 @@ async def test_body_that_does_not_come_times_out(path: str, took: float, status:
             frame = client.head()
         body = lines(frame)
         connection = request(hub, path)
-        connection.inbound.get_nowait()  # the empty body that stands there
+        connection.inbound.get_nowait()  # the empty body that is there already
         connection.inbound.put_nowait({"type": "http.request", "body": body[:9], "more_body": True})
         await asyncio.sleep(took)
         connection.inbound.put_nowait({"type": "http.request", "body": body[9:]})

@@ -100,7 +100,7 @@ async def measure(row: Row, browser: Browser, count: int) -> Measured:
         answers = [
             [number for pid, number in talk["received"] if pid == server.pid] for server in servers
         ]
-        # Where a session was lost, a reset has told that its answers may be, too.
+        # If a session was lost, its reset has reported that answers may be lost, too.
         missing = 0
         if not talk["resets"]:
             missing = sum(
@@ -196,7 +196,7 @@ async def _mute() -> AsyncIterator[int]:
 
 
 async def _report(server: Server, secure: bool) -> dict[str, Any]:
-    """What the handlers have seen, asked behind the proxy's back."""
+    """Return what the handlers have seen, asked without the proxy."""
     scheme = "https" if secure else "http"
     async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         answer = await client.get(f"{scheme}://127.0.0.1:{server.port}/report")

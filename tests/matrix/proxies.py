@@ -295,7 +295,7 @@ class Proxy:
             kind.name,
             [part.replace("<folder>", str(folder)) for part in kind.command],
             folder,
-            # Nothing of it is to be left in the user's home.
+            # Nothing may be left in the user's home.
             {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)},
         )
 
@@ -322,7 +322,7 @@ class Proxy:
         await self._program.until_it_listens(ready)
 
     async def stop(self) -> None:
-        """End it, and all that it has started."""
+        """End it, and everything it has started."""
         await self._program.stop()
 
     async def _write(self, site: Site) -> list[int]:

@@ -54,7 +54,7 @@ async def test_page_finds_best_transport_and_loses_nothing(
 ) -> None:
     found = await measure(row, browser, COUNT)
     print(f"\n{found}")  # noqa: T201 - the figures are the point
-    # Where the machine was slow, long polling may have been first; what is better follows.
+    # On a slow machine long polling may have been first; the better transport follows.
     assert found.first == row.transport or (not FULL and found.transport == row.transport)
     assert (found.lost, found.doubled, found.disordered) == (0, 0, 0)
     assert row.told or not found.resets

@@ -72,7 +72,7 @@ class Talks:
         return answers
 
     async def whole(self) -> dict[str, float]:
-        """See that all that was said until now arrives, once and in order, both ways.
+        """Check that everything sent so far arrives once and in order, both ways.
 
         Returns:
             The seconds that it took.
@@ -152,7 +152,7 @@ async def test_pages_survive_lost_and_late_packets() -> None:
 
 
 async def test_pages_notice_silent_network() -> None:
-    """Nothing passes and nobody is told: each notices by silence, and is back after it."""
+    """Nothing passes, without any notice: each page detects the silence and returns afterwards."""
     async with talks() as them:
         them.net.cable.silent = True
         noticed = await them.until_noticed()

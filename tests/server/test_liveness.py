@@ -1,4 +1,4 @@
-"""Who lives is told by frames of the protocol, not by those below it: PROTOCOL.md section 5."""
+"""Liveness is shown by frames of the protocol, not by those of WebSocket: PROTOCOL.md section 5."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ COMBINATIONS = [combination for size in (1, 2, 3) for combination in combination
 async def test_sigterm_ends_uvicorn_and_tells_every_client(
     transports: tuple[str, ...], round_: int
 ) -> None:
-    """No timer of the server runs out in this time: it ends because every client is told."""
+    """No timer of the server ends in this time: it stops because every client was told to leave."""
     async with (
         serving("tests.kit.apps:patient") as server,
         listeners(f"{server.url}/chat", *transports) as clients,
@@ -41,7 +41,7 @@ async def test_sigterm_ends_uvicorn_and_tells_every_client(
 
 
 async def test_sigterm_neither_closes_nor_resets_sessions() -> None:
-    """Draining is no close: no client is told that its channel is over."""
+    """Draining is no close: no client gets a close or a reset."""
     async with (
         serving("tests.kit.apps:patient") as server,
         listeners(f"{server.url}/chat", *TRANSPORTS) as clients,

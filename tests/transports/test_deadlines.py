@@ -1,4 +1,4 @@
-"""`Deadlines`: as `asyncio.timeout`, but for the sweep."""
+"""`Deadlines`: like `asyncio.timeout`, but ended by the sweep."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def wait(deadline: Deadline, seconds: float = 60.0) -> str:
             await asyncio.sleep(seconds)
     except TimeoutError:
         return "late"
-    await asyncio.sleep(0)  # nothing is left behind that would end this
+    await asyncio.sleep(0)  # no cancellation is left over
     return "in time"
 
 
@@ -47,7 +47,7 @@ async def test_sweep_ends_only_overdue_deadlines() -> None:
     assert await short == "late"
     assert await long == "in time"
     clock.seconds = 9.0
-    deadlines.sweep()  # for nobody
+    deadlines.sweep()  # nothing is waiting
 
 
 async def test_stop_ends_all_deadlines() -> None:

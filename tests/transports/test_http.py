@@ -70,7 +70,7 @@ async def test_post_is_acked_and_echoed_on_stream() -> None:
 
 
 async def test_repeated_post_is_accepted_once() -> None:
-    """SND-1, NUM-3: the answer was lost, the client repeats and adds behind."""
+    """SND-1, NUM-3: the answer was lost; the client repeats the message and adds another."""
     hub = Hub(echo)
     async with frame_client(hub, "sse") as client:
         await client.post([1, 0, "a"])
