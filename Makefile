@@ -18,7 +18,7 @@ NODE_READY := client_js/node_modules/.ready
 BENCH_READY := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-browser test-js matrix campaign mutants check check-lint check-types check-layers \
+.PHONY: help demo test test-python test-browser test-js matrix campaign mutants check check-lint check-types check-layers check-prose \
 	check-client check-bundle check-coverage bench setup setup-system client format clean
 
 help: ## List the targets
@@ -56,7 +56,7 @@ test-js: $(NODE_READY) ## Run the TypeScript tests
 bench: $(BENCH_READY) ## Measure it against its peers (BENCH_ARGS="--quick"); see docs/performance.md
 	.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
 
-check: check-lint check-types check-layers check-client check-bundle check-coverage ## Run every static check
+check: check-lint check-types check-layers check-prose check-client check-bundle check-coverage ## Run every static check
 
 check-lint: $(DEV_READY)
 	$(BIN)/ruff check
@@ -67,6 +67,10 @@ check-types: $(DEV_READY)
 
 check-layers: $(DEV_READY)
 	$(BIN)/lint-imports --no-logo --no-cache
+
+# Counts what is not plain English; the script tells what it counts.
+check-prose: $(DEV_READY)
+	$(BIN)/python scripts/check_prose.py
 
 check-client: $(NODE_READY)
 	cd client_js && npm run --silent check
