@@ -45,7 +45,7 @@ def cited_by_tests() -> set[str]:
     }
 
 
-def test_the_document_has_clauses() -> None:
+def test_document_has_clauses() -> None:
     assert len(CLAUSES) > 60
     assert len(CLAUSES) == len(set(CLAUSES))
 
@@ -60,7 +60,7 @@ def test_every_clause_is_stated() -> None:
     assert not missing, f"no vector and no test states {', '.join(missing)}"
 
 
-def test_what_is_deferred_is_not_stated() -> None:
+def test_deferred_clauses_are_not_stated() -> None:
     """So that the list cannot hide what has been built."""
     assert not set(DEFERRED) & (stated_by_vectors() | cited_by_tests())
     assert set(DEFERRED) <= set(CLAUSES)

@@ -8,7 +8,7 @@ from tests.protocol_text import rows
 from transport.codes import CODES, sendable_close_code
 
 
-def test_the_table_is_the_documents() -> None:
+def test_codes_match_document() -> None:
     documented = {
         name: (websocket, status, again) for name, websocket, status, again, _ in rows("13")
     }
@@ -19,7 +19,7 @@ def test_the_table_is_the_documents() -> None:
     assert ours == documented
 
 
-def test_the_order_is_the_documents() -> None:
+def test_order_of_codes_matches_document() -> None:
     assert [f"`{name}`" for name in CODES] == [row[0] for row in rows("13")]
 
 
@@ -28,6 +28,6 @@ def test_the_order_is_the_documents() -> None:
     [(1000, 1000), (3000, 3000), (4999, 4999), (4416, 4416), (1001, 1000), (1005, 1000)]
     + [(code, 1000) for code in (999, 1006, 1015, 2999, 5000)],
 )
-def test_close_codes_that_rfc_6455_lets_us_send(code: int, sent: int) -> None:
+def test_close_codes_are_allowed_by_rfc_6455(code: int, sent: int) -> None:
     """CLS-7."""
     assert sendable_close_code(code) == sent

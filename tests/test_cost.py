@@ -1,8 +1,8 @@
-"""What a message costs, counted and not timed: the same on every machine.
+"""The cost of a message, counted and not timed: the same on every machine.
 
-Counted are the calls that the package's own code makes and is made of. The bounds leave room for
-another version of Python and for a change of mind, not for another order of cost. What it comes to
-in time is told by `make bench`.
+The tests count the calls that the package's own code makes. The clock stands still while anything
+runs, so that no sweep comes between. The bounds leave room for another version of Python and for
+small changes, not for another order of cost. `make bench` measures the times.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from typing import Any
 import pytest
 
 import transport
+from tests.kit.frame_client import FrameClient, frame_client
+from tests.kit.turned_clock import anyio_backend  # noqa: F401 - a fixture
 from transport import Channel, Hub, Limits
 from transport.protocol.server.session import ServerSession
 from transport.server.runner import Runner
-from transport.testing import JumpingEventLoop, Socket, ask, lines, opening, request, socket, stream
-from transport.testing.asgi import whole
+from transport.testing import ask, lines, opening, socket, stream
 
 PACKAGE = str(Path(transport.__file__).parent)
 TESTING = str(Path(PACKAGE) / "testing")
@@ -42,12 +43,6 @@ OVER_POLLS = {1: 355, 16: 43}
 IN_A_SWEEP = 10.5
 BYTES = 7_000
 OPENING = {"websocket": 190, "sse": 235, "longpoll": 185}
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """A clock that stands still while anything runs: no sweep comes between."""
-    return ("asyncio", {"loop_factory": JumpingEventLoop})
 
 
 class Count:
@@ -93,23 +88,23 @@ def lobby_hub() -> Hub:
 
 
 class Page:
-    """A client that writes frames by hand: over a WebSocket, and one frame for what is ready."""
+    """A client that numbers its messages and acknowledges what it has received."""
 
-    def __init__(self, ws: Socket) -> None:
-        self.ws = ws
+    def __init__(self, client: FrameClient) -> None:
+        self.client: Any = client
         self.sent = 0
         self.received = 0
 
-    def send(self, count: int) -> None:
-        """Messages, in one frame that also acknowledges."""
-        self.ws.send([self.sent + 1, self.received, *[TEXT] * count])
+    async def send(self, count: int) -> None:
+        """Send this many messages, in one frame that also acknowledges."""
+        await self.client.send([self.sent + 1, self.received, *[TEXT] * count])
         self.sent += count
 
     async def receive(self, count: int) -> int:
-        """So many messages; in how many frames they came."""
+        """Receive this many messages. Return in how many frames they came."""
         frames = 0
         while count > 0:
-            frame = await self.ws.frame()
+            frame = await self.client.frame()
             if isinstance(frame, list):
                 frames += 1
                 count -= len(frame) - 2
@@ -121,33 +116,32 @@ class Page:
         """Send and receive messages; calls for all of them."""
         with counting() as counted:
             for _ in range(count // together):
-                self.send(together)
+                await self.send(together)
                 assert await self.receive(together) == 1
         return counted.calls
 
 
 @asynccontextmanager
 async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
-    """So many pages, each with a session that is confirmed."""
+    """Open this many pages, each with a confirmed session."""
     async with hub.lifespan(), AsyncExitStack() as stack:
         opened = []
         for number in range(count):
-            ws = await stack.enter_async_context(socket(hub, "/websocket"))
-            ws.send(opening(client=f"client-{number:016}", nonce=f"nonce-{number:022}"))
-            await ws.frame()
-            ws.send({"type": "ack", "ack": 0})
-            opened.append(Page(ws))
+            frame = opening(client=f"client-{number:016}", nonce=f"nonce-{number:022}")
+            client = await stack.enter_async_context(frame_client(hub, "websocket", frame))
+            await client.confirm()
+            opened.append(Page(client))
         yield opened
 
 
-async def test_an_echo_makes_few_calls() -> None:
+async def test_websocket_echo_makes_few_calls() -> None:
     async with pages(Hub(echo), 1) as [page]:
         await page.echoes(20)
         assert await page.echoes(100) / 100 <= ONE_BY_ONE
         assert await page.echoes(160, together=16) / 160 <= SIXTEEN_TOGETHER
 
 
-async def test_an_echo_costs_the_same_in_a_crowd() -> None:
+async def test_echo_costs_the_same_among_many_sessions() -> None:
     costs = []
     for count in (2, 200):
         async with pages(Hub(echo, limits=LIMITS), count) as [page, *_]:
@@ -156,7 +150,7 @@ async def test_an_echo_costs_the_same_in_a_crowd() -> None:
     assert costs[0] == costs[1]
 
 
-async def test_an_echo_costs_the_same_late_in_a_session() -> None:
+async def test_echo_costs_the_same_late_in_session() -> None:
     async with pages(Hub(echo), 1) as [page]:
         await page.echoes(20)
         early = await page.echoes(100)
@@ -164,54 +158,34 @@ async def test_an_echo_costs_the_same_late_in_a_session() -> None:
         assert await page.echoes(100) == pytest.approx(early, rel=0.02)
 
 
-async def test_messages_to_a_group_share_frames_and_make_few_calls() -> None:
+async def test_group_messages_share_frames_and_make_few_calls() -> None:
     costs = []
     for members in (10, 200):
         async with pages(lobby_hub(), members) as [speaker, *others]:
             for burst in (1, 10):
                 with counting() as counted:
-                    speaker.send(burst)
+                    await speaker.send(burst)
                     for page in (speaker, *others):
                         assert await page.receive(burst) == 1
                 costs.append(counted.calls / members / burst)
     small, small_burst, large, large_burst = costs
     assert large <= FOR_A_MEMBER
     assert large_burst <= FOR_A_MEMBER_OF_TEN
-    # More members make none of them dearer.
+    # More members do not raise the cost of each.
     assert large <= small
     assert large_burst <= small_burst
 
 
-class Http:
-    """A client that writes POSTs by hand."""
-
-    def __init__(self, hub: Hub, opened: dict[str, Any]) -> None:
-        self.hub = hub
-        self.address = {key: opened[key] for key in ("session", "client", "attach")}
-        self.sent = 0
-        self.polls = 0
-
-    async def send(self, count: int) -> None:
-        """POST messages."""
-        data = [self.sent + 1, self.sent, *[TEXT] * count]
-        answer = await ask(self.hub, "/send", lines({"type": "send", **self.address}, data))
-        assert answer.status == 200
-        self.sent += count
-
-
 @pytest.mark.parametrize("together", [1, 16])
-async def test_an_echo_over_a_stream_makes_few_calls(together: int) -> None:
+async def test_stream_echo_makes_few_calls(together: int) -> None:
     hub = Hub(echo)
-    async with hub.lifespan(), stream(hub, "/sse", opening()) as events:
-        page = Http(hub, await events.frame())
+    async with hub.lifespan(), frame_client(hub, "sse") as client:
+        page = Page(client)
 
         async def echoes() -> int:
             with counting() as counted:
                 await page.send(together)
-                seen = 0
-                while seen < together:
-                    frame = await events.frame()
-                    seen += len(frame) - 2 if isinstance(frame, list) else 0
+                await page.receive(together)
             return counted.calls
 
         await echoes()
@@ -219,26 +193,24 @@ async def test_an_echo_over_a_stream_makes_few_calls(together: int) -> None:
 
 
 @pytest.mark.parametrize("together", [1, 16])
-async def test_an_echo_over_polls_makes_few_calls(together: int) -> None:
+async def test_poll_echo_makes_few_calls(together: int) -> None:
     hub = Hub(echo)
-    async with hub.lifespan():
-        page = Http(hub, (await ask(hub, "/poll", lines(opening()))).frames[0])
+    async with hub.lifespan(), frame_client(hub, "longpoll") as client:
+        page = Page(client)
 
         async def echoes() -> int:
             with counting() as counted:
-                page.polls += 1
-                frame = {"type": "poll", **page.address, "poll": page.polls, "ack": page.sent}
-                poll = request(hub, "/poll", lines(frame))
+                receiving = asyncio.create_task(page.receive(together))
+                await asyncio.sleep(0)  # the poll comes first
                 await page.send(together)
-                answer = await whole(poll)
-            assert sum(len(f) - 2 for f in answer.frames if isinstance(f, list)) == together
+                assert await receiving == 1
             return counted.calls
 
         await echoes()
         assert max([await echoes() for _ in range(10)]) / together <= OVER_POLLS[together]
 
 
-async def test_the_sweep_looks_at_each_session_once() -> None:
+async def test_sweep_checks_each_session_once() -> None:
     costs = []
     for count in (50, 200):
         async with pages(Hub(echo, limits=LIMITS), count):
@@ -250,7 +222,7 @@ async def test_the_sweep_looks_at_each_session_once() -> None:
     assert costs[1] <= costs[0]
 
 
-async def test_an_opening_makes_few_calls() -> None:
+async def test_opening_makes_few_calls() -> None:
     hub = Hub(echo, limits=LIMITS)
 
     async def opens(turn: str) -> dict[str, int]:
@@ -275,7 +247,7 @@ async def test_an_opening_makes_few_calls() -> None:
     assert all(calls[name] <= most for name, most in OPENING.items()), calls
 
 
-async def test_an_ended_session_leaves_nothing_to_the_collector_of_cycles() -> None:
+async def test_ended_session_is_freed_without_cycle_collector() -> None:
     def kept() -> int:
         return sum(type(one) in (Runner, Channel, ServerSession) for one in gc.get_objects())
 
@@ -287,8 +259,8 @@ async def test_an_ended_session_leaves_nothing_to_the_collector_of_cycles() -> N
         async with pages(Hub(echo, limits=LIMITS), 20) as opened:
             assert kept() == before + 3 * 20
             for page in opened:
-                page.ws.send(close)
-                page.ws.leave()
+                await page.client.send(close)
+                page.client.socket.leave()
             await asyncio.sleep(1)  # for the sweep
             assert kept() == before
     finally:
@@ -296,7 +268,7 @@ async def test_an_ended_session_leaves_nothing_to_the_collector_of_cycles() -> N
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer's memory would be counted too")
-async def test_an_idle_session_holds_little_memory() -> None:
+async def test_idle_session_uses_little_memory() -> None:
     async with pages(Hub(echo, limits=LIMITS), 20):
         pass  # what is made once is made
     sizes = []

@@ -20,7 +20,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 import transport
-from tests.kit.raw import encode, open_frame
+from tests.kit.frame_client import encode, open_frame
 from tests.kit.server import Server, free_port, serving
 from transport import Limits, codes
 from transport.protocol.frames import ResetReason

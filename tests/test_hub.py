@@ -106,7 +106,7 @@ async def test_every_mount_serves_every_transport(number: int) -> None:
     await hub.drain()
 
 
-async def test_the_handler_sees_the_channels_path_and_query() -> None:
+async def test_handler_sees_path_and_query_of_channel() -> None:
     scopes: list[Any] = []
 
     async def keeps(channel: Channel) -> None:
@@ -124,7 +124,7 @@ async def test_the_handler_sees_the_channels_path_and_query() -> None:
     assert (scopes[0]["path"], scopes[0]["query_string"]) == ("/chat/room-7", b"lang=de")
 
 
-async def test_the_lifespan_starts_and_drains() -> None:
+async def test_lifespan_starts_and_drains_hub() -> None:
     hub = Hub(silent)
     async with hub.lifespan():
         async with opened(hub) as ws:
@@ -138,7 +138,7 @@ async def test_the_lifespan_starts_and_drains() -> None:
     assert hub.statistics().sessions == 0
 
 
-async def test_the_hub_may_be_the_application_itself() -> None:
+async def test_hub_may_be_the_application() -> None:
     connection = Connection(Hub(silent), {"type": "lifespan"}, [{"type": "lifespan.startup"}])
     assert (await connection.next())["type"] == "lifespan.startup.complete"
     connection.inbound.put_nowait({"type": "lifespan.shutdown"})
@@ -146,7 +146,7 @@ async def test_the_hub_may_be_the_application_itself() -> None:
     await connection.stop()
 
 
-async def test_another_kind_of_connection_is_refused() -> None:
+async def test_unknown_scope_type_is_refused() -> None:
     with pytest.raises(RuntimeError, match="does not serve"):
         await Connection(Hub(silent), {"type": "mail"}, []).next()
 
@@ -158,7 +158,7 @@ def test_unknown_transports_are_refused() -> None:
         Hub(silent, transports="sse")
 
 
-async def test_the_client_is_served_with_an_etag() -> None:
+async def test_client_is_served_with_etag() -> None:
     hub = Hub(silent)
     for name in ("client.js", "client.global.js", "client.js.map"):
         answer = await ask(hub, "/" + name, method="GET")
@@ -177,7 +177,7 @@ async def test_the_client_is_served_with_an_etag() -> None:
 # What a handler meets
 
 
-async def test_send_gives_numbers_and_acknowledged_waits_for_the_client() -> None:
+async def test_acknowledged_waits_for_client() -> None:
     """MRK-3."""
     numbers: list[int] = []
     done = asyncio.Event()
@@ -199,7 +199,7 @@ async def test_send_gives_numbers_and_acknowledged_waits_for_the_client() -> Non
         assert (await ws.frame())["type"] == "close"
 
 
-async def test_acknowledged_ends_with_the_session() -> None:
+async def test_acknowledged_fails_when_session_ends() -> None:
     seen: list[ChannelClosed] = []
 
     async def sends(channel: Channel) -> None:
@@ -221,7 +221,7 @@ async def test_acknowledged_ends_with_the_session() -> None:
     assert [error.code for error in seen] == [3000]
 
 
-async def test_two_receivers_are_one_too_many() -> None:
+async def test_second_receiver_is_refused() -> None:
     seen: list[BaseException] = []
 
     async def greedy(channel: Channel) -> None:
@@ -239,7 +239,7 @@ async def test_two_receivers_are_one_too_many() -> None:
         assert (await ws.frame())["type"] == "close"
 
 
-async def test_send_waits_while_the_window_is_full_and_goes_on_with_acks() -> None:
+async def test_send_waits_at_full_window_until_acks() -> None:
     """DAT-6."""
     sent: list[int] = []
 
@@ -258,7 +258,7 @@ async def test_send_waits_while_the_window_is_full_and_goes_on_with_acks() -> No
         assert await ws.frame() == [6, 0, 5]
 
 
-async def test_concurrent_senders_are_served_in_their_order() -> None:
+async def test_concurrent_senders_are_served_in_order() -> None:
     """DAT-6."""
 
     async def sends(channel: Channel) -> None:
@@ -275,7 +275,7 @@ async def test_concurrent_senders_are_served_in_their_order() -> None:
         assert got == [0, 1, 2, 3, 4]
 
 
-async def test_a_send_that_is_cancelled_lets_the_next_one_go() -> None:
+async def test_cancelled_send_lets_next_one_go() -> None:
     """DAT-6."""
 
     async def sends(channel: Channel) -> None:
@@ -292,7 +292,7 @@ async def test_a_send_that_is_cancelled_lets_the_next_one_go() -> None:
         assert await ws.frame() == [2, 0, "c"]
 
 
-async def test_a_client_that_acknowledges_nothing_stalls_the_send() -> None:
+async def test_send_stalls_if_client_acknowledges_nothing() -> None:
     seen: list[Stalled] = []
 
     async def sends(channel: Channel) -> None:
@@ -308,7 +308,7 @@ async def test_a_client_that_acknowledges_nothing_stalls_the_send() -> None:
         assert len(seen) == 1
 
 
-async def test_a_handler_that_fails_closes_with_1011_and_is_logged(
+async def test_failed_handler_closes_with_1011_and_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """CLS-3."""
@@ -333,7 +333,7 @@ async def test_a_handler_that_fails_closes_with_1011_and_is_logged(
     assert "secret detail" in caplog.text
 
 
-async def test_a_client_that_closes_gets_what_the_handler_still_sends() -> None:
+async def test_closing_client_gets_what_handler_still_sends() -> None:
     """CLS-2."""
     ended: list[str] = []
 
@@ -359,7 +359,7 @@ async def test_a_client_that_closes_gets_what_the_handler_still_sends() -> None:
         assert await ws.closed() == 3001
 
 
-async def test_close_refuses_codes_and_reasons_that_cannot_travel() -> None:
+async def test_close_rejects_bad_code_and_reason() -> None:
     """CLS-1."""
     done = asyncio.Event()
 
@@ -375,7 +375,7 @@ async def test_close_refuses_codes_and_reasons_that_cannot_travel() -> None:
         await asyncio.wait_for(done.wait(), 30)
 
 
-async def test_a_handler_that_outlives_its_session_is_cancelled() -> None:
+async def test_handler_that_outlives_session_is_cancelled() -> None:
     ended = asyncio.Event()
 
     async def lingers(channel: Channel) -> None:
@@ -392,7 +392,7 @@ async def test_a_handler_that_outlives_its_session_is_cancelled() -> None:
     await until(lambda: hub.statistics().sessions == 0)
 
 
-async def test_a_session_expires_and_its_handler_ends(caplog: pytest.LogCaptureFixture) -> None:
+async def test_expired_session_ends_its_handler(caplog: pytest.LogCaptureFixture) -> None:
     """LIV-3, RES-5."""
     caplog.set_level(logging.INFO)
     ended = asyncio.Event()
@@ -446,7 +446,7 @@ async def test_groups_and_broadcast_reach_their_channels() -> None:
         assert list(lobby) == []
 
 
-async def test_a_broadcast_never_waits_and_resets_the_one_that_is_full() -> None:
+async def test_broadcast_resets_full_session() -> None:
     """DAT-6, RES-5."""
     hub = Hub(silent, limits=Limits(window_messages=2))
     async with opened(hub, nonce="a" * 22) as slow, opened(hub, nonce="b" * 22) as quick:
@@ -468,7 +468,7 @@ async def test_a_broadcast_never_waits_and_resets_the_one_that_is_full() -> None
         assert await slow.closed() == 4416
 
 
-async def test_statistics_tell_what_a_test_or_an_operator_asks() -> None:
+async def test_statistics_count_sessions_and_messages() -> None:
     hub = Hub(echo)
     assert hub.statistics().sessions == 0
     assert list(hub.channels) == []
@@ -487,7 +487,7 @@ async def test_statistics_tell_what_a_test_or_an_operator_asks() -> None:
         assert "lobby" in repr(hub.group("lobby"))
 
 
-def test_the_exported_names_are_the_documented_ones() -> None:
+def test_exported_names_are_documented_ones() -> None:
     assert list(transport.__all__) == [
         *("Hub", "Channel", "Group", "Limits", "Identity", "Store", "MemoryStore", "connect"),
         *("ChannelError", "ChannelClosed", "Busy", "Stalled", "Unsendable", "TooLarge"),
@@ -497,7 +497,7 @@ def test_the_exported_names_are_the_documented_ones() -> None:
     assert all(getattr(transport, name).__doc__ for name in transport.__all__)
 
 
-def test_importing_brings_no_server_and_no_client() -> None:
+def test_import_loads_no_server_and_no_client() -> None:
     """Neither uvicorn nor sse-starlette, which imports and hooks it, before a stream is opened;
     nor what only `connect` needs."""
     unwanted = {"uvicorn", "sse_starlette", "httpx", "websockets", "transport.client"}

@@ -68,14 +68,14 @@ def test_same_origin_and_listed_origins_pass(given: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("given", REFUSED)
-def test_all_others_are_refused(given: dict[str, str]) -> None:
+def test_other_origins_are_refused(given: dict[str, str]) -> None:
     """IDN-1."""
     with pytest.raises(ProtocolError, match="forbidden_origin"):
         OriginPolicy(["https://app.example"]).check(headers_of(given))
 
 
 @pytest.mark.parametrize("name", ["origin", "host"])
-def test_a_header_given_twice_is_refused(name: str) -> None:
+def test_repeated_origin_header_is_refused(name: str) -> None:
     """IDN-1."""
     pairs = [(b"host", b"test"), (b"origin", b"http://test")]
     pairs.append((name.encode(), dict(pairs)[name.encode()]))
@@ -94,7 +94,7 @@ def test_a_header_given_twice_is_refused(name: str) -> None:
         *(None, 7, b"https://app.example"),
     ],
 )
-def test_what_no_browser_sends_is_refused_when_the_hub_is_made(origin: Any) -> None:
+def test_hub_rejects_origin_no_browser_sends(origin: Any) -> None:
     """It would never match, and its author would not know why."""
     with pytest.raises(ValueError, match="is not an origin: write it as browsers send it"):
         Hub(silent, origins=["https://app.example", origin])
@@ -108,7 +108,7 @@ def test_what_no_browser_sends_is_refused_when_the_hub_is_made(origin: Any) -> N
         *("capacitor://localhost", "chrome-extension://abcdefghijklmnop", "app://-"),
     ],
 )
-def test_what_browsers_and_their_kin_send_can_be_listed(origin: str) -> None:
+def test_origins_of_browsers_and_apps_can_be_listed(origin: str) -> None:
     """IDN-1: compared as a whole."""
     policy = OriginPolicy([origin])
     sent = origin.lower()
@@ -118,15 +118,15 @@ def test_what_browsers_and_their_kin_send_can_be_listed(origin: str) -> None:
             policy.check(headers_of({"origin": other}))
 
 
-def test_origins_may_come_from_anywhere() -> None:
+def test_origins_accept_any_iterable() -> None:
     origins: Any = (one for one in ["https://app.example"])
     OriginPolicy(origins).check(headers_of({"origin": "https://app.example"}))
 
 
-def test_a_refusal_says_what_to_do_to_the_page_and_once_to_the_operator(
+def test_refused_origin_is_explained_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """IDN-1: behind a proxy that rewrites Host it is the operator who has to."""
+    """IDN-1: behind a proxy that rewrites Host the operator must act."""
     policy = OriginPolicy(None)
     for _ in range(3):
         with pytest.raises(ProtocolError, match=r"proxy rewrites Host, .* Hub\(origins="):
@@ -137,12 +137,12 @@ def test_a_refusal_says_what_to_do_to_the_page_and_once_to_the_operator(
     assert "page.example" not in caplog.text  # the header is text from the client
 
 
-def test_origins_is_a_list() -> None:
+def test_origins_rejects_single_string() -> None:
     with pytest.raises(ValueError, match="must be a list"):
         Hub(silent, origins="https://app.example")
 
 
-async def test_a_foreign_origin_is_refused_before_all_else_on_every_transport() -> None:
+async def test_foreign_origin_is_refused_first_on_every_transport() -> None:
     """IDN-1."""
 
     async def never(connection: HTTPConnection, credentials: Any) -> Identity:
@@ -157,7 +157,7 @@ async def test_a_foreign_origin_is_refused_before_all_else_on_every_transport() 
     assert (await denied(hub, "/websocket", foreign)).status == 403
 
 
-async def test_a_listed_origin_gets_cors_headers_on_success_errors_and_preflight() -> None:
+async def test_listed_origin_gets_cors_headers() -> None:
     """IDN-1."""
     hub = Hub(silent, origins=["https://app.example"])
     listed = {"origin": "https://app.example"}
@@ -180,7 +180,7 @@ async def test_a_listed_origin_gets_cors_headers_on_success_errors_and_preflight
 
 
 @pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
-async def test_every_path_answers_a_preflight_of_listed_origins_only(path: str) -> None:
+async def test_preflight_is_answered_for_listed_origins_only(path: str) -> None:
     """IDN-1."""
     hub = Hub(silent, origins=["https://app.example"])
     asks = {"access-control-request-method": "POST"}
@@ -196,7 +196,7 @@ async def test_every_path_answers_a_preflight_of_listed_origins_only(path: str) 
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_a_stream_and_a_websocket_of_a_listed_origin() -> None:
+async def test_listed_origin_opens_stream_and_websocket() -> None:
     """IDN-1."""
     hub = Hub(silent, origins=["https://app.example"])
     listed = {"origin": "https://app.example"}
@@ -209,28 +209,28 @@ async def test_a_stream_and_a_websocket_of_a_listed_origin() -> None:
         assert (await ws.frame())["type"] == "opened"
 
 
-async def test_our_own_pages_get_no_cors_headers() -> None:
+async def test_same_origin_gets_no_cors_headers() -> None:
     answer = await ask(Hub(silent), "/poll", lines(opening()), headers={"origin": "http://test"})
     assert answer.status == 200
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
 @pytest.mark.parametrize("name", ["client.js", "client.global.js"])
-async def test_any_page_may_load_the_client(name: str) -> None:
+async def test_any_origin_may_load_client(name: str) -> None:
     """It holds nothing secret; what it then opens is checked."""
     foreign = {"origin": "https://evil.example"}
     answer = await ask(Hub(silent), f"/{name}", method="GET", headers=foreign)
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, "*")
 
 
-def test_forwarded_headers_are_not_believed() -> None:
+def test_forwarded_headers_are_ignored() -> None:
     """IDN-1: anybody can send them; it is `Host` that counts."""
     given = {"origin": "https://evil.example", "x-forwarded-host": "evil.example"}
     with pytest.raises(ProtocolError):
         OriginPolicy(None).check(headers_of({**given, "forwarded": "host=evil.example"}))
 
 
-async def test_authenticate_gets_the_connection_and_the_credentials_at_each_open() -> None:
+async def test_authenticate_gets_connection_and_credentials() -> None:
     """IDN-2, OPN-8."""
     asked: list[tuple[str | None, Any]] = []
 
@@ -255,7 +255,7 @@ async def test_authenticate_gets_the_connection_and_the_credentials_at_each_open
     assert asked == [("c=1", "bad"), (None, None), (None, "good")]
 
 
-async def test_another_subject_cannot_resume() -> None:
+async def test_other_subject_cannot_resume() -> None:
     """IDN-2, RES-9."""
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
@@ -272,7 +272,7 @@ async def test_another_subject_cannot_resume() -> None:
     assert (await ask(hub, "/poll", lines(own))).frames[0]["verdict"] == "resumed"
 
 
-async def test_authenticate_that_fails_asks_the_client_to_come_again(
+async def test_failed_authenticate_asks_client_to_retry(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def broken(connection: HTTPConnection, credentials: Any) -> Identity | None:
@@ -285,7 +285,7 @@ async def test_authenticate_that_fails_asks_the_client_to_come_again(
     assert "the database is away" not in answer.body.decode()
 
 
-async def test_expired_credentials_are_renewed_in_band_or_the_connection_ends() -> None:
+async def test_expired_credentials_are_renewed_or_end_connection() -> None:
     """REN-1."""
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
@@ -311,7 +311,7 @@ async def test_expired_credentials_are_renewed_in_band_or_the_connection_ends() 
         assert await ws.closed() == 4401
 
 
-async def test_close_user_ends_the_sessions_of_that_user() -> None:
+async def test_close_user_ends_sessions_of_that_user() -> None:
     """IDN-2."""
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
@@ -331,7 +331,7 @@ async def test_close_user_ends_the_sessions_of_that_user() -> None:
 LIMITS = Limits(sessions=4, sessions_per_subject=2, sessions_per_address=3, opens_per_second=5)
 
 
-def test_sessions_are_counted_per_process_subject_and_address() -> None:
+def test_sessions_are_counted_by_process_subject_address() -> None:
     """Section 12: at the bound, one above, and given back."""
     admission = Admission(LIMITS)
     admission.count_session("ada", "a", 0.0)
@@ -348,7 +348,7 @@ def test_sessions_are_counted_per_process_subject_and_address() -> None:
     admission.count_session("ada", "c", 0.0)
 
 
-def test_opens_are_counted_per_address_and_second() -> None:
+def test_opens_are_counted_by_address_and_second() -> None:
     """Section 12."""
     admission = Admission(LIMITS)
     for _ in range(5):
@@ -362,7 +362,7 @@ def test_opens_are_counted_per_address_and_second() -> None:
     admission.count_opening("a", 20.0)
 
 
-async def test_too_many_is_429_with_retry_after_and_leaves_nothing_behind() -> None:
+async def test_too_many_returns_429_with_retry_after() -> None:
     """Section 12."""
     hub = Hub(silent, limits=Limits(sessions=1))
     await ask(hub, "/poll", lines(opening()))

@@ -32,7 +32,7 @@ class Server:
 
 
 def has_let_go(hub: Hub) -> bool:
-    """Whether the hub was told: it lets go of every connection at once."""
+    """Return whether the hub is draining: it drops every connection at once."""
     return sum(hub.statistics().connections.values()) == 0
 
 
@@ -46,7 +46,7 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-async def test_hubs_are_told_first_and_the_server_a_moment_later() -> None:
+async def test_signal_reaches_hubs_before_server() -> None:
     """DRN-1."""
     hub, other = Hub(silent), Hub(silent)
     server = Server(hub)
@@ -63,7 +63,7 @@ async def test_hubs_are_told_first_and_the_server_a_moment_later() -> None:
         assert server.told == [True, True], "a second signal is passed on at once"
 
 
-async def test_when_the_last_hub_has_ended_the_server_has_its_handlers_back() -> None:
+async def test_signal_handlers_are_restored_after_last_hub() -> None:
     hub = Hub(silent)
     server = Server()
     async with hub.lifespan():
@@ -72,7 +72,7 @@ async def test_when_the_last_hub_has_ended_the_server_has_its_handlers_back() ->
     assert signal.getsignal(signal.SIGTERM) == server.on_signal
 
 
-async def test_a_second_server_on_the_same_loop_is_listened_to_as_well() -> None:
+async def test_second_server_on_same_loop_is_chained() -> None:
     first, second = Hub(silent), Hub(silent)
     Server()
     await ask(first, "/poll", lines(opening()))
@@ -83,7 +83,7 @@ async def test_a_second_server_on_the_same_loop_is_listened_to_as_well() -> None
     assert server.told == [True]
 
 
-async def test_a_signal_that_a_server_sets_later_is_chained_too() -> None:
+async def test_signal_handler_set_later_is_chained() -> None:
     """A loop whose SIGINT alone had a handler when the first hub listened, as asyncio sets one."""
     first, second = Hub(silent), Hub(silent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -96,7 +96,7 @@ async def test_a_signal_that_a_server_sets_later_is_chained_too() -> None:
     assert server.told == [True]
 
 
-def test_loops_that_are_over_leave_no_chain_behind() -> None:
+def test_closed_loops_leave_no_chain() -> None:
     """Else a signal would walk through all of them, and they would be kept."""
     server = Server()
 
@@ -113,8 +113,8 @@ def test_loops_that_are_over_leave_no_chain_behind() -> None:
     assert server.told == [True]
 
 
-def test_a_hub_moves_to_another_loop() -> None:
-    """As tests do: each has a loop of its own."""
+def test_hub_moves_to_another_loop() -> None:
+    """As in tests: each has its own loop."""
     hub = Hub(silent)
 
     async def serve() -> None:
@@ -126,7 +126,7 @@ def test_a_hub_moves_to_another_loop() -> None:
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler])
-async def test_a_handler_that_no_server_has_set_is_let_be(handler: signal.Handlers) -> None:
+async def test_default_signal_handler_is_left_alone(handler: signal.Handlers) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handler)
     hub = Hub(silent)

@@ -1,4 +1,4 @@
-"""`transport.testing`: what its document shows, and what it promises besides."""
+"""`transport.testing`: the examples of its document, and its other promises."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def jumping(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-def test_what_the_document_shows_passes(tmp_path: Path) -> None:
+def test_examples_of_document_pass(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     (tmp_path / "test_document.py").write_text("\n".join(blocks), "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n", "utf-8")
@@ -51,7 +51,7 @@ def test_what_the_document_shows_passes(tmp_path: Path) -> None:
     assert f"{sum(block.count('async def test_') for block in blocks) + 3} passed" in ran.stdout
 
 
-def test_the_package_does_not_bring_it() -> None:
+def test_package_does_not_import_testing() -> None:
     code = "import sys, transport; sys.exit('transport.testing' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
@@ -59,7 +59,7 @@ def test_the_package_does_not_bring_it() -> None:
 # The clock
 
 
-def test_time_passes_by_sleeping() -> None:
+def test_jumping_loop_advances_by_sleeping() -> None:
     async def sleeps() -> float:
         order: list[str] = []
         loop = asyncio.get_running_loop()
@@ -73,7 +73,7 @@ def test_time_passes_by_sleeping() -> None:
     assert jumping(sleeps()) == pytest.approx(86_400)
 
 
-def test_time_waits_for_threads() -> None:
+def test_jumping_loop_waits_for_threads() -> None:
     async def works() -> str:
         def slow() -> str:
             time.sleep(0.05)
@@ -85,7 +85,7 @@ def test_time_waits_for_threads() -> None:
     assert jumping(works()) == "done"
 
 
-def test_sockets_and_processes_are_refused() -> None:
+def test_jumping_loop_refuses_sockets() -> None:
     async def opens() -> None:
         loop = asyncio.get_running_loop()
         one, other = sockets.socketpair()
@@ -101,8 +101,8 @@ def test_sockets_and_processes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_cable_that_is_pulled(transport: str) -> None:
-    """LIV-1: the server is not told, and finds out."""
+def test_page_resumes_after_unnoticed_cut(transport: str) -> None:
+    """LIV-1: the server detects the loss by itself."""
 
     async def work() -> None:
         hub = Hub(echo)
@@ -121,8 +121,8 @@ def test_a_cable_that_is_pulled(transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_server_that_drains_is_come_back_to(transport: str) -> None:
-    """DRN-1: a page tries again; here nobody else is there."""
+def test_page_retries_after_drain(transport: str) -> None:
+    """DRN-1: a page tries again, here without success."""
 
     async def work() -> None:
         hub = Hub(echo)
@@ -137,7 +137,7 @@ def test_a_server_that_drains_is_come_back_to(transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_what_became_of_sends(transport: str) -> None:
+def test_acknowledged_raises_with_fate_of_send(transport: str) -> None:
     """RES-3, DAT-5."""
 
     async def deaf(channel: Channel) -> None:
@@ -166,7 +166,7 @@ def test_what_became_of_sends(transport: str) -> None:
     jumping(work())
 
 
-def test_a_page_that_is_away_says_so() -> None:
+def test_receive_of_cut_page_says_so() -> None:
     async def work() -> None:
         async with drive(Hub(echo)) as page:
             page.cut()
@@ -177,7 +177,7 @@ def test_a_page_that_is_away_says_so() -> None:
     jumping(work())
 
 
-def test_what_the_application_raises_the_page_raises() -> None:
+def test_page_raises_what_application_raises() -> None:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise KeyError("a mistake of the application")
 
@@ -190,7 +190,7 @@ def test_what_the_application_raises_the_page_raises() -> None:
     jumping(work())
 
 
-def test_who_is_refused_is_told() -> None:
+def test_drive_raises_if_refused() -> None:
     async def nobody(*_: object) -> None:
         return None
 
@@ -204,7 +204,7 @@ def test_who_is_refused_is_told() -> None:
     jumping(work())
 
 
-async def test_a_page_works_on_any_event_loop() -> None:
+async def test_page_works_on_any_event_loop() -> None:
     async with drive(Hub(echo)) as page:
         assert isinstance(page, Page)
         await page.send({"a": [1, b"".hex()]})
@@ -215,14 +215,14 @@ async def test_a_page_works_on_any_event_loop() -> None:
 # The pair
 
 
-@pytest.mark.parametrize("carrier", [*TransportKind, None], ids=str)
+@pytest.mark.parametrize("transport", [*TransportKind, None], ids=str)
 @pytest.mark.parametrize("seed", range(10))
-def test_a_pair_over_a_lossy_link(seed: int, carrier: TransportKind | None) -> None:
+def test_pair_delivers_once_over_lossy_link(seed: int, transport: TransportKind | None) -> None:
     """NUM-3: once, in order, both ways; and the marks of both ends agree."""
     pair = Pair(
         seed,
         faults=Faults(cut=0.1, lose=0.2, repeat=0.2),
-        carriers=[carrier] if carrier else tuple(TransportKind),
+        carriers=[transport] if transport else tuple(TransportKind),
         limits=Limits(window_messages=50),
     )
     pair.run(1)
@@ -243,7 +243,7 @@ def test_a_pair_over_a_lossy_link(seed: int, carrier: TransportKind | None) -> N
     assert pair.client.outbox.replayed + pair.server.counters().replayed > 0
 
 
-def test_a_pair_does_the_same_for_the_same_seed() -> None:
+def test_pair_is_deterministic_for_same_seed() -> None:
     def told(seed: int) -> tuple[float, int, str]:
         pair = Pair(seed, faults=Faults(cut=0.2))
         for number in range(100):

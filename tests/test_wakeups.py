@@ -1,4 +1,4 @@
-"""Nobody who is concerned waits for the sweep: on a clock that stands still while anything runs."""
+"""Nothing urgent waits for the sweep. The clock stands still while anything runs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
+from tests.kit.turned_clock import anyio_backend  # noqa: F401 - a fixture
 from transport import Channel, ChannelClosed, Hub, Identity, Limits
-from transport.testing import JumpingEventLoop, Socket, Stream, ask, lines, opening, socket, stream
+from transport.testing import Socket, Stream, ask, lines, opening, socket, stream
 
 A, B = "client-A-0123456789", "client-B-0123456789"
 CONFIRM = {"type": "ack", "ack": 0}
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"loop_factory": JumpingEventLoop}
 
 
 def now() -> float:
@@ -25,7 +21,7 @@ def now() -> float:
 
 
 async def idle() -> None:
-    """Until all that is to follow at once has followed."""
+    """Let the event loop run until nothing more is due."""
     for _ in range(60):
         await asyncio.sleep(0)
 
@@ -52,7 +48,7 @@ async def busy(channel: Channel) -> None:
     await asyncio.sleep(1000)
 
 
-async def test_a_message_of_the_holder_ends_another_at_once() -> None:
+async def test_message_of_owner_ends_other_attach_at_once() -> None:
     """ATT-6."""
     hub = Hub(busy)
     async with hub.lifespan(), socket(hub, "/websocket") as a, socket(hub, "/websocket") as b:
@@ -68,7 +64,7 @@ async def test_a_message_of_the_holder_ends_another_at_once() -> None:
 
 
 @pytest.mark.parametrize("over", ["websocket", "sse"])
-async def test_a_confirmation_that_is_refused_is_told_at_once(over: str) -> None:
+async def test_refused_confirmation_is_answered_at_once(over: str) -> None:
     """ATT-6."""
 
     async def handler(channel: Channel) -> None:
@@ -101,7 +97,7 @@ async def test_a_confirmation_that_is_refused_is_told_at_once(over: str) -> None
 
 @pytest.mark.parametrize("end", ["reset", "drain", "superseded"])
 @pytest.mark.parametrize("over", ["websocket", "sse"])
-async def test_the_last_word_may_come_while_the_writer_is_held_up(over: str, end: str) -> None:
+async def test_close_arrives_while_writer_is_blocked(over: str, end: str) -> None:
     """DRN-1, RES-4, ATT-5: the peer reads slowly, which is when it matters."""
     channels: list[Channel] = []
     tasks: list[asyncio.Task[None]] = []
@@ -138,7 +134,7 @@ async def test_the_last_word_may_come_while_the_writer_is_held_up(over: str, end
         await asyncio.gather(*tasks)
 
 
-async def test_what_stands_before_a_renewal_waits_for_nothing() -> None:
+async def test_frames_before_renewal_are_not_delayed() -> None:
     """SND-3, REN-1."""
     asked = 0
     taken: list[tuple[Any, float]] = []
@@ -168,7 +164,7 @@ async def test_what_stands_before_a_renewal_waits_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("waits", ["room", "acknowledged"])
-async def test_a_drain_ends_a_handler_that_waits_for_its_client(waits: str) -> None:
+async def test_drain_ends_handler_waiting_for_client(waits: str) -> None:
     """DRN-1."""
     ended: list[int] = []
 

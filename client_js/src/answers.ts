@@ -1,4 +1,4 @@
-// What the answer to a request means: to the marks of its link, and to what is to be done next. Pure.
+// What the answer to a request means for the marks of its link, and for what is to be done next. Pure.
 import type { AckSchedule } from "./acks.ts";
 import type { Answer } from "./events.ts";
 import type { AckFrame } from "./frames.ts";

@@ -64,7 +64,7 @@ export class SendBuffer<Tag> {
   }
 
   /** Returns the numbers of the messages that wait for one and are larger than `size`. */
-  above(size: number): number[] {
+  waitingAbove(size: number): number[] {
     const numbers: number[] = [];
     for (let number = this.next; number <= this.last; number++)
       if (this.entries[number - this.first]!.size > size) numbers.push(number);

@@ -24,7 +24,7 @@ import type { Options } from "./options.ts";
 import { SavedMarks } from "./saved_marks.ts";
 import type { ClientSession } from "./session.ts";
 
-/** Seconds after which a connection is steady; that it ends sooner speaks against its transport. */
+/** Seconds after which a connection is steady. If it ends sooner, its transport has failed. */
 const STEADY_AFTER = 5;
 /** Seconds in which a stream's second event must follow its first (SSE-1). */
 const SECOND_EVENT_TIMEOUT = 2;
@@ -32,8 +32,8 @@ const SECOND_EVENT_TIMEOUT = 2;
 const PROBE_TIMEOUT = 2;
 /** Seconds before a POST that failed is repeated. */
 const POST_RETRY_DELAY = 0.25;
-/** The part of its lifetime at which a connection is replaced before it is cut. */
-const ROTATE_AT = 0.8;
+/** The share of its lifetime after which a connection is replaced, before it is cut. */
+const ROTATION_SHARE = 0.8;
 
 /** What the connector reports: to the driver. */
 export interface ConnectorListener {
@@ -48,6 +48,7 @@ export interface ConnectorListener {
   schedule(): void;
 }
 
+/** The connections of a channel, of which one is active. */
 export class Connector implements Owner {
   /** The connection that carries the session. */
   active: Connection | undefined;
@@ -65,7 +66,7 @@ export class Connector implements Owner {
   private _trials: Connection[] = [];
   /** The server asked us to stay away until then. */
   private _askedToWaitUntil = 0;
-  /** Since when all attempts fail, later by the time for which a connection was active since. */
+  /** When the outage began, later by the time for which a connection was active since. */
   private _outageSince: number;
   private _activeSince = 0;
   private readonly _lifetimes = new Lifetimes();
@@ -118,8 +119,7 @@ export class Connector implements Owner {
   begin(now: number): number {
     if (now < this.retryAt) return this.retryAt;
     for (;;) {
-      const { headStart } = this._options;
-      const next = decide(this.transports, this.marks.current, this._trials, this.active, headStart, now);
+      const next = decide(this.transports, this.marks.current, this._trials, this.active, this._options.headStart, now);
       if (typeof next === "number") return next;
       const { budget } = this.dialer;
       if (budget.freeAt > now) return budget.freeAt;
@@ -187,9 +187,10 @@ export class Connector implements Owner {
 
   /** The channel is over: writes what is left to write, and closes all connections. */
   finish(reason: string): void {
+    const now = readClock(this._environment);
     for (const connection of this.live) {
-      if (connection.link?.state === "open") this._write(connection, readClock(this._environment));
-      conclude(connection.attempt, "failed", reason, readClock(this._environment) - connection.startedAt);
+      if (connection.link?.state === "open") this._write(connection, now);
+      conclude(connection.attempt, "failed", reason, now - connection.startedAt);
       connection.opened = undefined;
       connection.adapter?.close(true);
     }
@@ -257,7 +258,7 @@ export class Connector implements Owner {
     // Polls are replaced too: one without a slot looks for one again.
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
-    connection.rotateAt = openedAt + ROTATE_AT * lifetime;
+    connection.rotateAt = openedAt + ROTATION_SHARE * lifetime;
     if (transport === "websocket") this.dialer.slot.release();
     if (previous) this._leave(previous, "replaced");
     else this._activeSince = readClock(this._environment);

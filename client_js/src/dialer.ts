@@ -36,6 +36,7 @@ export class Dialer {
   private _hasInquired = false;
 
   constructor(session: ClientSession<unknown>, url: string, options: Options, environment: Environment) {
+    // Two in a second at the server, with a margin for what the network delays.
     this.budget = new RetryBudget(environment, 2.5 * Math.min(0.5, options.retryBase));
     this.slot = new ConnectionSlot(environment, url);
     this._session = session;
@@ -72,6 +73,7 @@ export class Dialer {
     const hasSlot = !isHeld || !owner.isLive(connection) || (await this.slot.acquire());
     if (!owner.isLive(connection)) return;
     if (transport === "longpoll") this._session.polls.allowHold(hasSlot);
+    // The reason as `explain` shows it. Polls do without a slot.
     else if (!hasSlot && owner.transports.includes("longpoll")) throw "too many tabs";
     connection.racingSince = readClock(this._environment);
     connection.until = connection.racingSince + openTimeout;
@@ -89,7 +91,7 @@ export class Dialer {
     connection.link = this._session.attach(transport, credentials);
   }
 
-  /** Asks the application for credentials, for an attach or to renew them. */
+  /** Returns the application's credentials, for an attach or a renewal. */
   async askCredentials(): Promise<unknown> {
     const { credentials } = this._options;
     return typeof credentials === "function" ? (credentials as () => unknown)() : credentials;
@@ -100,7 +102,8 @@ export class Dialer {
     if (this._hasInquired) return;
     this._hasInquired = true;
     this.budget.run(async () => {
-      attempt.reason += await inquire(this._environment, this.urlOf(attempt.transport));
+      const answer = await inquire(this._environment, this.urlOf(attempt.transport));
+      attempt.reason += answer;
     });
   }
 

@@ -22,7 +22,7 @@ import type { ChannelState } from "./states.ts";
 import { postFinally } from "./transports/http.ts";
 import { finalPost } from "./uplink.ts";
 
-/** Seconds that a timer may be late; if one is later, the page has slept. */
+/** Seconds that a timer may be late. If it is later, the page has slept. */
 const TIMER_SLIP_THRESHOLD = 2;
 /** Timers are cut to 32 bits of milliseconds. */
 const MAX_TIMER = 2 ** 31 - 1;
@@ -57,7 +57,7 @@ export class Driver implements ConnectorListener, PageListener {
   /** Aborts when the channel is closed. */
   private readonly _lifetime = new AbortController();
 
-  /** Starts at once. Throws `ChannelError` for transports that do not exist. */
+  /** Starts at once. Throws `ChannelError` for an unknown transport. */
   constructor(url: string, options: Options, environment: Environment, inbox: Inbox, dispatch: Dispatch) {
     this._options = options;
     this._environment = environment;
@@ -81,7 +81,7 @@ export class Driver implements ConnectorListener, PageListener {
       this.session.send(message, { message, resolve, reject });
       this._counts.sent++;
     });
-    // The application need not await it: then its rejection is not unhandled.
+    // The application need not await it: the rejection counts as handled.
     promise.catch(() => {});
     this.schedule();
     return promise;

@@ -39,10 +39,13 @@ export class AttemptLog {
 
 /** Notes what became of an attempt after `seconds`: if it was open it is lost, whatever the `outcome`. */
 export function conclude(attempt: MutableAttempt, outcome: Attempt["outcome"], reason: string, seconds: number): void {
-  const isPending = attempt.outcome === "pending";
-  if (isPending) attempt.milliseconds = seconds * 1000;
-  attempt.outcome = isPending ? outcome : "lost";
   attempt.reason = reason;
+  if (attempt.outcome !== "pending") {
+    attempt.outcome = "lost";
+    return;
+  }
+  attempt.outcome = outcome;
+  attempt.milliseconds = seconds * 1000;
 }
 
 const BUFFERED = "something buffers it";

@@ -14,8 +14,7 @@ export class PollPacing {
 
   /** Lets polls be held, or not: a page without a slot must not hold one of the browser's connections. */
   allowHold(allowed: boolean): void {
-    if (!allowed) this.hold = 0;
-    else if (!this.hold) this.hold = Infinity;
+    this.hold = allowed ? this.hold || Infinity : 0;
   }
 
   /** A poll that was held for `seconds` was answered, or failed. */

@@ -188,7 +188,7 @@ export class ClientSession<Tag> {
 
   // Reading
 
-  /** Handles what the connection of `link` reports; a link that is over reports nothing of interest. */
+  /** Handles what the connection of `link` reports; ignores it if the link is over. */
   handleInput(link: Link, input: Input, now: number): SessionEvent<Tag>[] {
     try {
       if (!this._links.has(link)) return [];
@@ -206,16 +206,12 @@ export class ClientSession<Tag> {
 
   private _handleAnswer(link: Link, answer: Answer, now: number): void {
     const verdict = readAnswer(link, answer, this.acks, this.polls, now);
-    switch (verdict.type) {
-      case "frames":
-        for (const line of verdict.lines)
-          if (verdict.isDownlink) this._receive(link, line, now);
-          else this._handle(link, decode(line), now);
-        return;
-      case "drop":
-        return this._drop(link, verdict.reason, verdict.retryIn);
-      case "retry":
-    }
+    if (verdict.type === "drop") return this._drop(link, verdict.reason, verdict.retryIn);
+    // `transmit` repeats the request.
+    if (verdict.type === "retry") return;
+    for (const line of verdict.lines)
+      if (verdict.isDownlink) this._receive(link, line, now);
+      else this._handle(link, decode(line), now);
   }
 
   /** Handles a frame of the downlink, which is a sign of life. */
@@ -255,7 +251,7 @@ export class ClientSession<Tag> {
       case "ack":
         if (opening) throw badFrame();
         this.outbox.check(frame.ack);
-        // Only in the answer to a POST.
+        // Undefined, and in order, unless this answers a POST.
         this.outbox.check(frame.received!);
         this._settle(frame.ack);
         if (!readPostMarks(link, frame, this.acks.received, now)) this._drop(link, "detached");
@@ -289,7 +285,8 @@ export class ClientSession<Tag> {
     this._events.push({ type: "opened", link, resumed, id: frame.id, replayed });
     this._settle(handled);
     // The server's limit may be below the one that these were checked against.
-    for (const number of this.outbox.buffer.above(this.terms.message)) this._events.push(...this.outbox.skip(number));
+    for (const number of this.outbox.buffer.waitingAbove(this.terms.message))
+      this._events.push(...this.outbox.skip(number));
   }
 
   /** Receives messages of the downlink; duplicates are dropped (NUM-3). `size`: of their frame. */

@@ -33,7 +33,7 @@ async def idle(_: Channel) -> None:
 
 
 async def owner(_: HTTPConnection, credentials: Any) -> Identity | None:
-    """Who shows a name is that user."""
+    """A client that shows a name is that user."""
     return Identity(credentials) if isinstance(credentials, str) else None
 
 

@@ -1,4 +1,4 @@
-"""The table: what a client may do wrong, and what it is told.
+"""The table: what a client may do wrong, and with which code it is refused.
 
 A session of `tests.bad_input.offender` has sent one message, and was sent one.
 """
@@ -9,12 +9,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.kit.raw import encode, open_frame
+from tests.kit.frame_client import encode, open_frame
 from transport import Limits, codes
 from transport.codes import Code
 
 SECRET = b"hunter2swordfish"
-"""Stands in inputs, and may stand in no answer."""
+"""Part of inputs; no answer may contain it."""
 
 LIMITS = Limits()
 LARGEST = 2**53 - 1
@@ -97,8 +97,8 @@ NOT_JSON: dict[str, str | bytes] = {
     "byte order mark": '\ufeff{"type":"ping"}',
     "UTF-16 without a mark": '{"type":"ping"}'.encode("utf-16-le"),
     "tab between tokens": '{"type":\t"ping"}',
-    "carriage return behind": '{"type":"ping"}\r',
-    "carriage return in a string": '[2,0,"a\rb"]',
+    "transport return behind": '{"type":"ping"}\r',
+    "transport return in a string": '[2,0,"a\rb"]',
     "tab in a string": '[2,0,"a\tb"]',
     "NUL": "\x00",
     "NUL in a string": '[2,0,"a\x00b"]',
@@ -358,7 +358,7 @@ OPENS: list[Row] = [
             "NUL",
             "NaN",
             "tab between tokens",
-            "carriage return behind",
+            "transport return behind",
             "lone high surrogate",
             "UTF-16 without a mark",
             "two frames",

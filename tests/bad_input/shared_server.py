@@ -17,7 +17,7 @@ from transport.codes import CODES
 _ROOT = Path(__file__).parents[2]
 _WORDS = re.compile(r"[A-Za-z0-9_]{4,}")
 VOCABULARY = set(_WORDS.findall((_ROOT / "PROTOCOL.md").read_text("utf-8")))
-"""Words that a message may hold although they stand in the input too: they are the protocol's."""
+"""Words that a message may contain although the input has them too: they are the protocol's."""
 
 FIELDS = {"type", "code", "message", "number", "expected", "attach", "client", "retry_in"} | {
     "limit",
@@ -27,7 +27,7 @@ FIELDS = {"type", "code", "message", "number", "expected", "attach", "client", "
 
 
 class SharedServer:
-    """A server, and the sessions on it that nobody may touch.
+    """A server, and sessions on it that no bad input may disturb.
 
     Attributes:
         bystanders: over WebSocket and over an event stream.
@@ -56,7 +56,7 @@ class SharedServer:
         return int((await self.report())["opened"][mount.strip("/")])
 
     async def until(self, condition: Callable[[dict[str, Any]], bool]) -> None:
-        """Wait for what the report is to say."""
+        """Wait until the report fulfils the condition."""
         async with asyncio.timeout(DEADLINE):
             while not condition(await self.report()):  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.02)
@@ -96,7 +96,7 @@ class SharedServer:
             await bystander.exchange(f"trip {self._trips}")
             assert len(bystander.messages) == self._trips + 1
         log, bad = list(self.server.log), self.server.complaints
-        self.server.log.clear()  # so that each complaint is told once
+        self.server.log.clear()  # so that each complaint is reported once
         assert not bad, "\n".join(log)
 
 
@@ -129,7 +129,7 @@ def check_clear(frame: dict[str, Any], code: str, given: bytes, *secrets: str) -
     assert len(message) <= 200, message
     assert message.isascii(), message
     repeated = {word.decode() for word in re.findall(_WORDS.pattern.encode(), given)} - VOCABULARY
-    told = set(_WORDS.findall(message))
-    assert not repeated & told, message
+    used = set(_WORDS.findall(message))
+    assert not repeated & used, message
     for secret in secrets:
         assert secret not in str(frame)

@@ -1,5 +1,7 @@
-"""Any bytes and any JSON, at each way in, in process: told by an ``error`` frame or taken, never an
-exception, never an error in the log, and the bystander goes on.
+"""Any bytes and any JSON, at each entrance, in process.
+
+They are refused by an ``error`` frame or accepted; there is never an exception or an error in the
+log, and the bystander goes on.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 @st.composite
 def frames(draw: st.DrawFn) -> Any:
-    """A frame that is right, but for a field or two."""
+    """A valid frame, except for a field or two."""
     if draw(st.booleans()):
         return [draw(NUMBERS | VALUES), draw(NUMBERS | VALUES), *draw(st.lists(VALUES, max_size=3))]
     frame = dict(draw(st.sampled_from(TEMPLATES)))
@@ -139,7 +141,7 @@ class FuzzedHub:
         return opening(nonce=f"nonce-{self._opened:020}")
 
     def run(self, example: Coroutine[Any, Any, None]) -> None:
-        """Run an example; after it nobody has come to harm."""
+        """Run an example. Afterwards the bystander goes on and the log holds no error."""
         self._log.clear()
         self.runner.run(self._run(example))
         bad = [one for one in self._log.records if one.levelno >= logging.ERROR or one.exc_info]
@@ -191,7 +193,7 @@ async def drown(connection: Connection, wires: list[str | bytes]) -> None:
         return
 
 
-def test_first_frames_of_a_websocket(fuzzed: FuzzedHub) -> None:
+def test_fuzzed_first_frames_of_websocket(fuzzed: FuzzedHub) -> None:
     """OPN-1, OPN-9."""
 
     async def one(wires: list[str | bytes]) -> None:
@@ -202,7 +204,7 @@ def test_first_frames_of_a_websocket(fuzzed: FuzzedHub) -> None:
     fuzz(WIRES, lambda wires: fuzzed.run(one(wires)))
 
 
-def test_frames_of_a_websocket(fuzzed: FuzzedHub) -> None:
+def test_fuzzed_frames_of_websocket(fuzzed: FuzzedHub) -> None:
     """FRM-2, FRM-3, WS-2."""
 
     async def one(wires: list[str | bytes]) -> None:
@@ -215,7 +217,7 @@ def test_frames_of_a_websocket(fuzzed: FuzzedHub) -> None:
 
 
 @pytest.mark.parametrize("segment", ["/sse", "/poll", "/send"])
-def test_bodies(fuzzed: FuzzedHub, segment: str) -> None:
+def test_fuzzed_bodies(fuzzed: FuzzedHub, segment: str) -> None:
     """SSE-2, POL-1, SND-1."""
 
     async def one(body: bytes) -> None:
@@ -232,7 +234,7 @@ def test_bodies(fuzzed: FuzzedHub, segment: str) -> None:
     fuzz(BODIES, lambda body: fuzzed.run(one(body)))
 
 
-def test_lines_of_a_session(fuzzed: FuzzedHub) -> None:
+def test_fuzzed_lines_of_session(fuzzed: FuzzedHub) -> None:
     """SND-1, SND-3: and polls of it, between them."""
 
     async def one(bodies: tuple[bytes, bytes]) -> None:
@@ -245,7 +247,7 @@ def test_lines_of_a_session(fuzzed: FuzzedHub) -> None:
     fuzz(st.tuples(BODIES, BODIES), lambda bodies: fuzzed.run(one(bodies)))
 
 
-def test_fields_of_a_poll(fuzzed: FuzzedHub) -> None:
+def test_fuzzed_fields_of_poll(fuzzed: FuzzedHub) -> None:
     """POL-1, POL-2."""
 
     async def one(fields: dict[str, Any]) -> None:
@@ -285,7 +287,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def test_requests(fuzzed: FuzzedHub) -> None:
+def test_fuzzed_requests(fuzzed: FuzzedHub) -> None:
     """HTTP-1, HTTP-2, IDN-1: method, path and headers."""
 
     async def one(request: dict[str, Any]) -> None:

@@ -6,47 +6,22 @@ import time
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 from playwright.async_api import Browser
 
-from tests.kit.browser import DEADLINE, Tab, tab
-from tests.kit.faults import FaultProxy
+from tests.browser.pages import (
+    TRANSPORTS,
+    apps,
+    page_behind_proxy,
+    release,
+    report,
+    start,
+    until_report,
+)
+from tests.kit.browser import Tab, tab
 from tests.kit.request_faults import Delay, Fault, Lose, Repeat, RequestProxy
-from tests.kit.server import Server, serving
 
 pytestmark = pytest.mark.browser
-
-TRANSPORTS = ["websocket", "sse", "longpoll"]
-
-
-def apps(name: str) -> Any:
-    return serving(f"tests.kit.apps:{name}", "--no-access-log")
-
-
-async def report(server: Server) -> dict[str, Any]:
-    """What the handlers have seen, asked behind the proxy's back."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.get(f"{server.url}/report")
-        found: dict[str, Any] = answer.json()
-        return found
-
-
-async def until_report(server: Server, condition: Any, timeout: float = DEADLINE) -> dict[str, Any]:
-    """Ask until the report is as it is to be."""
-    last: dict[str, Any] = {}
-    with anyio.move_on_after(timeout):
-        while True:
-            last = await report(server)
-            if condition(last):
-                return last
-            await anyio.sleep(0.02)
-    raise AssertionError(f"the server's report stayed {last}")
-
-
-async def release(server: Server) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        (await client.post(f"{server.url}/release")).raise_for_status()
 
 
 async def state_of(page: Tab) -> Any:
@@ -67,7 +42,7 @@ async def test_two_pages_chat(browser: Browser, transport: str) -> None:
         tab(browser, server.url) as two,
     ):
         for page in (one, two):
-            await page.run("(transport) => void start({transports: [transport]})", transport)
+            await start(page, transport)
             await page.wait("seen.includes('joined')")
         for name, page in (("one", one), ("two", two)):
             await page.run(
@@ -84,7 +59,7 @@ async def test_two_pages_chat(browser: Browser, transport: str) -> None:
             assert [m for m in heard[0] if m.startswith(name)] == [f"{name} {i}" for i in range(20)]
 
 
-async def test_transports_forbidden_in_mid_conversation(browser: Browser) -> None:
+async def test_conversation_survives_forbidden_transports(browser: Browser) -> None:
     """WebSocket is forbidden, then the event stream too, and then all but WebSocket."""
     each = 600
     talk = """async ([name, count]) => {
@@ -137,7 +112,7 @@ async def test_transports_forbidden_in_mid_conversation(browser: Browser) -> Non
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_awaited_sends_while_the_window_is_full_do_not_deadlock(
+async def test_awaited_sends_at_full_window_do_not_deadlock(
     browser: Browser, transport: str
 ) -> None:
     """The handler sends four windows of rows before it takes the first answer (MRK-3)."""
@@ -163,7 +138,7 @@ async def test_awaited_sends_while_the_window_is_full_do_not_deadlock(
         assert (seen["sent"], seen["received"], seen["wrong"]) == (200, 200, [])
 
 
-async def test_a_listener_that_awaits_its_sends_does_not_deadlock(browser: Browser) -> None:
+async def test_listener_that_awaits_sends_does_not_deadlock(browser: Browser) -> None:
     async with apps("rows") as server, tab(browser, server.url) as page:
         await page.run(
             """() => new Promise((resolve) => {
@@ -182,15 +157,15 @@ async def test_a_listener_that_awaits_its_sends_does_not_deadlock(browser: Brows
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_ten_thousand_messages_each_way_over_fifty_cuts(
+async def test_ten_thousand_messages_survive_fifty_cuts(
     browser: Browser, transport: str, record_property: Any
 ) -> None:
     """Every message once, in order, both ways, though FIN and RST fall into frames."""
     count, chunk, cuts = 10_000, 160, 50
-    async with (
-        apps("campaign") as server,
-        FaultProxy(server.port, seed=TRANSPORTS.index(transport)) as proxy,
-        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    async with page_behind_proxy(browser, "campaign", seed=TRANSPORTS.index(transport)) as (
+        server,
+        proxy,
+        page,
     ):
         late = 0
 
@@ -247,7 +222,9 @@ async def test_ten_thousand_messages_each_way_over_fifty_cuts(
     ],
     ids=["lost", "repeated", "reordered"],
 )
-async def test_requests_that_break(browser: Browser, transport: str, faults: list[Fault]) -> None:
+async def test_broken_requests_lose_nothing(
+    browser: Browser, transport: str, faults: list[Fault]
+) -> None:
     """Answers are lost, requests come twice, or behind later ones; here and there a new attach."""
     count, chunk = 800, 40
     async with (
@@ -278,16 +255,10 @@ async def test_requests_that_break(browser: Browser, transport: str, faults: lis
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_was_taken_but_not_answered_is_taken_once(
-    browser: Browser, transport: str
-) -> None:
+async def test_unanswered_post_is_accepted_once(browser: Browser, transport: str) -> None:
     """The request arrives, its answer and the echoes are lost with the connection."""
-    async with (
-        apps("echo") as server,
-        FaultProxy(server.port) as proxy,
-        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
-    ):
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+    async with page_behind_proxy(browser, "echo") as (server, proxy, page):
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.wait("seen.length === 1")
         for index in range(5):
@@ -310,15 +281,9 @@ async def test_what_was_taken_but_not_answered_is_taken_once(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_an_expired_session_tells_what_became_of_everything(
-    browser: Browser, transport: str
-) -> None:
-    async with (
-        apps("expiring") as server,
-        FaultProxy(server.port) as proxy,
-        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
-    ):
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+async def test_expired_session_tells_fate_of_every_send(browser: Browser, transport: str) -> None:
+    async with page_behind_proxy(browser, "expiring") as (server, proxy, page):
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.wait("seen.length === 1")
         await page.run("() => { for (const m of ['hold', 'forever', 'never']) sendAndKeep(m); }")
@@ -357,9 +322,9 @@ async def test_an_expired_session_tells_what_became_of_everything(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_server_that_lost_its_memory_is_told_of(browser: Browser, transport: str) -> None:
+async def test_restarted_server_resets_session(browser: Browser, transport: str) -> None:
     async with apps("holding") as server, tab(browser, server.url) as page:
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.wait("seen.length === 1")
         await page.run("() => { for (const m of ['hold', 'never']) sendAndKeep(m); }")
@@ -389,13 +354,9 @@ async def test_a_server_that_lost_its_memory_is_told_of(browser: Browser, transp
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_the_last_words_of_a_handler_survive_a_cut(browser: Browser, transport: str) -> None:
-    async with (
-        apps("bye") as server,
-        FaultProxy(server.port) as proxy,
-        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
-    ):
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+async def test_last_messages_of_handler_survive_cut(browser: Browser, transport: str) -> None:
+    async with page_behind_proxy(browser, "bye") as (server, proxy, page):
+        await start(page, transport)
         await page.wait("seen.length === 1")
         proxy.refuse = True
         assert proxy.cut() > 0
@@ -417,9 +378,9 @@ async def test_the_last_words_of_a_handler_survive_a_cut(browser: Browser, trans
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_the_return_of_a_handler_closes_both_sides(browser: Browser, transport: str) -> None:
+async def test_return_of_handler_closes_both_sides(browser: Browser, transport: str) -> None:
     async with apps("bye") as server, tab(browser, server.url) as page:
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await start(page, transport)
         await page.wait("seen.length === 1")
         await release(server)
         await page.wait("happened('close').length === 1")
@@ -428,7 +389,7 @@ async def test_the_return_of_a_handler_closes_both_sides(browser: Browser, trans
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_close_flushes_what_was_sent(browser: Browser, transport: str) -> None:
+async def test_close_flushes_sends(browser: Browser, transport: str) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
         fates = await page.run(
             """async (transport) => {
@@ -449,13 +410,9 @@ async def test_close_flushes_what_was_sent(browser: Browser, transport: str) -> 
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_close_flushes_over_a_cut(browser: Browser, transport: str) -> None:
-    async with (
-        apps("echo") as server,
-        FaultProxy(server.port) as proxy,
-        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
-    ):
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+async def test_close_flushes_sends_over_cut(browser: Browser, transport: str) -> None:
+    async with page_behind_proxy(browser, "echo") as (server, proxy, page):
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         proxy.refuse = True
         assert proxy.cut() > 0

@@ -15,8 +15,7 @@ from typing import Any, Literal
 import anyio
 import pytest
 
-from tests.browser.test_channel import apps, report
-from tests.browser.test_race import (
+from tests.browser.front import (
     Fault,
     black_hole,
     front,
@@ -24,9 +23,9 @@ from tests.browser.test_race import (
     mute,
     refused,
     stripped,
-    talk_at_once,
     upgraded_and_mute,
 )
+from tests.browser.pages import apps, report, talk_at_once
 from tests.kit.browser import DEADLINE, AnyTab, Engine
 from tests.kit.engines import ENGINES, engine
 from tests.kit.faults import FaultProxy
@@ -142,7 +141,7 @@ def only(transport: str | None) -> dict[str, Any]:
 # The kit
 
 
-async def test_a_tab_tells_what_went_wrong_on_it(browser: Engine, echo: Service) -> None:
+async def test_tab_reports_errors_of_page(browser: Engine, echo: Service) -> None:
     """Or the other tests would not notice."""
     opened = browser.tab(echo.url)
     page = await opened.__aenter__()
@@ -187,7 +186,7 @@ async def test_every_kind_of_message_passes_both_ways(
         await page.run("() => channel.close()")
 
 
-async def test_a_switch_in_mid_stream(browser: Engine, numbers: Service) -> None:
+async def test_switch_of_transport_loses_nothing(browser: Engine, numbers: Service) -> None:
     """WebSocket is forbidden, then the event stream too, and then all but WebSocket."""
     turns = """
         const allowed = {2: ["sse", "longpoll"], 5: ["longpoll"], 8: ["websocket"]}[done];
@@ -205,7 +204,7 @@ async def test_a_switch_in_mid_stream(browser: Engine, numbers: Service) -> None
 
 
 @pytest.mark.parametrize("transport", [*TRANSPORTS, None] if FULL else [None])
-async def test_cuts_lose_and_double_nothing(
+async def test_cuts_lose_and_repeat_nothing(
     browser: Engine, numbers: Service, transport: str | None
 ) -> None:
     """FIN and RST fall into frames, at bytes that are drawn."""
@@ -225,9 +224,7 @@ async def test_cuts_lose_and_double_nothing(
 
 @in_full
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_session_is_resumed_after_a_gap(
-    browser: Engine, echo: Service, transport: str
-) -> None:
+async def test_session_resumes_after_gap(browser: Engine, echo: Service, transport: str) -> None:
     async with (
         FaultProxy(echo.port) as network,
         browser.tab(f"http://127.0.0.1:{network.port}") as page,
@@ -252,9 +249,7 @@ async def test_a_session_is_resumed_after_a_gap(
 
 
 @pytest.mark.parametrize("fault", FAULTS if FULL else [upgraded_and_mute])
-async def test_a_page_talks_though_websocket_is_held_back(
-    browser: Engine, echo: Service, fault: Fault
-) -> None:
+async def test_page_falls_back_to_sse(browser: Engine, echo: Service, fault: Fault) -> None:
     async with front(echo.server) as (one, url), browser.tab(url) as page:
         one.faults["websocket"] = fault
         await talk_at_once(page)
@@ -265,7 +260,7 @@ async def test_a_page_talks_though_websocket_is_held_back(
 
 @pytest.mark.parametrize("stream", [mute, headers_and_mute] if FULL else [headers_and_mute])
 @pytest.mark.parametrize("fault", FAULTS if FULL else [stripped])
-async def test_a_page_talks_though_streams_are_held_back_too(
+async def test_page_falls_back_to_polls(
     browser: Engine, echo: Service, fault: Fault, stream: Fault
 ) -> None:
     async with front(echo.server) as (one, url), browser.tab(url) as page:
@@ -277,7 +272,7 @@ async def test_a_page_talks_though_streams_are_held_back_too(
 
 
 @in_full
-async def test_a_page_talks_though_syns_are_dropped(browser: Engine, echo: Service) -> None:
+async def test_page_falls_back_if_syns_are_dropped(browser: Engine, echo: Service) -> None:
     """WebSocket is sent to a port that drops them; all else goes to the server."""
     async with black_hole() as port, browser.tab(echo.url) as page:
         await page.run(
@@ -297,10 +292,10 @@ async def test_a_page_talks_though_syns_are_dropped(browser: Engine, echo: Servi
 @pytest.mark.parametrize(
     "way", ["bare", "listed", "tls", "upgrading", "good"] if FULL else ["bare", "good"]
 )
-async def test_the_page_finds_what_works_through_nginx(
+async def test_page_finds_working_transport_through_nginx(
     proxy: Nginx, browser: Engine, way: str
 ) -> None:
-    # Where Host is another, Sec-Fetch-Site tells that the page is the server's own. Chromium sends
+    # If Host differs, Sec-Fetch-Site shows that the page is the server's own. Chromium sends
     # none with a WebSocket.
     works = way == "good" or (way == "upgrading" and browser.name != "chromium")
     async with browser.tab(proxy.url(way), ignore_https_errors=True) as page:
@@ -318,7 +313,7 @@ async def test_the_page_finds_what_works_through_nginx(
 
 @in_full
 @pytest.mark.parametrize("tls", ["h1", "h2"])
-async def test_a_page_talks_through_a_proxy_that_holds_streams_back(
+async def test_page_talks_through_buffering_proxy(
     browser: Engine, echo: Service, tls: Literal["h1", "h2"]
 ) -> None:
     """TLS, no Upgrade, and buffering that `X-Accel-Buffering` does not turn off."""
@@ -349,10 +344,10 @@ async def test_a_page_talks_through_a_proxy_that_holds_streams_back(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_was_said_last_arrives_though_the_page_goes(
+async def test_last_messages_arrive_though_page_navigates_away(
     browser: Engine, echo: Service, transport: str
 ) -> None:
-    """Firefox ends a WebSocket as a navigation begins, before the page is told."""
+    """Firefox ends a WebSocket when a navigation begins, before the page gets an event."""
     async with browser.tab(echo.url) as page:
         await page.run("(options) => void start(options)", only(transport))
         await page.run("() => channel.send('first')")
@@ -371,7 +366,7 @@ async def test_what_was_said_last_arrives_though_the_page_goes(
 
 @in_full
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_is_said_as_the_page_is_hidden_arrives(
+async def test_messages_sent_in_pagehide_arrive(
     browser: Engine, echo: Service, transport: str
 ) -> None:
     """By a listener of the page, to the same event by which the channel learns that it goes."""
@@ -389,7 +384,7 @@ async def test_what_is_said_as_the_page_is_hidden_arrives(
         await page.wait("location.pathname === '/report'")
 
 
-async def test_a_page_that_is_gone_back_to_goes_on(browser: Engine, echo: Service) -> None:
+async def test_page_continues_after_history_back(browser: Engine, echo: Service) -> None:
     """WebKit keeps a page with a channel, and it comes back as it was. Firefox makes it anew."""
     async with browser.tab(echo.url) as page:
         await page.run("() => void start()")

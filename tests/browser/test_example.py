@@ -12,7 +12,7 @@ import anyio
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser.test_race import front, headers_and_mute, stripped
+from tests.browser.front import front, headers_and_mute, stripped
 from tests.kit.browser import tab
 from tests.kit.server import Server, serving
 from tests.test_documents import STARLETTE, blocks, serving_code
@@ -124,7 +124,7 @@ async def test_two_guests_chat(browser: Browser, transport: str) -> None:
         await grace.expect_open("websocket")
 
 
-async def test_who_comes_later_reads_what_was_said(browser: Browser) -> None:
+async def test_late_guest_reads_history(browser: Browser) -> None:
     async with app() as server, tab(browser) as one, tab(browser) as two:
         ada, grace = Guest(one.page, "Ada"), Guest(two.page, "Grace")
         await ada.enter(server.url)
@@ -138,7 +138,7 @@ async def test_who_comes_later_reads_what_was_said(browser: Browser) -> None:
         await expect(grace.page.locator("#people")).to_have_text("1 here")
 
 
-async def test_switches_move_the_conversation(browser: Browser) -> None:
+async def test_switches_move_conversation(browser: Browser) -> None:
     async with app() as server, two_guests(browser, server) as (ada, grace):
         websocket, sse = "Forbid WebSocket", "Forbid SSE"
         steps = [
@@ -165,7 +165,7 @@ async def test_switches_move_the_conversation(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_cut_loses_and_repeats_nothing(browser: Browser, transport: str) -> None:
+async def test_cut_loses_and_repeats_nothing(browser: Browser, transport: str) -> None:
     async with app() as server, two_guests(browser, server) as (ada, grace):
         await ada.use(transport)
         cuts = await ada.log("cut by you").count()
@@ -185,7 +185,7 @@ async def test_a_cut_loses_and_repeats_nothing(browser: Browser, transport: str)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_was_said_while_away_is_recovered(browser: Browser, transport: str) -> None:
+async def test_messages_sent_while_away_are_recovered(browser: Browser, transport: str) -> None:
     async with app() as server, two_guests(browser, server) as (ada, grace):
         await ada.use(transport)
         await ada.say("Back in a minute")
@@ -214,7 +214,7 @@ async def test_what_was_said_while_away_is_recovered(browser: Browser, transport
         await expect(grace.page.locator(".recovered")).to_have_count(0)
 
 
-async def test_who_went_away_comes_back_after_ten_seconds(browser: Browser) -> None:
+async def test_suspended_guest_returns_after_ten_seconds(browser: Browser) -> None:
     async with app() as server, tab(browser) as one:
         await one.page.clock.install()
         ada = Guest(one.page, "Ada")
@@ -229,7 +229,7 @@ async def test_who_went_away_comes_back_after_ten_seconds(browser: Browser) -> N
         await expect(ada.page.get_by_role("button", name="Go away for 10 s")).to_be_enabled()
 
 
-async def test_what_failed_says_why_and_can_be_sent_again(browser: Browser) -> None:
+async def test_failed_message_says_why_and_can_be_resent(browser: Browser) -> None:
     async with app() as server, two_guests(browser, server) as (ada, grace):
         await ada.say("Before")
         await ada.expect_delivered("Before")
@@ -248,7 +248,7 @@ async def test_what_failed_says_why_and_can_be_sent_again(browser: Browser) -> N
         await expect(grace.message("Lost")).to_have_count(1)
 
 
-async def test_the_page_says_why_this_transport(browser: Browser) -> None:
+async def test_page_shows_attempts_to_connect(browser: Browser) -> None:
     async with app() as server, tab(browser) as one:
         ada = Guest(one.page, "Ada")
         await ada.enter(server.url)
@@ -260,7 +260,7 @@ async def test_the_page_says_why_this_transport(browser: Browser) -> None:
         )
 
 
-async def test_the_page_tells_of_a_proxy_that_holds_back(browser: Browser) -> None:
+async def test_page_shows_proxy_that_buffers(browser: Browser) -> None:
     async with app() as server, front(server) as (one, url), tab(browser) as a_tab:
         one.faults.update(websocket=stripped, sse=headers_and_mute)
         ada = Guest(a_tab.page, "Ada")
@@ -278,7 +278,7 @@ async def test_the_page_tells_of_a_proxy_that_holds_back(browser: Browser) -> No
         )
 
 
-async def test_a_narrow_page_shows_everything(browser: Browser) -> None:
+async def test_narrow_page_shows_everything(browser: Browser) -> None:
     async with app() as server, tab(browser) as one:
         await one.page.set_viewport_size({"width": 320, "height": 640})
         await one.page.goto(server.url)
@@ -291,7 +291,7 @@ async def test_a_narrow_page_shows_everything(browser: Browser) -> None:
         assert await one.run("() => document.documentElement.scrollWidth") == 320
 
 
-async def test_the_code_of_the_readme_talks(browser: Browser, tmp_path: Path) -> None:
+async def test_readme_example_works(browser: Browser, tmp_path: Path) -> None:
     [code] = blocks("js")
     async with serving_code(tmp_path, STARLETTE) as server, tab(browser) as one:
         # Any page of that server will do.

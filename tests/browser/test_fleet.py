@@ -21,7 +21,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.browser.test_channel import TRANSPORTS
+from tests.browser.pages import TRANSPORTS
 from tests.kit.connection_gate import ClientConnection, ConnectionGate
 from tests.kit.fleet import Clients, fleet, python_fleet
 from tests.kit.server import Server, serving
@@ -133,20 +133,20 @@ async def outage(request: pytest.FixtureRequest) -> Outage:
     return found
 
 
-async def test_an_outage_loses_nothing(outage: Outage) -> None:
+async def test_outage_loses_nothing(outage: Outage) -> None:
     """All are back: everything arrives once and in order, both ways, in the sessions there were."""
     assert outage.wrong == []
     assert (outage.resets, outage.cut) == (0, CLIENTS)
 
 
-async def test_no_client_hammers(outage: Outage) -> None:
+async def test_outage_attempts_stay_within_budget(outage: Outage) -> None:
     """While the gate is shut every connection is an attempt: to open, or to repeat a POST."""
     beyond = [one for one in outage.attempts if one[0] > one[1]]
     assert beyond == [], outage.busiest
 
 
 @pytest.mark.parametrize("transports", CHOICES, ids="-".join)
-async def test_a_restart_is_told_to_each_truthfully(transports: list[str]) -> None:
+async def test_restart_tells_every_client_true_fates(transports: list[str]) -> None:
     """What was acknowledged was received; what is said never to have been handled was not."""
     async with (
         talking() as server,

@@ -18,7 +18,14 @@ import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext
 
-from tests.browser.test_channel import TRANSPORTS, apps, report, until_report
+from tests.browser.pages import (
+    TRANSPORTS,
+    apps,
+    page_behind_proxy,
+    report,
+    start,
+    until_report,
+)
 from tests.kit.browser import DEADLINE, Tab, tab
 from tests.kit.faults import FaultProxy
 from tests.kit.figures import tell
@@ -35,16 +42,10 @@ SENT_TOO_LATE = "WebSocket is already in CLOSING or CLOSED state"
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_dead_connection_is_found_out_as_the_page_wakes(
-    browser: Browser, transport: str
-) -> None:
+async def test_waking_page_finds_dead_connection(browser: Browser, transport: str) -> None:
     """By silence alone it would take 45 s, which is longer than `wait` waits."""
-    async with (
-        apps("echo") as server,
-        FaultProxy(server.port) as proxy,
-        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
-    ):
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+    async with page_behind_proxy(browser, "echo") as (server, proxy, page):
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.wait("seen.length === 1 && posting === 0")
         proxy.stall()
@@ -58,9 +59,9 @@ async def test_a_dead_connection_is_found_out_as_the_page_wakes(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_one_that_stands_goes_on_without_a_gap(browser: Browser, transport: str) -> None:
+async def test_waking_page_keeps_working_connection(browser: Browser, transport: str) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         for count in range(2, 6):
             await page.run("() => { dispatchEvent(new Event('online')); }")
@@ -75,11 +76,11 @@ async def test_one_that_stands_goes_on_without_a_gap(browser: Browser, transport
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_was_said_last_arrives_though_the_page_goes(
+async def test_last_messages_arrive_though_page_navigates_away(
     browser: Browser, transport: str
 ) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run("(transport) => void start({transports: [transport]})", transport)
+        await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.run(
             """() => {
@@ -92,11 +93,11 @@ async def test_what_was_said_last_arrives_though_the_page_goes(
         )
         expected = ["first", *range(20)]
         await until_report(server, lambda seen: seen["messages"] == expected)
-        # Chromium was seen to hang where a page is closed in the middle of its going.
+        # Chromium was seen to hang if a page is closed during its navigation.
         await page.page.wait_for_url("**/report", timeout=DEADLINE * 1000)
 
 
-async def test_a_page_that_is_kept_stands_still_meanwhile(browser: Browser) -> None:
+async def test_cached_page_pauses_and_continues(browser: Browser) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
         await page.run("() => void start()")
         await page.run("() => channel.send('first')")
@@ -136,7 +137,7 @@ async def start_talks(page: Tab, **options: Any) -> None:
 
 
 async def whole(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
-    """See that all that was said until now arrives, once and in order, both ways.
+    """Check that everything sent so far arrives once and in order, both ways.
 
     Returns:
         The seconds that it took, by transport.
@@ -155,7 +156,7 @@ async def said(server: Server) -> int:
 
 
 async def until_said(server: Server, more: int) -> None:
-    """Wait until the handlers have sent so many more."""
+    """Wait until the handlers have sent ``more`` messages more."""
     goal = await said(server) + more
     with anyio.fail_after(DEADLINE + more * EVERY):
         while await said(server) < goal:  # noqa: ASYNC110 - it is another process
@@ -175,7 +176,7 @@ async def heard(page: Tab) -> list[int]:
 
 
 async def until_heard(page: Tab, more: int, *, within: float = DEADLINE) -> None:
-    """Wait until each channel has heard so many more, asked from here: timers may be slow there."""
+    """Wait until each channel has received ``more`` messages more; the page has slow timers."""
     goals = [count + more for count in await heard(page)]
     with anyio.fail_after(within):
         while True:
@@ -197,7 +198,7 @@ async def note_life(page: Tab, target: str, *kinds: str) -> None:
     )
 
 
-async def test_back_from_the_back_forward_cache(throttled: BrowserContext) -> None:
+async def test_page_continues_from_back_forward_cache(throttled: BrowserContext) -> None:
     """The page is kept as it is, without a connection, and catches up as it is shown again."""
     async with talking() as server, front_tab(throttled, server.url) as page:
         await start_talks(page)
@@ -224,7 +225,7 @@ async def test_back_from_the_back_forward_cache(throttled: BrowserContext) -> No
         assert await count_of(page, "recovering") == [2] * 3
 
 
-async def test_a_hidden_tab_with_slow_timers(throttled: BrowserContext) -> None:
+async def test_hidden_tab_with_slow_timers_keeps_talking(throttled: BrowserContext) -> None:
     """Its timers run once in a second: it hears all as it comes, and comes back after a cut."""
     async with (
         talking() as server,
@@ -247,7 +248,7 @@ async def test_a_hidden_tab_with_slow_timers(throttled: BrowserContext) -> None:
 
 @pytest.mark.skipif(not FULL, reason="takes minutes: MATRIX=full")
 @pytest.mark.timeout(400)
-async def test_a_hidden_tab_whose_timers_run_once_in_a_minute() -> None:
+async def test_hidden_tab_with_minute_timers_keeps_session() -> None:
     """As Chromium has it for tabs that were hidden for minutes; here for seconds.
 
     What comes in is heard at once. After a cut it is back before the session expires, which takes
@@ -274,7 +275,7 @@ async def test_a_hidden_tab_whose_timers_run_once_in_a_minute() -> None:
 
 
 async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> None:
-    """Wait until a timer of the hidden page that is due at once is so many seconds late."""
+    """Wait until a due timer of the hidden page is this many seconds late."""
     await page.run(
         """(seconds) => new Promise((resolve) => {
             let before = performance.now();
@@ -291,8 +292,8 @@ async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> 
     )
 
 
-async def test_a_tab_that_was_frozen(throttled: BrowserContext) -> None:
-    """Nothing of it runs. It goes on where it was, also where all was cut meanwhile."""
+async def test_frozen_tab_continues_when_thawed(throttled: BrowserContext) -> None:
+    """No script of it runs. It continues afterwards, even if all connections were cut meanwhile."""
     async with (
         talking() as server,
         FaultProxy(server.port) as proxy,
@@ -316,14 +317,14 @@ async def test_a_tab_that_was_frozen(throttled: BrowserContext) -> None:
         page.errors[:] = [error for error in page.errors if SENT_TOO_LATE not in error]
 
 
-async def test_offline_by_the_devtools(browser: Browser) -> None:
+async def test_online_event_brings_page_back(browser: Browser) -> None:
     """Told that it is offline the page sees that nothing passes; told otherwise it is back at once.
 
     Of what stands this cuts nothing, so it is a test of how the two events are heard, no more. The
     retries are a minute apart: it is the event that brings the page back.
     """
     async with talking() as server, tab(browser, server.url) as page:
-        # A page that stands for long has its whole budget of attempts.
+        # A page that was open for long has its whole budget of attempts.
         await page.run(
             """() => {
                 const now = performance.now.bind(performance);
@@ -339,8 +340,8 @@ async def test_offline_by_the_devtools(browser: Browser) -> None:
         tell("offline by the devtools", back=await whole(page))
 
 
-async def test_a_tab_that_was_duplicated(throttled: BrowserContext) -> None:
-    """Its double has a copy of its storage, but sessions of its own; neither disturbs the other."""
+async def test_duplicated_talking_tabs_do_not_interfere(throttled: BrowserContext) -> None:
+    """The copy has the same storage, but its own sessions; neither disturbs the other."""
     async with talking() as server, front_tab(throttled, server.url) as page:
         await start_talks(page)
         await page.run("() => sessionStorage.setItem('mark', 'copied')")

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.test_channel import TRANSPORTS, apps, report, until_report
+from tests.browser.pages import TRANSPORTS, apps, report, until_report
 from tests.kit.browser import Tab, tab
 
 pytestmark = pytest.mark.browser
@@ -82,7 +82,7 @@ async def test_eight_tabs_talk_at_the_same_time(browser: Browser, transports: li
         )
 
 
-async def test_a_tab_that_ends_leaves_its_seat(browser: Browser) -> None:
+async def test_closed_tab_releases_its_slot(browser: Browser) -> None:
     async with apps("echo") as server, tabs_of_one_browser(browser, server.url, 5) as tabs:
         for index, page in enumerate(tabs):
             # Its probes come soon.
@@ -100,9 +100,7 @@ async def test_a_tab_that_ends_leaves_its_seat(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_session_goes_on_in_the_page_that_is_loaded_again(
-    browser: Browser, transport: str
-) -> None:
+async def test_session_continues_after_reload(browser: Browser, transport: str) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
         await page.run(made_across_reloads(transport))
         await page.run("() => channel.send('before')")
@@ -124,7 +122,7 @@ async def test_a_session_goes_on_in_the_page_that_is_loaded_again(
         await page.run("() => channel.close()")
 
 
-async def test_a_duplicated_tab_has_a_session_of_its_own(browser: Browser) -> None:
+async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
     """Also one that was copied while no page had the session."""
     async with apps("echo") as server, tab(browser, server.url) as page:
         await page.run(made_across_reloads("websocket"))
@@ -152,10 +150,8 @@ async def test_a_duplicated_tab_has_a_session_of_its_own(browser: Browser) -> No
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_copy_that_comes_when_the_original_has_gone_on_and_away(
-    browser: Browser, transport: str
-) -> None:
-    """What it was left is stale by then: it is told so, and talks in a session of its own."""
+async def test_late_copy_of_tab_does_not_take_session(browser: Browser, transport: str) -> None:
+    """The session that was saved for it is stale by then: it gets a new one."""
     async with apps("echo") as server, tab(browser, server.url) as page:
         await page.run(made_across_reloads(transport))
         await page.run("() => channel.send('one')")

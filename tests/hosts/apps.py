@@ -1,4 +1,4 @@
-"""Every way to mount a hub, in one application: `SHAPES` says where each is.
+"""Every way to mount a hub, in one application: `SHAPES` lists the paths.
 
 ``GET /statistics`` tells what is connected, by hub, and how many polls wait.
 """
@@ -41,7 +41,7 @@ OWN = "https://app.example"
 """An origin that the hubs let in, besides their own."""
 
 # All clients of a test come from one address; and no timer of the server ends before the deadline
-# of a test does, so that what ends was told to.
+# of a test does: what ends did not end by a timer.
 _LIMITS = Limits(
     opens_per_second=1000, heartbeat=1000.0, poll_hold=1000.0, ttl=10_000.0, drain_grace=1000.0
 )
@@ -78,7 +78,7 @@ class Shape:
 
 
 def _hub(name: str, **options: Any) -> Hub:
-    """A hub whose handler echoes, and does as it is told."""
+    """Return a hub whose handler echoes, and follows commands."""
 
     async def handler(channel: Channel) -> None:
         async for message in channel:
@@ -167,7 +167,7 @@ class _Split:
 
 
 class _Stripping:
-    """As a proxy that cuts a prefix off the path, and a server that is told of it."""
+    """Like a proxy that cuts a prefix off the path, and a server that was configured with it."""
 
     def __init__(self, prefix: str, app: ASGIApp, root_path: str) -> None:
         self._prefix, self._app, self._root_path = prefix, app, root_path
@@ -293,4 +293,4 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 _prefixed_nested = _nested("prefixed-nested")
 prefixed = Starlette(routes=[Mount("/chat", app=_hub("prefixed")), _prefixed_nested])
-"""For servers that are told of a prefix."""
+"""For servers that are configured with a prefix."""

@@ -46,7 +46,7 @@ def _uvicorn(ws: str, http: str, loop: str) -> Variant:
 
 
 # With clients connected each host waits longer than `Server.stop` does for what does not end by
-# itself: uvicorn and granian without end, hypercorn for as long as it is told.
+# itself: uvicorn and granian for ever, hypercorn for its graceful timeout.
 # Of uvicorn's options each meets each.
 VARIANTS = {
     "uvicorn-sansio-httptools-uvloop": _uvicorn("websockets-sansio", "httptools", "uvloop"),

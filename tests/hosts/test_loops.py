@@ -13,7 +13,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from tests.kit.raw import RAW_CLIENTS, raw_clients
+from tests.kit.frame_client import TRANSPORTS
+from tests.kit.listener import listeners
 from tests.kit.server import free_port
 from transport import Channel, Hub, connect
 from transport.testing import until
@@ -46,7 +47,7 @@ async def converse(url: str) -> None:
 
 
 @pytest.mark.parametrize("wired", [True, False])
-async def test_a_second_server_is_served_after_the_first_was_told_by_its_flag(wired: bool) -> None:
+async def test_second_server_works_after_first_stopped_by_flag(wired: bool) -> None:
     hub = Hub(echo)
     app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan if wired else None)
     for _ in range(2):
@@ -56,14 +57,14 @@ async def test_a_second_server_is_served_after_the_first_was_told_by_its_flag(wi
 
 
 @pytest.mark.parametrize("wired", [True, False])
-async def test_a_second_server_is_served_after_the_first_got_a_signal(wired: bool) -> None:
+async def test_second_server_works_after_first_got_signal(wired: bool) -> None:
     hub = Hub(echo)
     app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan if wired else None)
     raised: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: raised.append(number))
     try:
         for round_ in (1, 2):
-            async with serving(app) as (url, _), raw_clients(url, *RAW_CLIENTS) as clients:
+            async with serving(app) as (url, _), listeners(url, *TRANSPORTS) as clients:
                 signal.raise_signal(signal.SIGTERM)
                 for client in clients:
                     await client.until_ended()

@@ -23,7 +23,8 @@ import pytest
 
 from tests.hosts.hosts import eventually
 from tests.kit.browser import chromium, tab
-from tests.kit.raw import RAW_CLIENTS, RawClient, encode, open_frame, raw_clients
+from tests.kit.frame_client import TRANSPORTS, encode, open_frame
+from tests.kit.listener import Listener, listeners
 from tests.kit.server import UVICORN, Server, serving
 from transport import Channel, Hub, connect
 from transport.client import Pacing
@@ -36,7 +37,7 @@ WARNING = "run one worker, or a shared store"
 ATTEMPTS = 4
 RETRY_BASE = 0.2
 WAITS = (0.1 + 0.2 + 0.4) * 0.9
-"""Seconds between so many attempts, where chance has no say: doubled each time."""
+"""Seconds between this many attempts without randomness: doubled each time."""
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ async def parked(server: Server) -> None:
 
 
 async def ask(server: Server, path: str, *frames: dict[str, Any]) -> httpx.Response:
-    """A POST over a connection of its own."""
+    """Send a POST over its own connection."""
     headers = {"content-type": "application/x-ndjson"}
     async with httpx.AsyncClient(headers=headers, trust_env=False, verify=False) as client:
         return await client.post(f"{server.url}{path}", content=encode(*frames))
@@ -103,7 +104,7 @@ async def opened_by(server: Server, pid: int, pids: list[int]) -> dict[str, Any]
     return {key: opened[key] for key in ("session", "client", "attach", "epoch")}
 
 
-async def test_a_request_that_reaches_another_worker_is_told_so(workers: Server) -> None:
+async def test_request_to_other_worker_is_refused_and_logged(workers: Server) -> None:
     """EPO-1, and one warning in the log; what has one connection is not concerned."""
     server, pids = workers, pids_of(workers)
     assert len(pids) == 2
@@ -136,10 +137,10 @@ async def test_a_request_that_reaches_another_worker_is_told_so(workers: Server)
     assert sum(WARNING in line for line in server.log) == 1, "\n".join(server.log)
 
 
-async def test_clients_of_the_process_before_are_no_reason_to_warn(
+async def test_clients_of_previous_process_cause_no_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A restart is told from a process that runs beside this one."""
+    """A restart is distinguished from a second process."""
 
     async def silent(channel: Channel) -> None:
         async for _ in channel:
@@ -168,10 +169,10 @@ async def test_sigterm_ends_all_workers_and_tells_every_client(workers: Server) 
     """DRN-1."""
     pids = pids_of(workers)
     async with AsyncExitStack() as stack:
-        clients: list[RawClient] = []
+        clients: list[Listener] = []
         for pid in pids:
             with only(pid, pids):
-                entered = raw_clients(f"{workers.url}/mounted", *RAW_CLIENTS)
+                entered = listeners(f"{workers.url}/mounted", *TRANSPORTS)
                 clients += await stack.enter_async_context(entered)
                 await parked(workers)
         await workers.stop()
@@ -180,7 +181,7 @@ async def test_sigterm_ends_all_workers_and_tells_every_client(workers: Server) 
             assert client.frames[-1]["type"] == "drain", client
 
 
-async def test_reload_goes_on_at_once_with_clients_connected(tmp_path: Path) -> None:
+async def test_reload_drains_connected_clients(tmp_path: Path) -> None:
     """And its end ends both of its processes."""
     module = tmp_path / "reloaded.py"
     module.write_text("from tests.hosts.apps import app\n", "utf-8")
@@ -188,7 +189,7 @@ async def test_reload_goes_on_at_once_with_clients_connected(tmp_path: Path) -> 
     reloader = replace(UVICORN, ready="Application startup complete")
     async with (
         serving("reloaded:app", *arguments, host=reloader) as server,
-        raw_clients(f"{server.url}/mounted", *RAW_CLIENTS) as clients,
+        listeners(f"{server.url}/mounted", *TRANSPORTS) as clients,
     ):
         await parked(server)
         with anyio.fail_after(30):
@@ -199,7 +200,7 @@ async def test_reload_goes_on_at_once_with_clients_connected(tmp_path: Path) -> 
         for client in clients:
             await client.until_ended()
             assert client.frames[-1]["type"] == "drain", client
-        async with raw_clients(f"{server.url}/mounted", *RAW_CLIENTS) as again:
+        async with listeners(f"{server.url}/mounted", *TRANSPORTS) as again:
             await parked(server)
             await server.stop()
             for client in again:
@@ -208,7 +209,7 @@ async def test_reload_goes_on_at_once_with_clients_connected(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
-async def test_a_client_whose_posts_go_elsewhere_waits_and_says_why(
+async def test_client_whose_posts_go_elsewhere_waits_and_explains(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It comes again, ever later, until it may use a WebSocket; and then nothing is lost."""
@@ -238,7 +239,7 @@ async def test_a_client_whose_posts_go_elsewhere_waits_and_says_why(
 
 
 @pytest.mark.browser
-async def test_a_page_whose_posts_go_elsewhere_waits_and_says_why() -> None:
+async def test_page_whose_posts_go_elsewhere_waits_and_explains() -> None:
     """The same of the browser's client."""
     async with (
         serving(APP, "--no-access-log") as server,

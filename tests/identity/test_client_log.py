@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tests.kit.hand import TRANSPORTS
+from tests.kit.frame_client import TRANSPORTS
 from tests.kit.server import serving
 from transport import connect
 
@@ -17,7 +17,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def test_it_holds_no_credentials_no_token_and_no_message(
+async def test_client_log_holds_no_secret_and_no_message(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Of the libraries below as well: websockets would log each frame."""

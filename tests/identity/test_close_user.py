@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
-from tests.kit.hand import TRANSPORTS, hand, knock
+from tests.kit.frame_client import TRANSPORTS, frame_client, try_open
 from transport import Channel, ChannelClosed, Hub, Identity
 from transport.testing import drive, opening, until
 
@@ -35,7 +35,7 @@ class Seen:
 
 
 @each_transport
-async def test_every_session_of_the_user_ends_and_no_other(transport: str) -> None:
+async def test_close_user_ends_only_sessions_of_that_user(transport: str) -> None:
     seen = Seen()
     hub = Hub(seen, authenticate=by_name)
     async with (
@@ -48,7 +48,9 @@ async def test_every_session_of_the_user_ends_and_no_other(transport: str) -> No
         with pytest.raises(ChannelClosed) as closed:
             await one.receive()
         assert (closed.value.code, closed.value.reason) == (4401, "the user was dismissed")
-        with pytest.raises(ChannelClosed, match="4401"):  # CLS-5: it is told when it comes back
+        with pytest.raises(
+            ChannelClosed, match="4401"
+        ):  # CLS-5: it learns of the close when it returns
             await two.resume()
         await bob.send("still here")
         await bob.acknowledged(1)
@@ -61,7 +63,7 @@ async def test_every_session_of_the_user_ends_and_no_other(transport: str) -> No
 
 
 @each_transport
-async def test_what_was_sent_before_is_still_delivered(transport: str) -> None:
+async def test_close_user_delivers_what_was_sent_before(transport: str) -> None:
     """CLS-1."""
 
     async def talks(channel: Channel) -> None:
@@ -80,7 +82,7 @@ async def test_what_was_sent_before_is_still_delivered(transport: str) -> None:
 
 
 @each_transport
-async def test_who_is_just_being_let_in_does_not_get_in(transport: str) -> None:
+async def test_close_user_refuses_open_in_progress(transport: str) -> None:
     """What ``authenticate`` found out before is no more worth anything."""
     begun, goes_on = asyncio.Event(), asyncio.Event()
 
@@ -90,8 +92,8 @@ async def test_who_is_just_being_let_in_does_not_get_in(transport: str) -> None:
         return Identity(credentials)
 
     hub = Hub(Seen(), authenticate=slow)
-    ada = asyncio.create_task(knock(hub, transport, opening(credentials="ada")))
-    bob = asyncio.create_task(knock(hub, transport, opening(credentials="bob")))
+    ada = asyncio.create_task(try_open(hub, transport, opening(credentials="ada")))
+    bob = asyncio.create_task(try_open(hub, transport, opening(credentials="bob")))
     await begun.wait()
     await asyncio.sleep(1)
     assert await hub.close_user("ada") == 0
@@ -100,15 +102,15 @@ async def test_who_is_just_being_let_in_does_not_get_in(transport: str) -> None:
     assert refused is not None
     assert refused.error["code"] == "unauthorized"
     assert await bob is None
-    # Who comes afterwards is `authenticate`'s to judge.
-    assert await knock(hub, transport, opening(credentials="ada")) is None
+    # `authenticate` decides about clients that come later.
+    assert await try_open(hub, transport, opening(credentials="ada")) is None
 
 
-async def test_a_parked_poll_is_answered_at_once() -> None:
+async def test_close_user_answers_parked_poll_at_once() -> None:
     """POL-3."""
     hub = Hub(Seen(), authenticate=by_name)
     loop = asyncio.get_running_loop()
-    async with hand(hub, "longpoll", opening(credentials="ada")) as client:
+    async with frame_client(hub, "longpoll", opening(credentials="ada")) as client:
         closing = asyncio.create_task(client.control("close"))
         await asyncio.sleep(5)
         assert await hub.close_user("ada") == 1
@@ -116,12 +118,12 @@ async def test_a_parked_poll_is_answered_at_once() -> None:
         assert loop.time() == pytest.approx(5, abs=0.5)
 
 
-async def test_what_is_no_subject_is_an_error_and_not_nobody() -> None:
+async def test_close_user_rejects_subject_that_is_no_str() -> None:
     hub = Hub(Seen(), authenticate=by_name)
-    assert await knock(hub, "longpoll", opening(credentials="7")) is None
+    assert await try_open(hub, "longpoll", opening(credentials="7")) is None
     with pytest.raises(TypeError, match=r"a subject is a str, .* not a int"):
         await hub.close_user(7)  # type: ignore[arg-type]
 
 
-async def test_before_the_first_session_there_is_nobody() -> None:
+async def test_close_user_without_sessions_returns_zero() -> None:
     assert await Hub(Seen()).close_user("ada") == 0

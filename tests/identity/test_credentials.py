@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
-from tests.kit.hand import CLIENT, TRANSPORTS, Ended, Hand, hand, knock
+from tests.kit.frame_client import CLIENT, TRANSPORTS, Ended, FrameClient, frame_client, try_open
 from transport import Channel, ChannelClosed, Hub, Identity, Limits
 from transport.testing import drive, opening, until
 
@@ -41,7 +41,7 @@ class Door:
         return Identity(subject, user=credentials, expires=time.time() + seconds)
 
 
-def again(client: Hand, credentials: Any, number: int = 2) -> dict[str, Any]:
+def again(client: FrameClient, credentials: Any, number: int = 2) -> dict[str, Any]:
     """The ``open`` that resumes the session of ``client``."""
     return opening(number, session=client.token, credentials=credentials, nonce="n" * 22)
 
@@ -54,7 +54,7 @@ def renew(credentials: Any) -> dict[str, Any]:
 
 
 @each_transport
-async def test_it_is_asked_at_each_attach_and_not_at_each_post_or_poll(transport: str) -> None:
+async def test_authenticate_is_called_once_for_each_attach(transport: str) -> None:
     """IDN-2."""
     door = Door()
     async with drive(
@@ -73,12 +73,12 @@ async def test_it_is_asked_at_each_attach_and_not_at_each_post_or_poll(transport
 
 @each_transport
 @pytest.mark.parametrize("credentials", [["ada", -1], ["ada", 0], None])
-async def test_expired_or_missing_credentials_open_nothing(
+async def test_open_with_expired_or_no_credentials_is_refused(
     transport: str, credentials: Any
 ) -> None:
     """IDN-2."""
     hub = Hub(echo, authenticate=Door())
-    refused = await knock(hub, transport, opening(credentials=credentials))
+    refused = await try_open(hub, transport, opening(credentials=credentials))
     assert refused is not None
     assert refused.error["code"] == "unauthorized"
     assert refused.code == (4401 if transport == "websocket" else 401)
@@ -86,16 +86,16 @@ async def test_expired_or_missing_credentials_open_nothing(
 
 
 @each_transport
-async def test_expired_credentials_resume_nothing_and_end_nothing(transport: str) -> None:
+async def test_resume_with_expired_credentials_leaves_session(transport: str) -> None:
     """IDN-2, REN-1: the session waits for valid ones."""
     hub = Hub(echo, authenticate=Door())
-    async with hand(hub, transport, opening(credentials=["ada", 1000])) as client:
+    async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
         await client.confirm()
-        refused = await knock(hub, transport, again(client, ["ada", -1]))
+        refused = await try_open(hub, transport, again(client, ["ada", -1]))
         assert refused is not None
         assert refused.error["code"] == "unauthorized"
         frame = again(client, ["ada", 1])
-        async with hand(hub, transport, frame, token=client.token) as second:
+        async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
 
 
@@ -103,7 +103,7 @@ async def test_expired_credentials_resume_nothing_and_end_nothing(transport: str
 
 
 @each_transport
-async def test_renewed_in_time_nothing_is_seen_of_it(transport: str) -> None:
+async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
     """REN-1."""
     door = Door()
     users: list[Any] = []
@@ -127,12 +127,10 @@ async def test_renewed_in_time_nothing_is_seen_of_it(transport: str) -> None:
 
 @each_transport
 @pytest.mark.parametrize("credentials", [None, ["eve", 1000], ["ada", -1]])
-async def test_what_renews_nothing_ends_the_connection_and_not_the_session(
-    transport: str, credentials: Any
-) -> None:
+async def test_failed_renewal_ends_connection_not_session(transport: str, credentials: Any) -> None:
     """REN-1: refused, another user's, or expired as well. IDN-2."""
     hub = Hub(echo, authenticate=Door())
-    async with hand(hub, transport, opening(credentials=["ada", 50])) as client:
+    async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
         await client.confirm()
         assert await client.control("renew") == {"type": "renew", "within": 30.0}
         if transport == "websocket":
@@ -144,20 +142,20 @@ async def test_what_renews_nothing_ends_the_connection_and_not_the_session(
                 await client.send(renew(credentials))
             assert (refused.value.code, refused.value.error["code"]) == (401, "unauthorized")
             end = await client.ended()
-            # A stream is told; an attach without a parked poll is just over.
+            # A stream gets an error; an attach without a parked poll just ends.
             assert end.error["code"] == ("unauthorized" if transport == "sse" else "not_attached")
         assert hub.statistics().connections[transport] == 0
         frame = again(client, ["ada", 1000])
-        async with hand(hub, transport, frame, token=client.token) as second:
+        async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
 
 
 @each_transport
-async def test_who_does_not_renew_in_time_is_let_out(transport: str) -> None:
+async def test_missing_renewal_ends_connection_after_deadline(transport: str) -> None:
     """REN-1: not before the time is over; then POST and poll get it as well."""
     hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
     loop = asyncio.get_running_loop()
-    async with hand(hub, transport, opening(credentials=["ada", 50])) as client:
+    async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
         await client.confirm()
         assert await client.control("renew") == {"type": "renew", "within": 10.0}
         asked = loop.time()
@@ -170,14 +168,14 @@ async def test_who_does_not_renew_in_time_is_let_out(transport: str) -> None:
         assert (await client.post()).status == 401
         assert hub.statistics().sessions == 1
         frame = again(client, ["ada", 1000])
-        async with hand(hub, transport, frame, token=client.token) as second:
+        async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
             await second.confirm()
             assert (await second.post()).status == 200
 
 
 @each_transport
-async def test_who_was_away_when_they_expired_is_not_asked_but_shows_new_ones(
+async def test_resume_after_expiry_requires_new_credentials(
     transport: str,
 ) -> None:
     """REN-1."""
@@ -195,8 +193,8 @@ async def test_who_was_away_when_they_expired_is_not_asked_but_shows_new_ones(
 
 
 @each_transport
-async def test_who_comes_back_with_expired_ones_is_refused_for_good(transport: str) -> None:
-    """REN-1, section 13: `unauthorized` is told to the application."""
+async def test_resume_with_expired_credentials_closes_channel(transport: str) -> None:
+    """REN-1, section 13: the application learns of `unauthorized`."""
     async with drive(
         Hub(echo, authenticate=Door()), transport=transport, credentials=["ada", 50]
     ) as page:
@@ -206,10 +204,10 @@ async def test_who_comes_back_with_expired_ones_is_refused_for_good(transport: s
             await page.resume()
 
 
-async def test_a_renewal_is_taken_where_the_stream_has_ended() -> None:
+async def test_renewal_is_accepted_after_stream_has_ended() -> None:
     """REN-1, ATT-7: a POST is served there, so what it brings is not passed over."""
     hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
-    async with hand(hub, "sse", opening(credentials=["ada", 50])) as client:
+    async with frame_client(hub, "sse", opening(credentials=["ada", 50])) as client:
         await client.confirm()
     answer = await client.post(renew(["ada", 1000]))
     assert (answer.status, answer.frames[0]["attached"]) == (200, False)
@@ -218,11 +216,11 @@ async def test_a_renewal_is_taken_where_the_stream_has_ended() -> None:
     assert (await client.post(renew(["eve", 1000]))).status == 401
 
 
-async def test_a_server_that_was_stopped_makes_no_credentials_last() -> None:
-    """REN-1: they end by the clock of the world; but who is to renew them has the time for it."""
+async def test_credentials_expire_while_process_is_stopped() -> None:
+    """REN-1: they expire by wall-clock time, but the client still gets its time to renew them."""
     hub = Hub(echo, authenticate=Door())
     loop: Any = asyncio.get_running_loop()
-    async with hand(hub, "websocket", opening(credentials=["ada", 1000])) as client:
+    async with frame_client(hub, "websocket", opening(credentials=["ada", 1000])) as client:
         await client.confirm()
         await asyncio.sleep(1)
         loop._time += 2000  # the process was stopped
@@ -279,21 +277,21 @@ def naming(subject: Any, **fields: Any) -> Any:
         (naming("ada", expires=float("nan")), "expires must be Unix time"),
     ],
 )
-async def test_an_authenticate_that_does_not_work_lets_nobody_in_and_is_in_the_log(
+async def test_broken_authenticate_refuses_open_and_is_logged(
     transport: str, authenticate: Any, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """IDN-2: the server's fault, so the client comes again; it is told nothing of it."""
+    """IDN-2: the server's fault, so the client retries; it learns no details."""
     hub = Hub(echo, authenticate=authenticate, limits=Limits(opening=4))
     loop = asyncio.get_running_loop()
     begun = loop.time()
     if authenticate is hanging:
-        knocking = asyncio.create_task(knock(hub, transport))
+        knocking = asyncio.create_task(try_open(hub, transport))
         await asyncio.sleep(3.9)
         assert not knocking.done()
         await asyncio.sleep(0.2)
         refused = await knocking
     else:
-        refused = await knock(hub, transport)
+        refused = await try_open(hub, transport)
         assert loop.time() == begun
     assert refused is not None
     assert refused.error == {
@@ -310,7 +308,7 @@ async def test_an_authenticate_that_does_not_work_lets_nobody_in_and_is_in_the_l
 
 
 @each_transport
-async def test_a_renewal_that_cannot_be_checked_ends_the_connection_only(transport: str) -> None:
+async def test_unchecked_renewal_ends_connection_not_session(transport: str) -> None:
     """REN-1: the client comes again, with credentials."""
     failing = False
 
@@ -320,17 +318,17 @@ async def test_a_renewal_that_cannot_be_checked_ends_the_connection_only(transpo
         return Identity("ada")
 
     hub = Hub(echo, authenticate=moody)
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.confirm()
         failing = True
         assert (await client.refusal(renew(1)))["code"] == "unavailable"
         await client.ended()
         failing = False
-        async with hand(hub, transport, again(client, 1), token=client.token) as second:
+        async with frame_client(hub, transport, again(client, 1)) as second:
             assert second.opened["verdict"] == "resumed"
 
 
-async def test_guests_are_all_of_one_subject_and_have_their_token_only() -> None:
+async def test_guests_are_exempt_from_limit_of_subject() -> None:
     """IDN-2: nothing is known of them, so they are not counted together either."""
 
     async def anybody(connection: HTTPConnection, credentials: Any) -> Identity:
@@ -338,9 +336,8 @@ async def test_guests_are_all_of_one_subject_and_have_their_token_only() -> None
 
     hub = Hub(echo, authenticate=anybody, limits=Limits(sessions_per_subject=1))
     for number in range(3):
-        assert await knock(hub, "longpoll", opening(nonce=f"guest-{number}-0123456789abcdef")) is (
-            None
-        )
+        frame = opening(nonce=f"guest-{number}-0123456789abcdef")
+        assert await try_open(hub, "longpoll", frame) is None
     await until(lambda: hub.statistics().sessions == 3)
 
 
@@ -348,20 +345,20 @@ async def test_guests_are_all_of_one_subject_and_have_their_token_only() -> None
 
 
 @each_transport
-async def test_a_nonce_is_of_its_subject_and_for_a_minute(transport: str) -> None:
+async def test_nonce_counts_for_its_subject_and_one_minute(transport: str) -> None:
     """OPN-4: a repeated opening is the same session, with a fresh token; another user's is not."""
     hub = Hub(echo, authenticate=Door())
     ada, eve = ["ada", 1e6], ["eve", 1e6]
-    async with hand(hub, transport, opening(1, credentials=ada)) as first:
+    async with frame_client(hub, transport, opening(1, credentials=ada)) as first:
         await asyncio.sleep(59)
-        async with hand(hub, transport, opening(2, credentials=ada)) as second:
+        async with frame_client(hub, transport, opening(2, credentials=ada)) as second:
             assert second.opened["id"] == first.opened["id"]
             assert second.opened["verdict"] == "new"
             assert second.token != first.token
-        async with hand(hub, transport, opening(1, credentials=eve)) as other:
+        async with frame_client(hub, transport, opening(1, credentials=eve)) as other:
             assert other.opened["id"] != first.opened["id"]
         await asyncio.sleep(2)
-        async with hand(hub, transport, opening(3, credentials=ada)) as third:
+        async with frame_client(hub, transport, opening(3, credentials=ada)) as third:
             assert third.opened["id"] not in (first.opened["id"], other.opened["id"])
 
 
@@ -371,13 +368,13 @@ async def test_three_tokens_are_valid_until_one_is_used(transport: str) -> None:
     hub = Hub(echo)
     tokens = []
     for number in range(1, 5):
-        async with hand(hub, transport, opening(number)) as client:
+        async with frame_client(hub, transport, opening(number)) as client:
             tokens.append(client.token)
     assert len(set(tokens)) == 4
 
     async def opens(number: int, token: str) -> str:
         frame = opening(number, session=token, nonce=f"again-{number}-0123456789abcdef")
-        async with hand(hub, transport, frame, token=token) as client:
+        async with frame_client(hub, transport, frame) as client:
             return str(client.opened["verdict"])
 
     assert await opens(5, tokens[0]) == "reset"
@@ -388,15 +385,15 @@ async def test_three_tokens_are_valid_until_one_is_used(transport: str) -> None:
 
 
 @each_transport
-async def test_a_stolen_token_without_its_subject_is_worth_nothing(transport: str) -> None:
+async def test_token_rejected_for_other_subject(transport: str) -> None:
     """IDN-2, RES-9: the answer is that to a token that never was; the session lives on."""
     hub = Hub(echo, authenticate=Door())
-    async with hand(hub, transport, opening(credentials=["ada", 1000])) as client:
+    async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
         await client.confirm()
         answers = []
         for token in (client.token, "no-such-id.no-such-secret", client.token[:-1] + "."):
             stolen = opening(9, session=token, credentials=["eve", 1000], nonce="e" * 22)
-            async with hand(hub, transport, stolen) as eve:
+            async with frame_client(hub, transport, stolen) as eve:
                 answers.append(eve.opened["reset"])
                 assert eve.opened["id"] != client.opened["id"]
         assert answers[0] == answers[1] == answers[2]
@@ -404,5 +401,5 @@ async def test_a_stolen_token_without_its_subject_is_worth_nothing(transport: st
         assert await client.data() == ["mine"]
 
 
-async def test_the_client_of_the_kit_is_that_of_the_package() -> None:
+async def test_frame_client_uses_client_of_testing_package() -> None:
     assert opening()["client"] == CLIENT

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
-from tests.kit.hand import TRANSPORTS, hand, knock
+from tests.kit.frame_client import TRANSPORTS, frame_client, try_open
 from transport import Channel, Hub, Identity
 from transport.stores.memory import MemoryStore
 from transport.testing import drive, opening
@@ -28,24 +28,22 @@ async def password(connection: HTTPConnection, credentials: Any) -> Identity | N
 
 
 @each_transport
-async def test_no_secret_and_no_message_is_in_the_log(
+async def test_server_log_holds_no_secret_and_no_message(
     transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Through a whole life: opened, refused, cut, stolen, resumed, overflowed, closed."""
     caplog.set_level(logging.DEBUG)
     hub = Hub(echo, authenticate=password)
     frame = opening(credentials=PASSWORD)
-    async with hand(hub, transport, frame) as client:
+    async with frame_client(hub, transport, frame) as client:
         await client.confirm()
         await client.send([1, 0, "a message that is nobody's business"])
         await client.data()
         await client.refusal([9, 0, "beyond a gap, nobody's business"])
-        await knock(hub, transport, opening(2, session=client.token, credentials="wrong-secret"))
-        await knock(hub, transport, opening(2, session="not-an-id.not-a-secret", nonce="e" * 22))
+        await try_open(hub, transport, opening(2, session=client.token, credentials="wrong-secret"))
+        await try_open(hub, transport, opening(2, session="not-an-id.not-a-secret", nonce="e" * 22))
         resumed = opening(3, session=client.token, credentials=PASSWORD, received=1)
-        async with hand(hub, transport, {**resumed, "first_retained": 2}, token=client.token) as (
-            second
-        ):
+        async with frame_client(hub, transport, {**resumed, "first_retained": 2}) as (second):
             assert second.opened["verdict"] == "resumed"
             assert "session" not in second.opened  # it is told once (OPN-6)
         assert await hub.close_user("ada") == 1
@@ -62,13 +60,13 @@ async def test_no_secret_and_no_message_is_in_the_log(
 
 
 @each_transport
-async def test_the_token_is_long_and_fresh_and_only_its_hash_is_kept(transport: str) -> None:
+async def test_token_is_long_and_fresh_and_only_hash_is_stored(transport: str) -> None:
     """OPN-6, IDN-3."""
     store = MemoryStore()
     tokens = set()
     for number in range(20):
         nonce = f"nonce-{number:02}-0123456789abcdef"
-        async with hand(Hub(echo, store=store), transport, opening(nonce=nonce)) as client:
+        async with frame_client(Hub(echo, store=store), transport, opening(nonce=nonce)) as client:
             name, secret = client.token.split(".")
             assert name == client.opened["id"]
             assert re.fullmatch(r"[A-Za-z0-9_-]{22,}", secret)  # 6 bits each: 132 at least
@@ -81,7 +79,7 @@ async def test_the_token_is_long_and_fresh_and_only_its_hash_is_kept(transport: 
 
 
 @each_transport
-async def test_nothing_secret_is_in_a_url(transport: str) -> None:
+async def test_urls_hold_no_secret(transport: str) -> None:
     """HTTP-1."""
     urls: list[str] = []
     hub = Hub(echo, authenticate=password)

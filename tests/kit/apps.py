@@ -46,10 +46,10 @@ class Report:
     """The first few messages that were out of order, repeated or changed, each behind the one
     that was due."""
     messages: list[Any] = field(default_factory=list)
-    """What was received, where it is not numbered."""
+    """Messages that were received and are not numbered."""
 
     def expect(self, due: object, message: object) -> None:
-        """Count a message, and note it where it is not the one that was due."""
+        """Count a message, and note it if it is not the expected one."""
         self.received += 1
         if not same(due, message) and len(self.wrong) < 10:
             self.wrong.append([repr(due)[:200], repr(message)[:200]])

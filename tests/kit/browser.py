@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 import anyio
 from playwright.async_api import (
@@ -30,9 +30,9 @@ DEADLINE = 30.0
 """Seconds after which what a test waits for in a page does not come. Generous: machines are loaded,
 and below the 45 s after which a silent connection is taken for dead."""
 
-_EXECUTABLE = "/usr/bin/chromium"
-_SCRIPT = Path(__file__).with_name("page.js")
-_FLAGS = [
+CHROMIUM = "/usr/bin/chromium"
+PAGE_SCRIPT = Path(__file__).with_name("page.js")
+CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -43,12 +43,12 @@ _FLAGS = [
     "--no-proxy-server",
 ]
 _ANSWERS_WITHIN = 60.0
-"""Seconds for Chromium to make a profile or to let go of one: above that it hangs."""
+"""Seconds in which Chromium makes or removes a profile: above that it hangs."""
 
 _OF_THE_NETWORK = re.compile(
     r"Failed to load resource|WebSocket connection to .* failed|has been blocked by CORS policy"
 )
-"""What Chromium itself writes on its console where a connection fails; no page can prevent it."""
+"""Chromium's own console messages about failed connections; no page can prevent them."""
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def chromium(*flags: str) -> AsyncIterator[Browser]:
     """A headless Chromium with an empty profile, and further ``flags``."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=_EXECUTABLE, headless=True, args=[*_FLAGS, *flags]
+            executable_path=CHROMIUM, headless=True, args=[*CHROMIUM_FLAGS, *flags]
         )
         try:
             yield browser
@@ -88,7 +88,7 @@ class AnyTab(Protocol):
         """Wait until a JavaScript expression or function is true in the page."""
 
     def assert_no_errors(self) -> None:
-        """Fail where the page had any."""
+        """Fail if the page had any."""
 
 
 class Engine(Protocol):
@@ -141,7 +141,7 @@ class CallingTab(ABC):
 
     @abstractmethod
     async def prepare(self) -> None:
-        """Put `page.js` into the page, where it is not there since before its own script."""
+        """Put `page.js` into the page, unless it was loaded before the page's own script."""
 
     @abstractmethod
     async def call(self, function: str, argument: str) -> str:
@@ -188,6 +188,15 @@ class CallingTab(ABC):
                     if await self.run(holds, argument, timeout=timeout):
                         return
                 await anyio.sleep(0.02)
+
+    @asynccontextmanager
+    async def visiting(self, url: str | None) -> AsyncIterator[Self]:
+        """Load the page, if a URL is given. It must have shown no error when the block ends."""
+        if url is not None:
+            await self.goto(url)
+        yield self
+        await self.settle()
+        self.assert_no_errors()
 
     async def settle(self) -> None:
         """What was rejected in the last turn is reported in the next."""
@@ -258,14 +267,14 @@ async def tab(
     ignore_https_errors: bool = False,
     proxy: str | None = None,
 ) -> AsyncIterator[Tab]:
-    """A page with a profile of its own; it must have shown no error when the block ends well."""
+    """A page with its own profile. It must have shown no error when the block ends."""
     with anyio.fail_after(_ANSWERS_WITHIN):
         context = await browser.new_context(
             ignore_https_errors=ignore_https_errors,
             proxy={"server": proxy, "bypass": "<-loopback>"} if proxy else None,
         )
     try:
-        await context.add_init_script(path=_SCRIPT)
+        await context.add_init_script(path=PAGE_SCRIPT)
         one = Tab(await context.new_page())
         if url is not None:
             await one.goto(url)
@@ -280,7 +289,7 @@ async def tab(
 
 @contextmanager
 def home(name: str) -> Iterator[Path]:
-    """A folder for all that a browser writes; it goes with the block."""
+    """A folder for the files of a browser, removed after the block."""
     folder = Path(tempfile.mkdtemp(prefix=f"onechannel-{name}-"))
     try:
         yield folder

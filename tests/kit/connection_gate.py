@@ -29,7 +29,7 @@ from tests.kit.server import free_port
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _LAST_DATA_SENT = 44
-"""Where it stands in Linux's `tcp_info`."""
+"""Its offset in Linux's `tcp_info`."""
 _OPENS = b'{"type":"open"'
 """How the body of a poll begins that attaches (POL-1)."""
 
@@ -100,7 +100,7 @@ class ConnectionGate:
         self._open.set()
 
     def cut(self) -> None:
-        """Reset all connections that stand."""
+        """Reset all open connections."""
         for writer in list(self._standing):
             _reset(writer)
 
@@ -110,7 +110,7 @@ class ConnectionGate:
         counts: Callable[[ClientConnection], bool] = lambda _: True,
         seconds: float = 1.0,
     ) -> dict[int, int]:
-        """How many clients made at most so many connections in any so many seconds from then on.
+        """Count the clients by the most connections that each made in any period of ``seconds``.
 
         Args:
             since: of the monotonic clock.
@@ -192,7 +192,7 @@ def _opens(head: bytes) -> bool:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Where one side ends, the other does."""
+    """Copy until one side ends, then end the other."""
     with suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)
@@ -219,7 +219,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 def _most_within(times: list[float], seconds: float) -> int:
-    """The most of them that fall into any so many seconds."""
+    """Return the most of them that fall into any period of ``seconds``."""
     ordered = sorted(times)
     most = first = 0
     for last, at in enumerate(ordered):

@@ -29,8 +29,8 @@ DEADLINE = 30.0
 
 Direction = Literal["up", "down"]
 How = Literal["fin", "rst", "silence"]
-"""How a connection ends. By *silence* neither side is told: it stands half open, and nothing passes
-on it any more."""
+"""How a connection ends. By *silence* neither side learns of it: it stays half open, and nothing
+passes on it any more."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER on, with no time: close() sends RST and drops what was not sent."""
@@ -191,7 +191,7 @@ class Link:
                 transport.resume_reading()
 
     def cut(self, how: How) -> bool:
-        """End both halves now; False where it was over already."""
+        """End both halves now. Return False if the connection was over already."""
         if self._broken:
             return False
         self._proxy.statistics.links_cut += 1
@@ -295,7 +295,7 @@ class FaultProxy(Waiters):
     # Faults
 
     def cut(self, how: How | None = None) -> int:
-        """End every connection that stands: FIN or RST to both sides, drawn where not said.
+        """End every open connection: FIN or RST to both sides, drawn if not given.
 
         Those that are silent already are left so.
 
@@ -310,7 +310,7 @@ class FaultProxy(Waiters):
         return count
 
     def reset_clients(self) -> None:
-        """Reset the client's half of every connection that is silent; the server's half stands."""
+        """Reset the client's half of every silent connection. The server's half stays open."""
         for link in list(self.links):
             if link.silent and link.client.transport is not None:
                 reset(link.client.transport)
@@ -375,7 +375,7 @@ class FaultProxy(Waiters):
         await self._wait_until(lambda: self.statistics.refused >= count, timeout)
 
     async def wait_for_links(self, count: int, *, timeout: float = DEADLINE) -> None:
-        """Wait until exactly ``count`` connections stand."""
+        """Wait until exactly ``count`` connections are open."""
         await self._wait_until(lambda: len(self.links) == count, timeout)
 
     async def _wait_until(self, condition: Callable[[], bool], timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""What a test measured: printed, so that pytest shows it with ``-rA`` or where the test failed."""
+"""Figures that a test measured: printed, so that pytest shows them with ``-rA`` or on failure."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.kit.browser import _SCRIPT, AnyTab, CallingTab, PageGone, home
+from tests.kit.browser import PAGE_SCRIPT, AnyTab, CallingTab, PageGone, home
 from tests.kit.process import Process
 from tests.kit.server import free_port
 
@@ -57,7 +57,7 @@ _OF_THE_NETWORK = re.compile(
     r"The connection to wss?://\S+ was interrupted|"
     r"Cross-Origin Request Blocked"
 )
-"""What Firefox itself writes on its console where a connection fails; no page can prevent it."""
+"""Firefox's own console messages about failed connections; no page can prevent them."""
 
 _LAST = "the last of this page's errors"
 
@@ -138,7 +138,7 @@ class _Tab(CallingTab):
             self.errors.append(f"{entry['level']}: {text}\n{_lines(entry.get('stackTrace'))}")
 
     async def settle(self) -> None:
-        # Errors of scripts are told a moment later, but in their order.
+        # Errors of scripts are reported a moment later, but in order.
         await super().settle()
         await self.run("(last) => reportError(last)", _LAST)
         with anyio.fail_after(_ANSWERS_WITHIN):
@@ -197,7 +197,7 @@ class Firefox:
         proxy: str | None = None,
     ) -> AsyncIterator[AnyTab]:
         command = self._driver.command
-        script = await anyio.Path(_SCRIPT).read_text()
+        script = await anyio.Path(PAGE_SCRIPT).read_text()
         with anyio.fail_after(_ANSWERS_WITHIN):
             made = await command(
                 "browser.createUserContext",
@@ -215,11 +215,8 @@ class Firefox:
                     functionDeclaration=f"() => {{ {script} }}",
                     contexts=[context],
                 )
-            if url is not None:
-                await one.goto(url)
-            yield one
-            await one.settle()
-            one.assert_no_errors()
+            async with one.visiting(url):
+                yield one
         finally:
             with anyio.CancelScope(shield=True), anyio.fail_after(_ANSWERS_WITHIN):
                 await command("browser.removeUserContext", userContext=user)

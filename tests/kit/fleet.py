@@ -49,7 +49,7 @@ class Fleet:
         """Run a command of `fleet.mjs`.
 
         Raises:
-            TimeoutError: it was not answered in so many seconds.
+            TimeoutError: it was not answered in time.
             RuntimeError: it failed.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -119,7 +119,7 @@ class PythonTalk:
                     self.resets += 1
 
     async def ask(self) -> dict[str, Any]:
-        """See that all that was said until now arrives, once and in order, both ways."""
+        """Check that everything sent so far arrives once and in order, both ways."""
         started = time.monotonic()
         self._asked += 1
         asked, sent = self._asked, self.sent
@@ -184,7 +184,7 @@ async def python_fleet(
         for url in expected:
             tasks.start_soon(one, url)
         with anyio.fail_after(60):
-            while len(fleet.talks) < len(expected):  # noqa: ASYNC110 - each at a time of its own
+            while len(fleet.talks) < len(expected):  # noqa: ASYNC110 - no event announces it
                 await anyio.sleep(0.05)
         yield fleet
         tasks.cancel_scope.cancel()

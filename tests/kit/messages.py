@@ -35,7 +35,7 @@ ODD = [
 
 
 def numbered(index: int) -> Message:
-    """The message of that number, from 1. No two that stand beside each other are alike."""
+    """Return the message of that number, from 1. No two consecutive ones are alike."""
     if index % 3000 in (1, 1001, 2001):
         return _largest(index)
     match index % 10:
@@ -113,6 +113,6 @@ def _largest(index: int) -> Message:
 
 
 def _fill(size: int, character: str) -> str:
-    """So many bytes of UTF-8."""
+    """Return a string of this many bytes of UTF-8."""
     width = len(character.encode())
     return character * (size // width) + "x" * (size % width)

@@ -26,12 +26,12 @@ from pathlib import Path
 import anyio
 from playwright.async_api import Browser, async_playwright
 
-from tests.kit.browser import _EXECUTABLE, _FLAGS
+from tests.kit.browser import CHROMIUM, CHROMIUM_FLAGS
 from tests.kit.packets import Cable, tun
 from tests.kit.server import UVICORN, Host, Server
 
 NOT_RUN = "NOT RUN: no network namespaces"
-"""What a test says where there are none, behind which comes `why_not`."""
+"""The reason of a skipped test; `why_not` follows it."""
 
 _PREFIX = "onechannel"
 _CLIENT = "192.0.2.2"
@@ -42,7 +42,7 @@ _numbers = itertools.count(1)
 
 
 def why_not() -> str | None:
-    """What is missing here for a network of its own; None where it works."""
+    """Return what is missing for a network namespace, or None."""
     if sys.platform != "linux":
         return "they are Linux's"
     if shutil.which("ip") is None:
@@ -163,12 +163,12 @@ async def chromium_in(net: Network) -> AsyncIterator[Browser]:
     """A headless Chromium in the client's namespace, driven through a pipe."""
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}-") as folder:
         program = Path(folder) / "chromium"
-        inside = ["ip", "netns", "exec", net.client, _EXECUTABLE]
+        inside = ["ip", "netns", "exec", net.client, CHROMIUM]
         program.write_text(f'#!/bin/sh\nexec {shlex.join(inside)} "$@"\n')
         program.chmod(0o755)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
-                executable_path=program, headless=True, args=_FLAGS
+                executable_path=program, headless=True, args=CHROMIUM_FLAGS
             )
             try:
                 yield browser

@@ -23,9 +23,9 @@ _WAYS = {
     "bare": ("", ""),
     # The same by another door, whose origin the application lists.
     "listed": ("", ""),
-    # TLS ends here, and the server is told of nothing.
+    # TLS ends here, and the server does not learn of it.
     "tls": (" ssl", ""),
-    # The Upgrade is passed on, as so many pages advise, and Host was forgotten.
+    # The Upgrade is passed on, as many guides advise, and Host was forgotten.
     "upgrading": (
         "",
         """
@@ -47,13 +47,13 @@ _WAYS = {
     ),
 }
 
-_MAIN = """\
+CONFIGURATION = """\
 daemon off;
-master_process off;
+<main>
 pid nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 256; }}
-http {{
+events { worker_connections 256; }
+http {
     access_log off;
     client_body_temp_path body;
     proxy_temp_path proxy;
@@ -62,10 +62,11 @@ http {{
     scgi_temp_path scgi;
     ssl_certificate certificate.pem;
     ssl_certificate_key key.pem;
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-{servers}
-}}
+    map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+<servers>
+}
 """
+"""All of it lies in the folder in which nginx runs."""
 
 _SERVER = """\
     server {{
@@ -90,12 +91,12 @@ class Nginx:
     folder: Path
 
     def url(self, way: str, host: str = "127.0.0.1") -> str:
-        """Where it listens in that way."""
+        """Return its URL for that way."""
         scheme = "https" if _WAYS[way][0] else "http"
         return f"{scheme}://{host}:{self.ports[way]}"
 
     def trusting(self) -> ssl.SSLContext:
-        """For clients that are to trust its certificate, and no other."""
+        """Return a context for clients that trust only its certificate."""
         return ssl.create_default_context(cafile=str(self.folder / "certificate.pem"))
 
 
@@ -119,7 +120,9 @@ async def nginx(
         _SERVER.format(port=one.ports[way], tls=tls, upstream=upstream, more=more)
         for way, (tls, more) in _WAYS.items()
     )
-    await (anyio.Path(folder) / "nginx.conf").write_text(_MAIN.format(servers=servers))
+    configuration = CONFIGURATION.replace("<main>", "master_process off;")
+    configuration = configuration.replace("<servers>", servers)
+    await (anyio.Path(folder) / "nginx.conf").write_text(configuration)
     command = [EXECUTABLE, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
     async with process.running("nginx", command, folder, one.ports.values()):
         yield one

@@ -92,7 +92,7 @@ class Cable:
         self.silent = False
 
     def forget(self) -> None:
-        """Pass on nothing more of the connections that there are, and tell nobody.
+        """Drop all packets of the connections that exist, without any notice.
 
         So does a NAT that was started anew, or has given the client another address: for it they
         are no connections.

@@ -1,4 +1,4 @@
-"""A program that is none of ours, such as a proxy: started, awaited, told by signals, stopped.
+"""A third-party program such as a proxy: started, awaited, signalled, stopped.
 
 async with running("nginx", command, folder, [port]) as program:
     program.signal(signal.SIGHUP)
@@ -17,8 +17,8 @@ import anyio
 
 from tests.kit.server import free_port
 
-_STARTS_WITHIN = 20.0
-_STOPS_WITHIN = 5.0
+_STARTS_WITHIN = 60.0
+_STOPS_WITHIN = 30.0
 
 
 class Process:
@@ -64,7 +64,7 @@ class Process:
         """Wait until it takes connections on all of them; raises as `start` does."""
         with anyio.move_on_after(_STARTS_WITHIN):
             for port in ports:
-                while not (self._ended or await _listens(port)):  # noqa: ASYNC110 - nobody tells
+                while not (self._ended or await _listens(port)):  # noqa: ASYNC110 - no event announces it
                     await anyio.sleep(0.01)
             if not self._ended:
                 return
@@ -81,7 +81,7 @@ class Process:
         self._process.send_signal(number)
 
     async def stop(self) -> None:
-        """By SIGTERM, and where that does not do in time by SIGKILL, with all that it started."""
+        """Stop it by SIGTERM, and after a deadline by SIGKILL, with everything it started."""
         process = self._process
         if process is None:
             return
@@ -117,7 +117,7 @@ async def running(
 
 
 def free_ports(count: int) -> list[int]:
-    """So many, no two of them alike."""
+    """Return this many different free ports."""
     ports: list[int] = []
     while len(ports) < count:
         port = free_port()

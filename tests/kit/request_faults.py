@@ -151,7 +151,7 @@ class _Client(_Peer):
     role = h11.SERVER
 
     async def request(self) -> Request | None:
-        """The next request; None where there is none."""
+        """Return the next request, or None."""
         head = await self.event()
         if not isinstance(head, h11.Request):
             return None
@@ -202,7 +202,7 @@ class _Upstream(_Peer):
             self.say(event)
 
     async def answer(self) -> AsyncIterator[h11.Event]:
-        """What the server answers, as it comes; it ends behind an upgrade, too."""
+        """Yield the server's answer as it comes; it ends after an upgrade, too."""
         while isinstance(event := await self.event(), _ANSWER):
             yield event
             if isinstance(event, h11.EndOfMessage):
@@ -407,7 +407,7 @@ class RequestProxy(Waiters):
 
     @asynccontextmanager
     async def _asked(self, request: Request) -> AsyncIterator[_Upstream]:
-        """The server, on a connection of its own, given the request."""
+        """Connect to the server and pass on the request."""
         upstream = _Upstream(*await asyncio.open_connection(self.host, self.upstream_port))
         try:
             upstream.ask(request)
@@ -442,7 +442,7 @@ class RequestProxy(Waiters):
 
 
 async def _pump(source: _Peer, target: _Peer) -> None:
-    """Pass on what comes, from what stands behind the upgrade on."""
+    """Pass on everything that follows the upgrade."""
     data = source.http.trailing_data[0] or await source.reader.read(_CHUNK)
     with suppress(OSError):
         while data:

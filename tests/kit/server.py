@@ -31,7 +31,7 @@ _BAD = ("Traceback", "ERROR", "CRITICAL", "Warning:", "was never awaited", "neve
 
 
 def free_port() -> int:
-    """A port of loopback where nothing listens.
+    """Return a port of loopback on which nothing listens.
 
     It is below those that the system gives to outgoing connections, so that it is still free when
     a server comes back to it.
@@ -43,7 +43,7 @@ def free_port() -> int:
 
 
 def _ports() -> Iterator[int]:
-    """Between the look at a port and the bind of its server nobody may be given the same: tests
+    """Yield ports. No port may be given twice before its server has bound it: tests
     that run in parallel keep to ports of their own, and each goes round."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
     begin = random.randrange(750)
@@ -220,7 +220,7 @@ class Server:
             await process.wait()
             await self._finish()
             # A worker's pipe is closed, and read to its end, a moment before its socket is.
-            while not _is_free(self.port):  # noqa: ASYNC110 - nobody tells of it
+            while not _is_free(self.port):  # noqa: ASYNC110 - no event announces it
                 await anyio.sleep(0.005)
 
     async def _finish(self) -> None:
@@ -228,7 +228,7 @@ class Server:
             await self._reader
 
     async def until_log(self, text: str, count: int = 1, within: float = 30) -> None:
-        """Wait until so many lines of the log hold ``text``."""
+        """Wait until ``count`` lines of the log contain ``text``."""
         with anyio.fail_after(within):
             while sum(text in line for line in self.log) < count:
                 self._wrote.clear()
@@ -245,7 +245,7 @@ class Server:
         return [line for line in self.log if any(word in line for word in _BAD)]
 
     def assert_clean(self) -> None:
-        """Fail, with the whole log, where it holds an error, a warning or a traceback."""
+        """Fail, with the whole log, if it holds an error, a warning or a traceback."""
         assert not self.complaints, "\n".join(self.log)
 
 

@@ -24,16 +24,6 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 """The opcodes of RFC 6455."""
 
 
-async def soon(work: Awaitable[T]) -> T:
-    """Wait for it, but not for ever.
-
-    Raises:
-        TimeoutError: it did not come.
-    """
-    async with asyncio.timeout(DEADLINE):
-        return await work
-
-
 @dataclass
 class Answer:
     """An HTTP answer.
@@ -54,21 +44,39 @@ class Answer:
 
 
 class TcpClient:
-    """A connection of TCP to a port of loopback."""
+    """A TCP connection to a port of loopback.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    Attributes:
+        reader, writer: the streams.
+        deadline: seconds for each wait; None: as long as it takes.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        deadline: float | None = DEADLINE,
+    ) -> None:
         self.reader = reader
         self.writer = writer
+        self.deadline = deadline
 
     @classmethod
-    async def to(cls, port: int) -> Self:
-        return cls(*await soon(asyncio.open_connection("127.0.0.1", port)))
+    async def to(cls, port: int, deadline: float | None = DEADLINE) -> Self:
+        """Connect."""
+        async with asyncio.timeout(deadline):
+            return cls(*await asyncio.open_connection("127.0.0.1", port), deadline)
+
+    async def _soon(self, work: Awaitable[T]) -> T:
+        """Wait for it, but not for ever."""
+        async with asyncio.timeout(self.deadline):
+            return await work
 
     async def write(self, data: bytes) -> None:
         """Write, and wait for room: the server may close meanwhile, which is no error here."""
         try:
             self.writer.write(data)
-            await soon(self.writer.drain())
+            await self._soon(self.writer.drain())
         except ConnectionError:
             return
 
@@ -80,7 +88,7 @@ class TcpClient:
         """The head of the next answer."""
         interim: list[int] = []
         while True:
-            text = (await soon(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1")
+            text = (await self._soon(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1")
             first, *others = text.split("\r\n")
             status = int(first.split(" ")[1])
             if status == 100:
@@ -94,14 +102,18 @@ class TcpClient:
         """The next answer, to a request of that method."""
         answer = await self.head()
         if method != "HEAD" and answer.status not in (204, 304):
-            length = int(answer.headers["content-length"])
-            answer.body = await soon(self.reader.readexactly(length))
+            await self.read_body(answer)
         return answer
+
+    async def read_body(self, answer: Answer) -> None:
+        """Read the body of an answer whose head was read."""
+        length = int(answer.headers["content-length"])
+        answer.body = await self._soon(self.reader.readexactly(length))
 
     async def until_ended(self) -> bytes:
         """Wait until the server has closed, and give what it wrote before."""
         try:
-            return await soon(self.reader.read())
+            return await self._soon(self.reader.read())
         except ConnectionError:
             return b""
 
@@ -112,8 +124,8 @@ class TcpClient:
     async def events(self) -> AsyncIterator[Any]:
         """The frames of the event stream whose head was read."""
         rest = b""
-        while size := int(await soon(self.reader.readuntil(b"\r\n")), 16):
-            rest += (await soon(self.reader.readexactly(size + 2)))[:-2]
+        while size := int(await self._soon(self.reader.readuntil(b"\r\n")), 16):
+            rest += (await self._soon(self.reader.readexactly(size + 2)))[:-2]
             *events, rest = rest.split(b"\n\n")
             for event in events:
                 assert event.startswith(b"data: "), event
@@ -163,7 +175,7 @@ def frame_bytes(
 
 @dataclass(frozen=True)
 class Closed:
-    """The server has ended a WebSocket; the code is None where it sent no close frame."""
+    """The server has ended a WebSocket. The code is None if it sent no close frame."""
 
     code: int | None
 
@@ -184,7 +196,7 @@ class TcpWebSocket(TcpClient):
         await self.write(request_bytes("GET", target, headers=asked | headers))
         answer = await self.head()
         if answer.status != 101 and "content-length" in answer.headers:
-            answer.body = await soon(self.reader.readexactly(int(answer.headers["content-length"])))
+            await self.read_body(answer)
         elif answer.headers.get("transfer-encoding") == "chunked":
             raw = await self.until_ended()
             answer.body = raw.partition(b"\r\n")[2].partition(b"\r\n")[0]
@@ -197,7 +209,7 @@ class TcpWebSocket(TcpClient):
     async def get(self) -> Any:
         """The next frame: JSON of a text frame, the bytes of a binary one, or `Closed`."""
         try:
-            return await soon(self._get())
+            return await self._soon(self._get())
         except (asyncio.IncompleteReadError, ConnectionError):
             return Closed(None)
 
@@ -205,7 +217,7 @@ class TcpWebSocket(TcpClient):
         """The close code; the frames before it, which may be compressed, are not looked at."""
         try:
             while True:
-                opcode, payload = await soon(self._frame())
+                opcode, payload = await self._soon(self._frame())
                 if opcode == CLOSE:
                     return int.from_bytes(payload[:2], "big") if payload else None
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -220,6 +232,7 @@ class TcpWebSocket(TcpClient):
                 case 2:
                     return payload
                 case 8:
+                    await self.put(payload, CLOSE)  # or servers wait for it
                     return Closed(int.from_bytes(payload[:2], "big") if payload else None)
                 case 9:  # or servers take it for dead, after 40 s
                     await self.put(payload, PONG)

@@ -13,7 +13,7 @@ from tests.kit.connection_gate import ConnectionGate
 from tests.kit.server import serving
 
 
-async def test_it_tells_clients_apart() -> None:
+async def test_gate_tells_clients_apart() -> None:
     async with (
         serving("tests.kit.plain_asgi_app:app") as server,
         ConnectionGate(server.port, 201) as gate,
@@ -33,12 +33,12 @@ async def test_it_tells_clients_apart() -> None:
         assert {
             connection.segment for connections in made.values() for connection in connections
         } == {"where"}
-        # The server sees each come from an address of its own.
+        # The server sees each connect from its own address.
         assert any("127.9.0.1:" in line for line in server.log)
         assert any("127.9.1.1:" in line for line in server.log)
 
 
-async def test_shut_it_resets_what_stands_and_what_comes() -> None:
+async def test_shut_gate_resets_old_and_new_connections() -> None:
 
     async def get(http: httpx.AsyncClient) -> str:
         return (await http.get(f"{gate.url(0)}/")).text
@@ -67,7 +67,7 @@ async def test_shut_it_resets_what_stands_and_what_comes() -> None:
         assert gate.busiest(started, lambda connection: connection.segment == "other") == {0: 1}
 
 
-async def test_a_connection_more_for_what_goes_on_is_no_attempt() -> None:
+async def test_gate_counts_no_attempt_for_extra_connection() -> None:
     async with (
         serving("tests.kit.plain_asgi_app:app") as server,
         ConnectionGate(server.port, 1) as gate,
@@ -110,7 +110,7 @@ async def test_gate_dates_connection_by_when_it_was_made() -> None:
             looks = time.monotonic()
             early.sendall(b"GET / HTTP/1.1\r\n\r\n")
             with anyio.fail_after(30):
-                while not gate.connections[0]:  # noqa: ASYNC110 - it tells nobody
+                while not gate.connections[0]:  # noqa: ASYNC110 - no event announces it
                     await anyio.sleep(0.01)
         # Made before the gate looked; and the age is of milliseconds, not of another unit.
         assert begun - 30 < gate.connections[0][0].at < looks

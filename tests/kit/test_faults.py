@@ -16,7 +16,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Upstream:
-    """A server that keeps its connections and what it read on each, and sends when told to."""
+    """A server that keeps its connections and what it read on each, and sends on demand."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -84,7 +84,7 @@ async def ending(reader: asyncio.StreamReader) -> tuple[bytes, How]:
             rest += data
 
 
-async def test_passes_bytes_both_ways() -> None:
+async def test_proxy_passes_bytes_both_ways() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -99,7 +99,7 @@ async def test_passes_bytes_both_ways() -> None:
         assert (statistics.connections, statistics.bytes_up, statistics.bytes_down) == (1, 8, 6)
 
 
-async def test_passes_much_to_a_slow_reader() -> None:
+async def test_proxy_passes_much_to_slow_reader() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -113,7 +113,7 @@ async def test_passes_much_to_a_slow_reader() -> None:
             assert await read(server_reader, len(blob)) == blob
 
 
-async def test_passes_on_the_end_of_one_direction() -> None:
+async def test_proxy_passes_on_half_close() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -129,7 +129,7 @@ async def test_passes_on_the_end_of_one_direction() -> None:
         await proxy.wait_for_links(0)
 
 
-async def test_passes_on_a_reset() -> None:
+async def test_proxy_passes_on_reset() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -143,7 +143,7 @@ async def test_passes_on_a_reset() -> None:
 
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
-async def test_cuts_both_sides(how: How) -> None:
+async def test_cut_ends_both_sides(how: How) -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -160,7 +160,7 @@ async def test_cuts_both_sides(how: How) -> None:
 
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
-async def test_cuts_in_the_middle_of_what_is_sent_down(how: How) -> None:
+async def test_cut_after_falls_within_downward_data(how: How) -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -173,7 +173,7 @@ async def test_cuts_in_the_middle_of_what_is_sent_down(how: How) -> None:
         assert proxy.statistics.bytes_down == 5
 
 
-async def test_counts_only_the_direction_asked_for_and_one_cut_after_the_other() -> None:
+async def test_cut_after_counts_its_direction_and_one_at_a_time() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -195,7 +195,7 @@ async def test_counts_only_the_direction_asked_for_and_one_cut_after_the_other()
         assert proxy.statistics.cuts == 2
 
 
-async def test_cuts_every_connection_at_one_byte() -> None:
+async def test_cut_after_can_cut_every_connection() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -211,7 +211,7 @@ async def test_cuts_every_connection_at_one_byte() -> None:
         assert (proxy.statistics.cuts, proxy.statistics.links_cut) == (1, 2)
 
 
-async def test_stalls_one_way_and_heals() -> None:
+async def test_stall_holds_one_direction_until_heal() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -228,7 +228,7 @@ async def test_stalls_one_way_and_heals() -> None:
         assert await read(reader, 4) == b"held"
 
 
-async def test_a_cut_loses_what_was_stalled() -> None:
+async def test_cut_loses_stalled_data() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -263,7 +263,7 @@ async def test_silence_tells_neither_side() -> None:
         assert (proxy.statistics.bytes_up, proxy.statistics.bytes_down) == (0, 6)
 
 
-async def test_falls_silent_in_the_middle_of_what_is_sent_down() -> None:
+async def test_silence_can_begin_within_downward_data() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -277,7 +277,7 @@ async def test_falls_silent_in_the_middle_of_what_is_sent_down() -> None:
         assert proxy.statistics.bytes_down == 5
 
 
-async def test_stalls_connections_made_later() -> None:
+async def test_stall_applies_to_later_connections() -> None:
     async with listening() as upstream, FaultProxy(upstream.port) as proxy:
         proxy.stall("up")
         async with connected(proxy) as (_, writer):
@@ -289,7 +289,7 @@ async def test_stalls_connections_made_later() -> None:
             assert await read(server_reader, 4) == b"late"
 
 
-async def test_refuses_and_then_does_not() -> None:
+async def test_refuse_resets_until_heal() -> None:
     async with listening() as upstream, FaultProxy(upstream.port) as proxy:
         proxy.refuse = True
         async with connected(proxy) as (reader, _):
@@ -300,7 +300,7 @@ async def test_refuses_and_then_does_not() -> None:
             await upstream.connection()
 
 
-async def test_resets_where_no_server_is() -> None:
+async def test_proxy_resets_without_server() -> None:
     async with listening() as upstream:
         port = upstream.port
     async with FaultProxy(port) as proxy, connected(proxy) as (reader, _):
@@ -308,7 +308,7 @@ async def test_resets_where_no_server_is() -> None:
         assert proxy.statistics.unreachable == 1
 
 
-async def test_waits_for_bytes_and_says_when_they_do_not_come() -> None:
+async def test_wait_for_bytes_times_out() -> None:
     async with (
         listening() as upstream,
         FaultProxy(upstream.port) as proxy,
@@ -321,7 +321,7 @@ async def test_waits_for_bytes_and_says_when_they_do_not_come() -> None:
             writer.write(b"four")
 
 
-async def test_the_same_seed_draws_the_same_faults() -> None:
+async def test_same_seed_draws_same_faults() -> None:
     async def ends(seed: int) -> list[How]:
         found = []
         async with listening() as upstream, FaultProxy(upstream.port, seed=seed) as proxy:

@@ -13,7 +13,7 @@ from transport.protocol.codec import encode_message, size_of
 MESSAGES = [numbered(index) for index in range(1, 10_001)]
 
 
-def test_all_of_unicode_is_there() -> None:
+def test_messages_cover_unicode() -> None:
     found = {
         character
         for one in MESSAGES
@@ -23,13 +23,13 @@ def test_all_of_unicode_is_there() -> None:
     assert found == {chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF}
 
 
-def test_every_size_and_value_of_bytes_is_there() -> None:
+def test_messages_cover_sizes_and_values_of_bytes() -> None:
     found = [one for one in MESSAGES if isinstance(one, bytes)]
     assert {*range(257), 2**17 - 1, 2**18 - 1, LARGEST} <= {len(one) for one in found}
     assert set().union(*found) == set(range(256))
 
 
-def test_some_of_each_kind_are_as_large_as_can_be() -> None:
+def test_messages_include_largest_of_each_kind() -> None:
     sizes = [size_of(encode_message(one, Limits())) for one in MESSAGES]
     assert max(sizes) == LARGEST
     largest = [
@@ -38,7 +38,7 @@ def test_some_of_each_kind_are_as_large_as_can_be() -> None:
     assert [largest.count(kind) for kind in ("str", "bytes", "dict")] == [4, 3, 3]
 
 
-def test_neighbours_differ() -> None:
+def test_neighbouring_messages_differ() -> None:
     assert not any(same(one, other) for one, other in pairwise(MESSAGES))
 
 
@@ -54,6 +54,6 @@ def test_neighbours_differ() -> None:
         ("\u00e9", "e\u0301"),
     ],
 )
-def test_what_is_alike_is_not_the_same(due: object, message: object) -> None:
+def test_same_tells_similar_values_apart(due: object, message: object) -> None:
     assert same(due, due)
     assert not same(due, message)

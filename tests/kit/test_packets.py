@@ -48,7 +48,7 @@ async def arrived(machine: socket.socket, count: int) -> list[bytes]:
 
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(30):
-        while not condition():  # noqa: ASYNC110 - the cable tells nobody
+        while not condition():  # noqa: ASYNC110 - no event announces it
             await anyio.sleep(0.005)
 
 
@@ -60,7 +60,7 @@ def left(machine: socket.socket) -> bool:
     return True
 
 
-async def test_both_ways_in_order() -> None:
+async def test_cable_passes_packets_both_ways_in_order() -> None:
     async with cable() as (between, one, other):
         for number in range(5):
             one.send(packet(number))
@@ -70,7 +70,7 @@ async def test_both_ways_in_order() -> None:
         assert between.packets.passed == 10
 
 
-async def test_loss_is_drawn_by_the_seed() -> None:
+async def test_cable_loss_is_drawn_by_seed() -> None:
     async def lost(seed: int) -> list[int]:
         found = []
         async with cable(seed=seed) as (between, one, other):
@@ -90,7 +90,7 @@ async def test_loss_is_drawn_by_the_seed() -> None:
     assert await lost(2) != first
 
 
-async def test_delay() -> None:
+async def test_cable_delay_holds_packets_back() -> None:
     async with cable() as (between, one, other):
         between.delay = 0.05
         for number in range(3):
@@ -104,7 +104,7 @@ async def test_delay() -> None:
         assert await arrived(other, 1) == [packet(4)]
 
 
-async def test_silence_takes_what_is_on_its_way() -> None:
+async def test_cable_silence_drops_delayed_packets() -> None:
     async with cable() as (between, one, other):
         between.delay = 1.0
         one.send(packet(1))
@@ -117,7 +117,7 @@ async def test_silence_takes_what_is_on_its_way() -> None:
         assert await arrived(other, 1) == [packet(3)]
 
 
-async def test_forgotten_connections_are_dead_and_new_ones_are_not() -> None:
+async def test_cable_forget_drops_old_connections_only() -> None:
     async with cable() as (between, one, other):
         one.send(packet(1))
         assert await arrived(other, 1) == [packet(1)]

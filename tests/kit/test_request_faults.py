@@ -99,7 +99,7 @@ async def fails(client: httpx.AsyncClient, body: str, path: str = "/send") -> No
         await ask(client, body, path)
 
 
-async def test_passes_requests_and_answers_on_one_connection() -> None:
+async def test_request_proxy_passes_requests_on_one_connection() -> None:
     async with proxied() as (upstream, proxy, client):
         large = "x" * 1_000_000
         for body in ("one", "", large):
@@ -109,7 +109,7 @@ async def test_passes_requests_and_answers_on_one_connection() -> None:
         assert b"user-agent: python-httpx" in upstream.wires[0].lower()
 
 
-async def test_a_stream_comes_as_it_is_written() -> None:
+async def test_request_proxy_passes_stream_as_written() -> None:
     async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\nfirst\n")
@@ -130,7 +130,7 @@ async def test_a_stream_comes_as_it_is_written() -> None:
         assert [line async for line in lines] == ["second"]
 
 
-async def test_what_is_said_after_an_upgrade_passes() -> None:
+async def test_request_proxy_passes_websocket() -> None:
     async def echo(socket: ServerConnection) -> None:
         async for message in socket:
             await socket.send(message)
@@ -145,7 +145,7 @@ async def test_what_is_said_after_an_upgrade_passes() -> None:
             assert await socket.recv() == message
 
 
-async def test_a_client_that_leaves_is_seen_to_leave() -> None:
+async def test_request_proxy_passes_on_end_of_client() -> None:
     async with proxied() as (upstream, _, client):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, client, "wait")
@@ -155,7 +155,7 @@ async def test_a_client_that_leaves_is_seen_to_leave() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_an_answer_is_lost(seed: int) -> None:
+async def test_lose_drops_answer(seed: int) -> None:
     async with proxied(seed) as (upstream, proxy, client):
         proxy.plan("send", Lose())
         await fails(client, "lost")
@@ -165,7 +165,7 @@ async def test_an_answer_is_lost(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_an_answer_is_lost_behind_its_headers(seed: int) -> None:
+async def test_lose_after_headers_drops_body(seed: int) -> None:
     async with proxied(seed) as (upstream, proxy, client):
         proxy.plan("send", Lose(headers=True))
         async with client.stream("POST", "/send", content="lost") as answer:
@@ -175,7 +175,7 @@ async def test_an_answer_is_lost_behind_its_headers(seed: int) -> None:
         assert upstream.asked == ["lost"]
 
 
-async def test_a_request_is_repeated_at_once() -> None:
+async def test_repeat_sends_request_twice() -> None:
     async with proxied() as (upstream, proxy, client):
         proxy.plan("send", Repeat())
         assert await ask(client, "twice") == "twice"
@@ -186,7 +186,7 @@ async def test_a_request_is_repeated_at_once() -> None:
         assert (copy.status, bytes(copy.body)) == (200, b"twice")
 
 
-async def test_a_request_is_repeated_behind_later_ones() -> None:
+async def test_repeat_later_sends_copy_after_later_requests() -> None:
     async with proxied() as (upstream, proxy, client):
         proxy.plan("send", Repeat(later=2))
         for body in ("a", "b", "c"):
@@ -195,7 +195,7 @@ async def test_a_request_is_repeated_behind_later_ones() -> None:
         assert upstream.asked == ["a", "b", "c", "a"]
 
 
-async def test_a_request_is_delayed_behind_later_ones() -> None:
+async def test_delay_sends_request_after_later_ones() -> None:
     async with proxied() as (upstream, proxy, client), anyio.create_task_group() as tasks:
         proxy.plan("send", Delay(later=2))
         tasks.start_soon(ask, client, "late")
@@ -205,7 +205,7 @@ async def test_a_request_is_delayed_behind_later_ones() -> None:
         await upstream.until_asked("b", "c", "late")
 
 
-async def test_only_requests_that_were_made_later_count() -> None:
+async def test_delay_counts_only_later_requests() -> None:
     async with proxied() as (upstream, proxy, client), anyio.create_task_group() as tasks:
         tasks.start_soon(ask, client, "wait")
         await upstream.until_asked("wait")
@@ -217,7 +217,7 @@ async def test_only_requests_that_were_made_later_count() -> None:
         assert upstream.asked == ["wait", "twice", "other", "twice"]
 
 
-async def test_a_request_is_delayed_though_the_client_is_cut_off() -> None:
+async def test_delay_with_cut_still_sends_request() -> None:
     async with proxied() as (upstream, proxy, client):
         proxy.plan("send", Delay(later=1, cut=True))
         await fails(client, "late")
@@ -227,7 +227,7 @@ async def test_a_request_is_delayed_though_the_client_is_cut_off() -> None:
         assert upstream.asked == ["again", "late"]
 
 
-async def test_a_request_is_delayed_though_the_client_gave_up() -> None:
+async def test_delay_still_sends_request_of_client_that_left() -> None:
     async with proxied() as (upstream, proxy, client):
         proxy.plan("send", Delay())
         async with anyio.create_task_group() as tasks:
@@ -241,7 +241,7 @@ async def test_a_request_is_delayed_though_the_client_gave_up() -> None:
         assert upstream.asked == ["late"]
 
 
-async def test_healing_lets_go_and_forgets() -> None:
+async def test_heal_clears_faults() -> None:
     async with proxied() as (upstream, proxy, client):
         proxy.plan("send", Repeat(later=5))
         proxy.plan("send", Lose())
@@ -253,7 +253,7 @@ async def test_healing_lets_go_and_forgets() -> None:
 
 
 @pytest.mark.parametrize("which", ["poll", lambda request: request.body == b"this"])
-async def test_a_plan_takes_the_next_that_it_is_for(which: str | Callable[..., bool]) -> None:
+async def test_plan_applies_to_next_matching_request(which: str | Callable[..., bool]) -> None:
     async with proxied() as (upstream, proxy, client):
         proxy.plan(which, Lose())
         await ask(client, "other")
@@ -262,7 +262,7 @@ async def test_a_plan_takes_the_next_that_it_is_for(which: str | Callable[..., b
         assert upstream.asked == ["other", "this", "this"]
 
 
-async def test_the_same_seed_draws_the_same_faults() -> None:
+async def test_same_seed_draws_same_faults() -> None:
     async def drawn(seed: int) -> list[str]:
         found = []
         async with proxied(seed) as (upstream, proxy, client):
@@ -284,7 +284,7 @@ async def test_the_same_seed_draws_the_same_faults() -> None:
     assert {*first} == {"", "Lose", "Repeat"}
 
 
-async def test_a_server_that_is_not_there_is_an_end() -> None:
+async def test_absent_server_ends_connection() -> None:
     async with proxied() as (_, proxy, client):
         proxy.upstream_port = 1
         await fails(client, "nobody")

@@ -13,7 +13,7 @@ from tests.kit.server import GRANIAN, HYPERCORN, UVICORN, Host, serving
 _APP = "tests.kit.plain_asgi_app:app"
 
 
-async def test_serves_restarts_on_the_same_port_and_stops() -> None:
+async def test_server_restarts_on_same_port_and_stops() -> None:
     async with serving(_APP) as server, httpx.AsyncClient(base_url=server.url) as client:
         assert (await client.get("/")).text == "here"
         port, pid = server.port, server.pid
@@ -28,7 +28,7 @@ async def test_serves_restarts_on_the_same_port_and_stops() -> None:
 
 
 @pytest.mark.parametrize("host", [UVICORN, HYPERCORN, GRANIAN], ids=lambda host: host.module)
-async def test_what_is_killed_leaves_no_process_behind(host: Host) -> None:
+async def test_killed_server_leaves_no_process(host: Host) -> None:
     """Nor its port: some hosts serve from a process that they start."""
     async with serving(_APP, host=host) as server:
         async with httpx.AsyncClient(base_url=server.url) as client:
@@ -40,7 +40,7 @@ async def test_what_is_killed_leaves_no_process_behind(host: Host) -> None:
             port.bind(("127.0.0.1", server.port))
 
 
-async def test_waits_for_a_line_of_the_log() -> None:
+async def test_until_log_waits_for_line() -> None:
     async with serving(_APP, clean=False) as server:
         async with httpx.AsyncClient(base_url=server.url) as client:
             for _ in range(2):
@@ -50,13 +50,13 @@ async def test_waits_for_a_line_of_the_log() -> None:
             await server.until_log("never written", within=0.05)
 
 
-async def test_tells_why_a_server_did_not_start() -> None:
+async def test_failed_start_raises_with_log() -> None:
     with pytest.raises(RuntimeError, match="Could not import module"):
         async with serving("tests.kit.absent:app"):
             pass
 
 
-async def test_finds_the_traceback_in_a_log() -> None:
+async def test_assert_clean_finds_traceback() -> None:
     async with serving(_APP, clean=False) as server:
         async with httpx.AsyncClient(base_url=server.url) as client:
             assert (await client.get("/fail")).status_code == 500
@@ -65,7 +65,7 @@ async def test_finds_the_traceback_in_a_log() -> None:
             server.assert_clean()
 
 
-async def test_a_dirty_log_fails_the_block() -> None:
+async def test_serving_fails_on_dirty_log() -> None:
     with pytest.raises(AssertionError, match="on purpose"):
         async with serving(_APP) as server, httpx.AsyncClient(base_url=server.url) as client:
             await client.get("/fail")

@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 import anyio
 from playwright.async_api import BrowserContext, Error, async_playwright
 
-from tests.kit.browser import _EXECUTABLE, _FLAGS, _SCRIPT, Tab
+from tests.kit.browser import CHROMIUM, CHROMIUM_FLAGS, PAGE_SCRIPT, Tab
 
-_STARTS_WITHIN = 20.0
-_ENDS_WITHIN = 10.0
+_STARTS_WITHIN = 60.0
+_ENDS_WITHIN = 30.0
 
 
 @asynccontextmanager
@@ -32,11 +32,11 @@ async def throttled_chromium(*flags: str) -> AsyncIterator[BrowserContext]:
     """
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
-            _EXECUTABLE,
+            CHROMIUM,
             "--headless",
             "--remote-debugging-port=0",
             f"--user-data-dir={profile}",
-            *_FLAGS,
+            *CHROMIUM_FLAGS,
             *flags,
             "about:blank",
             stdin=asyncio.subprocess.DEVNULL,
@@ -52,7 +52,7 @@ async def throttled_chromium(*flags: str) -> AsyncIterator[BrowserContext]:
                     f"http://127.0.0.1:{port}", no_defaults=True
                 )
                 [context] = browser.contexts
-                await context.add_init_script(path=_SCRIPT)
+                await context.add_init_script(path=PAGE_SCRIPT)
                 try:
                     yield context
                 finally:
@@ -97,7 +97,7 @@ async def front_tab(context: BrowserContext, url: str) -> AsyncIterator[Tab]:
 
 @asynccontextmanager
 async def hidden(one: Tab) -> AsyncIterator[None]:
-    """Another tab stands in front of this one while the block runs."""
+    """Show another tab in front of this one while the block runs."""
     other = await one.page.context.new_page()
     try:
         await other.bring_to_front()

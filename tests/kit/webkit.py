@@ -1,4 +1,4 @@
-"""WebKitGTK: its MiniBrowser, on a screen that nobody sees, driven over the WebDriver protocol.
+"""WebKitGTK: its MiniBrowser, on a virtual screen, driven over the WebDriver protocol.
 
 Five requests of that protocol are all that is needed here, so they are made directly, with `httpx`
 that the Python client uses too. Selenium would make the same ones, but blocking, from a thread.
@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
-from tests.kit.browser import _SCRIPT, AnyTab, CallingTab, PageGone, home
+from tests.kit.browser import PAGE_SCRIPT, AnyTab, CallingTab, PageGone, home
 from tests.kit.process import Process
 from tests.kit.server import free_port
 
@@ -187,19 +187,15 @@ class WebKit:
         ignore_https_errors: bool = False,
         proxy: str | None = None,
     ) -> AsyncIterator[AnyTab]:
-        script = await anyio.Path(_SCRIPT).read_text()
+        script = await anyio.Path(PAGE_SCRIPT).read_text()
         async with self._session() as session:
             wanted: dict[str, Any] = {"acceptInsecureCerts": ignore_https_errors}
             if proxy is not None:
                 address = urlsplit(proxy).netloc
                 wanted["proxy"] = {"proxyType": "manual", "httpProxy": address, "sslProxy": address}
             await session.begin(self._browser, wanted)
-            one = _Tab(session, script)
-            if url is not None:
-                await one.goto(url)
-            yield one
-            await one.settle()
-            one.assert_no_errors()
+            async with _Tab(session, script).visiting(url) as one:
+                yield one
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[_Session]:

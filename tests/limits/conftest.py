@@ -1,22 +1,5 @@
-"""Time is turned here: limits are of seconds and minutes."""
+"""The clock is turned: limits are of seconds and minutes."""
 
-from __future__ import annotations
+from tests.kit.turned_clock import anyio_backend, check_event_loop
 
-import asyncio
-from typing import Any
-
-import pytest
-
-from transport.testing import JumpingEventLoop
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"loop_factory": JumpingEventLoop}
-
-
-@pytest.fixture(autouse=True)
-async def turned(anyio_backend: object) -> None:
-    """With a fixture of wider scope alive, tests would run in its loop, and wait in earnest."""
-    if anyio_backend != "asyncio":
-        assert isinstance(asyncio.get_running_loop(), JumpingEventLoop)
+__all__ = ("anyio_backend", "check_event_loop")

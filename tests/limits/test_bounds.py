@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.hand import TRANSPORTS, Hand, hand, knock
+from tests.kit.frame_client import TRANSPORTS, frame_client, try_open
 from transport import Channel, Hub, Limits, TooLarge, Unsendable
 from transport.testing import drive, lines, opening
 
@@ -45,10 +45,10 @@ def nested(depth: int) -> Any:
 
 
 @each_transport
-async def test_what_a_client_must_know_is_advertised(transport: str) -> None:
+async def test_opened_advertises_limits_and_timings(transport: str) -> None:
     """OPN-6: the defaults, and what was set."""
     for limits in (Limits(), LIMITS):
-        async with hand(Hub(echo, limits=limits), transport) as client:
+        async with frame_client(Hub(echo, limits=limits), transport) as client:
             assert client.opened["limits"] == {
                 "message": limits.message,
                 "body": -(-limits.message * 4 // 3) + 1024,
@@ -74,7 +74,7 @@ async def test_what_a_client_must_know_is_advertised(transport: str) -> None:
 @around
 @pytest.mark.parametrize("kind", ["text", "bytes"])
 @pytest.mark.parametrize("limits", [LIMITS, Limits()], ids=["small", "default"])
-async def test_a_message_through_the_api(
+async def test_message_limit_is_checked_by_send(
     transport: str, beyond: int, kind: str, limits: Limits
 ) -> None:
     """DAT-4: refused where it is sent, on either side, naming the limit and how to raise it."""
@@ -107,10 +107,10 @@ async def test_a_message_through_the_api(
 
 @each_transport
 @around
-async def test_a_message_on_the_wire(transport: str, beyond: int) -> None:
+async def test_message_limit_is_checked_on_receipt(transport: str, beyond: int) -> None:
     """DAT-4, DAT-5: the server's refusal moves no mark; a skip takes its place."""
     message = "x" * (LIMITS.message - 2 + beyond)
-    async with hand(Hub(echo, limits=LIMITS), transport) as client:
+    async with frame_client(Hub(echo, limits=LIMITS), transport) as client:
         await client.confirm()
         if beyond <= 0:
             await client.send([1, 0, message])
@@ -128,12 +128,12 @@ async def test_a_message_on_the_wire(transport: str, beyond: int) -> None:
 
 @each_transport
 @around
-async def test_a_frame_or_a_body(transport: str, beyond: int) -> None:
+async def test_body_limit_ends_connection_not_session(transport: str, beyond: int) -> None:
     """HTTP-1: what fits is looked at; what does not ends the connection, not the session."""
-    client: Hand
-    async with hand(Hub(echo, limits=LIMITS), transport) as client:
+    hub = Hub(echo, limits=LIMITS)
+    async with frame_client(hub, transport) as client:
         await client.confirm()
-        head = len(lines({"type": "send", **client._head})) if transport != "websocket" else 0
+        head = len(lines(client.head())) if transport != "websocket" else 0
         tail = 0 if transport == "websocket" else 1  # the line's end
         empty = len(json.dumps({"type": "pong", "x": ""}, separators=(",", ":")))
         pong = {"type": "pong", "x": "x" * (LIMITS.body + beyond - head - tail - empty)}
@@ -151,19 +151,19 @@ async def test_a_frame_or_a_body(transport: str, beyond: int) -> None:
         else:
             assert (await client.post(pong)).status == 413
         frame = opening(2, session=client.token)
-        async with hand(client.hub, transport, frame, token=client.token) as second:
+        async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
 
 
 @each_transport
 @around
-async def test_an_open_of_the_size_of_a_body(transport: str, beyond: int) -> None:
+async def test_body_limit_applies_to_open(transport: str, beyond: int) -> None:
     """HTTP-1: large credentials are no way around it."""
     frame = opening(credentials="")
     tail = 0 if transport == "websocket" else 1
     size = len(json.dumps(frame, separators=(",", ":"))) + tail
     frame["credentials"] = "x" * (LIMITS.body + beyond - size)
-    refused = await knock(Hub(echo, limits=LIMITS), transport, frame)
+    refused = await try_open(Hub(echo, limits=LIMITS), transport, frame)
     assert (refused is not None) is (beyond > 0)
     if refused is not None:
         assert (refused.error["code"], refused.error["limit"]) == ("too_large", "body")
@@ -176,11 +176,11 @@ async def test_an_open_of_the_size_of_a_body(transport: str, beyond: int) -> Non
 @each_transport
 @around
 @pytest.mark.parametrize("limits", [LIMITS, Limits(), Limits(depth=500)])
-async def test_depth(transport: str, beyond: int, limits: Limits) -> None:
+async def test_depth_limit_refuses_message(transport: str, beyond: int, limits: Limits) -> None:
     """Section 12: the sender's API refuses it, and the server with `bad_frame`."""
     message = nested(limits.depth + beyond)
     hub = Hub(echo, limits=limits)
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.confirm()
         if beyond <= 0:
             await client.send([1, 0, message])
@@ -200,11 +200,11 @@ async def test_depth(transport: str, beyond: int, limits: Limits) -> None:
 
 @each_transport
 @around
-async def test_messages_in_a_frame(transport: str, beyond: int) -> None:
+async def test_batch_limit_applies_to_messages_of_a_frame(transport: str, beyond: int) -> None:
     """DAT-1, section 12."""
     limits = Limits(batch=10)
     messages = list(range(limits.batch + beyond))
-    async with hand(Hub(deaf, limits=limits), transport) as client:
+    async with frame_client(Hub(deaf, limits=limits), transport) as client:
         await client.confirm()
         if beyond <= 0:
             await client.send([1, 0, *messages])
@@ -217,9 +217,9 @@ async def test_messages_in_a_frame(transport: str, beyond: int) -> None:
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
 @around
-async def test_lines_in_a_body(transport: str, beyond: int) -> None:
+async def test_batch_limit_applies_to_lines_of_a_body(transport: str, beyond: int) -> None:
     """SND-1: the first line counts."""
-    async with hand(Hub(echo, limits=LIMITS), transport) as client:
+    async with frame_client(Hub(echo, limits=LIMITS), transport) as client:
         pings = [{"type": "ping", "id": number} for number in range(LIMITS.batch - 1 + beyond)]
         answer = await client.post(*pings)
         if beyond <= 0:
@@ -231,7 +231,7 @@ async def test_lines_in_a_body(transport: str, beyond: int) -> None:
 
 
 @each_transport
-async def test_the_smallest_batch_that_is_allowed_carries_everything(transport: str) -> None:
+async def test_smallest_batch_carries_everything(transport: str) -> None:
     """Section 12: with answers to pings, and the close."""
     hub = Hub(echo, limits=Limits(batch=5))
     async with drive(hub, transport=transport) as page:
@@ -251,7 +251,7 @@ async def test_the_smallest_batch_that_is_allowed_carries_everything(transport: 
 @each_transport
 @around
 @pytest.mark.parametrize("limit", ["window_messages", "window_bytes"])
-async def test_a_send_waits_at_the_window(transport: str, beyond: int, limit: str) -> None:
+async def test_send_waits_at_full_window(transport: str, beyond: int, limit: str) -> None:
     """DAT-6: one more than fits waits, and goes on with an ack."""
     size = 100 if limit == "window_messages" else LIMITS.window_bytes // 4
     count = (LIMITS.window_messages if limit == "window_messages" else 4) + beyond
@@ -262,7 +262,7 @@ async def test_a_send_waits_at_the_window(transport: str, beyond: int, limit: st
             numbers.append(await channel.send("x" * (size - 2)))  # noqa: PERF401
         await deaf(channel)
 
-    async with hand(Hub(sends, limits=LIMITS), transport) as client:
+    async with frame_client(Hub(sends, limits=LIMITS), transport) as client:
         await asyncio.sleep(1)
         assert len(numbers) == min(count, count - beyond)
         await client.data()
@@ -275,15 +275,13 @@ async def test_a_send_waits_at_the_window(transport: str, beyond: int, limit: st
 @each_transport
 @around
 @pytest.mark.parametrize("limit", ["window_messages", "window_bytes"])
-async def test_a_broadcast_resets_whom_it_finds_full(
-    transport: str, beyond: int, limit: str
-) -> None:
-    """DAT-6: it waits for nobody; that one session ends with `overflow`, and no other."""
+async def test_broadcast_resets_full_session(transport: str, beyond: int, limit: str) -> None:
+    """DAT-6: a broadcast never waits; only the full session ends, with `overflow`."""
     size = 100 if limit == "window_messages" else LIMITS.window_bytes // 4
     count = (LIMITS.window_messages if limit == "window_messages" else 4) + beyond
     hub = Hub(deaf, limits=LIMITS)
     async with (
-        hand(hub, transport) as slow,
+        frame_client(hub, transport) as slow,
         drive(hub, transport=transport) as quick,
     ):
         await slow.confirm()
@@ -300,17 +298,17 @@ async def test_a_broadcast_resets_whom_it_finds_full(
         if transport != "longpoll":
             assert (reset["type"], reset["reason"]) == ("reset", "overflow")
         frame = opening(2, session=slow.token, nonce="n" * 22, received=1)
-        async with hand(hub, transport, frame) as again:
+        async with frame_client(hub, transport, frame) as again:
             told = again.opened["reset"]
             assert (told["reason"], told["lost"]) == ("overflow", [2, count - 1])
 
 
 @each_transport
 @pytest.mark.parametrize("how", ["broadcast", "group", "send_to"])
-async def test_every_send_for_many_overflows_alike(transport: str, how: str) -> None:
+async def test_broadcast_group_and_send_to_overflow_alike(transport: str, how: str) -> None:
     """DAT-6."""
     hub = Hub(deaf, limits=LIMITS)
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         (channel,) = hub.channels
         group = hub.group("all")
         group.add(channel)
@@ -326,10 +324,10 @@ async def test_every_send_for_many_overflows_alike(transport: str, how: str) -> 
 
 @each_transport
 @around
-async def test_a_client_that_sends_beyond_the_window(transport: str, beyond: int) -> None:
+async def test_frame_beyond_window_of_messages_is_refused(transport: str, beyond: int) -> None:
     """DAT-6: `window_exceeded` ends the connection, and nothing of it is taken."""
     count = LIMITS.window_messages + beyond
-    async with hand(Hub(deaf, limits=LIMITS), transport) as client:
+    async with frame_client(Hub(deaf, limits=LIMITS), transport) as client:
         await client.confirm()
         if beyond <= 0:
             await client.send([1, 0, *range(count)])
@@ -345,9 +343,9 @@ async def test_a_client_that_sends_beyond_the_window(transport: str, beyond: int
 
 
 @each_transport
-async def test_a_client_that_sends_beyond_the_window_of_bytes(transport: str) -> None:
+async def test_frame_beyond_window_of_bytes_is_refused(transport: str) -> None:
     """DAT-6: a frame in flight is forgiven; what is beyond it is not."""
-    async with hand(Hub(deaf, limits=LIMITS), transport) as client:
+    async with frame_client(Hub(deaf, limits=LIMITS), transport) as client:
         await client.confirm()
         message = "x" * (LIMITS.message - 2)
         fit = (LIMITS.window_bytes + LIMITS.body) // LIMITS.message
@@ -358,9 +356,9 @@ async def test_a_client_that_sends_beyond_the_window_of_bytes(transport: str) ->
         assert "Limits(window_bytes=6000)" in error["message"]
 
 
-async def test_a_client_whose_pings_go_unread() -> None:
+async def test_unread_pongs_beyond_batch_end_connection() -> None:
     """LIV-2, section 12."""
-    async with hand(Hub(echo, limits=LIMITS), "websocket") as client:
+    async with frame_client(Hub(echo, limits=LIMITS), "websocket") as client:
         for number in range(LIMITS.batch + 1):
             await client.send({"type": "ping", "id": number})
         end = await client.ended()

@@ -12,7 +12,7 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.kit.hand import TRANSPORTS, Ended, Hand, hand, knock
+from tests.kit.frame_client import TRANSPORTS, Ended, FrameClient, frame_client, try_open
 from transport import Channel, Hub, Identity, Limits
 from transport.testing import Page, ask, lines, opening
 
@@ -39,7 +39,7 @@ def seen_from(hub: Hub, client: tuple[str, int] | None) -> ASGIApp:
 
 
 class Crowd:
-    """Sessions that stay open, each with a nonce of its own."""
+    """Sessions that stay open, each with its own nonce."""
 
     def __init__(self, hub: Hub, transport: str, stack: AsyncExitStack) -> None:
         self.hub = hub
@@ -47,11 +47,11 @@ class Crowd:
         self._stack = stack
         self._numbers: Iterator[int] = count()
 
-    async def enter(self, subject: str, address: str | None) -> Hand:
+    async def enter(self, subject: str, address: str | None) -> FrameClient:
         app = seen_from(self.hub, (address, 5000) if address is not None else None)
         nonce = f"nonce-{next(self._numbers):04}-0123456789abcdef"
         frame = opening(nonce=nonce, credentials=subject)
-        return await self._stack.enter_async_context(hand(app, self._transport, frame))
+        return await self._stack.enter_async_context(frame_client(app, self._transport, frame))
 
     async def refused(self, subject: str, address: str | None, limit: str) -> None:
         sessions = self.hub.statistics().sessions
@@ -65,14 +65,14 @@ class Crowd:
 
 
 @each_transport
-async def test_sessions_of_a_process(transport: str) -> None:
+async def test_sessions_limit_refuses_open(transport: str) -> None:
     async with AsyncExitStack() as stack:
         crowd = Crowd(Hub(silent, authenticate=by_name, limits=LIMITS), transport, stack)
         clients = [await crowd.enter(f"user-{n}", f"192.0.2.{n}") for n in range(6)]
         await crowd.refused("user-6", "192.0.2.6", "sessions")
-        # Who has one keeps it, and comes back to it.
+        # A client that has a session keeps it and can resume it.
         frame = opening(2, session=clients[0].token, credentials="user-0")
-        async with hand(crowd.hub, transport, frame, token=clients[0].token) as resumed:
+        async with frame_client(crowd.hub, transport, frame) as resumed:
             assert resumed.opened["verdict"] == "resumed"
         assert await crowd.hub.close_user("user-1") == 1
         await asyncio.sleep(61)
@@ -81,7 +81,7 @@ async def test_sessions_of_a_process(transport: str) -> None:
 
 
 @each_transport
-async def test_sessions_of_a_user(transport: str) -> None:
+async def test_sessions_per_subject_refuses_open(transport: str) -> None:
     async with AsyncExitStack() as stack:
         crowd = Crowd(Hub(silent, authenticate=by_name, limits=LIMITS), transport, stack)
         for number in range(3):
@@ -94,7 +94,9 @@ async def test_sessions_of_a_user(transport: str) -> None:
 
 
 @each_transport
-async def test_sessions_of_an_address(transport: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_sessions_per_address_refuses_open(
+    transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with AsyncExitStack() as stack:
         crowd = Crowd(Hub(silent, limits=LIMITS), transport, stack)
         for _ in range(4):
@@ -110,7 +112,7 @@ async def test_sessions_of_an_address(transport: str, caplog: pytest.LogCaptureF
 
 
 @each_transport
-async def test_what_expires_is_given_back(transport: str) -> None:
+async def test_expired_sessions_free_their_places(transport: str) -> None:
     """LIV-3: sessions whose clients do not come back do not count for ever."""
     hub = Hub(silent, limits=LIMITS)
     async with AsyncExitStack() as stack:
@@ -128,8 +130,8 @@ async def test_what_expires_is_given_back(transport: str) -> None:
 
 
 @each_transport
-async def test_an_address_that_is_not_known_is_not_one(transport: str) -> None:
-    """Behind a Unix socket no server knows any: all would be one, and locked out together."""
+async def test_unknown_addresses_are_not_counted(transport: str) -> None:
+    """Behind a Unix socket no server knows an address: all clients would share one limit."""
     async with AsyncExitStack() as stack:
         limits = Limits(sessions=60, sessions_per_address=4)
         crowd = Crowd(Hub(silent, limits=limits), transport, stack)
@@ -139,36 +141,36 @@ async def test_an_address_that_is_not_known_is_not_one(transport: str) -> None:
 
 
 @each_transport
-async def test_opens_of_an_address_in_a_second(transport: str) -> None:
+async def test_opens_per_second_refuses_open_and_resume(transport: str) -> None:
     """50 by default; a resume counts as well, and another address is not touched."""
     hub = Hub(silent)
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.confirm()
         for number in range(2, 51):
             frame = opening(number, session=client.token)
-            async with hand(hub, transport, frame, token=client.token):
+            async with frame_client(hub, transport, frame):
                 pass
         frame = opening(51, session=client.token)
-        refused = await knock(hub, transport, frame)
+        refused = await try_open(hub, transport, frame)
         assert refused is not None
         error = refused.error
         assert (error["code"], error["limit"]) == ("too_many", "opens_per_second")
         assert error["retry_in"] == 1.0
         assert "Limits(opens_per_second=50)" in error["message"]
         elsewhere = seen_from(hub, ("192.0.2.77", 1))
-        assert await knock(elsewhere, transport, opening(nonce="e" * 22)) is None
+        assert await try_open(elsewhere, transport, opening(nonce="e" * 22)) is None
         await asyncio.sleep(0.99)
-        assert await knock(hub, transport, frame) is not None
+        assert await try_open(hub, transport, frame) is not None
         await asyncio.sleep(0.02)
-        async with hand(hub, transport, frame, token=client.token) as late:
+        async with frame_client(hub, transport, frame) as late:
             assert late.opened["verdict"] == "resumed"
 
 
 @each_transport
-async def test_renewals_count_as_opens(transport: str) -> None:
+async def test_opens_per_second_counts_renewals(transport: str) -> None:
     """REN-1: each asks the application."""
     hub = Hub(silent, authenticate=by_name, limits=Limits(opens_per_second=3))
-    async with hand(hub, transport, opening(credentials="ada")) as client:
+    async with frame_client(hub, transport, opening(credentials="ada")) as client:
         renew = {"type": "renew", "credentials": "ada"}
         await client.send(renew)
         await client.send(renew)
@@ -176,7 +178,7 @@ async def test_renewals_count_as_opens(transport: str) -> None:
         assert (error["code"], error["limit"]) == ("too_many", "opens_per_second")
 
 
-async def test_it_is_429_with_retry_after() -> None:
+async def test_rate_limit_returns_429_with_retry_after() -> None:
     """HTTP-2."""
     hub = Hub(silent, limits=Limits(sessions=1))
     await ask(hub, "/poll", lines(opening()))
@@ -185,10 +187,10 @@ async def test_it_is_429_with_retry_after() -> None:
 
 
 @each_transport
-async def test_a_client_that_is_turned_away_comes_again_by_itself(transport: str) -> None:
+async def test_refused_client_retries_by_itself(transport: str) -> None:
     """Section 13: `too_many` is `same`, after `retry_in`."""
     hub = Hub(silent, authenticate=by_name, limits=Limits(sessions=1))
-    assert await knock(hub, transport, opening(credentials="ada")) is None
+    assert await try_open(hub, transport, opening(credentials="ada")) is None
     page = Page(hub, transport=transport, credentials="bob")
     coming = asyncio.create_task(page.resume(within=200))
     await asyncio.sleep(20)

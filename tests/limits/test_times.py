@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.hand import TRANSPORTS, Ended, Hand, hand, knock
+from tests.kit.frame_client import TRANSPORTS, Ended, FrameClient, frame_client, try_open
 from transport import Channel, ChannelClosed, Hub, Limits, Stalled
 from transport.testing import lines, opening, request, socket, until, whole
 
@@ -43,7 +43,7 @@ async def sleeps(channel: Channel) -> None:
     await asyncio.sleep(10_000)
 
 
-def again(client: Hand, number: int = 2, **fields: Any) -> dict[str, Any]:
+def again(client: FrameClient, number: int = 2, **fields: Any) -> dict[str, Any]:
     return opening(number, session=client.token, nonce="n" * 22, **fields)
 
 
@@ -51,10 +51,10 @@ def again(client: Hand, number: int = 2, **fields: Any) -> dict[str, Any]:
 
 
 @each_stream
-async def test_heartbeat(transport: str) -> None:
+async def test_two_unanswered_pings_detach_connection(transport: str) -> None:
     """LIV-1: asked after 20 s of silence, detached when two pings are unanswered; nothing else."""
     hub = Hub(silent)
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.confirm()
         for number in (1, 2):
             assert await client.control("ping") == {"type": "ping"}
@@ -63,15 +63,15 @@ async def test_heartbeat(transport: str) -> None:
         assert now() == at(60)
         assert end.error["code"] == "timeout"
         assert hub.statistics().sessions == 1
-        async with hand(hub, transport, again(client), token=client.token) as second:
+        async with frame_client(hub, transport, again(client)) as second:
             assert second.opened["verdict"] == "resumed"
 
 
 @each_stream
-async def test_an_answer_to_a_ping_is_enough(transport: str) -> None:
+async def test_answered_pings_keep_connection(transport: str) -> None:
     """LIV-1, LIV-3."""
     hub = Hub(silent, limits=Limits(stream=10_000))
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         for _ in range(30):
             await client.control("ping")
             await client.send({"type": "pong"})
@@ -79,10 +79,10 @@ async def test_an_answer_to_a_ping_is_enough(transport: str) -> None:
         assert hub.statistics().connections[transport] == 1
 
 
-async def test_a_poll_that_does_not_come() -> None:
+async def test_missing_poll_detaches_after_two_heartbeats() -> None:
     """LIV-1, LIV-2: two heartbeats and 5 s after the last answer its attach is over."""
     hub = Hub(silent)
-    async with hand(hub, "longpoll") as client:
+    async with frame_client(hub, "longpoll") as client:
         await client.confirm()
         await asyncio.sleep(44)
         assert hub.statistics().connections["longpoll"] == 1
@@ -98,15 +98,15 @@ async def test_a_poll_that_does_not_come() -> None:
 
 @each_transport
 @pytest.mark.parametrize(("away", "verdict"), [(119.5, "resumed"), (121, "reset")])
-async def test_ttl(transport: str, away: float, verdict: str) -> None:
+async def test_session_expires_after_ttl(transport: str, away: float, verdict: str) -> None:
     """LIV-3, RES-5."""
     hub = Hub(silent)
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.confirm()
         if transport == "websocket":
             await client.send([1, 0, "x"])
     await asyncio.sleep(away)
-    async with hand(hub, transport, again(client), token=client.token) as second:
+    async with frame_client(hub, transport, again(client)) as second:
         assert second.opened["verdict"] == verdict
         if verdict == "reset":
             assert second.opened["reset"]["reason"] == "expired"
@@ -117,14 +117,16 @@ async def test_ttl(transport: str, away: float, verdict: str) -> None:
 
 @each_transport
 @pytest.mark.parametrize(("later", "reason"), [(599, "expired"), (601.5, "unknown")])
-async def test_tombstone(transport: str, later: float, reason: str) -> None:
+async def test_reason_of_end_is_kept_for_tombstone_time(
+    transport: str, later: float, reason: str
+) -> None:
     """RES-8."""
     hub = Hub(silent)
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.confirm()
     await until(lambda: hub.statistics().connections[transport] == 0 or transport == "longpoll")
     await asyncio.sleep(120 + later)
-    async with hand(hub, transport, again(client), token=client.token) as second:
+    async with frame_client(hub, transport, again(client)) as second:
         assert second.opened["reset"]["reason"] == reason
 
 
@@ -133,7 +135,9 @@ async def test_tombstone(transport: str, later: float, reason: str) -> None:
 
 @each_transport
 @pytest.mark.parametrize(("away", "delivered"), [(29, True), (31, False)])
-async def test_closing(transport: str, away: float, delivered: bool) -> None:
+async def test_closed_session_delivers_until_closing_time(
+    transport: str, away: float, delivered: bool
+) -> None:
     """CLS-1, CLS-4, CLS-5: until then what was sent is delivered over resumes; then it is lost."""
 
     async def parts(channel: Channel) -> None:
@@ -141,25 +145,25 @@ async def test_closing(transport: str, away: float, delivered: bool) -> None:
         await channel.send("bye")
 
     hub = Hub(parts)
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.send([1, 0, "go"])
         await until(lambda: next(iter(hub.channels)).statistics().sent == 1)
     await asyncio.sleep(away)
     frame = again(client, first_retained=2)
     if delivered:
-        async with hand(hub, transport, frame, token=client.token) as second:
+        async with frame_client(hub, transport, frame) as second:
             assert await second.data() == ["bye"]
             assert (await second.control("close"))["last"] == 1
     else:
         with pytest.raises(Ended) as ended:
-            async with hand(hub, transport, frame, token=client.token):
+            async with frame_client(hub, transport, frame):
                 pass
         [close] = ended.value.frames
         assert (close["type"], close["code"], close["last"], close["ack"]) == ("close", 1000, 1, 1)
         assert hub.statistics().sessions == 0
 
 
-async def test_a_handler_that_goes_on_after_the_end_is_cancelled() -> None:
+async def test_handler_is_cancelled_after_closing_time() -> None:
     """CLS-2: `closing` after the client's close."""
     ended: list[float] = []
 
@@ -169,7 +173,7 @@ async def test_a_handler_that_goes_on_after_the_end_is_cancelled() -> None:
         finally:
             ended.append(now())
 
-    async with hand(Hub(goes_on), "websocket") as client:
+    async with frame_client(Hub(goes_on), "websocket") as client:
         await client.confirm()
         close = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0}
         await client.send(close)
@@ -181,17 +185,18 @@ async def test_a_handler_that_goes_on_after_the_end_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize("hold", [None, 5, 0.5, 20, 100])
-async def test_poll_hold(hold: float | None) -> None:
+async def test_parked_poll_is_answered_after_hold(hold: float | None) -> None:
     """POL-3: less up to a tenth, at random; a client may wish for less, not for more."""
-    async with hand(Hub(silent), "longpoll") as client:
-        frame = {"type": "poll", **client._head, "ack": 0}
+    hub = Hub(silent)
+    async with frame_client(hub, "longpoll") as client:
+        frame = client.head("poll", ack=0)
         if hold is not None:
             frame["hold"] = hold
         most = min(hold or 20, 20)
         held = []
         for number in range(1, 9):
             begun = now()
-            connection = request(client.hub, "/poll", lines({**frame, "poll": number}))
+            connection = request(hub, "/poll", lines({**frame, "poll": number}))
             assert (await whole(connection, 100)).frames == [{"type": "ack", "ack": 0}]
             held.append(now() - begun)
         assert all(0.9 * most <= one <= most + 0.001 for one in held)
@@ -201,7 +206,7 @@ async def test_poll_hold(hold: float | None) -> None:
 # opening: for an `open` to come, and for a body
 
 
-async def test_an_open_that_does_not_come() -> None:
+async def test_websocket_without_open_times_out() -> None:
     """OPN-9: 10 s, probes or not."""
     async with socket(Hub(silent), "/websocket") as ws:
         ws.send({"type": "ping"})
@@ -215,16 +220,16 @@ async def test_an_open_that_does_not_come() -> None:
 
 @pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
 @pytest.mark.parametrize(("took", "status"), [(9.9, 200), (10.1, 408)])
-async def test_a_body_that_does_not_come(path: str, took: float, status: int) -> None:
+async def test_body_that_does_not_come_times_out(path: str, took: float, status: int) -> None:
     """HTTP-1: from its first byte to its last."""
     hub = Hub(silent)
-    async with hand(hub, "longpoll") as client:
+    async with frame_client(hub, "longpoll") as client:
         frame: dict[str, Any] = opening(nonce="b" * 22)
         if path == "/send":
-            frame = {"type": "send", **client._head}
+            frame = client.head()
         body = lines(frame)
         connection = request(hub, path)
-        connection.inbound.get_nowait()  # the empty body that stands there
+        connection.inbound.get_nowait()  # the empty body that is there already
         connection.inbound.put_nowait({"type": "http.request", "body": body[:9], "more_body": True})
         await asyncio.sleep(took)
         connection.inbound.put_nowait({"type": "http.request", "body": body[9:]})
@@ -237,17 +242,17 @@ async def test_a_body_that_does_not_come(path: str, took: float, status: int) ->
 
 
 @pytest.mark.parametrize("answers", [True, False])
-async def test_stream(answers: bool) -> None:
+async def test_stream_is_drained_after_its_time(answers: bool) -> None:
     """SSE-3: however lively it is, it ends after 300 s, and is begun anew."""
     hub = Hub(echo, limits=Limits() if answers else Limits(heartbeat=200, ttl=1000))
-    async with hand(hub, "sse") as client:
+    async with frame_client(hub, "sse") as client:
         await client.confirm()
         while (frame := await client.frame())["type"] != "drain":
             if frame["type"] == "ping" and answers:
                 await client.send({"type": "pong"})
         assert frame == {"type": "drain", "retry_in": 0.0}
         assert now() == at(300)
-        async with hand(hub, "sse", again(client), token=client.token) as second:
+        async with frame_client(hub, "sse", again(client)) as second:
             assert second.opened["verdict"] == "resumed"
 
 
@@ -255,7 +260,7 @@ async def test_stream(answers: bool) -> None:
 
 
 @each_transport
-async def test_stall(transport: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_send_stalls_without_acks(transport: str, caplog: pytest.LogCaptureFixture) -> None:
     """DAT-6, section 12: after 60 s without an ack, though attached; and the session lives."""
     seen: list[tuple[float, Stalled]] = []
 
@@ -269,7 +274,7 @@ async def test_stall(transport: str, caplog: pytest.LogCaptureFixture) -> None:
         await channel.receive()
 
     hub = Hub(fills, limits=Limits(window_messages=2, stream=1000))
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.confirm()
         await client.data()  # it is read, and not acknowledged
         beating = asyncio.create_task(_keep_alive(client))
@@ -287,7 +292,7 @@ async def test_stall(transport: str, caplog: pytest.LogCaptureFixture) -> None:
         beating.cancel()
 
 
-async def _keep_alive(client: Hand) -> None:
+async def _keep_alive(client: FrameClient) -> None:
     """Heard, but acknowledging nothing."""
     while True:
         await client.send({"type": "pong"})
@@ -295,7 +300,7 @@ async def _keep_alive(client: Hand) -> None:
 
 
 @each_transport
-async def test_a_mark_that_moves_or_a_page_that_is_away_is_no_stall(transport: str) -> None:
+async def test_acks_or_absence_prevent_stall(transport: str) -> None:
     """Section 12: the time begins anew with each ack; while detached it is the ttl's."""
     stalled: list[float] = []
 
@@ -309,7 +314,7 @@ async def test_a_mark_that_moves_or_a_page_that_is_away_is_no_stall(transport: s
 
     # Longer than it takes to see that the polls of an attach have ended.
     hub = Hub(fills, limits=Limits(window_messages=1, stream=1000, stall=90))
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.confirm()
         for number in (1, 2):
             await client.data()
@@ -321,7 +326,7 @@ async def test_a_mark_that_moves_or_a_page_that_is_away_is_no_stall(transport: s
     await asyncio.sleep(100)  # away
     assert stalled == []
     frame = again(client, received=2)
-    async with hand(hub, transport, frame, token=client.token) as second:
+    async with frame_client(hub, transport, frame) as second:
         await second.confirm()
         resumed = now()
         beating = asyncio.create_task(_keep_alive(second))
@@ -332,7 +337,7 @@ async def test_a_mark_that_moves_or_a_page_that_is_away_is_no_stall(transport: s
         beating.cancel()
 
 
-async def test_a_page_that_is_away_for_good_ends_a_send_that_waits() -> None:
+async def test_waiting_send_fails_when_session_expires() -> None:
     """Section 12: by `ttl`, with the session."""
     ended: list[tuple[float, int]] = []
 
@@ -344,7 +349,7 @@ async def test_a_page_that_is_away_for_good_ends_a_send_that_waits() -> None:
             ended.append((now(), closed.code))
 
     hub = Hub(fills, limits=Limits(window_messages=1))
-    async with hand(hub, "websocket") as client:
+    async with frame_client(hub, "websocket") as client:
         await client.confirm()
     await until(lambda: not next(iter(hub.channels)).connected)
     await asyncio.sleep(121)
@@ -354,22 +359,24 @@ async def test_a_page_that_is_away_for_good_ends_a_send_that_waits() -> None:
 # ack_delay and answer_wait
 
 
-async def test_ack_delay() -> None:
+async def test_lone_ack_leaves_after_ack_delay() -> None:
     """MRK-6, SSE-1: on a stream a lone ack leaves within 0.1 s, and so does its second event."""
-    async with hand(Hub(silent), "sse") as client:
+    async with frame_client(Hub(silent), "sse") as client:
         assert await client.frame() == {"type": "ack", "ack": 0}
         assert now() == pytest.approx(0.1, abs=0.01)
 
 
 @pytest.mark.parametrize(("takes", "ack", "waited"), [(0.01, 1, 0.01), (0.03, 0, 0.02)])
-async def test_answer_wait(takes: float, ack: int, waited: float) -> None:
+async def test_post_answer_waits_for_handled_messages(
+    takes: float, ack: int, waited: float
+) -> None:
     """SND-2."""
 
     async def works(channel: Channel) -> None:
         async for _ in channel:
             await asyncio.sleep(takes)
 
-    async with hand(Hub(works), "longpoll") as client:
+    async with frame_client(Hub(works), "longpoll") as client:
         begun = now()
         answer = await client.post([1, 0, "x"])
         assert answer.frames[0]["ack"] == ack
@@ -380,22 +387,22 @@ async def test_answer_wait(takes: float, ack: int, waited: float) -> None:
 
 
 @each_transport
-async def test_drain_window(transport: str) -> None:
+async def test_drain_spreads_retries_over_its_window(transport: str) -> None:
     """DRN-1."""
     hub = Hub(silent, limits=Limits(drain_window=7))
-    async with hand(hub, transport) as client:
+    async with frame_client(hub, transport) as client:
         await client.confirm()
         draining = asyncio.create_task(client.control("drain"))
         await asyncio.sleep(1)
         await hub.drain()
         assert (await draining)["retry_in"] == 7.0
-        refused = await knock(hub, transport, again(client))
+        refused = await try_open(hub, transport, again(client))
         assert refused is not None
         assert (refused.error["code"], refused.error["retry_in"]) == ("unavailable", 7.0)
 
 
 @pytest.mark.parametrize(("takes", "cancelled"), [(9.9, False), (10.1, True)])
-async def test_drain_grace(takes: float, cancelled: bool) -> None:
+async def test_handler_is_cancelled_after_drain_grace(takes: float, cancelled: bool) -> None:
     """DRN-1: a handler that works has 10 s."""
     ends: list[str] = []
 
@@ -408,7 +415,7 @@ async def test_drain_grace(takes: float, cancelled: bool) -> None:
             raise
 
     hub = Hub(works)
-    async with hand(hub, "websocket"):
+    async with frame_client(hub, "websocket"):
         await hub.drain()
         assert now() == pytest.approx(min(takes, 10), abs=0.01)
         assert ends == ["cancelled" if cancelled else "done"]

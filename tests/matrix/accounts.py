@@ -7,7 +7,7 @@ from itertools import pairwise
 
 
 def lost(due: int, arrived: Collection[int], told: Collection[int] = ()) -> int:
-    """How many of those numbered 1 to ``due`` never arrived, without a reset that told so."""
+    """Count those numbered 1 to ``due`` that never arrived, and that no reset reported."""
     return len({*range(1, due + 1)} - {*arrived} - {*told})
 
 
@@ -17,5 +17,5 @@ def doubled(arrived: Collection[int]) -> int:
 
 
 def disordered(arrived: Sequence[int]) -> int:
-    """How many came behind a later one."""
+    """Count those that came after a later one."""
     return sum(later < earlier for earlier, later in pairwise(arrived))

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.browser.test_race import upgraded_and_mute
+from tests.browser.front import upgraded_and_mute
 from tests.kit.browser import AnyTab
 from tests.kit.process import make_certificate
 from tests.kit.server import Server, serving
@@ -24,9 +24,8 @@ from tests.matrix.rows import Row
 
 PROBE = 5
 """Seconds between probes, at most: ``fallbackFor`` of the page."""
-BEGINS_WITHIN = 20.0
-RETURNS_WITHIN = PROBE + 0.5
-"""One probe, and the time that it takes."""
+DEADLINE = 60.0
+"""Seconds after which what a row waits for does not come: the times themselves are figures."""
 _BACK = "channel.state === 'open' && channel.transport === 'websocket'"
 _SCRIPT = Path(__file__).with_name("page.js").read_text("utf-8")
 
@@ -68,29 +67,29 @@ async def measure(row: Row, browser: Browser, count: int) -> Measured:
     async with _standing(row, browser) as (page, proxy, servers):
         await page.run(_SCRIPT)
         seconds = await page.run(
-            "(options) => begin(options)", {"fallbackFor": PROBE}, timeout=BEGINS_WITHIN
+            "(options) => begin(options)", {"fallbackFor": PROBE}, timeout=DEADLINE
         )
         first = await page.run("() => channel.transport")
         await page.run("() => void chat()")
-        await page.wait("(count) => talk.received.length > count", count, timeout=30)
+        await page.wait("(count) => talk.received.length > count", count, timeout=DEADLINE)
         await _try(row, page)
         if row.transport == "websocket":
             # What ends sooner is held against its transport.
-            await page.wait("performance.now() - talk.backAt > 1000 * 5.5", timeout=30)
+            await page.wait("performance.now() - talk.backAt > 1000 * 5.5", timeout=DEADLINE)
         transport = await page.run("() => channel.transport")
         await proxy.configure(row.repaired)
         await page.run("() => void (talk.repairedAt = performance.now())")
-        await page.wait(_BACK, timeout=30)
+        await page.wait(_BACK, timeout=DEADLINE)
         said = await page.run("() => talk.sent")
-        await page.wait("(count) => talk.sent > count", said + count, timeout=30)
+        await page.wait("(count) => talk.sent > count", said + count, timeout=DEADLINE)
         # What the proxy's old process still carried was cut meanwhile.
-        await page.wait(_BACK, timeout=30)
+        await page.wait(_BACK, timeout=DEADLINE)
         await page.run("() => void (talk.hushed = true)")
         with suppress(TimeoutError):
             await page.wait(
                 "talk.received.length >= talk.sent - talk.told.length"
                 " && channel.statistics().acknowledged >= talk.sent - talk.told.length",
-                timeout=10,
+                timeout=30,
             )
         talk: dict[str, Any] = await page.run("() => talk")
         reports = [await _report(server, row.tls) for server in servers]
@@ -101,7 +100,7 @@ async def measure(row: Row, browser: Browser, count: int) -> Measured:
         answers = [
             [number for pid, number in talk["received"] if pid == server.pid] for server in servers
         ]
-        # Where a session was lost, a reset has told that its answers may be, too.
+        # If a session was lost, its reset has reported that answers may be lost, too.
         missing = 0
         if not talk["resets"]:
             missing = sum(
@@ -129,12 +128,12 @@ async def _try(row: Row, page: AnyTab) -> None:
     match row.trial:
         case "idle":
             gaps = await page.run("() => { talk.hushed = true; return talk.gaps; }")
-            await page.wait("(gaps) => talk.gaps >= gaps + 2", gaps, timeout=30)
+            await page.wait("(gaps) => talk.gaps >= gaps + 2", gaps, timeout=DEADLINE)
             await page.run("() => void chat()")
         case "reconnect":
             for _ in range(10):
                 await page.run("() => channel.reconnect()")
-                await page.wait("channel.state === 'open'", timeout=BEGINS_WITHIN)
+                await page.wait("channel.state === 'open'", timeout=DEADLINE)
                 said = await page.run("() => talk.received.length")
                 await page.wait("(said) => talk.received.length > said", said)
         case "":
@@ -165,7 +164,7 @@ async def _standing(
         port = upstreams["app"] if row.proxy.forward else proxy.port
         asked = f"http://127.0.0.1:{proxy.port}" if row.proxy.forward else None
         page = await stack.enter_async_context(browser.page(asked))
-        await page.goto(f"{'https' if secure else 'http'}://127.0.0.1:{port}/", timeout=20)
+        await page.goto(f"{'https' if secure else 'http'}://127.0.0.1:{port}/", timeout=DEADLINE)
         yield page, proxy, servers
 
 
@@ -197,7 +196,7 @@ async def _mute() -> AsyncIterator[int]:
 
 
 async def _report(server: Server, secure: bool) -> dict[str, Any]:
-    """What the handlers have seen, asked behind the proxy's back."""
+    """Return what the handlers have seen, asked without the proxy."""
     scheme = "https" if secure else "http"
     async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         answer = await client.get(f"{scheme}://127.0.0.1:{server.port}/report")

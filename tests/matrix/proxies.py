@@ -21,6 +21,7 @@ from typing import Literal
 
 import anyio
 
+from tests.kit.nginx import CONFIGURATION
 from tests.kit.nginx import EXECUTABLE as NGINX_EXECUTABLE
 from tests.kit.process import Process, free_ports, make_certificate
 
@@ -66,26 +67,12 @@ class Kind:
     file: str = "conf"
 
 
-NGINX = Kind(
-    "nginx",
-    """\
-daemon off;
+_NGINX_MAIN = """\
 <user>
-pid nginx.pid;
-error_log stderr warn;
 worker_processes 1;
-worker_shutdown_timeout 500ms;
-events { worker_connections 256; }
-http {
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    ssl_certificate certificate.pem;
-    ssl_certificate_key key.pem;
-    map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+worker_shutdown_timeout 500ms;"""
+
+_NGINX_SERVERS = """\
     <around>
     server { listen 127.0.0.1:<ready>; return 204; }
     server {
@@ -93,9 +80,11 @@ http {
         location / {
             <body>
         }
-    }
-}
-""",
+    }"""
+
+NGINX = Kind(
+    "nginx",
+    CONFIGURATION.replace("<main>", _NGINX_MAIN).replace("<servers>", _NGINX_SERVERS),
     """\
 proxy_pass http://<app>;
 proxy_http_version 1.1;
@@ -306,7 +295,7 @@ class Proxy:
             kind.name,
             [part.replace("<folder>", str(folder)) for part in kind.command],
             folder,
-            # Nothing of it is to be left in the user's home.
+            # Nothing may be left in the user's home.
             {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)},
         )
 
@@ -333,7 +322,7 @@ class Proxy:
         await self._program.until_it_listens(ready)
 
     async def stop(self) -> None:
-        """End it, and all that it has started."""
+        """End it, and everything it has started."""
         await self._program.stop()
 
     async def _write(self, site: Site) -> list[int]:

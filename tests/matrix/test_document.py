@@ -8,7 +8,7 @@ from tests.matrix import document
 from tests.matrix.rows import ROWS, Row
 
 
-def test_the_document_has_these_rows() -> None:
+def test_document_has_these_rows() -> None:
     tables = document.read()
     assert tables
     for table in tables:
@@ -17,7 +17,7 @@ def test_the_document_has_these_rows() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_cure_is_what_the_repair_changes(row: Row) -> None:
+def test_cure_is_what_repair_changes(row: Row) -> None:
     assert len(row.cure) <= 2
     before, after = (
         " ".join((row.proxy.frame + site.around + "\n" + site.body).split())
@@ -32,6 +32,6 @@ def test_a_cure_is_what_the_repair_changes(row: Row) -> None:
     assert bool(row.cure) == (row.site != row.repaired)
 
 
-def test_every_row_has_its_name() -> None:
+def test_row_names_are_unique() -> None:
     names = [row.name for row in ROWS]
     assert len(set(names)) == len(names)

@@ -1,4 +1,4 @@
-"""Tests that could not be run here are told of in a line of their own: they have not passed."""
+"""Report tests that could not be run here in a line of their own: they have not passed."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from tests.browser.test_channel import TRANSPORTS
+from tests.browser.pages import TRANSPORTS
 from tests.kit.browser import Tab, tab
 from tests.kit.figures import tell
 from tests.kit.namespaces import (
@@ -72,7 +72,7 @@ class Talks:
         return answers
 
     async def whole(self) -> dict[str, float]:
-        """See that all that was said until now arrives, once and in order, both ways.
+        """Check that everything sent so far arrives once and in order, both ways.
 
         Returns:
             The seconds that it took.
@@ -131,7 +131,7 @@ async def talks() -> AsyncIterator[Talks]:
         yield them
 
 
-async def test_packets_that_are_lost_and_late() -> None:
+async def test_pages_survive_lost_and_late_packets() -> None:
     """One in twenty is lost, each is 300 ms late, both ways: slow, but no reason for a cut."""
     async with talks() as them:
         cable = them.net.cable
@@ -151,8 +151,8 @@ async def test_packets_that_are_lost_and_late() -> None:
         tell("5 % loss, 300 ms", slowest=most, back=back, packets=cable.packets)
 
 
-async def test_half_open() -> None:
-    """Nothing passes and nobody is told: each notices by silence, and is back after it."""
+async def test_pages_notice_silent_network() -> None:
+    """Nothing passes, without any notice: each page detects the silence and returns afterwards."""
     async with talks() as them:
         them.net.cable.silent = True
         noticed = await them.until_noticed()
@@ -161,7 +161,7 @@ async def test_half_open() -> None:
 
 
 @long
-async def test_connections_that_something_between_forgot() -> None:
+async def test_pages_notice_connections_forgotten_by_nat() -> None:
     """As a NAT does that gave the client another address: what is new passes, all else is dead."""
     async with talks() as them:
         them.net.cable.forget()
@@ -172,7 +172,7 @@ async def test_connections_that_something_between_forgot() -> None:
 
 
 @long
-async def test_another_address() -> None:
+async def test_pages_survive_change_of_address() -> None:
     """The client's machine is in another network from one moment to the next, and knows."""
     async with talks() as them:
         await them.net.change_address("192.0.2.3")
@@ -183,7 +183,7 @@ async def test_another_address() -> None:
 
 @long
 @pytest.mark.parametrize("seconds", [10, 90])
-async def test_the_link_is_down(seconds: float) -> None:
+async def test_pages_survive_unplugged_cable(seconds: float) -> None:
     """The client's machine knows, as of a cable that was pulled."""
     async with talks() as them:
         await them.net.unplug()
@@ -194,7 +194,7 @@ async def test_the_link_is_down(seconds: float) -> None:
 
 @long
 @pytest.mark.parametrize("seconds", [10, 90])
-async def test_a_link_further_on_is_down(seconds: float) -> None:
+async def test_pages_survive_silent_link_further_on(seconds: float) -> None:
     """Neither machine knows."""
     async with talks() as them:
         them.net.cable.silent = True

@@ -47,7 +47,7 @@ from transport.stores.records import Record, make_token, split_token
 
 Step = dict[str, Any]
 
-CARRIERS = {
+TRANSPORTS = {
     "websocket": TransportKind.WEBSOCKET,
     "sse": TransportKind.SSE,
     "poll": TransportKind.LONGPOLL,
@@ -158,7 +158,7 @@ class Bench:
 
     def _connect(self, step: Step) -> None:
         self.connections[step["connect"]] = Connection(
-            CARRIERS[step["carrier"]], step.get("subject", "")
+            TRANSPORTS[step["carrier"]], step.get("subject", "")
         )
 
     def _receive(self, step: Step) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, assert_never
 
-from tests.protocol.bench import CARRIERS, Step, from_message, from_wire, to_message, to_wire
+from tests.protocol.bench import TRANSPORTS, Step, from_message, from_wire, to_message, to_wire
 from transport.errors import Fate
 from transport.limits import Limits
 from transport.protocol.client.events import (
@@ -76,7 +76,7 @@ class ClientBench:
 
     def _connect(self, step: Step) -> list[Event]:
         nonce = f"nonce-{self.nonces + 1}-0123456789abcdef"
-        link = self.session.attach(CARRIERS[step["carrier"]], nonce)
+        link = self.session.attach(TRANSPORTS[step["carrier"]], nonce)
         self.nonces += nonce in link.opening
         self.connections[step["connect"]] = Connection(link)
         return []

@@ -36,9 +36,9 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
 
-    @initialize(carrier=st.integers(0, 5))
-    def begin(self, carrier: int) -> None:
-        self.world.begin(carrier)
+    @initialize(transport=st.integers(0, 5))
+    def begin(self, transport: int) -> None:
+        self.world.begin(transport)
 
     def teardown(self) -> None:
         self.world.heal()

@@ -70,7 +70,7 @@ def session() -> ServerSession:
     return ServerSession("s1", LIMITS, 0.0)
 
 
-def test_carrier(session: ServerSession) -> None:
+def test_transport_is_of_the_newest_attachment(session: ServerSession) -> None:
     """The confirmed attach before newer ones that are only provisional."""
     transports = [session.attachments.transport]
     first = attached(session)
@@ -172,7 +172,7 @@ def test_frames_that_are_not_for_a_session(session: ServerSession, frame: Any) -
         session.receive(attached(session), frame, 0.0)
 
 
-def test_has_news(session: ServerSession) -> None:
+def test_session_is_readable_while_a_message_waits(session: ServerSession) -> None:
     """Whether `take` has something to give or to raise."""
     attachment = attached(session)
     news = [session.is_readable]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transport.protocol.event_stream import EventParser
+from transport.protocol.event_stream import EventParser, encode_event
 
 STREAM = (
     'data: [1,0,"a"]\n\n'
@@ -33,3 +33,9 @@ def test_what_is_kept_is_bounded() -> None:
     parser = EventParser(100)
     with pytest.raises(ValueError, match="more than 100"):
         parser.feed("data: x\n" * 20)
+
+
+def test_encoded_event_is_parsed_again() -> None:
+    """SSE-1: also a frame with characters that end a line elsewhere."""
+    frame = '[1,0,"a\u2028b"]'
+    assert EventParser(100).feed(encode_event(frame).decode()) == [frame]

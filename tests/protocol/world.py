@@ -67,7 +67,7 @@ NAMES = {
     TransportKind.SSE: "sse",
     TransportKind.LONGPOLL: "poll",
 }
-CARRIERS = list(TransportKind)
+TRANSPORTS = list(TransportKind)
 
 STEPS: dict[str, tuple[tuple[int, int], ...]] = {
     "open": ((0, 11), (0, 2)),
@@ -195,14 +195,14 @@ class World:
         self.finished: set[str] = set()
         self.count = 0
 
-    def begin(self, carrier: int) -> None:
+    def begin(self, transport: int) -> None:
         """The first step: all is well, or two opens race."""
         self.clients.append(Client(self.new_core("client-0-0123456789")))
-        self.open(0, carrier % 3)
-        if carrier < 3:
+        self.open(0, transport % 3)
+        if transport < 3:
             self.flow(3)
         else:
-            self.open(0, (carrier + 1) % 3)
+            self.open(0, (transport + 1) % 3)
 
     def new_core(self, name: str) -> ClientSession:
         return ClientSession(name, Terms.of(LIMITS))
@@ -213,26 +213,26 @@ class World:
     def living(self) -> list[Client]:
         return [client for client in self.clients if not client.over]
 
-    def open(self, pick: int, carrier: int) -> None:
+    def open(self, pick: int, transport: int) -> None:
         """Also beside another connection: opens that race."""
         living = self.living
         if living and len((client := living[pick % len(living)]).connections) <= 2:
-            self.attach(client, CARRIERS[carrier])
+            self.attach(client, TRANSPORTS[transport])
 
-    def come_back(self, carrier: int) -> None:
+    def come_back(self, transport: int) -> None:
         """A client that has no connection opens one, and is answered."""
         for client in self.living:
             if not client.connections and not client.over:
-                self.attach(client, CARRIERS[carrier])
+                self.attach(client, TRANSPORTS[transport])
                 self.flow(2)
 
-    def attach(self, client: Client, carrier: TransportKind) -> None:
+    def attach(self, client: Client, transport: TransportKind) -> None:
         client.nonces += 1
         index = self.clients.index(client)
-        link = client.core.attach(carrier, f"nonce-{index}-{client.nonces:04}-0123456789")
+        link = client.core.attach(transport, f"nonce-{index}-{client.nonces:04}-0123456789")
         connection = Connection(self.fresh("c"), link)
         client.connections.append(connection)
-        if carrier is TransportKind.WEBSOCKET:
+        if transport is TransportKind.WEBSOCKET:
             self.connect(connection)
         self.pump(client)
 
@@ -280,13 +280,13 @@ class World:
         twin.core._confirmed = twin.confirmed = 0
         self.clients.append(twin)
 
-    def contest(self, pick: int, carrier: int) -> None:
+    def contest(self, pick: int, transport: int) -> None:
         """Another client opens, and while its confirmation is on the way the session moves on."""
         self.clone(pick)
         *holders, other = self.living or self.clients
         if not holders or len(other.connections) > 2:
             return
-        self.attach(other, CARRIERS[carrier])
+        self.attach(other, TRANSPORTS[transport])
         one = other.connections[-1]
         for sent in [sent for sent in self.requests if sent.connection is one]:
             self.arrive(sent, again=False)
@@ -545,10 +545,10 @@ class World:
         return result.get("answer")
 
     def write(self, connection: Connection, frames: list[Any], *, over: bool) -> None:
-        carrier = connection.link.transport
+        transport = connection.link.transport
         first, connection.written = not connection.written, True
         bad = first and over and frames[0].__class__ is dict and frames[0]["type"] == "error"
-        if carrier is TransportKind.LONGPOLL or (carrier is TransportKind.SSE and bad):
+        if transport is TransportKind.LONGPOLL or (transport is TransportKind.SSE and bad):
             body = lines(frames)
             connection.down.append(Answer(Request.OPEN, 400 if bad else 200, body))
         else:

@@ -65,7 +65,9 @@ def channel_to(proxy: Nginx, way: str, *transports: str, **options: Any) -> conn
     ("way", "transport"),
     [("bare", "sse"), ("tls", "sse"), ("upgrading", "websocket"), ("good", "websocket")],
 )
-async def test_the_python_client_finds_what_works(proxy: Nginx, way: str, transport: str) -> None:
+async def test_python_client_finds_working_transport(
+    proxy: Nginx, way: str, transport: str
+) -> None:
     with anyio.fail_after(30):
         async with channel_to(proxy, way) as channel:
             for message in ("a", "ü" * 20_000, b"\x00\xff"):
@@ -79,7 +81,7 @@ async def test_the_python_client_finds_what_works(proxy: Nginx, way: str, transp
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
 @pytest.mark.parametrize("way", ["bare", "tls"])
-async def test_each_fallback_passes(proxy: Nginx, way: str, transport: str) -> None:
+async def test_each_fallback_passes_through_nginx(proxy: Nginx, way: str, transport: str) -> None:
     with anyio.fail_after(30):
         async with channel_to(proxy, way, transport) as channel:
             for number in range(20):
@@ -91,7 +93,7 @@ async def test_each_fallback_passes(proxy: Nginx, way: str, transport: str) -> N
             assert channel.statistics().resets == 0
 
 
-async def test_a_message_of_the_limit_passes(proxy: Nginx) -> None:
+async def test_largest_message_passes_through_nginx(proxy: Nginx) -> None:
     """Section 12: a body is below the 1 MB that nginx takes."""
     with anyio.fail_after(30):
         async with channel_to(proxy, "bare", "longpoll") as channel:
@@ -100,7 +102,7 @@ async def test_a_message_of_the_limit_passes(proxy: Nginx) -> None:
             assert await channel.receive() == largest
 
 
-async def test_an_origin_that_is_not_the_host_is_refused_and_told_what_to_do(proxy: Nginx) -> None:
+async def test_foreign_origin_is_refused_with_advice(proxy: Nginx) -> None:
     with anyio.fail_after(30), pytest.raises(ChannelClosed, match="4403") as closed:
         async with channel_to(proxy, "bare", "sse", origin=proxy.url("bare")):
             pass
@@ -123,7 +125,7 @@ async def test_an_origin_that_is_not_the_host_is_refused_and_told_what_to_do(pro
         ("listed", NAME, "sse"),
     ],
 )
-async def test_the_page_finds_what_works(
+async def test_page_finds_working_transport(
     proxy: Nginx, browser: Browser, way: str, host: str, transport: str
 ) -> None:
     async with tab(browser, proxy.url(way, host), ignore_https_errors=True) as page:
@@ -141,7 +143,7 @@ async def test_the_page_finds_what_works(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("way", ["bare", "tls"])
-async def test_the_page_polls_where_streams_are_forbidden(
+async def test_page_polls_if_streams_are_forbidden(
     proxy: Nginx, browser: Browser, way: str
 ) -> None:
     async with tab(browser, proxy.url(way), ignore_https_errors=True) as page:
@@ -153,7 +155,7 @@ async def test_the_page_polls_where_streams_are_forbidden(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_page_of_a_listed_origin_uses_another_server(
+async def test_page_of_listed_origin_uses_other_server(
     proxy: Nginx, browser: Browser, transport: str
 ) -> None:
     """IDN-1: CORS and preflight, `client.js` and errors included."""
@@ -185,7 +187,7 @@ async def test_a_page_of_a_listed_origin_uses_another_server(
 
 
 @pytest.mark.browser
-async def test_a_page_of_another_origin_gets_nothing(proxy: Nginx, browser: Browser) -> None:
+async def test_page_of_other_origin_is_refused(proxy: Nginx, browser: Browser) -> None:
     """IDN-1: not even to see why; so its channel goes on trying."""
     chat = f"{proxy.url('good')}/chat"
     async with tab(browser, proxy.url("bare", NAME), ignore_https_errors=True) as page:
@@ -201,9 +203,7 @@ async def test_a_page_of_another_origin_gets_nothing(proxy: Nginx, browser: Brow
 
 
 @pytest.mark.browser
-async def test_a_page_without_tls_is_told_that_its_origin_is_to_be_listed(
-    proxy: Nginx, browser: Browser
-) -> None:
+async def test_page_without_tls_is_told_to_list_its_origin(proxy: Nginx, browser: Browser) -> None:
     async with tab(browser, proxy.url("bare", NAME)) as page:
         await page.run("() => void start()")
         await page.wait("channel.state === 'closed'")

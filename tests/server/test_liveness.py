@@ -1,4 +1,4 @@
-"""Who lives is told by frames of the protocol, not by those below it: PROTOCOL.md section 5."""
+"""Liveness is shown by frames of the protocol, not by those of WebSocket: PROTOCOL.md section 5."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.kit.raw import encode, open_frame
+from tests.kit.frame_client import encode, open_frame
 from tests.kit.server import serving
 
 
-async def test_websocket_pings_count_for_nothing() -> None:
+async def test_websocket_pings_do_not_count_as_liveness() -> None:
     """LIV-4: a client that sends and answers only those of RFC 6455 is detached all the same."""
     async with (
         serving("tests.kit.apps:beating") as server,

@@ -8,15 +8,14 @@ from itertools import combinations
 
 import pytest
 
-from tests.kit.raw import RAW_CLIENTS, RawWebSocket, raw_clients
+from tests.kit.frame_client import TRANSPORTS
+from tests.kit.listener import listeners
 from tests.kit.server import serving
 
 ROUNDS = int(os.environ.get("SHUTDOWN_ROUNDS", "3"))
 """Of each combination; a campaign takes more."""
 
-COMBINATIONS = [
-    combination for size in (1, 2, 3) for combination in combinations(RAW_CLIENTS, size)
-]
+COMBINATIONS = [combination for size in (1, 2, 3) for combination in combinations(TRANSPORTS, size)]
 
 
 @pytest.mark.parametrize("transports", COMBINATIONS, ids="+".join)
@@ -24,27 +23,28 @@ COMBINATIONS = [
 async def test_sigterm_ends_uvicorn_and_tells_every_client(
     transports: tuple[str, ...], round_: int
 ) -> None:
-    """No timer of the server runs out in this time: it ends because every client is told."""
+    """No timer of the server ends in this time: it stops because every client was told to leave."""
     async with (
         serving("tests.kit.apps:patient") as server,
-        raw_clients(f"{server.url}/chat", *transports) as clients,
+        listeners(f"{server.url}/chat", *transports) as clients,
     ):
         await server.stop(signal.SIGTERM)
         for client in clients:
             await client.until_ended()
-        drains = {type(client).__name__: client.frames[-1:] for client in clients}
+        drains = {repr(client): client.frames[-1:] for client in clients}
         assert all(
             frames and frames[0]["type"] == "drain" and frames[0]["retry_in"] >= 0
             for frames in drains.values()
         ), drains
-        assert all(client.code == 1012 for client in clients if isinstance(client, RawWebSocket))
+        codes = [client.code for client in clients if client.transport == "websocket"]
+        assert codes == [1012] * len(codes)
 
 
-async def test_sigterm_lets_a_handler_that_waits_end_as_a_handover() -> None:
-    """Draining is no close: no client is told that its channel is over."""
+async def test_sigterm_neither_closes_nor_resets_sessions() -> None:
+    """Draining is no close: no client gets a close or a reset."""
     async with (
         serving("tests.kit.apps:patient") as server,
-        raw_clients(f"{server.url}/chat", *RAW_CLIENTS) as clients,
+        listeners(f"{server.url}/chat", *TRANSPORTS) as clients,
     ):
         await server.stop()
         for client in clients:

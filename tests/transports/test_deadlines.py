@@ -1,4 +1,4 @@
-"""`Deadlines`: as `asyncio.timeout`, but for the sweep."""
+"""`Deadlines`: like `asyncio.timeout`, but ended by the sweep."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ async def wait(deadline: Deadline, seconds: float = 60.0) -> str:
             await asyncio.sleep(seconds)
     except TimeoutError:
         return "late"
-    await asyncio.sleep(0)  # nothing is left behind that would end this
+    await asyncio.sleep(0)  # no cancellation is left over
     return "in time"
 
 
-async def test_who_stays_too_long_is_ended_and_no_other() -> None:
+async def test_sweep_ends_only_overdue_deadlines() -> None:
     clock = Clock()
     deadlines = Deadlines(clock)
     short = asyncio.create_task(wait(deadlines.within(1.0)))
@@ -47,10 +47,10 @@ async def test_who_stays_too_long_is_ended_and_no_other() -> None:
     assert await short == "late"
     assert await long == "in time"
     clock.seconds = 9.0
-    deadlines.sweep()  # for nobody
+    deadlines.sweep()  # nothing is waiting
 
 
-async def test_none_is_left_waiting_when_no_sweep_will_come() -> None:
+async def test_stop_ends_all_deadlines() -> None:
     deadlines = Deadlines(Clock())
     task = asyncio.create_task(wait(deadlines.within(1.0)))
     await asyncio.sleep(0)
@@ -58,7 +58,7 @@ async def test_none_is_left_waiting_when_no_sweep_will_come() -> None:
     assert await task == "late"
 
 
-async def test_a_cancellation_by_another_is_none_of_its_own() -> None:
+async def test_foreign_cancellation_is_no_timeout() -> None:
     clock = Clock()
     deadlines = Deadlines(clock)
     both = asyncio.create_task(wait(deadlines.within(1.0)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
 
 import pytest
 
+from tests.kit.frame_client import FrameClient, frame_client
 from transport import Channel, Hub, Limits
 from transport.server.adapters import exchange
 from transport.testing import (
@@ -35,28 +35,12 @@ async def silent(channel: Channel) -> None:
         pass
 
 
-def post(opened: dict[str, Any], *frames: object, attach: int = 1) -> bytes:
-    """The body of a POST ``send``."""
-    head = {"type": "send", "session": opened["session"], "client": CLIENT, "attach": attach}
-    return lines(head, *frames)
+def poll(client: FrameClient, number: int, ack: int, **fields: object) -> bytes:
+    """Return the body of a poll."""
+    return lines(client.head("poll", poll=number, ack=ack, **fields))
 
 
-def poll(opened: dict[str, Any], number: int, ack: int, **fields: object) -> bytes:
-    """The body of a poll."""
-    return lines(
-        {
-            "type": "poll",
-            "session": opened["session"],
-            "client": CLIENT,
-            "attach": 1,
-            "poll": number,
-            "ack": ack,
-            **fields,
-        }
-    )
-
-
-async def test_a_stream_begins_with_opened_and_a_second_event_follows() -> None:
+async def test_stream_begins_with_opened_and_ack() -> None:
     """SSE-1."""
     async with stream(Hub(silent), "/sse", opening()) as events:
         headers = events.head.headers
@@ -71,130 +55,125 @@ async def test_a_stream_begins_with_opened_and_a_second_event_follows() -> None:
         assert await events.frame() == {"type": "ack", "ack": 0}
 
 
-async def test_a_post_is_answered_with_marks_and_its_echo_comes_by_the_stream() -> None:
+async def test_post_is_acked_and_echoed_on_stream() -> None:
     """SND-1, SND-2."""
     hub = Hub(echo)
-    async with stream(hub, "/sse", opening()) as events:
-        opened = await events.frame()
-        answer = await ask(hub, "/send", post(opened, [1, 0, "a", "b"], {"type": "ping", "id": 7}))
+    async with frame_client(hub, "sse") as client:
+        answer = await client.post([1, 0, "a", "b"], {"type": "ping", "id": 7})
         assert answer.status == 200
         assert answer.headers["content-type"] == "application/x-ndjson"
         first, *rest = answer.frames
         assert first["type"] == "ack"
         assert (first["received"], first["ack"], first["attached"]) == (2, 2, True)
         assert rest == [{"type": "pong", "id": 7}]
-        assert await events.frame() == [1, 2, "a", "b"]
+        assert await client.frame() == [1, 2, "a", "b"]
 
 
-async def test_a_post_repeated_is_taken_once_and_succeeds_again() -> None:
-    """SND-1, NUM-3: the answer was lost, the client repeats and adds behind."""
+async def test_repeated_post_is_accepted_once() -> None:
+    """SND-1, NUM-3: the answer was lost; the client repeats the message and adds another."""
     hub = Hub(echo)
-    async with stream(hub, "/sse", opening()) as events:
-        opened = await events.frame()
-        await ask(hub, "/send", post(opened, [1, 0, "a"]))
-        answer = await ask(hub, "/send", post(opened, [1, 0, "a", "b"]))
+    async with frame_client(hub, "sse") as client:
+        await client.post([1, 0, "a"])
+        answer = await client.post([1, 0, "a", "b"])
         assert answer.frames[0]["received"] == 2
-        assert await events.frame() == [1, 1, "a"]
-        assert await events.frame() == [2, 2, "b"]
+        assert await client.frame() == [1, 1, "a"]
+        assert await client.frame() == [2, 2, "b"]
 
 
-async def test_a_gap_is_409_with_the_expected_number_and_what_stands_before_is_taken() -> None:
+async def test_post_with_gap_returns_409_and_expected_number() -> None:
     """SND-3, NUM-3."""
     hub = Hub(silent)
-    async with stream(hub, "/sse", opening()) as events:
-        opened = await events.frame()
-        answer = await ask(hub, "/send", post(opened, [1, 0, "a"], [3, 0, "c"]))
+    async with frame_client(hub, "sse") as client:
+        answer = await client.post([1, 0, "a"], [3, 0, "c"])
         assert answer.status == 409
         assert answer.frames[0]["code"] == "gap"
         assert answer.frames[0]["expected"] == 2
 
 
-async def test_a_bad_line_leaves_what_stands_before_it_taken() -> None:
+async def test_lines_before_bad_line_are_accepted() -> None:
     """SND-3, FRM-4."""
     hub = Hub(silent)
-    async with stream(hub, "/sse", opening()) as events:
-        opened = await events.frame()
-        answer = await ask(hub, "/send", post(opened, [1, 0, "a"]) + b"{nonsense\n")
+    async with frame_client(hub, "sse") as client:
+        answer = await client.post_bytes(b'[1,0,"a"]\n{nonsense\n')
         assert (answer.status, answer.frames[0]["code"]) == (400, "bad_json")
-        again = await ask(hub, "/send", post(opened))
+        again = await client.post()
         assert again.frames[0]["received"] == 1
 
 
-async def test_the_stream_of_a_superseded_attach_ends_with_a_word() -> None:
+async def test_superseded_stream_ends_with_error() -> None:
     """SSE-2, ATT-3."""
     hub = Hub(silent)
-    async with stream(hub, "/sse", opening()) as old:
-        opened = await old.frame()
-        await ask(hub, "/send", post(opened))
-        async with stream(hub, "/sse", opening(2, session=opened["session"])) as new:
-            assert (await new.frame())["verdict"] == "resumed"
-            await ask(hub, "/send", post(opened, attach=2))
-            frames = await old.rest()
+    async with frame_client(hub, "sse") as old:
+        await old.post()
+        async with frame_client(hub, "sse", opening(2, session=old.token)) as new:
+            assert new.opened["verdict"] == "resumed"
+            await new.post()
+            frames = (await old.ended()).frames
             assert frames[-1]["code"] == "superseded"
             assert frames[-1]["attach"] == 2
             assert frames[-1]["client"] == CLIENT
 
 
-async def test_a_stream_is_rotated() -> None:
+async def test_stream_is_rotated() -> None:
     """SSE-3."""
     async with stream(Hub(silent, limits=Limits(stream=0.1)), "/sse", opening()) as events:
         frames = await events.rest()
         assert frames[-1] == {"type": "drain", "retry_in": 0.0}
 
 
-async def test_long_poll_carries_both_ways() -> None:
+async def test_polls_carry_messages_both_ways() -> None:
     """POL-1, POL-2, POL-3."""
     hub = Hub(echo)
-    first = await ask(hub, "/poll", lines(opening()))
-    opened = first.frames[0]
-    assert (first.status, opened["type"]) == (200, "opened")
+    first = await ask(Hub(echo), "/poll", lines(opening()))
+    assert (first.status, first.frames[0]["type"]) == (200, "opened")
     assert int(first.headers["content-length"]) == len(first.body)
-    parked = request(hub, "/poll", poll(opened, 1, 0))
-    await ask(hub, "/send", post(opened, [1, 0, "x"]))
-    assert (await whole(parked)).frames == [[1, 1, "x"]]
-    # The answer was lost: the same poll again gets the same start again.
-    assert (await ask(hub, "/poll", poll(opened, 1, 0))).frames == [[1, 1, "x"]]
-    late = poll(opened, 1, 0)
-    parked = request(hub, "/poll", poll(opened, 2, 1))
-    await _until_parked(hub)
-    answer = await ask(hub, "/poll", late)
-    assert (answer.status, answer.body) == (200, b"")
-    await ask(hub, "/send", post(opened, [2, 1, "y"]))
-    assert (await whole(parked)).frames == [[2, 2, "y"]]
+    async with frame_client(hub, "longpoll") as client:
+        parked = request(hub, "/poll", poll(client, 1, 0))
+        await client.post([1, 0, "x"])
+        assert (await whole(parked)).frames == [[1, 1, "x"]]
+        # The answer was lost: the same poll again gets the same start again.
+        assert (await ask(hub, "/poll", poll(client, 1, 0))).frames == [[1, 1, "x"]]
+        late = poll(client, 1, 0)
+        parked = request(hub, "/poll", poll(client, 2, 1))
+        await _until_parked(hub)
+        answer = await ask(hub, "/poll", late)
+        assert (answer.status, answer.body) == (200, b"")
+        await client.post([2, 1, "y"])
+        assert (await whole(parked)).frames == [[2, 2, "y"]]
 
 
-async def test_a_newer_poll_ends_the_older_one_with_nothing() -> None:
+async def test_newer_poll_ends_older_one_empty() -> None:
     """POL-2."""
     hub = Hub(echo)
-    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
-    older = request(hub, "/poll", poll(opened, 1, 0))
-    await _until_parked(hub)
-    newer = request(hub, "/poll", poll(opened, 2, 0))
-    answer = await whole(older)
-    assert (answer.status, answer.body) == (200, b"")
-    await ask(hub, "/send", post(opened, [1, 0, "x"]))
-    assert (await whole(newer)).frames == [[1, 1, "x"]]
+    async with frame_client(hub, "longpoll") as client:
+        older = request(hub, "/poll", poll(client, 1, 0))
+        await _until_parked(hub)
+        newer = request(hub, "/poll", poll(client, 2, 0))
+        answer = await whole(older)
+        assert (answer.status, answer.body) == (200, b"")
+        await client.post([1, 0, "x"])
+        assert (await whole(newer)).frames == [[1, 1, "x"]]
 
 
-async def test_a_poll_with_nothing_to_say_is_answered_after_its_hold() -> None:
+async def test_idle_poll_is_answered_after_hold() -> None:
     """POL-3."""
     hub = Hub(silent)
-    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
-    answer = await ask(hub, "/poll", poll(opened, 1, 0, hold=0.05))
-    assert answer.frames == [{"type": "ack", "ack": 0}]
+    async with frame_client(hub, "longpoll") as client:
+        answer = await ask(hub, "/poll", poll(client, 1, 0, hold=0.05))
+        assert answer.frames == [{"type": "ack", "ack": 0}]
 
 
-async def test_a_poll_of_an_attach_that_never_was_is_refused() -> None:
+async def test_poll_of_unknown_attach_is_refused() -> None:
     """ATT-7."""
     hub = Hub(silent)
-    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
-    body = poll(opened, 1, 0).replace(b'"attach":1', b'"attach":9')
-    answer = await ask(hub, "/poll", body)
-    assert (answer.status, answer.frames[0]["code"]) == (409, "not_attached")
+    async with frame_client(hub, "longpoll") as client:
+        body = poll(client, 1, 0).replace(b'"attach":1', b'"attach":9')
+        answer = await ask(hub, "/poll", body)
+        assert (answer.status, answer.frames[0]["code"]) == (409, "not_attached")
 
 
 @pytest.mark.parametrize("path", ["/send", "/poll"])
-async def test_unknown_foreign_and_wrong_tokens_get_one_answer(path: str) -> None:
+async def test_all_bad_tokens_get_the_same_answer(path: str) -> None:
     """RES-9."""
     hub = Hub(silent)
     opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
@@ -217,7 +196,7 @@ async def test_unknown_foreign_and_wrong_tokens_get_one_answer(path: str) -> Non
     assert answers[0].frames[0]["code"] == "unknown_session"
 
 
-async def test_another_process_is_told_apart_by_the_epoch() -> None:
+async def test_session_of_other_process_is_known_by_epoch() -> None:
     """EPO-1."""
     opened = (await ask(Hub(silent), "/poll", lines(opening()))).frames[0]
     other = Hub(silent)
@@ -254,13 +233,13 @@ async def test_another_process_is_told_apart_by_the_epoch() -> None:
         {"content-encoding": "identity, gzip"},
     ],
 )
-async def test_another_type_or_coding_is_415(headers: dict[str, str]) -> None:
+async def test_other_content_type_or_coding_returns_415(headers: dict[str, str]) -> None:
     """HTTP-1."""
     answer = await ask(Hub(silent), "/poll", lines(opening()), headers=headers)
     assert (answer.status, answer.frames[0]["code"]) == (415, "unsupported_media_type")
 
 
-async def test_utf8_may_be_named() -> None:
+async def test_content_type_may_name_utf8() -> None:
     """HTTP-1."""
     headers = {"content-type": 'application/x-ndjson; charset="UTF-8"'}
     answer = await ask(Hub(silent), "/poll", lines(opening()), headers=headers)
@@ -268,7 +247,7 @@ async def test_utf8_may_be_named() -> None:
 
 
 @pytest.mark.parametrize("declared", [True, False])
-async def test_a_body_beyond_the_limit_is_413_and_the_connection_closes(declared: bool) -> None:
+async def test_body_beyond_limit_returns_413_and_closes(declared: bool) -> None:
     """HTTP-1."""
     limits = Limits(message=1000)
     body = b"x" * (limits.body + 1)
@@ -280,7 +259,7 @@ async def test_a_body_beyond_the_limit_is_413_and_the_connection_closes(declared
 
 
 @pytest.mark.parametrize("ends", [True, False])
-async def test_the_rest_of_a_body_beyond_the_limit_is_read_for_a_while(
+async def test_rest_of_refused_body_is_read_for_a_while(
     monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     """HTTP-1: or the connection would be reset, and the answer lost with it."""
@@ -301,7 +280,7 @@ async def test_the_rest_of_a_body_beyond_the_limit_is_read_for_a_while(
     assert connection.inbound.empty()
 
 
-async def test_a_body_that_does_not_come_is_408() -> None:
+async def test_missing_body_returns_408() -> None:
     """HTTP-1."""
     hub = Hub(silent, limits=Limits(opening=0.05))
     connection = request(hub, "/send", chunks=[b"{", b""])
@@ -313,7 +292,7 @@ async def test_a_body_that_does_not_come_is_408() -> None:
 
 @pytest.mark.parametrize("body", [b"\xff", b"", b"\n", b"[1,0,1]\n", b'{"type":"ping"}\n'])
 @pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
-async def test_a_body_that_begins_with_nothing_of_ours_is_400(path: str, body: bytes) -> None:
+async def test_body_without_known_first_frame_returns_400(path: str, body: bytes) -> None:
     """FRM-2, SND-1, POL-1, SSE-2."""
     answer = await ask(Hub(silent), path, body)
     assert answer.status == 400
@@ -325,26 +304,26 @@ async def test_a_body_that_begins_with_nothing_of_ours_is_400(path: str, body: b
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "DELETE"])
 @pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
-async def test_another_method_is_405_with_allow(path: str, method: str) -> None:
+async def test_other_method_returns_405_with_allow(path: str, method: str) -> None:
     """HTTP-1."""
     answer = await ask(Hub(silent), path, method=method)
     assert (answer.status, answer.headers["allow"]) == (405, "POST, OPTIONS")
 
 
-async def test_a_stripped_upgrade_is_426() -> None:
+async def test_stripped_upgrade_returns_426() -> None:
     """WS-3."""
     answer = await ask(Hub(silent), "/websocket", method="GET")
     assert (answer.status, answer.frames[0]["code"]) == (426, "upgrade_required")
 
 
-async def test_an_unknown_path_is_404_on_both() -> None:
+async def test_unknown_path_returns_404() -> None:
     """HTTP-1, WS-2."""
     hub = Hub(silent)
     for answer in (await ask(hub, "/nothing"), await denied(hub, "/nothing")):
         assert (answer.status, answer.frames[0]["code"]) == (404, "not_found")
 
 
-async def test_a_transport_that_is_not_offered_is_404() -> None:
+async def test_transport_not_offered_returns_404() -> None:
     """WS-2."""
     hub = Hub(silent, transports=("longpoll",))
     assert (await ask(hub, "/sse", lines(opening()))).status == 404
@@ -359,6 +338,6 @@ async def _until_parked(hub: Hub) -> None:
     assert isinstance(hub, Hub)
 
 
-def test_answers_are_compared_whole() -> None:
+def test_answer_frames_are_lines_of_body() -> None:
     """The kit's own: an answer's frames are its lines."""
     assert Answer(200, {}, b'[1]\n{"a":2}\n').frames == [[1], {"a": 2}]

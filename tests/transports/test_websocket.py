@@ -17,7 +17,7 @@ async def echo(channel: Channel) -> None:
         await channel.send(message)
 
 
-async def test_text_and_binary_frames_come_back_as_they_went() -> None:
+async def test_websocket_echoes_text_and_binary_frames() -> None:
     """WS-1, DAT-2."""
     async with socket(Hub(echo), "/websocket") as ws:
         ws.send(opening())
@@ -30,7 +30,7 @@ async def test_text_and_binary_frames_come_back_as_they_went() -> None:
         assert await ws.frame() == (3).to_bytes(8, "big") + (3).to_bytes(8, "big") + b"\x00\xff"
 
 
-async def test_a_bytes_frame_is_taken_on_websocket_too() -> None:
+async def test_websocket_accepts_bytes_frame_of_http() -> None:
     """DAT-2."""
     async with socket(Hub(echo), "/websocket") as ws:
         ws.send(opening())
@@ -40,7 +40,7 @@ async def test_a_bytes_frame_is_taken_on_websocket_too() -> None:
         assert (await ws.frame())[16:] == b"\x00\xff"
 
 
-async def test_data_may_follow_the_open_of_a_new_session() -> None:
+async def test_data_after_open_of_new_session_is_accepted() -> None:
     """OPN-7."""
     async with socket(Hub(echo), "/websocket") as ws:
         ws.send(opening())
@@ -49,7 +49,7 @@ async def test_data_may_follow_the_open_of_a_new_session() -> None:
         assert await ws.frame() == [1, 1, "early"]
 
 
-async def test_a_probe_before_open_is_answered_four_times() -> None:
+async def test_four_probes_before_open_are_answered() -> None:
     """OPN-9."""
     async with socket(Hub(echo), "/websocket") as ws:
         for number in range(4):
@@ -60,7 +60,7 @@ async def test_a_probe_before_open_is_answered_four_times() -> None:
         assert await ws.closed() == 4400
 
 
-async def test_no_open_in_time_ends_the_connection() -> None:
+async def test_missing_open_ends_connection() -> None:
     """OPN-9."""
     async with socket(Hub(echo, limits=Limits(opening=0.05)), "/websocket") as ws:
         assert (await ws.frame())["code"] == "timeout"
@@ -80,7 +80,7 @@ async def test_no_open_in_time_ends_the_connection() -> None:
         (json.dumps(opening(versions=[9]), separators=(",", ":")), "unsupported_version"),
     ],
 )
-async def test_a_bad_first_frame_is_told_and_ends_the_connection(wire: str, code: str) -> None:
+async def test_bad_first_frame_is_refused_and_ends_connection(wire: str, code: str) -> None:
     """WS-2, OPN-1, OPN-2."""
     async with socket(Hub(echo), "/websocket") as ws:
         ws.send(wire)
@@ -89,7 +89,7 @@ async def test_a_bad_first_frame_is_told_and_ends_the_connection(wire: str, code
         assert await ws.closed() >= 4400
 
 
-async def test_a_bad_frame_ends_the_connection_and_not_the_session() -> None:
+async def test_bad_frame_ends_connection_not_session() -> None:
     """WS-2, FRM-4."""
     hub = Hub(echo)
     async with socket(hub, "/websocket") as ws:
@@ -108,7 +108,7 @@ async def test_a_bad_frame_ends_the_connection_and_not_the_session() -> None:
         assert await ws.frame() == [1, 1, "kept"]
 
 
-async def test_the_close_code_of_the_application_reaches_the_websocket() -> None:
+async def test_close_code_of_application_reaches_websocket() -> None:
     """CLS-7, CLS-3."""
 
     async def closes(channel: Channel) -> None:
@@ -132,7 +132,7 @@ async def test_the_close_code_of_the_application_reaches_the_websocket() -> None
         assert await ws.closed() == 4321
 
 
-async def test_a_client_that_leaves_is_detached_at_once() -> None:
+async def test_client_that_leaves_is_detached_at_once() -> None:
     """CLS-6."""
     channels: list[Channel] = []
 
@@ -152,7 +152,7 @@ async def test_a_client_that_leaves_is_detached_at_once() -> None:
         assert channels[0].transport is None
 
 
-async def test_a_client_that_leaves_before_it_is_answered_is_no_error() -> None:
+async def test_client_that_leaves_before_answer_is_no_error() -> None:
     """OPN-9: uvicorn's ``send`` fails with an OSError then."""
 
     async def gone(message: Message) -> None:
@@ -172,7 +172,7 @@ async def test_a_client_that_leaves_before_it_is_answered_is_no_error() -> None:
         await connection.next()
 
 
-async def test_a_stuck_reader_is_detached_by_our_own_deadline() -> None:
+async def test_stuck_reader_is_detached_by_server_deadline() -> None:
     """LIV-1: what the server can see of a peer that reads nothing is only that no ack comes."""
     limits = Limits(heartbeat=0.2, poll_hold=0.5, ttl=5)
     channels: list[Channel] = []

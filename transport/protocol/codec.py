@@ -1,8 +1,8 @@
-"""Frames to and from the wire (PROTOCOL.md section 2).
+"""Encode and decode frames (PROTOCOL.md section 2).
 
-JSON is msgspec's: strict (no NaN, no control bytes, no lone surrogates, no trailing text) and fast.
-What it would convert silently when encoding (sets, dates, NaN, keys that are not strings) is
-refused before it is asked (DAT-3).
+The JSON codec is msgspec's: fast and strict (no NaN, no control bytes, no lone surrogates, no
+trailing text). Encoding would convert some values silently (sets, dates, NaN, keys that are not
+strings), so these are refused first (DAT-3).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from transport.protocol.frames import (
 )
 
 Payload = str | bytes
-"""One message, encoded: str is its JSON, bytes are itself."""
+"""An encoded message: a str is its JSON, bytes are the message itself."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 _HEADER = 16
-"""Number and ack in front of a binary frame, 8 bytes each, big-endian (DAT-2)."""
+"""The size of a binary frame's number and ack: 8 bytes each, big-endian (DAT-2)."""
 
 _NUMBERS = frozenset(
     {
@@ -52,21 +52,21 @@ _NUMBERS = frozenset(
 
 
 def encode_message(message: Json, limits: Bounds) -> Payload:
-    """One message as it will stand on the wire.
+    """Encode a message.
 
     Args:
         message: str, bytes (bytearray, memoryview), or a JSON value.
         limits: for ``message`` (bytes) and ``depth``.
 
     Raises:
-        Unsendable: it holds what JSON does not carry faithfully (DAT-3).
-        TooLarge: it is above ``limits.message``.
+        Unsendable: it has a value that JSON cannot represent faithfully (DAT-3).
+        TooLarge: it is larger than ``limits.message``.
     """
     return encode_sized(message, limits)[0]
 
 
 def encode_sized(message: Json, limits: Bounds) -> tuple[Payload, int]:
-    """As `encode_message`, with its `size_of`, which is known here."""
+    """Encode a message as `encode_message` does; return it with its `size_of`."""
     payload: Payload
     text = type(message) is str
     if not text and isinstance(message, (bytes, bytearray, memoryview)):
@@ -88,19 +88,19 @@ def encode_sized(message: Json, limits: Bounds) -> tuple[Payload, int]:
 
 
 def size_of(payload: Payload) -> int:
-    """Bytes of the message on the wire, as limits and windows count them (DAT-4)."""
+    """Return the encoded size in bytes, as limits and windows count it (DAT-4)."""
     if type(payload) is str and not payload.isascii():
         return len(payload.encode())
     return len(payload)
 
 
 def json_size(messages: list[Json]) -> int:
-    """About what JSON messages that were decoded had on the wire."""
+    """Return the approximate encoded size of messages that were decoded."""
     return len(_encode(messages)) - len(messages) - 1
 
 
 def _check_faithful(value: Json, depth: int) -> None:
-    """Refuse what msgspec would convert, or JavaScript would read as something else."""
+    """Refuse a value that msgspec would convert, or that JavaScript would read differently."""
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return
@@ -132,19 +132,19 @@ def _check_faithful(value: Json, depth: int) -> None:
 
 
 def encode_data(seq: int, ack: int, payloads: Iterable[str]) -> str:
-    """``[seq, ack, m1, ...]`` of JSON messages (DAT-1)."""
+    """Encode JSON messages as the frame ``[seq, ack, m1, ...]`` (DAT-1)."""
     return f"[{seq},{ack},{','.join(payloads)}]"
 
 
 def encode_bytes(number: int, ack: int, payload: bytes, *, binary: bool) -> EncodedFrame:
-    """A message of bytes: a binary frame, or a text frame with base64 (DAT-2)."""
+    """Encode a message of bytes: as a binary frame, or as text with base64 (DAT-2)."""
     if binary:
         return number.to_bytes(8, "big") + ack.to_bytes(8, "big") + payload
     return encode_control(Bytes(number=number, ack=ack, data=payload))
 
 
 def encode_control(frame: ClientControl | ServerControl) -> str:
-    """A control frame as text."""
+    """Encode a control frame."""
     return _encode(frame).decode()
 
 
@@ -152,11 +152,11 @@ def encode_control(frame: ClientControl | ServerControl) -> str:
 
 
 class Decoder:
-    """Reads the frames of one side, within limits.
+    """Decodes the frames of one side, within limits.
 
-    The text that costs most is one of empty arrays: 87,000 in ``limits.message`` take some 30 ms,
-    half of it in Python's collector of cycles. That is bounded by ``limits.body``, and by nothing
-    closer: what would bound arrays themselves would refuse honest tables of points.
+    The most expensive text is one of empty arrays: 87,000 in ``limits.message`` take about 30 ms,
+    half of it in Python's garbage collector. Only ``limits.body`` bounds that: a bound on arrays
+    would refuse valid messages, for example a table of points.
 
     Args:
         limits: for ``body``, ``message``, ``batch`` and ``depth``.
@@ -172,8 +172,8 @@ class Decoder:
         self._body = limits.body
         self._nested = limits.depth + 1
 
-    def decode(self, wire: EncodedFrame) -> Any:
-        """One frame from the wire.
+    def decode(self, encoded: EncodedFrame) -> Any:
+        """Decode one frame.
 
         Returns:
             A frame of the side's union, `Data`, or `Oversized` (DAT-4).
@@ -181,25 +181,25 @@ class Decoder:
         Raises:
             ProtocolError: ``bad_json``, ``bad_frame``, ``bad_number``, ``too_large``, ``too_many``.
         """
-        if type(wire) is not str:
-            return self._binary(wire)  # type: ignore[arg-type]
-        text = wire
-        # FRM-2: inside a string JSON itself forbids these, between tokens only we do.
+        if type(encoded) is not str:
+            return self._binary(encoded)  # type: ignore[arg-type]
+        text = encoded
+        # FRM-2: inside a string JSON forbids these, between tokens only we do.
         if "\n" in text or "\t" in text or "\r" in text:
             raise ProtocolError(codes.BAD_JSON, "a frame holds no byte below 0x20")
         size = len(text) if text.isascii() else _utf8_size(text)
         if size > self._body:
             raise self._too_large()
-        # Counting brackets is fast and never too low; only what it suspects is walked.
+        # To count brackets is fast, and never below the depth; only a suspect is walked.
         suspect = text.count("[") + text.count("{") > self._nested
         if text[:1] == "{" and not suspect:
-            try:  # in one pass, what nearly every control frame is
+            try:  # one pass is enough for nearly every control frame
                 return self._control(self._decode_control(text))
             except msgspec.MsgspecError:
-                pass  # in two, and what is wrong is told
+                pass  # two passes find what is wrong with it
         try:
             value = _decode(text)
-        except RecursionError:  # far beyond any depth that is allowed
+        except RecursionError:  # far above the allowed depth
             raise self._too_deep() from None
         except (msgspec.MsgspecError, UnicodeError):
             raise ProtocolError(
@@ -214,21 +214,21 @@ class Decoder:
         return self._control(self._convert(value))
 
     def decode_lines(self, body: bytes) -> list[Any]:
-        """The frames of an HTTP body, split at 0x0A only (FRM-2, SND-1).
+        """Decode the frames of an HTTP body, one a line, split at 0x0A only (FRM-2, SND-1).
 
         Returns:
-            The frames up to the first that cannot be read, and in its place its `ProtocolError`:
-            what stands before a refused frame is taken (SND-3).
+            The frames; at the first that is not valid its `ProtocolError`, and nothing after that.
+            The frames before it are to be taken (SND-3).
 
         Raises:
-            ProtocolError: ``bad_json`` (not UTF-8) or ``too_many`` lines, before any is taken.
+            ProtocolError: ``bad_json`` (not UTF-8) or ``too_many`` lines.
         """
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
             raise ProtocolError(codes.BAD_JSON, "the body is not UTF-8: encode it so") from None
         text = text.removesuffix("\n")
-        if text.count("\n") >= self._limits.batch:  # counted before any line is made
+        if text.count("\n") >= self._limits.batch:  # before memory is used for the lines
             raise ProtocolError(
                 codes.TOO_MANY,
                 "a body holds more lines than "
@@ -286,18 +286,18 @@ class Decoder:
                 if (length := len(bytes(raw))) > limits.message:
                     return Oversized(Data(seq, ack, items[:index], before), seq + index)
                 before += length
-        # What the sender counts are the messages, without what stands around them.
+        # The sender counts the messages alone, without the brackets, numbers and commas.
         around = text.index(",", text.index(",") + 1) + 1 + count
         return Data(seq, ack, items, size - around)
 
-    def _binary(self, wire: bytes) -> Data | Oversized:
-        if len(wire) < _HEADER:
+    def _binary(self, encoded: bytes) -> Data | Oversized:
+        if len(encoded) < _HEADER:
             raise ProtocolError(codes.BAD_FRAME, "a binary frame begins with number and ack")
-        number = int.from_bytes(wire[:8], "big")
-        ack = int.from_bytes(wire[8:_HEADER], "big")
+        number = int.from_bytes(encoded[:8], "big")
+        ack = int.from_bytes(encoded[8:_HEADER], "big")
         if not 1 <= number <= MAX_NUMBER or ack > MAX_NUMBER:
             raise ProtocolError(codes.BAD_NUMBER, "number and ack are below 2^53")
-        return self._bytes(number, ack, wire[_HEADER:])
+        return self._bytes(number, ack, encoded[_HEADER:])
 
     def _bytes(self, number: int, ack: int, data: bytes) -> Data | Oversized:
         if len(data) > self._limits.body:
@@ -312,7 +312,7 @@ class Decoder:
         return frame
 
     def _convert(self, value: Any) -> Any:
-        """Slower by far, but of a name that stands twice the last counts, as in every JSON."""
+        """Convert an object. Slower, but of a repeated name the last counts, as in all JSON."""
         if type(value) is not dict:
             raise ProtocolError(codes.BAD_FRAME, "a frame is an array or an object")
         try:
@@ -323,16 +323,16 @@ class Decoder:
 
 @cache
 def _control_decoder(side: Any) -> msgspec.json.Decoder[Any]:
-    """Made once for each side: it costs more than a thousand frames."""
+    """Return the decoder of a side, made once: it costs as much as a thousand frames."""
     return msgspec.json.Decoder(side)
 
 
 class Oversized(msgspec.Struct, frozen=True):
-    """A data frame in which message ``number`` is above the limit (DAT-4).
+    """A data frame in which a message is above the limit (DAT-4).
 
     Attributes:
-        before: the messages in front of it, to be taken as usual.
-        number: that of the message that is refused.
+        before: the messages before that one, to be taken as usual.
+        number: the number of that message.
     """
 
     before: Data
@@ -347,7 +347,7 @@ def _utf8_size(text: str) -> int:
 
 
 def _deeper_than(value: Any, depth: int) -> bool:
-    """Whether more than ``depth`` arrays and objects stand inside one another."""
+    """Return whether arrays and objects are nested deeper than ``depth``."""
     level = [value]
     for _ in range(depth):
         inside: list[Any] = []
@@ -363,14 +363,14 @@ def _deeper_than(value: Any, depth: int) -> bool:
 
 
 def _field_error(detail: str) -> ProtocolError:
-    """msgspec's complaint as ours: it names the field and the type, never the value."""
-    # From the right, for it may quote of the input in front of it.
+    """Turn msgspec's message into our error, which names the field and type, never the value."""
+    # Search from the right: the part before may quote the input.
     front, mark, path = detail.rpartition(" - at `$")
     what, path = (front, path) if mark else (detail, "")
     name = path.rstrip("`").lstrip(".").split(".")[-1].split("[")[0]
     if what.startswith("Invalid value") and name == "type":
         return ProtocolError(codes.BAD_FRAME, "the frame's type is none of PROTOCOL.md section 2")
-    if what.startswith("Invalid"):  # it goes on with the value
+    if what.startswith("Invalid"):  # the rest of it would quote the value
         what = "this value is not one of those that it may have"
     missing = what.removeprefix("Object missing required field ")
     if missing != what:

@@ -1,35 +1,38 @@
-"""The event stream's parser (FRM-1, SSE-1): chunks of text in, the data of each event out."""
+"""Encode and parse an event stream (FRM-1, SSE-1)."""
 
 from __future__ import annotations
 
 import re
 
+from transport.protocol.frames import EncodedFrame
+
 _LINE_END = re.compile(r"\r\n|\n|\r(?!\Z)")
-"""LF, CR or CRLF and nothing else: U+2028 may stand in a frame (FRM-2). A CR that ends a chunk
-waits for the next one: it may be half of a CRLF."""
+"""LF, CR or CRLF and nothing else: a frame may contain U+2028 (FRM-2). A CR at the end of a chunk
+waits for the next chunk: it may be half of a CRLF."""
 
 
 class EventParser:
-    """Reads one stream. It knows ``data:`` lines; other fields and comments are passed over, as the
-    HTML standard says.
+    """Parses one stream.
+
+    It reads ``data:`` lines, and ignores other fields and comments, as the HTML standard requires.
 
     Args:
-        most: characters that are kept of an event that is not complete.
+        limit: the characters of an incomplete event to keep.
     """
 
-    __slots__ = ("_data", "_most", "_rest", "_size")
+    __slots__ = ("_data", "_limit", "_rest", "_size")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._rest = ""
         self._data: list[str] = []
         self._size = 0
 
     def feed(self, chunk: str) -> list[str]:
-        """The data of each event that ``chunk`` completes.
+        """Return the data of each event that ``chunk`` completes.
 
         Raises:
-            ValueError: an event is longer than what is kept.
+            ValueError: an event is longer than the limit.
         """
         events: list[str] = []
         *lines, self._rest = _LINE_END.split(self._rest + chunk)
@@ -41,6 +44,13 @@ class EventParser:
                 events.append("\n".join(self._data))
                 self._data.clear()
                 self._size = 0
-        if self._size + len(self._rest) > self._most:
-            raise ValueError(f"an event has more than {self._most} characters")
+        if self._size + len(self._rest) > self._limit:
+            raise ValueError(f"an event has more than {self._limit} characters")
         return events
+
+
+def encode_event(encoded: EncodedFrame) -> bytes:
+    """Encode one frame as an event: a frame has no line breaks, so one ``data:`` line is enough."""
+    if isinstance(encoded, bytes):  # pragma: no cover - a session writes no bytes on HTTP
+        raise TypeError("an event stream has no binary frames")
+    return b"data: " + encoded.encode() + b"\n\n"

@@ -1,4 +1,4 @@
-"""`ReceiveCursor`: the marks of what arrives, and the window that bounds it."""
+"""`ReceiveCursor`: how far the other side's messages came, and the window that bounds them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from transport.limits import Bounds
 
 
 class ReceiveCursor:
-    """The marks of what arrives (MRK-1, MRK-2), and the window that bounds it.
+    """The high-water marks of a direction (MRK-1, MRK-2), and the window that bounds it.
 
     Attributes:
-        received: the highest number held in order.
-        handled: the highest number with which the application has finished.
-        handed: the highest number that it was given.
-        refused: the over-long message that waits for its ``skip`` (DAT-4), or 0.
+        received: the highest number up to which every message was received.
+        handled: the highest number that the application has finished with.
+        handed: the highest number that was given to the application.
+        refused: the number of a message that was too long and waits for its ``skip`` (DAT-4), or 0.
     """
 
     __slots__ = ("_held", "_limits", "_sizes", "handed", "handled", "received", "refused")
 
     def __init__(self, limits: Bounds) -> None:
         self._limits = limits
-        # Lists, here and for what waits: an empty deque takes 760 bytes of every idle session, and
-        # what a window holds is moved up by one in no time.
+        # A list, as for the messages themselves: an empty deque takes 760 bytes of every idle
+        # session, and to shift what a window holds by one takes no time.
         self._sizes: list[tuple[int, int]] = []
         self._held = 0
         self.received = 0
@@ -31,12 +31,12 @@ class ReceiveCursor:
         self.refused = 0
 
     def repeated(self, seq: int, count: int) -> int:
-        """How many of ``seq`` to ``seq + count - 1``, from the front, are to be dropped.
+        """Return how many of ``count`` messages from ``seq`` on are to be dropped from the front.
 
-        Those are repetitions, or all where they stand behind a message that was refused (DAT-4).
+        These are duplicates; or all of them, if they follow a message that was refused (DAT-4).
 
         Raises:
-            Gap: a number is missing in front of them (NUM-3).
+            Gap: a number before them is missing (NUM-3).
         """
         expected = self.received + 1
         if seq <= expected:
@@ -46,7 +46,7 @@ class ReceiveCursor:
         raise Gap(expected)
 
     def take(self, count: int, size: int) -> None:
-        """Move the mark over the next ``count`` messages, of ``size`` bytes together.
+        """Count the next ``count`` messages, of ``size`` bytes together, as received.
 
         Raises:
             ProtocolError: ``window_exceeded`` (DAT-6). Nothing was taken.
@@ -69,12 +69,12 @@ class ReceiveCursor:
         self._sizes.append((last, size))
 
     def advance(self, count: int) -> None:
-        """Move all marks over the next ``count`` messages: a client's ack means no more (MRK-3)."""
+        """Count the next ``count`` messages as handled: a client acks what it received (MRK-3)."""
         self.received += count
         self.handed = self.handled = self.received
 
     def refuse(self, number: int) -> bool:
-        """Remember that ``number`` was over-long; whether that is to be told, and no repetition.
+        """Note that message ``number`` is too long; return False if it is a duplicate.
 
         Raises:
             Gap: see `repeated`.
@@ -85,7 +85,7 @@ class ReceiveCursor:
         return True
 
     def finish(self) -> None:
-        """The application has finished with all it was given."""
+        """Count all messages that the application was given as handled."""
         self.handled = self.handed
         sizes = self._sizes
         while sizes and sizes[0][0] <= self.handled:

@@ -1,4 +1,4 @@
-"""`SendBuffer`: numbered messages, kept until the other side has acknowledged them."""
+"""`SendBuffer`: numbered messages, kept until the other side acknowledges them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from transport.protocol.frames import EncodedFrame
 
 
 class SendBuffer:
-    """Numbered messages, kept until the other side has acknowledged them (NUM-4).
+    """A buffer of numbered messages that the other side has not acknowledged (NUM-4).
 
-    Bounded by the window (DAT-6): `has_room` says whether one more fits. What is written to a
-    connection is a view from its cursor, never a removal.
+    It is bounded by the window (DAT-6): `has_room` says whether one more message fits. Each
+    connection reads it from a cursor of its own; only an ack removes messages.
 
     Attributes:
-        acked: the highest number that is acknowledged.
-        last: the highest number given.
-        sent: the highest number that was ever put on a wire.
-        size: bytes held.
+        acked: the highest number that was acknowledged.
+        last: the highest number that was given to a message.
+        sent: the highest number that was ever written to a connection.
+        size: the bytes of the messages in the buffer.
     """
 
     __slots__ = ("_binaries", "_limits", "_payloads", "acked", "last", "sent", "size")
@@ -33,14 +33,14 @@ class SendBuffer:
         self.size = 0
 
     def has_room(self, size: int) -> bool:
-        """Whether a message of ``size`` bytes fits the window; an empty one takes any."""
+        """Return whether a message of ``size`` bytes fits; an empty buffer takes any size."""
         held = self.last - self.acked
         return not held or (
             held < self._limits.window_messages and self.size + size <= self._limits.window_bytes
         )
 
     def append(self, payload: Payload, size: int) -> int:
-        """Keep a message of ``size`` bytes and give it its number."""
+        """Add a message of ``size`` bytes, and return its number."""
         self._payloads.append(payload)
         self.size += size
         if type(payload) is bytes:
@@ -49,19 +49,19 @@ class SendBuffer:
         return self.last
 
     def check(self, number: int) -> None:
-        """Whether a mark can be of this session.
+        """Check that an ack can be of this session.
 
         Raises:
-            Foreign: the number was never put on a wire (MRK-5).
+            Foreign: the number was never written to a connection (MRK-5).
         """
         if number > self.sent:
             raise Foreign
 
     def acknowledge(self, number: int) -> bool:
-        """Forget what the other side holds.
+        """Remove the messages that the other side has, by its ack.
 
         Returns:
-            Whether the mark moved; one at or below the last is ignored (MRK-4).
+            Whether there were any: an ack at or below the last one is ignored (MRK-4).
 
         Raises:
             Foreign: see `check`.
@@ -84,18 +84,18 @@ class SendBuffer:
         return True
 
     def frames(self, cursor: int, ack: int, *, binary: bool) -> list[EncodedFrame]:
-        """Everything from number ``cursor`` on, as few frames as limits allow (DAT-1).
+        """Return all messages from number ``cursor`` on, in as few frames as possible (DAT-1).
 
         Args:
             cursor: the first number to write, above ``acked``.
-            ack: our mark of the other direction, which each frame carries.
+            ack: our ack of the other direction, which each frame carries.
             binary: whether the connection has binary frames (DAT-2).
         """
         begin = cursor - self.acked - 1
         payloads = self._payloads[begin:] if begin else self._payloads
         self.sent = self.last
         limits = self._limits
-        # The plain case first: one frame holds all.
+        # Fast path: all fit one frame.
         count = len(payloads)
         if not self._binaries and count <= limits.batch and self.size + count <= limits.message:
             return [encode_data(cursor, ack, payloads)] if payloads else []  # type: ignore[arg-type]
@@ -105,14 +105,14 @@ class SendBuffer:
         self, payloads: list[Payload], cursor: int, ack: int, *, binary: bool
     ) -> list[EncodedFrame]:
         limits = self._limits
-        wires: list[EncodedFrame] = []
+        frames: list[EncodedFrame] = []
         batch: list[str] = []
         size = 0
 
         def flush() -> None:
             nonlocal cursor, size
             if batch:
-                wires.append(encode_data(cursor, ack, batch))
+                frames.append(encode_data(cursor, ack, batch))
                 cursor += len(batch)
                 batch.clear()
                 size = 0
@@ -120,7 +120,7 @@ class SendBuffer:
         for payload in payloads:
             if type(payload) is bytes:
                 flush()
-                wires.append(encode_bytes(cursor, ack, payload, binary=binary))
+                frames.append(encode_bytes(cursor, ack, payload, binary=binary))
                 cursor += 1
                 continue
             more = size_of(payload) + 1
@@ -129,4 +129,4 @@ class SendBuffer:
             batch.append(payload)  # type: ignore[arg-type]
             size += more
         flush()
-        return wires
+        return frames

@@ -26,20 +26,20 @@ T = TypeVar("T", bound=Enum)
 
 
 class State(Enum):
-    """A session's phase of life, the same for both sides."""
+    """The state of a session, the same for both sides."""
 
     OPEN = "open"
     """Both sides number messages."""
     PEER_CLOSED = "peer_closed"
-    """The peer gives no more numbers; what it gave is still delivered, and we may still send."""
+    """The peer sends no more; what it sent is still delivered, and we may still send."""
     CLOSING = "closing"
-    """We give no more numbers; what we gave is still delivered."""
+    """We send no more; what we sent is still delivered."""
     CLOSED = "closed"
-    """Over. Only the tombstone answers."""
+    """The session has ended. Its tombstone answers."""
 
 
 class Step(Enum):
-    """What moves a session from one phase to the next."""
+    """An event that changes the state of a session."""
 
     LOCAL_CLOSE = "local_close"
     PEER_CLOSE = "peer_close"
@@ -66,7 +66,7 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
 
 
 def advance(state: State, step: Step) -> State:
-    """A session's phase after ``step``.
+    """Return the state of a session after ``step``.
 
     Raises:
         LocalProtocolError: the table has no such transition.
@@ -75,7 +75,7 @@ def advance(state: State, step: Step) -> State:
 
 
 def follow(table: Mapping[tuple[S, T], S], state: S, step: T, what: str) -> S:
-    """What ``table`` says comes after ``step``; ``what`` names whose state it is.
+    """Return the state after ``step``; ``what`` names whose state it is, for the error.
 
     Raises:
         LocalProtocolError: the table has no such transition.
@@ -90,11 +90,11 @@ class AttachmentState(Enum):
     """The state of a connection's attachment, as the server holds it (ATT-2, ATT-3)."""
 
     PROVISIONAL = "provisional"
-    """It was opened; its client may still prefer another."""
+    """It was opened; its client may still choose another."""
     CONFIRMED = "confirmed"
-    """Its client has answered on it: it has the session."""
+    """Its client has chosen it: it has the session."""
     ENDED = "ended"
-    """Its last frames may still be written; nothing that comes in on it counts."""
+    """Its last frames may still be written; frames that arrive on it are ignored."""
 
 
 class AttachmentStep(Enum):

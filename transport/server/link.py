@@ -129,12 +129,12 @@ class SessionLink:
 
     # The reader
 
-    def receive(self, wire: EncodedFrame) -> Awaitable[None] | None:
+    def receive(self, encoded: EncodedFrame) -> Awaitable[None] | None:
         """See `Link.receive`."""
         attachment = self.attachment
         if attachment.code is not None:
             return None
-        frame = self._decoder.decode(wire)
+        frame = self._decoder.decode(encoded)
         if type(frame) is Renew:
             return self._renew(frame.credentials)
         driver = self._driver

@@ -1,9 +1,9 @@
-"""What tests of handlers, and of anything else that speaks over a channel, are made of.
+"""Tools for tests of handlers, and of anything else that speaks over a channel.
 
-A `Page` opens a channel to a hub in process, over any transport (`drive`); a `JumpingEventLoop`
-lets hours pass in a moment; `ask`, `stream` and `socket` are the same one step lower, for single
-requests and frames; a `Pair` is both halves of a session over a link that loses, repeats and cuts.
-None opens a socket. ``import transport`` brings none of it; docs/testing.md tells how it is used.
+A `Page` opens a channel to a hub in process, over any transport (`drive`). On a `JumpingEventLoop`
+hours pass in a moment. `ask`, `stream` and `socket` work one level lower, with single requests and
+frames. A `Pair` is both halves of a session over a link that loses, repeats and cuts. None of them
+opens a socket. ``import transport`` imports none of this; docs/testing.md describes its use.
 """
 
 from transport.testing.asgi import (

@@ -1,7 +1,7 @@
-"""Drive an ASGI application in process: each event by hand, no sockets, no clock of its own.
+"""Drive an ASGI application in process, event by event, without sockets.
 
-`ask` gives one request and its whole answer; `stream` an answer that is read while it grows;
-`socket` a WebSocket. Every wait has a deadline, by the clock of the event loop.
+`ask` sends one request and returns its whole answer; `stream` reads an answer while it grows;
+`socket` opens a WebSocket. Every wait has a deadline, by the clock of the event loop.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message, Scope
 
 DEADLINE = 5.0
-"""Seconds after which what a test waits for does not come."""
+"""Seconds after which a wait has failed."""
 
 NDJSON = "application/x-ndjson"
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what no event tells of.
+    """Wait for a condition that no event announces.
 
     Raises:
-        TimeoutError: it did not come.
+        TimeoutError: it did not come to hold.
     """
     async with asyncio.timeout(DEADLINE):
         while not condition():  # noqa: ASYNC110 - see above
@@ -34,13 +34,17 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def lines(*frames: object) -> bytes:
-    """Frames as a body (PROTOCOL.md FRM-1)."""
+    """Return frames as a body (PROTOCOL.md FRM-1)."""
     return "".join(json.dumps(frame, separators=(",", ":")) + "\n" for frame in frames).encode()
 
 
 def opening(number: int = 1, **fields: object) -> dict[str, Any]:
-    """An ``open`` of client ``client-0123456789``: its attach of that number, for a new session
-    where the fields do not say otherwise (PROTOCOL.md section 3)."""
+    """Return an ``open`` of client ``client-0123456789`` (PROTOCOL.md section 3).
+
+    Args:
+        number: of the attach.
+        fields: further ones, or others. Without them it asks for a new session.
+    """
     return {
         "type": "open",
         "versions": [1],
@@ -54,13 +58,13 @@ def opening(number: int = 1, **fields: object) -> dict[str, Any]:
 
 
 def scope_of(kind: str, path: str, headers: Mapping[str, str] | None, **fields: Any) -> Scope:
-    """An ASGI scope as uvicorn makes it.
+    """Return an ASGI scope such as uvicorn makes.
 
     Args:
         kind: ``"http"`` or ``"websocket"``.
         path: percent-encoded, with its query.
         headers: besides ``host``.
-        fields: in the place of those that are made here.
+        fields: replace those that are made here.
     """
     raw, _, query = path.partition("?")
     pairs = {"host": "test", **(headers or {})}
@@ -82,19 +86,19 @@ def scope_of(kind: str, path: str, headers: Mapping[str, str] | None, **fields: 
 
 
 class Connection:
-    """One call of an application, and the two queues between it and the server that we play.
+    """One call of an application, with two queues in the place of the server.
 
     Args:
-        app: that is called.
-        scope: for it.
-        first: events that wait for it.
+        app: to be called.
+        scope: its argument.
+        first: events that wait for the application.
 
     Attributes:
         inbound: events for the application.
-        outbound: events of the application, to be read by `next`.
-        blocked: while it is set to an event, ``send`` of the application waits for that event: a
-            peer that does not read.
-        task: that runs the application.
+        outbound: events of the application; `next` reads them.
+        blocked: an event that ``send`` of the application waits for, as it does for a peer that
+            does not read; None if it need not wait.
+        task: runs the application.
     """
 
     def __init__(self, app: ASGIApp, scope: Scope, first: Iterable[Message]) -> None:
@@ -114,15 +118,15 @@ class Connection:
         self.outbound.put_nowait(message)
 
     async def next(self, within: float | None = DEADLINE) -> Message:
-        """The application's next event.
+        """Return the application's next event.
 
         Args:
             within: seconds; None: as long as it takes.
 
         Raises:
-            EOFError: the application has returned, or was cancelled. What it raised, it raises
-                here too.
-            TimeoutError: nothing came.
+            EOFError: the application has returned, or was cancelled. An exception of the
+                application is raised here too.
+            TimeoutError: no event came.
         """
         async with asyncio.timeout(within):
             if self.outbound.empty():
@@ -140,14 +144,14 @@ class Connection:
             raise EOFError("the application has returned")
 
     async def stop(self) -> None:
-        """End the application's task as a server that shuts down does."""
+        """Cancel the application's task, as a server does when it shuts down."""
         self.task.cancel()
         await asyncio.wait({self.task}, timeout=DEADLINE)
 
 
 @dataclass
 class Answer:
-    """An HTTP answer."""
+    """The answer to an HTTP request."""
 
     status: int
     headers: dict[str, str]
@@ -168,7 +172,7 @@ async def ask(
     headers: Mapping[str, str] | None = None,
     chunks: Iterable[bytes] | None = None,
 ) -> Answer:
-    """One request, and its whole answer; the arguments are those of `request`."""
+    """Send one request and return its whole answer. The arguments are those of `request`."""
     connection = request(app, path, body, method=method, headers=headers, chunks=chunks)
     try:
         return await whole(connection)
@@ -185,15 +189,15 @@ def request(
     headers: Mapping[str, str] | None = None,
     chunks: Iterable[bytes] | None = None,
 ) -> Connection:
-    """One request, whose answer is awaited elsewhere.
+    """Send one request; `started` and `whole` wait for its answer.
 
     Args:
-        app: that is asked.
+        app: to be called.
         path: with its query.
-        body: a channel's frames, as `lines` gives them.
+        body: a channel's frames, as `lines` returns them.
         method: of HTTP.
-        headers: the type of a channel's frames is already there.
-        chunks: the body in parts, in the place of ``body``.
+        headers: further ones. The content type of a channel's frames is set already.
+        chunks: the body in parts, instead of ``body``.
     """
     given = {"content-type": NDJSON, **(headers or {})}
     parts = list(chunks) if chunks is not None else [body]
@@ -205,12 +209,12 @@ def request(
 
 
 async def whole(connection: Connection, within: float | None = DEADLINE) -> Answer:
-    """The whole answer of a request, each part within so many seconds."""
+    """Wait for the whole answer of a request. ``within`` is the seconds for each part."""
     return await finished(connection, await started(connection, within), within)
 
 
 async def started(connection: Connection, within: float | None = DEADLINE) -> Answer:
-    """The head of an answer."""
+    """Wait for the head of an answer."""
     start = await connection.next(within)
     assert start["type"] == "http.response.start", start
     headers = {key.decode(): value.decode("latin-1") for key, value in start["headers"]}
@@ -220,7 +224,7 @@ async def started(connection: Connection, within: float | None = DEADLINE) -> An
 async def finished(
     connection: Connection, answer: Answer, within: float | None = DEADLINE
 ) -> Answer:
-    """An answer whose head has come, with all of its body."""
+    """Wait for the whole body of an answer whose head has come."""
     more = True
     while more:
         message = await connection.next(within)
@@ -236,14 +240,14 @@ class Stream:
     connection: Connection
     head: Answer
     waiting: list[str] = field(default_factory=list)
-    """Frames that have come and were not asked for."""
+    """Frames that have come and were not read yet."""
 
     async def frame(self) -> Any:
-        """The next event's frame; EOFError where the stream ended properly."""
+        """Return the frame of the next event. Raise EOFError if the stream ended properly."""
         return json.loads(await self.wire())
 
     async def wire(self, within: float | None = DEADLINE) -> str:
-        """The same as it stood on the wire."""
+        """Return the frame of the next event, as text."""
         while not self.waiting:
             message = await self.connection.next(within)
             if not message.get("more_body", False):
@@ -255,7 +259,7 @@ class Stream:
         return self.waiting.pop(0)
 
     async def rest(self) -> list[Any]:
-        """All frames until the stream ends."""
+        """Return all frames until the stream ends."""
         frames = []
         try:
             while True:
@@ -266,7 +270,7 @@ class Stream:
 
 @asynccontextmanager
 async def stream(app: ASGIApp, path: str, frame: object, **options: Any) -> AsyncIterator[Stream]:
-    """POST a frame and read the answer as events; the options are those of `request`."""
+    """POST a frame and read the answer as events. The options are those of `request`."""
     connection = request(app, path, lines(frame), **options)
     try:
         yield Stream(connection, await started(connection))
@@ -293,24 +297,24 @@ class Socket:
         self.connection.inbound.put_nowait({"type": "websocket.receive", **data})
 
     def leave(self, code: int = 1005) -> None:
-        """The client is gone."""
+        """Disconnect."""
         self.connection.inbound.put_nowait({"type": "websocket.disconnect", "code": code})
 
     async def frame(self) -> Any:
-        """The next frame: JSON, or bytes."""
+        """Return the next frame: JSON, or bytes."""
         message = await self.connection.next()
         assert message["type"] == "websocket.send", message
         return json.loads(message["text"]) if "text" in message else message["bytes"]
 
     async def closed(self) -> int:
-        """The close code; no frame is expected before it."""
+        """Return the close code; no frame may come before it."""
         message = await self.connection.next()
         assert message["type"] == "websocket.close", message
         return int(message["code"])
 
 
 def handshake(app: ASGIApp, path: str, headers: Mapping[str, str] | None = None) -> Connection:
-    """A WebSocket that asks to be let in."""
+    """Ask for a WebSocket."""
     return Connection(app, scope_of("websocket", path, headers), [{"type": "websocket.connect"}])
 
 
@@ -329,7 +333,7 @@ async def socket(
 
 
 async def denied(app: ASGIApp, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """The answer to a WebSocket that is refused before it is accepted."""
+    """Return the answer to a WebSocket that is refused before it is accepted."""
     connection = handshake(app, path, headers)
     try:
         start = await connection.next()

@@ -268,13 +268,13 @@ class Pair:
             self._lose(line)
         elif line.transport is TransportKind.WEBSOCKET:
             line.up_at = max(line.up_at, self.now + self._delay())
-            for wire in out.frames:
-                self._at(line.up_at, partial(self._frame, line, wire))
+            for encoded in out.frames:
+                self._at(line.up_at, partial(self._frame, line, encoded))
         else:
             assert out.request is not None
             self._request(line, out.request, list(out.frames))
 
-    def _request(self, line: _Line, of: Request, wires: list[EncodedFrame]) -> None:
+    def _request(self, line: _Line, of: Request, frames: list[EncodedFrame]) -> None:
         answered = False
 
         def answer(status: int, text: str) -> None:
@@ -289,7 +289,7 @@ class Pair:
 
         for _ in range(1 + self._chance(self.faults.repeat)):
             if not self._chance(self.faults.lose):
-                arrive = partial(self._arrives, line, of, wires, reply)
+                arrive = partial(self._arrives, line, of, frames, reply)
                 self._at(self.now + self._delay(), arrive)
         limit = ANSWER_WITHIN + (self.limits.poll_hold if of is Request.POLL else 0)
         if of is not Request.OPEN or line.transport is TransportKind.LONGPOLL:
@@ -321,12 +321,12 @@ class Pair:
 
     # The server
 
-    def _frame(self, line: _Line, wire: EncodedFrame) -> None:
+    def _frame(self, line: _Line, encoded: EncodedFrame) -> None:
         """A WebSocket message arrives."""
         if line.cut:
             return
         try:
-            frame = self._decoder.decode(wire)
+            frame = self._decoder.decode(encoded)
             if isinstance(frame, Open):
                 self._open(line, frame)
                 return
@@ -344,11 +344,15 @@ class Pair:
             self._down(line, FrameReceived(encode_control(error_frame(error))))
 
     def _arrives(
-        self, line: _Line, of: Request, wires: list[EncodedFrame], reply: Callable[[int, str], None]
+        self,
+        line: _Line,
+        of: Request,
+        frames: list[EncodedFrame],
+        reply: Callable[[int, str], None],
     ) -> None:
         """A request arrives, perhaps late, perhaps again, perhaps of a connection that is gone."""
         try:
-            first, *rest = map(self._decoder.decode, wires)
+            first, *rest = map(self._decoder.decode, frames)
             match first:
                 case Open():
                     self._open(line, first)
@@ -445,8 +449,8 @@ class Pair:
                 poll, line.poll = line.poll, None
                 poll(_lines(session.downlink.answer_poll(attachment, self.now)))
         elif due:
-            for wire in session.downlink.transmit(attachment, self.now):
-                self._down(line, FrameReceived(wire))
+            for encoded in session.downlink.transmit(attachment, self.now):
+                self._down(line, FrameReceived(encoded))
         if attachment.code is not None:
             line.session = line.attachment = None
             if line.transport is not TransportKind.LONGPOLL:
@@ -464,5 +468,5 @@ class Pair:
         self._at(line.down_at, lambda: self._handle_input(line, report))
 
 
-def _lines(wires: Sequence[EncodedFrame]) -> str:
-    return "".join(f"{wire!s}\n" for wire in wires)
+def _lines(frames: Sequence[EncodedFrame]) -> str:
+    return "".join(f"{encoded!s}\n" for encoded in frames)

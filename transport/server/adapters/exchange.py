@@ -173,9 +173,9 @@ class Exchange:
         except TimeoutError:
             return  # it keeps sending: cut it off
 
-    async def answer_frames(self, wires: list[EncodedFrame]) -> None:
+    async def answer_frames(self, frames: list[EncodedFrame]) -> None:
         """Send frames, one per line."""
-        await self.answer("\n".join([*map(_text, wires), ""]).encode())
+        await self.answer("\n".join([*map(_text, frames), ""]).encode())
 
     async def refuse(self, error: ProtocolError) -> None:
         """Send an error frame with its status (HTTP-2)."""
@@ -199,7 +199,7 @@ class Exchange:
         )
 
 
-def _text(wire: EncodedFrame) -> str:
-    if isinstance(wire, bytes):  # pragma: no cover - a session writes no bytes on HTTP
+def _text(encoded: EncodedFrame) -> str:
+    if isinstance(encoded, bytes):  # pragma: no cover - a session writes no bytes on HTTP
         raise TypeError("HTTP has no binary frames")
-    return wire
+    return encoded

@@ -47,7 +47,7 @@ class Link(Protocol):
         """
         ...
 
-    def receive(self, wire: EncodedFrame) -> Awaitable[None] | None:
+    def receive(self, encoded: EncodedFrame) -> Awaitable[None] | None:
         """Handle a frame of the client.
 
         Returns:

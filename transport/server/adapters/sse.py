@@ -17,7 +17,8 @@ from starlette.types import Message, Receive, Scope, Send
 from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Close, EncodedFrame, Open, TransportKind
+from transport.protocol.event_stream import encode_event
+from transport.protocol.frames import Close, Open, TransportKind
 from transport.server.adapters.deadlines import Deadlines
 from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance, Link, aborter
@@ -75,11 +76,11 @@ def _one_line(body: bytes) -> str:
 async def _events(link: Link) -> AsyncIterator[bytes]:
     while True:
         ended = link.code is not None  # first: the last frames may be queued while this is written
-        wires = link.write()
-        if wires:
+        frames = link.write()
+        if frames:
             # One write for all events is cheaper.
-            yield b"".join([encode_event(wire) for wire in wires])
-            del wires  # not kept while there is nothing to write
+            yield b"".join([encode_event(encoded) for encoded in frames])
+            del frames  # not kept while there is nothing to write
         if ended:
             return
         if (due := link.due()) is not None:
@@ -88,13 +89,6 @@ async def _events(link: Link) -> AsyncIterator[bytes]:
 
 async def _once(close: Close) -> AsyncIterator[bytes]:
     yield encode_event(encode_control(close))
-
-
-def encode_event(wire: EncodedFrame) -> bytes:
-    """Encode one frame as an event: a frame has no line breaks, so one ``data:`` line is enough."""
-    if isinstance(wire, bytes):  # pragma: no cover - a session writes no bytes on HTTP
-        raise TypeError("an event stream has no binary frames")
-    return b"data: " + wire.encode() + b"\n\n"
 
 
 @cache

@@ -113,10 +113,10 @@ async def _write(send: Send, link: Link) -> None:
     try:
         while True:
             ended = link.code is not None  # first: the last frames may be queued while this writes
-            for wire in link.write():
-                key = "text" if type(wire) is str else "bytes"
-                await send({"type": "websocket.send", key: wire})
-                del wire  # not kept while there is nothing to write
+            for encoded in link.write():
+                key = "text" if type(encoded) is str else "bytes"
+                await send({"type": "websocket.send", key: encoded})
+                del encoded  # not kept while there is nothing to write
             if ended:
                 await _close(send, link.close_code)
                 return
@@ -130,11 +130,11 @@ async def _write(send: Send, link: Link) -> None:
         link.lost()
 
 
-async def _send(send: Send, wire: EncodedFrame) -> None:
-    if isinstance(wire, str):
-        await send({"type": "websocket.send", "text": wire})
+async def _send(send: Send, encoded: EncodedFrame) -> None:
+    if isinstance(encoded, str):
+        await send({"type": "websocket.send", "text": encoded})
     else:
-        await send({"type": "websocket.send", "bytes": wire})
+        await send({"type": "websocket.send", "bytes": encoded})
 
 
 async def _close(send: Send, code: int) -> None:

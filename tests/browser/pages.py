@@ -1,0 +1,88 @@
+"""Pages of Chromium with a server of their own, and what the server's handlers have seen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import httpx
+from playwright.async_api import Browser
+
+from tests.kit.browser import DEADLINE, AnyTab, Tab, tab
+from tests.kit.faults import FaultProxy
+from tests.kit.server import Server, serving
+
+TRANSPORTS = ["websocket", "sse", "longpoll"]
+
+
+def apps(name: str) -> Any:
+    return serving(f"tests.kit.apps:{name}", "--no-access-log")
+
+
+async def report(server: Server) -> dict[str, Any]:
+    """Return what the handlers have seen, asked without the proxy."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"{server.url}/report")
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+async def until_report(server: Server, condition: Any, timeout: float = DEADLINE) -> dict[str, Any]:
+    """Ask until the report fulfils the condition."""
+    last: dict[str, Any] = {}
+    with anyio.move_on_after(timeout):
+        while True:
+            last = await report(server)
+            if condition(last):
+                return last
+            await anyio.sleep(0.02)
+    raise AssertionError(f"the server's report stayed {last}")
+
+
+async def release(server: Server) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        (await client.post(f"{server.url}/release")).raise_for_status()
+
+
+@asynccontextmanager
+async def page_behind_proxy(
+    browser: Browser, app: str, *, seed: int = 0
+) -> AsyncIterator[tuple[Server, FaultProxy, Tab]]:
+    """Serve ``app`` of `tests.kit.apps`, and load its page through a `FaultProxy`."""
+    async with (
+        apps(app) as server,
+        FaultProxy(server.port, seed=seed) as proxy,
+        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    ):
+        yield server, proxy, page
+
+
+async def start(page: AnyTab, transport: str) -> None:
+    """Open the page's channel over that transport alone."""
+    await page.run("(transport) => void start({transports: [transport]})", transport)
+
+
+async def talk(page: AnyTab, options: dict[str, Any] | None = None) -> None:
+    """Open a channel, send a message and wait for its echo. The figure is printed."""
+    seconds = await page.run(
+        """async (options) => {
+            const begun = performance.now();
+            start(options);
+            await channel.send("first");
+            if (!seen.length)
+                await new Promise((resolve) => channel.addEventListener("message", resolve));
+            return (performance.now() - begun) / 1000;
+        }""",
+        options or {},
+    )
+    print(f"\n{seconds:.2f} s")  # noqa: T201 - the figure is the point
+
+
+async def talk_at_once(page: AnyTab) -> None:
+    """The same, with attempts that time out long after the test has failed.
+
+    So no transport was begun only when the one before it had timed out.
+    """
+    await talk(page, {"openTimeout": 300})
