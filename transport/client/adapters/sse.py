@@ -32,5 +32,5 @@ class EventStreamAdapter:
         decoder = codecs.getincrementaldecoder("utf-8")()
         parser = EventParser(MAX_FRAME_SIZE)
         async for chunk in response.aiter_bytes():
-            for wire in parser.feed(decoder.decode(chunk)):
-                self._wiring.report(FrameReceived(wire))
+            for frame in parser.feed(decoder.decode(chunk)):
+                self._wiring.report(FrameReceived(frame))

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring, locate
 from transport.protocol.client.events import Answer, ConnectionLost, FrameReceived, Output, Request
 from transport.protocol.frames import EncodedFrame
+from transport.waiting import resolve
 
 CLOSE_TIMEOUT = 1.0
 """Seconds for the closing handshake of the WebSocket, on which nothing depends (CLS-7)."""
@@ -38,15 +39,11 @@ class WebSocketAdapter:
 
     def send(self, output: Output) -> None:
         self._waiting.extend(output.frames)
-        self._wake()
+        resolve(self._waker)
 
     def finish(self) -> None:
         self._finishing = True
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waker is not None and not self._waker.done():
-            self._waker.set_result(None)
+        resolve(self._waker)
 
     async def _run(self) -> None:
         try:

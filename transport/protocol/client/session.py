@@ -309,9 +309,9 @@ class ClientSession:
             case _:
                 assert_never(meaning)
 
-    def _receive(self, link: Link, wire: EncodedFrame, now: float) -> None:
+    def _receive(self, link: Link, encoded: EncodedFrame, now: float) -> None:
         """Handle a frame of the downlink, which is a sign of life."""
-        self._handle(link, self._decoder.decode(wire), now)
+        self._handle(link, self._decoder.decode(encoded), now)
         if link.state is not AttachState.OPENING:
             link.until = now + 2 * self.terms.heartbeat + 5
 
