@@ -64,7 +64,7 @@ class SessionReset(ChannelError):
     Attributes:
         reason: one of PROTOCOL.md RES-5: ``expired``, ``restarted``, ``overflow``, ...
         lost: the first and the last number of the messages that the server sent and that will not
-            arrive; empty if there are none, None if that is not known.
+            arrive; empty if no message was lost, None if that is not known.
     """
 
     def __init__(self, reason: str, lost: Sequence[int] | None) -> None:

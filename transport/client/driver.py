@@ -3,7 +3,7 @@
 What to do is decided by the pure core (`transport.protocol.client.session`); here it is done. One
 task runs the channel: in each turn it does what is due, then sleeps until something comes in or the
 next deadline. An input is handled at once, in the task of its connection, and wakes that task;
-so all that the application sends in one turn of the event loop is written together (DAT-1).
+so everything that the application sends in one turn of the event loop is written together (DAT-1).
 """
 
 from __future__ import annotations

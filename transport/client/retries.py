@@ -55,7 +55,7 @@ class RetryPlan:
         transport = choose(
             self.transports, self._tried, self._last_working, now, self._pacing.fallback
         )
-        if transport is None:  # all that are still allowed have failed: a new round
+        if transport is None:  # every one that is still allowed has failed: a new round
             self._tried.clear()
             transport = self.transports[0]
         return transport

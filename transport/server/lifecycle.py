@@ -30,7 +30,7 @@ class Lifecycle:
         self._host: shutdown.Host | None = None
 
     def start(self) -> Runtime:
-        """Return the runtime of the running event loop; make it if there is none yet."""
+        """Return the runtime of the running event loop; make it first if necessary."""
         if self.current is not None and self.current.loop is asyncio.get_running_loop():
             return self.current
         self.stop()  # that of another loop, which has ended

@@ -63,7 +63,7 @@ class JumpingEventLoop(asyncio.SelectorEventLoop):
         self._calls -= 1
 
     def _pass(self, seconds: float) -> bool:
-        """Jump, where nothing under way has to be waited for."""
+        """Jump ahead, unless something in progress has to be waited for."""
         if self._calls:
             return False
         self._time += seconds

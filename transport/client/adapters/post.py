@@ -26,7 +26,7 @@ def http_client(destination: Destination) -> httpx.AsyncClient:
 
 
 async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | None = None) -> None:
-    """POST the lines of ``output`` and report the answer, or that there was none.
+    """POST the lines of ``output`` and report the answer, or its absence.
 
     Args:
         wiring: the connection.

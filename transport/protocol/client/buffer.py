@@ -64,7 +64,7 @@ class WaitingBuffer(SendBuffer):
         """Replace a message by a ``skip``.
 
         Returns:
-            The size of the message; None if there is none, or it was skipped before.
+            The size of the message; None if the number has no message, or it was skipped before.
         """
         if not self.acked < number <= self.last or number in self.skipped:
             return None

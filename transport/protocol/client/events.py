@@ -43,7 +43,7 @@ class FrameReceived:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request. Status 0 means that there was none, or not in time."""
+    """The answer to a request. Status 0 means that no answer arrived in time."""
 
     request: Request
     status: int
@@ -104,7 +104,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class WasReset:
-    """The session could not go on; ``sends`` tells of all that was unacknowledged (RES-3)."""
+    """The session could not go on; ``sends`` has the fate of everything unacknowledged (RES-3)."""
 
     reason: ResetReason
     lost: Sequence[int] | None

@@ -41,7 +41,7 @@ class Link:
     poll: int = 1
     """The number of the next poll, or of the one in flight (POL-1)."""
     polled_at: float | None = None
-    """When the poll in flight left; None if there is none."""
+    """When the poll in flight left; None if no poll is in flight."""
     failures: int = 0
     """Consecutive requests that failed."""
     until: float = inf

@@ -132,7 +132,7 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
 
     Args:
         frame: the ``open``.
-        found: the session, None if there is none, or if the credential is not valid for this user.
+        found: the session; None if it is unknown, or the credential is not valid for this user.
         epoch: of the store.
     """
     if not isinstance(frame.session, str):

@@ -7,8 +7,8 @@ decided here is what each frame of the client does, and how the session ends. Tw
 - A frame is taken whole or not at all (FRM-4): what can be at fault is checked before anything
   changes.
 - After each input the handler's next message, the frames that are due on each attachment and
-  `ending` follow from the state alone. So a driver has nothing to remember: it wakes whoever waits,
-  and asks again.
+  `ending` follow from the state alone. So a driver has nothing to remember: it wakes the tasks
+  that wait, and they ask again.
 
 Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in. The driver owns sockets,
 tasks and the clock.
@@ -258,7 +258,7 @@ class ServerSession:
         """Take one frame of an attached client.
 
         Args:
-            attachment: where it came in; None for a POST whose downlink has ended.
+            attachment: of the connection it came over; None for a POST whose downlink has ended.
             frame: data, or a control frame other than open, renew, send and poll.
             now: seconds.
 

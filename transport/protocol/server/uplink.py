@@ -1,7 +1,6 @@
 """How the requests of a client that is attached over HTTP are taken: POSTs and polls.
 
-Pure: the caller finds the session that a request names, waits where there is something to wait for,
-and passes the time.
+Pure: the caller finds the session that a request names, does the waiting, and passes the time.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ def find_session(frame: Send | Poll, session: ServerSession | None, *, epoch: st
 
     Args:
         frame: the ``send`` or the ``poll``.
-        session: the session, None if there is none here, or if the credential is not valid.
+        session: the session; None if it is not here, or if the credential is not valid.
         epoch: of the store.
 
     Raises:
