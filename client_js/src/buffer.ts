@@ -4,7 +4,7 @@ import type { Limits } from "./frames.ts";
 
 /** One sent message. */
 export interface Entry<Tag> extends Encoded {
-  /** What its sender knows it by; gone once the sender has been told what became of it. */
+  /** What its sender knows it by; removed once its fate was reported. */
   tag: Tag | undefined;
   /** The server refused the message: a `skip` takes its place (DAT-5). */
   skipped?: boolean;
@@ -53,7 +53,7 @@ export class SendBuffer<Tag> {
     return removed;
   }
 
-  /** Puts a `skip` in the place of a message. Returns its tag, unless its sender has been told before. */
+  /** Puts a `skip` in the place of a message. Returns its tag, unless its fate was reported before. */
   skip(number: number): Tag | undefined {
     const entry = this.entries[number - this.first];
     if (!entry) return undefined;

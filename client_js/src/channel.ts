@@ -90,7 +90,7 @@ export class Channel extends EventTarget {
     return this._driver.statistics();
   }
 
-  /** Returns the latest attempts, oldest first: they tell why this transport is used. */
+  /** Returns the latest attempts, oldest first, which explain why this transport is used. */
   explain(): Attempt[] {
     return this._driver.connector.dialer.attempts.list();
   }

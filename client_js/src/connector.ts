@@ -52,7 +52,7 @@ export interface ConnectorListener {
 export class Connector implements Owner {
   /** The connection that carries the session. */
   active: Connection | undefined;
-  /** The latest that was active: some browsers end connections before they tell the page that it is hidden. */
+  /** The latest that was active: some browsers end connections before they fire `pagehide`. */
   lastActive: Connection | undefined;
   transports: readonly TransportName[];
   /** When to try again while no connection is active; infinite while the application or the page is away. */
@@ -166,7 +166,7 @@ export class Connector implements Owner {
     const { active } = this;
     const now = readClock(this._environment);
     if (active) {
-      // A POST tells nothing of the downlink, so that it is replaced instead.
+      // The answer to a POST proves nothing about the downlink, so that is replaced instead.
       if (active.transport !== "websocket") active.rotateAt = now;
       this._session.probe(active.link!, now + PROBE_TIMEOUT);
     } else if (this.retryAt < Infinity) {
@@ -319,7 +319,7 @@ export class Connector implements Owner {
   /** `trial` failed while another worked: that speaks against its transport. */
   private _blame(trial: Connection): void {
     this.marks.blame(trial.transport, trial.isMute);
-    // A browser does not tell why an upgrade failed.
+    // Browsers hide why an upgrade failed.
     if (trial.transport === "websocket" && !trial.openedAt) this.dialer.inquire(trial.attempt);
   }
 
@@ -340,7 +340,7 @@ export class Connector implements Owner {
 
   /** No connection is active; the next attempts are made `wait` seconds later, unless one has just opened. */
   private _interrupt(reason: string, wait: number): void {
-    // Not a number if a malformed frame told us to wait.
+    // Not a number if it comes from a malformed frame.
     this.retryAt = readClock(this._environment) + (wait || 0);
     this._listener.schedule();
     const next = this._trials.find(({ opened }) => opened);

@@ -95,7 +95,7 @@ export class Driver implements ConnectorListener, PageListener {
     this.resume();
     // A backoff may be longer than the time that is left.
     if (!connector.live.length) this.reconnect();
-    // If nothing was ever begun there is no server to tell.
+    // If nothing was ever begun, no server has to know.
     if (!session.attaches && !session.outbox.buffer.entries.length) this._finish({ code, reason, by: "app" }, true, []);
     this.schedule();
   }
@@ -242,7 +242,7 @@ export class Driver implements ConnectorListener, PageListener {
       this.transport = transport;
       this._dispatch("transport", { transport });
     }
-    // Two attaches of a race may each be told that the session is new.
+    // The `opened` of two attaches in a race may both say that the session is new.
     if (isNew) return this._dispatch("open");
     if (wasOpen || !resumed) return;
     this._counts.reconnects++;

@@ -72,7 +72,7 @@ export function describeFailure(
 
 const inSeconds = (seconds: number): string => seconds.toFixed(2) + " s";
 
-/** Finds out why an upgrade failed, which browsers do not tell: asks `url` by a plain GET. Returns words to append. */
+/** Asks `url` by a plain GET why an upgrade failed, since browsers hide it. Returns words to append to the reason. */
 export async function inquire(environment: Environment, url: string): Promise<string> {
   let answer = "fails";
   try {

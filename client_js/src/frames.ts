@@ -49,7 +49,7 @@ export interface OpenFrame {
   readonly credentials?: unknown;
 }
 
-/** What an `opened` with verdict `reset`, or a `reset`, tells of the session that ended (RES-2). */
+/** What an `opened` with verdict `reset`, or a `reset`, says of the session that ended (RES-2). */
 export interface Loss {
   readonly reason: string;
   readonly lost: readonly number[] | null;

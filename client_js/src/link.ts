@@ -37,7 +37,7 @@ export interface PendingPost {
   readonly control: readonly string[];
 }
 
-/** Returns a link that has not written its `open` yet; that tells the server `received` as our mark. */
+/** Returns a link that has not written its `open` yet, which carries `received` as our mark. */
 export const createLink = (attach: number, transport: TransportName, opening: string, received: number): Link => ({
   attach,
   transport,

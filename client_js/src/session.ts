@@ -21,7 +21,7 @@ import { PollPacing } from "./polls.ts";
 import { ATTACH, step } from "./states.ts";
 import { DEFAULT_TERMS, advertisedTerms } from "./terms.ts";
 import type { Terms } from "./terms.ts";
-import { ackFrame, closeFrame, requests, webSocketFrames } from "./uplink.ts";
+import { ackFrame, closeFrame, requests, websocketFrames } from "./uplink.ts";
 
 /** The `retry_in` of a server that stops without a word, by WebSocket close 1012 (DRN-1). */
 const RESTART_RETRY_IN = 2;
@@ -170,7 +170,7 @@ export class ClientSession<Tag> {
     return this._events.splice(0);
   }
 
-  /** Returns all that is to be written on `link` now. An attach is confirmed by what is first written on it. */
+  /** Returns everything to write on `link` now. An attach is confirmed by what is first written on it. */
   transmit(link: Link, now: number): Output[] {
     if (link.state === "fresh") {
       link.state = step(ATTACH, link.state, "open");
@@ -182,7 +182,7 @@ export class ClientSession<Tag> {
       this.confirmed = link.attach;
       this.acks.moveTo(link);
     }
-    const write = link.transport === "websocket" ? webSocketFrames : requests;
+    const write = link.transport === "websocket" ? websocketFrames : requests;
     return write(this, link, confirms, now);
   }
 
@@ -314,7 +314,7 @@ export class ClientSession<Tag> {
   private _fail(link: Link, frame: ErrorFrame): void {
     const { code, message, number, expected, retry_in } = frame;
     if (code === "too_large" && number) {
-      // Only that message is refused; the server has dropped all that followed it unread (DAT-4, DAT-5).
+      // Only that message is refused; the server dropped what followed it unread (DAT-4, DAT-5).
       this._events.push(...this.outbox.skip(number));
       link.next = Math.min(link.next, number);
       return;

@@ -9,7 +9,7 @@ const LEAVE = { suspend: "suspended", close: "closed" } as const;
 export const CHANNEL = {
   connecting: { ...LEAVE, opened: "open" },
   open: { ...LEAVE, lost: "recovering" },
-  // expire: nothing was heard for `timings.ttl`. The client keeps trying; the server will tell what became of it.
+  // expire: nothing was heard for `timings.ttl`. The client keeps trying; the next `opened` brings the verdict.
   recovering: { ...LEAVE, opened: "open", expire: "suspended" },
   suspended: { ...LEAVE, opened: "open", resume: "recovering" },
   closed: {},
@@ -24,7 +24,7 @@ export function step<State extends string>(table: Table<State>, state: State, in
   return next;
 }
 
-/** Whether an open attach is provisional or confirmed (ATT-2, ATT-3) is told by its number. */
+/** An open attach is provisional or confirmed depending on its number (ATT-2, ATT-3). */
 export type AttachState = "fresh" | "opening" | "open";
 
 export const ATTACH = {

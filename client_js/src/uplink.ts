@@ -34,7 +34,7 @@ export interface Source<Tag> {
 }
 
 /** Returns the WebSocket messages to write on `link`; an ack in any case if it `confirms` the attach. */
-export function webSocketFrames<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
+export function websocketFrames<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
   const frames: EncodedFrame[] = confirms ? [ackFrame(source, link)] : [];
   // Each pass writes what one body would hold, as a frame has the same limit.
   let part = fill(source, link, now);
@@ -70,7 +70,7 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
 }
 
 /**
- * Returns the lines of a POST that repeats all that the server may lack, for a page that is being unloaded.
+ * Returns the lines of a POST that repeats everything the server may lack, for a page that is being unloaded.
  *
  * It may be sent beside what is in flight on any link, as the server drops duplicates (NUM-3), and when
  * `link` has already ended (ATT-7).

@@ -235,7 +235,7 @@ async function keepPolling(world: World, seconds: number): Promise<void> {
 }
 
 /** Keeps a stream alive for that many seconds. */
-async function stand(world: World, stream: FakeRequest, seconds: number): Promise<void> {
+async function keepAlive(world: World, stream: FakeRequest, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second++) {
     if (second % 20 === 0) stream.event({ type: "ack", ack: 0 });
     await world.pass(1);
@@ -249,12 +249,12 @@ describe("marks", () => {
     const { events } = world.channel();
     const stream = await fallBack(world);
     for (const wait of [15, 30, 60]) {
-      await stand(world, stream, wait - 2);
+      await keepAlive(world, stream, wait - 2);
       assert.equal(world.sockets.length, 0);
-      await stand(world, stream, 2.2);
+      await keepAlive(world, stream, 2.2);
       (await world.socket()).end(1006);
     }
-    await stand(world, stream, 121);
+    await keepAlive(world, stream, 121);
     await world.openSocket();
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
     assert.equal(world.gets.length, 0);
@@ -273,9 +273,9 @@ describe("marks", () => {
     const stream = await next.openStream();
     assert.equal(next.sockets.length, 0);
     // The rest of the wait.
-    await stand(next, stream, 9);
+    await keepAlive(next, stream, 9);
     assert.equal(next.sockets.length, 0);
-    await stand(next, stream, 2);
+    await keepAlive(next, stream, 2);
     const socket = await next.openSocket();
     await next.pass(6);
     socket.receive({ type: "ping" });

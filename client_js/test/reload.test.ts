@@ -21,8 +21,8 @@ class Tab {
     world = new World(),
   ): Promise<{ world: World; channel: Channel; events: string[]; hide: () => Promise<void> }> {
     const window = new EventTarget();
-    let gone = (): void => {};
-    const ends = new Promise<void>((resolve) => (gone = resolve));
+    let unload = (): void => {};
+    const ends = new Promise<void>((resolve) => (unload = resolve));
     const { locks } = this;
     // The locks of a page are released with it.
     const request: Locks["request"] = (name, how, callback) =>
@@ -42,7 +42,7 @@ class Tab {
     for (const type of ["open", "resumed", "reset"]) channel.addEventListener(type, () => events.push(type));
     const hide = async (): Promise<void> => {
       window.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: false }));
-      gone();
+      unload();
       await world.settle();
     };
     return { world, channel, events, hide };
@@ -157,12 +157,12 @@ describe("a page that has given its session away", () => {
     await old.world.openSocket();
     const [name] = [...tab.locks.held.keys()];
     await old.hide();
-    let gone = (): void => {};
-    void tab.locks.request(name!, {}, () => new Promise<void>((resolve) => (gone = resolve)));
+    let unload = (): void => {};
+    void tab.locks.request(name!, {}, () => new Promise<void>((resolve) => (unload = resolve)));
     const waiting = tab.page();
     await new Promise(setImmediate);
     assert.equal(tab.kept.size, 1);
-    gone();
+    unload();
     assert.equal((await waiting).channel.id, "a7");
     assert.equal(tab.kept.size, 0);
   });

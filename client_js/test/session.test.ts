@@ -12,7 +12,7 @@ const session = (): ClientSession<string> => {
   return new ClientSession("client-0123456789", () => `nonce-${++ids}-0123456789abcdef`);
 };
 
-const hear = (session: ClientSession<string>, link: Link, frame: unknown, now = 0): SessionEvent<string>[] =>
+const receive = (session: ClientSession<string>, link: Link, frame: unknown, now = 0): SessionEvent<string>[] =>
   session.handleInput(link, { type: "frame", frame: JSON.stringify(frame) }, now);
 
 function open(
@@ -21,11 +21,11 @@ function open(
   fields: object = {},
 ): { link: Link; out: Output[] } {
   const link = session.attach(transport);
-  const [{ frames: wires }] = session.transmit(link, 0) as [Output];
-  const frame = opened(JSON.parse(wires[0] as string), fields);
+  const [{ frames }] = session.transmit(link, 0) as [Output];
+  const frame = opened(JSON.parse(frames[0] as string), fields);
   if (transport === "longpoll")
     session.handleInput(link, { type: "answer", request: "open", status: 200, text: JSON.stringify(frame) }, 0);
-  else hear(session, link, frame);
+  else receive(session, link, frame);
   return { link, out: session.transmit(link, 0) };
 }
 
@@ -41,154 +41,160 @@ const answered = (fields: object): Input => ({
 test("a body holds no more than limits.body and limits.batch (SND-1)", () => {
   const each = "x".repeat(400);
   for (const limits of [{ body: 3000 }, { batch: 6 }]) {
-    const one = session();
-    const { link } = open(one, "sse", { limits });
-    one.handleInput(link, answered({}), 0);
-    for (let index = 0; index < 50; index++) one.send(index % 2 ? each : new Uint8Array(300), `${index}`);
+    const client = session();
+    const { link } = open(client, "sse", { limits });
+    client.handleInput(link, answered({}), 0);
+    for (let index = 0; index < 50; index++) client.send(index % 2 ? each : new Uint8Array(300), `${index}`);
     let received = 0;
     for (let posts = 0; received < 50; posts++) {
       assert.ok(posts < 50);
-      const [{ frames: wires }] = one.transmit(link, 0) as [Output];
-      assert.ok(wires.join("\n").length <= (limits.body ?? Infinity), `${wires.join("\n").length}`);
-      assert.ok(wires.length <= (limits.batch ?? Infinity));
-      received = one.outbox.buffer.next - 1;
-      assert.deepEqual(types(one.handleInput(link, answered({ received }), 0)), []);
+      const [{ frames }] = client.transmit(link, 0) as [Output];
+      assert.ok(frames.join("\n").length <= (limits.body ?? Infinity), `${frames.join("\n").length}`);
+      assert.ok(frames.length <= (limits.batch ?? Infinity));
+      received = client.outbox.buffer.next - 1;
+      assert.deepEqual(types(client.handleInput(link, answered({ received }), 0)), []);
     }
   }
 });
 
 test("a WebSocket message holds no more than limits.body", () => {
-  const one = session();
-  const { link } = open(one, "websocket", { limits: { body: 3000 } });
-  for (let index = 0; index < 50; index++) one.send("x".repeat(400), `${index}`);
-  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
-  assert.equal(one.outbox.buffer.next, 51);
-  for (const wire of wires) assert.ok(wire.length <= 3000);
-  assert.ok(wires.length < 16);
+  const client = session();
+  const { link } = open(client, "websocket", { limits: { body: 3000 } });
+  for (let index = 0; index < 50; index++) client.send("x".repeat(400), `${index}`);
+  const [{ frames }] = client.transmit(link, 0) as [Output];
+  assert.equal(client.outbox.buffer.next, 51);
+  for (const wire of frames) assert.ok(wire.length <= 3000);
+  assert.ok(frames.length < 16);
 });
 
 test("the largest message fits a body in each form (section 12)", () => {
   for (const message of ["x".repeat(262142), new Uint8Array(262144)]) {
-    const one = session();
-    one.send(message, "x");
-    const { out } = open(one, "sse");
+    const client = session();
+    client.send(message, "x");
+    const { out } = open(client, "sse");
     assert.ok(out[0]!.frames.join("\n").length <= 350550);
     assert.equal(out[0]!.frames.length, 2);
   }
 });
 
 test("waiting messages above the server's limit are skipped (DAT-4, DAT-5)", () => {
-  const one = session();
-  one.send("small", "a");
-  one.send("x".repeat(200), "b");
-  const link = one.attach("websocket");
-  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
-  const events = hear(one, link, opened(JSON.parse(wires[0] as string), { limits: { message: 100 } }));
+  const client = session();
+  client.send("small", "a");
+  client.send("x".repeat(200), "b");
+  const link = client.attach("websocket");
+  const [{ frames }] = client.transmit(link, 0) as [Output];
+  const events = receive(client, link, opened(JSON.parse(frames[0] as string), { limits: { message: 100 } }));
   assert.deepEqual(events.slice(1), [{ type: "rejected", tag: "b" }]);
-  assert.deepEqual(one.transmit(link, 0)[0]!.frames.slice(1), ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']);
+  assert.deepEqual(client.transmit(link, 0)[0]!.frames.slice(1), [
+    '[1,0,"small"]',
+    '{"type":"skip","number":2,"ack":0}',
+  ]);
 });
 
 test("an opened that answers another open is a bad frame", () => {
   const cases = [{ attach: 2 }, { client: "another-0123456789" }];
   for (const fields of cases) {
-    const one = session();
-    const link = one.attach("websocket");
-    const [{ frames: wires }] = one.transmit(link, 0) as [Output];
-    assert.deepEqual(types(hear(one, link, opened(JSON.parse(wires[0] as string), fields))), ["bad_frame"]);
+    const client = session();
+    const link = client.attach("websocket");
+    const [{ frames }] = client.transmit(link, 0) as [Output];
+    assert.deepEqual(types(receive(client, link, opened(JSON.parse(frames[0] as string), fields))), ["bad_frame"]);
   }
 });
 
 test("data before opened and a second opened are bad frames (OPN-1)", () => {
-  const one = session();
-  const link = one.attach("websocket");
-  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
-  assert.deepEqual(types(hear(one, link, [1, 0, "x"])), ["bad_frame"]);
-  const { link: second } = open(one, "websocket");
-  assert.deepEqual(types(hear(one, second, opened(JSON.parse(wires[0] as string), { attach: 2 }))), ["bad_frame"]);
-});
-
-test("a POST's answer that is not ours is a bad frame", () => {
-  const one = session();
-  const { link } = open(one, "sse");
-  assert.deepEqual(types(one.handleInput(link, { type: "answer", request: "post", status: 200, text: "<html>" }, 0)), [
+  const client = session();
+  const link = client.attach("websocket");
+  const [{ frames }] = client.transmit(link, 0) as [Output];
+  assert.deepEqual(types(receive(client, link, [1, 0, "x"])), ["bad_frame"]);
+  const { link: second } = open(client, "websocket");
+  assert.deepEqual(types(receive(client, second, opened(JSON.parse(frames[0] as string), { attach: 2 }))), [
     "bad_frame",
   ]);
 });
 
+test("a POST's answer that is not ours is a bad frame", () => {
+  const client = session();
+  const { link } = open(client, "sse");
+  assert.deepEqual(
+    types(client.handleInput(link, { type: "answer", request: "post", status: 200, text: "<html>" }, 0)),
+    ["bad_frame"],
+  );
+});
+
 test("a POST with an empty answer is repeated", () => {
-  const one = session();
-  const { link } = open(one, "sse");
-  one.handleInput(link, answered({}), 0);
-  one.send("x", "a");
-  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
-  assert.deepEqual(one.handleInput(link, { type: "answer", request: "post", status: 200, text: "" }, 0), []);
-  assert.deepEqual(one.transmit(link, 0)[0]!.frames, wires);
+  const client = session();
+  const { link } = open(client, "sse");
+  client.handleInput(link, answered({}), 0);
+  client.send("x", "a");
+  const [{ frames }] = client.transmit(link, 0) as [Output];
+  assert.deepEqual(client.handleInput(link, { type: "answer", request: "post", status: 200, text: "" }, 0), []);
+  assert.deepEqual(client.transmit(link, 0)[0]!.frames, frames);
 });
 
 test("a POST's answer above what was sent resets (MRK-5, RES-6)", () => {
-  const one = session();
-  const { link } = open(one, "sse");
-  one.send("x", "a");
-  assert.deepEqual(types(one.handleInput(link, answered({ received: 1 }), 0)), ["reset", "reset"]);
-  assert.equal(one.outbox.buffer.entries.length, 0);
+  const client = session();
+  const { link } = open(client, "sse");
+  client.send("x", "a");
+  assert.deepEqual(types(client.handleInput(link, answered({ received: 1 }), 0)), ["reset", "reset"]);
+  assert.equal(client.outbox.buffer.entries.length, 0);
 });
 
 test("a repeated POST brings its ack, pong and close again", () => {
-  const one = session();
-  const { link } = open(one, "sse");
-  one.handleInput(link, answered({}), 0);
-  hear(one, link, [1, 0, "a"]);
-  hear(one, link, { type: "ping", id: 3 });
-  one.close(1000, "");
-  const [{ frames: wires }] = one.transmit(link, 1) as [Output];
-  assert.equal(wires.length, 3);
-  one.handleInput(link, { type: "answer", request: "post", status: 502, text: "<html>" }, 2);
-  assert.deepEqual(one.transmit(link, 2)[0]!.frames, wires);
+  const client = session();
+  const { link } = open(client, "sse");
+  client.handleInput(link, answered({}), 0);
+  receive(client, link, [1, 0, "a"]);
+  receive(client, link, { type: "ping", id: 3 });
+  client.close(1000, "");
+  const [{ frames }] = client.transmit(link, 1) as [Output];
+  assert.equal(frames.length, 3);
+  client.handleInput(link, { type: "answer", request: "post", status: 502, text: "<html>" }, 2);
+  assert.deepEqual(client.transmit(link, 2)[0]!.frames, frames);
 });
 
 test("a lone ack whose POST failed is due again", () => {
-  const one = session();
-  const { link } = open(one, "sse");
-  one.handleInput(link, answered({}), 0);
-  hear(one, link, [1, 0, "a"]);
-  assert.equal(one.deadline, 0.1);
-  const [{ frames: wires }] = one.transmit(link, 0.1) as [Output];
-  assert.equal(wires[1], '{"type":"ack","ack":1}');
-  one.handleInput(link, { type: "answer", request: "post", status: 502, text: "" }, 10);
-  assert.deepEqual(one.transmit(link, 10)[0]!.frames, wires);
+  const client = session();
+  const { link } = open(client, "sse");
+  client.handleInput(link, answered({}), 0);
+  receive(client, link, [1, 0, "a"]);
+  assert.equal(client.deadline, 0.1);
+  const [{ frames }] = client.transmit(link, 0.1) as [Output];
+  assert.equal(frames[1], '{"type":"ack","ack":1}');
+  client.handleInput(link, { type: "answer", request: "post", status: 502, text: "" }, 10);
+  assert.deepEqual(client.transmit(link, 10)[0]!.frames, frames);
 });
 
 test("an ack that was due does not delay the next attach", () => {
-  const one = session();
-  const { link } = open(one, "sse");
-  one.handleInput(link, answered({}), 0);
-  hear(one, link, [1, 0, "a"]);
-  one.handleInput(link, { type: "lost", reason: "cut" }, 0);
-  open(one, "sse");
-  assert.ok(one.deadline > 1);
+  const client = session();
+  const { link } = open(client, "sse");
+  client.handleInput(link, answered({}), 0);
+  receive(client, link, [1, 0, "a"]);
+  client.handleInput(link, { type: "lost", reason: "cut" }, 0);
+  open(client, "sse");
+  assert.ok(client.deadline > 1);
 });
 
 test("consecutive empty answers to polls end the attach (POL-2)", () => {
-  const one = session();
-  const { link } = open(one, "longpoll");
+  const client = session();
+  const { link } = open(client, "longpoll");
   const empty: Input = { type: "answer", request: "poll", status: 200, text: "" };
   const seen = [1, 2, 3].map(() => {
-    const events = one.handleInput(link, empty, 0);
-    one.transmit(link, 0);
+    const events = client.handleInput(link, empty, 0);
+    client.transmit(link, 0);
     return types(events);
   });
   assert.deepEqual(seen, [[], [], ["ended"]]);
 });
 
 test("failed POSTs are counted apart from polls that are answered", () => {
-  const one = session();
-  const { link } = open(one, "longpoll");
-  one.send("x", "a");
+  const client = session();
+  const { link } = open(client, "longpoll");
+  client.send("x", "a");
   const seen = [1, 2, 3].map((number) => {
-    one.transmit(link, 0);
-    const events = one.handleInput(link, { type: "answer", request: "post", status: 502, text: "<html>" }, 0);
+    client.transmit(link, 0);
+    const events = client.handleInput(link, { type: "answer", request: "post", status: 502, text: "<html>" }, 0);
     events.push(
-      ...one.handleInput(link, { type: "answer", request: "poll", status: 200, text: `[${number},0,"a"]` }, 0),
+      ...client.handleInput(link, { type: "answer", request: "poll", status: 200, text: `[${number},0,"a"]` }, 0),
     );
     return types(events);
   });
@@ -196,51 +202,51 @@ test("failed POSTs are counted apart from polls that are answered", () => {
 });
 
 test("messages of a link that is never confirmed are kept (OPN-5)", () => {
-  const one = session();
-  const link = one.attach("sse");
-  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
-  hear(one, link, opened(JSON.parse(wires[0] as string)));
-  hear(one, link, [1, 0, "a"]);
-  hear(one, link, { type: "drain", retry_in: 0 });
-  const next = one.attach("sse");
+  const client = session();
+  const link = client.attach("sse");
+  const [{ frames }] = client.transmit(link, 0) as [Output];
+  receive(client, link, opened(JSON.parse(frames[0] as string)));
+  receive(client, link, [1, 0, "a"]);
+  receive(client, link, { type: "drain", retry_in: 0 });
+  const next = client.attach("sse");
   const { session: token, received } = JSON.parse(next.opening) as { session: string; received: number };
   assert.deepEqual([token, received], ["token-1", 1]);
 });
 
 test("an answer to close on an unconfirmed link names the session (SND-1)", () => {
-  const one = session();
-  const link = one.attach("sse");
-  const [{ frames: wires }] = one.transmit(link, 0) as [Output];
-  hear(one, link, opened(JSON.parse(wires[0] as string)));
-  hear(one, link, { type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
-  const [{ frames: last }] = one.transmit(link, 0) as [Output];
+  const client = session();
+  const link = client.attach("sse");
+  const [{ frames }] = client.transmit(link, 0) as [Output];
+  receive(client, link, opened(JSON.parse(frames[0] as string)));
+  receive(client, link, { type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
+  const [{ frames: last }] = client.transmit(link, 0) as [Output];
   assert.equal((JSON.parse(last[0] as string) as { session: string }).session, "token-1");
 });
 
 test("a renew without credentials is sent with null (REN-1)", () => {
-  const one = session();
-  const { link } = open(one, "websocket");
-  one.renew(undefined);
-  assert.deepEqual(one.transmit(link, 0)[0]!.frames, ['{"type":"renew","credentials":null}']);
+  const client = session();
+  const { link } = open(client, "websocket");
+  client.renew(undefined);
+  assert.deepEqual(client.transmit(link, 0)[0]!.frames, ['{"type":"renew","credentials":null}']);
 });
 
 test("a code named like a member of Object is an unknown code", () => {
-  const one = session();
-  const { link } = open(one, "websocket");
-  assert.deepEqual(types(hear(one, link, { type: "error", code: "constructor", message: "" })), ["constructor"]);
+  const client = session();
+  const { link } = open(client, "websocket");
+  assert.deepEqual(types(receive(client, link, { type: "error", code: "constructor", message: "" })), ["constructor"]);
 });
 
 test("another client may come first three times (ATT-5)", () => {
-  const one = session();
+  const client = session();
   const seen: string[] = [];
   for (let turn = 0; turn < 4; turn++) {
-    const link = one.attach("websocket");
+    const link = client.attach("websocket");
     assert.equal(link.attach, 1 + turn * 11);
-    one.transmit(link, 0);
+    client.transmit(link, 0);
     const attach = link.attach + 10;
     seen.push(
       ...types(
-        hear(one, link, { type: "error", code: "superseded", message: "", attach, client: "another-0123456789" }),
+        receive(client, link, { type: "error", code: "superseded", message: "", attach, client: "another-0123456789" }),
       ),
     );
   }
@@ -248,19 +254,19 @@ test("another client may come first three times (ATT-5)", () => {
 });
 
 test("a bare WebSocket close 1012 is a drain (DRN-1)", () => {
-  const one = session();
-  const { link } = open(one, "websocket");
-  assert.deepEqual(types(one.handleInput(link, { type: "lost", reason: "closed", code: 1012 }, 0)), ["drain"]);
+  const client = session();
+  const { link } = open(client, "websocket");
+  assert.deepEqual(types(client.handleInput(link, { type: "lost", reason: "closed", code: 1012 }, 0)), ["drain"]);
 });
 
 test("an ended session writes, handles and takes nothing", () => {
-  const one = session();
-  const { link } = open(one, "websocket");
-  one.abandon(1001, "");
-  assert.deepEqual(hear(one, link, [1, 0, "x"]), []);
-  assert.deepEqual(one.transmit(link, 0), []);
-  assert.throws(() => one.send("x", "x"), /closed/);
-  assert.equal(one.deadline, Infinity);
+  const client = session();
+  const { link } = open(client, "websocket");
+  client.abandon(1001, "");
+  assert.deepEqual(receive(client, link, [1, 0, "x"]), []);
+  assert.deepEqual(client.transmit(link, 0), []);
+  assert.throws(() => client.send("x", "x"), /closed/);
+  assert.equal(client.deadline, Infinity);
 });
 
 describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
@@ -282,36 +288,36 @@ describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
   ];
 
   const check = (frame: object, transport: TransportName, type: string, spaced = false): void => {
-    const one = session();
+    const client = session();
     const sends = ["a", "b", "c"];
     let link: Link;
     if (type === "opened") {
-      link = one.attach(transport);
-      for (const send of sends) one.send(send, send);
-      one.transmit(link, 0);
+      link = client.attach(transport);
+      for (const send of sends) client.send(send, send);
+      client.transmit(link, 0);
     } else {
-      ({ link } = open(one, transport));
-      one.handleInput(link, answered({}), 0);
-      for (const send of sends) one.send(send, send);
-      one.transmit(link, 0);
+      ({ link } = open(client, transport));
+      client.handleInput(link, answered({}), 0);
+      for (const send of sends) client.send(send, send);
+      client.transmit(link, 0);
     }
     const what = JSON.stringify(frame, null, spaced ? 1 : 0).replace(/\n/g, " ");
-    const events = one.handleInput(link, { type: "frame", frame: what }, 0);
-    one.transmit(link, 0);
+    const events = client.handleInput(link, { type: "frame", frame: what }, 0);
+    client.transmit(link, 0);
     for (const event of events) {
       assert.notEqual(event.type, "settled", what);
       if ("sends" in event) for (const { fate } of event.sends) assert.notEqual(fate, "handled", what);
     }
     for (const number of [
-      one.acks.received,
-      one.attaches,
-      one.confirmed,
-      one.outbox.buffer.first,
-      one.outbox.buffer.next,
+      client.acks.received,
+      client.attaches,
+      client.confirmed,
+      client.outbox.buffer.first,
+      client.outbox.buffer.next,
       link.next,
     ])
       assert.ok(Number.isSafeInteger(number) && number >= 0, what);
-    assert.ok(one.outbox.buffer.first <= one.outbox.buffer.next && one.outbox.buffer.next <= 4, what);
+    assert.ok(client.outbox.buffer.first <= client.outbox.buffer.next && client.outbox.buffer.next <= 4, what);
   };
 
   for (const { junk, ...frame } of frames)

@@ -81,16 +81,16 @@ function runDecode({ input, input_hex, frame, error }: Vector): void {
 /** A frame that is refused has no effect but, at most, on its connection (FRM-4). */
 function runRefused(wire: string | ArrayBuffer): void {
   const session = new ClientSession<string>("client-0123456789", () => "nonce-0123456789abcdef");
-  const hear = (link: Link, wire: string | ArrayBuffer): SessionEvent<string>[] =>
+  const receive = (link: Link, wire: string | ArrayBuffer): SessionEvent<string>[] =>
     session.handleInput(link, { type: "frame", frame: wire }, 0);
   for (const isOpen of [false, true]) {
     const link = session.attach("websocket");
     const [{ frames: wires }] = session.transmit(link, 0) as [Output];
-    if (isOpen) hear(link, JSON.stringify(opened(JSON.parse(wires[0] as string))));
+    if (isOpen) receive(link, JSON.stringify(opened(JSON.parse(wires[0] as string))));
     session.transmit(link, 0);
     const snapshot = (): unknown => structuredClone({ ...session, _randomId: null, _links: null, _events: null });
     const before = snapshot();
-    for (const event of hear(link, wire)) assert.equal(event.type, "dropped");
+    for (const event of receive(link, wire)) assert.equal(event.type, "dropped");
     assert.deepEqual(snapshot(), before);
   }
 }

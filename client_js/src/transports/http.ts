@@ -38,7 +38,7 @@ const http =
   };
 
 /**
- * Server-sent events, read by a streaming fetch: unlike EventSource that can POST, tells the status, and leaves
+ * Server-sent events, read by a streaming fetch: unlike EventSource that can POST, shows the status, and leaves
  * reconnecting to us (SSE-1).
  */
 export const sse = http("sse");

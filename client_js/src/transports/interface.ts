@@ -5,11 +5,11 @@ import type { Input, Output } from "../events.ts";
 /** One connection. What it reports after `close` is ignored. */
 export interface Transport {
   send(output: Output): void;
-  /** `afterPost`: not before the last POST is answered, where our last frames need one. */
+  /** `afterPost`: closes once the last POST is answered, if the transport has POSTs. */
   close(afterPost?: boolean): void;
 }
 
-/** What a connection is given: where to connect, and whom to report to. */
+/** What a connection is given: where to connect, and where to report. */
 export interface Wiring {
   readonly environment: Environment;
   /** Returns the channel's URL with this last segment. */
