@@ -41,11 +41,11 @@ class Lose:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The server gets it twice; the client sees the answer to the first.
+    """The server gets the request twice; the client sees the answer to the first.
 
     Attributes:
-        later: the second comes once so many requests that were made later are answered; 0: at once;
-            None: at `RequestProxy.release`.
+        later: the second comes after this many later requests were answered; 0: at once; None: at
+            `RequestProxy.release`.
     """
 
     later: int | None = 0
@@ -53,12 +53,11 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """The server gets it late.
+    """The server gets the request late.
 
     Attributes:
-        later: once so many requests that were made later are answered; None: at
-            `RequestProxy.release`.
-        cut: whether the connection to the client is cut at once, as by one that gave up waiting.
+        later: after this many later requests were answered; None: at `RequestProxy.release`.
+        cut: whether the connection to the client is cut at once, as if it had given up waiting.
     """
 
     later: int | None = None
@@ -99,18 +98,18 @@ class _Held:
 
 
 class RequestProxy(Waiters):
-    """Listens on a free port of loopback and passes requests on to ``upstream_port``.
+    """A proxy that listens on a free port of loopback and passes requests to ``upstream_port``.
 
     Args:
-        upstream_port: where the server listens.
-        seed: of `random`, from which all is drawn that a call leaves open.
+        upstream_port: of the server.
+        seed: of `random`, which decides what a call leaves open.
         host: of the server.
 
     Attributes:
-        port: where to connect to, once entered.
-        copies: what reached the server without a client that waited, or is to.
-        faults: how many there were of each kind.
-        requests: that came through, in order.
+        port: of the proxy, once entered.
+        copies: requests that reach the server without a waiting client.
+        faults: the number of faults of each kind.
+        requests: those that came through, in order.
         random: the seeded source.
     """
 
@@ -159,14 +158,19 @@ class RequestProxy(Waiters):
         self._plans.append((matches, fault))
 
     def disturb(self, share: float, segments: Sequence[str], faults: Sequence[Fault]) -> None:
-        """Break so many of the requests to these segments, from 0 to 1, each by one of ``faults``.
+        """Break this share of the requests to these segments, each by one of ``faults``.
 
-        What is drawn comes from the seed, and so does what is named twice twice as often.
+        The seed decides which. A fault that is listed twice comes twice as often.
+
+        Args:
+            share: from 0 to 1.
+            segments: the last ones of the paths.
+            faults: to choose from.
         """
         self._share, self._disturbed, self._drawn = share, frozenset(segments), faults
 
     def release(self) -> None:
-        """Let all go on that is held."""
+        """Let everything go on that is held."""
         for held in self._held:
             held.passes.set()
         self._held.clear()
