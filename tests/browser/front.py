@@ -1,6 +1,6 @@
-"""A front that stands where a proxy would, and does to some requests what bad middle boxes do.
+"""A front in the place of a proxy, which treats some requests as bad middle boxes do.
 
-It passes requests on to the server, except those for a WebSocket or a stream that a fault is for.
+It passes requests on to the server, except those for a WebSocket or a stream that has a fault.
 """
 
 from __future__ import annotations

@@ -115,10 +115,10 @@ async def proxy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nginx
 async def exchange(
     page: AnyTab, service: Service, count: int, then: str = "", **options: Any
 ) -> dict[str, Any]:
-    """So many numbered messages each way, every one once and in order.
+    """Exchange ``count`` numbered messages each way, every one once and in order.
 
-    ``then`` runs after each twelfth of them, of which it is told as ``done``. Answers the channel's
-    statistics.
+    ``then`` runs after each twelfth of them, with the number of twelfths as ``done``. Return the
+    statistics of the channel.
     """
     await page.run(f"() => {{ globalThis.chunkDone = (done) => {{ {then} }}; }}")
     pacing = {"count": count, "chunk": count // 12, "retryBase": 0.02, "retryMax": 0.05}

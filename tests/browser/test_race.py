@@ -1,8 +1,4 @@
-"""Transports that are held back on the way: how soon a page talks all the same.
-
-A front stands where a proxy would. It passes requests on to the server, and does to those for a
-WebSocket or a stream what bad middle boxes do.
-"""
+"""A page talks although some transports are held back on the way (`tests.browser.front`)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ import pytest
 
 from tests.client.kit import TRANSPORTS, apps, check, converse, open_to, report, until
 from tests.kit.faults import FaultProxy
-from tests.kit.request_faults import Copy, Delay, Fault, Lose, Repeat, Request, RequestProxy
+from tests.kit.http_peers import Request
+from tests.kit.request_faults import Copy, Delay, Fault, Lose, Repeat, RequestProxy
 from tests.kit.server import Server
 from transport import ChannelClosed, Fate, SessionReset, Unacknowledged, connect
 from transport.client import Channel, Pacing

@@ -341,6 +341,6 @@ def test_document_states_differences_of_hosts() -> None:
     for name in ONE_OF_EACH:
         variant = VARIANTS[name]
         assert row("SIGTERM tells WebSockets")[name] == told(not variant.cuts_websockets)
-        assert row("the option for a prefix")[name] == f"`{variant.prefix}`"
+        assert row("option for a prefix")[name] == f"`{variant.prefix}`"
         assert row("`channel.scope")[name] == told(variant.prefix_in_path)
         assert row("below that prefix")[name] == told(variant.prefix_in_path)

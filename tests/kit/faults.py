@@ -1,7 +1,7 @@
 """A TCP proxy that breaks what passes through it: on demand, at a byte, by a seed.
 
-It stands between a client and a server on loopback and knows nothing of what they say, so it cuts
-in the middle of frames as a network does. *up* is from the client to the server, *down* back.
+It sits between a client and a server on loopback and does not know their protocol, so it cuts in
+the middle of frames as a network does. *up* is from the client to the server, *down* back.
 
     async with FaultProxy(server.port, seed=1) as proxy:
         proxy.cut_after(100, direction="down", how="rst")
@@ -240,17 +240,17 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 class FaultProxy(Waiters):
-    """Listens on a free port of loopback and passes all on to ``upstream_port``.
+    """A proxy that listens on a free port of loopback and passes everything to ``upstream_port``.
 
     Args:
-        upstream_port: where the server listens; may be set while running.
-        seed: of `random`, from which all is drawn that a call leaves open.
+        upstream_port: of the server; may be set while running.
+        seed: of `random`, which decides what a call leaves open.
         host: of the server.
 
     Attributes:
-        port: where to connect to, once entered.
+        port: of the proxy, once entered.
         refuse: while true, a new connection is reset as soon as it is made.
-        links: the connections that stand.
+        links: the open connections.
         statistics: what has happened so far.
         random: the seeded source.
     """
@@ -297,10 +297,10 @@ class FaultProxy(Waiters):
     def cut(self, how: How | None = None) -> int:
         """End every open connection: FIN or RST to both sides, drawn if not given.
 
-        Those that are silent already are left so.
+        Silent ones stay silent.
 
         Returns:
-            How many there were.
+            The number of connections that it ended.
         """
         how = how or self._draw_how()
         count = sum(link.cut(how) for link in list(self.links))
@@ -323,23 +323,23 @@ class FaultProxy(Waiters):
         how: How | None = None,
         every: bool = False,
     ) -> None:
-        """Cut the connection on which the ``count``-th byte from now on passes, behind that byte.
+        """Cut the connection on which the ``count``-th byte from now on passes, after that byte.
 
         Cuts that are planned together happen one after the other: each begins to count when the
         one before has happened.
 
         Args:
             count: bytes, at least 1, over all connections.
-            direction: which bytes count; both where not said.
-            how: drawn of FIN and RST where not said.
-            every: cut all connections that stand, not only this one.
+            direction: which bytes count; both if not given.
+            how: FIN or RST is drawn if not given.
+            every: cut all open connections, not only this one.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, not {count}")
         self._plans.append(_Planned(count, direction, how or self._draw_how(), every))
 
     def stall(self, direction: Direction | None = None) -> None:
-        """Pass on nothing that way (both ways where not said), with all connections left open.
+        """Pass on nothing that way (both ways if not given), with all connections left open.
 
         What is sent meanwhile waits in the sockets: `heal` lets it go on, a cut loses it.
         """

@@ -16,20 +16,16 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Self, TypeAlias, assert_never, cast
+from typing import Self, TypeAlias, assert_never
 
 import anyio
 import h11
 
 from tests.kit.faults import DEADLINE, reset
+from tests.kit.http_peers import Client, Request, Upstream, pump
 from transport.waiting import Waiters
-
-Event: TypeAlias = "h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]"
-
-_CHUNK = 64 * 1024
-_ANSWER = (h11.InformationalResponse, h11.Response, h11.Data, h11.EndOfMessage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +41,11 @@ class Lose:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The server gets it twice; the client sees the answer to the first.
+    """The server gets the request twice; the client sees the answer to the first.
 
     Attributes:
-        later: the second comes once so many requests that were made later are answered; 0: at once;
-            None: at `RequestProxy.release`.
+        later: the second comes after this many later requests were answered; 0: at once; None: at
+            `RequestProxy.release`.
     """
 
     later: int | None = 0
@@ -57,12 +53,11 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """The server gets it late.
+    """The server gets the request late.
 
     Attributes:
-        later: once so many requests that were made later are answered; None: at
-            `RequestProxy.release`.
-        cut: whether the connection to the client is cut at once, as by one that gave up waiting.
+        later: after this many later requests were answered; None: at `RequestProxy.release`.
+        cut: whether the connection to the client is cut at once, as if it had given up waiting.
     """
 
     later: int | None = None
@@ -70,24 +65,6 @@ class Delay:
 
 
 Fault: TypeAlias = Lose | Repeat | Delay
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
-    """One that came through whole."""
-
-    head: h11.Request
-    body: bytes
-
-    @property
-    def segment(self) -> str:
-        """The last of its path."""
-        return self.head.target.decode().partition("?")[0].rpartition("/")[2]
-
-    @property
-    def upgrades(self) -> bool:
-        """Whether it asks for another protocol."""
-        return any(name == b"upgrade" for name, _ in self.head.headers)
 
 
 @dataclass(slots=True, eq=False)
@@ -120,108 +97,19 @@ class _Held:
     passes: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class _Peer:
-    """A connection, and what is known of the HTTP on it."""
-
-    role: ClassVar[type[h11.CLIENT] | type[h11.SERVER]]
-    """Ours."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.http = h11.Connection(self.role)
-
-    @property
-    def transport(self) -> asyncio.Transport:
-        return cast("asyncio.Transport", self.writer.transport)
-
-    async def event(self) -> Event:
-        """The next of what the other side says."""
-        while (event := self.http.next_event()) is h11.NEED_DATA:
-            self.http.receive_data(await self.reader.read(_CHUNK))
-        return event
-
-    def say(self, event: h11.Event) -> None:
-        self.writer.write(self.http.send(event) or b"")
-
-
-class _Client(_Peer):
-    """Makes one request, is answered, makes the next."""
-
-    role = h11.SERVER
-
-    async def request(self) -> Request | None:
-        """Return the next request, or None."""
-        head = await self.event()
-        if not isinstance(head, h11.Request):
-            return None
-        body = bytearray()
-        while isinstance(event := await self.event(), h11.Data):
-            body += event.data
-        return Request(head, bytes(body))
-
-    async def answer(self, event: h11.Event) -> None:
-        self.say(event)
-        await self.writer.drain()
-
-    async def gone_before(self, work: Coroutine[object, object, object]) -> bool:
-        """Do ``work``; whether the client ended the connection first, and so the work."""
-        doing = asyncio.create_task(work)
-        tasks = {doing, asyncio.create_task(self._gone())}
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if doing.done():
-                await doing
-                return False
-            return True
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-
-    async def _gone(self) -> None:
-        with suppress(OSError):
-            while data := await self.reader.read(_CHUNK):
-                self.http.receive_data(data)
-
-    def more(self) -> bool:
-        """Whether another request may follow."""
-        if self.http.our_state is h11.DONE and self.http.their_state is h11.DONE:
-            self.http.start_next_cycle()
-            return True
-        return False
-
-
-class _Upstream(_Peer):
-    """Takes one request."""
-
-    role = h11.CLIENT
-
-    def ask(self, request: Request) -> None:
-        for event in (request.head, h11.Data(data=request.body), h11.EndOfMessage()):
-            self.say(event)
-
-    async def answer(self) -> AsyncIterator[h11.Event]:
-        """Yield the server's answer as it comes; it ends after an upgrade, too."""
-        while isinstance(event := await self.event(), _ANSWER):
-            yield event
-            if isinstance(event, h11.EndOfMessage):
-                return
-
-
 class RequestProxy(Waiters):
-    """Listens on a free port of loopback and passes requests on to ``upstream_port``.
+    """A proxy that listens on a free port of loopback and passes requests to ``upstream_port``.
 
     Args:
-        upstream_port: where the server listens.
-        seed: of `random`, from which all is drawn that a call leaves open.
+        upstream_port: of the server.
+        seed: of `random`, which decides what a call leaves open.
         host: of the server.
 
     Attributes:
-        port: where to connect to, once entered.
-        copies: what reached the server without a client that waited, or is to.
-        faults: how many there were of each kind.
-        requests: that came through, in order.
+        port: of the proxy, once entered.
+        copies: requests that reach the server without a waiting client.
+        faults: the number of faults of each kind.
+        requests: those that came through, in order.
         random: the seeded source.
     """
 
@@ -244,7 +132,7 @@ class RequestProxy(Waiters):
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            lambda reader, writer: self._spawn(self._serve(_Client(reader, writer))),
+            lambda reader, writer: self._spawn(self._serve(Client(reader, writer))),
             "127.0.0.1",
             0,
             backlog=1024,
@@ -270,14 +158,19 @@ class RequestProxy(Waiters):
         self._plans.append((matches, fault))
 
     def disturb(self, share: float, segments: Sequence[str], faults: Sequence[Fault]) -> None:
-        """Break so many of the requests to these segments, from 0 to 1, each by one of ``faults``.
+        """Break this share of the requests to these segments, each by one of ``faults``.
 
-        What is drawn comes from the seed, and so does what is named twice twice as often.
+        The seed decides which. A fault that is listed twice comes twice as often.
+
+        Args:
+            share: from 0 to 1.
+            segments: the last ones of the paths.
+            faults: to choose from.
         """
         self._share, self._disturbed, self._drawn = share, frozenset(segments), faults
 
     def release(self) -> None:
-        """Let all go on that is held."""
+        """Let everything go on that is held."""
         for held in self._held:
             held.passes.set()
         self._held.clear()
@@ -309,7 +202,7 @@ class RequestProxy(Waiters):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, client: _Client) -> None:
+    async def _serve(self, client: Client) -> None:
         try:
             while (request := await client.request()) is not None:
                 self.requests.append(request)
@@ -322,7 +215,7 @@ class RequestProxy(Waiters):
             if not client.transport.is_closing():
                 client.transport.abort()
 
-    async def _treat(self, client: _Client, request: Request, order: int) -> bool:
+    async def _treat(self, client: Client, request: Request, order: int) -> bool:
         """Pass it on, or break it; whether the client may make another on this connection."""
         fault = None if request.upgrades else self._decide(request)
         if fault is not None:
@@ -349,14 +242,14 @@ class RequestProxy(Waiters):
             not await client.gone_before(self._exchange(client, request, order)) and client.more()
         )
 
-    async def _exchange(self, client: _Client, request: Request, order: int) -> None:
+    async def _exchange(self, client: Client, request: Request, order: int) -> None:
         async with self._asked(request) as upstream:
             async for event in upstream.answer():
                 if isinstance(event, h11.Response):
                     self._answered(order)
                 await client.answer(event)
 
-    async def _lose(self, client: _Client, request: Request, order: int, *, headers: bool) -> None:
+    async def _lose(self, client: Client, request: Request, order: int, *, headers: bool) -> None:
         async with self._asked(request) as upstream:
             async for event in upstream.answer():
                 if isinstance(event, h11.Response):
@@ -366,21 +259,21 @@ class RequestProxy(Waiters):
                     break
         self._cut(client)
 
-    async def _upgrade(self, client: _Client, request: Request) -> bool:
+    async def _upgrade(self, client: Client, request: Request) -> bool:
         async with self._asked(request) as upstream:
             async for event in upstream.answer():
                 await client.answer(event)
             if client.http.our_state is not h11.SWITCHED_PROTOCOL:
                 return client.more()
             pumps = {
-                asyncio.create_task(_pump(source, target))
+                asyncio.create_task(pump(source, target))
                 for source, target in ((client, upstream), (upstream, client))
             }
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for pump in pumps:
-                    pump.cancel()
+                for task in pumps:
+                    task.cancel()
                 await asyncio.wait(pumps)
         return False
 
@@ -406,16 +299,16 @@ class RequestProxy(Waiters):
             self.changed()
 
     @asynccontextmanager
-    async def _asked(self, request: Request) -> AsyncIterator[_Upstream]:
+    async def _asked(self, request: Request) -> AsyncIterator[Upstream]:
         """Connect to the server and pass on the request."""
-        upstream = _Upstream(*await asyncio.open_connection(self.host, self.upstream_port))
+        upstream = Upstream(*await asyncio.open_connection(self.host, self.upstream_port))
         try:
             upstream.ask(request)
             yield upstream
         finally:
             upstream.writer.transport.abort()
 
-    def _cut(self, client: _Client) -> None:
+    def _cut(self, client: Client) -> None:
         if self.random.random() < 0.5:
             reset(client.transport)
         else:
@@ -439,13 +332,3 @@ class RequestProxy(Waiters):
                     self._held.remove(held)
                     held.passes.set()
         self.changed()
-
-
-async def _pump(source: _Peer, target: _Peer) -> None:
-    """Pass on everything that follows the upgrade."""
-    data = source.http.trailing_data[0] or await source.reader.read(_CHUNK)
-    with suppress(OSError):
-        while data:
-            target.writer.write(data)
-            await target.writer.drain()
-            data = await source.reader.read(_CHUNK)

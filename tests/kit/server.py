@@ -257,14 +257,14 @@ async def serving(
     clean: bool = True,
     host: Host = UVICORN,
 ) -> AsyncIterator[Server]:
-    """Serve ``app`` while the block runs; stopped by SIGTERM, killed where that does not do.
+    """Serve ``app`` while the block runs. Stop it by SIGTERM, or kill it after a deadline.
 
     Args:
         app: "module:attribute".
         arguments: of the host.
-        port: a free one where not said.
-        clean: whether to assert, where the block raised nothing, that its log is clean.
-        host: that serves it.
+        port: a free one if not given.
+        clean: whether its log must be clean when the block ends without an exception.
+        host: the program that serves it.
     """
     server = Server(app, arguments, port, host)
     await server.start()

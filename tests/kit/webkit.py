@@ -71,10 +71,10 @@ if (!call) {
     done({ answer: call.answer, complaints: globalThis.complaints?.splice(0) ?? [] });
 })();
 """
-"""Calls a function, or asks for what it has answered: null where it has not.
+"""Calls a function, or asks for its answer; null if there is none yet.
 
-It does not wait in the page but for what follows at once: a page that is left and kept stands still
-with all that runs in it, and the driver would wait for ever.
+It does not wait in the page, except for what follows at once: a page that is left and kept is
+paused with everything that runs in it, and the driver would wait for ever.
 """
 
 

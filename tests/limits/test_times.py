@@ -10,23 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.kit.frame_client import TRANSPORTS, Ended, FrameClient, frame_client, try_open
-from transport import Channel, ChannelClosed, Hub, Limits, Stalled
+from tests.kit.frame_client import TRANSPORTS, Ended, frame_client, try_open
+from tests.limits.turned_times import SWEEP, again, at, now
+from transport import Channel, Hub, Limits
 from transport.testing import lines, opening, request, socket, until, whole
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 each_stream = pytest.mark.parametrize("transport", ["websocket", "sse"])
-SWEEP = 0.5
-"""Two sweeps, to be on the safe side."""
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def at(seconds: float) -> Any:
-    """About then, not before."""
-    return pytest.approx(seconds + SWEEP / 2, abs=SWEEP / 2)
 
 
 async def silent(channel: Channel) -> None:
@@ -41,10 +31,6 @@ async def echo(channel: Channel) -> None:
 
 async def sleeps(channel: Channel) -> None:
     await asyncio.sleep(10_000)
-
-
-def again(client: FrameClient, number: int = 2, **fields: Any) -> dict[str, Any]:
-    return opening(number, session=client.token, nonce="n" * 22, **fields)
 
 
 # heartbeat
@@ -254,106 +240,6 @@ async def test_stream_is_drained_after_its_time(answers: bool) -> None:
         assert now() == at(300)
         async with frame_client(hub, "sse", again(client)) as second:
             assert second.opened["verdict"] == "resumed"
-
-
-# stall
-
-
-@each_transport
-async def test_send_stalls_without_acks(transport: str, caplog: pytest.LogCaptureFixture) -> None:
-    """DAT-6, section 12: after 60 s without an ack, though attached; and the session lives."""
-    seen: list[tuple[float, Stalled]] = []
-
-    async def fills(channel: Channel) -> None:
-        for number in range(3):
-            try:
-                await channel.send(number)
-            except Stalled as error:
-                seen.append((now(), error))
-        await channel.send("goes on")
-        await channel.receive()
-
-    hub = Hub(fills, limits=Limits(window_messages=2, stream=1000))
-    async with frame_client(hub, transport) as client:
-        await client.confirm()
-        await client.data()  # it is read, and not acknowledged
-        beating = asyncio.create_task(_keep_alive(client))
-        await asyncio.sleep(59.5)
-        assert seen == []
-        await asyncio.sleep(1)
-        [(when, error)] = seen
-        assert when == at(60)
-        assert "acknowledged nothing for 60.0 s" in str(error)
-        assert "send it again later" in str(error)
-        assert "Limits(stall=...)" in str(error)
-        assert "stalled channel=" in caplog.text
-        await client.send({"type": "ack", "ack": 1})
-        await until(lambda: next(iter(hub.channels)).statistics().sent == 3)
-        beating.cancel()
-
-
-async def _keep_alive(client: FrameClient) -> None:
-    """Heard, but acknowledging nothing."""
-    while True:
-        await client.send({"type": "pong"})
-        await asyncio.sleep(10)
-
-
-@each_transport
-async def test_acks_or_absence_prevent_stall(transport: str) -> None:
-    """Section 12: the time begins anew with each ack; while detached it is the ttl's."""
-    stalled: list[float] = []
-
-    async def fills(channel: Channel) -> None:
-        try:
-            for number in range(1, 5):
-                await channel.send(number)
-        except Stalled:
-            stalled.append(now())
-            raise
-
-    # Longer than it takes to see that the polls of an attach have ended.
-    hub = Hub(fills, limits=Limits(window_messages=1, stream=1000, stall=90))
-    async with frame_client(hub, transport) as client:
-        await client.confirm()
-        for number in (1, 2):
-            await client.data()
-            await asyncio.sleep(40)
-            await client.send({"type": "ack", "ack": number})
-        await client.data()
-        await asyncio.sleep(40)
-        await client.send({"type": "pong"})
-    await asyncio.sleep(100)  # away
-    assert stalled == []
-    frame = again(client, received=2)
-    async with frame_client(hub, transport, frame) as second:
-        await second.confirm()
-        resumed = now()
-        beating = asyncio.create_task(_keep_alive(second))
-        await asyncio.sleep(89)
-        assert stalled == []
-        await asyncio.sleep(2)
-        assert stalled == [at(resumed + 90)]
-        beating.cancel()
-
-
-async def test_waiting_send_fails_when_session_expires() -> None:
-    """Section 12: by `ttl`, with the session."""
-    ended: list[tuple[float, int]] = []
-
-    async def fills(channel: Channel) -> None:
-        try:
-            while True:
-                await channel.send("x")
-        except ChannelClosed as closed:
-            ended.append((now(), closed.code))
-
-    hub = Hub(fills, limits=Limits(window_messages=1))
-    async with frame_client(hub, "websocket") as client:
-        await client.confirm()
-    await until(lambda: not next(iter(hub.channels)).connected)
-    await asyncio.sleep(121)
-    assert ended == [(at(120), 4416)]
 
 
 # ack_delay and answer_wait
