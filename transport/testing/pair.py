@@ -56,7 +56,7 @@ class Pair:
     Args:
         seed: of everything that the link does by chance.
         faults: what goes wrong on the link.
-        carriers: the kinds of connection; each attach takes one of them at random.
+        transports: the kinds of connection; each attach takes one of them at random.
         limits: of the server.
 
     Attributes:
@@ -75,10 +75,10 @@ class Pair:
         seed: int,
         *,
         faults: Faults = Faults(),
-        carriers: Sequence[TransportKind] = tuple(TransportKind),
+        transports: Sequence[TransportKind] = tuple(TransportKind),
         limits: Limits = Limits(),
     ) -> None:
-        self.carriers = carriers
+        self.transports = transports
         self.limits = limits
         self.client = ClientSession(f"client-{seed:016d}", Terms.of(limits))
         self.received: list[Json] = []
@@ -181,7 +181,7 @@ class Pair:
         if has_connection or self.client.ending is not None:
             return
         self.attaches += 1
-        transport = self._link.choose(self.carriers)
+        transport = self._link.choose(self.transports)
         link = self.client.attach(transport, f"nonce-{self._link.nonce()}")
         self._connections.append(PairConnection(link))
 
