@@ -1,5 +1,5 @@
-"""The world of `tests/protocol/world.py` in whatever order Hypothesis finds, and in as many more as
-a campaign asks for.
+"""The world of `schedules/world.py` in whatever order Hypothesis finds, and in as many more as a
+campaign asks for.
 
 `make campaign` plays random schedules without Hypothesis, a tenth of its price for each:
 ``MACHINE_EXAMPLES`` of them from ``MACHINE_SEED`` on. One that fails is cut down to the steps that
@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.protocol.world import STEPS, World
+from tests.protocol.schedules.world import STEPS, World
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "300"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
