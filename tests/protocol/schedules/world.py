@@ -26,8 +26,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from tests.protocol.bench import Bench, from_wire
-from tests.protocol.client_bench import lines
+from tests.protocol.bench import Bench
+from tests.protocol.vector_forms import from_wire
+from tests.protocol.vector_forms import to_body as lines
 from transport.errors import ChannelClosed, Fate
 from transport.limits import Limits
 from transport.protocol.client.events import (
@@ -314,7 +315,7 @@ class World:
     def sessions(self) -> list[ServerSession]:
         return [
             session
-            for _, session in self.bench.sessions.values()
+            for session in self.bench.sessions
             if session.state is State.OPEN or session.state is State.PEER_CLOSED
         ]
 
@@ -407,7 +408,7 @@ class World:
         """
         begun = [
             session_id
-            for (_, name), (session_id, _) in self.bench.nonces.items()
+            for (_, name), (session_id, _) in self.bench.directory.nonces.items()
             if name.startswith(f"{client.core.handshake.client} ")
         ]
         return bool(begun) and begun[-1] != client.session
@@ -610,8 +611,7 @@ class World:
 
     def find(self, frame: Any) -> ServerSession | None:
         """The session that a request names."""
-        _, session, _ = self.bench._look_up(frame.get("session", ""))
-        return session
+        return self.bench.directory.peek(frame.get("session", ""))
 
     def answer(self, sent: Sent, answer: Answer) -> None:
         if sent.waiting and not sent.connection.half_open:
@@ -674,7 +674,7 @@ class World:
 
     def check_served(self) -> None:
         """One attach has a session; what is below it has ended (ATT-3, ATT-4)."""
-        for _, session in self.bench.sessions.values():
+        for session in self.bench.sessions:
             if (did := self.model.get(session.id)) is not None:
                 for one in session.attachments.live:
                     least = did.confirmed + (one.state is AttachmentState.PROVISIONAL)
@@ -710,7 +710,7 @@ class World:
                 if poll is None and connection is not None:
                     held, connection.reads = connection.reads, last
                 if held is not None and seq != held + 1:
-                    _, session = self.bench.sessions[session_id]
+                    _, session = self.bench.directory.sessions[session_id]
                     assert seq > held, "RES-1: what was written already"
                     assert session.outgoing.acked >= seq - 1, "a gap"
                 held = last
