@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from tests.protocol.test_machine import play, schedule
+from tests.protocol.schedules.schedule import play, schedule
 from tests.protocol.test_vectors import CLIENT_SESSIONS, SESSIONS
 from tests.protocol.test_vectors import test_client_session as run_client_vector
 from tests.protocol.test_vectors import test_session as run_vector

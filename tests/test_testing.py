@@ -222,7 +222,7 @@ def test_pair_delivers_once_over_lossy_link(seed: int, transport: TransportKind 
     pair = Pair(
         seed,
         faults=Faults(cut=0.1, lose=0.2, repeat=0.2),
-        carriers=[transport] if transport else tuple(TransportKind),
+        transports=[transport] if transport else tuple(TransportKind),
         limits=Limits(window_messages=50),
     )
     pair.run(1)

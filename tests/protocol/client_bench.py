@@ -1,4 +1,7 @@
-"""A client of the pure core alone, driven by the steps of a vector (`tests/vectors/README.md`)."""
+"""`ClientBench`: a client of the pure core alone, driven by the steps of a vector.
+
+`tests/vectors/README.md` describes the steps.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, assert_never
 
-from tests.protocol.bench import TRANSPORTS, Step, from_message, from_wire, to_message, to_wire
+from tests.protocol.vector_forms import (
+    TRANSPORTS,
+    Step,
+    from_message,
+    from_wire,
+    to_body,
+    to_message,
+    to_wire,
+)
 from transport.errors import Fate
 from transport.limits import Limits
 from transport.protocol.client.events import (
@@ -36,34 +47,35 @@ from transport.protocol.frames import TransportKind
 CLIENT = "client-0123456789"
 
 
-def lines(frames: Sequence[Any]) -> str:
-    """Frames as the lines of a body."""
-    return "".join(f"{to_wire(frame)!s}\n" for frame in frames)
-
-
 @dataclass
-class Connection:
-    """A connection by its name, and the requests that are on their way on it."""
+class ClientConnection:
+    """The client's end of one connection, and the kinds of request in flight there."""
 
     link: Link
-    busy: set[Request | None] = field(default_factory=set)
+    in_flight: set[Request | None] = field(default_factory=set)
 
 
 @dataclass
 class ClientBench:
-    """A driver that does what the steps say; `run` does one."""
+    """A driver of one client session; `run` does one step.
+
+    Attributes:
+        now: seconds; the time of the last step.
+        nonces: how many the client has used.
+        names: of the sends, by their numbers.
+        connections: the open ones, by name.
+    """
 
     now: float = 0.0
     nonces: int = 0
     names: dict[int, str] = field(default_factory=dict)
-    """Of the sends."""
-    connections: dict[str, Connection] = field(default_factory=dict)
+    connections: dict[str, ClientConnection] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.session = ClientSession(CLIENT, Terms.of(Limits()))
 
     def run(self, step: Step, now: float) -> Step:
-        """Do one step; all that comes of it, in the form of ``expect``."""
+        """Do one step. Return its outcome, in the form of ``expect``."""
         self.now = now
         events = self.session.tick(now) if "at" in step else []
         for name, do in self._actions.items():
@@ -78,7 +90,7 @@ class ClientBench:
         nonce = f"nonce-{self.nonces + 1}-0123456789abcdef"
         link = self.session.attach(TRANSPORTS[step["carrier"]], nonce)
         self.nonces += nonce in link.opening
-        self.connections[step["connect"]] = Connection(link)
+        self.connections[step["connect"]] = ClientConnection(link)
         return []
 
     def _send(self, step: Step) -> list[Event]:
@@ -100,21 +112,20 @@ class ClientBench:
 
     def _handle_input(self, step: Step) -> list[Event]:
         connection = self.connections[step["on"]]
-        return self.session.handle_input(connection.link, self._heard(step, connection), self.now)
+        return self.session.handle_input(connection.link, self._input(step, connection), self.now)
 
-    def _heard(self, step: Step, connection: Connection) -> Input:
-        busy = connection.busy
+    def _input(self, step: Step, connection: ClientConnection) -> Input:
         if "receive" in step:
             binary = connection.link.transport is TransportKind.WEBSOCKET
             return FrameReceived(to_wire(step["receive"], binary=binary))
         order = [Request.POST, Request.POLL, Request.OPEN]
         if "polled" in step:
             del order[0]
-        of = next(one for one in order if one in busy)
-        busy.discard(of)
+        of = next(one for one in order if one in connection.in_flight)
+        connection.in_flight.discard(of)
         if "polled" in step or "answered" in step:
             frames = step["polled"] if "polled" in step else step["answered"]
-            return Answer(of, 200, lines(frames))
+            return Answer(of, 200, to_body(frames))
         if "refused" in step:
             return Answer(of, 400, str(to_wire(step["refused"])))
         return Answer(of, step.get("failed", 0))
@@ -130,26 +141,26 @@ class ClientBench:
         "tick": _tick,
     }
 
-    # What comes of a step
+    # The outcome of a step
 
     def _outcome(self, events: Sequence[Event]) -> Step:
-        told = [line for event in events for line in self._tell(event)]
+        shown = [line for event in events for line in self._describe(event)]
         ended = [self._name(event.link) for event in events if isinstance(event, LinkDropped)]
         for name in ended:
             del self.connections[name]
         result: Step = {}
         for name, connection in self.connections.items():
             for out in self.session.transmit(connection.link, self.now):
-                connection.busy.add(out.request)
+                connection.in_flight.add(out.request)
                 key, written = _written(out)
                 result.setdefault(key, {})[name] = written
-        if told:
-            result["events"] = told
+        if shown:
+            result["events"] = shown
         if ended:
             result["ended"] = ended
         return result
 
-    def _tell(self, event: Event) -> list[Step]:
+    def _describe(self, event: Event) -> list[Step]:
         match event:
             case Attached():
                 return [{"opened": event.verdict.value, "on": self._name(event.link)}]
@@ -163,16 +174,16 @@ class ClientBench:
             case Rejected():
                 return [{"rejected": self.names[event.send], "fate": "not_handled"}]
             case WasReset():
-                told = {"reason": event.reason.value, "handled": event.handled}
+                shown = {"reason": event.reason.value, "handled": event.handled}
                 lost = None if event.lost is None else list(event.lost)
-                return [{"reset": {**told, "lost": lost}}, *self._fates(event.sends)]
+                return [{"reset": {**shown, "lost": lost}}, *self._fates(event.sends)]
             case Superseded():
                 return [{"superseded": {"attach": event.attach, "client": event.client}}]
             case RenewalRequested():
                 return [{"renew": event.within}]
             case Closed():
-                told = {"code": event.code, "reason": event.reason, "by": event.by}
-                return [{"closed": told}, *self._fates(event.sends)]
+                shown = {"code": event.code, "reason": event.reason, "by": event.by}
+                return [{"closed": shown}, *self._fates(event.sends)]
             case LinkDropped():
                 return [{"drain": event.retry_in}] if event.drained else []
             case _:
@@ -192,7 +203,7 @@ class ClientBench:
 
 
 def _written(out: Output) -> tuple[str, Any]:
-    frames = [from_wire(wire) for wire in out.frames]
+    frames = [from_wire(encoded) for encoded in out.frames]
     match out.request:
         case Request.POST:
             return "posts", frames

@@ -1,36 +1,29 @@
-"""The world of `tests/protocol/world.py` in whatever order Hypothesis finds, and in as many more as
-a campaign asks for.
+"""The machine: worlds in whatever order of steps Hypothesis finds, and in random schedules.
 
-`make campaign` plays random schedules without Hypothesis, a tenth of its price for each:
-``MACHINE_EXAMPLES`` of them from ``MACHINE_SEED`` on. One that fails is cut down to the steps that
-it needs, which its failure names, to be played again by `play`.
+A random schedule costs a tenth of one that Hypothesis makes, so a campaign (`make campaign`) plays
+many more of them. The environment says how many: ``MACHINE_EXAMPLES``, from ``MACHINE_SEED`` on. A
+schedule that fails is cut down to the steps that it needs.
 """
 
 from __future__ import annotations
 
 import os
-from random import Random
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.protocol.world import STEPS, World
+from tests.protocol.schedules.profile import STEPS
+from tests.protocol.schedules.schedule import check_schedules
+from tests.protocol.schedules.world import World
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "300"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
-LENGTH = 80
-"""Steps of a schedule."""
-RARE = 0.3
-"""How often a step that is no conversation is left out of a schedule altogether: one in which
-nothing expires, or nobody closes, goes further in what is left."""
-
-Schedule = list[tuple[str, tuple[int, ...]]]
 
 
 class Machine(RuleBasedStateMachine):
-    """Its rules are the steps of a world."""
+    """A state machine whose rules are the steps of a world."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +39,7 @@ class Machine(RuleBasedStateMachine):
 
 def _rule(name: str) -> object:
     def step(self: Machine, arguments: tuple[int, ...]) -> None:
-        getattr(self.world, name)(*arguments)
+        self.world.do(name, arguments)
 
     step.__name__ = name
     bounds = [st.integers(low, high) for low, high in STEPS[name]]
@@ -62,63 +55,13 @@ Machine.TestCase.settings = settings(
     deadline=None,
     max_examples=200,
     stateful_step_count=60,
-    phases=[Phase.generate],  # `minimise` is quicker
+    phases=[Phase.generate],  # `minimise` is faster
     suppress_health_check=list(HealthCheck),
 )
 TestMachine = Machine.TestCase
 
 
-def schedule(seed: int) -> Schedule:
-    """The steps of a seed, the first of which is how it begins."""
-    random = Random(seed)
-    names = [
-        name for name in STEPS if name in ("flow", "converse", "open") or random.random() > RARE
-    ]
-    weights = [random.choice((1, 2, 4)) for _ in names]
-    steps: Schedule = [("begin", (random.randrange(6),))]
-    for name in random.choices(names, weights, k=LENGTH):
-        steps.append((name, tuple(random.randint(low, high) for low, high in STEPS[name])))
-    return steps
-
-
-def play(steps: Schedule) -> None:
-    """A world in which that happens, until it is healed."""
-    world = World()
-    for name, arguments in steps:
-        getattr(world, name)(*arguments)
-    world.heal()
-
-
-def failure(steps: Schedule) -> Exception | None:
-    try:
-        play(steps)
-    except Exception as error:  # noqa: BLE001 - a core may fail in any way
-        return error
-    return None
-
-
-def minimise(steps: Schedule) -> Schedule:
-    """As few of the steps as still fail."""
-    size = len(steps) // 2
-    while size:
-        at = 1
-        while at < len(steps):
-            fewer = steps[:at] + steps[at + size :]
-            if failure(fewer) is not None:
-                steps = fewer
-            else:
-                at += size
-        size //= 2
-    return steps
-
-
 @pytest.mark.timeout(0)
-def test_random_schedules() -> None:
-    for seed in range(SEED, SEED + EXAMPLES):
-        steps = schedule(seed)
-        if failure(steps) is not None:
-            steps = minimise(steps)
-            error = failure(steps)
-            assert error is not None
-            error.add_note(f"seed {seed}, cut down to: play({steps})")
-            raise error
+def test_random_schedules_hold() -> None:
+    """NUM-3, NUM-4, RES-1 to RES-3, MRK-3, ATT-3 to ATT-7: see `World`."""
+    check_schedules(range(SEED, SEED + EXAMPLES))

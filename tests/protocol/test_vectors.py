@@ -11,8 +11,9 @@ import jsonschema
 import msgspec
 import pytest
 
-from tests.protocol.bench import Bench, from_wire
+from tests.protocol.bench import Bench
 from tests.protocol.client_bench import ClientBench
+from tests.protocol.vector_forms import from_wire
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import (

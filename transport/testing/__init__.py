@@ -24,8 +24,9 @@ from transport.testing.asgi import (
     whole,
 )
 from transport.testing.clock import JumpingEventLoop
+from transport.testing.faults import Faults
 from transport.testing.page import Page, drive
-from transport.testing.pair import Faults, Pair
+from transport.testing.pair import Pair
 
 __all__ = (
     "drive",

@@ -1,0 +1,200 @@
+"""`Directory`: the sessions of the vectors' server, and which of them an ``open`` gets.
+
+The rules are those of `transport.protocol.server.opening`. The directory only acts on its
+decisions, and has what a process adds: sessions by token and by nonce, and the store's epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from transport import codes
+from transport.codes import Code
+from transport.limits import Limits
+from transport.protocol.codec import encode_control
+from transport.protocol.frames import (
+    Close,
+    EncodedFrame,
+    Open,
+    Poll,
+    Reset,
+    Send,
+    TransportKind,
+)
+from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.opening import (
+    Attach,
+    Begin,
+    Create,
+    Found,
+    Refuse,
+    Replace,
+    SendClose,
+    attach,
+    begin,
+    check_version,
+    resume,
+)
+from transport.protocol.server.session import ServerSession
+from transport.protocol.server.uplink import find_session
+from transport.stores.records import Record, make_token, split_token
+
+
+@dataclass
+class ServerConnection:
+    """The server's end of one connection: a WebSocket, a stream, or one poll."""
+
+    transport: TransportKind
+    subject: str
+    attachment: Attachment | None = None
+    session: ServerSession | None = None
+    answer_by: float = 0.0
+    """When a poll is answered at the latest."""
+    out: list[EncodedFrame] = field(default_factory=list)
+    """The frames to write if there is no session."""
+    code: Code | None = None
+    """Why the connection ended if there is no session."""
+    is_outdated: bool = False
+    """Whether this is a poll that a newer one has ended (POL-2)."""
+
+
+class Directory:
+    """Sessions by token and nonce.
+
+    Args:
+        limits: of every session.
+
+    Attributes:
+        current: the first session that began, or the one that took its place.
+        sessions: records and sessions, by the session's id.
+        nonces: the session that an ``open`` began, and until when the nonce is known, by subject
+            and by client and nonce (OPN-3).
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.current: ServerSession | None = None
+        self.sessions: dict[str, tuple[Record, ServerSession]] = {}
+        self.nonces: dict[tuple[str, str], tuple[str, float]] = {}
+        self._limits = limits
+        self._tokens = 0
+        self._begun = 0
+        self._restarts = 0
+
+    @property
+    def epoch(self) -> str:
+        """Return the epoch of the store."""
+        return f"epoch-{self._restarts + 1}"
+
+    def restart(self) -> None:
+        """Lose every session, as a process does that starts again (EPO-1)."""
+        self._restarts += 1
+        self.sessions.clear()
+        self.nonces.clear()
+
+    def find(self, frame: Send | Poll) -> ServerSession:
+        """Return the session that a request names, and use up its credential.
+
+        Raises:
+            ProtocolError: see `find_session`.
+        """
+        record, session, secret = self._look_up(frame.session)
+        if record is not None:
+            record.use(secret)
+        return find_session(frame, session, epoch=self.epoch)
+
+    def peek(self, token: str) -> ServerSession | None:
+        """Return the session that a credential opens, None if there is none."""
+        return self._look_up(token)[1]
+
+    def open(self, frame: Open, connection: ServerConnection, now: float) -> None:
+        """Attach a connection to the session that its ``open`` gets.
+
+        Raises:
+            ProtocolError: the ``open`` is refused.
+        """
+        check_version(frame)
+        reset: Reset | None = None
+        match resume(frame, self._named(frame, connection.subject), epoch=self.epoch):
+            case Attach(session):
+                connection.attachment = attach(
+                    session, frame, connection.transport, now, epoch=self.epoch
+                )
+                connection.session = session
+                return
+            case SendClose(close):
+                _send_close(connection, close)
+                return
+            case Refuse(error):
+                raise error
+            case Begin(reset):
+                pass
+            case Replace(session, reset):
+                session.reset(reset.reason)
+        self._begin(frame, connection, reset, now)
+
+    def _begin(
+        self, frame: Open, connection: ServerConnection, reset: Reset | None, now: float
+    ) -> None:
+        key = (connection.subject, f"{frame.client} {frame.nonce}")
+        session_id, until = self.nonces.get(key, ("", 0.0))
+        found = Found(issued=False)
+        if now < until:
+            found = Found(self.sessions[session_id][1])
+        decision = begin(found)
+        match decision:
+            case Attach(session):
+                pass
+            case Create():
+                session = self._create(key, now)
+            case SendClose(close):
+                _send_close(connection, close)
+                return
+            case Refuse(error):
+                raise error
+            case _:
+                assert_never(decision)
+        if self.current is None or self.current.ending is not None:
+            self.current = session
+        self._tokens += 1
+        secret = f"secret-{self._tokens}"
+        self.sessions[session.id][0].issue(secret)
+        connection.attachment = attach(
+            session,
+            frame,
+            connection.transport,
+            now,
+            epoch=self.epoch,
+            token=make_token(session.id, secret),
+            reset=reset,
+        )
+        connection.session = session
+
+    def _create(self, key: tuple[str, str], now: float) -> ServerSession:
+        self._begun += 1
+        session = ServerSession(f"s{self._begun}", self._limits, now)
+        self.nonces[key] = (session.id, now + self._limits.nonce)
+        self.sessions[session.id] = (Record(session.id, key[0]), session)
+        return session
+
+    def _named(self, frame: Open, subject: str) -> Found | None:
+        """Return what the credential of an ``open`` names, None if this user may not use it."""
+        if not isinstance(frame.session, str):
+            return None
+        record, session, secret = self._look_up(frame.session)
+        if record is None or record.subject != subject:
+            return None
+        record.use(secret)
+        return Found(session)
+
+    def _look_up(self, token: str) -> tuple[Record | None, ServerSession | None, str]:
+        session_id, secret = split_token(token) or ("", "")
+        record, session = self.sessions.get(session_id, (None, None))
+        if record is None or not record.opens_to(secret):
+            return None, None, ""
+        return record, session, secret
+
+
+def _send_close(connection: ServerConnection, close: Close) -> None:
+    connection.out.append(encode_control(close))
+    connection.code = codes.NORMAL
