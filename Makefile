@@ -37,18 +37,18 @@ test-browser: setup ## Run the browser tests, one at a time (PYTEST_ARGS=...)
 
 matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxies.md (30 min)
 	@scripts/setup_system.sh matrix
-	MATRIX=full $(BIN)/python -m pytest tests/matrix/test_matrix.py $(PYTEST_ARGS)
+	MATRIX=full $(BIN)/python -m pytest tests/field/matrix/test_matrix.py $(PYTEST_ARGS)
 	MATRIX=full $(BIN)/python -m pytest tests/browser/test_engines.py $(PYTEST_ARGS)
-	MATRIX=full $(BIN)/python -m pytest tests/network tests/browser/test_fleet.py tests/browser/test_life.py -rA $(PYTEST_ARGS)
+	MATRIX=full $(BIN)/python -m pytest tests/field/network tests/browser/test_fleet.py tests/browser/test_life.py -rA $(PYTEST_ARGS)
 
 campaign: setup ## Run the full campaigns: shutdowns, random schedules, cancellation
-	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/server/test_shutdown.py $(PYTEST_ARGS)
+	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/integration/server/test_shutdown.py $(PYTEST_ARGS)
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
-		$(BIN)/python -m pytest tests/protocol/test_machine.py -k random $(PYTEST_ARGS)
-	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/client/test_cancellation.py --timeout 900 $(PYTEST_ARGS)
+		$(BIN)/python -m pytest tests/properties/test_machine.py -k random $(PYTEST_ARGS)
+	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/properties/test_client_cancellation.py --timeout 900 $(PYTEST_ARGS)
 
 mutants: setup ## Break one rule of the session at a time; the tests must detect each
-	$(BIN)/python -m pytest tests/test_mutants.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/properties/test_mutants.py $(PYTEST_ARGS)
 
 test-js: $(NODE_READY) ## Run the TypeScript tests
 	node client_js/test.mjs
@@ -77,8 +77,7 @@ check-client: $(NODE_READY)
 
 # The vectors and unit tests of the core must cover every line and branch of it.
 check-coverage: $(DEV_READY)
-	$(BIN)/python -m coverage run --data-file=.coverage.protocol -m pytest -q tests/protocol \
-		--ignore=tests/protocol/test_machine.py --ignore=tests/protocol/test_schedules.py
+	$(BIN)/python -m coverage run --data-file=.coverage.protocol -m pytest -q tests/unit/protocol
 	$(BIN)/python -m coverage report --data-file=.coverage.protocol \
 		--include='transport/protocol/*' --fail-under=100 --skip-covered
 

@@ -1,6 +1,6 @@
 """The table of codes: one row for each way in which a request, connection or session can end.
 
-PROTOCOL.md section 13 has the same table; `tests/test_codes.py` compares the two.
+PROTOCOL.md section 13 has the same table; `tests/contracts/test_codes.py` compares the two.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.kit.browser import DEADLINE, chromium
+from tests.support.browsers.chromium import DEADLINE, chromium
 
 expect.set_options(timeout=DEADLINE * 1000)
 

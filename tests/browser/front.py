@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.server import Server
+from tests.support.servers.uvicorn import Server
 
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

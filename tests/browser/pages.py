@@ -10,15 +10,15 @@ import anyio
 import httpx
 from playwright.async_api import Browser
 
-from tests.kit.browser import DEADLINE, AnyTab, Tab, tab
-from tests.kit.faults import FaultProxy
-from tests.kit.server import Server, serving
+from tests.support.browsers.chromium import DEADLINE, AnyTab, Tab, tab
+from tests.support.faults.tcp_proxy import FaultProxy
+from tests.support.servers.uvicorn import Server, serving
 
 TRANSPORTS = ["websocket", "sse", "longpoll"]
 
 
 def apps(name: str) -> Any:
-    return serving(f"tests.kit.apps:{name}", "--no-access-log")
+    return serving(f"tests.support.apps:{name}", "--no-access-log")
 
 
 async def report(server: Server) -> dict[str, Any]:
@@ -50,7 +50,7 @@ async def release(server: Server) -> None:
 async def page_behind_proxy(
     browser: Browser, app: str, *, seed: int = 0
 ) -> AsyncIterator[tuple[Server, FaultProxy, Tab]]:
-    """Serve ``app`` of `tests.kit.apps`, and load its page through a `FaultProxy`."""
+    """Serve ``app`` of `tests.support.apps`, and load its page through a `FaultProxy`."""
     async with (
         apps(app) as server,
         FaultProxy(server.port, seed=seed) as proxy,

@@ -17,8 +17,8 @@ from tests.browser.pages import (
     start,
     until_report,
 )
-from tests.kit.browser import Tab, tab
-from tests.kit.request_faults import Delay, Fault, Lose, Repeat, RequestProxy
+from tests.support.browsers.chromium import Tab, tab
+from tests.support.faults.http_proxy import Delay, Fault, Lose, Repeat, RequestProxy
 
 pytestmark = pytest.mark.browser
 

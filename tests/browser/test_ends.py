@@ -14,7 +14,7 @@ from tests.browser.pages import (
     start,
     until_report,
 )
-from tests.kit.browser import tab
+from tests.support.browsers.chromium import tab
 
 pytestmark = pytest.mark.browser
 

@@ -26,12 +26,12 @@ from tests.browser.front import (
     upgraded_and_mute,
 )
 from tests.browser.pages import apps, report, talk_at_once
-from tests.kit.browser import DEADLINE, AnyTab, Engine
-from tests.kit.engines import ENGINES, engine
-from tests.kit.faults import FaultProxy
-from tests.kit.nginx import Nginx, free_ports, nginx
-from tests.kit.server import Server, serving
-from tests.matrix.proxies import NGINX, Site, proxying
+from tests.field.matrix.proxies import NGINX, Site, proxying
+from tests.support.browsers.chromium import DEADLINE, AnyTab, Engine
+from tests.support.browsers.engines import ENGINES, engine
+from tests.support.faults.tcp_proxy import FaultProxy
+from tests.support.servers.nginx import Nginx, free_ports, nginx
+from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = pytest.mark.browser
 
@@ -106,7 +106,7 @@ async def proxy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nginx
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LISTED_ORIGIN", f"http://127.0.0.1:{ports['listed']}")
         async with (
-            serving("tests.proxy.apps:app", "--no-access-log") as server,
+            serving("tests.integration.proxy.apps:app", "--no-access-log") as server,
             nginx(server.port, folder, ports) as one,
         ):
             yield one

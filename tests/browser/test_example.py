@@ -13,9 +13,9 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.browser.front import front, headers_and_mute, stripped
-from tests.kit.browser import tab
-from tests.kit.server import Server, serving
-from tests.test_documents import STARLETTE, blocks, serving_code
+from tests.contracts.test_documents import STARLETTE, blocks, serving_code
+from tests.support.browsers.chromium import tab
+from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = pytest.mark.browser
 

@@ -1,9 +1,9 @@
 """Two hundred clients whose server cannot be reached for five seconds, or was started anew.
 
-The clients are the browser's, in Node, and those of Python: `tests.kit.fleet` says why. The gate in
-front of the server shuts (`tests.kit.connection_gate`) while the server's process and its sessions
-live on; attempts are counted at the gate, for each client. Clients and server have their defaults:
-what is seen is the client's own pacing.
+The clients are the browser's, in Node, and those of Python: `tests.support.clients.fleet` says why.
+The gate in front of the server (`tests.support.faults.connection_gate`) shuts while the server's
+process and its sessions live on; it counts the attempts of each client. Clients and server have
+their defaults, so what is seen is the client's own pacing.
 
 `make test` takes the browser's over WebSocket alone. With ``MATRIX=full`` it is both kinds, over
 each transport, and all in one.
@@ -22,9 +22,9 @@ import httpx
 import pytest
 
 from tests.browser.pages import TRANSPORTS
-from tests.kit.connection_gate import ClientConnection, ConnectionGate
-from tests.kit.fleet import Clients, fleet, python_fleet
-from tests.kit.server import Server, serving
+from tests.support.clients.fleet import Clients, fleet, python_fleet
+from tests.support.faults.connection_gate import ClientConnection, ConnectionGate
+from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -66,7 +66,7 @@ class Outage:
 
 
 def talking() -> Any:
-    return serving("tests.kit.conversation:app", "--no-access-log")
+    return serving("tests.support.conversation:app", "--no-access-log")
 
 
 def _all_of(gate: ConnectionGate) -> list[str]:

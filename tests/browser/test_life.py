@@ -1,7 +1,7 @@
 """The life of a page: what its channel makes of sleep, of networks that change, and of its end.
 
 What the page is told by events of ours comes first, to the point and quick; behind it the things
-themselves, in a Chromium as users have it, with talks (`tests/kit/conversation.py`) that go on
+themselves, in a Chromium as users have it, with talks (`tests/support/conversation.py`) that go on
 meanwhile.
 
 With ``MATRIX=full`` a hidden tab is also seen once its timers run once in a minute.
@@ -26,11 +26,11 @@ from tests.browser.pages import (
     start,
     until_report,
 )
-from tests.kit.browser import DEADLINE, Tab, tab
-from tests.kit.faults import FaultProxy
-from tests.kit.figures import tell
-from tests.kit.server import Server, serving
-from tests.kit.throttled_chromium import front_tab, hidden, throttled_chromium
+from tests.support.browsers.chromium import DEADLINE, Tab, tab
+from tests.support.browsers.throttled_chromium import front_tab, hidden, throttled_chromium
+from tests.support.faults.tcp_proxy import FaultProxy
+from tests.support.figures import tell
+from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = pytest.mark.browser
 
@@ -123,7 +123,7 @@ async def throttled() -> AsyncIterator[BrowserContext]:
 
 
 def talking() -> Any:
-    return serving("tests.kit.conversation:app", "--no-access-log")
+    return serving("tests.support.conversation:app", "--no-access-log")
 
 
 async def start_talks(page: Tab, **options: Any) -> None:

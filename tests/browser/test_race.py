@@ -19,7 +19,7 @@ from tests.browser.front import (
 )
 from tests.browser.pages import TRANSPORTS as ALL
 from tests.browser.pages import apps, page_behind_proxy, report, talk, talk_at_once
-from tests.kit.browser import AnyTab, tab
+from tests.support.browsers.chromium import AnyTab, tab
 
 pytestmark = pytest.mark.browser
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.browser.pages import TRANSPORTS, apps, report, until_report
-from tests.kit.browser import Tab, tab
+from tests.support.browsers.chromium import Tab, tab
 
 pytestmark = pytest.mark.browser
 

@@ -1,0 +1,291 @@
+"""The cost of a message, counted and not timed: the same on every machine.
+
+The tests count the calls that the package's own code makes. The clock stands still while anything
+runs, so that no sweep comes between. The bounds leave room for another version of Python and for
+small changes, not for another order of cost. `make bench` measures the times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import transport
+from tests.support.clients.frame_client import FrameClient, frame_client
+from tests.support.turned_clock import anyio_backend  # noqa: F401 - a fixture
+from transport import Channel, Hub, Limits
+from transport.protocol.server.session import ServerSession
+from transport.server.runner import Runner
+from transport.testing import ask, lines, opening, socket, stream
+
+PACKAGE = str(Path(transport.__file__).parent)
+TESTING = str(Path(PACKAGE) / "testing")
+LIMITS = Limits(sessions_per_address=100_000, opens_per_second=100_000)
+TEXT = "x" * 64
+
+# Bounds, about a quarter above what it was when they were set: calls for each message, in a sweep
+# for each session, and bytes of Python objects for a session. Lower them when the cost falls.
+ONE_BY_ONE = 103
+SIXTEEN_TOGETHER = 27
+FOR_A_MEMBER = 31
+FOR_A_MEMBER_OF_TEN = 13
+OVER_A_STREAM = {1: 245, 16: 36}
+OVER_POLLS = {1: 355, 16: 43}
+IN_A_SWEEP = 10.5
+BYTES = 7_000
+OPENING = {"websocket": 190, "sse": 235, "longpoll": 185}
+
+
+class Count:
+    """Calls, counted while `counting`."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> None:
+        # A call of a C function is told with the frame that makes it, any other with its own.
+        if event in ("call", "c_call"):
+            file = frame.f_code.co_filename
+            if file.startswith(PACKAGE) and not file.startswith(TESTING):
+                self.calls += 1
+
+
+@contextmanager
+def counting() -> Iterator[Count]:
+    """Count the calls of the package in this thread."""
+    count = Count()
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        yield count
+    finally:
+        sys.setprofile(before)
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+def lobby_hub() -> Hub:
+    async def share(channel: Channel) -> None:
+        group = hub.group("lobby")
+        group.add(channel)
+        async for message in channel:
+            await group.send(message)
+
+    hub = Hub(share, limits=LIMITS)
+    return hub
+
+
+class Page:
+    """A client that numbers its messages and acknowledges what it has received."""
+
+    def __init__(self, client: FrameClient) -> None:
+        self.client: Any = client
+        self.sent = 0
+        self.received = 0
+
+    async def send(self, count: int) -> None:
+        """Send this many messages, in one frame that also acknowledges."""
+        await self.client.send([self.sent + 1, self.received, *[TEXT] * count])
+        self.sent += count
+
+    async def receive(self, count: int) -> int:
+        """Receive this many messages. Return in how many frames they came."""
+        frames = 0
+        while count > 0:
+            frame = await self.client.frame()
+            if isinstance(frame, list):
+                frames += 1
+                count -= len(frame) - 2
+                self.received += len(frame) - 2
+        assert count == 0
+        return frames
+
+    async def echoes(self, count: int, together: int = 1) -> int:
+        """Send and receive messages; calls for all of them."""
+        with counting() as counted:
+            for _ in range(count // together):
+                await self.send(together)
+                assert await self.receive(together) == 1
+        return counted.calls
+
+
+@asynccontextmanager
+async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
+    """Open this many pages, each with a confirmed session."""
+    async with hub.lifespan(), AsyncExitStack() as stack:
+        opened = []
+        for number in range(count):
+            frame = opening(client=f"client-{number:016}", nonce=f"nonce-{number:022}")
+            client = await stack.enter_async_context(frame_client(hub, "websocket", frame))
+            await client.confirm()
+            opened.append(Page(client))
+        yield opened
+
+
+async def test_websocket_echo_makes_few_calls() -> None:
+    async with pages(Hub(echo), 1) as [page]:
+        await page.echoes(20)
+        assert await page.echoes(100) / 100 <= ONE_BY_ONE
+        assert await page.echoes(160, together=16) / 160 <= SIXTEEN_TOGETHER
+
+
+async def test_echo_costs_the_same_among_many_sessions() -> None:
+    costs = []
+    for count in (2, 200):
+        async with pages(Hub(echo, limits=LIMITS), count) as [page, *_]:
+            await page.echoes(20)
+            costs.append(await page.echoes(100))
+    assert costs[0] == costs[1]
+
+
+async def test_echo_costs_the_same_late_in_session() -> None:
+    async with pages(Hub(echo), 1) as [page]:
+        await page.echoes(20)
+        early = await page.echoes(100)
+        await page.echoes(3200, together=16)
+        assert await page.echoes(100) == pytest.approx(early, rel=0.02)
+
+
+async def test_group_messages_share_frames_and_make_few_calls() -> None:
+    costs = []
+    for members in (10, 200):
+        async with pages(lobby_hub(), members) as [speaker, *others]:
+            for burst in (1, 10):
+                with counting() as counted:
+                    await speaker.send(burst)
+                    for page in (speaker, *others):
+                        assert await page.receive(burst) == 1
+                costs.append(counted.calls / members / burst)
+    small, small_burst, large, large_burst = costs
+    assert large <= FOR_A_MEMBER
+    assert large_burst <= FOR_A_MEMBER_OF_TEN
+    # More members do not raise the cost of each.
+    assert large <= small
+    assert large_burst <= small_burst
+
+
+@pytest.mark.parametrize("together", [1, 16])
+async def test_stream_echo_makes_few_calls(together: int) -> None:
+    hub = Hub(echo)
+    async with hub.lifespan(), frame_client(hub, "sse") as client:
+        page = Page(client)
+
+        async def echoes() -> int:
+            with counting() as counted:
+                await page.send(together)
+                await page.receive(together)
+            return counted.calls
+
+        await echoes()
+        assert max([await echoes() for _ in range(10)]) / together <= OVER_A_STREAM[together]
+
+
+@pytest.mark.parametrize("together", [1, 16])
+async def test_poll_echo_makes_few_calls(together: int) -> None:
+    hub = Hub(echo)
+    async with hub.lifespan(), frame_client(hub, "longpoll") as client:
+        page = Page(client)
+
+        async def echoes() -> int:
+            with counting() as counted:
+                receiving = asyncio.create_task(page.receive(together))
+                await asyncio.sleep(0)  # the poll comes first
+                await page.send(together)
+                assert await receiving == 1
+            return counted.calls
+
+        await echoes()
+        assert max([await echoes() for _ in range(10)]) / together <= OVER_POLLS[together]
+
+
+async def test_sweep_checks_each_session_once() -> None:
+    costs = []
+    for count in (50, 200):
+        async with pages(Hub(echo, limits=LIMITS), count):
+            await asyncio.sleep(1)
+            with counting() as counted:
+                await asyncio.sleep(1)  # four sweeps
+            costs.append(counted.calls / 4 / count)
+    assert costs[1] <= IN_A_SWEEP
+    assert costs[1] <= costs[0]
+
+
+async def test_opening_makes_few_calls() -> None:
+    hub = Hub(echo, limits=LIMITS)
+
+    async def opens(turn: str) -> dict[str, int]:
+        with counting() as over_a_websocket:
+            async with socket(hub, "/websocket") as ws:
+                ws.send(opening(nonce="w" * 21 + turn))
+                await ws.frame()
+        with counting() as over_a_stream:
+            async with stream(hub, "/sse", opening(nonce="s" * 21 + turn)) as events:
+                await events.frame()
+        with counting() as over_polls:
+            await ask(hub, "/poll", lines(opening(nonce="p" * 21 + turn)))
+        return {
+            "websocket": over_a_websocket.calls,
+            "sse": over_a_stream.calls,
+            "longpoll": over_polls.calls,
+        }
+
+    async with hub.lifespan():
+        await opens("1")  # what is made once is made
+        calls = await opens("2")
+    assert all(calls[name] <= most for name, most in OPENING.items()), calls
+
+
+async def test_ended_session_is_freed_without_cycle_collector() -> None:
+    def kept() -> int:
+        return sum(type(one) in (Runner, Channel, ServerSession) for one in gc.get_objects())
+
+    close = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0}
+    gc.collect()
+    before = kept()
+    gc.disable()
+    try:
+        async with pages(Hub(echo, limits=LIMITS), 20) as opened:
+            assert kept() == before + 3 * 20
+            for page in opened:
+                await page.client.send(close)
+                page.client.socket.leave()
+            await asyncio.sleep(1)  # for the sweep
+            assert kept() == before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer's memory would be counted too")
+async def test_idle_session_uses_little_memory() -> None:
+    async with pages(Hub(echo, limits=LIMITS), 20):
+        pass  # what is made once is made
+    sizes = []
+    for count in (20, 120):
+        gc.collect()
+        tracemalloc.start()
+        try:
+            async with pages(Hub(echo, limits=LIMITS), count):
+                gc.collect()
+                snapshot = tracemalloc.take_snapshot()
+        finally:
+            tracemalloc.stop()
+        ours = snapshot.filter_traces(
+            [
+                tracemalloc.Filter(True, f"{PACKAGE}/*"),
+                tracemalloc.Filter(False, f"{TESTING}/*"),
+            ]
+        )
+        sizes.append(sum(trace.size for trace in ours.traces))
+    assert (sizes[1] - sizes[0]) / 100 <= BYTES

@@ -1,0 +1,226 @@
+"""README.md says what is so: its code runs, its figures are the code's, its links are there."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+import transport
+from tests.support.clients.frame_client import encode, open_frame
+from tests.support.servers.uvicorn import Server, free_port, serving
+from transport import Limits, codes
+from transport.protocol.frames import ResetReason
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTS = ["README.md", "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+LINKED = [*DOCUMENTS, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+ERRORS = (ROOT / "docs/errors.md").read_text("utf-8")
+_UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
+
+
+def blocks(language: str) -> list[str]:
+    """The code of README.md in that language, in order."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+STARLETTE, FASTAPI, AUTHENTICATE = blocks("python")
+
+
+@asynccontextmanager
+async def serving_code(folder: Path, *code: str) -> AsyncIterator[Server]:
+    """Serve the ``app`` of a module of these blocks."""
+    (folder / "readme.py").write_text("\n".join(code), "utf-8")
+    async with serving("readme:app", "--app-dir", str(folder)) as server:
+        yield server
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text("utf-8").splitlines())
+
+
+def test_documents_and_examples_are_short() -> None:
+    assert lines(ROOT / "README.md") <= 150
+    assert lines(ROOT / "PROTOCOL.md") <= 400
+    for path in (ROOT / "examples").rglob("*.py"):
+        assert lines(path) <= 60, path
+
+
+@pytest.mark.parametrize("code", [(STARLETTE,), (STARLETTE, FASTAPI)], ids=["starlette", "fastapi"])
+async def test_a_hub_is_mounted_as_the_readme_says(tmp_path: Path, code: tuple[str, ...]) -> None:
+    async with serving_code(tmp_path, *code) as server:
+        url = f"ws://127.0.0.1:{server.port}/chat/websocket"
+        async with connect(url, proxy=None) as one, connect(url, proxy=None) as two:
+            with anyio.fail_after(5):
+                for each in (one, two):
+                    await each.send(encode(open_frame()))
+                    assert json.loads(await each.recv())["verdict"] == "new"
+                    await each.send(encode({"type": "ack", "ack": 0}))
+                await one.send(encode([1, 0, {"text": "hello"}]))
+                assert json.loads(await two.recv()) == [1, 0, {"text": "hello"}]
+
+
+_USERS = """
+async def user_of(cookie):
+    return {"a cookie of ada": "ada"}.get(cookie)
+"""
+_MOUNT = """
+app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan)
+"""
+
+
+async def test_authenticate_is_called_as_the_readme_says(tmp_path: Path) -> None:
+    async with (
+        serving_code(tmp_path, STARLETTE, _USERS, AUTHENTICATE, _MOUNT) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+
+        async def status(**headers: str) -> int:
+            answer = await client.post(
+                "/chat/poll",
+                content=encode(open_frame()),
+                headers={"content-type": "application/x-ndjson", **headers},
+            )
+            return answer.status_code
+
+        cookie = "session=a cookie of ada"
+        assert await status() == 401
+        assert await status(cookie="session=other") == 401
+        assert await status(cookie=cookie) == 200
+        assert await status(cookie=cookie, origin="https://app.example.com") == 200
+        assert await status(cookie=cookie, origin="https://evil.example.com") == 403
+
+
+def test_the_code_for_the_page_is_javascript(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    assert node is not None, "Node.js is needed"
+    [code] = blocks("js")
+    assert code.count("\n") <= 25
+    (tmp_path / "page.mjs").write_text(code, "utf-8")
+    subprocess.run([node, "--check", tmp_path / "page.mjs"], check=True)
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    table = re.findall(r"^\| `(\w+)` \| ([0-9,]+) ?(\w*) \|", README, re.MULTILINE)
+    assert len(table) == README.count("\n| `")
+    documented = {name: int(n.replace(",", "")) * _UNITS[unit] for name, n, unit in table}
+    actual = dataclasses.asdict(Limits())
+    assert documented == {name: actual[name] for name in documented}
+
+
+def test_the_client_is_as_small_as_the_readme_says() -> None:
+    found = re.search(r"less than (\d+) KiB after gzip", README)
+    assert found is not None
+    for name in ("client.js", "client.global.js"):
+        built = (ROOT / "transport/static" / name).read_bytes()
+        assert len(gzip.compress(built, 9)) < int(found.group(1)) * 1024
+
+
+def rows(title: str) -> list[str]:
+    """What the rows of that section of docs/errors.md are about."""
+    [section] = re.findall(
+        rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", ERRORS, re.DOTALL | re.MULTILINE
+    )
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+def test_every_code_has_its_cause_and_cure() -> None:
+    table = re.findall(r"^\| `(\w+)` \| ([\d-]+), ([\d-]+) \|", ERRORS, re.MULTILINE)
+    assert table == [
+        (code.name, str(code.websocket or "-"), str(code.status or "-"))
+        for code in codes.CODES.values()
+    ]
+    assert rows("Why a session was reset") == [reason.value for reason in ResetReason]
+
+
+def test_every_error_has_its_cause_and_cure() -> None:
+    raised = {
+        name
+        for name in transport.__all__
+        if isinstance(one := getattr(transport, name), type) and issubclass(one, Exception)
+    }
+    assert set(rows("Exceptions in Python")) == raised - {"ChannelError"}
+    source = (ROOT / "client_js/src/errors.ts").read_text("utf-8")
+    ours = re.findall(r"^//   (\w+) ", source, re.MULTILINE)
+    assert set(rows("Errors in the page")) == {*ours, "reset"}
+
+
+def test_every_line_of_the_log_is_told() -> None:
+    logged = set()
+    for path in (ROOT / "transport").glob("**/*.py"):
+        logged |= set(re.findall(r"\bevent\(\s*\w+,\s*\"(\w+)\"", path.read_text("utf-8")))
+    assert set(rows("The log")) == logged
+
+
+async def test_the_urls_are_served(tmp_path: Path) -> None:
+    named = set(re.findall(r"`/chat/([\w.-]+)`", README))
+    scripts = {"client.js", "client.global.js", "reload.js"}
+    assert named == {"websocket", "sse", "poll", "send", *scripts}
+    async with (
+        serving_code(tmp_path, STARLETTE) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+        for name in named:
+            answer = await client.get(f"/chat/{name}")
+            assert answer.status_code in (200, 405, 426), name
+        assert (await client.get("/chat/other")).status_code == 404
+
+
+def test_what_the_readme_runs_is_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for name in DOCUMENTS:
+        text = (ROOT / name).read_text("utf-8")
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+
+
+def test_every_option_of_the_page_is_told() -> None:
+    source = (ROOT / "client_js/src/options.ts").read_text("utf-8")
+    interface = source[source.index("interface ChannelOptions") : source.index("DEFAULTS")]
+    told = (ROOT / "docs/browser.md").read_text("utf-8").partition("## Options")[2]
+    rows = re.findall(r"^\| (`.*?) \|", told.partition("\n## ")[0], re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(names) == sorted(re.findall(r"^  (\w+)\?:", interface, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", LINKED)
+def test_links_lead_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        assert (ROOT / document).parent.joinpath(target).exists(), target
+
+
+async def test_the_demo_serves_the_chat() -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    async with await anyio.open_process(
+        [sys.executable, ROOT / "scripts/demo.py"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": str(port)},
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            written = b""
+            with anyio.fail_after(15):
+                while b"Uvicorn running on" not in written:
+                    written += await process.stdout.receive()
+            assert url in written.decode()
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+                for path in ("", "chat.js", "chat.css", "icon.svg", "chat/client.js"):
+                    assert (await client.get(path)).status_code == 200, path
+        finally:
+            process.kill()

@@ -1,0 +1,162 @@
+"""The documented names, frozen: a rename or a removal has to change this list on purpose.
+
+Attributes that are not methods are listed without parentheses. Of a signature only the names of the
+parameters count: a `*` separates those that are given by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+
+import transport
+import transport.client
+import transport.testing
+
+CLIENT_SOURCES = Path(__file__).parents[2] / "client_js" / "src"
+
+NAMES = {
+    transport: (
+        "Hub Channel Group Limits Identity Store MemoryStore connect ChannelError ChannelClosed "
+        "Busy Stalled Unsendable TooLarge Unreachable SessionReset Unacknowledged Fate "
+        "ChannelStatistics HubStatistics"
+    ),
+    transport.client: "Attempt Channel ClientStatistics Pacing connect",
+    transport.testing: (
+        "drive Page JumpingEventLoop Pair Faults ask request started whole stream socket denied "
+        "Answer Stream Socket Connection scope_of opening lines until"
+    ),
+}
+
+SURFACES = {
+    transport.Hub: """
+        (handler, *, store, limits, authenticate, origins, transports)
+        broadcast(message) channels close_user(subject) drain() group(name) lifespan(app) limits
+        send_to(channel_id, message) statistics()
+    """,
+    transport.Channel: """
+        acknowledged(number) close(code, reason) connected flush() id receive() resumed scope
+        send(message) state statistics() transport user
+    """,
+    transport.Group: "add(channel) discard(channel) name send(message)",
+    transport.Limits: """
+        (*, message, depth, batch, window_messages, window_bytes, opening, heartbeat, poll_hold,
+        stream, ttl, tombstone, nonce, closing, stall, renewal, ack_delay, answer_wait,
+        drain_window, drain_grace, sessions, sessions_per_subject, sessions_per_address,
+        opens_per_second)
+        ack_delay advertised_limits() advertised_timings() answer_wait batch body closing depth
+        drain_grace drain_window heartbeat message nonce opening opens_per_second poll_hold
+        renewal sessions sessions_per_address sessions_per_subject stall stream tombstone ttl
+        window_bytes window_messages
+    """,
+    transport.Identity: "(subject, user, expires) expires subject user",
+    transport.MemoryStore: """
+        (*, tombstones) bury(session_id, tombstone, until) epoch find(session_id, now)
+        forget(session_id) open(nonce, record, now, keep) shared sweep(now)
+    """,
+    transport.ChannelClosed: "(code, reason) code reason",
+    transport.SessionReset: "(reason, lost) lost reason",
+    transport.Unacknowledged: "(number, fate) fate number",
+    transport.Unreachable: "(reasons) reasons",
+    transport.ChannelStatistics: """
+        (sent, acknowledged, buffered, buffered_bytes, received, handled, replayed, attaches)
+        acknowledged attaches buffered buffered_bytes handled received replayed sent
+    """,
+    transport.HubStatistics: """
+        (sessions, connections, opened, resets, refused, sent, received, replayed)
+        connections opened received refused replayed resets sent sessions
+    """,
+    transport.client.connect: """
+        (url, *, transports, credentials, headers, origin, limits, timeout, tls, proxies, pacing,
+        target, wishes)
+    """,
+    transport.client.Channel: """
+        acknowledged(number) close(code, reason) connected explain() flush() id phase receive()
+        reconnect() resume() send(message) state statistics() suspend() transport transports
+    """,
+    transport.client.Pacing: """
+        (*, attempt, post, retry_base, retry_most, steady, fallback, queue_messages, queue_bytes)
+        attempt fallback post queue_bytes queue_messages retry_base retry_most steady
+    """,
+    transport.client.Attempt: """
+        (transport, outcome, reason, seconds) outcome reason seconds transport
+    """,
+    transport.client.ClientStatistics: """
+        (sent, acknowledged, buffered, buffered_bytes, received, handled, replayed, recovered,
+        attaches, resets)
+        acknowledged attaches buffered buffered_bytes handled received recovered replayed resets
+        sent
+    """,
+}
+
+MADE_BY_US = {transport.Channel, transport.Group, transport.client.Channel}
+"""Classes that applications are given and never construct."""
+
+CLIENT_EXPORTS = {
+    "index.ts": "Channel ChannelError",
+    "global.ts": "Channel ChannelError",
+    "reload.ts": "acrossReloads",
+}
+
+
+def parameters(function: object) -> str:
+    signature = inspect.signature(function)  # type: ignore[arg-type]
+    shown, by_name = [], False
+    for parameter in signature.parameters.values():
+        if parameter.name == "self":
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not by_name:
+            by_name = True
+            shown.append("*")
+        shown.append(parameter.name)
+    return f"({', '.join(shown)})"
+
+
+def attributes(kind: type) -> set[str]:
+    """The public names of a class: methods, properties, slots and fields."""
+    names = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
+    for one in kind.__mro__:
+        if one.__module__.startswith("transport"):
+            names |= set(vars(one))
+            names |= set(re.findall(r"self\.(\w+)(?:: .*?)? = ", inspect.getsource(one)))
+    return {name for name in names if not name.startswith("_")}
+
+
+def surface(kind: type) -> list[str]:
+    shown = [] if kind in MADE_BY_US else [parameters(kind)]
+    for name in attributes(kind):
+        member = inspect.getattr_static(kind, name, None)
+        shown.append(name + parameters(member) if inspect.isfunction(member) else name)
+    return sorted(shown)
+
+
+def listed(text: str) -> list[str]:
+    return sorted(re.findall(r"\w*\([^)]*\)|\w+", " ".join(text.split())))
+
+
+@pytest.mark.parametrize("module", NAMES, ids=lambda module: module.__name__)
+def test_exports_are_the_documented_names(module: object) -> None:
+    names = NAMES[module].split()  # type: ignore[index]
+    assert list(module.__all__) == names  # type: ignore[attr-defined]
+    for name in names:
+        assert getattr(module, name) is not None
+
+
+@pytest.mark.parametrize("kind", SURFACES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_public_classes_have_the_documented_members(kind: type) -> None:
+    assert surface(kind) == listed(SURFACES[kind])
+
+
+@pytest.mark.parametrize("name", CLIENT_EXPORTS)
+def test_browser_modules_export_the_documented_names(name: str) -> None:
+    source = (CLIENT_SOURCES / name).read_text("utf-8")
+    exported = re.findall(
+        r"^export (?:async )?(?:function|class|const) (\w+)", source, re.MULTILINE
+    )
+    for names in re.findall(r"^(?:export|.* onechannel\b.* =) \{ (.*?) \}", source, re.MULTILINE):
+        exported += names.split(", ")
+    assert sorted(exported) == CLIENT_EXPORTS[name].split()

@@ -1,0 +1,22 @@
+"""A row that loses, doubles or mixes up messages is seen to do so."""
+
+from __future__ import annotations
+
+from tests.field.matrix.accounts import disordered, doubled, lost
+
+
+def test_missing_message_is_lost_unless_reset_told() -> None:
+    assert lost(3, [1, 2, 3]) == 0
+    assert lost(4, [1, 3]) == 2
+    assert lost(4, [1, 3], told=[2]) == 1
+    assert lost(4, [1, 2, 3, 4], told=[2]) == 0
+
+
+def test_repeated_message_is_doubled() -> None:
+    assert doubled([1, 3, 2]) == 0
+    assert doubled([1, 2, 2, 3, 3]) == 2
+
+
+def test_late_message_is_disordered() -> None:
+    assert disordered([1, 2, 2, 4]) == 0
+    assert disordered([1, 3, 2, 4]) == 1

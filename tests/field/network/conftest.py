@@ -1,0 +1,18 @@
+"""Report tests that could not be run here in a line of their own: they have not passed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.faults.namespaces import NOT_RUN
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = [
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report, pytest.TestReport) and isinstance(report.longrepr, tuple)
+    ]
+    told = [reason for reason in reasons if reason.startswith(NOT_RUN)]
+    for reason in sorted(set(told)):
+        terminalreporter.write_line(f"{reason} ({told.count(reason)} tests)", yellow=True)

@@ -1,0 +1,205 @@
+"""A real page over a real network that fails: what no proxy on loopback can do to it.
+
+Chromium and the server each have a machine of their own, made of network namespaces, and a cable
+between them that the test controls (`tests.support.faults.namespaces`,
+`tests.support.faults.packet_loss`). Three pages talk all the time, each over its own transport,
+with numbered messages in both directions. After each fault every message has arrived, once and in
+order; how long that took is printed.
+
+The tests need root, Linux and the program `ip`. If one of these is missing they do not run, and the
+summary says so. `make test` runs two of the faults, with heartbeats of a second; with
+``MATRIX=full`` all of them run, with the default heartbeats.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+import pytest
+
+from tests.browser.pages import TRANSPORTS
+from tests.support.browsers.chromium import Tab, tab
+from tests.support.faults.namespaces import (
+    NOT_RUN,
+    Network,
+    chromium_in,
+    network,
+    server_in,
+    why_not,
+)
+from tests.support.figures import tell
+
+FULL = os.environ.get("MATRIX") == "full"
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+long = pytest.mark.skipif(not FULL, reason="takes minutes: MATRIX=full")
+
+DEADLINE = 120.0
+"""Seconds after which what a test waits for does not come: the times themselves are figures."""
+EVERY = 0.2
+"""Seconds between two messages of a page, each way."""
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def namespaces() -> None:
+    if reason := why_not():
+        pytest.skip(f"{NOT_RUN}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Talks:
+    """The pages, by transport, and the network that they talk over."""
+
+    net: Network
+    pages: dict[str, Tab]
+
+    async def each(self, ask: Callable[[Tab], Awaitable[T]]) -> dict[str, T]:
+        """Ask all pages at the same time."""
+        answers: dict[str, T] = {}
+
+        async def one(name: str, page: Tab) -> None:
+            answers[name] = await ask(page)
+
+        async with anyio.create_task_group() as tasks:
+            for name, page in self.pages.items():
+                tasks.start_soon(one, name, page)
+        return answers
+
+    async def whole(self) -> dict[str, float]:
+        """Check that everything sent so far arrives once and in order, both ways.
+
+        Returns:
+            The seconds that it took.
+        """
+
+        async def ask(page: Tab) -> float:
+            started = time.monotonic()
+            [found] = await page.run("() => askAll()", timeout=DEADLINE)
+            assert found["wrong"] == []
+            for kind in ("reset", "close"):
+                assert await page.run("(kind) => countOf(kind)", kind) == [0], kind
+            return time.monotonic() - started
+
+        return await self.each(ask)
+
+    async def until_noticed(self) -> dict[str, float]:
+        """Wait until all know that they are cut off.
+
+        Returns:
+            The seconds that it took.
+        """
+
+        async def ask(page: Tab) -> float:
+            started = time.monotonic()
+            await page.wait("talks[0].channel.state === 'recovering'", timeout=DEADLINE)
+            return time.monotonic() - started
+
+        return await self.each(ask)
+
+    async def count(self, kind: str) -> dict[str, int]:
+        """How often each had that event."""
+
+        async def ask(page: Tab) -> int:
+            [count] = await page.run("(kind) => countOf(kind)", kind)
+            return int(count)
+
+        return await self.each(ask)
+
+
+@asynccontextmanager
+async def talks() -> AsyncIterator[Talks]:
+    """Three pages that talk, over a network where nothing fails yet."""
+    app = "tests.support.conversation:app" if FULL else "tests.support.conversation:brisk"
+    async with (
+        network() as net,
+        server_in(net, app) as url,
+        chromium_in(net) as browser,
+        AsyncExitStack() as stack,
+    ):
+        pages = {name: await stack.enter_async_context(tab(browser, url)) for name in TRANSPORTS}
+        for name, page in pages.items():
+            await page.run("([every, name]) => startTalks(every, [name])", [EVERY, name])
+            await page.wait("talks[0].received > 3 && talks[0].sent > 3")
+        them = Talks(net, pages)
+        await them.whole()
+        yield them
+
+
+async def test_pages_survive_lost_and_late_packets() -> None:
+    """One in twenty is lost, each is 300 ms late, both ways: slow, but no reason for a cut."""
+    async with talks() as them:
+        cable = them.net.cable
+        cable.loss, cable.delay = 0.05, 0.3
+        slow = []
+        for attempt in range(30 if FULL else 3):
+            slow.append(await them.whole())
+            if attempt == 1:
+                assert await them.count("recovering") == dict.fromkeys(TRANSPORTS, 0)
+                # They come back over the same network.
+                await them.each(lambda page: page.run("() => talks[0].channel.reconnect()"))
+        assert await them.count("recovering") == dict.fromkeys(TRANSPORTS, 1)
+        assert cable.packets.lost > 0
+        cable.heal()
+        back = await them.whole()
+        most = {name: max(one[name] for one in slow) for name in TRANSPORTS}
+        tell("5 % loss, 300 ms", slowest=most, back=back, packets=cable.packets)
+
+
+async def test_pages_notice_silent_network() -> None:
+    """Nothing passes, without any notice: each page detects the silence and returns afterwards."""
+    async with talks() as them:
+        them.net.cable.silent = True
+        noticed = await them.until_noticed()
+        them.net.cable.heal()
+        tell("half-open", noticed=noticed, back=await them.whole())
+
+
+@long
+async def test_pages_notice_connections_forgotten_by_nat() -> None:
+    """As a NAT does that gave the client another address: what is new passes, all else is dead."""
+    async with talks() as them:
+        them.net.cable.forget()
+        started = time.monotonic()
+        noticed = await them.until_noticed()
+        back = await them.whole()
+        tell("forgotten", noticed=noticed, back=back, seconds=time.monotonic() - started)
+
+
+@long
+async def test_pages_survive_change_of_address() -> None:
+    """The client's machine is in another network from one moment to the next, and knows."""
+    async with talks() as them:
+        await them.net.change_address("192.0.2.3")
+        tell("another address", back=await them.whole())
+        await them.net.change_address("192.0.2.4")
+        tell("another address", back=await them.whole())
+
+
+@long
+@pytest.mark.parametrize("seconds", [10, 90])
+async def test_pages_survive_unplugged_cable(seconds: float) -> None:
+    """The client's machine knows, as of a cable that was pulled."""
+    async with talks() as them:
+        await them.net.unplug()
+        await anyio.sleep(seconds)  # it is what is tested
+        await them.net.plug_in()
+        tell(f"link down for {seconds} s", back=await them.whole())
+
+
+@long
+@pytest.mark.parametrize("seconds", [10, 90])
+async def test_pages_survive_silent_link_further_on(seconds: float) -> None:
+    """Neither machine knows."""
+    async with talks() as them:
+        them.net.cable.silent = True
+        await anyio.sleep(seconds)  # it is what is tested
+        them.net.cable.heal()
+        back = await them.whole()
+        tell(f"further link down for {seconds} s", back=back)

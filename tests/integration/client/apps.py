@@ -1,0 +1,47 @@
+"""Applications for the tests of the client, beside those of `tests.support.apps`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+
+from tests.support.apps import Application
+from transport import Channel, Hub, Identity
+
+
+async def _echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+async def _quiet(_: Application, channel: Channel) -> None:
+    """Echoes, and notes nothing: a report has no words for bytes."""
+    await _echo(channel)
+
+
+async def _greet(channel: Channel) -> None:
+    await channel.send(f"hello, {channel.user}")
+    await _echo(channel)
+
+
+async def _fail(channel: Channel) -> None:
+    raise RuntimeError(await channel.receive())
+
+
+async def _authenticate(connection: HTTPConnection, credentials: Any) -> Identity | None:
+    if credentials != "open":
+        return None
+    return Identity("someone", user=connection.headers.get("x-it"))
+
+
+def _app(hub: Hub) -> Starlette:
+    return Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan)
+
+
+no_websocket = _app(Hub(_echo, transports=("sse", "longpoll")))
+guarded = _app(Hub(_greet, authenticate=_authenticate))
+failing = _app(Hub(_fail))
+quiet = Application(_quiet).build()

@@ -1,0 +1,114 @@
+"""What the tests of the client share: channels to a real server, and its report of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import httpx
+
+from tests.support.messages import numbered, same
+from tests.support.servers.uvicorn import Server, serving
+from transport import connect
+from transport.client import Channel, Pacing
+
+TRANSPORTS = ["websocket", "sse", "longpoll"]
+PACING = Pacing(retry_base=0.02, retry_most=0.1)
+
+
+def apps(name: str) -> Any:
+    return serving(f"tests.support.apps:{name}", "--no-access-log")
+
+
+def open_to(port: int, *transports: str, **options: Any) -> connect:
+    options.setdefault("pacing", PACING)
+    return connect(
+        f"http://127.0.0.1:{port}/chat",
+        transports=transports or TRANSPORTS,
+        proxies=False,
+        **options,
+    )
+
+
+async def report(server: Server) -> dict[str, Any]:
+    """What the handlers have seen, asked behind the proxy's back."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        found: dict[str, Any] = (await client.get(f"{server.url}/report")).json()
+        return found
+
+
+async def until_report(server: Server, condition: Any) -> dict[str, Any]:
+    last: dict[str, Any] = {}
+    with anyio.move_on_after(10):
+        while True:
+            last = await report(server)
+            if condition(last):
+                return last
+            await anyio.sleep(0.02)
+    raise AssertionError(f"the server's report stayed {last}")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(20):
+        while True:
+            if condition():
+                return
+            await anyio.sleep(0.002)
+
+
+async def release(server: Server) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        (await client.post(f"{server.url}/release")).raise_for_status()
+
+
+@asynccontextmanager
+async def leaving_nothing() -> AsyncIterator[None]:
+    """Whether the block leaves no task behind."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before
+    assert not left, left
+
+
+async def converse(
+    channel: Channel, count: int, steer: Callable[[], Coroutine[Any, Any, None]] | None = None
+) -> None:
+    """``count`` messages each way with the ``campaign``; ``steer`` acts meanwhile."""
+    await channel.send({"send": count})
+    seen = 0
+
+    async def produce() -> None:
+        for index in range(1, count + 1):
+            # Never far ahead, so that both directions are busy until the end.
+            if index > seen + 500:
+                await until(lambda: index <= seen + 400)  # noqa: B023 - called before the next
+            await channel.send(numbered(index))
+        await channel.flush()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(produce)
+        if steer is not None:
+            tasks.start_soon(steer)
+        for index in range(1, count + 1):
+            due, message = numbered(index), await channel.receive()
+            assert same(due, message), (index, repr(due)[:200], repr(message)[:200])
+            seen = index
+
+
+async def check(server: Server, count: int, *channels: Channel) -> None:
+    """Both ends agree, and nothing was lost."""
+    total = count * len(channels)
+    told = await until_report(server, lambda found: found["received"] == total)
+    assert told["wrong"] == []
+    assert (told["started"], told["sent"]) == (len(channels), total)
+    assert len(told["channels"]) == len(channels)
+    for there in told["channels"]:
+        assert (there["received"], there["handled"], there["sent"]) == (count + 1,) * 2 + (count,)
+    for channel in channels:
+        here = channel.statistics()
+        assert here.resets == 0
+        assert (here.sent, here.acknowledged, here.buffered) == (count + 1,) * 2 + (0,)
+        assert here.received == count

@@ -1,0 +1,369 @@
+"""What a client meets in bad company: nothing hangs, spins or goes untold."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from tests.integration.client.memory_network import Network, NetworkLoop
+from transport import Channel, ChannelClosed, Hub, Limits, Stalled, Unreachable, Unsendable, connect
+from transport.client import connector
+from transport.client.connector import Connector
+
+URL = "http://127.0.0.1:1/"
+TRANSPORTS = ("websocket", "sse", "longpoll")
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+def in_memory(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on a clock that jumps, over a network in memory."""
+
+    @functools.wraps(test)
+    def run(**fixtures: Any) -> None:
+        with asyncio.Runner(loop_factory=NetworkLoop) as runner:
+            runner.run(asyncio.wait_for(test(**fixtures), 1000))
+
+    return run
+
+
+async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
+    """The page of a proxy whose server is away."""
+    await PlainTextResponse("<h1>503</h1>", 503)(scope, receive, send)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """For a connector: which part of the longest wait each is."""
+
+    part: float
+
+    def random(self) -> float:
+        return self.part
+
+
+@in_memory
+async def test_a_close_is_given_up_though_something_answers() -> None:
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    async with connect(URL, transports=["sse"], proxies=False) as channel:
+        await channel.send("a")
+        assert await channel.receive() == "a"
+        network.serve(unavailable)
+        network.cut()
+        begun = loop.time()
+        await channel.close()
+    assert 25 < loop.time() - begun < 40  # Limits.closing is 30
+    with pytest.raises(ChannelClosed, match="could not be reached") as caught:
+        await channel.receive()
+    assert caught.value.code == 1001
+
+
+async def draining(scope: Scope, receive: Receive, send: Send) -> None:
+    """Opens, and sends away at once (DRN-1)."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    frame = json.loads((await receive())["text"])
+    opened = {
+        "type": "opened",
+        "version": 1,
+        "id": "a",
+        "attach": frame["attach"],
+        "client": frame["client"],
+        "verdict": "resumed" if "session" in frame else "new",
+        "received": 0,
+        "handled": 0,
+        "sent": 0,
+        "epoch": "e",
+        "limits": {},
+        "timings": {},
+        **({} if "session" in frame else {"session": "a.b"}),
+    }
+    for one in (opened, {"type": "drain", "retry_in": 0}):
+        await send({"type": "websocket.send", "text": json.dumps(one)})
+    await send({"type": "websocket.close", "code": 1012})
+
+
+@in_memory
+async def test_drains_that_follow_one_another_are_no_loop() -> None:
+    Network(draining)
+    with anyio.move_on_after(600):
+        async with connect(URL, transports=["websocket"], proxies=False) as channel:
+            await anyio.sleep(500)
+            assert 10 < channel.statistics().attaches < 100
+
+
+@in_memory
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_time_in_which_something_worked_is_no_outage(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short: each time it waits as long as nothing worked until then, and half a second."""
+    monkeypatch.setattr(connector, "random", Chance(1.0))
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    waits: list[float] = []
+    async with connect(URL, transports=[transport], proxies=False) as channel:
+
+        async def stands(seconds: float) -> None:
+            await channel.send("a")
+            assert await channel.receive() == "a"
+            await asyncio.sleep(seconds)
+
+        await stands(30)
+        channel.reconnect()
+        for age in (4.5, 2.5, 4.5):
+            await stands(age)
+            network.cut()
+            begun = loop.time()
+            while channel.statistics().attaches < len(waits) + 3:  # noqa: ASYNC110 - it jumps
+                await asyncio.sleep(0.01)
+            waits.append(round(2 * (loop.time() - begun)) / 2)
+    assert waits == [0.5, 1, 2]
+
+
+@in_memory
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_time_that_was_suspended_is_no_outage(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector, "random", Chance(1.0))
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    async with connect(URL, transports=[transport], proxies=False) as channel:
+        await asyncio.sleep(30)
+        channel.suspend()
+        await asyncio.sleep(60)
+        network.up = False
+        channel.resume()
+        await asyncio.sleep(0.3)
+        network.up = True
+        resumed = loop.time()
+        await channel.send("a")
+        assert await channel.receive() == "a"
+        assert loop.time() - resumed < 3
+
+
+@in_memory
+async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connector, "random", Chance(1.0))
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+        begun, attaches = loop.time(), 0
+        while loop.time() < begun + 60:
+            if attaches != (attaches := channel.statistics().attaches):
+                await asyncio.sleep(0.02)
+                network.cut()
+            await asyncio.sleep(0.01)
+        assert 3 < attaches < 10
+
+
+@in_memory
+# Not over polls: of those a poll and a POST may be on their way when all is cut, begun while all
+# was well, and come after an attempt that had failed before.
+@pytest.mark.parametrize("transport", ["websocket", "sse"])
+async def test_two_attempts_come_in_a_second_at_most(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long each is on its way, and what was begun before anybody knew counts too."""
+    chance = random.Random(1)
+    monkeypatch.setattr(connector, "random", Chance(0.0))
+    network = Network(Hub(echo))
+    loop = asyncio.get_running_loop()
+    knocks: list[float] = []
+
+    async def credentials() -> None:
+        await asyncio.sleep(chance.uniform(0, 0.5))
+
+    def late() -> float:
+        loop.call_later(after := chance.uniform(0, 0.5), knock)
+        return after
+
+    def knock() -> None:
+        if not network.up:
+            knocks.append(loop.time())
+
+    async def speak(channel: Any) -> None:
+        while True:
+            await channel.send("a")
+            await asyncio.sleep(0.05)
+
+    network.late = late
+    async with (
+        connect(URL, transports=[transport], proxies=False, credentials=credentials) as channel,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(speak, channel)
+        for _ in range(100):
+            await asyncio.sleep(chance.uniform(0, 4))
+            network.up = False
+            network.cut()
+            await asyncio.sleep(chance.uniform(2, 5))
+            network.up = True
+        with anyio.fail_after(60):
+            await channel.flush()
+        tasks.cancel_scope.cancel()
+    assert len(knocks) > 200
+    nearest = min(third - first for first, third in zip(knocks, knocks[2:], strict=False))
+    assert nearest > 1
+
+
+@in_memory
+async def test_each_transport_tells_why() -> None:
+    Network(Hub(echo)).up = False
+    with pytest.raises(Unreachable) as caught:
+        async with connect(URL, proxies=False):
+            pass
+    assert set(caught.value.reasons) == set(TRANSPORTS)
+    assert "away" in caught.value.reasons["websocket"]
+    assert caught.value.reasons["sse"] == caught.value.reasons["longpoll"] != "no answer"
+
+
+@in_memory
+async def test_a_transport_that_cannot_even_begin_tells_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """httpx does so for a SOCKS proxy without the package that it takes."""
+
+    def missing(**_: Any) -> None:
+        raise ImportError("the 'socksio' package is not installed")
+
+    monkeypatch.setattr(httpx, "AsyncClient", missing)
+
+    Network(Hub(echo))
+    with pytest.raises(Unreachable, match="ImportError: the 'socksio' package"):
+        async with connect(URL, transports=["sse"], proxies=False):
+            pass
+    async with connect(URL, transports=["sse", "websocket"], proxies=False) as channel:
+        assert channel.transport == "websocket"
+    assert {one.levelno for one in caplog.records if one.exc_info} == {logging.ERROR}
+
+
+@in_memory
+async def test_a_defect_of_the_client_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("oops")
+
+    async def use() -> None:
+        async with connect(URL, proxies=False) as channel:
+            monkeypatch.setattr(Connector, "begin", fail)
+            await channel.send("a")
+            await channel.receive()
+
+    Network(Hub(echo))
+    with pytest.raises(ChannelClosed, match="the client failed: KeyError: 'oops'") as caught:
+        await use()
+    assert caught.value.code == 1011
+    assert "the client failed" in caplog.text
+
+
+@in_memory
+async def test_send_fails_when_a_full_window_stands_still() -> None:
+    """DAT-6: a handler that takes nothing fails the senders that wait, and no others."""
+    proceed = anyio.Event()
+
+    async def slow(channel: Channel) -> None:
+        await proceed.wait()
+        async for message in channel:
+            await channel.send(message)
+
+    Network(Hub(slow, limits=Limits(window_messages=2, stall=10)))
+    loop = asyncio.get_running_loop()
+    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+        await channel.send("a")
+        await channel.send("b")
+        begun = loop.time()
+        with pytest.raises(Stalled):
+            await channel.send("c")
+        assert 10 <= loop.time() - begun < 60
+        waiting = [asyncio.create_task(channel.send(text)) for text in ("d", "e")]
+        await anyio.sleep(1)
+        assert not any(task.done() for task in waiting)
+        proceed.set()
+        assert [await channel.receive() for _ in range(4)] == ["a", "b", "d", "e"]
+        assert [await task for task in waiting] == [3, 4]
+
+
+@in_memory
+async def test_send_without_room_is_told_of_the_close() -> None:
+    async def leave(channel: Channel) -> None:
+        await anyio.sleep(5)
+
+    Network(Hub(leave, limits=Limits(window_messages=1)))
+    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+        await channel.send("a")
+        with pytest.raises(ChannelClosed, match="1000"):
+            await channel.send("b")
+
+
+def test_what_cannot_work_is_told_at_once() -> None:
+    with pytest.raises(ValueError, match="Port"):
+        connect("http://localhost:99999/chat")
+    for wrong in ({"credentials": {1, 2}}, {"target": {1: 2}}, {"wishes": {"hold": float("nan")}}):
+        with pytest.raises(Unsendable):
+            connect(URL, **wrong)
+
+
+async def test_tls_is_what_https_means() -> None:
+    """With the system's certificates, where no others are given; on all transports."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        with pytest.raises(Unreachable) as caught:
+            async with connect(f"https://127.0.0.1:{port}/", proxies=False, timeout=2):
+                pass
+    assert set(caught.value.reasons) == set(TRANSPORTS)
+    assert all("SSL" in reason for reason in caught.value.reasons.values()), caught.value.reasons
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@in_memory
+async def test_a_second_cancellation_leaves_nothing_either(transport: str) -> None:
+    """Such as that of the loop's end, while the first is still at its last word."""
+
+    network = Network(Hub(echo))
+
+    async def use() -> None:
+        async with connect(URL, transports=[transport], proxies=False) as channel:
+            await channel.send("a")
+            assert await channel.receive() == "a"
+            entered.set()
+            await channel.receive()
+
+    for turns in range(12):
+        entered = asyncio.Event()
+        task = asyncio.create_task(use())
+        await entered.wait()
+        task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("transport.")]
+        assert all(end.closing for end in network.ends)

@@ -1,0 +1,310 @@
+"""What comes late, twice, or from two at once, against a real server; each by itself.
+
+`tests/integration/client/test_campaign.py` has it all in numbers, `tests/vectors` frame by frame.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from tests.integration.client.kit import TRANSPORTS, apps, check, converse, open_to, report, until
+from tests.support.faults.http_peers import Request
+from tests.support.faults.http_proxy import Copy, Delay, Fault, Lose, Repeat, RequestProxy
+from tests.support.faults.tcp_proxy import FaultProxy
+from tests.support.servers.uvicorn import Server
+from transport import ChannelClosed, Fate, SessionReset, Unacknowledged, connect
+from transport.client import Channel, Pacing
+
+HTTP = ["sse", "longpoll"]
+
+
+def an_open(request: Request) -> bool:
+    return b'"type":"open"' in request.body
+
+
+def a_poll(number: int) -> Callable[[Request], bool]:
+    return lambda request: request.segment == "poll" and b'"poll":%d,' % number in request.body
+
+
+def code_of(late: Copy) -> str:
+    code: str = json.loads(late.body)["code"]
+    return code
+
+
+async def echoed(channel: Channel, *messages: str) -> None:
+    """They come back, and nothing else before them."""
+    with anyio.fail_after(20):
+        for message in messages:
+            await channel.send(message)
+            assert await channel.receive() == message
+
+
+async def check_echo(server: Server, channel: Channel, *messages: str) -> None:
+    """Each was taken once, in order, by one handler; both ends agree."""
+    await channel.flush()
+    told = await report(server)
+    assert (told["started"], told["messages"]) == (1, [*messages])
+    [there] = told["channels"]
+    here = channel.statistics()
+    count = len(messages)
+    assert (here.sent, here.acknowledged, here.received, here.resets) == (count,) * 3 + (0,)
+    assert (there["received"], there["handled"], there["sent"]) == (count,) * 3
+
+
+# Opens
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Lose(), Lose(headers=True), Repeat(), Repeat(later=1), Delay(later=1, cut=True)],
+    ids=str,
+)
+@pytest.mark.parametrize("transport", HTTP)
+async def test_an_open_that_breaks_opens_one_session(transport: str, fault: Fault) -> None:
+    """OPN-4: by its nonce; ATT-4: the same number is a repetition."""
+    async with apps("echo") as server, RequestProxy(server.port) as proxy:
+        proxy.plan(an_open, fault)
+        async with open_to(proxy.port, transport) as channel:
+            await echoed(channel, "a", "b")
+            proxy.plan(an_open, fault)
+            channel.reconnect()
+            await echoed(channel, "c", "d")
+            proxy.heal()
+            await check_echo(server, channel, "a", "b", "c", "d")
+        assert proxy.faults.total() == 2
+
+
+@pytest.mark.parametrize("transport", HTTP)
+async def test_a_late_open_steals_nothing(transport: str) -> None:
+    """ATT-4: of a session that was new then, and of one to be resumed."""
+    async with apps("echo") as server, RequestProxy(server.port) as proxy:
+        proxy.plan(an_open, Delay(cut=True))
+        async with open_to(proxy.port, transport) as channel:
+            await echoed(channel, "a")
+            proxy.plan(an_open, Delay(cut=True))
+            channel.reconnect()
+            await echoed(channel, "b")
+            proxy.release()
+            await proxy.settled()
+            assert [(late.status, code_of(late)) for late in proxy.copies] == [
+                (409, "superseded")
+            ] * 2
+            await echoed(channel, "c")
+            await check_echo(server, channel, "a", "b", "c")
+            assert channel.statistics().attaches == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("websocket", "sse"), ("sse", "longpoll"), ("longpoll", "websocket")]
+)
+async def test_opens_that_race_over_two_transports(first: str, second: str) -> None:
+    """The answer to the first gets stuck, both are attached; one session, and the second has it."""
+    async with (
+        apps("echo") as server,
+        FaultProxy(server.port) as proxy,
+        anyio.create_task_group() as tasks,
+    ):
+        # The head of the answer passes, and a part of `opened`.
+        proxy.cut_after(400, direction="down", how="silence")
+
+        async def lose_the_first() -> None:
+            """The client learns that its connection is lost; the server does not."""
+            await proxy.wait_for_cuts(1)
+            proxy.reset_clients()
+
+        tasks.start_soon(lose_the_first)
+        pacing = Pacing(attempt=60.0, retry_base=0.02, retry_most=0.1)
+        async with open_to(proxy.port, first, second, pacing=pacing, timeout=60) as channel:
+            assert proxy.statistics.cuts == 1
+            assert [attempt.outcome for attempt in channel.explain()][:1] == ["failed"]
+            assert channel.transport == second
+            await echoed(channel, "a", "b")
+            await check_echo(server, channel, "a", "b")
+
+
+# Polls
+
+
+async def test_a_poll_is_repeated_after_new_data_came() -> None:
+    """POL-2: what the lost answer brought comes again, and the new behind it."""
+    async with apps("echo") as server, RequestProxy(server.port) as proxy:
+        proxy.plan(a_poll(1), Lose())
+        proxy.plan(a_poll(1), Delay(later=2))
+        async with open_to(proxy.port, "longpoll") as channel:
+            await channel.send("a")
+            await proxy.until(lambda: proxy.faults[Delay] == 1)
+            for message in ("b", "c"):  # in a POST each, that pass before the poll
+                asked = len(proxy.requests)
+                await channel.send(message)
+                await proxy.until(lambda: len(proxy.requests) > asked)  # noqa: B023
+            assert [await channel.receive() for _ in range(3)] == ["a", "b", "c"]
+            await check_echo(server, channel, "a", "b", "c")
+            assert channel.statistics().attaches == 2, "a poll without an answer ends its attach"
+
+
+async def test_a_late_poll_of_an_old_attach_is_told_so() -> None:
+    """ATT-7."""
+    async with apps("echo") as server, RequestProxy(server.port) as proxy:
+        proxy.plan(a_poll(2), Delay(cut=True))
+        async with open_to(proxy.port, "longpoll") as channel:
+            await echoed(channel, "a", "b")
+            channel.reconnect()
+            await echoed(channel, "c")
+            proxy.release()
+            await proxy.settled()
+            assert [(late.status, code_of(late)) for late in proxy.copies] == [(409, "superseded")]
+            await echoed(channel, "d")
+            await check_echo(server, channel, "a", "b", "c", "d")
+            assert channel.statistics().attaches == 3
+
+
+# Two clients
+
+
+def duplicate(channel: Channel, port: int, transport: str) -> connect:
+    """Another client that has the session too, as a tab does that was duplicated."""
+    twin = open_to(port, transport)
+    mine, theirs = twin._driver.session, channel._driver.session
+    for name in ("id", "token", "epoch"):
+        setattr(mine.handshake, name, getattr(theirs.handshake, name))
+    for name in ("_attaches", "incoming", "outbox"):
+        setattr(mine, name, copy.deepcopy(getattr(theirs, name)))
+    mine.acks.incoming = mine.incoming
+    return twin
+
+
+async def fate_of(channel: Channel, number: int) -> Fate:
+    try:
+        await channel.acknowledged(number)
+    except Unacknowledged as error:
+        return error.fate
+    return Fate.HANDLED
+
+
+@pytest.mark.parametrize("second", TRANSPORTS)
+@pytest.mark.parametrize("first", TRANSPORTS)
+async def test_the_newer_of_two_has_the_session(first: str, second: str) -> None:
+    """ATT-5: the older is told, and what it sent under a number of the other is not settled."""
+    async with (
+        apps("echo") as server,
+        FaultProxy(server.port) as proxy,
+        open_to(proxy.port, first) as older,
+    ):
+        await echoed(older, "a")
+        await older.flush()
+        twin = duplicate(older, server.port, second)
+        proxy.stall("up")
+        late = await older.send("comes too late")
+        async with twin as newer:
+            await echoed(newer, "b")
+            proxy.heal()
+            with pytest.raises(ChannelClosed) as told:
+                await older.receive()
+            assert told.value.code == 4409
+            assert await fate_of(older, late) is Fate.UNKNOWN
+            with pytest.raises(ChannelClosed):
+                await older.send("refused")
+            await echoed(newer, "c")
+            await newer.flush()
+            found = await report(server)
+            assert (found["started"], found["messages"]) == (1, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_copy_that_is_stale_gets_a_session_of_its_own(transport: str) -> None:
+    """RES-7: and does the other no harm."""
+    async with apps("echo") as server, open_to(server.port, transport) as older:
+        await echoed(older, "a")
+        await older.flush()
+        twin = duplicate(older, server.port, transport)
+        await echoed(older, "b")
+        await older.flush()
+        async with twin as newer:
+            with pytest.raises(SessionReset) as told:
+                await newer.receive()
+            assert told.value.reason == "foreign"
+            await echoed(newer, "mine")
+            await echoed(older, "c")
+            assert (older.statistics().attaches, older.statistics().resets) == (1, 0)
+            found = await report(server)
+            assert (found["started"], found["messages"]) == (2, ["a", "b", "mine", "c"])
+
+
+@pytest.mark.parametrize("second", TRANSPORTS)
+@pytest.mark.parametrize("first", TRANSPORTS)
+async def test_two_that_send_at_once(first: str, second: str) -> None:
+    """ATT-6: whoever has it in the end, what each is told of its sends is true."""
+    fates: dict[str, Fate] = {}
+
+    async def talk(channel: Channel, name: str) -> None:
+        numbers: dict[str, int] = {}
+        with suppress(ChannelClosed):
+            for index in range(200):
+                numbers[f"{name} {index}"] = await channel.send(f"{name} {index}")
+                await anyio.lowlevel.checkpoint()
+        for message, number in numbers.items():
+            fates[message] = await fate_of(channel, number)
+
+    async with apps("echo") as server, open_to(server.port, first) as older:
+        await echoed(older, "a")
+        await older.flush()
+        twin = duplicate(older, server.port, second)
+
+        async def join() -> None:
+            with suppress(ChannelClosed):
+                async with twin as newer:
+                    await talk(newer, "newer")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(talk, older, "older")
+            tasks.start_soon(join)
+        taken = (await report(server))["messages"][1:]
+        for message, fate in fates.items():
+            assert (
+                taken.count(message)
+                in {Fate.HANDLED: (1,), Fate.UNKNOWN: (0, 1), Fate.NOT_HANDLED: (0,)}[fate]
+            ), (message, fate)
+        for name in ("older", "newer"):
+            sent = [message for message in fates if message.startswith(name)]
+            assert [message for message in taken if message.startswith(name)] == [
+                message for message in sent if message in taken
+            ]
+        assert {*taken} <= {*fates}
+        assert Fate.HANDLED in fates.values()
+
+
+# Links that are dead
+
+
+async def test_half_open_links_are_left_for_other_transports() -> None:
+    """LIV-2: neither side is told; what was written into the dead link comes again."""
+    count = 300
+    async with apps("brisk") as server, FaultProxy(server.port) as proxy, AsyncExitStack() as stack:
+        pacing = Pacing(retry_base=0.02, retry_most=0.1, steady=60)
+        channels = [
+            await stack.enter_async_context(
+                open_to(proxy.port, first, TRANSPORTS[index - 1], pacing=pacing)
+            )
+            for index, first in enumerate(TRANSPORTS)
+        ]
+        async with anyio.create_task_group() as tasks:
+            for channel in channels:
+                tasks.start_soon(converse, channel, count)
+            await until(lambda: all(one.statistics().received >= count // 3 for one in channels))
+            assert proxy.cut("silence") >= len(channels)
+        await check(server, count, *channels)
+        for index, channel in enumerate(channels):
+            dead, next_one = channel.explain()[:2]
+            assert (dead.transport, dead.outcome, dead.reason) == (
+                TRANSPORTS[index],
+                "lost",
+                "silent",
+            )
+            assert next_one.transport == TRANSPORTS[index - 1]

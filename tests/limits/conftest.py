@@ -1,5 +1,0 @@
-"""The clock is turned: limits are of seconds and minutes."""
-
-from tests.kit.turned_clock import anyio_backend, check_event_loop
-
-__all__ = ("anyio_backend", "check_event_loop")

@@ -1,0 +1,105 @@
+"""`ClientSteps`: what clients and their applications do in a schedule."""
+
+from __future__ import annotations
+
+import copy
+
+from tests.properties.schedules.model import OVERSIZE
+from tests.properties.schedules.network import Network
+from tests.properties.schedules.profile import Profile
+from tests.properties.schedules.state import ClientState
+from transport.limits import Limits
+from transport.protocol.client.session import ClientSession
+from transport.protocol.client.terms import Terms
+from transport.protocol.codec import encode_message
+from transport.protocol.frames import TransportKind
+
+LENIENT = Terms.of(Limits())
+"""The terms by which a client checks what it sends: those of one that has not met this server."""
+TRANSPORTS = list(TransportKind)
+
+
+class ClientSteps:
+    """Clients: the first one opens, the others are clones of it.
+
+    Args:
+        network: on which they are.
+        profile: for the number of clients, and of messages that they keep.
+    """
+
+    def __init__(self, network: Network, profile: Profile) -> None:
+        self._network = network
+        self._profile = profile
+
+    def new_client(self) -> None:
+        """Make the first client."""
+        core = ClientSession("client-0-0123456789", Terms.of(self._profile.limits))
+        self._network.clients.append(ClientState(core))
+
+    def open(self, pick: int, transport: int) -> None:
+        """Open a connection, perhaps beside others, so that opens race."""
+        clients = self._network.living_clients
+        if clients and len((client := clients[pick % len(clients)]).connections) <= 2:
+            self._network.attach(client, TRANSPORTS[transport])
+
+    def come_back(self, transport: int) -> None:
+        """Open a connection for each client that has none, and deliver the answers."""
+        for client in self._network.living_clients:
+            if not client.connections and not client.is_over:
+                self._network.attach(client, TRANSPORTS[transport])
+                self._network.flow(2)
+
+    def send(self, pick: int, count: int) -> None:
+        """Send messages. Those for which the window has no room wait."""
+        if clients := self._network.living_clients:
+            client = clients[pick % len(clients)]
+            for _ in range(count):
+                buffer = client.core.outbox.buffer
+                has_room = buffer.last < buffer.acked + self._profile.max_unacknowledged
+                if client.core.ending is None and has_room:
+                    self._send(client, self._network.new_name("m"))
+            self._network.transmit(client)
+
+    def send_large(self, pick: int) -> None:
+        """Send a message that the server refuses: the client checked it against other terms."""
+        if clients := self._network.living_clients:
+            client = clients[pick % len(clients)]
+            if client.core.ending is None:
+                self._send(client, self._network.new_name("m") + OVERSIZE)
+                self._network.transmit(client)
+
+    def clone(self, pick: int) -> None:
+        """Duplicate a client, with its token and its marks, as a browser duplicates a tab."""
+        clients = self._network.clients
+        original = clients[pick % len(clients)]
+        core = original.core
+        if (
+            original.is_over
+            or len(clients) >= self._profile.max_clients
+            or core.ending is not None
+            or core.outbox.buffer.last > core.outbox.buffer.sent
+            or not original.session
+        ):
+            return
+        connections, links = original.connections, core._links
+        original.connections, core._links = [], []
+        twin = copy.deepcopy(original)
+        original.connections, core._links = connections, links
+        twin.core.handshake.client = f"client-{len(clients)}-0123456789"
+        twin.core._confirmed = twin.confirmed = 0
+        clients.append(twin)
+
+    def client_closes(self, pick: int) -> None:
+        """Close the channel; seldom."""
+        client = self._network.clients[pick % len(self._network.clients)]
+        if pick < 2 and not client.is_over and client.core.has_begun:
+            self.close(client)
+
+    def close(self, client: ClientState) -> None:
+        """Close the channel of a client."""
+        client.core.close(1000, "")
+        self._network.transmit(client)
+
+    def _send(self, client: ClientState, message: str) -> None:
+        send = client.core.send(encode_message(message, LENIENT))
+        client.sends[send], client.numbers[message] = message, send

@@ -1,0 +1,305 @@
+"""`Network`: the two cores, and between them everything that is on its way.
+
+The server is a `Bench`; each client is a `ClientSession`. The network is the driver of both: it
+writes what they have due, keeps it until a step delivers or loses it, and hands each side what has
+arrived. It decides nothing by itself: steps say what arrives, and when. The model and the wire
+rules see everything that passes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from tests.properties.schedules.model import Model
+from tests.properties.schedules.state import (
+    ClientConnection,
+    ClientState,
+    HandlerRecord,
+    PendingRequest,
+    frame_type,
+)
+from tests.properties.schedules.wire_rules import WireRules
+from tests.unit.protocol.bench import Bench
+from tests.unit.protocol.vector_forms import TRANSPORTS, from_wire, to_body, to_wire
+from transport.limits import Limits
+from transport.protocol.client.events import (
+    Answer,
+    Closed,
+    ConnectionLost,
+    Event,
+    FrameReceived,
+    Input,
+    LinkDropped,
+    Request,
+)
+from transport.protocol.frames import TransportKind
+from transport.protocol.server.session import ServerSession
+from transport.protocol.states import AttachmentState, State
+
+NAMES = {transport: name for name, transport in TRANSPORTS.items()}
+
+
+class Network:
+    """Clients, the server, and what is on its way.
+
+    Args:
+        limits: of the server.
+
+    Attributes:
+        now: seconds.
+        bench: the server.
+        model: what applications are promised.
+        rules: what each side may write.
+        requests: the requests that are on their way to the server.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.now = 0.0
+        self.bench = Bench(limits)
+        self.model = Model(limits, self.bench.directory)
+        self.rules = WireRules(self.model, self.bench.directory)
+        self.requests: list[PendingRequest] = []
+        self._connections: dict[str, ClientConnection] = {}
+        """Those that the server knows, by name."""
+        self._polls: dict[str, PendingRequest] = {}
+        """The polls that the server has, by name."""
+        self._count = 0
+
+    @property
+    def clients(self) -> list[ClientState]:
+        """Return every client that there has been."""
+        return self.model.clients
+
+    @property
+    def living_clients(self) -> list[ClientState]:
+        """Return the clients whose channel has not ended."""
+        return [client for client in self.clients if not client.is_over]
+
+    @property
+    def open_sessions(self) -> list[ServerSession]:
+        """Return the sessions whose handler runs."""
+        return [
+            session
+            for session in self.bench.sessions
+            if session.state is State.OPEN or session.state is State.PEER_CLOSED
+        ]
+
+    @property
+    def client_connections(self) -> list[ClientConnection]:
+        """Return the connections that a client takes for open."""
+        return [connection for client in self.clients for connection in client.connections]
+
+    @property
+    def server_connections(self) -> list[ClientConnection]:
+        """Return the connections that the server has seen."""
+        return list(self._connections.values())
+
+    def new_name(self, kind: str) -> str:
+        """Return a name that nothing has yet."""
+        self._count += 1
+        return f"{kind}{self._count}"
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass on both sides."""
+        self.now += seconds
+        self.serve({"tick": True})
+        for client in self.living_clients:
+            self.handle_events(client, client.core.tick(self.now))
+            self.transmit(client)
+
+    def flow(self, rounds: int, but: ClientState | None = None) -> None:
+        """Deliver everything, ``rounds`` times; except what is on its way to or from ``but``."""
+        for _ in range(rounds):
+            blocked = but.connections if but is not None else []
+            for sent in list(self.requests):
+                if sent in self.requests and sent.connection not in blocked:
+                    self.request_arrives(sent, again=False)
+            for one in self.server_connections:
+                while one.up and one not in blocked:
+                    self.frame_arrives(one)
+            for one in [one for one in self.client_connections if one not in blocked]:
+                while one.down and not one.is_half_open and one in self.client_connections:
+                    self.handle_input(one, one.down.popleft())
+
+    # The client's side
+
+    def attach(self, client: ClientState, transport: TransportKind) -> None:
+        """Open a connection."""
+        client.nonces += 1
+        index = self.clients.index(client)
+        link = client.core.attach(transport, f"nonce-{index}-{client.nonces:04}-0123456789")
+        connection = ClientConnection(self.new_name("c"), link)
+        client.connections.append(connection)
+        if transport is TransportKind.WEBSOCKET:
+            self._connections[connection.name] = connection
+            self._connect(connection.name, transport)
+        self.transmit(client)
+
+    def transmit(self, client: ClientState) -> None:
+        """Put everything that a client has due on its way."""
+        for connection in list(client.connections):
+            for out in client.core.transmit(connection.link, self.now):
+                frames = [from_wire(encoded) for encoded in out.frames]
+                if out.request is not Request.OPEN:
+                    self.rules.check_client_frames(client, connection, frames)
+                if connection.link.transport is TransportKind.WEBSOCKET:
+                    if not connection.is_half_open:
+                        connection.up += frames
+                else:
+                    assert out.request is not None
+                    assert out.request is Request.OPEN or not any(
+                        sent.is_awaited
+                        and sent.kind is out.request
+                        and sent.connection is connection
+                        for sent in self.requests
+                        if not client.is_over  # its last `close` may pass another (SND-1)
+                    )
+                    self.requests.append(PendingRequest(out.request, frames, connection))
+
+    def handle_input(self, connection: ClientConnection, report: Input) -> None:
+        """Hand a client what arrives on a connection, and let it act on that."""
+        client = next(one for one in self.clients if connection in one.connections)
+        has_link = connection.link in client.core._links
+        if isinstance(report, ConnectionLost) and not has_link:
+            client.connections.remove(connection)
+        must_end = has_link and self.rules.must_end(client, report)
+        self.handle_events(client, client.core.handle_input(connection.link, report, self.now))
+        assert client.is_over or not must_end, "ATT-5: another client has the session"
+        self.transmit(client)
+
+    def handle_events(self, client: ClientState, events: list[Event]) -> None:
+        """Check what a client reports, and forget the connections that it has dropped."""
+        for event in events:
+            self.model.check_event(client, event, self.now)
+            match event:
+                case Closed():
+                    self.transmit(client)
+                case LinkDropped():
+                    for sent in self.requests:
+                        if sent.connection.link is event.link:
+                            sent.is_awaited = False  # it may still arrive
+                case _:
+                    pass
+        client.connections = [
+            one
+            for one in client.connections
+            # A client that is over may still have a frame to write.
+            if one.link in client.core._links or (client.is_over and one.link.control)
+        ]
+
+    # The server's side
+
+    def serve(self, step: dict[str, Any]) -> Any:
+        """Let the server do one step, and put what it writes on its way. Return its answer."""
+        frame = step.get("receive")
+        if frame.__class__ is dict and frame["type"] == "open":
+            self.rules.open_arrives(step["on"], frame)
+        result = self.bench.run(step, self.now)
+        self.rules.check_attachments(self.bench.sessions)
+        ended = result.get("ended", {})
+        for name, frames in result.get("writes", {}).items():
+            poll, connection = self._polls.pop(name, None), self._connections.get(name)
+            self.rules.check_server_frames(name, connection, poll and poll.frames[0], frames)
+            if poll is not None:
+                status = 400 if name in ended and _is_error(frames) else 200
+                self._answer(poll, Answer(Request.POLL, status, to_body(frames)))
+            elif connection is not None:
+                self._write(connection, frames, is_over=name in ended)
+        for name in ended:
+            connection = self._connections.get(name)
+            if connection is not None and connection.link.transport is TransportKind.WEBSOCKET:
+                connection.down.append(ConnectionLost("ended", 1000))
+            elif connection is not None and connection.link.transport is TransportKind.SSE:
+                connection.down.append(Answer(Request.OPEN, 200))
+        return result.get("answer")
+
+    def restart(self) -> None:
+        """Restart the server: it loses what it knew (EPO-1), and clients lose their connections."""
+        names = list(self.bench.connections)
+        self.bench.restart()
+        for name in names:
+            if (poll := self._polls.pop(name, None)) is not None:
+                self._answer(poll, Answer(Request.POLL, 0))
+            elif (connection := self._connections.get(name)) is not None:
+                connection.down.append(ConnectionLost("gone"))
+
+    def frame_arrives(self, connection: ClientConnection) -> None:
+        """Hand the server the next frame of a WebSocket."""
+        frame = connection.up.popleft()
+        known = self.bench.connections.get(connection.name)
+        if known is not None:
+            session, attachment = known.session, known.attachment
+            self.serve({"receive": frame, "on": connection.name})
+            if session and attachment and attachment.state is AttachmentState.CONFIRMED:
+                self.rules.attach_confirmed(session, attachment.number)
+
+    def request_arrives(self, sent: PendingRequest, *, again: bool) -> None:
+        """Hand the server a request; ``again``: another copy of it is still on its way."""
+        sent.arrivals += 1
+        if not again or sent.arrivals > 2:
+            self.requests.remove(sent)
+        match sent.kind:
+            case Request.OPEN:
+                self._open_arrives(sent)
+            case Request.POST:
+                self._post_arrives(sent)
+            case Request.POLL:
+                name = self.new_name("p")
+                self._polls[name] = sent
+                self.rules.poll_arrives(name, sent.frames[0])
+                self.serve({"poll": sent.frames[0], "on": name})
+            case _:
+                assert_never(sent.kind)
+
+    def give_up(self, sent: PendingRequest, answer: Answer) -> None:
+        """Let a client have this instead of the server's answer."""
+        if sent.is_awaited:
+            sent.is_awaited = False
+            if sent.connection in self.client_connections:
+                self.handle_input(sent.connection, answer)
+
+    def _connect(self, name: str, transport: TransportKind) -> None:
+        self.serve({"connect": name, "carrier": NAMES[transport]})
+
+    def _open_arrives(self, sent: PendingRequest) -> None:
+        connection = sent.connection
+        is_first = sent.arrivals == 1 and sent.is_awaited
+        # A copy is a connection of its own, of which nobody reads the answer.
+        name = connection.name if is_first else self.new_name("x")
+        if is_first:
+            self._connections[name] = connection
+        self._connect(name, connection.link.transport)
+        self.serve({"receive": sent.frames[0], "on": name})
+
+    def _post_arrives(self, sent: PendingRequest) -> None:
+        header = sent.frames[0]
+        session = self.rules.find_session(header)
+        answer = self.serve({"post": sent.frames})
+        is_good = isinstance(answer, list)
+        frames = answer if is_good else [answer]
+        record = self.model.handler(session.id) if session is not None else HandlerRecord()
+        for frame in frames:
+            self.rules.check_server_frame(frame, record)
+        if is_good and session is not None:
+            self.rules.attach_confirmed(session, header["attach"])
+        self._answer(sent, Answer(Request.POST, 200 if is_good else 400, to_body(frames)))
+
+    def _write(self, connection: ClientConnection, frames: list[Any], *, is_over: bool) -> None:
+        transport = connection.link.transport
+        is_first, connection.has_server_written = not connection.has_server_written, True
+        is_refused = is_first and is_over and _is_error(frames)
+        if transport is TransportKind.LONGPOLL or (transport is TransportKind.SSE and is_refused):
+            status = 400 if is_refused else 200
+            connection.down.append(Answer(Request.OPEN, status, to_body(frames)))
+        else:
+            connection.down += [FrameReceived(to_wire(frame)) for frame in frames]
+
+    def _answer(self, sent: PendingRequest, answer: Answer) -> None:
+        if sent.is_awaited and not sent.connection.is_half_open:
+            sent.is_awaited = False
+            sent.connection.down.append(answer)
+
+
+def _is_error(frames: list[Any]) -> bool:
+    """Return whether an answer begins with an error."""
+    return bool(frames) and frame_type(frames[0]) == "error"

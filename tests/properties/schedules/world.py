@@ -1,0 +1,117 @@
+"""`World`: clients, a server, a link and a model, driven by the steps of a schedule.
+
+A schedule is a list of steps, each with a few small numbers as its arguments. Every step can be
+made in every situation, and does nothing if there is nothing for it to do. So any list of steps is
+a schedule, and a schedule from which steps are removed is one too: a failure can be cut down to the
+steps that it needs.
+
+The arguments choose among what there is at that moment (``pick``, modulo how many there are), say
+how often, or make a step rare. They are the only source of variety: the same schedule gives the
+same run.
+
+What must hold is checked at each step, by `Model` and by `WireRules`. And when the link heals at
+the end, everything comes to rest with nothing unacknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.properties.schedules.client_steps import ClientSteps
+from tests.properties.schedules.link_steps import LinkSteps
+from tests.properties.schedules.network import Network
+from tests.properties.schedules.profile import MACHINE, STEPS, Profile
+from tests.properties.schedules.server_steps import ServerSteps
+from transport.protocol.client.events import ConnectionLost, Request
+from transport.protocol.frames import TransportKind
+
+MAX_HEALING_TURNS = 60
+
+
+class World:
+    """Everything that a schedule needs; `begin` first, `do` each step, `heal` at the end.
+
+    Args:
+        profile: the kind of schedule.
+
+    Attributes:
+        network: the two sides, and what is on its way.
+    """
+
+    def __init__(self, profile: Profile = MACHINE) -> None:
+        self.network = Network(profile.limits)
+        self._profile = profile
+        self._clients = ClientSteps(self.network, profile)
+        self._server = ServerSteps(self.network, profile.limits)
+        self._link = LinkSteps(self.network, profile.limits)
+        actors = (self, self._clients, self._server, self._link)
+        self._steps: dict[str, Callable[..., None]] = {
+            name: next(getattr(one, name) for one in actors if hasattr(one, name)) for name in STEPS
+        }
+
+    def begin(self, transport: int) -> None:
+        """Make the first step: a session opens without trouble, or two opens race."""
+        self._clients.new_client()
+        self._clients.open(0, transport % 3)
+        if transport < 3:
+            self.network.flow(3)
+        else:
+            self._clients.open(0, (transport + 1) % 3)
+
+    def do(self, name: str, arguments: tuple[int, ...]) -> None:
+        """Make one step of `STEPS`."""
+        self._steps[name](*arguments)
+
+    # Steps that are made of others
+
+    def converse(self, pick: int, count: int, rounds: int) -> None:
+        """Let both sides speak, and the handler take."""
+        self._clients.send(pick, count)
+        self.network.flow(rounds)
+        self._server.handler_takes(pick, count)
+        self._server.handler_sends(pick, count)
+
+    def contest(self, pick: int, transport: int) -> None:
+        """Let another client open, and the session move on while its confirmation is on its way."""
+        network = self.network
+        self._clients.clone(pick)
+        *owners, other = network.living_clients or network.clients
+        if not owners or len(other.connections) > 2:
+            return
+        network.attach(other, list(TransportKind)[transport])
+        connection = other.connections[-1]
+        for sent in [sent for sent in network.requests if sent.connection is connection]:
+            network.request_arrives(sent, again=False)
+        while connection.up:
+            network.frame_arrives(connection)
+        while connection.down and connection in network.client_connections:
+            network.handle_input(connection, connection.down.popleft())
+        if pick % 4 == 3:
+            self._clients.close(owners[0])
+        elif pick % 2:
+            self._clients.send(pick % len(owners), 1)
+        self._server.handler_sends(pick, 2)
+        network.flow(2, but=other)
+
+    # The end
+
+    def heal(self) -> None:
+        """End all trouble, and check that everything comes to rest."""
+        network = self.network
+        for turn in range(MAX_HEALING_TURNS):
+            for client in network.living_clients:
+                for connection in list(client.connections):
+                    if connection.is_half_open and connection in client.connections:
+                        network.handle_input(connection, ConnectionLost("healed"))
+                if not client.connections and not client.is_over:
+                    network.attach(client, TransportKind.WEBSOCKET)
+            network.flow(1)
+            for session in network.open_sessions:
+                while session in network.open_sessions and self._server.take(session):
+                    pass
+            # An older attach that a race has left over ends by silence (LIV-2).
+            network.sleep(0.2 if turn < 20 else 5.0)
+            has_requests = any(one.kind is not Request.POLL for one in network.requests)
+            if not has_requests and network.model.is_at_rest():
+                return
+        raise AssertionError(f"the world does not come to rest: {network.clients}")

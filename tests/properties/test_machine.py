@@ -1,0 +1,67 @@
+"""The machine: worlds in whatever order of steps Hypothesis finds, and in random schedules.
+
+A random schedule costs a tenth of one that Hypothesis makes, so a campaign (`make campaign`) plays
+many more of them. The environment says how many: ``MACHINE_EXAMPLES``, from ``MACHINE_SEED`` on. A
+schedule that fails is cut down to the steps that it needs.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from tests.properties.schedules.profile import STEPS
+from tests.properties.schedules.schedule import check_schedules
+from tests.properties.schedules.world import World
+
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "300"))
+SEED = int(os.environ.get("MACHINE_SEED", "0"))
+
+
+class Machine(RuleBasedStateMachine):
+    """A state machine whose rules are the steps of a world."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+
+    @initialize(transport=st.integers(0, 5))
+    def begin(self, transport: int) -> None:
+        self.world.begin(transport)
+
+    def teardown(self) -> None:
+        self.world.heal()
+
+
+def _rule(name: str) -> object:
+    def step(self: Machine, arguments: tuple[int, ...]) -> None:
+        self.world.do(name, arguments)
+
+    step.__name__ = name
+    bounds = [st.integers(low, high) for low, high in STEPS[name]]
+    return rule(arguments=st.tuples(*bounds))(step)
+
+
+for _name in STEPS:
+    setattr(Machine, _name, _rule(_name))
+
+Machine.TestCase.settings = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=200,
+    stateful_step_count=60,
+    phases=[Phase.generate],  # `minimise` is faster
+    suppress_health_check=list(HealthCheck),
+)
+TestMachine = Machine.TestCase
+
+
+@pytest.mark.timeout(0)
+def test_random_schedules_hold() -> None:
+    """NUM-3, NUM-4, RES-1 to RES-3, MRK-3, ATT-3 to ATT-7: see `World`."""
+    check_schedules(range(SEED, SEED + EXAMPLES))

@@ -1,0 +1,302 @@
+"""Pages of Chromium, driven by playwright, that remember what went wrong on them.
+
+The other engines share some of it: `tests.support.browsers.firefox` and
+`tests.support.browsers.webkit`.
+
+`tests.support.browsers.engines.engine` gives any of them by its name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol, Self, cast
+
+import anyio
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Page,
+    async_playwright,
+)
+
+DEADLINE = 30.0
+"""Seconds after which what a test waits for in a page does not come. Generous: machines are loaded,
+and below the 45 s after which a silent connection is taken for dead."""
+
+CHROMIUM = "/usr/bin/chromium"
+PAGE_SCRIPT = Path(__file__).with_name("page.js")
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-proxy-server",
+]
+_ANSWERS_WITHIN = 60.0
+"""Seconds in which Chromium makes or removes a profile: above that it hangs."""
+
+_OF_THE_NETWORK = re.compile(
+    r"Failed to load resource|WebSocket connection to .* failed|has been blocked by CORS policy"
+)
+"""Chromium's own console messages about failed connections; no page can prevent them."""
+
+
+@asynccontextmanager
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
+    """A headless Chromium with an empty profile, and further ``flags``."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, headless=True, args=[*CHROMIUM_FLAGS, *flags]
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+class AnyTab(Protocol):
+    """A page of any engine, and what was wrong on it.
+
+    Attributes:
+        errors: uncaught errors, unhandled rejections, and errors and warnings of the console, save
+            those that the engine itself writes where a connection fails.
+        network_errors: those, as far as the engine tells.
+    """
+
+    errors: list[str]
+    network_errors: list[str]
+
+    async def goto(self, url: str, *, timeout: float = DEADLINE) -> None:
+        """Load the page and wait until its script has the client (`window.ready`)."""
+
+    async def run(self, script: str, argument: object = None, *, timeout: float = DEADLINE) -> Any:
+        """Evaluate a JavaScript function in the page and wait for what it answers."""
+
+    async def wait(
+        self, condition: str, argument: object = None, *, timeout: float = DEADLINE
+    ) -> None:
+        """Wait until a JavaScript expression or function is true in the page."""
+
+    def assert_no_errors(self) -> None:
+        """Fail if the page had any."""
+
+
+class Engine(Protocol):
+    """A browser that runs.
+
+    Attributes:
+        name: as `tests.support.browsers.engines` knows it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def tab(
+        self,
+        url: str | None = None,
+        *,
+        ignore_https_errors: bool = False,
+        proxy: str | None = None,
+    ) -> AbstractAsyncContextManager[AnyTab]:
+        """A page as of `tab`, below: with a profile of its own, and no error at its end.
+
+        Args:
+            url: to load.
+            ignore_https_errors: any certificate will do.
+            proxy: the URL of a forward proxy that it asks, for loopback too.
+        """
+
+
+class PageError(Exception):
+    """A script raised in the page."""
+
+
+class PageGone(PageError):
+    """The page went before it answered, or the browser did."""
+
+
+class CallingTab(ABC):
+    """An `AnyTab` of an engine that can do no more than load a page and call a function in it.
+
+    What is given to the function and what it answers goes as JSON: all engines do the same, then.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self.network_errors: list[str] = []
+
+    @abstractmethod
+    async def load(self, url: str) -> None:
+        """Load the page."""
+
+    @abstractmethod
+    async def prepare(self) -> None:
+        """Put `page.js` into the page, unless it was loaded before the page's own script."""
+
+    @abstractmethod
+    async def call(self, function: str, argument: str) -> str:
+        """Call an async function with a string, and wait for the string that it answers.
+
+        It raises nothing in the page.
+
+        Raises:
+            PageGone: the page went meanwhile, or the browser did.
+        """
+
+    async def goto(self, url: str, *, timeout: float = DEADLINE) -> None:
+        with anyio.fail_after(timeout):
+            await self.load(url)
+            await self.wait("window.ready === true", timeout=timeout)
+            await self.prepare()
+
+    async def run(self, script: str, argument: object = None, *, timeout: float = DEADLINE) -> Any:
+        function = f"""async (text) => {{
+            try {{
+                const given = ({script});
+                const answer = typeof given === "function" ? given(JSON.parse(text)) : given;
+                return JSON.stringify({{ answer: await answer }});
+            }} catch (error) {{
+                return JSON.stringify({{ error: `${{error}}\\n${{error?.stack ?? ""}}` }});
+            }}
+        }}"""
+        with anyio.fail_after(timeout):
+            told = json.loads(await self.call(function, json.dumps(argument)))
+        if "error" in told:
+            raise PageError(told["error"])
+        return told.get("answer")
+
+    async def wait(
+        self, condition: str, argument: object = None, *, timeout: float = DEADLINE
+    ) -> None:
+        holds = f"""async (argument) => {{
+            const given = ({condition});
+            return Boolean(await (typeof given === "function" ? given(argument) : given));
+        }}"""
+        with anyio.fail_after(timeout):
+            while True:
+                with suppress(PageGone):  # the next may fulfil it
+                    if await self.run(holds, argument, timeout=timeout):
+                        return
+                await anyio.sleep(0.02)
+
+    @asynccontextmanager
+    async def visiting(self, url: str | None) -> AsyncIterator[Self]:
+        """Load the page, if a URL is given. It must have shown no error when the block ends."""
+        if url is not None:
+            await self.goto(url)
+        yield self
+        await self.settle()
+        self.assert_no_errors()
+
+    async def settle(self) -> None:
+        """What was rejected in the last turn is reported in the next."""
+        await self.run("() => new Promise((resolve) => setTimeout(resolve, 0))")
+
+    def assert_no_errors(self) -> None:
+        assert self.errors == [], "\n".join(self.errors)
+
+
+class Tab:
+    """An `AnyTab` of Chromium.
+
+    Attributes:
+        page: playwright's own.
+        errors: uncaught errors, unhandled rejections, and errors and warnings of the console, save
+            those that Chromium itself writes where a connection fails.
+        network_errors: those.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.network_errors: list[str] = []
+        page.on("pageerror", self._raised)
+        page.on("console", self._wrote)
+        page.on("crash", lambda _: self.errors.append("the page crashed"))
+
+    def _raised(self, error: Error) -> None:
+        self.errors.append(error.stack or str(error))
+
+    def _wrote(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning", "assert"):
+            return
+        if _OF_THE_NETWORK.search(message.text):
+            self.network_errors.append(message.text)
+        else:
+            self.errors.append(f"console.{message.type}: {message.text}")
+
+    async def goto(self, url: str, *, timeout: float = DEADLINE) -> None:
+        """Load the page and wait until its script has the client (`window.ready`)."""
+        with anyio.fail_after(timeout):
+            await self.page.goto(url)
+            await self.page.wait_for_function("window.ready === true")
+
+    async def run(self, script: str, argument: object = None, *, timeout: float = DEADLINE) -> Any:
+        """Evaluate a JavaScript function in the page and wait for what it answers."""
+        with anyio.fail_after(timeout):
+            return cast("Any", await self.page.evaluate(script, argument))
+
+    async def wait(
+        self, condition: str, argument: object = None, *, timeout: float = DEADLINE
+    ) -> None:
+        """Wait until a JavaScript expression or function is true in the page."""
+        with anyio.fail_after(timeout):
+            await self.page.wait_for_function(
+                condition, arg=argument, polling=20, timeout=timeout * 1000
+            )
+
+    def assert_no_errors(self) -> None:
+        assert self.errors == [], "\n".join(self.errors)
+
+
+@asynccontextmanager
+async def tab(
+    browser: Browser,
+    url: str | None = None,
+    *,
+    ignore_https_errors: bool = False,
+    proxy: str | None = None,
+) -> AsyncIterator[Tab]:
+    """A page with its own profile. It must have shown no error when the block ends."""
+    with anyio.fail_after(_ANSWERS_WITHIN):
+        context = await browser.new_context(
+            ignore_https_errors=ignore_https_errors,
+            proxy={"server": proxy, "bypass": "<-loopback>"} if proxy else None,
+        )
+    try:
+        await context.add_init_script(path=PAGE_SCRIPT)
+        one = Tab(await context.new_page())
+        if url is not None:
+            await one.goto(url)
+        yield one
+        # What was rejected in the last turn is reported in the next.
+        await one.run("() => new Promise((resolve) => setTimeout(resolve, 0))")
+        one.assert_no_errors()
+    finally:
+        with anyio.CancelScope(shield=True), anyio.fail_after(_ANSWERS_WITHIN):
+            await context.close()
+
+
+@contextmanager
+def home(name: str) -> Iterator[Path]:
+    """A folder for the files of a browser, removed after the block."""
+    folder = Path(tempfile.mkdtemp(prefix=f"onechannel-{name}-"))
+    try:
+        yield folder
+    finally:
+        # What was killed is gone a moment later, and may write until then.
+        deadline = time.monotonic() + _ANSWERS_WITHIN
+        while folder.exists():
+            shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)

@@ -1,0 +1,140 @@
+"""A third-party program such as a proxy: started, awaited, signalled, stopped.
+
+async with running("nginx", command, folder, [port]) as program:
+    program.signal(signal.SIGHUP)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+
+from tests.support.servers.uvicorn import free_port
+
+_STARTS_WITHIN = 60.0
+_STOPS_WITHIN = 30.0
+
+
+class Process:
+    """One process, and what it has started itself.
+
+    Attributes:
+        folder: its working folder. What it writes on its terminal is in `log`, in there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Iterable[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.command = tuple(command)
+        self.folder = folder
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self, ports: Iterable[int]) -> None:
+        """Start it, and return once it listens on these ports of loopback.
+
+        Raises:
+            RuntimeError: it did not in time; with its log.
+        """
+        with (self.folder / "log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.command,
+                cwd=self.folder,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+                # A group of its own: its workers end with it, whatever happens.
+                process_group=0,
+            )
+        await self.until_it_listens(ports)
+
+    async def until_it_listens(self, ports: Iterable[int]) -> None:
+        """Wait until it takes connections on all of them; raises as `start` does."""
+        with anyio.move_on_after(_STARTS_WITHIN):
+            for port in ports:
+                while not (self._ended or await _listens(port)):  # noqa: ASYNC110 - no event announces it
+                    await anyio.sleep(0.01)
+            if not self._ended:
+                return
+        log = await (anyio.Path(self.folder) / "log").read_text("utf-8", errors="replace")
+        raise RuntimeError(f"{self.name} does not listen:\n{log}")
+
+    @property
+    def _ended(self) -> bool:
+        return self._process is None or self._process.returncode is not None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it to the process that was started, not to its workers."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def stop(self) -> None:
+        """Stop it by SIGTERM, and after a deadline by SIGKILL, with everything it started."""
+        process = self._process
+        if process is None:
+            return
+        with anyio.CancelScope(shield=True):
+            if process.returncode is None:
+                process.terminate()
+                with anyio.move_on_after(_STOPS_WITHIN):
+                    await process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+    except OSError:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def running(
+    name: str, command: Iterable[str], folder: Path, ports: Iterable[int]
+) -> AsyncIterator[Process]:
+    """Run it in ``folder`` while the block does; it listens on ``ports`` when that begins."""
+    program = Process(name, command, folder)
+    try:
+        await program.start(ports)
+        yield program
+    finally:
+        await program.stop()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return this many different free ports."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = free_port()
+        if port not in ports:
+            ports.append(port)
+    return ports
+
+
+async def make_certificate(folder: Path) -> None:
+    """One of our own, good for loopback: `certificate.pem` and `key.pem`."""
+    done = await anyio.run_process(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")),
+        ],
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()

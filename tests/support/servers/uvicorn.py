@@ -1,0 +1,279 @@
+"""A real server in a process of its own, on a free port of loopback.
+
+async with serving("tests.support.apps:echo") as server:
+    ...  # talk to server.url
+
+It is uvicorn, unless another `Host` is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+_ROOT = Path(__file__).parents[3]
+_STARTS_WITHIN = 60.0
+_STOPS_WITHIN = 30.0
+"""Seconds after which a server has failed to do so. Generous: machines are loaded."""
+_BAD = ("Traceback", "ERROR", "CRITICAL", "Warning:", "was never awaited", "never retrieved")
+"""What no line of a healthy server's log holds."""
+
+
+def free_port() -> int:
+    """Return a port of loopback on which nothing listens.
+
+    It is below those that the system gives to outgoing connections, so that it is still free when
+    a server comes back to it.
+    """
+    for port in itertools.islice(_PORTS, 750):
+        if _is_free(port):
+            return port
+    raise RuntimeError("no free port was found")
+
+
+def _ports() -> Iterator[int]:
+    """Yield ports. No port may be given twice before its server has bound it: tests
+    that run in parallel keep to ports of their own, and each goes round."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
+    begin = random.randrange(750)
+    for count in itertools.count(begin):
+        yield 20_000 + worker * 750 + count % 750
+
+
+_PORTS = _ports()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A program that serves an ASGI application.
+
+    Attributes:
+        module: ``python -m`` runs it.
+        bind: its arguments for a port.
+        listens: what the line of its log holds with which it begins to listen.
+        ready: the same of the line with which a process begins to serve.
+        processes: how many of these lines there will be.
+    """
+
+    module: str
+    bind: str
+    listens: str
+    ready: str
+    processes: int = 1
+
+    def command(self, app: str, port: int) -> list[str]:
+        """What to run, without further arguments."""
+        bind = self.bind.format(port=port).split()
+        return [sys.executable, "-m", self.module, app, *bind]
+
+
+UVICORN = Host(
+    "uvicorn", "--host 127.0.0.1 --port {port}", "Uvicorn running on", "Uvicorn running on"
+)
+HYPERCORN = Host("hypercorn", "--bind 127.0.0.1:{port}", "Running on", "Running on")
+GRANIAN = Host(
+    "granian",
+    "--interface asgi --host 127.0.0.1 --port {port}",
+    "Listening at",
+    "Started worker",
+)
+
+
+class Server:
+    """A host that serves ``app`` ("module:attribute") with further ``arguments``.
+
+    Attributes:
+        port: stays the same over `restart`.
+        log: what it has written, line by line, over all its lives.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        arguments: tuple[str, ...] = (),
+        port: int | None = None,
+        host: Host = UVICORN,
+    ) -> None:
+        self.app = app
+        self.host = host
+        self.arguments = arguments
+        self.port = free_port() if port is None else port
+        self.log: list[str] = []
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._wrote = asyncio.Event()
+        self._listens = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start it, and return once it listens.
+
+        Raises:
+            RuntimeError: it ended, or did not listen in time; with its log.
+        """
+        assert not self.running
+        self._listens = False
+        self._ready = asyncio.Event()
+        self._process = await asyncio.create_subprocess_exec(
+            *self.host.command(self.app, self.port),
+            *self.arguments,
+            cwd=_ROOT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            # A group of its own: what it starts itself ends with it, whatever happens.
+            process_group=0,
+        )
+        self._reader = asyncio.create_task(self._read(self._process))
+        with anyio.move_on_after(_STARTS_WITHIN):
+            await self._ready.wait()
+            await self._accepts()
+        if not self._listens:
+            await self.kill()
+            raise RuntimeError(f"{self.host.module} did not start:\n" + "\n".join(self.log))
+
+    async def _accepts(self) -> None:
+        """Wait for the first connection: granian says too early that it listens."""
+        while self._listens:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                await anyio.sleep(0.01)
+            else:
+                writer.close()
+                return
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        listens, missing = False, self.host.processes
+        async for line in process.stdout:
+            text = line.decode(errors="replace").rstrip()
+            self.log.append(text)
+            self._wrote.set()
+            listens = listens or self.host.listens in text
+            missing -= self.host.ready in text
+            if listens and missing <= 0:
+                self._listens = True
+                self._ready.set()
+        self._ready.set()  # it has ended: `start` need not wait longer
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal, and wait for the end.
+
+        Raises:
+            RuntimeError: it took longer than the deadline and was killed; with its log.
+        """
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.send_signal(number)
+        with anyio.move_on_after(_STOPS_WITHIN) as scope:
+            await process.wait()
+        if scope.cancelled_caught:
+            await self.kill()
+            raise RuntimeError(f"{self.host.module} did not stop:\n" + "\n".join(self.log))
+        await self._finish()
+
+    async def kill(self) -> None:
+        """End it without a word, as the loss of a machine does."""
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        with anyio.CancelScope(shield=True), anyio.fail_after(_STOPS_WITHIN):
+            await process.wait()
+            await self._finish()
+            # A worker's pipe is closed, and read to its end, a moment before its socket is.
+            while not _is_free(self.port):  # noqa: ASYNC110 - no event announces it
+                await anyio.sleep(0.005)
+
+    async def _finish(self) -> None:
+        if self._reader is not None:
+            await self._reader
+
+    async def until_log(self, text: str, count: int = 1, within: float = 30) -> None:
+        """Wait until ``count`` lines of the log contain ``text``."""
+        with anyio.fail_after(within):
+            while sum(text in line for line in self.log) < count:
+                self._wrote.clear()
+                await self._wrote.wait()
+
+    async def restart(self) -> None:
+        """Kill it and start it anew on the same port."""
+        await self.kill()
+        await self.start()
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines of the log that no healthy server writes."""
+        return [line for line in self.log if any(word in line for word in _BAD)]
+
+    def assert_clean(self) -> None:
+        """Fail, with the whole log, if it holds an error, a warning or a traceback."""
+        assert not self.complaints, "\n".join(self.log)
+
+
+@asynccontextmanager
+async def serving(
+    app: str,
+    *arguments: str,
+    port: int | None = None,
+    clean: bool = True,
+    host: Host = UVICORN,
+) -> AsyncIterator[Server]:
+    """Serve ``app`` while the block runs. Stop it by SIGTERM, or kill it after a deadline.
+
+    Args:
+        app: "module:attribute".
+        arguments: of the host.
+        port: a free one if not given.
+        clean: whether its log must be clean when the block ends without an exception.
+        host: the program that serves it.
+    """
+    server = Server(app, arguments, port, host)
+    await server.start()
+    try:
+        yield server
+    except BaseException:
+        await server.kill()
+        print("\n".join(["-- the server's log", *server.log]))  # noqa: T201 - shown by pytest
+        raise
+    await server.stop()
+    if clean:
+        server.assert_clean()

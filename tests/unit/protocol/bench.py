@@ -1,0 +1,236 @@
+"""`Bench`: a server of the pure core alone, driven by the steps of a vector.
+
+`tests/vectors/README.md` describes the steps. The bench adds to the core as little as possible of
+what a process adds: connections by name, and a `Directory` of sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from tests.unit.protocol.directory import Directory, ServerConnection
+from tests.unit.protocol.vector_forms import (
+    TRANSPORTS,
+    Step,
+    from_message,
+    from_wire,
+    to_message,
+    to_wire,
+)
+from transport import codes
+from transport.codes import Code
+from transport.errors import ChannelClosed, ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import Decoder, encode_control, encode_message
+from transport.protocol.frames import (
+    EncodedFrame,
+    Open,
+    Poll,
+    ResetReason,
+    TransportKind,
+    error_frame,
+)
+from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.server.uplink import Post, find_poll, split_header
+
+
+class Bench:
+    """Sessions and connections; `run` does one step.
+
+    Args:
+        limits: of every session.
+
+    Attributes:
+        now: seconds; the time of the last step.
+        connections: those that are open, and the polls that are parked, by name.
+        directory: the sessions.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.now = 0.0
+        self.connections: dict[str, ServerConnection] = {}
+        self.directory = Directory(limits)
+        self._limits = limits
+        self._decoder = Decoder(limits)
+
+    @property
+    def sessions(self) -> list[ServerSession]:
+        """Return the sessions that have begun since the last restart, ended ones included."""
+        return [session for _, session in self.directory.sessions.values()]
+
+    def run(self, step: Step, now: float) -> Step:
+        """Do one step. Return its outcome, in the form of ``expect``."""
+        self.now = now
+        result: Step = {}
+        for name, do in self._actions.items():
+            if name in step:
+                result = do(self, step) or {}
+                break
+        else:
+            raise ValueError(f"a step does none of {', '.join(self._actions)}")
+        for session in self.sessions:
+            session.tick(self.now)
+        self._flush(result)
+        return result
+
+    def restart(self) -> None:
+        """Lose every connection and session, as a process does that starts again (EPO-1)."""
+        self.connections.clear()
+        self.directory.restart()
+
+    # The steps
+
+    def _connect(self, step: Step) -> None:
+        self.connections[step["connect"]] = ServerConnection(
+            TRANSPORTS[step["carrier"]], step.get("subject", "")
+        )
+
+    def _receive(self, step: Step) -> None:
+        connection = self.connections[step["on"]]
+        try:
+            binary = connection.transport is TransportKind.WEBSOCKET
+            frame = self._decoder.decode(to_wire(step["receive"], binary=binary))
+            if connection.session is not None:
+                assert connection.attachment is not None
+                replies = connection.session.receive(connection.attachment, frame, self.now)
+                connection.session.reply(connection.attachment, replies)
+            elif isinstance(frame, Open):
+                self.directory.open(frame, connection, self.now)
+            else:
+                raise ProtocolError(codes.BAD_FRAME, "the first frame is open")
+        except ProtocolError as error:
+            self._fail(connection, error)
+
+    def _fail(self, connection: ServerConnection, error: ProtocolError) -> None:
+        if connection.session is None or connection.attachment is None:
+            connection.code = error.code
+            connection.out.append(encode_control(error_frame(error)))
+        else:
+            connection.session.fail(connection.attachment, error)
+
+    def _post(self, step: Step) -> Step:
+        body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
+        try:
+            header, frames = split_header(self._decoder.decode_lines(body))
+            post = Post(header, frames, self.directory.find(header), self.now)
+            while post.take(self.now) is not None:
+                post.renewed()
+            written = post.answer()
+        except ProtocolError as error:
+            return {"answer": from_wire(encode_control(error_frame(error)))}
+        return {"answer": [from_wire(encoded) for encoded in written]}
+
+    def _poll(self, step: Step) -> None:
+        connection = self.connections[step["on"]] = ServerConnection(TransportKind.LONGPOLL, "")
+        try:
+            frame = self._decoder.decode(to_wire(step["poll"]))
+            if not isinstance(frame, Poll):
+                raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
+            session = self.directory.find(frame)
+            attachment = find_poll(frame, session)
+            if not session.poll(attachment, frame, self.now):
+                connection.is_outdated = True
+                return
+        except ProtocolError as error:
+            self._fail(connection, error)
+            return
+        for older in self.connections.values():
+            older.is_outdated = older.is_outdated or older.attachment is attachment
+        connection.session, connection.attachment = session, attachment
+        hold = frame.hold if isinstance(frame.hold, (int, float)) else self._limits.poll_hold
+        connection.answer_by = self.now + min(hold, self._limits.poll_hold)
+
+    def _send(self, step: Step) -> None:
+        self._current.send(encode_message(to_message(step["send"]), self._limits))
+
+    def _take(self, _: Step) -> Step:
+        try:
+            message = self._current.receive_nowait()
+        except ChannelClosed:
+            return {"taken": "closed"}
+        if message is EMPTY:
+            return {"taken": "waiting"}
+        return {"taken": {"message": from_message(message)}}
+
+    def _return(self, _: Step) -> None:
+        self._current.close(1000, "", "app", self.now)
+
+    def _raise(self, _: Step) -> None:
+        self._current.close(1011, "the handler failed", "protocol", self.now, failed=True)
+
+    def _close(self, step: Step) -> None:
+        self._current.close(step["close"]["code"], step["close"]["reason"], "app", self.now)
+
+    def _reset(self, step: Step) -> None:
+        self._current.reset(ResetReason(step["reset"]))
+
+    def _drain(self, step: Step) -> None:
+        self._current.drain(step["drain"])
+
+    def _lose(self, step: Step) -> None:
+        connection = self.connections.pop(step["lose"])
+        if connection.session is not None and connection.attachment is not None:
+            connection.session.attachments.detach(connection.attachment)
+
+    def _tick(self, _: Step) -> None:
+        """Only time passes."""
+
+    _actions: ClassVar[dict[str, Callable[[Bench, Step], Step | None]]] = {
+        "connect": _connect,
+        "receive": _receive,
+        "post": _post,
+        "poll": _poll,
+        "send": _send,
+        "take": _take,
+        "return": _return,
+        "raise": _raise,
+        "close": _close,
+        "reset": _reset,
+        "drain": _drain,
+        "lose": _lose,
+        "tick": _tick,
+    }
+
+    @property
+    def _current(self) -> ServerSession:
+        if self.directory.current is None:
+            raise ValueError("no session was opened yet")
+        return self.directory.current
+
+    # The outcome of a step
+
+    def _flush(self, result: Step) -> None:
+        writes: dict[str, list[Any]] = {}
+        ended: dict[str, str] = {}
+        for name, connection in list(self.connections.items()):
+            written, code, over = self._write(connection)
+            if written or (over and connection.transport is TransportKind.LONGPOLL):
+                writes[name] = [from_wire(encoded) for encoded in written]
+            if code is not None:
+                ended[name] = code.name
+            if over:
+                del self.connections[name]
+        if writes:
+            result["writes"] = writes
+        if ended:
+            result["ended"] = ended
+
+    def _write(self, connection: ServerConnection) -> tuple[list[EncodedFrame], Code | None, bool]:
+        """Write what is due. Return it, why the connection ends, and whether it is over."""
+        session, attachment = connection.session, connection.attachment
+        if connection.is_outdated:
+            return [], None, True
+        if session is None or attachment is None:
+            return connection.out, connection.code, connection.code is not None
+        if (
+            not session.downlink.is_due(attachment, self.now)
+            and not 0 < connection.answer_by <= self.now
+        ):
+            return [], None, False
+        if connection.transport is TransportKind.LONGPOLL:
+            return session.downlink.answer_poll(attachment, self.now), attachment.code, True
+        written = session.downlink.transmit(attachment, self.now)
+        assert written or attachment.code is not None, "due, but nothing was written"
+        assert attachment.code is not None or not session.downlink.is_due(attachment, self.now)
+        return written, attachment.code, attachment.code is not None

@@ -1,0 +1,35 @@
+"""An ``authenticate`` for tests, and the ``open`` with which a client resumes its session."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from tests.support.clients.frame_client import FrameClient
+from transport import Identity
+from transport.testing import opening
+
+
+class Door:
+    """An ``authenticate`` whose credentials are ``[subject, seconds]``: valid for that long.
+
+    Attributes:
+        asked: the credentials of each call.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def __call__(self, connection: HTTPConnection, credentials: Any) -> Identity | None:
+        self.asked.append(credentials)
+        if not credentials:
+            return None
+        subject, seconds = credentials
+        return Identity(subject, user=credentials, expires=time.time() + seconds)
+
+
+def again(client: FrameClient, credentials: Any, number: int = 2) -> dict[str, Any]:
+    """Return the ``open`` that resumes the session of ``client``."""
+    return opening(number, session=client.token, credentials=credentials, nonce="n" * 22)

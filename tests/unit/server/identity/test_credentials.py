@@ -1,0 +1,318 @@
+"""Credentials: shown at each attach, renewed in band, and what an application does wrong (IDN-2,
+REN-1). On every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from tests.support.clients.frame_client import TRANSPORTS, Ended, frame_client, try_open
+from tests.unit.server.identity.door import Door, again
+from transport import Channel, ChannelClosed, Hub, Identity, Limits
+from transport.testing import drive, opening, until
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+def renew(credentials: Any) -> dict[str, Any]:
+    return {"type": "renew", "credentials": credentials}
+
+
+# At each attach
+
+
+@each_transport
+async def test_authenticate_is_called_once_for_each_attach(transport: str) -> None:
+    """IDN-2."""
+    door = Door()
+    async with drive(
+        Hub(echo, authenticate=door), transport=transport, credentials=["ada", 1e6]
+    ) as (page):
+        for number in range(5):
+            await page.send(number)
+            assert await page.receive() == number
+        assert len(door.asked) == 1
+        page.cut()
+        assert await page.resume()
+        await page.send("x")
+        assert await page.receive() == "x"
+        assert door.asked == [["ada", 1e6]] * 2
+
+
+@each_transport
+@pytest.mark.parametrize("credentials", [["ada", -1], ["ada", 0], None])
+async def test_open_with_expired_or_no_credentials_is_refused(
+    transport: str, credentials: Any
+) -> None:
+    """IDN-2."""
+    hub = Hub(echo, authenticate=Door())
+    refused = await try_open(hub, transport, opening(credentials=credentials))
+    assert refused is not None
+    assert refused.error["code"] == "unauthorized"
+    assert refused.code == (4401 if transport == "websocket" else 401)
+    assert hub.statistics().sessions == 0
+
+
+@each_transport
+async def test_resume_with_expired_credentials_leaves_session(transport: str) -> None:
+    """IDN-2, REN-1: the session waits for valid ones."""
+    hub = Hub(echo, authenticate=Door())
+    async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
+        await client.confirm()
+        refused = await try_open(hub, transport, again(client, ["ada", -1]))
+        assert refused is not None
+        assert refused.error["code"] == "unauthorized"
+        frame = again(client, ["ada", 1])
+        async with frame_client(hub, transport, frame) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
+# Renewal
+
+
+@each_transport
+async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
+    """REN-1."""
+    door = Door()
+    users: list[Any] = []
+
+    async def keeps(channel: Channel) -> None:
+        async for message in channel:
+            users.append(channel.user)
+            await channel.send(message)
+
+    hub = Hub(keeps, authenticate=door)
+    async with drive(hub, transport=transport, credentials=["ada", 50]) as page:
+        await page.send(1)
+        page.credentials = ["ada", 10_000]
+        await asyncio.sleep(500)
+        assert door.asked[-1] == ["ada", 10_000]
+        await page.send(2)
+        assert [await page.receive(), await page.receive()] == [1, 2]
+        assert users == [["ada", 50], ["ada", 10_000]]
+        assert hub.statistics().resets == 0
+
+
+@each_transport
+@pytest.mark.parametrize("credentials", [None, ["eve", 1000], ["ada", -1]])
+async def test_failed_renewal_ends_connection_not_session(transport: str, credentials: Any) -> None:
+    """REN-1: refused, another user's, or expired as well. IDN-2."""
+    hub = Hub(echo, authenticate=Door())
+    async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
+        await client.confirm()
+        assert await client.control("renew") == {"type": "renew", "within": 30.0}
+        if transport == "websocket":
+            await client.send(renew(credentials))
+            end = await client.ended()
+            assert (end.code, end.error["code"]) == (4401, "unauthorized")
+        else:
+            with pytest.raises(Ended) as refused:
+                await client.send(renew(credentials))
+            assert (refused.value.code, refused.value.error["code"]) == (401, "unauthorized")
+            end = await client.ended()
+            # A stream gets an error; an attach without a parked poll just ends.
+            assert end.error["code"] == ("unauthorized" if transport == "sse" else "not_attached")
+        assert hub.statistics().connections[transport] == 0
+        frame = again(client, ["ada", 1000])
+        async with frame_client(hub, transport, frame) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
+@each_transport
+async def test_missing_renewal_ends_connection_after_deadline(transport: str) -> None:
+    """REN-1: not before the time is over; then POST and poll get it as well."""
+    hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
+    loop = asyncio.get_running_loop()
+    async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
+        await client.confirm()
+        assert await client.control("renew") == {"type": "renew", "within": 10.0}
+        asked = loop.time()
+        assert asked == pytest.approx(50, abs=1)
+        await asyncio.sleep(9)
+        assert (await client.post()).status == 200
+        end = await client.ended()
+        assert loop.time() - asked == pytest.approx(10, abs=1)
+        assert end.error["code"] == "unauthorized"
+        assert (await client.post()).status == 401
+        assert hub.statistics().sessions == 1
+        frame = again(client, ["ada", 1000])
+        async with frame_client(hub, transport, frame) as second:
+            assert second.opened["verdict"] == "resumed"
+            await second.confirm()
+            assert (await second.post()).status == 200
+
+
+@each_transport
+async def test_resume_after_expiry_requires_new_credentials(
+    transport: str,
+) -> None:
+    """REN-1."""
+    door = Door()
+    async with drive(
+        Hub(echo, authenticate=door), transport=transport, credentials=["ada", 50]
+    ) as (page):
+        page.cut()
+        page.credentials = ["ada", 1000]
+        await asyncio.sleep(100)
+        assert await page.resume()
+        await page.send("back")
+        assert await page.receive() == "back"
+        assert door.asked == [["ada", 50], ["ada", 1000]]
+
+
+@each_transport
+async def test_resume_with_expired_credentials_closes_channel(transport: str) -> None:
+    """REN-1, section 13: the application learns of `unauthorized`."""
+    async with drive(
+        Hub(echo, authenticate=Door()), transport=transport, credentials=["ada", 50]
+    ) as page:
+        page.cut()
+        page.credentials = ["ada", -1]
+        with pytest.raises(ChannelClosed, match="unauthorized"):
+            await page.resume()
+
+
+async def test_renewal_is_accepted_after_stream_has_ended() -> None:
+    """REN-1, ATT-7: a POST is served there, so what it brings is not passed over."""
+    hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
+    async with frame_client(hub, "sse", opening(credentials=["ada", 50])) as client:
+        await client.confirm()
+    answer = await client.post(renew(["ada", 1000]))
+    assert (answer.status, answer.frames[0]["attached"]) == (200, False)
+    await asyncio.sleep(70)
+    assert (await client.post()).status == 200
+    assert (await client.post(renew(["eve", 1000]))).status == 401
+
+
+async def test_credentials_expire_while_process_is_stopped() -> None:
+    """REN-1: they expire by wall-clock time, but the client still gets its time to renew them."""
+    hub = Hub(echo, authenticate=Door())
+    loop: Any = asyncio.get_running_loop()
+    async with frame_client(hub, "websocket", opening(credentials=["ada", 1000])) as client:
+        await client.confirm()
+        await asyncio.sleep(1)
+        loop._time += 2000  # the process was stopped
+        await client.control("renew")
+        assert loop.time() == pytest.approx(2001, abs=1)
+        await client.send(renew(["ada", 1000]), {"type": "ping"})
+        await client.control("pong")
+
+
+# What an application does wrong
+
+
+async def raising(connection: HTTPConnection, credentials: Any) -> Identity | None:
+    raise OSError("the database is away")
+
+
+async def hanging(connection: HTTPConnection, credentials: Any) -> Identity | None:
+    await asyncio.sleep(10_000)
+    return None
+
+
+def not_async(connection: HTTPConnection, credentials: Any) -> Any:
+    return Identity("ada")
+
+
+def returning(value: Any) -> Any:
+    async def authenticate(connection: HTTPConnection, credentials: Any) -> Any:
+        return value
+
+    return authenticate
+
+
+def naming(subject: Any, **fields: Any) -> Any:
+    async def authenticate(connection: HTTPConnection, credentials: Any) -> Any:
+        return Identity(subject, **fields)
+
+    return authenticate
+
+
+@each_transport
+@pytest.mark.parametrize(
+    ("authenticate", "told"),
+    [
+        (raising, "the database is away"),
+        (hanging, r"took longer than Limits\(opening=4\)"),
+        (not_async, "authenticate must be async: write `async def`"),
+        (returning(True), "must return an Identity or None, not a bool"),
+        (returning(False), "must return an Identity or None, not a bool"),
+        (returning("ada"), "must return an Identity or None, not a str"),
+        (returning({"subject": "ada"}), "must return an Identity or None, not a dict"),
+        (naming(7), r"subject must be a str that names the user, not a int: write Identity\(str"),
+        (naming(None), "not a NoneType"),
+        (naming("ada", expires="soon"), "expires must be Unix time in seconds, not a str"),
+        (naming("ada", expires=float("nan")), "expires must be Unix time"),
+    ],
+)
+async def test_broken_authenticate_refuses_open_and_is_logged(
+    transport: str, authenticate: Any, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """IDN-2: the server's fault, so the client retries; it learns no details."""
+    hub = Hub(echo, authenticate=authenticate, limits=Limits(opening=4))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    if authenticate is hanging:
+        knocking = asyncio.create_task(try_open(hub, transport))
+        await asyncio.sleep(3.9)
+        assert not knocking.done()
+        await asyncio.sleep(0.2)
+        refused = await knocking
+    else:
+        refused = await try_open(hub, transport)
+        assert loop.time() == begun
+    assert refused is not None
+    assert refused.error == {
+        "type": "error",
+        "code": "unavailable",
+        "message": "the server could not check the credentials",
+        "retry_in": 5.0,
+    }
+    assert refused.code == (1013 if transport == "websocket" else 503)
+    [record] = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert record.getMessage().startswith("authenticate_failed")
+    assert re.search(told, caplog.text)
+    assert hub.statistics().sessions == 0
+
+
+@each_transport
+async def test_unchecked_renewal_ends_connection_not_session(transport: str) -> None:
+    """REN-1: the client comes again, with credentials."""
+    failing = False
+
+    async def moody(connection: HTTPConnection, credentials: Any) -> Identity:
+        if failing:
+            raise OSError("away")
+        return Identity("ada")
+
+    hub = Hub(echo, authenticate=moody)
+    async with frame_client(hub, transport) as client:
+        await client.confirm()
+        failing = True
+        assert (await client.refusal(renew(1)))["code"] == "unavailable"
+        await client.ended()
+        failing = False
+        async with frame_client(hub, transport, again(client, 1)) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
+async def test_guests_are_exempt_from_limit_of_subject() -> None:
+    """IDN-2: nothing is known of them, so they are not counted together either."""
+
+    async def anybody(connection: HTTPConnection, credentials: Any) -> Identity:
+        return Identity("")
+
+    hub = Hub(echo, authenticate=anybody, limits=Limits(sessions_per_subject=1))
+    for number in range(3):
+        frame = opening(nonce=f"guest-{number}-0123456789abcdef")
+        assert await try_open(hub, "longpoll", frame) is None
+    await until(lambda: hub.statistics().sessions == 3)

@@ -1,0 +1,80 @@
+"""Who owns a session: nonces, tokens and subjects."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.clients.frame_client import CLIENT, TRANSPORTS, frame_client
+from tests.unit.server.identity.door import Door
+from transport import Channel, Hub
+from transport.testing import opening
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+@each_transport
+async def test_nonce_counts_for_its_subject_and_one_minute(transport: str) -> None:
+    """OPN-4: a repeated opening is the same session, with a fresh token; another user's is not."""
+    hub = Hub(echo, authenticate=Door())
+    ada, eve = ["ada", 1e6], ["eve", 1e6]
+    async with frame_client(hub, transport, opening(1, credentials=ada)) as first:
+        await asyncio.sleep(59)
+        async with frame_client(hub, transport, opening(2, credentials=ada)) as second:
+            assert second.opened["id"] == first.opened["id"]
+            assert second.opened["verdict"] == "new"
+            assert second.token != first.token
+        async with frame_client(hub, transport, opening(1, credentials=eve)) as other:
+            assert other.opened["id"] != first.opened["id"]
+        await asyncio.sleep(2)
+        async with frame_client(hub, transport, opening(3, credentials=ada)) as third:
+            assert third.opened["id"] not in (first.opened["id"], other.opened["id"])
+
+
+@each_transport
+async def test_three_tokens_are_valid_until_one_is_used(transport: str) -> None:
+    """OPN-4."""
+    hub = Hub(echo)
+    tokens = []
+    for number in range(1, 5):
+        async with frame_client(hub, transport, opening(number)) as client:
+            tokens.append(client.token)
+    assert len(set(tokens)) == 4
+
+    async def opens(number: int, token: str) -> str:
+        frame = opening(number, session=token, nonce=f"again-{number}-0123456789abcdef")
+        async with frame_client(hub, transport, frame) as client:
+            return str(client.opened["verdict"])
+
+    assert await opens(5, tokens[0]) == "reset"
+    assert await opens(6, tokens[2]) == "resumed"
+    assert await opens(7, tokens[1]) == "reset"
+    assert await opens(8, tokens[3]) == "reset"
+    assert await opens(9, tokens[2]) == "resumed"
+
+
+@each_transport
+async def test_token_rejected_for_other_subject(transport: str) -> None:
+    """IDN-2, RES-9: the answer is that to a token that never was; the session lives on."""
+    hub = Hub(echo, authenticate=Door())
+    async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
+        await client.confirm()
+        answers = []
+        for token in (client.token, "no-such-id.no-such-secret", client.token[:-1] + "."):
+            stolen = opening(9, session=token, credentials=["eve", 1000], nonce="e" * 22)
+            async with frame_client(hub, transport, stolen) as eve:
+                answers.append(eve.opened["reset"])
+                assert eve.opened["id"] != client.opened["id"]
+        assert answers[0] == answers[1] == answers[2]
+        await client.send([1, 0, "mine"])
+        assert await client.data() == ["mine"]
+
+
+async def test_frame_client_uses_client_of_testing_package() -> None:
+    assert opening()["client"] == CLIENT

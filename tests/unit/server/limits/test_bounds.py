@@ -1,0 +1,367 @@
+"""Each size and count at its bound, one below and one above, over each transport (section 12)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
+from transport import Channel, Hub, Limits, TooLarge, Unsendable
+from transport.testing import drive, lines, opening
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+around = pytest.mark.parametrize("beyond", [-1, 0, 1])
+
+LIMITS = Limits(
+    message=2000,
+    depth=5,
+    batch=10,
+    window_messages=8,
+    window_bytes=6000,
+    sessions=5,
+    sessions_per_subject=3,
+    sessions_per_address=4,
+)
+
+
+async def echo(channel: Channel) -> None:
+    async for message in channel:
+        await channel.send(message)
+
+
+async def deaf(channel: Channel) -> None:
+    await asyncio.sleep(10_000)
+
+
+def nested(depth: int) -> Any:
+    """A message of that many arrays and objects inside one another."""
+    value: Any = 0
+    for level in range(depth):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+@each_transport
+async def test_opened_advertises_limits_and_timings(transport: str) -> None:
+    """OPN-6: the defaults, and what was set."""
+    for limits in (Limits(), LIMITS):
+        async with frame_client(Hub(echo, limits=limits), transport) as client:
+            assert client.opened["limits"] == {
+                "message": limits.message,
+                "body": -(-limits.message * 4 // 3) + 1024,
+                "batch": limits.batch,
+                "depth": limits.depth,
+                "window_messages": limits.window_messages,
+                "window_bytes": limits.window_bytes,
+            }
+            assert client.opened["timings"] == {
+                "heartbeat": limits.heartbeat,
+                "ttl": limits.ttl,
+                "closing": limits.closing,
+                "poll_hold": limits.poll_hold,
+                "stream": limits.stream,
+                "stall": limits.stall,
+            }
+
+
+# message
+
+
+@each_transport
+@around
+@pytest.mark.parametrize("kind", ["text", "bytes"])
+@pytest.mark.parametrize("limits", [LIMITS, Limits()], ids=["small", "default"])
+async def test_message_limit_is_checked_by_send(
+    transport: str, beyond: int, kind: str, limits: Limits
+) -> None:
+    """DAT-4: refused where it is sent, on either side, naming the limit and how to raise it."""
+    size = limits.message + beyond
+    message: Any = b"\xff" * size if kind == "bytes" else "x" * (size - 2)
+    told: list[TooLarge] = []
+
+    async def handler(channel: Channel) -> None:
+        try:
+            await channel.send(message)
+        except TooLarge as error:
+            told.append(error)
+        await echo(channel)
+
+    async with drive(Hub(handler, limits=limits), transport=transport) as page:
+        if beyond > 0:
+            await page.send("y")
+            assert await page.receive() == "y"
+            with pytest.raises(TooLarge) as refused:
+                await page.send(message)
+            for error in (refused.value, *told):
+                assert (error.size, error.limit) == (size, limits.message)
+                assert "raise Limits(message=...) on the server" in str(error)
+            assert len(told) == 1
+        else:
+            assert await page.receive() == message
+            await page.send(message)
+            assert await page.receive() == message
+
+
+@each_transport
+@around
+async def test_message_limit_is_checked_on_receipt(transport: str, beyond: int) -> None:
+    """DAT-4, DAT-5: the server's refusal moves no mark; a skip takes its place."""
+    message = "x" * (LIMITS.message - 2 + beyond)
+    async with frame_client(Hub(echo, limits=LIMITS), transport) as client:
+        await client.confirm()
+        if beyond <= 0:
+            await client.send([1, 0, message])
+            assert await client.data() == [message]
+            return
+        error = await client.refusal([1, 0, message])
+        assert (error["code"], error["number"], error["limit"]) == ("too_large", 1, "message")
+        assert "Limits(message=2000)" in error["message"]
+        await client.send({"type": "skip", "number": 1, "ack": 0}, [2, 0, "lives"])
+        assert await client.data() == ["lives"]
+
+
+# body, which is also a frame
+
+
+@each_transport
+@around
+async def test_body_limit_ends_connection_not_session(transport: str, beyond: int) -> None:
+    """HTTP-1: what fits is looked at; what does not ends the connection, not the session."""
+    hub = Hub(echo, limits=LIMITS)
+    async with frame_client(hub, transport) as client:
+        await client.confirm()
+        head = len(lines(client.head())) if transport != "websocket" else 0
+        tail = 0 if transport == "websocket" else 1  # the line's end
+        empty = len(json.dumps({"type": "pong", "x": ""}, separators=(",", ":")))
+        pong = {"type": "pong", "x": "x" * (LIMITS.body + beyond - head - tail - empty)}
+        if beyond <= 0:
+            await client.send(pong)
+            await client.send([1, 0, "carries"])
+            assert await client.data() == ["carries"]
+            return
+        error = await client.refusal(pong)
+        assert (error["code"], error["limit"]) == ("too_large", "body")
+        assert str(LIMITS.body) in error["message"]
+        assert "Limits(message=...)" in error["message"]
+        if transport == "websocket":
+            assert (await client.ended()).code == 4413
+        else:
+            assert (await client.post(pong)).status == 413
+        frame = opening(2, session=client.token)
+        async with frame_client(hub, transport, frame) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
+@each_transport
+@around
+async def test_body_limit_applies_to_open(transport: str, beyond: int) -> None:
+    """HTTP-1: large credentials are no way around it."""
+    frame = opening(credentials="")
+    tail = 0 if transport == "websocket" else 1
+    size = len(json.dumps(frame, separators=(",", ":"))) + tail
+    frame["credentials"] = "x" * (LIMITS.body + beyond - size)
+    refused = await try_open(Hub(echo, limits=LIMITS), transport, frame)
+    assert (refused is not None) is (beyond > 0)
+    if refused is not None:
+        assert (refused.error["code"], refused.error["limit"]) == ("too_large", "body")
+        assert refused.code == (4413 if transport == "websocket" else 413)
+
+
+# depth
+
+
+@each_transport
+@around
+@pytest.mark.parametrize("limits", [LIMITS, Limits(), Limits(depth=500)])
+async def test_depth_limit_refuses_message(transport: str, beyond: int, limits: Limits) -> None:
+    """Section 12: the sender's API refuses it, and the server with `bad_frame`."""
+    message = nested(limits.depth + beyond)
+    hub = Hub(echo, limits=limits)
+    async with frame_client(hub, transport) as client:
+        await client.confirm()
+        if beyond <= 0:
+            await client.send([1, 0, message])
+            assert await client.data() == [message]
+            return
+        error = await client.refusal([1, 0, message])
+        assert (error["code"], error["limit"]) == ("bad_frame", "depth")
+        assert f"Limits(depth={limits.depth})" in error["message"]
+    async with drive(hub, transport=transport) as page:
+        if limits.depth <= 64:  # before it knows the server's it goes by the defaults
+            with pytest.raises(Unsendable, match=r"deeper than Limits\(depth="):
+                await page.send(message)
+
+
+# batch
+
+
+@each_transport
+@around
+async def test_batch_limit_applies_to_messages_of_a_frame(transport: str, beyond: int) -> None:
+    """DAT-1, section 12."""
+    limits = Limits(batch=10)
+    messages = list(range(limits.batch + beyond))
+    async with frame_client(Hub(deaf, limits=limits), transport) as client:
+        await client.confirm()
+        if beyond <= 0:
+            await client.send([1, 0, *messages])
+            assert (await client.post()).frames[0]["received"] == len(messages)
+            return
+        error = await client.refusal([1, 0, *messages])
+        assert (error["code"], error["limit"]) == ("too_many", "batch")
+        assert "Limits(batch=10)" in error["message"]
+
+
+@pytest.mark.parametrize("transport", ["sse", "longpoll"])
+@around
+async def test_batch_limit_applies_to_lines_of_a_body(transport: str, beyond: int) -> None:
+    """SND-1: the first line counts."""
+    async with frame_client(Hub(echo, limits=LIMITS), transport) as client:
+        pings = [{"type": "ping", "id": number} for number in range(LIMITS.batch - 1 + beyond)]
+        answer = await client.post(*pings)
+        if beyond <= 0:
+            assert [frame["id"] for frame in answer.frames[1:]] == list(range(len(pings)))
+            return
+        assert answer.status == 429
+        assert (answer.frames[0]["code"], answer.frames[0]["limit"]) == ("too_many", "batch")
+        assert "Limits(batch=10)" in answer.frames[0]["message"]
+
+
+@each_transport
+async def test_smallest_batch_carries_everything(transport: str) -> None:
+    """Section 12: with answers to pings, and the close."""
+    hub = Hub(echo, limits=Limits(batch=5))
+    async with drive(hub, transport=transport) as page:
+        for number in range(40):
+            await page.send(number)
+        assert [await page.receive(within=100) for _ in range(40)] == list(range(40))
+        await asyncio.sleep(100)
+        await page.send(b"bytes")
+        await page.send("last")
+        await page.close()
+        assert [await page.receive(within=100) for _ in range(2)] == [b"bytes", "last"]
+
+
+# Window
+
+
+@each_transport
+@around
+@pytest.mark.parametrize("limit", ["window_messages", "window_bytes"])
+async def test_send_waits_at_full_window(transport: str, beyond: int, limit: str) -> None:
+    """DAT-6: one more than fits waits, and goes on with an ack."""
+    size = 100 if limit == "window_messages" else LIMITS.window_bytes // 4
+    count = (LIMITS.window_messages if limit == "window_messages" else 4) + beyond
+    numbers: list[int] = []
+
+    async def sends(channel: Channel) -> None:
+        for _ in range(count):
+            numbers.append(await channel.send("x" * (size - 2)))  # noqa: PERF401
+        await deaf(channel)
+
+    async with frame_client(Hub(sends, limits=LIMITS), transport) as client:
+        await asyncio.sleep(1)
+        assert len(numbers) == min(count, count - beyond)
+        await client.data()
+        if beyond > 0:
+            await client.send({"type": "ack", "ack": 1})
+            await asyncio.sleep(1)
+            assert len(numbers) == count
+
+
+@each_transport
+@around
+@pytest.mark.parametrize("limit", ["window_messages", "window_bytes"])
+async def test_broadcast_resets_full_session(transport: str, beyond: int, limit: str) -> None:
+    """DAT-6: a broadcast never waits; only the full session ends, with `overflow`."""
+    size = 100 if limit == "window_messages" else LIMITS.window_bytes // 4
+    count = (LIMITS.window_messages if limit == "window_messages" else 4) + beyond
+    hub = Hub(deaf, limits=LIMITS)
+    async with (
+        frame_client(hub, transport) as slow,
+        drive(hub, transport=transport) as quick,
+    ):
+        await slow.confirm()
+        took = []
+        for _ in range(count):
+            took.append(await hub.broadcast("x" * (size - 2)))
+            await quick.receive()
+        assert took[: count - max(beyond, 0)] == [2] * (count - max(beyond, 0))
+        if beyond <= 0:
+            assert hub.statistics().sessions == 2
+            return
+        assert took[-1] == 1
+        reset = (await slow.ended()).frames[-1]
+        if transport != "longpoll":
+            assert (reset["type"], reset["reason"]) == ("reset", "overflow")
+        frame = opening(2, session=slow.token, nonce="n" * 22, received=1)
+        async with frame_client(hub, transport, frame) as again:
+            told = again.opened["reset"]
+            assert (told["reason"], told["lost"]) == ("overflow", [2, count - 1])
+
+
+@each_transport
+@pytest.mark.parametrize("how", ["broadcast", "group", "send_to"])
+async def test_broadcast_group_and_send_to_overflow_alike(transport: str, how: str) -> None:
+    """DAT-6."""
+    hub = Hub(deaf, limits=LIMITS)
+    async with frame_client(hub, transport) as client:
+        (channel,) = hub.channels
+        group = hub.group("all")
+        group.add(channel)
+        sends: dict[str, Any] = {
+            "broadcast": hub.broadcast,
+            "group": group.send,
+            "send_to": lambda message: hub.send_to(channel.id, message),
+        }
+        took = [int(await sends[how](number)) for number in range(10)]
+        assert took == [1] * 8 + [0] * 2
+        await client.ended()
+
+
+@each_transport
+@around
+async def test_frame_beyond_window_of_messages_is_refused(transport: str, beyond: int) -> None:
+    """DAT-6: `window_exceeded` ends the connection, and nothing of it is taken."""
+    count = LIMITS.window_messages + beyond
+    async with frame_client(Hub(deaf, limits=LIMITS), transport) as client:
+        await client.confirm()
+        if beyond <= 0:
+            await client.send([1, 0, *range(count)])
+            assert (await client.post()).frames[0]["received"] == count
+            return
+        error = await client.refusal([1, 0, *range(count)])
+        assert (error["code"], error["limit"]) == ("window_exceeded", "window_messages")
+        assert "Limits(window_messages=8)" in error["message"]
+        if transport == "websocket":
+            assert (await client.ended()).code == 4412
+        else:
+            assert (await client.post([1, 0, *range(count)])).status == 413
+
+
+@each_transport
+async def test_frame_beyond_window_of_bytes_is_refused(transport: str) -> None:
+    """DAT-6: a frame in flight is forgiven; what is beyond it is not."""
+    async with frame_client(Hub(deaf, limits=LIMITS), transport) as client:
+        await client.confirm()
+        message = "x" * (LIMITS.message - 2)
+        fit = (LIMITS.window_bytes + LIMITS.body) // LIMITS.message
+        for number in range(1, fit + 1):
+            await client.send([number, 0, message])
+        error = await client.refusal([fit + 1, 0, message])
+        assert (error["code"], error["limit"]) == ("window_exceeded", "window_bytes")
+        assert "Limits(window_bytes=6000)" in error["message"]
+
+
+async def test_unread_pongs_beyond_batch_end_connection() -> None:
+    """LIV-2, section 12."""
+    async with frame_client(Hub(echo, limits=LIMITS), "websocket") as client:
+        for number in range(LIMITS.batch + 1):
+            await client.send({"type": "ping", "id": number})
+        end = await client.ended()
+        assert end.code == 4429
+        assert end.error["limit"] == "batch"
+        assert "Limits(batch=10)" in end.error["message"]
