@@ -184,13 +184,13 @@ class Decoder:
         if type(encoded) is not str:
             return self._binary(encoded)  # type: ignore[arg-type]
         text = encoded
-        # FRM-2: inside a string JSON forbids these, between tokens only we do.
+        # FRM-2: JSON itself forbids these inside strings; we forbid them between tokens too.
         if "\n" in text or "\t" in text or "\r" in text:
             raise ProtocolError(codes.BAD_JSON, "a frame holds no byte below 0x20")
         size = len(text) if text.isascii() else _utf8_size(text)
         if size > self._body:
             raise self._too_large()
-        # To count brackets is fast, and never below the depth; only a suspect is walked.
+        # Counting brackets is fast and never underestimates the depth; only suspects are walked.
         suspect = text.count("[") + text.count("{") > self._nested
         if text[:1] == "{" and not suspect:
             try:  # one pass is enough for nearly every control frame
@@ -217,8 +217,8 @@ class Decoder:
         """Decode the frames of an HTTP body, one a line, split at 0x0A only (FRM-2, SND-1).
 
         Returns:
-            The frames; at the first that is not valid its `ProtocolError`, and nothing after that.
-            The frames before it are to be taken (SND-3).
+            The frames up to the first invalid one, which is replaced by its `ProtocolError`. The
+            frames before it must still be handled (SND-3).
 
         Raises:
             ProtocolError: ``bad_json`` (not UTF-8) or ``too_many`` lines.
@@ -226,13 +226,13 @@ class Decoder:
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
-            raise ProtocolError(codes.BAD_JSON, "the body is not UTF-8: encode it so") from None
+            raise ProtocolError(codes.BAD_JSON, "the body must be encoded as UTF-8") from None
         text = text.removesuffix("\n")
         if text.count("\n") >= self._limits.batch:  # before memory is used for the lines
             raise ProtocolError(
                 codes.TOO_MANY,
-                "a body holds more lines than "
-                f"Limits(batch={self._limits.batch}) of the server allows",
+                "the body has more lines than the server's "
+                f"Limits(batch={self._limits.batch}) allows",
                 limit="batch",
             )
         frames: list[Any] = []
@@ -247,16 +247,16 @@ class Decoder:
     def _too_large(self) -> ProtocolError:
         return ProtocolError(
             codes.TOO_LARGE,
-            f"a frame is at most {self._limits.body} bytes, as follows from Limits(message=...) "
-            "of the server",
+            f"the frame exceeds {self._limits.body} bytes, the maximum that the server's "
+            "Limits(message=...) implies",
             limit="body",
         )
 
     def _too_deep(self) -> ProtocolError:
         return ProtocolError(
             codes.BAD_FRAME,
-            "what a frame holds is nested deeper than "
-            f"Limits(depth={self._limits.depth}) of the server allows",
+            "the frame is nested more deeply than the server's "
+            f"Limits(depth={self._limits.depth}) allows",
             limit="depth",
         )
 
@@ -274,8 +274,8 @@ class Decoder:
         if count > limits.batch:
             raise ProtocolError(
                 codes.TOO_MANY,
-                "a frame holds more messages than "
-                f"Limits(batch={limits.batch}) of the server allows",
+                "the frame has more messages than the server's "
+                f"Limits(batch={limits.batch}) allows",
                 limit="batch",
             )
         if seq + count - 1 > MAX_NUMBER:
@@ -312,7 +312,10 @@ class Decoder:
         return frame
 
     def _convert(self, value: Any) -> Any:
-        """Convert an object. Slower, but of a repeated name the last counts, as in all JSON."""
+        """Convert an object.
+
+        Slower than the typed decoder, but the last of repeated keys wins, as is usual for JSON.
+        """
         if type(value) is not dict:
             raise ProtocolError(codes.BAD_FRAME, "a frame is an array or an object")
         try:
@@ -323,7 +326,7 @@ class Decoder:
 
 @cache
 def _control_decoder(side: Any) -> msgspec.json.Decoder[Any]:
-    """Return the decoder of a side, made once: it costs as much as a thousand frames."""
+    """Return the decoder of a side. It is created once: that costs as much as a thousand frames."""
     return msgspec.json.Decoder(side)
 
 
@@ -331,7 +334,7 @@ class Oversized(msgspec.Struct, frozen=True):
     """A data frame in which a message is above the limit (DAT-4).
 
     Attributes:
-        before: the messages before that one, to be taken as usual.
+        before: the messages before that one, to be handled as usual.
         number: the number of that message.
     """
 
@@ -371,7 +374,7 @@ def _field_error(detail: str) -> ProtocolError:
     if what.startswith("Invalid value") and name == "type":
         return ProtocolError(codes.BAD_FRAME, "the frame's type is none of PROTOCOL.md section 2")
     if what.startswith("Invalid"):  # the rest of it would quote the value
-        what = "this value is not one of those that it may have"
+        what = "the value is not one of those allowed"
     missing = what.removeprefix("Object missing required field ")
     if missing != what:
         name, what = "", f"the frame has no {missing}"

@@ -163,7 +163,7 @@ class Pong(_Control, frozen=True):
 
 
 class Error(_Control, frozen=True):
-    """Tell the peer what was wrong, with a code of section 13."""
+    """Report to the peer what was wrong, with a code of section 13."""
 
     code: str
     message: str
@@ -253,5 +253,5 @@ def error_frame(error: ProtocolError) -> Error:
 
 
 def nothing_known(reason: ResetReason) -> Reset:
-    """Return the verdict for a session of which nothing is known (RES-2)."""
+    """Return the reset of a session about which nothing is known (RES-2)."""
     return Reset(reason=reason, lost=None, handled=None, in_hand=None)

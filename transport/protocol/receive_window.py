@@ -1,4 +1,5 @@
-"""`ReceiveCursor`: how far the other side's messages came, and the window that bounds them."""
+"""`ReceiveCursor`: how far the other side's messages have been received, and the window that bounds
+them."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ class ReceiveCursor:
     Attributes:
         received: the highest number up to which every message was received.
         handled: the highest number that the application has finished with.
-        handed: the highest number that was given to the application.
+        handed: the highest number that was delivered to the application.
         refused: the number of a message that was too long and waits for its ``skip`` (DAT-4), or 0.
     """
 
@@ -22,7 +23,7 @@ class ReceiveCursor:
     def __init__(self, limits: Bounds) -> None:
         self._limits = limits
         # A list, as for the messages themselves: an empty deque takes 760 bytes of every idle
-        # session, and to shift what a window holds by one takes no time.
+        # session, and removing the first item of a window costs next to nothing.
         self._sizes: list[tuple[int, int]] = []
         self._held = 0
         self.received = 0
@@ -31,7 +32,7 @@ class ReceiveCursor:
         self.refused = 0
 
     def repeated(self, seq: int, count: int) -> int:
-        """Return how many of ``count`` messages from ``seq`` on are to be dropped from the front.
+        """Return how many messages to drop from the front of the ``count`` that begin at ``seq``.
 
         These are duplicates; or all of them, if they follow a message that was refused (DAT-4).
 
@@ -59,8 +60,8 @@ class ReceiveCursor:
             limit = "window_messages" if many else "window_bytes"
             raise ProtocolError(
                 codes.WINDOW_EXCEEDED,
-                f"more was sent than Limits({limit}={getattr(limits, limit)}) of the server allows "
-                "before it is handled",
+                "the unhandled messages exceed the server's "
+                f"Limits({limit}={getattr(limits, limit)})",
                 limit=limit,
             )
         self.received = last
@@ -74,7 +75,7 @@ class ReceiveCursor:
         self.handed = self.handled = self.received
 
     def refuse(self, number: int) -> bool:
-        """Note that message ``number`` is too long; return False if it is a duplicate.
+        """Record that message ``number`` is too long; return False if it is a duplicate.
 
         Raises:
             Gap: see `repeated`.
@@ -85,7 +86,7 @@ class ReceiveCursor:
         return True
 
     def finish(self) -> None:
-        """Count all messages that the application was given as handled."""
+        """Count every message that was delivered to the application as handled."""
         self.handled = self.handed
         sizes = self._sizes
         while sizes and sizes[0][0] <= self.handled:

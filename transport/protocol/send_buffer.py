@@ -11,7 +11,7 @@ from transport.protocol.frames import EncodedFrame
 class SendBuffer:
     """A buffer of numbered messages that the other side has not acknowledged (NUM-4).
 
-    It is bounded by the window (DAT-6): `has_room` says whether one more message fits. Each
+    It is bounded by the window (DAT-6): `has_room` tells whether one more message fits. Each
     connection reads it from a cursor of its own; only an ack removes messages.
 
     Attributes:
@@ -49,7 +49,7 @@ class SendBuffer:
         return self.last
 
     def check(self, number: int) -> None:
-        """Check that an ack can be of this session.
+        """Check that an ack can belong to this session.
 
         Raises:
             Foreign: the number was never written to a connection (MRK-5).
@@ -58,7 +58,7 @@ class SendBuffer:
             raise Foreign
 
     def acknowledge(self, number: int) -> bool:
-        """Remove the messages that the other side has, by its ack.
+        """Remove the messages that an ack covers.
 
         Returns:
             Whether there were any: an ack at or below the last one is ignored (MRK-4).

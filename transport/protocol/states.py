@@ -26,10 +26,10 @@ T = TypeVar("T", bound=Enum)
 
 
 class State(Enum):
-    """The state of a session, the same for both sides."""
+    """The state of a session, as the server holds it."""
 
     OPEN = "open"
-    """Both sides number messages."""
+    """Both sides may send."""
     PEER_CLOSED = "peer_closed"
     """The peer sends no more; what it sent is still delivered, and we may still send."""
     CLOSING = "closing"
@@ -83,7 +83,9 @@ def follow(table: Mapping[tuple[S, T], S], state: S, step: T, what: str) -> S:
     try:
         return table[state, step]
     except KeyError:
-        raise LocalProtocolError(f"a {what} that is {state.value} cannot {step.value}") from None
+        raise LocalProtocolError(
+            f"{step.value!r} is not allowed for a {what} in state {state.value!r}"
+        ) from None
 
 
 class AttachmentState(Enum):
@@ -112,7 +114,7 @@ ATTACHMENTS: dict[tuple[AttachmentState, AttachmentStep], AttachmentState] = {
 
 
 class AttachState(Enum):
-    """How far a client's attach is (ATT-2, ATT-3)."""
+    """The progress of a client's attach (ATT-2, ATT-3)."""
 
     FRESH = "fresh"
     """Its ``open`` is not written yet."""
@@ -122,7 +124,7 @@ class AttachState(Enum):
 
 
 class AttachStep(Enum):
-    """What moves a client's attach on."""
+    """An event that changes the state of a client's attach."""
 
     OPEN = "open"
     OPENED = "opened"
@@ -137,20 +139,21 @@ ATTACH: dict[tuple[AttachState, AttachStep], AttachState] = {
 
 
 class Phase(Enum):
-    """Where a client's channel is."""
+    """The phase of a client's channel."""
 
     CONNECTING = "connecting"
-    """There was no session yet."""
+    """There has been no session yet."""
     OPEN = "open"
     RECOVERING = "recovering"
     """The connection was lost; the session waits for the next."""
     SUSPENDED = "suspended"
-    """By the application; or the session must have expired, and is still tried."""
+    """Suspended by the application; or the session has presumably expired, though resuming is still
+    attempted."""
     CLOSED = "closed"
 
 
 class PhaseStep(Enum):
-    """What moves a client's channel from one phase to the next."""
+    """An event that changes the phase of a client's channel."""
 
     OPENED = "opened"
     LOST = "lost"

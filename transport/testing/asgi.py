@@ -26,7 +26,7 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition that no event announces.
 
     Raises:
-        TimeoutError: it did not come to hold.
+        TimeoutError: the condition did not hold in time.
     """
     async with asyncio.timeout(DEADLINE):
         while not condition():  # noqa: ASYNC110 - see above
@@ -42,8 +42,8 @@ def opening(number: int = 1, **fields: object) -> dict[str, Any]:
     """Return an ``open`` of client ``client-0123456789`` (PROTOCOL.md section 3).
 
     Args:
-        number: of the attach.
-        fields: further ones, or others. Without them it asks for a new session.
+        number: the number of the attach.
+        fields: fields to add or replace. Without any, it asks for a new session.
     """
     return {
         "type": "open",
@@ -62,9 +62,9 @@ def scope_of(kind: str, path: str, headers: Mapping[str, str] | None, **fields: 
 
     Args:
         kind: ``"http"`` or ``"websocket"``.
-        path: percent-encoded, with its query.
-        headers: besides ``host``.
-        fields: replace those that are made here.
+        path: the path, percent-encoded, with its query.
+        headers: headers besides ``host``.
+        fields: fields to add or replace.
     """
     raw, _, query = path.partition("?")
     pairs = {"host": "test", **(headers or {})}
@@ -86,18 +86,18 @@ def scope_of(kind: str, path: str, headers: Mapping[str, str] | None, **fields: 
 
 
 class Connection:
-    """One call of an application, with two queues in the place of the server.
+    """One call of an application, with two queues in place of a server.
 
     Args:
-        app: to be called.
-        scope: its argument.
-        first: events that wait for the application.
+        app: the application to call.
+        scope: the scope to call it with.
+        first: events that are queued for the application from the start.
 
     Attributes:
         inbound: events for the application.
         outbound: events of the application; `next` reads them.
-        blocked: an event that ``send`` of the application waits for, as it does for a peer that
-            does not read; None if it need not wait.
+        blocked: while set, the application's ``send`` waits for this event, as it would for a
+            peer that stops reading.
         task: runs the application.
     """
 
@@ -121,7 +121,7 @@ class Connection:
         """Return the application's next event.
 
         Args:
-            within: seconds; None: as long as it takes.
+            within: the timeout in seconds; None waits for ever.
 
         Raises:
             EOFError: the application has returned, or was cancelled. An exception of the
@@ -192,11 +192,11 @@ def request(
     """Send one request; `started` and `whole` wait for its answer.
 
     Args:
-        app: to be called.
-        path: with its query.
+        app: the application to call.
+        path: the path, with its query.
         body: a channel's frames, as `lines` returns them.
-        method: of HTTP.
-        headers: further ones. The content type of a channel's frames is set already.
+        method: the HTTP method.
+        headers: additional headers. The content type of a channel's frames is set already.
         chunks: the body in parts, instead of ``body``.
     """
     given = {"content-type": NDJSON, **(headers or {})}
@@ -209,7 +209,7 @@ def request(
 
 
 async def whole(connection: Connection, within: float | None = DEADLINE) -> Answer:
-    """Wait for the whole answer of a request. ``within`` is the seconds for each part."""
+    """Wait for the whole answer to a request; ``within`` is the timeout of each part."""
     return await finished(connection, await started(connection, within), within)
 
 
@@ -224,7 +224,7 @@ async def started(connection: Connection, within: float | None = DEADLINE) -> An
 async def finished(
     connection: Connection, answer: Answer, within: float | None = DEADLINE
 ) -> Answer:
-    """Wait for the whole body of an answer whose head has come."""
+    """Wait for the whole body of an answer whose head has arrived."""
     more = True
     while more:
         message = await connection.next(within)
@@ -240,7 +240,7 @@ class Stream:
     connection: Connection
     head: Answer
     waiting: list[str] = field(default_factory=list)
-    """Frames that have come and were not read yet."""
+    """Frames that have arrived and were not read yet."""
 
     async def frame(self) -> Any:
         """Return the frame of the next event. Raise EOFError if the stream ended properly."""

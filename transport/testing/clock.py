@@ -1,4 +1,4 @@
-"""`JumpingEventLoop`: a clock that the test turns, by sleeping."""
+"""`JumpingEventLoop`: a clock that a test advances by sleeping."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class JumpingEventLoop(asyncio.SelectorEventLoop):
     ``("asyncio", {"loop_factory": JumpingEventLoop})``.
 
     Its time is ``loop.time()``, which begins at 0; ``time.time()`` goes on as ever. Time stands
-    still while a call to `asyncio.to_thread` or ``run_in_executor`` is under way. Of other threads,
-    those of `anyio.to_thread` too, the loop does not know: a timer may be over before they are.
+    still while a call to `asyncio.to_thread` or ``run_in_executor`` is in progress. The loop does
+    not track other threads, `anyio.to_thread`'s included: a timer may fire before they finish.
 
     Raises:
         RuntimeError: a socket, a pipe or a process was opened in it.
@@ -32,10 +32,10 @@ class JumpingEventLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._time = 0.0
         self._calls = 0
-        """Into threads, under way."""
+        """Calls into threads that have not returned yet."""
         self._jumper = _Jumper(self._pass)
         super().__init__(self._jumper)
-        # Registered by now: the pipe by which threads and signals wake the loop.
+        # The pipe by which threads and signals wake the loop has been registered by now.
         self._jumper.sealed = True
 
     def time(self) -> float:
@@ -45,14 +45,14 @@ class JumpingEventLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]  # it only passes on
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> Any:
-        """As of any event loop; time stands still until it is done."""
+        """Run a function in an executor; time stands still until it has returned."""
         future = super().run_in_executor(executor, func, *args)
         self._calls += 1
         future.add_done_callback(self._returned)
         return future
 
     async def shutdown_default_executor(self, *args: Any) -> None:
-        """As of any event loop."""
+        """Shut down the default executor; time stands still meanwhile."""
         self._calls += 1
         try:
             await super().shutdown_default_executor(*args)
@@ -71,7 +71,7 @@ class JumpingEventLoop(asyncio.SelectorEventLoop):
 
 
 class _Jumper(selectors.BaseSelector):
-    """A selector that jumps where others wait."""
+    """A selector that jumps instead of waiting."""
 
     def __init__(self, jump: Callable[[float], bool]) -> None:
         self._real = selectors.DefaultSelector()
@@ -83,7 +83,7 @@ class _Jumper(selectors.BaseSelector):
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if timeout is None or not self._jump(timeout):
-            # Only a thread or a signal can go on. Real time passes, and counts for nothing.
+            # Only a thread or a signal can wake the loop. Real time passes, and is not counted.
             return self._real.select(None)
         return ready
 

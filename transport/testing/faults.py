@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """What goes wrong on a link: probabilities from 0 to 1, and a delay.
+    """The faults that a link injects: probabilities from 0 to 1, and a maximum delay.
 
     Attributes:
-        cut: the probability, at each write to a connection, that the connection is cut. What was
-            on its way there is lost.
+        cut: the probability that a write cuts the connection, which loses everything in flight on
+            it.
         unnoticed: the probability that the server does not notice a cut.
-        lose: the probability that a request is lost, and the same for its answer. What is written
-            to an open connection arrives in order or is cut, because TCP is below it.
-        repeat: the probability that a request arrives twice. Each copy has its own delay.
-        delay: the maximum delay of anything on its way, in seconds. Requests can overtake each
-            other within it.
+        lose: the probability that a request is lost, and likewise its response. On an open
+            connection nothing is lost without a cut, as over TCP.
+        repeat: the probability that a request is delivered twice, each copy with its own delay.
+        delay: the maximum one-way delay, in seconds, which can reorder requests.
     """
 
     cut: float = 0.02

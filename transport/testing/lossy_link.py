@@ -1,4 +1,4 @@
-"""`LossyLink`: the clock of a `Pair`, the events to come, and every decision of chance.
+"""`LossyLink`: the clock of a `Pair`, its agenda of future events, and all its randomness.
 
 A link is a discrete-event simulation. Anything that happens later is an action on the agenda, at an
 instant of the link's own clock. `run` takes the actions in order of time (those of the same instant
@@ -35,12 +35,12 @@ class LossyLink:
     """A link that cuts, loses, repeats, delays and reorders; the same seed gives the same run.
 
     Args:
-        seed: of the random generator.
-        faults: what goes wrong.
+        seed: the seed of the random generator.
+        faults: the faults to inject.
 
     Attributes:
         now: seconds since the link was made.
-        faults: what goes wrong from now on; may be replaced at any time.
+        faults: the faults to inject from now on; may be replaced at any time.
     """
 
     def __init__(self, seed: int, faults: Faults) -> None:
@@ -53,7 +53,7 @@ class LossyLink:
     # Time
 
     def call_at(self, when: float, action: Action) -> None:
-        """Do something at an instant of this clock."""
+        """Schedule an action for an instant of this clock."""
         heappush(self._agenda, (when, next(self._order), action))
 
     def run(self, until: float, after_each: Action) -> None:
@@ -67,7 +67,7 @@ class LossyLink:
     # Delivery
 
     def arrival(self, lane: Lane) -> float:
-        """Return when something arrives that is written to this lane now."""
+        """Return when something that is written to this lane now will arrive."""
         lane.last_arrival = max(lane.last_arrival, self.now + self._delay())
         return lane.last_arrival
 

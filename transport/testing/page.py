@@ -31,10 +31,10 @@ async def drive(
 
     Args:
         app: the hub, or an application that mounts it.
-        path: of the channel there, with a query if needed: ``"/chat/room-7?lang=de"``.
-        transport: the first to be used: ``"websocket"``, ``"sse"`` or ``"longpoll"``.
+        path: the channel's path there, with a query if needed: ``"/chat/room-7?lang=de"``.
+        transport: the first to use: ``"websocket"``, ``"sse"`` or ``"longpoll"``.
         credentials: for ``authenticate``; `Page.credentials` changes them.
-        headers: of every request, such as ``{"cookie": "..."}``.
+        headers: headers of every request, such as ``{"cookie": "..."}``.
 
     Raises:
         ChannelClosed: the channel was refused for good.
@@ -166,7 +166,7 @@ class Page:
     async def close(
         self, code: int = 1000, reason: str = "", *, within: float | None = DEADLINE
     ) -> None:
-        """Close, and wait until the handler has ended and everything it sent is here (CLS-2)."""
+        """Close, and wait until the handler has ended and all its messages have arrived (CLS-2)."""
         driver = self._driver
         driver.close(code, reason)
         await self._until(
@@ -194,7 +194,7 @@ class Page:
             and `receive` raises `SessionReset` at that point.
 
         Raises:
-            ChannelClosed: it was closed meanwhile.
+            ChannelClosed: it was closed in the meantime.
         """
         driver = self._driver
         driver.resume()

@@ -2,7 +2,7 @@
 
 `ApplicationCalls` calls the application and keeps track of what is running: the calls and the tasks
 that read their answers. A `PageConnection` belongs to one attach of the client session. It writes
-what the session puts out and reports what comes in; it numbers, stores and retries nothing.
+the session's output and reports what is received; it numbers, stores and retries nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Work = Callable[..., Coroutine[Any, Any, None]]
 Report = Callable[[Link, Input], None]
 
 ATTEMPT_TIMEOUT = 10.0
-"""Seconds within which an attach must be answered, and a POST."""
+"""Seconds within which an attach or a POST must be answered."""
 
 
 class ApplicationCalls:
@@ -38,8 +38,8 @@ class ApplicationCalls:
 
     Args:
         app: the hub, or an application that mounts it.
-        path: of the channel there, with its query.
-        headers: of every request.
+        path: the channel's path there, with its query.
+        headers: headers of every request.
         on_change: called after each of the tasks has ended.
 
     Attributes:
@@ -123,7 +123,7 @@ class PageConnection:
     """The connection of one attach.
 
     Args:
-        calls: of the application.
+        calls: the calls of the application.
         link: the attach.
         report: called with the link and each input for the client session.
     """
@@ -168,14 +168,14 @@ class PageConnection:
         return {"type": "http.disconnect"}
 
     def block(self, until: asyncio.Event | None) -> None:
-        """Read nothing before ``until`` is set. With None, read on."""
+        """Read nothing before ``until`` is set. With None, continue to read."""
         if self._down is not None:
             self._down.blocked = until
 
     # Writing
 
     def write(self, output: Output) -> None:
-        """Write what the client session has put out."""
+        """Write an output of the client session."""
         match output.request:
             case None:
                 assert self._down is not None

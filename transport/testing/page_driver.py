@@ -48,9 +48,9 @@ from transport.testing.page_connection import ATTEMPT_TIMEOUT, ApplicationCalls,
 from transport.waiting import Waiters
 
 RETRY_BASE = 0.5
-"""Seconds before the second try in a row. Each further one waits twice as long."""
+"""Seconds before the second attempt in a row. Each further one waits twice as long."""
 RETRY_MAX = 8.0
-"""Seconds between two tries at most."""
+"""The maximum wait between two attempts, in seconds."""
 
 
 class PageDriver:
@@ -58,14 +58,14 @@ class PageDriver:
 
     Args:
         app: the hub, or an application that mounts it.
-        path: of the channel there, with its query.
+        path: the channel's path there, with its query.
         transport: the kind of the next connection.
         credentials: shown at each attach, and when the server asks for new ones.
-        headers: of every request.
+        headers: headers of every request.
 
     Attributes:
         id: the public name of the session.
-        verdict: of the last attach, until the page has asked for it.
+        verdict: the verdict of the last attach; None after `resume`, until it is known.
         received: messages and resets that the page has not taken yet, in order.
         settled: all sends up to this number have an outcome.
         refused: the errors of the sends that were not handled, by number.
@@ -96,7 +96,7 @@ class PageDriver:
         self._connections: dict[Link, PageConnection] = {}
         self._loop = asyncio.get_running_loop()
         self._failures = 0
-        """Attaches that failed, in a row."""
+        """Consecutive attaches that failed."""
         self._retry: asyncio.TimerHandle | None = None
         self._due: asyncio.TimerHandle | None = None
 
@@ -117,14 +117,14 @@ class PageDriver:
             raise self._calls.failure
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until the condition holds. What the application raises, this raises too."""
+        """Wait until the condition holds, or raise what the application raised."""
         await self._waiters.until(lambda: self._calls.failure is not None or condition())
         self.check()
 
     # What the page asks for
 
     def attach(self) -> None:
-        """Connect: anew, or with one more connection that is to replace the old one."""
+        """Connect, or open one more connection that is to replace the current one."""
         self.is_away = False
         if self._retry is not None:
             self._retry.cancel()

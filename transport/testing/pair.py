@@ -39,29 +39,29 @@ from transport.testing.lossy_link import LossyLink
 from transport.testing.pair_server import PairConnection, PairServer
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds after which the client takes a request for lost."""
+"""Seconds after which the client considers a request lost."""
 MAX_ABSENCE = 0.2
-"""Seconds at most until a client comes back after a cut."""
+"""The maximum delay until a client attaches again after a cut, in seconds."""
 TICK = 0.25
-"""Seconds between two looks at the deadlines of both ends."""
+"""Seconds between checks of the deadlines of both ends."""
 MIN_STEP = 0.001
-"""Seconds by which the clock advances at least to a deadline of the client."""
+"""The smallest step of the clock to a deadline of the client, in seconds."""
 
 
 class Pair:
     """A client session and a server session, the link between them, and a clock of their own.
 
-    Only ``seed`` makes a run random, and nothing waits: `run` advances the clock.
+    All randomness comes from ``seed``, and nothing sleeps: `run` advances the clock.
 
     Args:
         seed: of everything that the link does by chance.
-        faults: what goes wrong on the link.
+        faults: the faults that the link injects.
         transports: the kinds of connection; each attach takes one of them at random.
         limits: of the server.
 
     Attributes:
         now: seconds since the pair was made.
-        faults: what goes wrong from now on; may be replaced at any time.
+        faults: the faults to inject from now on; may be replaced at any time.
         client: the client session.
         server: the server session; None before the first attach.
         handled: the messages that the server's handler was given.
@@ -87,7 +87,7 @@ class Pair:
         self._link = LossyLink(seed, faults)
         self._server = PairServer(limits, self._write_to_client)
         self._connections: list[PairConnection] = []
-        """Those that at least one end takes for open."""
+        """The connections that at least one end considers open."""
         self._link.call_at(0.0, self._attach)
         self._link.call_at(TICK, self._tick)
 
@@ -128,12 +128,12 @@ class Pair:
         return self.server.send(encode_message(message, self.limits))
 
     def run(self, seconds: float) -> None:
-        """Let time pass, with everything that happens in it."""
+        """Advance the clock by ``seconds``, and run everything that comes due."""
         self._flush()
         self._link.run(self.now + seconds, self._flush)
 
     def settle(self, within: float = 120.0) -> None:
-        """End all faults, and run until everything that was sent is acknowledged.
+        """Stop injecting faults, and run until every message has arrived and been acknowledged.
 
         Raises:
             TimeoutError: that took more than ``within`` seconds.
@@ -281,4 +281,4 @@ class Pair:
 
 
 def _do_nothing() -> None:
-    """Let the clock stop at an instant, for the sake of what follows each event."""
+    """Do nothing: an event at which the clock stops, so that both ends write what is due."""

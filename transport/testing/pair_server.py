@@ -80,7 +80,7 @@ class PairServer:
     """Sessions by token and nonce, and the handler that takes their messages.
 
     Args:
-        limits: of every session.
+        limits: the limits of every session.
         write: delivers something to the client's end of a connection, sooner or later.
 
     Attributes:
@@ -108,7 +108,7 @@ class PairServer:
             self._take_messages(self.session)
 
     def flush(self, connection: PairConnection, now: float) -> bool:
-        """Write what is due on a connection. Return whether its attachment ended by that."""
+        """Write what is due on a connection, and return whether its attachment has ended."""
         session, attachment = connection.session, connection.attachment
         if session is None or attachment is None:
             return False
@@ -136,7 +136,7 @@ class PairServer:
     # What arrives
 
     def receive_frame(self, connection: PairConnection, encoded: EncodedFrame, now: float) -> None:
-        """Take one message of a WebSocket."""
+        """Handle one message of a WebSocket."""
         session, attachment = connection.session, connection.attachment
         try:
             frame = self._decoder.decode(encoded)
@@ -157,7 +157,7 @@ class PairServer:
         respond: Respond,
         now: float,
     ) -> None:
-        """Take a request. It may be late, a repetition, or of a connection that was cut."""
+        """Handle a request. It may be late, a duplicate, or from a connection that was cut."""
         try:
             first, *rest = map(self._decoder.decode, frames)
             match first:

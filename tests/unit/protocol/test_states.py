@@ -32,7 +32,7 @@ def test_only_what_is_in_the_table(state: State, step: Step) -> None:
     if (state, step) in TRANSITIONS:
         assert advance(state, step) is TRANSITIONS[state, step]
     else:
-        with pytest.raises(LocalProtocolError, match=f"{state.value} cannot {step.value}"):
+        with pytest.raises(LocalProtocolError, match=f"'{step.value}' .* state '{state.value}'"):
             advance(state, step)
 
 
@@ -58,7 +58,7 @@ def test_attachment_takes_only_steps_of_its_table(
     if (state, step) in ATTACHMENTS:
         assert follow(ATTACHMENTS, state, step, "attachment") is ATTACHMENTS[state, step]
     else:
-        with pytest.raises(LocalProtocolError, match=f"{state.value} cannot {step.value}"):
+        with pytest.raises(LocalProtocolError, match=f"'{step.value}' .* state '{state.value}'"):
             follow(ATTACHMENTS, state, step, "attachment")
 
 

@@ -1,7 +1,7 @@
-"""`AckSchedule`: what was received, and when an ack of it leaves (MRK-6). Pure.
+"""`AckSchedule`: what was received, and when an ack of it is sent (MRK-6). Pure.
 
-An ack is free with anything else that is written: data, a poll, our ``close``. It leaves alone if
-nothing takes it along in time, and at once if it frees a quarter of the server's send window.
+An ack piggybacks on anything else that is written: data, a poll, our ``close``. It is sent alone if
+nothing carries it in time, and at once when it would free a quarter of the server's send window.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from transport.protocol.frames import TransportKind
 from transport.protocol.receive_window import ReceiveCursor
 
 ACK_DELAY = 0.1
-"""Seconds that an ack waits on HTTP for something to take it along, and the interval between two
-that leave alone on WebSocket (MRK-6)."""
+"""Seconds for which an ack waits to piggyback on HTTP, and the minimum interval between standalone
+acks on WebSocket (MRK-6)."""
 
 
 class AckSchedule:
-    """The mark of the downlink, and when the server is told of it.
+    """The mark of the downlink, and when to send it to the server.
 
     Attributes:
         incoming: the mark.
-        due_at: when an ack leaves alone; infinite if none is due.
+        due_at: when to send a standalone ack; infinite if none is due.
     """
 
     __slots__ = ("_not_before", "_unacked", "due_at", "incoming")
@@ -33,17 +33,17 @@ class AckSchedule:
         self.incoming = incoming
         self.due_at = inf
         self._not_before = 0.0
-        """No ack leaves alone on WebSocket before then, unless the window needs it."""
+        """When the next standalone ack may be sent on WebSocket, unless the window needs one."""
         self._unacked = 0
         """Bytes that the next ack will acknowledge."""
 
     def record(self, count: int, size: int, link: Link, terms: Terms, now: float) -> None:
-        """Record the next ``count`` messages, which came over ``link`` in ``size`` bytes."""
+        """Record the next ``count`` messages, of ``size`` bytes, as received on ``link``."""
         incoming = self.incoming
         incoming.advance(count)
         self._unacked += size
         if link.transport is TransportKind.LONGPOLL:
-            return  # the next poll takes the mark along
+            return  # the next poll carries the mark
         quarter = (
             incoming.received - link.acked >= terms.window_messages / 4
             or self._unacked >= terms.window_bytes / 4
@@ -64,28 +64,28 @@ class AckSchedule:
         return link.acked
 
     def take_due(self, link: Link, now: float) -> bool:
-        """Return whether an ack must leave alone on ``link`` now; if so, the next one waits."""
+        """Return whether to send a standalone ack on ``link`` now; if so, the next one waits."""
         due = link.acked < self.incoming.received and now >= self.due_at
         if due:
             self._not_before = now + ACK_DELAY
         return due
 
     def set_due(self) -> None:
-        """Make an ack due at once: the request that took one along was lost."""
+        """Make an ack due at once: the request that carried one was lost."""
         self.due_at = 0.0
 
     def move_to(self, link: Link) -> None:
         """Let ``link`` carry the acks from now on.
 
-        What was due on an earlier link may not be due on this one, and what that one took along may
-        be lost: the mark of this link is what its ``open`` said.
+        An ack due on the previous link may not be due here, and one that it carried may be lost:
+        start from the mark in this link's ``open``.
         """
         self.due_at = 0.0 if link.acked < self.incoming.received else inf
 
     def clip_lost_range(self, lost: Sequence[int] | None) -> Sequence[int] | None:
         """Return the part of ``lost`` that was not received.
 
-        The rest came over another link, or only its ack was lost (RES-4).
+        The rest was received on another link, or only its ack was lost (RES-4).
         """
         if not lost:
             return lost

@@ -1,4 +1,4 @@
-"""What the answer to a request means: to the marks of its link, and to what is to be done. Pure."""
+"""Interprets the answer to a request: updates its link, and says what to do next. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from transport.protocol.codec import Decoder
 from transport.protocol.frames import Ack, Error, TransportKind
 
 MAX_CONSECUTIVE_FAILURES = 3
-"""Requests that may fail in a row before their link is given up; and how often another client may
-come first (ATT-5)."""
+"""Requests that may fail in a row before their link is dropped; and how often another client may
+confirm first (ATT-5)."""
 MUTE_TIMEOUT = 5.0
-"""Seconds that a stream may bring nothing once the server says that it wrote to it (SND-2)."""
+"""Seconds for which a stream may stay silent after the server reports writing to it (SND-2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class PostTaken:
 
     marks: Ack
     received: int
-    """The server's mark of the uplink: what follows it is to be written again."""
+    """The server's mark of the uplink: everything after it must be written again."""
     frames: Sequence[Any]
     """All frames of the answer, ``marks`` included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Downlink:
-    """The answer brought frames of the downlink: receive them one after the other."""
+    """The answer holds frames of the downlink: receive them one after the other."""
 
     lines: Sequence[str]
 
@@ -49,11 +49,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The request failed, which says nothing of the channel.
+    """The request failed, which says nothing about the channel.
 
     Attributes:
-        reason: why to drop the link; None to repeat the request, with the same content and what has
-            come up since (SND-1, POL-2).
+        reason: why to drop the link; None to retry the request, with the same content plus anything
+            new (SND-1, POL-2).
     """
 
     reason: str | None
@@ -73,7 +73,7 @@ def read_answer(
     """Record on ``link`` that a request was answered or failed, and return what that means.
 
     Raises:
-        ProtocolError: a POST was answered by something else than the channel. Nothing was changed.
+        ProtocolError: a POST was answered by something other than the channel. Nothing was changed.
     """
     lines = [line for line in answer.text.split("\n") if line]
     if answer.request is Request.POST and answer.status == 200:
@@ -96,7 +96,7 @@ def read_answer(
     else:
         polls.failed(held)
     link.failures += 1
-    # A poll without an answer was the connection, like a stream that ends.
+    # A poll without an answer means that the connection is gone, like the end of a stream.
     cut = answer.request is Request.POLL and not answer.status
     if cut or answer.request is Request.OPEN or link.failures >= MAX_CONSECUTIVE_FAILURES:
         reason = f"HTTP {answer.status}" if answer.status else "no answer"
@@ -127,7 +127,7 @@ def _read_error(decoder: Decoder, lines: Sequence[str]) -> Error | None:
 
 
 def _put_back(link: Link, acks: AckSchedule) -> None:
-    """Put back what the failed POST took along, and make the ack due again."""
+    """Restore what the failed POST carried, and make the ack due again."""
     post, link.post = link.post, None
     if post is not None:
         link.next = post.next
@@ -138,10 +138,13 @@ def _put_back(link: Link, acks: AckSchedule) -> None:
 
 
 def read_stream_state(link: Link, marks: Ack, received: int, now: float) -> bool:
-    """Record what the answer to a POST says of the stream (SND-2), and return if it is attached.
+    """Record what the answer to a POST says about the stream (SND-2).
 
-    If the server has written to the stream but nothing arrived, an intermediary is buffering it: it
-    has `MUTE_TIMEOUT` left.
+    If the server has written to the stream but nothing arrived, an intermediary may be buffering
+    it: the stream then ends after `MUTE_TIMEOUT` without a frame.
+
+    Returns:
+        Whether the stream is attached.
     """
     if link.transport is not TransportKind.SSE:
         return True

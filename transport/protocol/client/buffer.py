@@ -33,7 +33,7 @@ class WaitingBuffer(SendBuffer):
         """Return the message that may be written as ``number``, if any.
 
         Args:
-            number: at or above the first that is kept.
+            number: a number at or above the first that is kept.
 
         Returns:
             None if there is no such message, or the window is full (DAT-6).

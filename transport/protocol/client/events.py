@@ -1,4 +1,4 @@
-"""What goes into a client's session, and what comes out: inputs, outputs and events."""
+"""The inputs, outputs and events of a client's session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transport.protocol.frames import By, EncodedFrame, Json, ResetReason, Verdi
 
 
 class Request(Enum):
-    """A request of a link, at most one of each in flight. WebSocket has none but its opening."""
+    """The requests of a link, at most one of each in flight. A WebSocket makes only OPEN."""
 
     OPEN = "open"
     POST = "post"
@@ -66,7 +66,7 @@ Input: TypeAlias = FrameReceived | Answer | ConnectionLost
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """An attach was answered: the session is open, or resumed."""
+    """An attach succeeded: the session is open, or resumed."""
 
     link: Link
     verdict: Verdict
@@ -81,7 +81,7 @@ class Messages:
 
     messages: Sequence[Json]
     replays: int
-    """How many of the first ones had been sent before the last resume (OPN-6)."""
+    """How many leading messages the server had sent before the last resume (OPN-6)."""
     size: int
 
 
@@ -96,7 +96,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The server takes no message of this size (DAT-5)."""
+    """The server accepts no message of this size (DAT-5)."""
 
     send: int
     size: int
@@ -104,7 +104,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class WasReset:
-    """The session could not go on; ``sends`` has the fate of everything unacknowledged (RES-3)."""
+    """The session could not be continued; ``sends`` has the fate of every unacknowledged send
+    (RES-3)."""
 
     reason: ResetReason
     lost: Sequence[int] | None
@@ -141,7 +142,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class LinkDropped:
-    """A link is over; the session goes on over the next."""
+    """A link has ended; the session continues over the next."""
 
     link: Link
     reason: str

@@ -1,4 +1,4 @@
-"""`Handshake`: what an ``open`` says of the client and its session, and what answers it. Pure."""
+"""`Handshake`: builds ``open`` frames, and checks the responses. Pure."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Handshake:
         return encode_control(frame)
 
     def head(self, attach: int) -> dict[str, Any]:
-        """Return what every request says of its session (SND-1, POL-1)."""
+        """Return the fields that identify the session in every request (SND-1, POL-1)."""
         return {
             "session": self.token,
             "client": self.client,
@@ -91,10 +91,10 @@ class Handshake:
         return self.token is None or reset or frame.id == self.id
 
     def complete(self, frame: Opened) -> None:
-        """Keep the names that ``frame`` gives to the session.
+        """Store the session's token, id and epoch from ``frame``.
 
-        They hold from now on, before the attach is confirmed: what follows on a link that ends
-        before its confirmation belongs to this session too. A later session needs a new nonce
+        They are valid from now on, even before the attach is confirmed: what follows on a link that
+        ends before its confirmation belongs to this session too. A later session needs a new nonce
         (OPN-3).
         """
         if self.token is None:
@@ -104,7 +104,11 @@ class Handshake:
         self.epoch = frame.epoch
 
     def reset(self, *, opened: bool) -> None:
-        """Forget the session. ``opened`` says that the next is open, by the nonce of this one."""
+        """Forget the session.
+
+        Args:
+            opened: whether its successor is already open, under the same nonce.
+        """
         self.token = self.epoch = None
         if not opened:
             self._nonce = None

@@ -11,7 +11,7 @@ from transport.protocol.states import AttachState
 
 @dataclass(frozen=True, slots=True)
 class PendingPost:
-    """What a POST in flight took along, to be put back if it gets no answer."""
+    """What a POST in flight carries, to be restored if it gets no answer."""
 
     next: int
     control: list[str]
@@ -41,8 +41,8 @@ class Link:
     poll: int = 1
     """The number of the next poll, or of the one in flight (POL-1)."""
     polled_at: float | None = None
-    """When the poll in flight left; None if no poll is in flight."""
+    """When the poll in flight was sent; None if no poll is in flight."""
     failures: int = 0
     """Consecutive requests that failed."""
     until: float = inf
-    """Silence until then ends the link (LIV-2)."""
+    """The link ends if nothing is received before then (LIV-2)."""

@@ -1,4 +1,4 @@
-"""`Outbox`: the sends of a channel, over all its sessions, and what became of each. Pure."""
+"""`Outbox`: the sends of a channel, over all its sessions, and the fate of each. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Outbox:
         return [] if size is None else [Rejected(self._before + number, size)]
 
     def fates(self, handled: int | None, in_hand: int | None) -> list[Settled]:
-        """Return what became of each unacknowledged send (RES-3).
+        """Return the fate of each unacknowledged send (RES-3).
 
         Args:
             handled: the server's mark of what its application has finished with; None: unknown.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 SHORTEST_HOLD = 5.0
-"""Seconds: no shorter hold is asked for, once an intermediary was seen to cut a poll."""
+"""The shortest hold to ask for, in seconds, after an intermediary has cut a poll."""
 CUT_AFTER = 2.0
-"""Seconds after which a poll without an answer was cut by an intermediary, rather than failed."""
+"""A poll that is lost after more than this many seconds was probably cut by an intermediary."""
 
 
 class PollPacing:
-    """The hold of the next poll, by how long earlier ones lasted.
+    """Decides the hold of the next poll from how long earlier ones lasted.
 
     Attributes:
         hold: seconds; None leaves it to the server.

@@ -12,7 +12,7 @@ continues with the next one, which the server begins.
 Invariants:
 
 - A message is kept until the server acknowledges it (NUM-4); a reset or the end of the channel
-  tells the fate of each that is not acknowledged (RES-3).
+  reports the fate of each that is not acknowledged (RES-3).
 - A frame that is refused has no effect (FRM-4): its link is dropped, and the next attach starts
   from the marks.
 - Each part has one owner: `Outbox` the sends, `AckSchedule` the mark of the downlink, `PollPacing`
@@ -84,7 +84,8 @@ from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
 
 RESTART_RETRY_IN = 2.0
-"""Seconds: the ``retry_in`` of a server that only closes the WebSocket, with 1012 (DRN-1)."""
+"""The ``retry_in`` assumed, in seconds, when a server closes the WebSocket with 1012 and sent no
+``drain`` (DRN-1)."""
 
 
 class ClientSession:
@@ -92,17 +93,17 @@ class ClientSession:
 
     Args:
         client: the id of this instance (OPN-3).
-        terms: in force until a server advertises its own.
+        terms: the terms to assume until a server advertises its own.
         target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
 
     Attributes:
         terms: the server's limits and times.
         outbox: the sends, which are counted from 1 over all sessions.
         incoming: the mark of the downlink.
-        acks: when an ack leaves alone.
+        acks: when to send a standalone ack.
         polls: how long polls are held.
         handshake: the names of the client and of its session.
-        closing: how the application asked to end the channel, or how it has ended.
+        closing: how the application asked to end the channel, or how the channel has ended.
     """
 
     def __init__(
@@ -126,13 +127,13 @@ class ClientSession:
         self._confirmed = 0
         """The highest attach that was confirmed: the one that sends (ATT-3)."""
         self._refusals = 0
-        """How often another client came first before our first confirmation (ATT-5)."""
+        """How many times another client confirmed before we first did (ATT-5)."""
         self._replay_up_to = 0
         """Messages up to this number are replays (OPN-6)."""
         self._links: list[Link] = []
         self._events: list[Event] = []
 
-    # Questions of a driver
+    # What a driver asks
 
     @property
     def has_begun(self) -> bool:
@@ -166,7 +167,7 @@ class ClientSession:
 
     @property
     def ending(self) -> Closing | None:
-        """How the channel will end, or has ended: as the server says, or else as we do."""
+        """How the channel will end, or has ended: by the server's ``close``, or else by ours."""
         if self._server_close is not None:
             close = self._server_close
             return Closing(close.code, close.reason, close.by)
@@ -219,14 +220,14 @@ class ClientSession:
         if link in self._links:
             self._links.remove(link)
             self._events.append(LinkDropped(link, reason, retry_in, drained))
-            # Attaches below the confirmed one have ended, or carry nothing any more (ATT-3).
+            # Attaches below the confirmed one have ended, or no longer carry anything (ATT-3).
             for older in [one for one in self._links if one.attach < self._confirmed]:
                 self._drop(older, codes.SUPERSEDED.name)
 
     # Time
 
     def tick(self, now: float) -> list[Event]:
-        """Drop the links that are silent for too long (LIV-2)."""
+        """Drop the links that have been silent for too long (LIV-2)."""
         for link in list(self._links):
             if now >= link.until:
                 self._drop(link, "silent")
@@ -239,7 +240,10 @@ class ClientSession:
     # Writing
 
     def transmit(self, link: Link, now: float) -> list[Output]:
-        """Return everything to write on ``link`` now. The first of it confirms the attach."""
+        """Return everything to write on ``link`` now.
+
+        The first write after ``opened`` confirms the attach.
+        """
         match link.state:
             case AttachState.FRESH:
                 link.state = follow(ATTACH, link.state, AttachStep.OPEN, "attach")
@@ -266,7 +270,7 @@ class ClientSession:
     # Reading
 
     def handle_input(self, link: Link, report: Input, now: float) -> list[Event]:
-        """Handle what the connection of ``link`` reports; a link that is over is ignored."""
+        """Handle what the connection of ``link`` reports; ignored for a link that has ended."""
         if link not in self._links:
             return self._flush()
         try:
@@ -322,7 +326,7 @@ class ClientSession:
         if opening is not isinstance(frame, Opened) and isinstance(
             frame, (Opened, Data, Oversized, Ack, Renewal)
         ):
-            raise ProtocolError(codes.BAD_FRAME, "a frame out of place")
+            raise ProtocolError(codes.BAD_FRAME, "unexpected frame")
         match frame:
             case Data():
                 self._receive_data(link, frame, now)
@@ -345,7 +349,7 @@ class ClientSession:
             case Close():
                 self._events += self.outbox.settle(frame.ack)
                 self._server_close = frame
-                # Instead of `opened`: the session was over before (CLS-5).
+                # Instead of `opened`: the session had ended before (CLS-5).
                 self._end_if_complete(link, late=opening)
             case Oversized() | Bytes():
                 raise ProtocolError(codes.TOO_LARGE, "a message above the server's own limit")
@@ -428,15 +432,15 @@ class ClientSession:
                 self._end(Closing(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
                 return
         elif attach > self._confirmed:
-            raise Foreign  # a copy of this client has gone on with the session (ATT-5)
+            raise Foreign  # a copy of this client has continued the session (ATT-5)
         self._drop(link, error.code, retry_in(error))
 
     def _reset(self, loss: Loss, successor: Link | None = None) -> None:
         """End this session and begin a new one (RES-2, RES-4, RES-6).
 
         Args:
-            loss: what became of this one.
-            successor: the link whose ``opened`` brings the new one; None if the next open does.
+            loss: the fate of this one.
+            successor: the link whose ``opened`` begins the new one; None if the next attach does.
         """
         sends = self.outbox.fates(loss.handled, loss.in_hand)
         lost = self.acks.clip_lost_range(loss.lost)
@@ -454,18 +458,18 @@ class ClientSession:
                 self._drop(link, codes.RESET.name)
 
     def _end_if_complete(self, link: Link, *, late: bool = False) -> None:
-        """End once the server's ``close`` and everything up to its ``last`` are here (CLS-4).
+        """End once the server's ``close`` and everything up to its ``last`` are received (CLS-4).
 
         Args:
-            link: the link that brought the last of it.
-            late: whether the session was over before this attach: nothing more comes (CLS-5).
+            link: the link on which the last of it was received.
+            late: whether the session had ended before this attach: nothing more follows (CLS-5).
         """
         close, received = self._server_close, self.incoming.received
         if close is None or (received < close.last and not late):
             return
         ending = Closing(close.code, close.reason, close.by)
         if not late:
-            # Our close leaves though a POST may be in flight, whose answer does not matter now.
+            # Send our close even while a POST is in flight: its answer no longer matters.
             link.post = None
             if not link.close_written:
                 link.control.append(uplink.close_frame(self, link, ending))
@@ -478,7 +482,7 @@ class ClientSession:
     def _end(
         self, ending: Closing, sends: Sequence[Settled] | None = None, *, clean: bool = False
     ) -> None:
-        """End the channel. Nothing more is written but the control frames of each link."""
+        """End the channel. Only control frames already queued on the links are still written."""
         if sends is None:
             sends = self.outbox.fates(None, None)
         self._events.append(Closed(ending.code, ending.reason, ending.by, clean, sends))

@@ -1,4 +1,4 @@
-"""`Terms`: what a server advertises of its limits and times (PROTOCOL.md section 12)."""
+"""`Terms`: the limits and times that a server advertises (PROTOCOL.md section 12)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Terms:
         return cls(**{one.name: getattr(limits, one.name) for one in fields(cls)})
 
     def updated(self, frame: Opened) -> Terms:
-        """Return these terms, with what ``frame`` advertises in their place."""
+        """Return a copy with the values that ``frame`` advertises."""
         advertised: dict[str, Any] = {**frame.limits, **frame.timings}
         names = [one.name for one in fields(self)]
         known = {name: advertised[name] for name in names if name in advertised}

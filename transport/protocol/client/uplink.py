@@ -1,7 +1,7 @@
 """What a link writes: the frames of a WebSocket, the bodies of POSTs, polls. Pure.
 
-These are functions of a session's parts, which `Source` names. They return what to write and move
-the link past it; what a POST took along is put back if the POST fails (`answers`).
+These are functions of a session's parts, which `Source` names. They return what to write and
+advance the link past it; `answers` restores what a failed POST carried.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from transport.protocol.codec import encode_bytes, encode_control, encode_data, 
 from transport.protocol.frames import Ack, Close, EncodedFrame, Poll, Send, Skip, TransportKind
 
 _FRAME_OVERHEAD = 64
-"""Bytes around the messages of a frame, at most."""
+"""Maximum framing overhead of a frame, in bytes."""
 _BYTES_OVERHEAD = 99
-"""Bytes around a message of bytes in base64, at most."""
+"""Maximum overhead of a message of bytes in base64, in bytes."""
 
 
 class Source(Protocol):
@@ -46,14 +46,14 @@ class Source(Protocol):
 
 
 def websocket_frames(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
-    """Return the frames to write on ``link``; an ack in any case if it ``confirms`` the attach."""
+    """Return the frames to write on ``link``; at least an ack if it ``confirms`` the attach."""
     frames: list[EncodedFrame] = [ack_frame(source, link)] if confirms else []
     fill(source, link, frames, now)
     return [Output(None, frames)] if frames else []
 
 
 def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
-    """Return the requests to begin on ``link``; one in any case if it ``confirms`` the attach."""
+    """Return the requests to start on ``link``; at least one if it ``confirms`` the attach."""
     head = source.handshake.head(link.attach)
     outputs: list[Output] = []
     if link.post is None:
@@ -61,7 +61,7 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
         post = PendingPost(link.next, link.control)
         frames: list[EncodedFrame] = []
         fill(source, link, frames, now, source.terms.body - len(first))
-        # A first poll confirms as well as a POST does (ATT-3).
+        # On long poll the first poll confirms the attach (ATT-3).
         if frames or (confirms and link.transport is TransportKind.SSE):
             link.post = post
             outputs.append(Output(Request.POST, [first, *frames]))
@@ -108,7 +108,7 @@ def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: flo
     outbox, acks, terms = source.outbox, source.acks, source.terms
     buffer = outbox.buffer
     http = room < inf
-    # What was acknowledged in the meantime is not retransmitted.
+    # Messages that were acknowledged in the meantime are not retransmitted.
     number = max(link.next, buffer.acked + 1)
     texts: list[str] = []
     size = 0
@@ -150,7 +150,7 @@ def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: flo
 
 
 def close_frame(source: Source, link: Link, closing: Closing) -> str:
-    """Return our ``close``, as asked for or in answer to the server's (CLS-1, CLS-3)."""
+    """Return our ``close``, requested or in answer to the server's (CLS-1, CLS-3)."""
     link.close_written = True
     return encode_control(
         Close(

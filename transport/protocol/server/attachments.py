@@ -50,7 +50,7 @@ class Attachment:
     """The next downlink number to write on it."""
     attached_at: float
     client_received: int
-    """The highest downlink number that its client has, by its ``open`` or its last ack here."""
+    """The highest downlink number that its client has, by its ``open`` or its acks here."""
     verdict: Verdict
     state: AttachmentState = AttachmentState.PROVISIONAL
     control: list[EncodedFrame] = field(default_factory=list)
@@ -59,12 +59,12 @@ class Attachment:
     """Control frames of the last poll's answer, which may have been lost (POL-2)."""
     ack_written: int = 0
     ack_since: float | None = None
-    """When an ack began to wait for data to ride with."""
+    """When an ack started waiting to piggyback on data."""
     close_written: bool = False
     received_at: float = 0.0
     written_at: float = 0.0
     pings: int = 0
-    """Pings written since the client was last heard from."""
+    """Pings written since the last sign of life of the client."""
     poll: int = 0
     """The highest poll number (POL-2)."""
     writable: bool = False
@@ -105,7 +105,7 @@ class Attachments:
         return newest.transport if newest is not None else None
 
     def refusal(self, frame: Open, *, peer_closed: bool) -> Reset | None:
-        """Return why a client cannot have the session (RES-5, RES-7), None if it can.
+        """Return the reset that refuses a client the session (RES-5, RES-7), or None to allow it.
 
         Args:
             frame: the ``open``.
@@ -120,8 +120,8 @@ class Attachments:
         if frame.received > outgoing.sent:
             return nothing_known(ResetReason.FOREIGN)
         if not owned and (frame.first_retained <= incoming.received or peer_closed):
-            # The numbers of what this client retains, or sends next, were taken from the owner, or
-            # are excluded by the owner's `close`.
+            # The owner has already used the numbers that this client would send, or has closed the
+            # session.
             return nothing_known(ResetReason.FOREIGN)
         if frame.received < outgoing.acked and not owned:
             return Reset(
@@ -193,7 +193,7 @@ class Attachments:
                 codes.TOO_MANY,
                 Error(
                     code=codes.TOO_MANY.name,
-                    message="too many attaches of this session are raced",
+                    message="too many provisional attaches for this session",
                     limit="provisional",
                 ),
             )
@@ -217,11 +217,11 @@ class Attachments:
         raise ProtocolError(codes.NOT_ATTACHED, "open this attach before you use it")
 
     def confirm(self, attachment: Attachment) -> None:
-        """Give the session to this attachment: its client goes on with it (ATT-3).
+        """Confirm an attachment: it now has the session (ATT-3).
 
         Raises:
             ProtocolError: ``superseded`` (ATT-6): another client owns the session, and has
-                acknowledged what this one does not have.
+                acknowledged messages that this one has not received.
         """
         if attachment.state is not AttachmentState.PROVISIONAL:
             return
@@ -243,12 +243,14 @@ class Attachments:
         if attachment is None or attachment.state is not AttachmentState.PROVISIONAL:
             return
         if attachment.verdict is Verdict.RESUMED:
-            raise ProtocolError(codes.BAD_FRAME, "confirm the attach by an ack before you send")
+            raise ProtocolError(
+                codes.BAD_FRAME, "send an ack to confirm the attach before you send data"
+            )
         if attachment.client != self.owner:
             raise self._end_superseded(attachment)
 
     def end_other_clients(self) -> None:
-        """End the attachments of clients other than the owner, whose messages were taken (ATT-6).
+        """End the attachments of clients other than the owner, which has sent messages (ATT-6).
 
         Called before any ack on them would cover those messages.
         """
@@ -261,7 +263,7 @@ class Attachments:
             self._end_superseded(other)
 
     def end(self, attachment: Attachment, code: Code, last: ServerControl | None = None) -> None:
-        """End a live attachment; ``last`` is the frame that says why."""
+        """End a live attachment; ``last`` is the frame that reports why."""
         _advance(attachment, AttachmentStep.END)
         self.live.remove(attachment)
         attachment.code = code
@@ -279,7 +281,7 @@ class Attachments:
             self.end(attachment, codes.NOT_ATTACHED)
 
     def _end_superseded(self, attachment: Attachment) -> ProtocolError:
-        """End an attachment in favor of the confirmed one; return the error that says so."""
+        """End an attachment in favor of the confirmed one; return the error that reports it."""
         error = self._superseded()
         self.end(attachment, codes.SUPERSEDED, error_frame(error))
         return error
@@ -287,7 +289,7 @@ class Attachments:
     def _superseded(self) -> ProtocolError:
         return ProtocolError(
             codes.SUPERSEDED,
-            "the session was attached again, under the number and by the client that are named",
+            "a newer attach has taken over the session; see `attach` and `client`",
             attach=max(1, self._confirmed),
             client=self.owner,
         )

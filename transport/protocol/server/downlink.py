@@ -2,7 +2,7 @@
 
 Every connection reads the session's one send buffer through a cursor of its own, so nothing is
 copied or queued for it. Besides data there are control frames, kept with the attachment; acks,
-which ride with data, and after a while go alone (MRK-6); and our ``close``, after all data.
+which piggyback on data or are sent alone after a delay (MRK-6); and our ``close``, after all data.
 
 Pure: the caller passes the time.
 """
@@ -17,7 +17,7 @@ from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.states import AttachmentState
 
-# Every message asks for these, and to read a member of an enum costs as much as a call.
+# Used for every message; looking up an enum member costs as much as a call.
 _ENDED = AttachmentState.ENDED
 _WEBSOCKET = TransportKind.WEBSOCKET
 
@@ -60,7 +60,7 @@ class Downlink:
         )
 
     def ack_deadline(self, attachment: Attachment) -> float | None:
-        """Return when a waiting ack is to be written alone (MRK-6), None if none waits."""
+        """Return when to write a waiting ack alone (MRK-6), or None if no ack waits."""
         since = attachment.ack_since
         return None if since is None else since + self._limits.ack_delay
 
@@ -74,7 +74,7 @@ class Downlink:
         outgoing = self._outgoing
         handled = self._incoming.handled
         last = outgoing.last
-        # What is acknowledged is not written again.
+        # Acknowledged messages are not written again.
         cursor = attachment.cursor if attachment.cursor > outgoing.acked else outgoing.acked + 1
         close = None if attachment.close_written else self.close
         if cursor <= last:
@@ -99,7 +99,7 @@ class Downlink:
         return frames
 
     def _is_ack_due(self, attachment: Attachment, now: float) -> bool:
-        """Return whether an ack may wait no longer for data to ride with (MRK-6)."""
+        """Return whether an ack must be sent now, without waiting to piggyback on data (MRK-6)."""
         if attachment.transport is _WEBSOCKET:
             return True
         handled = self._incoming.handled

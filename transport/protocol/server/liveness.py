@@ -23,7 +23,7 @@ class End:
 
     Attributes:
         code: why.
-        last: the frame that says so, None if nothing can be written.
+        last: the frame that reports it, or None if nothing can be written.
     """
 
     code: Code
@@ -31,7 +31,7 @@ class End:
 
 
 def check(attachment: Attachment, now: float, limits: Limits) -> Ping | End | None:
-    """Decide what the time that has passed means for an attachment that has not ended.
+    """Decide what is due at ``now`` for a live attachment.
 
     Returns:
         A ping to write, the end of the attachment, or None if nothing is due.

@@ -1,9 +1,9 @@
 """Which session an ``open`` gets.
 
-The decision is made in two steps, since a store stands between them:
+The decision is made in two steps, since the caller must ask a store between them:
 
 1. `resume` looks at the session that the frame's credential names. The client is attached to it, or
-   is told how it ended (CLS-5), or is to have a new one (RES-1).
+   is told how it ended (CLS-5), or gets a new one (RES-1).
 2. `begin` looks at the session that the same nonce began before, if any, so that an ``open`` that
    is repeated does not begin two (OPN-4).
 
@@ -46,7 +46,7 @@ class Found:
     Attributes:
         session: the session, if this process has it.
         tombstone: how it ended, if the store has that.
-        issued: whether a client was ever given a credential of it.
+        issued: whether a credential of it was ever issued.
     """
 
     session: ServerSession | None = None
@@ -55,7 +55,7 @@ class Found:
 
     @property
     def ended(self) -> Tombstone | None:
-        """How the session ended, None if it has not, or if nothing is known of that."""
+        """How the session ended; None if it has not, or if that is unknown."""
         if self.session is not None and self.session.ending is not None:
             return self.session.tombstone()
         return self.tombstone
@@ -77,10 +77,10 @@ class SendClose:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Give the client another session: go on with `begin`.
+    """Give the client another session: continue with `begin`.
 
     Attributes:
-        reset: what to tell of the session that it named, None if it named none.
+        reset: what to report about the session that it named, or None if it named none.
     """
 
     reset: Reset | None = None
@@ -128,12 +128,12 @@ def check_version(frame: Open) -> None:
 
 
 def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
-    """Decide what becomes of the session that an ``open`` names by its credential.
+    """Decide what to do with the session that the credential of an ``open`` names.
 
     Args:
         frame: the ``open``.
         found: the session; None if it is unknown, or the credential is not valid for this user.
-        epoch: of the store.
+        epoch: the store's epoch.
     """
     if not isinstance(frame.session, str):
         return Begin()
@@ -158,8 +158,8 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
 def begin(found: Found) -> Beginning:
     """Decide whether an ``open`` creates a session, by what its nonce names (OPN-4).
 
-    A session that no client was given a credential of, and that is nowhere, is one whose creation
-    was cut off: it is created now.
+    If no credential was ever issued and no session exists, its creation was interrupted: create it
+    now.
     """
     if found.session is None and found.tombstone is None and not found.issued:
         return Create()
@@ -188,9 +188,9 @@ def attach(
         frame: the ``open``.
         transport: the transport it came over.
         now: seconds.
-        epoch: of the store.
-        token: the credential to give, after `begin`; None after `resume`.
-        reset: with a token, what became of the session that the client had before.
+        epoch: the store's epoch.
+        token: the credential to issue, after `begin`; None after `resume`.
+        reset: with a token, the fate of the session that the client had before.
 
     Raises:
         ProtocolError: ``superseded`` (ATT-4).

@@ -1,10 +1,10 @@
 """The server's half of a session.
 
-A `ServerSession` composes what the modules beside it hold: the buffers of both directions, the
+A `ServerSession` combines the modules beside it: the buffers of both directions, the
 `Attachments` (which connection has the session), and the `Downlink` (what to write on it). What is
 decided here is what each frame of the client does, and how the session ends. Two invariants:
 
-- A frame is taken whole or not at all (FRM-4): what can be at fault is checked before anything
+- A frame is applied completely or not at all (FRM-4): everything is validated before anything
   changes.
 - After each input the handler's next message, the frames that are due on each attachment and
   `ending` follow from the state alone. So a driver has nothing to remember: it wakes the tasks
@@ -79,7 +79,7 @@ class _Skipped(Enum):
 
 _SKIPPED = _Skipped.TOKEN
 
-# Every message asks for these, and to read a member of an enum costs as much as a call.
+# Used for every message; looking up an enum member costs as much as a call.
 _CLOSING, _CLOSED = State.CLOSING, State.CLOSED
 _CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
 
@@ -98,7 +98,7 @@ class ServerSession:
         incoming: the marks of what the client sends.
         attachments: the connections that are attached, and the client that owns the session.
         downlink: what to write on them.
-        peer_close: the client's ``close``, once it has come.
+        peer_close: the client's ``close``, once received.
         ending: how the session ended, once it has.
     """
 
@@ -194,14 +194,14 @@ class ServerSession:
         """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
 
         Args:
-            code: 1000 or 3000-4999 by the app, or of the table of codes by the protocol.
+            code: 1000 or 3000-4999 from the application; a code of the table from the protocol.
             reason: for people, at most 123 bytes.
             by: whose code it is.
             now: seconds.
             failed: whether the handler failed at its current message, whose fate is then unknown.
 
         Raises:
-            ValueError: a code or reason that ``close`` does not carry.
+            ValueError: ``close`` cannot carry the code or the reason.
         """
         incoming = self.incoming
         state = advance(self.state, Step.LOCAL_CLOSE)
@@ -226,7 +226,7 @@ class ServerSession:
     def fail(self, attachment: Attachment, error: ProtocolError) -> None:
         """End an attachment for its client's fault; the session lives on.
 
-        Has no effect on an attachment that has ended: it has its reason.
+        Has no effect if the attachment has already ended.
         """
         if attachment.code is None:
             self.attachments.end(attachment, error.code, error_frame(error))
@@ -243,7 +243,7 @@ class ServerSession:
     # Frames of the client
 
     def record_activity(self, attachment: Attachment | None, now: float) -> None:
-        """Note that the client is alive (LIV-3); ``attachment`` as for `receive`."""
+        """Record that the client is alive (LIV-3); ``attachment`` as for `receive`."""
         self._received_at = now
         if attachment is not None:
             attachment.received_at = now
@@ -255,10 +255,10 @@ class ServerSession:
         frame: Data | Oversized | ClientControl,
         now: float,
     ) -> list[ServerControl]:
-        """Take one frame of an attached client.
+        """Handle one frame of an attached client.
 
         Args:
-            attachment: of the connection it came over; None for a POST whose downlink has ended.
+            attachment: the attachment that received it; None for a POST whose downlink has ended.
             frame: data, or a control frame other than open, renew, send and poll.
             now: seconds.
 
@@ -266,7 +266,7 @@ class ServerSession:
             The frames to answer with: on WebSocket by `reply`, on HTTP in the POST's answer.
 
         Raises:
-            ProtocolError: the frame is at fault, and was not taken. The connection ends.
+            ProtocolError: the frame is invalid and had no effect. The connection must end.
         """
         if self.state is _CLOSED or (attachment is not None and attachment.state is _ENDED):
             return []
@@ -305,7 +305,7 @@ class ServerSession:
                 self.attachments.check_may_send(attachment)
                 self._receive_close(frame)
             case Bytes() | Open() | Renew() | Send() | Poll():
-                raise ProtocolError(codes.BAD_FRAME, "this frame has no place here")
+                raise ProtocolError(codes.BAD_FRAME, "unexpected frame")
             case _:
                 assert_never(frame)
         return []
@@ -313,7 +313,7 @@ class ServerSession:
     def _receive_messages(
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
     ) -> None:
-        """Take messages ``seq``, ``seq + 1``, ... and the client's ack, or nothing (FRM-4)."""
+        """Receive messages ``seq``, ``seq + 1``, ... and the client's ack, or nothing (FRM-4)."""
         if attachment is not None and attachment.state is not _CONFIRMED:
             self.attachments.check_may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
@@ -327,7 +327,7 @@ class ServerSession:
         if messages:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
-            if self.state is not _CLOSING:  # else our close has said that they are not (CLS-3)
+            if self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
                 self._inbox.extend(messages)
         if ack > outgoing.acked:
             self._acknowledge(ack)
@@ -335,7 +335,8 @@ class ServerSession:
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """Handle an ack for numbers that were never sent (MRK-5, RES-7).
 
-        It resets the session; from a client that does not own it, it ends the connection alone.
+        It resets the session; from a client that does not own the session, it ends only the
+        connection.
         """
         if attachment is None or attachment.client == self.attachments.owner:
             self.reset(ResetReason.FOREIGN)
@@ -352,7 +353,7 @@ class ServerSession:
         return [
             Error(
                 code=codes.TOO_LARGE.name,
-                message=f"a message is at most Limits(message={self.limits.message}) of the server",
+                message=f"the message exceeds the server's Limits(message={self.limits.message})",
                 number=frame.number,
                 limit="message",
             )
@@ -383,7 +384,7 @@ class ServerSession:
         """Begin a poll (POL-2).
 
         Returns:
-            False if it is older than one that came before: its answer is empty.
+            False if it is older than one received before: its answer is empty.
 
         Raises:
             ProtocolError: ``superseded`` (ATT-6).
@@ -428,7 +429,7 @@ class ServerSession:
                     attachment.control.append(encode_control(ping))
 
     def drain(self, retry_in: float) -> None:
-        """Tell every connection to leave and to resume elsewhere (DRN-1)."""
+        """Ask every client to leave its connection and to resume elsewhere (DRN-1)."""
         self.attachments.end_all(codes.RESTART, Drain(retry_in=retry_in))
 
     def reset(self, reason: ResetReason, step: Step = Step.RESET) -> None:

@@ -1,7 +1,7 @@
-"""How a session ended, and what an ``open`` that names it is answered afterwards.
+"""How a session ended, and how a later ``open`` for it is answered.
 
-Pure. A store keeps the tombstone for a time (RES-8), so that a client that comes late still learns
-what became of its messages.
+Pure. A store keeps the tombstone for a time (RES-8), so that a client that returns late still
+learns the fate of its messages.
 """
 
 from __future__ import annotations

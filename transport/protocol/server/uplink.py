@@ -1,4 +1,4 @@
-"""How the requests of a client that is attached over HTTP are taken: POSTs and polls.
+"""Handles POSTs and polls from a client attached over HTTP.
 
 Pure: the caller finds the session that a request names, does the waiting, and passes the time.
 """
@@ -22,7 +22,7 @@ def find_session(frame: Send | Poll, session: ServerSession | None, *, epoch: st
     Args:
         frame: the ``send`` or the ``poll``.
         session: the session; None if it is not here, or if the credential is not valid.
-        epoch: of the store.
+        epoch: the store's epoch.
 
     Raises:
         ProtocolError: ``wrong_process``, or ``unknown_session``: one answer for a session that is
@@ -32,7 +32,8 @@ def find_session(frame: Send | Poll, session: ServerSession | None, *, epoch: st
         return session
     if isinstance(frame.epoch, str) and frame.epoch != epoch:
         raise ProtocolError(
-            codes.WRONG_PROCESS, "this session is of another process, or of one that restarted"
+            codes.WRONG_PROCESS,
+            "this session belongs to another process, or to one that has restarted",
         )
     raise _unknown_session()
 
@@ -55,7 +56,7 @@ def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
     """Return the ``send`` of a POST, and the frames after it (SND-1).
 
     Args:
-        frames: the decoded lines; a line that was not valid is the `ProtocolError` that says so.
+        frames: the decoded lines; an invalid line is replaced by its `ProtocolError`.
 
     Raises:
         ProtocolError: the first line is not a ``send``.
@@ -69,20 +70,20 @@ def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
 
 
 class Post:
-    """The frames of one POST, taken in order, up to the first that is at fault (SND-3).
+    """The frames of one POST, handled in order, up to the first that is invalid (SND-3).
 
-    Call `take`. While it returns a ``renew``, see to the credentials, then call `renewed` and
-    `take` again. At last `answer`.
+    Call `take`. Each time it returns a ``renew``, check the credentials, call `renewed`, and call
+    `take` again. Finally, call `answer`.
 
     Args:
         header: the ``send``.
-        frames: those after it, see `split_header`.
+        frames: the frames after it, see `split_header`.
         session: the session that the header names.
         now: seconds.
 
     Attributes:
         attachment: the attachment that the header names; None if its downlink has ended (ATT-7).
-        has_data: whether messages were taken: the answer may wait for the handler (SND-2).
+        has_data: whether there were messages: the answer may then wait for the handler (SND-2).
 
     Raises:
         ProtocolError: ``superseded`` or ``not_attached``.
@@ -102,11 +103,11 @@ class Post:
         session.record_activity(self.attachment, now)
 
     def take(self, now: float) -> Renew | None:
-        """Take the frames up to the next ``renew``, and return that; None if all were taken.
+        """Handle the frames up to the next ``renew``, and return that; None after the last frame.
 
         Raises:
-            ProtocolError: a frame is at fault; or ``unknown_session``: one of the frames has reset
-                the session, and those after it were not taken.
+            ProtocolError: a frame is invalid; or ``unknown_session``: one of the frames has reset
+                the session, and those after it were not handled.
         """
         session = self._session
         for frame in self._frames:
@@ -130,7 +131,7 @@ class Post:
         self.attachment = self._session.attachments.find(self._header.client, self._header.attach)
 
     def answer(self) -> list[EncodedFrame]:
-        """Return the answer: how the downlink does, then the replies (SND-2)."""
+        """Return the answer: the state of the downlink, then the replies (SND-2)."""
         attachment = self.attachment
         if attachment is not None and attachment.code is not None:
             attachment = None
