@@ -144,5 +144,5 @@ class Gap(ProtocolError):
         super().__init__(codes.GAP, "a message before this one is missing", expected=expected)
 
 
-class Foreign(ChannelError):
+class ForeignAck(ChannelError):
     """An ack for numbers that were never sent (PROTOCOL.md MRK-5)."""

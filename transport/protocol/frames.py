@@ -25,7 +25,7 @@ Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
 ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{16,64}\Z")]
 Nonce: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{22,64}\Z")]
 Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
-By: TypeAlias = Literal["app", "protocol"]
+Initiator: TypeAlias = Literal["app", "protocol"]
 
 
 class TransportKind(StrEnum):
@@ -182,7 +182,7 @@ class Drain(_Control, frozen=True):
     retry_in: Seconds
 
 
-class Renewal(_Control, frozen=True, tag="renew"):
+class RenewRequest(_Control, frozen=True, tag="renew"):
     """Ask the client for fresh credentials (REN-1)."""
 
     within: Seconds
@@ -199,7 +199,7 @@ class Close(_Control, frozen=True):
 
     code: int
     reason: str
-    by: By
+    by: Initiator
     last: Mark
     ack: Mark
     in_hand: Mark | UnsetType = UNSET
@@ -236,7 +236,7 @@ ClientControl: TypeAlias = Bytes | Open | Ack | Skip | Ping | Pong | Renew | Clo
 """The control frames that a client sends."""
 
 ServerControl: TypeAlias = (
-    Bytes | Opened | Ack | Ping | Pong | Reset | Error | Drain | Renewal | Close
+    Bytes | Opened | Ack | Ping | Pong | Reset | Error | Drain | RenewRequest | Close
 )
 """The control frames that a server sends."""
 
@@ -252,6 +252,6 @@ def error_frame(error: ProtocolError) -> Error:
     return Error(code=error.code.name, message=error.message, **error.extra)  # type: ignore[arg-type]
 
 
-def nothing_known(reason: ResetReason) -> Reset:
+def reset_without_marks(reason: ResetReason) -> Reset:
     """Return the reset of a session about which nothing is known (RES-2)."""
     return Reset(reason=reason, lost=None, handled=None, in_hand=None)

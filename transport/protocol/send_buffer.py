@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transport.errors import Foreign
+from transport.errors import ForeignAck
 from transport.limits import Bounds
 from transport.protocol.codec import Payload, encode_bytes, encode_data, size_of
 from transport.protocol.frames import EncodedFrame
@@ -52,10 +52,10 @@ class SendBuffer:
         """Check that an ack can belong to this session.
 
         Raises:
-            Foreign: the number was never written to a connection (MRK-5).
+            ForeignAck: the number was never written to a connection (MRK-5).
         """
         if number > self.sent:
-            raise Foreign
+            raise ForeignAck
 
     def acknowledge(self, number: int) -> bool:
         """Remove the messages that an ack covers.
@@ -64,7 +64,7 @@ class SendBuffer:
             Whether there were any: an ack at or below the last one is ignored (MRK-4).
 
         Raises:
-            Foreign: see `check`.
+            ForeignAck: see `check`.
         """
         self.check(number)
         if number <= self.acked:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from transport.errors import Foreign, Gap, ProtocolError
+from transport.errors import ForeignAck, Gap, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Payload, encode_message, encode_sized, size_of
 from transport.protocol.receive_window import ReceiveCursor
@@ -39,13 +39,13 @@ def test_views_are_no_removal() -> None:
 def test_acknowledge() -> None:
     """MRK-4, MRK-5."""
     buffer = filled("a", "b")
-    with pytest.raises(Foreign):
+    with pytest.raises(ForeignAck):
         buffer.acknowledge(1)  # not on any wire yet
     buffer.frames(1, 0, binary=True)
     assert buffer.acknowledge(1)
     assert not buffer.acknowledge(1)
     assert not buffer.acknowledge(0)
-    with pytest.raises(Foreign):
+    with pytest.raises(ForeignAck):
         buffer.acknowledge(3)
     buffer.check(2)
     assert buffer.acked == 1

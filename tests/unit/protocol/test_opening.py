@@ -16,7 +16,7 @@ from transport.protocol.frames import (
     Reset,
     ResetReason,
     TransportKind,
-    nothing_known,
+    reset_without_marks,
 )
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.opening import (
@@ -109,7 +109,7 @@ def test_live_session_is_resumed() -> None:
 def test_unknown_session_is_reset(found: Found | None, epoch: str, reason: ResetReason) -> None:
     """RES-5, EPO-1."""
     decision = resume(opening(epoch=epoch), found, epoch=EPOCH)
-    assert decision == Begin(nothing_known(reason))
+    assert decision == Begin(reset_without_marks(reason))
 
 
 def test_closed_session_answers_with_its_close() -> None:
@@ -144,7 +144,7 @@ def test_session_that_its_owner_cannot_resume_is_replaced() -> None:
     decision = resume(opening(received=40), Found(session), epoch=EPOCH)
     assert isinstance(decision, Replace)
     assert decision.session is session
-    assert decision.reset == nothing_known(ResetReason.FOREIGN)
+    assert decision.reset == reset_without_marks(ResetReason.FOREIGN)
     assert session.ending is None, "a decision changes nothing"
 
 
@@ -153,7 +153,7 @@ def test_session_that_another_client_cannot_take_over_lives_on() -> None:
     session, attachment = begun()
     session.receive(attachment, Data(1, 0, ["taken"], 7), 0.0)
     decision = resume(opening(client=OTHER), Found(session), epoch=EPOCH)
-    assert decision == Begin(nothing_known(ResetReason.FOREIGN))
+    assert decision == Begin(reset_without_marks(ResetReason.FOREIGN))
 
 
 # A session that the nonce names

@@ -19,13 +19,13 @@ from transport.protocol.frames import (
     Poll,
     Pong,
     Renew,
-    Renewal,
+    RenewRequest,
     ResetReason,
     Send,
     Skip,
     TransportKind,
     error_frame,
-    nothing_known,
+    reset_without_marks,
 )
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.counters import Counters
@@ -245,8 +245,8 @@ def test_tombstone(session: ServerSession) -> None:
         session.tombstone()
     session.send('"x"')
     session.reset(ResetReason.SHUTDOWN)
-    assert session.tombstone().verdict(0).lost == [1, 1]
-    assert session.tombstone().verdict(1).lost == []
+    assert session.tombstone().reset_for(0).lost == [1, 1]
+    assert session.tombstone().reset_for(1).lost == []
     with pytest.raises(LocalProtocolError):
         session.reset(ResetReason.SHUTDOWN)
     assert session.tombstone().ending.reset is ResetReason.SHUTDOWN
@@ -255,7 +255,7 @@ def test_tombstone(session: ServerSession) -> None:
 def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: ServerSession) -> None:
     """RES-2: the `open` that was answered by reset spoke of the old one."""
     session.send('"first"')
-    reset = nothing_known(ResetReason.UNKNOWN)
+    reset = reset_without_marks(ResetReason.UNKNOWN)
     attachment = attach(
         session,
         opening(7, received=40),
@@ -342,7 +342,7 @@ def test_renewal_is_asked_on_every_attachment(session: ServerSession) -> None:
     """REN-1."""
     attachments = [attached(session, 1), attached(session, 2)]
     session.ask_renewal(5.0)
-    asked = encode_control(Renewal(within=5.0))
+    asked = encode_control(RenewRequest(within=5.0))
     assert [session.downlink.transmit(one, 0.0) for one in attachments] == [[asked], [asked]]
 
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from transport.errors import Fate
 from transport.protocol.client.link import Link
-from transport.protocol.frames import By, EncodedFrame, Json, ResetReason, Verdict
+from transport.protocol.frames import EncodedFrame, Initiator, Json, ResetReason, Verdict
 
 # Outputs
 
@@ -134,7 +134,7 @@ class Closed:
 
     code: int
     reason: str
-    by: By
+    by: Initiator
     clean: bool
     """Whether everything up to the server's ``last`` was received."""
     sends: Sequence[Settled]
@@ -155,7 +155,7 @@ class LinkDropped:
 class Closing:
     code: int
     reason: str
-    by: By
+    by: Initiator
 
 
 Event: TypeAlias = (

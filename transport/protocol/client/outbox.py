@@ -37,7 +37,7 @@ class Outbox:
         return self._before + self.buffer.append(payload, size_of(payload))
 
     def check(self, mark: int) -> None:
-        """Raise `Foreign` unless ``mark`` can be a mark of the current session (MRK-5)."""
+        """Raise `ForeignAck` unless ``mark`` can be a mark of the current session (MRK-5)."""
         self.buffer.check(mark)
 
     def settle(self, mark: int) -> list[Settled]:

@@ -29,7 +29,7 @@ from typing import Any, assert_never
 from msgspec import UNSET
 
 from transport import codes
-from transport.errors import ChannelClosed, Foreign, ProtocolError
+from transport.errors import ChannelClosed, ForeignAck, ProtocolError
 from transport.protocol.client import answers, uplink
 from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.answers import MAX_CONSECUTIVE_FAILURES
@@ -72,13 +72,13 @@ from transport.protocol.frames import (
     Ping,
     Pong,
     Renew,
-    Renewal,
+    RenewRequest,
     Reset,
     ResetReason,
     ServerControl,
     TransportKind,
     Verdict,
-    nothing_known,
+    reset_without_marks,
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
@@ -285,8 +285,8 @@ class ClientSession:
                     self._drop(link, report.reason)
                 case _:
                     assert_never(report)
-        except Foreign:  # MRK-5, RES-6
-            self._reset(nothing_known(ResetReason.FOREIGN))
+        except ForeignAck:  # MRK-5, RES-6
+            self._reset(reset_without_marks(ResetReason.FOREIGN))
         except ProtocolError as error:
             # The frame has had no effect (FRM-4).
             self._drop(link, error.code.name)
@@ -324,7 +324,7 @@ class ClientSession:
             return  # frames after the one that ended the link
         opening = link.state is AttachState.OPENING
         if opening is not isinstance(frame, Opened) and isinstance(
-            frame, (Opened, Data, Oversized, Ack, Renewal)
+            frame, (Opened, Data, Oversized, Ack, RenewRequest)
         ):
             raise ProtocolError(codes.BAD_FRAME, "unexpected frame")
         match frame:
@@ -342,7 +342,7 @@ class ClientSession:
                 self._fail(link, frame)
             case Drain():
                 self._drop(link, "drain", frame.retry_in, drained=True)
-            case Renewal():
+            case RenewRequest():
                 self._events.append(RenewalRequested(frame.within))
             case Reset():
                 self._reset(frame)
@@ -432,7 +432,7 @@ class ClientSession:
                 self._end(Closing(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
                 return
         elif attach > self._confirmed:
-            raise Foreign  # a copy of this client has continued the session (ATT-5)
+            raise ForeignAck  # a copy of this client has continued the session (ATT-5)
         self._drop(link, error.code, retry_in(error))
 
     def _reset(self, loss: Loss, successor: Link | None = None) -> None:

@@ -26,7 +26,7 @@ from transport.protocol.frames import (
     TransportKind,
     Verdict,
     error_frame,
-    nothing_known,
+    reset_without_marks,
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
@@ -118,11 +118,11 @@ class Attachments:
         owned = frame.client == self.owner
         outgoing, incoming = self._outgoing, self._incoming
         if frame.received > outgoing.sent:
-            return nothing_known(ResetReason.FOREIGN)
+            return reset_without_marks(ResetReason.FOREIGN)
         if not owned and (frame.first_retained <= incoming.received or peer_closed):
             # The owner has already used the numbers that this client would send, or has closed the
             # session.
-            return nothing_known(ResetReason.FOREIGN)
+            return reset_without_marks(ResetReason.FOREIGN)
         if frame.received < outgoing.acked and not owned:
             return Reset(
                 reason=ResetReason.TRIMMED,
@@ -131,7 +131,7 @@ class Attachments:
                 in_hand=None,  # the session lives on, and may be given more (RES-7)
             )
         if frame.first_retained > incoming.received + 1:
-            return nothing_known(ResetReason.REWOUND)
+            return reset_without_marks(ResetReason.REWOUND)
         return None
 
     def attach(

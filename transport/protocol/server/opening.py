@@ -32,7 +32,7 @@ from transport.protocol.frames import (
     ResetReason,
     TransportKind,
     Verdict,
-    nothing_known,
+    reset_without_marks,
 )
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
@@ -142,7 +142,7 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
         answer = ended.answer(frame)
         return SendClose(answer) if isinstance(answer, Close) else Begin(answer)
     if found is None or found.session is None:
-        return Begin(nothing_known(_why_unknown(frame, epoch)))
+        return Begin(reset_without_marks(_why_unknown(frame, epoch)))
     session = found.session
     try:
         reset = session.attachments.refusal(frame, peer_closed=session.peer_close is not None)

@@ -23,31 +23,31 @@ from typing import assert_never
 from msgspec import UNSET
 
 from transport import codes
-from transport.errors import ChannelClosed, Foreign, LocalProtocolError, ProtocolError
+from transport.errors import ChannelClosed, ForeignAck, LocalProtocolError, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
 from transport.protocol.frames import (
     Ack,
-    By,
     Bytes,
     ClientControl,
     Close,
     Data,
     Drain,
     Error,
+    Initiator,
     Json,
     Open,
     Ping,
     Poll,
     Pong,
     Renew,
-    Renewal,
+    RenewRequest,
     ResetReason,
     Send,
     ServerControl,
     Skip,
     error_frame,
-    nothing_known,
+    reset_without_marks,
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
@@ -190,7 +190,9 @@ class ServerSession:
             raise LocalProtocolError("the session is not closing")
         return ChannelClosed(close.code, close.reason)
 
-    def close(self, code: int, reason: str, by: By, now: float, *, failed: bool = False) -> None:
+    def close(
+        self, code: int, reason: str, by: Initiator, now: float, *, failed: bool = False
+    ) -> None:
         """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
 
         Args:
@@ -238,7 +240,7 @@ class ServerSession:
     def ask_renewal(self, within: float) -> None:
         """Ask every client that is attached for fresh credentials (REN-1)."""
         for attachment in self.attachments.live:
-            attachment.control.append(encode_control(Renewal(within=within)))
+            attachment.control.append(encode_control(RenewRequest(within=within)))
 
     # Frames of the client
 
@@ -279,7 +281,7 @@ class ServerSession:
                 self._receive_messages(attachment, frame.seq, frame.ack, frame.messages, frame.size)
                 return []
             return self._receive_control(attachment, frame)
-        except Foreign:
+        except ForeignAck:
             self._handle_foreign_ack(attachment)
             return []
 
@@ -341,7 +343,7 @@ class ServerSession:
         if attachment is None or attachment.client == self.attachments.owner:
             self.reset(ResetReason.FOREIGN)
         else:
-            self.attachments.end(attachment, codes.RESET, nothing_known(ResetReason.FOREIGN))
+            self.attachments.end(attachment, codes.RESET, reset_without_marks(ResetReason.FOREIGN))
 
     def _receive_oversized(
         self, attachment: Attachment | None, frame: Oversized
@@ -394,7 +396,7 @@ class ServerSession:
             return False
         try:
             self.outgoing.check(frame.ack)
-        except Foreign:
+        except ForeignAck:
             self._handle_foreign_ack(attachment)
             return True
         attachment.client_received = max(attachment.client_received, frame.ack)
@@ -436,8 +438,8 @@ class ServerSession:
         """End the session, and tell its client what was lost (RES-4)."""
         code = codes.RESET.websocket or 0
         self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
-        verdict = self.tombstone().verdict(self.outgoing.acked)
-        self.attachments.end_all(codes.RESET, verdict)
+        frame = self.tombstone().reset_for(self.outgoing.acked)
+        self.attachments.end_all(codes.RESET, frame)
 
     def _finish(self, step: Step, close: Close) -> None:
         """End the session by our ``close``."""

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from transport.protocol.frames import By, Close, Open, Reset, ResetReason, nothing_known
+from transport.protocol.frames import (
+    Close,
+    Initiator,
+    Open,
+    Reset,
+    ResetReason,
+    reset_without_marks,
+)
 
 _NOTHING_KNOWN = (ResetReason.FOREIGN, ResetReason.REWOUND)
 """The two sides disagree about the session, so the marks of one mean nothing to the other."""
@@ -19,7 +26,7 @@ class Ending(Struct, frozen=True, gc=False):
 
     code: int
     reason: str
-    by: By
+    by: Initiator
     close: Close | None = None
     reset: ResetReason | None = None
 
@@ -43,14 +50,14 @@ class Tombstone(Struct, frozen=True, gc=False):
         """Return the answer to an ``open`` of the session: its ``close`` (CLS-5), or its fate."""
         if frame.client != self.owner and frame.first_retained <= self.received:
             # To this client the marks would seem to cover its own messages (ATT-6).
-            return nothing_known(ResetReason.FOREIGN)
-        return self.ending.close or self.verdict(frame.received)
+            return reset_without_marks(ResetReason.FOREIGN)
+        return self.ending.close or self.reset_for(frame.received)
 
-    def verdict(self, received: int) -> Reset:
+    def reset_for(self, received: int) -> Reset:
         """Return the fate of the session, for a client that received up to ``received``."""
         reason = self.ending.reset or ResetReason.UNKNOWN
         if reason in _NOTHING_KNOWN:
-            return nothing_known(reason)
+            return reset_without_marks(reason)
         return Reset(
             reason=reason,
             lost=[received + 1, self.last] if received < self.last else [],
