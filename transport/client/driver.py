@@ -48,7 +48,7 @@ from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
-from transport.protocol.states import PHASES, Phase, PhaseStep, follow
+from transport.protocol.states import PHASE_TRANSITIONS, Phase, PhaseStep, transition
 from transport.telemetry.log import ERROR, event
 from transport.waiting import Waiters, resolve
 
@@ -197,7 +197,7 @@ class Driver:
         )
 
     def _enter(self, step: PhaseStep) -> None:
-        self.phase = follow(PHASES, self.phase, step, "channel")
+        self.phase = transition(PHASE_TRANSITIONS, self.phase, step, "channel")
         self._waiters.changed()
 
     # Inputs and events

@@ -25,7 +25,7 @@ S = TypeVar("S", bound=Enum)
 T = TypeVar("T", bound=Enum)
 
 
-class State(Enum):
+class SessionState(Enum):
     """The state of a session, as the server holds it."""
 
     OPEN = "open"
@@ -38,7 +38,7 @@ class State(Enum):
     """The session has ended. Its tombstone answers."""
 
 
-class Step(Enum):
+class SessionStep(Enum):
     """An event that changes the state of a session."""
 
     LOCAL_CLOSE = "local_close"
@@ -49,32 +49,34 @@ class Step(Enum):
     GIVE_UP = "give_up"
 
 
-TRANSITIONS: dict[tuple[State, Step], State] = {
-    (State.OPEN, Step.LOCAL_CLOSE): State.CLOSING,
-    (State.OPEN, Step.PEER_CLOSE): State.PEER_CLOSED,
-    (State.OPEN, Step.EXPIRE): State.CLOSED,
-    (State.OPEN, Step.RESET): State.CLOSED,
-    (State.PEER_CLOSED, Step.PEER_CLOSE): State.PEER_CLOSED,  # resent after a resume
-    (State.PEER_CLOSED, Step.LOCAL_CLOSE): State.CLOSING,
-    (State.PEER_CLOSED, Step.EXPIRE): State.CLOSED,
-    (State.PEER_CLOSED, Step.RESET): State.CLOSED,
-    (State.CLOSING, Step.PEER_CLOSE): State.CLOSING,  # its answer, or both at once
-    (State.CLOSING, Step.ALL_ACKNOWLEDGED): State.CLOSED,
-    (State.CLOSING, Step.RESET): State.CLOSED,
-    (State.CLOSING, Step.GIVE_UP): State.CLOSED,
+SESSION_TRANSITIONS: dict[tuple[SessionState, SessionStep], SessionState] = {
+    (SessionState.OPEN, SessionStep.LOCAL_CLOSE): SessionState.CLOSING,
+    (SessionState.OPEN, SessionStep.PEER_CLOSE): SessionState.PEER_CLOSED,
+    (SessionState.OPEN, SessionStep.EXPIRE): SessionState.CLOSED,
+    (SessionState.OPEN, SessionStep.RESET): SessionState.CLOSED,
+    # A close that is resent after a resume.
+    (SessionState.PEER_CLOSED, SessionStep.PEER_CLOSE): SessionState.PEER_CLOSED,
+    (SessionState.PEER_CLOSED, SessionStep.LOCAL_CLOSE): SessionState.CLOSING,
+    (SessionState.PEER_CLOSED, SessionStep.EXPIRE): SessionState.CLOSED,
+    (SessionState.PEER_CLOSED, SessionStep.RESET): SessionState.CLOSED,
+    # The peer's answer to our close, or its own close at the same time.
+    (SessionState.CLOSING, SessionStep.PEER_CLOSE): SessionState.CLOSING,
+    (SessionState.CLOSING, SessionStep.ALL_ACKNOWLEDGED): SessionState.CLOSED,
+    (SessionState.CLOSING, SessionStep.RESET): SessionState.CLOSED,
+    (SessionState.CLOSING, SessionStep.GIVE_UP): SessionState.CLOSED,
 }
 
 
-def advance(state: State, step: Step) -> State:
+def advance(state: SessionState, step: SessionStep) -> SessionState:
     """Return the state of a session after ``step``.
 
     Raises:
         LocalProtocolError: the table has no such transition.
     """
-    return follow(TRANSITIONS, state, step, "session")
+    return transition(SESSION_TRANSITIONS, state, step, "session")
 
 
-def follow(table: Mapping[tuple[S, T], S], state: S, step: T, what: str) -> S:
+def transition(table: Mapping[tuple[S, T], S], state: S, step: T, what: str) -> S:
     """Return the state after ``step``; ``what`` names whose state it is, for the error.
 
     Raises:
@@ -106,7 +108,7 @@ class AttachmentStep(Enum):
     END = "end"
 
 
-ATTACHMENTS: dict[tuple[AttachmentState, AttachmentStep], AttachmentState] = {
+ATTACHMENT_TRANSITIONS: dict[tuple[AttachmentState, AttachmentStep], AttachmentState] = {
     (AttachmentState.PROVISIONAL, AttachmentStep.CONFIRM): AttachmentState.CONFIRMED,
     (AttachmentState.PROVISIONAL, AttachmentStep.END): AttachmentState.ENDED,
     (AttachmentState.CONFIRMED, AttachmentStep.END): AttachmentState.ENDED,
@@ -131,7 +133,7 @@ class AttachStep(Enum):
     CONFIRM = "confirm"
 
 
-ATTACH: dict[tuple[AttachState, AttachStep], AttachState] = {
+ATTACH_TRANSITIONS: dict[tuple[AttachState, AttachStep], AttachState] = {
     (AttachState.FRESH, AttachStep.OPEN): AttachState.OPENING,
     (AttachState.OPENING, AttachStep.OPENED): AttachState.PROVISIONAL,
     (AttachState.PROVISIONAL, AttachStep.CONFIRM): AttachState.CONFIRMED,
@@ -163,7 +165,7 @@ class PhaseStep(Enum):
     CLOSE = "close"
 
 
-PHASES: dict[tuple[Phase, PhaseStep], Phase] = {
+PHASE_TRANSITIONS: dict[tuple[Phase, PhaseStep], Phase] = {
     (Phase.CONNECTING, PhaseStep.OPENED): Phase.OPEN,
     (Phase.OPEN, PhaseStep.LOST): Phase.RECOVERING,
     (Phase.RECOVERING, PhaseStep.OPENED): Phase.OPEN,

@@ -18,14 +18,14 @@ from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, ResetReason
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import EMPTY, ServerSession
-from transport.protocol.states import State
+from transport.protocol.states import SessionState
 from transport.send_window import SendWindow
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
 from transport.telemetry.log import DEBUG, INFO, WARNING, event
 from transport.waiting import resolve
 
-OVER = (State.CLOSING, State.CLOSED)
+OVER = (SessionState.CLOSING, SessionState.CLOSED)
 """States in which no more messages are numbered."""
 
 

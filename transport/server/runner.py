@@ -16,7 +16,7 @@ from starlette.types import Scope
 from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed
-from transport.protocol.states import State
+from transport.protocol.states import SessionState
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
 from transport.server.credentials import Credentials, Due, expired_error
@@ -115,17 +115,17 @@ class Runner:
         try:
             await handler(channel)
         except* ChannelClosed:
-            if self.session.state is State.OPEN and not self.driver.draining:
+            if self.session.state is SessionState.OPEN and not self.driver.draining:
                 raise  # another channel was closed
 
     def _returned(self, code: Code, *, failed: bool = False) -> None:
         session = self.session
-        if session.state is State.CLOSED:
+        if session.state is SessionState.CLOSED:
             if not failed:
                 session.incoming.finish()
                 self._owner.session_ended(self)
             return
-        if self.driver.draining or session.state is State.CLOSING:
+        if self.driver.draining or session.state is SessionState.CLOSING:
             return  # the session is handed over, not closed
         peer = session.peer_close
         if failed:
@@ -186,7 +186,11 @@ class Runner:
             self._tick_credentials(due)
         driver.tick(now)
         peer = session.peer_close
-        if peer is not None and self._cancel_at is None and session.state is State.PEER_CLOSED:
+        if (
+            peer is not None
+            and self._cancel_at is None
+            and session.state is SessionState.PEER_CLOSED
+        ):
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
             if not self._task.done():
@@ -197,7 +201,7 @@ class Runner:
                     channel=session.id,
                 )
                 self._task.cancel()
-                if session.state is State.PEER_CLOSED:
+                if session.state is SessionState.PEER_CLOSED:
                     session.close(1011, "the handler did not return", "protocol", now, failed=True)
             self._cancel_at = float("inf")
             driver.notify()

@@ -34,7 +34,7 @@ from transport.protocol.client.events import (
 )
 from transport.protocol.frames import TransportKind
 from transport.protocol.server.session import ServerSession
-from transport.protocol.states import AttachmentState, State
+from transport.protocol.states import AttachmentState, SessionState
 
 NAMES = {transport: name for name, transport in TRANSPORTS.items()}
 
@@ -81,7 +81,7 @@ class Network:
         return [
             session
             for session in self.bench.sessions
-            if session.state is State.OPEN or session.state is State.PEER_CLOSED
+            if session.state is SessionState.OPEN or session.state is SessionState.PEER_CLOSED
         ]
 
     @property

@@ -31,7 +31,7 @@ from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.counters import Counters
 from transport.protocol.server.opening import attach
 from transport.protocol.server.session import EMPTY, ServerSession
-from transport.protocol.states import AttachmentState, State
+from transport.protocol.states import AttachmentState, SessionState
 
 CLIENT = "client-0123456789"
 LIMITS = Limits()
@@ -134,14 +134,14 @@ def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> N
     assert session.receive(old, Ping(), 100.0) == []
     assert session.receive_nowait() is EMPTY
     session.tick(LIMITS.ttl)
-    assert session.state is State.CLOSED
+    assert session.state is SessionState.CLOSED
 
 
 def test_frames_after_the_end(session: ServerSession) -> None:
     """The rest of a POST that ended the session: no exception, whatever it says."""
     attachment = attached(session)
     session.receive(attachment, Ack(ack=7), 0.0)
-    assert session.state is State.CLOSED
+    assert session.state is SessionState.CLOSED
     for frame in (Data(9, 9, ["x"]), Skip(number=9, ack=9), Ack(ack=9), close(0, 9), Pong()):
         assert session.receive(None, frame, 0.0) == []
     session.tick(1e9)
@@ -155,7 +155,7 @@ def test_an_over_long_message_that_comes_with_the_last_ack(session: ServerSessio
     session.downlink.transmit(attachment, 0.0)
     session.close(1000, "", "app", 0.0)
     assert session.receive(attachment, Oversized(Data(1, 1, []), 1), 0.0) == []
-    assert session.state is State.CLOSED
+    assert session.state is SessionState.CLOSED
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_a_close_that_cannot_be_written(session: ServerSession) -> None:
         session.close(1005, "", "app", 0.0)
     with pytest.raises(ValueError, match="123 bytes"):
         session.close(1000, "ü" * 62, "app", 0.0)
-    assert session.state is State.OPEN
+    assert session.state is SessionState.OPEN
 
 
 def test_tombstone(session: ServerSession) -> None:
@@ -304,7 +304,7 @@ def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
     refused = session.attachments.refusal(newcomer, peer_closed=False)
     assert refused is not None
     assert (refused.reason, refused.handled) == (ResetReason.FOREIGN, None)
-    assert session.state is State.OPEN
+    assert session.state is SessionState.OPEN
     assert session.attachments.live == [first]
 
 

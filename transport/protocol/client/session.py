@@ -81,7 +81,7 @@ from transport.protocol.frames import (
     reset_without_marks,
 )
 from transport.protocol.receive_window import ReceiveCursor
-from transport.protocol.states import ATTACH, AttachState, AttachStep, follow
+from transport.protocol.states import ATTACH_TRANSITIONS, AttachState, AttachStep, transition
 
 RESTART_RETRY_IN = 2.0
 """The ``retry_in`` assumed, in seconds, when a server closes the WebSocket with 1012 and sent no
@@ -246,7 +246,7 @@ class ClientSession:
         """
         match link.state:
             case AttachState.FRESH:
-                link.state = follow(ATTACH, link.state, AttachStep.OPEN, "attach")
+                link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.OPEN, "attach")
                 return [Output(Request.OPEN, [link.opening])]
             case AttachState.OPENING:
                 return []
@@ -260,7 +260,7 @@ class ClientSession:
             and link in self._links
         )
         if confirms:
-            link.state = follow(ATTACH, link.state, AttachStep.CONFIRM, "attach")
+            link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.CONFIRM, "attach")
             self._confirmed = link.attach
             self.acks.move_to(link)
         if link.transport is TransportKind.WEBSOCKET:
@@ -366,7 +366,7 @@ class ClientSession:
         if reset is not None:
             self._reset(reset, successor=link)
         self.outbox.check(max(frame.received, frame.handled))
-        link.state = follow(ATTACH, link.state, AttachStep.OPENED, "attach")
+        link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.OPENED, "attach")
         handshake.complete(frame)
         link.next = frame.received + 1
         terms = self.terms.updated(frame)

@@ -30,7 +30,12 @@ from transport.protocol.frames import (
 )
 from transport.protocol.receive_window import ReceiveCursor
 from transport.protocol.send_buffer import SendBuffer
-from transport.protocol.states import ATTACHMENTS, AttachmentState, AttachmentStep, follow
+from transport.protocol.states import (
+    ATTACHMENT_TRANSITIONS,
+    AttachmentState,
+    AttachmentStep,
+    transition,
+)
 
 MAX_PROVISIONAL = 3
 """How many attaches a client may race: one of each transport (ATT-2)."""
@@ -296,4 +301,6 @@ class Attachments:
 
 
 def _advance(attachment: Attachment, step: AttachmentStep) -> None:
-    attachment.state = follow(ATTACHMENTS, attachment.state, step, "session's attachment")
+    attachment.state = transition(
+        ATTACHMENT_TRANSITIONS, attachment.state, step, "session's attachment"
+    )

@@ -56,12 +56,7 @@ from transport.protocol.server.counters import Counters
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.liveness import End, check
 from transport.protocol.server.tombstone import Ending, Tombstone
-from transport.protocol.states import (
-    AttachmentState,
-    State,
-    Step,
-    advance,
-)
+from transport.protocol.states import AttachmentState, SessionState, SessionStep, advance
 
 
 class Empty(Enum):
@@ -80,7 +75,7 @@ class _Skipped(Enum):
 _SKIPPED = _Skipped.TOKEN
 
 # Used for every message; looking up an enum member costs as much as a call.
-_CLOSING, _CLOSED = State.CLOSING, State.CLOSED
+_CLOSING, _CLOSED = SessionState.CLOSING, SessionState.CLOSED
 _CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
 
 
@@ -120,7 +115,7 @@ class ServerSession:
     def __init__(self, session_id: str, limits: Limits, now: float) -> None:
         self.id = session_id
         self.limits = limits
-        self.state = State.OPEN
+        self.state = SessionState.OPEN
         self.outgoing = SendBuffer(limits)
         self.incoming = ReceiveCursor(limits)
         self.attachments = Attachments(self.outgoing, self.incoming)
@@ -206,7 +201,7 @@ class ServerSession:
             ValueError: ``close`` cannot carry the code or the reason.
         """
         incoming = self.incoming
-        state = advance(self.state, Step.LOCAL_CLOSE)
+        state = advance(self.state, SessionStep.LOCAL_CLOSE)
         handled = incoming.handled if failed else incoming.handed
         self.downlink.close = Close(
             code=code,
@@ -372,13 +367,13 @@ class ServerSession:
                 raise ProtocolError(codes.BAD_NUMBER, "last is below what was received")
             self.peer_close = frame
             self.attachments.end_other_clients()
-        self.state = advance(self.state, Step.PEER_CLOSE)
+        self.state = advance(self.state, SessionStep.PEER_CLOSE)
         self._acknowledge(frame.ack)
 
     def _end_if_acknowledged(self) -> None:
         close = self.downlink.close
         if self.state is _CLOSING and close and self.outgoing.acked >= close.last:
-            self._finish(Step.ALL_ACKNOWLEDGED, close)
+            self._finish(SessionStep.ALL_ACKNOWLEDGED, close)
 
     # HTTP
 
@@ -414,10 +409,10 @@ class ServerSession:
             return
         if self.downlink.close is not None:
             if now >= self._closing_until:  # until then a resume still gets everything (CLS-1)
-                self._finish(Step.GIVE_UP, self.downlink.close)
+                self._finish(SessionStep.GIVE_UP, self.downlink.close)
                 return
         elif now - self._received_at >= limits.ttl:
-            self.reset(ResetReason.EXPIRED, Step.EXPIRE)
+            self.reset(ResetReason.EXPIRED, SessionStep.EXPIRE)
             return
         for attachment in list(self.attachments.live):
             match check(attachment, now, limits):
@@ -434,21 +429,21 @@ class ServerSession:
         """Ask every client to leave its connection and to resume elsewhere (DRN-1)."""
         self.attachments.end_all(codes.RESTART, Drain(retry_in=retry_in))
 
-    def reset(self, reason: ResetReason, step: Step = Step.RESET) -> None:
+    def reset(self, reason: ResetReason, step: SessionStep = SessionStep.RESET) -> None:
         """End the session, and tell its client what was lost (RES-4)."""
         code = codes.RESET.websocket or 0
         self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
         frame = self.tombstone().reset_for(self.outgoing.acked)
         self.attachments.end_all(codes.RESET, frame)
 
-    def _finish(self, step: Step, close: Close) -> None:
+    def _finish(self, step: SessionStep, close: Close) -> None:
         """End the session by our ``close``."""
         self._end(step, Ending(code=close.code, reason=close.reason, by=close.by, close=close))
         for attachment in list(self.attachments.live):
             last = None if attachment.close_written else close
             self.attachments.end(attachment, codes.NORMAL, last)
 
-    def _end(self, step: Step, ending: Ending) -> None:
+    def _end(self, step: SessionStep, ending: Ending) -> None:
         self.state = advance(self.state, step)
         self.ending = ending
         self._inbox.clear()
