@@ -34,7 +34,7 @@ from transport.protocol.client.buffer import WaitingBuffer
 from transport.protocol.client.handshake import Handshake
 from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.session import ClientSession
-from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import session
 from transport.protocol.server.attachments import Attachments
@@ -53,8 +53,8 @@ FIRST = {
 
 SIDES = {"server": (session,), "client": (client, outbox)}
 SHARED: dict[str, dict[str, type]] = {
-    "server": {"ReceiveCursor": ReceiveCursor, "SendBuffer": SendBuffer},
-    "client": {"ReceiveCursor": ReceiveCursor, "SendBuffer": WaitingBuffer},
+    "server": {"ReceiveWindow": ReceiveWindow, "SendBuffer": SendBuffer},
+    "client": {"ReceiveWindow": ReceiveWindow, "SendBuffer": WaitingBuffer},
 }
 """Classes of both sides, of which only one side's is broken; and the one that it really has."""
 
@@ -84,7 +84,7 @@ def _mutant(where: type | ModuleType, *of: str, unseen: str = "") -> Mutant:
 
 SERVER = [
     _mutant(
-        ReceiveCursor,
+        ReceiveWindow,
         "dedupe-off",
         "NUM-3: a repetition is taken again",
         "repeated",
@@ -92,7 +92,7 @@ SERVER = [
         "return 0",
     ),
     _mutant(
-        ReceiveCursor,
+        ReceiveWindow,
         "gap-taken",
         "NUM-3: a number is missing, and what is behind it is taken",
         "repeated",
@@ -101,7 +101,7 @@ SERVER = [
         unseen="no client ever leaves a gap: that it is refused is told by the vectors",
     ),
     _mutant(
-        ReceiveCursor,
+        ReceiveWindow,
         "ack-early",
         "MRK-3: what is received is acknowledged, before the handler has finished with it",
         "take",
@@ -109,7 +109,7 @@ SERVER = [
         "self.received = self.handled = last",
     ),
     _mutant(
-        ReceiveCursor,
+        ReceiveWindow,
         "window-ignored",
         "DAT-6: more is taken than the window holds",
         "take",
@@ -171,7 +171,7 @@ SERVER = [
         SendBuffer,
         "any-mark-taken",
         "MRK-5: a mark above all that was written is taken for an ack",
-        "check",
+        "check_ack",
         "number > self.sent",
         "False",
         unseen="no client ever sends such a mark: what becomes of one is told by the vectors",
@@ -290,15 +290,15 @@ SERVER = [
         "failed-in-hand-not-told",
         "CLS-3: so is what the handler failed with",
         "close",
-        "incoming.handed if incoming.handed > handled else UNSET",
+        "incoming.delivered if incoming.delivered > handled else UNSET",
         "UNSET",
     ),
     server(
         "failed-is-handled",
         "CLS-3: what the handler failed with is told to be handled",
         "close",
-        "handled = incoming.handled if failed else incoming.handed",
-        "handled = incoming.handed",
+        "handled = incoming.handled if failed else incoming.delivered",
+        "handled = incoming.delivered",
     ),
     server(
         "close-does-not-wait",
@@ -324,7 +324,7 @@ def page(*of: str, unseen: str = "") -> Mutant:
 
 CLIENT = [
     _mutant(
-        ReceiveCursor,
+        ReceiveWindow,
         "dedupe-off",
         "NUM-3: a repetition is taken again",
         "repeated",
@@ -332,7 +332,7 @@ CLIENT = [
         "return 0",
     ),
     _mutant(
-        ReceiveCursor,
+        ReceiveWindow,
         "gap-taken",
         "NUM-3: a number is missing, and what is behind it is taken",
         "repeated",
@@ -396,7 +396,7 @@ CLIENT = [
         "opened-above-what-was-sent",
         "RES-6: a session that has taken what was never sent is resumed",
         "_opened",
-        "self.outbox.check(max(frame.received, frame.handled))",
+        "self.outbox.check_ack(max(frame.received, frame.handled))",
         "pass",
         unseen="ATT-6 has the server refuse such a client: it is the second net, for another's",
     ),
@@ -404,7 +404,7 @@ CLIENT = [
         SendBuffer,
         "any-mark-taken",
         "MRK-5: a mark above all that was written is taken for an ack",
-        "check",
+        "check_ack",
         "number > self.sent",
         "False",
         unseen="no server ever sends such a mark: what becomes of one is told by the vectors",
@@ -429,7 +429,7 @@ CLIENT = [
         WaitingBuffer,
         "trimmed-on-write",
         "NUM-4: what was written is forgotten",
-        "put",
+        "mark_written",
         "self.in_flight += size",
         "self.in_flight += size; SendBuffer.acknowledge(self, number)",
     ),

@@ -1,5 +1,4 @@
-"""`ReceiveCursor`: how far the other side's messages have been received, and the window that bounds
-them."""
+"""`ReceiveWindow`: what was received from the other side, and the window that bounds it."""
 
 from __future__ import annotations
 
@@ -8,17 +7,17 @@ from transport.errors import Gap, ProtocolError
 from transport.limits import Bounds
 
 
-class ReceiveCursor:
+class ReceiveWindow:
     """The high-water marks of a direction (MRK-1, MRK-2), and the window that bounds it.
 
     Attributes:
         received: the highest number up to which every message was received.
         handled: the highest number that the application has finished with.
-        handed: the highest number that was delivered to the application.
+        delivered: the highest number that was delivered to the application.
         refused: the number of a message that was too long and waits for its ``skip`` (DAT-4), or 0.
     """
 
-    __slots__ = ("_held", "_limits", "_sizes", "handed", "handled", "received", "refused")
+    __slots__ = ("_held", "_limits", "_sizes", "delivered", "handled", "received", "refused")
 
     def __init__(self, limits: Bounds) -> None:
         self._limits = limits
@@ -28,7 +27,7 @@ class ReceiveCursor:
         self._held = 0
         self.received = 0
         self.handled = 0
-        self.handed = 0
+        self.delivered = 0
         self.refused = 0
 
     def repeated(self, seq: int, count: int) -> int:
@@ -69,10 +68,10 @@ class ReceiveCursor:
         self._held = held
         self._sizes.append((last, size))
 
-    def advance(self, count: int) -> None:
+    def receive_and_handle(self, count: int) -> None:
         """Count the next ``count`` messages as handled: a client acks what it received (MRK-3)."""
         self.received += count
-        self.handed = self.handled = self.received
+        self.delivered = self.handled = self.received
 
     def refuse(self, number: int) -> bool:
         """Record that message ``number`` is too long; return False if it is a duplicate.
@@ -85,9 +84,9 @@ class ReceiveCursor:
         self.refused = number
         return True
 
-    def finish(self) -> None:
+    def mark_handled(self) -> None:
         """Count every message that was delivered to the application as handled."""
-        self.handled = self.handed
+        self.handled = self.delivered
         sizes = self._sizes
         while sizes and sizes[0][0] <= self.handled:
             self._held -= sizes.pop(0)[1]

@@ -48,7 +48,7 @@ class SendBuffer:
         self.last += 1
         return self.last
 
-    def check(self, number: int) -> None:
+    def check_ack(self, number: int) -> None:
         """Check that an ack can belong to this session.
 
         Raises:
@@ -64,9 +64,9 @@ class SendBuffer:
             Whether there were any: an ack at or below the last one is ignored (MRK-4).
 
         Raises:
-            ForeignAck: see `check`.
+            ForeignAck: see `check_ack`.
         """
-        self.check(number)
+        self.check_ack(number)
         if number <= self.acked:
             return False
         payloads = self._payloads

@@ -122,7 +122,7 @@ class Runner:
         session = self.session
         if session.state is SessionState.CLOSED:
             if not failed:
-                session.incoming.finish()
+                session.incoming.mark_handled()
                 self._owner.session_ended(self)
             return
         if self.driver.draining or session.state is SessionState.CLOSING:

@@ -9,7 +9,7 @@ import pytest
 from transport.errors import ForeignAck, Gap, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Payload, encode_message, encode_sized, size_of
-from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 
 
@@ -47,7 +47,7 @@ def test_acknowledge() -> None:
     assert not buffer.acknowledge(0)
     with pytest.raises(ForeignAck):
         buffer.acknowledge(3)
-    buffer.check(2)
+    buffer.check_ack(2)
     assert buffer.acked == 1
 
 
@@ -120,54 +120,54 @@ def test_bytes_stand_alone() -> None:
 
 def test_repeated() -> None:
     """NUM-3."""
-    cursor = ReceiveCursor(Limits())
-    cursor.take(3, 30)
-    assert [cursor.repeated(seq, 2) for seq in (1, 2, 3, 4)] == [2, 2, 1, 0]
+    window = ReceiveWindow(Limits())
+    window.take(3, 30)
+    assert [window.repeated(seq, 2) for seq in (1, 2, 3, 4)] == [2, 2, 1, 0]
     with pytest.raises(Gap) as caught:
-        cursor.repeated(5, 2)
+        window.repeated(5, 2)
     assert caught.value.extra == {"expected": 4}
 
 
 def test_refused() -> None:
     """DAT-4, DAT-5: what stands behind it is dropped, until its place is taken."""
-    cursor = ReceiveCursor(Limits())
+    window = ReceiveWindow(Limits())
     with pytest.raises(Gap):
-        cursor.refuse(2)
-    assert cursor.refuse(1)
-    assert cursor.refuse(1)
-    assert not cursor.refuse(2)
-    assert cursor.repeated(2, 5) == 5
-    assert cursor.received == 0
-    cursor.take(1, 0)
-    assert not cursor.refuse(1)
+        window.refuse(2)
+    assert window.refuse(1)
+    assert window.refuse(1)
+    assert not window.refuse(2)
+    assert window.repeated(2, 5) == 5
+    assert window.received == 0
+    window.take(1, 0)
+    assert not window.refuse(1)
     with pytest.raises(Gap):
-        cursor.repeated(3, 1)
+        window.repeated(3, 1)
 
 
 def test_marks() -> None:
     """MRK-1, MRK-2."""
-    cursor = ReceiveCursor(Limits())
-    cursor.take(2, 2)
-    cursor.handed += 1
-    assert (cursor.received, cursor.handed, cursor.handled) == (2, 1, 0)
-    cursor.finish()
-    assert (cursor.received, cursor.handed, cursor.handled) == (2, 1, 1)
+    window = ReceiveWindow(Limits())
+    window.take(2, 2)
+    window.delivered += 1
+    assert (window.received, window.delivered, window.handled) == (2, 1, 0)
+    window.mark_handled()
+    assert (window.received, window.delivered, window.handled) == (2, 1, 1)
 
 
 def test_window() -> None:
     """DAT-6; some bytes beyond it are borne, for JSON is written in more than one way."""
     limits = Limits(message=10, window_bytes=1000, window_messages=5)
-    cursor = ReceiveCursor(limits)
-    cursor.take(1, 1000)
-    cursor.take(1, limits.body)
+    window = ReceiveWindow(limits)
+    window.take(1, 1000)
+    window.take(1, limits.body)
     with pytest.raises(ProtocolError) as caught:
-        cursor.take(1, 1)
+        window.take(1, 1)
     assert caught.value.extra == {"limit": "window_bytes"}
-    assert cursor.received == 2
-    cursor.handed += 1
-    cursor.finish()
-    cursor.take(4, 1000)
+    assert window.received == 2
+    window.delivered += 1
+    window.mark_handled()
+    window.take(4, 1000)
     with pytest.raises(ProtocolError) as caught:
-        cursor.take(1, 0)
+        window.take(1, 0)
     assert caught.value.extra == {"limit": "window_messages"}
-    assert cursor.received == 6
+    assert window.received == 6

@@ -12,7 +12,7 @@ from math import inf
 from transport.protocol.client.link import Link
 from transport.protocol.client.terms import Terms
 from transport.protocol.frames import TransportKind
-from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.receive_window import ReceiveWindow
 
 ACK_DELAY = 0.1
 """Seconds for which an ack waits to piggyback on HTTP, and the minimum interval between standalone
@@ -29,7 +29,7 @@ class AckSchedule:
 
     __slots__ = ("_not_before", "_unacked", "due_at", "incoming")
 
-    def __init__(self, incoming: ReceiveCursor) -> None:
+    def __init__(self, incoming: ReceiveWindow) -> None:
         self.incoming = incoming
         self.due_at = inf
         self._not_before = 0.0
@@ -40,7 +40,7 @@ class AckSchedule:
     def record(self, count: int, size: int, link: Link, terms: Terms, now: float) -> None:
         """Record the next ``count`` messages, of ``size`` bytes, as received on ``link``."""
         incoming = self.incoming
-        incoming.advance(count)
+        incoming.receive_and_handle(count)
         self._unacked += size
         if link.transport is TransportKind.LONGPOLL:
             return  # the next poll carries the mark
@@ -92,7 +92,7 @@ class AckSchedule:
         first, last = max(lost[0], self.incoming.received + 1), lost[1]
         return [first, last] if first <= last else []
 
-    def reset(self, incoming: ReceiveCursor) -> None:
+    def reset(self, incoming: ReceiveWindow) -> None:
         """Begin the next session."""
         self.incoming = incoming
         self.due_at = inf

@@ -48,7 +48,7 @@ class WaitingBuffer(SendBuffer):
             return None
         return payload
 
-    def put(self, number: int, size: int) -> None:
+    def mark_written(self, number: int, size: int) -> None:
         """Record that ``number``, of ``size`` bytes, is written, possibly again."""
         if number > self.sent:
             self.sent = number

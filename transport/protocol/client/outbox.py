@@ -36,9 +36,9 @@ class Outbox:
         """Keep a message until it is acknowledged, and return the number of the send."""
         return self._before + self.buffer.append(payload, size_of(payload))
 
-    def check(self, mark: int) -> None:
+    def check_ack(self, mark: int) -> None:
         """Raise `ForeignAck` unless ``mark`` can be a mark of the current session (MRK-5)."""
-        self.buffer.check(mark)
+        self.buffer.check_ack(mark)
 
     def settle(self, mark: int) -> list[Settled]:
         """Forget everything up to ``mark``, which was handled (MRK-3)."""

@@ -80,7 +80,7 @@ from transport.protocol.frames import (
     Verdict,
     reset_without_marks,
 )
-from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.states import ATTACH_TRANSITIONS, AttachState, AttachStep, transition
 
 RESTART_RETRY_IN = 2.0
@@ -117,7 +117,7 @@ class ClientSession:
         self.terms = terms
         self.handshake = Handshake(client, target, wishes)
         self.outbox = Outbox(terms)
-        self.incoming = ReceiveCursor(terms)
+        self.incoming = ReceiveWindow(terms)
         self.acks = AckSchedule(self.incoming)
         self.polls = PollPacing()
         self.closing: Closing | None = None
@@ -296,7 +296,7 @@ class ClientSession:
         meaning = answers.read_answer(link, answer, self._decoder, self.acks, self.polls, now)
         match meaning:
             case answers.PostTaken():
-                self.outbox.check(meaning.received)
+                self.outbox.check_ack(meaning.received)
                 link.next = min(link.next, meaning.received + 1)
                 for frame in meaning.frames:
                     self._handle(link, frame, now)
@@ -365,7 +365,7 @@ class ClientSession:
         reset = frame.reset if isinstance(frame.reset, Loss) else None
         if reset is not None:
             self._reset(reset, successor=link)
-        self.outbox.check(max(frame.received, frame.handled))
+        self.outbox.check_ack(max(frame.received, frame.handled))
         link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.OPENED, "attach")
         handshake.complete(frame)
         link.next = frame.received + 1
@@ -386,7 +386,7 @@ class ClientSession:
     def _receive_data(self, link: Link, frame: Data, now: float) -> None:
         """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
         messages, incoming = frame.messages, self.incoming
-        self.outbox.check(frame.ack)
+        self.outbox.check_ack(frame.ack)
         known = incoming.repeated(frame.seq, len(messages))
         self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
@@ -410,7 +410,7 @@ class ClientSession:
             link.next = min(link.next, number)
         elif error.code == codes.GAP.name and expected and may_retry:
             link.failures += 1
-            self.outbox.check(expected - 1)
+            self.outbox.check_ack(expected - 1)
             link.next = expected
         elif (closing := fatal_closing(error)) is not None:
             self._end(closing)
@@ -446,7 +446,7 @@ class ClientSession:
         lost = self.acks.clip_lost_range(loss.lost)
         self._events.append(WasReset(loss.reason, lost, loss.handled, sends))
         self.outbox.start_over(self.terms)
-        self.incoming = ReceiveCursor(self.terms)
+        self.incoming = ReceiveWindow(self.terms)
         self.acks.reset(self.incoming)
         self._confirmed = self._refusals = 0
         self._server_close = None

@@ -133,7 +133,7 @@ def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: flo
             break
         if number <= buffer.sent:
             outbox.replayed += 1
-        buffer.put(number, length)
+        buffer.mark_written(number, length)
         room -= cost if texts else cost + _FRAME_OVERHEAD
         if skipped:
             flush()

@@ -28,7 +28,7 @@ from transport.protocol.frames import (
     error_frame,
     reset_without_marks,
 )
-from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.states import (
     ATTACHMENT_TRANSITIONS,
@@ -92,7 +92,7 @@ class Attachments:
 
     __slots__ = ("_confirmed", "_incoming", "_outgoing", "live", "owner")
 
-    def __init__(self, outgoing: SendBuffer, incoming: ReceiveCursor) -> None:
+    def __init__(self, outgoing: SendBuffer, incoming: ReceiveWindow) -> None:
         self.live: list[Attachment] = []
         self.owner = ""
         self._confirmed = 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import Ack, Close, EncodedFrame, Poll, TransportKind
-from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.states import AttachmentState
@@ -37,7 +37,7 @@ class Downlink:
 
     __slots__ = ("_incoming", "_limits", "_outgoing", "close", "replayed")
 
-    def __init__(self, outgoing: SendBuffer, incoming: ReceiveCursor, limits: Limits) -> None:
+    def __init__(self, outgoing: SendBuffer, incoming: ReceiveWindow, limits: Limits) -> None:
         self.close: Close | None = None
         self.replayed = 0
         self._outgoing = outgoing

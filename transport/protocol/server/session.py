@@ -49,7 +49,7 @@ from transport.protocol.frames import (
     error_frame,
     reset_without_marks,
 )
-from transport.protocol.receive_window import ReceiveCursor
+from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments
 from transport.protocol.server.counters import Counters
@@ -117,7 +117,7 @@ class ServerSession:
         self.limits = limits
         self.state = SessionState.OPEN
         self.outgoing = SendBuffer(limits)
-        self.incoming = ReceiveCursor(limits)
+        self.incoming = ReceiveWindow(limits)
         self.attachments = Attachments(self.outgoing, self.incoming)
         self.downlink = Downlink(self.outgoing, self.incoming, limits)
         self.peer_close: Close | None = None
@@ -153,15 +153,15 @@ class ServerSession:
         incoming = self.incoming
         if self.state is _CLOSING or self.state is _CLOSED:
             raise self.closed_error()
-        if incoming.handled != incoming.handed:
-            incoming.finish()
+        if incoming.handled != incoming.delivered:
+            incoming.mark_handled()
         inbox = self._inbox
         while inbox:
             message = inbox.pop(0)
-            incoming.handed += 1
+            incoming.delivered += 1
             if message is not _SKIPPED:
                 return message
-            incoming.finish()
+            incoming.mark_handled()
         if self.peer_close is not None and incoming.received >= self.peer_close.last:
             raise self.closed_error()
         return EMPTY
@@ -202,18 +202,18 @@ class ServerSession:
         """
         incoming = self.incoming
         state = advance(self.state, SessionStep.LOCAL_CLOSE)
-        handled = incoming.handled if failed else incoming.handed
+        handled = incoming.handled if failed else incoming.delivered
         self.downlink.close = Close(
             code=code,
             reason=reason,
             by=by,
             last=self.outgoing.last,
             ack=handled,
-            in_hand=incoming.handed if incoming.handed > handled else UNSET,
+            in_hand=incoming.delivered if incoming.delivered > handled else UNSET,
         )
         self.state = state
         if not failed:
-            incoming.finish()
+            incoming.mark_handled()
         self._inbox.clear()
         self._closing_until = now + self.limits.closing
         self._end_if_acknowledged()
@@ -287,7 +287,7 @@ class ServerSession:
             case Oversized():
                 return self._receive_oversized(attachment, frame)
             case Ack():
-                self.outgoing.check(frame.ack)
+                self.outgoing.check_ack(frame.ack)
                 if attachment is not None:
                     attachment.client_received = max(attachment.client_received, frame.ack)
                     self.attachments.confirm(attachment)
@@ -314,7 +314,7 @@ class ServerSession:
         if attachment is not None and attachment.state is not _CONFIRMED:
             self.attachments.check_may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
-        outgoing.check(ack)
+        outgoing.check_ack(ack)
         count = len(messages)
         if self.peer_close is not None and seq + count - 1 > self.peer_close.last:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
@@ -361,7 +361,7 @@ class ServerSession:
             self._end_if_acknowledged()
 
     def _receive_close(self, frame: Close) -> None:
-        self.outgoing.check(frame.ack)
+        self.outgoing.check_ack(frame.ack)
         if self.peer_close is None:
             if frame.last < self.incoming.received:
                 raise ProtocolError(codes.BAD_NUMBER, "last is below what was received")
@@ -390,7 +390,7 @@ class ServerSession:
         if frame.poll < attachment.poll:
             return False
         try:
-            self.outgoing.check(frame.ack)
+            self.outgoing.check_ack(frame.ack)
         except ForeignAck:
             self._handle_foreign_ack(attachment)
             return True
@@ -459,7 +459,7 @@ class ServerSession:
         return Tombstone(
             ending=self.ending,
             handled=self.incoming.handled,
-            in_hand=self.incoming.handed,
+            in_hand=self.incoming.delivered,
             last=self.outgoing.last,
             received=self.incoming.received,
             owner=self.attachments.owner,
