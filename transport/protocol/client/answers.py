@@ -34,7 +34,7 @@ class PostTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class Downlink:
+class DownlinkFrames:
     """The answer holds frames of the downlink: receive them one after the other."""
 
     lines: Sequence[str]
@@ -59,7 +59,7 @@ class Failed:
     reason: str | None
 
 
-Meaning: TypeAlias = PostTaken | Downlink | Refused | Failed
+AnswerOutcome: TypeAlias = PostTaken | DownlinkFrames | Refused | Failed
 
 
 def read_answer(
@@ -69,7 +69,7 @@ def read_answer(
     acks: AckSchedule,
     polls: PollPacing,
     now: float,
-) -> Meaning:
+) -> AnswerOutcome:
     """Record on ``link`` that a request was answered or failed, and return what that means.
 
     Raises:
@@ -86,7 +86,7 @@ def read_answer(
         link.failures = 0
         if answer.request is Request.POLL:
             link.poll += 1
-        return Downlink(lines)
+        return DownlinkFrames(lines)
     if answer.request is Request.POST:
         _put_back(link, acks)
     if (error := _read_error(decoder, lines)) is not None:

@@ -61,7 +61,7 @@ class Handshake:
         )
         return encode_control(frame)
 
-    def head(self, attach: int) -> dict[str, Any]:
+    def session_fields(self, attach: int) -> dict[str, Any]:
         """Return the fields that identify the session in every request (SND-1, POL-1)."""
         return {
             "session": self.token,
@@ -70,7 +70,7 @@ class Handshake:
             "epoch": self.epoch,
         }
 
-    def is_answer(self, link: Link, frame: Opened) -> bool:
+    def accepts(self, link: Link, frame: Opened) -> bool:
         """Return whether ``frame`` opens the session that ``link`` asked for.
 
         Of two opens that race, one may reach a server that does not know of the other, and so begin
@@ -90,7 +90,7 @@ class Handshake:
             raise ProtocolError(codes.BAD_FRAME, "this answers another open")
         return self.token is None or reset or frame.id == self.id
 
-    def complete(self, frame: Opened) -> None:
+    def adopt(self, frame: Opened) -> None:
         """Store the session's token, id and epoch from ``frame``.
 
         They are valid from now on, even before the attach is confirmed: what follows on a link that

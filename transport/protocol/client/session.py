@@ -293,25 +293,25 @@ class ClientSession:
         return self._flush()
 
     def _handle_answer(self, link: Link, answer: Answer, now: float) -> None:
-        meaning = answers.read_answer(link, answer, self._decoder, self.acks, self.polls, now)
-        match meaning:
+        outcome = answers.read_answer(link, answer, self._decoder, self.acks, self.polls, now)
+        match outcome:
             case answers.PostTaken():
-                self.outbox.check_ack(meaning.received)
-                link.next = min(link.next, meaning.received + 1)
-                for frame in meaning.frames:
+                self.outbox.check_ack(outcome.received)
+                link.next = min(link.next, outcome.received + 1)
+                for frame in outcome.frames:
                     self._handle(link, frame, now)
-                if not answers.read_stream_state(link, meaning.marks, self.incoming.received, now):
+                if not answers.read_stream_state(link, outcome.marks, self.incoming.received, now):
                     self._drop(link, "detached")
-            case answers.Downlink():
-                for line in meaning.lines:
+            case answers.DownlinkFrames():
+                for line in outcome.lines:
                     self._receive(link, line, now)
             case answers.Refused():
-                self._fail(link, meaning.error)
+                self._fail(link, outcome.error)
             case answers.Failed():
-                if meaning.reason is not None:
-                    self._drop(link, meaning.reason)
+                if outcome.reason is not None:
+                    self._drop(link, outcome.reason)
             case _:
-                assert_never(meaning)
+                assert_never(outcome)
 
     def _receive(self, link: Link, encoded: EncodedFrame, now: float) -> None:
         """Handle a frame of the downlink, which is a sign of life."""
@@ -358,7 +358,7 @@ class ClientSession:
 
     def _opened(self, link: Link, frame: Opened) -> None:
         handshake = self.handshake
-        if not handshake.is_answer(link, frame):
+        if not handshake.accepts(link, frame):
             self._drop(link, "another session")
             return
         resumed = frame.verdict is Verdict.RESUMED
@@ -367,7 +367,7 @@ class ClientSession:
             self._reset(reset, successor=link)
         self.outbox.check_ack(max(frame.received, frame.handled))
         link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.OPENED, "attach")
-        handshake.complete(frame)
+        handshake.adopt(frame)
         link.next = frame.received + 1
         terms = self.terms.updated(frame)
         if terms != self.terms:

@@ -54,10 +54,10 @@ def websocket_frames(source: Source, link: Link, now: float, *, confirms: bool) 
 
 def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[Output]:
     """Return the requests to start on ``link``; at least one if it ``confirms`` the attach."""
-    head = source.handshake.head(link.attach)
+    fields = source.handshake.session_fields(link.attach)
     outputs: list[Output] = []
     if link.post is None:
-        first = encode_control(Send(**head))
+        first = encode_control(Send(**fields))
         post = PendingPost(link.next, link.control)
         frames: list[EncodedFrame] = []
         fill(source, link, frames, now, source.terms.body - len(first))
@@ -69,7 +69,7 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
         link.polled_at = now
         hold = source.polls.hold
         poll = Poll(
-            **head,
+            **fields,
             poll=link.poll,
             ack=source.acks.mark(link),
             hold=UNSET if hold is None else hold,
