@@ -9,7 +9,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.frames import EncodedFrame, Poll, Renew, Send
 from transport.protocol.server.attachments import Attachment
-from transport.protocol.server.uplink import Post, find_poll, find_session, split_header
+from transport.protocol.server.uplink import Post, polled_attachment, require_session, split_header
 from transport.server.adapters.ports import Link
 from transport.server.registry import Registry
 from transport.server.runner import Runner
@@ -31,7 +31,7 @@ class Uplink:
     async def poll(self, frame: Poll) -> Link | None:
         """Continue a long poll's attach; see `Entrance.poll`."""
         runner = await self._find(frame)
-        attachment = find_poll(frame, runner.session)
+        attachment = polled_attachment(frame, runner.session)
         link = runner.driver.find_link(attachment)
         if link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
@@ -50,7 +50,7 @@ class Uplink:
                 # A renewal can be slow: deliver the frames before it first.
                 runner.driver.notify()
                 await self._renew(runner, post.attachment, renewal)
-                post.renewed()
+                post.reattach()
         finally:
             runner.driver.notify()
         if post.has_data:
@@ -83,7 +83,7 @@ class Uplink:
             runner = registry.get(record.id)
         session = runner.session if runner is not None else None
         try:
-            find_session(frame, session, epoch=registry.store.epoch)
+            require_session(frame, session, epoch=registry.store.epoch)
         except ProtocolError as error:
             if error.code is codes.WRONG_PROCESS and isinstance(frame.epoch, str):
                 registry.warn_of_other_process(frame.epoch)

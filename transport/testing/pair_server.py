@@ -43,7 +43,7 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import EMPTY, ServerSession
-from transport.protocol.server.uplink import Post, find_poll, find_session
+from transport.protocol.server.uplink import Post, polled_attachment, require_session
 from transport.testing.lossy_link import Lane
 
 EPOCH = "pair"
@@ -184,7 +184,7 @@ class PairServer:
     def _park(self, connection: PairConnection, frame: Poll, respond: Respond, now: float) -> None:
         """Keep a poll until something is due (POL-2)."""
         session = self._find(frame)
-        if not session.poll(find_poll(frame, session), frame, now):
+        if not session.poll(polled_attachment(frame, session), frame, now):
             respond(200, "")
             return
         if connection.answer_poll is not None:
@@ -193,7 +193,7 @@ class PairServer:
         connection.poll_deadline = now + self._limits.poll_hold
 
     def _find(self, frame: Send | Poll) -> ServerSession:
-        return find_session(frame, self._by_token.get(frame.session), epoch=EPOCH)
+        return require_session(frame, self._by_token.get(frame.session), epoch=EPOCH)
 
     def _take_messages(self, session: ServerSession) -> None:
         try:

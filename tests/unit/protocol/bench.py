@@ -32,7 +32,7 @@ from transport.protocol.frames import (
     error_frame,
 )
 from transport.protocol.server.session import EMPTY, ServerSession
-from transport.protocol.server.uplink import Post, find_poll, split_header
+from transport.protocol.server.uplink import Post, polled_attachment, split_header
 
 
 class Bench:
@@ -115,7 +115,7 @@ class Bench:
             header, frames = split_header(self._decoder.decode_lines(body))
             post = Post(header, frames, self.directory.find(header), self.now)
             while post.take(self.now) is not None:
-                post.renewed()
+                post.reattach()
             written = post.answer()
         except ProtocolError as error:
             return {"answer": from_wire(encode_control(error_frame(error)))}
@@ -128,7 +128,7 @@ class Bench:
             if not isinstance(frame, Poll):
                 raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
             session = self.directory.find(frame)
-            attachment = find_poll(frame, session)
+            attachment = polled_attachment(frame, session)
             if not session.poll(attachment, frame, self.now):
                 connection.is_outdated = True
                 return

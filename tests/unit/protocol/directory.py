@@ -37,7 +37,7 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.uplink import find_session
+from transport.protocol.server.uplink import require_session
 from transport.stores.records import Record, make_token, split_token
 
 
@@ -96,12 +96,12 @@ class Directory:
         """Return the session that a request names, and use up its credential.
 
         Raises:
-            ProtocolError: see `find_session`.
+            ProtocolError: see `require_session`.
         """
         record, session, secret = self._look_up(frame.session)
         if record is not None:
             record.use(secret)
-        return find_session(frame, session, epoch=self.epoch)
+        return require_session(frame, session, epoch=self.epoch)
 
     def peek(self, token: str) -> ServerSession | None:
         """Return the session that a credential opens, None if there is none."""

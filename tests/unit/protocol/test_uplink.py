@@ -26,7 +26,7 @@ from transport.protocol.frames import (
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.opening import attach
 from transport.protocol.server.session import EMPTY, ServerSession
-from transport.protocol.server.uplink import Post, find_poll, find_session, split_header
+from transport.protocol.server.uplink import Post, polled_attachment, require_session, split_header
 
 CLIENT = "client-0123456789"
 HEADER = Send(session="s1.t", client=CLIENT, attach=1)
@@ -73,7 +73,7 @@ def test_post_waits_for_a_renewal(session: ServerSession) -> None:
     attached(session)
     post = Post(HEADER, [Ping(id=1), Renew(credentials="c"), Ping(id=2)], session, 0.0)
     assert post.take(0.0) == Renew(credentials="c")
-    post.renewed()
+    post.reattach()
     assert post.take(0.0) is None
     assert not post.has_data
     assert post.answer()[1:] == [encode_control(Pong(id=id_)) for id_ in (1, 2)]
@@ -85,7 +85,7 @@ def test_post_whose_downlink_ends_says_so(session: ServerSession) -> None:
     post = Post(HEADER, [Renew(credentials="c"), Data(1, 0, ["a"], 3)], session, 0.0)
     post.take(0.0)
     session.attachments.detach(attachment)
-    post.renewed()
+    post.reattach()
     assert post.attachment is None
     assert post.take(0.0) is None
     assert post.has_data
@@ -119,11 +119,11 @@ def test_session_that_is_not_here(
 ) -> None:
     """RES-9, EPO-1: unknown and ended sessions are answered alike."""
     frame = Send(session="s1.t", client=CLIENT, attach=1, **epoch)
-    assert find_session(frame, session, epoch="e1") is session
+    assert require_session(frame, session, epoch="e1") is session
     session.reset(ResetReason.OVERFLOW)
     for found in (None, session):
         with pytest.raises(ProtocolError) as caught:
-            find_session(frame, found, epoch="e1")
+            require_session(frame, found, epoch="e1")
         assert caught.value.code is code
 
 
@@ -132,11 +132,11 @@ def test_poll_of_another_transport_is_refused(session: ServerSession) -> None:
     frame = Poll(session="s1.t", client=CLIENT, attach=1, poll=1, ack=0)
     stream = attached(session)
     with pytest.raises(ProtocolError, match="not a long poll"):
-        find_poll(frame, session)
+        polled_attachment(frame, session)
     session.attachments.confirm(stream)
     session.attachments.detach(stream)
     with pytest.raises(ProtocolError) as caught:
-        find_poll(frame, session)
+        polled_attachment(frame, session)
     assert caught.value.code is codes.NOT_ATTACHED
 
 
@@ -144,4 +144,4 @@ def test_poll_finds_its_attachment() -> None:
     session = ServerSession("s2", Limits(), 0.0)
     attachment = attached(session, TransportKind.LONGPOLL)
     frame = Poll(session="s2.t", client=CLIENT, attach=1, poll=1, ack=0)
-    assert find_poll(frame, session) is attachment
+    assert polled_attachment(frame, session) is attachment

@@ -16,7 +16,9 @@ from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 
 
-def find_session(frame: Send | Poll, session: ServerSession | None, *, epoch: str) -> ServerSession:
+def require_session(
+    frame: Send | Poll, session: ServerSession | None, *, epoch: str
+) -> ServerSession:
     """Return the session that a request names, if it lives.
 
     Args:
@@ -38,7 +40,7 @@ def find_session(frame: Send | Poll, session: ServerSession | None, *, epoch: st
     raise _unknown_session()
 
 
-def find_poll(frame: Poll, session: ServerSession) -> Attachment:
+def polled_attachment(frame: Poll, session: ServerSession) -> Attachment:
     """Return the attachment that a poll names (ATT-7).
 
     Raises:
@@ -72,7 +74,7 @@ def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
 class Post:
     """The frames of one POST, handled in order, up to the first that is invalid (SND-3).
 
-    Call `take`. Each time it returns a ``renew``, check the credentials, call `renewed`, and call
+    Call `take`. Each time it returns a ``renew``, check the credentials, call `reattach`, and call
     `take` again. Finally, call `answer`.
 
     Args:
@@ -122,7 +124,7 @@ class Post:
             raise _unknown_session()
         return None
 
-    def renewed(self) -> None:
+    def reattach(self) -> None:
         """Look for the attachment again: it may have ended while the credentials were checked.
 
         Raises:
