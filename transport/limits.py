@@ -128,7 +128,7 @@ class Limits:
                 f"Limits.ttl ({self.ttl}) must be above three heartbeats ({self.heartbeat}) and a "
                 f"poll's hold ({self.poll_hold}), or sessions expire while they are attached"
             )
-        if self.poll_hold > 2 * self.heartbeat + 5:
+        if self.poll_hold > silence_timeout(self.heartbeat):
             raise ValueError(
                 f"Limits.poll_hold ({self.poll_hold}) is above two heartbeats ({self.heartbeat}) "
                 "and 5 s, after which clients give up a silent connection (LIV-2)"
@@ -171,3 +171,8 @@ def _check_number(name: str, value: object, *, whole: bool) -> None:
         raise ValueError(f"Limits.{name} must be {kind}, not {value!r}")
     if not (isfinite(value) and value > 0):
         raise ValueError(f"Limits.{name} must be finite and above 0, not {value!r}")
+
+
+def silence_timeout(heartbeat: float) -> float:
+    """Return the seconds of silence after which a client drops a connection (LIV-2)."""
+    return 2 * heartbeat + 5

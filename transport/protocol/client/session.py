@@ -30,6 +30,7 @@ from msgspec import UNSET
 
 from transport import codes
 from transport.errors import ChannelClosed, ForeignAck, ProtocolError
+from transport.limits import silence_timeout
 from transport.protocol.client import answers, uplink
 from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.answers import MAX_CONSECUTIVE_FAILURES
@@ -115,6 +116,7 @@ class ClientSession:
         wishes: dict[str, Json] | None = None,
     ) -> None:
         self.terms = terms
+        self._silence_timeout = silence_timeout(terms.heartbeat)
         self.handshake = Handshake(client, target, wishes)
         self.outbox = Outbox(terms)
         self.incoming = ReceiveWindow(terms)
@@ -317,7 +319,7 @@ class ClientSession:
         """Handle a frame of the downlink, which is a sign of life."""
         self._handle(link, self._decoder.decode(encoded), now)
         if link.state is not AttachState.OPENING:
-            link.until = now + 2 * self.terms.heartbeat + 5
+            link.until = now + self._silence_timeout
 
     def _handle(self, link: Link, frame: Any, now: float) -> None:
         if link not in self._links:
@@ -372,6 +374,7 @@ class ClientSession:
         terms = self.terms.updated(frame)
         if terms != self.terms:
             self.terms = terms
+            self._silence_timeout = silence_timeout(terms.heartbeat)
             self.outbox.buffer.set_limits(terms)
             self._decoder = Decoder(terms, ServerControl)
         self._replay_up_to = frame.sent if resumed else 0

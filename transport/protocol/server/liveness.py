@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from transport import codes
 from transport.codes import Code
-from transport.limits import Limits
+from transport.limits import Limits, silence_timeout
 from transport.protocol.frames import Drain, Error, Ping, ServerControl, TransportKind
 from transport.protocol.server.attachments import Attachment
 
@@ -41,7 +41,7 @@ def check(attachment: Attachment, now: float, limits: Limits) -> Ping | End | No
     if transport is _LONGPOLL:
         # Between two polls the client is silent by design, but not for long.
         quiet = now - max(attachment.received_at, attachment.written_at)
-        if not attachment.writable and quiet >= heartbeat * 2 + 5:
+        if not attachment.writable and quiet >= silence_timeout(heartbeat):
             return End(codes.TIMEOUT, None)
         return None
     if transport is _SSE and now - attachment.attached_at >= limits.stream:
