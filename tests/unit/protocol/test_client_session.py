@@ -24,7 +24,6 @@ from tests.unit.protocol.client_core import (
 from transport.codes import CODES
 from transport.errors import ChannelClosed, Fate
 from transport.limits import Limits
-from transport.protocol.client.answers import MAX_CONSECUTIVE_FAILURES
 from transport.protocol.client.events import (
     Answer,
     Attached,
@@ -39,7 +38,7 @@ from transport.protocol.client.events import (
     WasReset,
 )
 from transport.protocol.client.refusals import FATAL
-from transport.protocol.client.session import ClientSession
+from transport.protocol.client.session import MAX_REFUSED_CONFIRMATIONS, ClientSession
 from transport.protocol.client.terms import Terms
 
 
@@ -103,7 +102,7 @@ def test_another_client_may_come_first_three_times() -> None:
     """ATT-5: before the first confirmation."""
     one = session()
     seen: list[str] = []
-    for turn in range(MAX_CONSECUTIVE_FAILURES + 1):
+    for turn in range(MAX_REFUSED_CONFIRMATIONS + 1):
         link = begin(one, WS)
         assert link.attach == 1 + turn * 11
         refusal = {"type": "error", "code": "superseded", "message": ""}

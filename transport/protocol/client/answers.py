@@ -16,8 +16,7 @@ from transport.protocol.codec import Decoder
 from transport.protocol.frames import Ack, Error, TransportKind
 
 MAX_CONSECUTIVE_FAILURES = 3
-"""Requests that may fail in a row before their link is dropped; and how often another client may
-confirm first (ATT-5)."""
+"""Requests that may fail in a row before their link is dropped."""
 MUTE_TIMEOUT = 5.0
 """Seconds for which a stream may stay silent after the server reports writing to it (SND-2)."""
 

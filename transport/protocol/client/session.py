@@ -88,6 +88,9 @@ RESTART_RETRY_IN = 2.0
 """The ``retry_in`` assumed, in seconds, when a server closes the WebSocket with 1012 and sent no
 ``drain`` (DRN-1)."""
 
+MAX_REFUSED_CONFIRMATIONS = 3
+"""How many times another client may confirm first before this one stops (ATT-5)."""
+
 
 class ClientSession:
     """The sessions of one client instance, one after the other.
@@ -429,7 +432,7 @@ class ClientSession:
         if isinstance(client, str) and client != self.handshake.client:
             taken = 0 < self._confirmed < attach  # else it refused our confirmation (ATT-5, ATT-6)
             self._refusals += not taken
-            if taken or self._refusals > MAX_CONSECUTIVE_FAILURES:
+            if taken or self._refusals > MAX_REFUSED_CONFIRMATIONS:
                 self._events.append(Superseded(attach, client))
                 reason = "superseded: taken by another page"
                 self._end(Closing(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
