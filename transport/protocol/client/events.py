@@ -1,4 +1,4 @@
-"""The inputs, outputs and events of a client's session."""
+"""The inputs, outputs and events of a client's session, and how its channel ends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from typing import TypeAlias
 from transport.errors import Fate
 from transport.protocol.client.link import Link
 from transport.protocol.frames import EncodedFrame, Initiator, Json, ResetReason, Verdict
+
+# The end of a channel
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a channel is to end, or has ended: the code and reason of the ``close``."""
+
+    code: int
+    reason: str
+    by: Initiator
+
 
 # Outputs
 
@@ -149,13 +161,6 @@ class LinkDropped:
     retry_in: float
     drained: bool
     """Whether the server asked for it (DRN-1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    code: int
-    reason: str
-    by: Initiator
 
 
 Event: TypeAlias = (
