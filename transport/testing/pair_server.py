@@ -208,7 +208,8 @@ class PairServer:
         check_version(frame)
         named = self._by_token.get(frame.session) if isinstance(frame.session, str) else None
         reset: Reset | None = None
-        match resume(frame, Found(named) if named is not None else None, epoch=EPOCH):
+        decision = resume(frame, Found(named) if named is not None else None, epoch=EPOCH)
+        match decision:
             case Attach(session):
                 connection.attachment = attach(
                     session, frame, connection.transport, now, epoch=EPOCH
@@ -224,6 +225,8 @@ class PairServer:
                 pass
             case Replace(session, reset):
                 session.reset(reset.reason)
+            case _:
+                assert_never(decision)
         self._begin(connection, frame, reset, now)
 
     def _begin(
