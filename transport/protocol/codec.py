@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
 from transport import codes
 from transport.errors import ProtocolError, TooLarge, Unsendable
@@ -22,12 +21,10 @@ from transport.protocol.frames import (
     MAX_NUMBER,
     Bytes,
     ClientControl,
-    ClientFrame,
     Data,
     EncodedFrame,
     Json,
     ServerControl,
-    ServerFrame,
 )
 
 Payload = str | bytes
@@ -383,12 +380,9 @@ def _field_error(detail: str) -> ProtocolError:
 
 
 __all__ = [
-    "UNSET",
-    "ClientFrame",
     "Decoder",
     "Oversized",
     "Payload",
-    "ServerFrame",
     "encode_bytes",
     "encode_control",
     "encode_data",

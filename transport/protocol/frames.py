@@ -240,9 +240,6 @@ ServerControl: TypeAlias = (
 )
 """The control frames that a server sends."""
 
-ClientFrame: TypeAlias = Data | ClientControl
-ServerFrame: TypeAlias = Data | ServerControl
-
 EncodedFrame: TypeAlias = str | bytes
 """An encoded frame: a str is a text frame, bytes a binary frame of a WebSocket."""
 
