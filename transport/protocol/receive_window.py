@@ -55,6 +55,9 @@ class ReceiveWindow:
         limits = self._limits
         many = last - self.handled > limits.window_messages
         held = self._held + size
+        # One frame beyond the window is tolerated, because the other side may count the bytes of
+        # JSON differently. The first comparison is implied by the second. It spares nearly every
+        # call the property `body`.
         if many or (held > limits.window_bytes and held > limits.window_bytes + limits.body):
             limit = "window_messages" if many else "window_bytes"
             raise ProtocolError(
