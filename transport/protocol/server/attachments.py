@@ -45,7 +45,10 @@ MAX_PROVISIONAL = 3
 class Attachment:
     """One connection's place in a session: what was written on it, and when it was last active.
 
-    The attachment of a long poll outlives its polls. Only this package writes its fields.
+    The attachment of a long poll outlives its polls. Only this package writes its fields:
+    `Attachments` the state and the code, `Downlink` what was written and the polls,
+    `ServerSession` the signs of life, pings included, and what the client has received. Any of them
+    may append to ``control``.
     """
 
     number: int

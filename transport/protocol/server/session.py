@@ -11,7 +11,16 @@ decided here is what each frame of the client does, and how the session ends. Tw
   that wait, and they ask again.
 
 Pure: frames, calls and ``now`` (seconds of any monotonic clock) go in. The driver owns sockets,
-tasks and the clock.
+tasks and the clock, and calls the session as follows:
+
+- `opening.attach` adds the attachment of a new connection; `Attachments.detach` removes it once
+  the connection is lost.
+- A frame of a WebSocket goes to `receive`, and what that returns to `reply`; a `ProtocolError`
+  goes to `fail`. A POST is a `Post` (`uplink`), a poll goes to `poll`.
+- The handler uses `send`, `receive_nowait` and `close`.
+- `tick` is called several times a second.
+- After each of these, the driver writes `Downlink.transmit` (`answer_poll` on long poll) on every
+  attachment for which `Downlink.is_due`, and closes connections whose attachment has a ``code``.
 """
 
 from __future__ import annotations
