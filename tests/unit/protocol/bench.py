@@ -1,7 +1,7 @@
 """`Bench`: a server of the pure core alone, driven by the steps of a vector.
 
-`tests/vectors/README.md` describes the steps. The bench adds to the core as little as possible of
-what a process adds: connections by name, and a `Directory` of sessions.
+`tests/vectors/README.md` describes the steps. The bench adds only what the core leaves to
+a process: connections by name, and a `Directory` of sessions.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Bench:
     """Sessions and connections; `run` does one step.
 
     Args:
-        limits: of every session.
+        limits: the limits of every session.
 
     Attributes:
-        now: seconds; the time of the last step.
-        connections: those that are open, and the polls that are parked, by name.
+        now: the time of the last step, in seconds.
+        connections: the open connections and the parked polls, by name.
         directory: the sessions.
     """
 
@@ -75,7 +75,7 @@ class Bench:
         return result
 
     def restart(self) -> None:
-        """Lose every connection and session, as a process does that starts again (EPO-1)."""
+        """Lose every connection and session, like a process that restarts (EPO-1)."""
         self.connections.clear()
         self.directory.restart()
 
@@ -174,7 +174,7 @@ class Bench:
             connection.session.attachments.detach(connection.attachment)
 
     def _tick(self, _: Step) -> None:
-        """Only time passes."""
+        """Let time pass; nothing else happens."""
 
     _actions: ClassVar[dict[str, Callable[[Bench, Step], Step | None]]] = {
         "connect": _connect,
@@ -217,7 +217,7 @@ class Bench:
             result["ended"] = ended
 
     def _write(self, connection: ServerConnection) -> tuple[list[EncodedFrame], Code | None, bool]:
-        """Write what is due. Return it, why the connection ends, and whether it is over."""
+        """Write what is due. Return it, why the connection ends, and whether it has ended."""
         session, attachment = connection.session, connection.attachment
         if connection.is_outdated:
             return [], None, True

@@ -60,10 +60,10 @@ class ClientBench:
     """A driver of one client session; `run` does one step.
 
     Attributes:
-        now: seconds; the time of the last step.
-        nonces: how many the client has used.
-        names: of the sends, by their numbers.
-        connections: the open ones, by name.
+        now: the time of the last step, in seconds.
+        nonces: the number of nonces that the client has used.
+        names: the names of the sends, by number.
+        connections: the open connections, by name.
     """
 
     now: float = 0.0

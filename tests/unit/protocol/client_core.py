@@ -1,4 +1,4 @@
-"""A client's core driven by hand: what its unit tests share."""
+"""Functions that drive a client's core step by step, for its unit tests."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`Directory`: the sessions of the vectors' server, and which of them an ``open`` gets.
 
 The rules are those of `transport.protocol.server.opening`. The directory only acts on its
-decisions, and has what a process adds: sessions by token and by nonce, and the store's epoch.
+decisions, and adds what is a process's: sessions by token and by nonce, and the store's epoch.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Directory:
     """Sessions by token and nonce.
 
     Args:
-        limits: of every session.
+        limits: the limits of every session.
 
     Attributes:
         current: the first session that began, or the one that took its place.
@@ -87,13 +87,13 @@ class Directory:
         return f"epoch-{self._restarts + 1}"
 
     def restart(self) -> None:
-        """Lose every session, as a process does that starts again (EPO-1)."""
+        """Lose every session, like a process that restarts (EPO-1)."""
         self._restarts += 1
         self.sessions.clear()
         self.nonces.clear()
 
     def find(self, frame: Send | Poll) -> ServerSession:
-        """Return the session that a request names, and use up its credential.
+        """Return the session that a request names, and record the use of its credential.
 
         Raises:
             ProtocolError: see `require_session`.
@@ -104,7 +104,7 @@ class Directory:
         return require_session(frame, session, epoch=self.epoch)
 
     def peek(self, token: str) -> ServerSession | None:
-        """Return the session that a credential opens, None if there is none."""
+        """Return the session that a credential opens, or None."""
         return self._look_up(token)[1]
 
     def open(self, frame: Open, connection: ServerConnection, now: float) -> None:
@@ -178,7 +178,7 @@ class Directory:
         return session
 
     def _named(self, frame: Open, subject: str) -> Found | None:
-        """Return what the credential of an ``open`` names, None if this user may not use it."""
+        """Return what the credential of an ``open`` names, or None if this user may not use it."""
         if not isinstance(frame.session, str):
             return None
         record, session, secret = self._look_up(frame.session)

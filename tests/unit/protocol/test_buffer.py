@@ -1,4 +1,4 @@
-"""Both halves of a direction: numbers, views, windows."""
+"""The two ends of a direction: `SendBuffer` and `ReceiveWindow`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_acknowledge() -> None:
     """MRK-4, MRK-5."""
     buffer = filled("a", "b")
     with pytest.raises(ForeignAck):
-        buffer.acknowledge(1)  # not on any wire yet
+        buffer.acknowledge(1)  # not written yet
     buffer.frames(1, 0, binary=True)
     assert buffer.acknowledge(1)
     assert not buffer.acknowledge(1)
@@ -77,7 +77,7 @@ def test_batches_by_count() -> None:
 @pytest.mark.parametrize("message", [12, 100, 262_144])
 @pytest.mark.parametrize("unit", ["x", "ü", "😀"])
 def test_no_frame_is_beyond_the_body(message: int, unit: str) -> None:
-    """So that whoever has our limits can read what we write, whatever the batch."""
+    """A peer with our limits can read all frames, whatever the batch."""
     limits = Limits(message=message, window_bytes=max(message, 5000), batch=100_000)
     texts = ["", *(unit * (message // 2 // len(unit.encode()) - 2) for _ in range(3))]
     payloads: list[Payload] = [encode_message(text, limits) for text in texts]
@@ -129,7 +129,7 @@ def test_repeated() -> None:
 
 
 def test_refused() -> None:
-    """DAT-4, DAT-5: what stands behind it is dropped, until its place is taken."""
+    """DAT-4, DAT-5: the messages after it are dropped until its number is used."""
     window = ReceiveWindow(Limits())
     with pytest.raises(Gap):
         window.refuse(2)
@@ -155,7 +155,7 @@ def test_marks() -> None:
 
 
 def test_window() -> None:
-    """DAT-6; some bytes beyond it are borne, for JSON is written in more than one way."""
+    """DAT-6; some bytes beyond it are tolerated, as encodings of JSON differ in length."""
     limits = Limits(message=10, window_bytes=1000, window_messages=5)
     window = ReceiveWindow(limits)
     window.take(1, 1000)

@@ -1,4 +1,4 @@
-"""What the answer to a request means to a client."""
+"""How a client interprets the answers to its requests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_post_answered_by_an_intermediary_drops_the_link(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", '{"type":"pong"}', '{"type":"ack","ack":0}'])
 def test_post_answer_without_marks_drops_the_link(text: str) -> None:
-    """SND-2: one that does not is no answer of the channel."""
+    """SND-2: any other was not written by the channel."""
     one = session()
     link, _ = open_on(one, SSE)
     events = one.handle_input(link, Answer(Request.POST, 200, text), 0)
@@ -54,7 +54,7 @@ def test_failed_post_is_repeated_whole() -> None:
 
 
 def test_late_answer_to_a_repeated_post_is_ignored() -> None:
-    """SND-1: one that had no answer in time was repeated, and its first copy fails late."""
+    """SND-1: a POST without a timely answer was retried, and its first copy fails late."""
     one = session()
     link, _ = open_on(one, SSE)
     one.handle_input(link, answered(), 0)
@@ -86,7 +86,7 @@ def test_poll_that_was_cut_asks_for_a_shorter_hold() -> None:
 
 
 def test_gaps_in_a_row_drop_the_link() -> None:
-    """SND-3: the server says what it expects; three times is enough."""
+    """SND-3: the server says what it expects; the client retries at most three times."""
     one = session()
     link, _ = open_on(one, SSE)
     one.handle_input(link, answered(), 0)
@@ -100,7 +100,7 @@ def test_gaps_in_a_row_drop_the_link() -> None:
 
 
 def test_link_is_dropped_once() -> None:
-    """SND-2: an answer can say twice that the stream is over."""
+    """SND-2: an answer can report twice that the stream has ended."""
     one = session()
     link, _ = open_on(one, SSE)
     detached = answered(attached=False).text + '\n{"type":"drain","retry_in":0}'

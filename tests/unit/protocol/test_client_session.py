@@ -1,4 +1,4 @@
-"""The client's session: what vectors cannot say, or only at length."""
+"""The client's session: what vectors cannot express, or only at length."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from transport.protocol.client.terms import Terms
 
 
 def test_waiting_message_above_the_limit_is_skipped() -> None:
-    """DAT-4, DAT-5: the server tells a lower limit than was known."""
+    """DAT-4, DAT-5: the server advertises a lower limit than was assumed."""
     one = session()
     send(one, "small")
     number = send(one, "x" * 200)
@@ -123,7 +123,7 @@ def test_open_carries_credentials_and_extras() -> None:
 
 
 def test_frame_after_a_gap_settles_nothing() -> None:
-    """FRM-4: a frame that is refused has had no effect, its mark neither."""
+    """FRM-4: a frame that is refused has no effect, and nor has its mark."""
     one = session()
     link, _ = open_on(one, WS)
     send(one, "a")
@@ -146,7 +146,7 @@ def test_unknown_code_drops_the_link() -> None:
 
 
 def test_fatal_codes_end_the_channel() -> None:
-    """Section 13: again `no`, save what may be another's word."""
+    """Section 13: codes that forbid a retry, except those that a proxy may cause."""
     assert set(FATAL) < set(CODES)
     assert {"unauthorized", "bad_frame", "unsupported_version", "window_exceeded"} <= set(FATAL)
     assert not {"not_found", "upgrade_required", "superseded", "gap", "normal"} & set(FATAL)
@@ -188,7 +188,7 @@ def test_sends_are_counted_over_resets() -> None:
 
 
 def test_skipped_sends_are_in_no_later_fate() -> None:
-    """DAT-5: they are in no later fate."""
+    """DAT-5: no later fate includes them."""
     one = session()
     link, _ = open_on(one, WS)
     for message in "abcd":

@@ -55,7 +55,7 @@ def test_websocket_message_stays_within_the_limits() -> None:
 
 @pytest.mark.parametrize("message", ["x" * 262142, bytes(262144)], ids=["text", "bytes"])
 def test_largest_message_fits_a_body(message: Any) -> None:
-    """Section 12: in whichever form."""
+    """Section 12: as text or as bytes."""
     one = session()
     send(one, message)
     _, [out] = open_on(one, SSE)

@@ -1,6 +1,6 @@
-"""What an application may send, and what the limits do to what it and its peer send.
+"""The messages that an application may send, and the limits on messages and frames.
 
-What frames mean is in `tests/vectors/codec.json`.
+The meaning of frames is in `tests/vectors/codec.json`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Colour(IntEnum):
 
 
 def nested(depth: int, *, objects: bool = False) -> Any:
-    """A value of so many levels of arrays, or of objects."""
+    """Return a value of that many nested arrays, or objects."""
     value: Any = {} if objects else []
     for _ in range(depth - 1):
         value = {"k": value} if objects else [value]
@@ -41,7 +41,7 @@ def nested(depth: int, *, objects: bool = False) -> Any:
 
 
 def refused(decoder: Decoder, wire: str | bytes) -> str:
-    """The code with which a frame is refused."""
+    """Return the code with which a frame is refused."""
     with pytest.raises(ProtocolError) as caught:
         decoder.decode(wire)
     return caught.value.code.name
@@ -140,14 +140,14 @@ def test_json_size() -> None:
 
 
 def test_a_frame_counts_its_messages_alone() -> None:
-    """What the window of the sender counts is what ours counts (DAT-6)."""
+    """The sender's window and ours count the same bytes (DAT-6)."""
     frame = Decoder(LIMITS).decode('[10,7,"a","üü",{"k":[1,2]}]')
     assert frame == Data(10, 7, ["a", "üü", {"k": [1, 2]}], 3 + 6 + 11)
 
 
 @pytest.mark.parametrize("objects", [False, True])
 def test_depth_of_what_is_received(objects: bool) -> None:
-    """Brackets in strings and siblings are no depth."""
+    """Brackets in strings, and siblings, do not count as depth."""
     decoder = Decoder(LIMITS)
     for depth in (63, 64):
         value = nested(depth, objects=objects)
@@ -183,7 +183,7 @@ def test_body_bounds_a_frame() -> None:
 
 
 def test_oversized() -> None:
-    """The messages in front of it are taken, and counted for themselves (DAT-4)."""
+    """The messages before it are received, and counted alone (DAT-4)."""
     decoder = Decoder(Limits(message=10))
     assert decoder.decode('[5,3,"a",{"k":1},"123456789","z"]') == Oversized(
         Data(5, 3, ["a", {"k": 1}], 10), 7
@@ -203,7 +203,7 @@ def test_numbers_end() -> None:
 
 
 def test_text_that_utf8_cannot_carry() -> None:
-    """A server that hands on lone surrogates: no exception but ours."""
+    """A server may pass on lone surrogates: only our own exception is raised."""
     assert refused(Decoder(LIMITS), '[1,0,"\ud800"]') == "bad_json"
 
 
@@ -241,7 +241,7 @@ def test_close_codes(field: str, value: int) -> None:
 
 
 def lines(body: bytes, limits: Limits = LIMITS) -> list[Any]:
-    """The frames of a body, an error as its code."""
+    """Return the frames of a body, with each error as its code."""
     frames = Decoder(limits).decode_lines(body)
     return [one.code.name if isinstance(one, ProtocolError) else one for one in frames]
 

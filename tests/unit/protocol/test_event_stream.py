@@ -36,6 +36,6 @@ def test_what_is_kept_is_bounded() -> None:
 
 
 def test_encoded_event_is_parsed_again() -> None:
-    """SSE-1: also a frame with characters that end a line elsewhere."""
+    """SSE-1: even a frame with characters that end a line in other formats."""
     frame = '[1,0,"a\u2028b"]'
     assert EventParser(100).feed(encode_event(frame).decode()) == [frame]

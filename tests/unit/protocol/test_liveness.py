@@ -1,4 +1,4 @@
-"""`check`: what the time that has passed means for a connection."""
+"""`check`: what is due on a connection as time passes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMITS = Limits(heartbeat=10.0, stream=100.0)
 
 
 def attachment(transport: TransportKind, **fields: float | bool) -> Attachment:
-    """An attachment that was opened at 0 and is writable."""
+    """Return an attachment that was opened at 0 and is writable."""
     one = Attachment(
         number=1,
         client="client-0123456789",
@@ -60,7 +60,7 @@ def test_event_stream_ends_after_its_time() -> None:
 
 
 def test_long_poll_ends_when_no_poll_comes() -> None:
-    """A poll that waits keeps its attachment, however long it waits."""
+    """A parked poll keeps its attachment, however long it waits."""
     waiting = attachment(TransportKind.LONGPOLL)
     assert check(waiting, 1000.0, LIMITS) is None
     idle = attachment(TransportKind.LONGPOLL, writable=False, written_at=5.0)

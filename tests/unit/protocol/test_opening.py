@@ -42,7 +42,7 @@ CLOSED = Close(code=4000, reason="done", by="app", last=0, ack=0)
 
 
 def opening(**fields: Any) -> Open:
-    """An ``open`` with a credential; what is in ``fields`` is different."""
+    """Return an ``open`` with a credential, with ``fields`` replaced."""
     given: dict[str, Any] = {
         "versions": [1],
         "client": CLIENT,
@@ -57,7 +57,7 @@ def opening(**fields: Any) -> Open:
 
 
 def begun() -> tuple[ServerSession, Attachment]:
-    """A session of `CLIENT`, confirmed under the number 1."""
+    """Return a session of `CLIENT`, confirmed under the number 1."""
     session = ServerSession("s1", Limits(), 0.0)
     attachment = attach(
         session, opening(attach=1), TransportKind.WEBSOCKET, 0.0, epoch=EPOCH, token="t"
@@ -68,7 +68,7 @@ def begun() -> tuple[ServerSession, Attachment]:
 
 
 def closed() -> ServerSession:
-    """A session that was closed, and whose client has acknowledged all of it."""
+    """Return a session that was closed, and whose client has acknowledged everything."""
     session, _ = begun()
     session.close(4000, "done", "app", 0.0)
     return session
@@ -113,7 +113,7 @@ def test_unknown_session_is_reset(found: Found | None, epoch: str, reason: Reset
 
 
 def test_closed_session_answers_with_its_close() -> None:
-    """CLS-5: whether it still is in this process, or only in the store."""
+    """CLS-5: both while it is in this process, and when only the store has it."""
     session = closed()
     tombstone = session.tombstone()
     for found in (Found(session), Found(None, tombstone), Found(session, tombstone)):
@@ -131,7 +131,7 @@ def test_reset_session_answers_with_its_fate() -> None:
 
 
 def test_superseded_attach_is_refused_before_all_else() -> None:
-    """ATT-4: also if its marks are of another session."""
+    """ATT-4: even if its marks belong to another session."""
     session, _ = begun()
     decision = resume(opening(attach=1, received=40), Found(session), epoch=EPOCH)
     assert isinstance(decision, Refuse)
@@ -139,7 +139,7 @@ def test_superseded_attach_is_refused_before_all_else() -> None:
 
 
 def test_session_that_its_owner_cannot_resume_is_replaced() -> None:
-    """RES-5: its marks are of another session, so nothing can be made of this one."""
+    """RES-5: its marks belong to another session, so it cannot resume this one."""
     session, _ = begun()
     decision = resume(opening(received=40), Found(session), epoch=EPOCH)
     assert isinstance(decision, Replace)
@@ -164,7 +164,7 @@ def test_unused_nonce_creates_a_session() -> None:
 
 
 def test_repeated_nonce_finds_the_session() -> None:
-    """OPN-4: also before any client was given a credential, if the session is there."""
+    """OPN-4: even before a credential was issued, if the session exists."""
     session, _ = begun()
     for issued in (True, False):
         decision = begin(Found(session, issued=issued))
@@ -185,7 +185,7 @@ def test_repeated_nonce_of_a_closed_session_answers_with_its_close() -> None:
     ids=["forgotten", "reset"],
 )
 def test_repeated_nonce_of_a_lost_session_is_refused(tombstone: Tombstone | None) -> None:
-    """OPN-4: the client was given a session that is no more; it is to come with a new nonce."""
+    """OPN-4: the session of this nonce no longer exists; the client must use a new nonce."""
     decision = begin(Found(None, tombstone))
     assert isinstance(decision, Refuse)
     assert decision.error.code is codes.UNAVAILABLE

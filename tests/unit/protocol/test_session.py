@@ -1,4 +1,4 @@
-"""The server's half of a session: what a driver asks and may do, besides what the vectors show."""
+"""The server's half of a session: what drivers rely on, beyond what the vectors show."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def attached(
     transport: TransportKind = TransportKind.WEBSOCKET,
     **more: Any,
 ) -> Attachment:
-    """An attachment of which `opened` was written."""
+    """Return an attachment whose `opened` was written."""
     token = "t" if number == 1 else None
     attachment = attach(session, opening(number, **more), transport, 0.0, epoch="e1", token=token)
     session.downlink.transmit(attachment, 0.0)
@@ -71,7 +71,7 @@ def session() -> ServerSession:
 
 
 def test_transport_is_of_the_newest_attachment(session: ServerSession) -> None:
-    """The confirmed attach before newer ones that are only provisional."""
+    """The confirmed attach takes precedence over newer ones that are only provisional."""
     transports = [session.attachments.transport]
     first = attached(session)
     transports.append(session.attachments.transport)
@@ -84,7 +84,7 @@ def test_transport_is_of_the_newest_attachment(session: ServerSession) -> None:
 
 
 def test_ack_deadline(session: ServerSession) -> None:
-    """MRK-6: the driver learns when a lone ack is due, and from when on none is."""
+    """MRK-6: the driver can ask when a standalone ack is due, and that none is."""
     attachment = attached(session, transport=TransportKind.LONGPOLL)
     assert session.downlink.ack_deadline(attachment) is None
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
@@ -99,7 +99,7 @@ def test_ack_deadline(session: ServerSession) -> None:
 
 @pytest.mark.parametrize("transport", list(TransportKind))
 def test_due_is_what_is_transmitted(session: ServerSession, transport: TransportKind) -> None:
-    """Else a driver would spin: also where a message was acknowledged before it was written."""
+    """Otherwise a driver would spin; even if a message was acknowledged before it was written."""
     slow, quick = attached(session, 1, transport), attached(session, 2)
     for now in (1.0, 2.0):
         session.downlink.transmit(slow, now)
@@ -115,7 +115,7 @@ def test_due_is_what_is_transmitted(session: ServerSession, transport: Transport
 
 
 def test_an_attach_that_has_ended_is_due_once_more(session: ServerSession) -> None:
-    """So that a driver that waits is woken to close it."""
+    """So a waiting driver is woken to close it."""
     attachment = attached(session)
     session.drain(5.0)
     assert session.downlink.is_due(attachment, 0.0)
@@ -138,7 +138,7 @@ def test_a_frame_on_an_ended_attach_changes_nothing(session: ServerSession) -> N
 
 
 def test_frames_after_the_end(session: ServerSession) -> None:
-    """The rest of a POST that ended the session: no exception, whatever it says."""
+    """The rest of a POST that ended the session raises nothing, whatever it contains."""
     attachment = attached(session)
     session.receive(attachment, Ack(ack=7), 0.0)
     assert session.state is SessionState.CLOSED
@@ -173,7 +173,7 @@ def test_frames_that_are_not_for_a_session(session: ServerSession, frame: Any) -
 
 
 def test_session_is_readable_while_a_message_waits(session: ServerSession) -> None:
-    """Whether `take` has something to give or to raise."""
+    """Whether `receive_nowait` would return a message or raise."""
     attachment = attached(session)
     news = [session.is_readable]
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
@@ -218,7 +218,7 @@ def test_the_error_of_a_closing_session(session: ServerSession) -> None:
 
 
 def test_a_second_close_changes_nothing(session: ServerSession) -> None:
-    """Least of all the marks: what failed in the handler's hand stays unknown (CLS-3)."""
+    """The marks least of all: the fate of the message that failed stays unknown (CLS-3)."""
     session.receive(attached(session), Data(1, 0, ["a"]), 0.0)
     session.receive_nowait()
     session.close(1011, "", "protocol", 0.0, failed=True)
@@ -253,7 +253,7 @@ def test_tombstone(session: ServerSession) -> None:
 
 
 def test_the_marks_of_an_old_session_are_not_those_of_the_new(session: ServerSession) -> None:
-    """RES-2: the `open` that was answered by reset spoke of the old one."""
+    """RES-2: the `open` that was answered by a reset named the old one."""
     session.send('"first"')
     reset = reset_without_marks(ResetReason.UNKNOWN)
     attachment = attach(
@@ -277,7 +277,7 @@ def test_statistics_of_replays(session: ServerSession) -> None:
 
 
 def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSession) -> None:
-    """POL-2, MRK-3: data, mark and close."""
+    """POL-2, MRK-3: with data, mark and close."""
     attachment = attached(session, transport=TransportKind.LONGPOLL)
     session.downlink.answer_poll(attachment, 0.0)
     session.receive(attachment, Data(1, 0, ["a"]), 0.0)
@@ -296,7 +296,7 @@ def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSe
 def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
     session: ServerSession,
 ) -> None:
-    """ATT-6, RES-7: number 1 was another's, so it says nothing of what this one sent as 1."""
+    """ATT-6, RES-7: another client sent number 1, so its mark says nothing about this one's."""
     first = attached(session)
     session.attachments.confirm(first)
     session.receive(first, Data(1, 0, ["mine"], 6), 0.0)

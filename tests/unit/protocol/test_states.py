@@ -1,4 +1,4 @@
-"""The tables of a session's states and of its attachments'."""
+"""The transition tables of sessions, attachments, attaches and channels."""
 
 from __future__ import annotations
 

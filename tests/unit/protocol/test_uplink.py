@@ -1,4 +1,4 @@
-"""`Post` and what finds its session: what the vectors do not show."""
+"""`Post`, and how its session is found: what the vectors do not show."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEADER = Send(session="s1.t", client=CLIENT, attach=1)
 
 
 def attached(session: ServerSession, transport: TransportKind = TransportKind.SSE) -> Attachment:
-    """The first attachment of a session, of which ``opened`` was written."""
+    """Return the first attachment of a session, whose ``opened`` was written."""
     frame = Open(
         versions=[1], client=CLIENT, nonce="n" * 22, attach=1, received=0, first_retained=1
     )
@@ -69,7 +69,7 @@ def test_frames_before_a_fault_are_taken(session: ServerSession) -> None:
 
 
 def test_post_waits_for_a_renewal(session: ServerSession) -> None:
-    """REN-1: what comes before it is taken first; then the rest."""
+    """REN-1: the frames before it are handled first, then the rest."""
     attached(session)
     post = Post(HEADER, [Ping(id=1), Renew(credentials="c"), Ping(id=2)], session, 0.0)
     assert post.take(0.0) == Renew(credentials="c")
@@ -80,7 +80,7 @@ def test_post_waits_for_a_renewal(session: ServerSession) -> None:
 
 
 def test_post_whose_downlink_ends_says_so(session: ServerSession) -> None:
-    """SND-2: before the renewal is over, and before the answer is written."""
+    """SND-2: before the renewal has ended, and before the answer is written."""
     attachment = attached(session)
     post = Post(HEADER, [Renew(credentials="c"), Data(1, 0, ["a"], 3)], session, 0.0)
     post.take(0.0)

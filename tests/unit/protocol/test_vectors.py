@@ -1,4 +1,4 @@
-"""The vectors of `tests/vectors`, run over the core: all frames, the sessions of both sides."""
+"""Run the vectors of `tests/vectors` on the core: all frames, and the sessions of both sides."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILES = sorted(path for path in FOLDER.glob("*.json") if path.name != "schema.js
 
 
 def load(*roles: str, kinds: tuple[str, ...]) -> list[Any]:
-    """The vectors of these roles and kinds, as parameters."""
+    """Return the vectors of these roles and kinds, as parameters."""
     return [
         pytest.param(vector, id=vector["id"])
         for path in FILES
@@ -46,11 +46,11 @@ FRAMES = load("client", "server", "both", kinds=("decode", "encode"))
 
 
 class Mismatch(AssertionError):
-    """What came is not what was expected."""
+    """The outcome is not the expected one."""
 
 
 def bind(value: Any, names: dict[str, Any]) -> Any:
-    """A ``do`` with the values that its names were bound to."""
+    """Return a ``do`` with the values that its names were bound to."""
     match value:
         case str() if value in names:
             return names[value]
@@ -63,7 +63,7 @@ def bind(value: Any, names: dict[str, Any]) -> Any:
 
 
 def compare(expected: Any, actual: Any, names: dict[str, Any], where: str = "") -> None:
-    """Whether ``actual`` is what is expected; binds the names that are met first."""
+    """Return whether ``actual`` is what is expected; bind names at their first occurrence."""
     if isinstance(expected, str) and expected.startswith("$"):
         if expected != "$any" and names.setdefault(expected, actual) != actual:
             raise Mismatch(f"{where}: {actual!r} is not {expected}, {names[expected]!r}")
@@ -155,7 +155,7 @@ SIDES: dict[str, list[Any]] = {
 
 
 def written(frame: Data | Oversized | ClientControl | ServerControl) -> Any:
-    """A decoded frame as a vector writes it."""
+    """Return a decoded frame in the form of a vector."""
     assert not isinstance(frame, Oversized)
     if not isinstance(frame, Data):
         return json.loads(encode_control(frame))

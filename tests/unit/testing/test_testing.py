@@ -1,4 +1,4 @@
-"""`transport.testing`: the examples of its document, and its other promises."""
+"""`transport.testing`: the examples in its document, and its other guarantees."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_jumping_loop_refuses_sockets() -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_page_resumes_after_unnoticed_cut(transport: str) -> None:
-    """LIV-1: the server detects the loss by itself."""
+    """LIV-1: the server detects the loss on its own."""
 
     async def work() -> None:
         hub = Hub(echo)
@@ -122,7 +122,7 @@ def test_page_resumes_after_unnoticed_cut(transport: str) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_page_retries_after_drain(transport: str) -> None:
-    """DRN-1: a page tries again, here without success."""
+    """DRN-1: a page attaches again, here without success."""
 
     async def work() -> None:
         hub = Hub(echo)
@@ -218,7 +218,7 @@ async def test_page_works_on_any_event_loop() -> None:
 @pytest.mark.parametrize("transport", [*TransportKind, None], ids=str)
 @pytest.mark.parametrize("seed", range(10))
 def test_pair_delivers_once_over_lossy_link(seed: int, transport: TransportKind | None) -> None:
-    """NUM-3: once, in order, both ways; and the marks of both ends agree."""
+    """NUM-3: once, in order, in both directions; and the marks of both ends agree."""
     pair = Pair(
         seed,
         faults=Faults(cut=0.1, lose=0.2, repeat=0.2),
