@@ -120,7 +120,7 @@ def _check_faithful(value: Json, depth: int) -> None:
         for item in value:
             _check_faithful(item, depth - 1)
     elif isinstance(value, (bytes, bytearray, memoryview)):
-        raise Unsendable("bytes stand only by themselves, not inside a JSON value")
+        raise Unsendable("bytes can only be a message of their own, not part of a JSON value")
     else:
         raise Unsendable(f"{kind.__name__} is not a JSON value: convert it before you send it")
 

@@ -195,7 +195,7 @@ class Renew(_Control, frozen=True):
 
 
 class Close(_Control, frozen=True):
-    """Close the session: name the last number given, and why (CLS-1)."""
+    """Close the session: the last number used, and the reason (CLS-1)."""
 
     code: int
     reason: str

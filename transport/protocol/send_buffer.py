@@ -16,7 +16,7 @@ class SendBuffer:
 
     Attributes:
         acked: the highest number that was acknowledged.
-        last: the highest number that was given to a message.
+        last: the number of the newest message.
         sent: the highest number that was ever written to a connection.
         size: the bytes of the messages in the buffer.
     """

@@ -126,7 +126,7 @@ class Connection:
         Raises:
             EOFError: the application has returned, or was cancelled. An exception of the
                 application is raised here too.
-            TimeoutError: no event came.
+            TimeoutError: there was no event in time.
         """
         async with asyncio.timeout(within):
             if self.outbound.empty():

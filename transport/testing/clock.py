@@ -21,7 +21,7 @@ class JumpingEventLoop(asyncio.SelectorEventLoop):
     ``asyncio.Runner(loop_factory=JumpingEventLoop)``, or for anyio's pytest plugin the backend
     ``("asyncio", {"loop_factory": JumpingEventLoop})``.
 
-    Its time is ``loop.time()``, which begins at 0; ``time.time()`` goes on as ever. Time stands
+    Its time is ``loop.time()``, which begins at 0; ``time.time()`` is not affected. Time stands
     still while a call to `asyncio.to_thread` or ``run_in_executor`` is in progress. The loop does
     not track other threads, `anyio.to_thread`'s included: a timer may fire before they finish.
 

@@ -1,4 +1,4 @@
-"""`Page`: a browser page, as far as a handler can tell, in the process of the test."""
+"""`Page`: what a handler sees as a browser page, in the process of the test."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class Page:
         """
         driver = self._driver
         await self._until(
-            lambda: bool(driver.received) or driver.closed is not None, within, "no message came"
+            lambda: bool(driver.received) or driver.closed is not None, within, "no message arrived"
         )
         if not driver.received:
             assert driver.closed is not None
@@ -190,7 +190,7 @@ class Page:
         """Connect again after a `cut`.
 
         Returns:
-            Whether the session goes on, with nothing lost or repeated. Otherwise it is a new one,
+            Whether the session continues, with nothing lost or repeated. Otherwise it is a new one,
             and `receive` raises `SessionReset` at that point.
 
         Raises:

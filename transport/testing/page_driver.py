@@ -1,7 +1,7 @@
 """`PageDriver`: the client session of a `Page`, driven over calls of an application.
 
 It is to the page what `transport.client` is to a program: it feeds the client session with what
-the connections report, acts on the events that come back, writes what is due, and keeps one timer.
+the connections report, acts on the events that it returns, writes what is due, and keeps one timer.
 It connects again by itself, with a growing delay, until it is told to stay away.
 """
 

@@ -1,9 +1,9 @@
 """`Pair`: both halves of a session, over a link that loses, repeats, delays, reorders and cuts.
 
 A pair is a simulation in one thread. The client's end is here: it attaches, writes what the client
-session has due, and comes back after each cut. The server's end is a `PairServer`. Between them is
-a `LossyLink`, which has the clock and decides by chance, from one seed, when something arrives and
-whether it does.
+session has due, and attaches again after each cut. The server's end is a `PairServer`. Between them
+is a `LossyLink`, which has the clock and decides by chance, from one seed, when something arrives
+and whether it does.
 
 `Pair.run` advances the clock from one event to the next. After each event, the server's handler
 takes what has arrived, and both ends write what is due. Two invariants make it useful:
@@ -64,8 +64,8 @@ class Pair:
         faults: the faults to inject from now on; may be replaced at any time.
         client: the client session.
         server: the server session; None before the first attach.
-        handled: the messages that the server's handler was given.
-        received: the messages that the client was given.
+        handled: the messages that the server's handler has received.
+        received: the messages that the client has received.
         events: every event of the client session.
         attaches: how often the client has attached.
     """

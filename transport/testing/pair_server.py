@@ -85,7 +85,7 @@ class PairServer:
 
     Attributes:
         session: the session that began last; None before the first.
-        handled: the messages that the handler was given.
+        handled: the messages that the handler has received.
     """
 
     def __init__(self, limits: Limits, write: Callable[[PairConnection, Input], None]) -> None:

@@ -130,7 +130,7 @@ def test_page_retries_after_drain(transport: str) -> None:
             await hub.drain()
             await asyncio.sleep(30)
             assert not page.connected
-            with pytest.raises(TimeoutError, match="no message came in 1 s"):
+            with pytest.raises(TimeoutError, match="no message arrived in 1 s"):
                 await page.receive(within=1)
 
     jumping(work())

@@ -142,7 +142,7 @@ class RenewalRequested:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The channel is over."""
+    """The channel has ended."""
 
     code: int
     reason: str

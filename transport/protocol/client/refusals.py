@@ -16,7 +16,7 @@ _OF_ONE_TRANSPORT = frozenset(
         codes.UPGRADE_REQUIRED,
     }
 )
-"""Codes that a proxy may cause: they tell something about one transport only."""
+"""Codes that a proxy may cause: they concern one transport only."""
 
 FATAL: dict[str, Code] = {
     name: code

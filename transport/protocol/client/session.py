@@ -6,7 +6,7 @@ deadline come out. The browser's core, `client_js/src/session.ts`, is its twin.
 A session outlives its links. A link is one attach over one connection; several may exist at a time,
 and the newest confirmed one leads: it alone carries data and acks (ATT-3). For each connection a
 driver calls `attach`. After every call it writes what `transmit` returns for each link, and acts on
-the events; at `deadline` it calls `tick`. If a session cannot go on, the same `ClientSession`
+the events; at `deadline` it calls `tick`. If a session cannot continue, the same `ClientSession`
 continues with the next one, which the server begins.
 
 Invariants:

@@ -149,7 +149,7 @@ class Attachments:
 
         Args:
             frame: the ``open``.
-            transport: the transport it came over.
+            transport: the transport that received it.
             now: seconds.
             verdict: NEW or RESET if the session was created for this client, which then owns it.
 
@@ -284,7 +284,7 @@ class Attachments:
             self.end(attachment, code, last)
 
     def detach(self, attachment: Attachment) -> None:
-        """Remove an attachment whose connection is gone; the session waits for another (CLS-6)."""
+        """Remove an attachment whose connection is lost; the session waits for another (CLS-6)."""
         if attachment.code is None:
             self.end(attachment, codes.NOT_ATTACHED)
 

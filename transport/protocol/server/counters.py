@@ -12,7 +12,7 @@ class Counters:
     """The counters of a session at one instant.
 
     Attributes:
-        sent: messages that were given a number.
+        sent: messages that were numbered.
         acknowledged: of these, those that the client has acknowledged.
         buffered_bytes: the size of those that it has not.
         received: messages received in order.

@@ -151,5 +151,5 @@ class Downlink:
         return frames
 
     def end_poll(self, attachment: Attachment) -> None:
-        """End a poll that was not answered: its connection is gone."""
+        """End a poll that was not answered, because its connection is lost."""
         attachment.writable = False

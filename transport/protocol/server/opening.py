@@ -186,7 +186,7 @@ def attach(
     Args:
         session: the session that the decision names.
         frame: the ``open``.
-        transport: the transport it came over.
+        transport: the transport that received it.
         now: seconds.
         epoch: the store's epoch.
         token: the credential to issue, after `begin`; None after `resume`.

@@ -440,7 +440,7 @@ class ServerSession:
         self.attachments.end_all(codes.RESTART, Drain(retry_in=retry_in))
 
     def reset(self, reason: ResetReason, step: SessionStep = SessionStep.RESET) -> None:
-        """End the session, and tell its client what was lost (RES-4)."""
+        """End the session, and report to its client what was lost (RES-4)."""
         code = codes.RESET.websocket or 0
         self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
         frame = self.tombstone().reset_for(self.outgoing.acked)
