@@ -45,7 +45,8 @@ from transport.protocol.server.tombstone import Tombstone
 SCHEDULES = 300
 """That the machine has to notice a mutant: about a second' worth."""
 FIRST = {
-    "server-poll-of-any-number": 1110,
+    "server-opened-though-closed": 490,
+    "server-poll-of-any-number": 310,
     "client-older-attach-kept": 250,
     "client-another-session-taken": 480,
 }

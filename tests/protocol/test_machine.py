@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.protocol.schedules.profile import STEPS
+from tests.protocol.schedules.profile import MACHINE, STEPS
 from tests.protocol.schedules.schedule import check_schedules
 from tests.protocol.schedules.world import World
 
@@ -46,7 +46,7 @@ def _rule(name: str) -> object:
     return rule(arguments=st.tuples(*bounds))(step)
 
 
-for _name in STEPS:
+for _name in MACHINE.steps:
     setattr(Machine, _name, _rule(_name))
 
 Machine.TestCase.settings = settings(
