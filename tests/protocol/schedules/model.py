@@ -64,7 +64,7 @@ class Model:
         self._directory = directory
 
     def handler(self, session_id: str) -> HandlerRecord:
-        """Return the record of a session's handler; begin one if there is none."""
+        """Return the record of a session's handler; begin one if necessary."""
         return self.handlers.setdefault(session_id, HandlerRecord())
 
     # The handler
