@@ -44,7 +44,7 @@ matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxie
 campaign: setup ## Run the full campaigns: shutdowns, random schedules, cancellation
 	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/integration/server/test_shutdown.py $(PYTEST_ARGS)
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
-		$(BIN)/python -m pytest tests/properties/test_machine.py -k random $(PYTEST_ARGS)
+		$(BIN)/python -m pytest tests/properties/test_machine.py $(PYTEST_ARGS)
 	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/properties/test_client_cancellation.py --timeout 900 $(PYTEST_ARGS)
 
 mutants: setup ## Break one rule of the session at a time; the tests must detect each

@@ -66,7 +66,7 @@ class PairConnection:
     session: ServerSession | None = None
     attachment: Attachment | None = None
     answer_poll: Callable[[str], None] | None = None
-    """Answers the poll that is parked; or None."""
+    """Answers the parked poll; None if no poll is parked."""
     poll_deadline: float = 0.0
     """When the parked poll is answered at the latest."""
 

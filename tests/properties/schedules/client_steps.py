@@ -70,13 +70,13 @@ class ClientSteps:
 
     def clone(self, pick: int) -> None:
         """Duplicate a client, with its token and its marks, as a browser duplicates a tab."""
-        clients = self._network.clients
+        clients = self._network.living_clients
+        if not 0 < len(clients) < self._profile.max_clients:
+            return
         original = clients[pick % len(clients)]
         core = original.core
         if (
-            original.is_over
-            or len(clients) >= self._profile.max_clients
-            or core.ending is not None
+            core.ending is not None
             or core.outbox.buffer.last > core.outbox.buffer.sent
             or not original.session
         ):
@@ -85,15 +85,28 @@ class ClientSteps:
         original.connections, core._links = [], []
         twin = copy.deepcopy(original)
         original.connections, core._links = connections, links
-        twin.core.handshake.client = f"client-{len(clients)}-0123456789"
+        twin.core.handshake.client = f"client-{len(self._network.clients)}-0123456789"
         twin.core._confirmed = twin.confirmed = 0
-        clients.append(twin)
+        self._network.clients.append(twin)
 
     def client_closes(self, pick: int) -> None:
         """Close the channel; seldom."""
         client = self._network.clients[pick % len(self._network.clients)]
         if pick < 2 and not client.is_over and client.core.has_begun:
             self.close(client)
+
+    def client_vanishes(self, pick: int, noticed: int) -> None:
+        """Let a client go without a word, as a page that crashes, if others are left; seldom."""
+        clients = self._network.living_clients
+        if pick < 3 and len(clients) > 1:
+            client = clients[pick % len(clients)]
+            client.is_over = client.has_vanished = True
+            for connection in client.connections:
+                connection.is_half_open = True
+                connection.up.clear()
+                if noticed:
+                    self._network.lose(connection)
+            client.connections = []
 
     def close(self, client: ClientState) -> None:
         """Close the channel of a client."""

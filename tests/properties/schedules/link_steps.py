@@ -64,8 +64,8 @@ class LinkSteps:
             connection = connections[pick % len(connections)]
             connection.is_half_open = True
             connection.up.clear()
-            if server and connection.name in self._network.bench.connections:
-                self._network.serve({"lose": connection.name})
+            if server:
+                self._network.lose(connection)
             if client:
                 self._network.handle_input(connection, ConnectionLost("cut"))
 

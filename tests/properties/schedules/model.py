@@ -64,7 +64,7 @@ class Model:
         self._directory = directory
 
     def handler(self, session_id: str) -> HandlerRecord:
-        """Return the record of a session's handler; begin one if there is none."""
+        """Return the record of a session's handler; begin one if necessary."""
         return self.handlers.setdefault(session_id, HandlerRecord())
 
     # The handler
@@ -189,13 +189,17 @@ class Model:
     def is_at_rest(self) -> bool:
         """Return whether every send is settled, and every client that lives has everything."""
         return all(
-            set(client.fates) == set(client.sends)
-            and (
-                client.is_over
-                or (
-                    client.session != ""
-                    and client.core.ending is None
-                    and client.received == self.handlers.get(client.session, HandlerRecord()).sent
+            client.has_vanished
+            or (
+                set(client.fates) == set(client.sends)
+                and (
+                    client.is_over
+                    or (
+                        client.session != ""
+                        and client.core.ending is None
+                        and client.received
+                        == self.handlers.get(client.session, HandlerRecord()).sent
+                    )
                 )
             )
             for client in self.clients

@@ -223,6 +223,11 @@ class Network:
             elif (connection := self._connections.get(name)) is not None:
                 connection.down.append(ConnectionLost("gone"))
 
+    def lose(self, connection: ClientConnection) -> None:
+        """Let the server notice that a connection is lost, if it has that."""
+        if connection.name in self.bench.connections:
+            self.serve({"lose": connection.name})
+
     def frame_arrives(self, connection: ClientConnection) -> None:
         """Hand the server the next frame of a WebSocket."""
         frame = connection.up.popleft()

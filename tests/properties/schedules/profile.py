@@ -14,7 +14,9 @@ STEPS: dict[str, tuple[tuple[int, int], ...]] = {
     "send_large": ((0, 11),),
     "clone": ((0, 11),),
     "contest": ((0, 11), (0, 2)),
+    "take_over": ((0, 11), (0, 2)),
     "client_closes": ((0, 11),),
+    "client_vanishes": ((0, 11), (0, 1)),
     "handler_takes": ((0, 11), (1, 4)),
     "handler_sends": ((0, 11), (1, 4)),
     "handler_ends": ((0, 11), (0, 1)),
@@ -36,6 +38,8 @@ STEPS: dict[str, tuple[tuple[int, int], ...]] = {
 
 ESSENTIAL = frozenset(("flow", "converse", "open"))
 """The steps without which a schedule does not get far."""
+TAKEOVERS = frozenset(("take_over", "client_vanishes"))
+"""The steps by which many clients, one after another, have a session."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +53,20 @@ class Profile:
             altogether. A schedule in which nothing expires, or nobody closes, gets further with
             the steps that are left.
         limits: of the server.
-        max_clients: how many clients there may be.
+        max_clients: how many clients there may be at a time.
         max_unacknowledged: how many messages a client keeps at most.
+        keeps_sessions: whether a session that ends is a failure. `steps` must have none that ends
+            one.
     """
 
-    steps: Collection[str] = tuple(STEPS)
+    steps: Collection[str]
     length: int = 80
     omission: float = 0.3
     limits: Limits = Limits(window_messages=8, batch=7, message=64, depth=8)
     max_clients: int = 3
     max_unacknowledged: int = 20
+    keeps_sessions: bool = False
 
 
-MACHINE = Profile()
-"""Every step, and limits so small that schedules reach them."""
+MACHINE = Profile(steps=tuple(name for name in STEPS if name not in TAKEOVERS))
+"""Everything that can end a session, in short schedules, with limits that these reach."""

@@ -61,6 +61,8 @@ class World:
     def do(self, name: str, arguments: tuple[int, ...]) -> None:
         """Make one step of `STEPS`."""
         self._steps[name](*arguments)
+        if self._profile.keeps_sessions:
+            assert all(session.ending is None for session in self.network.bench.sessions)
 
     # Steps that are made of others
 
@@ -86,12 +88,35 @@ class World:
             network.frame_arrives(connection)
         while connection.down and connection in network.client_connections:
             network.handle_input(connection, connection.down.popleft())
-        if pick % 4 == 3:
+        if pick % 4 == 3 and not self._profile.keeps_sessions:
             self._clients.close(owners[0])
         elif pick % 2:
             self._clients.send(pick % len(owners), 1)
         self._server.handler_sends(pick, 2)
         network.flow(2, but=other)
+
+    def take_over(self, pick: int, transport: int) -> None:
+        """Let another client open and take the session, at a moment when that is possible."""
+        self._catch_up()
+        clients = self.network.living_clients
+        self._clients.clone(pick)
+        if clients != self.network.living_clients:
+            self.network.attach(self.network.clients[-1], list(TransportKind)[transport])
+            self.network.flow(3)
+
+    def _catch_up(self) -> None:
+        """Let everything arrive and be handled, and the acks of it arrive too."""
+        network = self.network
+        network.flow(1)
+        self._take_everything()
+        network.sleep(0.2)
+        network.flow(1)
+
+    def _take_everything(self) -> None:
+        """Let every handler take the messages that have arrived."""
+        for session in self.network.open_sessions:
+            while session in self.network.open_sessions and self._server.take(session):
+                pass
 
     # The end
 
@@ -106,9 +131,7 @@ class World:
                 if not client.connections and not client.is_over:
                     network.attach(client, TransportKind.WEBSOCKET)
             network.flow(1)
-            for session in network.open_sessions:
-                while session in network.open_sessions and self._server.take(session):
-                    pass
+            self._take_everything()
             # An older attach that a race has left over ends by silence (LIV-2).
             network.sleep(0.2 if turn < 20 else 5.0)
             has_requests = any(one.kind is not Request.POLL for one in network.requests)

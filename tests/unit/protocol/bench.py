@@ -223,14 +223,13 @@ class Bench:
             return [], None, True
         if session is None or attachment is None:
             return connection.out, connection.code, connection.code is not None
-        if (
-            not session.downlink.is_due(attachment, self.now)
-            and not 0 < connection.answer_by <= self.now
-        ):
+        is_poll = connection.transport is TransportKind.LONGPOLL
+        is_due = session.downlink.is_due(attachment, self.now)
+        if not is_due and not 0 < connection.answer_by <= self.now:
             return [], None, False
-        if connection.transport is TransportKind.LONGPOLL:
-            return session.downlink.answer_poll(attachment, self.now), attachment.code, True
-        written = session.downlink.transmit(attachment, self.now)
-        assert written or attachment.code is not None, "due, but nothing was written"
-        assert attachment.code is not None or not session.downlink.is_due(attachment, self.now)
-        return written, attachment.code, attachment.code is not None
+        write = session.downlink.answer_poll if is_poll else session.downlink.transmit
+        written, code = write(attachment, self.now), attachment.code
+        # Otherwise a driver would spin.
+        assert written or not is_due or code is not None, "due, but nothing was written"
+        assert code is not None or not session.downlink.is_due(attachment, self.now)
+        return written, code, is_poll or code is not None

@@ -104,7 +104,7 @@ class Directory:
         return require_session(frame, session, epoch=self.epoch)
 
     def peek(self, token: str) -> ServerSession | None:
-        """Return the session that a credential opens, or None."""
+        """Return the session that a credential opens, None if it opens no session."""
         return self._look_up(token)[1]
 
     def open(self, frame: Open, connection: ServerConnection, now: float) -> None:

@@ -1,0 +1,50 @@
+"""`Mutant` and `SourceMutant`: one broken rule of a core, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule of a Python core, and the change to a method or function that breaks it.
+
+    Attributes:
+        where: the class of the method, or the module of the function.
+        method: its name.
+        name: of the mutant; with the side in front it is the id of its test.
+        rule: what is broken, with the clause.
+        old: the code that is changed. It occurs once in the method.
+        new: what it is changed to.
+        first_seed: the schedule with which the machine begins, if few schedules detect the mutant.
+        vectors_only: why the machine cannot detect it; empty if it can.
+    """
+
+    where: type | ModuleType
+    method: str
+    name: str
+    rule: str
+    old: str
+    new: str
+    first_seed: int = 0
+    vectors_only: str = ""
+
+
+@dataclass(frozen=True)
+class SourceMutant:
+    """A rule of the TypeScript core, and the change to a source file that breaks it.
+
+    Attributes:
+        source: the name of the file in ``client_js/src``.
+        name: of the mutant, and of its test.
+        rule: what is broken, with the clause.
+        old: the code that is changed. It occurs once in the file.
+        new: what it is changed to.
+    """
+
+    source: str
+    name: str
+    rule: str
+    old: str
+    new: str
