@@ -51,7 +51,7 @@ async def ended(tasks: Collection[asyncio.Task[None]]) -> None:
         try:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait(pending)
-        except asyncio.CancelledError as error:  # `Task.cancel` heeds no shield
+        except asyncio.CancelledError as error:  # anyio's shield does not stop `Task.cancel`
             cancelled = error
     if cancelled is not None:
         raise cancelled

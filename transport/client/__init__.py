@@ -81,7 +81,7 @@ class connect:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-            raise ValueError(f"a channel's URL begins with http:// or https://, not {url!r}")
+            raise ValueError(f"a channel's URL must be an http(s) or ws(s) URL, not {url!r}")
         parts.port  # noqa: B018 - raises ValueError if it is not a number
         for given in (credentials, target, wishes):
             if not callable(given):

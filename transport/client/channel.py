@@ -26,9 +26,9 @@ class ClientStatistics:
         received: received in order from the server.
         handled: those of them that the application has finished.
         replayed: written again after a cut or a retry.
-        recovered: sent before a cut, and received or still to be received after it.
+        recovered: sent before a cut, and received or to be received after it.
         attaches: connections that were attached, in total.
-        resets: sessions that could not go on.
+        resets: sessions that could not be continued.
     """
 
     sent: int
@@ -51,7 +51,7 @@ class Channel:
     If the server could not continue a session, `receive`, and so the iteration, raises
     `SessionReset` once, after the last message of that session. The channel stays open: what is
     received next belongs to the new session, for which the server starts its handler again. Sends
-    of the old session that were not acknowledged are not sent again: `acknowledged` tells their
+    of the old session that were not acknowledged are not sent again: `acknowledged` reports their
     fate.
     """
 

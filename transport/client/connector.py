@@ -1,13 +1,12 @@
 """`Connector`: keeps one connection to the server.
 
-The transport to try and the time of the next attempt are decided by the pure `RetryPlan`; here it
-is done. Invariants:
+The pure `RetryPlan` decides which transport to try and when; this module acts on it. Invariants:
 
-- There is one connection at a time. What another one reports is ignored, but a POST that fails
-  counts in the retry budget all the same.
+- There is one connection at a time. Reports from any other are ignored, except that its failed
+  POSTs still count against the retry budget.
 - Whatever counts as an attempt is within the budget of the `Dialer`.
-- All work of a connection is done by `ConnectionTasks`. A task that fails is a connection that was
-  lost.
+- `ConnectionTasks` does all the work of a connection. A task that fails counts as a lost
+  connection.
 """
 
 from __future__ import annotations
@@ -121,7 +120,7 @@ class Connector:
         """Ask the application for credentials, for a new connection or a renewal."""
         try:
             credentials = await self._dialer.ask_credentials()
-        except Exception:  # noqa: BLE001 - of the application: it is logged
+        except Exception:  # noqa: BLE001 - the application's exception is logged
             event(
                 ERROR,
                 "credentials_failed",

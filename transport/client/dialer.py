@@ -31,7 +31,7 @@ ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
     TransportKind.LONGPOLL: LongPollAdapter,
 }
 MAX_ATTEMPT_HISTORY = 50
-"""Attempts that `Channel.explain` tells of."""
+"""Attempts that `Channel.explain` reports."""
 
 Credentials: TypeAlias = Json | Callable[[], Any]
 
@@ -75,7 +75,7 @@ class Dialer:
         return list(self._attempts)
 
     def create(self, transport: TransportKind, at: float) -> Connection:
-        """Return a connection that is to be opened, at time ``at``."""
+        """Return a connection to be opened at time ``at``."""
         # This time is for the credentials; once they are known the transport has its own.
         connection = Connection(transport, at, at + self._pacing.post, self.budget.acquire(at))
         self._attempts.append(connection)

@@ -23,7 +23,7 @@ class ChannelStatistics:
 
     Attributes:
         sent: numbered by the handler.
-        acknowledged: received by the client, as its acks say.
+        acknowledged: received by the client, according to its acks.
         buffered, buffered_bytes: kept for the client.
         received: received in order from the client.
         handled: those of them that the handler has finished with.

@@ -61,11 +61,11 @@ class SessionDriver:
         clock: the process's.
 
     Attributes:
-        links: the connections that are attached, or still write their last frames.
+        links: the connections that are attached, or are still writing their last frames.
         window: the senders that wait for room.
-        attaches: connections that were attached, ever.
+        attaches: how many connections were ever attached.
         draining: whether the session is being handed over to another process (DRN-1).
-        ended: whether the end of the session was noticed.
+        ended: whether the end of the session has been handled.
         on_end: called once, when the session has ended.
     """
 
@@ -96,7 +96,7 @@ class SessionDriver:
         self.draining = False
         self.ended = False
         self._message: asyncio.Future[None] | None = None
-        """Of the task that waits for a message."""
+        """The future of the task that waits for a message."""
         self._ack_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._handled_waiters: list[asyncio.Future[None]] = []
 
@@ -224,7 +224,7 @@ class SessionDriver:
     # Links
 
     def attach(self, link: DrivenLink) -> None:
-        """Add the link of a connection that was attached."""
+        """Add the link of an attached connection."""
         self.links.append(link)
         self.attaches += 1
         self.notify()
@@ -265,7 +265,7 @@ class SessionDriver:
             self._end()
 
     def data_received(self) -> None:
-        """Wake the handler, and the tasks that wait for acks: data makes no writer due."""
+        """Wake the handler and the tasks that wait for acks. Data never makes a writer due."""
         message = self._message
         if message is not None and not message.done() and self.session.is_readable:
             message.set_result(None)
@@ -290,7 +290,7 @@ class SessionDriver:
             event(
                 WARNING,
                 "stalled",
-                "its page is connected and acknowledges nothing, so send() fails",
+                "the client is connected but acknowledges nothing, so send() raises Stalled",
                 channel=self.session.id,
             )
 
@@ -304,11 +304,11 @@ class SessionDriver:
         )
 
     def overflow(self) -> None:
-        """Reset the session: a message for many found its buffer full (DAT-6)."""
+        """Reset the session: a broadcast found its send buffer full (DAT-6)."""
         event(
             WARNING,
             "overflow",
-            "a message for many found its buffer full, so it was reset",
+            "a broadcast found this session's send buffer full, so the session was reset",
             channel=self.session.id,
         )
         self.session.reset(ResetReason.OVERFLOW)
@@ -345,4 +345,4 @@ class SessionDriver:
 
 
 def _handed_over() -> ChannelClosed:
-    return ChannelClosed(1012, "the server restarts")
+    return ChannelClosed(1012, "the server is restarting")

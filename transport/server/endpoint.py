@@ -1,7 +1,8 @@
 """`Endpoint`: routes one ASGI connection to the adapter of its transport.
 
-The origin is checked first, on WebSocket as on HTTP, then the last segment of the path names the
-transport, ``send``, or a file of the browser client.
+The last segment of the path names a file of the browser client, a transport, or ``send``. The files
+are served to pages of any origin, deliberately: they hold no secret. Everything else, on WebSocket
+as on HTTP, is served once the origin has been checked.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ class Endpoint:
             _check_method(method, "GET")
             raise ProtocolError(
                 codes.UPGRADE_REQUIRED,
-                "this is a WebSocket's URL and no upgrade came with the request: "
-                "a proxy on the way may strip it",
+                "this URL only accepts WebSocket upgrades, and the request was not one: "
+                "a proxy on the way may have stripped it",
             )
         if segment == "send" and self._transports & _BY_POST:
             _check_method(method, "POST")

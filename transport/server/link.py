@@ -55,7 +55,7 @@ class SessionLink:
         self._decoder = decoder
         self._ack_timer: asyncio.TimerHandle | None = None
         self._ticket = 0
-        """Of the newest poll."""
+        """The ticket of the newest poll."""
         self.attachment = attachment
         self.abort: Callable[[], None] | None = None
         self.ended_at: float | None = None
@@ -138,12 +138,13 @@ class SessionLink:
         if type(frame) is Renew:
             return self._renew(frame.credentials)
         driver = self._driver
-        # The window does not count answers: this bounds them if a client asks and reads nothing.
+        # Replies do not count against the window: bound them, in case a client keeps asking and
+        # never reads.
         if attachment.control and len(attachment.control) >= driver.session.limits.batch:
             raise ProtocolError(
                 codes.TOO_MANY,
-                "you ask faster than you read the answers, beyond "
-                f"Limits(batch={driver.session.limits.batch}) of the server",
+                "too many unread replies: more than the server's "
+                f"Limits(batch={driver.session.limits.batch}) allows",
                 limit="batch",
             )
         live = len(driver.session.attachments.live)

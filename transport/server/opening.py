@@ -4,8 +4,8 @@ Which session an ``open`` gets is decided by `transport.protocol.server.opening`
 the decision needs, and acts on it.
 
 The order matters. Nothing is created before the credentials were accepted, and a session is known
-to the store before it is attached to. An opening that was cancelled after the store's step has a
-record without a token; the next ``open`` with its nonce finishes it (OPN-4).
+to the store before it is attached to. An ``open`` that is cancelled once the store has recorded it
+leaves a record without a token; the next ``open`` with the same nonce completes it (OPN-4).
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class Opener:
         registry: the sessions of this process.
         limits: bounds and times.
         admission: counts sessions and openings.
-        authenticator: finds out who connects.
+        authenticator: authenticates the clients.
 
     Attributes:
-        resets: resumes that were refused, ever.
-        refused: opens that were answered with an error, ever.
+        resets: how many resumes were ever refused.
+        refused: how many opens were ever answered with an error.
     """
 
     def __init__(

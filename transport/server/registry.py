@@ -17,7 +17,7 @@ from transport.stores.interface import Store
 from transport.telemetry.log import INFO, WARNING, event
 
 SWEEP_INTERVAL = 0.25
-"""Seconds between two sweeps: deadlines are exact to this."""
+"""Seconds between sweeps, and so the resolution of deadlines."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Totals:
         self.replayed += counters.replayed
 
     def copy(self) -> Totals:
-        """Return the same numbers, to go on from."""
+        """Return a copy."""
         return replace(self)
 
 
@@ -48,13 +48,13 @@ class Registry:
     Args:
         store: where records are kept.
         limits: bounds and times.
-        admission: is told which sessions have left.
+        admission: stops counting the sessions that have left.
         clock: the process's.
         deadlines: of requests; swept with the sessions.
 
     Attributes:
         draining: whether new sessions are refused (DRN-1).
-        opened: sessions that began here, ever.
+        opened: how many sessions ever began here.
         totals: messages of the sessions that have left.
     """
 
@@ -77,7 +77,7 @@ class Registry:
         self._deadlines = deadlines
         self._runners: dict[str, Runner] = {}
         self._closing: list[Runner] = []
-        """Sessions that have left, but have connections that still write their last frames."""
+        """Sessions that have left, but whose connections are still writing their last frames."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_warned = False
         self._should_exit: Callable[[], bool] | None = None
@@ -109,9 +109,9 @@ class Registry:
         )
 
     def warn_of_other_process(self, epoch: str) -> None:
-        """Log, once, that a client came with a session of a process that runs beside this one.
+        """Warn once that a client presented a session of another running process.
 
-        An epoch that began before this process's may be its predecessor's, whose clients come back
+        An epoch that began before this process's may be its predecessor's, whose clients return
         after a restart; one that began later belongs to another worker.
         """
         if epoch > self.store.epoch and not self._has_warned and not self.store.shared:
@@ -119,8 +119,8 @@ class Registry:
             event(
                 WARNING,
                 "wrong_process",
-                "a client came with a session of another process, which began after this one: "
-                "run one worker, or a shared store",
+                "a client presented a session of another process, which started after this one: "
+                "run one worker, or use a shared store",
             )
 
     # `runner.Owner`

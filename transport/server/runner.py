@@ -30,7 +30,7 @@ CANCEL_TIMEOUT = 1.0
 
 
 class Owner(Protocol):
-    """What keeps a runner, and is notified of its end."""
+    """The owner of a runner, which is notified when it ends."""
 
     def session_ended(self, runner: Runner) -> None:
         """Handle the end of the session; again if its handler finishes a message after that."""
@@ -102,7 +102,7 @@ class Runner:
             if not self.driver.draining:
                 self._returned(codes.INTERNAL, failed=True)
             raise
-        except Exception:  # noqa: BLE001 - all of it is in the log
+        except Exception:  # noqa: BLE001 - logged with its traceback
             event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
             self._returned(codes.INTERNAL, failed=True)
         else:
@@ -126,7 +126,7 @@ class Runner:
                 self._owner.session_ended(self)
             return
         if self.driver.draining or session.state is State.CLOSING:
-            return  # the session is handed over, not closed
+            return  # the session is being handed over, or is closing already
         peer = session.peer_close
         if failed:
             session.close(
@@ -193,7 +193,7 @@ class Runner:
                 event(
                     WARNING,
                     "handler_cancelled",
-                    "it did not return in time after its session had ended",
+                    "the handler did not return in time after its session ended",
                     channel=session.id,
                 )
                 self._task.cancel()
@@ -224,7 +224,7 @@ class Runner:
         del self.channel, self.driver.on_end
 
     def stop(self) -> None:
-        """Cancel the handler: its hub stops."""
+        """Cancel the handler: its hub is stopping."""
         if self._task is not None:
             self.driver.draining = True  # so that the cancelled handler closes nothing
             self._task.cancel()
@@ -235,6 +235,6 @@ class Runner:
             return
         await asyncio.wait([self._task], timeout=grace)
         if not self._task.done():
-            event(WARNING, "handler_cancelled", "its server stops", channel=self.session.id)
+            event(WARNING, "handler_cancelled", "the server is stopping", channel=self.session.id)
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_TIMEOUT)

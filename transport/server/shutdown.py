@@ -36,7 +36,7 @@ class ShutdownNotifier:
         self._before: dict[int, Any] = {}
 
     def chain(self) -> None:
-        """Chain the handlers that are installed now; call it again for those installed since."""
+        """Chain the currently installed handlers; call it again for handlers installed later."""
         for number in _SIGNALS:
             before = _skip_closed_loops(signal.getsignal(number), number)
             # Only handlers that a server has installed; a default or ignored signal stays as it is.
@@ -107,7 +107,7 @@ def on_shutdown(listener: Callable[[], None]) -> Callable[[], None]:
     Returns:
         A function that removes the listener.
     """
-    global _notifier  # noqa: PLW0603 - signal handlers are the process's, so is what chains them
+    global _notifier  # noqa: PLW0603 - signal handlers belong to the process, and so does this
     loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():
         return lambda: None

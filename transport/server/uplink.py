@@ -1,4 +1,4 @@
-"""`Uplink`: a POST's frames and a poll, for a session that its token names."""
+"""`Uplink`: handles POSTs and polls, which name their session by its token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transport.stores.records import split_token
 
 
 class Uplink:
-    """Takes requests that belong to an attach which an ``open`` has made before.
+    """Handles the POSTs and polls of an existing attach.
 
     Args:
         registry: the sessions of this process.
@@ -71,7 +71,7 @@ class Uplink:
         """Find the session that a request names.
 
         Raises:
-            ProtocolError: ``unknown_session``, the same for one that is unknown, expired or another
+            ProtocolError: ``unknown_session``, whether it is unknown, has expired or is another
                 user's (RES-9); ``wrong_process``; ``unauthorized`` (REN-1).
         """
         registry = self._registry

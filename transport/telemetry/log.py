@@ -27,7 +27,7 @@ def event(
     Args:
         level: a level of `logging`.
         name: the name of the event, as listed in docs/errors.md.
-        text: what it means and what to do, if the name does not say it all.
+        text: what it means and what to do about it, unless the name is enough.
         exc_info: an exception, or True for the one being handled; its traceback is added.
         fields: `channel`, `transport`, `code`, ...; those that are None are left out.
     """

@@ -1,6 +1,6 @@
 """The port by which the client uses a transport: an `Adapter` of two members.
 
-An adapter knows no numbers, keeps nothing of a session and retries nothing.
+An adapter knows nothing of message numbers, keeps no session state, and never retries.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import httpx
 
 MAX_FRAME_SIZE = 16 * 1024 * 1024
-"""Bytes of the largest frame or answer that is read, which bounds what a server may make us keep.
+"""Bytes of the largest frame or answer that is read: bounds what a server can make us store.
 Far above any useful `Limits.body`."""
 
 
@@ -25,7 +25,7 @@ class Adapter(Protocol):
     """Writes to one connection, and reports what comes in (`Wiring.report`)."""
 
     def send(self, output: Output) -> None:
-        """Write ``output`` after what was given before. Never waits, never raises."""
+        """Write ``output`` after any earlier output. Never waits, never raises."""
         ...
 
     def finish(self) -> None:

@@ -20,7 +20,7 @@ CLOSE_TIMEOUT = 1.0
 
 
 class _Discreet(logging.LoggerAdapter[logging.Logger]):
-    """Suppresses debug lines: websockets logs frames there, and so tokens and credentials."""
+    """Suppresses debug logging, where websockets would log frames and, with them, credentials."""
 
     def isEnabledFor(self, level: int) -> bool:
         return level > logging.DEBUG and super().isEnabledFor(level)

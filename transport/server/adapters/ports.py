@@ -25,7 +25,7 @@ class Link(Protocol):
 
     @property
     def code(self) -> Code | None:
-        """Why the session ended this connection; None while it has not."""
+        """Why the session ended this connection; None if it has not."""
         ...
 
     @property
@@ -38,12 +38,9 @@ class Link(Protocol):
         ...
 
     def due(self) -> Awaitable[None] | None:
-        """Return what to await until there is something to write, or ``code`` is set.
+        """Return an awaitable that completes when there is something to write or ``code`` is set.
 
-        Only one task may await it.
-
-        Returns:
-            None if that is so already.
+        Only one task may await it. The result is None if the condition already holds.
         """
         ...
 
@@ -94,10 +91,10 @@ class Link(Protocol):
 
 
 class Entrance(Protocol):
-    """The way to a session, wherever it is.
+    """What an adapter calls to reach a session.
 
     Attributes:
-        deadlines: limit how long a connection may take to say what it wants.
+        deadlines: limit how long a connection may take to send its request.
     """
 
     deadlines: Deadlines

@@ -75,7 +75,8 @@ def _one_line(body: bytes) -> str:
 
 async def _events(link: Link) -> AsyncIterator[bytes]:
     while True:
-        ended = link.code is not None  # first: the last frames may be queued while this is written
+        # Read before `write`: the last frames may be queued while these are being written.
+        ended = link.code is not None
         frames = link.write()
         if frames:
             # One write for all events is cheaper.

@@ -25,7 +25,7 @@ from transport.server.adapters.ports import Entrance, Link, aborter
 from transport.telemetry.log import ERROR, event
 
 MAX_PINGS_BEFORE_OPEN = 4
-"""A probe needs one; more is no probe (OPN-9)."""
+"""A probe needs one; a few more are tolerated (OPN-9)."""
 
 
 async def serve(
@@ -112,7 +112,8 @@ async def _write(send: Send, link: Link) -> None:
     """Write what is due until the connection ends; nothing else sends on it."""
     try:
         while True:
-            ended = link.code is not None  # first: the last frames may be queued while this writes
+            # Read before `write`: the last frames may be queued while these are being written.
+            ended = link.code is not None
             for encoded in link.write():
                 key = "text" if type(encoded) is str else "bytes"
                 await send({"type": "websocket.send", key: encoded})
@@ -125,7 +126,7 @@ async def _write(send: Send, link: Link) -> None:
     except (OSError, RuntimeError):
         # The connection is gone; the reader notices, and the session keeps its frames.
         return
-    except Exception:  # noqa: BLE001 - all of it is in the log
+    except Exception:  # noqa: BLE001 - logged with its traceback
         event(ERROR, "write_failed", "the server's send raised", exc_info=True)
         link.lost()
 
