@@ -14,8 +14,8 @@ from starlette.requests import HTTPConnection
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.server.adapters.deadlines import Deadlines
 from transport.server.admission import Admission
+from transport.server.deadlines import Deadlines
 from transport.telemetry.log import ERROR, event
 
 

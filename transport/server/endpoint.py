@@ -20,8 +20,8 @@ from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import TransportKind, error_frame
 from transport.server.adapters import longpoll, post, sse, static_files, websocket
 from transport.server.adapters.exchange import JSON, Exchange
-from transport.server.adapters.headers import Headers
 from transport.server.adapters.ports import Entrance
+from transport.server.headers import Headers
 from transport.server.origins import OriginPolicy
 
 _SEGMENTS = {"sse": TransportKind.SSE, "poll": TransportKind.LONGPOLL}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from transport import codes
 from transport.errors import ProtocolError
-from transport.server.adapters.headers import Headers
+from transport.server.headers import Headers
 from transport.telemetry.log import WARNING, event
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")

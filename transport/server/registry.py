@@ -9,9 +9,9 @@ from typing import Any
 
 from transport.limits import Limits
 from transport.protocol.server.counters import Counters
-from transport.server.adapters.deadlines import Deadlines
 from transport.server.admission import Admission
 from transport.server.clock import Clock
+from transport.server.deadlines import Deadlines
 from transport.server.runner import Runner
 from transport.stores.interface import Store
 from transport.telemetry.log import INFO, WARNING, event

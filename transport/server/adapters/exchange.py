@@ -12,8 +12,8 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import EncodedFrame, error_frame
-from transport.server.adapters.deadlines import Deadlines
-from transport.server.adapters.headers import Headers
+from transport.server.deadlines import Deadlines
+from transport.server.headers import Headers
 
 NDJSON = b"application/x-ndjson"
 JSON = b"application/json"

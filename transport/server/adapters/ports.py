@@ -11,7 +11,7 @@ from starlette.types import Receive
 from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.protocol.frames import Close, EncodedFrame, Open, Poll, TransportKind
-from transport.server.adapters.deadlines import Deadlines
+from transport.server.deadlines import Deadlines
 
 
 class Link(Protocol):
