@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
-from starlette.types import Receive
 
 from transport.codes import Code
 from transport.errors import ProtocolError
@@ -127,19 +126,3 @@ class Entrance(Protocol):
             ProtocolError: refused; the frames before the one at fault were handled.
         """
         ...
-
-
-def aborter(receive: Receive) -> Callable[[], None]:
-    """Return a function that drops a connection whose peer reads nothing.
-
-    uvicorn keeps such a connection until its buffer is flushed, which may never happen. Its
-    transport can be aborted if no middleware wraps ``receive`` (Starlette's own wraps only
-    ``send``). Otherwise the function does nothing, and the connection ends when TCP gives up.
-    """
-
-    def abort() -> None:
-        transport = getattr(getattr(receive, "__self__", None), "transport", None)
-        if transport is not None:
-            transport.abort()
-
-    return abort

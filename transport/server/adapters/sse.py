@@ -19,8 +19,9 @@ from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.event_stream import encode_event
 from transport.protocol.frames import Close, Open, TransportKind
+from transport.server.adapters.abort import aborter
 from transport.server.adapters.exchange import Exchange
-from transport.server.adapters.ports import Entrance, Link, aborter
+from transport.server.adapters.ports import Entrance, Link
 from transport.server.deadlines import Deadlines
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from transport.protocol.frames import (
     TransportKind,
     error_frame,
 )
-from transport.server.adapters.ports import Entrance, Link, aborter
+from transport.server.adapters.abort import aborter
+from transport.server.adapters.ports import Entrance, Link
 from transport.telemetry.log import ERROR, event
 
 MAX_PINGS_BEFORE_OPEN = 4
