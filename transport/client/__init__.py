@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 import anyio
 from msgspec import UNSET
 
-from transport.client.adapters.ports import Destination, is_secure
+from transport.client.adapters.ports import Destination
 from transport.client.channel import Channel, ClientStatistics
 from transport.client.connection import Attempt
 from transport.client.dialer import Credentials
 from transport.client.driver import Driver
 from transport.client.pacing import Pacing
+from transport.client.urls import is_secure
 from transport.limits import Limits
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import Json

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from transport.client.adapters.ports import Work
 from transport.client.connection import Connection
 from transport.telemetry.log import ERROR, event
 from transport.waiting import ended
+
+Work = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

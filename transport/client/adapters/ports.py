@@ -6,10 +6,9 @@ An adapter knows nothing of message numbers, keeps no session state, and never r
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Protocol
 
 from transport.protocol.client.events import Input, Output
 
@@ -69,19 +68,3 @@ class Wiring:
     spawn: Callable[..., None]
     linger: Callable[..., None]
     http: Callable[[], httpx.AsyncClient]
-
-
-def is_secure(url: str) -> bool:
-    """Return whether ``url`` is used over TLS."""
-    return urlsplit(url).scheme in ("https", "wss")
-
-
-def locate(url: str, segment: str, *, websocket: bool = False) -> str:
-    """Return the channel's URL with one more segment, the query kept."""
-    parts = urlsplit(url)
-    scheme = ("ws" if websocket else "http") + ("s" if is_secure(url) else "")
-    path = f"{parts.path.rstrip('/')}/{segment}"
-    return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
-
-
-Work = Callable[..., Awaitable[Any]]

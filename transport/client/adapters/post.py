@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 import httpx
 
-from transport.client.adapters.ports import MAX_FRAME_SIZE, Destination, Wiring, locate
+from transport.client.adapters.ports import MAX_FRAME_SIZE, Destination, Wiring
+from transport.client.urls import locate
 from transport.protocol.client.events import Answer, ConnectionLost, Output, Request
 
 NDJSON = "application/x-ndjson"

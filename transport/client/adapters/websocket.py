@@ -10,7 +10,8 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring, locate
+from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring
+from transport.client.urls import locate
 from transport.protocol.client.events import Answer, ConnectionLost, FrameReceived, Output, Request
 from transport.protocol.frames import EncodedFrame
 from transport.waiting import resolve
