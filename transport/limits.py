@@ -7,7 +7,8 @@ from math import isfinite
 from typing import Protocol
 
 MAX_FRAME_SIZE = 16 * 1024 * 1024
-"""Bytes. Servers (uvicorn's ``ws_max_size``) and clients end a connection at a larger frame."""
+"""Bytes of the largest frame or answer. Servers (uvicorn's ``ws_max_size``) and clients end a
+connection at a larger one, which bounds what a peer can make them store."""
 
 MAX_DEPTH = 500
 """Nesting levels. Decoding deeper input could exceed Python's recursion limit of 1,000."""

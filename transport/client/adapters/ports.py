@@ -15,10 +15,6 @@ from transport.protocol.client.events import Input, Output
 if TYPE_CHECKING:
     import httpx
 
-MAX_FRAME_SIZE = 16 * 1024 * 1024
-"""Bytes of the largest frame or answer that is read: bounds what a server can make us store.
-Far above any useful `Limits.body`."""
-
 
 class Adapter(Protocol):
     """Writes to one connection, and reports what comes in (`Wiring.report`)."""

@@ -10,8 +10,9 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring
+from transport.client.adapters.ports import Wiring
 from transport.client.urls import locate
+from transport.limits import MAX_FRAME_SIZE
 from transport.protocol.client.events import Answer, ConnectionLost, FrameReceived, Output, Request
 from transport.protocol.frames import EncodedFrame
 from transport.waiting import resolve
