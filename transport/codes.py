@@ -36,6 +36,11 @@ class Code:
     status: int | None
     again: Again
 
+    @property
+    def close_code(self) -> int:
+        """The WebSocket close code; 4400 (a protocol violation) for a row without one."""
+        return 4400 if self.websocket is None else self.websocket
+
 
 NORMAL = Code("normal", 1000, None, Again.NO)
 INTERNAL = Code("internal", 1011, 500, Again.NEW)

@@ -127,7 +127,7 @@ async def _deny(scope: Scope, receive: Receive, send: Send, error: ProtocolError
     await receive()  # websocket.connect
     extensions: dict[str, Any] = scope.get("extensions") or {}
     if "websocket.http.response" not in extensions:
-        await send({"type": "websocket.close", "code": websocket.close_code_of(error.code)})
+        await send({"type": "websocket.close", "code": error.code.close_code})
         return
     await send(
         {

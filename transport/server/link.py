@@ -74,7 +74,7 @@ class SessionLink:
         ending = self._driver.session.ending
         if code is codes.NORMAL and ending is not None:
             return sendable_close_code(ending.code)
-        return code.websocket if code is not None and code.websocket is not None else 1000
+        return code.close_code if code is not None else 1000
 
     # The writer
 

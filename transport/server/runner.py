@@ -135,7 +135,7 @@ class Runner:
         elif peer is not None:
             session.close(peer.code, peer.reason, peer.by, self.driver.now())
         else:
-            session.close(code.websocket or 1000, "", "app", self.driver.now())
+            session.close(code.close_code, "", "app", self.driver.now())
         self.driver.notify()
 
     def dismiss(self) -> bool:
@@ -146,9 +146,11 @@ class Runner:
         """
         if self.session.state in OVER:
             return False
-        code = codes.UNAUTHORIZED
         self.session.close(
-            code.websocket or 1000, "the user was dismissed", "protocol", self.driver.now()
+            codes.UNAUTHORIZED.close_code,
+            "the user was dismissed",
+            "protocol",
+            self.driver.now(),
         )
         self.driver.notify()
         return True

@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
 from transport import codes
-from transport.codes import Code, sendable_close_code
+from transport.codes import sendable_close_code
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
@@ -146,14 +146,9 @@ async def _close(send: Send, code: int) -> None:
 async def _refuse(send: Send, error: ProtocolError) -> None:
     try:
         await _send(send, encode_control(error_frame(error)))
-        await _close(send, close_code_of(error.code))
+        await _close(send, error.code.close_code)
     except (OSError, RuntimeError):
         return  # the client disconnected before it was told
-
-
-def close_code_of(code: Code) -> int:
-    """Return the WebSocket close code of a row of the table of codes."""
-    return code.websocket if code.websocket is not None else 4400
 
 
 def _wire(message: Message) -> EncodedFrame:
