@@ -33,7 +33,7 @@ def fatal_closing(error: Error) -> Closing | None:
     code = FATAL.get(error.code)
     if code is None:
         return None
-    return Closing(code.websocket or 4400, f"{error.code}: {error.message}", "protocol")
+    return Closing(code.close_code, f"{error.code}: {error.message}", "protocol")
 
 
 def retry_in(error: Error) -> float:
