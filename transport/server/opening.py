@@ -44,7 +44,7 @@ from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
 from transport.server.registry import Registry
 from transport.server.runner import Handler, Runner
-from transport.stores.records import Record, make_token, split_token
+from transport.stores.records import Record, make_token
 from transport.telemetry.log import DEBUG, INFO, event
 
 
@@ -106,7 +106,8 @@ class Opener:
         found = await self._find(frame, identity)
         epoch = self._registry.store.epoch
         reset: Reset | None = None
-        match resume(frame, found, epoch=epoch):
+        decision = resume(frame, found, epoch=epoch)
+        match decision:
             case Attach(session):
                 attachment = attach(session, frame, transport, self._registry.now(), epoch=epoch)
                 return self._link(self._runner(session), attachment, connection, identity)
@@ -119,6 +120,8 @@ class Opener:
             case Replace(session, reset):
                 session.reset(reset.reason)
                 self._runner(session).driver.notify()
+            case _:
+                assert_never(decision)
         if reset is not None:
             self.resets += 1
         return await self._begin(frame, transport, identity, connection, reset)
@@ -130,14 +133,8 @@ class Opener:
         registry = self._registry
         if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
             registry.warn_of_other_process(frame.epoch)
-        parts = split_token(frame.session)
-        record = await registry.store.find(parts[0], registry.now()) if parts else None
-        if parts is None or record is None:
-            return None
-        if not record.opens_to(parts[1]) or record.subject != identity.subject:
-            return None
-        record.use(parts[1])
-        return self._known(record)
+        record = await registry.find_record(frame.session, identity.subject)
+        return self._known(record) if record is not None else None
 
     def _known(self, record: Record) -> Found:
         """Return what this process and the store know of a session."""

@@ -14,6 +14,7 @@ from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
 from transport.server.runner import Runner
 from transport.stores.interface import Store
+from transport.stores.records import Record, split_token
 from transport.telemetry.log import INFO, WARNING, event
 
 SWEEP_INTERVAL = 0.25
@@ -93,6 +94,28 @@ class Registry:
     def get(self, session_id: str) -> Runner | None:
         """Return a session of this process by its public id."""
         return self._runners.get(session_id)
+
+    async def find_record(self, token: str, subject: str | None = None) -> Record | None:
+        """Return the record of the session that ``token`` opens, and mark the token as used.
+
+        Args:
+            token: what the client sent.
+            subject: the only subject whose session it may be; any if None.
+
+        Returns:
+            None if the token is malformed or not valid, or the session is another subject's.
+        """
+        parts = split_token(token)
+        if parts is None:
+            return None
+        session_id, secret = parts
+        record = await self.store.find(session_id, self.now())
+        if record is None or not record.opens_to(secret):
+            return None
+        if subject is not None and record.subject != subject:
+            return None
+        record.use(secret)
+        return record
 
     def __len__(self) -> int:
         return len(self._runners)

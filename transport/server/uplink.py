@@ -13,7 +13,6 @@ from transport.protocol.server.uplink import Post, find_poll, find_session, spli
 from transport.server.adapters.ports import Link
 from transport.server.registry import Registry
 from transport.server.runner import Runner
-from transport.stores.records import split_token
 
 
 class Uplink:
@@ -75,12 +74,8 @@ class Uplink:
                 user's (RES-9); ``wrong_process``; ``unauthorized`` (REN-1).
         """
         registry = self._registry
-        parts = split_token(frame.session)
-        record = await registry.store.find(parts[0], registry.now()) if parts else None
-        runner = None
-        if parts is not None and record is not None and record.opens_to(parts[1]):
-            record.use(parts[1])
-            runner = registry.get(record.id)
+        record = await registry.find_record(frame.session)
+        runner = registry.get(record.id) if record is not None else None
         session = runner.session if runner is not None else None
         try:
             find_session(frame, session, epoch=registry.store.epoch)
