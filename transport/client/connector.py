@@ -164,8 +164,7 @@ class Connector:
         if failed is Request.POST:
             # Wait briefly: if the whole path is down, the downlink reports it first and the retry
             # is unnecessary.
-            soonest = min(0.5, self._pacing.retry_base) / 2
-            wait = max(wait, soonest, self._budget.free_at - now)
+            wait = max(wait, self._budget.span / 5, self._budget.free_at - now)
         if wait > 0:
             self.tasks.spawn(connection, self._deliver_later, connection, report, wait)
         else:

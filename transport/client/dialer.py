@@ -16,7 +16,7 @@ from transport.client.adapters.ports import Adapter, Destination, Wiring
 from transport.client.adapters.post import http_client
 from transport.client.adapters.sse import EventStreamAdapter
 from transport.client.adapters.websocket import WebSocketAdapter
-from transport.client.budget import RetryBudget
+from transport.client.budget import RetryBudget, budget_span
 from transport.client.clock import read_clock
 from transport.client.connection import Connection
 from transport.client.pacing import Pacing
@@ -60,7 +60,7 @@ class Dialer:
         tasks: ConnectionTasks,
         report: Callable[[Connection, Input], None],
     ) -> None:
-        self.budget = RetryBudget(2.5 * min(0.5, pacing.retry_base))
+        self.budget = RetryBudget(budget_span(pacing.retry_base))
         self._session = session
         self._destination = destination
         self._credentials = credentials
