@@ -1,4 +1,4 @@
-"""`Credentials`: when a session's credentials expire, and how they are renewed (REN-1).
+"""`SessionCredentials`: when a session's credentials expire, and how they are renewed (REN-1).
 
 They belong to the session and not to a connection, because a POST may come while no connection is
 attached. When they expire, every connection is asked for new ones; if these do not arrive within
@@ -29,7 +29,7 @@ class Due(Enum):
     """End the client's connections: it was asked, and did not answer in time."""
 
 
-class Credentials:
+class SessionCredentials:
     """The credentials of one session.
 
     Args:

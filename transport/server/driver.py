@@ -25,7 +25,7 @@ from transport.server.clock import Clock
 from transport.telemetry.log import DEBUG, INFO, WARNING, event
 from transport.waiting import resolve
 
-OVER = (State.CLOSING, State.CLOSED)
+NOT_SENDING = (State.CLOSING, State.CLOSED)
 """States in which no more messages are numbered."""
 
 
@@ -117,7 +117,7 @@ class SessionDriver:
             Whether the message was numbered.
         """
         session = self.session
-        if session.state in OVER:
+        if session.state in NOT_SENDING:
             return False
         if not session.outgoing.has_room(size):
             self.overflow()
@@ -131,7 +131,7 @@ class SessionDriver:
         Raises:
             ChannelClosed: the session is closing or over, or is handed over.
         """
-        if self.session.state in OVER:
+        if self.session.state in NOT_SENDING:
             raise self.session.closed_error()
         if self.draining:
             raise _handed_over()
@@ -189,7 +189,7 @@ class SessionDriver:
 
     def close(self, code: int, reason: str) -> None:
         """Close the session for the application; no effect if it is closing already."""
-        if self.session.state not in OVER:
+        if self.session.state not in NOT_SENDING:
             self.session.close(code, reason, "app", self.now())
             self.notify()
 
@@ -268,7 +268,7 @@ class SessionDriver:
         if message is not None and not message.done() and self.session.is_readable:
             message.set_result(None)
         if self.window.senders:
-            if self.session.state in OVER:
+            if self.session.state in NOT_SENDING:
                 self.window.wake_all()
             else:
                 self.window.wake_next()

@@ -39,7 +39,7 @@ from transport.protocol.server.opening import (
 from transport.protocol.server.session import ServerSession
 from transport.server.admission import Admission
 from transport.server.authentication import Authenticator, Identity, address_of
-from transport.server.credentials import Credentials
+from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
 from transport.server.registry import Registry
@@ -196,7 +196,7 @@ class Opener:
             raise
         session = ServerSession(record.id, self._limits, now)
         driver = SessionDriver(session, self._registry.clock)
-        credentials = Credentials(
+        credentials = SessionCredentials(
             record.subject, self._authenticator, self._limits.renewal, self._registry.now
         )
         return Runner(driver, self._registry, credentials, address)

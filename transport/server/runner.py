@@ -19,8 +19,8 @@ from transport.errors import ChannelClosed
 from transport.protocol.states import State
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
-from transport.server.credentials import Credentials, Due, expired_error
-from transport.server.driver import OVER, SessionDriver
+from transport.server.credentials import Due, SessionCredentials, expired_error
+from transport.server.driver import NOT_SENDING, SessionDriver
 from transport.telemetry.log import ERROR, WARNING, event
 
 Handler = Callable[[Channel], Awaitable[None]]
@@ -74,7 +74,7 @@ class Runner:
         self,
         driver: SessionDriver,
         owner: Owner,
-        credentials: Credentials,
+        credentials: SessionCredentials,
         address: str,
     ) -> None:
         self.driver = driver
@@ -144,7 +144,7 @@ class Runner:
         Returns:
             Whether it was open.
         """
-        if self.session.state in OVER:
+        if self.session.state in NOT_SENDING:
             return False
         self.session.close(
             codes.UNAUTHORIZED.close_code,
@@ -163,7 +163,7 @@ class Runner:
         self.credentials.accept(identity)
 
     async def renew(self, credentials: Any) -> None:
-        """Check fresh credentials and accept them; see `Credentials.renew`."""
+        """Check fresh credentials and accept them; see `SessionCredentials.renew`."""
         identity = await self.credentials.renew(credentials)
         if self.session.ending is None:  # it may have ended during the check
             self.admit(identity)
