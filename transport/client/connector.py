@@ -27,7 +27,7 @@ from transport.protocol.client.events import Answer, ConnectionLost, Input, Requ
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
-from transport.telemetry.log import ERROR, event
+from transport.telemetry.log import ERROR, log_event
 from transport.waiting import Waiters
 
 
@@ -121,7 +121,7 @@ class Connector:
         try:
             credentials = await self._dialer.ask_credentials()
         except Exception:  # noqa: BLE001 - the application's exception is logged
-            event(
+            log_event(
                 ERROR,
                 "credentials_failed",
                 "the function for credentials failed",

@@ -49,7 +49,7 @@ from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASES, Phase, PhaseStep, follow
-from transport.telemetry.log import ERROR, event
+from transport.telemetry.log import ERROR, log_event
 from transport.waiting import Waiters, resolve
 
 FINAL_WRITE_TIMEOUT = 1.0
@@ -141,7 +141,7 @@ class Driver:
             with anyio.move_on_after(FINAL_WRITE_TIMEOUT):
                 await self._waiters.until(lambda: not self.connector.tasks.is_busy)
         except Exception as error:  # noqa: BLE001 - a defect closes the channel and is logged
-            event(ERROR, "client_failed", "the client failed", exc_info=True, channel=self.id)
+            log_event(ERROR, "client_failed", "the client failed", exc_info=True, channel=self.id)
             self.abandon(FAILURE_CODE, f"the client failed: {type(error).__name__}: {error}")
         finally:
             self.abandon()  # if cancelled: the waiting tasks are woken

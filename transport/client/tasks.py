@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from transport.client.connection import Connection
-from transport.telemetry.log import ERROR, event
+from transport.telemetry.log import ERROR, log_event
 from transport.waiting import ended
 
 Work = Callable[..., Awaitable[Any]]
@@ -69,7 +69,7 @@ class ConnectionTasks:
         if task.cancelled():
             failure = "its task was cancelled"
         elif (error := task.exception()) is not None:
-            event(
+            log_event(
                 ERROR,
                 "connection_failed",
                 "a connection failed",

@@ -7,7 +7,7 @@ from collections import deque
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.telemetry.log import WARNING, event
+from transport.telemetry.log import WARNING, log_event
 
 LOG_INTERVAL = 60.0
 """Seconds between two log lines about the same limit, which is often reached many times."""
@@ -87,5 +87,5 @@ class Admission:
             )
         if now - self._logged_at.get(limit, -LOG_INTERVAL) >= LOG_INTERVAL:
             self._logged_at[limit] = now
-            event(WARNING, "limit_reached", text, limit=limit)
+            log_event(WARNING, "limit_reached", text, limit=limit)
         return ProtocolError(codes.TOO_MANY, text, limit=limit, retry_in=retry_in)

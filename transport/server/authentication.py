@@ -16,7 +16,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.server.admission import Admission
 from transport.server.deadlines import Deadlines
-from transport.telemetry.log import ERROR, event
+from transport.telemetry.log import ERROR, log_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Authenticator:
             slow = (
                 f"it took longer than Limits(opening={self._limits.opening}); the client will retry"
             )
-            event(
+            log_event(
                 ERROR,
                 "authenticate_failed",
                 slow if time_box.expired else "the client will retry; fix the exception below",

@@ -22,7 +22,7 @@ from transport.protocol.states import State
 from transport.send_window import SendWindow
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
-from transport.telemetry.log import DEBUG, INFO, WARNING, event
+from transport.telemetry.log import DEBUG, INFO, WARNING, log_event
 from transport.waiting import resolve
 
 NOT_SENDING = (State.CLOSING, State.CLOSED)
@@ -232,7 +232,7 @@ class SessionDriver:
         self.session.attachments.detach(link.attachment)
         if link in self.links:
             code = link.attachment.code
-            event(
+            log_event(
                 DEBUG,
                 "detached",
                 channel=self.session.id,
@@ -285,7 +285,7 @@ class SessionDriver:
         for link in list(self.links):
             link.tick(now)
         if self.window.senders and self._has_stalled(now):
-            event(
+            log_event(
                 WARNING,
                 "stalled",
                 "the client is connected but acknowledges nothing, so send() raises Stalled",
@@ -303,7 +303,7 @@ class SessionDriver:
 
     def overflow(self) -> None:
         """Reset the session: a broadcast found its send buffer full (DAT-6)."""
-        event(
+        log_event(
             WARNING,
             "overflow",
             "a broadcast found this session's send buffer full, so the session was reset",
@@ -329,7 +329,7 @@ class SessionDriver:
         ending = self.session.ending
         assert ending is not None
         # The reason of a close is not logged: it is the application's or a client's text.
-        event(
+        log_event(
             INFO,
             "ended",
             channel=self.session.id,

@@ -45,7 +45,7 @@ from transport.server.link import SessionLink
 from transport.server.registry import Registry
 from transport.server.runner import Handler, Runner
 from transport.stores.records import Record, make_token
-from transport.telemetry.log import DEBUG, INFO, event
+from transport.telemetry.log import DEBUG, INFO, log_event
 
 
 class Opener:
@@ -88,7 +88,7 @@ class Opener:
             return await self._open(frame, connection, transport)
         except ProtocolError as error:
             self.refused += 1
-            event(INFO, "refused", transport=transport.value, code=error.code.name)
+            log_event(INFO, "refused", transport=transport.value, code=error.code.name)
             raise
 
     async def _open(
@@ -182,7 +182,7 @@ class Opener:
         record.issue(secret)
         if isinstance(decision, Create):
             registry.add(runner)
-            event(INFO, "opened", channel=record.id, transport=transport.value)
+            log_event(INFO, "opened", channel=record.id, transport=transport.value)
             runner.start(self._handler, _handler_scope(connection.scope), identity.user)
         return self._link(runner, attachment, connection, identity)
 
@@ -218,7 +218,7 @@ class Opener:
         runner.credentials.connection = connection
         runner.admit(identity)
         runner.driver.attach(link)
-        event(
+        log_event(
             DEBUG,
             "attached",
             channel=runner.session.id,

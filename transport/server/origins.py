@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from transport import codes
 from transport.errors import ProtocolError
 from transport.server.headers import Headers
-from transport.telemetry.log import WARNING, event
+from transport.telemetry.log import WARNING, log_event
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 """An origin as a browser writes it, without the default port."""
@@ -60,7 +60,7 @@ class OriginPolicy:
     def _forbidden(self) -> ProtocolError:
         if not self._has_logged:  # once: there may be thousands of such requests
             self._has_logged = True
-            event(
+            log_event(
                 WARNING,
                 "origin_refused",
                 "refused a page whose Origin does not match Host. If the page is yours, a proxy is "

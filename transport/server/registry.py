@@ -15,7 +15,7 @@ from transport.server.deadlines import Deadlines
 from transport.server.runner import Runner
 from transport.stores.interface import Store
 from transport.stores.records import Record, split_token
-from transport.telemetry.log import INFO, WARNING, event
+from transport.telemetry.log import INFO, WARNING, log_event
 
 SWEEP_INTERVAL = 0.25
 """Seconds between sweeps, and so the resolution of deadlines."""
@@ -139,7 +139,7 @@ class Registry:
         """
         if epoch > self.store.epoch and not self._has_warned and not self.store.shared:
             self._has_warned = True
-            event(
+            log_event(
                 WARNING,
                 "wrong_process",
                 "a client presented a session of another process, which started after this one: "
@@ -202,7 +202,7 @@ class Registry:
         if self.draining:
             return
         self.draining = True
-        event(INFO, "draining", channels=len(self._runners))
+        log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
             runner.driver.drain(self._limits.drain_window)
 

@@ -21,7 +21,7 @@ from transport.server.authentication import Identity
 from transport.server.channel import Channel
 from transport.server.credentials import Due, SessionCredentials, expired_error
 from transport.server.driver import NOT_SENDING, SessionDriver
-from transport.telemetry.log import ERROR, WARNING, event
+from transport.telemetry.log import ERROR, WARNING, log_event
 
 Handler = Callable[[Channel], Awaitable[None]]
 
@@ -103,7 +103,7 @@ class Runner:
                 self._returned(codes.INTERNAL, failed=True)
             raise
         except Exception:  # noqa: BLE001 - logged with its traceback
-            event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
+            log_event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
             self._returned(codes.INTERNAL, failed=True)
         else:
             self._returned(codes.NORMAL)
@@ -192,7 +192,7 @@ class Runner:
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
             if not self._task.done():
-                event(
+                log_event(
                     WARNING,
                     "handler_cancelled",
                     "the handler did not return in time after its session ended",
@@ -237,6 +237,8 @@ class Runner:
             return
         await asyncio.wait([self._task], timeout=grace)
         if not self._task.done():
-            event(WARNING, "handler_cancelled", "the server is stopping", channel=self.session.id)
+            log_event(
+                WARNING, "handler_cancelled", "the server is stopping", channel=self.session.id
+            )
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_TIMEOUT)

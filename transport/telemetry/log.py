@@ -14,7 +14,7 @@ logger = logging.getLogger("transport")
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
 
-def event(
+def log_event(
     level: int,
     name: str,
     text: str = "",
@@ -33,13 +33,13 @@ def event(
     """
     if not logger.isEnabledFor(level):
         return
-    given = {key: value for key, value in fields.items() if value is not None}
-    line = " ".join([name, *(f"{key}={value}" for key, value in given.items())])
+    present = {key: value for key, value in fields.items() if value is not None}
+    line = " ".join([name, *(f"{key}={value}" for key, value in present.items())])
     logger.log(
         level,
         "%s",
         f"{line}: {text}" if text else line,
         exc_info=exc_info,
-        extra={"event": name, **given},
+        extra={"event": name, **present},
         stacklevel=2,
     )

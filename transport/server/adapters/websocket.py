@@ -23,7 +23,7 @@ from transport.protocol.frames import (
 )
 from transport.server.adapters.abort import aborter
 from transport.server.adapters.ports import Entrance, Link
-from transport.telemetry.log import ERROR, event
+from transport.telemetry.log import ERROR, log_event
 
 MAX_PINGS_BEFORE_OPEN = 4
 """A probe needs one; a few more are tolerated (OPN-9)."""
@@ -128,7 +128,7 @@ async def _write(send: Send, link: Link) -> None:
         # The connection is gone; the reader notices, and the session keeps its frames.
         return
     except Exception:  # noqa: BLE001 - logged with its traceback
-        event(ERROR, "write_failed", "the server's send raised", exc_info=True)
+        log_event(ERROR, "write_failed", "the server's send raised", exc_info=True)
         link.lost()
 
 
