@@ -41,7 +41,7 @@ def resolve(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-async def ended(tasks: Collection[asyncio.Task[None]]) -> None:
+async def wait_all(tasks: Collection[asyncio.Task[None]]) -> None:
     """Wait until all tasks have ended, including those that are added meanwhile.
 
     A cancellation of the caller is raised after that, so no task is left behind.

@@ -21,7 +21,7 @@ from transport.limits import Limits
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import Json
 from transport.protocol.states import Phase
-from transport.waiting import ended
+from transport.waiting import wait_all
 
 EXIT_TIMEOUT = 1.0
 """Seconds to tell the server of the end if the block failed or was cancelled."""
@@ -134,4 +134,4 @@ class connect:
                 await asyncio.wait([task])
         finally:
             self._driver.abandon()
-            await ended([task])
+            await wait_all([task])

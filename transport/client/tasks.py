@@ -11,7 +11,7 @@ import anyio
 
 from transport.client.connection import Connection
 from transport.telemetry.log import ERROR, log_event
-from transport.waiting import ended
+from transport.waiting import wait_all
 
 Work = Callable[..., Awaitable[Any]]
 
@@ -93,4 +93,4 @@ class ConnectionTasks:
     async def stop(self) -> None:
         """Cancel all tasks, and wait until none is left."""
         self.cancel_all()
-        await ended(self._tasks)
+        await wait_all(self._tasks)
