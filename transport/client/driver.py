@@ -62,7 +62,7 @@ FAILURE_CODE = 1011
 
 
 @dataclass(slots=True)
-class Counts:
+class ChannelCounters:
     """The counters of `Channel.statistics` that no other part keeps."""
 
     attaches: int = 0
@@ -87,7 +87,7 @@ class Driver:
         outcomes: what became of the sends.
         phase: the phase of the channel.
         id: the public id of the session; None before the first.
-        counts: see `Counts`.
+        counts: see `ChannelCounters`.
         ending: how the channel ended; None before it has.
     """
 
@@ -111,7 +111,7 @@ class Driver:
         self.outcomes = Outcomes(self._waiters)
         self.phase = Phase.CONNECTING
         self.id: str | None = None
-        self.counts = Counts()
+        self.counts = ChannelCounters()
         self.ending: Closed | None = None
         self.connector = Connector(
             self.session,

@@ -174,13 +174,13 @@ class SessionLink:
         self.wake_writer()
         return self._ticket
 
-    def parked(self, ticket: int) -> bool:
-        """See `Link.parked`."""
+    def is_newest_poll(self, ticket: int) -> bool:
+        """See `Link.is_newest_poll`."""
         return ticket == self._ticket
 
     def unpark(self, ticket: int) -> None:
         """See `Link.unpark`."""
-        if self.parked(ticket):
+        if self.is_newest_poll(ticket):
             self._downlink.end_poll(self.attachment)
 
     def write_poll(self) -> list[EncodedFrame]:

@@ -22,7 +22,7 @@ SWEEP_INTERVAL = 0.25
 
 
 @dataclass(slots=True)
-class Totals:
+class TotalCounters:
     """Messages of many sessions."""
 
     sent: int = 0
@@ -35,7 +35,7 @@ class Totals:
         self.received += counters.received
         self.replayed += counters.replayed
 
-    def copy(self) -> Totals:
+    def copy(self) -> TotalCounters:
         """Return a copy."""
         return replace(self)
 
@@ -72,7 +72,7 @@ class Registry:
         self.now = clock.now
         self.draining = False
         self.opened = 0
-        self.totals = Totals()
+        self.totals = TotalCounters()
         self._limits = limits
         self._admission = admission
         self._deadlines = deadlines

@@ -68,11 +68,11 @@ class Link(Protocol):
         """Begin to wait for the answer to a poll, and end the wait of an older poll.
 
         Returns:
-            A ticket for `parked` and `unpark`.
+            A ticket for `is_newest_poll` and `unpark`.
         """
         ...
 
-    def parked(self, ticket: int) -> bool:
+    def is_newest_poll(self, ticket: int) -> bool:
         """Return whether no newer poll has arrived since that ticket."""
         ...
 
