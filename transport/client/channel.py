@@ -202,7 +202,7 @@ class Channel:
     def statistics(self) -> ClientStatistics:
         """Return the counters of this channel."""
         driver = self._driver
-        session, inbox, counts = driver.session, driver.inbox, driver.counts
+        session, inbox, counters = driver.session, driver.inbox, driver.counters
         return ClientStatistics(
             sent=session.outbox.sends,
             acknowledged=driver.outcomes.handled,
@@ -211,11 +211,11 @@ class Channel:
             received=inbox.received,
             handled=inbox.handled,
             replayed=session.outbox.replayed,
-            recovered=counts.recovered,
-            attaches=counts.attaches,
-            resets=counts.resets,
+            recovered=counters.recovered,
+            attaches=counters.attaches,
+            resets=counters.resets,
         )
 
     def explain(self) -> list[Attempt]:
         """Return the latest attempts to connect, oldest first: why this transport is in use."""
-        return [one.attempt for one in self._driver.connector.attempts]
+        return [connection.attempt for connection in self._driver.connector.attempts]

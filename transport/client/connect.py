@@ -81,15 +81,15 @@ class connect:
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
             raise ValueError(f"a channel's URL must be an http(s) or ws(s) URL, not {url!r}")
         parts.port  # noqa: B018 - raises ValueError if it is not a number
-        for given in (credentials, target, wishes):
-            if not callable(given):
-                encode_message(given, limits)
+        for value in (credentials, target, wishes):
+            if not callable(value):
+                encode_message(value, limits)
         self._timeout = timeout
         self._task: asyncio.Task[None] | None = None
         secure = (tls or ssl.create_default_context()) if is_secure(url) else None
-        given = {**(headers or {}), **({} if origin is None else {"origin": origin})}
+        all_headers = {**(headers or {}), **({} if origin is None else {"origin": origin})}
         self._driver = Driver(
-            Destination(url, given, secure, proxies),
+            Destination(url, all_headers, secure, proxies),
             transports=transports,
             credentials=UNSET if credentials is None else credentials,
             limits=limits,

@@ -87,7 +87,7 @@ class Driver:
         outcomes: what became of the sends.
         phase: the phase of the channel.
         id: the public id of the session; None before the first.
-        counts: see `ChannelCounters`.
+        counters: see `ChannelCounters`.
         ending: how the channel ended; None before it has.
     """
 
@@ -111,7 +111,7 @@ class Driver:
         self.outcomes = Outcomes(self._waiters)
         self.phase = Phase.CONNECTING
         self.id: str | None = None
-        self.counts = ChannelCounters()
+        self.counters = ChannelCounters()
         self.ending: Closed | None = None
         self.connector = Connector(
             self.session,
@@ -217,9 +217,9 @@ class Driver:
         self.wake()
 
     def _act(self, events: Iterable[Event]) -> None:
-        for one in events:
+        for event in events:
             if self.phase is not Phase.CLOSED:
-                self._on(one)
+                self._on(event)
 
     def _on(self, event: Event) -> None:
         match event:
@@ -233,7 +233,7 @@ class Driver:
                 self._opened(event)
             case WasReset():
                 reset = SessionReset(event.reason.value, event.lost)
-                self.counts.resets += 1
+                self.counters.resets += 1
                 self.outcomes.settle(event.sends, reset)
                 self.inbox.put_reset(reset)
             case Superseded():
@@ -251,10 +251,10 @@ class Driver:
 
     def _opened(self, event: Attached) -> None:
         self.id = event.id
-        self.counts.attaches += 1
+        self.counters.attaches += 1
         self.connector.attached()
         if event.verdict is Verdict.RESUMED:
-            self.counts.recovered += event.replayed
+            self.counters.recovered += event.replayed
         if self.phase is not Phase.OPEN:
             self._enter(PhaseStep.OPENED)
 
@@ -359,7 +359,7 @@ class Driver:
             raise ChannelClosed(self.ending.code, self.ending.reason)
         if self.phase is Phase.CONNECTING:
             reasons: dict[str, str] = {}
-            for one in self.connector.attempts:
-                before = reasons.get(one.transport.value, "no answer yet")
-                reasons[one.transport.value] = one.reason or before
+            for attempt in self.connector.attempts:
+                before = reasons.get(attempt.transport.value, "no answer yet")
+                reasons[attempt.transport.value] = attempt.reason or before
             raise Unreachable(reasons)

@@ -93,11 +93,11 @@ class RetryPlan:
         """
         pacing = self._pacing
         steady = self._exclude_uptime_from_outage(connection, now)
-        again = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
+        delay = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
         if drained:  # the server asked for it, so the transport has not failed (DRN-1)
             wait = jitter * retry_in
             if not steady:  # it may ask again and again
-                wait += again
+                wait += delay
                 self._failures += 1
             return wait
         pending = connection.outcome == "pending"
@@ -110,7 +110,7 @@ class RetryPlan:
         # The next transport of a round is tried at once. In every other case clients must not all
         # return at the same moment.
         if not pending or everything or retry_in:
-            wait = retry_in + again
+            wait = retry_in + delay
             self._failures += 1
         # An `open` finds out what became of the session; often, it has received our close.
         if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:

@@ -101,8 +101,8 @@ class Opener:
                 "the server is shutting down",
                 retry_in=self._limits.drain_window,
             )
-        given = None if frame.credentials is UNSET else frame.credentials
-        identity = await self._authenticator.identify(connection, given)
+        credentials = None if frame.credentials is UNSET else frame.credentials
+        identity = await self._authenticator.identify(connection, credentials)
         found = await self._find(frame, identity)
         epoch = self._registry.store.epoch
         reset: Reset | None = None

@@ -41,17 +41,17 @@ class OriginPolicy:
         Raises:
             ProtocolError: ``forbidden_origin``.
         """
-        given = headers.every(b"origin")
+        origins = headers.every(b"origin")
         site = headers.first(b"sec-fetch-site")
-        if not given:
+        if not origins:
             if site in (None, "same-origin", "none"):
                 return None
             raise self._forbidden()
-        origin = given[0].lower()
-        if len(given) == 1 and origin in self._origins:
-            return given[0]
+        origin = origins[0].lower()
+        if len(origins) == 1 and origin in self._origins:
+            return origins[0]
         ours = _host(headers, origin)
-        if len(given) == 1 and (
+        if len(origins) == 1 and (
             site == "same-origin" or (ours is not None and _host_of(origin) == ours)
         ):
             return None
@@ -126,10 +126,10 @@ def _host(headers: Headers, origin: str) -> tuple[str, str] | None:
     A ``Host`` without a port is taken to be on the default port of the origin's scheme: the
     server's own scheme is not known, because TLS may be terminated in front of it.
     """
-    given = headers.every(b"host")
-    if len(given) != 1 or not given[0]:
+    hosts = headers.every(b"host")
+    if len(hosts) != 1 or not hosts[0]:
         return None
-    return _split(given[0].lower(), _PORTS.get(origin.partition("://")[0], ""))
+    return _split(hosts[0].lower(), _PORTS.get(origin.partition("://")[0], ""))
 
 
 def _split(host: str, default_port: str) -> tuple[str, str]:

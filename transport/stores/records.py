@@ -43,10 +43,10 @@ class Record(Struct, gc=False):
 
     def opens_to(self, secret: str) -> bool:
         """Return whether the secret is valid; compares in constant time (IDN-3)."""
-        given = hash_secret(secret)
+        hashed = hash_secret(secret)
         found = False
         for known in self.hashes:
-            found |= hmac.compare_digest(given, known)
+            found |= hmac.compare_digest(hashed, known)
         return found
 
     def use(self, secret: str) -> None:

@@ -105,8 +105,7 @@ class Exchange:
         if types == _PLAIN and not codings:
             return
         # A header that occurs twice means one list (RFC 9110 section 5.3).
-        given = ",".join(types)
-        kind, _, parameters = given.partition(";")
+        kind, _, parameters = ",".join(types).partition(";")
         charset = parameters.strip().lower().replace('"', "").replace(" ", "")
         if kind.strip().lower() != NDJSON or charset not in ("", "charset=utf-8"):
             raise ProtocolError(
