@@ -162,7 +162,7 @@ def test_every_error_has_its_cause_and_cure() -> None:
 def test_every_line_of_the_log_is_told() -> None:
     logged = set()
     for path in (ROOT / "transport").glob("**/*.py"):
-        logged |= set(re.findall(r"\bevent\(\s*\w+,\s*\"(\w+)\"", path.read_text("utf-8")))
+        logged |= set(re.findall(r"\blog_event\(\s*\w+,\s*\"(\w+)\"", path.read_text("utf-8")))
     assert set(rows("The log")) == logged
 
 

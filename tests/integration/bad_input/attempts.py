@@ -19,7 +19,6 @@ from tests.support.clients.tcp_client import (
 )
 from transport import codes
 from transport.codes import Code
-from transport.server.adapters.websocket import close_code_of
 
 POSTS = ("/chat/sse", "/chat/poll", "/chat/send")
 
@@ -49,7 +48,7 @@ def check_refusal(refusal: Refusal, code: Code, given: bytes, *secrets: str) -> 
     if refusal.status is not None:
         assert refusal.status == code.status
     else:
-        assert refusal.close == close_code_of(code)
+        assert refusal.close == code.close_code
 
 
 async def open_badly(

@@ -459,7 +459,7 @@ async def test_one_that_waits_is_told_of_the_end() -> None:
 
 
 def test_arguments_are_checked() -> None:
-    with pytest.raises(ValueError, match="begins with http"):
+    with pytest.raises(ValueError, match="must be an http"):
         connect("/chat")
     with pytest.raises(ValueError, match="some of websocket, sse, longpoll"):
         connect("http://localhost/chat", transports=["pigeon"])

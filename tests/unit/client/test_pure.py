@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from transport.client.adapters.ports import locate
 from transport.client.backoff import backoff
 from transport.client.budget import RetryBudget
 from transport.client.fallback import LastWorking, choose
+from transport.client.urls import locate
 from transport.protocol.frames import TransportKind
 
 ALL = list(TransportKind)

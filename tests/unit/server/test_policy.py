@@ -11,8 +11,8 @@ from starlette.requests import HTTPConnection
 
 from transport import Channel, Hub, Identity, Limits
 from transport.errors import ProtocolError
-from transport.server.adapters.headers import Headers
 from transport.server.admission import Admission
+from transport.server.headers import Headers
 from transport.server.origins import OriginPolicy
 from transport.testing import ask, denied, lines, opening, socket, stream
 

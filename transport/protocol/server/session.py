@@ -433,7 +433,7 @@ class ServerSession:
 
     def reset(self, reason: ResetReason, step: Step = Step.RESET) -> None:
         """End the session, and tell its client what was lost (RES-4)."""
-        code = codes.RESET.websocket or 0
+        code = codes.RESET.close_code
         self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
         verdict = self.tombstone().verdict(self.outgoing.acked)
         self.attachments.end_all(codes.RESET, verdict)

@@ -39,7 +39,7 @@ async def test_send_stalls_without_acks(transport: str, caplog: pytest.LogCaptur
         [(when, error)] = seen
         assert when == at(60)
         assert "acknowledged nothing for 60.0 s" in str(error)
-        assert "send it again later" in str(error)
+        assert "Retry later" in str(error)
         assert "Limits(stall=...)" in str(error)
         assert "stalled channel=" in caplog.text
         await client.send({"type": "ack", "ack": 1})

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from transport.server.adapters.deadlines import Deadline, Deadlines
+from transport.server.deadlines import Deadline, Deadlines
 
 
 class Clock:
