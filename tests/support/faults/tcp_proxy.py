@@ -1,8 +1,7 @@
-"""A TCP proxy that breaks what passes through it: on demand, at a byte, by a seed.
+"""A TCP proxy that breaks connections: on demand, at a given byte, or drawn from a seed.
 
-It sits between a client and a server on loopback and does not know their protocol, so it cuts in
-the middle of frames as a network does. *up* is from the client to the server, *down* back.
-
+It is between a client and a server on loopback and does not know their protocol, so it cuts in the
+middle of frames as a network does. *up* is from the client to the server, *down* is back.
     async with FaultProxy(server.port, seed=1) as proxy:
         proxy.cut_after(100, direction="down", how="rst")
         ...  # talk to proxy.port
@@ -25,28 +24,28 @@ import anyio
 from transport.waiting import Waiters
 
 DEADLINE = 30.0
-"""Seconds after which a test that waits for a proxy fails. Generous: machines are loaded."""
+"""Seconds that a test waits for a proxy. Generous, because machines are loaded."""
 
 Direction = Literal["up", "down"]
 How = Literal["fin", "rst", "silence"]
-"""How a connection ends. By *silence* neither side learns of it: it stays half open, and nothing
-passes on it any more."""
+"""How a connection ends. With *silence* neither side is notified: the connection stays half open,
+and no more data passes."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""SO_LINGER on, with no time: close() sends RST and drops what was not sent."""
+"""SO_LINGER on with no time: close() sends RST and drops unsent data."""
 _HIGH_WATER = 64 * 1024
-"""Held for a side that does not read, before the other side is not read either."""
+"""Bytes buffered for a side that does not read, before reading from the other side pauses."""
 
 
 @dataclass(slots=True)
 class Statistics:
-    """What has happened so far."""
+    """Counts so far."""
 
     connections: int = 0
-    """Passed on to the server."""
+    """Connections passed to the server."""
     refused: int = 0
     unreachable: int = 0
-    """Not passed on, as the server did not take them."""
+    """Connections that the server did not accept."""
     cuts: int = 0
     """Faults that ended at least one connection."""
     links_cut: int = 0
@@ -70,9 +69,9 @@ class _Side(asyncio.Protocol):
         self.direction: Direction = direction
         self.transport: asyncio.Transport | None = None
         self.blocked = False
-        """Whether the other side takes no more for now."""
+        """Whether the other side accepts no more data for now."""
         self.ended = False
-        """Whether its peer has said that it sends no more."""
+        """Whether its peer has closed its writing half."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -180,7 +179,7 @@ class Link:
 
     def apply_pauses(self) -> None:
         if self.server.transport is None:
-            return  # the client is read once the server is there
+            return  # read from the client once the server is connected
         for side in (self.client, self.server):
             transport = side.transport
             if transport is None or transport.is_closing():
@@ -191,7 +190,7 @@ class Link:
                 transport.resume_reading()
 
     def cut(self, how: How) -> bool:
-        """End both halves now. Return False if the connection was over already."""
+        """End both halves now. Return False if the connection had already ended."""
         if self._broken:
             return False
         self._proxy.statistics.links_cut += 1
@@ -232,7 +231,7 @@ class Link:
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """End a connection by RST."""
+    """End a connection with RST."""
     sock: socket.socket = transport.get_extra_info("socket")
     if sock.fileno() != -1:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -243,15 +242,15 @@ class FaultProxy(Waiters):
     """A proxy that listens on a free port of loopback and passes everything to ``upstream_port``.
 
     Args:
-        upstream_port: of the server; may be set while running.
-        seed: of `random`, which decides what a call leaves open.
-        host: of the server.
+        upstream_port: the port of the server; may be changed while running.
+        seed: the seed of `random`, which decides what a call leaves open.
+        host: the host of the server.
 
     Attributes:
-        port: of the proxy, once entered.
+        port: the port of the proxy, once entered.
         refuse: while true, a new connection is reset as soon as it is made.
         links: the open connections.
-        statistics: what has happened so far.
+        statistics: counts so far.
         random: the seeded source.
     """
 
@@ -295,9 +294,9 @@ class FaultProxy(Waiters):
     # Faults
 
     def cut(self, how: How | None = None) -> int:
-        """End every open connection: FIN or RST to both sides, drawn if not given.
+        """End every open connection with FIN or RST to both sides, drawn if not given.
 
-        Silent ones stay silent.
+        Silent connections stay silent.
 
         Returns:
             The number of connections that it ended.
@@ -323,31 +322,30 @@ class FaultProxy(Waiters):
         how: How | None = None,
         every: bool = False,
     ) -> None:
-        """Cut the connection on which the ``count``-th byte from now on passes, after that byte.
+        """Cut the connection that passes the ``count``-th byte from now on, after that byte.
 
-        Cuts that are planned together happen one after the other: each begins to count when the
-        one before has happened.
+        If several cuts are planned, each starts to count when the previous one has happened.
 
         Args:
-            count: bytes, at least 1, over all connections.
-            direction: which bytes count; both if not given.
-            how: FIN or RST is drawn if not given.
-            every: cut all open connections, not only this one.
+            count: bytes over all connections, at least 1.
+            direction: the direction whose bytes count; both by default.
+            how: FIN or RST; drawn if not given.
+            every: whether to cut all open connections, not only this one.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, not {count}")
         self._plans.append(_Planned(count, direction, how or self._draw_how(), every))
 
     def stall(self, direction: Direction | None = None) -> None:
-        """Pass on nothing that way (both ways if not given), with all connections left open.
+        """Stop passing data in this direction (by default in both), and keep all connections open.
 
-        What is sent meanwhile waits in the sockets: `heal` lets it go on, a cut loses it.
+        Data sent meanwhile waits in the sockets. `heal` releases it; a cut loses it.
         """
         self.stalled |= {"up", "down"} if direction is None else {direction}
         self._apply_pauses()
 
     def heal(self) -> None:
-        """End stalling and refusing, and forget the cuts that have not happened."""
+        """End stalling and refusing, and cancel the cuts that have not happened."""
         self.refuse = False
         self.stalled = set()
         self._plans.clear()
@@ -358,20 +356,20 @@ class FaultProxy(Waiters):
     async def wait_for_bytes(
         self, count: int, *, direction: Direction | None = None, timeout: float = DEADLINE
     ) -> None:
-        """Wait until ``count`` more bytes have passed that way, or either way."""
+        """Wait until ``count`` more bytes have passed in this direction, or in either."""
         goal = self._bytes(direction) + count
         await self._wait_until(lambda: self._bytes(direction) >= goal, timeout)
 
     async def wait_for_connections(self, count: int, *, timeout: float = DEADLINE) -> None:
-        """Wait until ``count`` connections in all were passed on."""
+        """Wait until ``count`` connections in total were passed to the server."""
         await self._wait_until(lambda: self.statistics.connections >= count, timeout)
 
     async def wait_for_cuts(self, count: int, *, timeout: float = DEADLINE) -> None:
-        """Wait until there were ``count`` cuts in all."""
+        """Wait until there were ``count`` cuts in total."""
         await self._wait_until(lambda: self.statistics.cuts >= count, timeout)
 
     async def wait_for_refusals(self, count: int, *, timeout: float = DEADLINE) -> None:
-        """Wait until ``count`` connections in all were refused."""
+        """Wait until ``count`` connections in total were refused."""
         await self._wait_until(lambda: self.statistics.refused >= count, timeout)
 
     async def wait_for_links(self, count: int, *, timeout: float = DEADLINE) -> None:
@@ -385,12 +383,12 @@ class FaultProxy(Waiters):
     # For the links
 
     def next_plan(self, direction: Direction) -> _Planned | None:
-        """The cut that counts bytes of ``direction`` now."""
+        """Return the planned cut that counts bytes of ``direction`` now, if any."""
         plan = self._plans[0] if self._plans else None
         return plan if plan is not None and plan.direction in (None, direction) else None
 
     def execute(self, plan: _Planned, link: Link) -> None:
-        """The byte of ``plan`` has passed on ``link``."""
+        """Carry out ``plan`` after its byte has passed on ``link``."""
         self._plans.remove(plan)
         self.statistics.cuts += 1
         for one in list(self.links) if plan.every else [link]:
