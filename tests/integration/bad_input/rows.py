@@ -1,6 +1,6 @@
-"""The table: what a client may do wrong, and with which code it is refused.
+"""The table of client errors, each with the code of its refusal.
 
-A session of `tests.integration.bad_input.offender` has sent one message, and was sent one.
+A session of `tests.integration.bad_input.offender` has sent one message and received one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from transport import Limits, codes
 from transport.codes import Code
 
 SECRET = b"hunter2swordfish"
-"""Part of inputs; no answer may contain it."""
+"""A part of some inputs; no answer may contain it."""
 
 LIMITS = Limits()
 LARGEST = 2**53 - 1
@@ -33,7 +33,7 @@ class Row:
 
 
 def row(name: str, wire: object, code: Code) -> Row:
-    """A row; what is neither text nor bytes is a frame."""
+    """Return a row. A value that is neither text nor bytes is encoded as a frame."""
     if isinstance(wire, bytes):
         return Row(name, wire, code)
     text = wire if isinstance(wire, str) else json.dumps(wire, separators=(",", ":"))
@@ -58,7 +58,7 @@ NUMBERS: dict[str, str] = {
     "400 digits": "9" * 400,
     "huge float": "1e308",
 }
-"""What is no number of a message. Zero is a mark."""
+"""Values that are not a message number. Zero is valid as an ack."""
 
 NOT_JSON: dict[str, str | bytes] = {
     "nothing": "",
@@ -112,7 +112,7 @@ NOT_JSON: dict[str, str | bytes] = {
     "XML": "<open/>",
     "pickle": "cos\nsystem\n",
 }
-"""FRM-2."""
+"""Inputs that are not JSON (FRM-2)."""
 
 
 def _data(number: str) -> str:
@@ -143,7 +143,7 @@ _BASE64 = {
 
 FRAMES: list[Row] = [
     *(row(f"not JSON: {name}", wire, codes.BAD_JSON) for name, wire in NOT_JSON.items()),
-    # FRM-3: what is no frame
+    # FRM-3: not a frame
     *(
         row(f"no frame: {name}", wire, codes.BAD_FRAME)
         for name, wire in {
@@ -217,7 +217,7 @@ FRAMES: list[Row] = [
         )
         for name, data in _BASE64.items()
     ),
-    # FRM-3: numbers and marks
+    # FRM-3: numbers and acks
     *(row(f"number: {name}", _data(text), codes.BAD_NUMBER) for name, text in NUMBERS.items()),
     *(
         row(f"mark: {name}", _mark(text), codes.BAD_NUMBER)
@@ -257,7 +257,7 @@ FRAMES: list[Row] = [
     row("frame too large", f'[2,0,"{"x" * LIMITS.body}"]', codes.TOO_LARGE),
     row("frame too large in UTF-8", f'[2,0,"{"é" * (LIMITS.body // 2)}"]', codes.TOO_LARGE),
 ]
-"""Frames of an attached client: each ends its connection, and costs the session nothing."""
+"""Frames of an attached client: each ends its connection, and leaves the session intact."""
 
 
 ODD: dict[str, tuple[str, list[Any]]] = {
@@ -278,7 +278,7 @@ ODD: dict[str, tuple[str, list[Any]]] = {
     "a number twice in one body": ('[1,0,"once"]\n[1,0,"twice"]', []),
     "an ack again": ('{"type":"ack","ack":0}', []),
 }
-"""Frames that are odd but allowed: what they cause. The session goes on on its connection."""
+"""Odd but valid frames, with the frames that they cause. The connection goes on."""
 
 MESSAGES: dict[str, Any] = {
     "separators of lines": "\u2028\u2029\u0085\x7f",
@@ -297,7 +297,7 @@ MESSAGES: dict[str, Any] = {
     "25,000 keys": {f"{index}": 0 for index in range(25_000)},
     "200,000 brackets in a string": "[{" * 100_000,
 }
-"""Messages that may confuse, and arrive as they were sent (DAT-2)."""
+"""Odd messages that must arrive unchanged (DAT-2)."""
 
 
 FOREIGN: dict[str, str] = {
@@ -308,7 +308,7 @@ FOREIGN: dict[str, str] = {
     "skip": '{"type":"skip","number":2,"ack":7}',
     "close": json.dumps(_close(ack=7)),
 }
-"""Acks of what was never sent: the two sides do not speak of one session (MRK-5)."""
+"""Acks of numbers that were never sent: the two sides have different sessions (MRK-5)."""
 
 
 def opening(**fields: object) -> bytes:
@@ -316,7 +316,7 @@ def opening(**fields: object) -> bytes:
 
 
 def _with(name: str, text: str) -> bytes:
-    """An ``open`` in which a field is that JSON."""
+    """Return an ``open`` in which one field has this JSON."""
     frame = open_frame()
     frame.pop(name, None)
     return (encode(frame)[:-1] + f',"{name}":{text}}}').encode()
@@ -438,7 +438,7 @@ OPENS: list[Row] = [
     ),
     row("too large", _with("credentials", '"' + "x" * LIMITS.body + '"'), codes.TOO_LARGE),
 ]
-"""First frames: no session is made."""
+"""First frames that are refused: no session is created."""
 
 TOKENS: dict[str, str] = {
     "random": "kbVQ3yXb.8vJxqk2yqUqzZf4M3eBf2c5tq0Xo8kTg",
@@ -458,7 +458,7 @@ TOKENS: dict[str, str] = {
     "SQL": "x' OR '1'='1.y",
     "as long as may be": "a" * 64 + "." + "b" * 63,
 }
-"""What no session has for a token (RES-9)."""
+"""Values that are not the token of any session (RES-9)."""
 
 HEADS: list[Row] = [
     row("first line: nothing", "", codes.BAD_JSON),
@@ -484,7 +484,7 @@ HEADS: list[Row] = [
         for name, text in texts.items()
     ),
 ]
-"""First lines of POST ``send``, and polls. ``field=JSON`` is a good one with that field."""
+"""First lines of POST ``send``, and polls. ``field=JSON`` is a valid frame with that field set."""
 
 POLLS: list[Row] = [
     *(row(f"poll: {name}", f"poll={text}", codes.BAD_NUMBER) for name, text in NUMBERS.items()),

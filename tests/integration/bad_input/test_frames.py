@@ -1,4 +1,4 @@
-"""Bad frames of a session: each is refused with its code, and the session lives on."""
+"""Bad frames of a session: each is refused with its code, and the session survives."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from transport.codes import Code
 async def test_bad_frame_is_refused_and_session_resumes(
     server: SharedServer, row: Row, transport: str
 ) -> None:
-    """WS-2, FRM-2 to FRM-4, SND-3: refused with its code; the session is as before."""
+    """WS-2, FRM-2 to FRM-4, SND-3: the frame is refused with its code; the session is unchanged."""
     async with offender(transport, server.port) as session:
         refusal = await session.offend(row.wire)
         check_refusal(refusal, row.code, row.wire, session.token, session.client)
         if row.code is codes.GAP:
             assert refusal.frame["expected"] == 2
         if transport != "websocket":
-            await session.exchange("meanwhile")  # a POST that is refused harms no downlink
+            await session.exchange("meanwhile")  # a refused POST does not affect the downlink
         await session.resumes()
 
 
@@ -53,7 +53,7 @@ async def test_bad_frame_is_refused_and_session_resumes(
     ],
 )
 async def test_odd_frame_is_no_error(server: SharedServer, name: str, transport: str) -> None:
-    """FRM-3, NUM-3, MRK-4, LIV-2."""
+    """FRM-3, NUM-3, MRK-4, LIV-2: an odd frame causes the expected frames and no error."""
     wire, caused = ODD[name]
     async with offender(transport, server.port) as session:
         assert await session.tell(wire.encode()) == caused
@@ -63,7 +63,7 @@ async def test_odd_frame_is_no_error(server: SharedServer, name: str, transport:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_ack_may_go_back_and_be_repeated(server: SharedServer, transport: str) -> None:
-    """MRK-4."""
+    """MRK-4: an ack that is lower or repeated has no effect."""
     async with offender(transport, server.port) as session:
         await session.exchange("next")
         session.acknowledges = True
@@ -80,7 +80,7 @@ async def test_ack_may_go_back_and_be_repeated(server: SharedServer, transport: 
 async def test_odd_message_arrives_unchanged(
     server: SharedServer, name: str, transport: str
 ) -> None:
-    """DAT-2, FRM-2, SSE-1."""
+    """DAT-2, FRM-2, SSE-1: an odd message is echoed unchanged."""
     async with offender(transport, server.port) as session:
         await session.exchange(MESSAGES[name])
         await session.exchange("next")
@@ -91,7 +91,7 @@ async def test_odd_message_arrives_unchanged(
 async def test_ack_of_unsent_number_resets_session(
     server: SharedServer, name: str, transport: str
 ) -> None:
-    """MRK-5: the one bad input that ends a session; both sides learn of it (RES-4)."""
+    """MRK-5: this is the only bad input that ends a session; both sides are notified (RES-4)."""
     wire = FOREIGN[name].encode()
     async with offender(transport, server.port) as session:
         token = session.token
@@ -115,7 +115,7 @@ async def test_ack_of_unsent_number_resets_session(
 async def test_too_large_message_alone_is_refused(
     server: SharedServer, transport: str, before: int
 ) -> None:
-    """DAT-4, DAT-5: it alone is refused, the connection and the session live, `skip` goes on."""
+    """DAT-4, DAT-5: only the message is refused; connection and session go on after a `skip`."""
     long = "x" * LIMITS.message
     async with offender(transport, server.port) as session:
         number = 2 + before
@@ -123,7 +123,7 @@ async def test_too_large_message_alone_is_refused(
         [error] = await session.tell(wire)
         check_clear(error, "too_large", wire)
         assert (error["number"], error["limit"]) == (number, "message")
-        # What follows it is dropped unread, until the skip.
+        # Frames after it are dropped unread, until the skip.
         assert await session.tell(encode([number + 1, 0, "behind"]).encode()) == []
         skip = {"type": "skip", "number": number, "ack": 0}
         assert await session.tell(encode(skip).encode()) == []
@@ -135,7 +135,7 @@ async def test_too_large_message_alone_is_refused(
 
 
 async def test_too_large_binary_frame_alone_is_refused(server: SharedServer) -> None:
-    """DAT-2, DAT-4."""
+    """DAT-2, DAT-4: only the message is refused; the connection goes on after a `skip`."""
     async with offender("websocket", server.port) as session:
         head = (2).to_bytes(8, "big") + bytes(8)
         await session.socket.put(head + bytes(LIMITS.message + 1), 2)
@@ -162,7 +162,7 @@ BINARIES: dict[str, tuple[bytes, Code]] = {
 
 @pytest.mark.parametrize("name", BINARIES)
 async def test_bad_binary_frame_is_refused(server: SharedServer, name: str) -> None:
-    """DAT-2."""
+    """DAT-2: a bad binary frame is refused with its code."""
     wire, code = BINARIES[name]
     async with offender("websocket", server.port) as session:
         check_refusal(await session.offend_binary(wire), code, wire)
@@ -171,7 +171,7 @@ async def test_bad_binary_frame_is_refused(server: SharedServer, name: str) -> N
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_frame_beyond_window_is_refused(server: SharedServer, transport: str) -> None:
-    """DAT-6."""
+    """DAT-6: a frame beyond the window is refused."""
     wire = encode([1, 0, *range(11)]).encode()
     session = Offender(transport, server.port, "/idle")
     try:
@@ -185,7 +185,7 @@ async def test_frame_beyond_window_is_refused(server: SharedServer, transport: s
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
 async def test_lines_before_bad_line_are_accepted(server: SharedServer, transport: str) -> None:
-    """SND-3, FRM-4."""
+    """SND-3, FRM-4: the lines before a bad line take effect."""
     async with offender(transport, server.port) as session:
         wire = b'[2,0,"good"]\n[3,0,"good too"]\n{"type":"hunter2"}\n[4,0,"never"]'
         check_refusal(await session.offend(wire), codes.BAD_FRAME, wire)
@@ -201,7 +201,7 @@ async def test_lines_before_bad_line_are_accepted(server: SharedServer, transpor
 async def test_bad_lines_are_refused_as_a_whole(
     server: SharedServer, name: str, transport: str
 ) -> None:
-    """FRM-2, SND-1: nothing of them is taken."""
+    """FRM-2, SND-1: none of the lines takes effect."""
     wire, code = LINES[name]
     async with offender(transport, server.port) as session:
         check_refusal(await session.offend(wire), code, wire)

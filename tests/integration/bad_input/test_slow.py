@@ -1,4 +1,4 @@
-"""Bodies and opens that come too late, and a thousand bad requests."""
+"""Bodies and opens that arrive too late, and a thousand bad requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from transport import codes
 
 
 async def _trickle(http: TcpClient, request: bytes) -> None:
-    """A byte now and then, until the answer comes or the task is ended."""
+    """Write a byte now and then, until the answer arrives or the task is cancelled."""
     for index in range(len(request)):
         await http.write(request[index : index + 1])
         await asyncio.sleep(0.02)
@@ -36,7 +36,7 @@ async def _trickle(http: TcpClient, request: bytes) -> None:
 
 @pytest.mark.parametrize("form", ["nothing", "one byte", "trickle", "chunks"])
 async def test_slow_body_returns_408(server: SharedServer, form: str) -> None:
-    """HTTP-1: 408 in its time, to each kind of request, and the connection ends."""
+    """HTTP-1: each kind of request gets 408 in time, and the connection ends."""
 
     async def one(target: str) -> None:
         async with tcp_client(server.port) as http:
@@ -60,7 +60,7 @@ async def test_slow_body_returns_408(server: SharedServer, form: str) -> None:
 
 
 async def test_missing_open_ends_websocket(server: SharedServer) -> None:
-    """OPN-9: whatever else comes meanwhile. It held no session."""
+    """OPN-9: the WebSocket ends, whatever other frames arrive. It had no session."""
     before = await server.opened("/hasty")
 
     async def one(wire: bytes) -> None:
@@ -78,7 +78,7 @@ async def test_missing_open_ends_websocket(server: SharedServer) -> None:
 
 
 async def test_thousand_bad_posts_leave_nothing_behind(server: SharedServer) -> None:
-    """Every request is answered whole, and what it held is given back."""
+    """Every request gets a complete answer, and its resources are released."""
     before = await server.report()
     bad = [b"{", b"[1,0,1]", b"\xff", opening(attach=0), b"\n" * 2000]
     for _ in range(4):
