@@ -1,4 +1,4 @@
-"""What a client meets in bad company: nothing hangs, spins or goes untold."""
+"""The client under adverse conditions: it never hangs, spins, or ends without an error."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def in_memory(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 
 async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
-    """The page of a proxy whose server is away."""
+    """Answer with the error page of a proxy whose server is down."""
     await PlainTextResponse("<h1>503</h1>", 503)(scope, receive, send)
 
 
 @dataclass(frozen=True)
 class Chance:
-    """For a connector: which part of the longest wait each is."""
+    """A random source for a connector: each wait is this part of the longest possible wait."""
 
     part: float
 
@@ -75,7 +75,7 @@ async def test_a_close_is_given_up_though_something_answers() -> None:
 
 
 async def draining(scope: Scope, receive: Receive, send: Send) -> None:
-    """Opens, and sends away at once (DRN-1)."""
+    """Accept the open, and then drain at once (DRN-1)."""
     await receive()
     await send({"type": "websocket.accept"})
     frame = json.loads((await receive())["text"])
@@ -113,7 +113,7 @@ async def test_drains_that_follow_one_another_are_no_loop() -> None:
 async def test_time_in_which_something_worked_is_no_outage(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However short: each time it waits as long as nothing worked until then, and half a second."""
+    """A working period of any length resets the backoff to its length plus half a second."""
     monkeypatch.setattr(connector, "random", Chance(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
@@ -177,13 +177,13 @@ async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
 
 
 @in_memory
-# Not over polls: of those a poll and a POST may be on their way when all is cut, begun while all
-# was well, and come after an attempt that had failed before.
+# Not over polls: a poll and a POST may be in transit when everything is cut. They were sent before
+# the failure, but arrive after an attempt that has already failed.
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
 async def test_two_attempts_come_in_a_second_at_most(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long each is on its way, and what was begun before anybody knew counts too."""
+    """The limit holds for any latency, and includes requests sent before the failure was known."""
     chance = random.Random(1)
     monkeypatch.setattr(connector, "random", Chance(0.0))
     network = Network(Hub(echo))
@@ -241,7 +241,7 @@ async def test_each_transport_tells_why() -> None:
 async def test_a_transport_that_cannot_even_begin_tells_why(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """httpx does so for a SOCKS proxy without the package that it takes."""
+    """httpx raises such an error for a SOCKS proxy if its optional package is missing."""
 
     def missing(**_: Any) -> None:
         raise ImportError("the 'socksio' package is not installed")
@@ -279,7 +279,7 @@ async def test_a_defect_of_the_client_is_told(
 
 @in_memory
 async def test_send_fails_when_a_full_window_stands_still() -> None:
-    """DAT-6: a handler that takes nothing fails the senders that wait, and no others."""
+    """DAT-6: if the handler receives nothing, waiting senders fail, and no others."""
     proceed = anyio.Event()
 
     async def slow(channel: Channel) -> None:
@@ -325,7 +325,7 @@ def test_what_cannot_work_is_told_at_once() -> None:
 
 
 async def test_tls_is_what_https_means() -> None:
-    """With the system's certificates, where no others are given; on all transports."""
+    """System certificates are used if no others are given, on all transports."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -344,7 +344,7 @@ async def test_tls_is_what_https_means() -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @in_memory
 async def test_a_second_cancellation_leaves_nothing_either(transport: str) -> None:
-    """Such as that of the loop's end, while the first is still at its last word."""
+    """The loop's end may cancel again while the first cancellation still sends its last frame."""
 
     network = Network(Hub(echo))
 

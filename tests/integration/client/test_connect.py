@@ -1,4 +1,4 @@
-"""`connect` against a real server: what a service that uses it sees, and never sees."""
+"""`connect` against a real server: what a service that uses it sees, and what it never sees."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_the_best_transport_is_taken() -> None:
 async def test_explain_tells_of_the_end(transport: str) -> None:
     async with apps("echo") as server, open_to(server.port, transport) as channel:
         await channel.close(4001, "enough")
-        attempt = channel.explain()[-1]  # on HTTP, one more may have asked what became of it
+        attempt = channel.explain()[-1]  # on HTTP, one more attempt may have queried the outcome
         assert attempt.outcome in ("lost", "failed")
         assert attempt.reason == "closed: 4001 enough"
 
@@ -103,7 +103,7 @@ async def test_iteration_ends_where_the_server_closes() -> None:
 
 
 async def test_the_window_makes_send_wait() -> None:
-    """DAT-6: the handler takes nothing more, and the window is 50."""
+    """DAT-6: the handler receives nothing more, and the window is 50."""
     async with apps("rows") as server, open_to(server.port) as channel:
         await channel.send({"rows": 400})
         async with anyio.create_task_group() as tasks:
@@ -178,7 +178,7 @@ async def test_suspend_goes_away_until_resume() -> None:
         channel.resume()
         assert await channel.receive() == "waits"
         assert channel.statistics().resets == 0
-        channel.resume()  # it is here already
+        channel.resume()  # already attached: no effect
 
 
 # Falling back
@@ -194,7 +194,7 @@ async def test_falls_back_where_websocket_is_not_served() -> None:
         assert channel.transport == "sse"
         await channel.send("by POST")
         assert await channel.receive() == "by POST"
-        # An event stream works once a POST was answered too.
+        # An event stream counts as working only after a POST was answered too.
         await until(lambda: channel.explain()[1].outcome == "open")
         first, second = channel.explain()
         assert (first.transport, first.outcome) == ("websocket", "failed")
@@ -212,7 +212,7 @@ async def test_a_server_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_refused_for_good(transport: str) -> None:
-    """An error with `again: no` ends it at once (section 13)."""
+    """An error with `again: no` ends the channel at once (section 13)."""
     async with serving("tests.integration.client.apps:guarded") as server, leaving_nothing():
         with pytest.raises(ChannelClosed) as caught:
             async with open_to(server.port, transport, credentials="wrong"):
@@ -223,7 +223,7 @@ async def test_refused_for_good(transport: str) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_foreign_origin_is_refused_for_good(transport: str) -> None:
-    # Not clean: uvicorn logs an error of its own where a WebSocket is denied by a response.
+    # Not clean: uvicorn itself logs an error if a WebSocket is denied with a response.
     async with serving("tests.support.apps:echo", clean=False) as server, leaving_nothing():
         with pytest.raises(ChannelClosed) as caught:
             async with open_to(server.port, transport, origin="https://elsewhere.example"):
@@ -276,7 +276,7 @@ async def test_credentials_that_fail_are_a_failed_attempt(caplog: Any) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_restart_tells_the_fates(transport: str) -> None:
-    """EPO-1, RES-3: nothing is known of what the old process did."""
+    """EPO-1, RES-3: it is not known what the old process has done."""
     async with (
         serving("tests.support.apps:holding", "--no-access-log", clean=False) as server,
         open_to(server.port, transport) as channel,
@@ -300,7 +300,7 @@ async def test_a_restart_tells_the_fates(transport: str) -> None:
                 await channel.acknowledged(number)
             assert (caught.value.number, caught.value.fate) == (number, fate)
             assert isinstance(caught.value.__cause__, SessionReset)
-        # The channel goes on, with a session of its own, and its numbers go on too.
+        # The channel continues with a new session and with its own numbering.
         assert await channel.send("anew") == waits + 1
         assert await channel.receive() == "anew"
         await channel.flush()
@@ -338,7 +338,7 @@ async def test_expiry_tells_what_was_in_hand() -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_leaving_the_block_flushes(transport: str) -> None:
-    """CLS-2: what was sent is handled before the block has ended."""
+    """CLS-2: everything sent is handled before the block ends."""
     async with apps("echo") as server:
         async with open_to(server.port, transport) as channel:
             for index in range(500):
@@ -347,7 +347,7 @@ async def test_leaving_the_block_flushes(transport: str) -> None:
         told = await report(server)
         assert told["messages"] == list(range(500))
         assert (told["ended"], told["channels"]) == (1, [])
-        await channel.close()  # over already
+        await channel.close()  # already closed: no effect
         channel.reconnect()
         channel.suspend()
         assert channel.phase == "closed"
@@ -406,7 +406,7 @@ async def test_what_raises_in_the_block_is_what_comes_out(transport: str) -> Non
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("native", [False, True], ids=["anyio", "asyncio"])
 async def test_cancellation_leaves_nothing(transport: str, native: bool) -> None:
-    """At any moment of a channel's life."""
+    """Cancel at various moments of a channel's life."""
     async with apps("echo") as server:
 
         async def use() -> None:
