@@ -1,4 +1,4 @@
-"""A row that loses, doubles or mixes up messages is seen to do so."""
+"""The counts detect a row that loses, duplicates or reorders messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/proxies.md has the rows of the matrix, and its cures are what was tried."""
+"""docs/proxies.md has the rows of the matrix, and each cure is what the repair changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def test_document_has_these_rows() -> None:
     tables = document.read()
     assert tables
     for table in tables:
-        assert table == [document.fixed(row) for row in ROWS], "make matrix writes it anew"
+        assert table == [document.fixed(row) for row in ROWS], "run `make matrix` to rewrite it"
     assert document.good() in document.PATH.read_text("utf-8")
 
 

@@ -1,7 +1,7 @@
-"""A page in a real browser, behind real proxies: docs/proxies.md says what comes of it.
+"""A page in a real browser behind real proxies: docs/proxies.md has the results.
 
-``make matrix`` runs all rows, and writes what it finds into that document; in the tests that run
-every time there is a short form.
+``make matrix`` runs all rows and writes the results into that document. The tests that run every
+time use a short form.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.browser
 
 FULL = os.environ.get("MATRIX") == "full"
 COUNT = 500 if FULL else 150
-"""Messages before the repair, and after it."""
+"""Messages before the repair, and again after it."""
 
 Results = dict[str, dict[str, Measured]]
 
 
 @pytest.fixture(scope="module")
 def results() -> Iterator[Results]:
-    """Of the rows that came out as they should. Where all of all did, the document tells."""
+    """Collect the results of the rows that pass. If all rows pass, write the document."""
     found: Results = {name: {} for name in BROWSERS}
     yield found
     if FULL and all(len(rows) == len(ROWS) for rows in found.values()):
@@ -36,7 +36,7 @@ def results() -> Iterator[Results]:
 
 @pytest.fixture(scope="module", params=BROWSERS)
 def name(request: pytest.FixtureRequest) -> str:
-    """The browser's."""
+    """The browser's name."""
     return str(request.param)
 
 

@@ -1,4 +1,4 @@
-"""Report tests that could not be run here in a line of their own: they have not passed."""
+"""Report tests that cannot run here in a separate line: they have not passed."""
 
 from __future__ import annotations
 
