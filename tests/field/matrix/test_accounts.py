@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.field.matrix.accounts import disordered, doubled, lost
 
 
-def test_missing_message_is_lost_unless_reset_told() -> None:
+def test_missing_message_is_lost_unless_reset_reports_it() -> None:
     assert lost(3, [1, 2, 3]) == 0
     assert lost(4, [1, 3]) == 2
     assert lost(4, [1, 3], told=[2]) == 1

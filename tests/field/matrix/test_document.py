@@ -8,7 +8,7 @@ from tests.field.matrix import document
 from tests.field.matrix.rows import ROWS, Row
 
 
-def test_document_has_these_rows() -> None:
+def test_document_has_rows_of_matrix() -> None:
     tables = document.read()
     assert tables
     for table in tables:

@@ -114,7 +114,7 @@ async def test_too_many_sessions_are_refused_with_limit(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_expired_session_tells_its_fate_at_open(server: SharedServer, transport: str) -> None:
+async def test_open_of_expired_session_reports_fate(server: SharedServer, transport: str) -> None:
     """RES-5, RES-9: an `open` gets the session's fate; posts only get an error code."""
     async with offender(transport, server.port, "/short") as session:
         frame = json.loads(opening(session=session.token, client=session.client, attach=2))

@@ -77,7 +77,7 @@ async def test_missing_open_ends_websocket(server: SharedServer) -> None:
     assert await server.opened("/hasty") == before
 
 
-async def test_thousand_bad_posts_leave_nothing_behind(server: SharedServer) -> None:
+async def test_thousand_bad_posts_release_all_resources(server: SharedServer) -> None:
     """Every request gets a complete answer, and its resources are released."""
     before = await server.report()
     bad = [b"{", b"[1,0,1]", b"\xff", opening(attach=0), b"\n" * 2000]

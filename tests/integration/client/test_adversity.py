@@ -58,7 +58,7 @@ class Chance:
 
 
 @in_memory
-async def test_a_close_is_given_up_though_something_answers() -> None:
+async def test_close_gives_up_if_only_error_pages_answer() -> None:
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     async with connect(URL, transports=["sse"], proxies=False) as channel:
@@ -100,7 +100,7 @@ async def draining(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @in_memory
-async def test_drains_that_follow_one_another_are_no_loop() -> None:
+async def test_repeated_drains_do_not_cause_tight_loop() -> None:
     Network(draining)
     with anyio.move_on_after(600):
         async with connect(URL, transports=["websocket"], proxies=False) as channel:
@@ -110,7 +110,7 @@ async def test_drains_that_follow_one_another_are_no_loop() -> None:
 
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_time_in_which_something_worked_is_no_outage(
+async def test_backoff_excludes_working_time(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A working period of any length resets the backoff to its length plus half a second."""
@@ -139,7 +139,7 @@ async def test_time_in_which_something_worked_is_no_outage(
 
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_time_that_was_suspended_is_no_outage(
+async def test_backoff_excludes_suspended_time(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connector, "random", Chance(1.0))
@@ -160,7 +160,7 @@ async def test_time_that_was_suspended_is_no_outage(
 
 
 @in_memory
-async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
+async def test_connection_dropped_after_open_backs_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connector, "random", Chance(1.0))
@@ -180,7 +180,7 @@ async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
 # Not over polls: a poll and a POST may be in transit when everything is cut. They were sent before
 # the failure, but arrive after an attempt that has already failed.
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
-async def test_two_attempts_come_in_a_second_at_most(
+async def test_attempts_are_limited_to_two_per_second(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit holds for any latency, and includes requests sent before the failure was known."""
@@ -227,7 +227,7 @@ async def test_two_attempts_come_in_a_second_at_most(
 
 
 @in_memory
-async def test_each_transport_tells_why() -> None:
+async def test_unreachable_reports_reason_of_each_transport() -> None:
     Network(Hub(echo)).up = False
     with pytest.raises(Unreachable) as caught:
         async with connect(URL, proxies=False):
@@ -238,7 +238,7 @@ async def test_each_transport_tells_why() -> None:
 
 
 @in_memory
-async def test_a_transport_that_cannot_even_begin_tells_why(
+async def test_transport_that_cannot_start_reports_reason(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """httpx raises such an error for a SOCKS proxy if its optional package is missing."""
@@ -258,7 +258,7 @@ async def test_a_transport_that_cannot_even_begin_tells_why(
 
 
 @in_memory
-async def test_a_defect_of_the_client_is_told(
+async def test_client_defect_closes_channel_with_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
@@ -278,7 +278,7 @@ async def test_a_defect_of_the_client_is_told(
 
 
 @in_memory
-async def test_send_fails_when_a_full_window_stands_still() -> None:
+async def test_send_to_stalled_full_window_raises_stalled() -> None:
     """DAT-6: if the handler receives nothing, waiting senders fail, and no others."""
     proceed = anyio.Event()
 
@@ -305,7 +305,7 @@ async def test_send_fails_when_a_full_window_stands_still() -> None:
 
 
 @in_memory
-async def test_send_without_room_is_told_of_the_close() -> None:
+async def test_send_waiting_for_window_raises_on_close() -> None:
     async def leave(channel: Channel) -> None:
         await anyio.sleep(5)
 
@@ -316,7 +316,7 @@ async def test_send_without_room_is_told_of_the_close() -> None:
             await channel.send("b")
 
 
-def test_what_cannot_work_is_told_at_once() -> None:
+def test_connect_with_invalid_arguments_raises() -> None:
     with pytest.raises(ValueError, match="Port"):
         connect("http://localhost:99999/chat")
     for wrong in ({"credentials": {1, 2}}, {"target": {1: 2}}, {"wishes": {"hold": float("nan")}}):
@@ -324,7 +324,7 @@ def test_what_cannot_work_is_told_at_once() -> None:
             connect(URL, **wrong)
 
 
-async def test_tls_is_what_https_means() -> None:
+async def test_https_url_uses_tls_on_each_transport() -> None:
     """System certificates are used if no others are given, on all transports."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -343,7 +343,7 @@ async def test_tls_is_what_https_means() -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @in_memory
-async def test_a_second_cancellation_leaves_nothing_either(transport: str) -> None:
+async def test_second_cancellation_leaves_no_task(transport: str) -> None:
     """The loop's end may cancel again while the first cancellation still sends its last frame."""
 
     network = Network(Hub(echo))

@@ -35,7 +35,9 @@ async def passing(channel: Channel, count: int, parts: int) -> AsyncIterator[int
 
 @pytest.mark.parametrize("second", TRANSPORTS)
 @pytest.mark.parametrize("first", TRANSPORTS)
-async def test_cuts_and_switches(first: str, second: str, record_property: Any) -> None:
+async def test_campaign_survives_cuts_and_switches(
+    first: str, second: str, record_property: Any
+) -> None:
     """RES-1, SND-1, POL-2: the network breaks at any byte, and the transports switch."""
     started = time.monotonic()
     async with (
@@ -67,7 +69,7 @@ async def test_cuts_and_switches(first: str, second: str, record_property: Any) 
 @pytest.mark.parametrize(
     "faults", [LOST, REPEATED, REORDERED], ids=["lost", "repeated", "reordered"]
 )
-async def test_requests_that_break(
+async def test_campaign_survives_broken_requests(
     transport: str, faults: list[Fault], record_property: Any
 ) -> None:
     """NUM-3, SND-1, POL-2: answers are lost, and requests arrive twice or after later ones."""
@@ -95,7 +97,7 @@ async def test_requests_that_break(
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_everything_at_once(seed: int, record_property: Any) -> None:
+async def test_campaign_survives_all_faults_at_once(seed: int, record_property: Any) -> None:
     """Cuts at bytes, switches among all transports, and every fault of requests."""
     started = time.monotonic()
     async with (

@@ -41,7 +41,7 @@ UNICODE = ["\u2028", "\u0085", "\x00", "\U0010ffff", "a\r\nb", '"\\', "日本", 
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_any_message_both_ways(transport: str) -> None:
+async def test_every_kind_of_message_is_echoed(transport: str) -> None:
     messages: list[Any] = [
         *UNICODE,
         "",
@@ -75,14 +75,14 @@ async def test_any_message_both_ways(transport: str) -> None:
         assert (await until_report(server, lambda told: told["ended"]))["channels"] == []
 
 
-async def test_the_best_transport_is_taken() -> None:
+async def test_connect_selects_best_transport() -> None:
     async with apps("echo") as server, open_to(server.port) as channel:
         assert channel.transport == "websocket"
         assert [attempt.outcome for attempt in channel.explain()] == ["open"]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_explain_tells_of_the_end(transport: str) -> None:
+async def test_explain_reports_close(transport: str) -> None:
     async with apps("echo") as server, open_to(server.port, transport) as channel:
         await channel.close(4001, "enough")
         attempt = channel.explain()[-1]  # on HTTP, one more attempt may have queried the outcome
@@ -90,7 +90,7 @@ async def test_explain_tells_of_the_end(transport: str) -> None:
         assert attempt.reason == "closed: 4001 enough"
 
 
-async def test_iteration_ends_where_the_server_closes() -> None:
+async def test_iteration_ends_when_server_closes() -> None:
     async with apps("bye") as server, open_to(server.port) as channel:
         assert await channel.receive() == "welcome"
         await release(server)
@@ -102,7 +102,7 @@ async def test_iteration_ends_where_the_server_closes() -> None:
             await channel.send("late")
 
 
-async def test_the_window_makes_send_wait() -> None:
+async def test_full_window_makes_send_wait() -> None:
     """DAT-6: the handler receives nothing more, and the window is 50."""
     async with apps("rows") as server, open_to(server.port) as channel:
         await channel.send({"rows": 400})
@@ -120,7 +120,7 @@ async def test_the_window_makes_send_wait() -> None:
         assert (await report(server))["wrong"] == []
 
 
-async def test_what_cannot_be_sent_is_refused_here() -> None:
+async def test_invalid_arguments_raise_without_sending() -> None:
     async with apps("echo") as server, open_to(server.port) as channel:
         with pytest.raises(Unsendable):
             await channel.send({1})
@@ -148,7 +148,7 @@ async def test_what_cannot_be_sent_is_refused_here() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_stalled_link_is_left_by_reconnect(transport: str) -> None:
+async def test_reconnect_replaces_stalled_connection(transport: str) -> None:
     async with (
         apps("echo") as server,
         FaultProxy(server.port) as proxy,
@@ -167,7 +167,7 @@ async def test_a_stalled_link_is_left_by_reconnect(transport: str) -> None:
         assert channel.statistics().attaches == 2
 
 
-async def test_suspend_goes_away_until_resume() -> None:
+async def test_suspend_disconnects_until_resume() -> None:
     async with apps("echo") as server, open_to(server.port) as channel:
         channel.suspend()
         assert channel.phase == "suspended"
@@ -184,7 +184,7 @@ async def test_suspend_goes_away_until_resume() -> None:
 # Falling back
 
 
-async def test_falls_back_where_websocket_is_not_served() -> None:
+async def test_connect_falls_back_if_websocket_is_not_served() -> None:
     async with (
         serving(
             "tests.integration.client.apps:no_websocket", "--no-access-log", clean=False
@@ -201,7 +201,7 @@ async def test_falls_back_where_websocket_is_not_served() -> None:
         assert (second.transport, second.outcome) == ("sse", "open")
 
 
-async def test_a_server_that_is_not_there() -> None:
+async def test_connect_to_absent_server_raises_unreachable() -> None:
     async with leaving_nothing():
         with pytest.raises(Unreachable, match=r"websocket: .*longpoll: ") as caught:
             async with open_to(free_port(), timeout=0.3):
@@ -211,7 +211,7 @@ async def test_a_server_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_refused_for_good(transport: str) -> None:
+async def test_final_refusal_closes_channel(transport: str) -> None:
     """An error with `again: no` ends the channel at once (section 13)."""
     async with serving("tests.integration.client.apps:guarded") as server, leaving_nothing():
         with pytest.raises(ChannelClosed) as caught:
@@ -222,7 +222,7 @@ async def test_refused_for_good(transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_foreign_origin_is_refused_for_good(transport: str) -> None:
+async def test_foreign_origin_closes_channel(transport: str) -> None:
     # Not clean: uvicorn itself logs an error if a WebSocket is denied with a response.
     async with serving("tests.support.apps:echo", clean=False) as server, leaving_nothing():
         with pytest.raises(ChannelClosed) as caught:
@@ -234,7 +234,7 @@ async def test_a_foreign_origin_is_refused_for_good(transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_credentials_are_asked_for_at_each_attach(transport: str) -> None:
+async def test_credentials_are_requested_at_each_attach(transport: str) -> None:
     asked = 0
 
     async def credentials() -> str:
@@ -254,7 +254,7 @@ async def test_credentials_are_asked_for_at_each_attach(transport: str) -> None:
         assert asked == 2
 
 
-async def test_credentials_that_fail_are_a_failed_attempt(caplog: Any) -> None:
+async def test_failing_credentials_count_as_failed_attempt(caplog: Any) -> None:
     calls = iter([False, True])
 
     def credentials() -> str:
@@ -275,7 +275,7 @@ async def test_credentials_that_fail_are_a_failed_attempt(caplog: Any) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_restart_tells_the_fates(transport: str) -> None:
+async def test_restart_reports_fates(transport: str) -> None:
     """EPO-1, RES-3: it is not known what the old process has done."""
     async with (
         serving("tests.support.apps:holding", "--no-access-log", clean=False) as server,
@@ -308,7 +308,7 @@ async def test_a_restart_tells_the_fates(transport: str) -> None:
         assert channel.statistics().resets == 1
 
 
-async def test_expiry_tells_what_was_in_hand() -> None:
+async def test_expiry_reports_fate_of_message_in_hand() -> None:
     async with (
         serving("tests.support.apps:expiring", "--no-access-log", clean=False) as server,
         open_to(server.port) as channel,
@@ -337,7 +337,7 @@ async def test_expiry_tells_what_was_in_hand() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_leaving_the_block_flushes(transport: str) -> None:
+async def test_leaving_block_flushes(transport: str) -> None:
     """CLS-2: everything sent is handled before the block ends."""
     async with apps("echo") as server:
         async with open_to(server.port, transport) as channel:
@@ -353,7 +353,7 @@ async def test_leaving_the_block_flushes(transport: str) -> None:
         assert channel.phase == "closed"
 
 
-async def test_close_flushes_over_a_cut() -> None:
+async def test_close_flushes_despite_cut() -> None:
     async with (
         apps("echo") as server,
         FaultProxy(server.port) as proxy,
@@ -373,7 +373,7 @@ async def test_close_flushes_over_a_cut() -> None:
         assert (caught.value.code, caught.value.reason) == (3000, "done")
 
 
-async def test_a_handler_that_fails_is_no_silent_end() -> None:
+async def test_failing_handler_closes_channel_with_error() -> None:
     async with (
         serving("tests.integration.client.apps:failing", "--no-access-log", clean=False) as server,
         open_to(server.port) as channel,
@@ -390,7 +390,7 @@ async def test_a_handler_that_fails_is_no_silent_end() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_raises_in_the_block_is_what_comes_out(transport: str) -> None:
+async def test_exception_in_block_propagates(transport: str) -> None:
     async with apps("echo") as server, leaving_nothing():
 
         async def fail() -> None:
@@ -405,7 +405,7 @@ async def test_what_raises_in_the_block_is_what_comes_out(transport: str) -> Non
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("native", [False, True], ids=["anyio", "asyncio"])
-async def test_cancellation_leaves_nothing(transport: str, native: bool) -> None:
+async def test_cancellation_leaves_no_task(transport: str, native: bool) -> None:
     """Cancel at various moments of a channel's life."""
     async with apps("echo") as server:
 
@@ -431,7 +431,7 @@ async def test_cancellation_leaves_nothing(transport: str, native: bool) -> None
                         await use()
 
 
-async def test_cancellation_while_the_server_is_away() -> None:
+async def test_cancellation_without_server_leaves_no_task() -> None:
     async with apps("echo") as server, FaultProxy(server.port) as proxy, leaving_nothing():
         with anyio.move_on_after(0.5) as scope:
             async with open_to(proxy.port) as channel:
@@ -442,7 +442,7 @@ async def test_cancellation_while_the_server_is_away() -> None:
         proxy.heal()
 
 
-async def test_one_that_waits_is_told_of_the_end() -> None:
+async def test_waiting_receive_raises_when_channel_ends() -> None:
     async with apps("echo") as server:
         ended: list[type[BaseException]] = []
 
@@ -458,7 +458,7 @@ async def test_one_that_waits_is_told_of_the_end() -> None:
         assert ended == [ChannelClosed]
 
 
-def test_arguments_are_checked() -> None:
+def test_connect_checks_url_and_transports() -> None:
     with pytest.raises(ValueError, match="begins with http"):
         connect("/chat")
     with pytest.raises(ValueError, match="some of websocket, sse, longpoll"):
@@ -467,7 +467,7 @@ def test_arguments_are_checked() -> None:
         connect("http://localhost/chat", transports=[])
 
 
-async def test_it_is_entered_once() -> None:
+async def test_connect_can_be_entered_only_once() -> None:
     async with apps("echo") as server:
         opening = open_to(server.port)
         async with opening:

@@ -67,7 +67,7 @@ async def check_echo(server: Server, channel: Channel, *messages: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("transport", HTTP)
-async def test_an_open_that_breaks_opens_one_session(transport: str, fault: Fault) -> None:
+async def test_broken_open_creates_one_session(transport: str, fault: Fault) -> None:
     """OPN-4: the nonce identifies the open; ATT-4: the same number is a repetition."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
         proxy.plan(an_open, fault)
@@ -82,7 +82,7 @@ async def test_an_open_that_breaks_opens_one_session(transport: str, fault: Faul
 
 
 @pytest.mark.parametrize("transport", HTTP)
-async def test_a_late_open_steals_nothing(transport: str) -> None:
+async def test_late_open_is_refused_as_superseded(transport: str) -> None:
     """ATT-4: late opens are refused, both that of the new session and that of a resume."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
         proxy.plan(an_open, Delay(cut=True))
@@ -104,7 +104,7 @@ async def test_a_late_open_steals_nothing(transport: str) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [("websocket", "sse"), ("sse", "longpoll"), ("longpoll", "websocket")]
 )
-async def test_opens_that_race_over_two_transports(first: str, second: str) -> None:
+async def test_racing_opens_share_one_session(first: str, second: str) -> None:
     """The first open's answer gets stuck; both are attached, and the second has the session."""
     async with (
         apps("echo") as server,
@@ -132,7 +132,7 @@ async def test_opens_that_race_over_two_transports(first: str, second: str) -> N
 # Polls
 
 
-async def test_a_poll_is_repeated_after_new_data_came() -> None:
+async def test_repeated_poll_returns_old_and_new_messages() -> None:
     """POL-2: messages of the lost answer come again, followed by new ones."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
         proxy.plan(a_poll(1), Lose())
@@ -149,7 +149,7 @@ async def test_a_poll_is_repeated_after_new_data_came() -> None:
             assert channel.statistics().attaches == 2, "a poll without an answer ends its attach"
 
 
-async def test_a_late_poll_of_an_old_attach_is_told_so() -> None:
+async def test_late_poll_of_old_attach_is_refused() -> None:
     """ATT-7: the late poll is told that its attachment is old."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
         proxy.plan(a_poll(2), Delay(cut=True))
@@ -190,7 +190,7 @@ async def fate_of(channel: Channel, number: int) -> Fate:
 
 @pytest.mark.parametrize("second", TRANSPORTS)
 @pytest.mark.parametrize("first", TRANSPORTS)
-async def test_the_newer_of_two_has_the_session(first: str, second: str) -> None:
+async def test_newer_of_two_clients_owns_session(first: str, second: str) -> None:
     """ATT-5: the older client is told, and its sends under numbers of the other stay unsettled."""
     async with (
         apps("echo") as server,
@@ -218,7 +218,7 @@ async def test_the_newer_of_two_has_the_session(first: str, second: str) -> None
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_copy_that_is_stale_gets_a_session_of_its_own(transport: str) -> None:
+async def test_stale_copy_of_session_gets_new_session(transport: str) -> None:
     """RES-7: the other client is not affected."""
     async with apps("echo") as server, open_to(server.port, transport) as older:
         await echoed(older, "a")
@@ -239,7 +239,7 @@ async def test_a_copy_that_is_stale_gets_a_session_of_its_own(transport: str) ->
 
 @pytest.mark.parametrize("second", TRANSPORTS)
 @pytest.mark.parametrize("first", TRANSPORTS)
-async def test_two_that_send_at_once(first: str, second: str) -> None:
+async def test_concurrent_clients_get_true_fates(first: str, second: str) -> None:
     """ATT-6: whichever client has the session in the end, both get true fates of their sends."""
     fates: dict[str, Fate] = {}
 
@@ -283,7 +283,7 @@ async def test_two_that_send_at_once(first: str, second: str) -> None:
 # Dead connections
 
 
-async def test_half_open_links_are_left_for_other_transports() -> None:
+async def test_half_open_connection_causes_transport_switch() -> None:
     """LIV-2: neither side is notified; data written to the dead connection is sent again."""
     count = 300
     async with apps("brisk") as server, FaultProxy(server.port) as proxy, AsyncExitStack() as stack:

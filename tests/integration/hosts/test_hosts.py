@@ -236,7 +236,9 @@ async def test_stranger_is_refused(server: Server, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mounted", "all/chat", "fastapi/chat"])
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
-async def test_client_that_leaves_is_detached(server: Server, name: str, transport: str) -> None:
+async def test_client_that_disconnects_is_detached(
+    server: Server, name: str, transport: str
+) -> None:
     """A parked poll is not watched: it ends with its hold (docs/design.md)."""
     hub = name.partition("/")[0]
 

@@ -203,7 +203,7 @@ async def test_page_of_other_origin_is_refused(proxy: Nginx, browser: Browser) -
 
 
 @pytest.mark.browser
-async def test_page_without_tls_is_told_to_list_its_origin(proxy: Nginx, browser: Browser) -> None:
+async def test_page_without_tls_is_advised_to_list_origin(proxy: Nginx, browser: Browser) -> None:
     async with tab(browser, proxy.url("bare", NAME)) as page:
         await page.run("() => void start()")
         await page.wait("channel.state === 'closed'")
