@@ -78,7 +78,7 @@ class Application:
     async def _page(self, _: Request) -> Response:
         return HTMLResponse(_PAGE, headers={"cache-control": "no-store"})
 
-    async def _tell(self, _: Request) -> Response:
+    async def _report(self, _: Request) -> Response:
         channels = [asdict(channel.statistics()) for channel in self.hub.channels]
         return JSONResponse({**asdict(self.report), "channels": channels})
 
@@ -91,7 +91,7 @@ class Application:
         return Starlette(
             routes=[
                 Route("/", self._page),
-                Route("/report", self._tell),
+                Route("/report", self._report),
                 Route("/release", self._release, methods=["POST"]),
                 Mount("/chat", app=self.hub),
             ],

@@ -3,7 +3,7 @@
 /** Returns message number `count`: every kind of message occurs, except those of a quarter of a megabyte. */
 globalThis.ordinary = (count) => numbered(1000 * Math.floor((count - 1) / 999) + ((count - 1) % 999) + 2);
 
-const told = (message) => (message instanceof Uint8Array ? `bytes ${message}` : JSON.stringify(message));
+const text = (message) => (message instanceof Uint8Array ? `bytes ${message}` : JSON.stringify(message));
 
 /** A conversation over a channel: a message every `every` seconds in each direction, until it is stopped. */
 globalThis.Talk = class {
@@ -32,10 +32,10 @@ globalThis.Talk = class {
     channel.addEventListener("message", ({ data }) => this.#take(data));
     channel.addEventListener("reset", (event) => this.#reset(event));
     channel.send({ every });
-    this.#timer = setInterval(() => this.#say(), every * 1000);
+    this.#timer = setInterval(() => this.#sendNext(), every * 1000);
   }
 
-  #say() {
+  #sendNext() {
     const count = ++this.sent;
     const { pending } = this;
     pending.add(count);
@@ -48,15 +48,15 @@ globalThis.Talk = class {
   #take(data) {
     if (data?.answer) return this.#answers.get(data.answer)?.({ ...data, here: this.received });
     const due = ordinary(++this.received);
-    if (told(due) !== told(data) && this.wrong.length < 3) this.wrong.push([due, data].map((one) => told(one).slice(0, 200)));
+    if (text(due) !== text(data) && this.wrong.length < 3) this.wrong.push([due, data].map((one) => text(one).slice(0, 200)));
   }
 
   /** Handles a new session: restarts the counts, and repeats unanswered queries. */
   #reset({ reason, lost, sends }) {
-    const counts = new Map([...this.pending].map((count) => [told(ordinary(count)), count]));
+    const counts = new Map([...this.pending].map((count) => [text(ordinary(count)), count]));
     const fates = {};
     for (const { message, fate } of sends) {
-      const count = counts.get(told(message));
+      const count = counts.get(text(message));
       if (count) (fates[fate] ??= []).push(count);
     }
     this.resets.push({ reason, lost, fates, sent: this.sent, pending: [...this.pending] });

@@ -14,11 +14,11 @@ async def shared_server(anyio_backend: str) -> AsyncIterator[SharedServer]:
     """Run a server that must release all resources of the file's tests."""
     async with shared_servers() as server:
         yield server
-        await server.until_no_more_than(server.first)
+        await server.until_released(server.first)
 
 
 @pytest.fixture
 async def server(shared_server: SharedServer) -> AsyncIterator[SharedServer]:
     """Return the server. After the test, check that both bystanders go on and the log is clean."""
     yield shared_server
-    await shared_server.unharmed()
+    await shared_server.check_bystanders()

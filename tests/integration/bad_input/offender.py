@@ -57,7 +57,7 @@ class Offender:
     def __init__(self, transport: str, port: int, mount: str = "/chat", **fields: object) -> None:
         self.connection: Any = CLIENTS[transport](Tcp(port, mount))
         if isinstance(self.connection, LongPollClient):
-            # Acknowledged messages are not resent, and `resumes` expects all of them.
+            # Acknowledged messages are not resent, and `check_resume` expects all of them.
             self.connection.acknowledges = False
             self.connection.hold = 1
         self.fields = fields
@@ -93,7 +93,7 @@ class Offender:
         head: dict[str, Any] = self.connection.head(kind, **fields)
         return head
 
-    async def attach_by(self, frame: dict[str, Any]) -> dict[str, Any]:
+    async def attach_with(self, frame: dict[str, Any]) -> dict[str, Any]:
         """Open and confirm with this frame, and return the answer."""
         opened: dict[str, Any] = await self.connection.open(frame)
         await self.connection.confirm(frame.get("received", 0))
@@ -110,14 +110,14 @@ class Offender:
                 "received": len(self.messages),
                 "first_retained": self.sent + 1,
             }
-        await self.attach_by(open_frame(**fields))
+        await self.attach_with(open_frame(**fields))
 
     async def close(self) -> None:
         await self.connection.carrier.close()
 
     # Receiving
 
-    async def pull(self) -> None:
+    async def receive_next(self) -> None:
         """Receive the next frame of the downlink."""
         self._receive(await self.connection.frame())
 
@@ -155,10 +155,10 @@ class Offender:
         await self.send_data([self.sent + 1, ack, message])
         self.sent += 1
         while len(self.messages) < number:
-            await self.pull()
+            await self.receive_next()
         assert self.messages[number - 1] == message
 
-    async def resumes(self) -> None:
+    async def check_resume(self) -> None:
         """Resume as a client that has forgotten the downlink, and check that all of it is resent.
 
         Then check that the session goes on: no refused input was accepted, and nothing was lost.
@@ -204,7 +204,7 @@ class Offender:
         await self.socket.put(wire, BINARY)
         return await self.ending()
 
-    async def tell(self, wire: bytes) -> list[Any]:
+    async def send_and_collect(self, wire: bytes) -> list[Any]:
         """Send an odd but valid frame, and return the frames that it causes."""
         if not isinstance(self.connection, WebSocketClient):
             answer: Answer = await self.connection.post_bytes(wire)
@@ -215,7 +215,7 @@ class Offender:
         await self.connection.send({"type": "ping", "id": marker})
         begin = len(self.controls)
         while {"type": "pong", "id": marker} not in self.controls:
-            await self.pull()
+            await self.receive_next()
         return [frame for frame in self.controls[begin:-1] if frame["type"] != "ack"]
 
 

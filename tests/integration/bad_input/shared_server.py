@@ -61,26 +61,26 @@ class SharedServer:
             while not condition(await self.report()):  # noqa: ASYNC110 - no event announces it
                 await asyncio.sleep(0.02)
 
-    async def until_no_more_than(self, before: dict[str, Any]) -> None:
+    async def until_released(self, before: dict[str, Any]) -> None:
         """Wait until the process has no more tasks and descriptors than in the report ``before``.
 
         Detached sessions wait for their clients, each with the task of its handler.
         """
 
-        def given_back(now: dict[str, Any]) -> bool:
+        def is_released(now: dict[str, Any]) -> bool:
             sessions = sum(now["sessions"].values()) - sum(before["sessions"].values())
             return bool(
                 now["descriptors"] <= before["descriptors"]
                 and now["tasks"] - sessions <= before["tasks"]
             )
 
-        await self.until(given_back)
+        await self.until(is_released)
 
-    async def until_gone(self, mount: str, channel: str) -> None:
+    async def until_session_ended(self, mount: str, channel: str) -> None:
         """Wait until a session has ended."""
         await self.until(lambda now: channel not in now["channels"][mount.strip("/")])
 
-    async def forgive(self, first: str, last: str) -> None:
+    async def expect_traceback(self, first: str, last: str) -> None:
         """Wait for a traceback that the server itself logs, and remove it from the log."""
         log = self.server.log
         async with asyncio.timeout(DEADLINE):
@@ -89,7 +89,7 @@ class SharedServer:
         begin = max(index for index, line in enumerate(log) if first in line)
         del log[begin:]
 
-    async def unharmed(self) -> None:
+    async def check_bystanders(self) -> None:
         """Check that the bystanders go on, and that the log has no errors."""
         self._trips += 1
         for bystander in self.bystanders:

@@ -40,7 +40,7 @@ async def test_bad_frame_is_refused_and_session_resumes(
             assert refusal.frame["expected"] == 2
         if transport != "websocket":
             await session.exchange("meanwhile")  # a refused POST does not affect the downlink
-        await session.resumes()
+        await session.check_resume()
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ async def test_odd_frame_is_no_error(server: SharedServer, name: str, transport:
     """FRM-3, NUM-3, MRK-4, LIV-2: an odd frame causes the expected frames and no error."""
     wire, caused = ODD[name]
     async with offender(transport, server.port) as session:
-        assert await session.tell(wire.encode()) == caused
+        assert await session.send_and_collect(wire.encode()) == caused
         await session.exchange("next")
-        await session.resumes()
+        await session.check_resume()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -102,7 +102,7 @@ async def test_ack_of_unsent_number_resets_session(
         else:
             check_refusal(refusal, codes.UNKNOWN_SESSION, wire, token)
             frame = json.loads(opening(session=token, client=session.client, attach=2))
-            opened = await session.attach_by(frame)
+            opened = await session.attach_with(frame)
             assert opened["verdict"] == "reset"
             assert opened["session"] != token
             verdict, expected = opened["reset"], {"reason": "foreign"}
@@ -120,16 +120,16 @@ async def test_too_large_message_alone_is_refused(
     async with offender(transport, server.port) as session:
         number = 2 + before
         wire = encode([2, 0, *range(before), long, "behind"]).encode()
-        [error] = await session.tell(wire)
+        [error] = await session.send_and_collect(wire)
         check_clear(error, "too_large", wire)
         assert (error["number"], error["limit"]) == (number, "message")
         # Frames after it are dropped unread, until the skip.
-        assert await session.tell(encode([number + 1, 0, "behind"]).encode()) == []
+        assert await session.send_and_collect(encode([number + 1, 0, "behind"]).encode()) == []
         skip = {"type": "skip", "number": number, "ack": 0}
-        assert await session.tell(encode(skip).encode()) == []
+        assert await session.send_and_collect(encode(skip).encode()) == []
         session.sent = number
         while len(session.messages) < 1 + before:
-            await session.pull()
+            await session.receive_next()
         await session.exchange("behind")
         assert session.messages == ["kept", *range(before), "behind"]
 
@@ -139,10 +139,10 @@ async def test_too_large_binary_frame_alone_is_refused(server: SharedServer) -> 
     async with offender("websocket", server.port) as session:
         head = (2).to_bytes(8, "big") + bytes(8)
         await session.socket.put(head + bytes(LIMITS.message + 1), 2)
-        [error] = await session.tell(b'{"type":"pong"}')
+        [error] = await session.send_and_collect(b'{"type":"pong"}')
         check_clear(error, "too_large", b"")
         assert error["number"] == 2
-        assert await session.tell(b'{"type":"skip","number":2,"ack":0}') == []
+        assert await session.send_and_collect(b'{"type":"skip","number":2,"ack":0}') == []
         session.sent = 2
         await session.exchange("next")
 
@@ -166,7 +166,7 @@ async def test_bad_binary_frame_is_refused(server: SharedServer, name: str) -> N
     wire, code = BINARIES[name]
     async with offender("websocket", server.port) as session:
         check_refusal(await session.offend_binary(wire), code, wire)
-        await session.resumes()
+        await session.check_resume()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -191,9 +191,9 @@ async def test_lines_before_bad_line_are_accepted(server: SharedServer, transpor
         check_refusal(await session.offend(wire), codes.BAD_FRAME, wire)
         session.sent = 3
         while len(session.messages) < 3:
-            await session.pull()
+            await session.receive_next()
         assert session.messages == ["kept", "good", "good too"]
-        await session.resumes()
+        await session.check_resume()
 
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
@@ -206,4 +206,4 @@ async def test_bad_lines_are_refused_as_a_whole(
     async with offender(transport, server.port) as session:
         check_refusal(await session.offend(wire), code, wire)
         await session.exchange("next")
-        await session.resumes()
+        await session.check_resume()

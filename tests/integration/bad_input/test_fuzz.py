@@ -175,7 +175,7 @@ def fuzz(strategy: st.SearchStrategy[Any], example: Callable[[Any], None]) -> No
     FUZZ(given(strategy)(example))()
 
 
-async def drown(connection: Connection, wires: list[str | bytes]) -> None:
+async def flood(connection: Connection, wires: list[str | bytes]) -> None:
     """Send all frames and disconnect; the answers meanwhile must follow the protocol."""
     socket = Socket(connection)
     for wire in wires:
@@ -199,7 +199,7 @@ def test_fuzzed_first_frames_of_websocket(fuzzed: FuzzedHub) -> None:
     async def one(wires: list[str | bytes]) -> None:
         connection = fuzzed.connect()
         assert (await connection.next())["type"] == "websocket.accept"
-        await drown(connection, wires)
+        await flood(connection, wires)
 
     fuzz(WIRES, lambda wires: fuzzed.run(one(wires)))
 
@@ -211,7 +211,7 @@ def test_fuzzed_frames_of_websocket(fuzzed: FuzzedHub) -> None:
         connection = fuzzed.connect()
         await connection.next()
         hello: list[str | bytes] = [json.dumps(fuzzed.fresh()), '{"type":"ack","ack":0}']
-        await drown(connection, hello + wires)
+        await flood(connection, hello + wires)
 
     fuzz(WIRES, lambda wires: fuzzed.run(one(wires)))
 

@@ -96,7 +96,7 @@ async def test_pipelined_requests_get_one_answer_each(server: SharedServer, tran
         assert [answer.status for answer in answers] == [400, 200, 400, 200]
         session.sent = 3
         while len(session.messages) < 3:
-            await session.pull()
+            await session.receive_next()
         assert session.messages == ["kept", "a", "b"]
 
 
@@ -146,4 +146,4 @@ async def test_half_post_of_session_is_not_accepted(server: SharedServer) -> Non
             http.finish()
             assert await http.until_ended() == b""
         await session.exchange("next")
-        await session.resumes()
+        await session.check_resume()

@@ -93,4 +93,4 @@ async def test_bad_poll_is_refused(server: SharedServer, row: Row) -> None:
         refusal = Refusal(json.loads(answer.body), status=answer.status)
         check_refusal(refusal, row.code, wire, session.token)
         await session.exchange("next")
-        await session.resumes()
+        await session.check_resume()

@@ -303,7 +303,7 @@ async def test_repeated_origin_is_refused(server: SharedServer, target: str) -> 
 async def test_foreign_origin_of_websocket_is_refused(server: SharedServer, name: str) -> None:
     """IDN-1, WS-2: refused before the upgrade. (uvicorn 0.54 never answers a header of 10 KB.)"""
     async with tcp_websocket(server.port) as socket:
-        answer = await socket.shake_hands("/chat/websocket", **ORIGINS[name])
+        answer = await socket.handshake("/chat/websocket", **ORIGINS[name])
         assert answer.status in (400, 403)  # 400: the server requires a Host
         assert SECRET not in answer.body
 
@@ -323,7 +323,7 @@ async def test_foreign_origin_of_websocket_is_refused(server: SharedServer, name
 async def test_unknown_path_of_websocket_is_refused(server: SharedServer, path: str) -> None:
     """WS-2: a WebSocket on an unknown path is refused."""
     async with tcp_websocket(server.port) as socket:
-        answer = await socket.shake_hands(path)
+        answer = await socket.handshake(path)
         assert answer.status in (403, 404)
         assert SECRET not in answer.body
 
@@ -331,7 +331,7 @@ async def test_unknown_path_of_websocket_is_refused(server: SharedServer, path: 
 async def test_foreign_subprotocol_is_not_chosen(server: SharedServer) -> None:
     """WS-1: a foreign subprotocol is not selected."""
     async with tcp_websocket(server.port) as socket:
-        answer = await socket.shake_hands(
+        answer = await socket.handshake(
             "/chat/websocket", **{"sec-websocket-protocol": "soap, graphql-ws"}
         )
         assert (answer.status, "sec-websocket-protocol" in answer.headers) == (101, False)

@@ -69,7 +69,7 @@ async def test_violation_of_rfc_6455_leaves_session(server: SharedServer, name: 
     async with offender("websocket", server.port) as session:
         await session.socket.write(wire)
         assert (await session.ending()).close in close_codes
-        await session.resumes()
+        await session.check_resume()
 
 
 @pytest.mark.parametrize("name", [name for name in VIOLATIONS if "2^63" not in name])
@@ -96,9 +96,9 @@ async def test_fragmented_frame_is_one_frame(server: SharedServer) -> None:
         await session.socket.put(b"", CONTINUATION)
         session.sent = 2
         while len(session.messages) < 2:
-            await session.pull()
+            await session.receive_next()
         assert session.messages == ["kept", "fragmented"]
-        await session.resumes()
+        await session.check_resume()
 
 
 async def test_compressed_frame_is_bounded_by_true_size(server: SharedServer) -> None:
@@ -127,8 +127,10 @@ async def test_invalid_utf_8_closes_websocket_with_1007(server: SharedServer) ->
     async with offender("websocket", server.port) as session:
         await session.socket.put(b'[2,0,"\xff"]')
         assert (await session.ending()).close == 1007
-        await server.forgive("Invalid UTF-8 sequence received from client", "UnicodeDecodeError")
-        await session.resumes()
+        await server.expect_traceback(
+            "Invalid UTF-8 sequence received from client", "UnicodeDecodeError"
+        )
+        await session.check_resume()
 
 
 @pytest.mark.parametrize("wires", [["ping"] * 5, ["ping"] * 200, ["pong"], ["ping", "ack"]])
@@ -160,7 +162,7 @@ async def test_abandoned_open_is_repeated_by_its_nonce(server: SharedServer) -> 
         wire = opening()
         async with tcp_websocket(server.port) as raw:
             if transport == "websocket":
-                await raw.shake_hands("/chat/websocket")
+                await raw.handshake("/chat/websocket")
                 await raw.put(wire)
             else:
                 await raw.write(request_bytes("POST", f"/chat/{CLIENTS[transport].segment}", wire))
@@ -181,4 +183,4 @@ async def test_ten_thousand_pings_are_bounded(server: SharedServer) -> None:
         else:
             check_clear(frame, "too_many", b"")
             assert await session.socket.get() == Closed(codes.TOO_MANY.websocket)
-        await session.resumes()
+        await session.check_resume()

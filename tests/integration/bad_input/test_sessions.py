@@ -70,7 +70,7 @@ async def test_wrong_secret_is_treated_as_unknown_session(
         ]
         assert answers[0] == answers[1]
         await owner.exchange("next")
-        await owner.resumes()
+        await owner.check_resume()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -84,7 +84,7 @@ async def test_session_of_other_user_is_treated_as_unknown(
         assert opened["reset"] == {"reason": "unknown", **NOTHING_KNOWN}
         assert opened["id"] != owner.opened["id"]
         await owner.exchange("next")
-        await owner.resumes()
+        await owner.check_resume()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -119,7 +119,7 @@ async def test_open_of_expired_session_reports_fate(server: SharedServer, transp
     async with offender(transport, server.port, "/short") as session:
         frame = json.loads(opening(session=session.token, client=session.client, attach=2))
         await session.close()
-        await server.until_gone("/short", session.opened["id"])
+        await server.until_session_ended("/short", session.opened["id"])
         for kind in ("send", "poll"):
             head = session.head(kind, **({"poll": 1, "ack": 0} if kind == "poll" else {}))
             refusal = await ask(server, f"/short/{kind}", head)
@@ -153,7 +153,7 @@ async def test_superseded_attach_is_told_the_owner(server: SharedServer, transpo
     async with offender(transport, server.port) as session:
         token, client = session.token, session.client
         old = session.head()
-        await session.resumes()
+        await session.check_resume()
         fields = {"session": token, "client": client, "first_retained": session.sent + 1}
         for attach in (1, 2):
             wire = opening(attach=attach, **fields)
@@ -179,7 +179,7 @@ async def test_superseded_websocket_is_told_the_new_client(
         taker = Offender(transport, server.port)
         try:
             fields = {"session": session.token, "first_retained": 2, "attach": 2}
-            await taker.attach_by(json.loads(opening(**fields)))
+            await taker.attach_with(json.loads(opening(**fields)))
             taker.sent = 1
             refusal = await session.ending()
             check_refusal(refusal, codes.SUPERSEDED, b"", session.token)
@@ -240,6 +240,6 @@ async def test_newest_of_hundred_polls_waits(server: SharedServer) -> None:
         await session.send_data([2, 1, "next"])
         last = await wires[-1].answer()
         if last.frames == [{"type": "ack", "ack": 1}]:  # so was this one
-            await session.pull()
+            await session.receive_next()
         else:
             assert [frame[2:] for frame in last.frames] == [["next"]]

@@ -87,4 +87,4 @@ async def test_thousand_bad_posts_release_all_resources(server: SharedServer) ->
                 for body in bad:
                     await wire.write(request_bytes("POST", POSTS[index % 3], body))
                 assert [(await wire.answer()).status // 100 for _ in bad] == [4] * 5
-    await server.until_no_more_than(before)
+    await server.until_released(before)

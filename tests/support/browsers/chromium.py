@@ -170,10 +170,10 @@ class CallingTab(ABC):
             }}
         }}"""
         with anyio.fail_after(timeout):
-            told = json.loads(await self.call(function, json.dumps(argument)))
-        if "error" in told:
-            raise PageError(told["error"])
-        return told.get("answer")
+            result = json.loads(await self.call(function, json.dumps(argument)))
+        if "error" in result:
+            raise PageError(result["error"])
+        return result.get("answer")
 
     async def wait(
         self, condition: str, argument: object = None, *, timeout: float = DEADLINE

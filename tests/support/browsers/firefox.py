@@ -85,15 +85,15 @@ class _Driver:
             await self._socket.send(
                 json.dumps({"id": number, "method": method, "params": parameters})
             )
-            told = await answer
+            result = await answer
         except ConnectionClosed as error:
             raise PageGone(f"Firefox has gone: {error}") from error
         finally:
             del self._answers[number]
-        if told["type"] == "error":
-            raise PageGone(f"{method}: {told['error']}: {told['message']}")
-        result: dict[str, Any] = told["result"]
-        return result
+        if result["type"] == "error":
+            raise PageGone(f"{method}: {result['error']}: {result['message']}")
+        value: dict[str, Any] = result["result"]
+        return value
 
     async def read(self) -> None:
         """Dispatch messages of Firefox until the connection ends."""
@@ -153,16 +153,16 @@ class _Tab(CallingTab):
         """Do nothing: `page.js` is a preload script here."""
 
     async def call(self, function: str, argument: str) -> str:
-        told = await self._driver.command(
+        result = await self._driver.command(
             "script.callFunction",
             functionDeclaration=function,
             arguments=[{"type": "string", "value": argument}],
             awaitPromise=True,
             target={"context": self._context},
         )
-        if told["type"] == "exception":
-            raise PageGone(told["exceptionDetails"]["text"])
-        answer: str = told["result"]["value"]
+        if result["type"] == "exception":
+            raise PageGone(result["exceptionDetails"]["text"])
+        answer: str = result["result"]["value"]
         return answer
 
 

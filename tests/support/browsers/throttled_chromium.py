@@ -71,10 +71,10 @@ async def throttled_chromium(*flags: str) -> AsyncIterator[BrowserContext]:
 
 async def _debugging_port(profile: Path) -> int:
     """Return the debugging port, which Chromium writes into its profile."""
-    told = profile / "DevToolsActivePort"
+    port_file = profile / "DevToolsActivePort"
     with anyio.fail_after(_STARTS_WITHIN):
         while True:
-            lines = told.read_text().split("\n") if told.exists() else []
+            lines = port_file.read_text().split("\n") if port_file.exists() else []
             if len(lines) > 1:
                 return int(lines[0])
             await anyio.sleep(0.02)

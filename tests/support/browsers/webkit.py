@@ -45,8 +45,8 @@ _EVERY = 0.005
 _NOTICE = """
 globalThis.complaints = [];
 {
-    const told = (one) => (one?.stack ? `${one}\\n${one.stack}` : String(one));
-    const note = (kind, ...what) => complaints.push(`${kind}: ${what.map(told).join(" ")}`);
+    const describe = (one) => (one?.stack ? `${one}\\n${one.stack}` : String(one));
+    const note = (kind, ...what) => complaints.push(`${kind}: ${what.map(describe).join(" ")}`);
     for (const kind of ["error", "warn"])
         console[kind] = (...what) => note(`console.${kind}`, ...what);
     console.assert = (holds, ...what) => holds || note("console.assert", ...what);
@@ -147,12 +147,12 @@ class _Tab(CallingTab):
         script = _CALL.replace("FUNCTION", function)
         number = next(self._numbers)
         while True:
-            told = await self._session.execute(script, number, argument)
-            if told is not None:
+            result = await self._session.execute(script, number, argument)
+            if result is not None:
                 break
             await anyio.sleep(_EVERY)
-        self.errors += told["complaints"]
-        answer: str = told["answer"]
+        self.errors += result["complaints"]
+        answer: str = result["answer"]
         return answer
 
 

@@ -172,7 +172,7 @@ class Tcp:
     async def websocket(self, segment: str) -> TcpWebSocket:
         connection = await TcpWebSocket.to(self.port, self._deadline)
         self._connections.append(connection)
-        answer = await connection.shake_hands(f"{self._path}/{segment}")
+        answer = await connection.handshake(f"{self._path}/{segment}")
         assert answer.status == 101, answer
         return connection
 

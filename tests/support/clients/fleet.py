@@ -61,10 +61,10 @@ class Fleet:
         with anyio.fail_after(within):
             await stdin.drain()
             line = await stdout.readline()
-        said = json.loads(line or '{"error": "Node has ended"}')
-        if "error" in said:
-            raise RuntimeError(said["error"])
-        return said.get("answer")
+        reply = json.loads(line or '{"error": "Node has ended"}')
+        if "error" in reply:
+            raise RuntimeError(reply["error"])
+        return reply.get("answer")
 
 
 @asynccontextmanager

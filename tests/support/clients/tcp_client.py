@@ -67,7 +67,7 @@ class TcpClient:
         async with asyncio.timeout(deadline):
             return cls(*await asyncio.open_connection("127.0.0.1", port), deadline)
 
-    async def _soon(self, work: Awaitable[T]) -> T:
+    async def _wait(self, work: Awaitable[T]) -> T:
         """Await ``work``, at most until the deadline."""
         async with asyncio.timeout(self.deadline):
             return await work
@@ -76,7 +76,7 @@ class TcpClient:
         """Write and drain. The server may close meanwhile, which is no error here."""
         try:
             self.writer.write(data)
-            await self._soon(self.writer.drain())
+            await self._wait(self.writer.drain())
         except ConnectionError:
             return
 
@@ -88,7 +88,7 @@ class TcpClient:
         """Read the head of the next response."""
         interim: list[int] = []
         while True:
-            text = (await self._soon(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1")
+            text = (await self._wait(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1")
             first, *others = text.split("\r\n")
             status = int(first.split(" ")[1])
             if status == 100:
@@ -108,12 +108,12 @@ class TcpClient:
     async def read_body(self, answer: Answer) -> None:
         """Read the body of a response whose head was read."""
         length = int(answer.headers["content-length"])
-        answer.body = await self._soon(self.reader.readexactly(length))
+        answer.body = await self._wait(self.reader.readexactly(length))
 
     async def until_ended(self) -> bytes:
         """Wait until the server has closed, and return what it wrote before."""
         try:
-            return await self._soon(self.reader.read())
+            return await self._wait(self.reader.read())
         except ConnectionError:
             return b""
 
@@ -124,8 +124,8 @@ class TcpClient:
     async def events(self) -> AsyncIterator[Any]:
         """Yield the frames of the event stream whose head was read."""
         rest = b""
-        while size := int(await self._soon(self.reader.readuntil(b"\r\n")), 16):
-            rest += (await self._soon(self.reader.readexactly(size + 2)))[:-2]
+        while size := int(await self._wait(self.reader.readuntil(b"\r\n")), 16):
+            rest += (await self._wait(self.reader.readexactly(size + 2)))[:-2]
             *events, rest = rest.split(b"\n\n")
             for event in events:
                 assert event.startswith(b"data: "), event
@@ -183,7 +183,7 @@ class Closed:
 class TcpWebSocket(TcpClient):
     """A WebSocket whose frames the test writes."""
 
-    async def shake_hands(self, target: str, **headers: str) -> Answer:
+    async def handshake(self, target: str, **headers: str) -> Answer:
         """Request the upgrade; return the response, which is a 101 or a complete refusal."""
         key = base64.b64encode(os.urandom(16)).decode()
         asked = {
@@ -209,7 +209,7 @@ class TcpWebSocket(TcpClient):
     async def get(self) -> Any:
         """Return the next frame: JSON of a text frame, bytes of a binary one, or `Closed`."""
         try:
-            return await self._soon(self._get())
+            return await self._wait(self._get())
         except (asyncio.IncompleteReadError, ConnectionError):
             return Closed(None)
 
@@ -217,7 +217,7 @@ class TcpWebSocket(TcpClient):
         """Return the close code, and ignore the frames before it, which may be compressed."""
         try:
             while True:
-                opcode, payload = await self._soon(self._frame())
+                opcode, payload = await self._wait(self._frame())
                 if opcode == CLOSE:
                     return int.from_bytes(payload[:2], "big") if payload else None
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -273,7 +273,7 @@ async def tcp_websocket(
     socket = await TcpWebSocket.to(port)
     try:
         if target is not None:
-            answer = await socket.shake_hands(target, **headers)
+            answer = await socket.handshake(target, **headers)
             assert answer.status == 101, answer
         yield socket
     finally:

@@ -67,7 +67,7 @@ class ConnectionGate:
         }
         self._open = asyncio.Event()
         self._open.set()
-        self._standing: set[asyncio.StreamWriter] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -99,7 +99,7 @@ class ConnectionGate:
 
     def cut(self) -> None:
         """Reset all open connections."""
-        for writer in list(self._standing):
+        for writer in list(self._writers):
             _reset(writer)
 
     def busiest(
@@ -129,7 +129,7 @@ class ConnectionGate:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self._standing.add(writer)
+        self._writers.add(writer)
         age = _age(writer)
         came = time.monotonic() - age
         there: asyncio.StreamWriter | None = None
@@ -145,7 +145,7 @@ class ConnectionGate:
             back, there = await asyncio.open_connection(
                 "127.0.0.1", self.upstream_port, local_addr=(address, 0)
             )
-            self._standing.add(there)
+            self._writers.add(there)
             if not self._open.is_set():
                 return
             there.write(head)
@@ -156,7 +156,7 @@ class ConnectionGate:
             self._tasks.discard(task)
             for side in (writer, there):
                 if side is not None:
-                    self._standing.discard(side)
+                    self._writers.discard(side)
                     _reset(side)
 
 
@@ -206,8 +206,8 @@ def _age(writer: asyncio.StreamWriter) -> float:
     milliseconds since then.
     """
     sock: socket.socket = writer.get_extra_info("socket")
-    told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
-    milliseconds: int = struct.unpack_from("=I", told, _LAST_DATA_SENT)[0]
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
+    milliseconds: int = struct.unpack_from("=I", info, _LAST_DATA_SENT)[0]
     return milliseconds / 1000
 
 

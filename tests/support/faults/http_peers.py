@@ -55,7 +55,7 @@ class Peer:
             self.http.receive_data(await self.reader.read(_CHUNK))
         return event
 
-    def say(self, event: h11.Event) -> None:
+    def send_event(self, event: h11.Event) -> None:
         self.writer.write(self.http.send(event) or b"")
 
 
@@ -75,13 +75,13 @@ class Client(Peer):
         return Request(head, bytes(body))
 
     async def answer(self, event: h11.Event) -> None:
-        self.say(event)
+        self.send_event(event)
         await self.writer.drain()
 
-    async def gone_before(self, work: Coroutine[object, object, object]) -> bool:
+    async def disconnected_before(self, work: Coroutine[object, object, object]) -> bool:
         """Run ``work``. If the client disconnects first, cancel ``work`` and return True."""
         doing = asyncio.create_task(work)
-        tasks = {doing, asyncio.create_task(self._gone())}
+        tasks = {doing, asyncio.create_task(self._wait_for_disconnect())}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if doing.done():
@@ -93,12 +93,12 @@ class Client(Peer):
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _gone(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         with suppress(OSError):
             while data := await self.reader.read(_CHUNK):
                 self.http.receive_data(data)
 
-    def more(self) -> bool:
+    def may_continue(self) -> bool:
         """Whether another request may follow."""
         if self.http.our_state is h11.DONE and self.http.their_state is h11.DONE:
             self.http.start_next_cycle()
@@ -113,7 +113,7 @@ class Upstream(Peer):
 
     def ask(self, request: Request) -> None:
         for event in (request.head, h11.Data(data=request.body), h11.EndOfMessage()):
-            self.say(event)
+            self.send_event(event)
 
     async def answer(self) -> AsyncIterator[h11.Event]:
         """Yield the server's answer as it arrives, up to its end or to an upgrade."""

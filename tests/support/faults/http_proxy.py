@@ -231,14 +231,15 @@ class RequestProxy(Waiters):
                 self._copy(request, self._hold(order, fault.later))
             case Delay():
                 passes = self._hold(order, fault.later)
-                if fault.cut or await client.gone_before(passes.wait()):
+                if fault.cut or await client.disconnected_before(passes.wait()):
                     self._copy(request, passes)
                     self._cut(client)
                     return False
             case _:
                 assert_never(fault)
         return (
-            not await client.gone_before(self._exchange(client, request, order)) and client.more()
+            not await client.disconnected_before(self._exchange(client, request, order))
+            and client.may_continue()
         )
 
     async def _exchange(self, client: Client, request: Request, order: int) -> None:
@@ -263,7 +264,7 @@ class RequestProxy(Waiters):
             async for event in upstream.answer():
                 await client.answer(event)
             if client.http.our_state is not h11.SWITCHED_PROTOCOL:
-                return client.more()
+                return client.may_continue()
             pumps = {
                 asyncio.create_task(pump(source, target))
                 for source, target in ((client, upstream), (upstream, client))
