@@ -65,7 +65,7 @@ async def release(server: Server) -> None:
 
 
 @asynccontextmanager
-async def leaving_nothing() -> AsyncIterator[None]:
+async def no_leaked_tasks() -> AsyncIterator[None]:
     """Check that the block leaves no task behind."""
     before = asyncio.all_tasks()
     yield
@@ -101,11 +101,11 @@ async def converse(
 async def check(server: Server, count: int, *channels: Channel) -> None:
     """Check that both ends agree, and that nothing was lost."""
     total = count * len(channels)
-    told = await until_report(server, lambda found: found["received"] == total)
-    assert told["wrong"] == []
-    assert (told["started"], told["sent"]) == (len(channels), total)
-    assert len(told["channels"]) == len(channels)
-    for there in told["channels"]:
+    final = await until_report(server, lambda found: found["received"] == total)
+    assert final["wrong"] == []
+    assert (final["started"], final["sent"]) == (len(channels), total)
+    assert len(final["channels"]) == len(channels)
+    for there in final["channels"]:
         assert (there["received"], there["handled"], there["sent"]) == (count + 1,) * 2 + (count,)
     for channel in channels:
         here = channel.statistics()

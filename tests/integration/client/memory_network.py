@@ -62,7 +62,7 @@ class End(asyncio.Transport):
         names = {"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)}
         super().__init__({**names, "socket": None})
 
-    def soon(self, work: Callable[..., object], *args: object) -> None:
+    def schedule(self, work: Callable[..., object], *args: object) -> None:
         self._loop.call_soon(work, *args, context=self._context)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -86,9 +86,9 @@ class End(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         if data and not self.closing:  # an empty write is not an end of file
-            self.peer.soon(self.peer.arrives, bytes(data))
+            self.peer.schedule(self.peer.feed, bytes(data))
 
-    def arrives(self, data: bytes | None) -> None:
+    def feed(self, data: bytes | None) -> None:
         self._incoming.append(data)
         self._deliver()
 
@@ -105,7 +105,7 @@ class End(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._paused = False
-        self.soon(self._deliver)
+        self.schedule(self._deliver)
 
     def is_reading(self) -> bool:
         return not self._paused and not self.closing
@@ -119,8 +119,8 @@ class End(asyncio.Transport):
     def end(self, error: Exception | None) -> None:
         if not self.closing:
             self.closing = True
-            self.soon(self._lost, error)
-            self.peer.soon(self.peer.arrives, None)
+            self.schedule(self._lost, error)
+            self.peer.schedule(self.peer.feed, None)
 
     def _lost(self, error: Exception | None) -> None:
         self.over = True
@@ -163,7 +163,7 @@ class Network:
 
     def connect(self, factory: Callable[[], asyncio.Protocol]) -> tuple[End, asyncio.Protocol]:
         if not self.up:
-            raise ConnectionRefusedError("the server is away")
+            raise ConnectionRefusedError("the server is down")
         loop = asyncio.get_running_loop()
         here, there = End(loop, contextvars.copy_context()), End(loop, self._context.copy())
         here.peer, there.peer = there, here
@@ -171,7 +171,7 @@ class Network:
         here.protocol = factory()
         serve: Any = self._config.http_protocol_class
         there.protocol = serve(self._config, self._state, {}, loop)
-        there.soon(there.protocol.connection_made, there)
+        there.schedule(there.protocol.connection_made, there)
         self.ends.append(here)
         here.protocol.connection_made(here)
         return here, here.protocol

@@ -48,7 +48,7 @@ async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @dataclass(frozen=True)
-class Chance:
+class FixedRandom:
     """A random source for a connector: each wait is this part of the longest possible wait."""
 
     part: float
@@ -114,21 +114,21 @@ async def test_backoff_excludes_working_time(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A working period of any length resets the backoff to its length plus half a second."""
-    monkeypatch.setattr(connector, "random", Chance(1.0))
+    monkeypatch.setattr(connector, "random", FixedRandom(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     waits: list[float] = []
     async with connect(URL, transports=[transport], proxies=False) as channel:
 
-        async def stands(seconds: float) -> None:
+        async def echo_then_wait(seconds: float) -> None:
             await channel.send("a")
             assert await channel.receive() == "a"
             await asyncio.sleep(seconds)
 
-        await stands(30)
+        await echo_then_wait(30)
         channel.reconnect()
         for age in (4.5, 2.5, 4.5):
-            await stands(age)
+            await echo_then_wait(age)
             network.cut()
             begun = loop.time()
             while channel.statistics().attaches < len(waits) + 3:  # noqa: ASYNC110 - it jumps
@@ -142,7 +142,7 @@ async def test_backoff_excludes_working_time(
 async def test_backoff_excludes_suspended_time(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connector, "random", Chance(1.0))
+    monkeypatch.setattr(connector, "random", FixedRandom(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     async with connect(URL, transports=[transport], proxies=False) as channel:
@@ -163,7 +163,7 @@ async def test_backoff_excludes_suspended_time(
 async def test_connection_dropped_after_open_backs_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connector, "random", Chance(1.0))
+    monkeypatch.setattr(connector, "random", FixedRandom(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     async with connect(URL, transports=["websocket"], proxies=False) as channel:
@@ -185,21 +185,21 @@ async def test_attempts_are_limited_to_two_per_second(
 ) -> None:
     """The limit holds for any latency, and includes requests sent before the failure was known."""
     chance = random.Random(1)
-    monkeypatch.setattr(connector, "random", Chance(0.0))
+    monkeypatch.setattr(connector, "random", FixedRandom(0.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
-    knocks: list[float] = []
+    attempts: list[float] = []
 
     async def credentials() -> None:
         await asyncio.sleep(chance.uniform(0, 0.5))
 
     def late() -> float:
-        loop.call_later(after := chance.uniform(0, 0.5), knock)
+        loop.call_later(after := chance.uniform(0, 0.5), record_attempt)
         return after
 
-    def knock() -> None:
+    def record_attempt() -> None:
         if not network.up:
-            knocks.append(loop.time())
+            attempts.append(loop.time())
 
     async def speak(channel: Any) -> None:
         while True:
@@ -221,8 +221,8 @@ async def test_attempts_are_limited_to_two_per_second(
         with anyio.fail_after(60):
             await channel.flush()
         tasks.cancel_scope.cancel()
-    assert len(knocks) > 200
-    nearest = min(third - first for first, third in zip(knocks, knocks[2:], strict=False))
+    assert len(attempts) > 200
+    nearest = min(third - first for first, third in zip(attempts, attempts[2:], strict=False))
     assert nearest > 1
 
 
@@ -233,7 +233,7 @@ async def test_unreachable_reports_reason_of_each_transport() -> None:
         async with connect(URL, proxies=False):
             pass
     assert set(caught.value.reasons) == set(TRANSPORTS)
-    assert "away" in caught.value.reasons["websocket"]
+    assert "is down" in caught.value.reasons["websocket"]
     assert caught.value.reasons["sse"] == caught.value.reasons["longpoll"] != "no answer"
 
 

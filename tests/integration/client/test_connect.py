@@ -12,7 +12,7 @@ import pytest
 from tests.integration.client.kit import (
     TRANSPORTS,
     apps,
-    leaving_nothing,
+    no_leaked_tasks,
     open_to,
     release,
     report,
@@ -56,7 +56,7 @@ async def test_every_kind_of_message_is_echoed(transport: str) -> None:
         b"x" * Limits().message,
         "y" * (Limits().message - 2),
     ]
-    async with serving("tests.integration.client.apps:quiet") as server, leaving_nothing():
+    async with serving("tests.integration.client.apps:quiet") as server, no_leaked_tasks():
         async with open_to(server.port, transport) as channel:
             assert (channel.transport, channel.phase) == (transport, "open")
             assert channel.connected
@@ -72,7 +72,7 @@ async def test_every_kind_of_message_is_echoed(transport: str) -> None:
             assert (here.received, there["sent"]) == (len(messages),) * 2
             assert (here.attaches, here.replayed, here.resets) == (1, 0, 0)
         assert (channel.transport, channel.phase) == (None, "closed")
-        assert (await until_report(server, lambda told: told["ended"]))["channels"] == []
+        assert (await until_report(server, lambda found: found["ended"]))["channels"] == []
 
 
 async def test_connect_selects_best_transport() -> None:
@@ -202,7 +202,7 @@ async def test_connect_falls_back_if_websocket_is_not_served() -> None:
 
 
 async def test_connect_to_absent_server_raises_unreachable() -> None:
-    async with leaving_nothing():
+    async with no_leaked_tasks():
         with pytest.raises(Unreachable, match=r"websocket: .*longpoll: ") as caught:
             async with open_to(free_port(), timeout=0.3):
                 pass
@@ -213,7 +213,7 @@ async def test_connect_to_absent_server_raises_unreachable() -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_final_refusal_closes_channel(transport: str) -> None:
     """An error with `again: no` ends the channel at once (section 13)."""
-    async with serving("tests.integration.client.apps:guarded") as server, leaving_nothing():
+    async with serving("tests.integration.client.apps:guarded") as server, no_leaked_tasks():
         with pytest.raises(ChannelClosed) as caught:
             async with open_to(server.port, transport, credentials="wrong"):
                 pass
@@ -224,7 +224,7 @@ async def test_final_refusal_closes_channel(transport: str) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_foreign_origin_closes_channel(transport: str) -> None:
     # Not clean: uvicorn itself logs an error if a WebSocket is denied with a response.
-    async with serving("tests.support.apps:echo", clean=False) as server, leaving_nothing():
+    async with serving("tests.support.apps:echo", clean=False) as server, no_leaked_tasks():
         with pytest.raises(ChannelClosed) as caught:
             async with open_to(server.port, transport, origin="https://elsewhere.example"):
                 pass
@@ -285,7 +285,7 @@ async def test_restart_reports_fates(transport: str) -> None:
         await channel.send("one")
         assert await channel.receive() == "one"
         held = await channel.send("forever")
-        await until_report(server, lambda told: "forever" in told["messages"])
+        await until_report(server, lambda found: "forever" in found["messages"])
         await server.kill()
         await until(lambda: not channel.connected)
         waits = await channel.send("never on a wire")
@@ -317,9 +317,9 @@ async def test_expiry_reports_fate_of_message_in_hand() -> None:
         assert await channel.receive() == "one"
         for message in ("forever", "behind"):
             await channel.send(message)
-        await until_report(server, lambda told: "forever" in told["messages"])
+        await until_report(server, lambda found: "forever" in found["messages"])
         channel.suspend()
-        await until_report(server, lambda told: not told["channels"])
+        await until_report(server, lambda found: not found["channels"])
         channel.resume()
         with pytest.raises(SessionReset) as reset:
             async for _ in channel:
@@ -344,9 +344,9 @@ async def test_leaving_block_flushes(transport: str) -> None:
             for index in range(500):
                 await channel.send(index)
         assert channel.statistics().acknowledged == 500
-        told = await report(server)
-        assert told["messages"] == list(range(500))
-        assert (told["ended"], told["channels"]) == (1, [])
+        final = await report(server)
+        assert final["messages"] == list(range(500))
+        assert (final["ended"], final["channels"]) == (1, [])
         await channel.close()  # already closed: no effect
         channel.reconnect()
         channel.suspend()
@@ -391,7 +391,7 @@ async def test_failing_handler_closes_channel_with_error() -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_exception_in_block_propagates(transport: str) -> None:
-    async with apps("echo") as server, leaving_nothing():
+    async with apps("echo") as server, no_leaked_tasks():
 
         async def fail() -> None:
             async with open_to(server.port, transport) as channel:
@@ -400,7 +400,7 @@ async def test_exception_in_block_propagates(transport: str) -> None:
 
         with pytest.raises(KeyError, match="mine"):
             await fail()
-        await until_report(server, lambda told: told["ended"] == 1)
+        await until_report(server, lambda found: found["ended"] == 1)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -419,7 +419,7 @@ async def test_cancellation_leaves_no_task(transport: str, native: bool) -> None
                 assert await channel.receive() == "again"
 
         for delay in (0.0, 0.001, 0.003, 0.006, 0.01, 0.015, 0.02, 0.03):
-            async with leaving_nothing():
+            async with no_leaked_tasks():
                 if native:
                     task = asyncio.create_task(use())
                     await asyncio.sleep(delay)
@@ -432,7 +432,7 @@ async def test_cancellation_leaves_no_task(transport: str, native: bool) -> None
 
 
 async def test_cancellation_without_server_leaves_no_task() -> None:
-    async with apps("echo") as server, FaultProxy(server.port) as proxy, leaving_nothing():
+    async with apps("echo") as server, FaultProxy(server.port) as proxy, no_leaked_tasks():
         with anyio.move_on_after(0.5) as scope:
             async with open_to(proxy.port) as channel:
                 proxy.refuse = True

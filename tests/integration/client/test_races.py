@@ -49,9 +49,9 @@ async def echoed(channel: Channel, *messages: str) -> None:
 async def check_echo(server: Server, channel: Channel, *messages: str) -> None:
     """Check that one handler received each message once, in order, and that both ends agree."""
     await channel.flush()
-    told = await report(server)
-    assert (told["started"], told["messages"]) == (1, [*messages])
-    [there] = told["channels"]
+    final = await report(server)
+    assert (final["started"], final["messages"]) == (1, [*messages])
+    [there] = final["channels"]
     here = channel.statistics()
     count = len(messages)
     assert (here.sent, here.acknowledged, here.received, here.resets) == (count,) * 3 + (0,)
@@ -205,9 +205,9 @@ async def test_newer_of_two_clients_owns_session(first: str, second: str) -> Non
         async with twin as newer:
             await echoed(newer, "b")
             proxy.heal()
-            with pytest.raises(ChannelClosed) as told:
+            with pytest.raises(ChannelClosed) as caught:
                 await older.receive()
-            assert told.value.code == 4409
+            assert caught.value.code == 4409
             assert await fate_of(older, late) is Fate.UNKNOWN
             with pytest.raises(ChannelClosed):
                 await older.send("refused")
@@ -227,9 +227,9 @@ async def test_stale_copy_of_session_gets_new_session(transport: str) -> None:
         await echoed(older, "b")
         await older.flush()
         async with twin as newer:
-            with pytest.raises(SessionReset) as told:
+            with pytest.raises(SessionReset) as caught:
                 await newer.receive()
-            assert told.value.reason == "foreign"
+            assert caught.value.reason == "foreign"
             await echoed(newer, "mine")
             await echoed(older, "c")
             assert (older.statistics().attaches, older.statistics().resets) == (1, 0)
@@ -243,7 +243,7 @@ async def test_concurrent_clients_get_true_fates(first: str, second: str) -> Non
     """ATT-6: whichever client has the session in the end, both get true fates of their sends."""
     fates: dict[str, Fate] = {}
 
-    async def talk(channel: Channel, name: str) -> None:
+    async def send_all(channel: Channel, name: str) -> None:
         numbers: dict[str, int] = {}
         with suppress(ChannelClosed):
             for index in range(200):
@@ -260,10 +260,10 @@ async def test_concurrent_clients_get_true_fates(first: str, second: str) -> Non
         async def join() -> None:
             with suppress(ChannelClosed):
                 async with twin as newer:
-                    await talk(newer, "newer")
+                    await send_all(newer, "newer")
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(talk, older, "older")
+            tasks.start_soon(send_all, older, "older")
             tasks.start_soon(join)
         taken = (await report(server))["messages"][1:]
         for message, fate in fates.items():

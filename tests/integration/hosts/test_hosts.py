@@ -143,10 +143,10 @@ async def test_refusals_have_their_status(server: Server, name: str) -> None:
 async def refused(server: Server, path: str, headers: dict[str, str] | None = None) -> int:
     """Return the status of a refused WebSocket."""
     url = server.url.replace("http", "ws", 1) + path
-    with pytest.raises(InvalidStatus) as told:
+    with pytest.raises(InvalidStatus) as caught:
         async with connect_websocket(url, additional_headers=headers, proxy=None):
             pass
-    return told.value.response.status_code
+    return caught.value.response.status_code
 
 
 # Middleware, and the application's other routes
@@ -244,8 +244,8 @@ async def test_client_that_disconnects_is_detached(
 
     async def connected(count: int) -> None:
         async def counted() -> bool:
-            told = (await client.get("/statistics")).json()
-            return bool(told[hub][transport] == count)
+            found = (await client.get("/statistics")).json()
+            return bool(found[hub][transport] == count)
 
         await eventually(counted)
 
@@ -337,12 +337,12 @@ def test_document_states_differences_of_hosts() -> None:
         [found] = [row for title, row in table.items() if title.startswith(begins)]
         return found
 
-    def told(holds: bool) -> str:
+    def yes_or_no(holds: bool) -> str:
         return "yes" if holds else "no"
 
     for name in ONE_OF_EACH:
         variant = VARIANTS[name]
-        assert row("SIGTERM tells WebSockets")[name] == told(not variant.cuts_websockets)
+        assert row("SIGTERM tells WebSockets")[name] == yes_or_no(not variant.cuts_websockets)
         assert row("option for a prefix")[name] == f"`{variant.prefix}`"
-        assert row("`channel.scope")[name] == told(variant.prefix_in_path)
-        assert row("below that prefix")[name] == told(variant.prefix_in_path)
+        assert row("`channel.scope")[name] == yes_or_no(variant.prefix_in_path)
+        assert row("below that prefix")[name] == yes_or_no(variant.prefix_in_path)

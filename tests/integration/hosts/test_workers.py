@@ -57,7 +57,7 @@ def pids_of(server: Server) -> list[int]:
 
 
 @contextmanager
-def only(pid: int, pids: list[int]) -> Iterator[None]:
+def only_worker(pid: int, pids: list[int]) -> Iterator[None]:
     """Let only this worker accept the connections made while the block runs."""
     others = [other for other in pids if other != pid]
     try:
@@ -81,11 +81,11 @@ def state_of(pid: int) -> str:
 async def parked(server: Server) -> None:
     """Wait until the serving process has a parked poll."""
 
-    async def told() -> bool:
+    async def has_parked_poll() -> bool:
         async with httpx.AsyncClient(trust_env=False, verify=False) as client:
             return bool((await client.get(f"{server.url}/statistics")).json()["polls"] == 1)
 
-    await eventually(told)
+    await eventually(has_parked_poll)
 
 
 async def ask(server: Server, path: str, *frames: dict[str, Any]) -> httpx.Response:
@@ -95,9 +95,9 @@ async def ask(server: Server, path: str, *frames: dict[str, Any]) -> httpx.Respo
         return await client.post(f"{server.url}{path}", content=encode(*frames))
 
 
-async def opened_by(server: Server, pid: int, pids: list[int]) -> dict[str, Any]:
+async def open_on_worker(server: Server, pid: int, pids: list[int]) -> dict[str, Any]:
     """Open a session on this worker. Return the fields that its client sends with each request."""
-    with only(pid, pids):
+    with only_worker(pid, pids):
         answer = await ask(server, "/mounted/poll", open_frame())
     opened = answer.json()
     assert opened["verdict"] == "new"
@@ -112,9 +112,9 @@ async def test_request_to_other_worker_is_refused_and_logged(workers: Server) ->
         await channel.send("over WebSocket")
         assert await channel.receive() == "over WebSocket"
         for pid, other in (pids, reversed(pids)):
-            session = await opened_by(server, pid, pids)
+            session = await open_on_worker(server, pid, pids)
             for _ in range(3):
-                with only(other, pids):
+                with only_worker(other, pids):
                     for path, frame in (
                         ("send", {"type": "send", **session}),
                         ("poll", {"type": "poll", **session, "poll": 1, "ack": 0}),
@@ -122,10 +122,10 @@ async def test_request_to_other_worker_is_refused_and_logged(workers: Server) ->
                         answer = await ask(server, f"/mounted/{path}", frame)
                         assert answer.status_code == 421
                         assert answer.json()["code"] == "wrong_process"
-            with only(pid, pids):
+            with only_worker(pid, pids):
                 answer = await ask(server, "/mounted/send", {"type": "send", **session})
                 assert answer.status_code == 200, "the session is unchanged"
-            with only(other, pids):
+            with only_worker(other, pids):
                 again = open_frame(**{**session, "attach": 2})
                 reopened = (await ask(server, "/mounted/poll", again)).json()
                 assert reopened["reset"]["reason"] == "restarted"
@@ -171,7 +171,7 @@ async def test_sigterm_ends_all_workers_and_tells_every_client(workers: Server) 
     async with AsyncExitStack() as stack:
         clients: list[Listener] = []
         for pid in pids:
-            with only(pid, pids):
+            with only_worker(pid, pids):
                 entered = listeners(f"{workers.url}/mounted", *TRANSPORTS)
                 clients += await stack.enter_async_context(entered)
                 await parked(workers)
@@ -229,8 +229,8 @@ async def test_client_whose_posts_go_elsewhere_waits_and_explains(
 
             await eventually(tried, within=30)
             assert time.monotonic() - began > WAITS
-            told = channel.explain()[: ATTEMPTS - 1]
-            assert all("wrong_process" in attempt.reason for attempt in told), told
+            attempts = channel.explain()[: ATTEMPTS - 1]
+            assert all("wrong_process" in attempt.reason for attempt in attempts), attempts
             channel.transports = ["websocket", transport]
             with anyio.fail_after(30):
                 assert await channel.receive() == "kept"
@@ -255,8 +255,8 @@ async def test_page_whose_posts_go_elsewhere_waits_and_explains() -> None:
         await page.run("() => sendAndKeep('kept')")
         await page.wait("(count) => channel.explain().length >= count", ATTEMPTS, timeout=30)
         assert time.monotonic() - began > WAITS
-        told = await page.run("() => channel.explain()")
-        assert all("wrong_process" in attempt["reason"] for attempt in told[: ATTEMPTS - 1]), told
+        attempts = (await page.run("() => channel.explain()"))[: ATTEMPTS - 1]
+        assert all("wrong_process" in attempt["reason"] for attempt in attempts), attempts
         await page.run("() => { channel.transports = ['websocket', 'sse']; }")
         await page.wait("seen.includes('kept') && fates.kept === 'handled'")
         assert await page.run("() => [channel.transport, happened('reset')]") == ["websocket", []]
