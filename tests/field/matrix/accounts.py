@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 
-def lost(due: int, arrived: Collection[int], told: Collection[int] = ()) -> int:
+def lost(due: int, arrived: Collection[int], reported: Collection[int] = ()) -> int:
     """Count the messages from 1 to ``due`` that neither arrived nor were reported by a reset."""
-    return len({*range(1, due + 1)} - {*arrived} - {*told})
+    return len({*range(1, due + 1)} - {*arrived} - {*reported})
 
 
 def doubled(arrived: Collection[int]) -> int:

@@ -41,7 +41,7 @@ class Measured:
         sent: messages sent by the page.
         answered: messages sent by the servers.
         lost, doubled, disordered: messages of both, as `tests.field.matrix.accounts` counts them.
-        told: messages that a reset reported as possibly lost.
+        reported: messages that a reset reported as possibly lost.
         resets: the reason of each reset.
         gaps: how often the page had no connection.
         back: seconds from reloading the good configuration until the page was on WebSocket, and
@@ -56,7 +56,7 @@ class Measured:
     lost: int
     doubled: int
     disordered: int
-    told: int
+    reported: int
     resets: list[str]
     gaps: int
     back: float
@@ -64,7 +64,7 @@ class Measured:
 
 async def measure(row: Row, browser: Browser, count: int) -> Measured:
     """Talk through the proxy, repair it meanwhile, and talk again: ``count`` messages each time."""
-    async with _standing(row, browser) as (page, proxy, servers):
+    async with _environment(row, browser) as (page, proxy, servers):
         await page.run(_SCRIPT)
         seconds = await page.run(
             "(options) => begin(options)", {"fallbackFor": PROBE}, timeout=DEADLINE
@@ -84,17 +84,17 @@ async def measure(row: Row, browser: Browser, count: int) -> Measured:
         await page.wait("(count) => talk.sent > count", said + count, timeout=DEADLINE)
         # Connections of the proxy's old process were cut meanwhile.
         await page.wait(_BACK, timeout=DEADLINE)
-        await page.run("() => void (talk.hushed = true)")
+        await page.run("() => void (talk.quiet = true)")
         with suppress(TimeoutError):
             await page.wait(
-                "talk.received.length >= talk.sent - talk.told.length"
-                " && channel.statistics().acknowledged >= talk.sent - talk.told.length",
+                "talk.received.length >= talk.sent - talk.reported.length"
+                " && channel.statistics().acknowledged >= talk.sent - talk.reported.length",
                 timeout=30,
             )
         talk: dict[str, Any] = await page.run("() => talk")
         reports = [await _report(server, row.tls) for server in servers]
         await page.run("() => channel.close()")
-        told = {*talk["told"]}
+        reported = {*talk["reported"]}
         # Servers share nothing: each session, and its messages, belong to one of them.
         handled = [report["messages"] for report in reports]
         answers = [
@@ -113,10 +113,10 @@ async def measure(row: Row, browser: Browser, count: int) -> Measured:
             transport=transport,
             sent=talk["sent"],
             answered=sum(report["sent"] for report in reports),
-            lost=lost(talk["sent"], everything, told) + missing,
+            lost=lost(talk["sent"], everything, reported) + missing,
             doubled=doubled(everything) + sum(map(doubled, answers)),
             disordered=sum(map(disordered, [*handled, *answers])),
-            told=len(told),
+            reported=len(reported),
             resets=talk["resets"],
             gaps=talk["gaps"],
             back=max(0.0, talk["backAt"] - talk["repairedAt"]) / 1000,
@@ -127,7 +127,7 @@ async def _try(row: Row, page: AnyTab) -> None:
     """Carry out the row's trial before the repair."""
     match row.trial:
         case "idle":
-            gaps = await page.run("() => { talk.hushed = true; return talk.gaps; }")
+            gaps = await page.run("() => { talk.quiet = true; return talk.gaps; }")
             await page.wait("(gaps) => talk.gaps >= gaps + 2", gaps, timeout=DEADLINE)
             await page.run("() => void chat()")
         case "reconnect":
@@ -141,7 +141,7 @@ async def _try(row: Row, page: AnyTab) -> None:
 
 
 @asynccontextmanager
-async def _standing(
+async def _environment(
     row: Row, browser: Browser
 ) -> AsyncIterator[tuple[AnyTab, Proxy, list[Server]]]:
     """Start the servers and the proxy in front of them, and load a page through it."""
@@ -158,7 +158,7 @@ async def _standing(
         ]
         roles = ("app", "other")
         upstreams = {role: server.port for role, server in zip(roles, servers, strict=False)}
-        upstreams["mute"] = await stack.enter_async_context(_mute())
+        upstreams["mute"] = await stack.enter_async_context(_silent_upstream())
         proxy = await stack.enter_async_context(proxying(row.proxy, row.site, upstreams))
         secure = row.tls or row.site.tls
         port = upstreams["app"] if row.proxy.forward else proxy.port
@@ -169,7 +169,7 @@ async def _standing(
 
 
 @asynccontextmanager
-async def _mute() -> AsyncIterator[int]:
+async def _silent_upstream() -> AsyncIterator[int]:
     """Run a server that accepts every upgrade, and then sends nothing. Yield its port."""
     tasks: set[asyncio.Task[None]] = set()
 

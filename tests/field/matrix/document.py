@@ -37,13 +37,13 @@ def good() -> str:
 
 
 def _line(row: Row, found: Measured) -> str:
-    told = f" ({found.told:,} reported by `reset`)" if found.told else ""
+    reported = f" ({found.reported:,} reported by `reset`)" if found.reported else ""
     later = f"; then `{found.transport}`" if found.transport != found.first else ""
     cells = [
         *fixed(row)[:2],
         f"{fixed(row)[2]}, {found.seconds:.2f} s{later}",
         f"{min(found.sent, found.answered):,}",
-        f"{found.lost}{told}",
+        f"{found.lost}{reported}",
         f"{found.doubled}",
         f"{found.gaps}",
         f"{found.back:.1f} s",

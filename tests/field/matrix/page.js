@@ -9,8 +9,8 @@
     gaps: 0,
     resets: [],
     /** The numbers of messages that a reset reported as possibly lost. */
-    told: [],
-    hushed: false,
+    reported: [],
+    quiet: false,
   });
   const FILLS = ["", "x".repeat(300), "\u00fc".repeat(3000), "x".repeat(40000)];
 
@@ -32,16 +32,16 @@
     channel.addEventListener("recovering", () => talk.gaps++);
     channel.addEventListener("reset", ({ reason, sends }) => {
       talk.resets.push(reason);
-      for (const { message, fate } of sends) if (fate !== "handled") talk.told.push(message.number);
+      for (const { message, fate } of sends) if (fate !== "handled") talk.reported.push(message.number);
     });
     say();
     await new Promise((resolve) => channel.addEventListener("message", resolve, { once: true }));
     return (performance.now() - begun) / 1000;
   };
 
-  /** Sends five messages every 20 ms until `hushed` is set. */
+  /** Sends five messages every 20 ms until `quiet` is set. */
   globalThis.chat = async () => {
-    for (talk.hushed = false; !talk.hushed; ) {
+    for (talk.quiet = false; !talk.quiet; ) {
       for (let count = 0; count < 5; count++) say();
       await new Promise((resolve) => setTimeout(resolve, 20));
     }

@@ -330,7 +330,7 @@ class Proxy:
         kind = self.kind
         [ready] = free_ports(1)
         text = kind.frame.replace("<around>", site.around).replace("<body>", site.body)
-        told: dict[str, object] = {
+        values: dict[str, object] = {
             "tls": kind.tls[site.tls],
             "scheme": "https" if site.tls else "http",
             "port": self.port,
@@ -342,9 +342,9 @@ class Proxy:
             "apache-user": "User www-data\nGroup www-data" if os.geteuid() == 0 else "",
         }
         for role, port in self.upstreams.items():
-            told[role] = f"127.0.0.1:{port}"
-            told[f"{role}-port"] = port
-        for name, value in told.items():
+            values[role] = f"127.0.0.1:{port}"
+            values[f"{role}-port"] = port
+        for name, value in values.items():
             text = text.replace(f"<{name}>", str(value))
         await (anyio.Path(self.folder) / kind.file).write_text(text)
         return [ready] if "<ready>" in kind.frame else []

@@ -36,7 +36,7 @@ class Row:
         tls: whether the server itself uses TLS.
         trial: what happens before the repair, besides talking. *idle*: the page is silent until the
             connection was cut twice. *reconnect*: the page reconnects ten times.
-        told: whether a reset may report missing messages. Otherwise no message may be lost.
+        may_lose: whether a reset may report missing messages. Otherwise no message may be lost.
     """
 
     proxy: Kind
@@ -50,7 +50,7 @@ class Row:
     servers: int = 1
     tls: bool = False
     trial: Trial = ""
-    told: bool = False
+    may_lose: bool = False
 
     @property
     def name(self) -> str:
@@ -149,7 +149,7 @@ _NGINX = [
         cure=("hash $remote_addr;",),
         servers=2,
         trial="reconnect",
-        told=True,
+        may_lose=True,
     ),
     Row(
         proxy=NGINX,
@@ -160,7 +160,7 @@ _NGINX = [
         around=_KEPT,
         cure=("hash $remote_addr;", _UPGRADING),
         servers=2,
-        told=True,
+        may_lose=True,
     ),
 ]
 
