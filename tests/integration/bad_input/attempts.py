@@ -6,9 +6,7 @@ import json
 from typing import Any
 
 from tests.integration.bad_input.offender import Refusal
-from tests.integration.bad_input.rows import (
-    SECRET,
-)
+from tests.integration.bad_input.rows import SECRET
 from tests.integration.bad_input.shared_server import SharedServer, check_clear
 from tests.support.clients.frame_client import CLIENTS, encode
 from tests.support.clients.tcp_client import (

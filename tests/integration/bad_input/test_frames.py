@@ -11,16 +11,8 @@ from tests.integration.bad_input.attempts import (
     check_refusal,
 )
 from tests.integration.bad_input.offender import Offender, offender
-from tests.integration.bad_input.rows import (
-    FOREIGN,
-    FRAMES,
-    LIMITS,
-    MESSAGES,
-    ODD,
-    SECRET,
-    Row,
-    opening,
-)
+from tests.integration.bad_input.open_rows import opening
+from tests.integration.bad_input.rows import FOREIGN, FRAMES, LIMITS, MESSAGES, ODD, SECRET, Row
 from tests.integration.bad_input.shared_server import SharedServer, check_clear
 from tests.support.clients.frame_client import TRANSPORTS, encode
 from transport import codes

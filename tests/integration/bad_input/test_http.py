@@ -8,9 +8,7 @@ from tests.integration.bad_input.attempts import (
     POSTS,
 )
 from tests.integration.bad_input.offender import offender
-from tests.integration.bad_input.rows import (
-    opening,
-)
+from tests.integration.bad_input.open_rows import opening
 from tests.integration.bad_input.shared_server import SharedServer
 from tests.support.clients.frame_client import encode
 from tests.support.clients.tcp_client import (

@@ -13,13 +13,8 @@ from tests.integration.bad_input.attempts import (
     open_badly,
 )
 from tests.integration.bad_input.offender import Refusal, offender
-from tests.integration.bad_input.rows import (
-    HEADS,
-    OPENS,
-    POLLS,
-    Row,
-    opening,
-)
+from tests.integration.bad_input.open_rows import HEADS, OPENS, POLLS, opening
+from tests.integration.bad_input.rows import Row
 from tests.integration.bad_input.shared_server import SharedServer
 from tests.support.clients.frame_client import TRANSPORTS, encode
 from transport import codes

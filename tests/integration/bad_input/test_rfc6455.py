@@ -10,10 +10,8 @@ from tests.integration.bad_input.attempts import (
     open_anew,
 )
 from tests.integration.bad_input.offender import offender
-from tests.integration.bad_input.rows import (
-    SECRET,
-    opening,
-)
+from tests.integration.bad_input.open_rows import opening
+from tests.integration.bad_input.rows import SECRET
 from tests.integration.bad_input.shared_server import SharedServer, check_clear
 from tests.support.clients.frame_client import CLIENTS, TRANSPORTS
 from tests.support.clients.tcp_client import (

@@ -14,11 +14,8 @@ from tests.integration.bad_input.attempts import (
     open_badly,
 )
 from tests.integration.bad_input.offender import Offender, offender
-from tests.integration.bad_input.rows import (
-    SECRET,
-    TOKENS,
-    opening,
-)
+from tests.integration.bad_input.open_rows import TOKENS, opening
+from tests.integration.bad_input.rows import SECRET
 from tests.integration.bad_input.shared_server import SharedServer
 from tests.support.clients.frame_client import TRANSPORTS, encode
 from tests.support.clients.tcp_client import (

@@ -9,9 +9,7 @@ import pytest
 from tests.integration.bad_input.attempts import (
     POSTS,
 )
-from tests.integration.bad_input.rows import (
-    opening,
-)
+from tests.integration.bad_input.open_rows import opening
 from tests.integration.bad_input.shared_server import SharedServer, check_clear
 from tests.support.clients.tcp_client import (
     PING,
