@@ -3,6 +3,8 @@
 Each client connects to its own loopback address. By that address the gate tells clients apart, and
 the server sees each client come from it. While shut, the gate resets each connection after reading
 its request. A closed port would look the same to the client, but would not show which client tried.
+
+    async with ConnectionGate(server.port, clients=200) as gate:
         ...  # talk to gate.url(client)
         gate.shut()
         gate.open()

@@ -2,6 +2,7 @@
 
 Both are network namespaces of Linux. Changes to addresses, links and packets there affect nothing
 outside, and nothing inside can reach out. A real Chromium and a real server run inside.
+
     async with network() as net, server_in(net, "tests.support.conversation:app") as url:
         async with chromium_in(net) as browser:
             net.cable.loss = 0.05
