@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import pytest
 
-from tests.support.faults.tcp_proxy import FaultProxy, How
+from tests.support.faults.tcp_link import How
+from tests.support.faults.tcp_proxy import FaultProxy
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -3,6 +3,7 @@
 `FaultProxy` cuts bytes. This proxy knows requests: it can lose an answer although the server has
 accepted the request, or deliver a request twice, or after requests that were made later. Data after
 an upgrade to WebSocket passes unchanged.
+
     async with RequestProxy(server.port, seed=1) as proxy:
         proxy.plan("send", Lose())
         proxy.plan("poll", Delay(later=2))
@@ -23,7 +24,8 @@ import anyio
 import h11
 
 from tests.support.faults.http_peers import Client, Request, Upstream, pump
-from tests.support.faults.tcp_proxy import DEADLINE, reset
+from tests.support.faults.tcp_link import reset
+from tests.support.faults.tcp_proxy import DEADLINE
 from transport.waiting import Waiters
 
 
