@@ -30,7 +30,7 @@ from transport import codes
 async def test_open_with_unknown_session_begins_new_one(
     server: SharedServer, name: str, transport: str
 ) -> None:
-    """RES-9: the client gets a new session, and is told that it is new."""
+    """RES-9: the client gets a new session, and the answer says that it is new."""
     wire = opening(session=TOKENS[name], attach=2)
     opened = await open_anew(server, transport, wire)
     assert (opened["type"], opened["verdict"]) == ("opened", "reset")
@@ -146,7 +146,7 @@ async def test_session_of_other_process_is_known_by_epoch(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_superseded_attach_is_told_the_owner(server: SharedServer, transport: str) -> None:
-    """ATT-3 to ATT-5, ATT-7: a client that is too late is told which client owns the session."""
+    """ATT-3 to ATT-5, ATT-7: a client that is too late learns which client owns the session."""
     async with offender(transport, server.port) as session:
         token, client = session.token, session.client
         old = session.head()
@@ -211,7 +211,7 @@ async def test_resume_that_claims_too_much_is_reset(
 async def test_resume_below_acknowledged_is_reset_as_trimmed(
     server: SharedServer, transport: str
 ) -> None:
-    """RES-5 (`trimmed`), RES-7: the client is told which messages are lost."""
+    """RES-5 (`trimmed`), RES-7: the answer says which messages are lost."""
     async with offender("websocket", server.port) as session:
         session.acknowledges = True
         await session.exchange("next")

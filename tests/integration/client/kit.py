@@ -66,7 +66,7 @@ async def release(server: Server) -> None:
 
 @asynccontextmanager
 async def no_leaked_tasks() -> AsyncIterator[None]:
-    """Check that the block leaves no task behind."""
+    """Check that the block leaves no running task."""
     before = asyncio.all_tasks()
     yield
     left = asyncio.all_tasks() - before

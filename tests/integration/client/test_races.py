@@ -150,7 +150,7 @@ async def test_repeated_poll_returns_old_and_new_messages() -> None:
 
 
 async def test_late_poll_of_old_attach_is_refused() -> None:
-    """ATT-7: the late poll is told that its attachment is old."""
+    """ATT-7: the late poll is refused as superseded."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
         proxy.plan(a_poll(2), Delay(cut=True))
         async with open_to(proxy.port, "longpoll") as channel:
@@ -191,7 +191,7 @@ async def fate_of(channel: Channel, number: int) -> Fate:
 @pytest.mark.parametrize("second", TRANSPORTS)
 @pytest.mark.parametrize("first", TRANSPORTS)
 async def test_newer_of_two_clients_owns_session(first: str, second: str) -> None:
-    """ATT-5: the older client is told, and its sends under numbers of the other stay unsettled."""
+    """ATT-5: the older client is notified; acks of the newer do not settle the older's sends."""
     async with (
         apps("echo") as server,
         FaultProxy(server.port) as proxy,

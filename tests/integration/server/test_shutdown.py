@@ -1,4 +1,4 @@
-"""SIGTERM ends the process promptly, and tells every client to come back (DRN-1)."""
+"""SIGTERM ends the process promptly, and every client is asked to reconnect (DRN-1)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMBINATIONS = [combination for size in (1, 2, 3) for combination in combination
 async def test_sigterm_ends_uvicorn_and_tells_every_client(
     transports: tuple[str, ...], round_: int
 ) -> None:
-    """No timer of the server ends in this time: it stops because every client was told to leave."""
+    """No timer of the server ends in this time: it stops because every client gets a drain."""
     async with (
         serving("tests.support.apps:patient") as server,
         listeners(f"{server.url}/chat", *transports) as clients,
