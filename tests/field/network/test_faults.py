@@ -72,7 +72,7 @@ class Talks:
                 tasks.start_soon(one, name, page)
         return answers
 
-    async def whole(self) -> dict[str, float]:
+    async def check_all_arrived(self) -> dict[str, float]:
         """Check that everything sent so far arrives once and in order, in both directions.
 
         Returns:
@@ -127,79 +127,79 @@ async def talks() -> AsyncIterator[Talks]:
         for name, page in pages.items():
             await page.run("([every, name]) => startTalks(every, [name])", [EVERY, name])
             await page.wait("talks[0].received > 3 && talks[0].sent > 3")
-        them = Talks(net, pages)
-        await them.whole()
-        yield them
+        network_talks = Talks(net, pages)
+        await network_talks.check_all_arrived()
+        yield network_talks
 
 
 async def test_pages_survive_lost_and_late_packets() -> None:
     """5% of packets are lost and all are 300 ms late: slow, but no reason to reconnect."""
-    async with talks() as them:
-        cable = them.net.cable
+    async with talks() as pages:
+        cable = pages.net.cable
         cable.loss, cable.delay = 0.05, 0.3
         slow = []
         for attempt in range(30 if FULL else 3):
-            slow.append(await them.whole())
+            slow.append(await pages.check_all_arrived())
             if attempt == 1:
-                assert await them.count("recovering") == dict.fromkeys(TRANSPORTS, 0)
+                assert await pages.count("recovering") == dict.fromkeys(TRANSPORTS, 0)
                 # They come back over the same network.
-                await them.each(lambda page: page.run("() => talks[0].channel.reconnect()"))
-        assert await them.count("recovering") == dict.fromkeys(TRANSPORTS, 1)
+                await pages.each(lambda page: page.run("() => talks[0].channel.reconnect()"))
+        assert await pages.count("recovering") == dict.fromkeys(TRANSPORTS, 1)
         assert cable.packets.lost > 0
         cable.heal()
-        back = await them.whole()
+        back = await pages.check_all_arrived()
         most = {name: max(one[name] for one in slow) for name in TRANSPORTS}
         tell("5 % loss, 300 ms", slowest=most, back=back, packets=cable.packets)
 
 
 async def test_pages_notice_silent_network() -> None:
     """Nothing passes, without any notice: each page detects the silence and returns afterwards."""
-    async with talks() as them:
-        them.net.cable.silent = True
-        noticed = await them.until_noticed()
-        them.net.cable.heal()
-        tell("half-open", noticed=noticed, back=await them.whole())
+    async with talks() as pages:
+        pages.net.cable.silent = True
+        noticed = await pages.until_noticed()
+        pages.net.cable.heal()
+        tell("half-open", noticed=noticed, back=await pages.check_all_arrived())
 
 
 @long
 async def test_pages_notice_connections_forgotten_by_nat() -> None:
     """A NAT gave the client another address: new connections pass, all old ones are dead."""
-    async with talks() as them:
-        them.net.cable.forget()
+    async with talks() as pages:
+        pages.net.cable.forget()
         started = time.monotonic()
-        noticed = await them.until_noticed()
-        back = await them.whole()
+        noticed = await pages.until_noticed()
+        back = await pages.check_all_arrived()
         tell("forgotten", noticed=noticed, back=back, seconds=time.monotonic() - started)
 
 
 @long
 async def test_pages_survive_change_of_address() -> None:
     """The client's machine suddenly is in another network, and notices."""
-    async with talks() as them:
-        await them.net.change_address("192.0.2.3")
-        tell("another address", back=await them.whole())
-        await them.net.change_address("192.0.2.4")
-        tell("another address", back=await them.whole())
+    async with talks() as pages:
+        await pages.net.change_address("192.0.2.3")
+        tell("another address", back=await pages.check_all_arrived())
+        await pages.net.change_address("192.0.2.4")
+        tell("another address", back=await pages.check_all_arrived())
 
 
 @long
 @pytest.mark.parametrize("seconds", [10, 90])
 async def test_pages_survive_unplugged_cable(seconds: float) -> None:
     """The client's machine notices, as when a cable is unplugged."""
-    async with talks() as them:
-        await them.net.unplug()
+    async with talks() as pages:
+        await pages.net.unplug()
         await anyio.sleep(seconds)  # the outage is the subject
-        await them.net.plug_in()
-        tell(f"link down for {seconds} s", back=await them.whole())
+        await pages.net.plug_in()
+        tell(f"link down for {seconds} s", back=await pages.check_all_arrived())
 
 
 @long
 @pytest.mark.parametrize("seconds", [10, 90])
 async def test_pages_survive_silent_link_further_on(seconds: float) -> None:
     """Neither machine notices."""
-    async with talks() as them:
-        them.net.cable.silent = True
+    async with talks() as pages:
+        pages.net.cable.silent = True
         await anyio.sleep(seconds)  # the outage is the subject
-        them.net.cable.heal()
-        back = await them.whole()
+        pages.net.cable.heal()
+        back = await pages.check_all_arrived()
         tell(f"further link down for {seconds} s", back=back)
