@@ -1,4 +1,4 @@
-"""Attempts of a client that misbehaves, each over its own connection."""
+"""Attempts of a client that misbehaves, each on a separate connection."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 from typing import Any
 
 from tests.integration.bad_input.offender import Refusal
-from tests.integration.bad_input.rows import (
-    SECRET,
-)
+from tests.integration.bad_input.rows import SECRET
 from tests.integration.bad_input.shared_server import SharedServer, check_clear
 from tests.support.clients.frame_client import CLIENTS, encode
 from tests.support.clients.tcp_client import (
@@ -43,7 +41,7 @@ LINES: dict[str, tuple[bytes, Code]] = {
 
 
 def check_refusal(refusal: Refusal, code: Code, given: bytes, *secrets: str) -> None:
-    """The code came in an ``error`` frame, and with what the table says of its transport."""
+    """Check that the ``error`` frame has the code, and that the status or close code matches."""
     check_clear(refusal.frame, code.name, given, SECRET.decode(), *secrets)
     if refusal.status is not None:
         assert refusal.status == code.status
@@ -54,7 +52,7 @@ def check_refusal(refusal: Refusal, code: Code, given: bytes, *secrets: str) -> 
 async def open_badly(
     server: SharedServer, transport: str, wire: bytes, mount: str = "/chat"
 ) -> Refusal:
-    """Open with this first frame, and return how it was refused. The connection is over then."""
+    """Open with a bad first frame, and return the refusal. The connection has ended by then."""
     if transport == "websocket":
         async with tcp_websocket(server.port, f"{mount}/websocket") as socket:
             await socket.put(wire)
@@ -77,7 +75,7 @@ async def ask(server: SharedServer, target: str, *frames: object, **options: Any
 
 
 async def open_anew(server: SharedServer, transport: str, wire: bytes, mount: str = "/chat") -> Any:
-    """The first frame of the answer to an ``open`` that is not refused."""
+    """Return the first frame of the answer to an ``open`` that is accepted."""
     if transport == "websocket":
         async with tcp_websocket(server.port, f"{mount}/websocket") as socket:
             await socket.put(wire)
