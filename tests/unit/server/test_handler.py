@@ -1,4 +1,4 @@
-"""What a handler can do with its channel, in process: sends, acks, failures and closes."""
+"""Operations of a handler on its channel, in process: sends, acks, failures and closes."""
 
 from __future__ import annotations
 

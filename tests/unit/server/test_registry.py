@@ -1,4 +1,4 @@
-"""The sessions of a process: how they are let in, found, told to leave, and let go."""
+"""The sessions of a process: how they are opened, found, drained and released."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def post(opened: dict[str, Any], *frames: object, attach: int = 1) -> bytes:
 
 
 class Gate:
-    """An ``authenticate`` that lets everybody in, once it is opened."""
+    """An ``authenticate`` that waits until ``open`` is set, then accepts every client."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -61,11 +61,11 @@ class Gate:
         return Identity("ada")
 
 
-# Letting in
+# Opening
 
 
 async def test_who_was_being_authenticated_when_the_drain_began_is_told_to_leave() -> None:
-    """DRN-1: else its stream holds the server up."""
+    """DRN-1: without the drain frame, its stream would delay the shutdown of the server."""
     gate = Gate()
     hub = Hub(silent, authenticate=gate)
     connection = request(hub, "/sse", lines(opening()))
@@ -120,7 +120,7 @@ async def test_the_handlers_paths_are_without_the_last_segment(path: str) -> Non
 
 
 async def test_a_post_that_resets_its_session_is_no_success() -> None:
-    """SND-3, MRK-5: what stands in it and behind it was not taken."""
+    """SND-3, MRK-5: neither the failing line nor the lines after it were accepted."""
     hub = Hub(silent)
     opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
     answer = await ask(hub, "/send", post(opened, [1, 99, "a"], [2, 99, "b"]))
@@ -131,7 +131,7 @@ async def test_a_post_that_resets_its_session_is_no_success() -> None:
 
 
 async def test_a_post_whose_attach_is_superseded_in_its_middle_is_no_success() -> None:
-    """SND-3, ATT-7: while its credentials are looked at, another attach is confirmed."""
+    """SND-3, ATT-7: another attach is confirmed while its credentials are checked."""
     gate = Gate()
     gate.open.set()
     hub = Hub(silent, authenticate=gate)
@@ -148,7 +148,7 @@ async def test_a_post_whose_attach_is_superseded_in_its_middle_is_no_success() -
 
 
 async def test_who_renews_no_credentials_may_not_post_either() -> None:
-    """REN-1: nor where the stream that was asked for them has ended before."""
+    """REN-1: this holds even if the stream that got the request to renew has ended."""
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity:
         return Identity("ada", expires=time.time() + (1000 if credentials == "long" else 0.1))
@@ -168,7 +168,7 @@ async def test_who_renews_no_credentials_may_not_post_either() -> None:
 
 
 async def test_a_renew_that_was_lost_with_a_polls_answer_is_told_again() -> None:
-    """REN-1, POL-2: else the client never learns of it, and is refused."""
+    """REN-1, POL-2: otherwise the client would never see the request and would be refused."""
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity:
         return Identity("ada", expires=time.time() + 0.05)
@@ -186,13 +186,13 @@ async def test_a_renew_that_was_lost_with_a_polls_answer_is_told_again() -> None
     assert renew not in (await ask(hub, "/poll", poll(2))).frames
 
 
-# Letting go
+# Release
 
 
 async def test_a_connection_that_is_stuck_is_dropped_after_its_session_has_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A broadcast resets whom it cannot reach, and just that peer may read nothing."""
+    """A broadcast resets a session with a full window, whose peer may be reading nothing."""
     monkeypatch.setattr(link, "ABORT_TIMEOUT", 0.1)
     dropped = asyncio.Event()
     hub = Hub(silent, limits=Limits(window_messages=1))
@@ -202,7 +202,7 @@ async def test_a_connection_that_is_stuck_is_dropped_after_its_session_has_ended
             dropped.set()
 
     class Server:
-        """As uvicorn's protocols are: its methods are ``receive`` and ``send``."""
+        """A stand-in for a protocol object of uvicorn, with ``receive`` and ``send``."""
 
         transport = Transport()
 
@@ -228,7 +228,7 @@ async def test_a_connection_that_is_stuck_is_dropped_after_its_session_has_ended
 
 
 async def _come_and_go(hub: Hub) -> None:
-    """One client over each transport."""
+    """Connect and disconnect one client over each transport."""
     await ask(hub, "/poll", lines(opening(nonce="p" * 22)))
     async with stream(hub, "/sse", opening(nonce="s" * 22)) as events:
         await events.frame()
@@ -240,7 +240,7 @@ async def _come_and_go(hub: Hub) -> None:
 async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Records, links, groups, counts."""
+    """This covers records, links, groups and counts."""
     monkeypatch.setattr(link, "ABORT_TIMEOUT", 0.1)
 
     async def in_the_lobby(channel: Channel) -> None:
@@ -266,7 +266,7 @@ async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
 
 
 async def test_a_nonce_is_of_one_client() -> None:
-    """OPN-4: a copy of it does not open another client's session; a repetition does."""
+    """OPN-4: a repeated opening finds the session; another client's copy of the nonce does not."""
     hub = Hub(silent)
     one, again, other = [
         (await ask(hub, "/poll", lines(opening(number, client=client)))).frames[0]
@@ -276,7 +276,7 @@ async def test_a_nonce_is_of_one_client() -> None:
 
 
 async def test_a_tombstone_tells_no_client_of_anothers_messages() -> None:
-    """ATT-6, RES-8: one that had lost the session is not told that its sends were handled."""
+    """ATT-6, RES-8: a client that no longer owns the session does not get the other's counts."""
     hub = Hub(silent)
     opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
     end = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 1, "ack": 0}

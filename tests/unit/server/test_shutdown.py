@@ -1,4 +1,4 @@
-"""The chained signal handlers, in process: whose they are, in which order, and for how long."""
+"""The chained signal handlers, in process: their owners, order and lifetime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def silent(channel: Channel) -> None:
 
 
 class Server:
-    """Its handler of SIGTERM, as uvicorn sets one."""
+    """A server that installs a handler of SIGTERM, as uvicorn does."""
 
     def __init__(self, hub: Hub | None = None) -> None:
         self.told: list[bool] = []
@@ -38,7 +38,7 @@ def has_let_go(hub: Hub) -> bool:
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """The handlers of this process are put back."""
+    """Restore the signal handlers of this process afterwards."""
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -76,7 +76,7 @@ async def test_second_server_on_same_loop_is_chained() -> None:
     first, second = Hub(silent), Hub(silent)
     Server()
     await ask(first, "/poll", lines(opening()))
-    server = Server(second)  # in the place of the first one's handler
+    server = Server(second)  # replaces the handler of the first server
     await ask(second, "/poll", lines(opening()))
     signal.raise_signal(signal.SIGTERM)
     await until(lambda: bool(server.told))
@@ -84,7 +84,7 @@ async def test_second_server_on_same_loop_is_chained() -> None:
 
 
 async def test_signal_handler_set_later_is_chained() -> None:
-    """A loop whose SIGINT alone had a handler when the first hub listened, as asyncio sets one."""
+    """When the first hub starts to listen, only SIGINT has a handler, as asyncio sets one."""
     first, second = Hub(silent), Hub(silent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -97,7 +97,7 @@ async def test_signal_handler_set_later_is_chained() -> None:
 
 
 def test_closed_loops_leave_no_chain() -> None:
-    """Else a signal would walk through all of them, and they would be kept."""
+    """Otherwise a signal would pass through every closed loop, and none would be freed."""
     server = Server()
 
     async def serve() -> object:
@@ -114,7 +114,7 @@ def test_closed_loops_leave_no_chain() -> None:
 
 
 def test_hub_moves_to_another_loop() -> None:
-    """As in tests: each has its own loop."""
+    """Tests do this: each test has its own loop."""
     hub = Hub(silent)
 
     async def serve() -> None:

@@ -1,4 +1,4 @@
-"""Nothing urgent waits for the sweep. The clock stands still while anything runs."""
+"""Urgent work does not wait for the sweep. The clock advances only while all tasks are idle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def idle() -> None:
 
 
 async def begun(one: Socket) -> dict[str, Any]:
-    """A new session of A, confirmed."""
+    """Open a session of client A and confirm it. Return the ``opened`` frame."""
     one.send(opening(1, client=A))
     opened: dict[str, Any] = await one.frame()
     one.send(CONFIRM)
@@ -36,14 +36,17 @@ async def begun(one: Socket) -> dict[str, Any]:
 
 
 async def rest(one: Socket | Stream) -> list[Any]:
-    """What was written by now, without waiting; the last is the end, if there was one."""
+    """Return what has been written so far, without waiting.
+
+    If the connection has ended, the last item is its end.
+    """
     await idle()
     queue = one.connection.outbound
     return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
 async def busy(channel: Channel) -> None:
-    """Takes one message, and is long about it."""
+    """Receive one message and take a long time to handle it."""
     await channel.receive()
     await asyncio.sleep(1000)
 
@@ -91,14 +94,14 @@ async def test_refused_confirmation_is_answered_at_once(over: str) -> None:
                 assert (await ask(hub, "/send", lines(header, [1, 0, "m"]))).status == 409
             told = await rest(b)
             assert "superseded" in str(told[0])
-            assert len(told) > 1, "and the connection ends"
+            assert len(told) > 1, "the connection must end too"
             assert now() == before
 
 
 @pytest.mark.parametrize("end", ["reset", "drain", "superseded"])
 @pytest.mark.parametrize("over", ["websocket", "sse"])
 async def test_close_arrives_while_writer_is_blocked(over: str, end: str) -> None:
-    """DRN-1, RES-4, ATT-5: the peer reads slowly, which is when it matters."""
+    """DRN-1, RES-4, ATT-5: a slow reader is the case in which this matters."""
     channels: list[Channel] = []
     tasks: list[asyncio.Task[None]] = []
 

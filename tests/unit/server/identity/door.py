@@ -1,4 +1,4 @@
-"""An ``authenticate`` for tests, and the ``open`` with which a client resumes its session."""
+"""An ``authenticate`` for tests, and the ``open`` that resumes a session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transport.testing import opening
 
 
 class Door:
-    """An ``authenticate`` whose credentials are ``[subject, seconds]``: valid for that long.
+    """An ``authenticate`` that takes ``[subject, seconds]``, valid for that many seconds.
 
     Attributes:
         asked: the credentials of each call.

@@ -1,5 +1,7 @@
-"""Credentials: shown at each attach, renewed in band, and what an application does wrong (IDN-2,
-REN-1). On every transport."""
+"""Credentials on each transport: checked at each attach, renewed in band (IDN-2, REN-1).
+
+The last part covers errors of an application's ``authenticate``.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,7 @@ async def test_open_with_expired_or_no_credentials_is_refused(
 
 @each_transport
 async def test_resume_with_expired_credentials_leaves_session(transport: str) -> None:
-    """IDN-2, REN-1: the session waits for valid ones."""
+    """IDN-2, REN-1: the session stays until valid credentials arrive or it expires."""
     hub = Hub(echo, authenticate=Door())
     async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
         await client.confirm()
@@ -105,7 +107,7 @@ async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
 @each_transport
 @pytest.mark.parametrize("credentials", [None, ["eve", 1000], ["ada", -1]])
 async def test_failed_renewal_ends_connection_not_session(transport: str, credentials: Any) -> None:
-    """REN-1: refused, another user's, or expired as well. IDN-2."""
+    """REN-1, IDN-2: the new credentials are refused, another user's, or expired too."""
     hub = Hub(echo, authenticate=Door())
     async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
         await client.confirm()
@@ -129,7 +131,7 @@ async def test_failed_renewal_ends_connection_not_session(transport: str, creden
 
 @each_transport
 async def test_missing_renewal_ends_connection_after_deadline(transport: str) -> None:
-    """REN-1: not before the time is over; then POST and poll get it as well."""
+    """REN-1: requests succeed until the deadline; after it, POST and poll are refused too."""
     hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
     loop = asyncio.get_running_loop()
     async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
@@ -171,7 +173,7 @@ async def test_resume_after_expiry_requires_new_credentials(
 
 @each_transport
 async def test_resume_with_expired_credentials_closes_channel(transport: str) -> None:
-    """REN-1, section 13: the application learns of `unauthorized`."""
+    """REN-1, section 13: the application gets `unauthorized`."""
     async with drive(
         Hub(echo, authenticate=Door()), transport=transport, credentials=["ada", 50]
     ) as page:
@@ -182,7 +184,7 @@ async def test_resume_with_expired_credentials_closes_channel(transport: str) ->
 
 
 async def test_renewal_is_accepted_after_stream_has_ended() -> None:
-    """REN-1, ATT-7: a POST is served there, so what it brings is not passed over."""
+    """REN-1, ATT-7: a POST is still served then, so its renewal takes effect."""
     hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
     async with frame_client(hub, "sse", opening(credentials=["ada", 50])) as client:
         await client.confirm()
@@ -194,24 +196,24 @@ async def test_renewal_is_accepted_after_stream_has_ended() -> None:
 
 
 async def test_credentials_expire_while_process_is_stopped() -> None:
-    """REN-1: they expire by wall-clock time, but the client still gets its time to renew them."""
+    """REN-1: they expire by wall-clock time, but the client still has time to renew them."""
     hub = Hub(echo, authenticate=Door())
     loop: Any = asyncio.get_running_loop()
     async with frame_client(hub, "websocket", opening(credentials=["ada", 1000])) as client:
         await client.confirm()
         await asyncio.sleep(1)
-        loop._time += 2000  # the process was stopped
+        loop._time += 2000  # as if the process had been stopped
         await client.control("renew")
         assert loop.time() == pytest.approx(2001, abs=1)
         await client.send(renew(["ada", 1000]), {"type": "ping"})
         await client.control("pong")
 
 
-# What an application does wrong
+# Errors of the application
 
 
 async def raising(connection: HTTPConnection, credentials: Any) -> Identity | None:
-    raise OSError("the database is away")
+    raise OSError("the database is unavailable")
 
 
 async def hanging(connection: HTTPConnection, credentials: Any) -> Identity | None:
@@ -241,7 +243,7 @@ def naming(subject: Any, **fields: Any) -> Any:
 @pytest.mark.parametrize(
     ("authenticate", "told"),
     [
-        (raising, "the database is away"),
+        (raising, "the database is unavailable"),
         (hanging, r"took longer than Limits\(opening=4\)"),
         (not_async, "authenticate must be async: write `async def`"),
         (returning(True), "must return an Identity or None, not a bool"),
@@ -257,7 +259,7 @@ def naming(subject: Any, **fields: Any) -> Any:
 async def test_broken_authenticate_refuses_open_and_is_logged(
     transport: str, authenticate: Any, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """IDN-2: the server's fault, so the client retries; it learns no details."""
+    """IDN-2: the server is at fault, so the client retries. It gets no details."""
     hub = Hub(echo, authenticate=authenticate, limits=Limits(opening=4))
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -286,12 +288,12 @@ async def test_broken_authenticate_refuses_open_and_is_logged(
 
 @each_transport
 async def test_unchecked_renewal_ends_connection_not_session(transport: str) -> None:
-    """REN-1: the client comes again, with credentials."""
+    """REN-1: the client reconnects with its credentials."""
     failing = False
 
     async def moody(connection: HTTPConnection, credentials: Any) -> Identity:
         if failing:
-            raise OSError("away")
+            raise OSError("unavailable")
         return Identity("ada")
 
     hub = Hub(echo, authenticate=moody)
@@ -306,7 +308,7 @@ async def test_unchecked_renewal_ends_connection_not_session(transport: str) -> 
 
 
 async def test_guests_are_exempt_from_limit_of_subject() -> None:
-    """IDN-2: nothing is known of them, so they are not counted together either."""
+    """IDN-2: guests cannot be told apart, so they do not share one count."""
 
     async def anybody(connection: HTTPConnection, credentials: Any) -> Identity:
         return Identity("")

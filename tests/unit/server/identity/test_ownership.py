@@ -1,4 +1,4 @@
-"""Who owns a session: nonces, tokens and subjects."""
+"""Ownership of sessions: nonces, tokens and subjects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def echo(channel: Channel) -> None:
 
 @each_transport
 async def test_nonce_counts_for_its_subject_and_one_minute(transport: str) -> None:
-    """OPN-4: a repeated opening is the same session, with a fresh token; another user's is not."""
+    """OPN-4: a repeated opening gets the same session and a new token; another user's does not."""
     hub = Hub(echo, authenticate=Door())
     ada, eve = ["ada", 1e6], ["eve", 1e6]
     async with frame_client(hub, transport, opening(1, credentials=ada)) as first:
@@ -61,7 +61,7 @@ async def test_three_tokens_are_valid_until_one_is_used(transport: str) -> None:
 
 @each_transport
 async def test_token_rejected_for_other_subject(transport: str) -> None:
-    """IDN-2, RES-9: the answer is that to a token that never was; the session lives on."""
+    """IDN-2, RES-9: the answer is the same as for an unknown token; the session continues."""
     hub = Hub(echo, authenticate=Door())
     async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
         await client.confirm()

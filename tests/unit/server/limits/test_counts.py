@@ -1,4 +1,4 @@
-"""How many: sessions of a process, a user and an address, and opens in a second (section 12)."""
+"""Limits on sessions per process, user and address, and on opens per second (section 12)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def by_name(connection: HTTPConnection, credentials: Any) -> Identity:
 
 
 def seen_from(hub: Hub, client: tuple[str, int] | None) -> ASGIApp:
-    """The hub, as connections from there come to it."""
+    """Wrap the hub so that its connections appear to come from this address."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await hub({**scope, "client": client}, receive, send)
@@ -110,7 +110,7 @@ async def test_sessions_per_address_refuses_open(
         for _ in range(10):
             await crowd.refused("", "192.0.2.1", "sessions_per_address")
         await crowd.enter("", "192.0.2.2")
-        # Once in a minute: an operator learns of it, and what it may be.
+        # Logged once a minute, with the likely cause.
         told = [one.getMessage() for one in caplog.records if "limit_reached" in one.getMessage()]
         assert len(told) == 1
         assert "Limits(sessions_per_address=4)" in told[0]
@@ -119,7 +119,7 @@ async def test_sessions_per_address_refuses_open(
 
 @each_transport
 async def test_expired_sessions_free_their_places(transport: str) -> None:
-    """LIV-3: sessions whose clients do not come back do not count for ever."""
+    """LIV-3: sessions whose clients do not return stop counting when they expire."""
     hub = Hub(silent, limits=LIMITS)
     async with AsyncExitStack() as stack:
         crowd = Crowd(hub, transport, stack)
@@ -137,18 +137,18 @@ async def test_expired_sessions_free_their_places(transport: str) -> None:
 
 @each_transport
 async def test_unknown_addresses_are_not_counted(transport: str) -> None:
-    """Behind a Unix socket no server knows an address: all clients would share one limit."""
+    """Behind a Unix socket there are no addresses: all clients would share one limit."""
     async with AsyncExitStack() as stack:
         limits = Limits(sessions=60, sessions_per_address=4)
         crowd = Crowd(Hub(silent, limits=limits), transport, stack)
-        for _ in range(60):  # more than opens in a second, too
+        for _ in range(60):  # also more than the opens per second
             await crowd.enter("", None)
         await crowd.refused("", None, "sessions")
 
 
 @each_transport
 async def test_opens_per_second_refuses_open_and_resume(transport: str) -> None:
-    """50 by default; a resume counts as well, and another address is not touched."""
+    """The default is 50. Resumes count as well; other addresses are unaffected."""
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
         await client.confirm()
@@ -174,7 +174,7 @@ async def test_opens_per_second_refuses_open_and_resume(transport: str) -> None:
 
 @each_transport
 async def test_opens_per_second_counts_renewals(transport: str) -> None:
-    """REN-1: each asks the application."""
+    """REN-1: each renewal calls `authenticate`."""
     hub = Hub(silent, authenticate=by_name, limits=Limits(opens_per_second=3))
     async with frame_client(hub, transport, opening(credentials="ada")) as client:
         renew = {"type": "renew", "credentials": "ada"}
@@ -194,7 +194,7 @@ async def test_rate_limit_returns_429_with_retry_after() -> None:
 
 @each_transport
 async def test_refused_client_retries_by_itself(transport: str) -> None:
-    """Section 13: `too_many` is `same`, after `retry_in`."""
+    """Section 13: after `too_many`, the client retries the same way after `retry_in`."""
     hub = Hub(silent, authenticate=by_name, limits=Limits(sessions=1))
     assert await try_open(hub, transport, opening(credentials="ada")) is None
     page = Page(hub, transport=transport, credentials="bob")

@@ -1,6 +1,6 @@
-"""Each time at its end, a moment before and a moment after, over each transport (section 12).
+"""Each timeout just before and just after it ends, on each transport (section 12).
 
-The clock is turned. What a sweep sees to is exact to a quarter of a second.
+The clock is virtual. Timeouts that the sweep checks are exact to a quarter of a second.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ async def sleeps(channel: Channel) -> None:
 
 @each_stream
 async def test_two_unanswered_pings_detach_connection(transport: str) -> None:
-    """LIV-1: asked after 20 s of silence, detached when two pings are unanswered; nothing else."""
+    """LIV-1: a ping follows 20 s of silence; two unanswered pings detach the connection."""
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
         await client.confirm()
@@ -66,7 +66,7 @@ async def test_answered_pings_keep_connection(transport: str) -> None:
 
 
 async def test_missing_poll_detaches_after_two_heartbeats() -> None:
-    """LIV-1, LIV-2: two heartbeats and 5 s after the last answer its attach is over."""
+    """LIV-1, LIV-2: the attach ends two heartbeats and 5 s after the last answer."""
     hub = Hub(silent)
     async with frame_client(hub, "longpoll") as client:
         await client.confirm()
@@ -124,7 +124,7 @@ async def test_reason_of_end_is_kept_for_tombstone_time(
 async def test_closed_session_delivers_until_closing_time(
     transport: str, away: float, delivered: bool
 ) -> None:
-    """CLS-1, CLS-4, CLS-5: until then what was sent is delivered over resumes; then it is lost."""
+    """CLS-1, CLS-4, CLS-5: until then a resume delivers what was sent; afterwards it is lost."""
 
     async def parts(channel: Channel) -> None:
         await channel.receive()
@@ -150,7 +150,7 @@ async def test_closed_session_delivers_until_closing_time(
 
 
 async def test_handler_is_cancelled_after_closing_time() -> None:
-    """CLS-2: `closing` after the client's close."""
+    """CLS-2: this happens `closing` seconds after the client's close."""
     ended: list[float] = []
 
     async def goes_on(channel: Channel) -> None:
@@ -172,7 +172,7 @@ async def test_handler_is_cancelled_after_closing_time() -> None:
 
 @pytest.mark.parametrize("hold", [None, 5, 0.5, 20, 100])
 async def test_parked_poll_is_answered_after_hold(hold: float | None) -> None:
-    """POL-3: less up to a tenth, at random; a client may wish for less, not for more."""
+    """POL-3: up to a tenth less, at random. A client may ask for less, but not for more."""
     hub = Hub(silent)
     async with frame_client(hub, "longpoll") as client:
         frame = client.head("poll", ack=0)
@@ -189,11 +189,11 @@ async def test_parked_poll_is_answered_after_hold(hold: float | None) -> None:
         assert len(set(held)) > 1
 
 
-# opening: for an `open` to come, and for a body
+# opening: the timeout for an `open` and for a body
 
 
 async def test_websocket_without_open_times_out() -> None:
-    """OPN-9: 10 s, probes or not."""
+    """OPN-9: after 10 s, with or without probes."""
     async with socket(Hub(silent), "/websocket") as ws:
         ws.send({"type": "ping"})
         await ws.frame()
@@ -215,7 +215,7 @@ async def test_body_that_does_not_come_times_out(path: str, took: float, status:
             frame = client.head()
         body = lines(frame)
         connection = request(hub, path)
-        connection.inbound.get_nowait()  # the empty body that is there already
+        connection.inbound.get_nowait()  # the empty body that `request` has queued
         connection.inbound.put_nowait({"type": "http.request", "body": body[:9], "more_body": True})
         await asyncio.sleep(took)
         connection.inbound.put_nowait({"type": "http.request", "body": body[9:]})
@@ -229,7 +229,7 @@ async def test_body_that_does_not_come_times_out(path: str, took: float, status:
 
 @pytest.mark.parametrize("answers", [True, False])
 async def test_stream_is_drained_after_its_time(answers: bool) -> None:
-    """SSE-3: however lively it is, it ends after 300 s, and is begun anew."""
+    """SSE-3: a stream ends after 300 s even if it is active, and the client reopens it."""
     hub = Hub(echo, limits=Limits() if answers else Limits(heartbeat=200, ttl=1000))
     async with frame_client(hub, "sse") as client:
         await client.confirm()
@@ -246,7 +246,7 @@ async def test_stream_is_drained_after_its_time(answers: bool) -> None:
 
 
 async def test_lone_ack_leaves_after_ack_delay() -> None:
-    """MRK-6, SSE-1: on a stream a lone ack leaves within 0.1 s, and so does its second event."""
+    """MRK-6, SSE-1: a stream sends a lone ack, its second event, within 0.1 s."""
     async with frame_client(Hub(silent), "sse") as client:
         assert await client.frame() == {"type": "ack", "ack": 0}
         assert now() == pytest.approx(0.1, abs=0.01)
@@ -289,7 +289,7 @@ async def test_drain_spreads_retries_over_its_window(transport: str) -> None:
 
 @pytest.mark.parametrize(("takes", "cancelled"), [(9.9, False), (10.1, True)])
 async def test_handler_is_cancelled_after_drain_grace(takes: float, cancelled: bool) -> None:
-    """DRN-1: a handler that works has 10 s."""
+    """DRN-1: a running handler has 10 s."""
     ends: list[str] = []
 
     async def works(channel: Channel) -> None:
