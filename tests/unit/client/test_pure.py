@@ -1,4 +1,4 @@
-"""The pure decisions about connections: how long to wait, and which transport to try."""
+"""Pure decisions about connections: the length of a wait, and the next transport."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def test_budget_allows_two_attempts_in_a_span() -> None:
     assert [budget.acquire(now).at for now in (0, 0.1, 0.2, 0.3)] == [0, 0.1, 1.25, 1.35]
     assert budget.free_at == 2.5
     assert budget.acquire(10).at == 10
-    assert budget.free_at == 2.6, "the slot of the attempt before"
+    assert budget.free_at == 2.6, "the slot of the previous attempt"
 
 
 def test_slot_is_free_a_span_after_its_release() -> None:
-    """Before its release an attempt may still be on its way: its arrival counts."""
+    """Until its release an attempt may still be on its way; its arrival counts."""
     budget = RetryBudget(1.25)
     first, second = budget.acquire(0), budget.acquire(0.1)
     budget.release(first, 0.4)
-    assert budget.free_at == 1.35, "the second one's"
+    assert budget.free_at == 1.35, "the slot of the second attempt"
     budget.release(second, 0.5)
     assert budget.free_at == 1.65
     assert budget.acquire(0.6).at == 1.65
     budget.release(first, 5)
     assert budget.free_at == 1.75, (
-        "the slot of the first was taken by another: a late release has no effect"
+        "another attempt has the slot of the first: a late release has no effect"
     )
 
 

@@ -1,4 +1,4 @@
-"""The plan of retries: which transport is next, and after which wait."""
+"""The retry plan: the next transport, and the wait before it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def attempt(plan: RetryPlan, now: float) -> Connection:
 
 
 def fail(plan: RetryPlan, now: float, **options: float) -> tuple[TransportKind, float]:
-    """Let the next attempt fail at once; return its transport and the wait after it."""
+    """Make the next attempt fail at once. Return its transport and the wait after it."""
     connection = attempt(plan, now)
     wait = plan.wait_after(
         connection, "refused", options.get("retry_in", 0), now, 1.0, drained=False
@@ -47,7 +47,7 @@ def test_wait_includes_what_the_server_asked_for() -> None:
 
 @pytest.mark.parametrize(("age", "wait"), [(6, 2), (3, 2.5)])
 def test_drain_of_a_steady_connection_waits_as_asked(age: float, wait: float) -> None:
-    """DRN-1: the drain of one that is not steady adds the backoff, as it may come again."""
+    """DRN-1: a drain before the connection is steady adds the backoff, as it may recur."""
     plan = plan_of(WS, SSE)
     connection = attempt(plan, 0)
     connection.mark_open(0)

@@ -1,4 +1,4 @@
-"""Whose session it is, and which tokens open it (OPN-4, IDN-2, IDN-3)."""
+"""The record of a session: its owner and its tokens (OPN-4, IDN-2, IDN-3)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_three_tokens_until_one_is_used() -> None:
 
 
 def test_a_repeated_opening_does_not_end_the_token_in_use() -> None:
-    """OPN-4: a nonce that comes late gets a token, but not the client's place."""
+    """OPN-4: a late repetition of the nonce gets a token, but does not replace the one in use."""
     record = Record("s1", "")
     record.issue("a")
     record.use("a")
