@@ -1,8 +1,8 @@
-"""The cost of a message, counted and not timed: the same on every machine.
+"""The cost of a message, counted rather than timed, so that it is the same on every machine.
 
-The tests count the calls that the package's own code makes. The clock stands still while anything
-runs, so that no sweep comes between. The bounds leave room for another version of Python and for
-small changes, not for another order of cost. `make bench` measures the times.
+The tests count the calls that the package's own code makes. The clock advances only while all tasks
+are idle, so no sweep runs in between. The bounds leave room for another version of Python and for
+small changes, but not for a different order of cost. `make bench` measures times.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ TESTING = str(Path(PACKAGE) / "testing")
 LIMITS = Limits(sessions_per_address=100_000, opens_per_second=100_000)
 TEXT = "x" * 64
 
-# Bounds, about a quarter above what it was when they were set: calls for each message, in a sweep
-# for each session, and bytes of Python objects for a session. Lower them when the cost falls.
+# Bounds, each about a quarter above the value measured when it was set: calls per message, calls
+# per session in a sweep, and bytes of Python objects per session. Lower them when the cost falls.
 ONE_BY_ONE = 103
 SIXTEEN_TOGETHER = 27
 FOR_A_MEMBER = 31
@@ -46,13 +46,13 @@ OPENING = {"websocket": 190, "sse": 235, "longpoll": 185}
 
 
 class Count:
-    """Calls, counted while `counting`."""
+    """The number of calls made within `counting`."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def __call__(self, frame: FrameType, event: str, arg: object) -> None:
-        # A call of a C function is told with the frame that makes it, any other with its own.
+        # The frame of a C call is the caller's; the frame of any other call is its own.
         if event in ("call", "c_call"):
             file = frame.f_code.co_filename
             if file.startswith(PACKAGE) and not file.startswith(TESTING):
@@ -96,12 +96,12 @@ class Page:
         self.received = 0
 
     async def send(self, count: int) -> None:
-        """Send this many messages, in one frame that also acknowledges."""
+        """Send ``count`` messages in one frame, which also acknowledges."""
         await self.client.send([self.sent + 1, self.received, *[TEXT] * count])
         self.sent += count
 
     async def receive(self, count: int) -> int:
-        """Receive this many messages. Return in how many frames they came."""
+        """Receive ``count`` messages. Return the number of frames."""
         frames = 0
         while count > 0:
             frame = await self.client.frame()
@@ -113,7 +113,7 @@ class Page:
         return frames
 
     async def echoes(self, count: int, together: int = 1) -> int:
-        """Send and receive messages; calls for all of them."""
+        """Send ``count`` messages and receive their echoes. Return the number of calls."""
         with counting() as counted:
             for _ in range(count // together):
                 await self.send(together)
@@ -123,7 +123,7 @@ class Page:
 
 @asynccontextmanager
 async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
-    """Open this many pages, each with a confirmed session."""
+    """Open ``count`` pages, each with a confirmed session."""
     async with hub.lifespan(), AsyncExitStack() as stack:
         opened = []
         for number in range(count):
@@ -201,7 +201,7 @@ async def test_poll_echo_makes_few_calls(together: int) -> None:
         async def echoes() -> int:
             with counting() as counted:
                 receiving = asyncio.create_task(page.receive(together))
-                await asyncio.sleep(0)  # the poll comes first
+                await asyncio.sleep(0)  # let the poll arrive first
                 await page.send(together)
                 assert await receiving == 1
             return counted.calls
@@ -242,7 +242,7 @@ async def test_opening_makes_few_calls() -> None:
         }
 
     async with hub.lifespan():
-        await opens("1")  # what is made once is made
+        await opens("1")  # warm up: create objects that are made once
         calls = await opens("2")
     assert all(calls[name] <= most for name, most in OPENING.items()), calls
 
@@ -261,7 +261,7 @@ async def test_ended_session_is_freed_without_cycle_collector() -> None:
             for page in opened:
                 await page.client.send(close)
                 page.client.socket.leave()
-            await asyncio.sleep(1)  # for the sweep
+            await asyncio.sleep(1)  # until the sweep has run
             assert kept() == before
     finally:
         gc.enable()
@@ -270,7 +270,7 @@ async def test_ended_session_is_freed_without_cycle_collector() -> None:
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer's memory would be counted too")
 async def test_idle_session_uses_little_memory() -> None:
     async with pages(Hub(echo, limits=LIMITS), 20):
-        pass  # what is made once is made
+        pass  # warm up: create objects that are made once
     sizes = []
     for count in (20, 120):
         gc.collect()

@@ -1,4 +1,4 @@
-"""README.md says what is so: its code runs, its figures are the code's, its links are there."""
+"""The documents are accurate: their code runs, and their figures, tables and links are right."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
 
 
 def blocks(language: str) -> list[str]:
-    """The code of README.md in that language, in order."""
+    """Return the code blocks of README.md in this language, in order."""
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
@@ -43,7 +43,7 @@ STARLETTE, FASTAPI, AUTHENTICATE = blocks("python")
 
 @asynccontextmanager
 async def serving_code(folder: Path, *code: str) -> AsyncIterator[Server]:
-    """Serve the ``app`` of a module of these blocks."""
+    """Serve the ``app`` of a module made of these blocks."""
     (folder / "readme.py").write_text("\n".join(code), "utf-8")
     async with serving("readme:app", "--app-dir", str(folder)) as server:
         yield server
@@ -131,7 +131,7 @@ def test_the_client_is_as_small_as_the_readme_says() -> None:
 
 
 def rows(title: str) -> list[str]:
-    """What the rows of that section of docs/errors.md are about."""
+    """Return the first cell of each row in this section of docs/errors.md."""
     [section] = re.findall(
         rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", ERRORS, re.DOTALL | re.MULTILINE
     )

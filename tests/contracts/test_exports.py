@@ -1,7 +1,7 @@
 """The documented names, frozen: a rename or a removal has to change this list on purpose.
 
-Attributes that are not methods are listed without parentheses. Of a signature only the names of the
-parameters count: a `*` separates those that are given by name.
+Attributes that are not methods are listed without parentheses. A signature lists only the names of
+its parameters; those after `*` are keyword-only.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ SURFACES = {
 }
 
 MADE_BY_US = {transport.Channel, transport.Group, transport.client.Channel}
-"""Classes that applications are given and never construct."""
+"""Classes that applications receive and never construct."""
 
 CLIENT_EXPORTS = {
     "index.ts": "Channel ChannelError",
@@ -117,7 +117,7 @@ def parameters(function: object) -> str:
 
 
 def attributes(kind: type) -> set[str]:
-    """The public names of a class: methods, properties, slots and fields."""
+    """Return the public names of a class: methods, properties, slots and fields."""
     names = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
     for one in kind.__mro__:
         if one.__module__.startswith("transport"):
