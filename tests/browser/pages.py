@@ -1,4 +1,4 @@
-"""Pages of Chromium with a server of their own, and what the server's handlers have seen."""
+"""Chromium pages with their own server, and the reports of the server's handlers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def apps(name: str) -> Any:
 
 
 async def report(server: Server) -> dict[str, Any]:
-    """Return what the handlers have seen, asked without the proxy."""
+    """Return the report of the handlers, fetched without the proxy."""
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"{server.url}/report")
         found: dict[str, Any] = answer.json()
@@ -30,7 +30,7 @@ async def report(server: Server) -> dict[str, Any]:
 
 
 async def until_report(server: Server, condition: Any, timeout: float = DEADLINE) -> dict[str, Any]:
-    """Ask until the report fulfils the condition."""
+    """Poll the report until it meets the condition. Return it."""
     last: dict[str, Any] = {}
     with anyio.move_on_after(timeout):
         while True:
@@ -60,12 +60,12 @@ async def page_behind_proxy(
 
 
 async def start(page: AnyTab, transport: str) -> None:
-    """Open the page's channel over that transport alone."""
+    """Open the page's channel over this transport only."""
     await page.run("(transport) => void start({transports: [transport]})", transport)
 
 
 async def talk(page: AnyTab, options: dict[str, Any] | None = None) -> None:
-    """Open a channel, send a message and wait for its echo. The figure is printed."""
+    """Open a channel, send a message and wait for its echo. Print the time that it took."""
     seconds = await page.run(
         """async (options) => {
             const begun = performance.now();
@@ -81,8 +81,8 @@ async def talk(page: AnyTab, options: dict[str, Any] | None = None) -> None:
 
 
 async def talk_at_once(page: AnyTab) -> None:
-    """The same, with attempts that time out long after the test has failed.
+    """Do the same with attempts that would time out only after the test has failed.
 
-    So no transport was begun only when the one before it had timed out.
+    Success proves that no transport waited for the timeout of the previous one.
     """
     await talk(page, {"openTimeout": 300})

@@ -1,4 +1,4 @@
-"""The chat example, used as a visitor does, with every switch; and the README's page."""
+"""The chat example, used as a visitor would, with every switch; and the page of the README."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def app() -> Any:
 
 
 class Guest:
-    """One visitor's page."""
+    """The page of one visitor."""
 
     def __init__(self, page: Page, name: str) -> None:
         self.page = page
@@ -46,16 +46,16 @@ class Guest:
         await self.page.get_by_label("Message", exact=True).press("Enter")
 
     def message(self, text: str) -> Locator:
-        """What shows the message of that text."""
+        """Return the element that shows the message with this text."""
         exactly = self.page.get_by_text(text, exact=True)
         return self.page.locator(".message").filter(has=exactly)
 
     def log(self, text: str) -> Locator:
-        """The entries of the log that hold the text."""
+        """Return the log entries that contain the text."""
         return self.page.get_by_label("What happened").get_by_role("listitem").filter(has_text=text)
 
     async def heard(self) -> list[str]:
-        """All messages that are shown, in order."""
+        """Return all messages shown, in order."""
         return await self.page.locator(".message .text").all_inner_texts()
 
     async def press(self, name: str | re.Pattern[str]) -> None:
@@ -69,7 +69,7 @@ class Guest:
         await expect(self.page.locator("#state")).to_have_text("open")
 
     async def use(self, transport: str) -> None:
-        """Forbid what is better than that transport."""
+        """Forbid every transport that is preferred to this one."""
         for better in TRANSPORTS[: TRANSPORTS.index(transport)]:
             await self.switch(f"Forbid {NAMES[better]}", True)
         await self.expect_open(transport)
@@ -80,7 +80,10 @@ class Guest:
 
 
 async def expect_same_conversation(one: Guest, other: Guest) -> None:
-    """Once the answer to each own message has given it its place: it is delivered before."""
+    """Wait until both pages show the same messages in the same order.
+
+    A page moves its own message into place when the echo arrives, which is after delivery.
+    """
     with anyio.fail_after(30):
         while True:
             if await one.heard() == await other.heard():
@@ -294,7 +297,7 @@ async def test_narrow_page_shows_everything(browser: Browser) -> None:
 async def test_readme_example_works(browser: Browser, tmp_path: Path) -> None:
     [code] = blocks("js")
     async with serving_code(tmp_path, STARLETTE) as server, tab(browser) as one:
-        # Any page of that server will do.
+        # Any page of this server will do.
         await one.page.goto(f"{server.url}/chat/client.js")
         await one.run(
             "() => { globalThis.shown = []; globalThis.show = (what) => shown.push(what); }"

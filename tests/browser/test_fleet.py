@@ -1,12 +1,12 @@
-"""Two hundred clients whose server cannot be reached for five seconds, or was started anew.
+"""Two hundred clients whose server is unreachable for five seconds, or restarts.
 
-The clients are the browser's, in Node, and those of Python: `tests.support.clients.fleet` says why.
-The gate in front of the server (`tests.support.faults.connection_gate`) shuts while the server's
-process and its sessions live on; it counts the attempts of each client. Clients and server have
-their defaults, so what is seen is the client's own pacing.
+The clients are browser clients in Node and Python clients; `tests.support.clients.fleet` explains
+why. The gate in front of the server (`tests.support.faults.connection_gate`) shuts while the
+server's process and its sessions continue, and counts the attempts of each client. Clients and
+server use their defaults, so the tests observe the client's real pacing.
 
-`make test` takes the browser's over WebSocket alone. With ``MATRIX=full`` it is both kinds, over
-each transport, and all in one.
+`make test` runs only the browser clients, over WebSocket. With ``MATRIX=full`` both kinds run, over
+each transport and with a free choice of transport.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ EVERY = 0.5
 """Seconds between two messages of a client, each way."""
 SHUT = 5.0
 BUDGET_PERIOD = 1.25
-"""Seconds in which a client makes two attempts at most, while nothing works."""
+"""Seconds in which a client makes at most two attempts while no connection works."""
 PATIENCE = 120.0
-"""Seconds after which a client that is not back will not come."""
+"""Seconds to wait for all clients to return."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What became of the clients.
+    """The measurements of one outage.
 
     Attributes:
-        wrong: what was lost, repeated or out of order, by client.
-        resets: how many had one.
-        cut: how many knew of a cut.
-        seconds: that each took until it was whole, from the opening on; in order.
-        attempts: how many each client made, and how many its budget allowed it in that time.
-        busiest: how many clients made at most so many attempts in any one second.
-        connections: the same of all connections, those of sessions that go on too.
+        wrong: the messages lost, repeated or out of order, by client.
+        resets: the number of clients whose session was reset.
+        cut: the number of clients that noticed a cut.
+        seconds: the time that each client took to catch up after the gate opened, sorted.
+        attempts: for each client, its attempts and the number that its budget allowed.
+        busiest: the number of clients by the most attempts that they made in any one second.
+        connections: the same for all connections, including those of resumed sessions.
     """
 
     wrong: list[list[Any]]
@@ -81,9 +81,11 @@ def _clients(
 
 
 def _attempts(connections: list[ClientConnection], since: float) -> tuple[int, float]:
-    """How many attempts a client has made since then, and how many its budget allows it in the
-    time from the first to the last of them: so that a machine that is late with all of them
-    changes nothing. One more, for one that was late itself."""
+    """Return the attempts of a client since then, and the number that its budget allows.
+
+    The budget is for the time from the first to the last attempt, so a slow machine that delays
+    all of them does not matter. It includes one more for a single attempt that was delayed.
+    """
     times = sorted(
         connection.at for connection in connections if connection.attempt and connection.at >= since
     )
@@ -109,9 +111,9 @@ async def outage(request: pytest.FixtureRequest) -> Outage:
         assert [one["wrong"] for one in before if one["wrong"]] == []
         started = time.monotonic()
         gate.shut()
-        await anyio.sleep(SHUT)  # it is what is tested
+        await anyio.sleep(SHUT)  # the outage under test
         gate.open()
-        # What they say is asked for at once, and answered once it has come through.
+        # Each client answers as soon as all its messages have arrived.
         after = await clients.call("ask", within=PATIENCE)
         resets = sum(await clients.call("count", "reset"))
         cut = sum(count > 0 for count in await clients.call("count", "recovering"))
@@ -134,20 +136,20 @@ async def outage(request: pytest.FixtureRequest) -> Outage:
 
 
 async def test_outage_loses_nothing(outage: Outage) -> None:
-    """All are back: everything arrives once and in order, both ways, in the sessions there were."""
+    """All clients return to their sessions; every message arrives once, in order, both ways."""
     assert outage.wrong == []
     assert (outage.resets, outage.cut) == (0, CLIENTS)
 
 
 async def test_outage_attempts_stay_within_budget(outage: Outage) -> None:
-    """While the gate is shut every connection is an attempt: to open, or to repeat a POST."""
+    """While the gate is shut, every connection is an attempt: to open, or to repeat a POST."""
     beyond = [one for one in outage.attempts if one[0] > one[1]]
     assert beyond == [], outage.busiest
 
 
 @pytest.mark.parametrize("transports", CHOICES, ids="-".join)
 async def test_restart_tells_every_client_true_fates(transports: list[str]) -> None:
-    """What was acknowledged was received; what is said never to have been handled was not."""
+    """Acknowledged messages were received; those reported as not handled were not."""
     async with (
         talking() as server,
         ConnectionGate(server.port, CLIENTS) as gate,
@@ -178,7 +180,7 @@ async def test_restart_tells_every_client_true_fates(transports: list[str]) -> N
 
 
 async def _received(server: Server) -> dict[str, int]:
-    """How many messages the handlers have received, by session."""
+    """Return the number of messages that the handlers have received, by session."""
     async with httpx.AsyncClient(trust_env=False) as client:
         report = (await client.get(f"{server.url}/report")).json()
     return {name: half["received"] for name, half in report.items()}

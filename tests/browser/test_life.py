@@ -1,10 +1,10 @@
-"""The life of a page: what its channel makes of sleep, of networks that change, and of its end.
+"""The lifecycle of a page: how its channel reacts to sleep, network changes and the page's end.
 
-What the page is told by events of ours comes first, to the point and quick; behind it the things
-themselves, in a Chromium as users have it, with talks (`tests/support/conversation.py`) that go on
-meanwhile.
+The first tests dispatch events to the page, which is precise and quick. The others cause the real
+conditions in a Chromium configured as users have it, during conversations
+(`tests/support/conversation.py`).
 
-With ``MATRIX=full`` a hidden tab is also seen once its timers run once in a minute.
+With ``MATRIX=full``, a hidden tab is also tested when its timers run once a minute.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ pytestmark = pytest.mark.browser
 
 FULL = os.environ.get("MATRIX") == "full"
 EVERY = 0.05
-"""Seconds between two messages of a talk, each way."""
+"""Seconds between two messages of a conversation, each way."""
 SENT_TOO_LATE = "WebSocket is already in CLOSING or CLOSED state"
-"""What Chromium writes on the console then."""
+"""The message that Chromium writes to the console if a page sends on a closed WebSocket."""
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_waking_page_finds_dead_connection(browser: Browser, transport: str) -> None:
-    """By silence alone it would take 45 s, which is longer than `wait` waits."""
+    """Detection by silence alone would take 45 s, which is longer than the timeout of `wait`."""
     async with page_behind_proxy(browser, "echo") as (server, proxy, page):
         await start(page, transport)
         await page.run("() => channel.send('first')")
@@ -67,7 +67,7 @@ async def test_waking_page_keeps_working_connection(browser: Browser, transport:
             await page.run("() => { dispatchEvent(new Event('online')); }")
             await page.run("(count) => channel.send(count)", count)
             if transport != "websocket":
-                # A new connection beside the old one took over.
+                # A new connection took over from the old one.
                 await page.wait(f"channel.statistics().attaches === {count}")
         kinds = await page.run("() => events.map(({type}) => type).filter((t) => t !== 'message')")
         assert kinds == ["transport", "open"]
@@ -84,7 +84,7 @@ async def test_last_messages_arrive_though_page_navigates_away(
         await page.run("() => channel.send('first')")
         await page.run(
             """() => {
-                // In a turn of its own: the page goes before it could answer.
+                // In its own task: the page leaves before `run` could return.
                 setTimeout(() => {
                     for (let i = 0; i < 20; i++) channel.send(i);
                     location.href = "/report";
@@ -93,7 +93,7 @@ async def test_last_messages_arrive_though_page_navigates_away(
         )
         expected = ["first", *range(20)]
         await until_report(server, lambda seen: seen["messages"] == expected)
-        # Chromium was seen to hang if a page is closed during its navigation.
+        # Chromium has been seen to hang if a page is closed during a navigation.
         await page.page.wait_for_url("**/report", timeout=DEADLINE * 1000)
 
 
@@ -113,7 +113,7 @@ async def test_cached_page_pauses_and_continues(browser: Browser) -> None:
         assert (await report(server))["messages"] == ["first", "second"]
 
 
-# The things themselves
+# Real conditions
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def talking() -> Any:
 
 
 async def start_talks(page: Tab, **options: Any) -> None:
-    """Begin one over each transport, and see that they go on both ways."""
+    """Start a conversation over each transport, and check that messages flow both ways."""
     await page.run(
         "([every, transports, options]) => startTalks(every, transports, options)",
         [EVERY, TRANSPORTS, options],
@@ -140,7 +140,7 @@ async def whole(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
     """Check that everything sent so far arrives once and in order, both ways.
 
     Returns:
-        The seconds that it took, by transport.
+        The time that it took in seconds, by transport.
     """
     found = await page.run("() => askAll()", timeout=within)
     assert [one["wrong"] for one in found] == [[], [], []]
@@ -149,34 +149,37 @@ async def whole(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
 
 
 async def said(server: Server) -> int:
-    """How many messages the handlers have sent."""
+    """Return the number of messages that the handlers have sent."""
     async with httpx.AsyncClient(trust_env=False) as client:
         halves = (await client.get(f"{server.url}/report")).json().values()
     return sum(half["sent"] for half in halves)
 
 
 async def until_said(server: Server, more: int) -> None:
-    """Wait until the handlers have sent ``more`` messages more."""
+    """Wait until the handlers have sent ``more`` further messages."""
     goal = await said(server) + more
     with anyio.fail_after(DEADLINE + more * EVERY):
-        while await said(server) < goal:  # noqa: ASYNC110 - it is another process
+        while await said(server) < goal:  # noqa: ASYNC110 - another process
             await anyio.sleep(EVERY)
 
 
 async def count_of(page: Tab, kind: str) -> list[int]:
-    """How often the channels have had that event."""
+    """Return the number of these events of each channel."""
     found: list[int] = await page.run("(kind) => countOf(kind)", kind)
     return found
 
 
 async def heard(page: Tab) -> list[int]:
-    """How many messages the page has received."""
+    """Return the number of messages that each channel has received."""
     found: list[int] = await page.run("() => talks.map(({received}) => received)")
     return found
 
 
 async def until_heard(page: Tab, more: int, *, within: float = DEADLINE) -> None:
-    """Wait until each channel has received ``more`` messages more; the page has slow timers."""
+    """Wait until each channel has received ``more`` further messages.
+
+    The test polls, because the timers of the page are slow.
+    """
     goals = [count + more for count in await heard(page)]
     with anyio.fail_after(within):
         while True:
@@ -186,7 +189,7 @@ async def until_heard(page: Tab, more: int, *, within: float = DEADLINE) -> None
 
 
 async def note_life(page: Tab, target: str, *kinds: str) -> None:
-    """Keep these events of the page or of its document in `life`."""
+    """Record these events of the window or the document in `life`."""
     await page.run(
         """([target, kinds]) => {
             globalThis.life = [];
@@ -199,13 +202,13 @@ async def note_life(page: Tab, target: str, *kinds: str) -> None:
 
 
 async def test_page_continues_from_back_forward_cache(throttled: BrowserContext) -> None:
-    """The page is kept as it is, without a connection, and catches up as it is shown again."""
+    """The page is cached without a connection, and catches up when it is shown again."""
     async with talking() as server, front_tab(throttled, server.url) as page:
         await start_talks(page)
         await note_life(page, "window", "pagehide", "pageshow")
         for visit in (1, 2):
             await page.page.goto(f"{server.url}/elsewhere")
-            # Less than a window's: the handlers go on meanwhile.
+            # Fewer than a window, so the handlers do not block.
             await until_said(server, 60)
             await page.run("() => { setTimeout(() => history.back(), 0); }")
             await page.wait("globalThis.ready === true")
@@ -226,7 +229,7 @@ async def test_page_continues_from_back_forward_cache(throttled: BrowserContext)
 
 
 async def test_hidden_tab_with_slow_timers_keeps_talking(throttled: BrowserContext) -> None:
-    """Its timers run once in a second: it hears all as it comes, and comes back after a cut."""
+    """Its timers run once a second. It receives messages at once, and recovers from a cut."""
     async with (
         talking() as server,
         FaultProxy(server.port) as proxy,
@@ -240,7 +243,7 @@ async def test_hidden_tab_with_slow_timers_keeps_talking(throttled: BrowserConte
             await whole(page)
             assert await count_of(page, "recovering") == [0, 0, 0]
             assert proxy.cut("rst") > 0
-            tell("hidden tab, a timer in a second", back_after_a_cut=await whole(page))
+            tell("hidden tab, timers once a second", back_after_a_cut=await whole(page))
             assert await page.run("() => document.visibilityState") == "hidden"
         await page.wait("document.visibilityState === 'visible'")
         await whole(page)
@@ -249,10 +252,10 @@ async def test_hidden_tab_with_slow_timers_keeps_talking(throttled: BrowserConte
 @pytest.mark.skipif(not FULL, reason="takes minutes: MATRIX=full")
 @pytest.mark.timeout(400)
 async def test_hidden_tab_with_minute_timers_keeps_session() -> None:
-    """As Chromium has it for tabs that were hidden for minutes; here for seconds.
+    """Chromium does this to tabs hidden for minutes; a flag reduces that to a second.
 
-    What comes in is heard at once. After a cut it is back before the session expires, which takes
-    two minutes.
+    The tab receives messages at once. After a cut it returns before the session expires, which
+    takes two minutes.
     """
     async with (
         talking() as server,
@@ -269,7 +272,7 @@ async def test_hidden_tab_with_minute_timers_keeps_session() -> None:
             assert await count_of(page, "recovering") == [0, 0, 0]
             assert proxy.cut("rst") > 0
             back = await whole(page, within=120)
-            tell("hidden tab, a timer in a minute", back_after_a_cut=back)
+            tell("hidden tab, timers once a minute", back_after_a_cut=back)
             assert await page.run("() => document.visibilityState") == "hidden"
         await whole(page)
 
@@ -293,7 +296,7 @@ async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> 
 
 
 async def test_frozen_tab_continues_when_thawed(throttled: BrowserContext) -> None:
-    """No script of it runs. It continues afterwards, even if all connections were cut meanwhile."""
+    """Its scripts do not run. Afterwards it continues, even if all connections were cut."""
     async with (
         talking() as server,
         FaultProxy(server.port) as proxy,
@@ -313,18 +316,18 @@ async def test_frozen_tab_continues_when_thawed(throttled: BrowserContext) -> No
                 await session.send("Page.setWebLifecycleState", {"state": "active"})
             tell(f"frozen tab, {cut=}", back=await whole(page))
         assert await page.run("() => life") == ["freeze", "resume"] * 2
-        # What thaws may send before it is told that its socket has ended. Nothing is lost by it.
+        # A thawed page may send before it gets the close event of its socket. Nothing is lost.
         page.errors[:] = [error for error in page.errors if SENT_TOO_LATE not in error]
 
 
 async def test_online_event_brings_page_back(browser: Browser) -> None:
-    """Told that it is offline the page sees that nothing passes; told otherwise it is back at once.
+    """The page detects that it is offline, and reconnects on the ``online`` event.
 
-    Of what stands this cuts nothing, so it is a test of how the two events are heard, no more. The
-    retries are a minute apart: it is the event that brings the page back.
+    Going offline cuts no existing connection, so this tests only the reaction to the two events.
+    Retries are a minute apart, so only the event can bring the page back in time.
     """
     async with talking() as server, tab(browser, server.url) as page:
-        # A page that was open for long has its whole budget of attempts.
+        # Pretend that the page has been open for long, so that its whole retry budget is available.
         await page.run(
             """() => {
                 const now = performance.now.bind(performance);
@@ -341,7 +344,7 @@ async def test_online_event_brings_page_back(browser: Browser) -> None:
 
 
 async def test_duplicated_talking_tabs_do_not_interfere(throttled: BrowserContext) -> None:
-    """The copy has the same storage, but its own sessions; neither disturbs the other."""
+    """The copy has the same storage, but its own sessions. Neither affects the other."""
     async with talking() as server, front_tab(throttled, server.url) as page:
         await start_talks(page)
         await page.run("() => sessionStorage.setItem('mark', 'copied')")

@@ -1,6 +1,6 @@
-"""Many tabs of one browser, and a tab that is loaded again.
+"""Many tabs of one browser, and a tab that is reloaded.
 
-Over HTTP/1.1 Chromium opens six connections to a server, for all tabs of a profile together.
+Over HTTP/1.1, Chromium opens six connections to a server for all tabs of a profile together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 FALLBACKS = [["sse", "longpoll"], ["sse"], ["longpoll"]]
 
-ONCE_MORE = """async () => {
+OPEN_ACROSS_RELOADS = """async () => {
     const { acrossReloads } = await import("/chat/reload.js");
     globalThis.seen = [];
     globalThis.events = [];
@@ -31,12 +31,15 @@ ONCE_MORE = """async () => {
 
 
 def made_across_reloads(transport: str) -> str:
-    return ONCE_MORE.replace("OPTIONS", f"{{ transports: ['{transport}'], retryBase: 0.05 }}")
+    """Return the script that opens the channel with `acrossReloads`."""
+    return OPEN_ACROSS_RELOADS.replace(
+        "OPTIONS", f"{{ transports: ['{transport}'], retryBase: 0.05 }}"
+    )
 
 
 @asynccontextmanager
 async def tabs_of_one_browser(browser: Browser, url: str, count: int) -> AsyncIterator[list[Tab]]:
-    """Tabs that share a profile, and so their connections."""
+    """Open tabs that share a profile, and so its connection limit."""
     async with tab(browser, url) as first:
         tabs = [first]
         for _ in range(count - 1):
@@ -48,14 +51,14 @@ async def tabs_of_one_browser(browser: Browser, url: str, count: int) -> AsyncIt
 
 
 async def talk(page: Tab, message: str) -> None:
-    """Send a message, and wait until it is handled and has come back."""
+    """Send a message, and wait until it is handled and echoed."""
     await page.run("(message) => void sendAndKeep(message)", message)
     await page.wait("(message) => seen.includes(message) && fates[message] === 'handled'", message)
 
 
 @pytest.mark.parametrize("transports", FALLBACKS[::2], ids=lambda names: "-".join(names))
 async def test_eight_tabs_talk_at_the_same_time(browser: Browser, transports: list[str]) -> None:
-    """None waits for a connection of another: nothing here ends by a timer before the deadline."""
+    """No tab waits for another's connection: no timer expires before the deadline of the test."""
     async with (
         apps("patient") as server,
         tabs_of_one_browser(browser, server.url, 8) as tabs,
@@ -85,7 +88,7 @@ async def test_eight_tabs_talk_at_the_same_time(browser: Browser, transports: li
 async def test_closed_tab_releases_its_slot(browser: Browser) -> None:
     async with apps("echo") as server, tabs_of_one_browser(browser, server.url, 5) as tabs:
         for index, page in enumerate(tabs):
-            # Its probes come soon.
+            # Probe for the better transport soon.
             await page.run(
                 "() => void start({ transports: ['sse', 'longpoll'], fallbackFor: 0.2 })"
             )
@@ -107,7 +110,7 @@ async def test_session_continues_after_reload(browser: Browser, transport: str) 
         await page.wait("seen.length === 1")
         session = await page.run("() => channel.id")
         for round in range(3):
-            # Sent, and not waited for: it goes with the page, or with the next one.
+            # Not awaited: this page or the next one delivers it.
             await page.run("(message) => void channel.send(message)", f"last word {round}")
             await page.page.reload()
             await page.wait("window.ready === true")
@@ -116,19 +119,19 @@ async def test_session_continues_after_reload(browser: Browser, transport: str) 
             await page.wait("(message) => seen.includes(message)", f"again {round}")
             assert await page.run("() => [events, channel.id]") == [["resumed"], session]
         seen = await until_report(server, lambda seen: len(seen["messages"]) == 7)
-        assert seen["started"] == 1, "one session all the time"
+        assert seen["started"] == 1, "there must be only one session"
         words = [f"{what} {round}" for round in range(3) for what in ("last word", "again")]
         assert seen["messages"] == ["before", *words]
         await page.run("() => channel.close()")
 
 
 async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
-    """Also one that was copied while no page had the session."""
+    """This includes a tab copied while no page used the session."""
     async with apps("echo") as server, tab(browser, server.url) as page:
         await page.run(made_across_reloads("websocket"))
         await page.run("() => channel.send('one')")
         session = await page.run("() => channel.id")
-        # A page that asks for no session: what the first one left stays in the tab's storage.
+        # This page opens no channel, so the saved session stays in the tab's storage.
         await page.page.reload()
         await page.wait("window.ready === true")
         async with page.page.expect_popup() as opened:
@@ -151,7 +154,7 @@ async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_late_copy_of_tab_does_not_take_session(browser: Browser, transport: str) -> None:
-    """The session that was saved for it is stale by then: it gets a new one."""
+    """The session saved in the copy is stale by then, so the copy gets a new one."""
     async with apps("echo") as server, tab(browser, server.url) as page:
         await page.run(made_across_reloads(transport))
         await page.run("() => channel.send('one')")
