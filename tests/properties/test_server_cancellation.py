@@ -13,9 +13,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import permutations
-from types import coroutine
 from typing import Any
 
 import anyio
@@ -23,40 +22,13 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from transport import Channel, ChannelClosed, Hub, Identity, Limits, MemoryStore
+from tests.properties.cancellation import LIMITS, TRANSPORTS, Watched, runs
+from transport import Channel, ChannelClosed, Hub, Identity, MemoryStore
 from transport.protocol.server.tombstone import Tombstone
 from transport.stores.records import Record
-from transport.testing import JumpingEventLoop, drive, until
+from transport.testing import drive, until
 
-TRANSPORTS = ("websocket", "sse", "longpoll")
 PATHS = {"websocket": "/websocket", "sse": "/sse", "longpoll": "/poll"}
-LIMITS = Limits(
-    heartbeat=5,
-    poll_hold=5,
-    ttl=30,
-    closing=5,
-    tombstone=5,
-    nonce=5,
-    drain_grace=2,
-    drain_window=1,
-)
-
-
-@coroutine
-def counted(work: Any, point: Callable[[], None]) -> Generator[Any, Any, Any]:
-    """Await ``work``; call ``point`` each time before it waits."""
-    error: BaseException | None = None
-    while True:
-        try:
-            waits_for = work.send(None) if error is None else work.throw(error)
-        except StopIteration as stop:
-            return stop.value
-        error = None
-        point()
-        try:
-            yield waits_for
-        except BaseException as thrown:  # noqa: BLE001 - into the work, as the task would
-            error = thrown
 
 
 class Cancels:
@@ -100,7 +72,7 @@ class Cancels:
 
         async def pause() -> None:
             if asyncio.current_task() is not task:
-                point()  # else `counted` does it
+                point()  # else `Watched` does it
             await asyncio.sleep(0)
 
         async def receiving() -> Message:
@@ -120,9 +92,9 @@ class Cancels:
             if self.level:
                 with anyio.CancelScope() as around:
                     cancel = around.cancel
-                    await counted(work, point)
+                    await Watched(work, lambda _: point())
             else:
-                await counted(work, point)
+                await Watched(work, lambda _: point())
         finally:
             self.calls[path] -= 1
             if self.fired and not before:
@@ -221,15 +193,12 @@ def cancelled_everywhere(
             raise
         return app
 
-    at = 1
-    while True:
-        with asyncio.Runner(loop_factory=JumpingEventLoop) as runner:
-            fired = runner.run(once(at)).fired
+    for at, app in runs(once):
         logged = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
         assert logged == [], f"cancelled at await {at}"
-        if not fired:
-            return at - 1
-        at += 1
+        if not app.fired:
+            break
+    return at - 1
 
 
 modes = pytest.mark.parametrize("level", [False, True], ids=["native", "level"])
@@ -303,149 +272,3 @@ def test_a_handler_that_closes(
             assert (caught.value.code, caught.value.reason) == (4000, "enough")
 
     assert cancelled_everywhere(conversation, caplog, level=level) > 15
-
-
-# Where nothing of the network is cancelled: the application's own waits
-
-
-def at_every_await(
-    work: Callable[[Callable[[Awaitable[Any]], Awaitable[bool]]], Awaitable[None]],
-) -> int:
-    """Run ``work`` until none of what it has run by its argument is left to be cancelled.
-
-    The argument awaits something, natively or by a scope cancelled at its next await; True where it
-    was.
-    """
-
-    async def once(at: int, *, level: bool) -> bool:
-        count = 0
-
-        async def run(inner: Awaitable[Any]) -> bool:
-            nonlocal count
-            cancel: Callable[[], object] = lambda: None  # noqa: E731 - set below
-
-            def point() -> None:
-                nonlocal count
-                count += 1
-                if count == at:
-                    cancel()
-
-            if level:
-                with anyio.CancelScope() as scope:
-                    cancel = scope.cancel
-                    await counted(inner, point)
-                return scope.cancelled_caught
-            task = asyncio.ensure_future(counted(inner, point))
-            cancel = task.cancel
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.result()
-            return task.cancelled()
-
-        await work(run)
-        return count >= at
-
-    at = 1
-    for level in (False, True):
-        at = 1
-        while True:
-            with asyncio.Runner(loop_factory=JumpingEventLoop) as runner:
-                if not runner.run(once(at, level=level)):
-                    break
-            at += 1
-    return at - 1
-
-
-Run = Callable[[Awaitable[Any]], Awaitable[bool]]
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_handlers_waits(transport: str) -> None:
-    """A receive, send or acknowledged that is cancelled has taken, sent and left nothing."""
-
-    async def work(run: Run) -> None:
-        got: list[Any] = []
-
-        async def handler(channel: Channel) -> None:
-            async def receive() -> None:
-                got.append(await channel.receive())
-
-            for _ in range(3):
-                while await run(receive()):
-                    pass
-            numbers = []
-
-            async def send(message: str) -> None:
-                numbers.append(await channel.send(message))
-
-            for message in ("x", "y", "z"):
-                while await run(send(message)):
-                    pass
-                while await run(channel.acknowledged(numbers[-1])):
-                    pass
-            assert numbers == [1, 2, 3]
-            runner = channel._driver
-            waiting: list[Any] = [*runner.window.senders, *runner._ack_waiters]
-            assert waiting == []
-            assert runner._message is None
-
-        hub = Hub(handler, limits=Limits(window_messages=1))
-        async with drive(hub, transport=transport) as page:
-            for message in ("a", "b", "c"):
-                await page.send(message)
-            assert [await page.receive() for _ in range(3)] == ["x", "y", "z"]
-            with pytest.raises(ChannelClosed) as caught:
-                await page.receive()
-        assert caught.value.code == 1000
-        assert got == ["a", "b", "c"]
-
-    assert at_every_await(work) >= 3
-
-
-def test_a_drain(caplog: pytest.LogCaptureFixture) -> None:
-    """DRN-1: a drain that is cancelled may be repeated, and ends as one that was not."""
-    ended: list[str] = []
-
-    async def handler(channel: Channel) -> None:
-        try:
-            async for _ in channel:
-                pass
-            await asyncio.sleep(1)  # the grace is longer
-        finally:
-            ended.append(channel.id)
-
-    async def work(run: Run) -> None:
-        ended.clear()
-        hub = Hub(handler, limits=LIMITS)
-        async with drive(hub) as one, drive(hub, transport="sse") as two:
-            while await run(hub.drain()):
-                assert hub.statistics().connections == dict.fromkeys(TRANSPORTS, 0)
-            assert sorted(ended) == sorted([str(one.id), str(two.id)])
-
-    assert at_every_await(work) >= 1
-    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
-
-
-def test_a_lifespan_that_is_cancelled_leaves_no_task(caplog: pytest.LogCaptureFixture) -> None:
-    """Its own drain is cut short: handlers are cancelled, and the loop is let go."""
-
-    async def deaf(channel: Channel) -> None:
-        await asyncio.Event().wait()
-
-    async def work(run: Run) -> None:
-        hub = Hub(deaf, limits=LIMITS)
-
-        async def serve() -> None:
-            async with hub.lifespan(), drive(hub):
-                pass
-
-        await run(serve())
-        await asyncio.sleep(0.1)
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-        await asyncio.sleep(20)
-        loop: Any = asyncio.get_running_loop()
-        assert not [one for one in loop._scheduled if not one.cancelled()]
-
-    assert at_every_await(work) >= 3
-    expected = "handler_cancelled"
-    assert all(expected in one.getMessage() for one in caplog.records)
