@@ -27,23 +27,26 @@ LIMITS = Limits(
 
 
 class Watched(Coroutine[Any, Any, T]):
-    """``work``, of which each wait is told; it raises there what ``wait`` returns."""
+    """A coroutine that runs ``work`` and calls ``wait`` before each wait of it.
+
+    If ``wait`` returns an exception, the work raises it when it continues.
+    """
 
     def __init__(self, work: Awaitable[T], wait: Callable[[Any], BaseException | None]) -> None:
         self._work: Any = work  # a coroutine
         self._wait = wait
-        self._dies: BaseException | None = None
+        self._error: BaseException | None = None
 
     def send(self, value: Any) -> Any:
-        dies, self._dies = self._dies, None
-        return self._told(self._work.send(value) if dies is None else self._work.throw(dies))
+        error, self._error = self._error, None
+        return self._report(self._work.send(value) if error is None else self._work.throw(error))
 
     def throw(self, *error: Any) -> Any:
-        self._dies = None
-        return self._told(self._work.throw(*error))
+        self._error = None
+        return self._report(self._work.throw(*error))
 
-    def _told(self, waits_for: Any) -> Any:
-        self._dies = self._wait(waits_for)
+    def _report(self, waits_for: Any) -> Any:
+        self._error = self._wait(waits_for)
         return waits_for
 
     def close(self) -> None:
@@ -64,7 +67,7 @@ class Watched(Coroutine[Any, Any, T]):
                 error = thrown
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._work, name)  # `cr_frame` and its like: anyio looks at them
+        return getattr(self._work, name)  # anyio reads attributes such as `cr_frame`
 
 
 def runs(

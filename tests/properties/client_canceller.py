@@ -1,4 +1,4 @@
-"""Cancels the client, or one of its tasks, at a wait of a given number."""
+"""Cancel the client, or one of its tasks, at its n-th wait."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ T = TypeVar("T")
 
 
 class Mode(Enum):
-    """What is cancelled, and how."""
+    """The target of a cancellation, and the way it is cancelled."""
 
     BLOCK = "block"
-    """The task that is in ``async with connect()``."""
+    """Cancel the task within ``async with connect()``."""
     BLOCK_SCOPE = "block-scope"
-    """The same, by a scope, which cancels each further wait too."""
+    """The same with a cancel scope, which also cancels every later wait."""
     CALL = "call"
-    """The method of the channel that the application waits for. It is called again."""
+    """Cancel the channel method that the application awaits, and call it again."""
     CALL_SCOPE = "call-scope"
+    """The same with a cancel scope."""
     TASK = "task"
-    """The client's own task whose wait it is."""
+    """Cancel the client's own task that is about to wait."""
     DEATH = "death"
-    """The same is not cancelled: it raises what nobody expects."""
+    """Raise an unexpected exception in that task instead."""
 
 
 WHOLE = (Mode.BLOCK, Mode.BLOCK_SCOPE)
@@ -38,17 +39,17 @@ INNER = (Mode.TASK, Mode.DEATH)
 
 
 class Unexpected(Exception):
-    """What no code of ours knows."""
+    """An exception that the package does not know."""
 
 
 class Canceller:
-    """Acts at the ``at``-th wait of the client, from 1.
+    """Cancels at the ``at``-th wait of the client, counted from 1.
 
     Attributes:
-        block, call: cancel the block, or the call that is waited for; None: there is none.
-        fired: whether that wait came.
-        where: it was.
-        main: whether it hit the task that runs the channel: no other can carry on for it.
+        block, call: functions that cancel the block or the current call, if there is one.
+        fired: whether the client reached that wait.
+        where: the place of the wait, for error messages.
+        main: whether the wait was of the task that runs the channel, which cannot be replaced.
     """
 
     def __init__(self, mode: Mode, at: int) -> None:
@@ -60,22 +61,22 @@ class Canceller:
         self.block: Callable[[], object] | None = None
         self.call: Callable[[], object] | None = None
         self.tasks: list[asyncio.Task[Any]] = []
-        """All of the client."""
+        """All tasks of the client."""
 
     @property
     def fired(self) -> bool:
         return self.count >= self.at
 
     def wait(self, waits_for: Any) -> BaseException | None:
-        """A task of the client is about to wait."""
+        """Handle a wait of a client task: cancel, or return the exception to raise there."""
         task = asyncio.current_task()
         assert task is not None
         name = task.get_name()
-        # Nobody but the loop's end cancels what closes sockets: they end with it.
+        # Only the end of the loop cancels the tasks that close sockets.
         if self.mode in INNER and (name in ("user", "call") or name.endswith(".aclose")):
             return None
         if self.mode is Mode.DEATH and (waits_for is None or "Lock.acquire" in innermost(task)):
-            return None  # a turn of the loop, or of a lock: these raise nothing
+            return None  # waits of `sleep(0)` or of a lock, which raise nothing
         self.count += 1
         if self.count != self.at:
             return None
@@ -90,7 +91,7 @@ class Canceller:
         return None
 
     async def __call__(self, method: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """Call a method of the channel; where it was cancelled, again."""
+        """Call a method of the channel, and call it again if it was cancelled."""
         while True:
             if self.mode is Mode.CALL:
                 task = asyncio.create_task(_call(method, *args), name="call")
@@ -114,7 +115,7 @@ async def _call(method: Callable[..., Awaitable[T]], *args: Any) -> T:
 
 
 def innermost(task: asyncio.Task[Any]) -> str:
-    """Where in the client, and in all, a task stands."""
+    """Return the innermost frame of a task within the client, and the innermost of all."""
     work: Any = task.get_coro()
     ours = last = "?"
     while work is not None:
@@ -124,18 +125,18 @@ def innermost(task: asyncio.Task[Any]) -> str:
             if "/transport/client/" in frame.f_code.co_filename:
                 ours = last
         step = getattr(work, "cr_await", None) or getattr(work, "ag_await", None)
-        if frame is None:  # a step of an asynchronous generator does not tell of which
+        if frame is None:  # a step of an asynchronous generator does not name its generator
             step = next(filter(inspect.isasyncgen, gc.get_referents(work)), None)
         work = step
     return f"{ours} ... {last}"
 
 
 canceller: ContextVar[Canceller | None] = ContextVar("canceller", default=None)
-"""Set for all that the application has begun, and nothing that the server has."""
+"""Set in every task that the application starts, and in none that the server starts."""
 
 
 def make_task(loop: Any, work: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
-    """The loop's task factory."""
+    """Create a task, watched if it belongs to the client. This is the loop's task factory."""
     context = options.get("context")
     owner = canceller.get() if context is None else context.get(canceller)
     if owner is None:

@@ -1,4 +1,4 @@
-"""Conversations of a client with a server that echoes, over a network in memory."""
+"""Conversations of a client with an echo server, over a network in memory."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ LIMITS = replace(cancellation.LIMITS, window_messages=2)
 
 
 class World:
-    """A server that echoes, the network to it, and what was said.
+    """An echo server, the network to it, and the messages received on both sides.
 
     Attributes:
-        got, heard: the messages that the server's handlers and the application have taken.
-        entered: whether the channel was open.
+        server_received, client_received: the messages that the handlers and the application took.
+        entered: whether the application has entered ``async with connect()``.
     """
 
     def __init__(self, **options: Any) -> None:
         self.options = options
         self.hub = self.start()
         self.network = Network(self.hub)
-        self.got: list[Any] = []
-        self.heard: list[Any] = []
+        self.server_received: list[Any] = []
+        self.client_received: list[Any] = []
         self.entered = False
         self.channel: ClientChannel | None = None
 
@@ -42,14 +42,14 @@ class World:
         return self.hub
 
     def restart(self) -> None:
-        """The server is killed, and another takes its place."""
+        """Replace the server with a new one, as if its process had been killed."""
         self.network.serve(self.start())
         self.network.cut()
 
     async def echo(self, channel: Channel) -> None:
         await channel.send("hello")
         async for message in channel:
-            self.got.append(message)
+            self.server_received.append(message)
             await channel.send(message)
             if message == "go":
                 await channel.close(4000, "enough")
@@ -69,7 +69,7 @@ Conversation = Callable[[World, Canceller], Awaitable[None]]
 def exchanges(
     transport: str,
 ) -> Callable[[Callable[[World, Canceller, ClientChannel], Awaitable[None]]], Conversation]:
-    """The part within the block, made a conversation."""
+    """Make a conversation of the part within ``async with connect(transport)``."""
 
     def decorate(
         part: Callable[[World, Canceller, ClientChannel], Awaitable[None]],
@@ -85,10 +85,10 @@ def exchanges(
 
 
 async def receive(world: World, call: Canceller, channel: ClientChannel, count: int = 1) -> None:
-    """Hear so many."""
+    """Receive ``count`` messages."""
 
     async def take() -> None:
-        world.heard.append(await channel.receive())
+        world.client_received.append(await channel.receive())
 
     for _ in range(count):
         await call(take)
@@ -98,7 +98,7 @@ async def receive(world: World, call: Canceller, channel: ClientChannel, count: 
 
 
 def talk(transport: str) -> Conversation:
-    """Both ways, with a window of 2, so that sends wait; then the end of the block."""
+    """Exchange messages with a window of 2, so that sends wait; then leave the block."""
 
     @exchanges(transport)
     async def part(world: World, call: Canceller, channel: ClientChannel) -> None:
@@ -114,7 +114,7 @@ def talk(transport: str) -> Conversation:
 
 
 def cut(transport: str) -> Conversation:
-    """The network breaks with messages on their way, and once more while nobody is reached."""
+    """Cut the network with messages in flight, then again while it stays down."""
 
     @exchanges(transport)
     async def part(world: World, call: Canceller, channel: ClientChannel) -> None:
@@ -135,7 +135,7 @@ def cut(transport: str) -> Conversation:
 
 
 def closing(transport: str) -> Conversation:
-    """The application closes, in mid-stream."""
+    """Close the channel in mid-stream, as the application."""
 
     @exchanges(transport)
     async def part(world: World, call: Canceller, channel: ClientChannel) -> None:
@@ -149,7 +149,7 @@ def closing(transport: str) -> Conversation:
 
 
 def closed(transport: str) -> Conversation:
-    """The server closes."""
+    """Let the server close the channel."""
 
     @exchanges(transport)
     async def part(world: World, call: Canceller, channel: ClientChannel) -> None:
@@ -164,7 +164,7 @@ def closed(transport: str) -> Conversation:
 
 
 def reset(transport: str) -> Conversation:
-    """The server restarts: all of the old session is told, and the new one goes on."""
+    """Restart the server: the old session is reset, and a new one continues."""
 
     @exchanges(transport)
     async def part(world: World, call: Canceller, channel: ClientChannel) -> None:
@@ -173,9 +173,9 @@ def reset(transport: str) -> Conversation:
         await receive(world, call, channel)
         await call(channel.flush)
         world.restart()
-        with pytest.raises(SessionReset) as told:
+        with pytest.raises(SessionReset) as caught:
             await call(channel.receive)
-        assert told.value.reason == "restarted"
+        assert caught.value.reason == "restarted"
         await receive(world, call, channel)
         await call(channel.send, 1)
         await receive(world, call, channel)
@@ -184,7 +184,7 @@ def reset(transport: str) -> Conversation:
 
 
 def fallback(transport: str) -> Conversation:
-    """No WebSocket is let through, and no stream where long poll is asked for."""
+    """Fall back to ``transport``, because the server does not offer the preferred ones."""
 
     async def conversation(world: World, call: Canceller) -> None:
         async with world.connect(*TRANSPORTS) as world.channel:

@@ -1,11 +1,11 @@
-"""Cancellation at every await of the client: of who uses a channel, and of its own tasks.
+"""Cancellation at every await of the client: in the application's task and in its own tasks.
 
-A conversation is had again and again, over a network in memory. Each time something is cancelled
-one wait of the client later than the time before, be it of the application's task, of the client's
-own, or of the libraries below. What is cancelled is told by `Mode`. Whatever it was: a channel that
-is alive goes on, once and in order, and of one that is over nothing is left.
+A conversation is repeated over a network in memory. Each run cancels at a later wait of the client:
+one of the application's task, of the client's own tasks or of the libraries below. `Mode` says what
+is cancelled. In every case, a channel that is still open delivers each message once and in order,
+and a channel that has ended leaves nothing behind.
 
-`make test` takes a part of the waits; with ``CANCEL_EVERY=1`` it takes all.
+`make test` covers a sample of the waits; ``CANCEL_EVERY=1`` covers all of them.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from tests.properties.client_conversations import (
 from transport import ChannelClosed, Unacknowledged
 
 STRIDE = int(os.environ.get("CANCEL_EVERY", "79"))
-"""Of so many waits one is taken: a prime, so that it falls on other waits in each conversation."""
+"""Cancel at one wait in this many. A prime, so that each conversation samples other waits."""
 
 
 async def run(
     world: World, mode: Mode, at: int, conversation: Conversation, expected: list[Any]
 ) -> Canceller:
-    """Have it once, and check what it leaves."""
+    """Run the conversation once, and check what it leaves behind."""
     loop: Any = asyncio.get_running_loop()
     call = Canceller(mode, at)
     clients: list[httpx.AsyncClient] = []
@@ -57,7 +57,7 @@ async def run(
             clients.append(self)
 
     complaints: list[dict[str, Any]] = []
-    loop.set_exception_handler(lambda _, told: complaints.append(told))
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
     loop.set_task_factory(make_task)
 
     async def use() -> bool:
@@ -68,19 +68,19 @@ async def run(
         return scope.cancelled_caught
 
     try:
-        # The application's task is one of the client's: its factory sees `canceller` set.
+        # The application's task counts as a client task: the task factory sees `canceller` set.
         token = canceller.set(call)
         task = asyncio.create_task(use(), name="user")
         canceller.reset(token)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(httpx, "AsyncClient", HttpClient)
-            # httpcore looks for it anew in each request: most of the time of a run.
+            # httpcore tries to import it in each request, which takes most of the time of a run.
             patch.setitem(sys.modules, "sniffio", None)
             async with asyncio.timeout(100):
                 await asyncio.wait([task])
-        told = outcome(task)
-        alive = told is None and not (mode is Mode.BLOCK_SCOPE and task.result())
-        check(world, call, task, told, expected, alive=alive)
+        error = outcome(task)
+        alive = error is None and not (mode is Mode.BLOCK_SCOPE and task.result())
+        check(world, call, task, error, expected, alive=alive)
         assert all(one.done() for one in call.tasks), [one for one in call.tasks if not one.done()]
         assert all(one.is_closed for one in clients)
         assert all(end.closing for end in world.network.ends)
@@ -91,8 +91,8 @@ async def run(
             assert not driver.connector.tasks.is_busy
         await check_server(world, call, healthy=world.network.up)
         assert complaints == []
-    except BaseException as error:
-        error.add_note(f"{mode.value} at wait {at}: {call.where or 'none'}")
+    except BaseException as failure:
+        failure.add_note(f"{mode.value} at wait {at}: {call.where or 'none'}")
         raise
     return call
 
@@ -105,33 +105,36 @@ def check(
     world: World,
     call: Canceller,
     task: asyncio.Task[bool],
-    told: BaseException | None,
+    error: BaseException | None,
     expected: list[Any],
     *,
     alive: bool,
 ) -> None:
-    """What the application was told is true."""
+    """Check that the results the application got are true."""
     if alive:
-        assert world.heard == expected
-        assert world.got == [one for one in expected if one != "hello"]
+        assert world.client_received == expected
+        assert world.server_received == [one for one in expected if one != "hello"]
         return
-    assert call.fired, told
-    assert world.heard == expected[: len(world.heard)]
-    assert world.got == [one for one in expected if one != "hello"][: len(world.got)]
+    assert call.fired, error
+    assert world.client_received == expected[: len(world.client_received)]
+    assert (
+        world.server_received
+        == [one for one in expected if one != "hello"][: len(world.server_received)]
+    )
     if call.mode is Mode.BLOCK:
-        assert task.cancelled(), told
+        assert task.cancelled(), error
     elif call.mode is Mode.BLOCK_SCOPE:
-        assert told is None  # and its scope has caught it
+        assert error is None  # the scope has caught the cancellation
     else:
-        assert call.main, told
-        assert isinstance(told, (ChannelClosed, Unacknowledged)), told
+        assert call.main, error
+        assert isinstance(error, (ChannelClosed, Unacknowledged)), error
 
 
 async def check_server(world: World, call: Canceller, *, healthy: bool) -> None:
-    """Its session was closed where the channel could say so, else it ends when it expires."""
+    """Check that the session was closed if the close could be sent, and expires otherwise."""
     runtime = world.hub._lifecycle.current
     if runtime is None:
-        return  # it was never reached
+        return  # no request reached it
     if healthy and world.entered and call.mode not in INNER:
         await asyncio.sleep(0.5)
         assert world.hub.statistics().sessions == 0
@@ -140,7 +143,10 @@ async def check_server(world: World, call: Canceller, *, healthy: bool) -> None:
 
 
 def told_by_client(record: logging.LogRecord) -> bool:
-    """Not by the server, which complains of those that go in mid-sentence."""
+    """Return whether the client logged this warning.
+
+    The server is excluded: it warns about clients that vanish in mid-request.
+    """
     ours = "/transport/client/" in record.pathname or record.name == "asyncio"
     return ours and record.levelno >= logging.WARNING
 
@@ -152,7 +158,7 @@ def everywhere(
     expected: list[Any],
     **options: Any,
 ) -> int:
-    """Have the conversation until no wait of it is left to be hit; how many there were."""
+    """Repeat the conversation until every wait was a target. Return the number of waits."""
 
     async def once(at: int) -> Canceller:
         random.seed(1)
@@ -172,7 +178,7 @@ def everywhere(
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_forgotten() -> Iterator[None]:
-    """What was never awaited or retrieved complains when it is collected, and pytest hears it."""
+    """Collect garbage, so that anything never awaited or retrieved warns and fails the module."""
     yield
     gc.collect()
 

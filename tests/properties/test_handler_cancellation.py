@@ -19,10 +19,10 @@ from transport.testing import drive
 def at_every_await(
     work: Callable[[Callable[[Awaitable[Any]], Awaitable[bool]]], Awaitable[None]],
 ) -> int:
-    """Run ``work`` until none of what it has run by its argument is left to be cancelled.
+    """Repeat ``work`` until every await of what it runs was cancelled. Return their number.
 
-    The argument awaits something, natively or by a scope cancelled at its next await; True where it
-    was.
+    The argument of ``work`` is a function that awaits an awaitable, cancels it natively or by a
+    cancel scope when its turn comes, and returns whether it was cancelled.
     """
 
     async def once(at: int, *, level: bool) -> bool:
@@ -67,7 +67,7 @@ Run = Callable[[Awaitable[Any]], Awaitable[bool]]
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_handlers_waits(transport: str) -> None:
-    """A receive, send or acknowledged that is cancelled has taken, sent and left nothing."""
+    """A cancelled `receive`, `send` or `acknowledged` loses no message and leaves no waiter."""
 
     async def work(run: Run) -> None:
         got: list[Any] = []
@@ -109,14 +109,14 @@ def test_a_handlers_waits(transport: str) -> None:
 
 
 def test_a_drain(caplog: pytest.LogCaptureFixture) -> None:
-    """DRN-1: a drain that is cancelled may be repeated, and ends as one that was not."""
+    """DRN-1: a cancelled drain may be repeated, and then ends like an uninterrupted one."""
     ended: list[str] = []
 
     async def handler(channel: Channel) -> None:
         try:
             async for _ in channel:
                 pass
-            await asyncio.sleep(1)  # the grace is longer
+            await asyncio.sleep(1)  # shorter than the grace
         finally:
             ended.append(channel.id)
 
@@ -133,7 +133,7 @@ def test_a_drain(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_lifespan_that_is_cancelled_leaves_no_task(caplog: pytest.LogCaptureFixture) -> None:
-    """Its own drain is cut short: handlers are cancelled, and the loop is let go."""
+    """The drain of the lifespan is interrupted: handlers are cancelled and timers released."""
 
     async def deaf(channel: Channel) -> None:
         await asyncio.Event().wait()

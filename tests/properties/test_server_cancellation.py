@@ -1,10 +1,9 @@
-"""Cancellation at every await of the server: of each ASGI call, of a handler's waits, of a drain.
+"""Cancellation at every await of each ASGI call of the server.
 
-A conversation is had again and again, over a page that comes back as clients do. Each time the call
-that runs is cancelled one await later than the time before: once natively, as a server does that
-goes down, and once by a scope around it, which cancels each further await too, as a middleware with
-a timeout does. Whatever was cut off, all of the conversation takes place, once and in order, and
-nothing of it stays behind.
+A conversation is repeated with a page that reconnects as clients do. Each run cancels the current
+call one await later than the run before. It is cancelled natively, as by a server that shuts down,
+or by a cancel scope, which also cancels every later await, as a middleware with a timeout does. In
+every case the whole conversation completes, once and in order, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ PATHS = {"websocket": "/websocket", "sse": "/sse", "longpoll": "/poll"}
 
 
 class Cancels:
-    """Cancels the ASGI call that is at the ``at``-th await of all, counted over all calls.
+    """Cancels the ASGI call that reaches the ``at``-th await, counted over all calls.
 
-    Their `receive` and `send` wait before and after what they do, as in a server that is busy. So
-    the awaits of tasks that a call has begun are counted too, where they send.
+    `receive` waits before it acts, and `send` before and after, as in a busy server. So the awaits
+    of tasks that a call has started count too, when they send.
 
     Args:
         hub: the application.
-        at: from 1.
-        level: whether by a scope.
+        at: the number of the await, from 1.
+        level: whether a cancel scope cancels, instead of `Task.cancel`.
     """
 
     def __init__(self, hub: Hub, at: int, *, level: bool) -> None:
@@ -51,9 +50,9 @@ class Cancels:
         self.count = 0
         self.where = ""
         self.calls: Counter[str] = Counter()
-        """That run now, by their path."""
+        """The calls now running, by path."""
         self.left: Counter[str] = Counter()
-        """Connections that stood without a call when the one had ended that was cancelled."""
+        """Connections that remained without a call after the cancelled call had ended."""
 
     @property
     def fired(self) -> bool:
@@ -72,12 +71,12 @@ class Cancels:
 
         async def pause() -> None:
             if asyncio.current_task() is not task:
-                point()  # else `Watched` does it
+                point()  # in the call's own task, `Watched` does this
             await asyncio.sleep(0)
 
         async def receiving() -> Message:
             await pause()
-            # No wait behind it: what a server has handed over it does not take back.
+            # No wait after it: a server does not take back a message that it has delivered.
             return await receive()
 
         async def sending(message: Message) -> None:
@@ -101,7 +100,7 @@ class Cancels:
                 self.left = Counter(self.standing()) - self.calls
 
     def standing(self) -> Iterator[str]:
-        """Paths of which a connection stands: of a long poll, one that waits for an answer."""
+        """Yield the path of each open connection; of long polls, only those not yet answered."""
         for channel in self.hub.channels:
             for one in channel._driver.session.attachments.live:
                 if one.writable:
@@ -109,7 +108,7 @@ class Cancels:
 
 
 class BusyStore(MemoryStore):
-    """Waits before and after each step, as one that asks another process does."""
+    """A store that waits before and after each step, like one that asks another process."""
 
     async def open(self, nonce: str, record: Record, now: float, keep: float) -> Record:
         await asyncio.sleep(0)
@@ -134,13 +133,13 @@ class BusyStore(MemoryStore):
 
 
 async def authenticate(connection: HTTPConnection, credentials: Any) -> Identity:
-    """Everybody, for a while."""
+    """Accept every client, with credentials that soon expire."""
     await asyncio.sleep(0)
     return Identity("ada", expires=time.time() + 12)
 
 
 class World:
-    """A hub with an echo, and what is left of it."""
+    """A hub with an echo handler, and checks of what remains of its sessions."""
 
     def __init__(self) -> None:
         self.got: list[Any] = []
@@ -154,11 +153,11 @@ class World:
             await channel.send(message)
 
     async def gone(self) -> None:
-        """Nothing stays: after all times that anything is kept for."""
+        """Check that nothing remains after every retention time has passed."""
         runtime = self.hub._lifecycle.current
         assert runtime is not None
         registry = runtime.registry
-        await asyncio.sleep(LIMITS.closing + 6.1)  # a stuck connection is given 5 s
+        await asyncio.sleep(LIMITS.closing + 6.1)  # a stuck connection is aborted after 5 s
         assert self.hub.statistics().sessions == 0
         assert not registry._closing
         await asyncio.sleep(LIMITS.tombstone + LIMITS.nonce + 0.5)
@@ -179,7 +178,7 @@ def cancelled_everywhere(
     *,
     level: bool,
 ) -> int:
-    """Have the conversation until no await of it is left to be cancelled; how many there were."""
+    """Repeat the conversation until every await was cancelled once. Return their number."""
 
     async def once(at: int) -> Cancels:
         world = World()
@@ -207,7 +206,7 @@ modes = pytest.mark.parametrize("level", [False, True], ids=["native", "level"])
 @modes
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_conversation(transport: str, level: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """Open, data, poll, POST, renew, a cut, close: NUM-4, ATT-4."""
+    """NUM-4, ATT-4: covers open, data, poll, POST, renewal, a cut and close."""
 
     async def conversation(world: World, app: ASGIApp) -> None:
         async with drive(app, transport=transport, credentials="ada's") as page:
@@ -235,7 +234,7 @@ def test_a_conversation(transport: str, level: bool, caplog: pytest.LogCaptureFi
 def test_a_switch_in_mid_stream(
     pair: tuple[str, str], level: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """RES-1: an attach on another transport, beside the old one, and then in its place."""
+    """RES-1: an attach on another transport overlaps the old one, then replaces it."""
 
     async def conversation(world: World, app: ASGIApp) -> None:
         async with drive(app, transport=pair[0]) as page:
@@ -255,7 +254,7 @@ def test_a_switch_in_mid_stream(
 def test_a_handler_that_closes(
     transport: str, level: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """CLS-1, CLS-5: what it sent before arrives, then its close."""
+    """CLS-1, CLS-5: the messages it sent before arrive, and then its close."""
 
     async def conversation(world: World, app: ASGIApp) -> None:
         async with drive(app, transport=transport) as page:
