@@ -76,7 +76,7 @@ def mounts(hub: Hub) -> list[tuple[str, ASGIApp]]:
 
 
 @pytest.mark.parametrize("number", range(len(mounts(Hub(echo)))))
-async def test_every_mount_serves_every_transport(number: int) -> None:
+async def test_hub_in_each_mount_serves_all_transports(number: int) -> None:
     hub = Hub(echo)
     path, app = mounts(hub)[number]
     async with confirmed_socket(app, path + "/websocket") as ws:
@@ -122,7 +122,7 @@ async def test_lifespan_starts_and_drains_hub() -> None:
     assert hub.statistics().sessions == 0
 
 
-async def test_hub_may_be_the_application() -> None:
+async def test_hub_as_whole_application_handles_lifespan() -> None:
     connection = Connection(Hub(silent), {"type": "lifespan"}, [{"type": "lifespan.startup"}])
     assert (await connection.next())["type"] == "lifespan.startup.complete"
     connection.inbound.put_nowait({"type": "lifespan.shutdown"})

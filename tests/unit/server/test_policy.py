@@ -232,10 +232,10 @@ def test_forwarded_headers_are_ignored() -> None:
 
 async def test_authenticate_gets_connection_and_credentials() -> None:
     """IDN-2, OPN-8."""
-    asked: list[tuple[str | None, Any]] = []
+    calls: list[tuple[str | None, Any]] = []
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
-        asked.append((connection.headers.get("cookie"), credentials))
+        calls.append((connection.headers.get("cookie"), credentials))
         return Identity("ada", user={"name": "Ada"}) if credentials == "good" else None
 
     users: list[Any] = []
@@ -252,7 +252,7 @@ async def test_authenticate_gets_connection_and_credentials() -> None:
     assert opened["verdict"] == "new"
     await asyncio.sleep(0)
     assert users == [{"name": "Ada"}]
-    assert asked == [("c=1", "bad"), (None, None), (None, "good")]
+    assert calls == [("c=1", "bad"), (None, None), (None, "good")]
 
 
 async def test_other_subject_cannot_resume() -> None:

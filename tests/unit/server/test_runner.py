@@ -33,7 +33,7 @@ async def _until_closed(step: Callable[[], Awaitable[object]]) -> None:
         await step()
 
 
-async def test_a_session_that_ends_under_a_task_group_is_no_failure(
+async def test_session_end_in_task_group_logs_no_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hub = Hub(
@@ -46,7 +46,7 @@ async def test_a_session_that_ends_under_a_task_group_is_no_failure(
     assert [one.message for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
-async def test_the_end_of_another_channel_is_a_failure_where_it_is_not_met(
+async def test_unhandled_close_of_other_channel_fails_handler(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """CLS-3: this client did not close its channel; a normal close would hide the failure."""
@@ -70,9 +70,7 @@ async def test_the_end_of_another_channel_is_a_failure_where_it_is_not_met(
     assert "handler_failed channel=" in caplog.text
 
 
-async def test_a_handler_that_cancels_itself_after_the_clients_close_still_ends_the_session() -> (
-    None
-):
+async def test_self_cancelled_handler_still_ends_session() -> None:
     """CLS-2."""
 
     async def gives_up(channel: Channel) -> None:
@@ -91,7 +89,7 @@ async def test_a_handler_that_cancels_itself_after_the_clients_close_still_ends_
         assert (await ws.frame())["code"] == 1011
 
 
-async def test_a_drain_waits_for_the_cleanup_of_a_handler_that_it_cancels() -> None:
+async def test_drain_waits_for_cleanup_of_cancelled_handler() -> None:
     """The handler can still use resources that the application closes after the lifespan."""
     cleaned = asyncio.Event()
 
@@ -110,7 +108,7 @@ async def test_a_drain_waits_for_the_cleanup_of_a_handler_that_it_cancels() -> N
 
 
 @pytest.mark.parametrize("wait", ["send", "receive", "acknowledged"])
-async def test_every_wait_of_a_handler_ends_with_its_session(wait: str) -> None:
+async def test_handler_waits_end_when_session_expires(wait: str) -> None:
     """RES-5, LIV-3."""
     seen: list[ChannelClosed] = []
 
@@ -138,7 +136,7 @@ async def test_every_wait_of_a_handler_ends_with_its_session(wait: str) -> None:
     await until(lambda: hub.statistics().sessions == 0)
 
 
-async def test_who_asks_and_does_not_read_the_answers_is_cut() -> None:
+async def test_client_that_pings_but_never_reads_is_cut() -> None:
     """A pong is small, but there is no other bound on those queued for a peer that never reads."""
     hub = Hub(silent, limits=Limits(batch=10))
     async with socket(hub, "/websocket") as ws:

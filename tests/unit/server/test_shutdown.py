@@ -23,15 +23,15 @@ class Server:
     """A server that installs a handler of SIGTERM, as uvicorn does."""
 
     def __init__(self, hub: Hub | None = None) -> None:
-        self.told: list[bool] = []
+        self.drained_first: list[bool] = []
         self._hub = hub
         signal.signal(signal.SIGTERM, self.on_signal)
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.told.append(self._hub is None or has_let_go(self._hub))
+        self.drained_first.append(self._hub is None or has_drained(self._hub))
 
 
-def has_let_go(hub: Hub) -> bool:
+def has_drained(hub: Hub) -> bool:
     """Return whether the hub is draining: it drops every connection at once."""
     return sum(hub.statistics().connections.values()) == 0
 
@@ -55,12 +55,12 @@ async def test_signal_reaches_hubs_before_server() -> None:
             await ask(one, "/poll", lines(opening()))
             assert one.statistics().connections["longpoll"] == 1
         signal.raise_signal(signal.SIGTERM)
-        assert server.told == []
-        await until(lambda: bool(server.told))
-        assert server.told == [True]
-        assert has_let_go(other)
+        assert server.drained_first == []
+        await until(lambda: bool(server.drained_first))
+        assert server.drained_first == [True]
+        assert has_drained(other)
         signal.raise_signal(signal.SIGTERM)
-        assert server.told == [True, True], "a second signal is passed on at once"
+        assert server.drained_first == [True, True], "a second signal is passed on at once"
 
 
 async def test_signal_handlers_are_restored_after_last_hub() -> None:
@@ -79,8 +79,8 @@ async def test_second_server_on_same_loop_is_chained() -> None:
     server = Server(second)  # replaces the handler of the first server
     await ask(second, "/poll", lines(opening()))
     signal.raise_signal(signal.SIGTERM)
-    await until(lambda: bool(server.told))
-    assert server.told == [True]
+    await until(lambda: bool(server.drained_first))
+    assert server.drained_first == [True]
 
 
 async def test_signal_handler_set_later_is_chained() -> None:
@@ -92,8 +92,8 @@ async def test_signal_handler_set_later_is_chained() -> None:
     server = Server(second)
     await ask(second, "/poll", lines(opening()))
     signal.raise_signal(signal.SIGTERM)
-    await until(lambda: bool(server.told))
-    assert server.told == [True]
+    await until(lambda: bool(server.drained_first))
+    assert server.drained_first == [True]
 
 
 def test_closed_loops_leave_no_chain() -> None:
@@ -110,7 +110,7 @@ def test_closed_loops_leave_no_chain() -> None:
     for _ in range(5):
         assert asyncio.run(serve()) == server.on_signal
     signal.raise_signal(signal.SIGTERM)
-    assert server.told == [True]
+    assert server.drained_first == [True]
 
 
 def test_hub_moves_to_another_loop() -> None:

@@ -173,7 +173,7 @@ async def test_poll_of_unknown_attach_is_refused() -> None:
 
 
 @pytest.mark.parametrize("path", ["/send", "/poll"])
-async def test_all_bad_tokens_get_the_same_answer(path: str) -> None:
+async def test_bad_tokens_get_identical_answers(path: str) -> None:
     """RES-9."""
     hub = Hub(silent)
     opened = (await ask(hub, "/poll", lines(opening()))).frames[0]

@@ -241,7 +241,7 @@ def naming(subject: Any, **fields: Any) -> Any:
 
 @each_transport
 @pytest.mark.parametrize(
-    ("authenticate", "told"),
+    ("authenticate", "expected"),
     [
         (raising, "the database is unavailable"),
         (hanging, r"took longer than Limits\(opening=4\)"),
@@ -257,18 +257,18 @@ def naming(subject: Any, **fields: Any) -> Any:
     ],
 )
 async def test_broken_authenticate_refuses_open_and_is_logged(
-    transport: str, authenticate: Any, told: str, caplog: pytest.LogCaptureFixture
+    transport: str, authenticate: Any, expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """IDN-2: the server is at fault, so the client retries. It gets no details."""
     hub = Hub(echo, authenticate=authenticate, limits=Limits(opening=4))
     loop = asyncio.get_running_loop()
     begun = loop.time()
     if authenticate is hanging:
-        knocking = asyncio.create_task(try_open(hub, transport))
+        opening_task = asyncio.create_task(try_open(hub, transport))
         await asyncio.sleep(3.9)
-        assert not knocking.done()
+        assert not opening_task.done()
         await asyncio.sleep(0.2)
-        refused = await knocking
+        refused = await opening_task
     else:
         refused = await try_open(hub, transport)
         assert loop.time() == begun
@@ -282,7 +282,7 @@ async def test_broken_authenticate_refuses_open_and_is_logged(
     assert refused.code == (1013 if transport == "websocket" else 503)
     [record] = [one for one in caplog.records if one.levelname == "ERROR"]
     assert record.getMessage().startswith("authenticate_failed")
-    assert re.search(told, caplog.text)
+    assert re.search(expected, caplog.text)
     assert hub.statistics().sessions == 0
 
 
@@ -291,12 +291,12 @@ async def test_unchecked_renewal_ends_connection_not_session(transport: str) -> 
     """REN-1: the client reconnects with its credentials."""
     failing = False
 
-    async def moody(connection: HTTPConnection, credentials: Any) -> Identity:
+    async def flaky(connection: HTTPConnection, credentials: Any) -> Identity:
         if failing:
             raise OSError("unavailable")
         return Identity("ada")
 
-    hub = Hub(echo, authenticate=moody)
+    hub = Hub(echo, authenticate=flaky)
     async with frame_client(hub, transport) as client:
         await client.confirm()
         failing = True

@@ -48,15 +48,15 @@ async def test_server_log_holds_no_secret_and_no_message(
             assert "session" not in second.opened  # it is sent once (OPN-6)
         assert await hub.close_user("ada") == 1
         token = client.token
-    told = "\n".join([caplog.text, *(str(vars(one)) for one in caplog.records)])
-    assert client.opened["id"] in told
+    logged = "\n".join([caplog.text, *(str(vars(one)) for one in caplog.records)])
+    assert client.opened["id"] in logged
     secrets = [
         *token.split(".")[1:],
         str(frame["nonce"]),
         PASSWORD,
         *("wrong-secret", "not-a-secret", "nobody's business"),
     ]
-    assert [one for one in secrets if one in told] == []
+    assert [one for one in secrets if one in logged] == []
 
 
 @each_transport

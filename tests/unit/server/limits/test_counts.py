@@ -35,7 +35,7 @@ async def by_name(connection: HTTPConnection, credentials: Any) -> Identity:
     return Identity(credentials or "")
 
 
-def seen_from(hub: Hub, client: tuple[str, int] | None) -> ASGIApp:
+def from_address(hub: Hub, client: tuple[str, int] | None) -> ASGIApp:
     """Wrap the hub so that its connections appear to come from this address."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +54,7 @@ class Crowd:
         self._numbers: Iterator[int] = count()
 
     async def enter(self, subject: str, address: str | None) -> FrameClient:
-        app = seen_from(self.hub, (address, 5000) if address is not None else None)
+        app = from_address(self.hub, (address, 5000) if address is not None else None)
         nonce = f"nonce-{next(self._numbers):04}-0123456789abcdef"
         frame = opening(nonce=nonce, credentials=subject)
         return await self._stack.enter_async_context(frame_client(app, self._transport, frame))
@@ -111,14 +111,14 @@ async def test_sessions_per_address_refuses_open(
             await crowd.refused("", "192.0.2.1", "sessions_per_address")
         await crowd.enter("", "192.0.2.2")
         # Logged once a minute, with the likely cause.
-        told = [one.getMessage() for one in caplog.records if "limit_reached" in one.getMessage()]
-        assert len(told) == 1
-        assert "Limits(sessions_per_address=4)" in told[0]
-        assert "X-Forwarded-For" in told[0]
+        logged = [one.getMessage() for one in caplog.records if "limit_reached" in one.getMessage()]
+        assert len(logged) == 1
+        assert "Limits(sessions_per_address=4)" in logged[0]
+        assert "X-Forwarded-For" in logged[0]
 
 
 @each_transport
-async def test_expired_sessions_free_their_places(transport: str) -> None:
+async def test_expired_sessions_no_longer_count(transport: str) -> None:
     """LIV-3: sessions whose clients do not return stop counting when they expire."""
     hub = Hub(silent, limits=LIMITS)
     async with AsyncExitStack() as stack:
@@ -163,7 +163,7 @@ async def test_opens_per_second_refuses_open_and_resume(transport: str) -> None:
         assert (error["code"], error["limit"]) == ("too_many", "opens_per_second")
         assert error["retry_in"] == 1.0
         assert "Limits(opens_per_second=50)" in error["message"]
-        elsewhere = seen_from(hub, ("192.0.2.77", 1))
+        elsewhere = from_address(hub, ("192.0.2.77", 1))
         assert await try_open(elsewhere, transport, opening(nonce="e" * 22)) is None
         await asyncio.sleep(0.99)
         assert await try_open(hub, transport, frame) is not None
