@@ -34,15 +34,15 @@ TEXT = "x" * 64
 
 # Bounds, each about a quarter above the value measured when it was set: calls per message, calls
 # per session in a sweep, and bytes of Python objects per session. Lower them when the cost falls.
-ONE_BY_ONE = 103
-SIXTEEN_TOGETHER = 27
-FOR_A_MEMBER = 31
-FOR_A_MEMBER_OF_TEN = 13
-OVER_A_STREAM = {1: 245, 16: 36}
-OVER_POLLS = {1: 355, 16: 43}
-IN_A_SWEEP = 10.5
-BYTES = 7_000
-OPENING = {"websocket": 190, "sse": 235, "longpoll": 185}
+MAX_CALLS_ONE_BY_ONE = 103
+MAX_CALLS_SIXTEEN_TOGETHER = 27
+MAX_CALLS_PER_MEMBER = 31
+MAX_CALLS_PER_MEMBER_TEN_TOGETHER = 13
+MAX_CALLS_SSE = {1: 245, 16: 36}
+MAX_CALLS_LONGPOLL = {1: 355, 16: 43}
+MAX_CALLS_PER_SWEEP = 10.5
+MAX_SESSION_BYTES = 7_000
+MAX_CALLS_OPENING = {"websocket": 190, "sse": 235, "longpoll": 185}
 
 
 class Count:
@@ -137,8 +137,8 @@ async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
 async def test_websocket_echo_makes_few_calls() -> None:
     async with pages(Hub(echo), 1) as [page]:
         await page.echoes(20)
-        assert await page.echoes(100) / 100 <= ONE_BY_ONE
-        assert await page.echoes(160, together=16) / 160 <= SIXTEEN_TOGETHER
+        assert await page.echoes(100) / 100 <= MAX_CALLS_ONE_BY_ONE
+        assert await page.echoes(160, together=16) / 160 <= MAX_CALLS_SIXTEEN_TOGETHER
 
 
 async def test_echo_costs_the_same_among_many_sessions() -> None:
@@ -169,8 +169,8 @@ async def test_group_messages_share_frames_and_make_few_calls() -> None:
                         assert await page.receive(burst) == 1
                 costs.append(counted.calls / members / burst)
     small, small_burst, large, large_burst = costs
-    assert large <= FOR_A_MEMBER
-    assert large_burst <= FOR_A_MEMBER_OF_TEN
+    assert large <= MAX_CALLS_PER_MEMBER
+    assert large_burst <= MAX_CALLS_PER_MEMBER_TEN_TOGETHER
     # More members do not raise the cost of each.
     assert large <= small
     assert large_burst <= small_burst
@@ -189,7 +189,7 @@ async def test_stream_echo_makes_few_calls(together: int) -> None:
             return counted.calls
 
         await echoes()
-        assert max([await echoes() for _ in range(10)]) / together <= OVER_A_STREAM[together]
+        assert max([await echoes() for _ in range(10)]) / together <= MAX_CALLS_SSE[together]
 
 
 @pytest.mark.parametrize("together", [1, 16])
@@ -207,7 +207,7 @@ async def test_poll_echo_makes_few_calls(together: int) -> None:
             return counted.calls
 
         await echoes()
-        assert max([await echoes() for _ in range(10)]) / together <= OVER_POLLS[together]
+        assert max([await echoes() for _ in range(10)]) / together <= MAX_CALLS_LONGPOLL[together]
 
 
 async def test_sweep_checks_each_session_once() -> None:
@@ -218,7 +218,7 @@ async def test_sweep_checks_each_session_once() -> None:
             with counting() as counted:
                 await asyncio.sleep(1)  # four sweeps
             costs.append(counted.calls / 4 / count)
-    assert costs[1] <= IN_A_SWEEP
+    assert costs[1] <= MAX_CALLS_PER_SWEEP
     assert costs[1] <= costs[0]
 
 
@@ -226,25 +226,25 @@ async def test_opening_makes_few_calls() -> None:
     hub = Hub(echo, limits=LIMITS)
 
     async def opens(turn: str) -> dict[str, int]:
-        with counting() as over_a_websocket:
+        with counting() as websocket_calls:
             async with socket(hub, "/websocket") as ws:
                 ws.send(opening(nonce="w" * 21 + turn))
                 await ws.frame()
-        with counting() as over_a_stream:
+        with counting() as sse_calls:
             async with stream(hub, "/sse", opening(nonce="s" * 21 + turn)) as events:
                 await events.frame()
-        with counting() as over_polls:
+        with counting() as longpoll_calls:
             await ask(hub, "/poll", lines(opening(nonce="p" * 21 + turn)))
         return {
-            "websocket": over_a_websocket.calls,
-            "sse": over_a_stream.calls,
-            "longpoll": over_polls.calls,
+            "websocket": websocket_calls.calls,
+            "sse": sse_calls.calls,
+            "longpoll": longpoll_calls.calls,
         }
 
     async with hub.lifespan():
         await opens("1")  # warm up: create objects that are made once
         calls = await opens("2")
-    assert all(calls[name] <= most for name, most in OPENING.items()), calls
+    assert all(calls[name] <= most for name, most in MAX_CALLS_OPENING.items()), calls
 
 
 async def test_ended_session_is_freed_without_cycle_collector() -> None:
@@ -288,4 +288,4 @@ async def test_idle_session_uses_little_memory() -> None:
             ]
         )
         sizes.append(sum(trace.size for trace in ours.traces))
-    assert (sizes[1] - sizes[0]) / 100 <= BYTES
+    assert (sizes[1] - sizes[0]) / 100 <= MAX_SESSION_BYTES

@@ -93,7 +93,7 @@ SURFACES = {
     """,
 }
 
-MADE_BY_US = {transport.Channel, transport.Group, transport.client.Channel}
+NOT_CONSTRUCTED_BY_USERS = {transport.Channel, transport.Group, transport.client.Channel}
 """Classes that applications receive and never construct."""
 
 CLIENT_EXPORTS = {
@@ -127,7 +127,7 @@ def attributes(kind: type) -> set[str]:
 
 
 def surface(kind: type) -> list[str]:
-    shown = [] if kind in MADE_BY_US else [parameters(kind)]
+    shown = [] if kind in NOT_CONSTRUCTED_BY_USERS else [parameters(kind)]
     for name in attributes(kind):
         member = inspect.getattr_static(kind, name, None)
         shown.append(name + parameters(member) if inspect.isfunction(member) else name)
