@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_expired_session_tells_fate_of_every_send(browser: Browser, transport: str) -> None:
+async def test_expired_session_reports_fate_of_each_send(browser: Browser, transport: str) -> None:
     async with page_behind_proxy(browser, "expiring") as (server, proxy, page):
         await start(page, transport)
         await page.run("() => channel.send('first')")

@@ -36,7 +36,7 @@ from tests.support.servers.uvicorn import Server, serving
 pytestmark = pytest.mark.browser
 
 FULL = os.environ.get("MATRIX") == "full"
-in_full = pytest.mark.skipif(not FULL, reason="covered by a shorter test: MATRIX=full")
+only_in_full_matrix = pytest.mark.skipif(not FULL, reason="covered by a shorter test: MATRIX=full")
 TRANSPORTS = ["websocket", "sse", "longpoll"]
 FAULTS = [refused, mute, stripped, upgraded_and_mute]
 
@@ -70,7 +70,7 @@ class Service:
             "messages": now["messages"][len(before["messages"]) :],
         }
 
-    async def until_heard(self, messages: list[Any], timeout: float = DEADLINE) -> None:
+    async def until_received(self, messages: list[Any], timeout: float = DEADLINE) -> None:
         """Wait until the handlers have received exactly these messages."""
         seen: dict[str, Any] = {}
         with anyio.move_on_after(timeout):
@@ -175,7 +175,7 @@ async def test_tab_reports_errors_of_page(browser: Engine, echo: Service) -> Non
 
 
 @pytest.mark.parametrize("transport", [*TRANSPORTS[0 if FULL else 1 :], None])
-async def test_every_kind_of_message_passes_both_ways(
+async def test_messages_of_all_kinds_pass_both_ways(
     browser: Engine, numbers: Service, transport: str | None
 ) -> None:
     """The first message has the maximum size."""
@@ -222,7 +222,7 @@ async def test_cuts_lose_and_repeat_nothing(
         await page.run("() => channel.close()")
 
 
-@in_full
+@only_in_full_matrix
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_session_resumes_after_gap(browser: Engine, echo: Service, transport: str) -> None:
     async with (
@@ -271,7 +271,7 @@ async def test_page_falls_back_to_polls(
         await page.run("() => channel.close()")
 
 
-@in_full
+@only_in_full_matrix
 async def test_page_falls_back_if_syns_are_dropped(browser: Engine, echo: Service) -> None:
     """The WebSocket goes to a port that drops SYNs; everything else goes to the server."""
     async with black_hole() as port, browser.tab(echo.url) as page:
@@ -311,7 +311,7 @@ async def test_page_finds_working_transport_through_nginx(
         await page.run("() => channel.close()")
 
 
-@in_full
+@only_in_full_matrix
 @pytest.mark.parametrize("tls", ["h1", "h2"])
 async def test_page_talks_through_buffering_proxy(
     browser: Engine, echo: Service, tls: Literal["h1", "h2"]
@@ -344,7 +344,7 @@ async def test_page_talks_through_buffering_proxy(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_last_messages_arrive_though_page_navigates_away(
+async def test_last_messages_arrive_after_navigation(
     browser: Engine, echo: Service, transport: str
 ) -> None:
     """Firefox closes a WebSocket when a navigation begins, before the page gets an event."""
@@ -360,11 +360,11 @@ async def test_last_messages_arrive_though_page_navigates_away(
                 }, 0);
             }"""
         )
-        await echo.until_heard(["first", *range(20)])
+        await echo.until_received(["first", *range(20)])
         await page.wait("location.pathname === '/report'")
 
 
-@in_full
+@only_in_full_matrix
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_messages_sent_in_pagehide_arrive(
     browser: Engine, echo: Service, transport: str
@@ -380,7 +380,7 @@ async def test_messages_sent_in_pagehide_arrive(
         )
         await page.run("() => channel.send('first')")
         await page.run("() => void setTimeout(() => { location.href = '/report'; }, 0)")
-        await echo.until_heard(["first", "last"])
+        await echo.until_received(["first", "last"])
         await page.wait("location.pathname === '/report'")
 
 

@@ -54,7 +54,7 @@ class Guest:
         """Return the log entries that contain the text."""
         return self.page.get_by_label("What happened").get_by_role("listitem").filter(has_text=text)
 
-    async def heard(self) -> list[str]:
+    async def shown_messages(self) -> list[str]:
         """Return all messages shown, in order."""
         return await self.page.locator(".message .text").all_inner_texts()
 
@@ -86,7 +86,7 @@ async def expect_same_conversation(one: Guest, other: Guest) -> None:
     """
     with anyio.fail_after(30):
         while True:
-            if await one.heard() == await other.heard():
+            if await one.shown_messages() == await other.shown_messages():
                 return
             await anyio.sleep(0.02)
 
@@ -121,7 +121,7 @@ async def test_two_guests_chat(browser: Browser, transport: str) -> None:
             )
             await expect(guest.page.locator(".recovered")).to_have_count(0)
         await expect_same_conversation(ada, grace)
-        assert MARKUP in await grace.heard()
+        assert MARKUP in await grace.shown_messages()
         await expect(grace.message("ada 0").locator(".from")).to_have_text("Ada")
         await ada.expect_open(transport)
         await grace.expect_open("websocket")
@@ -136,7 +136,7 @@ async def test_late_guest_reads_history(browser: Browser) -> None:
         await ada.expect_delivered("second")
         await grace.enter(server.url)
         await expect(grace.page.locator(".message")).to_have_count(2)
-        assert await grace.heard() == ["first", "second"]
+        assert await grace.shown_messages() == ["first", "second"]
         await one.page.goto("about:blank")
         await expect(grace.page.locator("#people")).to_have_text("1 here")
 
@@ -200,7 +200,7 @@ async def test_messages_sent_while_away_are_recovered(browser: Browser, transpor
         for text in ("Ada?", "She is gone"):
             await grace.say(text)
             await grace.expect_delivered(text)
-        assert await ada.heard() == ["Back in a minute", "Written while away"]
+        assert await ada.shown_messages() == ["Back in a minute", "Written while away"]
         await ada.press(re.compile("Come back now"))
         await ada.expect_open(transport)
         await ada.expect_delivered("Written while away")
@@ -264,9 +264,9 @@ async def test_page_shows_attempts_to_connect(browser: Browser) -> None:
 
 
 async def test_page_shows_proxy_that_buffers(browser: Browser) -> None:
-    async with app() as server, front(server) as (one, url), tab(browser) as a_tab:
+    async with app() as server, front(server) as (one, url), tab(browser) as opened:
         one.faults.update(websocket=stripped, sse=headers_and_mute)
-        ada = Guest(a_tab.page, "Ada")
+        ada = Guest(opened.page, "Ada")
         await ada.page.goto(url)
         await ada.expect_open("longpoll")
         attempts = ada.page.get_by_label("Attempts to connect").get_by_role("listitem")

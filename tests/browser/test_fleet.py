@@ -33,12 +33,12 @@ Kind: TypeAlias = Literal["browser", "python"]
 FULL = os.environ.get("MATRIX") == "full"
 CHOICES = [["websocket"], ["sse"], ["longpoll"], TRANSPORTS] if FULL else [["websocket"]]
 CLIENTS = 200
-EVERY = 0.5
+MESSAGE_INTERVAL = 0.5
 """Seconds between two messages of a client, each way."""
-SHUT = 5.0
+OUTAGE = 5.0
 BUDGET_PERIOD = 1.25
 """Seconds in which a client makes at most two attempts while no connection works."""
-PATIENCE = 120.0
+RETURN_TIMEOUT = 120.0
 """Seconds to wait for all clients to return."""
 
 
@@ -65,11 +65,11 @@ class Outage:
     connections: dict[int, int]
 
 
-def talking() -> Any:
+def conversation_server() -> Any:
     return serving("tests.support.conversation:app", "--no-access-log")
 
 
-def _all_of(gate: ConnectionGate) -> list[str]:
+def _urls(gate: ConnectionGate) -> list[str]:
     return [gate.url(client) for client in gate.connections]
 
 
@@ -77,7 +77,7 @@ def _clients(
     kind: Kind, gate: ConnectionGate, transports: list[str]
 ) -> AbstractAsyncContextManager[Clients]:
     start = fleet if kind == "browser" else python_fleet
-    return start(_all_of(gate), EVERY, transports=transports)
+    return start(_urls(gate), MESSAGE_INTERVAL, transports=transports)
 
 
 def _attempts(connections: list[ClientConnection], since: float) -> tuple[int, float]:
@@ -103,18 +103,18 @@ KINDS: list[Kind] = ["browser", "python"] if FULL else ["browser"]
 async def outage(request: pytest.FixtureRequest) -> Outage:
     kind, transports = request.param
     async with (
-        talking() as server,
+        conversation_server() as server,
         ConnectionGate(server.port, CLIENTS) as gate,
         _clients(kind, gate, transports) as clients,
     ):
-        before = await clients.call("ask", within=PATIENCE)
+        before = await clients.call("ask", within=RETURN_TIMEOUT)
         assert [one["wrong"] for one in before if one["wrong"]] == []
         started = time.monotonic()
         gate.shut()
-        await anyio.sleep(SHUT)  # the outage under test
+        await anyio.sleep(OUTAGE)  # the outage under test
         gate.open()
         # Each client answers as soon as all its messages have arrived.
-        after = await clients.call("ask", within=PATIENCE)
+        after = await clients.call("ask", within=RETURN_TIMEOUT)
         resets = sum(await clients.call("count", "reset"))
         cut = sum(count > 0 for count in await clients.call("count", "recovering"))
     found = Outage(
@@ -128,7 +128,7 @@ async def outage(request: pytest.FixtureRequest) -> Outage:
     )
     median, ninety, last = (found.seconds[CLIENTS * part // 100 - 1] for part in (50, 90, 100))
     print(  # noqa: T201 - the figures are the point
-        f"\n{CLIENTS} {kind} clients, {'+'.join(transports)}, shut for {SHUT:g} s: back in "
+        f"\n{CLIENTS} {kind} clients, {'+'.join(transports)}, shut for {OUTAGE:g} s: back in "
         f"{median:.1f} s (half), {ninety:.1f} s (nine of ten), {last:.1f} s (all), "
         f"most attempts in a second: {found.busiest}, connections: {found.connections}"
     )
@@ -148,28 +148,28 @@ async def test_outage_attempts_stay_within_budget(outage: Outage) -> None:
 
 
 @pytest.mark.parametrize("transports", CHOICES, ids="-".join)
-async def test_restart_tells_every_client_true_fates(transports: list[str]) -> None:
+async def test_restart_reports_true_fates_to_clients(transports: list[str]) -> None:
     """Acknowledged messages were received; those reported as not handled were not."""
     async with (
-        talking() as server,
+        conversation_server() as server,
         ConnectionGate(server.port, CLIENTS) as gate,
-        fleet(_all_of(gate), EVERY, transports=transports) as clients,
+        fleet(_urls(gate), MESSAGE_INTERVAL, transports=transports) as clients,
     ):
-        await clients.call("ask", within=PATIENCE)
+        await clients.call("ask", within=RETURN_TIMEOUT)
         names = await clients.call("ids")
         gate.shut()
         received = await _received(server)
         await server.restart()
         gate.open()
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(RETURN_TIMEOUT):
             while await clients.call("count", "reset") != [1] * CLIENTS:  # noqa: ASYNC110 - Node
                 await anyio.sleep(0.1)
-        told = await clients.call("resets")
-        after = await clients.call("ask", within=PATIENCE)
+        resets = await clients.call("resets")
+        after = await clients.call("ask", within=RETURN_TIMEOUT)
         assert [one["wrong"] for one in after if one["wrong"]] == []
         assert await clients.call("count", "reset") == [1] * CLIENTS
         assert await clients.call("count", "close") == [0] * CLIENTS
-    for name, [reset] in zip(names, told, strict=True):
+    for name, [reset] in zip(names, resets, strict=True):
         assert (reset["reason"], reset["lost"]) == ("restarted", None)
         fates: dict[str, list[int]] = reset["fates"]
         assert sorted(count for counts in fates.values() for count in counts) == reset["pending"]

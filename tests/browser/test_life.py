@@ -76,9 +76,7 @@ async def test_waking_page_keeps_working_connection(browser: Browser, transport:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_last_messages_arrive_though_page_navigates_away(
-    browser: Browser, transport: str
-) -> None:
+async def test_last_messages_arrive_after_navigation(browser: Browser, transport: str) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
         await start(page, transport)
         await page.run("() => channel.send('first')")
@@ -148,18 +146,18 @@ async def whole(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
     return {name: one["seconds"] for name, one in zip(TRANSPORTS, found, strict=True)}
 
 
-async def said(server: Server) -> int:
+async def sent_by_handlers(server: Server) -> int:
     """Return the number of messages that the handlers have sent."""
     async with httpx.AsyncClient(trust_env=False) as client:
         halves = (await client.get(f"{server.url}/report")).json().values()
     return sum(half["sent"] for half in halves)
 
 
-async def until_said(server: Server, more: int) -> None:
+async def until_sent(server: Server, more: int) -> None:
     """Wait until the handlers have sent ``more`` further messages."""
-    goal = await said(server) + more
+    goal = await sent_by_handlers(server) + more
     with anyio.fail_after(DEADLINE + more * EVERY):
-        while await said(server) < goal:  # noqa: ASYNC110 - another process
+        while await sent_by_handlers(server) < goal:  # noqa: ASYNC110 - another process
             await anyio.sleep(EVERY)
 
 
@@ -169,21 +167,24 @@ async def count_of(page: Tab, kind: str) -> list[int]:
     return found
 
 
-async def heard(page: Tab) -> list[int]:
+async def received_counts(page: Tab) -> list[int]:
     """Return the number of messages that each channel has received."""
     found: list[int] = await page.run("() => talks.map(({received}) => received)")
     return found
 
 
-async def until_heard(page: Tab, more: int, *, within: float = DEADLINE) -> None:
+async def until_received(page: Tab, more: int, *, within: float = DEADLINE) -> None:
     """Wait until each channel has received ``more`` further messages.
 
     The test polls, because the timers of the page are slow.
     """
-    goals = [count + more for count in await heard(page)]
+    goals = [count + more for count in await received_counts(page)]
     with anyio.fail_after(within):
         while True:
-            if all(count >= goal for count, goal in zip(await heard(page), goals, strict=True)):
+            if all(
+                count >= goal
+                for count, goal in zip(await received_counts(page), goals, strict=True)
+            ):
                 return
             await anyio.sleep(EVERY)
 
@@ -209,7 +210,7 @@ async def test_page_continues_from_back_forward_cache(throttled: BrowserContext)
         for visit in (1, 2):
             await page.page.goto(f"{server.url}/elsewhere")
             # Fewer than a window, so the handlers do not block.
-            await until_said(server, 60)
+            await until_sent(server, 60)
             await page.run("() => { setTimeout(() => history.back(), 0); }")
             await page.wait("globalThis.ready === true")
             assert (
@@ -239,7 +240,7 @@ async def test_hidden_tab_with_slow_timers_keeps_talking(throttled: BrowserConte
         async with hidden(page):
             await page.wait("document.visibilityState === 'hidden'")
             await until_slow(page, 0.9)
-            await until_heard(page, 10)
+            await until_received(page, 10)
             await whole(page)
             assert await count_of(page, "recovering") == [0, 0, 0]
             assert proxy.cut("rst") > 0
@@ -268,7 +269,7 @@ async def test_hidden_tab_with_minute_timers_keeps_session() -> None:
         await start_talks(page)
         async with hidden(page):
             await until_slow(page, 10, within=150)
-            await until_heard(page, 10)
+            await until_received(page, 10)
             assert await count_of(page, "recovering") == [0, 0, 0]
             assert proxy.cut("rst") > 0
             back = await whole(page, within=120)
@@ -308,11 +309,11 @@ async def test_frozen_tab_continues_when_thawed(throttled: BrowserContext) -> No
         for cut in (False, True):
             async with hidden(page):
                 await session.send("Page.setWebLifecycleState", {"state": "frozen"})
-                before = await heard(page)
+                before = await received_counts(page)
                 if cut:
                     assert proxy.cut("rst") > 0
-                await until_said(server, 60)
-                assert await heard(page) == before, "it was not frozen"
+                await until_sent(server, 60)
+                assert await received_counts(page) == before, "it was not frozen"
                 await session.send("Page.setWebLifecycleState", {"state": "active"})
             tell(f"frozen tab, {cut=}", back=await whole(page))
         assert await page.run("() => life") == ["freeze", "resume"] * 2
@@ -350,20 +351,20 @@ async def test_duplicated_talking_tabs_do_not_interfere(throttled: BrowserContex
         await page.run("() => sessionStorage.setItem('mark', 'copied')")
         async with throttled.expect_page(timeout=DEADLINE * 1000) as opening:
             await page.run("() => { open(location.href); }")
-        double = Tab(await opening.value)
+        copy = Tab(await opening.value)
         try:
-            await double.wait("globalThis.ready === true")
-            assert await double.run("() => sessionStorage.getItem('mark')") == "copied"
-            await start_talks(double)
-            for one in (page, double):
-                await until_heard(one, 20)
+            await copy.wait("globalThis.ready === true")
+            assert await copy.run("() => sessionStorage.getItem('mark')") == "copied"
+            await start_talks(copy)
+            for one in (page, copy):
+                await until_received(one, 20)
                 await whole(one)
                 assert await count_of(one, "open") == [1, 1, 1]
                 assert await count_of(one, "recovering") == [0, 0, 0]
-            double.assert_no_errors()
+            copy.assert_no_errors()
         finally:
-            await double.page.close()
-        await until_heard(page, 20)
+            await copy.page.close()
+        await until_received(page, 20)
         await whole(page)
         assert await count_of(page, "recovering") == [0, 0, 0]
         async with httpx.AsyncClient(trust_env=False) as client:

@@ -30,7 +30,7 @@ OPEN_ACROSS_RELOADS = """async () => {
 }"""
 
 
-def made_across_reloads(transport: str) -> str:
+def open_across_reloads(transport: str) -> str:
     """Return the script that opens the channel with `acrossReloads`."""
     return OPEN_ACROSS_RELOADS.replace(
         "OPTIONS", f"{{ transports: ['{transport}'], retryBase: 0.05 }}"
@@ -57,7 +57,9 @@ async def talk(page: Tab, message: str) -> None:
 
 
 @pytest.mark.parametrize("transports", FALLBACKS[::2], ids=lambda names: "-".join(names))
-async def test_eight_tabs_talk_at_the_same_time(browser: Browser, transports: list[str]) -> None:
+async def test_eight_tabs_exchange_messages_at_the_same_time(
+    browser: Browser, transports: list[str]
+) -> None:
     """No tab waits for another's connection: no timer expires before the deadline of the test."""
     async with (
         apps("patient") as server,
@@ -105,7 +107,7 @@ async def test_closed_tab_releases_its_slot(browser: Browser) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_session_continues_after_reload(browser: Browser, transport: str) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run(made_across_reloads(transport))
+        await page.run(open_across_reloads(transport))
         await page.run("() => channel.send('before')")
         await page.wait("seen.length === 1")
         session = await page.run("() => channel.id")
@@ -114,7 +116,7 @@ async def test_session_continues_after_reload(browser: Browser, transport: str) 
             await page.run("(message) => void channel.send(message)", f"last word {round}")
             await page.page.reload()
             await page.wait("window.ready === true")
-            await page.run(made_across_reloads(transport))
+            await page.run(open_across_reloads(transport))
             await page.run("(message) => channel.send(message)", f"again {round}")
             await page.wait("(message) => seen.includes(message)", f"again {round}")
             assert await page.run("() => [events, channel.id]") == [["resumed"], session]
@@ -128,7 +130,7 @@ async def test_session_continues_after_reload(browser: Browser, transport: str) 
 async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
     """This includes a tab copied while no page used the session."""
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run(made_across_reloads("websocket"))
+        await page.run(open_across_reloads("websocket"))
         await page.run("() => channel.send('one')")
         session = await page.run("() => channel.id")
         # This page opens no channel, so the saved session stays in the tab's storage.
@@ -141,7 +143,7 @@ async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
         kept = "() => Object.keys(sessionStorage).length"
         assert [await page.run(kept), await copy.run(kept)] == [1, 1]
         for one in (page, copy):
-            await one.run(made_across_reloads("websocket"))
+            await one.run(open_across_reloads("websocket"))
             await one.wait("channel.state === 'open'")
         assert await page.run("() => channel.id") == session
         assert await copy.run("() => channel.id") != session
@@ -156,7 +158,7 @@ async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
 async def test_late_copy_of_tab_does_not_take_session(browser: Browser, transport: str) -> None:
     """The session saved in the copy is stale by then, so the copy gets a new one."""
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run(made_across_reloads(transport))
+        await page.run(open_across_reloads(transport))
         await page.run("() => channel.send('one')")
         await page.page.reload()
         await page.wait("window.ready === true")
@@ -164,11 +166,11 @@ async def test_late_copy_of_tab_does_not_take_session(browser: Browser, transpor
             await page.run("() => void open(location.href)")
         copy = Tab(await opened.value)
         await copy.wait("window.ready === true")
-        await page.run(made_across_reloads(transport))
+        await page.run(open_across_reloads(transport))
         await page.run("() => channel.send('two')")
         await page.wait("seen.includes('two')")
         await page.page.goto("about:blank")
-        await copy.run(made_across_reloads(transport))
+        await copy.run(open_across_reloads(transport))
         await copy.wait("events.includes('reset') && channel.state === 'open'")
         await copy.run("() => channel.send('three')")
         await copy.wait("seen.includes('three')")
