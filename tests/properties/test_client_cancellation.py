@@ -142,7 +142,7 @@ async def check_server(world: World, call: Canceller, *, healthy: bool) -> None:
     assert world.hub.statistics().sessions == 0
 
 
-def told_by_client(record: logging.LogRecord) -> bool:
+def logged_by_client(record: logging.LogRecord) -> bool:
     """Return whether the client logged this warning.
 
     The server is excluded: it warns about clients that vanish in mid-request.
@@ -151,7 +151,7 @@ def told_by_client(record: logging.LogRecord) -> bool:
     return ours and record.levelno >= logging.WARNING
 
 
-def everywhere(
+def cancel_everywhere(
     caplog: pytest.LogCaptureFixture,
     mode: Mode,
     conversation: Conversation,
@@ -166,7 +166,7 @@ def everywhere(
 
     first = 1 + random.Random(f"{mode}{conversation.__qualname__}").randrange(STRIDE)
     for at, call in runs(once, loop_factory=NetworkLoop, first=first, step=STRIDE):
-        logged = [one for one in caplog.records if told_by_client(one)]
+        logged = [one for one in caplog.records if logged_by_client(one)]
         caplog.clear()
         if mode is Mode.DEATH:
             logged = [one for one in logged if not one.exc_info]
@@ -177,7 +177,7 @@ def everywhere(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_forgotten() -> Iterator[None]:
+def nothing_left_unawaited() -> Iterator[None]:
     """Collect garbage, so that anything never awaited or retrieved warns and fails the module."""
     yield
     gc.collect()
@@ -196,22 +196,28 @@ modes = pytest.mark.parametrize("mode", Mode, ids=[mode.value for mode in Mode])
 
 @modes
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("about", CONVERSATIONS, ids=[one.__name__ for one in CONVERSATIONS])
-def test_a_conversation(
-    about: Callable[[str], Conversation],
+@pytest.mark.parametrize(
+    "make_conversation", CONVERSATIONS, ids=[one.__name__ for one in CONVERSATIONS]
+)
+def test_conversation_survives_cancellation(
+    make_conversation: Callable[[str], Conversation],
     transport: str,
     mode: Mode,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    waits = everywhere(caplog, mode, about(transport), CONVERSATIONS[about])
+    waits = cancel_everywhere(
+        caplog, mode, make_conversation(transport), CONVERSATIONS[make_conversation]
+    )
     assert waits > 5
-    print(f"{about.__name__}, {transport}, {mode.value}: {waits} waits")  # noqa: T201
+    print(f"{make_conversation.__name__}, {transport}, {mode.value}: {waits} waits")  # noqa: T201
 
 
 @modes
 @pytest.mark.parametrize("transport", TRANSPORTS[1:])
-def test_falling_back(transport: str, mode: Mode, caplog: pytest.LogCaptureFixture) -> None:
+def test_fallback_survives_cancellation(
+    transport: str, mode: Mode, caplog: pytest.LogCaptureFixture
+) -> None:
     served = TRANSPORTS[TRANSPORTS.index(transport) :]
-    waits = everywhere(caplog, mode, fallback(transport), ["hello", 0], transports=served)
+    waits = cancel_everywhere(caplog, mode, fallback(transport), ["hello", 0], transports=served)
     assert waits > 5
     print(f"fallback, {transport}, {mode.value}: {waits} waits")  # noqa: T201

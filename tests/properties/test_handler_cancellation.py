@@ -66,7 +66,7 @@ Run = Callable[[Awaitable[Any]], Awaitable[bool]]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_handlers_waits(transport: str) -> None:
+def test_cancelled_handler_waits_have_no_effect(transport: str) -> None:
     """A cancelled `receive`, `send` or `acknowledged` loses no message and leaves no waiter."""
 
     async def work(run: Run) -> None:
@@ -108,7 +108,7 @@ def test_a_handlers_waits(transport: str) -> None:
     assert at_every_await(work) >= 3
 
 
-def test_a_drain(caplog: pytest.LogCaptureFixture) -> None:
+def test_cancelled_drain_may_be_repeated(caplog: pytest.LogCaptureFixture) -> None:
     """DRN-1: a cancelled drain may be repeated, and then ends like an uninterrupted one."""
     ended: list[str] = []
 
@@ -132,7 +132,7 @@ def test_a_drain(caplog: pytest.LogCaptureFixture) -> None:
     assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
-def test_a_lifespan_that_is_cancelled_leaves_no_task(caplog: pytest.LogCaptureFixture) -> None:
+def test_cancelled_lifespan_leaves_no_task(caplog: pytest.LogCaptureFixture) -> None:
     """The drain of the lifespan is interrupted: handlers are cancelled and timers released."""
 
     async def deaf(channel: Channel) -> None:

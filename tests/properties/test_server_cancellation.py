@@ -30,7 +30,7 @@ from transport.testing import drive, until
 PATHS = {"websocket": "/websocket", "sse": "/sse", "longpoll": "/poll"}
 
 
-class Cancels:
+class CallCanceller:
     """Cancels the ASGI call that reaches the ``at``-th await, counted over all calls.
 
     `receive` waits before it acts, and `send` before and after, as in a busy server. So the awaits
@@ -51,7 +51,7 @@ class Cancels:
         self.where = ""
         self.calls: Counter[str] = Counter()
         """The calls now running, by path."""
-        self.left: Counter[str] = Counter()
+        self.remaining: Counter[str] = Counter()
         """Connections that remained without a call after the cancelled call had ended."""
 
     @property
@@ -97,9 +97,9 @@ class Cancels:
         finally:
             self.calls[path] -= 1
             if self.fired and not before:
-                self.left = Counter(self.standing()) - self.calls
+                self.remaining = Counter(self.open_paths()) - self.calls
 
-    def standing(self) -> Iterator[str]:
+    def open_paths(self) -> Iterator[str]:
         """Yield the path of each open connection; of long polls, only those not yet answered."""
         for channel in self.hub.channels:
             for one in channel._driver.session.attachments.live:
@@ -142,17 +142,17 @@ class World:
     """A hub with an echo handler, and checks of what remains of its sessions."""
 
     def __init__(self) -> None:
-        self.got: list[Any] = []
+        self.received: list[Any] = []
         self.store = BusyStore()
         self.hub = Hub(self.echo, store=self.store, limits=LIMITS, authenticate=authenticate)
 
     async def echo(self, channel: Channel) -> None:
         await channel.send("hello")
         async for message in channel:
-            self.got.append(message)
+            self.received.append(message)
             await channel.send(message)
 
-    async def gone(self) -> None:
+    async def assert_nothing_remains(self) -> None:
         """Check that nothing remains after every retention time has passed."""
         runtime = self.hub._lifecycle.current
         assert runtime is not None
@@ -172,7 +172,7 @@ class World:
         assert not registry._tasks
 
 
-def cancelled_everywhere(
+def cancel_everywhere(
     conversation: Callable[[World, ASGIApp], Awaitable[None]],
     caplog: pytest.LogCaptureFixture,
     *,
@@ -180,13 +180,13 @@ def cancelled_everywhere(
 ) -> int:
     """Repeat the conversation until every await was cancelled once. Return their number."""
 
-    async def once(at: int) -> Cancels:
+    async def once(at: int) -> CallCanceller:
         world = World()
-        app = Cancels(world.hub, at, level=level)
+        app = CallCanceller(world.hub, at, level=level)
         try:
             await conversation(world, app)
-            assert not app.left
-            await world.gone()
+            assert not app.remaining
+            await world.assert_nothing_remains()
         except BaseException as error:
             error.add_note(f"cancelled at await {at}, in {app.where or 'none'}")
             raise
@@ -205,7 +205,9 @@ modes = pytest.mark.parametrize("level", [False, True], ids=["native", "level"])
 
 @modes
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_conversation(transport: str, level: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_conversation_survives_cancelled_calls(
+    transport: str, level: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     """NUM-4, ATT-4: covers open, data, poll, POST, renewal, a cut and close."""
 
     async def conversation(world: World, app: ASGIApp) -> None:
@@ -222,16 +224,16 @@ def test_a_conversation(transport: str, level: bool, caplog: pytest.LogCaptureFi
             assert [await page.receive(within=20) for _ in range(2)] == ["c", ["d"]]
             await page.acknowledged(4, within=20)
             await page.close(within=20)
-        assert world.got == ["a", b"b", "c", ["d"]]
+        assert world.received == ["a", b"b", "c", ["d"]]
         statistics = world.hub.statistics()
         assert (statistics.opened, statistics.resets) == (1, 0)
 
-    assert cancelled_everywhere(conversation, caplog, level=level) > 30
+    assert cancel_everywhere(conversation, caplog, level=level) > 30
 
 
 @modes
 @pytest.mark.parametrize("pair", list(permutations(TRANSPORTS, 2)), ids="-".join)
-def test_a_switch_in_mid_stream(
+def test_transport_switch_survives_cancelled_calls(
     pair: tuple[str, str], level: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """RES-1: an attach on another transport overlaps the old one, then replaces it."""
@@ -241,17 +243,17 @@ def test_a_switch_in_mid_stream(
             await page.send("a")
             page.transport = pair[1]
             await page.send("b")
-            got = [await page.receive(within=20) for _ in range(3)]
+            received = [await page.receive(within=20) for _ in range(3)]
             await page.close(within=20)
-        assert (world.got, got) == (["a", "b"], ["hello", "a", "b"])
+        assert (world.received, received) == (["a", "b"], ["hello", "a", "b"])
         assert world.hub.statistics().opened == 1
 
-    assert cancelled_everywhere(conversation, caplog, level=level) > 20
+    assert cancel_everywhere(conversation, caplog, level=level) > 20
 
 
 @modes
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_handler_that_closes(
+def test_handler_close_survives_cancelled_calls(
     transport: str, level: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """CLS-1, CLS-5: the messages it sent before arrive, and then its close."""
@@ -261,7 +263,7 @@ def test_a_handler_that_closes(
             assert await page.receive(within=20) == "hello"
             await page.send("last")
             for channel in world.hub.channels:
-                await until(lambda: world.got == ["last"])
+                await until(lambda: world.received == ["last"])
                 await channel.send("bye")
                 await channel.close(4000, "enough")
             assert await page.receive(within=20) == "last"
@@ -270,4 +272,4 @@ def test_a_handler_that_closes(
                 await page.receive(within=20)
             assert (caught.value.code, caught.value.reason) == (4000, "enough")
 
-    assert cancelled_everywhere(conversation, caplog, level=level) > 15
+    assert cancel_everywhere(conversation, caplog, level=level) > 15
