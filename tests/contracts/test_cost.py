@@ -141,7 +141,7 @@ async def test_websocket_echo_makes_few_calls() -> None:
         assert await page.echoes(160, together=16) / 160 <= MAX_CALLS_SIXTEEN_TOGETHER
 
 
-async def test_echo_costs_the_same_among_many_sessions() -> None:
+async def test_echo_cost_is_independent_of_session_count() -> None:
     costs = []
     for count in (2, 200):
         async with pages(Hub(echo, limits=LIMITS), count) as [page, *_]:
@@ -150,7 +150,7 @@ async def test_echo_costs_the_same_among_many_sessions() -> None:
     assert costs[0] == costs[1]
 
 
-async def test_echo_costs_the_same_late_in_session() -> None:
+async def test_echo_cost_is_constant_over_session() -> None:
     async with pages(Hub(echo), 1) as [page]:
         await page.echoes(20)
         early = await page.echoes(100)

@@ -139,7 +139,7 @@ def listed(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("module", NAMES, ids=lambda module: module.__name__)
-def test_exports_are_the_documented_names(module: object) -> None:
+def test_exports_match_documented_names(module: object) -> None:
     names = NAMES[module].split()  # type: ignore[index]
     assert list(module.__all__) == names  # type: ignore[attr-defined]
     for name in names:
@@ -147,12 +147,12 @@ def test_exports_are_the_documented_names(module: object) -> None:
 
 
 @pytest.mark.parametrize("kind", SURFACES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
-def test_public_classes_have_the_documented_members(kind: type) -> None:
+def test_public_classes_match_documented_members(kind: type) -> None:
     assert surface(kind) == listed(SURFACES[kind])
 
 
 @pytest.mark.parametrize("name", CLIENT_EXPORTS)
-def test_browser_modules_export_the_documented_names(name: str) -> None:
+def test_browser_exports_match_documented_names(name: str) -> None:
     source = (CLIENT_SOURCES / name).read_text("utf-8")
     exported = re.findall(
         r"^export (?:async )?(?:function|class|const) (\w+)", source, re.MULTILINE

@@ -13,7 +13,7 @@ from transport.protocol.frames import TransportKind
 ALL = list(TransportKind)
 
 
-def test_backoff_is_full_jitter_up_to_the_maximum() -> None:
+def test_backoff_is_full_jitter_up_to_maximum() -> None:
     """The first retry is random too, from 0 to its base."""
     assert [backoff(n, 1.0, 0.5, 30) for n in (0, 1, 2, 29.5, 10**6)] == [0.5, 1.5, 2.5, 30, 30]
     assert backoff(0, 0.0, 0.5, 30) == 0

@@ -36,7 +36,7 @@ def test_round_tries_each_transport_at_once_and_then_waits() -> None:
     assert [fail(plan, 0) for _ in range(4)] == [(WS, 0), (SSE, 0), (POLL, 0.5), (WS, 0)]
 
 
-def test_wait_grows_with_the_outage() -> None:
+def test_wait_grows_with_outage() -> None:
     plan = plan_of(WS)
     assert [fail(plan, now)[1] for now in (0, 1, 10, 100)] == [0.5, 1.5, 10.5, 30]
 

@@ -162,8 +162,8 @@ async def test_post_after_missed_renewal_returns_401() -> None:
     await asyncio.sleep(0.7)
     answer = await ask(hub, "/send", post(opened))
     assert (answer.status, answer.frames[0]["code"]) == (401, "unauthorized")
-    again = opening(2, session=opened["session"], credentials="long")
-    assert (await ask(hub, "/poll", lines(again))).frames[0]["verdict"] == "resumed"
+    resuming = opening(2, session=opened["session"], credentials="long")
+    assert (await ask(hub, "/poll", lines(resuming))).frames[0]["verdict"] == "resumed"
     assert (await ask(hub, "/send", post(opened, attach=2))).status == 200
 
 
@@ -268,11 +268,11 @@ async def test_expired_tombstone_leaves_nothing_of_session(
 async def test_nonce_of_other_client_opens_new_session() -> None:
     """OPN-4: a repeated opening finds the session; another client's copy of the nonce does not."""
     hub = Hub(silent)
-    one, again, other = [
+    one, repeated, other = [
         (await ask(hub, "/poll", lines(opening(number, client=client)))).frames[0]
         for number, client in ((1, CLIENT), (2, CLIENT), (3, "other-client-0123"))
     ]
-    assert one["id"] == again["id"] != other["id"]
+    assert one["id"] == repeated["id"] != other["id"]
 
 
 async def test_tombstone_hides_messages_from_other_client() -> None:

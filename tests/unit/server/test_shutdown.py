@@ -126,7 +126,7 @@ def test_hub_moves_to_another_loop() -> None:
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler])
-async def test_default_signal_handler_is_left_alone(handler: signal.Handlers) -> None:
+async def test_default_signal_handler_is_kept(handler: signal.Handlers) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handler)
     hub = Hub(silent)

@@ -58,7 +58,7 @@ async def test_stop_ends_all_deadlines() -> None:
     assert await task == "late"
 
 
-async def test_foreign_cancellation_is_no_timeout() -> None:
+async def test_cancellation_by_other_code_is_not_a_timeout() -> None:
     clock = Clock()
     deadlines = Deadlines(clock)
     both = asyncio.create_task(wait(deadlines.within(1.0)))

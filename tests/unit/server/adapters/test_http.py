@@ -114,7 +114,7 @@ async def test_superseded_stream_ends_with_error() -> None:
             assert frames[-1]["client"] == CLIENT
 
 
-async def test_stream_is_rotated() -> None:
+async def test_stream_ends_with_drain_after_stream_limit() -> None:
     """SSE-3."""
     async with stream(Hub(silent, limits=Limits(stream=0.1)), "/sse", opening()) as events:
         frames = await events.rest()

@@ -152,7 +152,7 @@ async def test_client_that_leaves_is_detached_at_once() -> None:
         assert channels[0].transport is None
 
 
-async def test_client_that_leaves_before_answer_is_no_error() -> None:
+async def test_client_leaving_before_answer_raises_no_error() -> None:
     """OPN-9: in this case, uvicorn's ``send`` raises OSError."""
 
     async def gone(message: Message) -> None:

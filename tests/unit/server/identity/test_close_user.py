@@ -116,7 +116,7 @@ async def test_close_user_answers_parked_poll_at_once() -> None:
         assert loop.time() == pytest.approx(5, abs=0.5)
 
 
-async def test_close_user_rejects_subject_that_is_no_str() -> None:
+async def test_close_user_with_non_str_subject_raises() -> None:
     hub = Hub(Seen(), authenticate=by_name)
     assert await try_open(hub, "longpoll", opening(credentials="7")) is None
     with pytest.raises(TypeError, match=r"a subject is a str, .* not a int"):

@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from tests.support.clients.frame_client import TRANSPORTS, Ended, frame_client, try_open
-from tests.unit.server.identity.door import Door, again
+from tests.unit.server.identity.timed_credentials import TimedCredentials, resuming_open
 from transport import Channel, ChannelClosed, Hub, Identity, Limits
 from transport.testing import drive, opening, until
 
@@ -35,19 +35,19 @@ def renew(credentials: Any) -> dict[str, Any]:
 @each_transport
 async def test_authenticate_is_called_once_for_each_attach(transport: str) -> None:
     """IDN-2."""
-    door = Door()
+    authenticate = TimedCredentials()
     async with drive(
-        Hub(echo, authenticate=door), transport=transport, credentials=["ada", 1e6]
+        Hub(echo, authenticate=authenticate), transport=transport, credentials=["ada", 1e6]
     ) as (page):
         for number in range(5):
             await page.send(number)
             assert await page.receive() == number
-        assert len(door.asked) == 1
+        assert len(authenticate.calls) == 1
         page.cut()
         assert await page.resume()
         await page.send("x")
         assert await page.receive() == "x"
-        assert door.asked == [["ada", 1e6]] * 2
+        assert authenticate.calls == [["ada", 1e6]] * 2
 
 
 @each_transport
@@ -56,7 +56,7 @@ async def test_open_with_expired_or_no_credentials_is_refused(
     transport: str, credentials: Any
 ) -> None:
     """IDN-2."""
-    hub = Hub(echo, authenticate=Door())
+    hub = Hub(echo, authenticate=TimedCredentials())
     refused = await try_open(hub, transport, opening(credentials=credentials))
     assert refused is not None
     assert refused.error["code"] == "unauthorized"
@@ -67,13 +67,13 @@ async def test_open_with_expired_or_no_credentials_is_refused(
 @each_transport
 async def test_resume_with_expired_credentials_leaves_session(transport: str) -> None:
     """IDN-2, REN-1: the session stays until valid credentials arrive or it expires."""
-    hub = Hub(echo, authenticate=Door())
+    hub = Hub(echo, authenticate=TimedCredentials())
     async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
         await client.confirm()
-        refused = await try_open(hub, transport, again(client, ["ada", -1]))
+        refused = await try_open(hub, transport, resuming_open(client, ["ada", -1]))
         assert refused is not None
         assert refused.error["code"] == "unauthorized"
-        frame = again(client, ["ada", 1])
+        frame = resuming_open(client, ["ada", 1])
         async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
 
@@ -82,9 +82,9 @@ async def test_resume_with_expired_credentials_leaves_session(transport: str) ->
 
 
 @each_transport
-async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
+async def test_credentials_renewed_in_time_keep_session(transport: str) -> None:
     """REN-1."""
-    door = Door()
+    authenticate = TimedCredentials()
     users: list[Any] = []
 
     async def keeps(channel: Channel) -> None:
@@ -92,12 +92,12 @@ async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
             users.append(channel.user)
             await channel.send(message)
 
-    hub = Hub(keeps, authenticate=door)
+    hub = Hub(keeps, authenticate=authenticate)
     async with drive(hub, transport=transport, credentials=["ada", 50]) as page:
         await page.send(1)
         page.credentials = ["ada", 10_000]
         await asyncio.sleep(500)
-        assert door.asked[-1] == ["ada", 10_000]
+        assert authenticate.calls[-1] == ["ada", 10_000]
         await page.send(2)
         assert [await page.receive(), await page.receive()] == [1, 2]
         assert users == [["ada", 50], ["ada", 10_000]]
@@ -108,7 +108,7 @@ async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
 @pytest.mark.parametrize("credentials", [None, ["eve", 1000], ["ada", -1]])
 async def test_failed_renewal_ends_connection_not_session(transport: str, credentials: Any) -> None:
     """REN-1, IDN-2: the new credentials are refused, another user's, or expired too."""
-    hub = Hub(echo, authenticate=Door())
+    hub = Hub(echo, authenticate=TimedCredentials())
     async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
         await client.confirm()
         assert await client.control("renew") == {"type": "renew", "within": 30.0}
@@ -124,7 +124,7 @@ async def test_failed_renewal_ends_connection_not_session(transport: str, creden
             # A stream gets an error; an attach without a parked poll just ends.
             assert end.error["code"] == ("unauthorized" if transport == "sse" else "not_attached")
         assert hub.statistics().connections[transport] == 0
-        frame = again(client, ["ada", 1000])
+        frame = resuming_open(client, ["ada", 1000])
         async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
 
@@ -132,7 +132,7 @@ async def test_failed_renewal_ends_connection_not_session(transport: str, creden
 @each_transport
 async def test_missing_renewal_ends_connection_after_deadline(transport: str) -> None:
     """REN-1: requests succeed until the deadline; after it, POST and poll are refused too."""
-    hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
+    hub = Hub(echo, authenticate=TimedCredentials(), limits=Limits(renewal=10))
     loop = asyncio.get_running_loop()
     async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
         await client.confirm()
@@ -146,7 +146,7 @@ async def test_missing_renewal_ends_connection_after_deadline(transport: str) ->
         assert end.error["code"] == "unauthorized"
         assert (await client.post()).status == 401
         assert hub.statistics().sessions == 1
-        frame = again(client, ["ada", 1000])
+        frame = resuming_open(client, ["ada", 1000])
         async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
             await second.confirm()
@@ -158,9 +158,9 @@ async def test_resume_after_expiry_requires_new_credentials(
     transport: str,
 ) -> None:
     """REN-1."""
-    door = Door()
+    authenticate = TimedCredentials()
     async with drive(
-        Hub(echo, authenticate=door), transport=transport, credentials=["ada", 50]
+        Hub(echo, authenticate=authenticate), transport=transport, credentials=["ada", 50]
     ) as (page):
         page.cut()
         page.credentials = ["ada", 1000]
@@ -168,14 +168,14 @@ async def test_resume_after_expiry_requires_new_credentials(
         assert await page.resume()
         await page.send("back")
         assert await page.receive() == "back"
-        assert door.asked == [["ada", 50], ["ada", 1000]]
+        assert authenticate.calls == [["ada", 50], ["ada", 1000]]
 
 
 @each_transport
 async def test_resume_with_expired_credentials_closes_channel(transport: str) -> None:
     """REN-1, section 13: the application gets `unauthorized`."""
     async with drive(
-        Hub(echo, authenticate=Door()), transport=transport, credentials=["ada", 50]
+        Hub(echo, authenticate=TimedCredentials()), transport=transport, credentials=["ada", 50]
     ) as page:
         page.cut()
         page.credentials = ["ada", -1]
@@ -185,7 +185,7 @@ async def test_resume_with_expired_credentials_closes_channel(transport: str) ->
 
 async def test_renewal_is_accepted_after_stream_has_ended() -> None:
     """REN-1, ATT-7: a POST is still served then, so its renewal takes effect."""
-    hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
+    hub = Hub(echo, authenticate=TimedCredentials(), limits=Limits(renewal=10))
     async with frame_client(hub, "sse", opening(credentials=["ada", 50])) as client:
         await client.confirm()
     answer = await client.post(renew(["ada", 1000]))
@@ -197,7 +197,7 @@ async def test_renewal_is_accepted_after_stream_has_ended() -> None:
 
 async def test_credentials_expire_while_process_is_stopped() -> None:
     """REN-1: they expire by wall-clock time, but the client still has time to renew them."""
-    hub = Hub(echo, authenticate=Door())
+    hub = Hub(echo, authenticate=TimedCredentials())
     loop: Any = asyncio.get_running_loop()
     async with frame_client(hub, "websocket", opening(credentials=["ada", 1000])) as client:
         await client.confirm()
@@ -303,7 +303,7 @@ async def test_unchecked_renewal_ends_connection_not_session(transport: str) -> 
         assert (await client.refusal(renew(1)))["code"] == "unavailable"
         await client.ended()
         failing = False
-        async with frame_client(hub, transport, again(client, 1)) as second:
+        async with frame_client(hub, transport, resuming_open(client, 1)) as second:
             assert second.opened["verdict"] == "resumed"
 
 

@@ -80,13 +80,13 @@ async def test_message_limit_is_checked_by_send(
     """DAT-4: either side raises in `send`, naming the limit and how to raise it."""
     size = limits.message + beyond
     message: Any = b"\xff" * size if kind == "bytes" else "x" * (size - 2)
-    told: list[TooLarge] = []
+    raised: list[TooLarge] = []
 
     async def handler(channel: Channel) -> None:
         try:
             await channel.send(message)
         except TooLarge as error:
-            told.append(error)
+            raised.append(error)
         await echo(channel)
 
     async with drive(Hub(handler, limits=limits), transport=transport) as page:
@@ -95,10 +95,10 @@ async def test_message_limit_is_checked_by_send(
             assert await page.receive() == "y"
             with pytest.raises(TooLarge) as refused:
                 await page.send(message)
-            for error in (refused.value, *told):
+            for error in (refused.value, *raised):
                 assert (error.size, error.limit) == (size, limits.message)
                 assert "raise Limits(message=...) on the server" in str(error)
-            assert len(told) == 1
+            assert len(raised) == 1
         else:
             assert await page.receive() == message
             await page.send(message)
@@ -299,8 +299,8 @@ async def test_broadcast_resets_full_session(transport: str, beyond: int, limit:
             assert (reset["type"], reset["reason"]) == ("reset", "overflow")
         frame = opening(2, session=slow.token, nonce="n" * 22, received=1)
         async with frame_client(hub, transport, frame) as again:
-            told = again.opened["reset"]
-            assert (told["reason"], told["lost"]) == ("overflow", [2, count - 1])
+            reported = again.opened["reset"]
+            assert (reported["reason"], reported["lost"]) == ("overflow", [2, count - 1])
 
 
 @each_transport

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.clients.frame_client import TRANSPORTS, FrameClient, frame_client
-from tests.unit.server.limits.turned_times import again, at, now
+from tests.unit.server.limits.turned_times import at, now, resuming_open
 from transport import Channel, ChannelClosed, Hub, Limits, Stalled
 from transport.testing import until
 
@@ -80,7 +80,7 @@ async def test_acks_or_absence_prevent_stall(transport: str) -> None:
         await client.send({"type": "pong"})
     await asyncio.sleep(100)  # away
     assert stalled == []
-    frame = again(client, received=2)
+    frame = resuming_open(client, received=2)
     async with frame_client(hub, transport, frame) as second:
         await second.confirm()
         resumed = now()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients.frame_client import TRANSPORTS, Ended, frame_client, try_open
-from tests.unit.server.limits.turned_times import SWEEP, again, at, now
+from tests.unit.server.limits.turned_times import SWEEP, at, now, resuming_open
 from transport import Channel, Hub, Limits
 from transport.testing import lines, opening, request, socket, until, whole
 
@@ -49,7 +49,7 @@ async def test_two_unanswered_pings_detach_connection(transport: str) -> None:
         assert now() == at(60)
         assert end.error["code"] == "timeout"
         assert hub.statistics().sessions == 1
-        async with frame_client(hub, transport, again(client)) as second:
+        async with frame_client(hub, transport, resuming_open(client)) as second:
             assert second.opened["verdict"] == "resumed"
 
 
@@ -92,7 +92,7 @@ async def test_session_expires_after_ttl(transport: str, away: float, verdict: s
         if transport == "websocket":
             await client.send([1, 0, "x"])
     await asyncio.sleep(away)
-    async with frame_client(hub, transport, again(client)) as second:
+    async with frame_client(hub, transport, resuming_open(client)) as second:
         assert second.opened["verdict"] == verdict
         if verdict == "reset":
             assert second.opened["reset"]["reason"] == "expired"
@@ -112,7 +112,7 @@ async def test_reason_of_end_is_kept_for_tombstone_time(
         await client.confirm()
     await until(lambda: hub.statistics().connections[transport] == 0 or transport == "longpoll")
     await asyncio.sleep(120 + later)
-    async with frame_client(hub, transport, again(client)) as second:
+    async with frame_client(hub, transport, resuming_open(client)) as second:
         assert second.opened["reset"]["reason"] == reason
 
 
@@ -135,7 +135,7 @@ async def test_closed_session_delivers_until_closing_time(
         await client.send([1, 0, "go"])
         await until(lambda: next(iter(hub.channels)).statistics().sent == 1)
     await asyncio.sleep(away)
-    frame = again(client, first_retained=2)
+    frame = resuming_open(client, first_retained=2)
     if delivered:
         async with frame_client(hub, transport, frame) as second:
             assert await second.data() == ["bye"]
@@ -205,8 +205,8 @@ async def test_websocket_without_open_times_out() -> None:
 
 
 @pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
-@pytest.mark.parametrize(("took", "status"), [(9.9, 200), (10.1, 408)])
-async def test_body_that_does_not_come_times_out(path: str, took: float, status: int) -> None:
+@pytest.mark.parametrize(("duration", "status"), [(9.9, 200), (10.1, 408)])
+async def test_incomplete_body_times_out(path: str, duration: float, status: int) -> None:
     """HTTP-1: from its first byte to its last."""
     hub = Hub(silent)
     async with frame_client(hub, "longpoll") as client:
@@ -217,7 +217,7 @@ async def test_body_that_does_not_come_times_out(path: str, took: float, status:
         connection = request(hub, path)
         connection.inbound.get_nowait()  # the empty body that `request` has queued
         connection.inbound.put_nowait({"type": "http.request", "body": body[:9], "more_body": True})
-        await asyncio.sleep(took)
+        await asyncio.sleep(duration)
         connection.inbound.put_nowait({"type": "http.request", "body": body[9:]})
         start = await connection.next()
         assert start["status"] == status
@@ -228,7 +228,7 @@ async def test_body_that_does_not_come_times_out(path: str, took: float, status:
 
 
 @pytest.mark.parametrize("answers", [True, False])
-async def test_stream_is_drained_after_its_time(answers: bool) -> None:
+async def test_stream_is_drained_after_stream_limit(answers: bool) -> None:
     """SSE-3: a stream ends after 300 s even if it is active, and the client reopens it."""
     hub = Hub(echo, limits=Limits() if answers else Limits(heartbeat=200, ttl=1000))
     async with frame_client(hub, "sse") as client:
@@ -238,7 +238,7 @@ async def test_stream_is_drained_after_its_time(answers: bool) -> None:
                 await client.send({"type": "pong"})
         assert frame == {"type": "drain", "retry_in": 0.0}
         assert now() == at(300)
-        async with frame_client(hub, "sse", again(client)) as second:
+        async with frame_client(hub, "sse", resuming_open(client)) as second:
             assert second.opened["verdict"] == "resumed"
 
 
@@ -252,15 +252,15 @@ async def test_lone_ack_leaves_after_ack_delay() -> None:
         assert now() == pytest.approx(0.1, abs=0.01)
 
 
-@pytest.mark.parametrize(("takes", "ack", "waited"), [(0.01, 1, 0.01), (0.03, 0, 0.02)])
+@pytest.mark.parametrize(("duration", "ack", "waited"), [(0.01, 1, 0.01), (0.03, 0, 0.02)])
 async def test_post_answer_waits_for_handled_messages(
-    takes: float, ack: int, waited: float
+    duration: float, ack: int, waited: float
 ) -> None:
     """SND-2."""
 
     async def works(channel: Channel) -> None:
         async for _ in channel:
-            await asyncio.sleep(takes)
+            await asyncio.sleep(duration)
 
     async with frame_client(Hub(works), "longpoll") as client:
         begun = now()
@@ -282,19 +282,19 @@ async def test_drain_spreads_retries_over_its_window(transport: str) -> None:
         await asyncio.sleep(1)
         await hub.drain()
         assert (await draining)["retry_in"] == 7.0
-        refused = await try_open(hub, transport, again(client))
+        refused = await try_open(hub, transport, resuming_open(client))
         assert refused is not None
         assert (refused.error["code"], refused.error["retry_in"]) == ("unavailable", 7.0)
 
 
-@pytest.mark.parametrize(("takes", "cancelled"), [(9.9, False), (10.1, True)])
-async def test_handler_is_cancelled_after_drain_grace(takes: float, cancelled: bool) -> None:
+@pytest.mark.parametrize(("duration", "cancelled"), [(9.9, False), (10.1, True)])
+async def test_handler_is_cancelled_after_drain_grace(duration: float, cancelled: bool) -> None:
     """DRN-1: a running handler has 10 s."""
     ends: list[str] = []
 
     async def works(channel: Channel) -> None:
         try:
-            await asyncio.sleep(takes)
+            await asyncio.sleep(duration)
             ends.append("done")
         except asyncio.CancelledError:
             ends.append("cancelled")
@@ -303,5 +303,5 @@ async def test_handler_is_cancelled_after_drain_grace(takes: float, cancelled: b
     hub = Hub(works)
     async with frame_client(hub, "websocket"):
         await hub.drain()
-        assert now() == pytest.approx(min(takes, 10), abs=0.01)
+        assert now() == pytest.approx(min(duration, 10), abs=0.01)
         assert ends == ["cancelled" if cancelled else "done"]

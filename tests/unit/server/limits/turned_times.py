@@ -24,6 +24,6 @@ def at(seconds: float) -> Any:
     return pytest.approx(seconds + SWEEP / 2, abs=SWEEP / 2)
 
 
-def again(client: FrameClient, number: int = 2, **fields: Any) -> dict[str, Any]:
+def resuming_open(client: FrameClient, number: int = 2, **fields: Any) -> dict[str, Any]:
     """Return the ``open`` that resumes the session of ``client``."""
     return opening(number, session=client.token, nonce="n" * 22, **fields)
