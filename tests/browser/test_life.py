@@ -35,7 +35,7 @@ from tests.support.servers.uvicorn import Server, serving
 pytestmark = pytest.mark.browser
 
 FULL = os.environ.get("MATRIX") == "full"
-EVERY = 0.05
+MESSAGE_INTERVAL = 0.05
 """Seconds between two messages of a conversation, each way."""
 SENT_TOO_LATE = "WebSocket is already in CLOSING or CLOSED state"
 """The message that Chromium writes to the console if a page sends on a closed WebSocket."""
@@ -120,21 +120,21 @@ async def throttled() -> AsyncIterator[BrowserContext]:
         yield context
 
 
-def talking() -> Any:
+def conversation_server() -> Any:
     return serving("tests.support.conversation:app", "--no-access-log")
 
 
-async def start_talks(page: Tab, **options: Any) -> None:
+async def start_conversations(page: Tab, **options: Any) -> None:
     """Start a conversation over each transport, and check that messages flow both ways."""
     await page.run(
         "([every, transports, options]) => startTalks(every, transports, options)",
-        [EVERY, TRANSPORTS, options],
+        [MESSAGE_INTERVAL, TRANSPORTS, options],
     )
     await page.wait("talks.every(({received, sent}) => received > 3 && sent > 3)")
-    await whole(page)
+    await check_delivery(page)
 
 
-async def whole(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
+async def check_delivery(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
     """Check that everything sent so far arrives once and in order, both ways.
 
     Returns:
@@ -142,7 +142,7 @@ async def whole(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
     """
     found = await page.run("() => askAll()", timeout=within)
     assert [one["wrong"] for one in found] == [[], [], []]
-    assert await count_of(page, "reset") == [0, 0, 0]
+    assert await event_counts(page, "reset") == [0, 0, 0]
     return {name: one["seconds"] for name, one in zip(TRANSPORTS, found, strict=True)}
 
 
@@ -156,12 +156,12 @@ async def sent_by_handlers(server: Server) -> int:
 async def until_sent(server: Server, more: int) -> None:
     """Wait until the handlers have sent ``more`` further messages."""
     goal = await sent_by_handlers(server) + more
-    with anyio.fail_after(DEADLINE + more * EVERY):
+    with anyio.fail_after(DEADLINE + more * MESSAGE_INTERVAL):
         while await sent_by_handlers(server) < goal:  # noqa: ASYNC110 - another process
-            await anyio.sleep(EVERY)
+            await anyio.sleep(MESSAGE_INTERVAL)
 
 
-async def count_of(page: Tab, kind: str) -> list[int]:
+async def event_counts(page: Tab, kind: str) -> list[int]:
     """Return the number of these events of each channel."""
     found: list[int] = await page.run("(kind) => countOf(kind)", kind)
     return found
@@ -186,10 +186,10 @@ async def until_received(page: Tab, more: int, *, within: float = DEADLINE) -> N
                 for count, goal in zip(await received_counts(page), goals, strict=True)
             ):
                 return
-            await anyio.sleep(EVERY)
+            await anyio.sleep(MESSAGE_INTERVAL)
 
 
-async def note_life(page: Tab, target: str, *kinds: str) -> None:
+async def record_lifecycle(page: Tab, target: str, *kinds: str) -> None:
     """Record these events of the window or the document in `life`."""
     await page.run(
         """([target, kinds]) => {
@@ -204,9 +204,9 @@ async def note_life(page: Tab, target: str, *kinds: str) -> None:
 
 async def test_page_continues_from_back_forward_cache(throttled: BrowserContext) -> None:
     """The page is cached without a connection, and catches up when it is shown again."""
-    async with talking() as server, front_tab(throttled, server.url) as page:
-        await start_talks(page)
-        await note_life(page, "window", "pagehide", "pageshow")
+    async with conversation_server() as server, front_tab(throttled, server.url) as page:
+        await start_conversations(page)
+        await record_lifecycle(page, "window", "pagehide", "pageshow")
         for visit in (1, 2):
             await page.page.goto(f"{server.url}/elsewhere")
             # Fewer than a window, so the handlers do not block.
@@ -224,30 +224,30 @@ async def test_page_continues_from_back_forward_cache(throttled: BrowserContext)
                 "() => `not kept: ${JSON.stringify("
                 "performance.getEntriesByType('navigation')[0].notRestoredReasons)}`"
             )
-            tell(f"back/forward cache, visit {visit}", back=await whole(page))
-            assert await count_of(page, "resumed") == [visit] * 3
-        assert await count_of(page, "recovering") == [2] * 3
+            tell(f"back/forward cache, visit {visit}", back=await check_delivery(page))
+            assert await event_counts(page, "resumed") == [visit] * 3
+        assert await event_counts(page, "recovering") == [2] * 3
 
 
-async def test_hidden_tab_with_slow_timers_keeps_talking(throttled: BrowserContext) -> None:
+async def test_hidden_tab_with_slow_timers_stays_connected(throttled: BrowserContext) -> None:
     """Its timers run once a second. It receives messages at once, and recovers from a cut."""
     async with (
-        talking() as server,
+        conversation_server() as server,
         FaultProxy(server.port) as proxy,
         front_tab(throttled, f"http://127.0.0.1:{proxy.port}") as page,
     ):
-        await start_talks(page)
+        await start_conversations(page)
         async with hidden(page):
             await page.wait("document.visibilityState === 'hidden'")
-            await until_slow(page, 0.9)
+            await until_throttled(page, 0.9)
             await until_received(page, 10)
-            await whole(page)
-            assert await count_of(page, "recovering") == [0, 0, 0]
+            await check_delivery(page)
+            assert await event_counts(page, "recovering") == [0, 0, 0]
             assert proxy.cut("rst") > 0
-            tell("hidden tab, timers once a second", back_after_a_cut=await whole(page))
+            tell("hidden tab, timers once a second", back_after_a_cut=await check_delivery(page))
             assert await page.run("() => document.visibilityState") == "hidden"
         await page.wait("document.visibilityState === 'visible'")
-        await whole(page)
+        await check_delivery(page)
 
 
 @pytest.mark.skipif(not FULL, reason="takes minutes: MATRIX=full")
@@ -259,26 +259,26 @@ async def test_hidden_tab_with_minute_timers_keeps_session() -> None:
     takes two minutes.
     """
     async with (
-        talking() as server,
+        conversation_server() as server,
         FaultProxy(server.port) as proxy,
         throttled_chromium(
             "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1"
         ) as context,
         front_tab(context, f"http://127.0.0.1:{proxy.port}") as page,
     ):
-        await start_talks(page)
+        await start_conversations(page)
         async with hidden(page):
-            await until_slow(page, 10, within=150)
+            await until_throttled(page, 10, within=150)
             await until_received(page, 10)
-            assert await count_of(page, "recovering") == [0, 0, 0]
+            assert await event_counts(page, "recovering") == [0, 0, 0]
             assert proxy.cut("rst") > 0
-            back = await whole(page, within=120)
+            back = await check_delivery(page, within=120)
             tell("hidden tab, timers once a minute", back_after_a_cut=back)
             assert await page.run("() => document.visibilityState") == "hidden"
-        await whole(page)
+        await check_delivery(page)
 
 
-async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> None:
+async def until_throttled(page: Tab, seconds: float, *, within: float = DEADLINE) -> None:
     """Wait until a due timer of the hidden page is this many seconds late."""
     await page.run(
         """(seconds) => new Promise((resolve) => {
@@ -299,12 +299,12 @@ async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> 
 async def test_frozen_tab_continues_when_thawed(throttled: BrowserContext) -> None:
     """Its scripts do not run. Afterwards it continues, even if all connections were cut."""
     async with (
-        talking() as server,
+        conversation_server() as server,
         FaultProxy(server.port) as proxy,
         front_tab(throttled, f"http://127.0.0.1:{proxy.port}") as page,
     ):
-        await start_talks(page)
-        await note_life(page, "document", "freeze", "resume")
+        await start_conversations(page)
+        await record_lifecycle(page, "document", "freeze", "resume")
         session = await throttled.new_cdp_session(page.page)
         for cut in (False, True):
             async with hidden(page):
@@ -315,7 +315,7 @@ async def test_frozen_tab_continues_when_thawed(throttled: BrowserContext) -> No
                 await until_sent(server, 60)
                 assert await received_counts(page) == before, "it was not frozen"
                 await session.send("Page.setWebLifecycleState", {"state": "active"})
-            tell(f"frozen tab, {cut=}", back=await whole(page))
+            tell(f"frozen tab, {cut=}", back=await check_delivery(page))
         assert await page.run("() => life") == ["freeze", "resume"] * 2
         # A thawed page may send before it gets the close event of its socket. Nothing is lost.
         page.errors[:] = [error for error in page.errors if SENT_TOO_LATE not in error]
@@ -327,27 +327,27 @@ async def test_online_event_brings_page_back(browser: Browser) -> None:
     Going offline cuts no existing connection, so this tests only the reaction to the two events.
     Retries are a minute apart, so only the event can bring the page back in time.
     """
-    async with talking() as server, tab(browser, server.url) as page:
-        # Pretend that the page has been open for long, so that its whole retry budget is available.
+    async with conversation_server() as server, tab(browser, server.url) as page:
+        # Pretend that the page has been open for long, so that its retry budget is full.
         await page.run(
             """() => {
                 const now = performance.now.bind(performance);
                 performance.now = () => now() + 1e7;
             }"""
         )
-        await start_talks(page, retryBase=60, retryMax=60)
+        await start_conversations(page, retryBase=60, retryMax=60)
         await page.page.context.set_offline(True)
         await page.wait(
             "!navigator.onLine && talks.every(({channel}) => channel.state === 'recovering')",
         )
         await page.page.context.set_offline(False)
-        tell("offline by the devtools", back=await whole(page))
+        tell("offline by the devtools", back=await check_delivery(page))
 
 
-async def test_duplicated_talking_tabs_do_not_interfere(throttled: BrowserContext) -> None:
+async def test_duplicated_tabs_do_not_interfere(throttled: BrowserContext) -> None:
     """The copy has the same storage, but its own sessions. Neither affects the other."""
-    async with talking() as server, front_tab(throttled, server.url) as page:
-        await start_talks(page)
+    async with conversation_server() as server, front_tab(throttled, server.url) as page:
+        await start_conversations(page)
         await page.run("() => sessionStorage.setItem('mark', 'copied')")
         async with throttled.expect_page(timeout=DEADLINE * 1000) as opening:
             await page.run("() => { open(location.href); }")
@@ -355,17 +355,17 @@ async def test_duplicated_talking_tabs_do_not_interfere(throttled: BrowserContex
         try:
             await copy.wait("globalThis.ready === true")
             assert await copy.run("() => sessionStorage.getItem('mark')") == "copied"
-            await start_talks(copy)
+            await start_conversations(copy)
             for one in (page, copy):
                 await until_received(one, 20)
-                await whole(one)
-                assert await count_of(one, "open") == [1, 1, 1]
-                assert await count_of(one, "recovering") == [0, 0, 0]
+                await check_delivery(one)
+                assert await event_counts(one, "open") == [1, 1, 1]
+                assert await event_counts(one, "recovering") == [0, 0, 0]
             copy.assert_no_errors()
         finally:
             await copy.page.close()
         await until_received(page, 20)
-        await whole(page)
-        assert await count_of(page, "recovering") == [0, 0, 0]
+        await check_delivery(page)
+        assert await event_counts(page, "recovering") == [0, 0, 0]
         async with httpx.AsyncClient(trust_env=False) as client:
             assert len((await client.get(f"{server.url}/report")).json()) == 6

@@ -50,7 +50,7 @@ async def tabs_of_one_browser(browser: Browser, url: str, count: int) -> AsyncIt
             one.assert_no_errors()
 
 
-async def talk(page: Tab, message: str) -> None:
+async def exchange(page: Tab, message: str) -> None:
     """Send a message, and wait until it is handled and echoed."""
     await page.run("(message) => void sendAndKeep(message)", message)
     await page.wait("(message) => seen.includes(message) && fates[message] === 'handled'", message)
@@ -70,10 +70,10 @@ async def test_eight_tabs_exchange_messages_at_the_same_time(
             await tabs[index].run(
                 "(transports) => void start({ transports, openTimeout: 300 })", transports
             )
-            await talk(tabs[index], f"first of {index}")
+            await exchange(tabs[index], f"first of {index}")
 
         async def later(index: int) -> None:
-            await talk(tabs[index], f"later of {index}")
+            await exchange(tabs[index], f"later of {index}")
 
         for part in (first, later):
             async with anyio.create_task_group() as group:
@@ -94,14 +94,14 @@ async def test_closed_tab_releases_its_slot(browser: Browser) -> None:
             await page.run(
                 "() => void start({ transports: ['sse', 'longpoll'], fallbackFor: 0.2 })"
             )
-            await talk(page, f"from {index}")
+            await exchange(page, f"from {index}")
         last = tabs[-1]
         assert await last.run("() => channel.transport") == "longpoll"
         reasons = await last.run("() => channel.explain().map(({ reason }) => reason)")
         assert any("too many tabs" in reason for reason in reasons)
         await tabs[1].page.close()
         await last.wait("channel.transport === 'sse'")
-        await talk(last, "streamed")
+        await exchange(last, "streamed")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
