@@ -30,12 +30,12 @@ class Mode(Enum):
     """The same with a cancel scope."""
     TASK = "task"
     """Cancel the client's own task that is about to wait."""
-    DEATH = "death"
+    FAILURE = "failure"
     """Raise an unexpected exception in that task instead."""
 
 
-WHOLE = (Mode.BLOCK, Mode.BLOCK_SCOPE)
-INNER = (Mode.TASK, Mode.DEATH)
+BLOCK_MODES = (Mode.BLOCK, Mode.BLOCK_SCOPE)
+TASK_MODES = (Mode.TASK, Mode.FAILURE)
 
 
 class Unexpected(Exception):
@@ -73,20 +73,20 @@ class Canceller:
         assert task is not None
         name = task.get_name()
         # Only the end of the loop cancels the tasks that close sockets.
-        if self.mode in INNER and (name in ("user", "call") or name.endswith(".aclose")):
+        if self.mode in TASK_MODES and (name in ("user", "call") or name.endswith(".aclose")):
             return None
-        if self.mode is Mode.DEATH and (waits_for is None or "Lock.acquire" in innermost(task)):
+        if self.mode is Mode.FAILURE and (waits_for is None or "Lock.acquire" in innermost(task)):
             return None  # waits of `sleep(0)` or of a lock, which raise nothing
         self.count += 1
         if self.count != self.at:
             return None
         self.where = f"{name}, {innermost(task)}"
         self.main = name == "transport.connect"
-        if self.mode is Mode.DEATH:
+        if self.mode is Mode.FAILURE:
             return Unexpected("at a wait")
         if self.mode is Mode.TASK:
             task.cancel()
-        elif (cancel := self.block if self.mode in WHOLE else self.call) is not None:
+        elif (cancel := self.block if self.mode in BLOCK_MODES else self.call) is not None:
             cancel()
         return None
 

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.client.memory_network import Network
 from tests.properties import cancellation
 from tests.properties.cancellation import TRANSPORTS
-from tests.properties.client_canceller import INNER, Canceller
+from tests.properties.client_canceller import TASK_MODES, Canceller
 from transport import Channel, ChannelClosed, Hub, SessionReset, connect
 from transport.client import Channel as ClientChannel
 from transport.client import Pacing
@@ -189,7 +189,7 @@ def fallback(transport: str) -> Conversation:
     async def conversation(world: World, call: Canceller) -> None:
         async with world.connect(*TRANSPORTS) as world.channel:
             world.entered = True
-            assert world.channel.transport == transport or call.mode in INNER
+            assert world.channel.transport == transport or call.mode in TASK_MODES
             await call(world.channel.send, 0)
             await receive(world, call, world.channel, 2)
 

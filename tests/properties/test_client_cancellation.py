@@ -25,7 +25,7 @@ import pytest
 
 from tests.integration.client.memory_network import NetworkLoop
 from tests.properties.cancellation import TRANSPORTS, runs
-from tests.properties.client_canceller import INNER, Canceller, Mode, canceller, make_task
+from tests.properties.client_canceller import TASK_MODES, Canceller, Mode, canceller, make_task
 from tests.properties.client_conversations import (
     LIMITS,
     Conversation,
@@ -56,8 +56,8 @@ async def run(
             super().__init__(**options)
             clients.append(self)
 
-    complaints: list[dict[str, Any]] = []
-    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    loop_errors: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: loop_errors.append(context))
     loop.set_task_factory(make_task)
 
     async def use() -> bool:
@@ -90,7 +90,7 @@ async def run(
             assert driver.inbox._receiver is driver._waker is None
             assert not driver.connector.tasks.is_busy
         await check_server(world, call, healthy=world.network.up)
-        assert complaints == []
+        assert loop_errors == []
     except BaseException as failure:
         failure.add_note(f"{mode.value} at wait {at}: {call.where or 'none'}")
         raise
@@ -110,7 +110,7 @@ def check(
     *,
     alive: bool,
 ) -> None:
-    """Check that the results the application got are true."""
+    """Check that the application got correct results."""
     if alive:
         assert world.client_received == expected
         assert world.server_received == [one for one in expected if one != "hello"]
@@ -135,7 +135,7 @@ async def check_server(world: World, call: Canceller, *, healthy: bool) -> None:
     runtime = world.hub._lifecycle.current
     if runtime is None:
         return  # no request reached it
-    if healthy and world.entered and call.mode not in INNER:
+    if healthy and world.entered and call.mode not in TASK_MODES:
         await asyncio.sleep(0.5)
         assert world.hub.statistics().sessions == 0
     await asyncio.sleep(LIMITS.ttl + LIMITS.closing + 6.1)
@@ -158,7 +158,7 @@ def cancel_everywhere(
     expected: list[Any],
     **options: Any,
 ) -> int:
-    """Repeat the conversation until every wait was a target. Return the number of waits."""
+    """Run the conversation once for each sampled wait. Return the number of waits."""
 
     async def once(at: int) -> Canceller:
         random.seed(1)
@@ -168,7 +168,7 @@ def cancel_everywhere(
     for at, call in runs(once, loop_factory=NetworkLoop, first=first, step=STRIDE):
         logged = [one for one in caplog.records if logged_by_client(one)]
         caplog.clear()
-        if mode is Mode.DEATH:
+        if mode is Mode.FAILURE:
             logged = [one for one in logged if not one.exc_info]
         assert logged == [], f"{mode.value} at wait {at}: {call.where}"
         if not call.fired:
