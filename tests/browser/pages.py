@@ -41,6 +41,41 @@ async def until_report(server: Server, condition: Any, timeout: float = DEADLINE
     raise AssertionError(f"the server's report stayed {last}")
 
 
+class Service:
+    """A server shared by the tests of an engine, and what its handlers have seen in this test.
+
+    Attributes:
+        url, port: the address of the server.
+    """
+
+    def __init__(self, server: Server, before: dict[str, Any]) -> None:
+        self.server = server
+        self.url = server.url
+        self.port = server.port
+        self._before = before
+
+    async def report(self) -> dict[str, Any]:
+        """Return the counts, errors and messages since the test began."""
+        now, before = await report(self.server), self._before
+        return {
+            "started": now["started"] - before["started"],
+            "received": now["received"] - before["received"],
+            "wrong": now["wrong"][len(before["wrong"]) :],
+            "messages": now["messages"][len(before["messages"]) :],
+        }
+
+    async def until_received(self, messages: list[Any], timeout: float = DEADLINE) -> None:
+        """Wait until the handlers have received exactly these messages."""
+        seen: dict[str, Any] = {}
+        with anyio.move_on_after(timeout):
+            while True:
+                seen = await self.report()
+                if seen["messages"] == messages:
+                    return
+                await anyio.sleep(0.02)
+        raise AssertionError(f"the server's report stayed {seen}")
+
+
 async def release(server: Server) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         (await client.post(f"{server.url}/release")).raise_for_status()

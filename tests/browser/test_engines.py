@@ -25,7 +25,7 @@ from tests.browser.front import (
     stripped,
     upgraded_and_mute,
 )
-from tests.browser.pages import apps, report, talk_at_once
+from tests.browser.pages import Service, apps, report, talk_at_once
 from tests.field.matrix.proxies import NGINX, Site, proxying
 from tests.support.browsers.chromium import DEADLINE, AnyTab, Engine
 from tests.support.browsers.engines import ENGINES, engine
@@ -45,41 +45,6 @@ FAULTS = [refused, mute, stripped, upgraded_and_mute]
 async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     async with engine(request.param) as one:
         yield one
-
-
-class Service:
-    """A server shared by the tests of an engine, and what its handlers have seen in this test.
-
-    Attributes:
-        url, port: the address of the server.
-    """
-
-    def __init__(self, server: Server, before: dict[str, Any]) -> None:
-        self.server = server
-        self.url = server.url
-        self.port = server.port
-        self._before = before
-
-    async def report(self) -> dict[str, Any]:
-        """Return the counts, errors and messages since the test began."""
-        now, before = await report(self.server), self._before
-        return {
-            "started": now["started"] - before["started"],
-            "received": now["received"] - before["received"],
-            "wrong": now["wrong"][len(before["wrong"]) :],
-            "messages": now["messages"][len(before["messages"]) :],
-        }
-
-    async def until_received(self, messages: list[Any], timeout: float = DEADLINE) -> None:
-        """Wait until the handlers have received exactly these messages."""
-        seen: dict[str, Any] = {}
-        with anyio.move_on_after(timeout):
-            while True:
-                seen = await self.report()
-                if seen["messages"] == messages:
-                    return
-                await anyio.sleep(0.02)
-        raise AssertionError(f"the server's report stayed {seen}")
 
 
 @pytest.fixture(scope="module")
