@@ -1,4 +1,4 @@
-"""`transport/codes.py` and the table of PROTOCOL.md section 13 are one."""
+"""`transport/codes.py` agrees with the table of PROTOCOL.md, section 13."""
 
 from __future__ import annotations
 
