@@ -1,4 +1,4 @@
-"""What every test shares."""
+"""Fixtures shared by all tests."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """One backend for all: of the widest scope, so that a browser can serve many tests."""
+    """Use one backend, with session scope, so that one browser can serve many tests."""
     return "asyncio"

@@ -1,4 +1,4 @@
-"""One message channel between a web page and a Python service, that stays up.
+"""A message channel between a web page and a Python service that survives lost connections.
 
 See README.md to begin with, PROTOCOL.md for what is on the wire.
 """
@@ -55,7 +55,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """`connect` is imported when it is asked for: it needs httpx and websockets."""
+    """Import `connect` lazily, because it needs httpx and websockets."""
     if name != "connect":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Again(StrEnum):
+class Retry(StrEnum):
     """What a client may do after a code."""
 
-    SAME = "same"
+    SAME_SESSION = "same"
     """Resume the same session."""
-    NEW = "new"
+    NEW_SESSION = "new"
     """Open a new session: this one is over."""
-    NO = "no"
+    NEVER = "no"
     """Tell the application: the same attempt would fail again."""
 
 
@@ -28,39 +28,44 @@ class Code:
         name: the name in an ``error`` frame.
         websocket: the WebSocket close code; None if the code cannot occur there.
         status: the HTTP status; None if the code cannot occur there.
-        again: what the client may do.
+        retry: what the client may do.
     """
 
     name: str
     websocket: int | None
     status: int | None
-    again: Again
+    retry: Retry
+
+    @property
+    def close_code(self) -> int:
+        """The WebSocket close code; 4400 (a protocol violation) for a row without one."""
+        return 4400 if self.websocket is None else self.websocket
 
 
-NORMAL = Code("normal", 1000, None, Again.NO)
-INTERNAL = Code("internal", 1011, 500, Again.NEW)
-RESTART = Code("restart", 1012, 503, Again.SAME)
-UNAVAILABLE = Code("unavailable", 1013, 503, Again.SAME)
-BAD_JSON = Code("bad_json", 4400, 400, Again.NO)
-BAD_FRAME = Code("bad_frame", 4400, 400, Again.NO)
-BAD_NUMBER = Code("bad_number", 4400, 400, Again.NO)
-UNAUTHORIZED = Code("unauthorized", 4401, 401, Again.NO)
-FORBIDDEN_ORIGIN = Code("forbidden_origin", 4403, 403, Again.NO)
-UNKNOWN_SESSION = Code("unknown_session", 4404, 404, Again.SAME)
-NOT_FOUND = Code("not_found", 4404, 404, Again.NO)
-UNSUPPORTED_VERSION = Code("unsupported_version", 4406, 400, Again.NO)
-METHOD_NOT_ALLOWED = Code("method_not_allowed", None, 405, Again.NO)
-TIMEOUT = Code("timeout", 4408, 408, Again.SAME)
-SUPERSEDED = Code("superseded", 4409, 409, Again.NO)
-GAP = Code("gap", 4410, 409, Again.SAME)
-NOT_ATTACHED = Code("not_attached", 4411, 409, Again.SAME)
-WINDOW_EXCEEDED = Code("window_exceeded", 4412, 413, Again.NO)
-TOO_LARGE = Code("too_large", 4413, 413, Again.NO)
-UNSUPPORTED_MEDIA_TYPE = Code("unsupported_media_type", None, 415, Again.NO)
-RESET = Code("reset", 4416, 410, Again.NEW)
-WRONG_PROCESS = Code("wrong_process", 4421, 421, Again.SAME)
-UPGRADE_REQUIRED = Code("upgrade_required", None, 426, Again.NO)
-TOO_MANY = Code("too_many", 4429, 429, Again.SAME)
+NORMAL = Code("normal", 1000, None, Retry.NEVER)
+INTERNAL = Code("internal", 1011, 500, Retry.NEW_SESSION)
+RESTART = Code("restart", 1012, 503, Retry.SAME_SESSION)
+UNAVAILABLE = Code("unavailable", 1013, 503, Retry.SAME_SESSION)
+BAD_JSON = Code("bad_json", 4400, 400, Retry.NEVER)
+BAD_FRAME = Code("bad_frame", 4400, 400, Retry.NEVER)
+BAD_NUMBER = Code("bad_number", 4400, 400, Retry.NEVER)
+UNAUTHORIZED = Code("unauthorized", 4401, 401, Retry.NEVER)
+FORBIDDEN_ORIGIN = Code("forbidden_origin", 4403, 403, Retry.NEVER)
+UNKNOWN_SESSION = Code("unknown_session", 4404, 404, Retry.SAME_SESSION)
+NOT_FOUND = Code("not_found", 4404, 404, Retry.NEVER)
+UNSUPPORTED_VERSION = Code("unsupported_version", 4406, 400, Retry.NEVER)
+METHOD_NOT_ALLOWED = Code("method_not_allowed", None, 405, Retry.NEVER)
+TIMEOUT = Code("timeout", 4408, 408, Retry.SAME_SESSION)
+SUPERSEDED = Code("superseded", 4409, 409, Retry.NEVER)
+GAP = Code("gap", 4410, 409, Retry.SAME_SESSION)
+NOT_ATTACHED = Code("not_attached", 4411, 409, Retry.SAME_SESSION)
+WINDOW_EXCEEDED = Code("window_exceeded", 4412, 413, Retry.NEVER)
+TOO_LARGE = Code("too_large", 4413, 413, Retry.NEVER)
+UNSUPPORTED_MEDIA_TYPE = Code("unsupported_media_type", None, 415, Retry.NEVER)
+RESET = Code("reset", 4416, 410, Retry.NEW_SESSION)
+WRONG_PROCESS = Code("wrong_process", 4421, 421, Retry.SAME_SESSION)
+UPGRADE_REQUIRED = Code("upgrade_required", None, 426, Retry.NEVER)
+TOO_MANY = Code("too_many", 4429, 429, Retry.SAME_SESSION)
 
 CODES: dict[str, Code] = {
     code.name: code

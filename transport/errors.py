@@ -40,13 +40,13 @@ class Fate(StrEnum):
     HANDLED = "handled"
     """The other side's application has finished with it."""
     NOT_HANDLED = "not_handled"
-    """The other side has certainly not begun with it: it can be sent again."""
+    """The other side has definitely not started on it: it is safe to send again."""
     UNKNOWN = "unknown"
     """It may have been handled, partly or completely."""
 
 
 class Unreachable(ChannelError, ConnectionError):
-    """`connect` found no transport over which the server answers within its timeout.
+    """`connect` could not reach the server over any transport within its timeout.
 
     Attributes:
         reasons: why the last attempt failed, by the name of the transport.
@@ -122,7 +122,7 @@ class LocalProtocolError(ChannelError):
 
 
 class ProtocolError(ChannelError):
-    """The peer broke the protocol, or asked for something impossible. Nothing was changed.
+    """The peer violated the protocol, or asked for something impossible. Nothing was changed.
 
     Attributes:
         code: a row of the table of codes.

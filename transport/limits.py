@@ -7,10 +7,11 @@ from math import isfinite
 from typing import Protocol
 
 MAX_FRAME_SIZE = 16 * 1024 * 1024
-"""Bytes. Servers (uvicorn's ``ws_max_size``) and clients end a connection at a larger frame."""
+"""Bytes of the largest frame or answer. Servers (uvicorn's ``ws_max_size``) and clients end a
+connection at a larger one, which bounds what a peer can make them store."""
 
 MAX_DEPTH = 500
-"""Levels of JSON. Decoding deeper input overflows Python's stack of 1,000 calls."""
+"""Nesting levels. Decoding deeper input could exceed Python's recursion limit of 1,000."""
 
 MIN_BATCH = 5
 """Lines that a POST may need: its header, a pong, ``renew``, data and ``close``."""
@@ -44,7 +45,7 @@ class Limits:
     must know are advertised when it opens a session (PROTOCOL.md section 12).
 
     Raises:
-        ValueError: a value cannot work; the text names it and says what would.
+        ValueError: a value is invalid; the message names it and says what is valid.
     """
 
     message: int = 256 * 1024
@@ -77,7 +78,7 @@ class Limits:
     closing: float = 30.0
     """From a close to the end of the session, for what is still to be delivered."""
     stall: float = 60.0
-    """``send()`` fails with `Stalled` if an attached client acknowledges nothing for so long."""
+    """``send()`` fails with `Stalled` if an attached client acknowledges nothing for this long."""
     renewal: float = 30.0
     """For a client to renew expired credentials (REN-1): it may have to ask another server."""
     ack_delay: float = 0.1
@@ -85,9 +86,9 @@ class Limits:
     answer_wait: float = 0.02
     """How long the answer to a POST waits for its messages to be handled (SND-2)."""
     drain_window: float = 5.0
-    """The time over which clients that a server sends away spread their reconnects."""
+    """How long drained clients spread their reconnects over."""
     drain_grace: float = 10.0
-    """How long handlers may run on when their server stops."""
+    """How long handlers may keep running after their server is told to stop."""
 
     sessions: int = 50_000
     """Sessions per process: about 1.5 GiB at 30 KiB each."""
@@ -96,7 +97,8 @@ class Limits:
     sessions_per_address: int = 1000
     """Sessions per network address: an office shares one."""
     opens_per_second: int = 50
-    """Attaches per address and second: after a deployment an office is back within seconds."""
+    """Attaches per address per second: enough for a whole office to reconnect within seconds of a
+    deployment."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -25,7 +25,7 @@ class SendWindow:
     """Gives the room in a send buffer to senders, first come, first served.
 
     Args:
-        has_room: tells whether the buffer has room for a message of this size in bytes.
+        has_room: returns whether the buffer has room for a message of this size in bytes.
 
     Attributes:
         senders: those that wait, the next one first.
@@ -37,11 +37,11 @@ class SendWindow:
         self._has_room = has_room
         self.senders: list[Sender] = []
         self._mark = -1
-        """The other side's mark when it was last seen to move; -1 before it was looked at."""
+        """The other side's mark when it last advanced; -1 before the first check."""
         self._mark_since = 0.0
 
     def has_capacity(self, size: int) -> bool:
-        """Whether a message of ``size`` bytes can be sent now, without overtaking anybody."""
+        """Whether a message of ``size`` bytes can be sent now, without overtaking another."""
         return not self.senders and self._has_room(size)
 
     async def wait(self, size: int, check_open: Callable[[], None]) -> None:
@@ -68,8 +68,8 @@ class SendWindow:
                     raise Stalled(
                         f"the buffer is full and the other side, although connected, has "
                         f"acknowledged nothing for {sender.stalled_for} s. This message was not "
-                        "sent, those before it are kept: send it again later, or close the "
-                        "channel; Limits(stall=...) sets this time"
+                        "sent; earlier ones are still buffered. Retry later, or close the channel. "
+                        "Limits(stall=...) sets the timeout"
                     )
                 await sender.waiter
                 sender.waiter = loop.create_future()
@@ -84,17 +84,17 @@ class SendWindow:
             resolve(self.senders[0].waiter)
 
     def wake_all(self) -> None:
-        """Wake every sender: nothing more can be sent, or that may be so."""
+        """Wake every sender, as sending may no longer be possible."""
         for sender in self.senders:
             resolve(sender.waiter)
 
     def fail_if_stalled(self, mark: int, now: float, timeout: float, *, is_attached: bool) -> bool:
-        """Fail the senders if the other side is attached and its mark has stood still.
+        """Fail the senders if the other side is attached but its mark has not advanced.
 
         Args:
             mark: the highest number that the other side has acknowledged.
             now: seconds.
-            timeout: seconds for which the mark may stand still.
+            timeout: seconds for which the mark need not advance.
             is_attached: whether a connection is attached; a peer that is away does not stall.
 
         Returns:

@@ -41,7 +41,7 @@ def resolve(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-async def ended(tasks: Collection[asyncio.Task[None]]) -> None:
+async def wait_all(tasks: Collection[asyncio.Task[None]]) -> None:
     """Wait until all tasks have ended, including those that are added meanwhile.
 
     A cancellation of the caller is raised after that, so no task is left behind.
@@ -51,7 +51,7 @@ async def ended(tasks: Collection[asyncio.Task[None]]) -> None:
         try:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait(pending)
-        except asyncio.CancelledError as error:  # `Task.cancel` heeds no shield
+        except asyncio.CancelledError as error:  # anyio's shield does not stop `Task.cancel`
             cancelled = error
     if cancelled is not None:
         raise cancelled

@@ -1,6 +1,7 @@
-"""One Chromium for the tests of a file; each has pages with a profile of their own.
+"""One Chromium for the tests of a module; each test has pages with their own profile.
 
-Not for longer: as long as it runs, all tests share its event loop, also those that turn the clock.
+The browser does not outlive the module: while it runs, all tests share its event loop, including
+those that need a virtual clock.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A front in the place of a proxy, which treats some requests as bad middle boxes do.
+"""A reverse proxy that treats some requests as faulty intermediaries do.
 
-It passes requests on to the server, except those for a WebSocket or a stream that has a fault.
+It forwards requests to the server, except WebSocket and stream requests that have a fault set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.support.servers.uvicorn import Server
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 Fault = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-"""What is done to a connection whose first request, its head, is given."""
+"""Handle a connection; the first argument is the head of its first request."""
 
 
 async def _drain(reader: asyncio.StreamReader) -> None:
@@ -29,7 +29,7 @@ async def _drain(reader: asyncio.StreamReader) -> None:
 
 
 async def refused(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The connection is ended at once."""
+    """Close the connection at once."""
     writer.transport.abort()
 
 
@@ -39,7 +39,7 @@ async def mute(_: bytes, reader: asyncio.StreamReader, __: asyncio.StreamWriter)
 
 
 async def stripped(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A proxy that knows no upgrade and answers by itself."""
+    """Answer 404, like a proxy that does not support upgrades."""
     writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     await writer.drain()
     writer.close()
@@ -48,7 +48,7 @@ async def stripped(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWri
 async def upgraded_and_mute(
     head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """The upgrade is answered; no frame ever is."""
+    """Accept the upgrade, and never answer a frame."""
     [key] = [
         line.split(b":", 1)[1].strip()
         for line in head.split(b"\r\n")
@@ -65,7 +65,7 @@ async def upgraded_and_mute(
 async def headers_and_mute(
     _: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """The headers of a stream come at once, its body never."""
+    """Send the headers of a stream at once, and its body never."""
     writer.write(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
@@ -73,15 +73,15 @@ async def headers_and_mute(
 
 
 class Front:
-    """Passes each connection on to the server, save those whose first request a fault is for.
+    """A proxy that forwards each connection, unless a fault is set for its first request.
 
-    A browser may send more requests on a connection that it has: so every answer closes its own.
+    A browser may reuse a connection for more requests, so every answer closes its connection.
     """
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.faults: dict[str, Fault] = {}
-        """By the last segment of the path: `websocket`, `sse`."""
+        """Faults by the last segment of the path: `websocket`, `sse`."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +89,7 @@ class Front:
         assert task is not None
         self._tasks.add(task)
         try:
-            # `end` cancels it, and asyncio would log that.
+            # `end` cancels this task, and asyncio would log that.
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._serve(reader, writer)
         finally:
@@ -145,7 +145,7 @@ async def front(server: Server) -> AsyncIterator[tuple[Front, str]]:
 
 @asynccontextmanager
 async def black_hole() -> AsyncIterator[int]:
-    """A port whose SYNs are dropped: its backlog is full, and nothing is accepted."""
+    """Open a port that drops SYNs, because its backlog is full and nothing is accepted."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -157,7 +157,7 @@ async def black_hole() -> AsyncIterator[int]:
             filler.connect_ex(("127.0.0.1", port))
             fillers.append(filler)
         with pytest.raises(OSError, match="not connected"):
-            fillers[-1].getpeername()  # one is taken into the backlog, and no more
+            fillers[-1].getpeername()  # the backlog holds one connection
         try:
             yield port
         finally:

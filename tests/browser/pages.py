@@ -1,4 +1,4 @@
-"""Pages of Chromium with a server of their own, and what the server's handlers have seen."""
+"""Chromium pages with their own server, and the reports of the server's handlers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def apps(name: str) -> Any:
 
 
 async def report(server: Server) -> dict[str, Any]:
-    """Return what the handlers have seen, asked without the proxy."""
+    """Return the report of the handlers, fetched without the proxy."""
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"{server.url}/report")
         found: dict[str, Any] = answer.json()
@@ -30,7 +30,7 @@ async def report(server: Server) -> dict[str, Any]:
 
 
 async def until_report(server: Server, condition: Any, timeout: float = DEADLINE) -> dict[str, Any]:
-    """Ask until the report fulfils the condition."""
+    """Poll the report until it meets the condition. Return it."""
     last: dict[str, Any] = {}
     with anyio.move_on_after(timeout):
         while True:
@@ -39,6 +39,41 @@ async def until_report(server: Server, condition: Any, timeout: float = DEADLINE
                 return last
             await anyio.sleep(0.02)
     raise AssertionError(f"the server's report stayed {last}")
+
+
+class Service:
+    """A server shared by the tests of an engine, and what its handlers have seen in this test.
+
+    Attributes:
+        url, port: the address of the server.
+    """
+
+    def __init__(self, server: Server, before: dict[str, Any]) -> None:
+        self.server = server
+        self.url = server.url
+        self.port = server.port
+        self._before = before
+
+    async def report(self) -> dict[str, Any]:
+        """Return the counts, errors and messages since the test began."""
+        now, before = await report(self.server), self._before
+        return {
+            "started": now["started"] - before["started"],
+            "received": now["received"] - before["received"],
+            "wrong": now["wrong"][len(before["wrong"]) :],
+            "messages": now["messages"][len(before["messages"]) :],
+        }
+
+    async def until_received(self, messages: list[Any], timeout: float = DEADLINE) -> None:
+        """Wait until the handlers have received exactly these messages."""
+        seen: dict[str, Any] = {}
+        with anyio.move_on_after(timeout):
+            while True:
+                seen = await self.report()
+                if seen["messages"] == messages:
+                    return
+                await anyio.sleep(0.02)
+        raise AssertionError(f"the server's report stayed {seen}")
 
 
 async def release(server: Server) -> None:
@@ -60,12 +95,12 @@ async def page_behind_proxy(
 
 
 async def start(page: AnyTab, transport: str) -> None:
-    """Open the page's channel over that transport alone."""
+    """Open the page's channel over this transport only."""
     await page.run("(transport) => void start({transports: [transport]})", transport)
 
 
 async def talk(page: AnyTab, options: dict[str, Any] | None = None) -> None:
-    """Open a channel, send a message and wait for its echo. The figure is printed."""
+    """Open a channel, send a message and wait for its echo. Print the time that it took."""
     seconds = await page.run(
         """async (options) => {
             const begun = performance.now();
@@ -81,8 +116,8 @@ async def talk(page: AnyTab, options: dict[str, Any] | None = None) -> None:
 
 
 async def talk_at_once(page: AnyTab) -> None:
-    """The same, with attempts that time out long after the test has failed.
+    """Do the same with attempts that would time out only after the test has failed.
 
-    So no transport was begun only when the one before it had timed out.
+    Success proves that no transport waited for the timeout of the previous one.
     """
     await talk(page, {"openTimeout": 300})

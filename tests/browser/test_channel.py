@@ -1,4 +1,4 @@
-"""The channel in a real browser, against a real server: what a page's user sees, and never sees."""
+"""The channel in a real browser with a real server: delivery across switches, cuts and faults."""
 
 from __future__ import annotations
 
@@ -47,19 +47,23 @@ async def test_two_pages_chat(browser: Browser, transport: str) -> None:
             await page.run(
                 "(name) => { for (let i = 0; i < 20; i++) channel.send(`${name} ${i}`); }", name
             )
-        heard = []
+        conversations = []
         for page in (one, two):
             await page.wait("seen.length >= 41")
-            heard.append(await page.run("() => seen.slice(1)"))
+            conversations.append(await page.run("() => seen.slice(1)"))
             assert await page.run("() => channel.transport") == transport
-        assert heard[0] == heard[1], "both hear the same conversation"
-        assert sorted(heard[0]) == sorted(f"{n} {i}" for n in ("one", "two") for i in range(20))
+        assert conversations[0] == conversations[1], "both pages must see the same conversation"
+        assert sorted(conversations[0]) == sorted(
+            f"{n} {i}" for n in ("one", "two") for i in range(20)
+        )
         for name in ("one", "two"):
-            assert [m for m in heard[0] if m.startswith(name)] == [f"{name} {i}" for i in range(20)]
+            assert [m for m in conversations[0] if m.startswith(name)] == [
+                f"{name} {i}" for i in range(20)
+            ]
 
 
 async def test_conversation_survives_forbidden_transports(browser: Browser) -> None:
-    """WebSocket is forbidden, then the event stream too, and then all but WebSocket."""
+    """The test forbids WebSocket, then SSE as well, and then everything but WebSocket."""
     each = 600
     talk = """async ([name, count]) => {
         let flying = [];
@@ -96,14 +100,18 @@ async def test_conversation_survives_forbidden_transports(browser: Browser) -> N
                         await page.run(talk, [name, each], timeout=60)
 
                     tasks.start_soon(converse)
-        heard = []
+        conversations = []
         for page in (one, two):
             await page.wait(f"seen.length >= {2 * each + 1}")
-            heard.append(await page.run("() => seen.filter((message) => message !== 'joined')"))
-        assert heard[0] == heard[1]
-        assert sorted(heard[0]) == sorted(f"{n} {i}" for n in ("one", "two") for i in range(each))
+            conversations.append(
+                await page.run("() => seen.filter((message) => message !== 'joined')")
+            )
+        assert conversations[0] == conversations[1]
+        assert sorted(conversations[0]) == sorted(
+            f"{n} {i}" for n in ("one", "two") for i in range(each)
+        )
         for name in ("one", "two"):
-            assert [m for m in heard[0] if m.startswith(name)] == [
+            assert [m for m in conversations[0] if m.startswith(name)] == [
                 f"{name} {i}" for i in range(each)
             ]
         switched = [event["transport"] for event in await one.run("() => happened('transport')")]
@@ -114,7 +122,7 @@ async def test_conversation_survives_forbidden_transports(browser: Browser) -> N
 async def test_awaited_sends_at_full_window_do_not_deadlock(
     browser: Browser, transport: str
 ) -> None:
-    """The handler sends four windows of rows before it takes the first answer (MRK-3)."""
+    """The handler sends four windows of rows before it receives the first answer (MRK-3)."""
     async with apps("rows") as server, tab(browser, server.url) as page:
         answered = await page.run(
             """async (transport) => {
@@ -159,7 +167,7 @@ async def test_listener_that_awaits_sends_does_not_deadlock(browser: Browser) ->
 async def test_ten_thousand_messages_survive_fifty_cuts(
     browser: Browser, transport: str, record_property: Any
 ) -> None:
-    """Every message once, in order, both ways, though FIN and RST fall into frames."""
+    """Every message arrives once and in order, both ways, although FIN and RST split frames."""
     count, chunk, cuts = 10_000, 160, 50
     async with page_behind_proxy(browser, "campaign", seed=TRANSPORTS.index(transport)) as (
         server,
@@ -169,8 +177,8 @@ async def test_ten_thousand_messages_survive_fifty_cuts(
         late = 0
 
         async def chunk_done(done: int) -> None:
-            # For each chunk a cut is planned, at a byte that is drawn. It happens at once where far
-            # fewer bytes have passed than were thought of.
+            # Plan a cut for each chunk, at a random byte. If far fewer bytes have passed than
+            # expected, cut at once.
             nonlocal late
             if proxy.statistics.cuts < done - 4:
                 late += 1
@@ -208,7 +216,7 @@ async def test_ten_thousand_messages_survive_fifty_cuts(
         assert (seen["received"], seen["wrong"]) == (count, [])
         assert (seen["started"], result["resets"], result["closed"]) == (1, [], 0)
         assert proxy.statistics.cuts >= cuts
-        assert late <= cuts // 10, "most cuts are to fall into frames"
+        assert late <= cuts // 10, "most cuts must fall within frames"
 
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
@@ -224,7 +232,7 @@ async def test_ten_thousand_messages_survive_fifty_cuts(
 async def test_broken_requests_lose_nothing(
     browser: Browser, transport: str, faults: list[Fault]
 ) -> None:
-    """Answers are lost, requests come twice, or behind later ones; here and there a new attach."""
+    """Answers get lost, and requests are repeated or reordered, with a reconnect now and then."""
     count, chunk = 800, 40
     async with (
         apps("brisk") as server,
@@ -255,13 +263,13 @@ async def test_broken_requests_lose_nothing(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_unanswered_post_is_accepted_once(browser: Browser, transport: str) -> None:
-    """The request arrives, its answer and the echoes are lost with the connection."""
+    """The request arrives, but its answer and the echoes are lost with the connection."""
     async with page_behind_proxy(browser, "echo") as (server, proxy, page):
         await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.wait("seen.length === 1")
         for index in range(5):
-            # With an answer standing out, the stall would be a loss of its own: of the attach.
+            # If an answer were outstanding, the stall would also lose the attach.
             await until_report(server, lambda seen: seen["channels"][0]["buffered"] == 0)
             await page.wait("channel.explain().at(-1).outcome === 'open' && posting === 0")
             proxy.stall("down")

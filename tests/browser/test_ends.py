@@ -1,4 +1,4 @@
-"""The ends of a channel in a real browser: expiry, restarts, returns of the handler, and closes."""
+"""The end of a channel in a real browser: expiry, restart, handler return and close."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_expired_session_tells_fate_of_every_send(browser: Browser, transport: str) -> None:
+async def test_expired_session_reports_fate_of_each_send(browser: Browser, transport: str) -> None:
     async with page_behind_proxy(browser, "expiring") as (server, proxy, page):
         await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.wait("seen.length === 1")
         await page.run("() => { for (const m of ['hold', 'forever', 'never']) sendAndKeep(m); }")
-        await page.run("() => { channel.send('nobody awaits this'); }")
+        await page.run("() => { channel.send('not awaited'); }")
         await until_report(server, lambda seen: [c["received"] for c in seen["channels"]] == [5])
         proxy.refuse = True
         proxy.cut()
@@ -44,7 +44,7 @@ async def test_expired_session_tells_fate_of_every_send(browser: Browser, transp
                 {"message": "hold", "fate": "handled"},
                 {"message": "forever", "fate": "unknown"},
                 {"message": "never", "fate": "not_handled"},
-                {"message": "nobody awaits this", "fate": "not_handled"},
+                {"message": "not awaited", "fate": "not_handled"},
             ],
         }
         await page.wait("!Object.values(fates).includes('pending')")
@@ -67,7 +67,7 @@ async def test_restarted_server_resets_session(browser: Browser, transport: str)
         await page.run("() => channel.send('first')")
         await page.wait("seen.length === 1")
         await page.run("() => { for (const m of ['hold', 'never']) sendAndKeep(m); }")
-        await page.run("() => { channel.send('nobody awaits this'); }")
+        await page.run("() => { channel.send('not awaited'); }")
         await until_report(server, lambda seen: [c["received"] for c in seen["channels"]] == [4])
         await server.restart()
         await page.wait("happened('reset').length === 1")
@@ -78,7 +78,7 @@ async def test_restarted_server_resets_session(browser: Browser, transport: str)
             "lost": None,
             "sends": [
                 {"message": message, "fate": "unknown"}
-                for message in ("hold", "never", "nobody awaits this")
+                for message in ("hold", "never", "not awaited")
             ],
         }
         await page.wait("!Object.values(fates).includes('pending')")
@@ -103,7 +103,7 @@ async def test_last_messages_of_handler_survive_cut(browser: Browser, transport:
         await until_report(server, lambda seen: seen["ended"] == 1)
         proxy.heal()
         await page.wait("happened('close').length === 1")
-        # A poll that was cut is repeated: no other attach is needed.
+        # The client repeats an interrupted poll, so there may be no new attach.
         happened = await page.run("() => events.filter(({type}) => type !== 'recovering')")
         assert [event for event in happened if event["type"] != "resumed"] == [
             {"type": "transport", "transport": transport},

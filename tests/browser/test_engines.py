@@ -1,7 +1,7 @@
-"""The channel in the other engines, Firefox and WebKitGTK: what must hold in every browser.
+"""The channel in the other engines, Firefox and WebKitGTK.
 
-`make test` runs a short form. With ``MATRIX=full`` there are more messages, cuts and ways to be
-held back, and Chromium goes the same way, for comparison.
+`make test` runs a short form. With ``MATRIX=full`` there are more messages, cuts and faults, and
+Chromium runs the same tests for comparison.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.browser.front import (
     stripped,
     upgraded_and_mute,
 )
-from tests.browser.pages import apps, report, talk_at_once
+from tests.browser.pages import Service, apps, report, talk_at_once
 from tests.field.matrix.proxies import NGINX, Site, proxying
 from tests.support.browsers.chromium import DEADLINE, AnyTab, Engine
 from tests.support.browsers.engines import ENGINES, engine
@@ -36,7 +36,7 @@ from tests.support.servers.uvicorn import Server, serving
 pytestmark = pytest.mark.browser
 
 FULL = os.environ.get("MATRIX") == "full"
-in_full = pytest.mark.skipif(not FULL, reason="one of many: MATRIX=full")
+only_in_full_matrix = pytest.mark.skipif(not FULL, reason="covered by a shorter test: MATRIX=full")
 TRANSPORTS = ["websocket", "sse", "longpoll"]
 FAULTS = [refused, mute, stripped, upgraded_and_mute]
 
@@ -45,41 +45,6 @@ FAULTS = [refused, mute, stripped, upgraded_and_mute]
 async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     async with engine(request.param) as one:
         yield one
-
-
-class Service:
-    """A server that the tests of an engine share, and what its handlers have seen in one of them.
-
-    Attributes:
-        url, port: of the server.
-    """
-
-    def __init__(self, server: Server, before: dict[str, Any]) -> None:
-        self.server = server
-        self.url = server.url
-        self.port = server.port
-        self._before = before
-
-    async def report(self) -> dict[str, Any]:
-        """The counts, the wrong and the messages since the test began."""
-        now, before = await report(self.server), self._before
-        return {
-            "started": now["started"] - before["started"],
-            "received": now["received"] - before["received"],
-            "wrong": now["wrong"][len(before["wrong"]) :],
-            "messages": now["messages"][len(before["messages"]) :],
-        }
-
-    async def until_heard(self, messages: list[Any], timeout: float = DEADLINE) -> None:
-        """Wait until these are the messages that came."""
-        seen: dict[str, Any] = {}
-        with anyio.move_on_after(timeout):
-            while True:
-                seen = await self.report()
-                if seen["messages"] == messages:
-                    return
-                await anyio.sleep(0.02)
-        raise AssertionError(f"the server's report stayed {seen}")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +60,7 @@ async def echo(servers: dict[str, Server]) -> Service:
 
 @pytest.fixture
 async def numbers(servers: dict[str, Server]) -> Service:
-    """Its handler sends numbered messages, and expects them."""
+    """A service whose handler sends numbered messages and expects the same from the page."""
     return Service(servers["campaign"], await report(servers["campaign"]))
 
 
@@ -115,10 +80,10 @@ async def proxy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nginx
 async def exchange(
     page: AnyTab, service: Service, count: int, then: str = "", **options: Any
 ) -> dict[str, Any]:
-    """Exchange ``count`` numbered messages each way, every one once and in order.
+    """Exchange ``count`` numbered messages each way, and check that each arrives once, in order.
 
-    ``then`` runs after each twelfth of them, with the number of twelfths as ``done``. Return the
-    statistics of the channel.
+    The script ``then`` runs after each twelfth of them; ``done`` is the number of twelfths. Return
+    the statistics of the channel.
     """
     await page.run(f"() => {{ globalThis.chunkDone = (done) => {{ {then} }}; }}")
     pacing = {"count": count, "chunk": count // 12, "retryBase": 0.02, "retryMax": 0.05}
@@ -134,15 +99,15 @@ async def exchange(
 
 
 def only(transport: str | None) -> dict[str, Any]:
-    """The options of a channel that has no other choice, or a free one."""
+    """Return the options that restrict a channel to this transport. None means no restriction."""
     return {"transports": [transport]} if transport else {}
 
 
-# The kit
+# Test support
 
 
 async def test_tab_reports_errors_of_page(browser: Engine, echo: Service) -> None:
-    """Or the other tests would not notice."""
+    """Otherwise the other tests would not notice them."""
     opened = browser.tab(echo.url)
     page = await opened.__aenter__()
     with pytest.raises(Exception, match="raised by the test"):
@@ -163,11 +128,11 @@ async def test_tab_reports_errors_of_page(browser: Engine, echo: Service) -> Non
     with anyio.fail_after(DEADLINE):
         while len(page.errors) < 3:
             await page.run("() => {}")
-    for told in ("warned 1", "rejected", "uncaught"):
-        assert [told in error for error in page.errors].count(True) == 1
+    for expected in ("warned 1", "rejected", "uncaught"):
+        assert [expected in error for error in page.errors].count(True) == 1
     page.errors.clear()
-    await page.run("() => void Promise.reject(new Error('rejected as it went'))")
-    with pytest.raises(AssertionError, match="rejected as it went"):
+    await page.run("() => void Promise.reject(new Error('rejected while leaving'))")
+    with pytest.raises(AssertionError, match="rejected while leaving"):
         await opened.__aexit__(None, None, None)
 
 
@@ -175,10 +140,10 @@ async def test_tab_reports_errors_of_page(browser: Engine, echo: Service) -> Non
 
 
 @pytest.mark.parametrize("transport", [*TRANSPORTS[0 if FULL else 1 :], None])
-async def test_every_kind_of_message_passes_both_ways(
+async def test_messages_of_all_kinds_pass_both_ways(
     browser: Engine, numbers: Service, transport: str | None
 ) -> None:
-    """The first is as large as a message may be."""
+    """The first message has the maximum size."""
     async with browser.tab(numbers.url) as page:
         statistics = await exchange(page, numbers, 3000 if FULL else 120, **only(transport))
         assert await page.run("() => channel.transport") == (transport or "websocket")
@@ -187,7 +152,7 @@ async def test_every_kind_of_message_passes_both_ways(
 
 
 async def test_switch_of_transport_loses_nothing(browser: Engine, numbers: Service) -> None:
-    """WebSocket is forbidden, then the event stream too, and then all but WebSocket."""
+    """The test forbids WebSocket, then SSE as well, and then everything but WebSocket."""
     turns = """
         const allowed = {2: ["sse", "longpoll"], 5: ["longpoll"], 8: ["websocket"]}[done];
         if (allowed) channel.transports = allowed;
@@ -207,7 +172,7 @@ async def test_switch_of_transport_loses_nothing(browser: Engine, numbers: Servi
 async def test_cuts_lose_and_repeat_nothing(
     browser: Engine, numbers: Service, transport: str | None
 ) -> None:
-    """FIN and RST fall into frames, at bytes that are drawn."""
+    """FIN and RST fall within frames, at random bytes."""
     count, cuts = (3000, 40) if FULL else (240, 8)
     draw = random.Random(7)
     async with (
@@ -222,7 +187,7 @@ async def test_cuts_lose_and_repeat_nothing(
         await page.run("() => channel.close()")
 
 
-@in_full
+@only_in_full_matrix
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_session_resumes_after_gap(browser: Engine, echo: Service, transport: str) -> None:
     async with (
@@ -245,7 +210,7 @@ async def test_session_resumes_after_gap(browser: Engine, echo: Service, transpo
         await page.run("() => channel.close()")
 
 
-# What is in between
+# Intermediaries
 
 
 @pytest.mark.parametrize("fault", FAULTS if FULL else [upgraded_and_mute])
@@ -271,9 +236,9 @@ async def test_page_falls_back_to_polls(
         await page.run("() => channel.close()")
 
 
-@in_full
+@only_in_full_matrix
 async def test_page_falls_back_if_syns_are_dropped(browser: Engine, echo: Service) -> None:
-    """WebSocket is sent to a port that drops them; all else goes to the server."""
+    """The WebSocket goes to a port that drops SYNs; everything else goes to the server."""
     async with black_hole() as port, browser.tab(echo.url) as page:
         await page.run(
             """(port) => {
@@ -295,8 +260,8 @@ async def test_page_falls_back_if_syns_are_dropped(browser: Engine, echo: Servic
 async def test_page_finds_working_transport_through_nginx(
     proxy: Nginx, browser: Engine, way: str
 ) -> None:
-    # If Host differs, Sec-Fetch-Site shows that the page is the server's own. Chromium sends
-    # none with a WebSocket.
+    # If Host differs, Sec-Fetch-Site shows that the page is of the same origin. Chromium does not
+    # send that header with a WebSocket.
     works = way == "good" or (way == "upgrading" and browser.name != "chromium")
     async with browser.tab(proxy.url(way), ignore_https_errors=True) as page:
         await page.run("() => void start()")
@@ -311,12 +276,12 @@ async def test_page_finds_working_transport_through_nginx(
         await page.run("() => channel.close()")
 
 
-@in_full
+@only_in_full_matrix
 @pytest.mark.parametrize("tls", ["h1", "h2"])
 async def test_page_talks_through_buffering_proxy(
     browser: Engine, echo: Service, tls: Literal["h1", "h2"]
 ) -> None:
-    """TLS, no Upgrade, and buffering that `X-Accel-Buffering` does not turn off."""
+    """The proxy uses TLS, strips Upgrade, and buffers in spite of `X-Accel-Buffering`."""
     body = """
         proxy_pass http://<app>;
         proxy_http_version 1.1;
@@ -340,36 +305,36 @@ async def test_page_talks_through_buffering_proxy(
         await page.run("() => channel.close()")
 
 
-# The life of a page
+# Page lifecycle
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_last_messages_arrive_though_page_navigates_away(
+async def test_last_messages_arrive_after_navigation(
     browser: Engine, echo: Service, transport: str
 ) -> None:
-    """Firefox ends a WebSocket when a navigation begins, before the page gets an event."""
+    """Firefox closes a WebSocket when a navigation begins, before the page gets an event."""
     async with browser.tab(echo.url) as page:
         await page.run("(options) => void start(options)", only(transport))
         await page.run("() => channel.send('first')")
         await page.run(
             """() => {
-                // In a turn of its own: the page goes before it could answer.
+                // In its own task: the page leaves before `run` could return.
                 setTimeout(() => {
                     for (let i = 0; i < 20; i++) channel.send(i);
                     location.href = "/report";
                 }, 0);
             }"""
         )
-        await echo.until_heard(["first", *range(20)])
+        await echo.until_received(["first", *range(20)])
         await page.wait("location.pathname === '/report'")
 
 
-@in_full
+@only_in_full_matrix
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_messages_sent_in_pagehide_arrive(
     browser: Engine, echo: Service, transport: str
 ) -> None:
-    """By a listener of the page, to the same event by which the channel learns that it goes."""
+    """The page sends from a listener to the event that also tells the channel to stop."""
     async with browser.tab(echo.url) as page:
         await page.run(
             """(options) => {
@@ -380,12 +345,12 @@ async def test_messages_sent_in_pagehide_arrive(
         )
         await page.run("() => channel.send('first')")
         await page.run("() => void setTimeout(() => { location.href = '/report'; }, 0)")
-        await echo.until_heard(["first", "last"])
+        await echo.until_received(["first", "last"])
         await page.wait("location.pathname === '/report'")
 
 
 async def test_page_continues_after_history_back(browser: Engine, echo: Service) -> None:
-    """WebKit keeps a page with a channel, and it comes back as it was. Firefox makes it anew."""
+    """WebKit caches a page that has a channel and restores it. Firefox loads it again."""
     async with browser.tab(echo.url) as page:
         await page.run("() => void start()")
         await page.run("() => channel.send('first')")

@@ -1,4 +1,4 @@
-"""The chat example, used as a visitor does, with every switch; and the README's page."""
+"""The chat example, used as a visitor would, with every switch; and the page of the README."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def app() -> Any:
 
 
 class Guest:
-    """One visitor's page."""
+    """The page of one visitor."""
 
     def __init__(self, page: Page, name: str) -> None:
         self.page = page
@@ -46,16 +46,16 @@ class Guest:
         await self.page.get_by_label("Message", exact=True).press("Enter")
 
     def message(self, text: str) -> Locator:
-        """What shows the message of that text."""
+        """Return the element that shows the message with this text."""
         exactly = self.page.get_by_text(text, exact=True)
         return self.page.locator(".message").filter(has=exactly)
 
     def log(self, text: str) -> Locator:
-        """The entries of the log that hold the text."""
+        """Return the log entries that contain the text."""
         return self.page.get_by_label("What happened").get_by_role("listitem").filter(has_text=text)
 
-    async def heard(self) -> list[str]:
-        """All messages that are shown, in order."""
+    async def shown_messages(self) -> list[str]:
+        """Return all messages shown, in order."""
         return await self.page.locator(".message .text").all_inner_texts()
 
     async def press(self, name: str | re.Pattern[str]) -> None:
@@ -69,7 +69,7 @@ class Guest:
         await expect(self.page.locator("#state")).to_have_text("open")
 
     async def use(self, transport: str) -> None:
-        """Forbid what is better than that transport."""
+        """Forbid every transport that is preferred to this one."""
         for better in TRANSPORTS[: TRANSPORTS.index(transport)]:
             await self.switch(f"Forbid {NAMES[better]}", True)
         await self.expect_open(transport)
@@ -80,10 +80,13 @@ class Guest:
 
 
 async def expect_same_conversation(one: Guest, other: Guest) -> None:
-    """Once the answer to each own message has given it its place: it is delivered before."""
+    """Wait until both pages show the same messages in the same order.
+
+    A page moves its own message into place when the echo arrives, which is after delivery.
+    """
     with anyio.fail_after(30):
         while True:
-            if await one.heard() == await other.heard():
+            if await one.shown_messages() == await other.shown_messages():
                 return
             await anyio.sleep(0.02)
 
@@ -118,7 +121,7 @@ async def test_two_guests_chat(browser: Browser, transport: str) -> None:
             )
             await expect(guest.page.locator(".recovered")).to_have_count(0)
         await expect_same_conversation(ada, grace)
-        assert MARKUP in await grace.heard()
+        assert MARKUP in await grace.shown_messages()
         await expect(grace.message("ada 0").locator(".from")).to_have_text("Ada")
         await ada.expect_open(transport)
         await grace.expect_open("websocket")
@@ -133,7 +136,7 @@ async def test_late_guest_reads_history(browser: Browser) -> None:
         await ada.expect_delivered("second")
         await grace.enter(server.url)
         await expect(grace.page.locator(".message")).to_have_count(2)
-        assert await grace.heard() == ["first", "second"]
+        assert await grace.shown_messages() == ["first", "second"]
         await one.page.goto("about:blank")
         await expect(grace.page.locator("#people")).to_have_text("1 here")
 
@@ -197,7 +200,7 @@ async def test_messages_sent_while_away_are_recovered(browser: Browser, transpor
         for text in ("Ada?", "She is gone"):
             await grace.say(text)
             await grace.expect_delivered(text)
-        assert await ada.heard() == ["Back in a minute", "Written while away"]
+        assert await ada.shown_messages() == ["Back in a minute", "Written while away"]
         await ada.press(re.compile("Come back now"))
         await ada.expect_open(transport)
         await ada.expect_delivered("Written while away")
@@ -261,9 +264,9 @@ async def test_page_shows_attempts_to_connect(browser: Browser) -> None:
 
 
 async def test_page_shows_proxy_that_buffers(browser: Browser) -> None:
-    async with app() as server, front(server) as (one, url), tab(browser) as a_tab:
+    async with app() as server, front(server) as (one, url), tab(browser) as opened:
         one.faults.update(websocket=stripped, sse=headers_and_mute)
-        ada = Guest(a_tab.page, "Ada")
+        ada = Guest(opened.page, "Ada")
         await ada.page.goto(url)
         await ada.expect_open("longpoll")
         attempts = ada.page.get_by_label("Attempts to connect").get_by_role("listitem")
@@ -294,7 +297,7 @@ async def test_narrow_page_shows_everything(browser: Browser) -> None:
 async def test_readme_example_works(browser: Browser, tmp_path: Path) -> None:
     [code] = blocks("js")
     async with serving_code(tmp_path, STARLETTE) as server, tab(browser) as one:
-        # Any page of that server will do.
+        # Any page of this server will do.
         await one.page.goto(f"{server.url}/chat/client.js")
         await one.run(
             "() => { globalThis.shown = []; globalThis.show = (what) => shown.push(what); }"

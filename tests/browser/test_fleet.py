@@ -1,12 +1,12 @@
-"""Two hundred clients whose server cannot be reached for five seconds, or was started anew.
+"""Two hundred clients whose server is unreachable for five seconds, or restarts.
 
-The clients are the browser's, in Node, and those of Python: `tests.support.clients.fleet` says why.
-The gate in front of the server (`tests.support.faults.connection_gate`) shuts while the server's
-process and its sessions live on; it counts the attempts of each client. Clients and server have
-their defaults, so what is seen is the client's own pacing.
+The clients are browser clients in Node and Python clients; `tests.support.clients.fleet` explains
+why. The gate in front of the server (`tests.support.faults.connection_gate`) shuts while the
+server's process and its sessions continue, and counts the attempts of each client. Clients and
+server use their defaults, so the tests observe the client's real pacing.
 
-`make test` takes the browser's over WebSocket alone. With ``MATRIX=full`` it is both kinds, over
-each transport, and all in one.
+`make test` runs only the browser clients, over WebSocket. With ``MATRIX=full`` both kinds run, over
+each transport and with a free choice of transport.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ Kind: TypeAlias = Literal["browser", "python"]
 FULL = os.environ.get("MATRIX") == "full"
 CHOICES = [["websocket"], ["sse"], ["longpoll"], TRANSPORTS] if FULL else [["websocket"]]
 CLIENTS = 200
-EVERY = 0.5
+MESSAGE_INTERVAL = 0.5
 """Seconds between two messages of a client, each way."""
-SHUT = 5.0
+OUTAGE = 5.0
 BUDGET_PERIOD = 1.25
-"""Seconds in which a client makes two attempts at most, while nothing works."""
-PATIENCE = 120.0
-"""Seconds after which a client that is not back will not come."""
+"""Seconds in which a client makes at most two attempts while no connection works."""
+RETURN_TIMEOUT = 120.0
+"""Seconds to wait for all clients to return."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What became of the clients.
+    """The measurements of one outage.
 
     Attributes:
-        wrong: what was lost, repeated or out of order, by client.
-        resets: how many had one.
-        cut: how many knew of a cut.
-        seconds: that each took until it was whole, from the opening on; in order.
-        attempts: how many each client made, and how many its budget allowed it in that time.
-        busiest: how many clients made at most so many attempts in any one second.
-        connections: the same of all connections, those of sessions that go on too.
+        wrong: the messages lost, repeated or out of order, by client.
+        resets: the number of clients whose session was reset.
+        cut: the number of clients that noticed a cut.
+        seconds: the time that each client took to catch up after the gate opened, sorted.
+        attempts: for each client, its attempts and the number that its budget allowed.
+        busiest: the number of clients by the most attempts that they made in any one second.
+        connections: the same for all connections, including those of resumed sessions.
     """
 
     wrong: list[list[Any]]
@@ -65,11 +65,11 @@ class Outage:
     connections: dict[int, int]
 
 
-def talking() -> Any:
+def conversation_server() -> Any:
     return serving("tests.support.conversation:app", "--no-access-log")
 
 
-def _all_of(gate: ConnectionGate) -> list[str]:
+def _urls(gate: ConnectionGate) -> list[str]:
     return [gate.url(client) for client in gate.connections]
 
 
@@ -77,13 +77,15 @@ def _clients(
     kind: Kind, gate: ConnectionGate, transports: list[str]
 ) -> AbstractAsyncContextManager[Clients]:
     start = fleet if kind == "browser" else python_fleet
-    return start(_all_of(gate), EVERY, transports=transports)
+    return start(_urls(gate), MESSAGE_INTERVAL, transports=transports)
 
 
 def _attempts(connections: list[ClientConnection], since: float) -> tuple[int, float]:
-    """How many attempts a client has made since then, and how many its budget allows it in the
-    time from the first to the last of them: so that a machine that is late with all of them
-    changes nothing. One more, for one that was late itself."""
+    """Return the attempts of a client since then, and the number that its budget allows.
+
+    The budget is for the time from the first to the last attempt, so a slow machine that delays
+    all of them does not matter. It includes one more for a single attempt that was delayed.
+    """
     times = sorted(
         connection.at for connection in connections if connection.attempt and connection.at >= since
     )
@@ -101,18 +103,18 @@ KINDS: list[Kind] = ["browser", "python"] if FULL else ["browser"]
 async def outage(request: pytest.FixtureRequest) -> Outage:
     kind, transports = request.param
     async with (
-        talking() as server,
+        conversation_server() as server,
         ConnectionGate(server.port, CLIENTS) as gate,
         _clients(kind, gate, transports) as clients,
     ):
-        before = await clients.call("ask", within=PATIENCE)
+        before = await clients.call("ask", within=RETURN_TIMEOUT)
         assert [one["wrong"] for one in before if one["wrong"]] == []
         started = time.monotonic()
         gate.shut()
-        await anyio.sleep(SHUT)  # it is what is tested
+        await anyio.sleep(OUTAGE)  # the outage under test
         gate.open()
-        # What they say is asked for at once, and answered once it has come through.
-        after = await clients.call("ask", within=PATIENCE)
+        # Each client answers as soon as all its messages have arrived.
+        after = await clients.call("ask", within=RETURN_TIMEOUT)
         resets = sum(await clients.call("count", "reset"))
         cut = sum(count > 0 for count in await clients.call("count", "recovering"))
     found = Outage(
@@ -126,7 +128,7 @@ async def outage(request: pytest.FixtureRequest) -> Outage:
     )
     median, ninety, last = (found.seconds[CLIENTS * part // 100 - 1] for part in (50, 90, 100))
     print(  # noqa: T201 - the figures are the point
-        f"\n{CLIENTS} {kind} clients, {'+'.join(transports)}, shut for {SHUT:g} s: back in "
+        f"\n{CLIENTS} {kind} clients, {'+'.join(transports)}, shut for {OUTAGE:g} s: back in "
         f"{median:.1f} s (half), {ninety:.1f} s (nine of ten), {last:.1f} s (all), "
         f"most attempts in a second: {found.busiest}, connections: {found.connections}"
     )
@@ -134,40 +136,40 @@ async def outage(request: pytest.FixtureRequest) -> Outage:
 
 
 async def test_outage_loses_nothing(outage: Outage) -> None:
-    """All are back: everything arrives once and in order, both ways, in the sessions there were."""
+    """All clients return to their sessions; every message arrives once, in order, both ways."""
     assert outage.wrong == []
     assert (outage.resets, outage.cut) == (0, CLIENTS)
 
 
 async def test_outage_attempts_stay_within_budget(outage: Outage) -> None:
-    """While the gate is shut every connection is an attempt: to open, or to repeat a POST."""
+    """While the gate is shut, every connection is an attempt: to open, or to repeat a POST."""
     beyond = [one for one in outage.attempts if one[0] > one[1]]
     assert beyond == [], outage.busiest
 
 
 @pytest.mark.parametrize("transports", CHOICES, ids="-".join)
-async def test_restart_tells_every_client_true_fates(transports: list[str]) -> None:
-    """What was acknowledged was received; what is said never to have been handled was not."""
+async def test_restart_reports_true_fates_to_clients(transports: list[str]) -> None:
+    """Acknowledged messages were received; those reported as not handled were not."""
     async with (
-        talking() as server,
+        conversation_server() as server,
         ConnectionGate(server.port, CLIENTS) as gate,
-        fleet(_all_of(gate), EVERY, transports=transports) as clients,
+        fleet(_urls(gate), MESSAGE_INTERVAL, transports=transports) as clients,
     ):
-        await clients.call("ask", within=PATIENCE)
+        await clients.call("ask", within=RETURN_TIMEOUT)
         names = await clients.call("ids")
         gate.shut()
         received = await _received(server)
         await server.restart()
         gate.open()
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(RETURN_TIMEOUT):
             while await clients.call("count", "reset") != [1] * CLIENTS:  # noqa: ASYNC110 - Node
                 await anyio.sleep(0.1)
-        told = await clients.call("resets")
-        after = await clients.call("ask", within=PATIENCE)
+        resets = await clients.call("resets")
+        after = await clients.call("ask", within=RETURN_TIMEOUT)
         assert [one["wrong"] for one in after if one["wrong"]] == []
         assert await clients.call("count", "reset") == [1] * CLIENTS
         assert await clients.call("count", "close") == [0] * CLIENTS
-    for name, [reset] in zip(names, told, strict=True):
+    for name, [reset] in zip(names, resets, strict=True):
         assert (reset["reason"], reset["lost"]) == ("restarted", None)
         fates: dict[str, list[int]] = reset["fates"]
         assert sorted(count for counts in fates.values() for count in counts) == reset["pending"]
@@ -178,7 +180,7 @@ async def test_restart_tells_every_client_true_fates(transports: list[str]) -> N
 
 
 async def _received(server: Server) -> dict[str, int]:
-    """How many messages the handlers have received, by session."""
+    """Return the number of messages that the handlers have received, by session."""
     async with httpx.AsyncClient(trust_env=False) as client:
         report = (await client.get(f"{server.url}/report")).json()
     return {name: half["received"] for name, half in report.items()}

@@ -1,10 +1,10 @@
-"""The life of a page: what its channel makes of sleep, of networks that change, and of its end.
+"""The lifecycle of a page: how its channel reacts to sleep, network changes and the page's end.
 
-What the page is told by events of ours comes first, to the point and quick; behind it the things
-themselves, in a Chromium as users have it, with talks (`tests/support/conversation.py`) that go on
-meanwhile.
+The first tests dispatch events to the page, which is precise and quick. The others cause the real
+conditions in a Chromium configured as users have it, during conversations
+(`tests/support/conversation.py`).
 
-With ``MATRIX=full`` a hidden tab is also seen once its timers run once in a minute.
+With ``MATRIX=full``, a hidden tab is also tested when its timers run once a minute.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from tests.support.servers.uvicorn import Server, serving
 pytestmark = pytest.mark.browser
 
 FULL = os.environ.get("MATRIX") == "full"
-EVERY = 0.05
-"""Seconds between two messages of a talk, each way."""
+MESSAGE_INTERVAL = 0.05
+"""Seconds between two messages of a conversation, each way."""
 SENT_TOO_LATE = "WebSocket is already in CLOSING or CLOSED state"
-"""What Chromium writes on the console then."""
+"""The message that Chromium writes to the console if a page sends on a closed WebSocket."""
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_waking_page_finds_dead_connection(browser: Browser, transport: str) -> None:
-    """By silence alone it would take 45 s, which is longer than `wait` waits."""
+    """Detection by silence alone would take 45 s, which is longer than the timeout of `wait`."""
     async with page_behind_proxy(browser, "echo") as (server, proxy, page):
         await start(page, transport)
         await page.run("() => channel.send('first')")
@@ -67,7 +67,7 @@ async def test_waking_page_keeps_working_connection(browser: Browser, transport:
             await page.run("() => { dispatchEvent(new Event('online')); }")
             await page.run("(count) => channel.send(count)", count)
             if transport != "websocket":
-                # A new connection beside the old one took over.
+                # A new connection took over from the old one.
                 await page.wait(f"channel.statistics().attaches === {count}")
         kinds = await page.run("() => events.map(({type}) => type).filter((t) => t !== 'message')")
         assert kinds == ["transport", "open"]
@@ -76,15 +76,13 @@ async def test_waking_page_keeps_working_connection(browser: Browser, transport:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_last_messages_arrive_though_page_navigates_away(
-    browser: Browser, transport: str
-) -> None:
+async def test_last_messages_arrive_after_navigation(browser: Browser, transport: str) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
         await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.run(
             """() => {
-                // In a turn of its own: the page goes before it could answer.
+                // In its own task: the page leaves before `run` could return.
                 setTimeout(() => {
                     for (let i = 0; i < 20; i++) channel.send(i);
                     location.href = "/report";
@@ -93,7 +91,7 @@ async def test_last_messages_arrive_though_page_navigates_away(
         )
         expected = ["first", *range(20)]
         await until_report(server, lambda seen: seen["messages"] == expected)
-        # Chromium was seen to hang if a page is closed during its navigation.
+        # Chromium has been seen to hang if a page is closed during a navigation.
         await page.page.wait_for_url("**/report", timeout=DEADLINE * 1000)
 
 
@@ -113,7 +111,7 @@ async def test_cached_page_pauses_and_continues(browser: Browser) -> None:
         assert (await report(server))["messages"] == ["first", "second"]
 
 
-# The things themselves
+# Real conditions
 
 
 @pytest.fixture(scope="module")
@@ -122,71 +120,77 @@ async def throttled() -> AsyncIterator[BrowserContext]:
         yield context
 
 
-def talking() -> Any:
+def conversation_server() -> Any:
     return serving("tests.support.conversation:app", "--no-access-log")
 
 
-async def start_talks(page: Tab, **options: Any) -> None:
-    """Begin one over each transport, and see that they go on both ways."""
+async def start_conversations(page: Tab, **options: Any) -> None:
+    """Start a conversation over each transport, and check that messages flow both ways."""
     await page.run(
         "([every, transports, options]) => startTalks(every, transports, options)",
-        [EVERY, TRANSPORTS, options],
+        [MESSAGE_INTERVAL, TRANSPORTS, options],
     )
     await page.wait("talks.every(({received, sent}) => received > 3 && sent > 3)")
-    await whole(page)
+    await check_delivery(page)
 
 
-async def whole(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
+async def check_delivery(page: Tab, *, within: float = DEADLINE) -> dict[str, float]:
     """Check that everything sent so far arrives once and in order, both ways.
 
     Returns:
-        The seconds that it took, by transport.
+        The time that it took in seconds, by transport.
     """
     found = await page.run("() => askAll()", timeout=within)
     assert [one["wrong"] for one in found] == [[], [], []]
-    assert await count_of(page, "reset") == [0, 0, 0]
+    assert await event_counts(page, "reset") == [0, 0, 0]
     return {name: one["seconds"] for name, one in zip(TRANSPORTS, found, strict=True)}
 
 
-async def said(server: Server) -> int:
-    """How many messages the handlers have sent."""
+async def sent_by_handlers(server: Server) -> int:
+    """Return the number of messages that the handlers have sent."""
     async with httpx.AsyncClient(trust_env=False) as client:
         halves = (await client.get(f"{server.url}/report")).json().values()
     return sum(half["sent"] for half in halves)
 
 
-async def until_said(server: Server, more: int) -> None:
-    """Wait until the handlers have sent ``more`` messages more."""
-    goal = await said(server) + more
-    with anyio.fail_after(DEADLINE + more * EVERY):
-        while await said(server) < goal:  # noqa: ASYNC110 - it is another process
-            await anyio.sleep(EVERY)
+async def until_sent(server: Server, more: int) -> None:
+    """Wait until the handlers have sent ``more`` further messages."""
+    goal = await sent_by_handlers(server) + more
+    with anyio.fail_after(DEADLINE + more * MESSAGE_INTERVAL):
+        while await sent_by_handlers(server) < goal:  # noqa: ASYNC110 - another process
+            await anyio.sleep(MESSAGE_INTERVAL)
 
 
-async def count_of(page: Tab, kind: str) -> list[int]:
-    """How often the channels have had that event."""
+async def event_counts(page: Tab, kind: str) -> list[int]:
+    """Return the number of these events of each channel."""
     found: list[int] = await page.run("(kind) => countOf(kind)", kind)
     return found
 
 
-async def heard(page: Tab) -> list[int]:
-    """How many messages the page has received."""
+async def received_counts(page: Tab) -> list[int]:
+    """Return the number of messages that each channel has received."""
     found: list[int] = await page.run("() => talks.map(({received}) => received)")
     return found
 
 
-async def until_heard(page: Tab, more: int, *, within: float = DEADLINE) -> None:
-    """Wait until each channel has received ``more`` messages more; the page has slow timers."""
-    goals = [count + more for count in await heard(page)]
+async def until_received(page: Tab, more: int, *, within: float = DEADLINE) -> None:
+    """Wait until each channel has received ``more`` further messages.
+
+    The test polls, because the timers of the page are slow.
+    """
+    goals = [count + more for count in await received_counts(page)]
     with anyio.fail_after(within):
         while True:
-            if all(count >= goal for count, goal in zip(await heard(page), goals, strict=True)):
+            if all(
+                count >= goal
+                for count, goal in zip(await received_counts(page), goals, strict=True)
+            ):
                 return
-            await anyio.sleep(EVERY)
+            await anyio.sleep(MESSAGE_INTERVAL)
 
 
-async def note_life(page: Tab, target: str, *kinds: str) -> None:
-    """Keep these events of the page or of its document in `life`."""
+async def record_lifecycle(page: Tab, target: str, *kinds: str) -> None:
+    """Record these events of the window or the document in `life`."""
     await page.run(
         """([target, kinds]) => {
             globalThis.life = [];
@@ -199,14 +203,14 @@ async def note_life(page: Tab, target: str, *kinds: str) -> None:
 
 
 async def test_page_continues_from_back_forward_cache(throttled: BrowserContext) -> None:
-    """The page is kept as it is, without a connection, and catches up as it is shown again."""
-    async with talking() as server, front_tab(throttled, server.url) as page:
-        await start_talks(page)
-        await note_life(page, "window", "pagehide", "pageshow")
+    """The page is cached without a connection, and catches up when it is shown again."""
+    async with conversation_server() as server, front_tab(throttled, server.url) as page:
+        await start_conversations(page)
+        await record_lifecycle(page, "window", "pagehide", "pageshow")
         for visit in (1, 2):
             await page.page.goto(f"{server.url}/elsewhere")
-            # Less than a window's: the handlers go on meanwhile.
-            await until_said(server, 60)
+            # Fewer than a window, so the handlers do not block.
+            await until_sent(server, 60)
             await page.run("() => { setTimeout(() => history.back(), 0); }")
             await page.wait("globalThis.ready === true")
             assert (
@@ -220,61 +224,61 @@ async def test_page_continues_from_back_forward_cache(throttled: BrowserContext)
                 "() => `not kept: ${JSON.stringify("
                 "performance.getEntriesByType('navigation')[0].notRestoredReasons)}`"
             )
-            tell(f"back/forward cache, visit {visit}", back=await whole(page))
-            assert await count_of(page, "resumed") == [visit] * 3
-        assert await count_of(page, "recovering") == [2] * 3
+            tell(f"back/forward cache, visit {visit}", back=await check_delivery(page))
+            assert await event_counts(page, "resumed") == [visit] * 3
+        assert await event_counts(page, "recovering") == [2] * 3
 
 
-async def test_hidden_tab_with_slow_timers_keeps_talking(throttled: BrowserContext) -> None:
-    """Its timers run once in a second: it hears all as it comes, and comes back after a cut."""
+async def test_hidden_tab_with_slow_timers_stays_connected(throttled: BrowserContext) -> None:
+    """Its timers run once a second. It receives messages at once, and recovers from a cut."""
     async with (
-        talking() as server,
+        conversation_server() as server,
         FaultProxy(server.port) as proxy,
         front_tab(throttled, f"http://127.0.0.1:{proxy.port}") as page,
     ):
-        await start_talks(page)
+        await start_conversations(page)
         async with hidden(page):
             await page.wait("document.visibilityState === 'hidden'")
-            await until_slow(page, 0.9)
-            await until_heard(page, 10)
-            await whole(page)
-            assert await count_of(page, "recovering") == [0, 0, 0]
+            await until_throttled(page, 0.9)
+            await until_received(page, 10)
+            await check_delivery(page)
+            assert await event_counts(page, "recovering") == [0, 0, 0]
             assert proxy.cut("rst") > 0
-            tell("hidden tab, a timer in a second", back_after_a_cut=await whole(page))
+            tell("hidden tab, timers once a second", back_after_a_cut=await check_delivery(page))
             assert await page.run("() => document.visibilityState") == "hidden"
         await page.wait("document.visibilityState === 'visible'")
-        await whole(page)
+        await check_delivery(page)
 
 
 @pytest.mark.skipif(not FULL, reason="takes minutes: MATRIX=full")
 @pytest.mark.timeout(400)
 async def test_hidden_tab_with_minute_timers_keeps_session() -> None:
-    """As Chromium has it for tabs that were hidden for minutes; here for seconds.
+    """Chromium does this to tabs hidden for minutes; a flag reduces that to a second.
 
-    What comes in is heard at once. After a cut it is back before the session expires, which takes
-    two minutes.
+    The tab receives messages at once. After a cut it returns before the session expires, which
+    takes two minutes.
     """
     async with (
-        talking() as server,
+        conversation_server() as server,
         FaultProxy(server.port) as proxy,
         throttled_chromium(
             "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1"
         ) as context,
         front_tab(context, f"http://127.0.0.1:{proxy.port}") as page,
     ):
-        await start_talks(page)
+        await start_conversations(page)
         async with hidden(page):
-            await until_slow(page, 10, within=150)
-            await until_heard(page, 10)
-            assert await count_of(page, "recovering") == [0, 0, 0]
+            await until_throttled(page, 10, within=150)
+            await until_received(page, 10)
+            assert await event_counts(page, "recovering") == [0, 0, 0]
             assert proxy.cut("rst") > 0
-            back = await whole(page, within=120)
-            tell("hidden tab, a timer in a minute", back_after_a_cut=back)
+            back = await check_delivery(page, within=120)
+            tell("hidden tab, timers once a minute", back_after_a_cut=back)
             assert await page.run("() => document.visibilityState") == "hidden"
-        await whole(page)
+        await check_delivery(page)
 
 
-async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> None:
+async def until_throttled(page: Tab, seconds: float, *, within: float = DEADLINE) -> None:
     """Wait until a due timer of the hidden page is this many seconds late."""
     await page.run(
         """(seconds) => new Promise((resolve) => {
@@ -293,75 +297,75 @@ async def until_slow(page: Tab, seconds: float, *, within: float = DEADLINE) -> 
 
 
 async def test_frozen_tab_continues_when_thawed(throttled: BrowserContext) -> None:
-    """No script of it runs. It continues afterwards, even if all connections were cut meanwhile."""
+    """Its scripts do not run. Afterwards it continues, even if all connections were cut."""
     async with (
-        talking() as server,
+        conversation_server() as server,
         FaultProxy(server.port) as proxy,
         front_tab(throttled, f"http://127.0.0.1:{proxy.port}") as page,
     ):
-        await start_talks(page)
-        await note_life(page, "document", "freeze", "resume")
+        await start_conversations(page)
+        await record_lifecycle(page, "document", "freeze", "resume")
         session = await throttled.new_cdp_session(page.page)
         for cut in (False, True):
             async with hidden(page):
                 await session.send("Page.setWebLifecycleState", {"state": "frozen"})
-                before = await heard(page)
+                before = await received_counts(page)
                 if cut:
                     assert proxy.cut("rst") > 0
-                await until_said(server, 60)
-                assert await heard(page) == before, "it was not frozen"
+                await until_sent(server, 60)
+                assert await received_counts(page) == before, "it was not frozen"
                 await session.send("Page.setWebLifecycleState", {"state": "active"})
-            tell(f"frozen tab, {cut=}", back=await whole(page))
+            tell(f"frozen tab, {cut=}", back=await check_delivery(page))
         assert await page.run("() => life") == ["freeze", "resume"] * 2
-        # What thaws may send before it is told that its socket has ended. Nothing is lost by it.
+        # A thawed page may send before it gets the close event of its socket. Nothing is lost.
         page.errors[:] = [error for error in page.errors if SENT_TOO_LATE not in error]
 
 
 async def test_online_event_brings_page_back(browser: Browser) -> None:
-    """Told that it is offline the page sees that nothing passes; told otherwise it is back at once.
+    """The page detects that it is offline, and reconnects on the ``online`` event.
 
-    Of what stands this cuts nothing, so it is a test of how the two events are heard, no more. The
-    retries are a minute apart: it is the event that brings the page back.
+    Going offline cuts no existing connection, so this tests only the reaction to the two events.
+    Retries are a minute apart, so only the event can bring the page back in time.
     """
-    async with talking() as server, tab(browser, server.url) as page:
-        # A page that was open for long has its whole budget of attempts.
+    async with conversation_server() as server, tab(browser, server.url) as page:
+        # Pretend that the page has been open for long, so that its retry budget is full.
         await page.run(
             """() => {
                 const now = performance.now.bind(performance);
                 performance.now = () => now() + 1e7;
             }"""
         )
-        await start_talks(page, retryBase=60, retryMax=60)
+        await start_conversations(page, retryBase=60, retryMax=60)
         await page.page.context.set_offline(True)
         await page.wait(
             "!navigator.onLine && talks.every(({channel}) => channel.state === 'recovering')",
         )
         await page.page.context.set_offline(False)
-        tell("offline by the devtools", back=await whole(page))
+        tell("offline by the devtools", back=await check_delivery(page))
 
 
-async def test_duplicated_talking_tabs_do_not_interfere(throttled: BrowserContext) -> None:
-    """The copy has the same storage, but its own sessions; neither disturbs the other."""
-    async with talking() as server, front_tab(throttled, server.url) as page:
-        await start_talks(page)
+async def test_duplicated_tabs_do_not_interfere(throttled: BrowserContext) -> None:
+    """The copy has the same storage, but its own sessions. Neither affects the other."""
+    async with conversation_server() as server, front_tab(throttled, server.url) as page:
+        await start_conversations(page)
         await page.run("() => sessionStorage.setItem('mark', 'copied')")
         async with throttled.expect_page(timeout=DEADLINE * 1000) as opening:
             await page.run("() => { open(location.href); }")
-        double = Tab(await opening.value)
+        copy = Tab(await opening.value)
         try:
-            await double.wait("globalThis.ready === true")
-            assert await double.run("() => sessionStorage.getItem('mark')") == "copied"
-            await start_talks(double)
-            for one in (page, double):
-                await until_heard(one, 20)
-                await whole(one)
-                assert await count_of(one, "open") == [1, 1, 1]
-                assert await count_of(one, "recovering") == [0, 0, 0]
-            double.assert_no_errors()
+            await copy.wait("globalThis.ready === true")
+            assert await copy.run("() => sessionStorage.getItem('mark')") == "copied"
+            await start_conversations(copy)
+            for one in (page, copy):
+                await until_received(one, 20)
+                await check_delivery(one)
+                assert await event_counts(one, "open") == [1, 1, 1]
+                assert await event_counts(one, "recovering") == [0, 0, 0]
+            copy.assert_no_errors()
         finally:
-            await double.page.close()
-        await until_heard(page, 20)
-        await whole(page)
-        assert await count_of(page, "recovering") == [0, 0, 0]
+            await copy.page.close()
+        await until_received(page, 20)
+        await check_delivery(page)
+        assert await event_counts(page, "recovering") == [0, 0, 0]
         async with httpx.AsyncClient(trust_env=False) as client:
             assert len((await client.get(f"{server.url}/report")).json()) == 6

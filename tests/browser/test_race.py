@@ -1,4 +1,4 @@
-"""A page talks although some transports are held back on the way (`tests.browser.front`)."""
+"""A page communicates although an intermediary breaks some transports (`tests.browser.front`)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_page_falls_back_to_polls(browser: Browser, fault: Fault, stream: 
 
 
 async def test_page_falls_back_if_syns_are_dropped(browser: Browser) -> None:
-    """WebSocket is sent to a port that drops them; all else goes to the server."""
+    """The WebSocket goes to a port that drops SYNs; everything else goes to the server."""
     async with apps("echo") as server, black_hole() as port, tab(browser, server.url) as page:
         await page.run(
             """(port) => {
@@ -65,7 +65,7 @@ async def test_page_falls_back_if_syns_are_dropped(browser: Browser) -> None:
 
 
 async def test_page_upgrades_to_websocket_without_gap(browser: Browser) -> None:
-    """It is held back, the stream carries; healed, it is probed and taken in mid-conversation."""
+    """SSE is used while WebSocket fails; a probe then switches back in mid-conversation."""
     async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
         one.faults["websocket"] = refused
         await talk(page, {"fallbackFor": 1})
@@ -121,12 +121,12 @@ async def test_next_page_begins_with_transport_that_worked(browser: Browser) -> 
 async def test_racing_transports_under_cuts_lose_nothing(
     browser: Browser,
 ) -> None:
-    """Head starts of 5 ms and probes at once: attaches overlap all the time, and cuts fall in."""
+    """With head starts of 5 ms and early probes, attaches overlap constantly, with cuts as well."""
     count, chunk = 10_000, 100
     async with page_behind_proxy(browser, "campaign", seed=6) as (server, proxy, page):
 
         async def chunk_done(done: int) -> None:
-            # Another is forbidden each time: the session is pushed about, besides.
+            # Forbid a different set each time, so that the session keeps moving.
             allowed = [ALL, ALL[1:], ALL, ALL[2:], ALL, ALL[::2]][done % 6]
             await page.page.evaluate("(allowed) => { channel.transports = allowed; }", allowed)
             if done % 2:

@@ -1,6 +1,6 @@
-"""Many tabs of one browser, and a tab that is loaded again.
+"""Many tabs of one browser, and a tab that is reloaded.
 
-Over HTTP/1.1 Chromium opens six connections to a server, for all tabs of a profile together.
+Over HTTP/1.1, Chromium opens six connections to a server for all tabs of a profile together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 FALLBACKS = [["sse", "longpoll"], ["sse"], ["longpoll"]]
 
-ONCE_MORE = """async () => {
+OPEN_ACROSS_RELOADS = """async () => {
     const { acrossReloads } = await import("/chat/reload.js");
     globalThis.seen = [];
     globalThis.events = [];
@@ -30,13 +30,16 @@ ONCE_MORE = """async () => {
 }"""
 
 
-def made_across_reloads(transport: str) -> str:
-    return ONCE_MORE.replace("OPTIONS", f"{{ transports: ['{transport}'], retryBase: 0.05 }}")
+def open_across_reloads(transport: str) -> str:
+    """Return the script that opens the channel with `acrossReloads`."""
+    return OPEN_ACROSS_RELOADS.replace(
+        "OPTIONS", f"{{ transports: ['{transport}'], retryBase: 0.05 }}"
+    )
 
 
 @asynccontextmanager
 async def tabs_of_one_browser(browser: Browser, url: str, count: int) -> AsyncIterator[list[Tab]]:
-    """Tabs that share a profile, and so their connections."""
+    """Open tabs that share a profile, and so its connection limit."""
     async with tab(browser, url) as first:
         tabs = [first]
         for _ in range(count - 1):
@@ -47,15 +50,17 @@ async def tabs_of_one_browser(browser: Browser, url: str, count: int) -> AsyncIt
             one.assert_no_errors()
 
 
-async def talk(page: Tab, message: str) -> None:
-    """Send a message, and wait until it is handled and has come back."""
+async def exchange(page: Tab, message: str) -> None:
+    """Send a message, and wait until it is handled and echoed."""
     await page.run("(message) => void sendAndKeep(message)", message)
     await page.wait("(message) => seen.includes(message) && fates[message] === 'handled'", message)
 
 
 @pytest.mark.parametrize("transports", FALLBACKS[::2], ids=lambda names: "-".join(names))
-async def test_eight_tabs_talk_at_the_same_time(browser: Browser, transports: list[str]) -> None:
-    """None waits for a connection of another: nothing here ends by a timer before the deadline."""
+async def test_eight_tabs_exchange_messages_at_the_same_time(
+    browser: Browser, transports: list[str]
+) -> None:
+    """No tab waits for another's connection: no timer expires before the deadline of the test."""
     async with (
         apps("patient") as server,
         tabs_of_one_browser(browser, server.url, 8) as tabs,
@@ -65,10 +70,10 @@ async def test_eight_tabs_talk_at_the_same_time(browser: Browser, transports: li
             await tabs[index].run(
                 "(transports) => void start({ transports, openTimeout: 300 })", transports
             )
-            await talk(tabs[index], f"first of {index}")
+            await exchange(tabs[index], f"first of {index}")
 
         async def later(index: int) -> None:
-            await talk(tabs[index], f"later of {index}")
+            await exchange(tabs[index], f"later of {index}")
 
         for part in (first, later):
             async with anyio.create_task_group() as group:
@@ -85,50 +90,50 @@ async def test_eight_tabs_talk_at_the_same_time(browser: Browser, transports: li
 async def test_closed_tab_releases_its_slot(browser: Browser) -> None:
     async with apps("echo") as server, tabs_of_one_browser(browser, server.url, 5) as tabs:
         for index, page in enumerate(tabs):
-            # Its probes come soon.
+            # Probe for the better transport soon.
             await page.run(
                 "() => void start({ transports: ['sse', 'longpoll'], fallbackFor: 0.2 })"
             )
-            await talk(page, f"from {index}")
+            await exchange(page, f"from {index}")
         last = tabs[-1]
         assert await last.run("() => channel.transport") == "longpoll"
         reasons = await last.run("() => channel.explain().map(({ reason }) => reason)")
         assert any("too many tabs" in reason for reason in reasons)
         await tabs[1].page.close()
         await last.wait("channel.transport === 'sse'")
-        await talk(last, "streamed")
+        await exchange(last, "streamed")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_session_continues_after_reload(browser: Browser, transport: str) -> None:
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run(made_across_reloads(transport))
+        await page.run(open_across_reloads(transport))
         await page.run("() => channel.send('before')")
         await page.wait("seen.length === 1")
         session = await page.run("() => channel.id")
         for round in range(3):
-            # Sent, and not waited for: it goes with the page, or with the next one.
+            # Not awaited: this page or the next one delivers it.
             await page.run("(message) => void channel.send(message)", f"last word {round}")
             await page.page.reload()
             await page.wait("window.ready === true")
-            await page.run(made_across_reloads(transport))
+            await page.run(open_across_reloads(transport))
             await page.run("(message) => channel.send(message)", f"again {round}")
             await page.wait("(message) => seen.includes(message)", f"again {round}")
             assert await page.run("() => [events, channel.id]") == [["resumed"], session]
         seen = await until_report(server, lambda seen: len(seen["messages"]) == 7)
-        assert seen["started"] == 1, "one session all the time"
+        assert seen["started"] == 1, "there must be only one session"
         words = [f"{what} {round}" for round in range(3) for what in ("last word", "again")]
         assert seen["messages"] == ["before", *words]
         await page.run("() => channel.close()")
 
 
 async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
-    """Also one that was copied while no page had the session."""
+    """This includes a tab copied while no page used the session."""
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run(made_across_reloads("websocket"))
+        await page.run(open_across_reloads("websocket"))
         await page.run("() => channel.send('one')")
         session = await page.run("() => channel.id")
-        # A page that asks for no session: what the first one left stays in the tab's storage.
+        # This page opens no channel, so the saved session stays in the tab's storage.
         await page.page.reload()
         await page.wait("window.ready === true")
         async with page.page.expect_popup() as opened:
@@ -138,7 +143,7 @@ async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
         kept = "() => Object.keys(sessionStorage).length"
         assert [await page.run(kept), await copy.run(kept)] == [1, 1]
         for one in (page, copy):
-            await one.run(made_across_reloads("websocket"))
+            await one.run(open_across_reloads("websocket"))
             await one.wait("channel.state === 'open'")
         assert await page.run("() => channel.id") == session
         assert await copy.run("() => channel.id") != session
@@ -151,9 +156,9 @@ async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_late_copy_of_tab_does_not_take_session(browser: Browser, transport: str) -> None:
-    """The session that was saved for it is stale by then: it gets a new one."""
+    """The session saved in the copy is stale by then, so the copy gets a new one."""
     async with apps("echo") as server, tab(browser, server.url) as page:
-        await page.run(made_across_reloads(transport))
+        await page.run(open_across_reloads(transport))
         await page.run("() => channel.send('one')")
         await page.page.reload()
         await page.wait("window.ready === true")
@@ -161,11 +166,11 @@ async def test_late_copy_of_tab_does_not_take_session(browser: Browser, transpor
             await page.run("() => void open(location.href)")
         copy = Tab(await opened.value)
         await copy.wait("window.ready === true")
-        await page.run(made_across_reloads(transport))
+        await page.run(open_across_reloads(transport))
         await page.run("() => channel.send('two')")
         await page.wait("seen.includes('two')")
         await page.page.goto("about:blank")
-        await copy.run(made_across_reloads(transport))
+        await copy.run(open_across_reloads(transport))
         await copy.wait("events.includes('reset') && channel.state === 'open'")
         await copy.run("() => channel.send('three')")
         await copy.wait("seen.includes('three')")

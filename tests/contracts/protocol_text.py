@@ -1,4 +1,4 @@
-"""PROTOCOL.md, as tests read it."""
+"""Clauses and tables of PROTOCOL.md, parsed for tests."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 PROTOCOL = (Path(__file__).parents[2] / "PROTOCOL.md").read_text("utf-8")
 
 CLAUSES = re.findall(r"\*\*\[([A-Z]+[0-9]*-[0-9]+)\]\*\*", PROTOCOL)
-"""The ids of its clauses, in order."""
+"""The ids of all clauses, in order."""
 
 
 def rows(section: str) -> list[list[str]]:
-    """The cells of all tables of a section, without their heads."""
+    """Return the rows of all tables of a section, without their headings."""
     text = PROTOCOL.split(f"\n## {section}. ", 1)[1].split("\n## ", 1)[0]
     found = [
         [cell.strip() for cell in line.strip("|").split("|")]

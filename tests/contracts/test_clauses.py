@@ -1,7 +1,6 @@
-"""Every clause of PROTOCOL.md is stated by a vector or a test.
+"""Every clause of PROTOCOL.md is covered by a vector or a test.
 
-A vector names its clauses; a test cites them where a reader meets them: in its name, its docstring
-or a comment.
+A vector lists its clauses. A test cites them in its docstring or in a comment.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from tests.contracts.protocol_text import CLAUSES
 ROOT = Path(__file__).parents[2]
 
 DEFERRED = {
-    "TGT-1": "inner WebSocket applications are not served yet; the clause keeps their place",
+    "TGT-1": "inner WebSocket applications are not served yet; the clause reserves the field",
 }
-"""Clauses that nothing obeys yet, each with its reason. One that is tested does not belong here."""
+"""Clauses that are not implemented yet, each with the reason. None of them may be tested."""
 
 CITED = re.compile(r"\b([A-Z]{2,4})-([0-9]+)\b")
 
 
-def stated_by_vectors() -> set[str]:
+def cited_by_vectors() -> set[str]:
     files = (ROOT / "tests" / "vectors").glob("*.json")
     return {
         clause
@@ -50,17 +49,17 @@ def test_document_has_clauses() -> None:
     assert len(CLAUSES) == len(set(CLAUSES))
 
 
-def test_vectors_state_clauses_of_the_document() -> None:
-    assert stated_by_vectors() <= set(CLAUSES)
+def test_vectors_cite_only_existing_clauses() -> None:
+    assert cited_by_vectors() <= set(CLAUSES)
 
 
-def test_every_clause_is_stated() -> None:
-    stated = stated_by_vectors() | cited_by_tests() | set(DEFERRED)
-    missing = [clause for clause in CLAUSES if clause not in stated]
-    assert not missing, f"no vector and no test states {', '.join(missing)}"
+def test_clauses_are_all_covered() -> None:
+    covered = cited_by_vectors() | cited_by_tests() | set(DEFERRED)
+    missing = [clause for clause in CLAUSES if clause not in covered]
+    assert not missing, f"no vector and no test covers {', '.join(missing)}"
 
 
-def test_deferred_clauses_are_not_stated() -> None:
-    """So that the list cannot hide what has been built."""
-    assert not set(DEFERRED) & (stated_by_vectors() | cited_by_tests())
+def test_deferred_clauses_are_not_covered() -> None:
+    """Otherwise the list could hide a clause that has been implemented."""
+    assert not set(DEFERRED) & (cited_by_vectors() | cited_by_tests())
     assert set(DEFERRED) <= set(CLAUSES)

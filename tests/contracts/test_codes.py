@@ -1,4 +1,4 @@
-"""`transport/codes.py` and the table of PROTOCOL.md section 13 are one."""
+"""`transport/codes.py` agrees with the table of PROTOCOL.md, section 13."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_codes_match_document() -> None:
         name: (websocket, status, again) for name, websocket, status, again, _ in rows("13")
     }
     ours = {
-        f"`{code.name}`": (str(code.websocket or "-"), str(code.status or "-"), code.again.value)
+        f"`{code.name}`": (str(code.websocket or "-"), str(code.status or "-"), code.retry.value)
         for code in CODES.values()
     }
     assert ours == documented

@@ -1,8 +1,8 @@
-"""The cost of a message, counted and not timed: the same on every machine.
+"""The cost of a message, counted rather than timed, so that it is the same on every machine.
 
-The tests count the calls that the package's own code makes. The clock stands still while anything
-runs, so that no sweep comes between. The bounds leave room for another version of Python and for
-small changes, not for another order of cost. `make bench` measures the times.
+The tests count the calls that the package's own code makes. The clock advances only while all tasks
+are idle, so no sweep runs in between. The bounds leave room for another version of Python and for
+small changes, but not for a different order of cost. `make bench` measures times.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ TESTING = str(Path(PACKAGE) / "testing")
 LIMITS = Limits(sessions_per_address=100_000, opens_per_second=100_000)
 TEXT = "x" * 64
 
-# Bounds, about a quarter above what it was when they were set: calls for each message, in a sweep
-# for each session, and bytes of Python objects for a session. Lower them when the cost falls.
-ONE_BY_ONE = 103
-SIXTEEN_TOGETHER = 27
-FOR_A_MEMBER = 31
-FOR_A_MEMBER_OF_TEN = 13
-OVER_A_STREAM = {1: 245, 16: 36}
-OVER_POLLS = {1: 355, 16: 43}
-IN_A_SWEEP = 10.5
-BYTES = 7_000
-OPENING = {"websocket": 190, "sse": 235, "longpoll": 185}
+# Bounds, each about a quarter above the value measured when it was set: calls per message, calls
+# per session in a sweep, and bytes of Python objects per session. Lower them when the cost falls.
+MAX_CALLS_ONE_BY_ONE = 103
+MAX_CALLS_SIXTEEN_TOGETHER = 27
+MAX_CALLS_PER_MEMBER = 31
+MAX_CALLS_PER_MEMBER_TEN_TOGETHER = 13
+MAX_CALLS_SSE = {1: 245, 16: 36}
+MAX_CALLS_LONGPOLL = {1: 355, 16: 43}
+MAX_CALLS_PER_SWEEP = 10.5
+MAX_SESSION_BYTES = 7_000
+MAX_CALLS_OPENING = {"websocket": 190, "sse": 235, "longpoll": 185}
 
 
 class Count:
-    """Calls, counted while `counting`."""
+    """The number of calls made within `counting`."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def __call__(self, frame: FrameType, event: str, arg: object) -> None:
-        # A call of a C function is told with the frame that makes it, any other with its own.
+        # The frame of a C call is the caller's; the frame of any other call is its own.
         if event in ("call", "c_call"):
             file = frame.f_code.co_filename
             if file.startswith(PACKAGE) and not file.startswith(TESTING):
@@ -96,12 +96,12 @@ class Page:
         self.received = 0
 
     async def send(self, count: int) -> None:
-        """Send this many messages, in one frame that also acknowledges."""
+        """Send ``count`` messages in one frame, which also acknowledges."""
         await self.client.send([self.sent + 1, self.received, *[TEXT] * count])
         self.sent += count
 
     async def receive(self, count: int) -> int:
-        """Receive this many messages. Return in how many frames they came."""
+        """Receive ``count`` messages. Return the number of frames."""
         frames = 0
         while count > 0:
             frame = await self.client.frame()
@@ -113,7 +113,7 @@ class Page:
         return frames
 
     async def echoes(self, count: int, together: int = 1) -> int:
-        """Send and receive messages; calls for all of them."""
+        """Send ``count`` messages and receive their echoes. Return the number of calls."""
         with counting() as counted:
             for _ in range(count // together):
                 await self.send(together)
@@ -123,7 +123,7 @@ class Page:
 
 @asynccontextmanager
 async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
-    """Open this many pages, each with a confirmed session."""
+    """Open ``count`` pages, each with a confirmed session."""
     async with hub.lifespan(), AsyncExitStack() as stack:
         opened = []
         for number in range(count):
@@ -137,11 +137,11 @@ async def pages(hub: Hub, count: int) -> AsyncIterator[list[Page]]:
 async def test_websocket_echo_makes_few_calls() -> None:
     async with pages(Hub(echo), 1) as [page]:
         await page.echoes(20)
-        assert await page.echoes(100) / 100 <= ONE_BY_ONE
-        assert await page.echoes(160, together=16) / 160 <= SIXTEEN_TOGETHER
+        assert await page.echoes(100) / 100 <= MAX_CALLS_ONE_BY_ONE
+        assert await page.echoes(160, together=16) / 160 <= MAX_CALLS_SIXTEEN_TOGETHER
 
 
-async def test_echo_costs_the_same_among_many_sessions() -> None:
+async def test_echo_cost_is_independent_of_session_count() -> None:
     costs = []
     for count in (2, 200):
         async with pages(Hub(echo, limits=LIMITS), count) as [page, *_]:
@@ -150,7 +150,7 @@ async def test_echo_costs_the_same_among_many_sessions() -> None:
     assert costs[0] == costs[1]
 
 
-async def test_echo_costs_the_same_late_in_session() -> None:
+async def test_echo_cost_is_constant_over_session() -> None:
     async with pages(Hub(echo), 1) as [page]:
         await page.echoes(20)
         early = await page.echoes(100)
@@ -169,8 +169,8 @@ async def test_group_messages_share_frames_and_make_few_calls() -> None:
                         assert await page.receive(burst) == 1
                 costs.append(counted.calls / members / burst)
     small, small_burst, large, large_burst = costs
-    assert large <= FOR_A_MEMBER
-    assert large_burst <= FOR_A_MEMBER_OF_TEN
+    assert large <= MAX_CALLS_PER_MEMBER
+    assert large_burst <= MAX_CALLS_PER_MEMBER_TEN_TOGETHER
     # More members do not raise the cost of each.
     assert large <= small
     assert large_burst <= small_burst
@@ -189,7 +189,7 @@ async def test_stream_echo_makes_few_calls(together: int) -> None:
             return counted.calls
 
         await echoes()
-        assert max([await echoes() for _ in range(10)]) / together <= OVER_A_STREAM[together]
+        assert max([await echoes() for _ in range(10)]) / together <= MAX_CALLS_SSE[together]
 
 
 @pytest.mark.parametrize("together", [1, 16])
@@ -201,13 +201,13 @@ async def test_poll_echo_makes_few_calls(together: int) -> None:
         async def echoes() -> int:
             with counting() as counted:
                 receiving = asyncio.create_task(page.receive(together))
-                await asyncio.sleep(0)  # the poll comes first
+                await asyncio.sleep(0)  # let the poll arrive first
                 await page.send(together)
                 assert await receiving == 1
             return counted.calls
 
         await echoes()
-        assert max([await echoes() for _ in range(10)]) / together <= OVER_POLLS[together]
+        assert max([await echoes() for _ in range(10)]) / together <= MAX_CALLS_LONGPOLL[together]
 
 
 async def test_sweep_checks_each_session_once() -> None:
@@ -218,7 +218,7 @@ async def test_sweep_checks_each_session_once() -> None:
             with counting() as counted:
                 await asyncio.sleep(1)  # four sweeps
             costs.append(counted.calls / 4 / count)
-    assert costs[1] <= IN_A_SWEEP
+    assert costs[1] <= MAX_CALLS_PER_SWEEP
     assert costs[1] <= costs[0]
 
 
@@ -226,25 +226,25 @@ async def test_opening_makes_few_calls() -> None:
     hub = Hub(echo, limits=LIMITS)
 
     async def opens(turn: str) -> dict[str, int]:
-        with counting() as over_a_websocket:
+        with counting() as websocket_calls:
             async with socket(hub, "/websocket") as ws:
                 ws.send(opening(nonce="w" * 21 + turn))
                 await ws.frame()
-        with counting() as over_a_stream:
+        with counting() as sse_calls:
             async with stream(hub, "/sse", opening(nonce="s" * 21 + turn)) as events:
                 await events.frame()
-        with counting() as over_polls:
+        with counting() as longpoll_calls:
             await ask(hub, "/poll", lines(opening(nonce="p" * 21 + turn)))
         return {
-            "websocket": over_a_websocket.calls,
-            "sse": over_a_stream.calls,
-            "longpoll": over_polls.calls,
+            "websocket": websocket_calls.calls,
+            "sse": sse_calls.calls,
+            "longpoll": longpoll_calls.calls,
         }
 
     async with hub.lifespan():
-        await opens("1")  # what is made once is made
+        await opens("1")  # warm up: create objects that are made once
         calls = await opens("2")
-    assert all(calls[name] <= most for name, most in OPENING.items()), calls
+    assert all(calls[name] <= most for name, most in MAX_CALLS_OPENING.items()), calls
 
 
 async def test_ended_session_is_freed_without_cycle_collector() -> None:
@@ -261,7 +261,7 @@ async def test_ended_session_is_freed_without_cycle_collector() -> None:
             for page in opened:
                 await page.client.send(close)
                 page.client.socket.leave()
-            await asyncio.sleep(1)  # for the sweep
+            await asyncio.sleep(1)  # until the sweep has run
             assert kept() == before
     finally:
         gc.enable()
@@ -270,7 +270,7 @@ async def test_ended_session_is_freed_without_cycle_collector() -> None:
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer's memory would be counted too")
 async def test_idle_session_uses_little_memory() -> None:
     async with pages(Hub(echo, limits=LIMITS), 20):
-        pass  # what is made once is made
+        pass  # warm up: create objects that are made once
     sizes = []
     for count in (20, 120):
         gc.collect()
@@ -288,4 +288,4 @@ async def test_idle_session_uses_little_memory() -> None:
             ]
         )
         sizes.append(sum(trace.size for trace in ours.traces))
-    assert (sizes[1] - sizes[0]) / 100 <= BYTES
+    assert (sizes[1] - sizes[0]) / 100 <= MAX_SESSION_BYTES

@@ -1,4 +1,4 @@
-"""README.md says what is so: its code runs, its figures are the code's, its links are there."""
+"""The documents are accurate: their code runs, and their figures, tables and links are right."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
 
 
 def blocks(language: str) -> list[str]:
-    """The code of README.md in that language, in order."""
+    """Return the code blocks of README.md in this language, in order."""
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
@@ -43,7 +43,7 @@ STARLETTE, FASTAPI, AUTHENTICATE = blocks("python")
 
 @asynccontextmanager
 async def serving_code(folder: Path, *code: str) -> AsyncIterator[Server]:
-    """Serve the ``app`` of a module of these blocks."""
+    """Serve the ``app`` of a module made of these blocks."""
     (folder / "readme.py").write_text("\n".join(code), "utf-8")
     async with serving("readme:app", "--app-dir", str(folder)) as server:
         yield server
@@ -61,7 +61,7 @@ def test_documents_and_examples_are_short() -> None:
 
 
 @pytest.mark.parametrize("code", [(STARLETTE,), (STARLETTE, FASTAPI)], ids=["starlette", "fastapi"])
-async def test_a_hub_is_mounted_as_the_readme_says(tmp_path: Path, code: tuple[str, ...]) -> None:
+async def test_readme_mounts_of_hub_work(tmp_path: Path, code: tuple[str, ...]) -> None:
     async with serving_code(tmp_path, *code) as server:
         url = f"ws://127.0.0.1:{server.port}/chat/websocket"
         async with connect(url, proxy=None) as one, connect(url, proxy=None) as two:
@@ -83,7 +83,7 @@ app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan)
 """
 
 
-async def test_authenticate_is_called_as_the_readme_says(tmp_path: Path) -> None:
+async def test_readme_authenticate_works(tmp_path: Path) -> None:
     async with (
         serving_code(tmp_path, STARLETTE, _USERS, AUTHENTICATE, _MOUNT) as server,
         httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
@@ -105,7 +105,7 @@ async def test_authenticate_is_called_as_the_readme_says(tmp_path: Path) -> None
         assert await status(cookie=cookie, origin="https://evil.example.com") == 403
 
 
-def test_the_code_for_the_page_is_javascript(tmp_path: Path) -> None:
+def test_readme_page_code_is_valid_javascript(tmp_path: Path) -> None:
     node = shutil.which("node")
     assert node is not None, "Node.js is needed"
     [code] = blocks("js")
@@ -114,7 +114,7 @@ def test_the_code_for_the_page_is_javascript(tmp_path: Path) -> None:
     subprocess.run([node, "--check", tmp_path / "page.mjs"], check=True)
 
 
-def test_the_limits_are_those_of_the_code() -> None:
+def test_readme_limits_match_code() -> None:
     table = re.findall(r"^\| `(\w+)` \| ([0-9,]+) ?(\w*) \|", README, re.MULTILINE)
     assert len(table) == README.count("\n| `")
     documented = {name: int(n.replace(",", "")) * _UNITS[unit] for name, n, unit in table}
@@ -122,7 +122,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert documented == {name: actual[name] for name in documented}
 
 
-def test_the_client_is_as_small_as_the_readme_says() -> None:
+def test_readme_client_size_is_true() -> None:
     found = re.search(r"less than (\d+) KiB after gzip", README)
     assert found is not None
     for name in ("client.js", "client.global.js"):
@@ -131,14 +131,14 @@ def test_the_client_is_as_small_as_the_readme_says() -> None:
 
 
 def rows(title: str) -> list[str]:
-    """What the rows of that section of docs/errors.md are about."""
+    """Return the first cell of each row in this section of docs/errors.md."""
     [section] = re.findall(
         rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", ERRORS, re.DOTALL | re.MULTILINE
     )
     return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
 
 
-def test_every_code_has_its_cause_and_cure() -> None:
+def test_codes_are_all_documented() -> None:
     table = re.findall(r"^\| `(\w+)` \| ([\d-]+), ([\d-]+) \|", ERRORS, re.MULTILINE)
     assert table == [
         (code.name, str(code.websocket or "-"), str(code.status or "-"))
@@ -147,7 +147,7 @@ def test_every_code_has_its_cause_and_cure() -> None:
     assert rows("Why a session was reset") == [reason.value for reason in ResetReason]
 
 
-def test_every_error_has_its_cause_and_cure() -> None:
+def test_exceptions_are_all_documented() -> None:
     raised = {
         name
         for name in transport.__all__
@@ -159,14 +159,14 @@ def test_every_error_has_its_cause_and_cure() -> None:
     assert set(rows("Errors in the page")) == {*ours, "reset"}
 
 
-def test_every_line_of_the_log_is_told() -> None:
+def test_log_events_are_all_documented() -> None:
     logged = set()
     for path in (ROOT / "transport").glob("**/*.py"):
-        logged |= set(re.findall(r"\bevent\(\s*\w+,\s*\"(\w+)\"", path.read_text("utf-8")))
+        logged |= set(re.findall(r"\blog_event\(\s*\w+,\s*\"(\w+)\"", path.read_text("utf-8")))
     assert set(rows("The log")) == logged
 
 
-async def test_the_urls_are_served(tmp_path: Path) -> None:
+async def test_readme_urls_are_served(tmp_path: Path) -> None:
     named = set(re.findall(r"`/chat/([\w.-]+)`", README))
     scripts = {"client.js", "client.global.js", "reload.js"}
     assert named == {"websocket", "sse", "poll", "send", *scripts}
@@ -180,30 +180,30 @@ async def test_the_urls_are_served(tmp_path: Path) -> None:
         assert (await client.get("/chat/other")).status_code == 404
 
 
-def test_what_the_readme_runs_is_in_the_makefile() -> None:
+def test_documented_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for name in DOCUMENTS:
         text = (ROOT / name).read_text("utf-8")
         assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
 
 
-def test_every_option_of_the_page_is_told() -> None:
+def test_page_options_are_all_documented() -> None:
     source = (ROOT / "client_js/src/options.ts").read_text("utf-8")
     interface = source[source.index("interface ChannelOptions") : source.index("DEFAULTS")]
-    told = (ROOT / "docs/browser.md").read_text("utf-8").partition("## Options")[2]
-    rows = re.findall(r"^\| (`.*?) \|", told.partition("\n## ")[0], re.MULTILINE)
+    section = (ROOT / "docs/browser.md").read_text("utf-8").partition("## Options")[2]
+    rows = re.findall(r"^\| (`.*?) \|", section.partition("\n## ")[0], re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(names) == sorted(re.findall(r"^  (\w+)\?:", interface, re.MULTILINE))
 
 
 @pytest.mark.parametrize("document", LINKED)
-def test_links_lead_somewhere(document: str) -> None:
+def test_links_point_to_existing_files(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     for target in re.findall(r"\]\(([^)#\s]+)", text):
         assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
-async def test_the_demo_serves_the_chat() -> None:
+async def test_demo_serves_chat() -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     async with await anyio.open_process(

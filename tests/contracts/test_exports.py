@@ -1,7 +1,7 @@
 """The documented names, frozen: a rename or a removal has to change this list on purpose.
 
-Attributes that are not methods are listed without parentheses. Of a signature only the names of the
-parameters count: a `*` separates those that are given by name.
+Attributes that are not methods are listed without parentheses. A signature lists only the names of
+its parameters; those after `*` are keyword-only.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ SURFACES = {
     """,
 }
 
-MADE_BY_US = {transport.Channel, transport.Group, transport.client.Channel}
-"""Classes that applications are given and never construct."""
+NOT_CONSTRUCTED_BY_USERS = {transport.Channel, transport.Group, transport.client.Channel}
+"""Classes that applications receive and never construct."""
 
 CLIENT_EXPORTS = {
     "index.ts": "Channel ChannelError",
@@ -117,7 +117,7 @@ def parameters(function: object) -> str:
 
 
 def attributes(kind: type) -> set[str]:
-    """The public names of a class: methods, properties, slots and fields."""
+    """Return the public names of a class: methods, properties, slots and fields."""
     names = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
     for one in kind.__mro__:
         if one.__module__.startswith("transport"):
@@ -127,7 +127,7 @@ def attributes(kind: type) -> set[str]:
 
 
 def surface(kind: type) -> list[str]:
-    shown = [] if kind in MADE_BY_US else [parameters(kind)]
+    shown = [] if kind in NOT_CONSTRUCTED_BY_USERS else [parameters(kind)]
     for name in attributes(kind):
         member = inspect.getattr_static(kind, name, None)
         shown.append(name + parameters(member) if inspect.isfunction(member) else name)
@@ -139,7 +139,7 @@ def listed(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("module", NAMES, ids=lambda module: module.__name__)
-def test_exports_are_the_documented_names(module: object) -> None:
+def test_exports_match_documented_names(module: object) -> None:
     names = NAMES[module].split()  # type: ignore[index]
     assert list(module.__all__) == names  # type: ignore[attr-defined]
     for name in names:
@@ -147,12 +147,12 @@ def test_exports_are_the_documented_names(module: object) -> None:
 
 
 @pytest.mark.parametrize("kind", SURFACES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
-def test_public_classes_have_the_documented_members(kind: type) -> None:
+def test_public_classes_match_documented_members(kind: type) -> None:
     assert surface(kind) == listed(SURFACES[kind])
 
 
 @pytest.mark.parametrize("name", CLIENT_EXPORTS)
-def test_browser_modules_export_the_documented_names(name: str) -> None:
+def test_browser_exports_match_documented_names(name: str) -> None:
     source = (CLIENT_SOURCES / name).read_text("utf-8")
     exported = re.findall(
         r"^export (?:async )?(?:function|class|const) (\w+)", source, re.MULTILINE

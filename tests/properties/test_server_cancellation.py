@@ -1,10 +1,9 @@
-"""Cancellation at every await of the server: of each ASGI call, of a handler's waits, of a drain.
+"""Cancellation at every await of each ASGI call of the server.
 
-A conversation is had again and again, over a page that comes back as clients do. Each time the call
-that runs is cancelled one await later than the time before: once natively, as a server does that
-goes down, and once by a scope around it, which cancels each further await too, as a middleware with
-a timeout does. Whatever was cut off, all of the conversation takes place, once and in order, and
-nothing of it stays behind.
+A conversation is repeated with a page that reconnects as clients do. Each run cancels the current
+call one await later than the run before. It is cancelled natively, as by a server that shuts down,
+or by a cancel scope, which also cancels every later await, as a middleware with a timeout does. In
+every case the whole conversation completes, once and in order, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import permutations
-from types import coroutine
 from typing import Any
 
 import anyio
@@ -23,52 +21,25 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from transport import Channel, ChannelClosed, Hub, Identity, Limits, MemoryStore
+from tests.properties.cancellation import LIMITS, TRANSPORTS, Watched, runs
+from transport import Channel, ChannelClosed, Hub, Identity, MemoryStore
 from transport.protocol.server.tombstone import Tombstone
 from transport.stores.records import Record
-from transport.testing import JumpingEventLoop, drive, until
+from transport.testing import drive, until
 
-TRANSPORTS = ("websocket", "sse", "longpoll")
 PATHS = {"websocket": "/websocket", "sse": "/sse", "longpoll": "/poll"}
-LIMITS = Limits(
-    heartbeat=5,
-    poll_hold=5,
-    ttl=30,
-    closing=5,
-    tombstone=5,
-    nonce=5,
-    drain_grace=2,
-    drain_window=1,
-)
 
 
-@coroutine
-def counted(work: Any, point: Callable[[], None]) -> Generator[Any, Any, Any]:
-    """Await ``work``; call ``point`` each time before it waits."""
-    error: BaseException | None = None
-    while True:
-        try:
-            waits_for = work.send(None) if error is None else work.throw(error)
-        except StopIteration as stop:
-            return stop.value
-        error = None
-        point()
-        try:
-            yield waits_for
-        except BaseException as thrown:  # noqa: BLE001 - into the work, as the task would
-            error = thrown
+class CallCanceller:
+    """Cancels the ASGI call that reaches the ``at``-th await, counted over all calls.
 
-
-class Cancels:
-    """Cancels the ASGI call that is at the ``at``-th await of all, counted over all calls.
-
-    Their `receive` and `send` wait before and after what they do, as in a server that is busy. So
-    the awaits of tasks that a call has begun are counted too, where they send.
+    `receive` waits before it acts, and `send` before and after, as in a busy server. So the awaits
+    of tasks that a call has started count too, when they send.
 
     Args:
         hub: the application.
-        at: from 1.
-        level: whether by a scope.
+        at: the number of the await, from 1.
+        level: whether a cancel scope cancels, instead of `Task.cancel`.
     """
 
     def __init__(self, hub: Hub, at: int, *, level: bool) -> None:
@@ -79,9 +50,9 @@ class Cancels:
         self.count = 0
         self.where = ""
         self.calls: Counter[str] = Counter()
-        """That run now, by their path."""
-        self.left: Counter[str] = Counter()
-        """Connections that stood without a call when the one had ended that was cancelled."""
+        """The calls now running, by path."""
+        self.remaining: Counter[str] = Counter()
+        """Connections that remained without a call after the cancelled call had ended."""
 
     @property
     def fired(self) -> bool:
@@ -100,12 +71,12 @@ class Cancels:
 
         async def pause() -> None:
             if asyncio.current_task() is not task:
-                point()  # else `counted` does it
+                point()  # in the call's own task, `Watched` does this
             await asyncio.sleep(0)
 
         async def receiving() -> Message:
             await pause()
-            # No wait behind it: what a server has handed over it does not take back.
+            # No wait after it: a server does not take back a message that it has delivered.
             return await receive()
 
         async def sending(message: Message) -> None:
@@ -120,16 +91,16 @@ class Cancels:
             if self.level:
                 with anyio.CancelScope() as around:
                     cancel = around.cancel
-                    await counted(work, point)
+                    await Watched(work, lambda _: point())
             else:
-                await counted(work, point)
+                await Watched(work, lambda _: point())
         finally:
             self.calls[path] -= 1
             if self.fired and not before:
-                self.left = Counter(self.standing()) - self.calls
+                self.remaining = Counter(self.open_paths()) - self.calls
 
-    def standing(self) -> Iterator[str]:
-        """Paths of which a connection stands: of a long poll, one that waits for an answer."""
+    def open_paths(self) -> Iterator[str]:
+        """Yield the path of each open connection; of long polls, only those not yet answered."""
         for channel in self.hub.channels:
             for one in channel._driver.session.attachments.live:
                 if one.writable:
@@ -137,7 +108,7 @@ class Cancels:
 
 
 class BusyStore(MemoryStore):
-    """Waits before and after each step, as one that asks another process does."""
+    """A store that waits before and after each step, like one that asks another process."""
 
     async def open(self, nonce: str, record: Record, now: float, keep: float) -> Record:
         await asyncio.sleep(0)
@@ -162,31 +133,31 @@ class BusyStore(MemoryStore):
 
 
 async def authenticate(connection: HTTPConnection, credentials: Any) -> Identity:
-    """Everybody, for a while."""
+    """Accept every client, with credentials that soon expire."""
     await asyncio.sleep(0)
     return Identity("ada", expires=time.time() + 12)
 
 
 class World:
-    """A hub with an echo, and what is left of it."""
+    """A hub with an echo handler, and checks of what remains of its sessions."""
 
     def __init__(self) -> None:
-        self.got: list[Any] = []
+        self.received: list[Any] = []
         self.store = BusyStore()
         self.hub = Hub(self.echo, store=self.store, limits=LIMITS, authenticate=authenticate)
 
     async def echo(self, channel: Channel) -> None:
         await channel.send("hello")
         async for message in channel:
-            self.got.append(message)
+            self.received.append(message)
             await channel.send(message)
 
-    async def gone(self) -> None:
-        """Nothing stays: after all times that anything is kept for."""
+    async def assert_nothing_remains(self) -> None:
+        """Check that nothing remains after every retention time has passed."""
         runtime = self.hub._lifecycle.current
         assert runtime is not None
         registry = runtime.registry
-        await asyncio.sleep(LIMITS.closing + 6.1)  # a stuck connection is given 5 s
+        await asyncio.sleep(LIMITS.closing + 6.1)  # a stuck connection is aborted after 5 s
         assert self.hub.statistics().sessions == 0
         assert not registry._closing
         await asyncio.sleep(LIMITS.tombstone + LIMITS.nonce + 0.5)
@@ -201,35 +172,32 @@ class World:
         assert not registry._tasks
 
 
-def cancelled_everywhere(
+def cancel_everywhere(
     conversation: Callable[[World, ASGIApp], Awaitable[None]],
     caplog: pytest.LogCaptureFixture,
     *,
     level: bool,
 ) -> int:
-    """Have the conversation until no await of it is left to be cancelled; how many there were."""
+    """Repeat the conversation until every await was cancelled once. Return their number."""
 
-    async def once(at: int) -> Cancels:
+    async def once(at: int) -> CallCanceller:
         world = World()
-        app = Cancels(world.hub, at, level=level)
+        app = CallCanceller(world.hub, at, level=level)
         try:
             await conversation(world, app)
-            assert not app.left
-            await world.gone()
+            assert not app.remaining
+            await world.assert_nothing_remains()
         except BaseException as error:
             error.add_note(f"cancelled at await {at}, in {app.where or 'none'}")
             raise
         return app
 
-    at = 1
-    while True:
-        with asyncio.Runner(loop_factory=JumpingEventLoop) as runner:
-            fired = runner.run(once(at)).fired
+    for at, app in runs(once):
         logged = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
         assert logged == [], f"cancelled at await {at}"
-        if not fired:
-            return at - 1
-        at += 1
+        if not app.fired:
+            break
+    return at - 1
 
 
 modes = pytest.mark.parametrize("level", [False, True], ids=["native", "level"])
@@ -237,8 +205,10 @@ modes = pytest.mark.parametrize("level", [False, True], ids=["native", "level"])
 
 @modes
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_conversation(transport: str, level: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """Open, data, poll, POST, renew, a cut, close: NUM-4, ATT-4."""
+def test_conversation_survives_cancelled_calls(
+    transport: str, level: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """NUM-4, ATT-4: covers open, data, poll, POST, renewal, a cut and close."""
 
     async def conversation(world: World, app: ASGIApp) -> None:
         async with drive(app, transport=transport, credentials="ada's") as page:
@@ -254,46 +224,46 @@ def test_a_conversation(transport: str, level: bool, caplog: pytest.LogCaptureFi
             assert [await page.receive(within=20) for _ in range(2)] == ["c", ["d"]]
             await page.acknowledged(4, within=20)
             await page.close(within=20)
-        assert world.got == ["a", b"b", "c", ["d"]]
+        assert world.received == ["a", b"b", "c", ["d"]]
         statistics = world.hub.statistics()
         assert (statistics.opened, statistics.resets) == (1, 0)
 
-    assert cancelled_everywhere(conversation, caplog, level=level) > 30
+    assert cancel_everywhere(conversation, caplog, level=level) > 30
 
 
 @modes
 @pytest.mark.parametrize("pair", list(permutations(TRANSPORTS, 2)), ids="-".join)
-def test_a_switch_in_mid_stream(
+def test_transport_switch_survives_cancelled_calls(
     pair: tuple[str, str], level: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """RES-1: an attach on another transport, beside the old one, and then in its place."""
+    """RES-1: an attach on another transport overlaps the old one, then replaces it."""
 
     async def conversation(world: World, app: ASGIApp) -> None:
         async with drive(app, transport=pair[0]) as page:
             await page.send("a")
             page.transport = pair[1]
             await page.send("b")
-            got = [await page.receive(within=20) for _ in range(3)]
+            received = [await page.receive(within=20) for _ in range(3)]
             await page.close(within=20)
-        assert (world.got, got) == (["a", "b"], ["hello", "a", "b"])
+        assert (world.received, received) == (["a", "b"], ["hello", "a", "b"])
         assert world.hub.statistics().opened == 1
 
-    assert cancelled_everywhere(conversation, caplog, level=level) > 20
+    assert cancel_everywhere(conversation, caplog, level=level) > 20
 
 
 @modes
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_handler_that_closes(
+def test_handler_close_survives_cancelled_calls(
     transport: str, level: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """CLS-1, CLS-5: what it sent before arrives, then its close."""
+    """CLS-1, CLS-5: the messages it sent before arrive, and then its close."""
 
     async def conversation(world: World, app: ASGIApp) -> None:
         async with drive(app, transport=transport) as page:
             assert await page.receive(within=20) == "hello"
             await page.send("last")
             for channel in world.hub.channels:
-                await until(lambda: world.got == ["last"])
+                await until(lambda: world.received == ["last"])
                 await channel.send("bye")
                 await channel.close(4000, "enough")
             assert await page.receive(within=20) == "last"
@@ -302,150 +272,4 @@ def test_a_handler_that_closes(
                 await page.receive(within=20)
             assert (caught.value.code, caught.value.reason) == (4000, "enough")
 
-    assert cancelled_everywhere(conversation, caplog, level=level) > 15
-
-
-# Where nothing of the network is cancelled: the application's own waits
-
-
-def at_every_await(
-    work: Callable[[Callable[[Awaitable[Any]], Awaitable[bool]]], Awaitable[None]],
-) -> int:
-    """Run ``work`` until none of what it has run by its argument is left to be cancelled.
-
-    The argument awaits something, natively or by a scope cancelled at its next await; True where it
-    was.
-    """
-
-    async def once(at: int, *, level: bool) -> bool:
-        count = 0
-
-        async def run(inner: Awaitable[Any]) -> bool:
-            nonlocal count
-            cancel: Callable[[], object] = lambda: None  # noqa: E731 - set below
-
-            def point() -> None:
-                nonlocal count
-                count += 1
-                if count == at:
-                    cancel()
-
-            if level:
-                with anyio.CancelScope() as scope:
-                    cancel = scope.cancel
-                    await counted(inner, point)
-                return scope.cancelled_caught
-            task = asyncio.ensure_future(counted(inner, point))
-            cancel = task.cancel
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.result()
-            return task.cancelled()
-
-        await work(run)
-        return count >= at
-
-    at = 1
-    for level in (False, True):
-        at = 1
-        while True:
-            with asyncio.Runner(loop_factory=JumpingEventLoop) as runner:
-                if not runner.run(once(at, level=level)):
-                    break
-            at += 1
-    return at - 1
-
-
-Run = Callable[[Awaitable[Any]], Awaitable[bool]]
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_handlers_waits(transport: str) -> None:
-    """A receive, send or acknowledged that is cancelled has taken, sent and left nothing."""
-
-    async def work(run: Run) -> None:
-        got: list[Any] = []
-
-        async def handler(channel: Channel) -> None:
-            async def receive() -> None:
-                got.append(await channel.receive())
-
-            for _ in range(3):
-                while await run(receive()):
-                    pass
-            numbers = []
-
-            async def send(message: str) -> None:
-                numbers.append(await channel.send(message))
-
-            for message in ("x", "y", "z"):
-                while await run(send(message)):
-                    pass
-                while await run(channel.acknowledged(numbers[-1])):
-                    pass
-            assert numbers == [1, 2, 3]
-            runner = channel._driver
-            waiting: list[Any] = [*runner.window.senders, *runner._ack_waiters]
-            assert waiting == []
-            assert runner._message is None
-
-        hub = Hub(handler, limits=Limits(window_messages=1))
-        async with drive(hub, transport=transport) as page:
-            for message in ("a", "b", "c"):
-                await page.send(message)
-            assert [await page.receive() for _ in range(3)] == ["x", "y", "z"]
-            with pytest.raises(ChannelClosed) as caught:
-                await page.receive()
-        assert caught.value.code == 1000
-        assert got == ["a", "b", "c"]
-
-    assert at_every_await(work) >= 3
-
-
-def test_a_drain(caplog: pytest.LogCaptureFixture) -> None:
-    """DRN-1: a drain that is cancelled may be repeated, and ends as one that was not."""
-    ended: list[str] = []
-
-    async def handler(channel: Channel) -> None:
-        try:
-            async for _ in channel:
-                pass
-            await asyncio.sleep(1)  # the grace is longer
-        finally:
-            ended.append(channel.id)
-
-    async def work(run: Run) -> None:
-        ended.clear()
-        hub = Hub(handler, limits=LIMITS)
-        async with drive(hub) as one, drive(hub, transport="sse") as two:
-            while await run(hub.drain()):
-                assert hub.statistics().connections == dict.fromkeys(TRANSPORTS, 0)
-            assert sorted(ended) == sorted([str(one.id), str(two.id)])
-
-    assert at_every_await(work) >= 1
-    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
-
-
-def test_a_lifespan_that_is_cancelled_leaves_no_task(caplog: pytest.LogCaptureFixture) -> None:
-    """Its own drain is cut short: handlers are cancelled, and the loop is let go."""
-
-    async def deaf(channel: Channel) -> None:
-        await asyncio.Event().wait()
-
-    async def work(run: Run) -> None:
-        hub = Hub(deaf, limits=LIMITS)
-
-        async def serve() -> None:
-            async with hub.lifespan(), drive(hub):
-                pass
-
-        await run(serve())
-        await asyncio.sleep(0.1)
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-        await asyncio.sleep(20)
-        loop: Any = asyncio.get_running_loop()
-        assert not [one for one in loop._scheduled if not one.cancelled()]
-
-    assert at_every_await(work) >= 3
-    expected = "handler_cancelled"
-    assert all(expected in one.getMessage() for one in caplog.records)
+    assert cancel_everywhere(conversation, caplog, level=level) > 15

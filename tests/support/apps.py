@@ -1,8 +1,8 @@
-"""Small applications for the tests, each a blank page and a channel at ``/chat``.
+"""Small applications for the tests, each with a blank page and a channel at ``/chat``.
 
 `tests.support.servers.uvicorn.serving` runs them by name: ``serving("tests.support.apps:echo")``.
-``GET /`` is the page, which has the client as ``window.Channel``; ``GET /report`` says what the
-handlers saw; ``POST /release`` resumes the handlers that wait for it.
+``GET /`` returns the page, which exposes the client as ``window.Channel``. ``GET /report`` returns
+what the handlers saw. ``POST /release`` resumes the handlers that wait for it.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _PAGE = """\
 
 @dataclass(slots=True)
 class Report:
-    """What the handlers of an application saw."""
+    """The messages that the handlers of an application saw."""
 
     started: int = 0
-    """Handlers that were called: one for each session."""
+    """The number of handler calls, which is one for each session."""
     ended: int = 0
     received: int = 0
     sent: int = 0
     wrong: list[list[str]] = field(default_factory=list)
-    """The first few messages that were out of order, repeated or changed, each behind the one
-    that was due."""
+    """The first few messages that were out of order, duplicated or altered, each after the message
+    that was expected."""
     messages: list[Any] = field(default_factory=list)
-    """Messages that were received and are not numbered."""
+    """The received messages that have no number."""
 
     def expect(self, due: object, message: object) -> None:
         """Count a message, and note it if it is not the expected one."""
@@ -56,7 +56,7 @@ class Report:
 
 
 class Application:
-    """What a handler of this module shares with its kind and with the routes."""
+    """The state that a handler of this module shares with other handlers and with the routes."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Application:
     async def _page(self, _: Request) -> Response:
         return HTMLResponse(_PAGE, headers={"cache-control": "no-store"})
 
-    async def _tell(self, _: Request) -> Response:
+    async def _report(self, _: Request) -> Response:
         channels = [asdict(channel.statistics()) for channel in self.hub.channels]
         return JSONResponse({**asdict(self.report), "channels": channels})
 
@@ -87,11 +87,11 @@ class Application:
         return Response(status_code=204)
 
     def build(self) -> Starlette:
-        """The ASGI application."""
+        """Return the ASGI application."""
         return Starlette(
             routes=[
                 Route("/", self._page),
-                Route("/report", self._tell),
+                Route("/report", self._report),
                 Route("/release", self._release, methods=["POST"]),
                 Mount("/chat", app=self.hub),
             ],
@@ -100,14 +100,14 @@ class Application:
 
 
 async def _echo(app: Application, channel: Channel) -> None:
-    """Sends back what it gets."""
+    """Send back every message."""
     async for message in channel:
         app.report.messages.append(message)
         await channel.send(message)
 
 
 async def _lobby(app: Application, channel: Channel) -> None:
-    """Everyone gets what anyone sends, from ``"joined"`` on."""
+    """Broadcast every message to all clients, starting with ``"joined"``."""
     lobby = app.hub.group("lobby")
     lobby.add(channel)
     await channel.send("joined")
@@ -117,9 +117,9 @@ async def _lobby(app: Application, channel: Channel) -> None:
 
 
 async def _campaign(app: Application, channel: Channel) -> None:
-    """Told ``{"send": n}`` it sends n numbered messages, and expects numbered ones meanwhile.
+    """On ``{"send": n}``, send n numbered messages; expect numbered messages in return.
 
-    It is never far ahead of what it gets, so that both directions are busy until the end.
+    It never runs far ahead of what it receives, so both directions stay busy until the end.
     """
     ahead = 500
     received = 0
@@ -143,14 +143,14 @@ async def _campaign(app: Application, channel: Channel) -> None:
 
 
 async def _bye(app: Application, channel: Channel) -> None:
-    """Sends ``"welcome"``, waits to be released, sends ``"bye"`` and returns."""
+    """Send ``"welcome"``, wait to be released, send ``"bye"`` and return."""
     await channel.send("welcome")
     await app.released.wait()
     await channel.send("bye")
 
 
 async def _rows(app: Application, channel: Channel) -> None:
-    """Told ``{"rows": n}`` it sends n rows without a pause, and only then takes n answers."""
+    """On ``{"rows": n}``, send n rows without a pause, and only then receive n answers."""
     order: Any = await channel.receive()
     for index in range(1, order["rows"] + 1):
         await channel.send({"row": index})
@@ -163,9 +163,10 @@ async def _rows(app: Application, channel: Channel) -> None:
 
 
 async def _holding(app: Application, channel: Channel) -> None:
-    """Echoes, but keeps some messages in its hand.
+    """Echo, but hold some messages unfinished.
 
-    ``"hold"`` until it is released, whereupon it sends three messages; ``"forever"`` to its end.
+    ``"hold"`` is held until it is released, and three messages are sent then; ``"forever"`` is held
+    until the session ends.
     """
     async for message in channel:
         app.report.messages.append(message)
@@ -181,20 +182,19 @@ async def _holding(app: Application, channel: Channel) -> None:
 
 echo = Application(_echo).build()
 lobby = Application(_lobby).build()
-# Of a campaign's cuts some fall into one second.
+# Several cuts of a campaign fall into one second.
 campaign = Application(_campaign, Limits(opens_per_second=1000)).build()
-# Small windows make many requests, and what is silent or parked is not so for long.
+# Small windows cause many requests, and short timeouts keep silence and parked polls short.
 brisk = Application(
     _campaign, Limits(window_messages=10, heartbeat=1.0, poll_hold=0.3, opens_per_second=1000)
 ).build()
 bye = Application(_bye).build()
 rows = Application(_rows, Limits(window_messages=50)).build()
 holding = Application(_holding).build()
-# A session lives longer than its heartbeats; the handler that holds a message for ever is not
-# waited for.
+# A session outlives its heartbeats; nothing waits for the handler that holds a message for ever.
 _SHORT = Limits(ttl=1.0, heartbeat=0.3, poll_hold=0.3, closing=0.5, drain_grace=0.5)
 expiring = Application(_holding, _SHORT).build()
-# No timer of the server ends before a test's deadline does: what happens here was not waited for.
+# No timer of the server fires before a test's deadline: what happens here did not need a timer.
 _LONG = Limits(
     heartbeat=1000.0,
     poll_hold=1000.0,

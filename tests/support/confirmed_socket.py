@@ -1,4 +1,4 @@
-"""A WebSocket in process whose attach is confirmed, for tests that read every frame."""
+"""A WebSocket in process with a confirmed attachment, for tests that read every frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transport.testing import Socket, opening, socket
 async def confirmed_socket(
     app: ASGIApp, path: str = "/websocket", **fields: Any
 ) -> AsyncIterator[Socket]:
-    """Open and confirm a session, with further ``fields`` of its ``open``."""
+    """Open and confirm a session; ``fields`` are further fields of its ``open``."""
     async with socket(app, path) as ws:
         ws.send(opening(**fields))
         await ws.frame()

@@ -1,22 +1,22 @@
-// The other half of `tests/support/conversation.py`, for pages and for Node. It needs `numbered` of `page.js`.
+// The client's half of `tests/support/conversation.py`, for pages and for Node. It needs `numbered` of `page.js`.
 
-/** The `count`-th message: of every kind, but none of a quarter of a megabyte. */
+/** Returns message number `count`: every kind of message occurs, except those of a quarter of a megabyte. */
 globalThis.ordinary = (count) => numbered(1000 * Math.floor((count - 1) / 999) + ((count - 1) % 999) + 2);
 
-const told = (message) => (message instanceof Uint8Array ? `bytes ${message}` : JSON.stringify(message));
+const text = (message) => (message instanceof Uint8Array ? `bytes ${message}` : JSON.stringify(message));
 
-/** A talk over a channel: a message each `every` seconds both ways, from now on and without an end. */
+/** A conversation over a channel: a message every `every` seconds in each direction, until it is stopped. */
 globalThis.Talk = class {
   sent = 0;
   received = 0;
-  /** The first messages that were not the one that was due, each behind that. */
+  /** The first messages that were not the expected one, each after the expected one. */
   wrong = [];
-  /** All events but messages, with the time of the clock on the wall in seconds. */
+  /** All events except messages, with the wall-clock time in seconds. */
   events = [];
-  /** The counts of the sends that are not settled; and of those that failed, outside of a reset. */
+  /** The numbers of unsettled sends, and of sends that failed other than by a reset. */
   pending = new Set();
   failed = [];
-  /** For each reset: what was told, beside what was pending. */
+  /** For each reset: the reported fates, and the sends that were pending. */
   resets = [];
   #asked = 0;
   #answers = new Map();
@@ -32,10 +32,10 @@ globalThis.Talk = class {
     channel.addEventListener("message", ({ data }) => this.#take(data));
     channel.addEventListener("reset", (event) => this.#reset(event));
     channel.send({ every });
-    this.#timer = setInterval(() => this.#say(), every * 1000);
+    this.#timer = setInterval(() => this.#sendNext(), every * 1000);
   }
 
-  #say() {
+  #sendNext() {
     const count = ++this.sent;
     const { pending } = this;
     pending.add(count);
@@ -48,15 +48,15 @@ globalThis.Talk = class {
   #take(data) {
     if (data?.answer) return this.#answers.get(data.answer)?.({ ...data, here: this.received });
     const due = ordinary(++this.received);
-    if (told(due) !== told(data) && this.wrong.length < 3) this.wrong.push([due, data].map((one) => told(one).slice(0, 200)));
+    if (text(due) !== text(data) && this.wrong.length < 3) this.wrong.push([due, data].map((one) => text(one).slice(0, 200)));
   }
 
-  /** A new session: the counts begin anew. What is still to be asked is asked again. */
+  /** Handles a new session: restarts the counts, and repeats unanswered queries. */
   #reset({ reason, lost, sends }) {
-    const counts = new Map([...this.pending].map((count) => [told(ordinary(count)), count]));
+    const counts = new Map([...this.pending].map((count) => [text(ordinary(count)), count]));
     const fates = {};
     for (const { message, fate } of sends) {
-      const count = counts.get(told(message));
+      const count = counts.get(text(message));
       if (count) (fates[fate] ??= []).push(count);
     }
     this.resets.push({ reason, lost, fates, sent: this.sent, pending: [...this.pending] });
@@ -66,8 +66,8 @@ globalThis.Talk = class {
   }
 
   /**
-   * Asks the handler, and answers once all that was said before has arrived, in both directions: what was wrong
-   * by then, nothing where all is well, and the seconds that it took.
+   * Queries the handler, and resolves once everything sent before has arrived, in both directions. Returns the errors
+   * found so far (an empty list if all is well) and the seconds that it took.
    */
   async ask() {
     const begun = performance.now();
@@ -77,8 +77,8 @@ globalThis.Talk = class {
     await this.channel.send({ ask: asked });
     const { sent: theirs, received, wrong, here } = await answer;
     const found = [...this.wrong, ...wrong, ...this.failed];
-    if (received !== sent) found.push(`of ${sent} that were sent the handler received ${received}`);
-    if (here !== theirs) found.push(`of ${theirs} that the handler sent ${here} were received`);
+    if (received !== sent) found.push(`the handler received ${received} of ${sent} sent messages`);
+    if (here !== theirs) found.push(`received ${here} of ${theirs} messages that the handler sent`);
     return { wrong: found, sent, received: theirs, seconds: (performance.now() - begun) / 1000 };
   }
 
@@ -87,13 +87,13 @@ globalThis.Talk = class {
   }
 };
 
-/** A talk over each of these transports, with channels of their own to this page's server: `talks` of the page. */
+/** Starts a conversation over each of these transports, on separate channels to this page's server, in `talks`. */
 globalThis.startTalks = (every, transports, options) => {
   globalThis.talks = transports.map((name) => new Talk(new Channel("/chat", { ...options, transports: [name] }), every));
 };
 
-/** Asks all of them, and answers what they found, in that order. */
+/** Checks all conversations, and returns the results in the same order. */
 globalThis.askAll = () => Promise.all(talks.map((talk) => talk.ask()));
 
-/** How often each had an event of that type. */
+/** Returns how many events of this type each channel had. */
 globalThis.countOf = (type) => talks.map(({ events }) => events.filter((event) => event.type === type).length);

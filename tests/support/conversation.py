@@ -1,9 +1,9 @@
-"""A conversation that goes on all the time: numbered messages both ways, each checked as it comes.
+"""A continuous conversation: numbered messages in both directions, each checked on arrival.
 
-`serving("tests.support.conversation:app")` serves a page at ``/`` whose script is the other half,
-`tests/support/conversation.js`, which also runs in Node. On ``{"every": seconds}`` the handler
-begins to send a message at that interval, endlessly. On ``{"ask": n}`` it answers how much it has
-sent and received so far. ``GET /report`` says the same of every session, by its public name.
+`serving("tests.support.conversation:app")` serves a page at ``/`` whose script is the client's
+half, `tests/support/conversation.js`, which also runs in Node. On ``{"every": seconds}`` the
+handler starts to send a message at that interval, endlessly. On ``{"ask": n}`` it answers how many
+messages it has sent and received so far. ``GET /report`` returns the same for each session by id.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _ELSEWHERE = """\
 
 
 def ordinary(count: int) -> Message:
-    """The ``count``-th message, from 1: of every kind, but none of a quarter of a megabyte.
+    """Return message number ``count``, from 1. No message is as large as a quarter of a megabyte.
 
-    ``ordinary`` of `tests/support/conversation.js` is the same.
+    ``ordinary`` of `tests/support/conversation.js` returns the same.
     """
     thousands, rest = divmod(count - 1, 999)
     return numbered(1000 * thousands + rest + 2)
@@ -50,12 +50,12 @@ def ordinary(count: int) -> Message:
 
 @dataclass(slots=True)
 class Half:
-    """What the handler of one session has done."""
+    """The messages that the handler of one session has sent and received."""
 
     sent: int = 0
     received: int = 0
     wrong: list[list[str]] = field(default_factory=list)
-    """The first messages that were not the one that was due, each behind that."""
+    """The first messages that were not the expected one, each after the expected one."""
 
 
 class _Talk:
@@ -66,7 +66,7 @@ class _Talk:
     async def _handle(self, channel: Channel) -> None:
         half = self.halves[channel.id] = Half()
         order: Any = await channel.receive()
-        # A send may wait for room: what is counted then is also sent before what counts it.
+        # A send may wait for capacity. The lock ensures that counted messages precede the answer.
         turn = anyio.Lock()
 
         async def produce() -> None:
@@ -115,5 +115,5 @@ class _Talk:
 
 
 app = _Talk().build()
-# A connection that is silent for 7 s is dead.
+# A connection that is silent for 7 s is considered dead.
 brisk = _Talk(Limits(heartbeat=1.0, poll_hold=1.0)).build()

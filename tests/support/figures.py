@@ -1,4 +1,4 @@
-"""Figures that a test measured: printed, so that pytest shows them with ``-rA`` or on failure."""
+"""Figures that a test measured, printed so that pytest shows them with ``-rA`` or on failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def tell(what: str, **figures: object) -> None:
-    """Print a line: what was done, and each figure by its name. Seconds are rounded."""
+    """Print a line with a description and named figures. Seconds are rounded."""
     parts = (f"{name.replace('_', ' ')} {_rounded(figure)}" for name, figure in figures.items())
     print(f"\n{what}: {', '.join(parts)}")  # noqa: T201 - the figures are the point
 

@@ -1,8 +1,8 @@
-"""What a campaign carries: for each number one message, of every kind that a channel takes.
+"""The messages of a campaign: one for each number, of every kind that a channel carries.
 
-Text, JSON with all of Unicode over 10,000 messages, bytes of every value and of sizes from 0, and
-some of each that are exactly as large as `Limits.message` allows. ``numbered`` of
-`tests/support/browsers/page.js` is the same.
+They include text, JSON with all of Unicode over 10,000 messages, bytes of every value and of sizes
+from 0 on, and some messages of each kind that are exactly as large as `Limits.message` allows.
+``numbered`` of `tests/support/browsers/page.js` returns the same.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Message: TypeAlias = "str | bytes | dict[str, object]"
 
 LARGEST = Limits().message
 PARTS = 1000
-"""Messages that share Unicode among them: one in ten."""
+"""The number of messages that share Unicode among them. One message in ten is of this kind."""
 LONGEST_PART = 1113
-"""Code points in each; the last has fewer."""
+"""The number of code points in each; the last has fewer."""
 
 ODD = [
     "\u2028",
@@ -35,7 +35,7 @@ ODD = [
 
 
 def numbered(index: int) -> Message:
-    """Return the message of that number, from 1. No two consecutive ones are alike."""
+    """Return the message with this number, from 1. Two consecutive messages always differ."""
     if index % 3000 in (1, 1001, 2001):
         return _largest(index)
     match index % 10:
@@ -50,14 +50,14 @@ def numbered(index: int) -> Message:
 
 
 def same(due: object, message: object) -> bool:
-    """Whether content and types are the same, of floats and integers and the order of keys too."""
+    """Return whether content and types are equal, including int or float and the order of keys."""
     if isinstance(due, (str, bytes)):
         return type(message) is type(due) and message == due
     return repr(message) == repr(due)
 
 
 def _text(index: int) -> str:
-    """It does not compress well."""
+    """Return a text that does not compress well."""
     words = (index * factor % 2**32 for factor in (2654435761, 2246822519, 3266489917))
     return f"{index}:" + "".join(f"{word:08x}" for word in words)
 
@@ -83,12 +83,12 @@ def _part(part: int) -> str:
 
 @cache
 def _unicode() -> str:
-    """Every code point but the surrogates."""
+    """Return every code point except the surrogates."""
     return "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
 
 
 def _bytes(index: int, count: int) -> bytes:
-    """Mostly small, at times next to a power of 2."""
+    """Return bytes that are mostly few; sometimes their count is next to a power of 2."""
     return _values(index, 2 ** (count // 100 % 19) - 1 if count % 100 == 99 else count % 257)
 
 
@@ -96,7 +96,7 @@ _VALUES = bytes(range(256)) * (LARGEST // 256 + 1)
 
 
 def _values(index: int, size: int) -> bytes:
-    """The number, then all values in turn, cut to that size."""
+    """Return ``size`` bytes: the number, then all byte values in turn."""
     first = index % 256
     return (index.to_bytes(4) + _VALUES[first : first + size])[:size]
 
@@ -113,6 +113,6 @@ def _largest(index: int) -> Message:
 
 
 def _fill(size: int, character: str) -> str:
-    """Return a string of this many bytes of UTF-8."""
+    """Return a string of ``size`` bytes of UTF-8."""
     width = len(character.encode())
     return character * (size // width) + "x" * (size % width)

@@ -1,4 +1,4 @@
-"""An application without a channel, for the tests of the kit itself."""
+"""An application without a channel, for the tests of the test support itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.types import Receive, Scope, Send
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers ``here``, and fails at ``/fail``."""
+    """Answer ``here``, and fail at ``/fail``."""
     if scope["type"] == "lifespan":
         for kind in ("startup", "shutdown"):
             await receive()

@@ -1,6 +1,6 @@
 """Fixtures for tests that turn the clock: minutes pass as soon as nothing else is left to run.
 
-A folder gets both by importing them in its ``conftest.py``, a module by importing `anyio_backend`.
+A ``conftest.py`` imports both for its folder; a single module imports only `anyio_backend`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,6 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 async def check_event_loop(anyio_backend: object) -> None:
-    """Fail if a fixture of wider scope is alive: tests would run in its loop and really wait."""
+    """Fail if a fixture of wider scope is active: tests would use its loop and really wait."""
     if anyio_backend != "asyncio":
         assert isinstance(asyncio.get_running_loop(), JumpingEventLoop)

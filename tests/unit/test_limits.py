@@ -1,4 +1,4 @@
-"""`transport/limits.py` and the tables of PROTOCOL.md section 12 say the same."""
+"""`transport/limits.py` agrees with the tables of PROTOCOL.md, section 12."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DOCUMENTED = {
 
 
 def figure(text: str) -> float:
-    """The first number of a cell."""
+    """Return the first number of a cell."""
     found = re.match(r"[0-9][0-9,]*", text)
     assert found is not None, text
     return float(found.group().replace(",", ""))

@@ -6,8 +6,8 @@ from __future__ import annotations
 def backoff(outage: float, random: float, base: float, maximum: float) -> float:
     """Return the seconds to wait after an outage.
 
-    Full jitter, for the first retry too, or all clients would come back to a restarted server in
-    the same moment. The delay grows with the outage and hardly exceeds it, so that no client is
+    Full jitter, even for the first retry, so that clients do not all return to a restarted server
+    at the same moment. The delay grows with the outage and hardly exceeds it, so that no client is
     away for long after a short one.
 
     Args:

@@ -19,16 +19,28 @@ class Slot:
     until: float
 
 
+MAX_SPAN = 1.25
+"""Seconds. A little more than the second in which the server should see two attempts at most, as
+the network may delay one attempt longer than the next."""
+
+
+def budget_span(retry_base: float) -> float:
+    """Return the seconds in which two attempts are allowed, given `Pacing.retry_base`."""
+    return min(MAX_SPAN, 2.5 * retry_base)
+
+
 class RetryBudget:
     """Allows two attempts in any ``span``, whatever their purpose.
 
     Args:
-        span: seconds; a little more than the span that the server is to see, as the network may
-            delay one attempt longer than the next.
+        span: seconds; see `budget_span`.
+
+    Attributes:
+        span: see above.
     """
 
     def __init__(self, span: float) -> None:
-        self._span = span
+        self.span = span
         self._slots = [Slot(-inf, -inf), Slot(-inf, -inf)]
 
     @property
@@ -40,7 +52,7 @@ class RetryBudget:
         """Return the next slot; the caller makes its attempt at `Slot.at`."""
         first = min(self._slots, key=lambda slot: slot.until)
         at = max(now, first.until)
-        slot = Slot(at, at + self._span)
+        slot = Slot(at, at + self.span)
         self._slots.remove(first)
         self._slots.append(slot)
         return slot
@@ -50,4 +62,4 @@ class RetryBudget:
 
         Until then it may not have left: the program may be busy, or the credentials slow.
         """
-        slot.until = max(slot.until, now + self._span)
+        slot.until = max(slot.until, now + self.span)

@@ -26,9 +26,9 @@ class ClientStatistics:
         received: received in order from the server.
         handled: those of them that the application has finished.
         replayed: written again after a cut or a retry.
-        recovered: sent before a cut, and received or still to be received after it.
+        recovered: sent before a cut, and received or to be received after it.
         attaches: connections that were attached, in total.
-        resets: sessions that could not go on.
+        resets: sessions that could not be continued.
     """
 
     sent: int
@@ -51,7 +51,7 @@ class Channel:
     If the server could not continue a session, `receive`, and so the iteration, raises
     `SessionReset` once, after the last message of that session. The channel stays open: what is
     received next belongs to the new session, for which the server starts its handler again. Sends
-    of the old session that were not acknowledged are not sent again: `acknowledged` tells their
+    of the old session that were not acknowledged are not sent again: `acknowledged` reports their
     fate.
     """
 
@@ -202,7 +202,7 @@ class Channel:
     def statistics(self) -> ClientStatistics:
         """Return the counters of this channel."""
         driver = self._driver
-        session, inbox, counts = driver.session, driver.inbox, driver.counts
+        session, inbox, counters = driver.session, driver.inbox, driver.counters
         return ClientStatistics(
             sent=session.outbox.sends,
             acknowledged=driver.outcomes.handled,
@@ -211,11 +211,11 @@ class Channel:
             received=inbox.received,
             handled=inbox.handled,
             replayed=session.outbox.replayed,
-            recovered=counts.recovered,
-            attaches=counts.attaches,
-            resets=counts.resets,
+            recovered=counters.recovered,
+            attaches=counters.attaches,
+            resets=counters.resets,
         )
 
     def explain(self) -> list[Attempt]:
         """Return the latest attempts to connect, oldest first: why this transport is in use."""
-        return [one.attempt for one in self._driver.connector.attempts]
+        return [connection.attempt for connection in self._driver.connector.attempts]

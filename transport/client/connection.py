@@ -1,4 +1,4 @@
-"""`Connection`: one attempt to reach the server, and what became of it."""
+"""`Connection`: one attempt to reach the server, and its outcome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Outcome: TypeAlias = Literal["pending", "open", "failed", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to connect, as `Channel.explain` tells it.
+    """One attempt to connect, as `Channel.explain` reports it.
 
     Attributes:
         transport: the name of the transport.
@@ -40,7 +40,7 @@ class Connection:
     Attributes:
         transport: its transport.
         started_at: when it was begun.
-        until: when it is given up unless it works by then.
+        until: the deadline by which it must work, or is given up.
         slot: its slot in the retry budget.
         post_slot: the slot of a POST that was in flight when the connection was left.
         outcome, reason, seconds: see `Attempt`.
@@ -74,5 +74,5 @@ class Connection:
 
     @property
     def attempt(self) -> Attempt:
-        """What the application is told of it."""
+        """What `Channel.explain` reports of it."""
         return Attempt(self.transport.value, self.outcome, self.reason, self.seconds)

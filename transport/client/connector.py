@@ -1,13 +1,12 @@
 """`Connector`: keeps one connection to the server.
 
-The transport to try and the time of the next attempt are decided by the pure `RetryPlan`; here it
-is done. Invariants:
+The pure `RetryPlan` decides which transport to try and when; this module acts on it. Invariants:
 
-- There is one connection at a time. What another one reports is ignored, but a POST that fails
-  counts in the retry budget all the same.
+- There is one connection at a time. Reports from any other are ignored, except that its failed
+  POSTs still count against the retry budget.
 - Whatever counts as an attempt is within the budget of the `Dialer`.
-- All work of a connection is done by `ConnectionTasks`. A task that fails is a connection that was
-  lost.
+- `ConnectionTasks` does all the work of a connection. A task that fails counts as a lost
+  connection.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from transport.protocol.client.events import Answer, ConnectionLost, Input, Requ
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
-from transport.telemetry.log import ERROR, event
+from transport.telemetry.log import ERROR, log_event
 from transport.waiting import Waiters
 
 
@@ -121,8 +120,8 @@ class Connector:
         """Ask the application for credentials, for a new connection or a renewal."""
         try:
             credentials = await self._dialer.ask_credentials()
-        except Exception:  # noqa: BLE001 - of the application: it is logged
-            event(
+        except Exception:  # noqa: BLE001 - the application's exception is logged
+            log_event(
                 ERROR,
                 "credentials_failed",
                 "the function for credentials failed",
@@ -165,8 +164,7 @@ class Connector:
         if failed is Request.POST:
             # Wait briefly: if the whole path is down, the downlink reports it first and the retry
             # is unnecessary.
-            soonest = min(0.5, self._pacing.retry_base) / 2
-            wait = max(wait, soonest, self._budget.free_at - now)
+            wait = max(wait, self._budget.span / 5, self._budget.free_at - now)
         if wait > 0:
             self.tasks.spawn(connection, self._deliver_later, connection, report, wait)
         else:

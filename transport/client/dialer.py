@@ -16,7 +16,7 @@ from transport.client.adapters.ports import Adapter, Destination, Wiring
 from transport.client.adapters.post import http_client
 from transport.client.adapters.sse import EventStreamAdapter
 from transport.client.adapters.websocket import WebSocketAdapter
-from transport.client.budget import RetryBudget
+from transport.client.budget import RetryBudget, budget_span
 from transport.client.clock import read_clock
 from transport.client.connection import Connection
 from transport.client.pacing import Pacing
@@ -31,7 +31,7 @@ ADAPTERS: dict[TransportKind, Callable[[Wiring], Adapter]] = {
     TransportKind.LONGPOLL: LongPollAdapter,
 }
 MAX_ATTEMPT_HISTORY = 50
-"""Attempts that `Channel.explain` tells of."""
+"""Attempts that `Channel.explain` reports."""
 
 Credentials: TypeAlias = Json | Callable[[], Any]
 
@@ -60,7 +60,7 @@ class Dialer:
         tasks: ConnectionTasks,
         report: Callable[[Connection, Input], None],
     ) -> None:
-        self.budget = RetryBudget(2.5 * min(0.5, pacing.retry_base))
+        self.budget = RetryBudget(budget_span(pacing.retry_base))
         self._session = session
         self._destination = destination
         self._credentials = credentials
@@ -75,7 +75,7 @@ class Dialer:
         return list(self._attempts)
 
     def create(self, transport: TransportKind, at: float) -> Connection:
-        """Return a connection that is to be opened, at time ``at``."""
+        """Return a connection to be opened at time ``at``."""
         # This time is for the credentials; once they are known the transport has its own.
         connection = Connection(transport, at, at + self._pacing.post, self.budget.acquire(at))
         self._attempts.append(connection)

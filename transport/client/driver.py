@@ -1,9 +1,9 @@
 """`Driver`: runs one channel: its session, its connector and its timers.
 
-What to do is decided by the pure core (`transport.protocol.client.session`); here it is done. One
-task runs the channel: in each turn it does what is due, then sleeps until something comes in or the
-next deadline. An input is handled at once, in the task of its connection, and wakes that task;
-so everything that the application sends in one turn of the event loop is written together (DAT-1).
+The pure core (`transport.protocol.client.session`) decides what to do; this module does it. One
+task runs the channel: in each turn it does what is due, then sleeps until an input arrives or the
+next deadline. An input is handled at once, in the task of its connection, and wakes that task; so
+everything that the application sends in one turn of the event loop is written together (DAT-1).
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASE_TRANSITIONS, Phase, PhaseStep, transition
-from transport.telemetry.log import ERROR, event
+from transport.telemetry.log import ERROR, log_event
 from transport.waiting import Waiters, resolve
 
 FINAL_WRITE_TIMEOUT = 1.0
 """Seconds in which the last frames of a closed channel must be written."""
 
 UNREACHABLE_CODE = 1001
-"""The code of a close of which the server could not be told."""
+"""The close code when the server could not be notified."""
 FAILURE_CODE = 1011
-"""The code of a close because this side cannot continue."""
+"""The close code when this side cannot continue."""
 
 
 @dataclass(slots=True)
-class Counts:
+class ChannelCounters:
     """The counters of `Channel.statistics` that no other part keeps."""
 
     attaches: int = 0
@@ -87,8 +87,8 @@ class Driver:
         outcomes: what became of the sends.
         phase: the phase of the channel.
         id: the public id of the session; None before the first.
-        counts: see `Counts`.
-        ending: how the channel has ended; None before.
+        counters: see `ChannelCounters`.
+        ending: how the channel ended; None before it has.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Driver:
         self.outcomes = Outcomes(self._waiters)
         self.phase = Phase.CONNECTING
         self.id: str | None = None
-        self.counts = Counts()
+        self.counters = ChannelCounters()
         self.ending: Closed | None = None
         self.connector = Connector(
             self.session,
@@ -141,14 +141,14 @@ class Driver:
             with anyio.move_on_after(FINAL_WRITE_TIMEOUT):
                 await self._waiters.until(lambda: not self.connector.tasks.is_busy)
         except Exception as error:  # noqa: BLE001 - a defect closes the channel and is logged
-            event(ERROR, "client_failed", "the client failed", exc_info=True, channel=self.id)
+            log_event(ERROR, "client_failed", "the client failed", exc_info=True, channel=self.id)
             self.abandon(FAILURE_CODE, f"the client failed: {type(error).__name__}: {error}")
         finally:
-            self.abandon()  # if cancelled: the waiting tasks are told
+            self.abandon()  # if cancelled: the waiting tasks are woken
             await self.connector.tasks.stop()
 
     def abandon(self, code: int = UNREACHABLE_CODE, reason: str = "the channel was left") -> None:
-        """End the channel now. A server that was not told of the end is not told any more."""
+        """End the channel now, without notifying a server that has not been notified yet."""
         if self.ending is None:
             self._leave_connection(reason, inf)
             self._act(self.session.abandon(code, reason))
@@ -168,7 +168,7 @@ class Driver:
                 timer.cancel()
 
     def wake(self) -> None:
-        """Have the task take another turn: something has changed."""
+        """Make the task take another turn, because something has changed."""
         self._woken = True
         resolve(self._waker)
 
@@ -205,7 +205,7 @@ class Driver:
     def _on_input(self, link: Link, report: Input) -> None:
         now, attached = read_clock(), self.phase is Phase.OPEN
         self._act(self.session.handle_input(link, report, now))
-        # A refusal, or the page of an intermediary, is no contact with the server.
+        # A refusal, or an intermediary's error page, does not count as contact with the server.
         if attached or self.phase is Phase.OPEN:
             match report:
                 case FrameReceived() | Answer(status=200):
@@ -217,9 +217,9 @@ class Driver:
         self.wake()
 
     def _act(self, events: Iterable[Event]) -> None:
-        for one in events:
+        for event in events:
             if self.phase is not Phase.CLOSED:
-                self._on(one)
+                self._on(event)
 
     def _on(self, event: Event) -> None:
         match event:
@@ -233,7 +233,7 @@ class Driver:
                 self._opened(event)
             case WasReset():
                 reset = SessionReset(event.reason.value, event.lost)
-                self.counts.resets += 1
+                self.counters.resets += 1
                 self.outcomes.settle(event.sends, reset)
                 self.inbox.put_reset(reset)
             case Superseded():
@@ -251,10 +251,10 @@ class Driver:
 
     def _opened(self, event: Attached) -> None:
         self.id = event.id
-        self.counts.attaches += 1
+        self.counters.attaches += 1
         self.connector.attached()
         if event.verdict is Verdict.RESUMED:
-            self.counts.recovered += event.replayed
+            self.counters.recovered += event.replayed
         if self.phase is not Phase.OPEN:
             self._enter(PhaseStep.OPENED)
 
@@ -263,7 +263,9 @@ class Driver:
         if self.inbox.is_flooded:
             self._act(
                 self.session.abandon(
-                    FAILURE_CODE, "too many messages wait: receive, or raise Pacing.queue_*"
+                    FAILURE_CODE,
+                    "too many unread messages: receive them faster, or raise "
+                    "Pacing.queue_messages or queue_bytes",
                 )
             )
 
@@ -357,7 +359,7 @@ class Driver:
             raise ChannelClosed(self.ending.code, self.ending.reason)
         if self.phase is Phase.CONNECTING:
             reasons: dict[str, str] = {}
-            for one in self.connector.attempts:
-                before = reasons.get(one.transport.value, "no answer yet")
-                reasons[one.transport.value] = one.reason or before
+            for attempt in self.connector.attempts:
+                before = reasons.get(attempt.transport.value, "no answer yet")
+                reasons[attempt.transport.value] = attempt.reason or before
             raise Unreachable(reasons)

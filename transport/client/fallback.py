@@ -26,7 +26,7 @@ def choose(
     """Return the next transport of this round.
 
     That is the one that worked last, for ``fresh_for`` seconds; after that the better ones get
-    another chance. Else it is the first of ``allowed`` that was not ``tried``.
+    another chance. Otherwise it is the first of ``allowed`` that was not ``tried``.
 
     Returns:
         None if all have failed. That is an outage, which says nothing against any transport: wait,

@@ -16,7 +16,7 @@ class Inbox:
     """Messages in order, with a `SessionReset` after the last message of a session.
 
     Attributes:
-        received: how many messages came in.
+        received: how many messages have arrived.
         handled: how many of these the application has finished: it has asked for the next one.
     """
 
@@ -39,7 +39,7 @@ class Inbox:
         resolve(self._receiver)
 
     def put_reset(self, reset: SessionReset) -> None:
-        """Mark the end of a session: what follows belongs to the next."""
+        """Mark the end of a session: later messages belong to the next."""
         self._queue.append(reset)
         resolve(self._receiver)
 

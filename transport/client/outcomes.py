@@ -52,12 +52,13 @@ class Outcomes:
 
     def settle(self, sends: Iterable[Settled], cause: ChannelError | None = None) -> None:
         """Record the fates of ``sends``; ``cause`` is what ended their session, if it has ended."""
-        for one in sends:
-            if one.fate is Fate.HANDLED:
-                self.handled += one.last - one.first + 1
+        for settled in sends:
+            first, last = settled.first, settled.last
+            if settled.fate is Fate.HANDLED:
+                self.handled += last - first + 1
             else:
-                self._add_failure(_Failure(one.first, one.last, one.fate, cause=cause))
-            self._settled_up_to = max(self._settled_up_to, one.last)
+                self._add_failure(_Failure(first, last, settled.fate, cause=cause))
+            self._settled_up_to = max(self._settled_up_to, last)
         self._waiters.changed()
 
     def reject(self, number: int, size: int, limit: int) -> None:
@@ -71,9 +72,10 @@ class Outcomes:
             self._forgotten_up_to = self._failures.popleft().last
 
     def _failure_of(self, number: int) -> _Failure | None:
-        return next(
-            (one for one in reversed(self._failures) if one.first <= number <= one.last), None
-        )
+        for failure in reversed(self._failures):
+            if failure.first <= number <= failure.last:
+                return failure
+        return None
 
     async def wait(self, number: int, last: int) -> None:
         """Wait for the outcome of send ``number``; see `Channel.acknowledged`.

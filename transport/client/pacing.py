@@ -12,14 +12,14 @@ class Pacing:
     Attributes:
         attempt: the time in which a connection must open.
         post: the time in which a POST must be answered.
-        retry_base: the longest wait of the first retry. Later ones wait at most that and the
-            duration of the outage, without the time in which something worked. At most two attempts
-            are made in 1.25 s, or in 2.5 times ``retry_base`` if that is less.
+        retry_base: the longest wait of the first retry. Later retries wait at most that plus the
+            length of the outage, not counting time for which a connection worked. At most two
+            attempts are made in 1.25 s, or in 2.5 times ``retry_base`` if that is less.
         retry_most: the longest wait of any retry.
         steady: the age at which a connection counts as stable; an earlier end speaks against its
             transport.
         fallback: how long a fallback is kept before better transports get another chance.
-        queue_messages, queue_bytes: bounds of what was received and not yet taken. If one is
+        queue_messages, queue_bytes: bounds of what was received and not yet taken. If either is
             exceeded the channel is closed, as acks do not wait for the application (MRK-3).
     """
 

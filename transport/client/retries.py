@@ -1,4 +1,4 @@
-"""`RetryPlan`: which transport to try next, and when, by what the attempts have shown. Pure."""
+"""`RetryPlan`: which transport to try next, and when, given the attempts so far. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transport.protocol.frames import TransportKind
 
 
 class RetryPlan:
-    """What the attempts have shown of the transports and of the outage, if there is one.
+    """What the attempts have shown about the transports, and about the outage if there is one.
 
     Transports are tried in rounds: one that fails is not tried again before all have failed.
 
@@ -31,8 +31,8 @@ class RetryPlan:
         self._failures = 0
         """Consecutive retries that had to wait."""
         self._outage_since = inf
-        """The start of the outage: the first attempt, or the end of a steady connection; later by
-        the time in which something worked since."""
+        """The start of the outage: the first attempt, or the end of a steady connection; postponed
+        by any time for which a connection has worked since."""
         self.set_transports(transports)
 
     def set_transports(self, names: Iterable[str]) -> None:
@@ -42,11 +42,11 @@ class RetryPlan:
         except ValueError:
             chosen = ()
         if not chosen:
-            raise ValueError(f"transports: some of {', '.join(TransportKind)}")
+            raise ValueError(f"transports must be some of {', '.join(TransportKind)}")
         self.transports: tuple[TransportKind, ...] = chosen
         self._tried: list[TransportKind] = []
         """Transports that failed in this round."""
-        # What was learnt under another choice says nothing of the transports that it excluded.
+        # What was learned under another choice says nothing about the transports that it excluded.
         self._last_working: LastWorking | None = None
 
     def begin(self, now: float) -> TransportKind:
@@ -93,11 +93,11 @@ class RetryPlan:
         """
         pacing = self._pacing
         steady = self._exclude_uptime_from_outage(connection, now)
-        again = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
+        delay = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
         if drained:  # the server asked for it, so the transport has not failed (DRN-1)
             wait = jitter * retry_in
             if not steady:  # it may ask again and again
-                wait += again
+                wait += delay
                 self._failures += 1
             return wait
         pending = connection.outcome == "pending"
@@ -107,12 +107,12 @@ class RetryPlan:
         if everything or retry_in:
             self._tried = []
         wait = 0.0
-        # The next transport of a round is tried at once; otherwise not all clients may come back in
-        # the same moment.
+        # The next transport of a round is tried at once. In every other case clients must not all
+        # return at the same moment.
         if not pending or everything or retry_in:
-            wait = retry_in + again
+            wait = retry_in + delay
             self._failures += 1
-        # An `open` tells what became of the session; often, that it has taken our close.
+        # An `open` finds out what became of the session; often, it has received our close.
         if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:
             wait = 0.0
         return wait
@@ -124,7 +124,7 @@ class RetryPlan:
         self._outage_since = inf
 
     def _exclude_uptime_from_outage(self, connection: Connection, now: float) -> bool:
-        """Take the time in which a connection that ends has worked out of the outage.
+        """Exclude the time for which ``connection`` worked from the outage.
 
         Returns:
             Whether the connection was steady: the outage begins with its end.

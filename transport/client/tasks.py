@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from transport.client.adapters.ports import Work
 from transport.client.connection import Connection
-from transport.telemetry.log import ERROR, event
-from transport.waiting import ended
+from transport.telemetry.log import ERROR, log_event
+from transport.waiting import wait_all
+
+Work = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +69,7 @@ class ConnectionTasks:
         if task.cancelled():
             failure = "its task was cancelled"
         elif (error := task.exception()) is not None:
-            event(
+            log_event(
                 ERROR,
                 "connection_failed",
                 "a connection failed",
@@ -92,4 +93,4 @@ class ConnectionTasks:
     async def stop(self) -> None:
         """Cancel all tasks, and wait until none is left."""
         self.cancel_all()
-        await ended(self._tasks)
+        await wait_all(self._tasks)

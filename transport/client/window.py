@@ -24,7 +24,7 @@ class Window(SendWindow):
             raise ChannelClosed(ending.code, ending.reason)
 
     def check(self, now: float, *, is_attached: bool) -> float:
-        """Wake or fail the senders whose turn it is, and return when to look again."""
+        """Wake or fail the senders whose turn it is, and return when to check again."""
         session, timeout = self._session, self._session.terms.stall
         if self.senders:
             if session.ending is not None:

@@ -10,6 +10,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from transport.codes import is_close_code, is_close_reason
 from transport.errors import ProtocolError
 
+NDJSON = "application/x-ndjson"
+"""The media type of frames in the body of a request or a response (HTTP-1)."""
+
 VERSION = 1
 """The version of PROTOCOL.md that this package speaks (OPN-2)."""
 

@@ -1,4 +1,4 @@
-"""`Admission`: how many sessions and openings are let in (PROTOCOL.md section 12)."""
+"""`Admission`: limits how many sessions and opens are admitted (PROTOCOL.md section 12)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.telemetry.log import WARNING, event
+from transport.telemetry.log import WARNING, log_event
 
 LOG_INTERVAL = 60.0
 """Seconds between two log lines about the same limit, which is often reached many times."""
@@ -17,7 +17,7 @@ _OF_AN_ADDRESS = ("sessions_per_address", "opens_per_second")
 
 
 class Admission:
-    """Counts sessions and openings, so that no client uses up what others need (section 12).
+    """Counts sessions and opens, so that no client can starve the others (section 12).
 
     An unknown address (``""``, as on a Unix socket) and the subject of guests are not counted.
     """
@@ -79,7 +79,7 @@ class Admission:
             del self._opens[address]
 
     def _too_many(self, limit: str, now: float, retry_in: float = 5.0) -> ProtocolError:
-        text = f"Limits({limit}={getattr(self._limits, limit)}) of the server is reached"
+        text = f"the server's Limits({limit}={getattr(self._limits, limit)}) has been reached"
         if limit in _OF_AN_ADDRESS:
             text += (
                 ". Behind a proxy all clients share its address, unless it sets X-Forwarded-For "
@@ -87,5 +87,5 @@ class Admission:
             )
         if now - self._logged_at.get(limit, -LOG_INTERVAL) >= LOG_INTERVAL:
             self._logged_at[limit] = now
-            event(WARNING, "limit_reached", text, limit=limit)
+            log_event(WARNING, "limit_reached", text, limit=limit)
         return ProtocolError(codes.TOO_MANY, text, limit=limit, retry_in=retry_in)

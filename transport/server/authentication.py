@@ -1,4 +1,4 @@
-"""`Identity` and `Authenticator`: who connects, as the application's ``authenticate`` says."""
+"""`Identity` and `Authenticator`: calls the application's ``authenticate``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from starlette.requests import HTTPConnection
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.server.adapters.deadlines import Deadlines
 from transport.server.admission import Admission
-from transport.telemetry.log import ERROR, event
+from transport.server.deadlines import Deadlines
+from transport.telemetry.log import ERROR, log_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Authenticator:
         """For each call in progress, the subjects that were revoked since it began."""
 
     async def identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
-        """Return who has these credentials.
+        """Authenticate a client, and return its identity.
 
         Raises:
             ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
@@ -133,11 +133,11 @@ class Authenticator:
                     kind = type(identity).__name__
                     raise TypeError(f"authenticate must return an Identity or None, not a {kind}")
                 return identity
-        except Exception:  # noqa: BLE001 - all of it is in the log
+        except Exception:  # noqa: BLE001 - logged with its traceback
             slow = (
                 f"it took longer than Limits(opening={self._limits.opening}); the client will retry"
             )
-            event(
+            log_event(
                 ERROR,
                 "authenticate_failed",
                 slow if time_box.expired else "the client will retry; fix the exception below",

@@ -13,7 +13,6 @@ from transport.codes import check_close
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
-from transport.protocol.server.session import EMPTY
 from transport.server.driver import SessionDriver
 
 
@@ -23,7 +22,7 @@ class ChannelStatistics:
 
     Attributes:
         sent: numbered by the handler.
-        acknowledged: received by the client, as its acks say.
+        acknowledged: received by the client, according to its acks.
         buffered, buffered_bytes: kept for the client.
         received: received in order from the client.
         handled: those of them that the handler has finished with.
@@ -132,23 +131,16 @@ class Channel:
             ChannelClosed: there are no more messages.
             Busy: another task receives on this channel.
         """
-        message = self._driver.receive_nowait()
-        if message is EMPTY:
-            return await self._driver.wait_for_message()
-        return message
+        return await self._driver.receive()
 
     def __aiter__(self) -> AsyncIterator[Json]:
         return self
 
     async def __anext__(self) -> Json:
-        driver = self._driver
         try:
-            message = driver.receive_nowait()
-            if message is EMPTY:
-                return await driver.wait_for_message()
+            return await self._driver.receive()
         except ChannelClosed:
             raise StopAsyncIteration from None
-        return message
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the channel. What was sent is still delivered; nothing more can be sent.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 CLOCK_SLIP_THRESHOLD = 1.0
-"""Seconds. A sweep that is later than this was stopped together with its process, and the clients'
-frames waited in the kernel: every deadline is moved by as much as the sweep is late (LIV-3)."""
+"""Seconds. If a sweep is later than this, the process was stopped and clients' frames were waiting
+in the kernel, so every deadline is postponed by the same amount (LIV-3)."""
 
 
 class Clock:
@@ -28,7 +28,7 @@ class Clock:
         return self.loop.time() - self._slip
 
     def tick(self, expected: float) -> None:
-        """Take note that a timer of ``expected`` seconds fired.
+        """Record that a timer of ``expected`` seconds fired.
 
         If it is late by more than `CLOCK_SLIP_THRESHOLD`, that time does not count as passed.
         """

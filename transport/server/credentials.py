@@ -1,8 +1,8 @@
-"""`Credentials`: when those of a session expire, and how they are checked again (REN-1).
+"""`SessionCredentials`: when a session's credentials expire, and how they are renewed (REN-1).
 
 They belong to the session and not to a connection, because a POST may come while no connection is
-attached. When they expire, every connection is asked for new ones; if these do not come within
-``limits.renewal`` seconds, the client is refused on every path until it shows valid ones.
+attached. When they expire, every connection is asked for new ones; if these do not arrive within
+``limits.renewal`` seconds, the client is refused on every path until it presents valid ones.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Due(Enum):
     ASK = "ask"
     """Ask the client for new credentials."""
     REFUSE = "refuse"
-    """End its connections: it was asked, and did not answer in time."""
+    """End the client's connections: it was asked, and did not answer in time."""
 
 
-class Credentials:
+class SessionCredentials:
     """The credentials of one session.
 
     Args:
@@ -69,7 +69,7 @@ class Credentials:
         self._renew_by: float | None = None
 
     def accept(self, identity: Identity) -> None:
-        """Take over the expiry of valid credentials, from a new connection or a renewal."""
+        """Adopt the expiry time of valid credentials, from a new connection or a renewal."""
         self._renew_by = None
         self._expires_at = (
             None

@@ -22,10 +22,10 @@ from transport.protocol.states import SessionState
 from transport.send_window import SendWindow
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
-from transport.telemetry.log import DEBUG, INFO, WARNING, event
+from transport.telemetry.log import DEBUG, INFO, WARNING, log_event
 from transport.waiting import resolve
 
-OVER = (SessionState.CLOSING, SessionState.CLOSED)
+NOT_SENDING = (SessionState.CLOSING, SessionState.CLOSED)
 """States in which no more messages are numbered."""
 
 
@@ -61,11 +61,11 @@ class SessionDriver:
         clock: the process's.
 
     Attributes:
-        links: the connections that are attached, or still write their last frames.
+        links: the connections that are attached, or are still writing their last frames.
         window: the senders that wait for room.
-        attaches: connections that were attached, ever.
+        attaches: how many connections were ever attached.
         draining: whether the session is being handed over to another process (DRN-1).
-        ended: whether the end of the session was noticed.
+        ended: whether the end of the session has been handled.
         on_end: called once, when the session has ended.
     """
 
@@ -96,7 +96,7 @@ class SessionDriver:
         self.draining = False
         self.ended = False
         self._message: asyncio.Future[None] | None = None
-        """Of the task that waits for a message."""
+        """The future of the task that waits for a message."""
         self._ack_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._handled_waiters: list[asyncio.Future[None]] = []
 
@@ -117,7 +117,7 @@ class SessionDriver:
             Whether the message was numbered.
         """
         session = self.session
-        if session.state in OVER:
+        if session.state in NOT_SENDING:
             return False
         if not session.outgoing.has_room(size):
             self.overflow()
@@ -131,7 +131,7 @@ class SessionDriver:
         Raises:
             ChannelClosed: the session is closing or over, or is handed over.
         """
-        if self.session.state in OVER:
+        if self.session.state in NOT_SENDING:
             raise self.session.closed_error()
         if self.draining:
             raise _handed_over()
@@ -177,21 +177,19 @@ class SessionDriver:
             if incoming.handled != handled:
                 self._wake_handled()
 
-    async def wait_for_message(self) -> Json:
+    async def receive(self) -> Json:
         """Wait for the next message, and return it. Errors: see `receive_nowait`."""
-        while True:
+        while (message := self.receive_nowait()) is EMPTY:
             self._message = self.loop.create_future()
             try:
                 await self._message
             finally:
                 self._message = None
-            message = self.receive_nowait()
-            if message is not EMPTY:
-                return message
+        return message
 
     def close(self, code: int, reason: str) -> None:
         """Close the session for the application; no effect if it is closing already."""
-        if self.session.state not in OVER:
+        if self.session.state not in NOT_SENDING:
             self.session.close(code, reason, "app", self.now())
             self.notify()
 
@@ -224,7 +222,7 @@ class SessionDriver:
     # Links
 
     def attach(self, link: DrivenLink) -> None:
-        """Add the link of a connection that was attached."""
+        """Add the link of an attached connection."""
         self.links.append(link)
         self.attaches += 1
         self.notify()
@@ -234,7 +232,7 @@ class SessionDriver:
         self.session.attachments.detach(link.attachment)
         if link in self.links:
             code = link.attachment.code
-            event(
+            log_event(
                 DEBUG,
                 "detached",
                 channel=self.session.id,
@@ -265,12 +263,12 @@ class SessionDriver:
             self._end()
 
     def data_received(self) -> None:
-        """Wake the handler, and the tasks that wait for acks: data makes no writer due."""
+        """Wake the handler and the tasks that wait for acks. Data never makes a writer due."""
         message = self._message
         if message is not None and not message.done() and self.session.is_readable:
             message.set_result(None)
         if self.window.senders:
-            if self.session.state in OVER:
+            if self.session.state in NOT_SENDING:
                 self.window.wake_all()
             else:
                 self.window.wake_next()
@@ -287,10 +285,10 @@ class SessionDriver:
         for link in list(self.links):
             link.tick(now)
         if self.window.senders and self._has_stalled(now):
-            event(
+            log_event(
                 WARNING,
                 "stalled",
-                "its page is connected and acknowledges nothing, so send() fails",
+                "the client is connected but acknowledges nothing, so send() raises Stalled",
                 channel=self.session.id,
             )
 
@@ -304,11 +302,11 @@ class SessionDriver:
         )
 
     def overflow(self) -> None:
-        """Reset the session: a message for many found its buffer full (DAT-6)."""
-        event(
+        """Reset the session: a broadcast found its send buffer full (DAT-6)."""
+        log_event(
             WARNING,
             "overflow",
-            "a message for many found its buffer full, so it was reset",
+            "a broadcast found this session's send buffer full, so the session was reset",
             channel=self.session.id,
         )
         self.session.reset(ResetReason.OVERFLOW)
@@ -331,7 +329,7 @@ class SessionDriver:
         ending = self.session.ending
         assert ending is not None
         # The reason of a close is not logged: it is the application's or a client's text.
-        event(
+        log_event(
             INFO,
             "ended",
             channel=self.session.id,
@@ -345,4 +343,4 @@ class SessionDriver:
 
 
 def _handed_over() -> ChannelClosed:
-    return ChannelClosed(1012, "the server restarts")
+    return ChannelClosed(1012, "the server is restarting")

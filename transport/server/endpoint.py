@@ -1,7 +1,8 @@
 """`Endpoint`: routes one ASGI connection to the adapter of its transport.
 
-The origin is checked first, on WebSocket as on HTTP, then the last segment of the path names the
-transport, ``send``, or a file of the browser client.
+The last segment of the path names a file of the browser client, a transport, or ``send``. The files
+are served to pages of any origin, deliberately: they hold no secret. Everything else, on WebSocket
+as on HTTP, is served once the origin has been checked.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import TransportKind, error_frame
 from transport.server.adapters import longpoll, post, sse, static_files, websocket
 from transport.server.adapters.exchange import JSON, Exchange
-from transport.server.adapters.headers import Headers
 from transport.server.adapters.ports import Entrance
+from transport.server.headers import Headers
 from transport.server.origins import OriginPolicy
 
 _SEGMENTS = {"sse": TransportKind.SSE, "poll": TransportKind.LONGPOLL}
@@ -91,8 +92,8 @@ class Endpoint:
             _check_method(method, "GET")
             raise ProtocolError(
                 codes.UPGRADE_REQUIRED,
-                "this is a WebSocket's URL and no upgrade came with the request: "
-                "a proxy on the way may strip it",
+                "this URL only accepts WebSocket upgrades, and the request was not one: "
+                "a proxy on the way may have stripped it",
             )
         if segment == "send" and self._transports & _BY_POST:
             _check_method(method, "POST")
@@ -126,7 +127,7 @@ async def _deny(scope: Scope, receive: Receive, send: Send, error: ProtocolError
     await receive()  # websocket.connect
     extensions: dict[str, Any] = scope.get("extensions") or {}
     if "websocket.http.response" not in extensions:
-        await send({"type": "websocket.close", "code": websocket.close_code_of(error.code)})
+        await send({"type": "websocket.close", "code": error.code.close_code})
         return
     await send(
         {

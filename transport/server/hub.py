@@ -105,7 +105,7 @@ class Hub:
         yield from [runner.channel for runner in self._runners()]
 
     def group(self, name: str) -> Group:
-        """Return the group of that name; it is made when it is first asked for.
+        """Return the group with that name, creating it on first use.
 
         An empty group that nothing refers to is freed.
         """

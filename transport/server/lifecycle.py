@@ -17,7 +17,7 @@ class Lifecycle:
     """The runtime of one hub.
 
     Args:
-        make: makes a runtime in the running event loop.
+        make: creates a runtime for the running event loop.
 
     Attributes:
         current: the runtime, or None while the hub is not running.
@@ -30,10 +30,10 @@ class Lifecycle:
         self._host: shutdown.Host | None = None
 
     def start(self) -> Runtime:
-        """Return the runtime of the running event loop; make it first if necessary."""
+        """Return the runtime of the running event loop, creating it on first use."""
         if self.current is not None and self.current.loop is asyncio.get_running_loop():
             return self.current
-        self.stop()  # that of another loop, which has ended
+        self.stop()  # a runtime left over from an earlier loop
         self.current = self._make()
         return self.current
 

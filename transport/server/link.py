@@ -55,7 +55,7 @@ class SessionLink:
         self._decoder = decoder
         self._ack_timer: asyncio.TimerHandle | None = None
         self._ticket = 0
-        """Of the newest poll."""
+        """The ticket of the newest poll."""
         self.attachment = attachment
         self.abort: Callable[[], None] | None = None
         self.ended_at: float | None = None
@@ -74,7 +74,7 @@ class SessionLink:
         ending = self._driver.session.ending
         if code is codes.NORMAL and ending is not None:
             return sendable_close_code(ending.code)
-        return code.websocket if code is not None and code.websocket is not None else 1000
+        return code.close_code if code is not None else 1000
 
     # The writer
 
@@ -138,12 +138,13 @@ class SessionLink:
         if type(frame) is Renew:
             return self._renew(frame.credentials)
         driver = self._driver
-        # The window does not count answers: this bounds them if a client asks and reads nothing.
+        # Replies do not count against the window: bound them, in case a client keeps asking and
+        # never reads.
         if attachment.control and len(attachment.control) >= driver.session.limits.batch:
             raise ProtocolError(
                 codes.TOO_MANY,
-                "you ask faster than you read the answers, beyond "
-                f"Limits(batch={driver.session.limits.batch}) of the server",
+                "too many unread replies: more than the server's "
+                f"Limits(batch={driver.session.limits.batch}) allows",
                 limit="batch",
             )
         live = len(driver.session.attachments.live)
@@ -173,13 +174,13 @@ class SessionLink:
         self.wake_writer()
         return self._ticket
 
-    def parked(self, ticket: int) -> bool:
-        """See `Link.parked`."""
+    def is_newest_poll(self, ticket: int) -> bool:
+        """See `Link.is_newest_poll`."""
         return ticket == self._ticket
 
     def unpark(self, ticket: int) -> None:
         """See `Link.unpark`."""
-        if self.parked(ticket):
+        if self.is_newest_poll(ticket):
             self._downlink.end_poll(self.attachment)
 
     def write_poll(self) -> list[EncodedFrame]:

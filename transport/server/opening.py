@@ -4,8 +4,8 @@ Which session an ``open`` gets is decided by `transport.protocol.server.opening`
 the decision needs, and acts on it.
 
 The order matters. Nothing is created before the credentials were accepted, and a session is known
-to the store before it is attached to. An opening that was cancelled after the store's step has a
-record without a token; the next ``open`` with its nonce finishes it (OPN-4).
+to the store before it is attached to. An ``open`` that is cancelled once the store has recorded it
+leaves a record without a token; the next ``open`` with the same nonce completes it (OPN-4).
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from transport.protocol.server.opening import (
 from transport.protocol.server.session import ServerSession
 from transport.server.admission import Admission
 from transport.server.authentication import Authenticator, Identity, address_of
-from transport.server.credentials import Credentials
+from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
 from transport.server.registry import Registry
 from transport.server.runner import Handler, Runner
-from transport.stores.records import Record, make_token, split_token
-from transport.telemetry.log import DEBUG, INFO, event
+from transport.stores.records import Record, make_token
+from transport.telemetry.log import DEBUG, INFO, log_event
 
 
 class Opener:
@@ -56,11 +56,11 @@ class Opener:
         registry: the sessions of this process.
         limits: bounds and times.
         admission: counts sessions and openings.
-        authenticator: finds out who connects.
+        authenticator: authenticates the clients.
 
     Attributes:
-        resets: resumes that were refused, ever.
-        refused: opens that were answered with an error, ever.
+        resets: how many resumes were ever refused.
+        refused: how many opens were ever answered with an error.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Opener:
             return await self._open(frame, connection, transport)
         except ProtocolError as error:
             self.refused += 1
-            event(INFO, "refused", transport=transport.value, code=error.code.name)
+            log_event(INFO, "refused", transport=transport.value, code=error.code.name)
             raise
 
     async def _open(
@@ -101,12 +101,13 @@ class Opener:
                 "the server is shutting down",
                 retry_in=self._limits.drain_window,
             )
-        given = None if frame.credentials is UNSET else frame.credentials
-        identity = await self._authenticator.identify(connection, given)
+        credentials = None if frame.credentials is UNSET else frame.credentials
+        identity = await self._authenticator.identify(connection, credentials)
         found = await self._find(frame, identity)
         epoch = self._registry.store.epoch
         reset: Reset | None = None
-        match resume(frame, found, epoch=epoch):
+        decision = resume(frame, found, epoch=epoch)
+        match decision:
             case Attach(session):
                 attachment = attach(session, frame, transport, self._registry.now(), epoch=epoch)
                 return self._link(self._runner(session), attachment, connection, identity)
@@ -119,6 +120,8 @@ class Opener:
             case Replace(session, reset):
                 session.reset(reset.reason)
                 self._runner(session).driver.notify()
+            case _:
+                assert_never(decision)
         if reset is not None:
             self.resets += 1
         return await self._begin(frame, transport, identity, connection, reset)
@@ -130,14 +133,8 @@ class Opener:
         registry = self._registry
         if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
             registry.warn_of_other_process(frame.epoch)
-        parts = split_token(frame.session)
-        record = await registry.store.find(parts[0], registry.now()) if parts else None
-        if parts is None or record is None:
-            return None
-        if not record.opens_to(parts[1]) or record.subject != identity.subject:
-            return None
-        record.use(parts[1])
-        return self._known(record)
+        record = await registry.find_record(frame.session, identity.subject)
+        return self._known(record) if record is not None else None
 
     def _known(self, record: Record) -> Found:
         """Return what this process and the store know of a session."""
@@ -185,7 +182,7 @@ class Opener:
         record.issue(secret)
         if isinstance(decision, Create):
             registry.add(runner)
-            event(INFO, "opened", channel=record.id, transport=transport.value)
+            log_event(INFO, "opened", channel=record.id, transport=transport.value)
             runner.start(self._handler, _handler_scope(connection.scope), identity.user)
         return self._link(runner, attachment, connection, identity)
 
@@ -199,7 +196,7 @@ class Opener:
             raise
         session = ServerSession(record.id, self._limits, now)
         driver = SessionDriver(session, self._registry.clock)
-        credentials = Credentials(
+        credentials = SessionCredentials(
             record.subject, self._authenticator, self._limits.renewal, self._registry.now
         )
         return Runner(driver, self._registry, credentials, address)
@@ -221,7 +218,7 @@ class Opener:
         runner.credentials.connection = connection
         runner.admit(identity)
         runner.driver.attach(link)
-        event(
+        log_event(
             DEBUG,
             "attached",
             channel=runner.session.id,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from transport import codes
 from transport.errors import ProtocolError
-from transport.server.adapters.headers import Headers
-from transport.telemetry.log import WARNING, event
+from transport.server.headers import Headers
+from transport.telemetry.log import WARNING, log_event
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 """An origin as a browser writes it, without the default port."""
@@ -41,17 +41,17 @@ class OriginPolicy:
         Raises:
             ProtocolError: ``forbidden_origin``.
         """
-        given = headers.every(b"origin")
+        origins = headers.every(b"origin")
         site = headers.first(b"sec-fetch-site")
-        if not given:
+        if not origins:
             if site in (None, "same-origin", "none"):
                 return None
             raise self._forbidden()
-        origin = given[0].lower()
-        if len(given) == 1 and origin in self._origins:
-            return given[0]
+        origin = origins[0].lower()
+        if len(origins) == 1 and origin in self._origins:
+            return origins[0]
         ours = _host(headers, origin)
-        if len(given) == 1 and (
+        if len(origins) == 1 and (
             site == "same-origin" or (ours is not None and _host_of(origin) == ours)
         ):
             return None
@@ -60,7 +60,7 @@ class OriginPolicy:
     def _forbidden(self) -> ProtocolError:
         if not self._has_logged:  # once: there may be thousands of such requests
             self._has_logged = True
-            event(
+            log_event(
                 WARNING,
                 "origin_refused",
                 "refused a page whose Origin does not match Host. If the page is yours, a proxy is "
@@ -126,10 +126,10 @@ def _host(headers: Headers, origin: str) -> tuple[str, str] | None:
     A ``Host`` without a port is taken to be on the default port of the origin's scheme: the
     server's own scheme is not known, because TLS may be terminated in front of it.
     """
-    given = headers.every(b"host")
-    if len(given) != 1 or not given[0]:
+    hosts = headers.every(b"host")
+    if len(hosts) != 1 or not hosts[0]:
         return None
-    return _split(given[0].lower(), _PORTS.get(origin.partition("://")[0], ""))
+    return _split(hosts[0].lower(), _PORTS.get(origin.partition("://")[0], ""))
 
 
 def _split(host: str, default_port: str) -> tuple[str, str]:

@@ -9,19 +9,20 @@ from typing import Any
 
 from transport.limits import Limits
 from transport.protocol.server.counters import Counters
-from transport.server.adapters.deadlines import Deadlines
 from transport.server.admission import Admission
 from transport.server.clock import Clock
+from transport.server.deadlines import Deadlines
 from transport.server.runner import Runner
 from transport.stores.interface import Store
-from transport.telemetry.log import INFO, WARNING, event
+from transport.stores.records import Record, split_token
+from transport.telemetry.log import INFO, WARNING, log_event
 
 SWEEP_INTERVAL = 0.25
-"""Seconds between two sweeps: deadlines are exact to this."""
+"""Seconds between sweeps, and so the resolution of deadlines."""
 
 
 @dataclass(slots=True)
-class Totals:
+class TotalCounters:
     """Messages of many sessions."""
 
     sent: int = 0
@@ -34,8 +35,8 @@ class Totals:
         self.received += counters.received
         self.replayed += counters.replayed
 
-    def copy(self) -> Totals:
-        """Return the same numbers, to go on from."""
+    def copy(self) -> TotalCounters:
+        """Return a copy."""
         return replace(self)
 
 
@@ -48,13 +49,13 @@ class Registry:
     Args:
         store: where records are kept.
         limits: bounds and times.
-        admission: is told which sessions have left.
+        admission: stops counting the sessions that have left.
         clock: the process's.
         deadlines: of requests; swept with the sessions.
 
     Attributes:
         draining: whether new sessions are refused (DRN-1).
-        opened: sessions that began here, ever.
+        opened: how many sessions ever began here.
         totals: messages of the sessions that have left.
     """
 
@@ -71,13 +72,13 @@ class Registry:
         self.now = clock.now
         self.draining = False
         self.opened = 0
-        self.totals = Totals()
+        self.totals = TotalCounters()
         self._limits = limits
         self._admission = admission
         self._deadlines = deadlines
         self._runners: dict[str, Runner] = {}
         self._closing: list[Runner] = []
-        """Sessions that have left, but have connections that still write their last frames."""
+        """Sessions that have left, but whose connections are still writing their last frames."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_warned = False
         self._should_exit: Callable[[], bool] | None = None
@@ -94,6 +95,28 @@ class Registry:
         """Return a session of this process by its public id."""
         return self._runners.get(session_id)
 
+    async def find_record(self, token: str, subject: str | None = None) -> Record | None:
+        """Return the record of the session that ``token`` opens, and mark the token as used.
+
+        Args:
+            token: what the client sent.
+            subject: the only subject whose session it may be; any if None.
+
+        Returns:
+            None if the token is malformed or not valid, or the session is another subject's.
+        """
+        parts = split_token(token)
+        if parts is None:
+            return None
+        session_id, secret = parts
+        record = await self.store.find(session_id, self.now())
+        if record is None or not record.opens_to(secret):
+            return None
+        if subject is not None and record.subject != subject:
+            return None
+        record.use(secret)
+        return record
+
     def __len__(self) -> int:
         return len(self._runners)
 
@@ -109,18 +132,18 @@ class Registry:
         )
 
     def warn_of_other_process(self, epoch: str) -> None:
-        """Log, once, that a client came with a session of a process that runs beside this one.
+        """Warn once that a client presented a session of another running process.
 
-        An epoch that began before this process's may be its predecessor's, whose clients come back
+        An epoch that began before this process's may be its predecessor's, whose clients return
         after a restart; one that began later belongs to another worker.
         """
         if epoch > self.store.epoch and not self._has_warned and not self.store.shared:
             self._has_warned = True
-            event(
+            log_event(
                 WARNING,
                 "wrong_process",
-                "a client came with a session of another process, which began after this one: "
-                "run one worker, or a shared store",
+                "a client presented a session of another process, which started after this one: "
+                "run one worker, or use a shared store",
             )
 
     # `runner.Owner`
@@ -179,7 +202,7 @@ class Registry:
         if self.draining:
             return
         self.draining = True
-        event(INFO, "draining", channels=len(self._runners))
+        log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
             runner.driver.drain(self._limits.drain_window)
 

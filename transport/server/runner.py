@@ -19,9 +19,9 @@ from transport.errors import ChannelClosed
 from transport.protocol.states import SessionState
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
-from transport.server.credentials import Credentials, Due, expired_error
-from transport.server.driver import OVER, SessionDriver
-from transport.telemetry.log import ERROR, WARNING, event
+from transport.server.credentials import Due, SessionCredentials, expired_error
+from transport.server.driver import NOT_SENDING, SessionDriver
+from transport.telemetry.log import ERROR, WARNING, log_event
 
 Handler = Callable[[Channel], Awaitable[None]]
 
@@ -30,7 +30,7 @@ CANCEL_TIMEOUT = 1.0
 
 
 class Owner(Protocol):
-    """What keeps a runner, and is notified of its end."""
+    """The owner of a runner, which is notified when it ends."""
 
     def session_ended(self, runner: Runner) -> None:
         """Handle the end of the session; again if its handler finishes a message after that."""
@@ -74,7 +74,7 @@ class Runner:
         self,
         driver: SessionDriver,
         owner: Owner,
-        credentials: Credentials,
+        credentials: SessionCredentials,
         address: str,
     ) -> None:
         self.driver = driver
@@ -102,8 +102,8 @@ class Runner:
             if not self.driver.draining:
                 self._returned(codes.INTERNAL, failed=True)
             raise
-        except Exception:  # noqa: BLE001 - all of it is in the log
-            event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            log_event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
             self._returned(codes.INTERNAL, failed=True)
         else:
             self._returned(codes.NORMAL)
@@ -126,7 +126,7 @@ class Runner:
                 self._owner.session_ended(self)
             return
         if self.driver.draining or session.state is SessionState.CLOSING:
-            return  # the session is handed over, not closed
+            return  # the session is being handed over, or is closing already
         peer = session.peer_close
         if failed:
             session.close(
@@ -135,7 +135,7 @@ class Runner:
         elif peer is not None:
             session.close(peer.code, peer.reason, peer.by, self.driver.now())
         else:
-            session.close(code.websocket or 1000, "", "app", self.driver.now())
+            session.close(code.close_code, "", "app", self.driver.now())
         self.driver.notify()
 
     def dismiss(self) -> bool:
@@ -144,11 +144,13 @@ class Runner:
         Returns:
             Whether it was open.
         """
-        if self.session.state in OVER:
+        if self.session.state in NOT_SENDING:
             return False
-        code = codes.UNAUTHORIZED
         self.session.close(
-            code.websocket or 1000, "the user was dismissed", "protocol", self.driver.now()
+            codes.UNAUTHORIZED.close_code,
+            "the user was dismissed",
+            "protocol",
+            self.driver.now(),
         )
         self.driver.notify()
         return True
@@ -161,7 +163,7 @@ class Runner:
         self.credentials.accept(identity)
 
     async def renew(self, credentials: Any) -> None:
-        """Check fresh credentials and accept them; see `Credentials.renew`."""
+        """Check fresh credentials and accept them; see `SessionCredentials.renew`."""
         identity = await self.credentials.renew(credentials)
         if self.session.ending is None:  # it may have ended during the check
             self.admit(identity)
@@ -194,10 +196,10 @@ class Runner:
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
             if not self._task.done():
-                event(
+                log_event(
                     WARNING,
                     "handler_cancelled",
-                    "it did not return in time after its session had ended",
+                    "the handler did not return in time after its session ended",
                     channel=session.id,
                 )
                 self._task.cancel()
@@ -228,7 +230,7 @@ class Runner:
         del self.channel, self.driver.on_end
 
     def stop(self) -> None:
-        """Cancel the handler: its hub stops."""
+        """Cancel the handler: its hub is stopping."""
         if self._task is not None:
             self.driver.draining = True  # so that the cancelled handler closes nothing
             self._task.cancel()
@@ -239,6 +241,8 @@ class Runner:
             return
         await asyncio.wait([self._task], timeout=grace)
         if not self._task.done():
-            event(WARNING, "handler_cancelled", "its server stops", channel=self.session.id)
+            log_event(
+                WARNING, "handler_cancelled", "the server is stopping", channel=self.session.id
+            )
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_TIMEOUT)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from transport.limits import Limits
-from transport.server.adapters.deadlines import Deadlines
 from transport.server.admission import Admission
 from transport.server.authentication import Authenticate, Authenticator
 from transport.server.clock import Clock
+from transport.server.deadlines import Deadlines
 from transport.server.opening import Opener
 from transport.server.registry import Registry
 from transport.server.runner import Handler

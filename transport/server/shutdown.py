@@ -36,7 +36,7 @@ class ShutdownNotifier:
         self._before: dict[int, Any] = {}
 
     def chain(self) -> None:
-        """Chain the handlers that are installed now; call it again for those installed since."""
+        """Chain the currently installed handlers; call it again for handlers installed later."""
         for number in _SIGNALS:
             before = _skip_closed_loops(signal.getsignal(number), number)
             # Only handlers that a server has installed; a default or ignored signal stays as it is.
@@ -107,7 +107,7 @@ def on_shutdown(listener: Callable[[], None]) -> Callable[[], None]:
     Returns:
         A function that removes the listener.
     """
-    global _notifier  # noqa: PLW0603 - signal handlers are the process's, so is what chains them
+    global _notifier  # noqa: PLW0603 - signal handlers belong to the process, and so does this
     loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
@@ -135,25 +135,25 @@ class Host:
 
 
 def find_host() -> Host | None:
-    """Find the server that runs this event loop; None if it is not a known one.
+    """Find the server that runs this event loop; return None if it is not a known one.
 
     It is found in the frames of the loop's tasks, since servers do not pass themselves to the
     application. This is needed if no signal arrives: for uvicorn in a thread, and for the workers
     of hypercorn.
     """
     for task in asyncio.all_tasks():
-        for owner in _owners(task):
-            told = _flag(owner)
-            if told is not None:
-                return Host(told, partial(_runs, owner))
+        for owner in _method_owners(task):
+            should_exit = _exit_flag(owner)
+            if should_exit is not None:
+                return Host(should_exit, partial(_is_running, owner))
     return None
 
 
-def _runs(owner: object) -> bool:
-    return any(one is owner for task in asyncio.all_tasks() for one in _owners(task))
+def _is_running(owner: object) -> bool:
+    return any(found is owner for task in asyncio.all_tasks() for found in _method_owners(task))
 
 
-def _owners(task: asyncio.Task[Any]) -> list[Any]:
+def _method_owners(task: asyncio.Task[Any]) -> list[Any]:
     """Return the objects whose methods the task is executing."""
     owners: list[Any] = []
     step: Any = task.get_coro()
@@ -163,7 +163,7 @@ def _owners(task: asyncio.Task[Any]) -> list[Any]:
     return owners
 
 
-def _flag(owner: Any) -> Callable[[], bool] | None:
+def _exit_flag(owner: Any) -> Callable[[], bool] | None:
     """Return a function that reads a server's exit flag; None if ``owner`` is not a server."""
     held = partial(inspect.getattr_static, owner)  # runs no code of unrelated objects
     if isinstance(held("should_exit", None), bool) and isinstance(held("force_exit", None), bool):

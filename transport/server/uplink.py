@@ -1,4 +1,4 @@
-"""`Uplink`: a POST's frames and a poll, for a session that its token names."""
+"""`Uplink`: handles POSTs and polls, which name their session by its token."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from transport.protocol.server.uplink import Post, polled_attachment, require_se
 from transport.server.adapters.ports import Link
 from transport.server.registry import Registry
 from transport.server.runner import Runner
-from transport.stores.records import split_token
 
 
 class Uplink:
-    """Takes requests that belong to an attach which an ``open`` has made before.
+    """Handles the POSTs and polls of an existing attach.
 
     Args:
         registry: the sessions of this process.
@@ -71,16 +70,12 @@ class Uplink:
         """Find the session that a request names.
 
         Raises:
-            ProtocolError: ``unknown_session``, the same for one that is unknown, expired or another
+            ProtocolError: ``unknown_session``, whether it is unknown, has expired or is another
                 user's (RES-9); ``wrong_process``; ``unauthorized`` (REN-1).
         """
         registry = self._registry
-        parts = split_token(frame.session)
-        record = await registry.store.find(parts[0], registry.now()) if parts else None
-        runner = None
-        if parts is not None and record is not None and record.opens_to(parts[1]):
-            record.use(parts[1])
-            runner = registry.get(record.id)
+        record = await registry.find_record(frame.session)
+        runner = registry.get(record.id) if record is not None else None
         session = runner.session if runner is not None else None
         try:
             require_session(frame, session, epoch=registry.store.epoch)

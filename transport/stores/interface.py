@@ -12,8 +12,8 @@ class Store(Protocol):
     """The interface of a store. ``now`` is the seconds of a monotonic clock.
 
     Attributes:
-        epoch: names this life of the stored data (EPO-1). It sorts after those of earlier lives, so
-            that a process which runs beside this one can be told from its predecessor.
+        epoch: identifies this incarnation of the stored data (EPO-1). Later incarnations sort
+            higher, so that another running process can be told from a predecessor.
         shared: whether other processes can find the sessions of this one.
     """
 
@@ -33,7 +33,7 @@ class Store(Protocol):
         ...
 
     async def bury(self, session_id: str, tombstone: Tombstone, until: float) -> None:
-        """Store how the session ended, until then (RES-8). A later tombstone replaces it."""
+        """Keep how the session ended until ``until`` (RES-8); a later tombstone replaces it."""
         ...
 
     async def forget(self, session_id: str) -> None:

@@ -28,7 +28,7 @@ class MemoryStore:
         self._max_tombstones = tombstones
         self.epoch = f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
         self._records: dict[str, Record] = {}
-        # In the order of their expiry, so that a sweep looks only at what has expired.
+        # In order of expiry, so that a sweep looks only at what has expired.
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}
         self._tombstone_expiry: dict[str, float] = {}
 
@@ -73,7 +73,7 @@ class MemoryStore:
             del self._nonces[key]
             record = self._records.get(session_id)
             if record is not None and not record.hashes and record.tombstone is None:
-                del self._records[session_id]  # its opening was cancelled: no client has a token
+                del self._records[session_id]  # its open was cancelled: no client has a token
         while self._tombstone_expiry and next(iter(self._tombstone_expiry.values())) <= now:
             self._evict_oldest_tombstone()
 

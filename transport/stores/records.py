@@ -1,4 +1,4 @@
-"""`Record`: what a store keeps of a session: its owner, its credentials, and how it ended.
+"""`Record`: what a store keeps about a session: its owner, its tokens, and how it ended.
 
 The rules for tokens (OPN-4, IDN-2, IDN-3) are here, so that all stores follow the same ones.
 """
@@ -13,7 +13,7 @@ from msgspec import Struct
 from transport.protocol.server.tombstone import Tombstone
 
 MAX_TOKENS = 3
-"""How many tokens are valid until one of them is used: openings may race (OPN-4)."""
+"""How many tokens are valid until one of them is used: opens may race (OPN-4)."""
 
 _ID_LENGTH = 64
 
@@ -43,10 +43,10 @@ class Record(Struct, gc=False):
 
     def opens_to(self, secret: str) -> bool:
         """Return whether the secret is valid; compares in constant time (IDN-3)."""
-        given = hash_secret(secret)
+        hashed = hash_secret(secret)
         found = False
         for known in self.hashes:
-            found |= hmac.compare_digest(given, known)
+            found |= hmac.compare_digest(hashed, known)
         return found
 
     def use(self, secret: str) -> None:

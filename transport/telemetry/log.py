@@ -14,7 +14,7 @@ logger = logging.getLogger("transport")
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
 
-def event(
+def log_event(
     level: int,
     name: str,
     text: str = "",
@@ -27,19 +27,19 @@ def event(
     Args:
         level: a level of `logging`.
         name: the name of the event, as listed in docs/errors.md.
-        text: what it means and what to do, if the name does not say it all.
+        text: what it means and what to do about it, unless the name is enough.
         exc_info: an exception, or True for the one being handled; its traceback is added.
         fields: `channel`, `transport`, `code`, ...; those that are None are left out.
     """
     if not logger.isEnabledFor(level):
         return
-    given = {key: value for key, value in fields.items() if value is not None}
-    line = " ".join([name, *(f"{key}={value}" for key, value in given.items())])
+    present = {key: value for key, value in fields.items() if value is not None}
+    line = " ".join([name, *(f"{key}={value}" for key, value in present.items())])
     logger.log(
         level,
         "%s",
         f"{line}: {text}" if text else line,
         exc_info=exc_info,
-        extra={"event": name, **given},
+        extra={"event": name, **present},
         stacklevel=2,
     )

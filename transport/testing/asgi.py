@@ -16,10 +16,10 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
+from transport.protocol.frames import NDJSON
+
 DEADLINE = 5.0
 """Seconds after which a wait has failed."""
-
-NDJSON = "application/x-ndjson"
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What became of numbered messages, counted."""
+"""Counts of lost, duplicated and reordered messages."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 
-def lost(due: int, arrived: Collection[int], told: Collection[int] = ()) -> int:
-    """Count those numbered 1 to ``due`` that never arrived, and that no reset reported."""
-    return len({*range(1, due + 1)} - {*arrived} - {*told})
+def lost(due: int, arrived: Collection[int], reported: Collection[int] = ()) -> int:
+    """Count the messages from 1 to ``due`` that neither arrived nor were reported by a reset."""
+    return len({*range(1, due + 1)} - {*arrived} - {*reported})
 
 
 def doubled(arrived: Collection[int]) -> int:
-    """How many had arrived before."""
+    """Count the messages that had arrived before."""
     return len(arrived) - len({*arrived})
 
 
 def disordered(arrived: Sequence[int]) -> int:
-    """Count those that came after a later one."""
+    """Count the messages that arrived after a later one."""
     return sum(later < earlier for earlier, later in pairwise(arrived))

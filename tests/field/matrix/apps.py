@@ -1,4 +1,4 @@
-"""The server behind the proxies: it answers each message with one of its own number."""
+"""The server behind the proxies: it answers each message with a numbered message of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from transport import Channel
 
 
 async def _answer(app: Application, channel: Channel) -> None:
-    """``report`` has the numbers that came, and how many answers went out."""
+    """Echo; ``report`` returns the numbers received, and how many answers were sent."""
     async for message in channel:
         assert isinstance(message, dict)
         app.report.messages.append(message["number"])

@@ -1,4 +1,4 @@
-"""Browsers that the rows are shown to: whatever opens an `AnyTab`, through a proxy if need be."""
+"""The browsers in which the rows run, each through a forward proxy if needed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _ANSWERS_WITHIN = 60.0
 
 
 class Browser(Protocol):
-    """A browser that runs."""
+    """A running browser."""
 
     def page(self, proxy: str | None = None) -> AbstractAsyncContextManager[AnyTab]:
-        """A blank page with a profile of its own, which takes any certificate.
+        """Open a blank page with its own profile, which accepts any certificate.
 
         Args:
-            proxy: the URL of a forward proxy that it is to ask, for loopback too.
+            proxy: the URL of a forward proxy to use, for loopback too.
         """
         ...
 
@@ -53,4 +53,4 @@ async def _chromium() -> AsyncIterator[Browser]:
 
 
 BROWSERS: dict[str, Callable[[], AbstractAsyncContextManager[Browser]]] = {"Chromium": _chromium}
-"""By the name that the table has for them."""
+"""The browsers, by the name that the table uses."""

@@ -1,4 +1,4 @@
-"""What is done for a row, and what is measured."""
+"""The steps of a row, and its measurements."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from tests.support.servers.process import make_certificate
 from tests.support.servers.uvicorn import Server, serving
 
 PROBE = 5
-"""Seconds between probes, at most: ``fallbackFor`` of the page."""
+"""Maximum seconds between probes: ``fallbackFor`` of the page."""
 DEADLINE = 60.0
-"""Seconds after which what a row waits for does not come: the times themselves are figures."""
+"""Seconds that a row waits for a condition. The times themselves are measured, not asserted."""
 _BACK = "channel.state === 'open' && channel.transport === 'websocket'"
 _SCRIPT = Path(__file__).with_name("page.js").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Of one row.
+    """The measurements of one row.
 
     Attributes:
-        first: what carried the first round trip.
-        seconds: until it was over, from the making of the channel.
-        transport: what carried the page before the repair.
-        sent: messages of the page.
-        answered: messages of the servers.
+        first: the transport of the first round trip.
+        seconds: the time from creating the channel to the end of the first round trip.
+        transport: the transport that the page used before the repair.
+        sent: messages sent by the page.
+        answered: messages sent by the servers.
         lost, doubled, disordered: messages of both, as `tests.field.matrix.accounts` counts them.
-        told: messages of which a reset told that they may not have arrived.
-        resets: why the session began anew, each time.
-        gaps: how often nothing carried the page.
-        back: seconds from when the good configuration was read until the page was on WebSocket,
-            and stayed on it.
+        reported: messages that a reset reported as possibly lost.
+        resets: the reason of each reset.
+        gaps: how often the page had no connection.
+        back: seconds from reloading the good configuration until the page was on WebSocket, and
+            stayed on it.
     """
 
     first: str
@@ -56,15 +56,15 @@ class Measured:
     lost: int
     doubled: int
     disordered: int
-    told: int
+    reported: int
     resets: list[str]
     gaps: int
     back: float
 
 
 async def measure(row: Row, browser: Browser, count: int) -> Measured:
-    """Talk through the proxy, repair it meanwhile, and talk on: ``count`` messages each time."""
-    async with _standing(row, browser) as (page, proxy, servers):
+    """Talk through the proxy, repair it meanwhile, and talk again: ``count`` messages each time."""
+    async with _environment(row, browser) as (page, proxy, servers):
         await page.run(_SCRIPT)
         seconds = await page.run(
             "(options) => begin(options)", {"fallbackFor": PROBE}, timeout=DEADLINE
@@ -74,7 +74,7 @@ async def measure(row: Row, browser: Browser, count: int) -> Measured:
         await page.wait("(count) => talk.received.length > count", count, timeout=DEADLINE)
         await _try(row, page)
         if row.transport == "websocket":
-            # What ends sooner is held against its transport.
+            # If a connection ends sooner, that counts against its transport.
             await page.wait("performance.now() - talk.backAt > 1000 * 5.5", timeout=DEADLINE)
         transport = await page.run("() => channel.transport")
         await proxy.configure(row.repaired)
@@ -82,25 +82,25 @@ async def measure(row: Row, browser: Browser, count: int) -> Measured:
         await page.wait(_BACK, timeout=DEADLINE)
         said = await page.run("() => talk.sent")
         await page.wait("(count) => talk.sent > count", said + count, timeout=DEADLINE)
-        # What the proxy's old process still carried was cut meanwhile.
+        # Connections of the proxy's old process were cut meanwhile.
         await page.wait(_BACK, timeout=DEADLINE)
-        await page.run("() => void (talk.hushed = true)")
+        await page.run("() => void (talk.quiet = true)")
         with suppress(TimeoutError):
             await page.wait(
-                "talk.received.length >= talk.sent - talk.told.length"
-                " && channel.statistics().acknowledged >= talk.sent - talk.told.length",
+                "talk.received.length >= talk.sent - talk.reported.length"
+                " && channel.statistics().acknowledged >= talk.sent - talk.reported.length",
                 timeout=30,
             )
         talk: dict[str, Any] = await page.run("() => talk")
         reports = [await _report(server, row.tls) for server in servers]
         await page.run("() => channel.close()")
-        told = {*talk["told"]}
-        # Servers share nothing: each session, and what it carried, is of one of them.
+        reported = {*talk["reported"]}
+        # Servers share nothing: each session, and its messages, belong to one of them.
         handled = [report["messages"] for report in reports]
         answers = [
             [number for pid, number in talk["received"] if pid == server.pid] for server in servers
         ]
-        # If a session was lost, its reset has reported that answers may be lost, too.
+        # If a session was lost, its reset has reported that answers may be lost too.
         missing = 0
         if not talk["resets"]:
             missing = sum(
@@ -113,10 +113,10 @@ async def measure(row: Row, browser: Browser, count: int) -> Measured:
             transport=transport,
             sent=talk["sent"],
             answered=sum(report["sent"] for report in reports),
-            lost=lost(talk["sent"], everything, told) + missing,
+            lost=lost(talk["sent"], everything, reported) + missing,
             doubled=doubled(everything) + sum(map(doubled, answers)),
             disordered=sum(map(disordered, [*handled, *answers])),
-            told=len(told),
+            reported=len(reported),
             resets=talk["resets"],
             gaps=talk["gaps"],
             back=max(0.0, talk["backAt"] - talk["repairedAt"]) / 1000,
@@ -124,10 +124,10 @@ async def measure(row: Row, browser: Browser, count: int) -> Measured:
 
 
 async def _try(row: Row, page: AnyTab) -> None:
-    """What the row wants done before the repair."""
+    """Carry out the row's trial before the repair."""
     match row.trial:
         case "idle":
-            gaps = await page.run("() => { talk.hushed = true; return talk.gaps; }")
+            gaps = await page.run("() => { talk.quiet = true; return talk.gaps; }")
             await page.wait("(gaps) => talk.gaps >= gaps + 2", gaps, timeout=DEADLINE)
             await page.run("() => void chat()")
         case "reconnect":
@@ -141,10 +141,10 @@ async def _try(row: Row, page: AnyTab) -> None:
 
 
 @asynccontextmanager
-async def _standing(
+async def _environment(
     row: Row, browser: Browser
 ) -> AsyncIterator[tuple[AnyTab, Proxy, list[Server]]]:
-    """The servers, the proxy in front of them, and a page that was loaded through it."""
+    """Start the servers and the proxy in front of them, and load a page through it."""
     async with AsyncExitStack() as stack:
         arguments = ["--no-access-log"]
         if row.tls:
@@ -158,7 +158,7 @@ async def _standing(
         ]
         roles = ("app", "other")
         upstreams = {role: server.port for role, server in zip(roles, servers, strict=False)}
-        upstreams["mute"] = await stack.enter_async_context(_mute())
+        upstreams["mute"] = await stack.enter_async_context(_silent_upstream())
         proxy = await stack.enter_async_context(proxying(row.proxy, row.site, upstreams))
         secure = row.tls or row.site.tls
         port = upstreams["app"] if row.proxy.forward else proxy.port
@@ -169,8 +169,8 @@ async def _standing(
 
 
 @asynccontextmanager
-async def _mute() -> AsyncIterator[int]:
-    """A port that takes every upgrade, and says nothing more."""
+async def _silent_upstream() -> AsyncIterator[int]:
+    """Run a server that accepts every upgrade, and then sends nothing. Yield its port."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -196,7 +196,7 @@ async def _mute() -> AsyncIterator[int]:
 
 
 async def _report(server: Server, secure: bool) -> dict[str, Any]:
-    """Return what the handlers have seen, asked without the proxy."""
+    """Return what the handlers saw, requested without the proxy."""
     scheme = "https" if secure else "http"
     async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         answer = await client.get(f"{scheme}://127.0.0.1:{server.port}/report")

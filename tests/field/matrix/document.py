@@ -19,7 +19,7 @@ _LINE = re.compile(r"^\| (.*?) \| (.*?) \| (`\w+`), .*? \| (?:[^|]*? \| ){5}(.*)
 
 
 def write(results: Mapping[str, Mapping[str, Measured]]) -> None:
-    """Write the good configurations and a table per browser after the document's own prose."""
+    """Write the good configurations and a table for each browser below the document's own prose."""
     prose = PATH.read_text("utf-8").partition(_BEGIN)[0]
     tables = "".join(
         f"\n## Measured in {browser}\n\n{_HEADER}"
@@ -37,13 +37,13 @@ def good() -> str:
 
 
 def _line(row: Row, found: Measured) -> str:
-    told = f" ({found.told:,} reported by `reset`)" if found.told else ""
+    reported = f" ({found.reported:,} reported by `reset`)" if found.reported else ""
     later = f"; then `{found.transport}`" if found.transport != found.first else ""
     cells = [
         *fixed(row)[:2],
         f"{fixed(row)[2]}, {found.seconds:.2f} s{later}",
         f"{min(found.sent, found.answered):,}",
-        f"{found.lost}{told}",
+        f"{found.lost}{reported}",
         f"{found.doubled}",
         f"{found.gaps}",
         f"{found.back:.1f} s",
@@ -53,7 +53,7 @@ def _line(row: Row, found: Measured) -> str:
 
 
 def fixed(row: Row) -> tuple[str, str, str, str]:
-    """Return the cells that no run changes: proxy, configuration, transport, cure."""
+    """Return the cells that are the same in every run: proxy, configuration, transport, cure."""
     cure = "<br>".join(
         f"without `{line[2:]}`" if line.startswith("- ") else f"`{line}`" for line in row.cure
     )
@@ -61,7 +61,7 @@ def fixed(row: Row) -> tuple[str, str, str, str]:
 
 
 def read() -> list[list[tuple[str, str, str, str]]]:
-    """Return the same cells as the document has them, for each of its tables."""
+    """Return the same cells as found in the document, for each of its tables."""
     tables = PATH.read_text("utf-8").partition(_BEGIN)[2].split(_HEADER)[1:]
     return [
         [(proxy, case, transport, cure) for proxy, case, transport, cure in _LINE.findall(table)]

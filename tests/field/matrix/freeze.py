@@ -1,4 +1,4 @@
-"""An addon of mitmproxy: what inspects WebSockets, and lets the upgrade pass but no frame."""
+"""An addon of mitmproxy that inspects WebSockets: it accepts the upgrade but blocks all frames."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
     async with proxying(NGINX, site, {"app": server.port}) as proxy:
         ...  # talk to proxy.port
-        await proxy.configure(another_site)  # reloaded under whoever talks
+        await proxy.configure(another_site)  # reloaded while connections are open
 
-What differs from case to case is a `Site`. In its text `<app>` stands for the address of the
-server, `<app-port>` for its port; and so on for others that are behind the proxy.
+A `Site` is the part of the configuration that differs between cases. In its text, `<app>` stands
+for the address of the server and `<app-port>` for its port; other upstreams have similar names.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Tls = Literal["", "h1", "h2"]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a proxy is told of the one site that it serves.
+    """The configuration of the single site that a proxy serves.
 
     Attributes:
-        body: in the place where the proxy's frame has ``<body>``.
-        around: where it has ``<around>``.
-        tls: whether TLS ends here, and with which version of HTTP.
+        body: the text for ``<body>`` in the frame of the proxy's kind.
+        around: the text for ``<around>``.
+        tls: whether TLS ends at the proxy, and with which version of HTTP.
     """
 
     body: str
@@ -45,16 +45,16 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A program that is a proxy.
+    """A proxy program.
 
     Attributes:
-        frame: its configuration, with the site left out; in its folder it is the ``file``.
-        good: the body of a site for which it does all that it can.
-        command: how to run it in the foreground, in that folder.
-        reload: the signal or the command by which it reads that anew; none where it has to be
-            restarted.
-        tls: what ``<tls>`` is, for each.
-        forward: whether browsers are told of it, and ask it for the server's own URL.
+        frame: its configuration without the site; written to ``file`` in its folder.
+        good: the body of a site with the best configuration.
+        command: the command that runs it in the foreground in that folder.
+        reload: the signal or command that reloads the configuration; None if it must be restarted.
+        tls: the text for ``<tls>``, for each mode.
+        forward: whether browsers are configured to use it as a forward proxy, with the server's own
+            URL.
     """
 
     name: str
@@ -257,7 +257,7 @@ http_upgrade_request_protocols websocket allow all
     forward=True,
 )
 
-# Its options are a file of its own; it reads them as it starts. `<ready>` is of no use to it.
+# It reads its options from a separate file at start. It does not need `<ready>`.
 MITMPROXY = Kind(
     "mitmproxy",
     """\
@@ -279,11 +279,11 @@ stream_large_bodies: "1"
 
 
 class Proxy:
-    """One that runs.
+    """A running proxy.
 
     Attributes:
         kind: the program.
-        port: where it listens, in whatever configuration.
+        port: the port on which it listens in every configuration.
     """
 
     def __init__(self, kind: Kind, upstreams: Mapping[str, int], folder: Path) -> None:
@@ -295,16 +295,16 @@ class Proxy:
             kind.name,
             [part.replace("<folder>", str(folder)) for part in kind.command],
             folder,
-            # Nothing may be left in the user's home.
+            # Write nothing into the user's home.
             {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)},
         )
 
     async def start(self, site: Site) -> None:
-        """Start it; it listens when this returns. Raises as `Process.start` does."""
+        """Start the proxy, and return once it listens. Raises the errors of `Process.start`."""
         await self._program.start([self.port, *await self._write(site)])
 
     async def configure(self, site: Site) -> None:
-        """Write another configuration, and have it read: by a reload, if that can be."""
+        """Write another configuration and apply it, by a reload if possible."""
         ready = await self._write(site)
         match self.kind.reload:
             case signal.Signals() as number:
@@ -322,29 +322,29 @@ class Proxy:
         await self._program.until_it_listens(ready)
 
     async def stop(self) -> None:
-        """End it, and everything it has started."""
+        """Stop the proxy and its child processes."""
         await self._program.stop()
 
     async def _write(self, site: Site) -> list[int]:
-        """Ports where only this configuration listens: there it shows that it was read."""
+        """Write the configuration; return ports that open once this configuration is active."""
         kind = self.kind
         [ready] = free_ports(1)
         text = kind.frame.replace("<around>", site.around).replace("<body>", site.body)
-        told: dict[str, object] = {
+        values: dict[str, object] = {
             "tls": kind.tls[site.tls],
             "scheme": "https" if site.tls else "http",
             "port": self.port,
             "ready": ready,
             "folder": self.folder,
             "here": Path(__file__).parent,
-            # Its workers must get into the folder, which is root's where root runs this.
+            # Its workers must be able to read the folder, which belongs to root if root runs this.
             "user": "user root;" if os.geteuid() == 0 else "",
             "apache-user": "User www-data\nGroup www-data" if os.geteuid() == 0 else "",
         }
         for role, port in self.upstreams.items():
-            told[role] = f"127.0.0.1:{port}"
-            told[f"{role}-port"] = port
-        for name, value in told.items():
+            values[role] = f"127.0.0.1:{port}"
+            values[f"{role}-port"] = port
+        for name, value in values.items():
             text = text.replace(f"<{name}>", str(value))
         await (anyio.Path(self.folder) / kind.file).write_text(text)
         return [ready] if "<ready>" in kind.frame else []
@@ -352,10 +352,10 @@ class Proxy:
 
 @asynccontextmanager
 async def proxying(kind: Kind, site: Site, upstreams: Mapping[str, int]) -> AsyncIterator[Proxy]:
-    """Run one while the block does."""
+    """Run a proxy while the block runs."""
     with tempfile.TemporaryDirectory(prefix="proxy-") as name:
         path = anyio.Path(name)
-        await path.chmod(0o755)  # for programs that leave root's rights
+        await path.chmod(0o755)  # for programs that drop root's rights
         folder = Path(name)
         await make_certificate(folder)
         certificate = await (path / "certificate.pem").read_bytes()

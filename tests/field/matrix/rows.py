@@ -1,4 +1,4 @@
-"""The rows of the matrix: a proxy, how it is configured at first, and how it is repaired."""
+"""The rows of the matrix: a proxy, its initial configuration, and its repair."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ class Row:
     """One case.
 
     Attributes:
-        case: in words.
-        site: the configuration that the page meets.
-        transport: what carries the first round trip.
-        cure: what makes the difference in the repaired configuration, two lines at most. A line
-            that begins with ``- `` is one that goes.
-        good, around: the site that is loaded under the page to repair it, where it is not that of
-            the proxy's kind.
-        short: whether it is in the short form.
-        servers: how many, that share nothing; the second one is `<other>`.
-        tls: whether the server itself is to speak TLS.
-        trial: what is done before the repair, besides talking. *idle*: nothing is said until the
-            connection was cut twice. *reconnect*: the page comes back ten times.
-        told: whether a reset may tell of messages that are missing. Nothing is lost otherwise.
+        case: a description.
+        site: the initial configuration.
+        transport: the transport of the first round trip.
+        cure: the decisive part of the repaired configuration, at most two lines. A line that begins
+            with ``- `` is removed.
+        good, around: the site that repairs the proxy, if it differs from that of the proxy's kind.
+        short: whether the row is in the short form.
+        servers: the number of servers, which share nothing; the second one is `<other>`.
+        tls: whether the server itself uses TLS.
+        trial: what happens before the repair, besides talking. *idle*: the page is silent until the
+            connection was cut twice. *reconnect*: the page reconnects ten times.
+        may_lose: whether a reset may report missing messages. Otherwise no message may be lost.
     """
 
     proxy: Kind
@@ -51,7 +50,7 @@ class Row:
     servers: int = 1
     tls: bool = False
     trial: Trial = ""
-    told: bool = False
+    may_lose: bool = False
 
     @property
     def name(self) -> str:
@@ -59,7 +58,7 @@ class Row:
 
     @property
     def repaired(self) -> Site:
-        """How the proxy should have been configured."""
+        """The repaired configuration."""
         return Site(self.good or self.proxy.good, self.around, self.site.tls)
 
 
@@ -150,7 +149,7 @@ _NGINX = [
         cure=("hash $remote_addr;",),
         servers=2,
         trial="reconnect",
-        told=True,
+        may_lose=True,
     ),
     Row(
         proxy=NGINX,
@@ -161,7 +160,7 @@ _NGINX = [
         around=_KEPT,
         cure=("hash $remote_addr;", _UPGRADING),
         servers=2,
-        told=True,
+        may_lose=True,
     ),
 ]
 

@@ -1,15 +1,15 @@
-"""A row that loses, doubles or mixes up messages is seen to do so."""
+"""The counts detect a row that loses, duplicates or reorders messages."""
 
 from __future__ import annotations
 
 from tests.field.matrix.accounts import disordered, doubled, lost
 
 
-def test_missing_message_is_lost_unless_reset_told() -> None:
+def test_missing_message_is_lost_unless_reset_reports_it() -> None:
     assert lost(3, [1, 2, 3]) == 0
     assert lost(4, [1, 3]) == 2
-    assert lost(4, [1, 3], told=[2]) == 1
-    assert lost(4, [1, 2, 3, 4], told=[2]) == 0
+    assert lost(4, [1, 3], reported=[2]) == 1
+    assert lost(4, [1, 2, 3, 4], reported=[2]) == 0
 
 
 def test_repeated_message_is_doubled() -> None:

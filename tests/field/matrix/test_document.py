@@ -1,4 +1,4 @@
-"""docs/proxies.md has the rows of the matrix, and its cures are what was tried."""
+"""docs/proxies.md has the rows of the matrix, and each cure is what the repair changes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tests.field.matrix import document
 from tests.field.matrix.rows import ROWS, Row
 
 
-def test_document_has_these_rows() -> None:
+def test_document_has_rows_of_matrix() -> None:
     tables = document.read()
     assert tables
     for table in tables:
-        assert table == [document.fixed(row) for row in ROWS], "make matrix writes it anew"
+        assert table == [document.fixed(row) for row in ROWS], "run `make matrix` to rewrite it"
     assert document.good() in document.PATH.read_text("utf-8")
 
 

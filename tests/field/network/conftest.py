@@ -1,4 +1,4 @@
-"""Report tests that could not be run here in a line of their own: they have not passed."""
+"""Report tests that cannot run here in a separate line: they have not passed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in terminalreporter.getreports("skipped")
         if isinstance(report, pytest.TestReport) and isinstance(report.longrepr, tuple)
     ]
-    told = [reason for reason in reasons if reason.startswith(NOT_RUN)]
-    for reason in sorted(set(told)):
-        terminalreporter.write_line(f"{reason} ({told.count(reason)} tests)", yellow=True)
+    matching = [reason for reason in reasons if reason.startswith(NOT_RUN)]
+    for reason in sorted(set(matching)):
+        terminalreporter.write_line(f"{reason} ({matching.count(reason)} tests)", yellow=True)

@@ -1,10 +1,10 @@
-"""A real page over a real network that fails: what no proxy on loopback can do to it.
+"""A real page over a real network that fails in ways that a proxy on loopback cannot imitate.
 
-Chromium and the server each have a machine of their own, made of network namespaces, and a cable
-between them that the test controls (`tests.support.faults.namespaces`,
-`tests.support.faults.packet_loss`). Three pages talk all the time, each over its own transport,
+Chromium and the server run on separate machines, made of network namespaces, with a cable between
+them that the test controls (`tests.support.faults.namespaces`,
+`tests.support.faults.packet_loss`). Three pages talk continuously, each over its own transport,
 with numbered messages in both directions. After each fault every message has arrived, once and in
-order; how long that took is printed.
+order; the test prints how long that took.
 
 The tests need root, Linux and the program `ip`. If one of these is missing they do not run, and the
 summary says so. `make test` runs two of the faults, with heartbeats of a second; with
@@ -40,9 +40,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 long = pytest.mark.skipif(not FULL, reason="takes minutes: MATRIX=full")
 
 DEADLINE = 120.0
-"""Seconds after which what a test waits for does not come: the times themselves are figures."""
+"""Seconds that a test waits for a condition. The times themselves are printed, not asserted."""
 EVERY = 0.2
-"""Seconds between two messages of a page, each way."""
+"""Seconds between two messages of a page, in each direction."""
 
 T = TypeVar("T")
 
@@ -55,13 +55,13 @@ def namespaces() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Talks:
-    """The pages, by transport, and the network that they talk over."""
+    """The pages, by transport, and their network."""
 
     net: Network
     pages: dict[str, Tab]
 
     async def each(self, ask: Callable[[Tab], Awaitable[T]]) -> dict[str, T]:
-        """Ask all pages at the same time."""
+        """Query all pages at the same time."""
         answers: dict[str, T] = {}
 
         async def one(name: str, page: Tab) -> None:
@@ -72,11 +72,11 @@ class Talks:
                 tasks.start_soon(one, name, page)
         return answers
 
-    async def whole(self) -> dict[str, float]:
-        """Check that everything sent so far arrives once and in order, both ways.
+    async def check_all_arrived(self) -> dict[str, float]:
+        """Check that everything sent so far arrives once and in order, in both directions.
 
         Returns:
-            The seconds that it took.
+            The seconds that it took, by transport.
         """
 
         async def ask(page: Tab) -> float:
@@ -90,10 +90,10 @@ class Talks:
         return await self.each(ask)
 
     async def until_noticed(self) -> dict[str, float]:
-        """Wait until all know that they are cut off.
+        """Wait until every page has noticed that it is disconnected.
 
         Returns:
-            The seconds that it took.
+            The seconds that it took, by transport.
         """
 
         async def ask(page: Tab) -> float:
@@ -104,7 +104,7 @@ class Talks:
         return await self.each(ask)
 
     async def count(self, kind: str) -> dict[str, int]:
-        """How often each had that event."""
+        """Return how often each page had this event."""
 
         async def ask(page: Tab) -> int:
             [count] = await page.run("(kind) => countOf(kind)", kind)
@@ -115,7 +115,7 @@ class Talks:
 
 @asynccontextmanager
 async def talks() -> AsyncIterator[Talks]:
-    """Three pages that talk, over a network where nothing fails yet."""
+    """Open three pages that talk over a network without faults."""
     app = "tests.support.conversation:app" if FULL else "tests.support.conversation:brisk"
     async with (
         network() as net,
@@ -127,79 +127,79 @@ async def talks() -> AsyncIterator[Talks]:
         for name, page in pages.items():
             await page.run("([every, name]) => startTalks(every, [name])", [EVERY, name])
             await page.wait("talks[0].received > 3 && talks[0].sent > 3")
-        them = Talks(net, pages)
-        await them.whole()
-        yield them
+        network_talks = Talks(net, pages)
+        await network_talks.check_all_arrived()
+        yield network_talks
 
 
 async def test_pages_survive_lost_and_late_packets() -> None:
-    """One in twenty is lost, each is 300 ms late, both ways: slow, but no reason for a cut."""
-    async with talks() as them:
-        cable = them.net.cable
+    """5% of packets are lost and all are 300 ms late: slow, but no reason to reconnect."""
+    async with talks() as pages:
+        cable = pages.net.cable
         cable.loss, cable.delay = 0.05, 0.3
         slow = []
         for attempt in range(30 if FULL else 3):
-            slow.append(await them.whole())
+            slow.append(await pages.check_all_arrived())
             if attempt == 1:
-                assert await them.count("recovering") == dict.fromkeys(TRANSPORTS, 0)
+                assert await pages.count("recovering") == dict.fromkeys(TRANSPORTS, 0)
                 # They come back over the same network.
-                await them.each(lambda page: page.run("() => talks[0].channel.reconnect()"))
-        assert await them.count("recovering") == dict.fromkeys(TRANSPORTS, 1)
+                await pages.each(lambda page: page.run("() => talks[0].channel.reconnect()"))
+        assert await pages.count("recovering") == dict.fromkeys(TRANSPORTS, 1)
         assert cable.packets.lost > 0
         cable.heal()
-        back = await them.whole()
+        back = await pages.check_all_arrived()
         most = {name: max(one[name] for one in slow) for name in TRANSPORTS}
         tell("5 % loss, 300 ms", slowest=most, back=back, packets=cable.packets)
 
 
 async def test_pages_notice_silent_network() -> None:
     """Nothing passes, without any notice: each page detects the silence and returns afterwards."""
-    async with talks() as them:
-        them.net.cable.silent = True
-        noticed = await them.until_noticed()
-        them.net.cable.heal()
-        tell("half-open", noticed=noticed, back=await them.whole())
+    async with talks() as pages:
+        pages.net.cable.silent = True
+        noticed = await pages.until_noticed()
+        pages.net.cable.heal()
+        tell("half-open", noticed=noticed, back=await pages.check_all_arrived())
 
 
 @long
 async def test_pages_notice_connections_forgotten_by_nat() -> None:
-    """As a NAT does that gave the client another address: what is new passes, all else is dead."""
-    async with talks() as them:
-        them.net.cable.forget()
+    """A NAT gave the client another address: new connections pass, all old ones are dead."""
+    async with talks() as pages:
+        pages.net.cable.forget()
         started = time.monotonic()
-        noticed = await them.until_noticed()
-        back = await them.whole()
+        noticed = await pages.until_noticed()
+        back = await pages.check_all_arrived()
         tell("forgotten", noticed=noticed, back=back, seconds=time.monotonic() - started)
 
 
 @long
 async def test_pages_survive_change_of_address() -> None:
-    """The client's machine is in another network from one moment to the next, and knows."""
-    async with talks() as them:
-        await them.net.change_address("192.0.2.3")
-        tell("another address", back=await them.whole())
-        await them.net.change_address("192.0.2.4")
-        tell("another address", back=await them.whole())
+    """The client's machine suddenly is in another network, and notices."""
+    async with talks() as pages:
+        await pages.net.change_address("192.0.2.3")
+        tell("another address", back=await pages.check_all_arrived())
+        await pages.net.change_address("192.0.2.4")
+        tell("another address", back=await pages.check_all_arrived())
 
 
 @long
 @pytest.mark.parametrize("seconds", [10, 90])
 async def test_pages_survive_unplugged_cable(seconds: float) -> None:
-    """The client's machine knows, as of a cable that was pulled."""
-    async with talks() as them:
-        await them.net.unplug()
-        await anyio.sleep(seconds)  # it is what is tested
-        await them.net.plug_in()
-        tell(f"link down for {seconds} s", back=await them.whole())
+    """The client's machine notices, as when a cable is unplugged."""
+    async with talks() as pages:
+        await pages.net.unplug()
+        await anyio.sleep(seconds)  # the outage is the subject
+        await pages.net.plug_in()
+        tell(f"link down for {seconds} s", back=await pages.check_all_arrived())
 
 
 @long
 @pytest.mark.parametrize("seconds", [10, 90])
 async def test_pages_survive_silent_link_further_on(seconds: float) -> None:
-    """Neither machine knows."""
-    async with talks() as them:
-        them.net.cable.silent = True
-        await anyio.sleep(seconds)  # it is what is tested
-        them.net.cable.heal()
-        back = await them.whole()
+    """Neither machine notices."""
+    async with talks() as pages:
+        pages.net.cable.silent = True
+        await anyio.sleep(seconds)  # the outage is the subject
+        pages.net.cable.heal()
+        back = await pages.check_all_arrived()
         tell(f"further link down for {seconds} s", back=back)

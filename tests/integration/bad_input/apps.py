@@ -1,4 +1,4 @@
-"""What the bad inputs are thrown at: hubs of several kinds in one process."""
+"""The targets of the bad inputs: hubs of several kinds in one process."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from starlette.routing import Mount, Route
 from transport import Channel, Hub, Identity, Limits
 
 WINDOW = 10
-"""Messages that the hub at ``/idle`` holds unhandled."""
+"""Messages that the hub at ``/idle`` keeps unhandled."""
 
 _MANY: dict[str, Any] = {"opens_per_second": 1_000_000, "sessions_per_address": 50_000}
 
 
 async def echo(channel: Channel) -> None:
-    """Sends back what it gets."""
+    """Send back every message."""
     async for message in channel:
         await channel.send(message)
 
 
 async def idle(_: Channel) -> None:
-    """Takes nothing."""
+    """Receive nothing."""
     await asyncio.Event().wait()
 
 
 async def owner(_: HTTPConnection, credentials: Any) -> Identity | None:
-    """A client that shows a name is that user."""
+    """Identify a client by the name that it sends as its credentials."""
     return Identity(credentials) if isinstance(credentials, str) else None
 
 
@@ -48,7 +48,7 @@ HUBS = {
 
 
 async def report(request: Request) -> Response:
-    """What the process holds now."""
+    """Return the resources that the process holds now."""
     statistics = {name: hub.statistics() for name, hub in HUBS.items()}
     return JSONResponse(
         {

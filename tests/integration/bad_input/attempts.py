@@ -1,4 +1,4 @@
-"""Attempts of a client that misbehaves, each over its own connection."""
+"""Attempts of a client that misbehaves, each on a separate connection."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 from typing import Any
 
 from tests.integration.bad_input.offender import Refusal
-from tests.integration.bad_input.rows import (
-    SECRET,
-)
+from tests.integration.bad_input.rows import SECRET
 from tests.integration.bad_input.shared_server import SharedServer, check_clear
 from tests.support.clients.frame_client import CLIENTS, encode
 from tests.support.clients.tcp_client import (
@@ -19,7 +17,6 @@ from tests.support.clients.tcp_client import (
 )
 from transport import codes
 from transport.codes import Code
-from transport.server.adapters.websocket import close_code_of
 
 POSTS = ("/chat/sse", "/chat/poll", "/chat/send")
 
@@ -44,18 +41,18 @@ LINES: dict[str, tuple[bytes, Code]] = {
 
 
 def check_refusal(refusal: Refusal, code: Code, given: bytes, *secrets: str) -> None:
-    """The code came in an ``error`` frame, and with what the table says of its transport."""
+    """Check that the ``error`` frame has the code, and that the status or close code matches."""
     check_clear(refusal.frame, code.name, given, SECRET.decode(), *secrets)
     if refusal.status is not None:
         assert refusal.status == code.status
     else:
-        assert refusal.close == close_code_of(code)
+        assert refusal.close == code.close_code
 
 
 async def open_badly(
     server: SharedServer, transport: str, wire: bytes, mount: str = "/chat"
 ) -> Refusal:
-    """Open with this first frame, and return how it was refused. The connection is over then."""
+    """Open with a bad first frame, and return the refusal. The connection has ended by then."""
     if transport == "websocket":
         async with tcp_websocket(server.port, f"{mount}/websocket") as socket:
             await socket.put(wire)
@@ -78,7 +75,7 @@ async def ask(server: SharedServer, target: str, *frames: object, **options: Any
 
 
 async def open_anew(server: SharedServer, transport: str, wire: bytes, mount: str = "/chat") -> Any:
-    """The first frame of the answer to an ``open`` that is not refused."""
+    """Return the first frame of the answer to an ``open`` that is accepted."""
     if transport == "websocket":
         async with tcp_websocket(server.port, f"{mount}/websocket") as socket:
             await socket.put(wire)

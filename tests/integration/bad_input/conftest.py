@@ -1,4 +1,4 @@
-"""One server for the tests of a file, and what must hold after each of them."""
+"""One server for the tests of a file, and the checks after each of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.integration.bad_input.shared_server import SharedServer, shared_serve
 
 @pytest.fixture(scope="module")
 async def shared_server(anyio_backend: str) -> AsyncIterator[SharedServer]:
-    """A server that must release what all tests of the file held."""
+    """Run a server that must release all resources of the file's tests."""
     async with shared_servers() as server:
         yield server
-        await server.until_no_more_than(server.first)
+        await server.until_released(server.first)
 
 
 @pytest.fixture
 async def server(shared_server: SharedServer) -> AsyncIterator[SharedServer]:
-    """The server. After the test two bystanders go on, and the log holds no error."""
+    """Return the server. After the test, check that both bystanders go on and the log is clean."""
     yield shared_server
-    await shared_server.unharmed()
+    await shared_server.check_bystanders()

@@ -1,4 +1,4 @@
-"""A session that is about to misbehave, over each transport, and how it is refused."""
+"""A session that is about to misbehave, over each transport, and its refusal."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Refusal:
 
     Attributes:
         frame: the last frame.
-        status: of HTTP.
-        close: the code with which a WebSocket was ended, None if it was not.
+        status: the HTTP status.
+        close: the close code of the WebSocket, or None if it was not closed.
     """
 
     frame: dict[str, Any]
@@ -38,26 +38,26 @@ class Refusal:
 class Offender:
     """A session that is open and confirmed, and has its first message, ``"kept"``, echoed.
 
-    The echo is not acknowledged: a client that resumes gets it again.
+    The echo is not acknowledged, so a client that resumes gets it again.
 
     Args:
-        transport: its name.
-        port: of the server.
+        transport: the name of the transport.
+        port: the port of the server.
         mount: the path of the channel.
-        fields: further ones of its ``open``.
+        fields: further fields of its ``open``.
 
     Attributes:
         connection: its client.
-        messages: of the downlink, in order and without repetitions.
+        messages: the downlink messages, in order and without repetitions.
         controls: the control frames of the downlink.
         sent: the number of its last message.
-        acknowledges: whether it says what it has received.
+        acknowledges: whether it acknowledges the messages received.
     """
 
     def __init__(self, transport: str, port: int, mount: str = "/chat", **fields: object) -> None:
         self.connection: Any = CLIENTS[transport](Tcp(port, mount))
         if isinstance(self.connection, LongPollClient):
-            # What is acknowledged is not written again, and `resumes` wants it all.
+            # Acknowledged messages are not resent, and `check_resume` expects all of them.
             self.connection.acknowledges = False
             self.connection.hold = 1
         self.fields = fields
@@ -85,7 +85,7 @@ class Offender:
 
     @property
     def socket(self) -> Any:
-        """Its WebSocket."""
+        """The WebSocket."""
         return self.connection.socket
 
     def head(self, kind: str = "send", **fields: object) -> dict[str, Any]:
@@ -93,14 +93,14 @@ class Offender:
         head: dict[str, Any] = self.connection.head(kind, **fields)
         return head
 
-    async def attach_by(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Open and confirm, and return the answer."""
+    async def attach_with(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """Open and confirm with this frame, and return the answer."""
         opened: dict[str, Any] = await self.connection.open(frame)
         await self.connection.confirm(frame.get("received", 0))
         return opened
 
     async def open(self) -> None:
-        """Attach anew, as its own next attach."""
+        """Attach again, with the next attach number."""
         fields = dict(self.fields)
         if self.opened:
             fields |= {
@@ -110,25 +110,25 @@ class Offender:
                 "received": len(self.messages),
                 "first_retained": self.sent + 1,
             }
-        await self.attach_by(open_frame(**fields))
+        await self.attach_with(open_frame(**fields))
 
     async def close(self) -> None:
         await self.connection.carrier.close()
 
-    # What it receives
+    # Receiving
 
-    async def pull(self) -> None:
-        """Take the next frame of the downlink."""
+    async def receive_next(self) -> None:
+        """Receive the next frame of the downlink."""
         self._receive(await self.connection.frame())
 
     def _receive(self, frame: Any) -> None:
-        """Note a frame of the downlink, in which no message may be missing."""
+        """Record a frame of the downlink, and check that no message is missing."""
         if isinstance(frame, bytes):
             frame = [int.from_bytes(frame[:8], "big"), 0, frame[16:]]
         if not isinstance(frame, list):
             self.controls.append(frame)
             return
-        assert frame[0] <= len(self.messages) + 1, f"lost in front of {frame}"
+        assert frame[0] <= len(self.messages) + 1, f"a message before {frame} is missing"
         self.messages += frame[2:][max(0, len(self.messages) + 1 - frame[0]) :]
 
     async def ending(self) -> Refusal:
@@ -141,27 +141,27 @@ class Offender:
         except Ended as ended:
             return Refusal(last, close=ended.code)
 
-    # Good frames
+    # Valid frames
 
     async def exchange(self, message: Any, behind: int | None = None) -> None:
-        """A message both ways: it is sent, and its echo arrives as the next of the downlink.
+        """Exchange a message: send it, and check that its echo is the next message of the downlink.
 
         Args:
-            message: not like the one before.
-            behind: how many messages of the downlink stand before it, if some are to come.
+            message: the message, which must differ from the previous one.
+            behind: the number of downlink messages before its echo, if others are still to come.
         """
         number = (len(self.messages) if behind is None else behind) + 1
         ack = len(self.messages) if self.acknowledges else 0
         await self.send_data([self.sent + 1, ack, message])
         self.sent += 1
         while len(self.messages) < number:
-            await self.pull()
+            await self.receive_next()
         assert self.messages[number - 1] == message
 
-    async def resumes(self) -> None:
-        """A client that has lost its memory of the downlink comes back to all of it.
+    async def check_resume(self) -> None:
+        """Resume as a client that has forgotten the downlink, and check that all of it is resent.
 
-        It then goes on: nothing was taken of what was refused, and nothing was lost.
+        Then check that the session goes on: no refused input was accepted, and nothing was lost.
         """
         expected, self.messages = self.messages, []
         await self.open()
@@ -170,7 +170,7 @@ class Offender:
         assert self.messages == [*expected, "after"]
 
     async def send_data(self, frame: Any) -> None:
-        """Send a good frame."""
+        """Send a valid data frame."""
         if isinstance(self.connection, WebSocketClient):
             await self.connection.send(frame)
             return
@@ -180,18 +180,18 @@ class Offender:
         assert answer.frames[0]["received"] == frame[0]
 
     async def send_odd(self, *frames: Any) -> None:
-        """Send frames that number nothing."""
+        """Send frames without a message number."""
         await self.connection.send(*frames)
 
-    # Bad ones
+    # Invalid frames
 
     async def request(self, segment: str, body: bytes) -> Answer:
-        """One POST, on the connection that is kept for them."""
+        """Send a POST on the persistent connection for POSTs."""
         answer: Answer = await self.connection.carrier.post(segment, body)
         return answer
 
     async def offend(self, wire: bytes) -> Refusal:
-        """Send a bad frame, and return how it was refused."""
+        """Send a bad frame, and return its refusal."""
         if isinstance(self.connection, WebSocketClient):
             await self.socket.put(wire)
             return await self.ending()
@@ -200,12 +200,12 @@ class Offender:
         return Refusal(json.loads(answer.body), status=answer.status)
 
     async def offend_binary(self, wire: bytes) -> Refusal:
-        """The same of a binary frame."""
+        """Send a bad binary frame, and return its refusal."""
         await self.socket.put(wire, BINARY)
         return await self.ending()
 
-    async def tell(self, wire: bytes) -> list[Any]:
-        """Send a frame that is odd and not refused, and return what it caused."""
+    async def send_and_collect(self, wire: bytes) -> list[Any]:
+        """Send an odd but valid frame, and return the frames that it causes."""
         if not isinstance(self.connection, WebSocketClient):
             answer: Answer = await self.connection.post_bytes(wire)
             assert answer.status == 200, answer
@@ -215,7 +215,7 @@ class Offender:
         await self.connection.send({"type": "ping", "id": marker})
         begin = len(self.controls)
         while {"type": "pong", "id": marker} not in self.controls:
-            await self.pull()
+            await self.receive_next()
         return [frame for frame in self.controls[begin:-1] if frame["type"] != "ack"]
 
 
@@ -223,7 +223,7 @@ class Offender:
 async def offender(
     transport: str, port: int, mount: str = "/chat", **fields: object
 ) -> AsyncIterator[Offender]:
-    """A session over that transport, with further fields of its ``open``."""
+    """Open a session over ``transport``, with further fields of its ``open``."""
     session = Offender(transport, port, mount, **fields)
     try:
         await session.open()

@@ -1,6 +1,6 @@
-"""The table: what a client may do wrong, and with which code it is refused.
+"""The table of bad frames, each with the code of its refusal; `open_rows` has the bad opens.
 
-A session of `tests.integration.bad_input.offender` has sent one message, and was sent one.
+A session of `tests.integration.bad_input.offender` has sent one message and received one.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.clients.frame_client import encode, open_frame
+from tests.support.clients.frame_client import open_frame
 from transport import Limits, codes
 from transport.codes import Code
 
 SECRET = b"hunter2swordfish"
-"""Part of inputs; no answer may contain it."""
+"""A part of some inputs; no answer may contain it."""
 
 LIMITS = Limits()
 LARGEST = 2**53 - 1
@@ -33,7 +33,7 @@ class Row:
 
 
 def row(name: str, wire: object, code: Code) -> Row:
-    """A row; what is neither text nor bytes is a frame."""
+    """Return a row. A value that is neither text nor bytes is encoded as a frame."""
     if isinstance(wire, bytes):
         return Row(name, wire, code)
     text = wire if isinstance(wire, str) else json.dumps(wire, separators=(",", ":"))
@@ -58,7 +58,7 @@ NUMBERS: dict[str, str] = {
     "400 digits": "9" * 400,
     "huge float": "1e308",
 }
-"""What is no number of a message. Zero is a mark."""
+"""Values that are not a message number. Zero is valid as an ack."""
 
 NOT_JSON: dict[str, str | bytes] = {
     "nothing": "",
@@ -112,7 +112,7 @@ NOT_JSON: dict[str, str | bytes] = {
     "XML": "<open/>",
     "pickle": "cos\nsystem\n",
 }
-"""FRM-2."""
+"""Inputs that are not JSON (FRM-2)."""
 
 
 def _data(number: str) -> str:
@@ -123,7 +123,7 @@ def _mark(number: str) -> str:
     return f'{{"type":"ack","ack":{number}}}'
 
 
-def _close(**fields: object) -> dict[str, Any]:
+def close_frame(**fields: object) -> dict[str, Any]:
     good = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 1, "ack": 0}
     return {**good, **fields}
 
@@ -143,7 +143,7 @@ _BASE64 = {
 
 FRAMES: list[Row] = [
     *(row(f"not JSON: {name}", wire, codes.BAD_JSON) for name, wire in NOT_JSON.items()),
-    # FRM-3: what is no frame
+    # FRM-3: not a frame
     *(
         row(f"no frame: {name}", wire, codes.BAD_FRAME)
         for name, wire in {
@@ -191,18 +191,18 @@ FRAMES: list[Row] = [
             "bytes of an array": {"type": "bytes", "number": 2, "ack": 0, "data": [1]},
             "renew without credentials": {"type": "renew"},
             "close without fields": {"type": "close"},
-            "close with code 0": _close(code=0),
-            "close with 1005": _close(code=1005),
-            "close with 1006": _close(code=1006),
-            "close with 2999": _close(code=2999),
-            "close with 5000": _close(code=5000),
-            "close with a boolean": _close(code=True),
-            "close with 10^400": json.dumps(_close()).replace("1000", "1" + "0" * 400),
-            "close with a long reason": _close(reason=SECRET.decode() * 10),
-            "close with a long reason in UTF-8": _close(reason="é" * 62),
-            "close with a reason that is none": _close(reason=None),
-            "close by a stranger": _close(by=SECRET.decode()),
-            "close by a stranger who quotes": _close(by="x' - at `$.ack`"),
+            "close with code 0": close_frame(code=0),
+            "close with 1005": close_frame(code=1005),
+            "close with 1006": close_frame(code=1006),
+            "close with 2999": close_frame(code=2999),
+            "close with 5000": close_frame(code=5000),
+            "close with a boolean": close_frame(code=True),
+            "close with 10^400": json.dumps(close_frame()).replace("1000", "1" + "0" * 400),
+            "close with a long reason": close_frame(reason=SECRET.decode() * 10),
+            "close with a long reason in UTF-8": close_frame(reason="é" * 62),
+            "close with a reason that is none": close_frame(reason=None),
+            "close by a stranger": close_frame(by=SECRET.decode()),
+            "close by a stranger who quotes": close_frame(by="x' - at `$.ack`"),
             "ping with a negative id": {"type": "ping", "id": -1},
             "ping with a word": {"type": "ping", "id": SECRET.decode()},
             "ping with a fraction": {"type": "ping", "id": 1.5},
@@ -217,7 +217,7 @@ FRAMES: list[Row] = [
         )
         for name, data in _BASE64.items()
     ),
-    # FRM-3: numbers and marks
+    # FRM-3: numbers and acks
     *(row(f"number: {name}", _data(text), codes.BAD_NUMBER) for name, text in NUMBERS.items()),
     *(
         row(f"mark: {name}", _mark(text), codes.BAD_NUMBER)
@@ -233,8 +233,8 @@ FRAMES: list[Row] = [
         row(f"skip: {name}", f'{{"type":"skip","number":{text},"ack":0}}', codes.BAD_NUMBER)
         for name, text in NUMBERS.items()
     ),
-    row("last: boolean", _close(last=True), codes.BAD_NUMBER),
-    row("last: below what was sent", _close(last=0), codes.BAD_NUMBER),
+    row("last: boolean", close_frame(last=True), codes.BAD_NUMBER),
+    row("last: below what was sent", close_frame(last=0), codes.BAD_NUMBER),
     row("numbers that pass the end", f'[{LARGEST},0,"x","y"]', codes.BAD_NUMBER),
     # NUM-3
     row("gap", '[3,0,"x"]', codes.GAP),
@@ -257,7 +257,7 @@ FRAMES: list[Row] = [
     row("frame too large", f'[2,0,"{"x" * LIMITS.body}"]', codes.TOO_LARGE),
     row("frame too large in UTF-8", f'[2,0,"{"é" * (LIMITS.body // 2)}"]', codes.TOO_LARGE),
 ]
-"""Frames of an attached client: each ends its connection, and costs the session nothing."""
+"""Frames of an attached client: each ends its connection, and leaves the session intact."""
 
 
 ODD: dict[str, tuple[str, list[Any]]] = {
@@ -278,7 +278,7 @@ ODD: dict[str, tuple[str, list[Any]]] = {
     "a number twice in one body": ('[1,0,"once"]\n[1,0,"twice"]', []),
     "an ack again": ('{"type":"ack","ack":0}', []),
 }
-"""Frames that are odd but allowed: what they cause. The session goes on on its connection."""
+"""Odd but valid frames, with the frames that they cause. The connection goes on."""
 
 MESSAGES: dict[str, Any] = {
     "separators of lines": "\u2028\u2029\u0085\x7f",
@@ -297,7 +297,7 @@ MESSAGES: dict[str, Any] = {
     "25,000 keys": {f"{index}": 0 for index in range(25_000)},
     "200,000 brackets in a string": "[{" * 100_000,
 }
-"""Messages that may confuse, and arrive as they were sent (DAT-2)."""
+"""Odd messages that must arrive unchanged (DAT-2)."""
 
 
 FOREIGN: dict[str, str] = {
@@ -306,202 +306,6 @@ FOREIGN: dict[str, str] = {
     "data": '[2,2,"x"]',
     "bytes": '{"type":"bytes","number":2,"ack":7,"data":"AP8="}',
     "skip": '{"type":"skip","number":2,"ack":7}',
-    "close": json.dumps(_close(ack=7)),
+    "close": json.dumps(close_frame(ack=7)),
 }
-"""Acks of what was never sent: the two sides do not speak of one session (MRK-5)."""
-
-
-def opening(**fields: object) -> bytes:
-    return encode(open_frame(**fields)).encode()
-
-
-def _with(name: str, text: str) -> bytes:
-    """An ``open`` in which a field is that JSON."""
-    frame = open_frame()
-    frame.pop(name, None)
-    return (encode(frame)[:-1] + f',"{name}":{text}}}').encode()
-
-
-def _without(name: str) -> bytes:
-    frame = open_frame()
-    del frame[name]
-    return encode(frame).encode()
-
-
-_FIELDS = ("versions", "client", "nonce", "attach", "received", "first_retained")
-_TEXTS = {
-    "null": "null",
-    "number": "7",
-    "boolean": "true",
-    "array": '["x"]',
-    "object": '{"x":1}',
-    "empty": '""',
-    "too short": '"abc"',
-    "too long": '"' + "a" * 65 + '"',
-    "with a space": '"' + "a" * 30 + ' b"',
-    "with a line break": '"' + "a" * 30 + '\\n"',
-    "with a NUL": '"' + "a" * 30 + '\\u0000"',
-    "outside ASCII": '"' + "é" * 30 + '"',
-    "a path": '"../../../../../etc/passwd-----"',
-}
-
-OPENS: list[Row] = [
-    *(
-        row(f"not JSON: {name}", wire, codes.BAD_JSON)
-        for name, wire in NOT_JSON.items()
-        if name
-        in (
-            "nothing",
-            "words",
-            "half an object",
-            "byte order mark",
-            "NUL",
-            "NaN",
-            "tab between tokens",
-            "transport return behind",
-            "lone high surrogate",
-            "UTF-16 without a mark",
-            "two frames",
-            "mark of 5,000 digits",
-            "XML",
-        )
-    ),
-    *(
-        row(f"first: {name}", wire, codes.BAD_FRAME)
-        for name, wire in {
-            "null": "null",
-            "empty array": "[]",
-            "empty object": "{}",
-            "unknown type": {"type": SECRET.decode()},
-            "data": '[1,0,"x"]',
-            "ack": {"type": "ack", "ack": 0},
-            "close": _close(last=0),
-            "pong": {"type": "pong"},
-            "renew": {"type": "renew", "credentials": SECRET.decode()},
-            "100,000 levels": "[" * 100_000,
-            "deep credentials": '{"type":"open","credentials":' + "[" * 66 + "]" * 66 + "}",
-        }.items()
-    ),
-    *(row(f"without {name}", _without(name), codes.BAD_FRAME) for name in _FIELDS),
-    *(
-        row(f"{field}: {name}", _with(field, text), codes.BAD_FRAME)
-        for field in ("client", "nonce")
-        for name, text in _TEXTS.items()
-    ),
-    *(
-        row(f"{field}: {name}", _with(field, text), codes.BAD_NUMBER)
-        for field in ("attach", "first_retained")
-        for name, text in NUMBERS.items()
-    ),
-    *(
-        row(f"received: {name}", _with("received", text), codes.BAD_NUMBER)
-        for name, text in NUMBERS.items()
-        if name != "zero"
-    ),
-    *(
-        row(f"versions: {name}", _with("versions", text), codes.BAD_FRAME)
-        for name, text in {
-            "number": "1",
-            "string": '"1"',
-            "null": "null",
-            "object": '{"1":1}',
-            "of strings": '["1"]',
-            "of booleans": "[true]",
-            "of floats": "[1.0]",
-        }.items()
-    ),
-    *(
-        row(f"versions: {name}", _with("versions", text), codes.UNSUPPORTED_VERSION)
-        for name, text in {
-            "none": "[]",
-            "zero": "[0]",
-            "negative": "[-1]",
-            "next": "[2]",
-            "of the far future": f"[{2**70}]",
-            "100,000 of them": "[" + "2," * 99_999 + "2]",
-        }.items()
-    ),
-    *(
-        row(f"{field}: {name}", _with(field, text), codes.BAD_FRAME)
-        for field, texts in {
-            "session": {
-                "empty": '""',
-                "long": '"' + "a" * 129 + '"',
-                "number": "5",
-                "null": "null",
-            },
-            "epoch": {"number": "5", "null": "null"},
-            "wishes": {"array": "[]", "string": '"x"'},
-            "target": {"array": "[]", "string": '"/etc/passwd"'},
-        }.items()
-        for name, text in texts.items()
-    ),
-    row("too large", _with("credentials", '"' + "x" * LIMITS.body + '"'), codes.TOO_LARGE),
-]
-"""First frames: no session is made."""
-
-TOKENS: dict[str, str] = {
-    "random": "kbVQ3yXb.8vJxqk2yqUqzZf4M3eBf2c5tq0Xo8kTg",
-    "without a dot": "nodot",
-    "a dot": ".",
-    "no id": ".secret",
-    "no secret": "kbVQ3yXb.",
-    "dots": "....",
-    "__proto__": "__proto__.x",
-    "a wildcard": "*",
-    "of another store's syntax": "a:b.c",
-    "with a line break": "x.\r\nDEL y",
-    "with a NUL": "x.\0",
-    "emoji": "😀.😀",
-    "outside ASCII": "é.é",
-    "a path": "../../etc.passwd",
-    "SQL": "x' OR '1'='1.y",
-    "as long as may be": "a" * 64 + "." + "b" * 63,
-}
-"""What no session has for a token (RES-9)."""
-
-HEADS: list[Row] = [
-    row("first line: nothing", "", codes.BAD_JSON),
-    row("first line: data", '[1,0,"x"]', codes.BAD_FRAME),
-    row("first line: open", opening(), codes.BAD_FRAME),
-    *(
-        row(f"{field}: {name}", f"{field}={text}", code)
-        for field, texts, code in (
-            (
-                "session",
-                {
-                    "null": "null",
-                    "number": "5",
-                    "empty": '""',
-                    "long": '"' + "a" * 129 + '"',
-                    "array": '["a.b"]',
-                },
-                codes.BAD_FRAME,
-            ),
-            ("client", _TEXTS, codes.BAD_FRAME),
-            ("attach", NUMBERS, codes.BAD_NUMBER),
-        )
-        for name, text in texts.items()
-    ),
-]
-"""First lines of POST ``send``, and polls. ``field=JSON`` is a good one with that field."""
-
-POLLS: list[Row] = [
-    *(row(f"poll: {name}", f"poll={text}", codes.BAD_NUMBER) for name, text in NUMBERS.items()),
-    *(
-        row(f"ack: {name}", f"ack={text}", codes.BAD_NUMBER)
-        for name, text in NUMBERS.items()
-        if name != "zero"
-    ),
-    *(
-        row(f"hold: {name}", f"hold={text}", codes.BAD_FRAME)
-        for name, text in {
-            "negative": "-1",
-            "string": '"1"',
-            "boolean": "true",
-            "null": "null",
-            "400 digits": "9" * 400,
-        }.items()
-    ),
-    row("hold: too large", "hold=1e400", codes.BAD_JSON),
-]
+"""Acks of numbers that were never sent: the two sides have different sessions (MRK-5)."""

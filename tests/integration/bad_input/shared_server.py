@@ -1,4 +1,4 @@
-"""One server for all bad inputs, a bystander on it, and what must hold after each."""
+"""One server for all bad inputs, its bystanders, and the checks after each input."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from transport.codes import CODES
 _ROOT = Path(__file__).parents[3]
 _WORDS = re.compile(r"[A-Za-z0-9_]{4,}")
 VOCABULARY = set(_WORDS.findall((_ROOT / "PROTOCOL.md").read_text("utf-8")))
-"""Words that a message may contain although the input has them too: they are the protocol's."""
+"""Words of the protocol, which a message may contain although the input has them too."""
 
 FIELDS = {"type", "code", "message", "number", "expected", "attach", "client", "retry_in"} | {
     "limit",
     "versions",
 }
-"""Of an ``error`` frame."""
+"""The fields of an ``error`` frame."""
 
 
 class SharedServer:
     """A server, and sessions on it that no bad input may disturb.
 
     Attributes:
-        bystanders: over WebSocket and over an event stream.
+        bystanders: the sessions, over WebSocket and over an event stream.
         first: the report from before the first bad input.
     """
 
@@ -45,43 +45,43 @@ class SharedServer:
         return self.server.port
 
     async def report(self) -> dict[str, Any]:
-        """What the server's process holds."""
+        """Return the resources that the server's process holds."""
         async with tcp_client(self.port) as wire:
             await wire.write(request_bytes("GET", "/report"))
             report: dict[str, Any] = (await wire.answer("GET")).frames[0]
             return report
 
     async def opened(self, mount: str = "/chat") -> int:
-        """How many sessions were ever opened there."""
+        """Return how many sessions were ever opened on this hub."""
         return int((await self.report())["opened"][mount.strip("/")])
 
     async def until(self, condition: Callable[[dict[str, Any]], bool]) -> None:
-        """Wait until the report fulfils the condition."""
+        """Wait until the report satisfies the condition."""
         async with asyncio.timeout(DEADLINE):
-            while not condition(await self.report()):  # noqa: ASYNC110 - no event tells
+            while not condition(await self.report()):  # noqa: ASYNC110 - no event announces it
                 await asyncio.sleep(0.02)
 
-    async def until_no_more_than(self, before: dict[str, Any]) -> None:
-        """Wait until the process has no more tasks and descriptors than then.
+    async def until_released(self, before: dict[str, Any]) -> None:
+        """Wait until the process has no more tasks and descriptors than in the report ``before``.
 
-        Sessions that are left wait for their clients, each with its handler's task.
+        Detached sessions wait for their clients, each with the task of its handler.
         """
 
-        def given_back(now: dict[str, Any]) -> bool:
+        def is_released(now: dict[str, Any]) -> bool:
             sessions = sum(now["sessions"].values()) - sum(before["sessions"].values())
             return bool(
                 now["descriptors"] <= before["descriptors"]
                 and now["tasks"] - sessions <= before["tasks"]
             )
 
-        await self.until(given_back)
+        await self.until(is_released)
 
-    async def until_gone(self, mount: str, channel: str) -> None:
-        """Wait until that session has ended."""
+    async def until_session_ended(self, mount: str, channel: str) -> None:
+        """Wait until a session has ended."""
         await self.until(lambda now: channel not in now["channels"][mount.strip("/")])
 
-    async def forgive(self, first: str, last: str) -> None:
-        """Wait for a traceback of the server's own, and take it out of the log."""
+    async def expect_traceback(self, first: str, last: str) -> None:
+        """Wait for a traceback that the server itself logs, and remove it from the log."""
         log = self.server.log
         async with asyncio.timeout(DEADLINE):
             while not (log and log[-1].startswith(last)):  # noqa: ASYNC110 - see above
@@ -89,8 +89,8 @@ class SharedServer:
         begin = max(index for index, line in enumerate(log) if first in line)
         del log[begin:]
 
-    async def unharmed(self) -> None:
-        """The bystanders go on, and the log is silent."""
+    async def check_bystanders(self) -> None:
+        """Check that the bystanders go on, and that the log has no errors."""
         self._trips += 1
         for bystander in self.bystanders:
             await bystander.exchange(f"trip {self._trips}")
@@ -107,7 +107,7 @@ async def shared_servers() -> AsyncIterator[SharedServer]:
         offender("websocket", server.port) as one,
         offender("sse", server.port) as two,
     ):
-        for bystander in (one, two):  # their windows never fill
+        for bystander in (one, two):  # so that their windows never fill
             bystander.acknowledges = True
         shared = SharedServer(server, (one, two))
         shared.first = await shared.report()
@@ -115,11 +115,11 @@ async def shared_servers() -> AsyncIterator[SharedServer]:
 
 
 def check_clear(frame: dict[str, Any], code: str, given: bytes, *secrets: str) -> None:
-    """It is an ``error`` with that code, which says in words what was wrong, and repeats nothing.
+    """Check that the frame is an ``error`` with this code, and explains it without echoing input.
 
     Args:
-        given: the input; no word of it may be in the message, save those of the protocol.
-        secrets: what may be nowhere in the frame.
+        given: the input; the message may contain no word of it, except words of the protocol.
+        secrets: texts that must not be anywhere in the frame.
     """
     assert (frame["type"], frame["code"]) == ("error", code), frame
     assert code in CODES

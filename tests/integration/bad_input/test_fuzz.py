@@ -1,7 +1,7 @@
-"""Any bytes and any JSON, at each entrance, in process.
+"""Arbitrary bytes and JSON at each entry point, in process.
 
-They are refused by an ``error`` frame or accepted; there is never an exception or an error in the
-log, and the bystander goes on.
+Each input is accepted, or refused with an ``error`` frame. There is never an exception or an error
+in the log, and the bystander goes on.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from transport.testing import (
 )
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "50"))
-"""Of each test. The same ones each time, unless another number is asked for."""
+"""Examples of each test. They are the same in every run, unless another number is set."""
 
 FUZZ = settings(
     max_examples=EXAMPLES,
@@ -41,7 +41,7 @@ FUZZ = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-# Nothing is due before an example is over, whatever the clock does.
+# No timer fires during an example, whatever the clock does.
 LIMITS = Limits(
     heartbeat=1e6, ttl=1e7, poll_hold=0.01, opens_per_second=10**9, sessions_per_address=10**9
 )
@@ -77,7 +77,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 @st.composite
 def frames(draw: st.DrawFn) -> Any:
-    """A valid frame, except for a field or two."""
+    """Generate a data frame with any numbers, or a control frame with up to two wrong fields."""
     if draw(st.booleans()):
         return [draw(NUMBERS | VALUES), draw(NUMBERS | VALUES), *draw(st.lists(VALUES, max_size=3))]
     frame = dict(draw(st.sampled_from(TEMPLATES)))
@@ -91,7 +91,7 @@ def frames(draw: st.DrawFn) -> Any:
 
 @st.composite
 def texts(draw: st.DrawFn) -> str:
-    """A frame as text, a mutilated one, or any text."""
+    """Generate a frame as text, a mutilated frame, or any text."""
     if draw(st.integers(0, 4)) == 0:
         return draw(st.text(max_size=30))
     text = json.dumps(draw(frames()), separators=(",", ":"), ensure_ascii=draw(st.booleans()))
@@ -106,13 +106,13 @@ WIRES = st.lists(texts() | st.binary(max_size=40), max_size=6)
 
 
 async def answers(channel: Channel) -> None:
-    """Takes anything. What it gets need not be fit to be sent (DAT-3)."""
+    """Receive anything. Received messages need not be valid to send (DAT-3)."""
     async for _ in channel:
         await channel.send("got")
 
 
 class FuzzedHub:
-    """A hub, a bystander on it, and a loop."""
+    """A hub, a bystander on it, and an event loop."""
 
     def __init__(self, runner: asyncio.Runner, log: pytest.LogCaptureFixture) -> None:
         self.hub = Hub(answers, limits=LIMITS)
@@ -136,12 +136,12 @@ class FuzzedHub:
         return Connection(self.hub, scope, [{"type": "websocket.connect"}])
 
     def fresh(self) -> dict[str, Any]:
-        """An ``open`` for a session that no other example has."""
+        """Return an ``open`` for a session that is new in each example."""
         self._opened += 1
         return opening(nonce=f"nonce-{self._opened:020}")
 
     def run(self, example: Coroutine[Any, Any, None]) -> None:
-        """Run an example. Afterwards the bystander goes on and the log holds no error."""
+        """Run an example, then check that the bystander goes on and the log has no error."""
         self._log.clear()
         self.runner.run(self._run(example))
         bad = [one for one in self._log.records if one.levelno >= logging.ERROR or one.exc_info]
@@ -155,7 +155,7 @@ class FuzzedHub:
             assert frame["type"] == "ack", frame
 
     async def post(self, segment: str, body: bytes, **options: Any) -> Answer:
-        """A request, whose answer must be one of the protocol's."""
+        """Send a request, and check that its answer follows the protocol."""
         answer = await ask(self.hub, segment, body, **options)
         if answer.status >= 400:
             [frame] = answer.frames
@@ -175,8 +175,8 @@ def fuzz(strategy: st.SearchStrategy[Any], example: Callable[[Any], None]) -> No
     FUZZ(given(strategy)(example))()
 
 
-async def drown(connection: Connection, wires: list[str | bytes]) -> None:
-    """Send it all, and be gone; what is said meanwhile must be of the protocol."""
+async def flood(connection: Connection, wires: list[str | bytes]) -> None:
+    """Send all frames and disconnect; the answers meanwhile must follow the protocol."""
     socket = Socket(connection)
     for wire in wires:
         socket.send(wire)
@@ -194,31 +194,31 @@ async def drown(connection: Connection, wires: list[str | bytes]) -> None:
 
 
 def test_fuzzed_first_frames_of_websocket(fuzzed: FuzzedHub) -> None:
-    """OPN-1, OPN-9."""
+    """OPN-1, OPN-9: any first frame of a WebSocket is accepted or refused properly."""
 
     async def one(wires: list[str | bytes]) -> None:
         connection = fuzzed.connect()
         assert (await connection.next())["type"] == "websocket.accept"
-        await drown(connection, wires)
+        await flood(connection, wires)
 
     fuzz(WIRES, lambda wires: fuzzed.run(one(wires)))
 
 
 def test_fuzzed_frames_of_websocket(fuzzed: FuzzedHub) -> None:
-    """FRM-2, FRM-3, WS-2."""
+    """FRM-2, FRM-3, WS-2: any frame of a WebSocket is accepted or refused properly."""
 
     async def one(wires: list[str | bytes]) -> None:
         connection = fuzzed.connect()
         await connection.next()
         hello: list[str | bytes] = [json.dumps(fuzzed.fresh()), '{"type":"ack","ack":0}']
-        await drown(connection, hello + wires)
+        await flood(connection, hello + wires)
 
     fuzz(WIRES, lambda wires: fuzzed.run(one(wires)))
 
 
 @pytest.mark.parametrize("segment", ["/sse", "/poll", "/send"])
 def test_fuzzed_bodies(fuzzed: FuzzedHub, segment: str) -> None:
-    """SSE-2, POL-1, SND-1."""
+    """SSE-2, POL-1, SND-1: any body is accepted or refused properly."""
 
     async def one(body: bytes) -> None:
         connection = Connection(
@@ -235,7 +235,7 @@ def test_fuzzed_bodies(fuzzed: FuzzedHub, segment: str) -> None:
 
 
 def test_fuzzed_lines_of_session(fuzzed: FuzzedHub) -> None:
-    """SND-1, SND-3: and polls of it, between them."""
+    """SND-1, SND-3: any lines of a session are accepted or refused properly, with polls between."""
 
     async def one(bodies: tuple[bytes, bytes]) -> None:
         opened = (await fuzzed.post("/poll", lines(fuzzed.fresh()))).frames[0]
@@ -248,7 +248,7 @@ def test_fuzzed_lines_of_session(fuzzed: FuzzedHub) -> None:
 
 
 def test_fuzzed_fields_of_poll(fuzzed: FuzzedHub) -> None:
-    """POL-1, POL-2."""
+    """POL-1, POL-2: any fields of a poll are accepted or refused properly."""
 
     async def one(fields: dict[str, Any]) -> None:
         opened = (await fuzzed.post("/poll", lines(fuzzed.fresh()))).frames[0]
@@ -288,7 +288,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def test_fuzzed_requests(fuzzed: FuzzedHub) -> None:
-    """HTTP-1, HTTP-2, IDN-1: method, path and headers."""
+    """HTTP-1, HTTP-2, IDN-1: any method, path and headers are accepted or refused properly."""
 
     async def one(request: dict[str, Any]) -> None:
         path = request.pop("path")

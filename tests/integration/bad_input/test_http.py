@@ -1,4 +1,4 @@
-"""Bad input below the frames of the protocol: HTTP and TCP."""
+"""Bad input below the protocol's frames: HTTP and TCP."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from tests.integration.bad_input.attempts import (
     POSTS,
 )
 from tests.integration.bad_input.offender import offender
-from tests.integration.bad_input.rows import (
-    opening,
-)
+from tests.integration.bad_input.open_rows import opening
 from tests.integration.bad_input.shared_server import SharedServer
 from tests.support.clients.frame_client import encode
 from tests.support.clients.tcp_client import (
@@ -60,12 +58,12 @@ BROKEN: dict[str, tuple[bytes, tuple[int, ...]]] = {
         (400, 404, 405),
     ),
 }
-"""What never reaches us, or hardly: the server's answer."""
+"""Requests that rarely or never reach the hub: the server answers them."""
 
 
 @pytest.mark.parametrize("name", BROKEN)
 async def test_broken_request_harms_no_other_client(server: SharedServer, name: str) -> None:
-    """The host's own business: no other client is affected."""
+    """The host handles it, and no other client is affected."""
     request, statuses = BROKEN[name]
     async with tcp_client(server.port) as http:
         await http.write(request)
@@ -74,7 +72,7 @@ async def test_broken_request_harms_no_other_client(server: SharedServer, name: 
 
 
 async def test_body_longer_than_declared_ends_connection(server: SharedServer) -> None:
-    """What is beyond it is the next request, and none: the server ends the connection."""
+    """The excess is read as the next request, which is invalid: the server ends the connection."""
     body = opening()
     async with tcp_client(server.port) as http:
         length = {"content-length": str(len(body))}
@@ -85,7 +83,7 @@ async def test_body_longer_than_declared_ends_connection(server: SharedServer) -
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])
 async def test_pipelined_requests_get_one_answer_each(server: SharedServer, transport: str) -> None:
-    """The bad ones their errors, the good ones between them what is due."""
+    """Bad requests get their errors, and good requests between them get their answers."""
     async with offender(transport, server.port) as session:
         head = encode(session.head()).encode()
         bodies = [b"{", head + b'\n[2,0,"a"]', b"", head + b'\n[3,0,"b"]']
@@ -96,7 +94,7 @@ async def test_pipelined_requests_get_one_answer_each(server: SharedServer, tran
         assert [answer.status for answer in answers] == [400, 200, 400, 200]
         session.sent = 3
         while len(session.messages) < 3:
-            await session.pull()
+            await session.receive_next()
         assert session.messages == ["kept", "a", "b"]
 
 
@@ -111,7 +109,7 @@ async def test_expect_100_is_answered_with_continue(server: SharedServer) -> Non
 
 
 async def test_http_1_0_is_answered_and_closed(server: SharedServer) -> None:
-    """An old proxy: refusals and answers are whole, and the connection ends."""
+    """An old proxy gets complete refusals and answers, and the connection ends."""
     for body, kind in ((opening(), "opened"), (b"{", "error")):
         async with tcp_client(server.port) as http:
             await http.write(request_bytes("POST", "/chat/poll", body, version="1.0"))
@@ -137,7 +135,7 @@ async def test_half_request_makes_no_session(
 
 
 async def test_half_post_of_session_is_not_accepted(server: SharedServer) -> None:
-    """Its lines that came whole are not taken: the POST is repeated, or not."""
+    """Even its complete lines are not accepted, because the client may repeat the POST."""
     async with offender("sse", server.port) as session:
         body = encode(session.head()).encode() + b'\n[2,0,"never"]\n[3,0,"ne'
         async with tcp_client(server.port) as http:
@@ -146,4 +144,4 @@ async def test_half_post_of_session_is_not_accepted(server: SharedServer) -> Non
             http.finish()
             assert await http.until_ended() == b""
         await session.exchange("next")
-        await session.resumes()
+        await session.check_resume()

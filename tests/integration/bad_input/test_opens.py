@@ -13,13 +13,8 @@ from tests.integration.bad_input.attempts import (
     open_badly,
 )
 from tests.integration.bad_input.offender import Refusal, offender
-from tests.integration.bad_input.rows import (
-    HEADS,
-    OPENS,
-    POLLS,
-    Row,
-    opening,
-)
+from tests.integration.bad_input.open_rows import HEADS, OPENS, POLLS, opening
+from tests.integration.bad_input.rows import Row
 from tests.integration.bad_input.shared_server import SharedServer
 from tests.support.clients.frame_client import TRANSPORTS, encode
 from transport import codes
@@ -28,7 +23,7 @@ from transport import codes
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("row", OPENS, ids=repr)
 async def test_bad_open_makes_no_session(server: SharedServer, row: Row, transport: str) -> None:
-    """OPN-1 to OPN-5, OPN-9: refused with its code, and no session is made."""
+    """OPN-1 to OPN-5, OPN-9: the open is refused with its code, and no session is created."""
     before = await server.opened()
     refusal = await open_badly(server, transport, row.wire)
     check_refusal(refusal, row.code, row.wire)
@@ -42,10 +37,10 @@ async def test_bad_open_makes_no_session(server: SharedServer, row: Row, transpo
 async def test_bad_body_instead_of_open_is_refused(
     server: SharedServer, name: str, transport: str
 ) -> None:
-    """SSE-2, POL-1."""
+    """SSE-2, POL-1: a body that does not begin with an open is refused."""
     wire, code = LINES[name]
     refusal = await open_badly(server, transport, wire)
-    # A stream's body is one frame, whatever its lines.
+    # The body of a stream is one frame, whatever its line breaks.
     check_refusal(refusal, codes.BAD_JSON if transport == "sse" else code, wire)
 
 
@@ -54,7 +49,7 @@ async def test_bad_body_instead_of_open_is_refused(
 async def test_resume_in_other_version_leaves_session(
     server: SharedServer, transport: str, versions: list[int]
 ) -> None:
-    """OPN-2: the session lives."""
+    """OPN-2: the session survives."""
     async with offender(transport, server.port) as session:
         wire = opening(session=session.token, client=session.client, attach=2, versions=versions)
         check_refusal(
@@ -64,7 +59,7 @@ async def test_resume_in_other_version_leaves_session(
 
 
 def _head(row: Row, session: Any, kind: str, **fields: object) -> bytes:
-    """The first line that a row means."""
+    """Return the first line that a row describes."""
     field, equals, text = row.wire.decode().partition("=")
     if not equals or not field.isidentifier():
         return row.wire
@@ -75,7 +70,7 @@ def _head(row: Row, session: Any, kind: str, **fields: object) -> bytes:
 
 @pytest.mark.parametrize("row", HEADS, ids=repr)
 async def test_bad_first_line_of_post_is_refused(server: SharedServer, row: Row) -> None:
-    """SND-1."""
+    """SND-1: a bad first line of a POST is refused with its code."""
     async with offender("sse", server.port) as session:
         wire = _head(row, session, "send") + b'\n[2,0,"never"]'
         answer = await session.request("send", wire)
@@ -86,11 +81,11 @@ async def test_bad_first_line_of_post_is_refused(server: SharedServer, row: Row)
 
 @pytest.mark.parametrize("row", [one for one in HEADS if "open" not in one.id] + POLLS, ids=repr)
 async def test_bad_poll_is_refused(server: SharedServer, row: Row) -> None:
-    """POL-1."""
+    """POL-1: a bad poll is refused with its code."""
     async with offender("longpoll", server.port) as session:
         wire = _head(row, session, "poll", poll=session.connection.polls + 1, ack=0)
         answer = await session.request("poll", wire)
         refusal = Refusal(json.loads(answer.body), status=answer.status)
         check_refusal(refusal, row.code, wire, session.token)
         await session.exchange("next")
-        await session.resumes()
+        await session.check_resume()

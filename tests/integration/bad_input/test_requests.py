@@ -1,4 +1,4 @@
-"""Bad requests: each is refused with a status and a body, and its connection lives on or ends."""
+"""Bad requests: each is refused with a status and a body, and its connection persists or ends."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import pytest
 from tests.integration.bad_input.attempts import (
     POSTS,
 )
-from tests.integration.bad_input.rows import (
-    LIMITS,
-    SECRET,
-    opening,
-)
+from tests.integration.bad_input.open_rows import opening
+from tests.integration.bad_input.rows import LIMITS, SECRET
 from tests.integration.bad_input.shared_server import SharedServer, check_clear
 from tests.support.clients.tcp_client import (
     Answer,
@@ -26,7 +23,7 @@ from transport.codes import Code
 async def check_request(
     server: SharedServer, request: bytes, code: Code, *, method: str = "POST", ends: bool = False
 ) -> Answer:
-    """A request is refused with a status and a body, and its connection lives on, or ends."""
+    """Check that a request is refused with a status and a body, and whether its connection ends."""
     async with tcp_client(server.port) as http:
         await http.write(request)
         answer = await http.answer(method)
@@ -49,7 +46,7 @@ async def check_request(
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 async def test_other_method_is_refused(server: SharedServer, target: str, method: str) -> None:
-    """HTTP-1."""
+    """HTTP-1: another method on the channel is refused."""
     request = request_bytes(method, target)
     answer = await check_request(server, request, codes.METHOD_NOT_ALLOWED, method=method)
     assert answer.headers["allow"] == "POST, OPTIONS"
@@ -60,7 +57,7 @@ async def test_other_method_is_refused(server: SharedServer, target: str, method
 async def test_other_method_on_static_file_is_refused(
     server: SharedServer, name: str, method: str
 ) -> None:
-    """HTTP-1."""
+    """HTTP-1: another method on a static file is refused."""
     request = request_bytes(method, f"/chat/{name}", b"x")
     answer = await check_request(server, request, codes.METHOD_NOT_ALLOWED)
     assert "GET" in answer.headers["allow"]
@@ -92,7 +89,7 @@ async def test_other_method_on_static_file_is_refused(
 async def test_other_type_or_compressed_body_is_refused(
     server: SharedServer, target: str, headers: dict[str, str]
 ) -> None:
-    """HTTP-1."""
+    """HTTP-1: a body of another type, or a compressed body, is refused."""
     request = request_bytes("POST", target, opening(), headers=headers)
     await check_request(server, request, codes.UNSUPPORTED_MEDIA_TYPE)
 
@@ -119,7 +116,7 @@ async def test_repeated_type_or_coding_is_refused(
 async def test_body_beyond_limit_is_refused(
     server: SharedServer, target: str, size: int, form: str
 ) -> None:
-    """HTTP-1: 413 arrives, whatever is still on its way, and the connection ends."""
+    """HTTP-1: the 413 arrives even if data is still in transit, and the connection ends."""
     body = b"x" * size
     headers = {}
     if form == "chunked":
@@ -129,7 +126,7 @@ async def test_body_beyond_limit_is_refused(
         headers = {"expect": "100-continue", "content-length": str(size)}
     request = request_bytes("POST", target, body, headers=headers)
     if form == "expected":
-        # A client that waits for 100 has no need to send it.
+        # A client that waits for 100 need not send the body.
         request = request[: -len(body)]
         async with tcp_client(server.port) as http:
             await http.write(request)
@@ -146,7 +143,7 @@ async def test_body_beyond_limit_is_refused(
 async def test_declared_length_far_beyond_limit_is_refused(
     server: SharedServer, target: str
 ) -> None:
-    """HTTP-1: refused by its head."""
+    """HTTP-1: the request is refused by its head."""
     async with tcp_client(server.port) as http:
         await http.write(
             request_bytes("POST", target, b"{", headers={"content-length": "999999999999"})
@@ -159,7 +156,7 @@ async def test_declared_length_far_beyond_limit_is_refused(
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_empty_body_is_refused(server: SharedServer, target: str, chunked: bool) -> None:
-    """FRM-2."""
+    """FRM-2: an empty body is refused."""
     headers = {"content-length": "", "transfer-encoding": "chunked"} if chunked else {}
     body = b"0\r\n\r\n" if chunked else b""
     await check_request(
@@ -196,7 +193,7 @@ async def test_empty_body_is_refused(server: SharedServer, target: str, chunked:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_unknown_path_is_refused(server: SharedServer, path: str, method: str) -> None:
-    """HTTP-1: no name from a request ever becomes a path."""
+    """HTTP-1: a name from a request never becomes a file path."""
     request = request_bytes(method, f"/chat/{path}")
     await check_request(server, request, codes.NOT_FOUND, method=method)
 
@@ -217,7 +214,7 @@ async def test_unknown_path_is_refused(server: SharedServer, path: str, method: 
 async def test_odd_path_of_file_serves_that_file(
     server: SharedServer, path: str, method: str
 ) -> None:
-    """The name alone counts."""
+    """Only the file's name counts."""
     async with tcp_client(server.port) as http:
         await http.write(request_bytes(method, f"/chat/{path}"))
         answer = await http.answer(method)
@@ -245,7 +242,7 @@ async def test_odd_path_of_channel_serves_that_channel(server: SharedServer, tar
 
 
 async def test_stripped_upgrade_is_refused(server: SharedServer) -> None:
-    """WS-3: at once, and its header says why."""
+    """WS-3: it is refused at once, and a header says why."""
     for headers in ({}, {"connection": "upgrade"}, {"upgrade": "websocket"}):
         request = request_bytes("GET", "/chat/websocket", headers=headers)
         async with tcp_client(server.port) as http:
@@ -283,7 +280,7 @@ ORIGINS: dict[str, dict[str, str]] = {
 @pytest.mark.parametrize("target", POSTS)
 @pytest.mark.parametrize("name", ORIGINS)
 async def test_foreign_origin_is_refused(server: SharedServer, target: str, name: str) -> None:
-    """IDN-1."""
+    """IDN-1: a request from a foreign origin is refused."""
     before = await server.opened()
     request = request_bytes("POST", target, opening(), headers=ORIGINS[name])
     answer = await check_request(server, request, codes.FORBIDDEN_ORIGIN)
@@ -293,7 +290,7 @@ async def test_foreign_origin_is_refused(server: SharedServer, target: str, name
 
 @pytest.mark.parametrize("target", POSTS)
 async def test_repeated_origin_is_refused(server: SharedServer, target: str) -> None:
-    """IDN-1."""
+    """IDN-1: a repeated Origin header is refused."""
     own = ("origin", "http://127.0.0.1")
     request = request_bytes("POST", target, opening(), extra=(own, own))
     await check_request(server, request, codes.FORBIDDEN_ORIGIN)
@@ -301,10 +298,10 @@ async def test_repeated_origin_is_refused(server: SharedServer, target: str) -> 
 
 @pytest.mark.parametrize("name", [name for name in ORIGINS if name != "10 KB"])
 async def test_foreign_origin_of_websocket_is_refused(server: SharedServer, name: str) -> None:
-    """IDN-1, WS-2: refused before the upgrade. (10 KB of a header uvicorn 0.54 answers never.)"""
+    """IDN-1, WS-2: refused before the upgrade. (uvicorn 0.54 never answers a header of 10 KB.)"""
     async with tcp_websocket(server.port) as socket:
-        answer = await socket.shake_hands("/chat/websocket", **ORIGINS[name])
-        assert answer.status in (400, 403)  # 400: a server that wants a Host
+        answer = await socket.handshake("/chat/websocket", **ORIGINS[name])
+        assert answer.status in (400, 403)  # 400: the server requires a Host
         assert SECRET not in answer.body
 
 
@@ -321,17 +318,17 @@ async def test_foreign_origin_of_websocket_is_refused(server: SharedServer, name
     ],
 )
 async def test_unknown_path_of_websocket_is_refused(server: SharedServer, path: str) -> None:
-    """WS-2."""
+    """WS-2: a WebSocket on an unknown path is refused."""
     async with tcp_websocket(server.port) as socket:
-        answer = await socket.shake_hands(path)
+        answer = await socket.handshake(path)
         assert answer.status in (403, 404)
         assert SECRET not in answer.body
 
 
 async def test_foreign_subprotocol_is_not_chosen(server: SharedServer) -> None:
-    """WS-1."""
+    """WS-1: a foreign subprotocol is not selected."""
     async with tcp_websocket(server.port) as socket:
-        answer = await socket.shake_hands(
+        answer = await socket.handshake(
             "/chat/websocket", **{"sec-websocket-protocol": "soap, graphql-ws"}
         )
         assert (answer.status, "sec-websocket-protocol" in answer.headers) == (101, False)

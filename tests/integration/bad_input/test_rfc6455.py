@@ -1,4 +1,4 @@
-"""Bad input below the frames of the protocol: WebSockets (RFC 6455)."""
+"""Bad input below the protocol's frames: WebSockets (RFC 6455)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from tests.integration.bad_input.attempts import (
     open_anew,
 )
 from tests.integration.bad_input.offender import offender
-from tests.integration.bad_input.rows import (
-    SECRET,
-    opening,
-)
+from tests.integration.bad_input.open_rows import opening
+from tests.integration.bad_input.rows import SECRET
 from tests.integration.bad_input.shared_server import SharedServer, check_clear
 from tests.support.clients.frame_client import CLIENTS, TRANSPORTS
 from tests.support.clients.tcp_client import (
@@ -59,17 +57,17 @@ VIOLATIONS: dict[str, tuple[bytes, tuple[int | None, ...]]] = {
     "close with 1012": (frame_bytes(CLOSE, (1012).to_bytes(2, "big")), (1012,)),
     "close with 4321": (frame_bytes(CLOSE, (4321).to_bytes(2, "big") + SECRET), (4321,)),
 }
-"""The server's matter, and what it closes with. It is no `close` of the session (CLS-6)."""
+"""Violations, with the server's close codes, which are not a `close` of the session (CLS-6)."""
 
 
 @pytest.mark.parametrize("name", VIOLATIONS)
 async def test_violation_of_rfc_6455_leaves_session(server: SharedServer, name: str) -> None:
-    """CLS-6, LIV-4: the connection ends, the session is resumed."""
+    """CLS-6, LIV-4: the connection ends, and the session can be resumed."""
     wire, close_codes = VIOLATIONS[name]
     async with offender("websocket", server.port) as session:
         await session.socket.write(wire)
         assert (await session.ending()).close in close_codes
-        await session.resumes()
+        await session.check_resume()
 
 
 @pytest.mark.parametrize("name", [name for name in VIOLATIONS if "2^63" not in name])
@@ -85,7 +83,7 @@ async def test_violation_of_rfc_6455_before_open_ends_connection(
 
 
 async def test_fragmented_frame_is_one_frame(server: SharedServer) -> None:
-    """A frame is a message of the WebSocket, however it is cut."""
+    """A frame is a message of the WebSocket, however it is fragmented."""
     async with offender("websocket", server.port) as session:
         wire = b'[2,0,"fragmented"]'
         await session.socket.put(wire[:1], TEXT, fin=False)
@@ -96,14 +94,14 @@ async def test_fragmented_frame_is_one_frame(server: SharedServer) -> None:
         await session.socket.put(b"", CONTINUATION)
         session.sent = 2
         while len(session.messages) < 2:
-            await session.pull()
+            await session.receive_next()
         assert session.messages == ["kept", "fragmented"]
-        await session.resumes()
+        await session.check_resume()
 
 
 async def test_compressed_frame_is_bounded_by_true_size(server: SharedServer) -> None:
-    """As agreed it is a frame like any; what is not deflated ends the connection; a frame that
-    is small on the wire and large in truth is too large."""
+    """An agreed compressed frame is valid, invalid deflate data ends the connection, and a frame
+    that is small on the wire but large when inflated is too large."""
     agreed = {"sec-websocket-extensions": "permessage-deflate"}
 
     def deflated(data: bytes) -> bytes:
@@ -118,22 +116,24 @@ async def test_compressed_frame_is_bounded_by_true_size(server: SharedServer) ->
     ):
         async with tcp_websocket(server.port, "/chat/websocket", **agreed) as socket:
             await socket.put(wire, reserved=4)
-            # The answer may be compressed too: only its close is looked at.
+            # The answer may be compressed too, so only its close code is checked.
             assert await socket.close_code() in close_codes
 
 
 async def test_invalid_utf_8_closes_websocket_with_1007(server: SharedServer) -> None:
-    """The server's matter: 1007. (uvicorn 0.54 logs a traceback of its own for it.)"""
+    """The server closes with 1007. (uvicorn 0.54 logs a traceback for it.)"""
     async with offender("websocket", server.port) as session:
         await session.socket.put(b'[2,0,"\xff"]')
         assert (await session.ending()).close == 1007
-        await server.forgive("Invalid UTF-8 sequence received from client", "UnicodeDecodeError")
-        await session.resumes()
+        await server.expect_traceback(
+            "Invalid UTF-8 sequence received from client", "UnicodeDecodeError"
+        )
+        await session.check_resume()
 
 
 @pytest.mark.parametrize("wires", [["ping"] * 5, ["ping"] * 200, ["pong"], ["ping", "ack"]])
 async def test_flood_before_open_ends_connection(server: SharedServer, wires: list[str]) -> None:
-    """OPN-9."""
+    """OPN-9: a flood of frames before the open ends the connection."""
     frames = {"ack": '{"type":"ack","ack":0}'}
     async with tcp_websocket(server.port, "/chat/websocket") as socket:
         for kind in wires:
@@ -147,7 +147,7 @@ async def test_flood_before_open_ends_connection(server: SharedServer, wires: li
 
 
 async def test_flood_before_open_of_absent_client_is_no_error(server: SharedServer) -> None:
-    """The client has gone: that is no error."""
+    """A client that has disconnected causes no error."""
     for count in (0, 1, 4, 5, 50):
         for ending in (b"", frame_bytes(CLOSE, b"")):
             async with tcp_websocket(server.port, "/chat/websocket") as socket:
@@ -155,12 +155,12 @@ async def test_flood_before_open_of_absent_client_is_no_error(server: SharedServ
 
 
 async def test_abandoned_open_is_repeated_by_its_nonce(server: SharedServer) -> None:
-    """The session that it made expires; a client that repeats the nonce gets it (OPN-4)."""
+    """OPN-4: a client that repeats the nonce gets the session, which would expire otherwise."""
     for transport in TRANSPORTS:
         wire = opening()
         async with tcp_websocket(server.port) as raw:
             if transport == "websocket":
-                await raw.shake_hands("/chat/websocket")
+                await raw.handshake("/chat/websocket")
                 await raw.put(wire)
             else:
                 await raw.write(request_bytes("POST", f"/chat/{CLIENTS[transport].segment}", wire))
@@ -169,7 +169,7 @@ async def test_abandoned_open_is_repeated_by_its_nonce(server: SharedServer) -> 
 
 
 async def test_ten_thousand_pings_are_bounded(server: SharedServer) -> None:
-    """LIV-2: what waits to be written is bounded; beyond the bound the connection ends."""
+    """LIV-2: the answers waiting to be written are bounded; beyond that the connection ends."""
     async with offender("websocket", server.port) as session:
         ping = frame_bytes(TEXT, b'{"type":"ping","id":9007199254740991}')
         await session.socket.write(ping * 10_000)
@@ -181,4 +181,4 @@ async def test_ten_thousand_pings_are_bounded(server: SharedServer) -> None:
         else:
             check_clear(frame, "too_many", b"")
             assert await session.socket.get() == Closed(codes.TOO_MANY.websocket)
-        await session.resumes()
+        await session.check_resume()

@@ -1,4 +1,4 @@
-"""Sessions that a client cannot have: unknown, expired, superseded, or of somebody else."""
+"""Sessions that a client cannot have: unknown, expired, superseded, or of another user."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from tests.integration.bad_input.attempts import (
     open_badly,
 )
 from tests.integration.bad_input.offender import Offender, offender
-from tests.integration.bad_input.rows import (
-    SECRET,
-    TOKENS,
-    opening,
-)
+from tests.integration.bad_input.open_rows import TOKENS, opening
+from tests.integration.bad_input.rows import SECRET
 from tests.integration.bad_input.shared_server import SharedServer
 from tests.support.clients.frame_client import TRANSPORTS, encode
 from tests.support.clients.tcp_client import (
@@ -33,7 +30,7 @@ from transport import codes
 async def test_open_with_unknown_session_begins_new_one(
     server: SharedServer, name: str, transport: str
 ) -> None:
-    """RES-9: the client gets a new session, and learns that it is another one."""
+    """RES-9: the client gets a new session, and the answer says that it is new."""
     wire = opening(session=TOKENS[name], attach=2)
     opened = await open_anew(server, transport, wire)
     assert (opened["type"], opened["verdict"]) == ("opened", "reset")
@@ -46,7 +43,7 @@ async def test_open_with_unknown_session_begins_new_one(
 async def test_post_to_unknown_session_returns_404(
     server: SharedServer, name: str, segment: str
 ) -> None:
-    """RES-9."""
+    """RES-9: the answer is 404."""
     head = {"type": segment, "session": TOKENS[name], "client": "c" * 16, "attach": 1}
     if segment == "poll":
         head |= {"poll": 1, "ack": 0}
@@ -58,7 +55,7 @@ async def test_post_to_unknown_session_returns_404(
 async def test_wrong_secret_is_treated_as_unknown_session(
     server: SharedServer, transport: str
 ) -> None:
-    """RES-9, IDN-3: the answer is the same, byte for byte, and the owner is unharmed."""
+    """RES-9, IDN-3: the answer is the same, byte for byte, and the owner is not affected."""
     async with offender(transport, server.port) as owner:
         wrong = owner.opened["id"] + ".wrong-secret"
         opened = await open_anew(server, transport, opening(session=wrong, attach=9))
@@ -70,21 +67,21 @@ async def test_wrong_secret_is_treated_as_unknown_session(
         ]
         assert answers[0] == answers[1]
         await owner.exchange("next")
-        await owner.resumes()
+        await owner.check_resume()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_session_of_other_user_is_treated_as_unknown(
     server: SharedServer, transport: str
 ) -> None:
-    """RES-9, IDN-2: as if it did not exist; its owner goes on."""
+    """RES-9, IDN-2: the answer is as if the session did not exist, and its owner goes on."""
     async with offender(transport, server.port, "/users", credentials="ada") as owner:
         wire = opening(session=owner.token, attach=9, credentials="eve", received=1)
         opened = await open_anew(server, transport, wire, "/users")
         assert opened["reset"] == {"reason": "unknown", **NOTHING_KNOWN}
         assert opened["id"] != owner.opened["id"]
         await owner.exchange("next")
-        await owner.resumes()
+        await owner.check_resume()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -92,7 +89,7 @@ async def test_session_of_other_user_is_treated_as_unknown(
 async def test_open_without_credentials_makes_no_session(
     server: SharedServer, transport: str, credentials: object
 ) -> None:
-    """IDN-2."""
+    """IDN-2: no session is created."""
     before = await server.opened("/users")
     wire = opening(credentials=credentials)
     refusal = await open_badly(server, transport, wire, "/users")
@@ -104,7 +101,7 @@ async def test_open_without_credentials_makes_no_session(
 async def test_too_many_sessions_are_refused_with_limit(
     server: SharedServer, transport: str
 ) -> None:
-    """Section 12: the limit has a name, and an end."""
+    """Section 12: the refusal names the limit, and says when to retry."""
     await open_anew(server, "longpoll", opening(), "/full")
     refusal = await open_badly(server, transport, opening(), "/full")
     check_refusal(refusal, codes.TOO_MANY, b"")
@@ -114,12 +111,12 @@ async def test_too_many_sessions_are_refused_with_limit(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_expired_session_tells_its_fate_at_open(server: SharedServer, transport: str) -> None:
-    """RES-5, RES-9: at `open` its fate, to posts one word."""
+async def test_open_of_expired_session_reports_fate(server: SharedServer, transport: str) -> None:
+    """RES-5, RES-9: an `open` gets the session's fate; posts only get an error code."""
     async with offender(transport, server.port, "/short") as session:
         frame = json.loads(opening(session=session.token, client=session.client, attach=2))
         await session.close()
-        await server.until_gone("/short", session.opened["id"])
+        await server.until_session_ended("/short", session.opened["id"])
         for kind in ("send", "poll"):
             head = session.head(kind, **({"poll": 1, "ack": 0} if kind == "poll" else {}))
             refusal = await ask(server, f"/short/{kind}", head)
@@ -137,7 +134,7 @@ async def test_expired_session_tells_its_fate_at_open(server: SharedServer, tran
 async def test_session_of_other_process_is_known_by_epoch(
     server: SharedServer, transport: str
 ) -> None:
-    """EPO-1."""
+    """EPO-1: the epoch shows that the session belongs to another process."""
     token = TOKENS["random"]
     wire = opening(session=token, epoch=SECRET.decode(), attach=2)
     opened = await open_anew(server, transport, wire)
@@ -153,7 +150,7 @@ async def test_superseded_attach_is_told_the_owner(server: SharedServer, transpo
     async with offender(transport, server.port) as session:
         token, client = session.token, session.client
         old = session.head()
-        await session.resumes()
+        await session.check_resume()
         fields = {"session": token, "client": client, "first_retained": session.sent + 1}
         for attach in (1, 2):
             wire = opening(attach=attach, **fields)
@@ -179,7 +176,7 @@ async def test_superseded_websocket_is_told_the_new_client(
         taker = Offender(transport, server.port)
         try:
             fields = {"session": session.token, "first_retained": 2, "attach": 2}
-            await taker.attach_by(json.loads(opening(**fields)))
+            await taker.attach_with(json.loads(opening(**fields)))
             taker.sent = 1
             refusal = await session.ending()
             check_refusal(refusal, codes.SUPERSEDED, b"", session.token)
@@ -202,7 +199,7 @@ async def test_superseded_websocket_is_told_the_new_client(
 async def test_resume_that_claims_too_much_is_reset(
     server: SharedServer, transport: str, fields: dict[str, int], reason: str
 ) -> None:
-    """RES-5, RES-7: by another client it does the session no harm."""
+    """RES-5, RES-7: another client's resume is reset, and the session is not affected."""
     async with offender(transport, server.port) as session:
         good = {"session": session.token, "attach": 2, "first_retained": 2}
         opened = await open_anew(server, transport, opening(**{**good, **fields}))
@@ -214,7 +211,7 @@ async def test_resume_that_claims_too_much_is_reset(
 async def test_resume_below_acknowledged_is_reset_as_trimmed(
     server: SharedServer, transport: str
 ) -> None:
-    """RES-5 (`trimmed`), RES-7: the client learns which messages are lost."""
+    """RES-5 (`trimmed`), RES-7: the answer says which messages are lost."""
     async with offender("websocket", server.port) as session:
         session.acknowledges = True
         await session.exchange("next")
@@ -226,7 +223,7 @@ async def test_resume_below_acknowledged_is_reset_as_trimmed(
 
 
 async def test_newest_of_hundred_polls_waits(server: SharedServer) -> None:
-    """POL-2: the newest waits, the others are answered with nothing."""
+    """POL-2: the newest poll waits, and the others get an empty answer."""
     async with offender("longpoll", server.port) as session, tcp_clients(server.port, 100) as wires:
         session.connection.polls = 100
         for number, wire in enumerate(wires, 1):
@@ -234,12 +231,12 @@ async def test_newest_of_hundred_polls_waits(server: SharedServer) -> None:
             await wire.write(request_bytes("POST", "/chat/poll", encode(poll).encode()))
             if number > 1:
                 older = await wires[number - 2].answer()
-                # One that was parked for long was answered by an ack before the next one came.
+                # A poll that was parked for long was answered by an ack before the next came.
                 assert older.status == 200
                 assert older.frames in ([], [{"type": "ack", "ack": 1}])
         await session.send_data([2, 1, "next"])
         last = await wires[-1].answer()
-        if last.frames == [{"type": "ack", "ack": 1}]:  # so was this
-            await session.pull()
+        if last.frames == [{"type": "ack", "ack": 1}]:  # so was this one
+            await session.receive_next()
         else:
             assert [frame[2:] for frame in last.frames] == [["next"]]

@@ -1,4 +1,4 @@
-"""Bodies and opens that come too late, and a thousand bad requests."""
+"""Bodies and opens that arrive too late, and a thousand bad requests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import pytest
 from tests.integration.bad_input.attempts import (
     POSTS,
 )
-from tests.integration.bad_input.rows import (
-    opening,
-)
+from tests.integration.bad_input.open_rows import opening
 from tests.integration.bad_input.shared_server import SharedServer, check_clear
 from tests.support.clients.tcp_client import (
     PING,
@@ -28,7 +26,7 @@ from transport import codes
 
 
 async def _trickle(http: TcpClient, request: bytes) -> None:
-    """A byte now and then, until the answer comes or the task is ended."""
+    """Write a byte now and then, until the answer arrives or the task is cancelled."""
     for index in range(len(request)):
         await http.write(request[index : index + 1])
         await asyncio.sleep(0.02)
@@ -36,7 +34,7 @@ async def _trickle(http: TcpClient, request: bytes) -> None:
 
 @pytest.mark.parametrize("form", ["nothing", "one byte", "trickle", "chunks"])
 async def test_slow_body_returns_408(server: SharedServer, form: str) -> None:
-    """HTTP-1: 408 in its time, to each kind of request, and the connection ends."""
+    """HTTP-1: each kind of request gets 408 in time, and the connection ends."""
 
     async def one(target: str) -> None:
         async with tcp_client(server.port) as http:
@@ -60,7 +58,7 @@ async def test_slow_body_returns_408(server: SharedServer, form: str) -> None:
 
 
 async def test_missing_open_ends_websocket(server: SharedServer) -> None:
-    """OPN-9: whatever else comes meanwhile. It held no session."""
+    """OPN-9: the WebSocket ends, whatever other frames arrive. It had no session."""
     before = await server.opened("/hasty")
 
     async def one(wire: bytes) -> None:
@@ -77,8 +75,8 @@ async def test_missing_open_ends_websocket(server: SharedServer) -> None:
     assert await server.opened("/hasty") == before
 
 
-async def test_thousand_bad_posts_leave_nothing_behind(server: SharedServer) -> None:
-    """Every request is answered whole, and what it held is given back."""
+async def test_thousand_bad_posts_release_all_resources(server: SharedServer) -> None:
+    """Every request gets a complete answer, and its resources are released."""
     before = await server.report()
     bad = [b"{", b"[1,0,1]", b"\xff", opening(attach=0), b"\n" * 2000]
     for _ in range(4):
@@ -87,4 +85,4 @@ async def test_thousand_bad_posts_leave_nothing_behind(server: SharedServer) -> 
                 for body in bad:
                     await wire.write(request_bytes("POST", POSTS[index % 3], body))
                 assert [(await wire.answer()).status // 100 for _ in bad] == [4] * 5
-    await server.until_no_more_than(before)
+    await server.until_released(before)

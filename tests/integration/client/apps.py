@@ -1,4 +1,4 @@
-"""Applications for the tests of the client, beside those of `tests.support.apps`."""
+"""Applications for the tests of the client, besides those of `tests.support.apps`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def _echo(channel: Channel) -> None:
 
 
 async def _quiet(_: Application, channel: Channel) -> None:
-    """Echoes, and notes nothing: a report has no words for bytes."""
+    """Echo without recording messages, because a report is JSON and cannot contain bytes."""
     await _echo(channel)
 
 

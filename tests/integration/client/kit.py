@@ -1,4 +1,4 @@
-"""What the tests of the client share: channels to a real server, and its report of them."""
+"""Shared code of the client's tests: channels to a real server, and the server's report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def open_to(port: int, *transports: str, **options: Any) -> connect:
 
 
 async def report(server: Server) -> dict[str, Any]:
-    """What the handlers have seen, asked behind the proxy's back."""
+    """Return what the handlers have seen, requested without the proxy."""
     async with httpx.AsyncClient(trust_env=False) as client:
         found: dict[str, Any] = (await client.get(f"{server.url}/report")).json()
         return found
@@ -65,8 +65,8 @@ async def release(server: Server) -> None:
 
 
 @asynccontextmanager
-async def leaving_nothing() -> AsyncIterator[None]:
-    """Whether the block leaves no task behind."""
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """Check that the block leaves no running task."""
     before = asyncio.all_tasks()
     yield
     left = asyncio.all_tasks() - before
@@ -76,13 +76,13 @@ async def leaving_nothing() -> AsyncIterator[None]:
 async def converse(
     channel: Channel, count: int, steer: Callable[[], Coroutine[Any, Any, None]] | None = None
 ) -> None:
-    """``count`` messages each way with the ``campaign``; ``steer`` acts meanwhile."""
+    """Exchange ``count`` messages each way with ``campaign``; ``steer`` runs meanwhile."""
     await channel.send({"send": count})
     seen = 0
 
     async def produce() -> None:
         for index in range(1, count + 1):
-            # Never far ahead, so that both directions are busy until the end.
+            # Never run far ahead, so that both directions stay busy until the end.
             if index > seen + 500:
                 await until(lambda: index <= seen + 400)  # noqa: B023 - called before the next
             await channel.send(numbered(index))
@@ -99,13 +99,13 @@ async def converse(
 
 
 async def check(server: Server, count: int, *channels: Channel) -> None:
-    """Both ends agree, and nothing was lost."""
+    """Check that both ends agree, and that nothing was lost."""
     total = count * len(channels)
-    told = await until_report(server, lambda found: found["received"] == total)
-    assert told["wrong"] == []
-    assert (told["started"], told["sent"]) == (len(channels), total)
-    assert len(told["channels"]) == len(channels)
-    for there in told["channels"]:
+    final = await until_report(server, lambda found: found["received"] == total)
+    assert final["wrong"] == []
+    assert (final["started"], final["sent"]) == (len(channels), total)
+    assert len(final["channels"]) == len(channels)
+    for there in final["channels"]:
         assert (there["received"], there["handled"], there["sent"]) == (count + 1,) * 2 + (count,)
     for channel in channels:
         here = channel.statistics()

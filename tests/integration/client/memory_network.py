@@ -1,8 +1,8 @@
-"""A network in memory, for an event loop whose time jumps.
+"""A network in memory, for an event loop with a clock that jumps.
 
-`NetworkLoop.create_connection` ends at uvicorn's own protocols, which serve an ASGI application in
-the same loop. So httpx and websockets speak as they do over sockets, byte for byte, and a run that
-is repeated is the same.
+`NetworkLoop.create_connection` connects to uvicorn's own protocols, which serve an ASGI application
+in the same loop. So httpx and websockets write the same bytes as over sockets, and every run is
+reproducible.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEVER_READABLE = os.pipe()[0]
 
 
 class _FakeSocket:
-    """What httpcore looks at: whether an idle connection was closed by the other side."""
+    """The part of a socket that httpcore reads, to see if the peer closed an idle connection."""
 
     family = socket.AF_UNIX
 
@@ -45,7 +45,7 @@ class _FakeSocket:
 
 
 class End(asyncio.Transport):
-    """One side of a connection. What it is given it takes in the context that it was made in."""
+    """One side of a connection. It runs callbacks in the context in which it was created."""
 
     peer: End
     protocol: asyncio.Protocol
@@ -53,16 +53,16 @@ class End(asyncio.Transport):
     def __init__(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> None:
         self.closing = False
         self.over = False
-        """Whether its protocol was told."""
+        """Whether its protocol was notified of the end."""
         self._loop = loop
         self._context = context
         self._paused = False
         self._incoming: deque[bytes | None] = deque()
-        """None: the other side has closed."""
+        """Received data; None says that the other side has closed."""
         names = {"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)}
         super().__init__({**names, "socket": None})
 
-    def soon(self, work: Callable[..., object], *args: object) -> None:
+    def schedule(self, work: Callable[..., object], *args: object) -> None:
         self._loop.call_soon(work, *args, context=self._context)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -85,10 +85,10 @@ class End(asyncio.Transport):
         return False
 
     def write(self, data: Any) -> None:
-        if data and not self.closing:  # nothing written is nothing to read, and no end
-            self.peer.soon(self.peer.arrives, bytes(data))
+        if data and not self.closing:  # an empty write is not an end of file
+            self.peer.schedule(self.peer.feed, bytes(data))
 
-    def arrives(self, data: bytes | None) -> None:
+    def feed(self, data: bytes | None) -> None:
         self._incoming.append(data)
         self._deliver()
 
@@ -105,7 +105,7 @@ class End(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._paused = False
-        self.soon(self._deliver)
+        self.schedule(self._deliver)
 
     def is_reading(self) -> bool:
         return not self._paused and not self.closing
@@ -119,8 +119,8 @@ class End(asyncio.Transport):
     def end(self, error: Exception | None) -> None:
         if not self.closing:
             self.closing = True
-            self.soon(self._lost, error)
-            self.peer.soon(self.peer.arrives, None)
+            self.schedule(self._lost, error)
+            self.peer.schedule(self.peer.feed, None)
 
     def _lost(self, error: Exception | None) -> None:
         self.over = True
@@ -128,12 +128,12 @@ class End(asyncio.Transport):
 
 
 class Network:
-    """Between clients of the loop that it is made in, and one server.
+    """A network between one server and the clients of the loop that creates it.
 
     Attributes:
         up: whether the server can be reached.
-        late: seconds that the next connection takes to come there.
-        ends: the clients' ends of all connections that ever stood.
+        late: returns the seconds that the next connection takes to arrive.
+        ends: the clients' ends of all connections ever made.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -147,7 +147,7 @@ class Network:
         loop.network = self
 
     def serve(self, app: ASGIApp) -> None:
-        """Another process has the port, for connections from now on."""
+        """Let another application serve the port, for connections from now on."""
         self._config = Config(
             app,
             http="h11",
@@ -163,7 +163,7 @@ class Network:
 
     def connect(self, factory: Callable[[], asyncio.Protocol]) -> tuple[End, asyncio.Protocol]:
         if not self.up:
-            raise ConnectionRefusedError("the server is away")
+            raise ConnectionRefusedError("the server is down")
         loop = asyncio.get_running_loop()
         here, there = End(loop, contextvars.copy_context()), End(loop, self._context.copy())
         here.peer, there.peer = there, here
@@ -171,24 +171,24 @@ class Network:
         here.protocol = factory()
         serve: Any = self._config.http_protocol_class
         there.protocol = serve(self._config, self._state, {}, loop)
-        there.soon(there.protocol.connection_made, there)
+        there.schedule(there.protocol.connection_made, there)
         self.ends.append(here)
         here.protocol.connection_made(here)
         return here, here.protocol
 
     def cut(self) -> None:
-        """End all connections, and lose what is on its way."""
+        """End all connections, and lose the data in transit."""
         for here in self.ends:
             for end in (here, here.peer):
                 end.end(ConnectionResetError("cut"))
 
 
 class NetworkLoop(JumpingEventLoop):
-    """Its connections go through ``network``."""
+    """An event loop whose connections go through ``network``."""
 
     network: Network
 
-    async def create_connection(  # type: ignore[override]  # what its callers here give
+    async def create_connection(  # type: ignore[override]  # narrowed to what its callers pass
         self, protocol_factory: Callable[[], asyncio.Protocol], *_: object, **__: object
     ) -> tuple[End, asyncio.Protocol]:
         await asyncio.sleep(self.network.late())

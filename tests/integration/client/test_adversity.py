@@ -1,4 +1,4 @@
-"""What a client meets in bad company: nothing hangs, spins or goes untold."""
+"""The client under adverse conditions: it never hangs, spins, or ends without an error."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def in_memory(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 
 async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
-    """The page of a proxy whose server is away."""
+    """Answer with the error page of a proxy whose server is down."""
     await PlainTextResponse("<h1>503</h1>", 503)(scope, receive, send)
 
 
 @dataclass(frozen=True)
-class Chance:
-    """For a connector: which part of the longest wait each is."""
+class FixedRandom:
+    """A random source for a connector: each wait is this part of the longest possible wait."""
 
     part: float
 
@@ -58,7 +58,7 @@ class Chance:
 
 
 @in_memory
-async def test_a_close_is_given_up_though_something_answers() -> None:
+async def test_close_gives_up_if_only_error_pages_answer() -> None:
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     async with connect(URL, transports=["sse"], proxies=False) as channel:
@@ -75,7 +75,7 @@ async def test_a_close_is_given_up_though_something_answers() -> None:
 
 
 async def draining(scope: Scope, receive: Receive, send: Send) -> None:
-    """Opens, and sends away at once (DRN-1)."""
+    """Accept the open, and then drain at once (DRN-1)."""
     await receive()
     await send({"type": "websocket.accept"})
     frame = json.loads((await receive())["text"])
@@ -100,7 +100,7 @@ async def draining(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @in_memory
-async def test_drains_that_follow_one_another_are_no_loop() -> None:
+async def test_repeated_drains_do_not_cause_tight_loop() -> None:
     Network(draining)
     with anyio.move_on_after(600):
         async with connect(URL, transports=["websocket"], proxies=False) as channel:
@@ -110,25 +110,25 @@ async def test_drains_that_follow_one_another_are_no_loop() -> None:
 
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_time_in_which_something_worked_is_no_outage(
+async def test_backoff_excludes_working_time(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However short: each time it waits as long as nothing worked until then, and half a second."""
-    monkeypatch.setattr(connector, "random", Chance(1.0))
+    """A working period of any length resets the backoff to its length plus half a second."""
+    monkeypatch.setattr(connector, "random", FixedRandom(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     waits: list[float] = []
     async with connect(URL, transports=[transport], proxies=False) as channel:
 
-        async def stands(seconds: float) -> None:
+        async def echo_then_wait(seconds: float) -> None:
             await channel.send("a")
             assert await channel.receive() == "a"
             await asyncio.sleep(seconds)
 
-        await stands(30)
+        await echo_then_wait(30)
         channel.reconnect()
         for age in (4.5, 2.5, 4.5):
-            await stands(age)
+            await echo_then_wait(age)
             network.cut()
             begun = loop.time()
             while channel.statistics().attaches < len(waits) + 3:  # noqa: ASYNC110 - it jumps
@@ -139,10 +139,10 @@ async def test_time_in_which_something_worked_is_no_outage(
 
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_time_that_was_suspended_is_no_outage(
+async def test_backoff_excludes_suspended_time(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connector, "random", Chance(1.0))
+    monkeypatch.setattr(connector, "random", FixedRandom(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     async with connect(URL, transports=[transport], proxies=False) as channel:
@@ -160,10 +160,10 @@ async def test_time_that_was_suspended_is_no_outage(
 
 
 @in_memory
-async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
+async def test_connection_dropped_after_open_backs_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connector, "random", Chance(1.0))
+    monkeypatch.setattr(connector, "random", FixedRandom(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     async with connect(URL, transports=["websocket"], proxies=False) as channel:
@@ -177,29 +177,29 @@ async def test_what_is_dropped_as_soon_as_it_is_open_is_tried_less_and_less(
 
 
 @in_memory
-# Not over polls: of those a poll and a POST may be on their way when all is cut, begun while all
-# was well, and come after an attempt that had failed before.
+# Not over polls: a poll and a POST may be in transit when everything is cut. They were sent before
+# the failure, but arrive after an attempt that has already failed.
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
-async def test_two_attempts_come_in_a_second_at_most(
+async def test_attempts_are_limited_to_two_per_second(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long each is on its way, and what was begun before anybody knew counts too."""
+    """The limit holds for any latency, and includes requests sent before the failure was known."""
     chance = random.Random(1)
-    monkeypatch.setattr(connector, "random", Chance(0.0))
+    monkeypatch.setattr(connector, "random", FixedRandom(0.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
-    knocks: list[float] = []
+    attempts: list[float] = []
 
     async def credentials() -> None:
         await asyncio.sleep(chance.uniform(0, 0.5))
 
     def late() -> float:
-        loop.call_later(after := chance.uniform(0, 0.5), knock)
+        loop.call_later(after := chance.uniform(0, 0.5), record_attempt)
         return after
 
-    def knock() -> None:
+    def record_attempt() -> None:
         if not network.up:
-            knocks.append(loop.time())
+            attempts.append(loop.time())
 
     async def speak(channel: Any) -> None:
         while True:
@@ -221,27 +221,27 @@ async def test_two_attempts_come_in_a_second_at_most(
         with anyio.fail_after(60):
             await channel.flush()
         tasks.cancel_scope.cancel()
-    assert len(knocks) > 200
-    nearest = min(third - first for first, third in zip(knocks, knocks[2:], strict=False))
+    assert len(attempts) > 200
+    nearest = min(third - first for first, third in zip(attempts, attempts[2:], strict=False))
     assert nearest > 1
 
 
 @in_memory
-async def test_each_transport_tells_why() -> None:
+async def test_unreachable_reports_reason_of_each_transport() -> None:
     Network(Hub(echo)).up = False
     with pytest.raises(Unreachable) as caught:
         async with connect(URL, proxies=False):
             pass
     assert set(caught.value.reasons) == set(TRANSPORTS)
-    assert "away" in caught.value.reasons["websocket"]
+    assert "is down" in caught.value.reasons["websocket"]
     assert caught.value.reasons["sse"] == caught.value.reasons["longpoll"] != "no answer"
 
 
 @in_memory
-async def test_a_transport_that_cannot_even_begin_tells_why(
+async def test_transport_that_cannot_start_reports_reason(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """httpx does so for a SOCKS proxy without the package that it takes."""
+    """httpx raises such an error for a SOCKS proxy if its optional package is missing."""
 
     def missing(**_: Any) -> None:
         raise ImportError("the 'socksio' package is not installed")
@@ -258,7 +258,7 @@ async def test_a_transport_that_cannot_even_begin_tells_why(
 
 
 @in_memory
-async def test_a_defect_of_the_client_is_told(
+async def test_client_defect_closes_channel_with_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
@@ -278,8 +278,8 @@ async def test_a_defect_of_the_client_is_told(
 
 
 @in_memory
-async def test_send_fails_when_a_full_window_stands_still() -> None:
-    """DAT-6: a handler that takes nothing fails the senders that wait, and no others."""
+async def test_send_to_stalled_full_window_raises_stalled() -> None:
+    """DAT-6: if the handler receives nothing, waiting senders fail, and no others."""
     proceed = anyio.Event()
 
     async def slow(channel: Channel) -> None:
@@ -305,7 +305,7 @@ async def test_send_fails_when_a_full_window_stands_still() -> None:
 
 
 @in_memory
-async def test_send_without_room_is_told_of_the_close() -> None:
+async def test_send_waiting_for_window_raises_on_close() -> None:
     async def leave(channel: Channel) -> None:
         await anyio.sleep(5)
 
@@ -316,7 +316,7 @@ async def test_send_without_room_is_told_of_the_close() -> None:
             await channel.send("b")
 
 
-def test_what_cannot_work_is_told_at_once() -> None:
+def test_connect_with_invalid_arguments_raises() -> None:
     with pytest.raises(ValueError, match="Port"):
         connect("http://localhost:99999/chat")
     for wrong in ({"credentials": {1, 2}}, {"target": {1: 2}}, {"wishes": {"hold": float("nan")}}):
@@ -324,8 +324,8 @@ def test_what_cannot_work_is_told_at_once() -> None:
             connect(URL, **wrong)
 
 
-async def test_tls_is_what_https_means() -> None:
-    """With the system's certificates, where no others are given; on all transports."""
+async def test_https_url_uses_tls_on_each_transport() -> None:
+    """System certificates are used if no others are given, on all transports."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -343,8 +343,8 @@ async def test_tls_is_what_https_means() -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @in_memory
-async def test_a_second_cancellation_leaves_nothing_either(transport: str) -> None:
-    """Such as that of the loop's end, while the first is still at its last word."""
+async def test_second_cancellation_leaves_no_task(transport: str) -> None:
+    """The loop's end may cancel again while the first cancellation still sends its last frame."""
 
     network = Network(Hub(echo))
 

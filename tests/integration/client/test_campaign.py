@@ -1,6 +1,6 @@
 """Campaigns against a real server: once, in order and unchanged, both ways, whatever breaks.
 
-Both ends count, and their counts agree.
+Both ends count the messages, and their counts agree.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tests.support.faults.tcp_proxy import FaultProxy
 from transport.client import Channel, Pacing
 
 CAMPAIGN = 10_000
-"""Messages each way over a pair of transports: in so many is all of Unicode."""
+"""Messages each way over a pair of transports: enough to include all of Unicode."""
 SHORT = 1_000
-"""Messages each way where requests are broken."""
+"""Messages each way if requests are broken."""
 
 LOST = [Lose(), Lose(headers=True)]
 REPEATED = [Repeat(), Repeat(later=1), Repeat(later=3)]
@@ -27,7 +27,7 @@ REORDERED = [Delay(later=later, cut=True) for later in (1, 2, 4)]
 
 
 async def passing(channel: Channel, count: int, parts: int) -> AsyncIterator[int]:
-    """The parts of a campaign, each as it has begun."""
+    """Yield each part of a campaign when it has begun."""
     for part in range(1, parts + 1):
         await until(lambda: channel.statistics().received >= count * part // (parts + 2))  # noqa: B023
         yield part
@@ -35,8 +35,10 @@ async def passing(channel: Channel, count: int, parts: int) -> AsyncIterator[int
 
 @pytest.mark.parametrize("second", TRANSPORTS)
 @pytest.mark.parametrize("first", TRANSPORTS)
-async def test_cuts_and_switches(first: str, second: str, record_property: Any) -> None:
-    """Wherever in the bytes the network breaks, and whatever carries it (RES-1, SND-1, POL-2)."""
+async def test_campaign_survives_cuts_and_switches(
+    first: str, second: str, record_property: Any
+) -> None:
+    """RES-1, SND-1, POL-2: the network breaks at any byte, and the transports switch."""
     started = time.monotonic()
     async with (
         apps("campaign") as server,
@@ -50,7 +52,7 @@ async def test_cuts_and_switches(first: str, second: str, record_property: Any) 
             async for part in passing(channel, CAMPAIGN, 10):
                 channel.transports = (second if part % 2 else first,)
                 for _ in range(4):
-                    # As many cuts fall into small frames as into large ones.
+                    # The distribution makes cuts in small frames as frequent as in large ones.
                     proxy.cut_after(int(2 ** proxy.random.uniform(0, 18)), every=True)
             channel.transports = (second,)
 
@@ -67,10 +69,10 @@ async def test_cuts_and_switches(first: str, second: str, record_property: Any) 
 @pytest.mark.parametrize(
     "faults", [LOST, REPEATED, REORDERED], ids=["lost", "repeated", "reordered"]
 )
-async def test_requests_that_break(
+async def test_campaign_survives_broken_requests(
     transport: str, faults: list[Fault], record_property: Any
 ) -> None:
-    """Answers are lost, or requests come twice, or behind later ones (NUM-3, SND-1, POL-2)."""
+    """NUM-3, SND-1, POL-2: answers are lost, and requests arrive twice or after later ones."""
     started = time.monotonic()
     async with (
         apps("brisk") as server,
@@ -95,7 +97,7 @@ async def test_requests_that_break(
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_everything_at_once(seed: int, record_property: Any) -> None:
+async def test_campaign_survives_all_faults_at_once(seed: int, record_property: Any) -> None:
     """Cuts at bytes, switches among all transports, and every fault of requests."""
     started = time.monotonic()
     async with (
@@ -127,7 +129,7 @@ async def test_everything_at_once(seed: int, record_property: Any) -> None:
 
 
 def note(record_property: Any, what: str, channel: Channel, started: float) -> None:
-    """The figures are part of the point."""
+    """Record and print the figures of a campaign."""
     statistics, seconds = channel.statistics(), time.monotonic() - started
     record_property("seconds", seconds)
     print(  # noqa: T201

@@ -1,8 +1,7 @@
-"""`connect` against a real server: what a service that uses it sees, and never sees."""
+"""`connect` against a real server: what a service that uses it sees, and what it never sees."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import anyio
@@ -12,7 +11,7 @@ import pytest
 from tests.integration.client.kit import (
     TRANSPORTS,
     apps,
-    leaving_nothing,
+    no_leaked_tasks,
     open_to,
     release,
     report,
@@ -41,7 +40,7 @@ UNICODE = ["\u2028", "\u0085", "\x00", "\U0010ffff", "a\r\nb", '"\\', "日本", 
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_any_message_both_ways(transport: str) -> None:
+async def test_every_kind_of_message_is_echoed(transport: str) -> None:
     messages: list[Any] = [
         *UNICODE,
         "",
@@ -56,7 +55,7 @@ async def test_any_message_both_ways(transport: str) -> None:
         b"x" * Limits().message,
         "y" * (Limits().message - 2),
     ]
-    async with serving("tests.integration.client.apps:quiet") as server, leaving_nothing():
+    async with serving("tests.integration.client.apps:quiet") as server, no_leaked_tasks():
         async with open_to(server.port, transport) as channel:
             assert (channel.transport, channel.phase) == (transport, "open")
             assert channel.connected
@@ -72,25 +71,25 @@ async def test_any_message_both_ways(transport: str) -> None:
             assert (here.received, there["sent"]) == (len(messages),) * 2
             assert (here.attaches, here.replayed, here.resets) == (1, 0, 0)
         assert (channel.transport, channel.phase) == (None, "closed")
-        assert (await until_report(server, lambda told: told["ended"]))["channels"] == []
+        assert (await until_report(server, lambda found: found["ended"]))["channels"] == []
 
 
-async def test_the_best_transport_is_taken() -> None:
+async def test_connect_selects_best_transport() -> None:
     async with apps("echo") as server, open_to(server.port) as channel:
         assert channel.transport == "websocket"
         assert [attempt.outcome for attempt in channel.explain()] == ["open"]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_explain_tells_of_the_end(transport: str) -> None:
+async def test_explain_reports_close(transport: str) -> None:
     async with apps("echo") as server, open_to(server.port, transport) as channel:
         await channel.close(4001, "enough")
-        attempt = channel.explain()[-1]  # on HTTP, one more may have asked what became of it
+        attempt = channel.explain()[-1]  # on HTTP, one more attempt may have queried the outcome
         assert attempt.outcome in ("lost", "failed")
         assert attempt.reason == "closed: 4001 enough"
 
 
-async def test_iteration_ends_where_the_server_closes() -> None:
+async def test_iteration_ends_when_server_closes() -> None:
     async with apps("bye") as server, open_to(server.port) as channel:
         assert await channel.receive() == "welcome"
         await release(server)
@@ -102,8 +101,8 @@ async def test_iteration_ends_where_the_server_closes() -> None:
             await channel.send("late")
 
 
-async def test_the_window_makes_send_wait() -> None:
-    """DAT-6: the handler takes nothing more, and the window is 50."""
+async def test_full_window_makes_send_wait() -> None:
+    """DAT-6: the handler receives nothing more, and the window is 50."""
     async with apps("rows") as server, open_to(server.port) as channel:
         await channel.send({"rows": 400})
         async with anyio.create_task_group() as tasks:
@@ -120,7 +119,7 @@ async def test_the_window_makes_send_wait() -> None:
         assert (await report(server))["wrong"] == []
 
 
-async def test_what_cannot_be_sent_is_refused_here() -> None:
+async def test_invalid_arguments_raise_without_sending() -> None:
     async with apps("echo") as server, open_to(server.port) as channel:
         with pytest.raises(Unsendable):
             await channel.send({1})
@@ -148,7 +147,7 @@ async def test_what_cannot_be_sent_is_refused_here() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_stalled_link_is_left_by_reconnect(transport: str) -> None:
+async def test_reconnect_replaces_stalled_connection(transport: str) -> None:
     async with (
         apps("echo") as server,
         FaultProxy(server.port) as proxy,
@@ -167,7 +166,7 @@ async def test_a_stalled_link_is_left_by_reconnect(transport: str) -> None:
         assert channel.statistics().attaches == 2
 
 
-async def test_suspend_goes_away_until_resume() -> None:
+async def test_suspend_disconnects_until_resume() -> None:
     async with apps("echo") as server, open_to(server.port) as channel:
         channel.suspend()
         assert channel.phase == "suspended"
@@ -178,13 +177,13 @@ async def test_suspend_goes_away_until_resume() -> None:
         channel.resume()
         assert await channel.receive() == "waits"
         assert channel.statistics().resets == 0
-        channel.resume()  # it is here already
+        channel.resume()  # already attached: no effect
 
 
 # Falling back
 
 
-async def test_falls_back_where_websocket_is_not_served() -> None:
+async def test_connect_falls_back_if_websocket_is_not_served() -> None:
     async with (
         serving(
             "tests.integration.client.apps:no_websocket", "--no-access-log", clean=False
@@ -194,15 +193,15 @@ async def test_falls_back_where_websocket_is_not_served() -> None:
         assert channel.transport == "sse"
         await channel.send("by POST")
         assert await channel.receive() == "by POST"
-        # An event stream works once a POST was answered too.
+        # An event stream counts as working only after a POST was answered too.
         await until(lambda: channel.explain()[1].outcome == "open")
         first, second = channel.explain()
         assert (first.transport, first.outcome) == ("websocket", "failed")
         assert (second.transport, second.outcome) == ("sse", "open")
 
 
-async def test_a_server_that_is_not_there() -> None:
-    async with leaving_nothing():
+async def test_connect_to_absent_server_raises_unreachable() -> None:
+    async with no_leaked_tasks():
         with pytest.raises(Unreachable, match=r"websocket: .*longpoll: ") as caught:
             async with open_to(free_port(), timeout=0.3):
                 pass
@@ -211,9 +210,9 @@ async def test_a_server_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_refused_for_good(transport: str) -> None:
-    """An error with `again: no` ends it at once (section 13)."""
-    async with serving("tests.integration.client.apps:guarded") as server, leaving_nothing():
+async def test_final_refusal_closes_channel(transport: str) -> None:
+    """An error with `again: no` ends the channel at once (section 13)."""
+    async with serving("tests.integration.client.apps:guarded") as server, no_leaked_tasks():
         with pytest.raises(ChannelClosed) as caught:
             async with open_to(server.port, transport, credentials="wrong"):
                 pass
@@ -222,9 +221,9 @@ async def test_refused_for_good(transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_foreign_origin_is_refused_for_good(transport: str) -> None:
-    # Not clean: uvicorn logs an error of its own where a WebSocket is denied by a response.
-    async with serving("tests.support.apps:echo", clean=False) as server, leaving_nothing():
+async def test_foreign_origin_closes_channel(transport: str) -> None:
+    # Not clean: uvicorn itself logs an error if a WebSocket is denied with a response.
+    async with serving("tests.support.apps:echo", clean=False) as server, no_leaked_tasks():
         with pytest.raises(ChannelClosed) as caught:
             async with open_to(server.port, transport, origin="https://elsewhere.example"):
                 pass
@@ -234,7 +233,7 @@ async def test_a_foreign_origin_is_refused_for_good(transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_credentials_are_asked_for_at_each_attach(transport: str) -> None:
+async def test_credentials_are_requested_at_each_attach(transport: str) -> None:
     asked = 0
 
     async def credentials() -> str:
@@ -254,7 +253,7 @@ async def test_credentials_are_asked_for_at_each_attach(transport: str) -> None:
         assert asked == 2
 
 
-async def test_credentials_that_fail_are_a_failed_attempt(caplog: Any) -> None:
+async def test_failing_credentials_count_as_failed_attempt(caplog: Any) -> None:
     calls = iter([False, True])
 
     def credentials() -> str:
@@ -275,8 +274,8 @@ async def test_credentials_that_fail_are_a_failed_attempt(caplog: Any) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_restart_tells_the_fates(transport: str) -> None:
-    """EPO-1, RES-3: nothing is known of what the old process did."""
+async def test_restart_reports_fates(transport: str) -> None:
+    """EPO-1, RES-3: it is not known what the old process has done."""
     async with (
         serving("tests.support.apps:holding", "--no-access-log", clean=False) as server,
         open_to(server.port, transport) as channel,
@@ -285,7 +284,7 @@ async def test_a_restart_tells_the_fates(transport: str) -> None:
         await channel.send("one")
         assert await channel.receive() == "one"
         held = await channel.send("forever")
-        await until_report(server, lambda told: "forever" in told["messages"])
+        await until_report(server, lambda found: "forever" in found["messages"])
         await server.kill()
         await until(lambda: not channel.connected)
         waits = await channel.send("never on a wire")
@@ -300,7 +299,7 @@ async def test_a_restart_tells_the_fates(transport: str) -> None:
                 await channel.acknowledged(number)
             assert (caught.value.number, caught.value.fate) == (number, fate)
             assert isinstance(caught.value.__cause__, SessionReset)
-        # The channel goes on, with a session of its own, and its numbers go on too.
+        # The channel continues with a new session and with its own numbering.
         assert await channel.send("anew") == waits + 1
         assert await channel.receive() == "anew"
         await channel.flush()
@@ -308,7 +307,7 @@ async def test_a_restart_tells_the_fates(transport: str) -> None:
         assert channel.statistics().resets == 1
 
 
-async def test_expiry_tells_what_was_in_hand() -> None:
+async def test_expiry_reports_fate_of_message_in_hand() -> None:
     async with (
         serving("tests.support.apps:expiring", "--no-access-log", clean=False) as server,
         open_to(server.port) as channel,
@@ -317,9 +316,9 @@ async def test_expiry_tells_what_was_in_hand() -> None:
         assert await channel.receive() == "one"
         for message in ("forever", "behind"):
             await channel.send(message)
-        await until_report(server, lambda told: "forever" in told["messages"])
+        await until_report(server, lambda found: "forever" in found["messages"])
         channel.suspend()
-        await until_report(server, lambda told: not told["channels"])
+        await until_report(server, lambda found: not found["channels"])
         channel.resume()
         with pytest.raises(SessionReset) as reset:
             async for _ in channel:
@@ -333,133 +332,11 @@ async def test_expiry_tells_what_was_in_hand() -> None:
         assert await channel.receive() == "anew"
 
 
-# The end
+# Arguments
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_leaving_the_block_flushes(transport: str) -> None:
-    """CLS-2: what was sent is handled before the block has ended."""
-    async with apps("echo") as server:
-        async with open_to(server.port, transport) as channel:
-            for index in range(500):
-                await channel.send(index)
-        assert channel.statistics().acknowledged == 500
-        told = await report(server)
-        assert told["messages"] == list(range(500))
-        assert (told["ended"], told["channels"]) == (1, [])
-        await channel.close()  # over already
-        channel.reconnect()
-        channel.suspend()
-        assert channel.phase == "closed"
-
-
-async def test_close_flushes_over_a_cut() -> None:
-    async with (
-        apps("echo") as server,
-        FaultProxy(server.port) as proxy,
-        open_to(proxy.port) as channel,
-    ):
-        proxy.stall("up")
-        for index in range(10):
-            await channel.send(index)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(channel.close, 3000, "done")
-            await anyio.sleep(0.05)
-            proxy.cut()
-            proxy.heal()
-        assert [message async for message in channel] == list(range(10))
-        with pytest.raises(ChannelClosed) as caught:
-            await channel.receive()
-        assert (caught.value.code, caught.value.reason) == (3000, "done")
-
-
-async def test_a_handler_that_fails_is_no_silent_end() -> None:
-    async with (
-        serving("tests.integration.client.apps:failing", "--no-access-log", clean=False) as server,
-        open_to(server.port) as channel,
-    ):
-        number = await channel.send("boom")
-        with pytest.raises(ChannelClosed) as caught:
-            async for _ in channel:
-                pass
-        assert caught.value.code == 1011
-        with pytest.raises(Unacknowledged) as lost:
-            await channel.acknowledged(number)
-        assert lost.value.fate is Fate.UNKNOWN
-        assert isinstance(lost.value.__cause__, ChannelClosed)
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_raises_in_the_block_is_what_comes_out(transport: str) -> None:
-    async with apps("echo") as server, leaving_nothing():
-
-        async def fail() -> None:
-            async with open_to(server.port, transport) as channel:
-                await channel.send("heard")
-                raise KeyError("mine")
-
-        with pytest.raises(KeyError, match="mine"):
-            await fail()
-        await until_report(server, lambda told: told["ended"] == 1)
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("native", [False, True], ids=["anyio", "asyncio"])
-async def test_cancellation_leaves_nothing(transport: str, native: bool) -> None:
-    """At any moment of a channel's life."""
-    async with apps("echo") as server:
-
-        async def use() -> None:
-            async with open_to(server.port, transport) as channel:
-                for index in range(3):
-                    await channel.send(index)
-                    assert await channel.receive() == index
-                channel.reconnect()
-                await channel.send("again")
-                assert await channel.receive() == "again"
-
-        for delay in (0.0, 0.001, 0.003, 0.006, 0.01, 0.015, 0.02, 0.03):
-            async with leaving_nothing():
-                if native:
-                    task = asyncio.create_task(use())
-                    await asyncio.sleep(delay)
-                    task.cancel()
-                    await asyncio.wait([task])
-                    assert task.cancelled() or task.exception() is None
-                else:
-                    with anyio.move_on_after(delay):
-                        await use()
-
-
-async def test_cancellation_while_the_server_is_away() -> None:
-    async with apps("echo") as server, FaultProxy(server.port) as proxy, leaving_nothing():
-        with anyio.move_on_after(0.5) as scope:
-            async with open_to(proxy.port) as channel:
-                proxy.refuse = True
-                proxy.cut()
-                await channel.receive()
-        assert scope.cancelled_caught
-        proxy.heal()
-
-
-async def test_one_that_waits_is_told_of_the_end() -> None:
-    async with apps("echo") as server:
-        ended: list[type[BaseException]] = []
-
-        async def wait(what: Any) -> None:
-            try:
-                await what()
-            except (ChannelClosed, Unacknowledged) as error:
-                ended.append(type(error))
-
-        async with anyio.create_task_group() as tasks, open_to(server.port) as channel:
-            tasks.start_soon(wait, channel.receive)
-            await anyio.sleep(0.01)
-        assert ended == [ChannelClosed]
-
-
-def test_arguments_are_checked() -> None:
-    with pytest.raises(ValueError, match="begins with http"):
+def test_connect_checks_url_and_transports() -> None:
+    with pytest.raises(ValueError, match="must be an http"):
         connect("/chat")
     with pytest.raises(ValueError, match="some of websocket, sse, longpoll"):
         connect("http://localhost/chat", transports=["pigeon"])
@@ -467,7 +344,7 @@ def test_arguments_are_checked() -> None:
         connect("http://localhost/chat", transports=[])
 
 
-async def test_it_is_entered_once() -> None:
+async def test_connect_can_be_entered_only_once() -> None:
     async with apps("echo") as server:
         opening = open_to(server.port)
         async with opening:

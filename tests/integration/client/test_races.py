@@ -1,6 +1,6 @@
-"""What comes late, twice, or from two at once, against a real server; each by itself.
+"""Frames that arrive late, twice, or from two clients at once, against a real server; one per test.
 
-`tests/integration/client/test_campaign.py` has it all in numbers, `tests/vectors` frame by frame.
+`tests/integration/client/test_campaign.py` tests them in large numbers, `tests/vectors` by frame.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def code_of(late: Copy) -> str:
 
 
 async def echoed(channel: Channel, *messages: str) -> None:
-    """They come back, and nothing else before them."""
+    """Check that the messages come back, with nothing before them."""
     with anyio.fail_after(20):
         for message in messages:
             await channel.send(message)
@@ -47,11 +47,11 @@ async def echoed(channel: Channel, *messages: str) -> None:
 
 
 async def check_echo(server: Server, channel: Channel, *messages: str) -> None:
-    """Each was taken once, in order, by one handler; both ends agree."""
+    """Check that one handler received each message once, in order, and that both ends agree."""
     await channel.flush()
-    told = await report(server)
-    assert (told["started"], told["messages"]) == (1, [*messages])
-    [there] = told["channels"]
+    final = await report(server)
+    assert (final["started"], final["messages"]) == (1, [*messages])
+    [there] = final["channels"]
     here = channel.statistics()
     count = len(messages)
     assert (here.sent, here.acknowledged, here.received, here.resets) == (count,) * 3 + (0,)
@@ -67,8 +67,8 @@ async def check_echo(server: Server, channel: Channel, *messages: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("transport", HTTP)
-async def test_an_open_that_breaks_opens_one_session(transport: str, fault: Fault) -> None:
-    """OPN-4: by its nonce; ATT-4: the same number is a repetition."""
+async def test_broken_open_creates_one_session(transport: str, fault: Fault) -> None:
+    """OPN-4: the nonce identifies the open; ATT-4: the same number is a repetition."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
         proxy.plan(an_open, fault)
         async with open_to(proxy.port, transport) as channel:
@@ -82,8 +82,8 @@ async def test_an_open_that_breaks_opens_one_session(transport: str, fault: Faul
 
 
 @pytest.mark.parametrize("transport", HTTP)
-async def test_a_late_open_steals_nothing(transport: str) -> None:
-    """ATT-4: of a session that was new then, and of one to be resumed."""
+async def test_late_open_is_refused_as_superseded(transport: str) -> None:
+    """ATT-4: late opens are refused, both that of the new session and that of a resume."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
         proxy.plan(an_open, Delay(cut=True))
         async with open_to(proxy.port, transport) as channel:
@@ -104,8 +104,8 @@ async def test_a_late_open_steals_nothing(transport: str) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [("websocket", "sse"), ("sse", "longpoll"), ("longpoll", "websocket")]
 )
-async def test_opens_that_race_over_two_transports(first: str, second: str) -> None:
-    """The answer to the first gets stuck, both are attached; one session, and the second has it."""
+async def test_racing_opens_share_one_session(first: str, second: str) -> None:
+    """The first open's answer gets stuck; both are attached, and the second has the session."""
     async with (
         apps("echo") as server,
         FaultProxy(server.port) as proxy,
@@ -115,7 +115,7 @@ async def test_opens_that_race_over_two_transports(first: str, second: str) -> N
         proxy.cut_after(400, direction="down", how="silence")
 
         async def lose_the_first() -> None:
-            """The client learns that its connection is lost; the server does not."""
+            """Tell the client that its connection is lost, but not the server."""
             await proxy.wait_for_cuts(1)
             proxy.reset_clients()
 
@@ -132,15 +132,15 @@ async def test_opens_that_race_over_two_transports(first: str, second: str) -> N
 # Polls
 
 
-async def test_a_poll_is_repeated_after_new_data_came() -> None:
-    """POL-2: what the lost answer brought comes again, and the new behind it."""
+async def test_repeated_poll_returns_old_and_new_messages() -> None:
+    """POL-2: messages of the lost answer come again, followed by new ones."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
         proxy.plan(a_poll(1), Lose())
         proxy.plan(a_poll(1), Delay(later=2))
         async with open_to(proxy.port, "longpoll") as channel:
             await channel.send("a")
             await proxy.until(lambda: proxy.faults[Delay] == 1)
-            for message in ("b", "c"):  # in a POST each, that pass before the poll
+            for message in ("b", "c"):  # each in a POST that passes before the poll
                 asked = len(proxy.requests)
                 await channel.send(message)
                 await proxy.until(lambda: len(proxy.requests) > asked)  # noqa: B023
@@ -149,8 +149,8 @@ async def test_a_poll_is_repeated_after_new_data_came() -> None:
             assert channel.statistics().attaches == 2, "a poll without an answer ends its attach"
 
 
-async def test_a_late_poll_of_an_old_attach_is_told_so() -> None:
-    """ATT-7."""
+async def test_late_poll_of_old_attach_is_refused() -> None:
+    """ATT-7: the late poll is refused as superseded."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
         proxy.plan(a_poll(2), Delay(cut=True))
         async with open_to(proxy.port, "longpoll") as channel:
@@ -169,7 +169,7 @@ async def test_a_late_poll_of_an_old_attach_is_told_so() -> None:
 
 
 def duplicate(channel: Channel, port: int, transport: str) -> connect:
-    """Another client that has the session too, as a tab does that was duplicated."""
+    """Open another client with the same session, like a duplicated tab."""
     twin = open_to(port, transport)
     mine, theirs = twin._driver.session, channel._driver.session
     for name in ("id", "token", "epoch"):
@@ -190,8 +190,8 @@ async def fate_of(channel: Channel, number: int) -> Fate:
 
 @pytest.mark.parametrize("second", TRANSPORTS)
 @pytest.mark.parametrize("first", TRANSPORTS)
-async def test_the_newer_of_two_has_the_session(first: str, second: str) -> None:
-    """ATT-5: the older is told, and what it sent under a number of the other is not settled."""
+async def test_newer_of_two_clients_owns_session(first: str, second: str) -> None:
+    """ATT-5: the older client is notified; acks of the newer do not settle the older's sends."""
     async with (
         apps("echo") as server,
         FaultProxy(server.port) as proxy,
@@ -205,9 +205,9 @@ async def test_the_newer_of_two_has_the_session(first: str, second: str) -> None
         async with twin as newer:
             await echoed(newer, "b")
             proxy.heal()
-            with pytest.raises(ChannelClosed) as told:
+            with pytest.raises(ChannelClosed) as caught:
                 await older.receive()
-            assert told.value.code == 4409
+            assert caught.value.code == 4409
             assert await fate_of(older, late) is Fate.UNKNOWN
             with pytest.raises(ChannelClosed):
                 await older.send("refused")
@@ -218,8 +218,8 @@ async def test_the_newer_of_two_has_the_session(first: str, second: str) -> None
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_copy_that_is_stale_gets_a_session_of_its_own(transport: str) -> None:
-    """RES-7: and does the other no harm."""
+async def test_stale_copy_of_session_gets_new_session(transport: str) -> None:
+    """RES-7: the other client is not affected."""
     async with apps("echo") as server, open_to(server.port, transport) as older:
         await echoed(older, "a")
         await older.flush()
@@ -227,9 +227,9 @@ async def test_a_copy_that_is_stale_gets_a_session_of_its_own(transport: str) ->
         await echoed(older, "b")
         await older.flush()
         async with twin as newer:
-            with pytest.raises(SessionReset) as told:
+            with pytest.raises(SessionReset) as caught:
                 await newer.receive()
-            assert told.value.reason == "foreign"
+            assert caught.value.reason == "foreign"
             await echoed(newer, "mine")
             await echoed(older, "c")
             assert (older.statistics().attaches, older.statistics().resets) == (1, 0)
@@ -239,11 +239,11 @@ async def test_a_copy_that_is_stale_gets_a_session_of_its_own(transport: str) ->
 
 @pytest.mark.parametrize("second", TRANSPORTS)
 @pytest.mark.parametrize("first", TRANSPORTS)
-async def test_two_that_send_at_once(first: str, second: str) -> None:
-    """ATT-6: whoever has it in the end, what each is told of its sends is true."""
+async def test_concurrent_clients_get_true_fates(first: str, second: str) -> None:
+    """ATT-6: whichever client has the session in the end, both get true fates of their sends."""
     fates: dict[str, Fate] = {}
 
-    async def talk(channel: Channel, name: str) -> None:
+    async def send_all(channel: Channel, name: str) -> None:
         numbers: dict[str, int] = {}
         with suppress(ChannelClosed):
             for index in range(200):
@@ -260,10 +260,10 @@ async def test_two_that_send_at_once(first: str, second: str) -> None:
         async def join() -> None:
             with suppress(ChannelClosed):
                 async with twin as newer:
-                    await talk(newer, "newer")
+                    await send_all(newer, "newer")
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(talk, older, "older")
+            tasks.start_soon(send_all, older, "older")
             tasks.start_soon(join)
         taken = (await report(server))["messages"][1:]
         for message, fate in fates.items():
@@ -280,11 +280,11 @@ async def test_two_that_send_at_once(first: str, second: str) -> None:
         assert Fate.HANDLED in fates.values()
 
 
-# Links that are dead
+# Dead connections
 
 
-async def test_half_open_links_are_left_for_other_transports() -> None:
-    """LIV-2: neither side is told; what was written into the dead link comes again."""
+async def test_half_open_connection_causes_transport_switch() -> None:
+    """LIV-2: neither side is notified; data written to the dead connection is sent again."""
     count = 300
     async with apps("brisk") as server, FaultProxy(server.port) as proxy, AsyncExitStack() as stack:
         pacing = Pacing(retry_base=0.02, retry_most=0.1, steady=60)

@@ -1,6 +1,6 @@
 """Every way to mount a hub, in one application: `SHAPES` lists the paths.
 
-``GET /statistics`` tells what is connected, by hub, and how many polls wait.
+``GET /statistics`` returns the number of connections of each hub, and of parked polls.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ _PAGE = """\
 """
 
 OWN = "https://app.example"
-"""An origin that the hubs let in, besides their own."""
+"""An origin that the hubs accept besides their own."""
 
-# All clients of a test come from one address; and no timer of the server ends before the deadline
-# of a test does: what ends did not end by a timer.
+# All clients of a test have the same address; and no timer of the server fires before the deadline
+# of a test, so nothing ends because of a timer.
 _LIMITS = Limits(
     opens_per_second=1000, heartbeat=1000.0, poll_hold=1000.0, ttl=10_000.0, drain_grace=1000.0
 )
 
 hubs: dict[str, Hub] = {}
-"""By the name of its shape."""
+"""The hubs, by the name of their shape."""
 
 _polls: set[object] = set()
-"""Those that were read, and not answered yet."""
+"""Polls whose body was read, and that are not answered yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A channel's URL, and what its handler is to see in ``channel.scope``.
+    """A channel's URL, and what its handler must see in ``channel.scope``.
 
     Attributes:
-        path, query: of the URL.
+        path, query: the parts of the URL.
         hub: the name of the hub that serves it.
-        cut: what was cut off the path, with the host's own convention or by a proxy.
-        user: who ``scope["user"]`` is.
-        headers: that a client has to send.
+        cut: the prefix that the host's own convention or a proxy removed from the path.
+        user: the user in ``scope["user"]``.
+        headers: the headers that a client must send.
     """
 
     path: str
@@ -78,7 +78,7 @@ class Shape:
 
 
 def _hub(name: str, **options: Any) -> Hub:
-    """Return a hub whose handler echoes, and follows commands."""
+    """Return a hub whose handler echoes and obeys commands."""
 
     async def handler(channel: Channel) -> None:
         async for message in channel:
@@ -134,7 +134,7 @@ async def _dispatch(request: Request, call_next: Callable[[Request], Awaitable[R
 
 
 def _wrapped(name: str, *middleware: Middleware, **options: Any) -> Mount:
-    """The hub within an application that has this middleware."""
+    """Mount the hub within an application that has this middleware."""
     return Mount(
         f"/{name}",
         app=Starlette(
@@ -156,7 +156,7 @@ def _fastapi() -> FastAPI:
 
 
 class _Split:
-    """Two processes as a client sees them: what it sends reaches the one that did not open."""
+    """Two processes as a client sees them: its POSTs reach the process that did not open."""
 
     def __init__(self) -> None:
         self.opens, self.sends = _hub("split-opens"), _hub("split-sends")
@@ -167,7 +167,7 @@ class _Split:
 
 
 class _Stripping:
-    """Like a proxy that cuts a prefix off the path, and a server that was configured with it."""
+    """A proxy that removes a prefix from the path, with a server configured accordingly."""
 
     def __init__(self, prefix: str, app: ASGIApp, root_path: str) -> None:
         self._prefix, self._app, self._root_path = prefix, app, root_path
@@ -271,7 +271,7 @@ _UNROUTED: dict[str, ASGIApp] = {
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """All shapes: those that no router stands before, and Starlette's."""
+    """Serve all shapes: those without a router in front, and those of Starlette."""
     path = str(scope.get("path", ""))
     routed = next((app for prefix, app in _UNROUTED.items() if path.startswith(prefix)), _main)
     if not path.endswith("/poll"):
@@ -293,4 +293,4 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 _prefixed_nested = _nested("prefixed-nested")
 prefixed = Starlette(routes=[Mount("/chat", app=_hub("prefixed")), _prefixed_nested])
-"""For servers that are configured with a prefix."""
+"""The paths for servers that are configured with a prefix."""

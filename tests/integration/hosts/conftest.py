@@ -1,4 +1,4 @@
-"""One running server for all tests of a file and a host."""
+"""One running server for all tests of a file with a given host."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tests.support.servers.uvicorn import Server
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(request: pytest.FixtureRequest) -> Variant:
-    """Each host, with its options."""
+    """Return each host with its options."""
     return VARIANTS[request.param]
 
 
 @pytest.fixture(scope="module")
 async def started(variant: Variant) -> AsyncIterator[Server]:
-    """The server of this host: one, though a test may have stopped it."""
+    """Run one server of this host, which a test may stop."""
     async with variant.serving("app") as server:
         yield server
 
 
 @pytest.fixture
 async def server(started: Server) -> AsyncIterator[Server]:
-    """The server, running; nothing in its log may be wrong when the test is over."""
+    """Return the server, running. After the test, check that its log is clean."""
     if not started.running:
         await started.start()
     written = len(started.log)

@@ -1,4 +1,4 @@
-"""The servers that the suite runs, each with what it can and cannot do: docs/hosts.md."""
+"""The servers that the suite runs, with their abilities and limitations: docs/hosts.md."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Variant:
     Attributes:
         host: the program.
         options: its arguments.
-        prefix: its argument for a ``root_path``, which follows.
+        prefix: the option that precedes a ``root_path``.
         prefix_in_path: whether ``scope["path"]`` then begins with the prefix.
-        cuts_websockets: whether SIGTERM may cut a WebSocket before the last frame is through.
+        cuts_websockets: whether SIGTERM may cut a WebSocket before its last frame was sent.
     """
 
     host: Host
@@ -45,9 +45,9 @@ def _uvicorn(ws: str, http: str, loop: str) -> Variant:
     )
 
 
-# With clients connected each host waits longer than `Server.stop` does for what does not end by
-# itself: uvicorn and granian for ever, hypercorn for its graceful timeout.
-# Of uvicorn's options each meets each.
+# While clients are connected, each host waits longer than `Server.stop` does for connections that
+# do not end by themselves: uvicorn and granian for ever, hypercorn for its graceful timeout.
+# Each option of uvicorn is combined with each other option at least once.
 VARIANTS = {
     "uvicorn-sansio-httptools-uvloop": _uvicorn("websockets-sansio", "httptools", "uvloop"),
     "uvicorn-sansio-h11-asyncio": _uvicorn("websockets-sansio", "h11", "asyncio"),
@@ -60,10 +60,10 @@ VARIANTS = {
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], within: float = 30) -> None:
-    """Ask until it is so.
+    """Poll until the condition holds.
 
     Raises:
-        TimeoutError: it was not, for ``within`` seconds.
+        TimeoutError: it did not hold within ``within`` seconds.
     """
     with anyio.fail_after(within):
         while True:

@@ -1,4 +1,4 @@
-"""The channel under every host, mounted in every way: docs/hosts.md says the same."""
+"""The channel on every host, mounted in every way, as docs/hosts.md describes it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ MESSAGES: list[Any] = [
 ]
 LARGEST: list[Any] = ["x" * (Limits().message - 2), b"y" * Limits().message]
 PACING = Pacing(attempt=15.0, post=15.0, retry_base=0.1)
-"""Attempts are compared one by one: none may fail because the machine is busy."""
+"""Attempts are compared one by one, so none may fail because the machine is busy."""
 ONE_OF_EACH = ["uvicorn-sansio-httptools-uvloop", "hypercorn-asyncio", "granian"]
-"""The options of a host do not change the paths that it reports."""
+"""A host's options do not change the paths that it reports."""
 
 
 def open_to(url: str, transport: str, **options: Any) -> connect:
@@ -44,17 +44,17 @@ def open_to(url: str, transport: str, **options: Any) -> connect:
 
 
 def client_of(server: Server, **headers: str) -> httpx.AsyncClient:
-    # Without certificates, which take longer to load than all else.
+    # Without certificates, which take longer to load than everything else.
     return httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False, verify=False)
 
 
 def path_of(shape: Shape) -> str:
-    """Return the path that the handler must see, behind a proxy that cuts off a prefix."""
+    """Return the path that the handler must see behind a proxy that removes a prefix."""
     return httpx.URL(f"http://a{shape.path.removeprefix(shape.cut)}").path
 
 
 async def for_each_transport(work: Callable[[str], Awaitable[None]]) -> None:
-    """Do it over all at the same time."""
+    """Run ``work`` over all transports at the same time."""
     await asyncio.gather(*map(work, TRANSPORTS))
 
 
@@ -89,7 +89,7 @@ async def converse(
 
 @pytest.mark.parametrize("name", SHAPES)
 async def test_host_carries_conversation_over_each_transport(server: Server, name: str) -> None:
-    """Both ways, over a cut, to a close with a code; and the handler sees where it was opened."""
+    """Both ways, over a cut, to a close with a code; the handler sees the path of the open."""
     shape = SHAPES[name]
 
     async def check(transport: str) -> None:
@@ -105,7 +105,7 @@ async def test_host_carries_conversation_over_each_transport(server: Server, nam
 
 
 async def test_host_passes_largest_messages(server: Server) -> None:
-    """The host's own limits are above ours."""
+    """The host's own limits are above the protocol's."""
 
     async def check(transport: str) -> None:
         await converse(f"{server.url}/mounted", transport, messages=LARGEST)
@@ -115,7 +115,7 @@ async def test_host_passes_largest_messages(server: Server) -> None:
 
 @pytest.mark.parametrize("name", SHAPES)
 async def test_refusals_have_their_status(server: Server, name: str) -> None:
-    """HTTP-1, HTTP-2, WS-2, WS-3, IDN-1."""
+    """HTTP-1, HTTP-2, WS-2, WS-3, IDN-1: each refusal has its status."""
     path = SHAPES[name].path
 
     def code(answer: httpx.Response) -> tuple[int, str]:
@@ -141,12 +141,12 @@ async def test_refusals_have_their_status(server: Server, name: str) -> None:
 
 
 async def refused(server: Server, path: str, headers: dict[str, str] | None = None) -> int:
-    """Return the status with which a WebSocket is refused."""
+    """Return the status of a refused WebSocket."""
     url = server.url.replace("http", "ws", 1) + path
-    with pytest.raises(InvalidStatus) as told:
+    with pytest.raises(InvalidStatus) as caught:
         async with connect_websocket(url, additional_headers=headers, proxy=None):
             pass
-    return told.value.response.status_code
+    return caught.value.response.status_code
 
 
 # Middleware, and the application's other routes
@@ -154,7 +154,7 @@ async def refused(server: Server, path: str, headers: dict[str, str] | None = No
 
 @pytest.mark.parametrize("name", ["gzip", "all"])
 async def test_gzip_middleware_leaves_streams_alone(server: Server, name: str) -> None:
-    """SSE-1."""
+    """SSE-1: GZip middleware does not compress event streams."""
     headers = {"accept-encoding": "gzip", "content-type": "application/x-ndjson"}
     async with client_of(server, **headers) as client:
         body = encode(open_frame())
@@ -173,11 +173,11 @@ async def test_gzip_middleware_leaves_streams_alone(server: Server, name: str) -
                     while '"ping"' not in (line := await anext(events)):
                         assert "type" in line or not line, line
         poll = await client.post(f"/{name}/chat/poll", content=encode(open_frame()))
-        assert poll.headers["content-encoding"] == "gzip", "the middleware is there"
+        assert poll.headers["content-encoding"] == "gzip", "the middleware is active"
 
 
 async def test_middleware_is_installed(server: Server) -> None:
-    """Else the shapes would prove nothing."""
+    """Without it, the shapes would prove nothing."""
     async with client_of(server, origin=OWN) as client:
         assert (await client.get("/base/chat/sse")).headers["x-dispatched"] == "yes"
         answer = await client.get("/all/chat/sse")
@@ -188,7 +188,7 @@ async def test_middleware_is_installed(server: Server) -> None:
 
 @pytest.mark.parametrize("name", ["mounted", "cors/chat", "all/chat"])
 async def test_listed_origin_may_read_answers(server: Server, name: str) -> None:
-    """IDN-1: one header of each, though a middleware adds its own."""
+    """IDN-1: there is one header of each kind, although a middleware adds its own."""
     preflight = {
         "access-control-request-method": "POST",
         "access-control-request-headers": "content-type",
@@ -204,7 +204,7 @@ async def test_listed_origin_may_read_answers(server: Server, name: str) -> None
 
 
 async def test_session_middleware_identifies_user(server: Server) -> None:
-    """IDN-2."""
+    """IDN-2: the user comes from the session middleware."""
 
     async def check(cookie: str, transport: str) -> None:
         url = f"{server.url}/session/chat"
@@ -221,7 +221,7 @@ async def test_session_middleware_identifies_user(server: Server) -> None:
 
 @pytest.mark.parametrize("name", ["authenticated", "session"])
 async def test_stranger_is_refused(server: Server, name: str) -> None:
-    """IDN-2."""
+    """IDN-2: an unknown user is refused."""
 
     async def check(transport: str) -> None:
         with pytest.raises(ChannelClosed, match="4401"):
@@ -236,14 +236,16 @@ async def test_stranger_is_refused(server: Server, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mounted", "all/chat", "fastapi/chat"])
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
-async def test_client_that_leaves_is_detached(server: Server, name: str, transport: str) -> None:
-    """A parked poll is not watched: its end is that of its hold (docs/design.md)."""
+async def test_client_that_disconnects_is_detached(
+    server: Server, name: str, transport: str
+) -> None:
+    """A parked poll is not watched: it ends with its hold (docs/design.md)."""
     hub = name.partition("/")[0]
 
     async def connected(count: int) -> None:
         async def counted() -> bool:
-            told = (await client.get("/statistics")).json()
-            return bool(told[hub][transport] == count)
+            found = (await client.get("/statistics")).json()
+            return bool(found[hub][transport] == count)
 
         await eventually(counted)
 
@@ -251,7 +253,7 @@ async def test_client_that_leaves_is_detached(server: Server, name: str, transpo
         await connected(0)
         async with open_to(f"{server.url}/{name}", transport) as channel:
             await connected(1)
-            channel.suspend()  # without a word
+            channel.suspend()  # without a close
             await connected(0)
             channel.resume()
             await connected(1)
@@ -290,7 +292,7 @@ async def test_sigterm_tells_every_client_and_ends_host(server: Server, variant:
 
 @pytest.mark.parametrize("host", ONE_OF_EACH)
 async def test_hub_serves_as_the_application(host: str) -> None:
-    """Its lifespan is the server's, and any path is a channel's, with a prefix of the server's."""
+    """The hub has the server's lifespan; any path is a channel, with the server's prefix."""
     variant = VARIANTS[host]
     async with variant.serving("alone", variant.prefix, "/pre") as server:
         cut = "" if not variant.prefix_in_path else "/pre"
@@ -326,7 +328,7 @@ async def test_hub_works_below_prefix_of_server(host: str) -> None:
 
 
 def test_document_states_differences_of_hosts() -> None:
-    """docs/hosts.md, of what the hosts differ in."""
+    """docs/hosts.md lists the differences between hosts."""
     text = (Path(__file__).parents[3] / "docs/hosts.md").read_text("utf-8")
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.split("\n")]
     table = {row[0]: dict(zip(ONE_OF_EACH, row[1:], strict=True)) for row in cells if row}
@@ -335,12 +337,12 @@ def test_document_states_differences_of_hosts() -> None:
         [found] = [row for title, row in table.items() if title.startswith(begins)]
         return found
 
-    def told(holds: bool) -> str:
+    def yes_or_no(holds: bool) -> str:
         return "yes" if holds else "no"
 
     for name in ONE_OF_EACH:
         variant = VARIANTS[name]
-        assert row("SIGTERM tells WebSockets")[name] == told(not variant.cuts_websockets)
+        assert row("SIGTERM tells WebSockets")[name] == yes_or_no(not variant.cuts_websockets)
         assert row("option for a prefix")[name] == f"`{variant.prefix}`"
-        assert row("`channel.scope")[name] == told(variant.prefix_in_path)
-        assert row("below that prefix")[name] == told(variant.prefix_in_path)
+        assert row("`channel.scope")[name] == yes_or_no(variant.prefix_in_path)
+        assert row("below that prefix")[name] == yes_or_no(variant.prefix_in_path)

@@ -1,4 +1,4 @@
-"""Two servers on one loop, one after the other: a hub drained for the first serves again."""
+"""Two servers on one loop in sequence: a hub that drained for the first serves again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def echo(channel: Channel) -> None:
 
 @asynccontextmanager
 async def serving(app: Starlette) -> AsyncIterator[tuple[str, uvicorn.Server]]:
-    """A uvicorn in this loop; stopped by its flag, if it was not stopped before."""
+    """Run uvicorn in this loop; at the end, stop it by its flag if it still runs."""
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None))
     task = asyncio.create_task(server.serve())

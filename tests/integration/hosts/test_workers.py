@@ -1,7 +1,7 @@
 """Several processes over the memory store, and one that is replaced while clients are connected.
 
-Of two workers the one that is to serve is chosen by stopping the other: both accept from one
-socket.
+Both workers accept from the same socket. The test selects the one that serves by stopping the
+other.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ WARNING = "run one worker, or a shared store"
 ATTEMPTS = 4
 RETRY_BASE = 0.2
 WAITS = (0.1 + 0.2 + 0.4) * 0.9
-"""Seconds between this many attempts without randomness: doubled each time."""
+"""Seconds between successive attempts without randomness; each wait is twice the previous one."""
 
 
 @pytest.fixture
 async def workers() -> AsyncIterator[Server]:
-    """uvicorn with two workers; nothing else than the warning may be wrong in its log."""
+    """Run uvicorn with two workers; its log may contain nothing bad except the warning."""
     async with serving(APP, "--workers", "2", "--no-access-log", host=WORKERS) as server:
         yield server
 
 
 def pids_of(server: Server) -> list[int]:
-    """Of the workers, in the order in which they began to serve."""
+    """Return the process ids of the workers, in the order in which they began to serve."""
     return [
         int(found.group(1))
         for line in server.log
@@ -57,15 +57,15 @@ def pids_of(server: Server) -> list[int]:
 
 
 @contextmanager
-def only(pid: int, pids: list[int]) -> Iterator[None]:
-    """Every connection that is made meanwhile is accepted by this one."""
+def only_worker(pid: int, pids: list[int]) -> Iterator[None]:
+    """Let only this worker accept the connections made while the block runs."""
     others = [other for other in pids if other != pid]
     try:
         for other in others:
             os.kill(other, signal.SIGSTOP)
             until = time.monotonic() + 30
             while state_of(other) != "T":
-                assert time.monotonic() < until, "it does not stop"
+                assert time.monotonic() < until, "the worker did not stop"
                 time.sleep(0.001)
         yield
     finally:
@@ -74,30 +74,30 @@ def only(pid: int, pids: list[int]) -> Iterator[None]:
 
 
 def state_of(pid: int) -> str:
-    """As ps tells it: ``T`` is stopped."""
+    """Return the process state as in ps: ``T`` is stopped."""
     return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
 
 
 async def parked(server: Server) -> None:
-    """Wait until the process that serves has a poll that waits."""
+    """Wait until the serving process has a parked poll."""
 
-    async def told() -> bool:
+    async def has_parked_poll() -> bool:
         async with httpx.AsyncClient(trust_env=False, verify=False) as client:
             return bool((await client.get(f"{server.url}/statistics")).json()["polls"] == 1)
 
-    await eventually(told)
+    await eventually(has_parked_poll)
 
 
 async def ask(server: Server, path: str, *frames: dict[str, Any]) -> httpx.Response:
-    """Send a POST over its own connection."""
+    """Send a POST on a separate connection."""
     headers = {"content-type": "application/x-ndjson"}
     async with httpx.AsyncClient(headers=headers, trust_env=False, verify=False) as client:
         return await client.post(f"{server.url}{path}", content=encode(*frames))
 
 
-async def opened_by(server: Server, pid: int, pids: list[int]) -> dict[str, Any]:
-    """A session of that worker, and what its client then sends with each request."""
-    with only(pid, pids):
+async def open_on_worker(server: Server, pid: int, pids: list[int]) -> dict[str, Any]:
+    """Open a session on this worker. Return the fields that its client sends with each request."""
+    with only_worker(pid, pids):
         answer = await ask(server, "/mounted/poll", open_frame())
     opened = answer.json()
     assert opened["verdict"] == "new"
@@ -105,16 +105,16 @@ async def opened_by(server: Server, pid: int, pids: list[int]) -> dict[str, Any]
 
 
 async def test_request_to_other_worker_is_refused_and_logged(workers: Server) -> None:
-    """EPO-1, and one warning in the log; what has one connection is not concerned."""
+    """EPO-1: there is one warning in the log; sessions on one connection are not affected."""
     server, pids = workers, pids_of(workers)
     assert len(pids) == 2
     async with connect(f"{server.url}/mounted", proxies=False) as channel:
         await channel.send("over WebSocket")
         assert await channel.receive() == "over WebSocket"
         for pid, other in (pids, reversed(pids)):
-            session = await opened_by(server, pid, pids)
+            session = await open_on_worker(server, pid, pids)
             for _ in range(3):
-                with only(other, pids):
+                with only_worker(other, pids):
                     for path, frame in (
                         ("send", {"type": "send", **session}),
                         ("poll", {"type": "poll", **session, "poll": 1, "ack": 0}),
@@ -122,10 +122,10 @@ async def test_request_to_other_worker_is_refused_and_logged(workers: Server) ->
                         answer = await ask(server, f"/mounted/{path}", frame)
                         assert answer.status_code == 421
                         assert answer.json()["code"] == "wrong_process"
-            with only(pid, pids):
+            with only_worker(pid, pids):
                 answer = await ask(server, "/mounted/send", {"type": "send", **session})
-                assert answer.status_code == 200, "the session is as it was"
-            with only(other, pids):
+                assert answer.status_code == 200, "the session is unchanged"
+            with only_worker(other, pids):
                 again = open_frame(**{**session, "attach": 2})
                 reopened = (await ask(server, "/mounted/poll", again)).json()
                 assert reopened["reset"]["reason"] == "restarted"
@@ -133,7 +133,7 @@ async def test_request_to_other_worker_is_refused_and_logged(workers: Server) ->
         assert await channel.receive() == "as before"
         assert channel.transport == "websocket"
         assert channel.statistics().attaches == 1
-    # The process that began later may take the other for its predecessor.
+    # The process that began later may consider the other its predecessor.
     assert sum(WARNING in line for line in server.log) == 1, "\n".join(server.log)
 
 
@@ -166,12 +166,12 @@ async def test_clients_of_previous_process_cause_no_warning(
 
 
 async def test_sigterm_ends_all_workers_and_tells_every_client(workers: Server) -> None:
-    """DRN-1."""
+    """DRN-1: every client gets a drain, and all workers end."""
     pids = pids_of(workers)
     async with AsyncExitStack() as stack:
         clients: list[Listener] = []
         for pid in pids:
-            with only(pid, pids):
+            with only_worker(pid, pids):
                 entered = listeners(f"{workers.url}/mounted", *TRANSPORTS)
                 clients += await stack.enter_async_context(entered)
                 await parked(workers)
@@ -182,7 +182,7 @@ async def test_sigterm_ends_all_workers_and_tells_every_client(workers: Server) 
 
 
 async def test_reload_drains_connected_clients(tmp_path: Path) -> None:
-    """And its end ends both of its processes."""
+    """The end of the reloader ends both of its processes."""
     module = tmp_path / "reloaded.py"
     module.write_text("from tests.integration.hosts.apps import app\n", "utf-8")
     arguments = ["--reload", "--reload-dir", str(tmp_path), "--app-dir", str(tmp_path)]
@@ -195,7 +195,7 @@ async def test_reload_drains_connected_clients(tmp_path: Path) -> None:
         with anyio.fail_after(30):
             while not any("detected changes" in line for line in server.log):
                 module.write_text(module.read_text("utf-8") + "#\n", "utf-8")
-                await anyio.sleep(0.2)  # it may not watch yet
+                await anyio.sleep(0.2)  # the reloader may not watch yet
         await server.until_log("Application startup complete", 2)
         for client in clients:
             await client.until_ended()
@@ -212,7 +212,7 @@ async def test_reload_drains_connected_clients(tmp_path: Path) -> None:
 async def test_client_whose_posts_go_elsewhere_waits_and_explains(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes again, ever later, until it may use a WebSocket; and then nothing is lost."""
+    """It retries at growing intervals until it may use a WebSocket; then nothing is lost."""
     monkeypatch.setattr(random, "random", lambda: 0.5)
     async with serving(APP, "--no-access-log") as server:
         began = time.monotonic()
@@ -229,8 +229,8 @@ async def test_client_whose_posts_go_elsewhere_waits_and_explains(
 
             await eventually(tried, within=30)
             assert time.monotonic() - began > WAITS
-            told = channel.explain()[: ATTEMPTS - 1]
-            assert all("wrong_process" in attempt.reason for attempt in told), told
+            attempts = channel.explain()[: ATTEMPTS - 1]
+            assert all("wrong_process" in attempt.reason for attempt in attempts), attempts
             channel.transports = ["websocket", transport]
             with anyio.fail_after(30):
                 assert await channel.receive() == "kept"
@@ -240,7 +240,7 @@ async def test_client_whose_posts_go_elsewhere_waits_and_explains(
 
 @pytest.mark.browser
 async def test_page_whose_posts_go_elsewhere_waits_and_explains() -> None:
-    """The same of the browser's client."""
+    """The browser's client behaves the same."""
     async with (
         serving(APP, "--no-access-log") as server,
         chromium() as browser,
@@ -255,8 +255,8 @@ async def test_page_whose_posts_go_elsewhere_waits_and_explains() -> None:
         await page.run("() => sendAndKeep('kept')")
         await page.wait("(count) => channel.explain().length >= count", ATTEMPTS, timeout=30)
         assert time.monotonic() - began > WAITS
-        told = await page.run("() => channel.explain()")
-        assert all("wrong_process" in attempt["reason"] for attempt in told[: ATTEMPTS - 1]), told
+        attempts = (await page.run("() => channel.explain()"))[: ATTEMPTS - 1]
+        assert all("wrong_process" in attempt["reason"] for attempt in attempts), attempts
         await page.run("() => { channel.transports = ['websocket', 'sse']; }")
         await page.wait("seen.includes('kept') && fates.kept === 'handled'")
         assert await page.run("() => [channel.transport, happened('reset')]") == ["websocket", []]

@@ -1,4 +1,4 @@
-"""The application behind the proxy: a page, a channel that echoes, and one origin that it lists."""
+"""The application behind the proxy: a page, an echo channel, and one allowed origin."""
 
 from __future__ import annotations
 

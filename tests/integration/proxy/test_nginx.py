@@ -1,6 +1,6 @@
-"""Through an nginx that knows nothing of us: IDN-1, WS-3, SSE-1.
+"""nginx without a configuration for this protocol in front of a server: IDN-1, WS-3, SSE-1.
 
-Its defaults rewrite Host, strip the Upgrade, and buffer; TLS ends there, and nobody tells us.
+Its defaults rewrite Host, strip the Upgrade and buffer. TLS ends there, unknown to the server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from transport import ChannelClosed, connect
 from transport.client import Pacing
 
 NAME = "app.test"
-"""A host that is not loopback and has no TLS: to it, browsers send no Sec-Fetch-Site."""
+"""A host that is not loopback and has no TLS: browsers send no Sec-Fetch-Site to it."""
 TRANSPORTS = ["websocket", "sse", "longpoll"]
 PACING = Pacing(retry_base=0.02, retry_most=0.1)
 
@@ -87,14 +87,14 @@ async def test_each_fallback_passes_through_nginx(proxy: Nginx, way: str, transp
             for number in range(20):
                 await channel.send(number)
             assert [await channel.receive() for _ in range(20)] == list(range(20))
-            channel.reconnect()  # a session is resumed here, too
+            channel.reconnect()  # a session is resumed behind nginx too
             await channel.send("after")
             assert await channel.receive() == "after"
             assert channel.statistics().resets == 0
 
 
 async def test_largest_message_passes_through_nginx(proxy: Nginx) -> None:
-    """Section 12: a body is below the 1 MB that nginx takes."""
+    """Section 12: a body is below the 1 MB that nginx accepts."""
     with anyio.fail_after(30):
         async with channel_to(proxy, "bare", "longpoll") as channel:
             largest = b"\xff" * 262_144
@@ -109,17 +109,17 @@ async def test_foreign_origin_is_refused_with_advice(proxy: Nginx) -> None:
     assert "Hub(origins=[...])" in closed.value.reason
 
 
-# The browser's
+# The browser's client
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("way", "host", "transport"),
     [
-        # Of a secure context, loopback included, Sec-Fetch-Site says that the page is our own.
+        # In a secure context, which includes loopback, Sec-Fetch-Site shows a same-origin page.
         ("bare", "127.0.0.1", "sse"),
         ("tls", "127.0.0.1", "sse"),
-        # Chromium sends none with a WebSocket: it is refused, and what follows is not.
+        # Chromium sends none with a WebSocket, so that is refused; later requests are not.
         ("upgrading", "127.0.0.1", "sse"),
         ("good", "127.0.0.1", "websocket"),
         ("listed", NAME, "sse"),
@@ -158,7 +158,7 @@ async def test_page_polls_if_streams_are_forbidden(
 async def test_page_of_listed_origin_uses_other_server(
     proxy: Nginx, browser: Browser, transport: str
 ) -> None:
-    """IDN-1: CORS and preflight, `client.js` and errors included."""
+    """IDN-1: CORS and preflight, including `client.js` and errors."""
     chat = f"{proxy.url('good')}/chat"
     async with tab(browser, proxy.url("listed", NAME), ignore_https_errors=True) as page:
         await page.run(
@@ -188,7 +188,7 @@ async def test_page_of_listed_origin_uses_other_server(
 
 @pytest.mark.browser
 async def test_page_of_other_origin_is_refused(proxy: Nginx, browser: Browser) -> None:
-    """IDN-1: not even to see why; so its channel goes on trying."""
+    """IDN-1: the page cannot even read the reason, so its channel keeps trying."""
     chat = f"{proxy.url('good')}/chat"
     async with tab(browser, proxy.url("bare", NAME), ignore_https_errors=True) as page:
         await page.run(
@@ -203,7 +203,7 @@ async def test_page_of_other_origin_is_refused(proxy: Nginx, browser: Browser) -
 
 
 @pytest.mark.browser
-async def test_page_without_tls_is_told_to_list_its_origin(proxy: Nginx, browser: Browser) -> None:
+async def test_page_without_tls_is_advised_to_list_origin(proxy: Nginx, browser: Browser) -> None:
     async with tab(browser, proxy.url("bare", NAME)) as page:
         await page.run("() => void start()")
         await page.wait("channel.state === 'closed'")

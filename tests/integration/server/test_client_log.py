@@ -1,4 +1,4 @@
-"""The log of a Python client at the level of debugging, over real connections: HTTP-1, OPN-6."""
+"""The debug log of a Python client over real connections: HTTP-1, OPN-6."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from transport import connect
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Sockets keep no turned time."""
+    """Use real time, because sockets do not work with a turned clock."""
     return "asyncio"
 
 
 async def test_client_log_holds_no_secret_and_no_message(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Of the libraries below as well: websockets would log each frame."""
+    """This includes the libraries below: websockets would log every frame."""
     caplog.set_level(logging.DEBUG)
     secrets = ["a-password-that-nobody-guesses", "nobody's business"]
     async with serving("tests.support.apps:echo") as server:
@@ -34,5 +34,5 @@ async def test_client_log_holds_no_secret_and_no_message(
                 await channel.send(secrets[1])
                 assert await channel.receive() == secrets[1]
                 assert channel.id
-                secrets.append(f"{channel.id}.")  # a token begins so
+                secrets.append(f"{channel.id}.")  # the beginning of a token
     assert [one for one in secrets if one in caplog.text] == []

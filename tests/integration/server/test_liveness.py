@@ -1,4 +1,4 @@
-"""Liveness is shown by frames of the protocol, not by those of WebSocket: PROTOCOL.md section 5."""
+"""Liveness is proved by the protocol's frames, not by those of WebSocket: PROTOCOL.md section 5."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.servers.uvicorn import serving
 
 
 async def test_websocket_pings_do_not_count_as_liveness() -> None:
-    """LIV-4: a client that sends and answers only those of RFC 6455 is detached all the same."""
+    """LIV-4: a client that only sends and answers pings of RFC 6455 is detached all the same."""
     async with (
         serving("tests.support.apps:beating") as server,
         connect(f"ws://127.0.0.1:{server.port}/chat/websocket") as ws,

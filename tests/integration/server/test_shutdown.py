@@ -1,4 +1,4 @@
-"""SIGTERM ends the process at once, and tells every client to come back (DRN-1)."""
+"""SIGTERM ends the process promptly, and every client is asked to reconnect (DRN-1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.servers.listener import listeners
 from tests.support.servers.uvicorn import serving
 
 ROUNDS = int(os.environ.get("SHUTDOWN_ROUNDS", "3"))
-"""Of each combination; a campaign takes more."""
+"""Rounds of each combination; a campaign runs more."""
 
 COMBINATIONS = [combination for size in (1, 2, 3) for combination in combinations(TRANSPORTS, size)]
 
@@ -23,7 +23,7 @@ COMBINATIONS = [combination for size in (1, 2, 3) for combination in combination
 async def test_sigterm_ends_uvicorn_and_tells_every_client(
     transports: tuple[str, ...], round_: int
 ) -> None:
-    """No timer of the server ends in this time: it stops because every client was told to leave."""
+    """No timer of the server ends in this time: it stops because every client gets a drain."""
     async with (
         serving("tests.support.apps:patient") as server,
         listeners(f"{server.url}/chat", *transports) as clients,
@@ -41,7 +41,7 @@ async def test_sigterm_ends_uvicorn_and_tells_every_client(
 
 
 async def test_sigterm_neither_closes_nor_resets_sessions() -> None:
-    """Draining is no close: no client gets a close or a reset."""
+    """A drain is not a close: no client gets a close or a reset."""
     async with (
         serving("tests.support.apps:patient") as server,
         listeners(f"{server.url}/chat", *TRANSPORTS) as clients,

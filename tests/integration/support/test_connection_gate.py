@@ -1,4 +1,4 @@
-"""The gate: which client connected, how often, and what came through."""
+"""The gate records which client connected, how often, and what it requested."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_gate_tells_clients_apart() -> None:
         assert {
             connection.segment for connections in made.values() for connection in connections
         } == {"where"}
-        # The server sees each connect from its own address.
+        # The server sees each connection come from the client's own address.
         assert any("127.9.0.1:" in line for line in server.log)
         assert any("127.9.1.1:" in line for line in server.log)
 
@@ -62,7 +62,7 @@ async def test_shut_gate_resets_old_and_new_connections() -> None:
             True,
         ]
         gate.open()
-        assert await get(http) == "here", "it comes anew"
+        assert await get(http) == "here", "the client connects again"
         assert gate.busiest(started, seconds=60) == {4: 1}
         assert gate.busiest(started, lambda connection: connection.segment == "other") == {0: 1}
 
@@ -106,11 +106,11 @@ async def test_gate_dates_connection_by_when_it_was_made() -> None:
         host = gate.url(0).removeprefix("http://").partition(":")[0]
         begun = time.monotonic()
         with socket.create_connection((host, gate.port)) as early:
-            time.sleep(0.5)  # noqa: ASYNC251 - the gate is busy with something else
+            time.sleep(0.5)  # noqa: ASYNC251 - keeps the gate's loop busy
             looks = time.monotonic()
             early.sendall(b"GET / HTTP/1.1\r\n\r\n")
             with anyio.fail_after(30):
                 while not gate.connections[0]:  # noqa: ASYNC110 - no event announces it
                     await anyio.sleep(0.01)
-        # Made before the gate looked; and the age is of milliseconds, not of another unit.
+        # It was made before the gate looked, and its age is measured in the right unit.
         assert begun - 30 < gate.connections[0][0].at < looks

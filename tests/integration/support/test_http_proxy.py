@@ -1,4 +1,4 @@
-"""The proxy of requests does what it says."""
+"""`RequestProxy` breaks requests as documented."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from transport.waiting import Waiters
 
 
 class Upstream(Waiters):
-    """A server of HTTP that answers each request with its body, and keeps what it was asked.
+    """An HTTP server that answers each request with its own body, and records the requests.
 
-    `asked` are the bodies, in order; those that begin with "wait" it answers once `answering`.
+    `asked` has the bodies, in order. Requests whose body begins with "wait" are answered once
+    `answering` is set.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class Upstream(Waiters):
         self.wires: list[bytes] = []
         self.answering = asyncio.Event()
         self.left = 0
-        """Connections that ended before their answer."""
+        """The number of connections that ended before their answer."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def until_asked(self, *bodies: str) -> None:

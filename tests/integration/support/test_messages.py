@@ -1,4 +1,4 @@
-"""The messages of a campaign are what they are said to be."""
+"""The messages of a campaign have the documented properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cable, with sockets for ends."""
+"""The cable, with sockets as its ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.faults.packet_loss import Cable
 
 
 def packet(number: int, *, port: int = 1000, back: bool = False) -> bytes:
-    """Of a connection over IPv4, between that port and 80."""
+    """Return a packet of a connection over IPv4 between this port and port 80."""
     ends = [(bytes([192, 0, 2, 2]), port), (bytes([192, 0, 2, 1]), 80)]
     if back:
         ends.reverse()
@@ -24,7 +24,7 @@ def packet(number: int, *, port: int = 1000, back: bool = False) -> bytes:
 
 @asynccontextmanager
 async def cable(**options: int) -> AsyncIterator[tuple[Cable, socket.socket, socket.socket]]:
-    """A cable, and two machines at its ends."""
+    """Run a cable with two machines at its ends."""
     one, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     other, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     ends = (end.detach(), far_end.detach())

@@ -1,4 +1,4 @@
-"""The runner of servers tells a start from a failure, and what a log complains of."""
+"""The server runner distinguishes a start from a failure, and finds complaints in a log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_server_restarts_on_same_port_and_stops() -> None:
 
 @pytest.mark.parametrize("host", [UVICORN, HYPERCORN, GRANIAN], ids=lambda host: host.module)
 async def test_killed_server_leaves_no_process(host: Host) -> None:
-    """Nor its port: some hosts serve from a process that they start."""
+    """Its port is free again too: some hosts serve from a child process."""
     async with serving(_APP, host=host) as server:
         async with httpx.AsyncClient(base_url=server.url) as client:
             assert (await client.get("/")).text == "here"

@@ -1,4 +1,4 @@
-"""The fault proxy does what it says, for a test that trusts a broken tool shows nothing."""
+"""`FaultProxy` breaks connections as documented, so that tests can rely on it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import pytest
 
-from tests.support.faults.tcp_proxy import FaultProxy, How
+from tests.support.faults.tcp_link import How
+from tests.support.faults.tcp_proxy import FaultProxy
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Upstream:
-    """A server that keeps its connections and what it read on each, and sends on demand."""
+    """A server that keeps its connections and the data read on each, and sends on demand."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -71,7 +72,7 @@ async def read(reader: asyncio.StreamReader, count: int) -> bytes:
 
 
 async def ending(reader: asyncio.StreamReader) -> tuple[bytes, How]:
-    """What comes until the end, and which end it was."""
+    """Return the data up to the end of the connection, and how it ended."""
     rest = b""
     with anyio.fail_after(5):
         while True:

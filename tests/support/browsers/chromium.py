@@ -1,9 +1,7 @@
-"""Pages of Chromium, driven by playwright, that remember what went wrong on them.
+"""Pages of Chromium, driven by playwright, that record their errors.
 
-The other engines share some of it: `tests.support.browsers.firefox` and
-`tests.support.browsers.webkit`.
-
-`tests.support.browsers.engines.engine` gives any of them by its name.
+`tests.support.browsers.firefox` and `tests.support.browsers.webkit` share parts of this module.
+`tests.support.browsers.engines.engine` returns any of the engines by name.
 """
 
 from __future__ import annotations
@@ -29,8 +27,8 @@ from playwright.async_api import (
 )
 
 DEADLINE = 30.0
-"""Seconds after which what a test waits for in a page does not come. Generous: machines are loaded,
-and below the 45 s after which a silent connection is taken for dead."""
+"""Seconds that a test waits for a condition in a page. Generous, because machines are loaded, but
+below the 45 s after which a silent connection counts as dead."""
 
 CHROMIUM = "/usr/bin/chromium"
 PAGE_SCRIPT = Path(__file__).with_name("page.js")
@@ -45,17 +43,17 @@ CHROMIUM_FLAGS = [
     "--no-proxy-server",
 ]
 _ANSWERS_WITHIN = 60.0
-"""Seconds in which Chromium makes or removes a profile: above that it hangs."""
+"""Seconds in which Chromium creates or removes a profile; if it takes longer, it hangs."""
 
 _OF_THE_NETWORK = re.compile(
     r"Failed to load resource|WebSocket connection to .* failed|has been blocked by CORS policy"
 )
-"""Chromium's own console messages about failed connections; no page can prevent them."""
+"""Chromium's own console messages about failed connections, which a page cannot prevent."""
 
 
 @asynccontextmanager
 async def chromium(*flags: str) -> AsyncIterator[Browser]:
-    """A headless Chromium with an empty profile, and further ``flags``."""
+    """Run a headless Chromium with an empty profile and further ``flags``."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM, headless=True, args=[*CHROMIUM_FLAGS, *flags]
@@ -67,12 +65,12 @@ async def chromium(*flags: str) -> AsyncIterator[Browser]:
 
 
 class AnyTab(Protocol):
-    """A page of any engine, and what was wrong on it.
+    """A page of any engine, and its errors.
 
     Attributes:
-        errors: uncaught errors, unhandled rejections, and errors and warnings of the console, save
-            those that the engine itself writes where a connection fails.
-        network_errors: those, as far as the engine tells.
+        errors: uncaught errors, unhandled rejections, and errors and warnings of the console,
+            except those that the engine itself writes when a connection fails.
+        network_errors: the exceptions above, if the engine reports them.
     """
 
     errors: list[str]
@@ -82,7 +80,7 @@ class AnyTab(Protocol):
         """Load the page and wait until its script has the client (`window.ready`)."""
 
     async def run(self, script: str, argument: object = None, *, timeout: float = DEADLINE) -> Any:
-        """Evaluate a JavaScript function in the page and wait for what it answers."""
+        """Evaluate a JavaScript function in the page, and return its result."""
 
     async def wait(
         self, condition: str, argument: object = None, *, timeout: float = DEADLINE
@@ -90,14 +88,14 @@ class AnyTab(Protocol):
         """Wait until a JavaScript expression or function is true in the page."""
 
     def assert_no_errors(self) -> None:
-        """Fail if the page had any."""
+        """Fail if the page had any errors."""
 
 
 class Engine(Protocol):
-    """A browser that runs.
+    """A running browser.
 
     Attributes:
-        name: as `tests.support.browsers.engines` knows it.
+        name: the name in `tests.support.browsers.engines`.
     """
 
     @property
@@ -110,12 +108,12 @@ class Engine(Protocol):
         ignore_https_errors: bool = False,
         proxy: str | None = None,
     ) -> AbstractAsyncContextManager[AnyTab]:
-        """A page as of `tab`, below: with a profile of its own, and no error at its end.
+        """Open a page like `tab` below: with its own profile, and checked for errors at the end.
 
         Args:
-            url: to load.
-            ignore_https_errors: any certificate will do.
-            proxy: the URL of a forward proxy that it asks, for loopback too.
+            url: the URL to load.
+            ignore_https_errors: whether to accept any certificate.
+            proxy: the URL of a forward proxy to use, for loopback too.
         """
 
 
@@ -124,13 +122,13 @@ class PageError(Exception):
 
 
 class PageGone(PageError):
-    """The page went before it answered, or the browser did."""
+    """The page or the browser went away before it answered."""
 
 
 class CallingTab(ABC):
-    """An `AnyTab` of an engine that can do no more than load a page and call a function in it.
+    """An `AnyTab` of an engine that can only load a page and call a function in it.
 
-    What is given to the function and what it answers goes as JSON: all engines do the same, then.
+    Arguments and results are passed as JSON, so that all engines behave alike.
     """
 
     def __init__(self) -> None:
@@ -147,12 +145,12 @@ class CallingTab(ABC):
 
     @abstractmethod
     async def call(self, function: str, argument: str) -> str:
-        """Call an async function with a string, and wait for the string that it answers.
+        """Call an async function with a string, and return the string that it resolves to.
 
-        It raises nothing in the page.
+        The function must not throw in the page.
 
         Raises:
-            PageGone: the page went meanwhile, or the browser did.
+            PageGone: the page or the browser went away meanwhile.
         """
 
     async def goto(self, url: str, *, timeout: float = DEADLINE) -> None:
@@ -172,10 +170,10 @@ class CallingTab(ABC):
             }}
         }}"""
         with anyio.fail_after(timeout):
-            told = json.loads(await self.call(function, json.dumps(argument)))
-        if "error" in told:
-            raise PageError(told["error"])
-        return told.get("answer")
+            result = json.loads(await self.call(function, json.dumps(argument)))
+        if "error" in result:
+            raise PageError(result["error"])
+        return result.get("answer")
 
     async def wait(
         self, condition: str, argument: object = None, *, timeout: float = DEADLINE
@@ -186,14 +184,14 @@ class CallingTab(ABC):
         }}"""
         with anyio.fail_after(timeout):
             while True:
-                with suppress(PageGone):  # the next may fulfil it
+                with suppress(PageGone):  # the next page may fulfil it
                     if await self.run(holds, argument, timeout=timeout):
                         return
                 await anyio.sleep(0.02)
 
     @asynccontextmanager
     async def visiting(self, url: str | None) -> AsyncIterator[Self]:
-        """Load the page, if a URL is given. It must have shown no error when the block ends."""
+        """Load the page if a URL is given. At the end of the block, check that it had no errors."""
         if url is not None:
             await self.goto(url)
         yield self
@@ -201,7 +199,7 @@ class CallingTab(ABC):
         self.assert_no_errors()
 
     async def settle(self) -> None:
-        """What was rejected in the last turn is reported in the next."""
+        """Wait a turn of the event loop, so that rejections of the last turn are reported."""
         await self.run("() => new Promise((resolve) => setTimeout(resolve, 0))")
 
     def assert_no_errors(self) -> None:
@@ -212,10 +210,10 @@ class Tab:
     """An `AnyTab` of Chromium.
 
     Attributes:
-        page: playwright's own.
-        errors: uncaught errors, unhandled rejections, and errors and warnings of the console, save
-            those that Chromium itself writes where a connection fails.
-        network_errors: those.
+        page: the page of playwright.
+        errors: uncaught errors, unhandled rejections, and errors and warnings of the console,
+            except those that Chromium itself writes when a connection fails.
+        network_errors: the exceptions above.
     """
 
     def __init__(self, page: Page) -> None:
@@ -244,7 +242,7 @@ class Tab:
             await self.page.wait_for_function("window.ready === true")
 
     async def run(self, script: str, argument: object = None, *, timeout: float = DEADLINE) -> Any:
-        """Evaluate a JavaScript function in the page and wait for what it answers."""
+        """Evaluate a JavaScript function in the page, and return its result."""
         with anyio.fail_after(timeout):
             return cast("Any", await self.page.evaluate(script, argument))
 
@@ -269,7 +267,7 @@ async def tab(
     ignore_https_errors: bool = False,
     proxy: str | None = None,
 ) -> AsyncIterator[Tab]:
-    """A page with its own profile. It must have shown no error when the block ends."""
+    """Open a page with its own profile. At the end of the block, check that it had no errors."""
     with anyio.fail_after(_ANSWERS_WITHIN):
         context = await browser.new_context(
             ignore_https_errors=ignore_https_errors,
@@ -281,7 +279,7 @@ async def tab(
         if url is not None:
             await one.goto(url)
         yield one
-        # What was rejected in the last turn is reported in the next.
+        # Rejections of the last turn are reported in the next.
         await one.run("() => new Promise((resolve) => setTimeout(resolve, 0))")
         one.assert_no_errors()
     finally:
@@ -291,12 +289,12 @@ async def tab(
 
 @contextmanager
 def home(name: str) -> Iterator[Path]:
-    """A folder for the files of a browser, removed after the block."""
+    """Create a folder for the files of a browser, and remove it after the block."""
     folder = Path(tempfile.mkdtemp(prefix=f"onechannel-{name}-"))
     try:
         yield folder
     finally:
-        # What was killed is gone a moment later, and may write until then.
+        # A killed process ends a moment later, and may write until then.
         deadline = time.monotonic() + _ANSWERS_WITHIN
         while folder.exists():
             shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)

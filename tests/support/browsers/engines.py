@@ -1,4 +1,4 @@
-"""Each browser by its name, with the same small interface: a test takes any.
+"""Each browser by its name, behind the same small interface, so that a test can use any of them.
 
 async with engine("firefox") as browser, browser.tab(server.url) as page:
     await page.run("() => ...")
@@ -36,7 +36,7 @@ class _Chromium:
 
 @asynccontextmanager
 async def engine(name: str) -> AsyncIterator[Engine]:
-    """One of `ENGINES`, headless, with an empty profile."""
+    """Run one of `ENGINES`, headless, with an empty profile."""
     match name:
         case "chromium":
             async with chromium() as browser:

@@ -1,11 +1,11 @@
 """Firefox ESR, headless, driven over WebDriver BiDi.
 
-Firefox speaks it itself, on a WebSocket, with messages of JSON; and a dozen commands are all that
-is needed here. So it is spoken directly, with the `websockets` that the Python client uses too: a
-library between would be one in Node, in a process of its own, to be started, fed and ended.
+Firefox implements BiDi itself, as JSON messages over a WebSocket, and the tests need only a dozen
+commands. So this module speaks BiDi directly, with the `websockets` library that the Python client
+uses too. A driver library would be a further process of Node that must be started and stopped.
 
-Each tab is a window of its own, as timers of one that is hidden are slow; and a user context of its
-own, which has its own cookies, storage and connections.
+Each tab has its own window, because timers of a hidden tab are slow, and its own user context,
+with its own cookies, storage and connections.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from tests.support.servers.uvicorn import free_port
 
 _EXECUTABLE = "/usr/bin/firefox-esr"
 _ANSWERS_WITHIN = 30.0
-"""Seconds for a command that waits for nothing in the page: above that it hangs."""
+"""Seconds for a command that waits for nothing in the page; if it takes longer, it hangs."""
 
 _PREFERENCES = {
-    # No proxy of the machine's; but one that a tab names, for loopback too.
+    # Do not use the machine's proxy; use the proxy that a tab names, for loopback too.
     "network.proxy.type": 0,
     "network.proxy.allow_hijacking_localhost": True,
-    # Nothing that Firefox asks of its makers' servers by itself.
+    # Prevent Firefox's own requests to Mozilla's servers.
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
     "app.update.disabledForTesting": True,
@@ -50,33 +50,33 @@ _PREFERENCES = {
     "browser.startup.page": 0,
     "toolkit.telemetry.reportingpolicy.firstRun": False,
 }
-"""What its driver's own set, which is on by default, leaves open."""
+"""Settings that the driver's default preferences do not cover."""
 
 _OF_THE_NETWORK = re.compile(
     r"can’t establish a connection to the server at ws|"
     r"The connection to wss?://\S+ was interrupted|"
     r"Cross-Origin Request Blocked"
 )
-"""Firefox's own console messages about failed connections; no page can prevent them."""
+"""Firefox's own console messages about failed connections, which a page cannot prevent."""
 
 _LAST = "the last of this page's errors"
 
 
 class _Driver:
-    """The commands, and the events of each tab."""
+    """The BiDi connection: it sends commands, and routes events to the tabs."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._number = 0
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.tabs: dict[str, _Tab] = {}
-        """By their browsing context."""
+        """The tabs, by browsing context."""
 
     async def command(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command, and wait for its result.
 
         Raises:
-            PageGone: it failed, or Firefox has gone.
+            PageGone: the command failed, or Firefox has gone.
         """
         self._number += 1
         number = self._number
@@ -85,23 +85,23 @@ class _Driver:
             await self._socket.send(
                 json.dumps({"id": number, "method": method, "params": parameters})
             )
-            told = await answer
+            result = await answer
         except ConnectionClosed as error:
             raise PageGone(f"Firefox has gone: {error}") from error
         finally:
             del self._answers[number]
-        if told["type"] == "error":
-            raise PageGone(f"{method}: {told['error']}: {told['message']}")
-        result: dict[str, Any] = told["result"]
-        return result
+        if result["type"] == "error":
+            raise PageGone(f"{method}: {result['error']}: {result['message']}")
+        value: dict[str, Any] = result["result"]
+        return value
 
     async def read(self) -> None:
-        """Hand on what it says, as long as it is there."""
+        """Dispatch messages of Firefox until the connection ends."""
         try:
             async for text in self._socket:
                 self._take(json.loads(text))
         except ConnectionClosed:
-            pass  # as at the end of the loop
+            pass  # handled like the end of the loop
         finally:
             for answer in self._answers.values():
                 if not answer.done():
@@ -124,7 +124,7 @@ class _Tab(CallingTab):
         self._settled = asyncio.Event()
 
     def wrote(self, entry: dict[str, Any]) -> None:
-        """An entry of its log."""
+        """Record an entry of the tab's log."""
         text = entry["text"] or ""
         if _LAST in text:
             self._settled.set()
@@ -138,7 +138,7 @@ class _Tab(CallingTab):
             self.errors.append(f"{entry['level']}: {text}\n{_lines(entry.get('stackTrace'))}")
 
     async def settle(self) -> None:
-        # Errors of scripts are reported a moment later, but in order.
+        # Script errors are reported a moment later, but in order.
         await super().settle()
         await self.run("(last) => reportError(last)", _LAST)
         with anyio.fail_after(_ANSWERS_WITHIN):
@@ -150,19 +150,19 @@ class _Tab(CallingTab):
         )
 
     async def prepare(self) -> None:
-        """Nothing is left to do: it is a preload script."""
+        """Do nothing: `page.js` is a preload script here."""
 
     async def call(self, function: str, argument: str) -> str:
-        told = await self._driver.command(
+        result = await self._driver.command(
             "script.callFunction",
             functionDeclaration=function,
             arguments=[{"type": "string", "value": argument}],
             awaitPromise=True,
             target={"context": self._context},
         )
-        if told["type"] == "exception":
-            raise PageGone(told["exceptionDetails"]["text"])
-        answer: str = told["result"]["value"]
+        if result["type"] == "exception":
+            raise PageGone(result["exceptionDetails"]["text"])
+        answer: str = result["result"]["value"]
         return answer
 
 
@@ -181,7 +181,7 @@ def _lines(trace: dict[str, Any] | None) -> str:
 
 
 class Firefox:
-    """It runs; an `Engine`."""
+    """A running Firefox, which is an `Engine`."""
 
     name = "firefox"
 
@@ -224,7 +224,7 @@ class Firefox:
 
 @asynccontextmanager
 async def firefox() -> AsyncIterator[Firefox]:
-    """A headless Firefox with an empty profile."""
+    """Run a headless Firefox with an empty profile."""
     with home("firefox") as folder:
         await _write_profile(folder / "profile")
         port = free_port()

@@ -1,9 +1,9 @@
-// What the tests call in a page: put into each by `tests.support.browsers.chromium`, before the page's own script.
+// Functions that the tests call in a page. `tests.support.browsers.chromium` loads this before the page's own script.
 
 const LARGEST = 262144;
 const ODD = ["\u2028", "\u2029", "\u0085", "\x00", "\x1f\x7f", "a\r\nb\n", '"\\', "\ufeff", "\ufffe\uffff", ""];
 
-/** The message of that number. `numbered` of `tests/support/messages.py` is the same, and says why. */
+/** Returns message number `index`. `numbered` of `tests/support/messages.py` returns the same, and explains why. */
 globalThis.numbered = (index) => {
   switch (index % 3000) {
     case 1:
@@ -38,17 +38,17 @@ globalThis.numbered = (index) => {
   return `${index}:${words.map((word) => word.toString(16).padStart(8, "0")).join("")}`;
 };
 
-/** So many bytes of UTF-8. */
+/** Returns a string of `size` bytes of UTF-8. */
 const fill = (size, character) => {
   const width = new TextEncoder().encode(character).length;
   return character.repeat(Math.floor(size / width)) + "x".repeat(size % width);
 };
 
-/** The number, then all values in turn, cut to that size. */
+/** Returns `size` bytes: the number, then all byte values in turn. */
 const values = (index, size) =>
   Uint8Array.from({ length: size }, (_, at) => (at < 4 ? index >>> (24 - 8 * at) : index + at - 4));
 
-/** 1113 code points, the surrogates left out. */
+/** Returns 1113 code points from `first` on, without surrogates. */
 const unicode = (first) => {
   let text = "";
   for (let at = first; at < Math.min(first + 1113, 0x110000 - 0x800); at++)
@@ -56,13 +56,13 @@ const unicode = (first) => {
   return text;
 };
 
-/** Whether content and types are the same. */
+/** Returns whether both have the same content and type. */
 const same = (due, message) =>
   due instanceof Uint8Array
     ? message instanceof Uint8Array && due.length === message.length && due.every((value, at) => value === message[at])
     : !(message instanceof Uint8Array) && JSON.stringify(due) === JSON.stringify(message);
 
-/** Opens `channel`, and keeps what happens: `seen`, the messages; `events`, all events, in order. */
+/** Opens `channel`, and records its messages in `seen` and all its events in `events`, in order. */
 globalThis.start = (options = {}) => {
   const channel = (globalThis.channel = new Channel("/chat", { retryBase: 0.05, retryMax: 0.2, ...options }));
   const events = (globalThis.events = []);
@@ -84,7 +84,7 @@ globalThis.start = (options = {}) => {
   return channel;
 };
 
-/** The POSTs of the uplink whose answer is not whole yet. */
+/** The number of uplink POSTs whose answer is not complete yet. */
 globalThis.posting = 0;
 const { fetch } = globalThis;
 globalThis.fetch = async (url, options) => {
@@ -101,7 +101,7 @@ globalThis.fetch = async (url, options) => {
 
 globalThis.happened = (type) => events.filter((event) => event.type === type);
 
-/** Sends, and keeps in `fates` what became of it: "handled", or the error's code and fate. */
+/** Sends, and records the outcome in `fates`: "handled", or the error's code and fate. */
 globalThis.fates = {};
 globalThis.sendAndKeep = (message) => {
   fates[message] = "pending";
@@ -112,8 +112,8 @@ globalThis.sendAndKeep = (message) => {
 };
 
 /**
- * Sends `count` numbered messages, in chunks of which two are on their way at a time, and expects as many.
- * `chunkDone(k)` is awaited as the k-th chunk is settled. Answers what was wrong.
+  * Sends `count` numbered messages in chunks, at most two of them in flight, and expects as many in return.
+  * Awaits `chunkDone(k)` after chunk k is settled. Resolves to a report with the mismatches in `wrong`.
  */
 globalThis.campaign = async ({ count, chunk, ...options }) => {
   start(options);

@@ -1,8 +1,8 @@
-"""Chromium as its users have it: hidden tabs are throttled, and pages that were left are kept.
+"""Chromium as users run it: it throttles hidden tabs and keeps pages that were left in its cache.
 
-Playwright's own launch turns off the back/forward cache and all that makes a hidden tab slow, and
-tells every page that it is the one in front. Here Chromium is started without its flags, and
-playwright comes to it behind that.
+Playwright's own launch disables the back/forward cache and the throttling of hidden tabs, and makes
+every page believe that it is in front. This module starts Chromium without those flags, and then
+connects playwright to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ENDS_WITHIN = 30.0
 
 @asynccontextmanager
 async def throttled_chromium(*flags: str) -> AsyncIterator[BrowserContext]:
-    """A headless Chromium with one window, an empty profile and further ``flags``.
+    """Run a headless Chromium with one window, an empty profile and further ``flags``.
 
     The tabs of its window share the profile. One of them is in front; the others are hidden.
     """
@@ -42,7 +42,7 @@ async def throttled_chromium(*flags: str) -> AsyncIterator[BrowserContext]:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            # A group of its own: all its processes end with it.
+            # Its own process group, so that all its processes can be ended together.
             process_group=0,
         )
         try:
@@ -57,7 +57,7 @@ async def throttled_chromium(*flags: str) -> AsyncIterator[BrowserContext]:
                     yield context
                 finally:
                     with anyio.CancelScope(shield=True), anyio.move_on_after(_ENDS_WITHIN):
-                        # Playwright's own close would only leave it. It ends before it answers.
+                        # Playwright's own close would only disconnect. This closes the browser.
                         with suppress(Error):
                             session = await browser.new_browser_cdp_session()
                             await session.send("Browser.close")
@@ -70,11 +70,11 @@ async def throttled_chromium(*flags: str) -> AsyncIterator[BrowserContext]:
 
 
 async def _debugging_port(profile: Path) -> int:
-    """Chromium writes it into its profile."""
-    told = profile / "DevToolsActivePort"
+    """Return the debugging port, which Chromium writes into its profile."""
+    port_file = profile / "DevToolsActivePort"
     with anyio.fail_after(_STARTS_WITHIN):
         while True:
-            lines = told.read_text().split("\n") if told.exists() else []
+            lines = port_file.read_text().split("\n") if port_file.exists() else []
             if len(lines) > 1:
                 return int(lines[0])
             await anyio.sleep(0.02)
@@ -82,7 +82,7 @@ async def _debugging_port(profile: Path) -> int:
 
 @asynccontextmanager
 async def front_tab(context: BrowserContext, url: str) -> AsyncIterator[Tab]:
-    """A tab in front of the others; it must have shown no error when the block ends well."""
+    """Open a tab in front of the others. At a normal end of the block, check for errors."""
     one = Tab(await context.new_page())
     try:
         await one.page.bring_to_front()

@@ -1,16 +1,16 @@
-"""WebKitGTK: its MiniBrowser, on a virtual screen, driven over the WebDriver protocol.
+"""WebKitGTK: its MiniBrowser on a virtual screen, driven over the WebDriver protocol.
 
-Five requests of that protocol are all that is needed here, so they are made directly, with `httpx`
-that the Python client uses too. Selenium would make the same ones, but blocking, from a thread.
+The tests need only five requests of WebDriver, so this module makes them directly with `httpx`,
+which the Python client uses too. Selenium would make the same requests, but from a blocking thread.
 
-A driver has one session, which has one browser with a profile that is never written. So each tab
-has a driver of its own: that takes half a second, and all of it ends with its process group.
+A driver has one session, with one browser and a profile that is never saved. So each tab has its
+own driver: it starts in half a second, and ends with its process group.
 
-Two things do not exist there. Nothing can be put into a page before its own script: `page.js` comes
-once the page is loaded. And the console is told to nobody (Debian's build writes it to the system's
-journal): what is wrong is noted by a script that comes with `page.js`, and is what the page's own
-scripts write and raise from then on. What WebKit itself writes, as of connections that fail, is not
-seen: there are no network errors.
+Two features are missing. A script cannot be injected before the page's own script, so `page.js` is
+injected after the page has loaded. And the console cannot be read (Debian's build writes it to the
+system's journal), so a script that is injected with `page.js` records what the page's own scripts
+write and throw from then on. Messages of WebKit itself, such as those about failed connections, are
+not visible, so there are no network errors.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _BROWSER = "*-linux-gnu/webkit2gtk-4.1/MiniBrowser"
 _SCREEN = "/usr/bin/Xvfb"
 _NUMBER = re.compile(r"^(\d+)\n", re.MULTILINE)
 _ANSWERS_WITHIN = 30.0
-"""Seconds for a request to the driver: above that it hangs."""
+"""Seconds for a request to the driver; if it takes longer, it hangs."""
 _PAGE_ANSWERS_WITHIN = 3.0
-"""Seconds for a script that does not wait. The driver never answers one whose page was left before
-it came there; the next is answered by the page that is there then."""
+"""Seconds for a script that does not wait. The driver never answers if the page was left before the
+script arrived there; the next request is answered by the current page."""
 _EVERY = 0.005
-"""Seconds between the questions whether a call has ended."""
+"""Seconds between two queries for the result of a call."""
 
 _NOTICE = """
 globalThis.complaints = [];
 {
-    const told = (one) => (one?.stack ? `${one}\\n${one.stack}` : String(one));
-    const note = (kind, ...what) => complaints.push(`${kind}: ${what.map(told).join(" ")}`);
+    const describe = (one) => (one?.stack ? `${one}\\n${one.stack}` : String(one));
+    const note = (kind, ...what) => complaints.push(`${kind}: ${what.map(describe).join(" ")}`);
     for (const kind of ["error", "warn"])
         console[kind] = (...what) => note(`console.${kind}`, ...what);
     console.assert = (holds, ...what) => holds || note("console.assert", ...what);
@@ -54,7 +54,7 @@ globalThis.complaints = [];
     addEventListener("unhandledrejection", ({ reason }) => note("unhandled rejection", reason));
 }
 """
-"""What would be on the console."""
+"""Records what would be on the console."""
 
 _CALL = """
 const [number, argument, done] = arguments;
@@ -71,23 +71,23 @@ if (!call) {
     done({ answer: call.answer, complaints: globalThis.complaints?.splice(0) ?? [] });
 })();
 """
-"""Calls a function, or asks for its answer; null if there is none yet.
+"""Calls a function, or queries its result; returns null if there is no result yet.
 
-It does not wait in the page, except for what follows at once: a page that is left and kept is
-paused with everything that runs in it, and the driver would wait for ever.
+It does not wait in the page, except for what follows immediately. A page that is left and cached is
+paused together with everything that runs in it, and the driver would wait for ever.
 """
 
 
 class _Session:
-    """The requests to a driver."""
+    """A client of one driver."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
         self._path = ""
 
     async def begin(self, browser: str, wanted: dict[str, Any]) -> None:
-        """Start the browser, with these capabilities."""
-        # A page that was left is kept, as in all browsers: the default of automation is another.
+        """Start the browser with these capabilities."""
+        # Keep pages that were left in the cache, like every browser; automation disables that.
         arguments = ["--automation", "--enable-page-cache=true"]
         options = {"binary": browser, "args": arguments}
         always = {**wanted, "webkitgtk:browserOptions": options}
@@ -98,15 +98,15 @@ class _Session:
         """Load a page.
 
         Raises:
-            PageGone: it failed.
+            PageGone: the page could not be loaded.
         """
         await self._ask(f"{self._path}/url", {"url": url})
 
     async def execute(self, script: str, *arguments: object) -> Any:
-        """Run a script in the page, that calls its last argument soon, and with JSON.
+        """Run a script in the page. It must call its last argument promptly, with JSON.
 
         Raises:
-            PageGone: it failed, or the page was left.
+            PageGone: the script failed, or the page was left.
         """
         body = {"script": script, "args": arguments}
         return await self._ask(f"{self._path}/execute/async", body, _PAGE_ANSWERS_WITHIN)
@@ -147,17 +147,17 @@ class _Tab(CallingTab):
         script = _CALL.replace("FUNCTION", function)
         number = next(self._numbers)
         while True:
-            told = await self._session.execute(script, number, argument)
-            if told is not None:
+            result = await self._session.execute(script, number, argument)
+            if result is not None:
                 break
             await anyio.sleep(_EVERY)
-        self.errors += told["complaints"]
-        answer: str = told["answer"]
+        self.errors += result["complaints"]
+        answer: str = result["answer"]
         return answer
 
 
 class WebKit:
-    """Its screen is there; an `Engine`."""
+    """WebKit on a running virtual screen, which is an `Engine`."""
 
     name = "webkit"
 
@@ -171,11 +171,11 @@ class WebKit:
             "GDK_BACKEND": "x11",
             "GSETTINGS_BACKEND": "memory",
             "NO_AT_BRIDGE": "1",
-            # No proxy of the machine's.
+            # Do not use the machine's proxy.
             "http_proxy": "",
             "https_proxy": "",
             "all_proxy": "",
-            # It does not work for root, nor in containers.
+            # The sandbox does not work for root or in containers.
             "WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1",
         }
 
@@ -218,10 +218,10 @@ class WebKit:
 
 @asynccontextmanager
 async def webkit() -> AsyncIterator[WebKit]:
-    """Its screen is Xvfb, where each tab is a window.
+    """Run WebKit on a screen of Xvfb, on which each tab is a window.
 
     Raises:
-        RuntimeError: it is not installed.
+        RuntimeError: WebKit is not installed.
     """
     found = [str(one) async for one in anyio.Path("/usr/lib").glob(_BROWSER)]
     if not found:
@@ -237,7 +237,7 @@ async def webkit() -> AsyncIterator[WebKit]:
 
 
 async def _display(log: Path) -> str:
-    """Xvfb takes the first that is free, and says which."""
+    """Wait until Xvfb has chosen a free display, and return its name."""
     with anyio.fail_after(_ANSWERS_WITHIN):
         while True:
             if found := _NUMBER.search(await anyio.Path(log).read_text()):

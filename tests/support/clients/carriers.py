@@ -1,7 +1,7 @@
-"""What carries the bytes of a `FrameClient`: an application in process, or TCP to a real server.
+"""Carriers of a `FrameClient`: they reach an application in process, or a real server over TCP.
 
-Both do the same three things: a POST with its whole answer, a POST whose answer is an event stream,
-and a WebSocket. A carrier knows no frames of the protocol.
+Both kinds do the same three things: a POST with its complete answer, a POST whose answer is an
+event stream, and a WebSocket. A carrier knows nothing of the protocol's frames.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ from transport.testing import Connection, Socket, Stream, request, scope_of, sta
 from transport.testing.asgi import finished
 
 IN_PROCESS_DEADLINE = 1000.0
-"""Seconds after which an application has failed to answer, of a clock that the test turns."""
+"""Seconds in which an application must answer, by a clock that the test turns."""
 
 
 class CarriedSocket(Protocol):
-    """A WebSocket that was accepted."""
+    """An accepted WebSocket."""
 
     async def put(self, payload: bytes, opcode: int = TEXT) -> None:
         """Send one frame."""
 
     async def get(self) -> Any:
-        """Return the next frame: JSON of a text frame, the bytes of a binary one, or `Closed`."""
+        """Return the next frame: JSON of a text frame, bytes of a binary one, or `Closed`."""
 
 
 class Carrier(Protocol):
-    """One client's way to a channel. The segment is the last one of the path."""
+    """A client's access to a channel. ``segment`` is the last segment of the path."""
 
     async def post(self, segment: str, body: bytes) -> Answer:
-        """Send a POST and return its whole answer."""
+        """Send a POST and return its complete answer."""
 
     async def stream(self, segment: str, body: bytes) -> tuple[Answer, AsyncIterator[Any]]:
-        """Send a POST and return the head of its answer, and the frames of its event stream.
+        """Send a POST; return the head of its answer, and the frames of its event stream.
 
-        An answer that is not an event stream comes whole, with no frames.
+        An answer that is not an event stream is returned complete, without frames.
         """
 
     async def websocket(self, segment: str) -> CarriedSocket:
         """Open a WebSocket."""
 
     async def close(self) -> None:
-        """End all connections, without a word of the protocol."""
+        """End all connections abruptly, without a close frame."""
 
 
 class InProcess:
-    """Calls an ASGI application.
+    """A carrier that calls an ASGI application in process.
 
     Args:
         app: the hub, or an application that mounts it.
-        path: of the channel.
-        headers: of every request.
+        path: the path of the channel.
+        headers: the headers of every request.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class InProcessSocket:
         self._socket.send(payload.decode() if opcode == TEXT else payload)
 
     def leave(self) -> None:
-        """Be gone, without a close frame."""
+        """Disconnect without a close frame."""
         self._socket.leave()
 
     async def get(self) -> Any:
@@ -133,12 +133,12 @@ class InProcessSocket:
 
 
 class Tcp:
-    """Writes bytes to a server on loopback; POSTs share a connection that is kept.
+    """A carrier that writes bytes to a server on loopback. POSTs share a persistent connection.
 
     Args:
-        port: of the server.
-        path: of the channel.
-        deadline: seconds for each wait; None: as long as it takes.
+        port: the port of the server.
+        path: the path of the channel.
+        deadline: seconds for each wait, or None for no limit.
     """
 
     def __init__(self, port: int, path: str = "/chat", deadline: float | None = DEADLINE) -> None:
@@ -150,7 +150,7 @@ class Tcp:
 
     async def post(self, segment: str, body: bytes) -> Answer:
         posts = self._posts
-        if posts is None or posts.reader.at_eof():  # servers end what is idle
+        if posts is None or posts.reader.at_eof():  # servers close idle connections
             posts = self._posts = await TcpClient.to(self.port, self._deadline)
             self._connections.append(posts)
         await posts.write(request_bytes("POST", f"{self._path}/{segment}", body))
@@ -172,7 +172,7 @@ class Tcp:
     async def websocket(self, segment: str) -> TcpWebSocket:
         connection = await TcpWebSocket.to(self.port, self._deadline)
         self._connections.append(connection)
-        answer = await connection.shake_hands(f"{self._path}/{segment}")
+        answer = await connection.handshake(f"{self._path}/{segment}")
         assert answer.status == 101, answer
         return connection
 

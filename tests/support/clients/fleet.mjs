@@ -1,6 +1,6 @@
-// Many clients in one process of Node: the client that the server serves to pages, as it is, with a talk
-// (conversation.js) over a channel of each. For `tests/support/clients/fleet.py`: a line of JSON comes in, `[name, argument]`, and one
-// goes out, the answer.
+// Many clients in one process of Node. Each is the client that the server serves to pages, unchanged, with a
+// conversation (conversation.js) over its channel. `tests/support/clients/fleet.py` drives this process: each line
+// of input is JSON, `[name, argument]`, and each line of output is the answer to one of them.
 import { createRequire } from "node:module";
 import { stdin, stdout } from "node:process";
 import { createInterface } from "node:readline";
@@ -9,7 +9,7 @@ const require = createRequire(import.meta.url);
 require("../browsers/page.js");
 require("../conversation.js");
 
-/** Node 20 fires no `close` where the handshake fails, as the standard asks and browsers do: it is added. */
+/** Node 20 fires no `close` if the handshake fails, although the standard requires it and browsers do. Add it. */
 const { WebSocket } = globalThis;
 globalThis.WebSocket = class extends WebSocket {
   constructor(...given) {
@@ -21,17 +21,17 @@ globalThis.WebSocket = class extends WebSocket {
 };
 
 const commands = {
-  /** A client at each of `urls`. */
+  /** Starts a client at each of `urls`. */
   async start({ urls, every, options }) {
     const source = await (await fetch(`${urls[0]}/chat/client.js`)).text();
     const { Channel } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
     globalThis.talks = urls.map((url) => new Talk(new Channel(`${url}/chat`, options), every));
   },
 
-  /** Asks all; `seconds` are those from now until the last of them was whole. */
+  /** Checks all conversations; `seconds` is the time until the last of them was complete. */
   ask: () => askAll(),
 
-  /** The names of the sessions. */
+  /** Returns the ids of the sessions. */
   ids: () => talks.map(({ channel }) => channel.id),
 
   resets: () => talks.map(({ resets }) => resets),

@@ -1,9 +1,8 @@
 """Many clients at once: the browser's client in Node, or the Python client in this process.
 
-In Node there is no limit of six connections to a server, as a browser has for all its tabs, and no
-pacing of the browser's own, as Chromium has for WebSockets that fail: what is seen is what the
-client does by itself. It is the built client, fetched from the server, over Node's own `fetch` and
-`WebSocket`.
+Node has no limit of six connections to a server, as a browser has for all its tabs, and no pacing
+of its own, as Chromium has for WebSockets that fail. So the tests see what the client does by
+itself. It is the built client, fetched from the server, on Node's own `fetch` and `WebSocket`.
 """
 
 from __future__ import annotations
@@ -28,19 +27,22 @@ from transport.client import Channel
 
 _PROGRAM = Path(__file__).with_name("fleet.mjs")
 _LARGEST = 64 * 1024 * 1024
-"""Bytes of an answer."""
+"""Limit of an answer, in bytes."""
 
 
 class Clients(Protocol):
-    """A fleet of either kind, as far as both can do the same."""
+    """The interface that both kinds of fleet share."""
 
     async def call(self, name: str, argument: object = None, *, within: float = 60) -> Any:
-        """``ask``: what each found wrong, and the seconds until it was whole. ``count``: how many
-        events of that type each had, be it "reset" or "recovering"."""
+        """Run a command.
+
+        ``ask`` returns the errors of each client, and the seconds until everything had arrived.
+        ``count`` returns how many events of a type, such as "reset", each client had.
+        """
 
 
 class Fleet:
-    """The clients of one process of Node."""
+    """The clients in one process of Node."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -49,8 +51,8 @@ class Fleet:
         """Run a command of `fleet.mjs`.
 
         Raises:
-            TimeoutError: it was not answered in time.
-            RuntimeError: it failed.
+            TimeoutError: there was no answer in time.
+            RuntimeError: the command failed.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
@@ -59,18 +61,18 @@ class Fleet:
         with anyio.fail_after(within):
             await stdin.drain()
             line = await stdout.readline()
-        said = json.loads(line or '{"error": "Node has ended"}')
-        if "error" in said:
-            raise RuntimeError(said["error"])
-        return said.get("answer")
+        reply = json.loads(line or '{"error": "Node has ended"}')
+        if "error" in reply:
+            raise RuntimeError(reply["error"])
+        return reply.get("answer")
 
 
 @asynccontextmanager
 async def fleet(urls: Iterable[str], every: float, **options: object) -> AsyncIterator[Fleet]:
-    """A client at each of ``urls``, with a talk of a message each ``every`` seconds both ways.
+    """Start a client at each of ``urls``, with a message every ``every`` seconds in each direction.
 
     Args:
-        options: of each channel.
+        options: the options of each channel.
     """
     node = shutil.which("node")
     assert node is not None
@@ -96,7 +98,7 @@ async def fleet(urls: Iterable[str], every: float, **options: object) -> AsyncIt
 
 
 class PythonTalk:
-    """What `conversation.js` does, over a channel of the Python client."""
+    """A conversation like that of `conversation.js`, over a channel of the Python client."""
 
     def __init__(self, channel: Channel, every: float) -> None:
         self.channel = channel
@@ -128,10 +130,10 @@ class PythonTalk:
         theirs = await answer
         wrong = [*self.wrong, *theirs["wrong"]]
         if theirs["received"] != sent:
-            wrong.append(f"of {sent} that were sent the handler received {theirs['received']}")
+            wrong.append(f"the handler received {theirs['received']} of {sent} sent messages")
         if theirs["sent"] != theirs["here"]:
             wrong.append(
-                f"of {theirs['sent']} that the handler sent {theirs['here']} were received"
+                f"received {theirs['here']} of {theirs['sent']} messages that the handler sent"
             )
         return {"wrong": wrong, "seconds": time.monotonic() - started}
 
@@ -148,11 +150,11 @@ class PythonTalk:
         self.received += 1
         due = ordinary(self.received)
         if not same(due, message):
-            self.wrong.append(f"{due!r:.100} was due, {message!r:.100} came")
+            self.wrong.append(f"expected {due!r:.100}, received {message!r:.100}")
 
 
 class PythonFleet:
-    """Clients of this process."""
+    """The Python clients in this process."""
 
     def __init__(self) -> None:
         self.talks: list[PythonTalk] = []
@@ -170,7 +172,7 @@ class PythonFleet:
 async def python_fleet(
     urls: Iterable[str], every: float, transports: list[str]
 ) -> AsyncIterator[PythonFleet]:
-    """A Python client at each of ``urls``, with a talk as in a `fleet`."""
+    """Start a Python client at each of ``urls``, with a conversation like that of a `fleet`."""
     fleet = PythonFleet()
 
     async def one(url: str) -> None:

@@ -1,13 +1,13 @@
-"""`FrameClient`: a client that writes each frame by hand, the same over each transport.
+"""`FrameClient`: a client that writes each frame itself, with the same interface on each transport.
 
-It keeps no rules of the protocol, so that a test can break any of them. Its three classes are the
-three transports; the bytes go through a `Carrier`: in process, or over TCP to a real server.
+It enforces no rules of the protocol, so that a test can break any of them. Its three classes are
+the three transports. A `Carrier` carries the bytes: in process, or over TCP to a real server.
 
     async with frame_client(hub, "sse") as client:
         await client.send([1, 0, "hello"])
         assert await client.data() == ["hello"]
 
-`Listener` reads a client in the background and keeps what it is told.
+`Listener` reads a client in the background and keeps the frames that it receives.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from transport.testing import lines, opening
 
 TRANSPORTS = ("websocket", "sse", "longpoll")
 CLIENT = "client-0123456789"
-"""The client of `transport.testing.opening`."""
+"""The client id of `transport.testing.opening`."""
 
 Frame = Any
 
 
 def open_frame(**fields: object) -> dict[str, Any]:
-    """Return an ``open`` of a client of its own that asks for a new session (OPN-1)."""
+    """Return an ``open`` frame of a new client that asks for a new session (OPN-1)."""
     ids = {"client": secrets.token_urlsafe(16), "nonce": secrets.token_urlsafe(16)}
     return {**opening(), **ids, **fields}
 
 
 def encode(*frames: Frame) -> str:
-    """Return the lines of a body, or one frame of a WebSocket."""
+    """Return frames as lines of a body; a single frame is also a WebSocket frame."""
     return "\n".join(json.dumps(frame, separators=(",", ":")) for frame in frames)
 
 
 class Ended(Exception):
-    """The connection is over.
+    """The connection has ended.
 
     Attributes:
-        code: the close code, or the HTTP status; None if a stream ended without a word.
-        frames: the last ones.
+        code: the close code or the HTTP status; None if a stream ended without an error.
+        frames: the last frames.
     """
 
     def __init__(self, code: int | None, frames: list[Frame]) -> None:
@@ -59,21 +59,21 @@ class Ended(Exception):
 
     @property
     def error(self) -> dict[str, Any]:
-        """Its ``error`` frame."""
+        """The ``error`` frame."""
         return next(one for one in self.frames if one["type"] == "error")
 
 
 class FrameClient(ABC):
-    """One client of one session.
+    """A client of one session.
 
     Args:
-        carrier: of its bytes.
+        carrier: the carrier of its bytes.
 
     Attributes:
-        transport: its name.
-        segment: the last one of the path that opens it.
+        transport: the name of the transport.
+        segment: the last segment of the path that opens it.
         opened: the answer to ``open``.
-        token: of the session.
+        token: the token of the session.
     """
 
     transport: ClassVar[str]
@@ -85,29 +85,29 @@ class FrameClient(ABC):
         self.token = ""
 
     async def open(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Attach, by this ``open``; a client may do it again.
+        """Attach with this ``open`` frame. A client may attach repeatedly.
 
         Returns:
-            The answer. A resumed session is told its token once, by its first (OPN-6).
+            The answer. The token of a session is sent only in the answer that begins it (OPN-6).
 
         Raises:
-            Ended: it was refused.
+            Ended: the ``open`` was refused.
         """
         self.opened = await self._open(frame)
         self.token = self.opened.get("session", frame.get("session", ""))
         return self.opened
 
     def head(self, kind: str = "send", **fields: object) -> dict[str, Any]:
-        """Return the first frame of a POST: a ``send`` or a ``poll`` of this attach."""
+        """Return the first frame of a POST: a ``send`` or a ``poll`` of this attachment."""
         address = {key: self.opened[key] for key in ("client", "attach")}
         return {"type": kind, "session": self.token, **address, **fields}
 
     async def post(self, *frames: Frame) -> Answer:
-        """POST ``send``, whatever the transport."""
+        """POST frames to ``send``, on any transport."""
         return await self.carrier.post("send", lines(self.head(), *frames))
 
     async def post_bytes(self, rest: bytes) -> Answer:
-        """POST ``send`` with these lines after the first."""
+        """POST these lines to ``send``, after the ``send`` frame."""
         return await self.carrier.post("send", lines(self.head()) + rest)
 
     async def data(self) -> list[Any]:
@@ -117,13 +117,13 @@ class FrameClient(ABC):
         return frame[2:]
 
     async def control(self, kind: str) -> dict[str, Any]:
-        """Return the next control frame of that type."""
+        """Return the next control frame of this type."""
         while isinstance(frame := await self.frame(), list) or frame["type"] != kind:
             pass
         return dict(frame)
 
     async def ended(self) -> Ended:
-        """Read until the connection is over, and return how."""
+        """Read until the connection has ended, and return how it ended."""
         frames: list[Frame] = []
         try:
             while True:
@@ -136,36 +136,36 @@ class FrameClient(ABC):
 
     @abstractmethod
     async def confirm(self, received: int = 0) -> None:
-        """Go on with this attach (ATT-2). A WebSocket does it by an ack of ``received``."""
+        """Confirm this attachment (ATT-2). A WebSocket confirms it with an ack of ``received``."""
 
     @abstractmethod
     async def send(self, *frames: Frame) -> None:
         """Send frames.
 
         Raises:
-            Ended: they were refused.
+            Ended: the frames were refused.
         """
 
     @abstractmethod
     async def refusal(self, frame: Frame) -> dict[str, Any]:
-        """Return the ``error`` frame that answers ``frame``, whether the connection ends or not."""
+        """Send a frame; return the ``error`` frame that answers it, even if the connection ends."""
 
     @abstractmethod
     async def frame(self) -> Frame:
         """Return the next frame of the downlink.
 
         Raises:
-            Ended: there is none.
+            Ended: the connection has ended.
         """
 
 
 class WebSocketClient(FrameClient):
-    """PROTOCOL.md section 7."""
+    """A client over WebSocket (PROTOCOL.md section 7)."""
 
     transport = "websocket"
     segment = "websocket"
     socket: Any
-    """Of the carrier."""
+    """The WebSocket of the carrier."""
 
     async def _open(self, frame: dict[str, Any]) -> dict[str, Any]:
         self.socket = await self.carrier.websocket(self.segment)
@@ -200,7 +200,7 @@ class WebSocketClient(FrameClient):
 
 
 class HttpClient(FrameClient):
-    """PROTOCOL.md section 8."""
+    """A client that sends with POSTs (PROTOCOL.md section 8)."""
 
     async def confirm(self, received: int = 0) -> None:
         answer = await self.post()
@@ -217,7 +217,7 @@ class HttpClient(FrameClient):
 
 
 class EventStreamClient(HttpClient):
-    """PROTOCOL.md section 9."""
+    """A client over an event stream (PROTOCOL.md section 9)."""
 
     transport = "sse"
     segment = "sse"
@@ -241,12 +241,12 @@ class EventStreamClient(HttpClient):
 
 
 class LongPollClient(HttpClient):
-    """PROTOCOL.md section 10.
+    """A client over long polling (PROTOCOL.md section 10).
 
     Attributes:
         polls: the number of the last poll.
-        acknowledges: whether a poll tells the number of the last message that came.
-        hold: seconds that a poll asks for, if any.
+        acknowledges: whether polls acknowledge the messages received.
+        hold: the hold that polls ask for, in seconds, or None.
     """
 
     transport = "longpoll"
@@ -271,7 +271,7 @@ class LongPollClient(HttpClient):
         return opened
 
     async def poll(self) -> Answer:
-        """Send one more poll and return its answer."""
+        """Send another poll and return its answer."""
         self.polls += 1
         fields = {} if self.hold is None else {"hold": self.hold}
         ack = self._received if self.acknowledges else 0
@@ -303,16 +303,16 @@ async def frame_client(
     *,
     headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[FrameClient]:
-    """Attach in process over ``transport``, by ``frame`` (a new session by default).
+    """Attach in process over ``transport``, with ``frame`` (a new session by default).
 
     Args:
         app: the hub.
-        transport: its name.
-        frame: the ``open``.
-        headers: of every request.
+        transport: the name of the transport.
+        frame: the ``open`` frame.
+        headers: the headers of every request.
 
     Raises:
-        Ended: it was refused.
+        Ended: the ``open`` was refused.
     """
     client = CLIENTS[transport](InProcess(app, headers=headers))
     try:
@@ -325,7 +325,7 @@ async def frame_client(
 async def try_open(
     app: ASGIApp, transport: str, frame: dict[str, Any] | None = None
 ) -> Ended | None:
-    """Attach in process and leave at once. Return how it was refused, None if it was not."""
+    """Attach in process and leave at once. Return the refusal, or None if it was accepted."""
     try:
         async with frame_client(app, transport, frame):
             return None

@@ -1,4 +1,4 @@
-"""TCP connections on which a test writes each byte: what no library of clients would send.
+"""TCP connections on which a test writes every byte, including what no client library would send.
 
 Every wait has a deadline.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 DEADLINE = 30.0
-"""Seconds after which what a test waits for does not come. Generous: machines are loaded."""
+"""Seconds that a test waits for anything. Generous, because machines are loaded."""
 
 T = TypeVar("T")
 
@@ -26,10 +26,10 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 @dataclass
 class Answer:
-    """An HTTP answer.
+    """An HTTP response.
 
     Attributes:
-        interim: the statuses that came before it, such as 100.
+        interim: the statuses of the interim responses before it, such as 100.
     """
 
     status: int
@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def frames(self) -> list[Any]:
-        """Its lines."""
+        """The frames in the body, one on each line."""
         return [json.loads(line) for line in self.body.split(b"\n") if line]
 
 
@@ -48,7 +48,7 @@ class TcpClient:
 
     Attributes:
         reader, writer: the streams.
-        deadline: seconds for each wait; None: as long as it takes.
+        deadline: seconds for each wait, or None for no limit.
     """
 
     def __init__(
@@ -63,32 +63,32 @@ class TcpClient:
 
     @classmethod
     async def to(cls, port: int, deadline: float | None = DEADLINE) -> Self:
-        """Connect."""
+        """Connect to a port."""
         async with asyncio.timeout(deadline):
             return cls(*await asyncio.open_connection("127.0.0.1", port), deadline)
 
-    async def _soon(self, work: Awaitable[T]) -> T:
-        """Wait for it, but not for ever."""
+    async def _wait(self, work: Awaitable[T]) -> T:
+        """Await ``work``, at most until the deadline."""
         async with asyncio.timeout(self.deadline):
             return await work
 
     async def write(self, data: bytes) -> None:
-        """Write, and wait for room: the server may close meanwhile, which is no error here."""
+        """Write and drain. The server may close meanwhile, which is no error here."""
         try:
             self.writer.write(data)
-            await self._soon(self.writer.drain())
+            await self._wait(self.writer.drain())
         except ConnectionError:
             return
 
     def finish(self) -> None:
-        """Write no more; go on reading."""
+        """Close the writing half, and keep reading."""
         self.writer.write_eof()
 
     async def head(self) -> Answer:
-        """The head of the next answer."""
+        """Read the head of the next response."""
         interim: list[int] = []
         while True:
-            text = (await self._soon(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1")
+            text = (await self._wait(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1")
             first, *others = text.split("\r\n")
             status = int(first.split(" ")[1])
             if status == 100:
@@ -99,33 +99,33 @@ class TcpClient:
             return Answer(status, headers, interim=interim)
 
     async def answer(self, method: str = "POST") -> Answer:
-        """The next answer, to a request of that method."""
+        """Read the next response, to a request with this method."""
         answer = await self.head()
         if method != "HEAD" and answer.status not in (204, 304):
             await self.read_body(answer)
         return answer
 
     async def read_body(self, answer: Answer) -> None:
-        """Read the body of an answer whose head was read."""
+        """Read the body of a response whose head was read."""
         length = int(answer.headers["content-length"])
-        answer.body = await self._soon(self.reader.readexactly(length))
+        answer.body = await self._wait(self.reader.readexactly(length))
 
     async def until_ended(self) -> bytes:
-        """Wait until the server has closed, and give what it wrote before."""
+        """Wait until the server has closed, and return what it wrote before."""
         try:
-            return await self._soon(self.reader.read())
+            return await self._wait(self.reader.read())
         except ConnectionError:
             return b""
 
     def abort(self) -> None:
-        """Be gone, without a word."""
+        """Disconnect abruptly."""
         self.writer.transport.abort()
 
     async def events(self) -> AsyncIterator[Any]:
-        """The frames of the event stream whose head was read."""
+        """Yield the frames of the event stream whose head was read."""
         rest = b""
-        while size := int(await self._soon(self.reader.readuntil(b"\r\n")), 16):
-            rest += (await self._soon(self.reader.readexactly(size + 2)))[:-2]
+        while size := int(await self._wait(self.reader.readuntil(b"\r\n")), 16):
+            rest += (await self._wait(self.reader.readexactly(size + 2)))[:-2]
             *events, rest = rest.split(b"\n\n")
             for event in events:
                 assert event.startswith(b"data: "), event
@@ -141,10 +141,10 @@ def request_bytes(
     extra: tuple[tuple[str, str], ...] = (),
     version: str = "1.1",
 ) -> bytes:
-    """A request.
+    """Return the bytes of a request.
 
     Args:
-        headers: in the place of those that are made here, or besides; an empty one is left out.
+        headers: headers that replace or extend the default ones; an empty value removes a header.
         extra: further headers, which may repeat others.
     """
     made = {"host": "127.0.0.1", "content-type": "application/x-ndjson"}
@@ -159,7 +159,7 @@ def request_bytes(
 def frame_bytes(
     opcode: int, payload: bytes, *, fin: bool = True, reserved: int = 0, masked: bool = True
 ) -> bytes:
-    """A frame of RFC 6455, that it may not allow."""
+    """Return a WebSocket frame, which RFC 6455 need not allow."""
     first = (0x80 if fin else 0) | reserved << 4 | opcode
     mask = 0x80 if masked else 0
     length = len(payload)
@@ -169,22 +169,22 @@ def frame_bytes(
         head = struct.pack("!BBH", first, mask | 126, length)
     else:
         head = struct.pack("!BBQ", first, mask | 127, length)
-    # A mask of zeros is one like any other, and leaves the payload as it is.
+    # A mask of zeros is valid and leaves the payload unchanged.
     return head + (bytes(4) if masked else b"") + payload
 
 
 @dataclass(frozen=True)
 class Closed:
-    """The server has ended a WebSocket. The code is None if it sent no close frame."""
+    """The server has closed a WebSocket. The code is None if it sent no close frame."""
 
     code: int | None
 
 
 class TcpWebSocket(TcpClient):
-    """A WebSocket."""
+    """A WebSocket whose frames the test writes."""
 
-    async def shake_hands(self, target: str, **headers: str) -> Answer:
-        """Ask for the upgrade; its answer is 101, or the whole refusal."""
+    async def handshake(self, target: str, **headers: str) -> Answer:
+        """Request the upgrade; return the response, which is a 101 or a complete refusal."""
         key = base64.b64encode(os.urandom(16)).decode()
         asked = {
             "connection": "Upgrade",
@@ -207,17 +207,17 @@ class TcpWebSocket(TcpClient):
         await self.write(frame_bytes(opcode, payload, **options))
 
     async def get(self) -> Any:
-        """The next frame: JSON of a text frame, the bytes of a binary one, or `Closed`."""
+        """Return the next frame: JSON of a text frame, bytes of a binary one, or `Closed`."""
         try:
-            return await self._soon(self._get())
+            return await self._wait(self._get())
         except (asyncio.IncompleteReadError, ConnectionError):
             return Closed(None)
 
     async def close_code(self) -> int | None:
-        """The close code; the frames before it, which may be compressed, are not looked at."""
+        """Return the close code, and ignore the frames before it, which may be compressed."""
         try:
             while True:
-                opcode, payload = await self._soon(self._frame())
+                opcode, payload = await self._wait(self._frame())
                 if opcode == CLOSE:
                     return int.from_bytes(payload[:2], "big") if payload else None
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -232,9 +232,9 @@ class TcpWebSocket(TcpClient):
                 case 2:
                     return payload
                 case 8:
-                    await self.put(payload, CLOSE)  # or servers wait for it
+                    await self.put(payload, CLOSE)  # otherwise servers wait for it
                     return Closed(int.from_bytes(payload[:2], "big") if payload else None)
-                case 9:  # or servers take it for dead, after 40 s
+                case 9:  # otherwise servers detect a dead connection after 40 s
                     await self.put(payload, PONG)
                 case _:
                     continue
@@ -250,7 +250,7 @@ class TcpWebSocket(TcpClient):
 
 @asynccontextmanager
 async def tcp_client(port: int) -> AsyncIterator[TcpClient]:
-    """A connection while the block runs."""
+    """Open a connection while the block runs."""
     wire = await TcpClient.to(port)
     try:
         yield wire
@@ -260,7 +260,7 @@ async def tcp_client(port: int) -> AsyncIterator[TcpClient]:
 
 @asynccontextmanager
 async def tcp_clients(port: int, count: int) -> AsyncIterator[list[TcpClient]]:
-    """Many connections while the block runs."""
+    """Open many connections while the block runs."""
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(tcp_client(port)) for _ in range(count)]
 
@@ -269,11 +269,11 @@ async def tcp_clients(port: int, count: int) -> AsyncIterator[list[TcpClient]]:
 async def tcp_websocket(
     port: int, target: str | None = None, **headers: str
 ) -> AsyncIterator[TcpWebSocket]:
-    """A WebSocket to ``target`` while the block runs; one that has not shaken hands without it."""
+    """Open a WebSocket to ``target`` while the block runs; without a target, skip the handshake."""
     socket = await TcpWebSocket.to(port)
     try:
         if target is not None:
-            answer = await socket.shake_hands(target, **headers)
+            answer = await socket.handshake(target, **headers)
             assert answer.status == 101, answer
         yield socket
     finally:

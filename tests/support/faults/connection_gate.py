@@ -1,8 +1,8 @@
-"""A gate before a server, for many clients: connections made while it is shut are counted.
+"""A gate in front of a server, for many clients: it counts the connections made while it is shut.
 
-Each client dials an address of loopback of its own, by which the gate tells them apart, and by
-which the server sees them come. Shut, the gate resets each connection once its request is known: a
-port where nothing listens would do the same to the client, and tell nobody who had come.
+Each client connects to its own loopback address. By that address the gate tells clients apart, and
+the server sees each client come from it. While shut, the gate resets each connection after reading
+its request. A closed port would look the same to the client, but would not show which client tried.
 
     async with ConnectionGate(server.port, clients=200) as gate:
         ...  # talk to gate.url(client)
@@ -29,9 +29,9 @@ from tests.support.servers.uvicorn import free_port
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _LAST_DATA_SENT = 44
-"""Its offset in Linux's `tcp_info`."""
+"""The field's offset in Linux's `tcp_info`."""
 _OPENS = b'{"type":"open"'
-"""How the body of a poll begins that attaches (POL-1)."""
+"""The beginning of the body of a poll that attaches (POL-1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class ClientConnection:
     """A connection that a client made.
 
     Attributes:
-        at: of the monotonic clock: when it was made, however late the gate came to see it.
-        segment: the last of its first request's path: "websocket", "sse", "poll" or "send"; empty
-            where none came.
-        attempt: not one more connection for a session that goes on. While the gate is shut each
-            is an attempt; else all are but those whose first request is a POST beside what carries
-            the session, or a poll that does not open: an HTTP client takes a new connection where
-            the one that it has is busy.
+        at: when it was made, in monotonic time, however late the gate accepted it.
+        segment: the last path segment of its first request: "websocket", "sse", "poll" or "send";
+            empty if there was no request.
+        attempt: whether it is an attempt to connect, not an extra connection of a running session.
+            While the gate is shut, every connection is an attempt. While it is open, every
+            connection is, unless its first request is a POST besides the session's downlink, or a
+            poll that does not open: an HTTP client adds a connection when the first one is busy.
     """
 
     at: float
@@ -54,11 +54,11 @@ class ClientConnection:
 
 
 class ConnectionGate:
-    """Listens on an address for each client, and passes all on to ``upstream_port`` while open.
+    """Listens on an address for each client, and passes data to ``upstream_port`` while open.
 
     Attributes:
-        port: of all addresses.
-        connections: the connections that were made, by client.
+        port: the port of all addresses.
+        connections: the connections made by each client.
     """
 
     def __init__(self, upstream_port: int, clients: int) -> None:
@@ -69,7 +69,7 @@ class ConnectionGate:
         }
         self._open = asyncio.Event()
         self._open.set()
-        self._standing: set[asyncio.StreamWriter] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -92,7 +92,7 @@ class ConnectionGate:
             await self._server.wait_closed()
 
     def shut(self) -> None:
-        """Reset all connections, and each new one."""
+        """Reset all open connections, and every new one."""
         self._open.clear()
         self.cut()
 
@@ -101,7 +101,7 @@ class ConnectionGate:
 
     def cut(self) -> None:
         """Reset all open connections."""
-        for writer in list(self._standing):
+        for writer in list(self._writers):
             _reset(writer)
 
     def busiest(
@@ -110,11 +110,12 @@ class ConnectionGate:
         counts: Callable[[ClientConnection], bool] = lambda _: True,
         seconds: float = 1.0,
     ) -> dict[int, int]:
-        """Count the clients by the most connections that each made in any period of ``seconds``.
+        """Return how many clients had each count of connections in their busiest ``seconds``.
 
         Args:
-            since: of the monotonic clock.
-            counts: which connections.
+            since: the start, in monotonic time.
+            counts: a predicate that selects the connections to count.
+            seconds: the length of a period.
         """
         clients: dict[int, int] = defaultdict(int)
         for connections in self.connections.values():
@@ -130,7 +131,7 @@ class ConnectionGate:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self._standing.add(writer)
+        self._writers.add(writer)
         age = _age(writer)
         came = time.monotonic() - age
         there: asyncio.StreamWriter | None = None
@@ -146,7 +147,7 @@ class ConnectionGate:
             back, there = await asyncio.open_connection(
                 "127.0.0.1", self.upstream_port, local_addr=(address, 0)
             )
-            self._standing.add(there)
+            self._writers.add(there)
             if not self._open.is_set():
                 return
             there.write(head)
@@ -157,12 +158,12 @@ class ConnectionGate:
             self._tasks.discard(task)
             for side in (writer, there):
                 if side is not None:
-                    self._standing.discard(side)
+                    self._writers.discard(side)
                     _reset(side)
 
 
 def _address(client: int) -> str:
-    """All of 127.0.0.0/8 is loopback."""
+    """Return a client's address. All of 127.0.0.0/8 is loopback."""
     return f"127.9.{client // 200}.{client % 200 + 1}"
 
 
@@ -172,7 +173,7 @@ def _client(address: str) -> int:
 
 
 async def _beginning(reader: asyncio.StreamReader) -> bytes:
-    """The head of the first request, and of a poll as much of its body as tells what it is."""
+    """Read the head of the first request; of a poll, also enough of the body to identify it."""
     head = b""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -182,7 +183,7 @@ async def _beginning(reader: asyncio.StreamReader) -> bytes:
 
 
 def _segment(head: bytes) -> str:
-    """Of ``POST /chat/send HTTP/1.1``: ``send``."""
+    """Return the last path segment: ``send`` for ``POST /chat/send HTTP/1.1``."""
     _, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
     return rest.partition(" ")[0].partition("?")[0].rpartition("/")[2]
 
@@ -201,13 +202,14 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _age(writer: asyncio.StreamWriter) -> float:
-    """Seconds since the client came, by the system: this process may be late to see it.
+    """Return the seconds since the connection was made, measured by the kernel.
 
-    Nothing was sent yet, and since then `tcpi_last_data_sent` counts, in milliseconds.
+    This process may be late to accept it. Nothing was sent yet, so `tcpi_last_data_sent` counts the
+    milliseconds since then.
     """
     sock: socket.socket = writer.get_extra_info("socket")
-    told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
-    milliseconds: int = struct.unpack_from("=I", told, _LAST_DATA_SENT)[0]
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
+    milliseconds: int = struct.unpack_from("=I", info, _LAST_DATA_SENT)[0]
     return milliseconds / 1000
 
 
@@ -219,7 +221,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 def _most_within(times: list[float], seconds: float) -> int:
-    """Return the most of them that fall into any period of ``seconds``."""
+    """Return the maximum number of times that fall into any period of ``seconds``."""
     ordered = sorted(times)
     most = first = 0
     for last, at in enumerate(ordered):

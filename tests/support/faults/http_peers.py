@@ -18,14 +18,14 @@ ANSWER = (h11.InformationalResponse, h11.Response, h11.Data, h11.EndOfMessage)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """One that came through whole."""
+    """A request that was received completely."""
 
     head: h11.Request
     body: bytes
 
     @property
     def segment(self) -> str:
-        """The last of its path."""
+        """The last segment of its path."""
         return self.head.target.decode().partition("?")[0].rpartition("/")[2]
 
     @property
@@ -35,10 +35,10 @@ class Request:
 
 
 class Peer:
-    """A connection, and what is known of the HTTP on it."""
+    """A connection, and the state of HTTP on it."""
 
     role: ClassVar[type[h11.CLIENT] | type[h11.SERVER]]
-    """Ours."""
+    """The role of this end."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -50,22 +50,22 @@ class Peer:
         return cast("asyncio.Transport", self.writer.transport)
 
     async def event(self) -> Event:
-        """The next of what the other side says."""
+        """Return the next event of the other side."""
         while (event := self.http.next_event()) is h11.NEED_DATA:
             self.http.receive_data(await self.reader.read(_CHUNK))
         return event
 
-    def say(self, event: h11.Event) -> None:
+    def send_event(self, event: h11.Event) -> None:
         self.writer.write(self.http.send(event) or b"")
 
 
 class Client(Peer):
-    """Makes one request, is answered, makes the next."""
+    """The client's connection: it makes a request, receives the answer, and makes the next."""
 
     role = h11.SERVER
 
     async def request(self) -> Request | None:
-        """Return the next request, or None."""
+        """Return the next request, or None if there is no other."""
         head = await self.event()
         if not isinstance(head, h11.Request):
             return None
@@ -75,13 +75,13 @@ class Client(Peer):
         return Request(head, bytes(body))
 
     async def answer(self, event: h11.Event) -> None:
-        self.say(event)
+        self.send_event(event)
         await self.writer.drain()
 
-    async def gone_before(self, work: Coroutine[object, object, object]) -> bool:
-        """Do ``work``; whether the client ended the connection first, and so the work."""
+    async def disconnected_before(self, work: Coroutine[object, object, object]) -> bool:
+        """Run ``work``. If the client disconnects first, cancel ``work`` and return True."""
         doing = asyncio.create_task(work)
-        tasks = {doing, asyncio.create_task(self._gone())}
+        tasks = {doing, asyncio.create_task(self._wait_for_disconnect())}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if doing.done():
@@ -93,12 +93,12 @@ class Client(Peer):
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _gone(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         with suppress(OSError):
             while data := await self.reader.read(_CHUNK):
                 self.http.receive_data(data)
 
-    def more(self) -> bool:
+    def may_continue(self) -> bool:
         """Whether another request may follow."""
         if self.http.our_state is h11.DONE and self.http.their_state is h11.DONE:
             self.http.start_next_cycle()
@@ -107,16 +107,16 @@ class Client(Peer):
 
 
 class Upstream(Peer):
-    """Takes one request."""
+    """The connection to the server, which carries one request."""
 
     role = h11.CLIENT
 
     def ask(self, request: Request) -> None:
         for event in (request.head, h11.Data(data=request.body), h11.EndOfMessage()):
-            self.say(event)
+            self.send_event(event)
 
     async def answer(self) -> AsyncIterator[h11.Event]:
-        """Yield the server's answer as it comes; it ends after an upgrade, too."""
+        """Yield the server's answer as it arrives, up to its end or to an upgrade."""
         while isinstance(event := await self.event(), ANSWER):
             yield event
             if isinstance(event, h11.EndOfMessage):
@@ -124,7 +124,7 @@ class Upstream(Peer):
 
 
 async def pump(source: Peer, target: Peer) -> None:
-    """Pass on everything that follows the upgrade."""
+    """Forward all data that follows the upgrade."""
     data = source.http.trailing_data[0] or await source.reader.read(_CHUNK)
     with suppress(OSError):
         while data:

@@ -1,8 +1,8 @@
-"""A proxy of HTTP/1.1 that breaks single requests: by name, or by a seed.
+"""A proxy of HTTP/1.1 that breaks single requests, planned by a test or drawn from a seed.
 
-`FaultProxy` cuts bytes; this one knows requests, so it can lose an answer though the request was
-taken, have a request reach the server twice, or after others that were made later. What is said
-after an upgrade, by WebSocket, passes as it is.
+`FaultProxy` cuts bytes. This proxy knows requests: it can lose an answer although the server has
+accepted the request, or deliver a request twice, or after requests that were made later. Data after
+an upgrade to WebSocket passes unchanged.
 
     async with RequestProxy(server.port, seed=1) as proxy:
         proxy.plan("send", Lose())
@@ -24,16 +24,17 @@ import anyio
 import h11
 
 from tests.support.faults.http_peers import Client, Request, Upstream, pump
-from tests.support.faults.tcp_proxy import DEADLINE, reset
+from tests.support.faults.tcp_link import reset
+from tests.support.faults.tcp_proxy import DEADLINE
 from transport.waiting import Waiters
 
 
 @dataclass(frozen=True, slots=True)
 class Lose:
-    """The server answers, and the connection to the client is cut in place of the answer.
+    """The server answers, and the connection to the client is cut instead of the answer.
 
     Attributes:
-        headers: whether the client gets its headers still.
+        headers: whether the client still gets the headers.
     """
 
     headers: bool = False
@@ -44,7 +45,7 @@ class Repeat:
     """The server gets the request twice; the client sees the answer to the first.
 
     Attributes:
-        later: the second comes after this many later requests were answered; 0: at once; None: at
+        later: the second follows after this many later requests were answered. 0: at once. None: at
             `RequestProxy.release`.
     """
 
@@ -56,8 +57,8 @@ class Delay:
     """The server gets the request late.
 
     Attributes:
-        later: after this many later requests were answered; None: at `RequestProxy.release`.
-        cut: whether the connection to the client is cut at once, as if it had given up waiting.
+        later: after this many later requests were answered. None: at `RequestProxy.release`.
+        cut: whether to cut the connection to the client at once, as if its wait had timed out.
     """
 
     later: int | None = None
@@ -69,12 +70,12 @@ Fault: TypeAlias = Lose | Repeat | Delay
 
 @dataclass(slots=True, eq=False)
 class Copy:
-    """What reaches the server without a client that waits for the answer.
+    """A request that reaches the server while no client waits for the answer.
 
     Attributes:
-        request: it.
-        status: of the answer, once there is one.
-        body: of the answer, as far as it has come.
+        request: the request.
+        status: the status of the answer, once there is one.
+        body: the body of the answer, as far as received.
         over: whether the answer has ended.
     """
 
@@ -85,12 +86,12 @@ class Copy:
 
 
 Which: TypeAlias = str | Callable[[Request], bool]
-"""Requests: by the last segment of the path, or by a predicate."""
+"""A selection of requests: by the last segment of the path, or by a predicate."""
 
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """A request that waits for later ones to pass."""
+    """A request that is held until later ones have passed."""
 
     order: int
     remaining: int | None
@@ -101,15 +102,15 @@ class RequestProxy(Waiters):
     """A proxy that listens on a free port of loopback and passes requests to ``upstream_port``.
 
     Args:
-        upstream_port: of the server.
-        seed: of `random`, which decides what a call leaves open.
-        host: of the server.
+        upstream_port: the port of the server.
+        seed: the seed of `random`, which decides what a call leaves open.
+        host: the host of the server.
 
     Attributes:
-        port: of the proxy, once entered.
-        copies: requests that reach the server without a waiting client.
+        port: the port of the proxy, once entered.
+        copies: requests that reach the server while no client waits for the answer.
         faults: the number of faults of each kind.
-        requests: those that came through, in order.
+        requests: the requests received, in order.
         random: the seeded source.
     """
 
@@ -153,36 +154,36 @@ class RequestProxy(Waiters):
     # Faults
 
     def plan(self, which: Which, fault: Fault) -> None:
-        """Break the next of these requests that no earlier plan breaks."""
+        """Break the next matching request that no earlier plan breaks."""
         matches = (lambda request: request.segment == which) if isinstance(which, str) else which
         self._plans.append((matches, fault))
 
     def disturb(self, share: float, segments: Sequence[str], faults: Sequence[Fault]) -> None:
-        """Break this share of the requests to these segments, each by one of ``faults``.
+        """Break a share of the requests to ``segments``, each by one of ``faults``.
 
-        The seed decides which. A fault that is listed twice comes twice as often.
+        The seed decides which. A fault that is listed twice is twice as frequent.
 
         Args:
-            share: from 0 to 1.
-            segments: the last ones of the paths.
-            faults: to choose from.
+            share: the share, from 0 to 1.
+            segments: the last segments of the paths.
+            faults: the faults to choose from.
         """
         self._share, self._disturbed, self._drawn = share, frozenset(segments), faults
 
     def release(self) -> None:
-        """Let everything go on that is held."""
+        """Release every request that is held."""
         for held in self._held:
             held.passes.set()
         self._held.clear()
 
     def heal(self) -> None:
-        """Break no further requests, and let all go on that is held."""
+        """Break no further requests, and release every request that is held."""
         self._plans.clear()
         self._share = 0.0
         self.release()
 
     async def settled(self, *, timeout: float = DEADLINE) -> None:
-        """Wait until each copy was answered to the end."""
+        """Wait until every copy was answered completely."""
         with anyio.fail_after(timeout):
             await self.until(lambda: all(copy.over for copy in self.copies))
 
@@ -210,13 +211,13 @@ class RequestProxy(Waiters):
                     break
             client.writer.close()
         except (OSError, h11.ProtocolError):
-            reset(client.transport)  # so did the other side
+            reset(client.transport)  # as the other side did
         finally:
             if not client.transport.is_closing():
                 client.transport.abort()
 
     async def _treat(self, client: Client, request: Request, order: int) -> bool:
-        """Pass it on, or break it; whether the client may make another on this connection."""
+        """Forward or break a request. Return whether the connection can carry another one."""
         fault = None if request.upgrades else self._decide(request)
         if fault is not None:
             self.faults[type(fault)] += 1
@@ -232,14 +233,15 @@ class RequestProxy(Waiters):
                 self._copy(request, self._hold(order, fault.later))
             case Delay():
                 passes = self._hold(order, fault.later)
-                if fault.cut or await client.gone_before(passes.wait()):
+                if fault.cut or await client.disconnected_before(passes.wait()):
                     self._copy(request, passes)
                     self._cut(client)
                     return False
             case _:
                 assert_never(fault)
         return (
-            not await client.gone_before(self._exchange(client, request, order)) and client.more()
+            not await client.disconnected_before(self._exchange(client, request, order))
+            and client.may_continue()
         )
 
     async def _exchange(self, client: Client, request: Request, order: int) -> None:
@@ -264,7 +266,7 @@ class RequestProxy(Waiters):
             async for event in upstream.answer():
                 await client.answer(event)
             if client.http.our_state is not h11.SWITCHED_PROTOCOL:
-                return client.more()
+                return client.may_continue()
             pumps = {
                 asyncio.create_task(pump(source, target))
                 for source, target in ((client, upstream), (upstream, client))
@@ -316,7 +318,7 @@ class RequestProxy(Waiters):
         self.changed()
 
     def _hold(self, order: int, later: int | None) -> asyncio.Event:
-        """What is set once a request of that order may pass."""
+        """Return an event that is set once a request with this position may pass."""
         held = _Held(order, later)
         if later == 0:
             held.passes.set()

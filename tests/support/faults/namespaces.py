@@ -1,7 +1,7 @@
-"""A network of its own for a test: a client's machine and a server's, with a cable between them.
+"""A private network for a test: a client machine and a server machine, connected by a cable.
 
-Both are network namespaces of Linux: what happens to addresses, links and packets there happens to
-nobody else, and nothing that runs inside gets out. A real Chromium and a real server run inside.
+Both are network namespaces of Linux. Changes to addresses, links and packets there affect nothing
+outside, and nothing inside can reach out. A real Chromium and a real server run inside.
 
     async with network() as net, server_in(net, "tests.support.conversation:app") as url:
         async with chromium_in(net) as browser:
@@ -31,7 +31,7 @@ from tests.support.faults.packet_loss import Cable, tun
 from tests.support.servers.uvicorn import UVICORN, Host, Server
 
 NOT_RUN = "NOT RUN: no network namespaces"
-"""The reason of a skipped test; `why_not` follows it."""
+"""The beginning of the reason of a skipped test; the result of `why_not` follows."""
 
 _PREFIX = "onechannel"
 _CLIENT = "192.0.2.2"
@@ -42,13 +42,13 @@ _numbers = itertools.count(1)
 
 
 def why_not() -> str | None:
-    """Return what is missing for a network namespace, or None."""
+    """Return the missing requirement for a network namespace, or None."""
     if sys.platform != "linux":
         return "they are Linux's"
     if shutil.which("ip") is None:
         return "no program `ip` (Debian: iproute2)"
     if os.geteuid() != 0:
-        return "only root may make them"
+        return "only root can create network namespaces"
     name = _name("probe")
     try:
         os.close(tun(f"p{os.getpid()}"))
@@ -65,12 +65,12 @@ def why_not() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Two machines and what is between them.
+    """Two machines and the cable between them.
 
     Attributes:
         client: the name of the client's namespace.
-        server: of the server's.
-        cable: between them.
+        server: the name of the server's namespace.
+        cable: the cable between them.
     """
 
     client: str
@@ -78,21 +78,21 @@ class Network:
     cable: Cable
 
     async def unplug(self) -> None:
-        """The client's link goes down, and its machine knows."""
+        """Take the client's link down; its machine notices."""
         await _ip("-n", self.client, "link", "set", _DEVICE, "down")
 
     async def plug_in(self) -> None:
         await _ip("-n", self.client, "link", "set", _DEVICE, "up")
 
     async def change_address(self, address: str) -> None:
-        """The client has another address from now on, as in another network."""
+        """Give the client another address, as in another network."""
         await _ip("-n", self.client, "addr", "flush", "dev", _DEVICE)
         await _ip("-n", self.client, "addr", "add", f"{address}/24", "dev", _DEVICE)
 
 
 @asynccontextmanager
 async def network(*, seed: int = 1) -> AsyncIterator[Network]:
-    """Two namespaces with a cable between them while the block runs."""
+    """Create two namespaces with a cable between them while the block runs."""
     await _remove_left()
     client, server = _name("cli"), _name("srv")
     try:
@@ -114,14 +114,14 @@ async def network(*, seed: int = 1) -> AsyncIterator[Network]:
 
 
 class _Inside(Server):
-    """A server that cannot be reached from here."""
+    """A server that cannot be reached from this process."""
 
     @property
     def url(self) -> str:
         return f"http://{_SERVER}:{self.port}"
 
     async def _accepts(self) -> None:
-        """It says when it listens."""
+        """Do nothing: the server's log says when it listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +134,10 @@ class _HostInside(Host):
 
 @asynccontextmanager
 async def server_in(net: Network, app: str) -> AsyncIterator[str]:
-    """Serve ``app`` in the server's namespace, by uvicorn; its URL, for the client's.
+    """Serve ``app`` by uvicorn in the server's namespace. Yield its URL for the client's namespace.
 
-    It is killed at the end, and must have logged nothing bad. uvicorn would wait for a connection
-    that died with data in its socket until the kernel gives up on it: a quarter of an hour.
+    The server is killed at the end, and its log must be clean. uvicorn would wait for a connection
+    that died with unsent data until the kernel gives up on it, after a quarter of an hour.
     """
     host = _HostInside(
         UVICORN.module,
@@ -160,7 +160,7 @@ async def server_in(net: Network, app: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def chromium_in(net: Network) -> AsyncIterator[Browser]:
-    """A headless Chromium in the client's namespace, driven through a pipe."""
+    """Run a headless Chromium in the client's namespace, driven through a pipe."""
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}-") as folder:
         program = Path(folder) / "chromium"
         inside = ["ip", "netns", "exec", net.client, CHROMIUM]
@@ -178,12 +178,12 @@ async def chromium_in(net: Network) -> AsyncIterator[Browser]:
 
 
 def _name(role: str) -> str:
-    """No two processes, and no two networks of one, share a name."""
+    """Return a name that is unique to this process and network."""
     return f"{_PREFIX}-{os.getpid()}-{next(_numbers)}{role}"
 
 
 async def _remove_left() -> None:
-    """Those of processes that were killed."""
+    """Remove namespaces that killed processes have left."""
     listed = await anyio.run_process(["ip", "netns", "list"])
     for line in listed.stdout.decode().splitlines():
         name = line.partition(" ")[0]

@@ -1,7 +1,7 @@
-"""A cable of our own between two network namespaces: IP packets are lost, late, or do not pass.
+"""A cable between two network namespaces that can lose, delay or block IP packets.
 
-Its ends are TUN devices: what the kernel of a namespace sends there is read here, and written into
-the other. Not every kernel has netem, and this needs no firewall either.
+Its ends are TUN devices: packets that the kernel of one namespace sends are read here and written
+to the other. Not every kernel has netem, and this needs no firewall either.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _LARGEST = 65535
 
 
 def tun(name: str) -> int:
-    """Make the TUN device of that name; it goes with the file descriptor that this returns.
+    """Create the TUN device with this name. It exists until the returned descriptor is closed.
 
     Raises:
-        OSError: it may not be made here.
+        OSError: a TUN device cannot be created here.
     """
     end = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -38,27 +38,27 @@ def tun(name: str) -> int:
 
 @dataclass(slots=True)
 class Packets:
-    """What has happened to the packets so far."""
+    """Counts of the packets so far."""
 
     passed: int = 0
     lost: int = 0
     held: int = 0
-    """Those that came, or were on their way, while nothing passed."""
+    """Packets that arrived, or were in transit, while nothing passed."""
     delayed: int = 0
 
 
 class Cable:
-    """Passes on what comes out of either end, while entered.
+    """Forwards packets from each end to the other while entered.
 
     Args:
         ends: file descriptors of `tun`, which are closed at the end.
-        seed: of what is drawn.
+        seed: the seed of the random source.
 
     Attributes:
-        loss: the part of the packets that is lost, each way.
-        delay: seconds that each takes, each way.
-        silent: whether nothing passes either way, and nobody is told.
-        packets: what has happened so far.
+        loss: the share of packets that is lost, in each direction.
+        delay: the delay of each packet in seconds, in each direction.
+        silent: whether nothing passes in either direction, without notice to either side.
+        packets: counts so far.
     """
 
     def __init__(self, ends: tuple[int, int], *, seed: int = 1) -> None:
@@ -87,15 +87,15 @@ class Cable:
             os.close(end)
 
     def heal(self) -> None:
-        """Pass on all, at once; but what was forgotten stays so."""
+        """Forward all packets at once again. Connections dropped by `forget` stay dropped."""
         self.loss = self.delay = 0.0
         self.silent = False
 
     def forget(self) -> None:
-        """Drop all packets of the connections that exist, without any notice.
+        """Drop all packets of the existing connections, without any notice.
 
-        So does a NAT that was started anew, or has given the client another address: for it they
-        are no connections.
+        A NAT does so if it was restarted or has given the client another address: it does not know
+        these connections.
         """
         self._forgotten |= self._flows
 
@@ -116,18 +116,18 @@ class Cable:
                     self._write(there, packet)
 
     def _write(self, there: int, packet: bytes) -> None:
-        # What was on its way is lost with the rest.
+        # Packets in transit are lost with the rest.
         if self.silent or not self._open:
             self.packets.held += 1
             return
-        # A device that is down takes none.
+        # A device that is down accepts no packets.
         with suppress(OSError):
             os.write(there, packet)
             self.packets.passed += 1
 
 
 def _flow(packet: bytes) -> frozenset[bytes]:
-    """Both ends, each with its port, of a packet of TCP over IPv4; the same for both directions."""
+    """Return both ends of a TCP packet over IPv4; the same for both directions."""
     head = (packet[0] & 0x0F) * 4
     return frozenset(
         (packet[12:16] + packet[head : head + 2], packet[16:20] + packet[head + 2 : head + 4])

@@ -1,7 +1,7 @@
-"""A TCP proxy that breaks what passes through it: on demand, at a byte, by a seed.
+"""A TCP proxy that breaks connections: on demand, at a given byte, or drawn from a seed.
 
-It sits between a client and a server on loopback and does not know their protocol, so it cuts in
-the middle of frames as a network does. *up* is from the client to the server, *down* back.
+It is between a client and a server on loopback and does not know their protocol, so it cuts in the
+middle of frames as a network does. *up* is from the client to the server, *down* is back.
 
     async with FaultProxy(server.port, seed=1) as proxy:
         proxy.cut_after(100, direction="down", how="rst")
@@ -13,40 +13,29 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import anyio
 
+from tests.support.faults.tcp_link import Direction, How, Link, PlannedCut, reset
 from transport.waiting import Waiters
 
 DEADLINE = 30.0
-"""Seconds after which a test that waits for a proxy fails. Generous: machines are loaded."""
-
-Direction = Literal["up", "down"]
-How = Literal["fin", "rst", "silence"]
-"""How a connection ends. By *silence* neither side learns of it: it stays half open, and nothing
-passes on it any more."""
-
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""SO_LINGER on, with no time: close() sends RST and drops what was not sent."""
-_HIGH_WATER = 64 * 1024
-"""Held for a side that does not read, before the other side is not read either."""
+"""Seconds that a test waits for a proxy. Generous, because machines are loaded."""
 
 
 @dataclass(slots=True)
 class Statistics:
-    """What has happened so far."""
+    """Counts so far."""
 
     connections: int = 0
-    """Passed on to the server."""
+    """Connections passed to the server."""
     refused: int = 0
     unreachable: int = 0
-    """Not passed on, as the server did not take them."""
+    """Connections that the server did not accept."""
     cuts: int = 0
     """Faults that ended at least one connection."""
     links_cut: int = 0
@@ -54,204 +43,19 @@ class Statistics:
     bytes_down: int = 0
 
 
-@dataclass(slots=True)
-class _Planned:
-    remaining: int
-    direction: Direction | None
-    how: How
-    every: bool
-
-
-class _Side(asyncio.Protocol):
-    """One of the two sockets of a link; what it reads flows in `direction`."""
-
-    def __init__(self, link: Link, direction: Direction) -> None:
-        self.link = link
-        self.direction: Direction = direction
-        self.transport: asyncio.Transport | None = None
-        self.blocked = False
-        """Whether the other side takes no more for now."""
-        self.ended = False
-        """Whether its peer has said that it sends no more."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=_HIGH_WATER)
-        sock: socket.socket = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.direction == "up":
-            transport.pause_reading()
-            self.link.begin()
-
-    def data_received(self, data: bytes) -> None:
-        self.link.pass_on(self, data)
-
-    def eof_received(self) -> bool:
-        self.ended = True
-        other = self.link.other(self)
-        if self.link.silent:
-            return True
-        if other.ended:
-            self.link.close()
-        elif other.transport is not None and other.transport.can_write_eof():
-            other.transport.write_eof()
-        return True
-
-    def pause_writing(self) -> None:
-        self.link.other(self).blocked = True
-        self.link.apply_pauses()
-
-    def resume_writing(self) -> None:
-        self.link.other(self).blocked = False
-        self.link.apply_pauses()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.transport = None
-        self.link.lost(self, error)
-
-
-class Link:
-    """One connection through the proxy."""
-
-    def __init__(self, proxy: FaultProxy) -> None:
-        self._proxy = proxy
-        self.client = _Side(self, "up")
-        self.server = _Side(self, "down")
-        self.bytes_up = 0
-        self.bytes_down = 0
-        self._connecting: asyncio.Task[None] | None = None
-        self._broken = False
-        self.silent = False
-
-    def other(self, side: _Side) -> _Side:
-        return self.server if side is self.client else self.client
-
-    def begin(self) -> None:
-        proxy = self._proxy
-        proxy.links.append(self)
-        if proxy.refuse:
-            proxy.statistics.refused += 1
-            self._break("rst")
-        else:
-            self._connecting = asyncio.create_task(self._connect())
-            proxy.tasks.add(self._connecting)
-            self._connecting.add_done_callback(proxy.tasks.discard)
-        proxy.changed()
-
-    async def _connect(self) -> None:
-        proxy = self._proxy
-        try:
-            await asyncio.get_running_loop().create_connection(
-                lambda: self.server, proxy.host, proxy.upstream_port
-            )
-        except OSError:
-            proxy.statistics.unreachable += 1
-            self._break("rst")
-        else:
-            if self.client.transport is None or (self._broken and not self.silent):
-                self._break("rst")
-            else:
-                proxy.statistics.connections += 1
-                self.apply_pauses()
-        proxy.changed()
-
-    def pass_on(self, side: _Side, data: bytes) -> None:
-        if self._broken:
-            return
-        proxy = self._proxy
-        plan = proxy.next_plan(side.direction)
-        whole = plan is None or len(data) < plan.remaining
-        part = data if whole or plan is None else data[: plan.remaining]
-        if plan is not None:
-            plan.remaining -= len(part)
-        if side.direction == "up":
-            self.bytes_up += len(part)
-            proxy.statistics.bytes_up += len(part)
-        else:
-            self.bytes_down += len(part)
-            proxy.statistics.bytes_down += len(part)
-        target = self.other(side).transport
-        if target is not None and not target.is_closing():
-            target.write(part)
-        if plan is not None and not whole:
-            proxy.execute(plan, self)
-        proxy.changed()
-
-    def apply_pauses(self) -> None:
-        if self.server.transport is None:
-            return  # the client is read once the server is there
-        for side in (self.client, self.server):
-            transport = side.transport
-            if transport is None or transport.is_closing():
-                continue
-            if self.silent or side.blocked or side.direction in self._proxy.stalled:
-                transport.pause_reading()
-            else:
-                transport.resume_reading()
-
-    def cut(self, how: How) -> bool:
-        """End both halves now. Return False if the connection was over already."""
-        if self._broken:
-            return False
-        self._proxy.statistics.links_cut += 1
-        self._break(how)
-        return True
-
-    def close(self) -> None:
-        for side in (self.client, self.server):
-            if side.transport is not None:
-                side.transport.close()
-
-    def _break(self, how: How) -> None:
-        self._broken = True
-        if how == "silence":
-            self.silent = True
-            self.apply_pauses()
-            return
-        for side in (self.client, self.server):
-            transport = side.transport
-            if transport is None:
-                continue
-            if how == "fin":
-                transport.close()
-            else:
-                reset(transport)
-
-    def lost(self, side: _Side, error: Exception | None) -> None:
-        other = self.other(side).transport
-        if other is not None and not other.is_closing() and not self.silent:
-            if error is None:
-                other.close()
-            else:
-                reset(other)
-        if self.client.transport is None and self.server.transport is None:
-            if self in self._proxy.links:
-                self._proxy.links.remove(self)
-            self._proxy.changed()
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """End a connection by RST."""
-    sock: socket.socket = transport.get_extra_info("socket")
-    if sock.fileno() != -1:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    transport.abort()
-
-
 class FaultProxy(Waiters):
     """A proxy that listens on a free port of loopback and passes everything to ``upstream_port``.
 
     Args:
-        upstream_port: of the server; may be set while running.
-        seed: of `random`, which decides what a call leaves open.
-        host: of the server.
+        upstream_port: the port of the server; may be changed while running.
+        seed: the seed of `random`, which decides what a call leaves open.
+        host: the host of the server.
 
     Attributes:
-        port: of the proxy, once entered.
+        port: the port of the proxy, once entered.
         refuse: while true, a new connection is reset as soon as it is made.
         links: the open connections.
-        statistics: what has happened so far.
+        statistics: counts so far.
         random: the seeded source.
     """
 
@@ -266,7 +70,7 @@ class FaultProxy(Waiters):
         self.random = random.Random(seed)
         self.stalled: set[Direction] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self._plans: deque[_Planned] = deque()
+        self._plans: deque[PlannedCut] = deque()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -295,9 +99,9 @@ class FaultProxy(Waiters):
     # Faults
 
     def cut(self, how: How | None = None) -> int:
-        """End every open connection: FIN or RST to both sides, drawn if not given.
+        """End every open connection with FIN or RST to both sides, drawn if not given.
 
-        Silent ones stay silent.
+        Silent connections stay silent.
 
         Returns:
             The number of connections that it ended.
@@ -323,31 +127,30 @@ class FaultProxy(Waiters):
         how: How | None = None,
         every: bool = False,
     ) -> None:
-        """Cut the connection on which the ``count``-th byte from now on passes, after that byte.
+        """Cut the connection that passes the ``count``-th byte from now on, after that byte.
 
-        Cuts that are planned together happen one after the other: each begins to count when the
-        one before has happened.
+        If several cuts are planned, each starts to count when the previous one has happened.
 
         Args:
-            count: bytes, at least 1, over all connections.
-            direction: which bytes count; both if not given.
-            how: FIN or RST is drawn if not given.
-            every: cut all open connections, not only this one.
+            count: bytes over all connections, at least 1.
+            direction: the direction whose bytes count; both by default.
+            how: FIN or RST; drawn if not given.
+            every: whether to cut all open connections, not only this one.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, not {count}")
-        self._plans.append(_Planned(count, direction, how or self._draw_how(), every))
+        self._plans.append(PlannedCut(count, direction, how or self._draw_how(), every))
 
     def stall(self, direction: Direction | None = None) -> None:
-        """Pass on nothing that way (both ways if not given), with all connections left open.
+        """Stop passing data in this direction (by default in both), and keep all connections open.
 
-        What is sent meanwhile waits in the sockets: `heal` lets it go on, a cut loses it.
+        Data sent meanwhile waits in the sockets. `heal` releases it; a cut loses it.
         """
         self.stalled |= {"up", "down"} if direction is None else {direction}
         self._apply_pauses()
 
     def heal(self) -> None:
-        """End stalling and refusing, and forget the cuts that have not happened."""
+        """End stalling and refusing, and cancel the cuts that have not happened."""
         self.refuse = False
         self.stalled = set()
         self._plans.clear()
@@ -358,20 +161,20 @@ class FaultProxy(Waiters):
     async def wait_for_bytes(
         self, count: int, *, direction: Direction | None = None, timeout: float = DEADLINE
     ) -> None:
-        """Wait until ``count`` more bytes have passed that way, or either way."""
+        """Wait until ``count`` more bytes have passed in this direction, or in either."""
         goal = self._bytes(direction) + count
         await self._wait_until(lambda: self._bytes(direction) >= goal, timeout)
 
     async def wait_for_connections(self, count: int, *, timeout: float = DEADLINE) -> None:
-        """Wait until ``count`` connections in all were passed on."""
+        """Wait until ``count`` connections in total were passed to the server."""
         await self._wait_until(lambda: self.statistics.connections >= count, timeout)
 
     async def wait_for_cuts(self, count: int, *, timeout: float = DEADLINE) -> None:
-        """Wait until there were ``count`` cuts in all."""
+        """Wait until there were ``count`` cuts in total."""
         await self._wait_until(lambda: self.statistics.cuts >= count, timeout)
 
     async def wait_for_refusals(self, count: int, *, timeout: float = DEADLINE) -> None:
-        """Wait until ``count`` connections in all were refused."""
+        """Wait until ``count`` connections in total were refused."""
         await self._wait_until(lambda: self.statistics.refused >= count, timeout)
 
     async def wait_for_links(self, count: int, *, timeout: float = DEADLINE) -> None:
@@ -384,13 +187,13 @@ class FaultProxy(Waiters):
 
     # For the links
 
-    def next_plan(self, direction: Direction) -> _Planned | None:
-        """The cut that counts bytes of ``direction`` now."""
+    def next_plan(self, direction: Direction) -> PlannedCut | None:
+        """Return the planned cut that counts bytes of ``direction`` now, if any."""
         plan = self._plans[0] if self._plans else None
         return plan if plan is not None and plan.direction in (None, direction) else None
 
-    def execute(self, plan: _Planned, link: Link) -> None:
-        """The byte of ``plan`` has passed on ``link``."""
+    def execute(self, plan: PlannedCut, link: Link) -> None:
+        """Carry out ``plan`` after its byte has passed on ``link``."""
         self._plans.remove(plan)
         self.statistics.cuts += 1
         for one in list(self.links) if plan.every else [link]:

@@ -1,4 +1,4 @@
-"""`Listener`: reads a `FrameClient` in the background and keeps what it is told."""
+"""`Listener`: reads a `FrameClient` in the background and keeps the frames that it receives."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.support.clients.tcp_client import DEADLINE
 
 
 class Listener:
-    """A new session of a real server that is open and confirmed, and its connection, being read.
+    """A background reader of a new session on a real server, which is open and confirmed.
 
     Args:
-        url: of the channel.
-        transport: its name.
+        url: the URL of the channel.
+        transport: the name of the transport.
 
     Attributes:
-        client: that is read.
-        transport: its name.
-        frames: all that came after ``opened``, in order; over polls, the answer of the first one.
-        code: the close code of a WebSocket that has ended; None if no close frame came.
+        client: the client that is read.
+        transport: the name of the transport.
+        frames: the frames after ``opened``, in order; over polls, only those of the first answer.
+        code: the close code of a WebSocket that has ended; None if there was no close frame.
     """
 
     def __init__(self, url: str, transport: str) -> None:
@@ -79,12 +79,12 @@ class Listener:
 
 @asynccontextmanager
 async def listeners(url: str, *transports: str) -> AsyncIterator[list[Listener]]:
-    """One listener over each of ``transports``, all waiting at the same time."""
+    """Open a listener over each of ``transports``, all waiting at the same time."""
     async with AsyncExitStack() as stack:
         found = [
             await stack.enter_async_context(Listener(url, transport)) for transport in transports
         ]
-        # What was written before this request was read before it is answered: the poll is parked.
+        # Everything written before this request is read before its answer, so the poll is parked.
         async with httpx.AsyncClient(trust_env=False) as http:
             await http.get(f"{url}/client.js")
         yield found

@@ -1,4 +1,4 @@
-"""A real nginx in front of a server: one process, with a port for each way to configure it.
+"""A real nginx in front of a server: one process, with a port for each way of configuring it.
 
 async with nginx(server.port, folder) as proxy:
     ...  # talk to proxy.url("bare"), proxy.url("tls"), ...
@@ -19,13 +19,13 @@ from tests.support.servers import process
 EXECUTABLE = "/usr/sbin/nginx"
 
 _WAYS = {
-    # What everybody begins with: HTTP/1.0 to the server, Host rewritten, no Upgrade, buffering.
+    # The defaults: HTTP/1.0 to the server, Host rewritten, no Upgrade, buffering.
     "bare": ("", ""),
-    # The same by another door, whose origin the application lists.
+    # The same on another port, whose origin the application lists.
     "listed": ("", ""),
-    # TLS ends here, and the server does not learn of it.
+    # TLS ends here, and the server is not informed.
     "tls": (" ssl", ""),
-    # The Upgrade is passed on, as many guides advise, and Host was forgotten.
+    # Upgrade is passed on, as many guides advise, but Host is not.
     "upgrading": (
         "",
         """
@@ -33,7 +33,7 @@ _WAYS = {
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $connection_upgrade;""",
     ),
-    # As it should be.
+    # The recommended configuration.
     "good": (
         " ssl",
         """
@@ -66,7 +66,7 @@ http {
 <servers>
 }
 """
-"""All of it lies in the folder in which nginx runs."""
+"""The configuration. All its files are in the folder in which nginx runs."""
 
 _SERVER = """\
     server {{
@@ -80,28 +80,28 @@ _SERVER = """\
 
 @dataclass(frozen=True, slots=True)
 class Nginx:
-    """It runs.
+    """A running nginx.
 
     Attributes:
-        ports: one for each way.
-        folder: with its log and its certificate.
+        ports: a port for each way.
+        folder: the folder of its log and its certificate.
     """
 
     ports: dict[str, int]
     folder: Path
 
     def url(self, way: str, host: str = "127.0.0.1") -> str:
-        """Return its URL for that way."""
+        """Return the URL of this way."""
         scheme = "https" if _WAYS[way][0] else "http"
         return f"{scheme}://{host}:{self.ports[way]}"
 
     def trusting(self) -> ssl.SSLContext:
-        """Return a context for clients that trust only its certificate."""
+        """Return a context for clients that trusts only the certificate of this nginx."""
         return ssl.create_default_context(cafile=str(self.folder / "certificate.pem"))
 
 
 def free_ports() -> dict[str, int]:
-    """A port for each way, for those who must know them before it starts."""
+    """Return a port for each way, for callers that need the ports before nginx starts."""
     return dict(zip(_WAYS, process.free_ports(len(_WAYS)), strict=True))
 
 
@@ -109,10 +109,10 @@ def free_ports() -> dict[str, int]:
 async def nginx(
     upstream: int, folder: Path, ports: dict[str, int] | None = None
 ) -> AsyncIterator[Nginx]:
-    """Run one in front of the port ``upstream``; its files are in ``folder``.
+    """Run nginx in front of the port ``upstream``; its files are in ``folder``.
 
     Raises:
-        RuntimeError: it did not start; with its log.
+        RuntimeError: it did not start. The message has its log.
     """
     one = Nginx(ports or free_ports(), folder)
     await process.make_certificate(folder)

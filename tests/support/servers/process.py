@@ -1,4 +1,4 @@
-"""A third-party program such as a proxy: started, awaited, signalled, stopped.
+"""A third-party program such as a proxy: start it, wait for it, signal it, stop it.
 
 async with running("nginx", command, folder, [port]) as program:
     program.signal(signal.SIGHUP)
@@ -22,10 +22,10 @@ _STOPS_WITHIN = 30.0
 
 
 class Process:
-    """One process, and what it has started itself.
+    """A process and its child processes.
 
     Attributes:
-        folder: its working folder. What it writes on its terminal is in `log`, in there.
+        folder: its working folder. Its output is in the file `log` there.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class Process:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, ports: Iterable[int]) -> None:
-        """Start it, and return once it listens on these ports of loopback.
+        """Start the program, and return once it listens on these ports of loopback.
 
         Raises:
-            RuntimeError: it did not in time; with its log.
+            RuntimeError: it did not listen in time. The message has its log.
         """
         with (self.folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -55,13 +55,13 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=asyncio.subprocess.STDOUT,
-                # A group of its own: its workers end with it, whatever happens.
+                # Its own process group, so that its workers end with it in any case.
                 process_group=0,
             )
         await self.until_it_listens(ports)
 
     async def until_it_listens(self, ports: Iterable[int]) -> None:
-        """Wait until it takes connections on all of them; raises as `start` does."""
+        """Wait until it accepts connections on all ports. Raises the same errors as `start`."""
         with anyio.move_on_after(_STARTS_WITHIN):
             for port in ports:
                 while not (self._ended or await _listens(port)):  # noqa: ASYNC110 - no event announces it
@@ -76,12 +76,12 @@ class Process:
         return self._process is None or self._process.returncode is not None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it to the process that was started, not to its workers."""
+        """Send a signal to the main process, not to its workers."""
         assert self._process is not None
         self._process.send_signal(number)
 
     async def stop(self) -> None:
-        """Stop it by SIGTERM, and after a deadline by SIGKILL, with everything it started."""
+        """Stop it and its child processes with SIGTERM, or with SIGKILL after a deadline."""
         process = self._process
         if process is None:
             return
@@ -107,7 +107,7 @@ async def _listens(port: int) -> bool:
 async def running(
     name: str, command: Iterable[str], folder: Path, ports: Iterable[int]
 ) -> AsyncIterator[Process]:
-    """Run it in ``folder`` while the block does; it listens on ``ports`` when that begins."""
+    """Run a program in ``folder`` while the block runs; on entry it listens on ``ports``."""
     program = Process(name, command, folder)
     try:
         await program.start(ports)
@@ -117,7 +117,7 @@ async def running(
 
 
 def free_ports(count: int) -> list[int]:
-    """Return this many different free ports."""
+    """Return ``count`` different free ports."""
     ports: list[int] = []
     while len(ports) < count:
         port = free_port()
@@ -127,7 +127,7 @@ def free_ports(count: int) -> list[int]:
 
 
 async def make_certificate(folder: Path) -> None:
-    """One of our own, good for loopback: `certificate.pem` and `key.pem`."""
+    """Make a self-signed certificate for loopback: `certificate.pem` and `key.pem`."""
     done = await anyio.run_process(
         [
             *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),

@@ -25,16 +25,16 @@ import anyio
 _ROOT = Path(__file__).parents[3]
 _STARTS_WITHIN = 60.0
 _STOPS_WITHIN = 30.0
-"""Seconds after which a server has failed to do so. Generous: machines are loaded."""
+"""Seconds in which a server must start or stop. Generous, because machines are loaded."""
 _BAD = ("Traceback", "ERROR", "CRITICAL", "Warning:", "was never awaited", "never retrieved")
-"""What no line of a healthy server's log holds."""
+"""Patterns that no line of a healthy server's log contains."""
 
 
 def free_port() -> int:
-    """Return a port of loopback on which nothing listens.
+    """Return a port of loopback on which no process listens.
 
-    It is below those that the system gives to outgoing connections, so that it is still free when
-    a server comes back to it.
+    It is below the range that the system uses for outgoing connections, so that it is still free
+    when a server is restarted on it.
     """
     for port in itertools.islice(_PORTS, 750):
         if _is_free(port):
@@ -43,8 +43,8 @@ def free_port() -> int:
 
 
 def _ports() -> Iterator[int]:
-    """Yield ports. No port may be given twice before its server has bound it: tests
-    that run in parallel keep to ports of their own, and each goes round."""
+    """Yield ports. A port must not be given twice before its server has bound it, so tests that run
+    in parallel use separate ranges, and each cycles through its range."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
     begin = random.randrange(750)
     for count in itertools.count(begin):
@@ -69,11 +69,11 @@ class Host:
     """A program that serves an ASGI application.
 
     Attributes:
-        module: ``python -m`` runs it.
-        bind: its arguments for a port.
-        listens: what the line of its log holds with which it begins to listen.
-        ready: the same of the line with which a process begins to serve.
-        processes: how many of these lines there will be.
+        module: the module that ``python -m`` runs.
+        bind: the arguments for a port.
+        listens: a text in the log line that says that it listens.
+        ready: a text in the log line that says that a process is ready to serve.
+        processes: the number of those ``ready`` lines.
     """
 
     module: str
@@ -83,7 +83,7 @@ class Host:
     processes: int = 1
 
     def command(self, app: str, port: int) -> list[str]:
-        """What to run, without further arguments."""
+        """Return the command, without further arguments."""
         bind = self.bind.format(port=port).split()
         return [sys.executable, "-m", self.module, app, *bind]
 
@@ -104,8 +104,8 @@ class Server:
     """A host that serves ``app`` ("module:attribute") with further ``arguments``.
 
     Attributes:
-        port: stays the same over `restart`.
-        log: what it has written, line by line, over all its lives.
+        port: the port, which stays the same over `restart`.
+        log: the lines that it has written, over all its runs.
     """
 
     def __init__(
@@ -140,10 +140,10 @@ class Server:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Start it, and return once it listens.
+        """Start the server, and return once it listens.
 
         Raises:
-            RuntimeError: it ended, or did not listen in time; with its log.
+            RuntimeError: it ended, or did not listen in time. The message has its log.
         """
         assert not self.running
         self._listens = False
@@ -155,7 +155,7 @@ class Server:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            # A group of its own: what it starts itself ends with it, whatever happens.
+            # Its own process group, so that its child processes end with it in any case.
             process_group=0,
         )
         self._reader = asyncio.create_task(self._read(self._process))
@@ -167,7 +167,7 @@ class Server:
             raise RuntimeError(f"{self.host.module} did not start:\n" + "\n".join(self.log))
 
     async def _accepts(self) -> None:
-        """Wait for the first connection: granian says too early that it listens."""
+        """Wait for the first connection, because granian reports too early that it listens."""
         while self._listens:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -189,13 +189,13 @@ class Server:
             if listens and missing <= 0:
                 self._listens = True
                 self._ready.set()
-        self._ready.set()  # it has ended: `start` need not wait longer
+        self._ready.set()  # it has ended: do not keep `start` waiting
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send a signal, and wait for the end.
+        """Send a signal, and wait for the server to end.
 
         Raises:
-            RuntimeError: it took longer than the deadline and was killed; with its log.
+            RuntimeError: it missed the deadline and was killed. The message has its log.
         """
         process = self._process
         if process is None or process.returncode is not None:
@@ -209,7 +209,7 @@ class Server:
         await self._finish()
 
     async def kill(self) -> None:
-        """End it without a word, as the loss of a machine does."""
+        """Kill the server abruptly, like the loss of a machine."""
         process = self._process
         if process is None:
             return
@@ -219,7 +219,7 @@ class Server:
         with anyio.CancelScope(shield=True), anyio.fail_after(_STOPS_WITHIN):
             await process.wait()
             await self._finish()
-            # A worker's pipe is closed, and read to its end, a moment before its socket is.
+            # A worker's pipe closes, and is read to its end, a moment before its socket closes.
             while not _is_free(self.port):  # noqa: ASYNC110 - no event announces it
                 await anyio.sleep(0.005)
 
@@ -235,7 +235,7 @@ class Server:
                 await self._wrote.wait()
 
     async def restart(self) -> None:
-        """Kill it and start it anew on the same port."""
+        """Kill the server and start it again on the same port."""
         await self.kill()
         await self.start()
 
@@ -245,7 +245,7 @@ class Server:
         return [line for line in self.log if any(word in line for word in _BAD)]
 
     def assert_clean(self) -> None:
-        """Fail, with the whole log, if it holds an error, a warning or a traceback."""
+        """Fail, with the whole log, if the log has an error, a warning or a traceback."""
         assert not self.complaints, "\n".join(self.log)
 
 
@@ -257,12 +257,12 @@ async def serving(
     clean: bool = True,
     host: Host = UVICORN,
 ) -> AsyncIterator[Server]:
-    """Serve ``app`` while the block runs. Stop it by SIGTERM, or kill it after a deadline.
+    """Serve ``app`` while the block runs. Stop it with SIGTERM, or kill it after a deadline.
 
     Args:
-        app: "module:attribute".
-        arguments: of the host.
-        port: a free one if not given.
+        app: the application, as "module:attribute".
+        arguments: arguments of the host.
+        port: the port; a free one by default.
         clean: whether its log must be clean when the block ends without an exception.
         host: the program that serves it.
     """

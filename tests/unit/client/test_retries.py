@@ -1,4 +1,4 @@
-"""The plan of retries: which transport is next, and after which wait."""
+"""The retry plan: the next transport, and the wait before it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def attempt(plan: RetryPlan, now: float) -> Connection:
 
 
 def fail(plan: RetryPlan, now: float, **options: float) -> tuple[TransportKind, float]:
-    """Let the next attempt fail at once; return its transport and the wait after it."""
+    """Make the next attempt fail at once. Return its transport and the wait after it."""
     connection = attempt(plan, now)
     wait = plan.wait_after(
         connection, "refused", options.get("retry_in", 0), now, 1.0, drained=False
@@ -36,18 +36,18 @@ def test_round_tries_each_transport_at_once_and_then_waits() -> None:
     assert [fail(plan, 0) for _ in range(4)] == [(WS, 0), (SSE, 0), (POLL, 0.5), (WS, 0)]
 
 
-def test_wait_grows_with_the_outage() -> None:
+def test_wait_grows_with_outage() -> None:
     plan = plan_of(WS)
     assert [fail(plan, now)[1] for now in (0, 1, 10, 100)] == [0.5, 1.5, 10.5, 30]
 
 
-def test_wait_includes_what_the_server_asked_for() -> None:
+def test_wait_includes_retry_in_of_server() -> None:
     assert fail(plan_of(WS, SSE), 0, retry_in=3) == (WS, 3.5)
 
 
 @pytest.mark.parametrize(("age", "wait"), [(6, 2), (3, 2.5)])
-def test_drain_of_a_steady_connection_waits_as_asked(age: float, wait: float) -> None:
-    """DRN-1: the drain of one that is not steady adds the backoff, as it may come again."""
+def test_drain_of_steady_connection_waits_retry_in(age: float, wait: float) -> None:
+    """DRN-1: a drain before the connection is steady adds the backoff, as it may recur."""
     plan = plan_of(WS, SSE)
     connection = attempt(plan, 0)
     connection.mark_open(0)
@@ -56,7 +56,7 @@ def test_drain_of_a_steady_connection_waits_as_asked(age: float, wait: float) ->
     assert plan.begin(age) is WS
 
 
-def test_outage_excludes_the_time_in_which_something_worked() -> None:
+def test_outage_excludes_time_with_working_connection() -> None:
     plan = plan_of(WS)
     fail(plan, 0)
     connection = attempt(plan, 1)
@@ -65,7 +65,7 @@ def test_outage_excludes_the_time_in_which_something_worked() -> None:
     assert plan.wait_after(connection, "cut", 0, 4, 1.0, drained=False) == 1.5
 
 
-def test_first_unknown_session_is_opened_anew_at_once() -> None:
+def test_first_unknown_session_reopens_at_once() -> None:
     plan = plan_of(WS)
     waits = [
         plan.wait_after(attempt(plan, 0), "unknown_session", 0, 0, 1.0, drained=False)
@@ -74,7 +74,7 @@ def test_first_unknown_session_is_opened_anew_at_once() -> None:
     assert waits == [0, 0.5]
 
 
-def test_application_that_leaves_ends_the_outage() -> None:
+def test_leaving_application_ends_outage() -> None:
     plan = plan_of(WS)
     fail(plan, 0)
     plan.forget_outage(None, 50)

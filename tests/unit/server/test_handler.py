@@ -1,4 +1,4 @@
-"""What a handler can do with its channel, in process: sends, acks, failures and closes."""
+"""Operations of a handler on its channel, in process: sends, acks, failures and closes."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ async def test_concurrent_senders_are_served_in_order() -> None:
         assert got == [0, 1, 2, 3, 4]
 
 
-async def test_cancelled_send_lets_next_one_go() -> None:
+async def test_cancelled_send_does_not_block_next_send() -> None:
     """DAT-6."""
 
     async def sends(channel: Channel) -> None:

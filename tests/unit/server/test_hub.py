@@ -1,4 +1,4 @@
-"""The hub as it is mounted, what a handler meets, groups, drain."""
+"""The hub: mounting, the scope that a handler gets, groups, broadcast and drain."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def pass_through(request: Request, call_next: RequestResponseEndpoint) -> 
 
 
 def mounts(hub: Hub) -> list[tuple[str, ASGIApp]]:
-    """Ways to mount a hub, and the channel's path in each."""
+    """Return the ways to mount a hub, each with the path of its channel."""
     fastapi = FastAPI(lifespan=hub.lifespan)
     fastapi.mount("/chat", hub)
     return [
@@ -76,7 +76,7 @@ def mounts(hub: Hub) -> list[tuple[str, ASGIApp]]:
 
 
 @pytest.mark.parametrize("number", range(len(mounts(Hub(echo)))))
-async def test_every_mount_serves_every_transport(number: int) -> None:
+async def test_hub_in_each_mount_serves_all_transports(number: int) -> None:
     hub = Hub(echo)
     path, app = mounts(hub)[number]
     async with confirmed_socket(app, path + "/websocket") as ws:
@@ -122,7 +122,7 @@ async def test_lifespan_starts_and_drains_hub() -> None:
     assert hub.statistics().sessions == 0
 
 
-async def test_hub_may_be_the_application() -> None:
+async def test_hub_as_whole_application_handles_lifespan() -> None:
     connection = Connection(Hub(silent), {"type": "lifespan"}, [{"type": "lifespan.startup"}])
     assert (await connection.next())["type"] == "lifespan.startup.complete"
     connection.inbound.put_nowait({"type": "lifespan.shutdown"})
@@ -148,7 +148,7 @@ async def test_client_is_served_with_etag() -> None:
         answer = await ask(hub, "/" + name, method="GET")
         assert answer.status == 200, name
         assert answer.headers["access-control-allow-origin"] == "*"
-        # A proxy that compresses makes the tag a weak one; a cache may hold several.
+        # A compressing proxy makes the tag weak, and a cache may hold several tags.
         for known in ("{}", "W/{}", '"older", {}'):
             etag = {"if-none-match": known.format(answer.headers["etag"])}
             unchanged = await ask(hub, "/" + name, method="GET", headers=etag)
@@ -158,7 +158,7 @@ async def test_client_is_served_with_etag() -> None:
     assert (await ask(hub, "/../client.js.py", method="GET")).status == 404
 
 
-# Many
+# Groups and broadcast
 
 
 async def test_groups_and_broadcast_reach_their_channels() -> None:
@@ -247,8 +247,10 @@ def test_exported_names_are_documented_ones() -> None:
 
 
 def test_import_loads_no_server_and_no_client() -> None:
-    """Neither uvicorn nor sse-starlette, which imports and hooks it, before a stream is opened;
-    nor what only `connect` needs."""
+    """Load neither uvicorn nor sse-starlette (which patches uvicorn) before a stream is opened.
+
+    Do not load the dependencies of `connect` either.
+    """
     unwanted = {"uvicorn", "sse_starlette", "httpx", "websockets", "transport.client"}
     code = f"import sys, transport; print({unwanted} & set(sys.modules))"
     done = subprocess.run(

@@ -11,8 +11,8 @@ from starlette.requests import HTTPConnection
 
 from transport import Channel, Hub, Identity, Limits
 from transport.errors import ProtocolError
-from transport.server.adapters.headers import Headers
 from transport.server.admission import Admission
+from transport.server.headers import Headers
 from transport.server.origins import OriginPolicy
 from transport.testing import ask, denied, lines, opening, socket, stream
 
@@ -25,7 +25,7 @@ async def silent(channel: Channel) -> None:
 ALLOWED = [
     {},
     {"origin": "http://test"},
-    {"origin": "https://test"},  # TLS may end before us
+    {"origin": "https://test"},  # a proxy may terminate TLS
     {"origin": "HTTP://TEST"},
     {"origin": "http://test:8000", "host": "test:8000"},
     {"origin": "https://test", "host": "test:443"},
@@ -95,7 +95,7 @@ def test_repeated_origin_header_is_refused(name: str) -> None:
     ],
 )
 def test_hub_rejects_origin_no_browser_sends(origin: Any) -> None:
-    """It would never match, and its author would not know why."""
+    """Such an entry would never match, and nothing would explain why."""
     with pytest.raises(ValueError, match="is not an origin: write it as browsers send it"):
         Hub(silent, origins=["https://app.example", origin])
 
@@ -126,7 +126,7 @@ def test_origins_accept_any_iterable() -> None:
 def test_refused_origin_is_explained_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """IDN-1: behind a proxy that rewrites Host the operator must act."""
+    """IDN-1: if a proxy rewrites Host, the operator must act."""
     policy = OriginPolicy(None)
     for _ in range(3):
         with pytest.raises(ProtocolError, match=r"proxy rewrites Host, .* Hub\(origins="):
@@ -146,7 +146,7 @@ async def test_foreign_origin_is_refused_first_on_every_transport() -> None:
     """IDN-1."""
 
     async def never(connection: HTTPConnection, credentials: Any) -> Identity:
-        raise AssertionError("authenticate was asked")
+        raise AssertionError("authenticate was called")
 
     hub = Hub(silent, authenticate=never)
     foreign = {"origin": "https://evil.example"}
@@ -217,14 +217,14 @@ async def test_same_origin_gets_no_cors_headers() -> None:
 
 @pytest.mark.parametrize("name", ["client.js", "client.global.js"])
 async def test_any_origin_may_load_client(name: str) -> None:
-    """It holds nothing secret; what it then opens is checked."""
+    """The script holds no secret; the connections that it opens are checked."""
     foreign = {"origin": "https://evil.example"}
     answer = await ask(Hub(silent), f"/{name}", method="GET", headers=foreign)
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, "*")
 
 
 def test_forwarded_headers_are_ignored() -> None:
-    """IDN-1: anybody can send them; it is `Host` that counts."""
+    """IDN-1: any client can send them, so only `Host` counts."""
     given = {"origin": "https://evil.example", "x-forwarded-host": "evil.example"}
     with pytest.raises(ProtocolError):
         OriginPolicy(None).check(headers_of({**given, "forwarded": "host=evil.example"}))
@@ -232,10 +232,10 @@ def test_forwarded_headers_are_ignored() -> None:
 
 async def test_authenticate_gets_connection_and_credentials() -> None:
     """IDN-2, OPN-8."""
-    asked: list[tuple[str | None, Any]] = []
+    calls: list[tuple[str | None, Any]] = []
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
-        asked.append((connection.headers.get("cookie"), credentials))
+        calls.append((connection.headers.get("cookie"), credentials))
         return Identity("ada", user={"name": "Ada"}) if credentials == "good" else None
 
     users: list[Any] = []
@@ -252,7 +252,7 @@ async def test_authenticate_gets_connection_and_credentials() -> None:
     assert opened["verdict"] == "new"
     await asyncio.sleep(0)
     assert users == [{"name": "Ada"}]
-    assert asked == [("c=1", "bad"), (None, None), (None, "good")]
+    assert calls == [("c=1", "bad"), (None, None), (None, "good")]
 
 
 async def test_other_subject_cannot_resume() -> None:
@@ -276,13 +276,13 @@ async def test_failed_authenticate_asks_client_to_retry(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def broken(connection: HTTPConnection, credentials: Any) -> Identity | None:
-        raise OSError("the database is away")
+        raise OSError("the database is unavailable")
 
     answer = await ask(Hub(silent, authenticate=broken), "/poll", lines(opening()))
     assert (answer.status, answer.frames[0]["code"]) == (503, "unavailable")
     assert answer.headers["retry-after"] == "5"
-    assert "the database is away" in caplog.text
-    assert "the database is away" not in answer.body.decode()
+    assert "the database is unavailable" in caplog.text
+    assert "the database is unavailable" not in answer.body.decode()
 
 
 async def test_expired_credentials_are_renewed_or_end_connection() -> None:
@@ -332,7 +332,7 @@ LIMITS = Limits(sessions=4, sessions_per_subject=2, sessions_per_address=3, open
 
 
 def test_sessions_are_counted_by_process_subject_address() -> None:
-    """Section 12: at the bound, one above, and given back."""
+    """Section 12: at the bound, one above it, and after a release."""
     admission = Admission(LIMITS)
     admission.count_session("ada", "a", 0.0)
     admission.count_session("ada", "b", 0.0)

@@ -1,4 +1,4 @@
-"""The sessions of a process: how they are let in, found, told to leave, and let go."""
+"""The sessions of a process: how they are opened, found, drained and released."""
 
 from __future__ import annotations
 
@@ -49,27 +49,27 @@ def post(opened: dict[str, Any], *frames: object, attach: int = 1) -> bytes:
 
 
 class Gate:
-    """An ``authenticate`` that lets everybody in, once it is opened."""
+    """An ``authenticate`` that waits until ``open`` is set, then accepts every client."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
         self.open = asyncio.Event()
 
     async def __call__(self, connection: HTTPConnection, credentials: Any) -> Identity:
-        self.asked += 1
+        self.calls += 1
         await self.open.wait()
         return Identity("ada")
 
 
-# Letting in
+# Opening
 
 
-async def test_who_was_being_authenticated_when_the_drain_began_is_told_to_leave() -> None:
-    """DRN-1: else its stream holds the server up."""
+async def test_drain_during_authentication_drains_new_session() -> None:
+    """DRN-1: without the drain frame, its stream would delay the shutdown of the server."""
     gate = Gate()
     hub = Hub(silent, authenticate=gate)
     connection = request(hub, "/sse", lines(opening()))
-    await until(lambda: gate.asked == 1)
+    await until(lambda: gate.calls == 1)
     await hub.drain()
     gate.open.set()
     body = (await answer_of(connection)).body
@@ -77,14 +77,14 @@ async def test_who_was_being_authenticated_when_the_drain_began_is_told_to_leave
     assert b'{"type":"drain"' in body
 
 
-async def test_an_authenticate_that_does_not_answer_is_not_waited_for_for_ever() -> None:
+async def test_hanging_authenticate_times_out_as_unavailable() -> None:
     """IDN-2."""
     hub = Hub(silent, authenticate=Gate(), limits=Limits(opening=0.05))
     answer = await ask(hub, "/poll", lines(opening()))
     assert (answer.status, answer.frames[0]["code"]) == (503, "unavailable")
 
 
-async def test_a_repeated_opening_of_a_session_that_was_closed_gets_its_close() -> None:
+async def test_repeated_opening_of_closed_session_gets_close() -> None:
     """OPN-4, CLS-5: the first answer was lost."""
     hub = Hub(closes)
     await ask(hub, "/poll", lines(opening()))
@@ -94,14 +94,14 @@ async def test_a_repeated_opening_of_a_session_that_was_closed_gets_its_close() 
     assert (answer.frames[0]["type"], answer.frames[0]["code"]) == ("close", 4001)
 
 
-async def test_every_resume_that_is_refused_is_counted() -> None:
+async def test_refused_resume_is_counted_as_reset() -> None:
     hub = Hub(silent)
     await ask(hub, "/poll", lines(opening(session="no-such-id.secret")))
     assert hub.statistics().resets == 1
 
 
 @pytest.mark.parametrize("path", ["/chat/room%2D7/poll", "/chat/room%2D7/poll/"])
-async def test_the_handlers_paths_are_without_the_last_segment(path: str) -> None:
+async def test_handler_paths_exclude_last_segment(path: str) -> None:
     scopes: list[Any] = []
 
     async def keeps(channel: Channel) -> None:
@@ -119,8 +119,8 @@ async def test_the_handlers_paths_are_without_the_last_segment(path: str) -> Non
 # POST and poll
 
 
-async def test_a_post_that_resets_its_session_is_no_success() -> None:
-    """SND-3, MRK-5: what stands in it and behind it was not taken."""
+async def test_post_that_resets_its_session_returns_404() -> None:
+    """SND-3, MRK-5: neither the failing line nor the lines after it were accepted."""
     hub = Hub(silent)
     opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
     answer = await ask(hub, "/send", post(opened, [1, 99, "a"], [2, 99, "b"]))
@@ -130,8 +130,8 @@ async def test_a_post_that_resets_its_session_is_no_success() -> None:
     assert answer.frames[0]["reset"]["reason"] == "foreign"
 
 
-async def test_a_post_whose_attach_is_superseded_in_its_middle_is_no_success() -> None:
-    """SND-3, ATT-7: while its credentials are looked at, another attach is confirmed."""
+async def test_post_superseded_during_renewal_returns_409() -> None:
+    """SND-3, ATT-7: another attach is confirmed while its credentials are checked."""
     gate = Gate()
     gate.open.set()
     hub = Hub(silent, authenticate=gate)
@@ -140,15 +140,15 @@ async def test_a_post_whose_attach_is_superseded_in_its_middle_is_no_success() -
     assert second["verdict"] == "resumed"
     gate.open.clear()
     renewing = request(hub, "/send", post(opened, {"type": "renew", "credentials": 1}, [1, 0, "a"]))
-    await until(lambda: gate.asked == 3)
+    await until(lambda: gate.calls == 3)
     await ask(hub, "/send", post(opened, attach=2))
     gate.open.set()
     answer = await answer_of(renewing)
     assert (answer.status, answer.frames[0]["code"]) == (409, "superseded")
 
 
-async def test_who_renews_no_credentials_may_not_post_either() -> None:
-    """REN-1: nor where the stream that was asked for them has ended before."""
+async def test_post_after_missed_renewal_returns_401() -> None:
+    """REN-1: this holds even if the stream that got the request to renew has ended."""
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity:
         return Identity("ada", expires=time.time() + (1000 if credentials == "long" else 0.1))
@@ -162,13 +162,13 @@ async def test_who_renews_no_credentials_may_not_post_either() -> None:
     await asyncio.sleep(0.7)
     answer = await ask(hub, "/send", post(opened))
     assert (answer.status, answer.frames[0]["code"]) == (401, "unauthorized")
-    again = opening(2, session=opened["session"], credentials="long")
-    assert (await ask(hub, "/poll", lines(again))).frames[0]["verdict"] == "resumed"
+    resuming = opening(2, session=opened["session"], credentials="long")
+    assert (await ask(hub, "/poll", lines(resuming))).frames[0]["verdict"] == "resumed"
     assert (await ask(hub, "/send", post(opened, attach=2))).status == 200
 
 
-async def test_a_renew_that_was_lost_with_a_polls_answer_is_told_again() -> None:
-    """REN-1, POL-2: else the client never learns of it, and is refused."""
+async def test_renew_lost_with_poll_answer_is_sent_again() -> None:
+    """REN-1, POL-2: otherwise the client would never see the request and would be refused."""
 
     async def check(connection: HTTPConnection, credentials: Any) -> Identity:
         return Identity("ada", expires=time.time() + 0.05)
@@ -186,13 +186,13 @@ async def test_a_renew_that_was_lost_with_a_polls_answer_is_told_again() -> None
     assert renew not in (await ask(hub, "/poll", poll(2))).frames
 
 
-# Letting go
+# Release
 
 
-async def test_a_connection_that_is_stuck_is_dropped_after_its_session_has_ended(
+async def test_stuck_connection_is_aborted_after_session_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A broadcast resets whom it cannot reach, and just that peer may read nothing."""
+    """A broadcast resets a session with a full window, whose peer may be reading nothing."""
     monkeypatch.setattr(link, "ABORT_TIMEOUT", 0.1)
     dropped = asyncio.Event()
     hub = Hub(silent, limits=Limits(window_messages=1))
@@ -202,7 +202,7 @@ async def test_a_connection_that_is_stuck_is_dropped_after_its_session_has_ended
             dropped.set()
 
     class Server:
-        """As uvicorn's protocols are: its methods are ``receive`` and ``send``."""
+        """A stand-in for a protocol object of uvicorn, with ``receive`` and ``send``."""
 
         transport = Transport()
 
@@ -227,8 +227,8 @@ async def test_a_connection_that_is_stuck_is_dropped_after_its_session_has_ended
         await asyncio.wait_for(dropped.wait(), 5)
 
 
-async def _come_and_go(hub: Hub) -> None:
-    """One client over each transport."""
+async def _connect_over_each_transport(hub: Hub) -> None:
+    """Connect and disconnect one client over each transport."""
     await ask(hub, "/poll", lines(opening(nonce="p" * 22)))
     async with stream(hub, "/sse", opening(nonce="s" * 22)) as events:
         await events.frame()
@@ -237,10 +237,10 @@ async def _come_and_go(hub: Hub) -> None:
         await ws.frame()
 
 
-async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
+async def test_expired_tombstone_leaves_nothing_of_session(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Records, links, groups, counts."""
+    """This covers records, links, groups and counts."""
     monkeypatch.setattr(link, "ABORT_TIMEOUT", 0.1)
 
     async def in_the_lobby(channel: Channel) -> None:
@@ -249,7 +249,7 @@ async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
 
     limits = Limits(heartbeat=0.1, poll_hold=0.1, ttl=0.35, tombstone=0.1, closing=0.1)
     hub = Hub(in_the_lobby, limits=limits)
-    await _come_and_go(hub)
+    await _connect_over_each_transport(hub)
     lobby = hub.group("lobby")
     assert len(lobby) == 3
     ids = {channel.id for channel in hub.channels}
@@ -265,18 +265,18 @@ async def test_nothing_of_a_session_stays_when_its_end_is_forgotten(
     assert len(lobby) == 0
 
 
-async def test_a_nonce_is_of_one_client() -> None:
-    """OPN-4: a copy of it does not open another client's session; a repetition does."""
+async def test_nonce_of_other_client_opens_new_session() -> None:
+    """OPN-4: a repeated opening finds the session; another client's copy of the nonce does not."""
     hub = Hub(silent)
-    one, again, other = [
+    one, repeated, other = [
         (await ask(hub, "/poll", lines(opening(number, client=client)))).frames[0]
         for number, client in ((1, CLIENT), (2, CLIENT), (3, "other-client-0123"))
     ]
-    assert one["id"] == again["id"] != other["id"]
+    assert one["id"] == repeated["id"] != other["id"]
 
 
-async def test_a_tombstone_tells_no_client_of_anothers_messages() -> None:
-    """ATT-6, RES-8: one that had lost the session is not told that its sends were handled."""
+async def test_tombstone_hides_messages_from_other_client() -> None:
+    """ATT-6, RES-8: a client that no longer owns the session does not get the other's counts."""
     hub = Hub(silent)
     opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
     end = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 1, "ack": 0}

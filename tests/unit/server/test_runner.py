@@ -1,4 +1,4 @@
-"""The handler's life, and what a client may cause in it."""
+"""The lifecycle of a handler, and the ways in which a client affects it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def silent(channel: Channel) -> None:
 
 
 async def in_a_task_group(channel: Channel) -> None:
-    """Notices in two tasks that the session has ended, as a group of errors."""
+    """Observe the end of the session in two tasks, which raises an exception group."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_until_closed(channel.receive))
         group.create_task(_until_closed(lambda: channel.send("x" * 1000)))
@@ -33,7 +33,7 @@ async def _until_closed(step: Callable[[], Awaitable[object]]) -> None:
         await step()
 
 
-async def test_a_session_that_ends_under_a_task_group_is_no_failure(
+async def test_session_end_in_task_group_logs_no_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hub = Hub(
@@ -46,10 +46,10 @@ async def test_a_session_that_ends_under_a_task_group_is_no_failure(
     assert [one.message for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
-async def test_the_end_of_another_channel_is_a_failure_where_it_is_not_met(
+async def test_unhandled_close_of_other_channel_fails_handler(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """CLS-3: this client was told nothing and did nothing; a normal close would hide it."""
+    """CLS-3: this client did not close its channel; a normal close would hide the failure."""
     channels: list[Channel] = []
 
     async def sends_to_the_first(channel: Channel) -> None:
@@ -70,9 +70,7 @@ async def test_the_end_of_another_channel_is_a_failure_where_it_is_not_met(
     assert "handler_failed channel=" in caplog.text
 
 
-async def test_a_handler_that_cancels_itself_after_the_clients_close_still_ends_the_session() -> (
-    None
-):
+async def test_self_cancelled_handler_still_ends_session() -> None:
     """CLS-2."""
 
     async def gives_up(channel: Channel) -> None:
@@ -84,15 +82,15 @@ async def test_a_handler_that_cancels_itself_after_the_clients_close_still_ends_
         ws.send(opening())
         await ws.frame()
         ws.send(CONFIRM)
-        # The sweep has seen that the client closed, before the handler ends.
+        # The sweep sees the client's close before the handler ends.
         ws.send({**CLOSE, "last": 1})
         await asyncio.sleep(0.6)
         ws.send([1, 0, "x"])
         assert (await ws.frame())["code"] == 1011
 
 
-async def test_a_drain_waits_for_the_cleanup_of_a_handler_that_it_cancels() -> None:
-    """What the application closes after its hub's lifespan is still there for the handler."""
+async def test_drain_waits_for_cleanup_of_cancelled_handler() -> None:
+    """The handler can still use resources that the application closes after the lifespan."""
     cleaned = asyncio.Event()
 
     async def busy(channel: Channel) -> None:
@@ -110,7 +108,7 @@ async def test_a_drain_waits_for_the_cleanup_of_a_handler_that_it_cancels() -> N
 
 
 @pytest.mark.parametrize("wait", ["send", "receive", "acknowledged"])
-async def test_every_wait_of_a_handler_ends_with_its_session(wait: str) -> None:
+async def test_handler_waits_end_when_session_expires(wait: str) -> None:
     """RES-5, LIV-3."""
     seen: list[ChannelClosed] = []
 
@@ -138,8 +136,8 @@ async def test_every_wait_of_a_handler_ends_with_its_session(wait: str) -> None:
     await until(lambda: hub.statistics().sessions == 0)
 
 
-async def test_who_asks_and_does_not_read_the_answers_is_cut() -> None:
-    """A pong is small, but nothing else bounds how many wait for a peer that reads nothing."""
+async def test_client_that_pings_but_never_reads_is_cut() -> None:
+    """A pong is small, but there is no other bound on those queued for a peer that never reads."""
     hub = Hub(silent, limits=Limits(batch=10))
     async with socket(hub, "/websocket") as ws:
         await _opened(ws)

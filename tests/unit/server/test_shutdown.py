@@ -1,4 +1,4 @@
-"""The chained signal handlers, in process: whose they are, in which order, and for how long."""
+"""The chained signal handlers, in process: their owners, order and lifetime."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ async def silent(channel: Channel) -> None:
 
 
 class Server:
-    """Its handler of SIGTERM, as uvicorn sets one."""
+    """A server that installs a handler of SIGTERM, as uvicorn does."""
 
     def __init__(self, hub: Hub | None = None) -> None:
-        self.told: list[bool] = []
+        self.drained_first: list[bool] = []
         self._hub = hub
         signal.signal(signal.SIGTERM, self.on_signal)
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.told.append(self._hub is None or has_let_go(self._hub))
+        self.drained_first.append(self._hub is None or has_drained(self._hub))
 
 
-def has_let_go(hub: Hub) -> bool:
+def has_drained(hub: Hub) -> bool:
     """Return whether the hub is draining: it drops every connection at once."""
     return sum(hub.statistics().connections.values()) == 0
 
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """The handlers of this process are put back."""
+    """Restore the signal handlers of this process afterwards."""
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -55,12 +55,12 @@ async def test_signal_reaches_hubs_before_server() -> None:
             await ask(one, "/poll", lines(opening()))
             assert one.statistics().connections["longpoll"] == 1
         signal.raise_signal(signal.SIGTERM)
-        assert server.told == []
-        await until(lambda: bool(server.told))
-        assert server.told == [True]
-        assert has_let_go(other)
+        assert server.drained_first == []
+        await until(lambda: bool(server.drained_first))
+        assert server.drained_first == [True]
+        assert has_drained(other)
         signal.raise_signal(signal.SIGTERM)
-        assert server.told == [True, True], "a second signal is passed on at once"
+        assert server.drained_first == [True, True], "a second signal is passed on at once"
 
 
 async def test_signal_handlers_are_restored_after_last_hub() -> None:
@@ -76,15 +76,15 @@ async def test_second_server_on_same_loop_is_chained() -> None:
     first, second = Hub(silent), Hub(silent)
     Server()
     await ask(first, "/poll", lines(opening()))
-    server = Server(second)  # in the place of the first one's handler
+    server = Server(second)  # replaces the handler of the first server
     await ask(second, "/poll", lines(opening()))
     signal.raise_signal(signal.SIGTERM)
-    await until(lambda: bool(server.told))
-    assert server.told == [True]
+    await until(lambda: bool(server.drained_first))
+    assert server.drained_first == [True]
 
 
 async def test_signal_handler_set_later_is_chained() -> None:
-    """A loop whose SIGINT alone had a handler when the first hub listened, as asyncio sets one."""
+    """When the first hub starts to listen, only SIGINT has a handler, as asyncio sets one."""
     first, second = Hub(silent), Hub(silent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -92,12 +92,12 @@ async def test_signal_handler_set_later_is_chained() -> None:
     server = Server(second)
     await ask(second, "/poll", lines(opening()))
     signal.raise_signal(signal.SIGTERM)
-    await until(lambda: bool(server.told))
-    assert server.told == [True]
+    await until(lambda: bool(server.drained_first))
+    assert server.drained_first == [True]
 
 
 def test_closed_loops_leave_no_chain() -> None:
-    """Else a signal would walk through all of them, and they would be kept."""
+    """Otherwise a signal would pass through every closed loop, and none would be freed."""
     server = Server()
 
     async def serve() -> object:
@@ -110,11 +110,11 @@ def test_closed_loops_leave_no_chain() -> None:
     for _ in range(5):
         assert asyncio.run(serve()) == server.on_signal
     signal.raise_signal(signal.SIGTERM)
-    assert server.told == [True]
+    assert server.drained_first == [True]
 
 
 def test_hub_moves_to_another_loop() -> None:
-    """As in tests: each has its own loop."""
+    """Tests do this: each test has its own loop."""
     hub = Hub(silent)
 
     async def serve() -> None:
@@ -126,7 +126,7 @@ def test_hub_moves_to_another_loop() -> None:
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler])
-async def test_default_signal_handler_is_left_alone(handler: signal.Handlers) -> None:
+async def test_default_signal_handler_is_kept(handler: signal.Handlers) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handler)
     hub = Hub(silent)

@@ -1,4 +1,4 @@
-"""Nothing urgent waits for the sweep. The clock stands still while anything runs."""
+"""Urgent work does not wait for the sweep. The clock advances only while all tasks are idle."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ async def idle() -> None:
         await asyncio.sleep(0)
 
 
-async def begun(one: Socket) -> dict[str, Any]:
-    """A new session of A, confirmed."""
+async def open_session(one: Socket) -> dict[str, Any]:
+    """Open a session of client A and confirm it. Return the ``opened`` frame."""
     one.send(opening(1, client=A))
     opened: dict[str, Any] = await one.frame()
     one.send(CONFIRM)
@@ -35,15 +35,18 @@ async def begun(one: Socket) -> dict[str, Any]:
     return opened
 
 
-async def rest(one: Socket | Stream) -> list[Any]:
-    """What was written by now, without waiting; the last is the end, if there was one."""
+async def written_so_far(one: Socket | Stream) -> list[Any]:
+    """Return what has been written so far, without waiting.
+
+    If the connection has ended, the last item is its end.
+    """
     await idle()
     queue = one.connection.outbound
     return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
 async def busy(channel: Channel) -> None:
-    """Takes one message, and is long about it."""
+    """Receive one message and take a long time to handle it."""
     await channel.receive()
     await asyncio.sleep(1000)
 
@@ -52,7 +55,7 @@ async def test_message_of_owner_ends_other_attach_at_once() -> None:
     """ATT-6."""
     hub = Hub(busy)
     async with hub.lifespan(), socket(hub, "/websocket") as a, socket(hub, "/websocket") as b:
-        opened = await begun(a)
+        opened = await open_session(a)
         a.send([1, 0, "x"])
         await idle()
         b.send(opening(2, client=B, session=opened["session"], first_retained=2))
@@ -74,7 +77,7 @@ async def test_refused_confirmation_is_answered_at_once(over: str) -> None:
 
     hub = Hub(handler)
     async with hub.lifespan(), socket(hub, "/websocket") as a:
-        opened = await begun(a)
+        opened = await open_session(a)
         frame = opening(2, client=B, session=opened["session"])
         kind = socket(hub, "/websocket") if over == "websocket" else stream(hub, "/sse", frame)
         async with kind as b:
@@ -82,23 +85,23 @@ async def test_refused_confirmation_is_answered_at_once(over: str) -> None:
                 b.send(frame)
             assert (await b.frame())["verdict"] == "resumed"
             a.send({"type": "ack", "ack": 3})
-            await rest(b)
+            await written_so_far(b)
             before = now()
             if isinstance(b, Socket):
                 b.send(CONFIRM)
             else:
                 header = {"type": "send", "session": opened["session"], "client": B, "attach": 2}
                 assert (await ask(hub, "/send", lines(header, [1, 0, "m"]))).status == 409
-            told = await rest(b)
-            assert "superseded" in str(told[0])
-            assert len(told) > 1, "and the connection ends"
+            written = await written_so_far(b)
+            assert "superseded" in str(written[0])
+            assert len(written) > 1, "the connection must end too"
             assert now() == before
 
 
 @pytest.mark.parametrize("end", ["reset", "drain", "superseded"])
 @pytest.mark.parametrize("over", ["websocket", "sse"])
 async def test_close_arrives_while_writer_is_blocked(over: str, end: str) -> None:
-    """DRN-1, RES-4, ATT-5: the peer reads slowly, which is when it matters."""
+    """DRN-1, RES-4, ATT-5: a slow reader is the case in which this matters."""
     channels: list[Channel] = []
     tasks: list[asyncio.Task[None]] = []
 
@@ -113,7 +116,7 @@ async def test_close_arrives_while_writer_is_blocked(over: str, end: str) -> Non
         else stream(hub, "/sse", opening(1, client=A))
     )
     async with hub.lifespan(), kind as a, socket(hub, "/websocket") as other:
-        opened = await begun(a) if isinstance(a, Socket) else await a.frame()
+        opened = await open_session(a) if isinstance(a, Socket) else await a.frame()
         await idle()
         a.connection.blocked = held_up = asyncio.Event()
         await channels[0].send("one")
@@ -130,19 +133,19 @@ async def test_close_arrives_while_writer_is_blocked(over: str, end: str) -> Non
         await idle()
         a.connection.blocked = None
         held_up.set()
-        assert any(f'"{end}"' in str(written) for written in await rest(a))
+        assert any(f'"{end}"' in str(written) for written in await written_so_far(a))
         await asyncio.gather(*tasks)
 
 
 async def test_frames_before_renewal_are_not_delayed() -> None:
     """SND-3, REN-1."""
-    asked = 0
+    calls = 0
     taken: list[tuple[Any, float]] = []
 
     async def authenticate(connection: HTTPConnection, credentials: Any) -> Identity:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
             await asyncio.sleep(3)
         return Identity("u")
 
@@ -180,7 +183,7 @@ async def test_drain_ends_handler_waiting_for_client(waits: str) -> None:
 
     hub = Hub(handler, limits=Limits(window_messages=3))
     async with hub.lifespan(), socket(hub, "/websocket") as a:
-        await begun(a)
+        await open_session(a)
         before = now()
         await hub.drain()
         assert (ended, now()) == ([1012], before)

@@ -1,4 +1,4 @@
-"""The store of one process, and the rules of credentials: OPN-4, RES-8, IDN-3."""
+"""The in-memory store, and the rules for tokens (OPN-4, RES-8, IDN-3)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from transport.protocol.server.tombstone import Ending, Tombstone
 from transport.stores.memory import MemoryStore
 from transport.stores.records import MAX_TOKENS, Record, hash_secret, make_token, split_token
 
-GRAVE = Tombstone(Ending(4416, "expired", "protocol"), handled=1, in_hand=1, last=2)
+TOMBSTONE = Tombstone(Ending(4416, "expired", "protocol"), handled=1, in_hand=1, last=2)
 
 
-async def test_the_same_nonce_of_the_same_subject_is_the_same_session() -> None:
+async def test_repeated_nonce_of_subject_finds_its_session() -> None:
     """OPN-4."""
     store = MemoryStore()
     first = Record("one", "ada")
@@ -19,7 +19,7 @@ async def test_the_same_nonce_of_the_same_subject_is_the_same_session() -> None:
     assert (await store.open("nonce", Record("four", "ada"), 60.0, 60.0)).id == "four"
 
 
-async def test_a_session_that_was_not_admitted_is_forgotten() -> None:
+async def test_forgotten_session_releases_its_nonce() -> None:
     store = MemoryStore()
     await store.open("nonce", Record("one", ""), 0.0, 60.0)
     await store.forget("one")
@@ -27,15 +27,15 @@ async def test_a_session_that_was_not_admitted_is_forgotten() -> None:
     assert (await store.open("nonce", Record("two", ""), 1.0, 60.0)).id == "two"
 
 
-async def test_a_tombstone_answers_for_its_time() -> None:
+async def test_tombstone_is_found_until_it_expires() -> None:
     """RES-8."""
     store = MemoryStore()
     await store.open("nonce", Record("one", ""), 0.0, 60.0)
-    await store.bury("one", GRAVE, 610.0)
-    await store.bury("nobody", GRAVE, 610.0)
+    await store.bury("one", TOMBSTONE, 610.0)
+    await store.bury("nobody", TOMBSTONE, 610.0)
     found = await store.find("one", 609.0)
     assert found is not None
-    assert found.tombstone == GRAVE
+    assert found.tombstone == TOMBSTONE
     assert await store.find("one", 610.0) is None
     await store.sweep(609.0)
     assert await store.find("one", 609.0) is found
@@ -43,20 +43,20 @@ async def test_a_tombstone_answers_for_its_time() -> None:
     assert await store.find("one", 0.0) is None
 
 
-async def test_the_oldest_ends_are_forgotten_where_there_are_too_many() -> None:
-    """RES-8: clients that come and go by the thousand fill no memory."""
+async def test_excess_tombstones_evict_oldest() -> None:
+    """RES-8: memory stays bounded however many sessions end."""
     store = MemoryStore(tombstones=3)
     for number in range(5):
         await store.open(f"nonce{number}", Record(str(number), ""), 0.0, 60.0)
-        await store.bury(str(number), GRAVE, 600.0 + number)
-        await store.bury(str(number), GRAVE, 600.0 + number)  # again: the handler has ended
+        await store.bury(str(number), TOMBSTONE, 600.0 + number)
+        await store.bury(str(number), TOMBSTONE, 600.0 + number)  # repeated when the handler ends
     kept = [number for number in range(5) if await store.find(str(number), 1.0) is not None]
     assert kept == [2, 3, 4]
-    # Its nonce opens anew, though its time is not over.
+    # Its nonce opens a new session, although it has not expired.
     assert (await store.open("nonce0", Record("new", ""), 1.0, 60.0)).id == "new"
 
 
-async def test_sweeping_forgets_nonces_that_are_past() -> None:
+async def test_sweep_removes_expired_nonces() -> None:
     """OPN-4."""
     store = MemoryStore()
     for number in range(3):
@@ -82,7 +82,7 @@ def test_three_secrets_are_valid_until_one_is_used() -> None:
     assert record.opens_to("c")
 
 
-def test_a_secret_is_stored_only_hashed() -> None:
+def test_secret_is_stored_only_as_hash() -> None:
     """IDN-3."""
     record = Record("one", "")
     record.issue("secret")
@@ -90,7 +90,7 @@ def test_a_secret_is_stored_only_hashed() -> None:
     assert b"secret" not in record.hashes[0]
 
 
-def test_tokens_are_taken_apart_or_are_none_of_ours() -> None:
+def test_malformed_tokens_are_rejected() -> None:
     assert split_token(make_token("id", "secret")) == ("id", "secret")
     for bad in ("", ".", "id", "id.", ".secret", "x" * 65 + ".secret"):
         assert split_token(bad) is None

@@ -1,4 +1,4 @@
-"""Whose session it is, and which tokens open it (OPN-4, IDN-2, IDN-3)."""
+"""The record of a session: its owner and its tokens (OPN-4, IDN-2, IDN-3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def opened(record: Record) -> set[str]:
     return {secret for secret in "abcdefg" if record.opens_to(secret)}
 
 
-def test_three_tokens_until_one_is_used() -> None:
+def test_tokens_stay_valid_until_one_is_used() -> None:
     """OPN-4."""
     record = Record("s1", "")
     for secret in "abcd":
@@ -25,8 +25,8 @@ def test_three_tokens_until_one_is_used() -> None:
     assert opened(record) == set("c")
 
 
-def test_a_repeated_opening_does_not_end_the_token_in_use() -> None:
-    """OPN-4: a nonce that comes late gets a token, but not the client's place."""
+def test_repeated_opening_keeps_token_in_use() -> None:
+    """OPN-4: a late repetition of the nonce gets a token, but does not replace the one in use."""
     record = Record("s1", "")
     record.issue("a")
     record.use("a")
@@ -35,7 +35,7 @@ def test_a_repeated_opening_does_not_end_the_token_in_use() -> None:
     assert opened(record) == set("acd")
 
 
-def test_only_hashes_are_kept() -> None:
+def test_record_keeps_only_hashes() -> None:
     """IDN-3."""
     record = Record("s1", "")
     record.issue("secret")
@@ -54,5 +54,5 @@ def test_only_hashes_are_kept() -> None:
         ("s" * 65 + ".x", None),
     ],
 )
-def test_tokens(token: str, parts: tuple[str, str] | None) -> None:
+def test_token_is_split_into_id_and_secret(token: str, parts: tuple[str, str] | None) -> None:
     assert split_token(token) == parts

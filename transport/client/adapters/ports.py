@@ -1,31 +1,26 @@
 """The port by which the client uses a transport: an `Adapter` of two members.
 
-An adapter knows no numbers, keeps nothing of a session and retries nothing.
+An adapter knows nothing of message numbers, keeps no session state, and never retries.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Protocol
 
 from transport.protocol.client.events import Input, Output
 
 if TYPE_CHECKING:
     import httpx
 
-MAX_FRAME_SIZE = 16 * 1024 * 1024
-"""Bytes of the largest frame or answer that is read, which bounds what a server may make us keep.
-Far above any useful `Limits.body`."""
-
 
 class Adapter(Protocol):
     """Writes to one connection, and reports what comes in (`Wiring.report`)."""
 
     def send(self, output: Output) -> None:
-        """Write ``output`` after what was given before. Never waits, never raises."""
+        """Write ``output`` after any earlier output. Never waits, never raises."""
         ...
 
     def finish(self) -> None:
@@ -69,19 +64,3 @@ class Wiring:
     spawn: Callable[..., None]
     linger: Callable[..., None]
     http: Callable[[], httpx.AsyncClient]
-
-
-def is_secure(url: str) -> bool:
-    """Return whether ``url`` is used over TLS."""
-    return urlsplit(url).scheme in ("https", "wss")
-
-
-def locate(url: str, segment: str, *, websocket: bool = False) -> str:
-    """Return the channel's URL with one more segment, the query kept."""
-    parts = urlsplit(url)
-    scheme = ("ws" if websocket else "http") + ("s" if is_secure(url) else "")
-    path = f"{parts.path.rstrip('/')}/{segment}"
-    return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
-
-
-Work = Callable[..., Awaitable[Any]]

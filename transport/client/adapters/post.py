@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 import anyio
 import httpx
 
-from transport.client.adapters.ports import MAX_FRAME_SIZE, Destination, Wiring, locate
+from transport.client.adapters.ports import Destination, Wiring
+from transport.client.urls import locate
+from transport.limits import MAX_FRAME_SIZE
 from transport.protocol.client.events import Answer, ConnectionLost, Output, Request
-
-NDJSON = "application/x-ndjson"
+from transport.protocol.frames import NDJSON
 
 Read = Callable[[httpx.Response], Awaitable[None]]
 

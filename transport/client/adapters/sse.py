@@ -6,8 +6,9 @@ import codecs
 
 import httpx
 
-from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring
+from transport.client.adapters.ports import Wiring
 from transport.client.adapters.post import exchange, post
+from transport.limits import MAX_FRAME_SIZE
 from transport.protocol.client.events import FrameReceived, Output, Request
 from transport.protocol.event_stream import EventParser
 

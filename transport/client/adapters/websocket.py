@@ -10,7 +10,9 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from transport.client.adapters.ports import MAX_FRAME_SIZE, Wiring, locate
+from transport.client.adapters.ports import Wiring
+from transport.client.urls import locate
+from transport.limits import MAX_FRAME_SIZE
 from transport.protocol.client.events import Answer, ConnectionLost, FrameReceived, Output, Request
 from transport.protocol.frames import EncodedFrame
 from transport.waiting import resolve
@@ -20,7 +22,7 @@ CLOSE_TIMEOUT = 1.0
 
 
 class _Discreet(logging.LoggerAdapter[logging.Logger]):
-    """Suppresses debug lines: websockets logs frames there, and so tokens and credentials."""
+    """Suppresses debug logging, where websockets would log frames and, with them, credentials."""
 
     def isEnabledFor(self, level: int) -> bool:
         return level > logging.DEBUG and super().isEnabledFor(level)

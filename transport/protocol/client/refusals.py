@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transport import codes
-from transport.codes import CODES, Again, Code
+from transport.codes import CODES, Code, Retry
 from transport.protocol.client.events import Closing
 from transport.protocol.frames import Error
 
@@ -21,7 +21,7 @@ _OF_ONE_TRANSPORT = frozenset(
 FATAL: dict[str, Code] = {
     name: code
     for name, code in CODES.items()
-    if code.again is Again.NO
+    if code.retry is Retry.NEVER
     and code not in _OF_ONE_TRANSPORT
     and code is not codes.SUPERSEDED  # it depends on which client has the session (ATT-5)
 }
@@ -33,7 +33,7 @@ def fatal_closing(error: Error) -> Closing | None:
     code = FATAL.get(error.code)
     if code is None:
         return None
-    return Closing(code.websocket or 4400, f"{error.code}: {error.message}", "protocol")
+    return Closing(code.close_code, f"{error.code}: {error.message}", "protocol")
 
 
 def retry_in(error: Error) -> float:

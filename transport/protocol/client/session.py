@@ -435,7 +435,7 @@ class ClientSession:
             if taken or self._refusals > MAX_REFUSED_CONFIRMATIONS:
                 self._events.append(Superseded(attach, client))
                 reason = "superseded: taken by another page"
-                self._end(Closing(codes.SUPERSEDED.websocket or 0, reason, "protocol"))
+                self._end(Closing(codes.SUPERSEDED.close_code, reason, "protocol"))
                 return
         elif attach > self._confirmed:
             raise ForeignAck  # a copy of this client has continued the session (ATT-5)

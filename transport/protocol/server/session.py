@@ -441,7 +441,7 @@ class ServerSession:
 
     def reset(self, reason: ResetReason, step: SessionStep = SessionStep.RESET) -> None:
         """End the session, and report to its client what was lost (RES-4)."""
-        code = codes.RESET.websocket or 0
+        code = codes.RESET.close_code
         self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
         frame = self.tombstone().reset_for(self.outgoing.acked)
         self.attachments.end_all(codes.RESET, frame)

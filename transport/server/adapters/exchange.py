@@ -11,18 +11,18 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
-from transport.protocol.frames import EncodedFrame, error_frame
-from transport.server.adapters.deadlines import Deadlines
-from transport.server.adapters.headers import Headers
+from transport.protocol.frames import NDJSON, EncodedFrame, error_frame
+from transport.server.deadlines import Deadlines
+from transport.server.headers import Headers
 
-NDJSON = b"application/x-ndjson"
 JSON = b"application/json"
 
 DISCARD_TIMEOUT = 2.0
 """Seconds for which the rest of a body that is too large is still read and discarded. Closing a
 connection with unread bytes resets it, and the response is lost with it (RFC 9112 section 9.6)."""
 
-_PLAIN = [NDJSON.decode()]
+_NDJSON = NDJSON.encode()
+_PLAIN = [NDJSON]
 _NO_STORE = b"no-store, no-transform"
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
@@ -105,13 +105,12 @@ class Exchange:
         if types == _PLAIN and not codings:
             return
         # A header that occurs twice means one list (RFC 9110 section 5.3).
-        given = ",".join(types)
-        kind, _, parameters = given.partition(";")
+        kind, _, parameters = ",".join(types).partition(";")
         charset = parameters.strip().lower().replace('"', "").replace(" ", "")
-        if kind.strip().lower() != NDJSON.decode() or charset not in ("", "charset=utf-8"):
+        if kind.strip().lower() != NDJSON or charset not in ("", "charset=utf-8"):
             raise ProtocolError(
                 codes.UNSUPPORTED_MEDIA_TYPE,
-                "a body must be application/x-ndjson in UTF-8, and Content-Type must say so",
+                f"a body must be {NDJSON} in UTF-8, and Content-Type must say so",
             )
         if any(coding.strip().lower() != "identity" for coding in codings):
             raise ProtocolError(codes.UNSUPPORTED_MEDIA_TYPE, "a body must not be compressed")
@@ -127,7 +126,7 @@ class Exchange:
     async def answer(
         self,
         body: bytes,
-        media_type: bytes = NDJSON,
+        media_type: bytes = _NDJSON,
         *,
         status: int = 200,
         headers: Iterable[tuple[bytes, bytes]] = (),

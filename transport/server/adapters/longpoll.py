@@ -53,7 +53,7 @@ async def _poll(exchange: Exchange, entrance: Entrance, limits: Limits, frame: P
     hold = min(wish, limits.poll_hold) * random.uniform(1 - JITTER, 1)
     try:
         await link.due_within(hold)
-        if link.parked(ticket):
+        if link.is_newest_poll(ticket):
             await exchange.answer_frames(link.write_poll())
         else:
             await exchange.answer(b"")

@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
-from starlette.types import Receive
 
 from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.protocol.frames import Close, EncodedFrame, Open, Poll, TransportKind
-from transport.server.adapters.deadlines import Deadlines
+from transport.server.deadlines import Deadlines
 
 
 class Link(Protocol):
@@ -25,7 +24,7 @@ class Link(Protocol):
 
     @property
     def code(self) -> Code | None:
-        """Why the session ended this connection; None while it has not."""
+        """Why the session ended this connection; None if it has not."""
         ...
 
     @property
@@ -38,12 +37,9 @@ class Link(Protocol):
         ...
 
     def due(self) -> Awaitable[None] | None:
-        """Return what to await until there is something to write, or ``code`` is set.
+        """Return an awaitable that completes when there is something to write or ``code`` is set.
 
-        Only one task may await it.
-
-        Returns:
-            None if that is so already.
+        Only one task may await it. The result is None if the condition already holds.
         """
         ...
 
@@ -72,11 +68,11 @@ class Link(Protocol):
         """Begin to wait for the answer to a poll, and end the wait of an older poll.
 
         Returns:
-            A ticket for `parked` and `unpark`.
+            A ticket for `is_newest_poll` and `unpark`.
         """
         ...
 
-    def parked(self, ticket: int) -> bool:
+    def is_newest_poll(self, ticket: int) -> bool:
         """Return whether no newer poll has arrived since that ticket."""
         ...
 
@@ -94,10 +90,10 @@ class Link(Protocol):
 
 
 class Entrance(Protocol):
-    """The way to a session, wherever it is.
+    """What an adapter calls to reach a session.
 
     Attributes:
-        deadlines: limit how long a connection may take to say what it wants.
+        deadlines: limit how long a connection may take to send its request.
     """
 
     deadlines: Deadlines
@@ -130,19 +126,3 @@ class Entrance(Protocol):
             ProtocolError: refused; the frames before the one at fault were handled.
         """
         ...
-
-
-def aborter(receive: Receive) -> Callable[[], None]:
-    """Return a function that drops a connection whose peer reads nothing.
-
-    uvicorn keeps such a connection until its buffer is flushed, which may never happen. Its
-    transport can be aborted if no middleware wraps ``receive`` (Starlette's own wraps only
-    ``send``). Otherwise the function does nothing, and the connection ends when TCP gives up.
-    """
-
-    def abort() -> None:
-        transport = getattr(getattr(receive, "__self__", None), "transport", None)
-        if transport is not None:
-            transport.abort()
-
-    return abort

@@ -19,9 +19,10 @@ from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.event_stream import encode_event
 from transport.protocol.frames import Close, Open, TransportKind
-from transport.server.adapters.deadlines import Deadlines
+from transport.server.adapters.abort import aborter
 from transport.server.adapters.exchange import Exchange
-from transport.server.adapters.ports import Entrance, Link, aborter
+from transport.server.adapters.ports import Entrance, Link
+from transport.server.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from sse_starlette.sse import EventSourceResponse
@@ -75,7 +76,8 @@ def _one_line(body: bytes) -> str:
 
 async def _events(link: Link) -> AsyncIterator[bytes]:
     while True:
-        ended = link.code is not None  # first: the last frames may be queued while this is written
+        # Read before `write`: the last frames may be queued while these are being written.
+        ended = link.code is not None
         frames = link.write()
         if frames:
             # One write for all events is cheaper.

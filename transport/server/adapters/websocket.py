@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
 from transport import codes
-from transport.codes import Code, sendable_close_code
+from transport.codes import sendable_close_code
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
@@ -21,11 +21,12 @@ from transport.protocol.frames import (
     TransportKind,
     error_frame,
 )
-from transport.server.adapters.ports import Entrance, Link, aborter
-from transport.telemetry.log import ERROR, event
+from transport.server.adapters.abort import aborter
+from transport.server.adapters.ports import Entrance, Link
+from transport.telemetry.log import ERROR, log_event
 
 MAX_PINGS_BEFORE_OPEN = 4
-"""A probe needs one; more is no probe (OPN-9)."""
+"""A probe needs one; a few more are tolerated (OPN-9)."""
 
 
 async def serve(
@@ -112,7 +113,8 @@ async def _write(send: Send, link: Link) -> None:
     """Write what is due until the connection ends; nothing else sends on it."""
     try:
         while True:
-            ended = link.code is not None  # first: the last frames may be queued while this writes
+            # Read before `write`: the last frames may be queued while these are being written.
+            ended = link.code is not None
             for encoded in link.write():
                 key = "text" if type(encoded) is str else "bytes"
                 await send({"type": "websocket.send", key: encoded})
@@ -125,8 +127,8 @@ async def _write(send: Send, link: Link) -> None:
     except (OSError, RuntimeError):
         # The connection is gone; the reader notices, and the session keeps its frames.
         return
-    except Exception:  # noqa: BLE001 - all of it is in the log
-        event(ERROR, "write_failed", "the server's send raised", exc_info=True)
+    except Exception:  # noqa: BLE001 - logged with its traceback
+        log_event(ERROR, "write_failed", "the server's send raised", exc_info=True)
         link.lost()
 
 
@@ -144,14 +146,9 @@ async def _close(send: Send, code: int) -> None:
 async def _refuse(send: Send, error: ProtocolError) -> None:
     try:
         await _send(send, encode_control(error_frame(error)))
-        await _close(send, close_code_of(error.code))
+        await _close(send, error.code.close_code)
     except (OSError, RuntimeError):
         return  # the client disconnected before it was told
-
-
-def close_code_of(code: Code) -> int:
-    """Return the WebSocket close code of a row of the table of codes."""
-    return code.websocket if code.websocket is not None else 4400
 
 
 def _wire(message: Message) -> EncodedFrame:

@@ -1,4 +1,4 @@
-"""Carriage over HTTP: PROTOCOL.md sections 8 to 10, and the refusals before them."""
+"""The HTTP transports (PROTOCOL.md, sections 8 to 10), and requests that are refused."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ async def test_superseded_stream_ends_with_error() -> None:
             assert frames[-1]["client"] == CLIENT
 
 
-async def test_stream_is_rotated() -> None:
+async def test_stream_ends_with_drain_after_stream_limit() -> None:
     """SSE-3."""
     async with stream(Hub(silent, limits=Limits(stream=0.1)), "/sse", opening()) as events:
         frames = await events.rest()
@@ -131,7 +131,7 @@ async def test_polls_carry_messages_both_ways() -> None:
         parked = request(hub, "/poll", poll(client, 1, 0))
         await client.post([1, 0, "x"])
         assert (await whole(parked)).frames == [[1, 1, "x"]]
-        # The answer was lost: the same poll again gets the same start again.
+        # The answer was lost: the repeated poll gets the same frames again.
         assert (await ask(hub, "/poll", poll(client, 1, 0))).frames == [[1, 1, "x"]]
         late = poll(client, 1, 0)
         parked = request(hub, "/poll", poll(client, 2, 1))
@@ -173,7 +173,7 @@ async def test_poll_of_unknown_attach_is_refused() -> None:
 
 
 @pytest.mark.parametrize("path", ["/send", "/poll"])
-async def test_all_bad_tokens_get_the_same_answer(path: str) -> None:
+async def test_bad_tokens_get_identical_answers(path: str) -> None:
     """RES-9."""
     hub = Hub(silent)
     opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
@@ -262,7 +262,7 @@ async def test_body_beyond_limit_returns_413_and_closes(declared: bool) -> None:
 async def test_rest_of_refused_body_is_read_for_a_while(
     monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
-    """HTTP-1: or the connection would be reset, and the answer lost with it."""
+    """HTTP-1: otherwise the connection would be reset and the answer lost."""
     monkeypatch.setattr(exchange, "DISCARD_TIMEOUT", 5.0 if ends else 0.01)
     too_long = b"x" * (Limits().body + 1)
     connection = request(Hub(silent), "/send", chunks=[too_long, too_long, b""])
@@ -332,12 +332,12 @@ async def test_transport_not_offered_returns_404() -> None:
 
 
 async def _until_parked(hub: Hub) -> None:
-    """Let the tasks that are ready run: the in-process driver has no other delay."""
+    """Let the ready tasks run: the in-process driver has no other delay."""
     for _ in range(10):
         await asyncio.sleep(0)
     assert isinstance(hub, Hub)
 
 
 def test_answer_frames_are_lines_of_body() -> None:
-    """The kit's own: an answer's frames are its lines."""
+    """`Answer` splits its body into frames, one for each line."""
     assert Answer(200, {}, b'[1]\n{"a":2}\n').frames == [[1], {"a": 2}]

@@ -1,4 +1,4 @@
-"""Carriage over WebSocket: PROTOCOL.md section 7, and OPN-7, OPN-9, CLS-7."""
+"""The WebSocket transport (PROTOCOL.md, section 7; OPN-7, OPN-9, CLS-7)."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ async def test_client_that_leaves_is_detached_at_once() -> None:
         assert channels[0].transport is None
 
 
-async def test_client_that_leaves_before_answer_is_no_error() -> None:
-    """OPN-9: uvicorn's ``send`` fails with an OSError then."""
+async def test_client_leaving_before_answer_raises_no_error() -> None:
+    """OPN-9: in this case, uvicorn's ``send`` raises OSError."""
 
     async def gone(message: Message) -> None:
         if message["type"] == "websocket.send":
@@ -173,7 +173,7 @@ async def test_client_that_leaves_before_answer_is_no_error() -> None:
 
 
 async def test_stuck_reader_is_detached_by_server_deadline() -> None:
-    """LIV-1: what the server can see of a peer that reads nothing is only that no ack comes."""
+    """LIV-1: the only sign of a peer that does not read is that no ack arrives."""
     limits = Limits(heartbeat=0.2, poll_hold=0.5, ttl=5)
     channels: list[Channel] = []
 

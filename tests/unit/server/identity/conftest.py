@@ -1,4 +1,4 @@
-"""The clock is turned: credentials last for minutes."""
+"""Run these tests on a virtual clock: credentials last for minutes."""
 
 from tests.support.turned_clock import anyio_backend, check_event_loop
 

@@ -1,4 +1,4 @@
-"""`Hub.close_user`: a user's sessions end, wherever they are (IDN-2)."""
+"""`Hub.close_user` ends every session of a user (IDN-2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def by_name(connection: HTTPConnection, credentials: Any) -> Identity | No
 
 
 class Seen:
-    """A handler that keeps how it ended."""
+    """A handler that records how it ended."""
 
     def __init__(self) -> None:
         self.ends: list[Any] = []
@@ -43,22 +43,20 @@ async def test_close_user_ends_only_sessions_of_that_user(transport: str) -> Non
         drive(hub, transport=transport, credentials="ada") as two,
         drive(hub, transport=transport, credentials="bob") as bob,
     ):
-        two.cut()  # also one that is away
+        two.cut()  # a detached session ends too
         assert await hub.close_user("ada") == 2
         with pytest.raises(ChannelClosed) as closed:
             await one.receive()
         assert (closed.value.code, closed.value.reason) == (4401, "the user was dismissed")
-        with pytest.raises(
-            ChannelClosed, match="4401"
-        ):  # CLS-5: it learns of the close when it returns
-            await two.resume()
+        with pytest.raises(ChannelClosed, match="4401"):
+            await two.resume()  # CLS-5: it gets the close when it reconnects
         await bob.send("still here")
         await bob.acknowledged(1)
         assert await hub.close_user("ada") == 0
         assert await hub.close_user("nobody") == 0
         await until(lambda: len(seen.ends) == 2)
         assert seen.ends == [(None, 4401)] * 2
-        await asyncio.sleep(60)  # what was not acknowledged is given up after `closing`
+        await asyncio.sleep(60)  # unacknowledged messages are dropped after `closing`
         assert hub.statistics().sessions == 1
 
 
@@ -83,7 +81,7 @@ async def test_close_user_delivers_what_was_sent_before(transport: str) -> None:
 
 @each_transport
 async def test_close_user_refuses_open_in_progress(transport: str) -> None:
-    """What ``authenticate`` found out before is no more worth anything."""
+    """An earlier result of ``authenticate`` no longer counts."""
     begun, goes_on = asyncio.Event(), asyncio.Event()
 
     async def slow(connection: HTTPConnection, credentials: Any) -> Identity:
@@ -102,7 +100,7 @@ async def test_close_user_refuses_open_in_progress(transport: str) -> None:
     assert refused is not None
     assert refused.error["code"] == "unauthorized"
     assert await bob is None
-    # `authenticate` decides about clients that come later.
+    # For later clients, `authenticate` decides again.
     assert await try_open(hub, transport, opening(credentials="ada")) is None
 
 
@@ -118,7 +116,7 @@ async def test_close_user_answers_parked_poll_at_once() -> None:
         assert loop.time() == pytest.approx(5, abs=0.5)
 
 
-async def test_close_user_rejects_subject_that_is_no_str() -> None:
+async def test_close_user_with_non_str_subject_raises() -> None:
     hub = Hub(Seen(), authenticate=by_name)
     assert await try_open(hub, "longpoll", opening(credentials="7")) is None
     with pytest.raises(TypeError, match=r"a subject is a str, .* not a int"):

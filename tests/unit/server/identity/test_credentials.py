@@ -1,5 +1,7 @@
-"""Credentials: shown at each attach, renewed in band, and what an application does wrong (IDN-2,
-REN-1). On every transport."""
+"""Credentials on each transport: checked at each attach, renewed in band (IDN-2, REN-1).
+
+The last part covers errors of an application's ``authenticate``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from tests.support.clients.frame_client import TRANSPORTS, Ended, frame_client, try_open
-from tests.unit.server.identity.door import Door, again
+from tests.unit.server.identity.timed_credentials import TimedCredentials, resuming_open
 from transport import Channel, ChannelClosed, Hub, Identity, Limits
 from transport.testing import drive, opening, until
 
@@ -33,19 +35,19 @@ def renew(credentials: Any) -> dict[str, Any]:
 @each_transport
 async def test_authenticate_is_called_once_for_each_attach(transport: str) -> None:
     """IDN-2."""
-    door = Door()
+    authenticate = TimedCredentials()
     async with drive(
-        Hub(echo, authenticate=door), transport=transport, credentials=["ada", 1e6]
+        Hub(echo, authenticate=authenticate), transport=transport, credentials=["ada", 1e6]
     ) as (page):
         for number in range(5):
             await page.send(number)
             assert await page.receive() == number
-        assert len(door.asked) == 1
+        assert len(authenticate.calls) == 1
         page.cut()
         assert await page.resume()
         await page.send("x")
         assert await page.receive() == "x"
-        assert door.asked == [["ada", 1e6]] * 2
+        assert authenticate.calls == [["ada", 1e6]] * 2
 
 
 @each_transport
@@ -54,7 +56,7 @@ async def test_open_with_expired_or_no_credentials_is_refused(
     transport: str, credentials: Any
 ) -> None:
     """IDN-2."""
-    hub = Hub(echo, authenticate=Door())
+    hub = Hub(echo, authenticate=TimedCredentials())
     refused = await try_open(hub, transport, opening(credentials=credentials))
     assert refused is not None
     assert refused.error["code"] == "unauthorized"
@@ -64,14 +66,14 @@ async def test_open_with_expired_or_no_credentials_is_refused(
 
 @each_transport
 async def test_resume_with_expired_credentials_leaves_session(transport: str) -> None:
-    """IDN-2, REN-1: the session waits for valid ones."""
-    hub = Hub(echo, authenticate=Door())
+    """IDN-2, REN-1: the session stays until valid credentials arrive or it expires."""
+    hub = Hub(echo, authenticate=TimedCredentials())
     async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
         await client.confirm()
-        refused = await try_open(hub, transport, again(client, ["ada", -1]))
+        refused = await try_open(hub, transport, resuming_open(client, ["ada", -1]))
         assert refused is not None
         assert refused.error["code"] == "unauthorized"
-        frame = again(client, ["ada", 1])
+        frame = resuming_open(client, ["ada", 1])
         async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
 
@@ -80,9 +82,9 @@ async def test_resume_with_expired_credentials_leaves_session(transport: str) ->
 
 
 @each_transport
-async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
+async def test_credentials_renewed_in_time_keep_session(transport: str) -> None:
     """REN-1."""
-    door = Door()
+    authenticate = TimedCredentials()
     users: list[Any] = []
 
     async def keeps(channel: Channel) -> None:
@@ -90,12 +92,12 @@ async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
             users.append(channel.user)
             await channel.send(message)
 
-    hub = Hub(keeps, authenticate=door)
+    hub = Hub(keeps, authenticate=authenticate)
     async with drive(hub, transport=transport, credentials=["ada", 50]) as page:
         await page.send(1)
         page.credentials = ["ada", 10_000]
         await asyncio.sleep(500)
-        assert door.asked[-1] == ["ada", 10_000]
+        assert authenticate.calls[-1] == ["ada", 10_000]
         await page.send(2)
         assert [await page.receive(), await page.receive()] == [1, 2]
         assert users == [["ada", 50], ["ada", 10_000]]
@@ -105,8 +107,8 @@ async def test_credentials_renewed_in_time_go_unnoticed(transport: str) -> None:
 @each_transport
 @pytest.mark.parametrize("credentials", [None, ["eve", 1000], ["ada", -1]])
 async def test_failed_renewal_ends_connection_not_session(transport: str, credentials: Any) -> None:
-    """REN-1: refused, another user's, or expired as well. IDN-2."""
-    hub = Hub(echo, authenticate=Door())
+    """REN-1, IDN-2: the new credentials are refused, another user's, or expired too."""
+    hub = Hub(echo, authenticate=TimedCredentials())
     async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
         await client.confirm()
         assert await client.control("renew") == {"type": "renew", "within": 30.0}
@@ -122,15 +124,15 @@ async def test_failed_renewal_ends_connection_not_session(transport: str, creden
             # A stream gets an error; an attach without a parked poll just ends.
             assert end.error["code"] == ("unauthorized" if transport == "sse" else "not_attached")
         assert hub.statistics().connections[transport] == 0
-        frame = again(client, ["ada", 1000])
+        frame = resuming_open(client, ["ada", 1000])
         async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
 
 
 @each_transport
 async def test_missing_renewal_ends_connection_after_deadline(transport: str) -> None:
-    """REN-1: not before the time is over; then POST and poll get it as well."""
-    hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
+    """REN-1: requests succeed until the deadline; after it, POST and poll are refused too."""
+    hub = Hub(echo, authenticate=TimedCredentials(), limits=Limits(renewal=10))
     loop = asyncio.get_running_loop()
     async with frame_client(hub, transport, opening(credentials=["ada", 50])) as client:
         await client.confirm()
@@ -144,7 +146,7 @@ async def test_missing_renewal_ends_connection_after_deadline(transport: str) ->
         assert end.error["code"] == "unauthorized"
         assert (await client.post()).status == 401
         assert hub.statistics().sessions == 1
-        frame = again(client, ["ada", 1000])
+        frame = resuming_open(client, ["ada", 1000])
         async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
             await second.confirm()
@@ -156,9 +158,9 @@ async def test_resume_after_expiry_requires_new_credentials(
     transport: str,
 ) -> None:
     """REN-1."""
-    door = Door()
+    authenticate = TimedCredentials()
     async with drive(
-        Hub(echo, authenticate=door), transport=transport, credentials=["ada", 50]
+        Hub(echo, authenticate=authenticate), transport=transport, credentials=["ada", 50]
     ) as (page):
         page.cut()
         page.credentials = ["ada", 1000]
@@ -166,14 +168,14 @@ async def test_resume_after_expiry_requires_new_credentials(
         assert await page.resume()
         await page.send("back")
         assert await page.receive() == "back"
-        assert door.asked == [["ada", 50], ["ada", 1000]]
+        assert authenticate.calls == [["ada", 50], ["ada", 1000]]
 
 
 @each_transport
 async def test_resume_with_expired_credentials_closes_channel(transport: str) -> None:
-    """REN-1, section 13: the application learns of `unauthorized`."""
+    """REN-1, section 13: the application gets `unauthorized`."""
     async with drive(
-        Hub(echo, authenticate=Door()), transport=transport, credentials=["ada", 50]
+        Hub(echo, authenticate=TimedCredentials()), transport=transport, credentials=["ada", 50]
     ) as page:
         page.cut()
         page.credentials = ["ada", -1]
@@ -182,8 +184,8 @@ async def test_resume_with_expired_credentials_closes_channel(transport: str) ->
 
 
 async def test_renewal_is_accepted_after_stream_has_ended() -> None:
-    """REN-1, ATT-7: a POST is served there, so what it brings is not passed over."""
-    hub = Hub(echo, authenticate=Door(), limits=Limits(renewal=10))
+    """REN-1, ATT-7: a POST is still served then, so its renewal takes effect."""
+    hub = Hub(echo, authenticate=TimedCredentials(), limits=Limits(renewal=10))
     async with frame_client(hub, "sse", opening(credentials=["ada", 50])) as client:
         await client.confirm()
     answer = await client.post(renew(["ada", 1000]))
@@ -194,24 +196,24 @@ async def test_renewal_is_accepted_after_stream_has_ended() -> None:
 
 
 async def test_credentials_expire_while_process_is_stopped() -> None:
-    """REN-1: they expire by wall-clock time, but the client still gets its time to renew them."""
-    hub = Hub(echo, authenticate=Door())
+    """REN-1: they expire by wall-clock time, but the client still has time to renew them."""
+    hub = Hub(echo, authenticate=TimedCredentials())
     loop: Any = asyncio.get_running_loop()
     async with frame_client(hub, "websocket", opening(credentials=["ada", 1000])) as client:
         await client.confirm()
         await asyncio.sleep(1)
-        loop._time += 2000  # the process was stopped
+        loop._time += 2000  # as if the process had been stopped
         await client.control("renew")
         assert loop.time() == pytest.approx(2001, abs=1)
         await client.send(renew(["ada", 1000]), {"type": "ping"})
         await client.control("pong")
 
 
-# What an application does wrong
+# Errors of the application
 
 
 async def raising(connection: HTTPConnection, credentials: Any) -> Identity | None:
-    raise OSError("the database is away")
+    raise OSError("the database is unavailable")
 
 
 async def hanging(connection: HTTPConnection, credentials: Any) -> Identity | None:
@@ -239,9 +241,9 @@ def naming(subject: Any, **fields: Any) -> Any:
 
 @each_transport
 @pytest.mark.parametrize(
-    ("authenticate", "told"),
+    ("authenticate", "expected"),
     [
-        (raising, "the database is away"),
+        (raising, "the database is unavailable"),
         (hanging, r"took longer than Limits\(opening=4\)"),
         (not_async, "authenticate must be async: write `async def`"),
         (returning(True), "must return an Identity or None, not a bool"),
@@ -255,18 +257,18 @@ def naming(subject: Any, **fields: Any) -> Any:
     ],
 )
 async def test_broken_authenticate_refuses_open_and_is_logged(
-    transport: str, authenticate: Any, told: str, caplog: pytest.LogCaptureFixture
+    transport: str, authenticate: Any, expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """IDN-2: the server's fault, so the client retries; it learns no details."""
+    """IDN-2: the server is at fault, so the client retries. It gets no details."""
     hub = Hub(echo, authenticate=authenticate, limits=Limits(opening=4))
     loop = asyncio.get_running_loop()
     begun = loop.time()
     if authenticate is hanging:
-        knocking = asyncio.create_task(try_open(hub, transport))
+        opening_task = asyncio.create_task(try_open(hub, transport))
         await asyncio.sleep(3.9)
-        assert not knocking.done()
+        assert not opening_task.done()
         await asyncio.sleep(0.2)
-        refused = await knocking
+        refused = await opening_task
     else:
         refused = await try_open(hub, transport)
         assert loop.time() == begun
@@ -280,33 +282,33 @@ async def test_broken_authenticate_refuses_open_and_is_logged(
     assert refused.code == (1013 if transport == "websocket" else 503)
     [record] = [one for one in caplog.records if one.levelname == "ERROR"]
     assert record.getMessage().startswith("authenticate_failed")
-    assert re.search(told, caplog.text)
+    assert re.search(expected, caplog.text)
     assert hub.statistics().sessions == 0
 
 
 @each_transport
 async def test_unchecked_renewal_ends_connection_not_session(transport: str) -> None:
-    """REN-1: the client comes again, with credentials."""
+    """REN-1: the client reconnects with its credentials."""
     failing = False
 
-    async def moody(connection: HTTPConnection, credentials: Any) -> Identity:
+    async def flaky(connection: HTTPConnection, credentials: Any) -> Identity:
         if failing:
-            raise OSError("away")
+            raise OSError("unavailable")
         return Identity("ada")
 
-    hub = Hub(echo, authenticate=moody)
+    hub = Hub(echo, authenticate=flaky)
     async with frame_client(hub, transport) as client:
         await client.confirm()
         failing = True
         assert (await client.refusal(renew(1)))["code"] == "unavailable"
         await client.ended()
         failing = False
-        async with frame_client(hub, transport, again(client, 1)) as second:
+        async with frame_client(hub, transport, resuming_open(client, 1)) as second:
             assert second.opened["verdict"] == "resumed"
 
 
 async def test_guests_are_exempt_from_limit_of_subject() -> None:
-    """IDN-2: nothing is known of them, so they are not counted together either."""
+    """IDN-2: guests cannot be told apart, so they do not share one count."""
 
     async def anybody(connection: HTTPConnection, credentials: Any) -> Identity:
         return Identity("")

@@ -1,4 +1,4 @@
-"""Who owns a session: nonces, tokens and subjects."""
+"""Ownership of sessions: nonces, tokens and subjects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.clients.frame_client import CLIENT, TRANSPORTS, frame_client
-from tests.unit.server.identity.door import Door
+from tests.unit.server.identity.timed_credentials import TimedCredentials
 from transport import Channel, Hub
 from transport.testing import opening
 
@@ -20,9 +20,9 @@ async def echo(channel: Channel) -> None:
 
 
 @each_transport
-async def test_nonce_counts_for_its_subject_and_one_minute(transport: str) -> None:
-    """OPN-4: a repeated opening is the same session, with a fresh token; another user's is not."""
-    hub = Hub(echo, authenticate=Door())
+async def test_nonce_is_valid_for_its_subject_and_one_minute(transport: str) -> None:
+    """OPN-4: a repeated opening gets the same session and a new token; another user's does not."""
+    hub = Hub(echo, authenticate=TimedCredentials())
     ada, eve = ["ada", 1e6], ["eve", 1e6]
     async with frame_client(hub, transport, opening(1, credentials=ada)) as first:
         await asyncio.sleep(59)
@@ -61,8 +61,8 @@ async def test_three_tokens_are_valid_until_one_is_used(transport: str) -> None:
 
 @each_transport
 async def test_token_rejected_for_other_subject(transport: str) -> None:
-    """IDN-2, RES-9: the answer is that to a token that never was; the session lives on."""
-    hub = Hub(echo, authenticate=Door())
+    """IDN-2, RES-9: the answer is the same as for an unknown token; the session continues."""
+    hub = Hub(echo, authenticate=TimedCredentials())
     async with frame_client(hub, transport, opening(credentials=["ada", 1000])) as client:
         await client.confirm()
         answers = []

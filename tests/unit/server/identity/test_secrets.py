@@ -1,4 +1,4 @@
-"""What is secret stays so: OPN-6, IDN-3, HTTP-1. Tokens, nonces and credentials are in no log."""
+"""Secrets stay secret: no log has tokens, nonces or credentials (OPN-6, IDN-3, HTTP-1)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def password(connection: HTTPConnection, credentials: Any) -> Identity | N
 async def test_server_log_holds_no_secret_and_no_message(
     transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Through a whole life: opened, refused, cut, stolen, resumed, overflowed, closed."""
+    """This covers a whole session: open, refusals, a stolen token, resume and close."""
     caplog.set_level(logging.DEBUG)
     hub = Hub(echo, authenticate=password)
     frame = opening(credentials=PASSWORD)
@@ -45,18 +45,18 @@ async def test_server_log_holds_no_secret_and_no_message(
         resumed = opening(3, session=client.token, credentials=PASSWORD, received=1)
         async with frame_client(hub, transport, {**resumed, "first_retained": 2}) as (second):
             assert second.opened["verdict"] == "resumed"
-            assert "session" not in second.opened  # it is told once (OPN-6)
+            assert "session" not in second.opened  # it is sent once (OPN-6)
         assert await hub.close_user("ada") == 1
         token = client.token
-    told = "\n".join([caplog.text, *(str(vars(one)) for one in caplog.records)])
-    assert client.opened["id"] in told
+    logged = "\n".join([caplog.text, *(str(vars(one)) for one in caplog.records)])
+    assert client.opened["id"] in logged
     secrets = [
         *token.split(".")[1:],
         str(frame["nonce"]),
         PASSWORD,
         *("wrong-secret", "not-a-secret", "nobody's business"),
     ]
-    assert [one for one in secrets if one in told] == []
+    assert [one for one in secrets if one in logged] == []
 
 
 @each_transport
@@ -69,7 +69,7 @@ async def test_token_is_long_and_fresh_and_only_hash_is_stored(transport: str) -
         async with frame_client(Hub(echo, store=store), transport, opening(nonce=nonce)) as client:
             name, secret = client.token.split(".")
             assert name == client.opened["id"]
-            assert re.fullmatch(r"[A-Za-z0-9_-]{22,}", secret)  # 6 bits each: 132 at least
+            assert re.fullmatch(r"[A-Za-z0-9_-]{22,}", secret)  # 6 bits each, at least 132 in all
             assert len(client.token) <= 128
             tokens.add(secret)
             record: Any = await store.find(name, 0.0)

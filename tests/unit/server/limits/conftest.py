@@ -1,4 +1,4 @@
-"""The clock is turned: limits are of seconds and minutes."""
+"""Run these tests on a virtual clock: the limits are seconds and minutes."""
 
 from tests.support.turned_clock import anyio_backend, check_event_loop
 

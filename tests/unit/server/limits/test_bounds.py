@@ -1,4 +1,4 @@
-"""Each size and count at its bound, one below and one above, over each transport (section 12)."""
+"""Each size and count at its bound, one below and one above it, on each transport (section 12)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def deaf(channel: Channel) -> None:
 
 
 def nested(depth: int) -> Any:
-    """A message of that many arrays and objects inside one another."""
+    """Return a message of arrays and objects nested to this depth."""
     value: Any = 0
     for level in range(depth):
         value = [value] if level % 2 else {"a": value}
@@ -46,7 +46,7 @@ def nested(depth: int) -> Any:
 
 @each_transport
 async def test_opened_advertises_limits_and_timings(transport: str) -> None:
-    """OPN-6: the defaults, and what was set."""
+    """OPN-6: for the defaults and for custom limits."""
     for limits in (Limits(), LIMITS):
         async with frame_client(Hub(echo, limits=limits), transport) as client:
             assert client.opened["limits"] == {
@@ -77,16 +77,16 @@ async def test_opened_advertises_limits_and_timings(transport: str) -> None:
 async def test_message_limit_is_checked_by_send(
     transport: str, beyond: int, kind: str, limits: Limits
 ) -> None:
-    """DAT-4: refused where it is sent, on either side, naming the limit and how to raise it."""
+    """DAT-4: either side raises in `send`, naming the limit and how to raise it."""
     size = limits.message + beyond
     message: Any = b"\xff" * size if kind == "bytes" else "x" * (size - 2)
-    told: list[TooLarge] = []
+    raised: list[TooLarge] = []
 
     async def handler(channel: Channel) -> None:
         try:
             await channel.send(message)
         except TooLarge as error:
-            told.append(error)
+            raised.append(error)
         await echo(channel)
 
     async with drive(Hub(handler, limits=limits), transport=transport) as page:
@@ -95,10 +95,10 @@ async def test_message_limit_is_checked_by_send(
             assert await page.receive() == "y"
             with pytest.raises(TooLarge) as refused:
                 await page.send(message)
-            for error in (refused.value, *told):
+            for error in (refused.value, *raised):
                 assert (error.size, error.limit) == (size, limits.message)
                 assert "raise Limits(message=...) on the server" in str(error)
-            assert len(told) == 1
+            assert len(raised) == 1
         else:
             assert await page.receive() == message
             await page.send(message)
@@ -108,7 +108,7 @@ async def test_message_limit_is_checked_by_send(
 @each_transport
 @around
 async def test_message_limit_is_checked_on_receipt(transport: str, beyond: int) -> None:
-    """DAT-4, DAT-5: the server's refusal moves no mark; a skip takes its place."""
+    """DAT-4, DAT-5: the refusal advances no ack; a skip replaces the message."""
     message = "x" * (LIMITS.message - 2 + beyond)
     async with frame_client(Hub(echo, limits=LIMITS), transport) as client:
         await client.confirm()
@@ -123,13 +123,13 @@ async def test_message_limit_is_checked_on_receipt(transport: str, beyond: int) 
         assert await client.data() == ["lives"]
 
 
-# body, which is also a frame
+# body (also the limit of one frame)
 
 
 @each_transport
 @around
 async def test_body_limit_ends_connection_not_session(transport: str, beyond: int) -> None:
-    """HTTP-1: what fits is looked at; what does not ends the connection, not the session."""
+    """HTTP-1: a body that fits is read; a larger one ends the connection, not the session."""
     hub = Hub(echo, limits=LIMITS)
     async with frame_client(hub, transport) as client:
         await client.confirm()
@@ -139,8 +139,8 @@ async def test_body_limit_ends_connection_not_session(transport: str, beyond: in
         pong = {"type": "pong", "x": "x" * (LIMITS.body + beyond - head - tail - empty)}
         if beyond <= 0:
             await client.send(pong)
-            await client.send([1, 0, "carries"])
-            assert await client.data() == ["carries"]
+            await client.send([1, 0, "still works"])
+            assert await client.data() == ["still works"]
             return
         error = await client.refusal(pong)
         assert (error["code"], error["limit"]) == ("too_large", "body")
@@ -158,7 +158,7 @@ async def test_body_limit_ends_connection_not_session(transport: str, beyond: in
 @each_transport
 @around
 async def test_body_limit_applies_to_open(transport: str, beyond: int) -> None:
-    """HTTP-1: large credentials are no way around it."""
+    """HTTP-1: credentials count too."""
     frame = opening(credentials="")
     tail = 0 if transport == "websocket" else 1
     size = len(json.dumps(frame, separators=(",", ":"))) + tail
@@ -177,7 +177,7 @@ async def test_body_limit_applies_to_open(transport: str, beyond: int) -> None:
 @around
 @pytest.mark.parametrize("limits", [LIMITS, Limits(), Limits(depth=500)])
 async def test_depth_limit_refuses_message(transport: str, beyond: int, limits: Limits) -> None:
-    """Section 12: the sender's API refuses it, and the server with `bad_frame`."""
+    """Section 12: the sender's API raises, and the server answers `bad_frame`."""
     message = nested(limits.depth + beyond)
     hub = Hub(echo, limits=limits)
     async with frame_client(hub, transport) as client:
@@ -190,7 +190,7 @@ async def test_depth_limit_refuses_message(transport: str, beyond: int, limits: 
         assert (error["code"], error["limit"]) == ("bad_frame", "depth")
         assert f"Limits(depth={limits.depth})" in error["message"]
     async with drive(hub, transport=transport) as page:
-        if limits.depth <= 64:  # before it knows the server's it goes by the defaults
+        if limits.depth <= 64:  # the client uses the defaults until it knows the server's limits
             with pytest.raises(Unsendable, match=r"deeper than Limits\(depth="):
                 await page.send(message)
 
@@ -232,7 +232,7 @@ async def test_batch_limit_applies_to_lines_of_a_body(transport: str, beyond: in
 
 @each_transport
 async def test_smallest_batch_carries_everything(transport: str) -> None:
-    """Section 12: with answers to pings, and the close."""
+    """Section 12: answers to pings and the close fit as well."""
     hub = Hub(echo, limits=Limits(batch=5))
     async with drive(hub, transport=transport) as page:
         for number in range(40):
@@ -252,7 +252,7 @@ async def test_smallest_batch_carries_everything(transport: str) -> None:
 @around
 @pytest.mark.parametrize("limit", ["window_messages", "window_bytes"])
 async def test_send_waits_at_full_window(transport: str, beyond: int, limit: str) -> None:
-    """DAT-6: one more than fits waits, and goes on with an ack."""
+    """DAT-6: a send beyond the window waits, and continues after an ack."""
     size = 100 if limit == "window_messages" else LIMITS.window_bytes // 4
     count = (LIMITS.window_messages if limit == "window_messages" else 4) + beyond
     numbers: list[int] = []
@@ -299,8 +299,8 @@ async def test_broadcast_resets_full_session(transport: str, beyond: int, limit:
             assert (reset["type"], reset["reason"]) == ("reset", "overflow")
         frame = opening(2, session=slow.token, nonce="n" * 22, received=1)
         async with frame_client(hub, transport, frame) as again:
-            told = again.opened["reset"]
-            assert (told["reason"], told["lost"]) == ("overflow", [2, count - 1])
+            reported = again.opened["reset"]
+            assert (reported["reason"], reported["lost"]) == ("overflow", [2, count - 1])
 
 
 @each_transport
@@ -325,7 +325,7 @@ async def test_broadcast_group_and_send_to_overflow_alike(transport: str, how: s
 @each_transport
 @around
 async def test_frame_beyond_window_of_messages_is_refused(transport: str, beyond: int) -> None:
-    """DAT-6: `window_exceeded` ends the connection, and nothing of it is taken."""
+    """DAT-6: `window_exceeded` ends the connection, and no message of the frame is accepted."""
     count = LIMITS.window_messages + beyond
     async with frame_client(Hub(deaf, limits=LIMITS), transport) as client:
         await client.confirm()
@@ -344,7 +344,7 @@ async def test_frame_beyond_window_of_messages_is_refused(transport: str, beyond
 
 @each_transport
 async def test_frame_beyond_window_of_bytes_is_refused(transport: str) -> None:
-    """DAT-6: a frame in flight is forgiven; what is beyond it is not."""
+    """DAT-6: the window may be exceeded by one frame in flight, but no more."""
     async with frame_client(Hub(deaf, limits=LIMITS), transport) as client:
         await client.confirm()
         message = "x" * (LIMITS.message - 2)

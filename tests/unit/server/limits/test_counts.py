@@ -1,4 +1,4 @@
-"""How many: sessions of a process, a user and an address, and opens in a second (section 12)."""
+"""Limits on sessions per process, user and address, and on opens per second (section 12)."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ async def by_name(connection: HTTPConnection, credentials: Any) -> Identity:
     return Identity(credentials or "")
 
 
-def seen_from(hub: Hub, client: tuple[str, int] | None) -> ASGIApp:
-    """The hub, as connections from there come to it."""
+def from_address(hub: Hub, client: tuple[str, int] | None) -> ASGIApp:
+    """Wrap the hub so that its connections appear to come from this address."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await hub({**scope, "client": client}, receive, send)
@@ -54,7 +54,7 @@ class Crowd:
         self._numbers: Iterator[int] = count()
 
     async def enter(self, subject: str, address: str | None) -> FrameClient:
-        app = seen_from(self.hub, (address, 5000) if address is not None else None)
+        app = from_address(self.hub, (address, 5000) if address is not None else None)
         nonce = f"nonce-{next(self._numbers):04}-0123456789abcdef"
         frame = opening(nonce=nonce, credentials=subject)
         return await self._stack.enter_async_context(frame_client(app, self._transport, frame))
@@ -110,16 +110,16 @@ async def test_sessions_per_address_refuses_open(
         for _ in range(10):
             await crowd.refused("", "192.0.2.1", "sessions_per_address")
         await crowd.enter("", "192.0.2.2")
-        # Once in a minute: an operator learns of it, and what it may be.
-        told = [one.getMessage() for one in caplog.records if "limit_reached" in one.getMessage()]
-        assert len(told) == 1
-        assert "Limits(sessions_per_address=4)" in told[0]
-        assert "X-Forwarded-For" in told[0]
+        # Logged once a minute, with the likely cause.
+        logged = [one.getMessage() for one in caplog.records if "limit_reached" in one.getMessage()]
+        assert len(logged) == 1
+        assert "Limits(sessions_per_address=4)" in logged[0]
+        assert "X-Forwarded-For" in logged[0]
 
 
 @each_transport
-async def test_expired_sessions_free_their_places(transport: str) -> None:
-    """LIV-3: sessions whose clients do not come back do not count for ever."""
+async def test_expired_sessions_no_longer_count(transport: str) -> None:
+    """LIV-3: sessions whose clients do not return stop counting when they expire."""
     hub = Hub(silent, limits=LIMITS)
     async with AsyncExitStack() as stack:
         crowd = Crowd(hub, transport, stack)
@@ -137,18 +137,18 @@ async def test_expired_sessions_free_their_places(transport: str) -> None:
 
 @each_transport
 async def test_unknown_addresses_are_not_counted(transport: str) -> None:
-    """Behind a Unix socket no server knows an address: all clients would share one limit."""
+    """Behind a Unix socket there are no addresses: all clients would share one limit."""
     async with AsyncExitStack() as stack:
         limits = Limits(sessions=60, sessions_per_address=4)
         crowd = Crowd(Hub(silent, limits=limits), transport, stack)
-        for _ in range(60):  # more than opens in a second, too
+        for _ in range(60):  # also more than the opens per second
             await crowd.enter("", None)
         await crowd.refused("", None, "sessions")
 
 
 @each_transport
 async def test_opens_per_second_refuses_open_and_resume(transport: str) -> None:
-    """50 by default; a resume counts as well, and another address is not touched."""
+    """The default is 50. Resumes count as well; other addresses are unaffected."""
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
         await client.confirm()
@@ -163,7 +163,7 @@ async def test_opens_per_second_refuses_open_and_resume(transport: str) -> None:
         assert (error["code"], error["limit"]) == ("too_many", "opens_per_second")
         assert error["retry_in"] == 1.0
         assert "Limits(opens_per_second=50)" in error["message"]
-        elsewhere = seen_from(hub, ("192.0.2.77", 1))
+        elsewhere = from_address(hub, ("192.0.2.77", 1))
         assert await try_open(elsewhere, transport, opening(nonce="e" * 22)) is None
         await asyncio.sleep(0.99)
         assert await try_open(hub, transport, frame) is not None
@@ -174,7 +174,7 @@ async def test_opens_per_second_refuses_open_and_resume(transport: str) -> None:
 
 @each_transport
 async def test_opens_per_second_counts_renewals(transport: str) -> None:
-    """REN-1: each asks the application."""
+    """REN-1: each renewal calls `authenticate`."""
     hub = Hub(silent, authenticate=by_name, limits=Limits(opens_per_second=3))
     async with frame_client(hub, transport, opening(credentials="ada")) as client:
         renew = {"type": "renew", "credentials": "ada"}
@@ -194,7 +194,7 @@ async def test_rate_limit_returns_429_with_retry_after() -> None:
 
 @each_transport
 async def test_refused_client_retries_by_itself(transport: str) -> None:
-    """Section 13: `too_many` is `same`, after `retry_in`."""
+    """Section 13: after `too_many`, the client retries the same way after `retry_in`."""
     hub = Hub(silent, authenticate=by_name, limits=Limits(sessions=1))
     assert await try_open(hub, transport, opening(credentials="ada")) is None
     page = Page(hub, transport=transport, credentials="bob")

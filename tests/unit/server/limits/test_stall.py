@@ -1,4 +1,4 @@
-"""The stall limit: a send that waits for acks fails in its time (section 12). The clock jumps."""
+"""The stall limit: a send that gets no ack fails after this time (section 12). Virtual clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.clients.frame_client import TRANSPORTS, FrameClient, frame_client
-from tests.unit.server.limits.turned_times import again, at, now
+from tests.unit.server.limits.turned_times import at, now, resuming_open
 from transport import Channel, ChannelClosed, Hub, Limits, Stalled
 from transport.testing import until
 
@@ -16,7 +16,7 @@ each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 @each_transport
 async def test_send_stalls_without_acks(transport: str, caplog: pytest.LogCaptureFixture) -> None:
-    """DAT-6, section 12: after 60 s without an ack, though attached; and the session lives."""
+    """DAT-6, section 12: a send fails after 60 s without an ack; the session continues."""
     seen: list[tuple[float, Stalled]] = []
 
     async def fills(channel: Channel) -> None:
@@ -31,7 +31,7 @@ async def test_send_stalls_without_acks(transport: str, caplog: pytest.LogCaptur
     hub = Hub(fills, limits=Limits(window_messages=2, stream=1000))
     async with frame_client(hub, transport) as client:
         await client.confirm()
-        await client.data()  # it is read, and not acknowledged
+        await client.data()  # received, but not acknowledged
         beating = asyncio.create_task(_keep_alive(client))
         await asyncio.sleep(59.5)
         assert seen == []
@@ -39,7 +39,7 @@ async def test_send_stalls_without_acks(transport: str, caplog: pytest.LogCaptur
         [(when, error)] = seen
         assert when == at(60)
         assert "acknowledged nothing for 60.0 s" in str(error)
-        assert "send it again later" in str(error)
+        assert "Retry later" in str(error)
         assert "Limits(stall=...)" in str(error)
         assert "stalled channel=" in caplog.text
         await client.send({"type": "ack", "ack": 1})
@@ -48,7 +48,7 @@ async def test_send_stalls_without_acks(transport: str, caplog: pytest.LogCaptur
 
 
 async def _keep_alive(client: FrameClient) -> None:
-    """Heard, but acknowledging nothing."""
+    """Send pongs, which keep the connection alive but acknowledge nothing."""
     while True:
         await client.send({"type": "pong"})
         await asyncio.sleep(10)
@@ -56,7 +56,7 @@ async def _keep_alive(client: FrameClient) -> None:
 
 @each_transport
 async def test_acks_or_absence_prevent_stall(transport: str) -> None:
-    """Section 12: the time begins anew with each ack; while detached it is the ttl's."""
+    """Section 12: each ack restarts the timeout; while detached, only `ttl` applies."""
     stalled: list[float] = []
 
     async def fills(channel: Channel) -> None:
@@ -67,7 +67,7 @@ async def test_acks_or_absence_prevent_stall(transport: str) -> None:
             stalled.append(now())
             raise
 
-    # Longer than it takes to see that the polls of an attach have ended.
+    # `stall` is longer than it takes to detect that a client has stopped polling.
     hub = Hub(fills, limits=Limits(window_messages=1, stream=1000, stall=90))
     async with frame_client(hub, transport) as client:
         await client.confirm()
@@ -80,7 +80,7 @@ async def test_acks_or_absence_prevent_stall(transport: str) -> None:
         await client.send({"type": "pong"})
     await asyncio.sleep(100)  # away
     assert stalled == []
-    frame = again(client, received=2)
+    frame = resuming_open(client, received=2)
     async with frame_client(hub, transport, frame) as second:
         await second.confirm()
         resumed = now()
@@ -93,7 +93,7 @@ async def test_acks_or_absence_prevent_stall(transport: str) -> None:
 
 
 async def test_waiting_send_fails_when_session_expires() -> None:
-    """Section 12: by `ttl`, with the session."""
+    """Section 12: `ttl` ends the session and the send."""
     ended: list[tuple[float, int]] = []
 
     async def fills(channel: Channel) -> None:

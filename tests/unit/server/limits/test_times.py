@@ -1,6 +1,6 @@
-"""Each time at its end, a moment before and a moment after, over each transport (section 12).
+"""Each timeout just before and just after it ends, on each transport (section 12).
 
-The clock is turned. What a sweep sees to is exact to a quarter of a second.
+The clock is virtual. Timeouts that the sweep checks are exact to a quarter of a second.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients.frame_client import TRANSPORTS, Ended, frame_client, try_open
-from tests.unit.server.limits.turned_times import SWEEP, again, at, now
+from tests.unit.server.limits.turned_times import SWEEP, at, now, resuming_open
 from transport import Channel, Hub, Limits
 from transport.testing import lines, opening, request, socket, until, whole
 
@@ -38,7 +38,7 @@ async def sleeps(channel: Channel) -> None:
 
 @each_stream
 async def test_two_unanswered_pings_detach_connection(transport: str) -> None:
-    """LIV-1: asked after 20 s of silence, detached when two pings are unanswered; nothing else."""
+    """LIV-1: a ping follows 20 s of silence; two unanswered pings detach the connection."""
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
         await client.confirm()
@@ -49,7 +49,7 @@ async def test_two_unanswered_pings_detach_connection(transport: str) -> None:
         assert now() == at(60)
         assert end.error["code"] == "timeout"
         assert hub.statistics().sessions == 1
-        async with frame_client(hub, transport, again(client)) as second:
+        async with frame_client(hub, transport, resuming_open(client)) as second:
             assert second.opened["verdict"] == "resumed"
 
 
@@ -66,7 +66,7 @@ async def test_answered_pings_keep_connection(transport: str) -> None:
 
 
 async def test_missing_poll_detaches_after_two_heartbeats() -> None:
-    """LIV-1, LIV-2: two heartbeats and 5 s after the last answer its attach is over."""
+    """LIV-1, LIV-2: the attach ends two heartbeats and 5 s after the last answer."""
     hub = Hub(silent)
     async with frame_client(hub, "longpoll") as client:
         await client.confirm()
@@ -92,7 +92,7 @@ async def test_session_expires_after_ttl(transport: str, away: float, verdict: s
         if transport == "websocket":
             await client.send([1, 0, "x"])
     await asyncio.sleep(away)
-    async with frame_client(hub, transport, again(client)) as second:
+    async with frame_client(hub, transport, resuming_open(client)) as second:
         assert second.opened["verdict"] == verdict
         if verdict == "reset":
             assert second.opened["reset"]["reason"] == "expired"
@@ -112,7 +112,7 @@ async def test_reason_of_end_is_kept_for_tombstone_time(
         await client.confirm()
     await until(lambda: hub.statistics().connections[transport] == 0 or transport == "longpoll")
     await asyncio.sleep(120 + later)
-    async with frame_client(hub, transport, again(client)) as second:
+    async with frame_client(hub, transport, resuming_open(client)) as second:
         assert second.opened["reset"]["reason"] == reason
 
 
@@ -124,7 +124,7 @@ async def test_reason_of_end_is_kept_for_tombstone_time(
 async def test_closed_session_delivers_until_closing_time(
     transport: str, away: float, delivered: bool
 ) -> None:
-    """CLS-1, CLS-4, CLS-5: until then what was sent is delivered over resumes; then it is lost."""
+    """CLS-1, CLS-4, CLS-5: until then a resume delivers what was sent; afterwards it is lost."""
 
     async def parts(channel: Channel) -> None:
         await channel.receive()
@@ -135,7 +135,7 @@ async def test_closed_session_delivers_until_closing_time(
         await client.send([1, 0, "go"])
         await until(lambda: next(iter(hub.channels)).statistics().sent == 1)
     await asyncio.sleep(away)
-    frame = again(client, first_retained=2)
+    frame = resuming_open(client, first_retained=2)
     if delivered:
         async with frame_client(hub, transport, frame) as second:
             assert await second.data() == ["bye"]
@@ -150,7 +150,7 @@ async def test_closed_session_delivers_until_closing_time(
 
 
 async def test_handler_is_cancelled_after_closing_time() -> None:
-    """CLS-2: `closing` after the client's close."""
+    """CLS-2: this happens `closing` seconds after the client's close."""
     ended: list[float] = []
 
     async def goes_on(channel: Channel) -> None:
@@ -172,7 +172,7 @@ async def test_handler_is_cancelled_after_closing_time() -> None:
 
 @pytest.mark.parametrize("hold", [None, 5, 0.5, 20, 100])
 async def test_parked_poll_is_answered_after_hold(hold: float | None) -> None:
-    """POL-3: less up to a tenth, at random; a client may wish for less, not for more."""
+    """POL-3: up to a tenth less, at random. A client may ask for less, but not for more."""
     hub = Hub(silent)
     async with frame_client(hub, "longpoll") as client:
         frame = client.head("poll", ack=0)
@@ -189,11 +189,11 @@ async def test_parked_poll_is_answered_after_hold(hold: float | None) -> None:
         assert len(set(held)) > 1
 
 
-# opening: for an `open` to come, and for a body
+# opening: the timeout for an `open` and for a body
 
 
 async def test_websocket_without_open_times_out() -> None:
-    """OPN-9: 10 s, probes or not."""
+    """OPN-9: after 10 s, with or without probes."""
     async with socket(Hub(silent), "/websocket") as ws:
         ws.send({"type": "ping"})
         await ws.frame()
@@ -205,8 +205,8 @@ async def test_websocket_without_open_times_out() -> None:
 
 
 @pytest.mark.parametrize("path", ["/sse", "/poll", "/send"])
-@pytest.mark.parametrize(("took", "status"), [(9.9, 200), (10.1, 408)])
-async def test_body_that_does_not_come_times_out(path: str, took: float, status: int) -> None:
+@pytest.mark.parametrize(("duration", "status"), [(9.9, 200), (10.1, 408)])
+async def test_incomplete_body_times_out(path: str, duration: float, status: int) -> None:
     """HTTP-1: from its first byte to its last."""
     hub = Hub(silent)
     async with frame_client(hub, "longpoll") as client:
@@ -215,9 +215,9 @@ async def test_body_that_does_not_come_times_out(path: str, took: float, status:
             frame = client.head()
         body = lines(frame)
         connection = request(hub, path)
-        connection.inbound.get_nowait()  # the empty body that is there already
+        connection.inbound.get_nowait()  # the empty body that `request` has queued
         connection.inbound.put_nowait({"type": "http.request", "body": body[:9], "more_body": True})
-        await asyncio.sleep(took)
+        await asyncio.sleep(duration)
         connection.inbound.put_nowait({"type": "http.request", "body": body[9:]})
         start = await connection.next()
         assert start["status"] == status
@@ -228,8 +228,8 @@ async def test_body_that_does_not_come_times_out(path: str, took: float, status:
 
 
 @pytest.mark.parametrize("answers", [True, False])
-async def test_stream_is_drained_after_its_time(answers: bool) -> None:
-    """SSE-3: however lively it is, it ends after 300 s, and is begun anew."""
+async def test_stream_is_drained_after_stream_limit(answers: bool) -> None:
+    """SSE-3: a stream ends after 300 s even if it is active, and the client reopens it."""
     hub = Hub(echo, limits=Limits() if answers else Limits(heartbeat=200, ttl=1000))
     async with frame_client(hub, "sse") as client:
         await client.confirm()
@@ -238,7 +238,7 @@ async def test_stream_is_drained_after_its_time(answers: bool) -> None:
                 await client.send({"type": "pong"})
         assert frame == {"type": "drain", "retry_in": 0.0}
         assert now() == at(300)
-        async with frame_client(hub, "sse", again(client)) as second:
+        async with frame_client(hub, "sse", resuming_open(client)) as second:
             assert second.opened["verdict"] == "resumed"
 
 
@@ -246,21 +246,21 @@ async def test_stream_is_drained_after_its_time(answers: bool) -> None:
 
 
 async def test_lone_ack_leaves_after_ack_delay() -> None:
-    """MRK-6, SSE-1: on a stream a lone ack leaves within 0.1 s, and so does its second event."""
+    """MRK-6, SSE-1: a stream sends a lone ack, its second event, within 0.1 s."""
     async with frame_client(Hub(silent), "sse") as client:
         assert await client.frame() == {"type": "ack", "ack": 0}
         assert now() == pytest.approx(0.1, abs=0.01)
 
 
-@pytest.mark.parametrize(("takes", "ack", "waited"), [(0.01, 1, 0.01), (0.03, 0, 0.02)])
+@pytest.mark.parametrize(("duration", "ack", "waited"), [(0.01, 1, 0.01), (0.03, 0, 0.02)])
 async def test_post_answer_waits_for_handled_messages(
-    takes: float, ack: int, waited: float
+    duration: float, ack: int, waited: float
 ) -> None:
     """SND-2."""
 
     async def works(channel: Channel) -> None:
         async for _ in channel:
-            await asyncio.sleep(takes)
+            await asyncio.sleep(duration)
 
     async with frame_client(Hub(works), "longpoll") as client:
         begun = now()
@@ -282,19 +282,19 @@ async def test_drain_spreads_retries_over_its_window(transport: str) -> None:
         await asyncio.sleep(1)
         await hub.drain()
         assert (await draining)["retry_in"] == 7.0
-        refused = await try_open(hub, transport, again(client))
+        refused = await try_open(hub, transport, resuming_open(client))
         assert refused is not None
         assert (refused.error["code"], refused.error["retry_in"]) == ("unavailable", 7.0)
 
 
-@pytest.mark.parametrize(("takes", "cancelled"), [(9.9, False), (10.1, True)])
-async def test_handler_is_cancelled_after_drain_grace(takes: float, cancelled: bool) -> None:
-    """DRN-1: a handler that works has 10 s."""
+@pytest.mark.parametrize(("duration", "cancelled"), [(9.9, False), (10.1, True)])
+async def test_handler_is_cancelled_after_drain_grace(duration: float, cancelled: bool) -> None:
+    """DRN-1: a running handler has 10 s."""
     ends: list[str] = []
 
     async def works(channel: Channel) -> None:
         try:
-            await asyncio.sleep(takes)
+            await asyncio.sleep(duration)
             ends.append("done")
         except asyncio.CancelledError:
             ends.append("cancelled")
@@ -303,5 +303,5 @@ async def test_handler_is_cancelled_after_drain_grace(takes: float, cancelled: b
     hub = Hub(works)
     async with frame_client(hub, "websocket"):
         await hub.drain()
-        assert now() == pytest.approx(min(takes, 10), abs=0.01)
+        assert now() == pytest.approx(min(duration, 10), abs=0.01)
         assert ends == ["cancelled" if cancelled else "done"]

@@ -1,4 +1,4 @@
-"""Times of a clock that the test turns, and the ``open`` that resumes a session."""
+"""Times of the virtual clock, and the ``open`` that resumes a session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.clients.frame_client import FrameClient
 from transport.testing import opening
 
 SWEEP = 0.5
-"""Seconds of two sweeps: what a sweep sees to is exact to one of them."""
+"""Two sweep intervals in seconds. Timeouts that the sweep checks are exact to one interval."""
 
 
 def now() -> float:
@@ -20,10 +20,10 @@ def now() -> float:
 
 
 def at(seconds: float) -> Any:
-    """Compare equal to times from then on until two sweeps later."""
+    """Return a value equal to any time from ``seconds`` until two sweeps later."""
     return pytest.approx(seconds + SWEEP / 2, abs=SWEEP / 2)
 
 
-def again(client: FrameClient, number: int = 2, **fields: Any) -> dict[str, Any]:
+def resuming_open(client: FrameClient, number: int = 2, **fields: Any) -> dict[str, Any]:
     """Return the ``open`` that resumes the session of ``client``."""
     return opening(number, session=client.token, nonce="n" * 22, **fields)

@@ -1,4 +1,4 @@
-"""An ``authenticate`` for tests, and the ``open`` with which a client resumes its session."""
+"""An ``authenticate`` for tests, and the ``open`` that resumes a session."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from transport import Identity
 from transport.testing import opening
 
 
-class Door:
-    """An ``authenticate`` whose credentials are ``[subject, seconds]``: valid for that long.
+class TimedCredentials:
+    """An ``authenticate`` that takes ``[subject, seconds]``, valid for that many seconds.
 
     Attributes:
-        asked: the credentials of each call.
+        calls: the credentials of each call.
     """
 
     def __init__(self) -> None:
-        self.asked: list[Any] = []
+        self.calls: list[Any] = []
 
     async def __call__(self, connection: HTTPConnection, credentials: Any) -> Identity | None:
-        self.asked.append(credentials)
+        self.calls.append(credentials)
         if not credentials:
             return None
         subject, seconds = credentials
         return Identity(subject, user=credentials, expires=time.time() + seconds)
 
 
-def again(client: FrameClient, credentials: Any, number: int = 2) -> dict[str, Any]:
+def resuming_open(client: FrameClient, credentials: Any, number: int = 2) -> dict[str, Any]:
     """Return the ``open`` that resumes the session of ``client``."""
     return opening(number, session=client.token, credentials=credentials, nonce="n" * 22)

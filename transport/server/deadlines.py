@@ -33,7 +33,7 @@ class Deadlines:
     def sweep(self) -> None:
         """Expire the deadlines that have passed."""
         now = self._now()
-        for deadline in [one for one in self._active if one.at <= now]:
+        for deadline in [active for active in self._active if active.at <= now]:
             deadline.expire()
 
     def stop(self) -> None:

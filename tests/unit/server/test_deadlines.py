@@ -1,4 +1,4 @@
-"""`Deadlines`: like `asyncio.timeout`, but ended by the sweep."""
+"""`Deadlines`: like `asyncio.timeout`, but enforced by the sweep."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from transport.server.adapters.deadlines import Deadline, Deadlines
+from transport.server.deadlines import Deadline, Deadlines
 
 
 class Clock:
-    """Seconds, moved by hand."""
+    """A clock in seconds that the test sets."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -20,13 +20,13 @@ class Clock:
 
 
 async def wait(deadline: Deadline, seconds: float = 60.0) -> str:
-    """Stay in the block."""
+    """Sleep within the deadline. Return whether it was exceeded."""
     try:
         with deadline:
             await asyncio.sleep(seconds)
     except TimeoutError:
         return "late"
-    await asyncio.sleep(0)  # no cancellation is left over
+    await asyncio.sleep(0)  # would raise if a cancellation were still pending
     return "in time"
 
 
@@ -58,7 +58,7 @@ async def test_stop_ends_all_deadlines() -> None:
     assert await task == "late"
 
 
-async def test_foreign_cancellation_is_no_timeout() -> None:
+async def test_cancellation_by_other_code_is_not_a_timeout() -> None:
     clock = Clock()
     deadlines = Deadlines(clock)
     both = asyncio.create_task(wait(deadlines.within(1.0)))

@@ -1,0 +1,137 @@
+"""`connect`: opens a channel to a hub, and closes it at the end of a block."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import anyio
+from msgspec import UNSET
+
+from transport.client.adapters.ports import Destination
+from transport.client.channel import Channel
+from transport.client.dialer import Credentials
+from transport.client.driver import Driver
+from transport.client.pacing import Pacing
+from transport.client.urls import is_secure
+from transport.limits import Limits
+from transport.protocol.codec import encode_message
+from transport.protocol.frames import Json
+from transport.protocol.states import Phase
+from transport.waiting import wait_all
+
+EXIT_TIMEOUT = 1.0
+"""Seconds to tell the server of the end if the block failed or was cancelled."""
+
+
+class connect:
+    """Open a channel to the hub at ``url``, and close it when the block ends.
+
+        async with connect("https://example.org/chat") as channel:
+            await channel.send("hello")
+            async for message in channel:
+                print(message)
+
+    Entering waits for the first session. When the block ends, the server still handles what was
+    sent, and the channel is closed with 1000; if the block raises or is cancelled, that takes at
+    most a second. It can be entered once.
+
+    Args:
+        url: the URL of the channel: ``http``, ``https``, ``ws`` or ``wss``, whatever the transport.
+        transports: the transports that may be used, in the order in which to try them.
+        credentials: a JSON value for the server's ``authenticate``; or a function, async or not,
+            that is asked for one at each attach and each renewal.
+        headers: headers of every request.
+        origin: the ``Origin`` header, if the server checks one.
+        limits: in force until the server advertises its own: what may be sent while not connected.
+        timeout: seconds to wait for the first session.
+        tls: for ``https``; by default with the system's certificates.
+        proxies: whether the proxies that the environment names are used.
+        pacing: the times and bounds of connecting.
+        target: the name of an inner application of the server (TGT-1).
+        wishes: hints to the server (OPN-8).
+
+    Raises:
+        Unreachable: there was no session in time.
+        ChannelClosed: the server has refused the channel; ``code`` is one of PROTOCOL.md section
+            13.
+        ValueError: an argument cannot work; `Unsendable` if it is not JSON.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        transports: Iterable[str] = ("websocket", "sse", "longpoll"),
+        credentials: Credentials = None,
+        headers: Mapping[str, str] | None = None,
+        origin: str | None = None,
+        limits: Limits = Limits(),
+        timeout: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+        proxies: bool = True,
+        pacing: Pacing | None = None,
+        target: dict[str, Json] | None = None,
+        wishes: dict[str, Json] | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+            raise ValueError(f"a channel's URL must be an http(s) or ws(s) URL, not {url!r}")
+        parts.port  # noqa: B018 - raises ValueError if it is not a number
+        for value in (credentials, target, wishes):
+            if not callable(value):
+                encode_message(value, limits)
+        self._timeout = timeout
+        self._task: asyncio.Task[None] | None = None
+        secure = (tls or ssl.create_default_context()) if is_secure(url) else None
+        all_headers = {**(headers or {}), **({} if origin is None else {"origin": origin})}
+        self._driver = Driver(
+            Destination(url, all_headers, secure, proxies),
+            transports=transports,
+            credentials=UNSET if credentials is None else credentials,
+            limits=limits,
+            pacing=pacing or Pacing(),
+            target=target,
+            wishes=wishes,
+        )
+
+    async def __aenter__(self) -> Channel:
+        if self._task is not None:
+            raise RuntimeError("this was entered before: call connect() again")
+        driver = self._driver
+        self._task = asyncio.create_task(driver.run(), name="transport.connect")
+        try:
+            await driver.wait_opened(self._timeout)
+        except BaseException:
+            await self._end(EXIT_TIMEOUT if driver.phase is Phase.OPEN else 0.0)
+            raise
+        return Channel(driver)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        try:
+            if kind is None:
+                self._driver.close(1000, "")
+                await asyncio.wait([self._task])
+        finally:
+            await self._end(EXIT_TIMEOUT)
+
+    async def _end(self, within: float) -> None:
+        """Close the channel within that many seconds, or abandon it. No task is left behind."""
+        task = self._task
+        assert task is not None
+        try:
+            self._driver.close(1000, "")
+            with anyio.move_on_after(within, shield=True):
+                await asyncio.wait([task])
+        finally:
+            self._driver.abandon()
+            await wait_all([task])
