@@ -13,6 +13,7 @@ from transport.codes import check_close
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
+from transport.protocol.server.session import EMPTY
 from transport.server.driver import SessionDriver
 
 
@@ -131,16 +132,23 @@ class Channel:
             ChannelClosed: there are no more messages.
             Busy: another task receives on this channel.
         """
-        return await self._driver.receive()
+        message = self._driver.receive_nowait()
+        if message is EMPTY:
+            return await self._driver.wait_for_message()
+        return message
 
     def __aiter__(self) -> AsyncIterator[Json]:
         return self
 
     async def __anext__(self) -> Json:
+        driver = self._driver
         try:
-            return await self._driver.receive()
+            message = driver.receive_nowait()
+            if message is EMPTY:
+                return await driver.wait_for_message()
         except ChannelClosed:
             raise StopAsyncIteration from None
+        return message
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the channel. What was sent is still delivered; nothing more can be sent.

@@ -177,15 +177,17 @@ class SessionDriver:
             if incoming.handled != handled:
                 self._wake_handled()
 
-    async def receive(self) -> Json:
+    async def wait_for_message(self) -> Json:
         """Wait for the next message, and return it. Errors: see `receive_nowait`."""
-        while (message := self.receive_nowait()) is EMPTY:
+        while True:
             self._message = self.loop.create_future()
             try:
                 await self._message
             finally:
                 self._message = None
-        return message
+            message = self.receive_nowait()
+            if message is not EMPTY:
+                return message
 
     def close(self, code: int, reason: str) -> None:
         """Close the session for the application; no effect if it is closing already."""
