@@ -55,8 +55,9 @@ SURFACES = {
     """,
     transport.Identity: "(subject, user, expires) expires subject user",
     transport.MemoryStore: """
-        (*, tombstones) bury(session_id, tombstone, until) epoch find(session_id, now)
-        forget(session_id) open(nonce, record, now, keep) shared sweep(now)
+        (*, tombstones) epoch find(session_id, now) forget(session_id)
+        open(nonce, record, now, keep) save_tombstone(session_id, tombstone, until) shared
+        sweep(now)
     """,
     transport.ChannelClosed: "(code, reason) code reason",
     transport.SessionReset: "(reason, lost) lost reason",

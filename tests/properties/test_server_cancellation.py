@@ -122,9 +122,9 @@ class BusyStore(MemoryStore):
         await asyncio.sleep(0)
         return found
 
-    async def bury(self, session_id: str, tombstone: Tombstone, until: float) -> None:
+    async def save_tombstone(self, session_id: str, tombstone: Tombstone, until: float) -> None:
         await asyncio.sleep(0)
-        await super().bury(session_id, tombstone, until)
+        await super().save_tombstone(session_id, tombstone, until)
         await asyncio.sleep(0)
 
     async def forget(self, session_id: str) -> None:

@@ -161,7 +161,7 @@ class Registry:
         session = runner.session
         until = self.now() + self._limits.tombstone
         try:
-            await self.store.bury(session.id, session.tombstone(), until)
+            await self.store.save_tombstone(session.id, session.tombstone(), until)
         finally:
             runner.pending_tombstones -= 1
             self._remove_if_finished(runner)

@@ -32,7 +32,7 @@ class Store(Protocol):
         """Return the record of a session, or None if it is unknown or its tombstone has expired."""
         ...
 
-    async def bury(self, session_id: str, tombstone: Tombstone, until: float) -> None:
+    async def save_tombstone(self, session_id: str, tombstone: Tombstone, until: float) -> None:
         """Keep how the session ended until ``until`` (RES-8); a later tombstone replaces it."""
         ...
 

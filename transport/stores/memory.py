@@ -49,8 +49,8 @@ class MemoryStore:
             return None
         return self._records.get(session_id)
 
-    async def bury(self, session_id: str, tombstone: Tombstone, until: float) -> None:
-        """See `Store.bury`."""
+    async def save_tombstone(self, session_id: str, tombstone: Tombstone, until: float) -> None:
+        """See `Store.save_tombstone`."""
         record = self._records.get(session_id)
         if record is not None:
             record.tombstone = tombstone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transport.stores.records import Record, make_token, split_token
+from transport.stores.records import MAX_TOKENS, Record, hash_secret, make_token, split_token
 
 
 def opened(record: Record) -> set[str]:
@@ -16,6 +16,7 @@ def test_tokens_stay_valid_until_one_is_used() -> None:
     record = Record("s1", "")
     for secret in "abcd":
         record.issue(secret)
+    assert len(record.hashes) == MAX_TOKENS
     assert opened(record) == set("bcd")
     record.use("a")
     assert opened(record) == set("bcd")
@@ -56,3 +57,18 @@ def test_record_keeps_only_hashes() -> None:
 )
 def test_token_is_split_into_id_and_secret(token: str, parts: tuple[str, str] | None) -> None:
     assert split_token(token) == parts
+
+
+def test_secret_is_stored_only_as_hash() -> None:
+    """IDN-3."""
+    record = Record("one", "")
+    record.issue("secret")
+    assert record.hashes == [hash_secret("secret")]
+    assert b"secret" not in record.hashes[0]
+
+
+def test_malformed_tokens_are_rejected() -> None:
+    assert split_token(make_token("id", "secret")) == ("id", "secret")
+    for bad in ("", ".", "id", "id.", ".secret", "x" * 65 + ".secret"):
+        assert split_token(bad) is None
+    assert hash_secret("\ud800")
