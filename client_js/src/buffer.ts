@@ -1,23 +1,23 @@
-// The send buffer of a session: what was sent and is not acknowledged yet. Pure.
+// The send buffer of a session: the messages that are not acknowledged yet. Pure.
 import type { Encoded } from "./codec.ts";
 import type { Limits } from "./frames.ts";
 
 /** One sent message. */
 export interface Entry<Tag> extends Encoded {
-  /** What its sender knows it by; removed once its fate was reported. */
+  /** The caller's handle for this send; undefined once its fate has been reported. */
   tag: Tag | undefined;
   /** The server refused the message: a `skip` takes its place (DAT-5). */
   skipped?: boolean;
 }
 
 /**
- * Messages in the order of their numbers: first those that are numbered and not acknowledged, then those
- * that wait for a number (NUM-2). A numbered message stays until an ack covers it (NUM-4).
+ * Messages ordered by number: first the numbered ones that are not acknowledged, then those that wait for a number
+ * (NUM-2). A numbered message stays until an ack covers it (NUM-4).
  */
 export class SendBuffer<Tag> {
   /** The number of the first entry: `first_retained` of an open (OPN-5). */
   first = 1;
-  /** The number that the next message put on a wire will get. */
+  /** The number of the next message that is written for the first time. */
   next = 1;
   entries: Entry<Tag>[] = [];
   /** Bytes of the numbered entries. */
@@ -28,7 +28,9 @@ export class SendBuffer<Tag> {
     return this.first + this.entries.length - 1;
   }
 
-  /** Returns what may be written as `number`; nothing if there is no more, or the window is full (DAT-6). */
+  /**
+   * Returns the message to write as `number`, or undefined at the end of the buffer or if the window is full (DAT-6).
+   */
   peek(number: number, limits: Limits): Entry<Tag> | undefined {
     const entry = this.entries[number - this.first];
     // Numbered messages may always be repeated, and one message fits any window.
@@ -53,7 +55,7 @@ export class SendBuffer<Tag> {
     return removed;
   }
 
-  /** Puts a `skip` in the place of a message. Returns its tag, unless its fate was reported before. */
+  /** Replaces a message with a `skip`. Returns its tag, or undefined if its fate was already reported. */
   skip(number: number): Tag | undefined {
     const entry = this.entries[number - this.first];
     if (!entry) return undefined;

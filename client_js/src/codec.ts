@@ -5,7 +5,7 @@ import type { BytesFrame, ControlFrame, DataFrame, Frame, Limits } from "./frame
 /** A frame as a connection carries it: text, or a binary WebSocket message. */
 export type EncodedFrame = string | Uint8Array;
 
-/** A message as it is kept: checked and encoded when it is sent, since the application may change its object. */
+/** An encoded message. `send()` validates and encodes, because the application may change the object later. */
 export interface Encoded {
   /** Its JSON, or the message itself if it is bytes. */
   readonly body: EncodedFrame;
@@ -13,10 +13,10 @@ export interface Encoded {
   readonly size: number;
 }
 
-/** Returns whether JSON carries `value` unchanged (DAT-3). A cycle exceeds any `depth`. */
+/** Returns whether `value` survives JSON unchanged (DAT-3). A cycle exceeds any `depth`. */
 function isFaithful(value: unknown, depth: number): boolean {
   if (value === null || typeof value === "boolean") return true;
-  // Larger numbers have no fraction. NaN is not less than anything.
+  // Any larger number is an unsafe integer. Comparisons with NaN are false.
   if (typeof value === "number") return Math.abs(value) < 2 ** 53;
   // With the flag `u` a surrogate pair is one character: only lone surrogates match.
   if (typeof value === "string") return !/[\ud800-\udfff]/u.test(value);
@@ -28,7 +28,7 @@ function isFaithful(value: unknown, depth: number): boolean {
   return (
     (!parent || !Object.getPrototypeOf(parent)) &&
     Reflect.ownKeys(value).every(
-      // A key that is a symbol is not.
+      // Rejects symbol keys.
       (key) => isFaithful(key, 0) && isFaithful((value as Record<PropertyKey, unknown>)[key], depth - 1),
     )
   );
@@ -74,7 +74,7 @@ export function encodeBinary(number: number, ack: number, data: Uint8Array): Uin
 export const encodeBytes = (number: number, ack: number, data: Uint8Array): string =>
   encodeControl({ type: "bytes", number, ack, data: toBase64(data) });
 
-// Byte by byte, as a call cannot have a quarter of a million arguments.
+// Byte by byte: `String.fromCharCode(...data)` would exceed the engine's argument limit.
 export const toBase64 = (data: Uint8Array): string =>
   btoa(data.reduce((text, byte) => text + String.fromCharCode(byte), ""));
 
@@ -89,13 +89,13 @@ const CONTROL_CHARACTER = /[\0-\x1f]/;
 /** The beginning of data, with its number and mark; or of a control frame. */
 const BEGINNING = /^(\[\d+,\d+,|{)/;
 /**
- * A number or mark in a control frame whose value is not one: `"7"`, `7.0`, `true`, or 2^53. Nothing but a key ends
- * in an unescaped quote and a colon.
+ * A numeric field of a control frame whose value is not an integer: `"7"`, `7.0`, `true`, or one of more than 15
+ * digits. Only a key ends in an unescaped quote and a colon.
  */
 const BAD_NUMBER = /^{[^]*"(ack|number|received|handled|in_hand|expected|attach|last)" *:(?! *(null|\d{1,15}) *[,}])/;
 
 /**
- * Decodes one frame of a server. Throws some error if it is malformed.
+ * Decodes one frame from the server. Throws an `Error` if it is malformed.
  *
  * The fields of control frames are trusted, except for those that number or settle something (FRM-3).
  */

@@ -1,4 +1,4 @@
-// What the connector knows of each of its connections.
+// The connector's record of each of its connections.
 import type { Attached } from "./events.ts";
 import type { MutableAttempt } from "./explain.ts";
 import type { ActiveConnection, Trial } from "./fallback.ts";
@@ -13,20 +13,20 @@ export interface Connection extends Trial, ActiveConnection {
   failed?: boolean;
   /** Seconds until the other end first answered: the upgrade, or the headers of a stream. */
   reachedAfter?: number;
-  /** When it must have proven that it works; infinite once it has. */
+  /** Deadline for proving that it works; infinite once it has. */
   until: number;
-  /** `opened` has come, and the connection may take the session over. */
+  /** `opened` was received, and the connection may take the session over. */
   opened?: Attached | undefined;
-  /** When `opened` came; 0 before. */
+  /** When `opened` was received; 0 before. */
   openedAt: number;
-  /** How many frames came over it. */
+  /** How many frames it delivered. */
   frames: number;
-  /** A request was answered beside its stream. */
+  /** A request other than its stream was answered. */
   hasAnswers?: boolean;
   rotateAt: number;
   /** An intermediary buffers its stream. */
   isMute?: boolean;
-  /** These exist once the credentials are there. */
+  /** Set once the credentials are available. */
   wiring?: Wiring;
   adapter?: Transport;
   link?: Link;

@@ -1,12 +1,12 @@
 // The connector: keeps one connection active, over the best transport that works.
 //
-// While no connection is active, several are tried in a race; while one is, better ones are probed beside it and
-// it is replaced before an intermediary cuts it. What to begin is decided by the pure fallback.ts, when to come
-// back after a failure by backoff.ts; here it is done. Invariants:
-// - A connection is live from its creation until it is left; what it reports later is ignored.
-// - `_trials` holds the connections of this round that are not active: live ones, and those that have failed
-//   and may get a mark once another works.
-// - Whatever counts as an attempt is within the retry budget.
+// Without an active connection, several are raced. With one, better transports are probed in parallel, and it is
+// replaced before an intermediary would cut it. fallback.ts decides which transport to start and backoff.ts when to
+// retry; this file does it. Invariants:
+// - A connection is live from its creation until it is dropped; its later reports are ignored.
+// - `_trials` holds the connections of this round that are not active: live ones, and failed ones whose transport may
+//   get a penalty once another works.
+// - Everything that counts as an attempt is subject to the retry budget.
 import { backoff } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { Dialer } from "./dialer.ts";
@@ -24,11 +24,13 @@ import type { Options } from "./options.ts";
 import { SavedMarks } from "./saved_marks.ts";
 import type { ClientSession } from "./session.ts";
 
-/** Seconds after which a connection is steady. If it ends sooner, its transport has failed. */
+/**
+ * Seconds after which a connection counts as stable. If it ends earlier, its transport is considered to have failed.
+ */
 const STEADY_AFTER = 5;
-/** Seconds in which a stream's second event must follow its first (SSE-1). */
+/** Seconds within which a stream's second event must follow its first (SSE-1). */
 const SECOND_EVENT_TIMEOUT = 2;
-/** Seconds that a connection which may have died has for a sign of life. */
+/** Seconds within which a connection that may have died must show that it is alive. */
 const PROBE_TIMEOUT = 2;
 /** Seconds before a POST that failed is repeated. */
 const POST_RETRY_DELAY = 0.25;
@@ -52,10 +54,10 @@ export interface ConnectorListener {
 export class Connector implements Owner {
   /** The connection that carries the session. */
   active: Connection | undefined;
-  /** The latest that was active: some browsers end connections before they fire `pagehide`. */
+  /** The last active connection, for the final POST: some browsers close connections before they fire `pagehide`. */
   lastActive: Connection | undefined;
   transports: readonly TransportName[];
-  /** When to try again while no connection is active; infinite while the application or the page is away. */
+  /** When to retry if no connection is active; infinite while suspended or in the back/forward cache. */
   retryAt = 0;
   readonly marks: SavedMarks;
   readonly dialer: Dialer;
@@ -64,9 +66,9 @@ export class Connector implements Owner {
   private readonly _environment: Environment;
   private readonly _listener: ConnectorListener;
   private _trials: Connection[] = [];
-  /** The server asked us to stay away until then. */
+  /** The server asked us not to reconnect before this time. */
   private _askedToWaitUntil = 0;
-  /** When the outage began, later by the time for which a connection was active since. */
+  /** Start of the outage, moved forward by the time for which a connection has been active since. */
   private _outageSince: number;
   private _activeSince = 0;
   private readonly _lifetimes = new Lifetimes();
@@ -103,10 +105,10 @@ export class Connector implements Owner {
     return this.live.includes(connection);
   }
 
-  /** Uses these transports only, the best first. Connections over others are left; the session goes on. */
+  /** Uses only these transports, best first. Drops connections over others; the session continues. */
   setTransports(names: readonly TransportName[]): void {
     this.transports = checkTransports(names);
-    // What was learnt under another choice says nothing of what that forbade.
+    // The marks were learned with a different set of transports.
     this.marks.clear();
     this._trials = this._trials.filter(({ failed }) => !failed);
     const { active } = this;
@@ -115,7 +117,7 @@ export class Connector implements Owner {
     this._listener.schedule();
   }
 
-  /** Begins the attempts that are due. Returns when to call it again. */
+  /** Starts the attempts that are due. Returns when to call it again. */
   begin(now: number): number {
     if (now < this.retryAt) return this.retryAt;
     for (;;) {
@@ -127,7 +129,7 @@ export class Connector implements Owner {
     }
   }
 
-  /** Writes what the session has to say. */
+  /** Writes the session's pending output. */
   transmit(now: number): void {
     for (const connection of this.live) {
       // A trial that has not taken over must not confirm its attach (ATT-3): it writes its `open` only.
@@ -135,7 +137,7 @@ export class Connector implements Owner {
     }
   }
 
-  /** Gives up the connections that have not proven in time that they work. */
+  /** Drops the connections that have missed their deadline. */
   dropOverdue(now: number): void {
     for (const connection of this.live) if (now >= connection.until) this._lost(connection, "timeout");
   }
@@ -143,25 +145,25 @@ export class Connector implements Owner {
   /** The attach of a connection was answered. */
   onAttached(attached: Attached): void {
     const connection = this._trials.find(({ link }) => link === attached.link);
-    // A listener may have left it in the meantime.
+    // A listener may have dropped it in the meantime.
     if (!connection) return;
     connection.opened = attached;
     connection.openedAt = readClock(this._environment);
     connection.until = connection.openedAt + SECOND_EVENT_TIMEOUT;
     // The server may not know yet that another attach was confirmed in the meantime.
     if (attached.link.attach < this._session.confirmed) this._lost(connection, "superseded");
-    // Beside an active connection, a stream takes over once it brings more than its first event.
+    // With another connection active, a stream takes over once it delivers more than its first event.
     else if (!this.active || connection.transport !== "sse") this._takeOver(connection);
   }
 
   onLinkDropped({ link, reason, retryIn }: LinkDropped): void {
     const connection = this.live.find((connection) => connection.link === link);
-    // One below the confirmed attach ends with that, and has not failed.
+    // An attach below the confirmed one is superseded, which is not a failure.
     const isOlder = !this.active && link.attach < this._session.confirmed;
     if (connection) this._lost(connection, isOlder ? "superseded" : reason, retryIn);
   }
 
-  /** Asks the active connection for a sign of life, as it may have died; if there is none, tries again at once. */
+  /** Checks that the active connection is still alive. Without one, retries immediately. */
   probe(): void {
     const { active } = this;
     const now = readClock(this._environment);
@@ -175,7 +177,7 @@ export class Connector implements Owner {
     }
   }
 
-  /** Leaves all connections, and begins anew `wait` seconds later. */
+  /** Drops all connections and starts over after `wait` seconds. */
   restart(reason: string, wait: number): void {
     for (const connection of this.live) this._leave(connection, reason);
     this._trials = [];
@@ -185,7 +187,7 @@ export class Connector implements Owner {
     this._interrupt(reason, wait);
   }
 
-  /** The channel is over: writes what is left to write, and closes all connections. */
+  /** Closes all connections of a channel that has ended, after writing what is still pending. */
   finish(reason: string): void {
     const now = readClock(this._environment);
     for (const connection of this.live) {
@@ -217,26 +219,26 @@ export class Connector implements Owner {
   onInput(connection: Connection, input: Input): void {
     const request = input.type === "answer" ? input.request : undefined;
     const failed = input.type === "answer" && input.status !== 200;
-    // A POST outlives its connection; if it failed, it counts as an attempt all the same.
+    // A POST can outlive its connection, and still counts as an attempt if it fails.
     if (!this.isLive(connection) && request !== "post") return;
     if (input.type === "frame") connection.frames++;
     const forward = (): void => this._listener.onInput(connection.link!, input);
-    // A request that failed is repeated, or leads to another connection: an attempt. A POST waits a little: if
-    // the whole path is down, the downlink reports it first and the retry is unnecessary.
+    // A failed request is retried, or leads to a new connection: that is an attempt. A POST waits a little: if the
+    // whole path is down, the downlink reports it first and the retry is unnecessary.
     if (failed && request !== "open") this.dialer.budget.run(forward, request === "post" ? POST_RETRY_DELAY : 0);
     else forward();
     if (connection.opened && connection.frames > 1) this._takeOver(connection);
-    // Intermediaries answer too: only what is understood, and attached, came from the server.
+    // Intermediaries answer too: only valid input on an attached connection proves that the server is there.
     if (connection !== this.active || failed) return;
     if (request) connection.hasAnswers = true;
     this._listener.onContact();
     this._confirmWorks(connection);
   }
 
-  /** Something came over the active connection: records whether it is known to work by now. */
+  /** Records, after input on the active connection, whether it is now known to work. */
   private _confirmWorks(connection: Connection): void {
     const { transport, openedAt, frames, hasAnswers } = connection;
-    // A stream works once it is known to bring more than its beginning, and that POSTs get through.
+    // A stream works once it has delivered more than its first event, and a POST was answered.
     const isStream = transport === "sse";
     if (isStream && frames < 2) return;
     connection.until = isStream && !hasAnswers ? openedAt + this._options.postTimeout : Infinity;
@@ -244,7 +246,7 @@ export class Connector implements Owner {
     if (isSteady && this.marks.current[transport]) this.marks.forgive(transport);
   }
 
-  /** Makes `connection` the active one, and leaves all others but better ones that may still answer. */
+  /** Makes `connection` the active one. Drops the others, except better ones that may still open. */
   private _takeOver(connection: Connection): void {
     const previous = this.active;
     const { transport, openedAt } = connection;
@@ -255,7 +257,7 @@ export class Connector implements Owner {
     this.active = connection;
     this.lastActive = connection;
     conclude(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
-    // Polls are replaced too: one without a slot looks for one again.
+    // Polls are replaced too, so that a page without a slot tries again to get one.
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
     connection.rotateAt = openedAt + ROTATION_SHARE * lifetime;
@@ -273,7 +275,7 @@ export class Connector implements Owner {
     this._listener.onActive(transport, attached);
   }
 
-  /** A connection failed or was cut: decides what that says of its transport, and when to try again. */
+  /** Handles a failed or lost connection: decides whether its transport is to blame, and when to retry. */
   private _lost(connection: Connection, reason: string, retryIn = 0): void {
     const now = readClock(this._environment);
     const { transport, startedAt, openedAt } = connection;
@@ -284,7 +286,7 @@ export class Connector implements Owner {
     const worked = wasActive && connection.until === Infinity && !connection.isMute;
     this._leave(connection, describeFailure(transport, reason, connection.reachedAfter, now - startedAt), "failed");
     if (worked) this._lifetimes.record(transport, now - openedAt);
-    // What is always cut at one age is as good as steady until then.
+    // A connection that is always cut at the same age counts as stable.
     const steady = worked && (now >= startedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
     if (steady) this._outageSince = now;
     const drained = reason === "drain";
@@ -294,7 +296,7 @@ export class Connector implements Owner {
     connection.failed = failed;
     const outage = failed && isOutage(round, this.transports);
     if (failed) this._trials = outage ? [] : round;
-    // The next transport of a round is tried at once; otherwise not all pages may come back in the same moment.
+    // Within a round the next transport is tried immediately. Otherwise a random delay spreads out the pages.
     const random = this._environment.Math.random();
     let wait = drained ? random * retryIn : retryIn;
     if (drained ? !steady : worked || outage || retryIn) {
@@ -305,7 +307,7 @@ export class Connector implements Owner {
     this._interrupt(reason, wasActive ? wait : Math.max(wait, this.retryAt - now));
   }
 
-  /** A trial beside the active connection is over. */
+  /** Handles the end of an attempt made while another connection is active. */
   private _trialLost(trial: Connection, failed: boolean, retryIn: number): void {
     const now = readClock(this._environment);
     const active = this.active!;
@@ -316,14 +318,14 @@ export class Connector implements Owner {
     if (retryIn) this.retryAt = now + retryIn;
   }
 
-  /** `trial` failed while another worked: that speaks against its transport. */
+  /** Penalizes the transport of `trial`, which failed while another worked. */
   private _blame(trial: Connection): void {
     this.marks.blame(trial.transport, trial.isMute);
     // Browsers hide why an upgrade failed.
     if (trial.transport === "websocket" && !trial.openedAt) this.dialer.inquire(trial.attempt);
   }
 
-  /** Leaves a connection; that says nothing against its transport unless the `outcome` is "failed". */
+  /** Drops a connection and records its `outcome`. */
   private _leave(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
     const now = readClock(this._environment);
     conclude(connection.attempt, outcome, reason, now - connection.startedAt);
@@ -333,14 +335,14 @@ export class Connector implements Owner {
     this._trials = this._trials.filter((trial) => trial !== connection);
     if (this.active !== connection) return;
     this.active = undefined;
-    // Time in which a connection worked is no outage; if that was long, what was before is over.
+    // Time with a working connection does not count as outage; a stable connection ends the outage.
     const isSteady = now > this._activeSince + STEADY_AFTER;
     this._outageSince = isSteady ? now : this._outageSince + now - this._activeSince;
   }
 
-  /** No connection is active; the next attempts are made `wait` seconds later, unless one has just opened. */
+  /** Schedules the next attempts `wait` seconds from now, unless a connection has just opened. None is active. */
   private _interrupt(reason: string, wait: number): void {
-    // Not a number if it comes from a malformed frame.
+    // `wait` is NaN if a malformed frame had a `retry_in` that is not a number.
     this.retryAt = readClock(this._environment) + (wait || 0);
     this._listener.schedule();
     const next = this._trials.find(({ opened }) => opened);

@@ -1,4 +1,4 @@
-// How a connection is begun: within the retry budget, with credentials, and with a slot if it is to be held.
+// Opens connections, within the retry budget, with credentials, and with a slot for those that are held.
 import { RetryBudget } from "./budget.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSlot } from "./connection_slots.ts";
@@ -36,7 +36,7 @@ export class Dialer {
   private _hasInquired = false;
 
   constructor(session: ClientSession<unknown>, url: string, options: Options, environment: Environment) {
-    // Two in a second at the server, with a margin for what the network delays.
+    // Two per second at the server, with a margin for network delay.
     this.budget = new RetryBudget(environment, 2.5 * Math.min(0.5, options.retryBase));
     this.slot = new ConnectionSlot(environment, url);
     this._session = session;
@@ -45,14 +45,14 @@ export class Dialer {
     this._environment = environment;
   }
 
-  /** Returns a connection that is to be opened. */
+  /** Returns a connection that `open` can open. */
   create(transport: TransportName, now: number): Connection {
     return {
       transport,
       attempt: this.attempts.begin(transport),
       startedAt: now,
       racingSince: Infinity,
-      // For the credentials; once they are there the transport has its own time.
+      // Deadline for the credentials; after that, `openTimeout` applies.
       until: now + this._options.postTimeout,
       openedAt: 0,
       frames: 0,
@@ -61,7 +61,7 @@ export class Dialer {
   }
 
   /**
-   * Attaches the session over `connection`, if its owner still wants it by then.
+   * Attaches the session over `connection`, unless it was dropped in the meantime.
    *
    * Rejects if there are no credentials, or no slot although the transport needs one.
    */
@@ -73,7 +73,7 @@ export class Dialer {
     const hasSlot = !isHeld || !owner.isLive(connection) || (await this.slot.acquire());
     if (!owner.isLive(connection)) return;
     if (transport === "longpoll") this._session.polls.allowHold(hasSlot);
-    // The reason as `explain` shows it. Polls do without a slot.
+    // The reason as `explain` shows it. Polls work without a slot.
     else if (!hasSlot && owner.transports.includes("longpoll")) throw "too many tabs";
     connection.racingSince = readClock(this._environment);
     connection.until = connection.racingSince + openTimeout;
@@ -97,7 +97,7 @@ export class Dialer {
     return typeof credentials === "function" ? (credentials as () => unknown)() : credentials;
   }
 
-  /** Finds out why a WebSocket was refused, and adds that to the reason of its `attempt`. Once is enough. */
+  /** Diagnoses why a WebSocket was refused and appends that to the reason of `attempt`. Runs only once. */
   inquire(attempt: MutableAttempt): void {
     if (this._hasInquired) return;
     this._hasInquired = true;

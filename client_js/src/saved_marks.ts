@@ -1,6 +1,7 @@
 // The marks against transports. They are kept in local storage for the next page, by origin of the server.
 //
-// A storage may be missing, full or forbidden, and hold what any script wrote: it is a hint, and may not fail.
+// Storage may be missing, full or blocked, and any script can write to it: its content is a hint, and its errors are
+// ignored.
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { blame } from "./fallback.ts";
@@ -10,7 +11,7 @@ import type { TransportName } from "./frames.ts";
 /** Seconds for which a mark is remembered after its probe was due: a day. */
 const EXPIRY = 86400;
 
-/** Returns the key for what all pages of a browser share about the server of `url`. */
+/** Returns the key of what all pages of a browser share about the server at `url`. */
 export const keyOf = (url: string): string => "onechannel " + new URL(url).origin;
 
 export class SavedMarks {
@@ -46,14 +47,14 @@ export class SavedMarks {
     this.current = {};
   }
 
-  /** The marks go by a monotonic clock; they are saved by wall-clock time. */
+  /** Penalties use the monotonic clock in memory, and wall-clock time in storage. */
   private _save(): void {
     const offset = this._environment.Date.now() / 1000 - readClock(this._environment);
     try {
       const entries = Object.entries(this.current).map(([name, { probeAt, wait }]) => [name, probeAt + offset, wait]);
       this._environment.localStorage!.setItem(keyOf(this._url), JSON.stringify(entries));
     } catch {
-      // The next page has to find out for itself.
+      // The next page will find out for itself.
     }
   }
 }

@@ -7,7 +7,7 @@
 // - A message is numbered when it is first written, and kept until an ack covers it (NUM-2, NUM-4).
 // - Only the newest confirmed attach carries data and acks (ATT-3): `leads`.
 // - A frame that is refused has no effect but, at most, on its link (FRM-4): all checks come first.
-// - When a session cannot go on, the same object goes on with the next one, without what was sent before.
+// - After a reset the same object continues with a new session; nothing sent before is carried over.
 import { AckSchedule } from "./acks.ts";
 import { MAX_CONSECUTIVE_FAILURES, readAnswer, readPostMarks } from "./answers.ts";
 import { badFrame, decode, encodeControl } from "./codec.ts";
@@ -56,7 +56,9 @@ export class ClientSession<Tag> {
   private readonly _links = new Set<Link>();
   /** Of the open that begins the next session (OPN-3). */
   private _nonce: string | undefined;
-  /** Credentials that are refused up to this attach may have expired, and are asked for once more (REN-1). */
+  /**
+   * If credentials are refused on an attach up to this number, they may have expired: ask for fresh ones once (REN-1).
+   */
   private _renewableUpTo: number;
   /** How often another client came first before our first confirmation (ATT-5). */
   private _refusals = 0;
@@ -84,7 +86,7 @@ export class ClientSession<Tag> {
   // The application's side
 
   /**
-   * Keeps a message until it is acknowledged.
+   * Queues a message until it is acknowledged.
    *
    * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4), and once the channel is closing.
    */
@@ -105,7 +107,7 @@ export class ClientSession<Tag> {
     for (const link of this._links) link.control.push(frame);
   }
 
-  /** Ends the session from this side alone, without a word to the server. */
+  /** Ends the session locally, without telling the server. */
   abandon(code: number, reason: string): SessionEvent<Tag>[] {
     this._end({ code, reason, by: "protocol" });
     return this._events.splice(0);
@@ -113,7 +115,7 @@ export class ClientSession<Tag> {
 
   // Links
 
-  /** Begins the next attach (ATT-1). */
+  /** Starts the next attach (ATT-1). */
   attach(transport: TransportName, credentials?: unknown): Link {
     const attach = ++this.attaches;
     const { received } = this.acks;
@@ -142,12 +144,12 @@ export class ClientSession<Tag> {
     if (link.transport === "websocket") link.control.push(encodeControl({ type: "ping" }));
   }
 
-  /** Forgets a link whose connection the driver has given up. */
+  /** Forgets a link whose connection was dropped. */
   remove(link: Link): void {
     this._links.delete(link);
   }
 
-  /** Returns whether `link` has the session: it is the newest confirmed attach (ATT-3). */
+  /** Returns whether `link` carries the session: it is the newest confirmed attach (ATT-3). */
   leads(link: Link): boolean {
     return link.attach === this.confirmed && this._links.has(link);
   }
@@ -155,13 +157,13 @@ export class ClientSession<Tag> {
   private _drop(link: Link, reason: string, retryIn = 0): void {
     if (!this._links.delete(link)) return;
     this._events.push({ type: "dropped", link, reason, retryIn });
-    // Those below the confirmed one have ended, or will not carry what is sent any more (ATT-3).
+    // Older attaches have ended, or carry no more data (ATT-3).
     for (const older of this._links) if (older.attach < this.confirmed) this._drop(older, reason);
   }
 
   // Time and writing
 
-  /** Drops the links that are silent for too long (LIV-2). */
+  /** Drops the links that have been silent for too long (LIV-2). */
   tick(now: number): SessionEvent<Tag>[] {
     for (const link of this._links) {
       if (now < link.until) continue;
@@ -170,7 +172,7 @@ export class ClientSession<Tag> {
     return this._events.splice(0);
   }
 
-  /** Returns everything to write on `link` now. An attach is confirmed by what is first written on it. */
+  /** Returns everything to write on `link` now. The first write after `opened` confirms the attach. */
   transmit(link: Link, now: number): Output[] {
     if (link.state === "fresh") {
       link.state = step(ATTACH, link.state, "open");
@@ -188,7 +190,7 @@ export class ClientSession<Tag> {
 
   // Reading
 
-  /** Handles what the connection of `link` reports; ignores it if the link is over. */
+  /** Handles input from the connection of `link`; ignores it if the link has ended. */
   handleInput(link: Link, input: Input, now: number): SessionEvent<Tag>[] {
     try {
       if (!this._links.has(link)) return [];
@@ -236,7 +238,7 @@ export class ClientSession<Tag> {
         this.outbox.check(frame.ack);
         this._settle(frame.ack);
         this.serverClose = frame;
-        // In the place of `opened`: the session was over before (CLS-5).
+        // Instead of `opened`: the session had already ended (CLS-5).
         return this._endIfComplete(link, opening);
       case "reset":
         return this.reset(frame);
@@ -251,7 +253,7 @@ export class ClientSession<Tag> {
       case "ack":
         if (opening) throw badFrame();
         this.outbox.check(frame.ack);
-        // Undefined, and in order, unless this answers a POST.
+        // Undefined, which passes, unless this answers a POST.
         this.outbox.check(frame.received!);
         this._settle(frame.ack);
         if (!readPostMarks(link, frame, this.acks.received, now)) this._drop(link, "detached");
@@ -261,7 +263,7 @@ export class ClientSession<Tag> {
   private _opened(link: Link, frame: OpenedFrame): void {
     const state = step(ATTACH, link.state, "opened");
     const isOurs = frame.attach === link.attach && frame.client === this.client;
-    // Of two opens that race, one may reach a server that does not know of the other (OPN-4).
+    // If two opens race, one may reach a server that does not know about the other (OPN-4).
     const isSameSession = !this.token || frame.reset || frame.id === this.id;
     if (!isOurs || !isSameSession) throw badFrame();
     if (frame.reset) this.reset(frame.reset, link);
@@ -327,7 +329,7 @@ export class ClientSession<Tag> {
     }
     if (code === "superseded") return this._superseded(link, frame);
     const isExpired = code === "unauthorized" && (link.state === "open" || link.attach <= this._renewableUpTo);
-    // No number for a code that is the name of a member of Object.prototype.
+    // Not a number if `code` is inherited from Object.prototype, such as "constructor".
     const closeCode = FATAL[code]!;
     const reason = code + ": " + message;
     if (closeCode > 0 && !isExpired) return this._end({ code: closeCode, reason, by: "protocol" });
@@ -339,7 +341,7 @@ export class ClientSession<Tag> {
   private _superseded(link: Link, { code, attach = 0, client = this.client, retry_in }: ErrorFrame): void {
     this.attaches = Math.max(this.attaches, attach);
     if (client === this.client) {
-      // A copy of this client has gone on with the session.
+      // A copy of this client has continued the session.
       if (attach > this.confirmed) throw new ForeignMark();
     } else if (attach > (this.confirmed || attach) || ++this._refusals > MAX_CONSECUTIVE_FAILURES) {
       return this._end({ code: 4409, reason: code + ": taken by another page", by: "protocol" });
@@ -348,7 +350,7 @@ export class ClientSession<Tag> {
   }
 
   /**
-   * Ends this session and begins a new one (RES-2, RES-4, RES-6).
+   * Ends this session and starts a new one (RES-2, RES-4, RES-6).
    *
    * `loss`: what became of it. `successor`: the link whose `opened` brings the new one; else the next open does.
    */
@@ -371,14 +373,14 @@ export class ClientSession<Tag> {
   /**
    * Ends the session once the server's `close` and everything up to its `last` are here (CLS-4).
    *
-   * `late`: the session was over before this attach, so that nothing more comes (CLS-5).
+   * `late`: the session had ended before this attach, so nothing more will arrive (CLS-5).
    */
   private _endIfComplete(link: Link, late = false): void {
     const close = this.serverClose;
     const { received } = this.acks;
     if (!close || (received < close.last && !late)) return;
     if (!late) {
-      // Our answer leaves though a POST may be in flight: the answer to that is of no more interest.
+      // Our close is written even if a POST is in flight, whose answer no longer matters.
       link.post = undefined;
       if (!link.closeWritten) link.control.push(closeFrame(this, link, close));
       else if (link.acked < received) link.control.push(ackFrame(this, link));

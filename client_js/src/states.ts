@@ -1,4 +1,4 @@
-// The states of a channel and of an attach, as one table each. A step that is not in the table throws and changes
+// The states of a channel and of an attach, one table each. A transition that is not in the table throws and changes
 // nothing.
 
 export type ChannelState = "connecting" | "open" | "recovering" | "suspended" | "closed";

@@ -1,4 +1,4 @@
-// What a link writes: the messages of a WebSocket, bodies of POSTs, polls. Pure.
+// Builds what a link writes: WebSocket messages, bodies of POSTs, polls. Pure.
 import type { AckSchedule } from "./acks.ts";
 import { encodeBinary, encodeBytes, encodeControl, encodeData } from "./codec.ts";
 import type { EncodedFrame } from "./codec.ts";
@@ -13,10 +13,10 @@ import type { Terms } from "./terms.ts";
 const BASE64_GROWTH = 1.34;
 /** Bytes around a message in its frame, at most. */
 const FRAME_OVERHEAD = 99;
-/** Lines of a body that are no data, at most: its first line, and perhaps `close` and `ack`. */
+/** Maximum number of body lines that are not data: the first line, and perhaps `close` and `ack`. */
 const EXTRA_LINES = 3;
 
-/** Seconds: a longer hold is left to the server, which holds polls for less. */
+/** Seconds: longer holds are not requested, as the server's own maximum is lower. */
 const MAX_HOLD = 60;
 
 /** What the uplink is written from: the session. */
@@ -33,10 +33,10 @@ export interface Source<Tag> {
   leads(link: Link): boolean;
 }
 
-/** Returns the WebSocket messages to write on `link`; an ack in any case if it `confirms` the attach. */
+/** Returns the WebSocket messages to write on `link`: always an ack if it `confirms` the attach. */
 export function websocketFrames<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
   const frames: EncodedFrame[] = confirms ? [ackFrame(source, link)] : [];
-  // Each pass writes what one body would hold, as a frame has the same limit.
+  // Each pass writes as much as one body would hold, because a frame has the same limit.
   let part = fill(source, link, now);
   while (part.length) {
     frames.push(...part);
@@ -45,7 +45,7 @@ export function websocketFrames<Tag>(source: Source<Tag>, link: Link, confirms: 
   return frames.length ? [{ frames }] : [];
 }
 
-/** Returns the requests to begin on `link`; one in any case if it `confirms` the attach. */
+/** Returns the requests to start on `link`: always one if it `confirms` the attach. */
 export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
   const outputs: Output[] = [];
   const { acks, polls } = source;
@@ -60,7 +60,7 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
     const post = { next: link.next, control: link.control };
     const first = sendLine(source, link);
     const frames = fill(source, link, now, first);
-    // A first poll confirms as well as a POST does (ATT-3).
+    // A first poll confirms as a POST does (ATT-3).
     if (frames.length || (confirms && !link.polling)) {
       link.post = post;
       outputs.push({ request: "post", frames: [first, ...frames] });
@@ -72,8 +72,8 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
 /**
  * Returns the lines of a POST that repeats everything the server may lack, for a page that is being unloaded.
  *
- * It may be sent beside what is in flight on any link, as the server drops duplicates (NUM-3), and when
- * `link` has already ended (ATT-7).
+ * It may be sent while requests are in flight on any link, because the server drops duplicates (NUM-3), and after
+ * `link` has ended (ATT-7).
  */
 export function finalPost<Tag>(source: Source<Tag>, link: Link): EncodedFrame[] {
   link.next = 0;
@@ -84,9 +84,9 @@ export function finalPost<Tag>(source: Source<Tag>, link: Link): EncodedFrame[] 
 }
 
 /**
- * Returns control frames, data, our `close`, and an `ack` that is due: as much as one body holds.
+ * Takes the control frames, data, our `close`, and an `ack` that is due: as much as one body holds.
  *
- * `firstLine`: of the body, on HTTP. `leads`: only the link that has the session carries data (ATT-3).
+ * `firstLine`: of the body, over HTTP. `leads`: whether the link carries the session, and so may carry data (ATT-3).
  */
 function fill<Tag>(
   source: Source<Tag>,
@@ -105,11 +105,11 @@ function fill<Tag>(
   return frames;
 }
 
-/** Adds messages to `frames`, as many as still fit; at least one if it is empty, as a body holds any one message. */
+/** Adds as many messages to `frames` as fit, and always one if it is empty: any single message fits in a body. */
 function fillData<Tag>(source: Source<Tag>, link: Link, frames: EncodedFrame[], firstLine: string): void {
   const { acks, terms } = source;
   const { buffer } = source.outbox;
-  // What was acknowledged in the meantime is not repeated.
+  // Messages acknowledged in the meantime are not repeated.
   let number = Math.max(link.next, buffer.first);
   let room = terms.body - firstLine.length - frames.join().length;
   const lines = terms.batch - (firstLine ? EXTRA_LINES : 0);
@@ -155,7 +155,7 @@ export const ackFrame = <Tag>({ acks }: Source<Tag>, link: Link): string =>
 const sendLine = <Tag>(source: Source<Tag>, link: Link): string =>
   encodeControl({ type: "send", ...head(source, link) });
 
-/** Returns what every request says of its session. */
+/** Returns the fields by which every request names its session. */
 const head = <Tag>({ token, client, epoch }: Source<Tag>, { attach }: Link): Omit<SendFrame, "type"> => ({
   session: token!,
   client,

@@ -1,4 +1,4 @@
-// Which messages are refused, and how the others are encoded. The vectors cannot state this.
+// Which messages are refused, and how the others are encoded. Vectors cannot express this.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, encodeData, encodeMessage } from "../src/codec.ts";
@@ -17,7 +17,7 @@ const refusal = (message: unknown): string => {
   return "taken";
 };
 
-test("a value that JSON keeps unchanged is encoded (DAT-3)", () => {
+test("a value that survives JSON unchanged is encoded (DAT-3)", () => {
   assert.equal(keep({ a: [1, -0.5, null, true, "\u{1F600}"], "": {} }), '{"a":[1,-0.5,null,true,"\u{1F600}"],"":{}}');
   assert.equal(keep(Object.assign(Object.create(null), { a: 1 })), '{"a":1}');
   assert.equal(keep(2 ** 53 - 1), "9007199254740991");

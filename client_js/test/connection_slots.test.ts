@@ -35,7 +35,7 @@ async function openPoll(world: World): Promise<FakeRequest> {
 }
 
 describe("slots", () => {
-  test("each server has four, free again when released", async () => {
+  test("each server has four, which are free again when released", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const { environment } = tab(locks);
@@ -140,7 +140,7 @@ describe("a channel", () => {
     assert.equal(channel.transport, "sse");
   });
 
-  test("that may only poll is held again once there is a slot", async () => {
+  test("that may only poll is held again once a slot is free", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const world = tab(locks);
@@ -161,7 +161,7 @@ describe("a channel", () => {
     assert.equal(locks.held.size, 4);
   });
 
-  test("that has ended takes no slot when its credentials come", async () => {
+  test("that has ended takes no slot when its credentials arrive", async () => {
     for (const end of ["close", "suspend"] as const) {
       const locks = new Locks();
       const world = tab(locks);
@@ -179,7 +179,7 @@ describe("a channel", () => {
     }
   });
 
-  test("without a slot never asks to be held, and goes on looking", async () => {
+  test("without a slot is never held, and keeps looking for one", async () => {
     const locks = new Locks();
     const leave = await full(locks);
     const world = tab(locks);

@@ -13,7 +13,7 @@ interface Vector {
   active?: TransportName;
   rotateAt?: number;
   now: number;
-  /** The transport to begin, or when to ask again. */
+  /** The transport to start, or when to ask again. */
   expect: TransportName | number;
 }
 
@@ -21,9 +21,9 @@ const marked = (probeAt: number): Mark => ({ probeAt, wait: 15 });
 
 /** The head start is 1 s in each. */
 const VECTORS: Vector[] = [
-  { title: "WebSocket starts at once", now: 0, expect: "websocket" },
+  { title: "WebSocket starts immediately", now: 0, expect: "websocket" },
   { title: "WebSocket has a head start", trials: [["websocket", 0]], now: 0.5, expect: 1 },
-  { title: "SSE starts beside it", trials: [["websocket", 0]], now: 1, expect: "sse" },
+  { title: "SSE starts in parallel", trials: [["websocket", 0]], now: 1, expect: "sse" },
   {
     title: "SSE has a head start of its own",
     trials: [
@@ -52,7 +52,7 @@ const VECTORS: Vector[] = [
     now: 3,
     expect: Infinity,
   },
-  { title: "a failure starts the next at once", trials: [["websocket", 0, "failed"]], now: 0.1, expect: "sse" },
+  { title: "a failure starts the next immediately", trials: [["websocket", 0, "failed"]], now: 0.1, expect: "sse" },
   {
     title: "a pending one keeps its head start after a failure",
     trials: [
@@ -110,9 +110,9 @@ const VECTORS: Vector[] = [
     now: 0,
     expect: "websocket",
   },
-  { title: "nothing starts beside the best", active: "websocket", now: 9, expect: Infinity },
-  { title: "a better one without a mark is probed at once", active: "sse", now: 0, expect: "websocket" },
-  { title: "a pending probe is not begun twice", active: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
+  { title: "nothing is probed while the best is active", active: "websocket", now: 9, expect: Infinity },
+  { title: "a better one without a mark is probed immediately", active: "sse", now: 0, expect: "websocket" },
+  { title: "a pending probe is not started twice", active: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
   {
     title: "a probe waits for its mark",
     active: "longpoll",
@@ -121,14 +121,14 @@ const VECTORS: Vector[] = [
     expect: 30,
   },
   {
-    title: "a probe is begun when it is due",
+    title: "a probe starts when it is due",
     active: "longpoll",
     marks: { websocket: marked(30), sse: marked(600) },
     now: 30,
     expect: "websocket",
   },
   {
-    title: "the earliest probe is begun first",
+    title: "the earliest probe starts first",
     active: "longpoll",
     marks: { websocket: marked(60), sse: marked(20) },
     now: 99,

@@ -1,4 +1,4 @@
-// What may happen while one connection takes the session over from another.
+// Events that interleave with one connection taking the session over from another.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PageWorld, World, opened, postAnswer } from "./world.ts";
@@ -76,7 +76,7 @@ test("an ack due at a takeover is written while a POST is in flight", async () =
   assert.ok(streams <= 2, `${streams}`);
 });
 
-test("an ack that the earlier link took along is repeated (MRK-3)", async () => {
+test("an ack that the previous link carried is repeated (MRK-3)", async () => {
   const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
@@ -133,7 +133,7 @@ test("an ack of a poll that was aborted is repeated", async () => {
   assert.deepEqual(confirm.lines.slice(1), [{ type: "ack", ack: 1 }]);
 });
 
-test("a pending poll may win after all else has failed", async () => {
+test("a pending poll may win after everything else has failed", async () => {
   const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
   const stream = await world.openStream();
@@ -151,7 +151,7 @@ test("a pending poll may win after all else has failed", async () => {
   assert.equal(channel.transport, "longpoll");
 });
 
-test("a pending poll may win in either order of failures", async () => {
+test("a rotation that is still pending is aborted by suspend", async () => {
   const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
   const stream = await world.openStream();

@@ -128,7 +128,7 @@ export class World {
   /** The wall-clock time at `now` 0. */
   epoch = 1.7e9;
   random = 0.5;
-  /** The sockets that were opened, and that the test has not looked at yet. */
+  /** The opened sockets that the test has not looked at yet. */
   readonly sockets: FakeSocket[] = [];
   readonly requests: FakeRequest[] = [];
   /** The plain GETs. */
@@ -198,7 +198,7 @@ export class World {
     return { channel, events };
   }
 
-  /** Waits until everything has happened that needs no time. */
+  /** Waits until all work that does not need the clock to advance is done. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
   }

@@ -4,12 +4,12 @@ import { eventParser } from "../event_stream.ts";
 import type { Output } from "../events.ts";
 import type { Transport, Wiring } from "./interface.ts";
 
-/** Characters of a body up to which a request may outlive its page: a browser allows 64 KiB for all of them. */
+/** Maximum characters of a body that may outlive its page: a browser allows 64 KiB for all such requests. */
 const MAX_KEEPALIVE_BODY = 1e4;
 
 /**
- * Makes a transport whose `open` and polls are POSTs to `segment`; the uplink goes beside them, to `send`
- * (POL-1, SND-1).
+ * Makes a transport whose `open` and polls are POSTs to `segment`; the uplink uses separate POSTs to `send` (POL-1,
+ * SND-1).
  */
 const http =
   (segment: "sse" | "poll") =>
@@ -24,13 +24,13 @@ const http =
           void exchange(wiring, segment, output, controller.signal);
           return;
         }
-        // It is not aborted with its connection: the server takes what it carries all the same.
+        // Not aborted with its connection: the server accepts its content anyway.
         const post = new AbortController();
         const timer = environment.setTimeout(() => post.abort(), postTimeout);
         lastPost = exchange(wiring, "send", output, post.signal).then(() => environment.clearTimeout(timer));
       },
       close(afterPost) {
-        // If its stream ended before the POST that confirms it, the attach would be void (ATT-7).
+        // If the stream ended before the POST that confirms it, the attach would be void (ATT-7).
         if (afterPost && lastPost) void lastPost.then(abort);
         else abort();
       },
@@ -38,18 +38,20 @@ const http =
   };
 
 /**
- * Server-sent events, read by a streaming fetch: unlike EventSource that can POST, shows the status, and leaves
- * reconnecting to us (SSE-1).
+ * Server-sent events over a streaming fetch. Unlike EventSource, fetch can POST, exposes the status, and does not
+ * reconnect by itself (SSE-1).
  */
 export const sse = http("sse");
 
 export const longpoll = http("poll");
 
-/** POSTs what a page has to say as it is unloaded, beside what is in flight. The answer will not be seen. */
+/**
+ * POSTs the last frames of a page that is being unloaded, in parallel with requests in flight. Nobody sees the answer.
+ */
 export const postFinally = (wiring: Wiring, frames: readonly EncodedFrame[]): void =>
   void exchange(wiring, "send", { request: "post", frames });
 
-/** POSTs the lines of `output`, and reports the answer, or that there was none. */
+/** POSTs the lines of `output`, and reports the answer or its absence. */
 async function exchange(wiring: Wiring, segment: string, output: Output, signal?: AbortSignal): Promise<void> {
   const request = output.request!;
   const isStream = segment === "sse";
