@@ -6,7 +6,7 @@
 // tab ends, for any reason, and no tab depends on another, as it would if one shared its stream. A page without access
 // to locks works without slots.
 import type { Environment } from "./environment.ts";
-import { keyOf } from "./saved_marks.ts";
+import { keyOf } from "./penalties.ts";
 
 const SLOTS = 4;
 

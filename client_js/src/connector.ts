@@ -21,7 +21,7 @@ import type { TransportName } from "./frames.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import type { Link } from "./link.ts";
 import type { Options } from "./options.ts";
-import { SavedMarks } from "./saved_marks.ts";
+import { PenaltyStore } from "./penalties.ts";
 import type { ClientSession } from "./session.ts";
 
 /**
@@ -59,7 +59,7 @@ export class Connector implements Owner {
   transports: readonly TransportName[];
   /** When to retry if no connection is active; infinite while suspended or in the back/forward cache. */
   retryAt = 0;
-  readonly marks: SavedMarks;
+  readonly penalties: PenaltyStore;
   readonly dialer: Dialer;
   private readonly _session: ClientSession<unknown>;
   private readonly _options: Options;
@@ -81,7 +81,7 @@ export class Connector implements Owner {
     listener: ConnectorListener,
   ) {
     this.transports = checkTransports(options.transports);
-    this.marks = new SavedMarks(environment, url, options.fallbackFor);
+    this.penalties = new PenaltyStore(environment, url, options.fallbackFor);
     this.dialer = new Dialer(session, url, options, environment);
     this._session = session;
     this._options = options;
@@ -108,8 +108,8 @@ export class Connector implements Owner {
   /** Uses only these transports, best first. Drops connections over others; the session continues. */
   setTransports(names: readonly TransportName[]): void {
     this.transports = checkTransports(names);
-    // The marks were learned with a different set of transports.
-    this.marks.clear();
+    // The penalties were learned with a different set of transports.
+    this.penalties.clear();
     this._trials = this._trials.filter(({ failed }) => !failed);
     const { active } = this;
     for (const connection of this.live) if (!names.includes(connection.transport)) this._leave(connection, "forbidden");
@@ -121,7 +121,8 @@ export class Connector implements Owner {
   begin(now: number): number {
     if (now < this.retryAt) return this.retryAt;
     for (;;) {
-      const next = decide(this.transports, this.marks.current, this._trials, this.active, this._options.headStart, now);
+      const { headStart } = this._options;
+      const next = decide(this.transports, this.penalties.current, this._trials, this.active, headStart, now);
       if (typeof next === "number") return next;
       const { budget } = this.dialer;
       if (budget.freeAt > now) return budget.freeAt;
@@ -243,7 +244,7 @@ export class Connector implements Owner {
     if (isStream && frames < 2) return;
     connection.until = isStream && !hasAnswers ? openedAt + this._options.postTimeout : Infinity;
     const isSteady = readClock(this._environment) >= openedAt + STEADY_AFTER;
-    if (isSteady && this.marks.current[transport]) this.marks.forgive(transport);
+    if (isSteady && this.penalties.current[transport]) this.penalties.remove(transport);
   }
 
   /** Makes `connection` the active one. Drops the others, except better ones that may still open. */
@@ -267,7 +268,7 @@ export class Connector implements Owner {
     for (const trial of others) {
       const isBetter = this.transports.indexOf(trial.transport) < this.transports.indexOf(transport);
       if (trial.failed) {
-        if (trial.transport !== transport) this._blame(trial);
+        if (trial.transport !== transport) this._penalize(trial);
       } else if (!isBetter || trial.opened) {
         this._leave(trial, "not needed");
       }
@@ -312,15 +313,15 @@ export class Connector implements Owner {
     const now = readClock(this._environment);
     const active = this.active!;
     if (trial.transport === active.transport) active.rotateAt = now + this._options.retryMax;
-    else if (failed || retryIn) this._blame(trial);
+    else if (failed || retryIn) this._penalize(trial);
     // It answered, though another was first.
-    else this.marks.forgive(trial.transport);
+    else this.penalties.remove(trial.transport);
     if (retryIn) this.retryAt = now + retryIn;
   }
 
   /** Penalizes the transport of `trial`, which failed while another worked. */
-  private _blame(trial: Connection): void {
-    this.marks.blame(trial.transport, trial.isMute);
+  private _penalize(trial: Connection): void {
+    this.penalties.penalize(trial.transport, trial.isMute);
     // Browsers hide why an upgrade failed.
     if (trial.transport === "websocket" && !trial.openedAt) this.dialer.inquire(trial.attempt);
   }

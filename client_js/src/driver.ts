@@ -267,7 +267,7 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   onNetworkChange(): void {
-    this.connector.marks.clear();
+    this.connector.penalties.clear();
     this.onWake();
   }
 

@@ -18,14 +18,14 @@ export function checkTransports(names: readonly TransportName[]): readonly Trans
 }
 
 /** The penalty of a transport that failed while another worked. */
-export interface Mark {
+export interface Penalty {
   /** When to probe it again. */
   readonly probeAt: number;
   /** The interval before that probe in seconds, without jitter. */
   readonly wait: number;
 }
 
-export type Marks = { [Name in TransportName]?: Mark };
+export type Penalties = { [Name in TransportName]?: Penalty };
 
 /** An attempt of this round. */
 export interface Trial {
@@ -51,7 +51,7 @@ export interface ActiveConnection {
  */
 export function decide(
   allowed: readonly TransportName[],
-  marks: Marks,
+  penalties: Penalties,
   trials: readonly Trial[],
   active: ActiveConnection | undefined,
   headStart: number,
@@ -67,13 +67,13 @@ export function decide(
   if (active) {
     consider(active.transport, active.rotateAt);
     const better = allowed.slice(0, allowed.indexOf(active.transport));
-    for (const name of better) consider(name, marks[name]?.probeAt ?? -Infinity);
+    for (const name of better) consider(name, penalties[name]?.probeAt ?? -Infinity);
   } else {
     const last = trials.at(-1);
     // Immediately after a failure.
     const at = !last || last.failed ? -Infinity : last.racingSince + headStart;
-    for (const name of allowed) if (!marks[name]) consider(name, at);
-    for (const name of allowed) if (marks[name]) consider(name, at);
+    for (const name of allowed) if (!penalties[name]) consider(name, at);
+    for (const name of allowed) if (penalties[name]) consider(name, at);
   }
   return next && now >= due ? next : due;
 }
@@ -88,17 +88,18 @@ const FIRST_WAIT = 15;
 const MUTE_WAIT = 600;
 
 /**
- * Returns the mark against a transport that failed while another worked.
+ * Returns the new penalty of a transport that failed while another worked.
  *
- * `mark`: the one that it had. It is probed again after half to all of the wait, which is at most `maximum` seconds.
+ * `previous`: its penalty until now. It is probed again after half to all of the wait, which is at most `maximum`
+ * seconds.
  */
-export function blame(
-  mark: Mark | undefined,
+export function penalize(
+  previous: Penalty | undefined,
   isMute: boolean | undefined,
   now: number,
   random: number,
   maximum: number,
-): Mark {
-  const wait = isMute ? MUTE_WAIT : Math.min(maximum, mark ? 2 * mark.wait : FIRST_WAIT);
+): Penalty {
+  const wait = isMute ? MUTE_WAIT : Math.min(maximum, previous ? 2 * previous.wait : FIRST_WAIT);
   return { probeAt: now + wait * (0.5 + random / 2), wait };
 }

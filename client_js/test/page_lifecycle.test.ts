@@ -148,7 +148,7 @@ describe("a page that may have slept", () => {
     await world.request("poll");
   });
 
-  test("forgets the marks when the network changes", async () => {
+  test("forgets the penalties when the network changes", async () => {
     const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
     (await world.socket()).end(1006);
@@ -228,7 +228,7 @@ describe("a page that is unloaded", () => {
 });
 
 describe("a connection that is always cut at the same age", () => {
-  test("is replaced before that, without a mark", async () => {
+  test("is replaced before that, without a penalty", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["websocket", "longpoll"] });
     for (let cut = 0; cut < 2; cut++) {

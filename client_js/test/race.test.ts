@@ -184,7 +184,7 @@ describe("race", () => {
 });
 
 describe("a stream that is buffered", () => {
-  test("falls back to polls without a second event, and gets a mark", async () => {
+  test("falls back to polls without a second event, and gets a penalty", async () => {
     const world = new World();
     world.random = 1;
     const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
@@ -242,7 +242,7 @@ async function keepAlive(world: World, stream: FakeRequest, seconds: number): Pr
   }
 }
 
-describe("marks", () => {
+describe("penalties", () => {
   test("a better transport is probed at growing intervals, and takes over", async () => {
     const world = new World();
     world.random = 1;
@@ -280,7 +280,7 @@ describe("marks", () => {
     await next.pass(6);
     socket.receive({ type: "ping" });
     await next.settle();
-    // A connection that is steady removes the mark.
+    // A connection that is stable removes the penalty.
     const third = new World();
     Object.assign(third.environment, { localStorage: world.environment.localStorage });
     third.channel();
@@ -288,7 +288,7 @@ describe("marks", () => {
     assert.equal(channel.transport, "websocket");
   });
 
-  test("marks apply to one origin and expire after a day", async () => {
+  test("penalties apply to one origin and expire after a day", async () => {
     const world = new World();
     world.channel();
     await fallBack(world);
@@ -304,7 +304,7 @@ describe("marks", () => {
     }
   });
 
-  test("an outage leaves no marks", async () => {
+  test("an outage leaves no penalties", async () => {
     const world = new World();
     world.random = 1;
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
