@@ -32,7 +32,7 @@ export class AckSchedule {
   }
 
   /** Returns the mark to write on `link`, and clears the pending ack. */
-  mark(link: Link): number {
+  takeMark(link: Link): number {
     this.dueAt = Infinity;
     this._unacked = 0;
     link.acked = this.received;

@@ -11,7 +11,7 @@ export const MAX_CONSECUTIVE_FAILURES = 3;
 const MUTE_TIMEOUT = 5;
 
 /** What to do about an answer. */
-export type Verdict =
+export type NextStep =
   /** Handle the frames in it. The answer to a POST and a refusal are not part of the downlink. */
   | { readonly type: "frames"; readonly lines: readonly string[]; readonly isDownlink: boolean }
   /** Repeat the request, with the same content and what was queued since (SND-1, POL-2). */
@@ -20,7 +20,7 @@ export type Verdict =
   | { readonly type: "drop"; readonly reason: string; readonly retryIn: number };
 
 /** Records on `link` that a request was answered or failed, and returns what to do about it. */
-export function readAnswer(link: Link, answer: Answer, acks: AckSchedule, polls: PollPacing, now: number): Verdict {
+export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, polls: PollPacing, now: number): NextStep {
   const { request, status, text, retryIn = 0 } = answer;
   const lines = text.split("\n").filter(Boolean);
   const ok = status === 200;
@@ -58,11 +58,16 @@ export function readAnswer(link: Link, answer: Answer, acks: AckSchedule, polls:
  * Returns whether the link is still attached. If the server has written to the stream but nothing has arrived, an
  * intermediary is buffering it: it gets `MUTE_TIMEOUT` to deliver.
  */
-export function readPostMarks(link: Link, { received, sent, attached }: AckFrame, mark: number, now: number): boolean {
+export function recordPostMarks(
+  link: Link,
+  { received, sent, attached }: AckFrame,
+  mark: number,
+  now: number,
+): boolean {
   if (received! < link.next) link.next = received! + 1;
   if (link.transport !== "sse") return true;
   if (attached === false) return false;
   link.sent = sent;
-  if (sent! > mark) link.until = Math.min(link.until, now + MUTE_TIMEOUT);
+  if (sent! > mark) link.deadline = Math.min(link.deadline, now + MUTE_TIMEOUT);
   return true;
 }

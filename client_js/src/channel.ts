@@ -1,5 +1,5 @@
 // The public class: what an application calls and listens to. The rest is in driver.ts and below.
-import { sizeOf } from "./codec.ts";
+import { utf8Length } from "./codec.ts";
 import { Driver } from "./driver.ts";
 import { resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
@@ -65,7 +65,7 @@ export class Channel extends EventTarget {
 
   /** Closes once everything sent before is handled. Resolves when the channel is closed. */
   close(code = 1000, reason = ""): Promise<void> {
-    if ((code !== 1000 && !(code >= 3000 && code < 5000)) || sizeOf(reason) > 123)
+    if ((code !== 1000 && !(code >= 3000 && code < 5000)) || utf8Length(reason) > 123)
       throw new ChannelError("invalid_argument", "code must be 1000 or 3000-4999, reason at most 123 bytes");
     this._driver.close(code, reason);
     return this._closed;

@@ -6,7 +6,7 @@ import type { BytesFrame, ControlFrame, DataFrame, Frame, Limits } from "./frame
 export type EncodedFrame = string | Uint8Array;
 
 /** An encoded message. `send()` validates and encodes, because the application may change the object later. */
-export interface Encoded {
+export interface EncodedMessage {
   /** Its JSON, or the message itself if it is bytes. */
   readonly body: EncodedFrame;
   /** Bytes of its JSON in UTF-8, or of itself (DAT-4). */
@@ -14,7 +14,7 @@ export interface Encoded {
 }
 
 /** Returns whether `value` survives JSON unchanged (DAT-3). A cycle exceeds any `depth`. */
-function isFaithful(value: unknown, depth: number): boolean {
+function survivesJson(value: unknown, depth: number): boolean {
   if (value === null || typeof value === "boolean") return true;
   // Any larger number is an unsafe integer. Comparisons with NaN are false.
   if (typeof value === "number") return Math.abs(value) < 2 ** 53;
@@ -22,20 +22,20 @@ function isFaithful(value: unknown, depth: number): boolean {
   if (typeof value === "string") return !/[\ud800-\udfff]/u.test(value);
   if (typeof value !== "object" || !depth) return false;
   // Array.from turns holes into undefined, which is refused.
-  if (Array.isArray(value)) return Array.from(value).every((item) => isFaithful(item, depth - 1));
+  if (Array.isArray(value)) return Array.from(value).every((item) => survivesJson(item, depth - 1));
   // A plain object of any realm: its prototype, if it has one, is the end of the chain.
   const parent: unknown = Object.getPrototypeOf(value);
   return (
     (!parent || !Object.getPrototypeOf(parent)) &&
     Reflect.ownKeys(value).every(
       // Rejects symbol keys.
-      (key) => isFaithful(key, 0) && isFaithful((value as Record<PropertyKey, unknown>)[key], depth - 1),
+      (key) => survivesJson(key, 0) && survivesJson((value as Record<PropertyKey, unknown>)[key], depth - 1),
     )
   );
 }
 
-/** Returns the bytes of a text in UTF-8. */
-export const sizeOf = (text: string): number => new TextEncoder().encode(text).length;
+/** Returns the number of bytes of `text` in UTF-8. */
+export const utf8Length = (text: string): number => new TextEncoder().encode(text).length;
 
 /**
  * Checks and encodes one message of the application.
@@ -43,17 +43,20 @@ export const sizeOf = (text: string): number => new TextEncoder().encode(text).l
  * Throws `ChannelError` with code `invalid_message` if JSON would change it (DAT-3), or `too_large` if it exceeds
  * `limits.message` (DAT-4).
  */
-export function encodeMessage(message: unknown, { message: limit, depth }: Pick<Limits, "message" | "depth">): Encoded {
+export function encodeMessage(
+  message: unknown,
+  { message: limit, depth }: Pick<Limits, "message" | "depth">,
+): EncodedMessage {
   let body: EncodedFrame;
   if (message instanceof ArrayBuffer || message instanceof Uint8Array) {
     // A copy, as the application may reuse its buffer.
     body = new Uint8Array(message).slice();
   } else {
-    if (!isFaithful(message, depth))
+    if (!survivesJson(message, depth))
       throw new ChannelError("invalid_message", "send bytes, or a value that JSON keeps unchanged");
     body = JSON.stringify(message);
   }
-  const size = typeof body === "string" ? sizeOf(body) : body.length;
+  const size = typeof body === "string" ? utf8Length(body) : body.length;
   if (size > limit) throw new ChannelError("too_large", size + " bytes, above the limit of " + limit);
   return { body, size };
 }

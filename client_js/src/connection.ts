@@ -3,7 +3,7 @@ import type { Attached } from "./events.ts";
 import type { MutableAttempt } from "./explain.ts";
 import type { ActiveConnection, Trial } from "./fallback.ts";
 import type { Link } from "./link.ts";
-import type { Transport, Wiring } from "./transports/interface.ts";
+import type { Transport, TransportContext } from "./transports/interface.ts";
 
 /** An attempt, and the connection that it became. */
 export interface Connection extends Trial, ActiveConnection {
@@ -14,9 +14,9 @@ export interface Connection extends Trial, ActiveConnection {
   /** Seconds until the other end first answered: the upgrade, or the headers of a stream. */
   reachedAfter?: number;
   /** Deadline for proving that it works; infinite once it has. */
-  until: number;
-  /** `opened` was received, and the connection may take the session over. */
-  opened?: Attached | undefined;
+  deadline: number;
+  /** The `opened` that it received, while it has not taken the session over. */
+  pendingAttach?: Attached | undefined;
   /** When `opened` was received; 0 before. */
   openedAt: number;
   /** How many frames it delivered. */
@@ -27,7 +27,7 @@ export interface Connection extends Trial, ActiveConnection {
   /** An intermediary buffers its stream. */
   isMute?: boolean;
   /** Set once the credentials are available. */
-  wiring?: Wiring;
+  context?: TransportContext;
   adapter?: Transport;
   link?: Link;
 }

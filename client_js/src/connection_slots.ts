@@ -6,7 +6,7 @@
 // tab ends, for any reason, and no tab depends on another, as it would if one shared its stream. A page without access
 // to locks works without slots.
 import type { Environment } from "./environment.ts";
-import { keyOf } from "./penalties.ts";
+import { originKey } from "./penalties.ts";
 
 const SLOTS = 4;
 
@@ -52,7 +52,7 @@ export const acquireSlot = (
 ): Promise<boolean> =>
   new Promise<boolean>((resolve, reject) => {
     environment
-      .navigator!.locks!.request(keyOf(url) + slot, { ifAvailable: true }, (lock) => {
+      .navigator!.locks!.request(originKey(url) + slot, { ifAvailable: true }, (lock) => {
         if (!lock) {
           resolve(slot + 1 < SLOTS && acquireSlot(environment, url, released, slot + 1));
           return undefined;

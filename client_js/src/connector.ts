@@ -10,13 +10,13 @@
 import { backoff } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { Dialer } from "./dialer.ts";
-import type { Owner } from "./dialer.ts";
+import type { DialerHost } from "./dialer.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { Attached, Input, LinkDropped } from "./events.ts";
-import { conclude, describeFailure } from "./explain.ts";
+import { describeFailure, recordOutcome } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
-import { checkTransports, decide, isOutage } from "./fallback.ts";
+import { checkTransports, isOutage, nextAttempt } from "./fallback.ts";
 import type { TransportName } from "./frames.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import type { Link } from "./link.ts";
@@ -51,7 +51,7 @@ export interface ConnectorListener {
 }
 
 /** The connections of a channel, of which one is active. */
-export class Connector implements Owner {
+export class Connector implements DialerHost {
   /** The connection that carries the session. */
   active: Connection | undefined;
   /** The last active connection, for the final POST: some browsers close connections before they fire `pagehide`. */
@@ -98,7 +98,7 @@ export class Connector implements Owner {
 
   /** When to call `dropOverdue`. */
   get deadline(): number {
-    return Math.min(...this.live.map(({ until }) => until));
+    return Math.min(...this.live.map(({ deadline }) => deadline));
   }
 
   isLive(connection: Connection): boolean {
@@ -112,17 +112,18 @@ export class Connector implements Owner {
     this.penalties.clear();
     this._trials = this._trials.filter(({ failed }) => !failed);
     const { active } = this;
-    for (const connection of this.live) if (!names.includes(connection.transport)) this._leave(connection, "forbidden");
-    if (active && !this.active) this._interrupt("forbidden", 0);
+    for (const connection of this.live)
+      if (!names.includes(connection.transport)) this._disconnect(connection, "forbidden");
+    if (active && !this.active) this._scheduleRetry("forbidden", 0);
     this._listener.schedule();
   }
 
   /** Starts the attempts that are due. Returns when to call it again. */
-  begin(now: number): number {
+  startDueAttempts(now: number): number {
     if (now < this.retryAt) return this.retryAt;
     for (;;) {
       const { headStart } = this._options;
-      const next = decide(this.transports, this.penalties.current, this._trials, this.active, headStart, now);
+      const next = nextAttempt(this.transports, this.penalties.current, this._trials, this.active, headStart, now);
       if (typeof next === "number") return next;
       const { budget } = this.dialer;
       if (budget.freeAt > now) return budget.freeAt;
@@ -140,7 +141,7 @@ export class Connector implements Owner {
 
   /** Drops the connections that have missed their deadline. */
   dropOverdue(now: number): void {
-    for (const connection of this.live) if (now >= connection.until) this._lost(connection, "timeout");
+    for (const connection of this.live) if (now >= connection.deadline) this._handleFailure(connection, "timeout");
   }
 
   /** The attach of a connection was answered. */
@@ -148,11 +149,11 @@ export class Connector implements Owner {
     const connection = this._trials.find(({ link }) => link === attached.link);
     // A listener may have dropped it in the meantime.
     if (!connection) return;
-    connection.opened = attached;
+    connection.pendingAttach = attached;
     connection.openedAt = readClock(this._environment);
-    connection.until = connection.openedAt + SECOND_EVENT_TIMEOUT;
+    connection.deadline = connection.openedAt + SECOND_EVENT_TIMEOUT;
     // The server may not know yet that another attach was confirmed in the meantime.
-    if (attached.link.attach < this._session.confirmed) this._lost(connection, "superseded");
+    if (attached.link.attach < this._session.confirmed) this._handleFailure(connection, "superseded");
     // With another connection active, a stream takes over once it delivers more than its first event.
     else if (!this.active || connection.transport !== "sse") this._takeOver(connection);
   }
@@ -161,7 +162,7 @@ export class Connector implements Owner {
     const connection = this.live.find((connection) => connection.link === link);
     // An attach below the confirmed one is superseded, which is not a failure.
     const isOlder = !this.active && link.attach < this._session.confirmed;
-    if (connection) this._lost(connection, isOlder ? "superseded" : reason, retryIn);
+    if (connection) this._handleFailure(connection, isOlder ? "superseded" : reason, retryIn);
   }
 
   /** Checks that the active connection is still alive. Without one, retries immediately. */
@@ -179,22 +180,22 @@ export class Connector implements Owner {
   }
 
   /** Drops all connections and starts over after `wait` seconds. */
-  restart(reason: string, wait: number): void {
-    for (const connection of this.live) this._leave(connection, reason);
+  reconnect(reason: string, wait: number): void {
+    for (const connection of this.live) this._disconnect(connection, reason);
     this._trials = [];
     this.dialer.slot.release();
     // The application or the page asked for it: that is no outage.
     this._outageSince = readClock(this._environment);
-    this._interrupt(reason, wait);
+    this._scheduleRetry(reason, wait);
   }
 
   /** Closes all connections of a channel that has ended, after writing what is still pending. */
-  finish(reason: string): void {
+  close(reason: string): void {
     const now = readClock(this._environment);
     for (const connection of this.live) {
       if (connection.link?.state === "open") this._write(connection, now);
-      conclude(connection.attempt, "failed", reason, now - connection.startedAt);
-      connection.opened = undefined;
+      recordOutcome(connection.attempt, "failed", reason, now - connection.startedAt);
+      connection.pendingAttach = undefined;
       connection.adapter?.close(true);
     }
     this.active = undefined;
@@ -209,7 +210,7 @@ export class Connector implements Owner {
       await this.dialer.open(connection, this);
       this._listener.schedule();
     } catch (error) {
-      if (this.isLive(connection)) this._lost(connection, `${error}`);
+      if (this.isLive(connection)) this._handleFailure(connection, `${error}`);
     }
   }
 
@@ -228,7 +229,7 @@ export class Connector implements Owner {
     // whole path is down, the downlink reports it first and the retry is unnecessary.
     if (failed && request !== "open") this.dialer.budget.run(forward, request === "post" ? POST_RETRY_DELAY : 0);
     else forward();
-    if (connection.opened && connection.frames > 1) this._takeOver(connection);
+    if (connection.pendingAttach && connection.frames > 1) this._takeOver(connection);
     // Intermediaries answer too: only valid input on an attached connection proves that the server is there.
     if (connection !== this.active || failed) return;
     if (request) connection.hasAnswers = true;
@@ -242,7 +243,7 @@ export class Connector implements Owner {
     // A stream works once it has delivered more than its first event, and a POST was answered.
     const isStream = transport === "sse";
     if (isStream && frames < 2) return;
-    connection.until = isStream && !hasAnswers ? openedAt + this._options.postTimeout : Infinity;
+    connection.deadline = isStream && !hasAnswers ? openedAt + this._options.postTimeout : Infinity;
     const isSteady = readClock(this._environment) >= openedAt + STEADY_AFTER;
     if (isSteady && this.penalties.current[transport]) this.penalties.remove(transport);
   }
@@ -251,41 +252,42 @@ export class Connector implements Owner {
   private _takeOver(connection: Connection): void {
     const previous = this.active;
     const { transport, openedAt } = connection;
-    const attached = connection.opened!;
+    const attached = connection.pendingAttach!;
     const others = this._trials.filter((trial) => trial !== connection);
-    connection.opened = undefined;
+    connection.pendingAttach = undefined;
     this._trials = others.filter(({ failed }) => !failed);
     this.active = connection;
     this.lastActive = connection;
-    conclude(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
+    recordOutcome(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
     // Polls are replaced too, so that a page without a slot tries again to get one.
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
     connection.rotateAt = openedAt + ROTATION_SHARE * lifetime;
     if (transport === "websocket") this.dialer.slot.release();
-    if (previous) this._leave(previous, "replaced");
+    if (previous) this._disconnect(previous, "replaced");
     else this._activeSince = readClock(this._environment);
     for (const trial of others) {
       const isBetter = this.transports.indexOf(trial.transport) < this.transports.indexOf(transport);
       if (trial.failed) {
         if (trial.transport !== transport) this._penalize(trial);
-      } else if (!isBetter || trial.opened) {
-        this._leave(trial, "not needed");
+      } else if (!isBetter || trial.pendingAttach) {
+        this._disconnect(trial, "not needed");
       }
     }
     this._listener.onActive(transport, attached);
   }
 
   /** Handles a failed or lost connection: decides whether its transport is to blame, and when to retry. */
-  private _lost(connection: Connection, reason: string, retryIn = 0): void {
+  private _handleFailure(connection: Connection, reason: string, retryIn = 0): void {
     const now = readClock(this._environment);
     const { transport, startedAt, openedAt } = connection;
     const wasActive = connection === this.active;
     const round = wasActive ? [...this._trials, connection] : this._trials;
     if (reason === "timeout" && openedAt) reason = connection.frames < 2 ? "mute" : "silent";
     connection.isMute = reason === "mute";
-    const worked = wasActive && connection.until === Infinity && !connection.isMute;
-    this._leave(connection, describeFailure(transport, reason, connection.reachedAfter, now - startedAt), "failed");
+    const worked = wasActive && connection.deadline === Infinity && !connection.isMute;
+    const description = describeFailure(transport, reason, connection.reachedAfter, now - startedAt);
+    this._disconnect(connection, description, "failed");
     if (worked) this._lifetimes.record(transport, now - openedAt);
     // A connection that is always cut at the same age counts as stable.
     const steady = worked && (now >= startedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
@@ -293,7 +295,7 @@ export class Connector implements Owner {
     const drained = reason === "drain";
     // What the server asked for is no failure (DRN-1), nor is the end of another session.
     const failed = !steady && !drained && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
-    if (!wasActive && this.active) return this._trialLost(connection, failed || drained, retryIn);
+    if (!wasActive && this.active) return this._handleTrialFailure(connection, failed || drained, retryIn);
     connection.failed = failed;
     const outage = failed && isOutage(round, this.transports);
     if (failed) this._trials = outage ? [] : round;
@@ -305,11 +307,11 @@ export class Connector implements Owner {
       wait += backoff(now - this._outageSince, random, retryBase, retryMax);
     }
     if (retryIn) this._askedToWaitUntil = now + wait;
-    this._interrupt(reason, wasActive ? wait : Math.max(wait, this.retryAt - now));
+    this._scheduleRetry(reason, wasActive ? wait : Math.max(wait, this.retryAt - now));
   }
 
   /** Handles the end of an attempt made while another connection is active. */
-  private _trialLost(trial: Connection, failed: boolean, retryIn: number): void {
+  private _handleTrialFailure(trial: Connection, failed: boolean, retryIn: number): void {
     const now = readClock(this._environment);
     const active = this.active!;
     if (trial.transport === active.transport) active.rotateAt = now + this._options.retryMax;
@@ -323,14 +325,14 @@ export class Connector implements Owner {
   private _penalize(trial: Connection): void {
     this.penalties.penalize(trial.transport, trial.isMute);
     // Browsers hide why an upgrade failed.
-    if (trial.transport === "websocket" && !trial.openedAt) this.dialer.inquire(trial.attempt);
+    if (trial.transport === "websocket" && !trial.openedAt) this.dialer.diagnose(trial.attempt);
   }
 
   /** Drops a connection and records its `outcome`. */
-  private _leave(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
+  private _disconnect(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
     const now = readClock(this._environment);
-    conclude(connection.attempt, outcome, reason, now - connection.startedAt);
-    connection.opened = undefined;
+    recordOutcome(connection.attempt, outcome, reason, now - connection.startedAt);
+    connection.pendingAttach = undefined;
     connection.adapter?.close();
     if (connection.link) this._session.remove(connection.link);
     this._trials = this._trials.filter((trial) => trial !== connection);
@@ -342,11 +344,11 @@ export class Connector implements Owner {
   }
 
   /** Schedules the next attempts `wait` seconds from now, unless a connection has just opened. None is active. */
-  private _interrupt(reason: string, wait: number): void {
+  private _scheduleRetry(reason: string, wait: number): void {
     // `wait` is NaN if a malformed frame had a `retry_in` that is not a number.
     this.retryAt = readClock(this._environment) + (wait || 0);
     this._listener.schedule();
-    const next = this._trials.find(({ opened }) => opened);
+    const next = this._trials.find(({ pendingAttach }) => pendingAttach);
     if (next) this._takeOver(next);
     else this._listener.onInactive(reason);
   }

@@ -5,19 +5,23 @@ import { ConnectionSlot } from "./connection_slots.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { Input } from "./events.ts";
-import { AttemptLog, inquire } from "./explain.ts";
+import { AttemptLog, diagnoseUpgrade } from "./explain.ts";
 import type { MutableAttempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
 import type { Options } from "./options.ts";
 import type { ClientSession } from "./session.ts";
 import { longpoll, sse } from "./transports/http.ts";
-import type { Transport, Wiring } from "./transports/interface.ts";
+import type { Transport, TransportContext } from "./transports/interface.ts";
 import { websocket } from "./transports/websocket.ts";
 
-const ADAPTERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport } = { websocket, sse, longpoll };
+const TRANSPORT_FACTORIES: { readonly [Name in TransportName]: (context: TransportContext) => Transport } = {
+  websocket,
+  sse,
+  longpoll,
+};
 
-/** The owner of the connections: the connector. */
-export interface Owner {
+/** What a dialer needs of the owner of its connections, the connector. */
+export interface DialerHost {
   /** The transports that may be used. */
   readonly transports: readonly TransportName[];
   /** Returns whether the connection is still wanted. */
@@ -33,7 +37,7 @@ export class Dialer {
   private readonly _url: string;
   private readonly _options: Options;
   private readonly _environment: Environment;
-  private _hasInquired = false;
+  private _hasDiagnosed = false;
 
   constructor(session: ClientSession<unknown>, url: string, options: Options, environment: Environment) {
     // Two per second at the server, with a margin for network delay.
@@ -49,11 +53,11 @@ export class Dialer {
   create(transport: TransportName, now: number): Connection {
     return {
       transport,
-      attempt: this.attempts.begin(transport),
+      attempt: this.attempts.start(transport),
       startedAt: now,
       racingSince: Infinity,
       // Deadline for the credentials; after that, `openTimeout` applies.
-      until: now + this._options.postTimeout,
+      deadline: now + this._options.postTimeout,
       openedAt: 0,
       frames: 0,
       rotateAt: Infinity,
@@ -65,19 +69,19 @@ export class Dialer {
    *
    * Rejects if there are no credentials, or no slot although the transport needs one.
    */
-  async open(connection: Connection, owner: Owner): Promise<void> {
+  async open(connection: Connection, host: DialerHost): Promise<void> {
     const { transport, startedAt } = connection;
     const { openTimeout, postTimeout, withCredentials } = this._options;
     const credentials = await this.askCredentials();
     const isHeld = transport !== "websocket";
-    const hasSlot = !isHeld || !owner.isLive(connection) || (await this.slot.acquire());
-    if (!owner.isLive(connection)) return;
+    const hasSlot = !isHeld || !host.isLive(connection) || (await this.slot.acquire());
+    if (!host.isLive(connection)) return;
     if (transport === "longpoll") this._session.polls.allowHold(hasSlot);
     // The reason as `explain` shows it. Polls work without a slot.
-    else if (!hasSlot && owner.transports.includes("longpoll")) throw "too many tabs";
+    else if (!hasSlot && host.transports.includes("longpoll")) throw "too many tabs";
     connection.racingSince = readClock(this._environment);
-    connection.until = connection.racingSince + openTimeout;
-    connection.wiring = {
+    connection.deadline = connection.racingSince + openTimeout;
+    connection.context = {
       environment: this._environment,
       urlOf: this.urlOf,
       credentials: withCredentials ? "include" : "same-origin",
@@ -85,9 +89,9 @@ export class Dialer {
       onReached: () => {
         connection.reachedAfter ??= readClock(this._environment) - startedAt;
       },
-      onInput: (input) => owner.onInput(connection, input),
+      onInput: (input) => host.onInput(connection, input),
     };
-    connection.adapter = ADAPTERS[transport](connection.wiring);
+    connection.adapter = TRANSPORT_FACTORIES[transport](connection.context);
     connection.link = this._session.attach(transport, credentials);
   }
 
@@ -98,11 +102,11 @@ export class Dialer {
   }
 
   /** Diagnoses why a WebSocket was refused and appends that to the reason of `attempt`. Runs only once. */
-  inquire(attempt: MutableAttempt): void {
-    if (this._hasInquired) return;
-    this._hasInquired = true;
+  diagnose(attempt: MutableAttempt): void {
+    if (this._hasDiagnosed) return;
+    this._hasDiagnosed = true;
     this.budget.run(async () => {
-      const answer = await inquire(this._environment, this.urlOf(attempt.transport));
+      const answer = await diagnoseUpgrade(this._environment, this.urlOf(attempt.transport));
       attempt.reason += answer;
     });
   }

@@ -17,9 +17,9 @@ import type { ChannelEventMap, Options, Statistics } from "./options.ts";
 import { observePage } from "./page_lifecycle.ts";
 import type { PageListener } from "./page_lifecycle.ts";
 import { ClientSession } from "./session.ts";
-import { CHANNEL, step } from "./states.ts";
+import { CHANNEL_TRANSITIONS, transition } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { postFinally } from "./transports/http.ts";
+import { postOnUnload } from "./transports/http.ts";
 import { finalPost } from "./uplink.ts";
 
 /** Seconds that a timer may be late. If it is later, the page has slept. */
@@ -28,7 +28,7 @@ const TIMER_SLIP_THRESHOLD = 2;
 const MAX_TIMER = 2 ** 31 - 1;
 
 /** A send that has not been settled. */
-interface Sent {
+interface PendingSend {
   readonly message: unknown;
   readonly resolve: () => void;
   readonly reject: (error: ChannelError) => void;
@@ -41,7 +41,7 @@ export class Driver implements ConnectorListener, PageListener {
   state: ChannelState = "connecting";
   id: string | null = null;
   transport: TransportName | null = null;
-  readonly session: ClientSession<Sent>;
+  readonly session: ClientSession<PendingSend>;
   readonly connector: Connector;
   private readonly _options: Options;
   private readonly _environment: Environment;
@@ -101,18 +101,18 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   reconnect(): void {
-    if (this.connector.retryAt < Infinity) this.connector.restart("reconnect", 0);
+    if (this.connector.retryAt < Infinity) this.connector.reconnect("reconnect", 0);
   }
 
   suspend(): void {
-    this.connector.restart("suspend", Infinity);
+    this.connector.reconnect("suspend", Infinity);
     if (this.state !== "closed") this._enter("suspend");
   }
 
   resume(): void {
     if (this.state !== "suspended") return;
     this._enter("resume");
-    this.connector.restart("resume", 0);
+    this.connector.reconnect("resume", 0);
   }
 
   statistics(): Statistics {
@@ -146,7 +146,7 @@ export class Driver implements ConnectorListener, PageListener {
     }
     connector.dropOverdue(now);
     this._act(session.tick(now));
-    const nextAttemptAt = connector.begin(now);
+    const nextAttemptAt = connector.startDueAttempts(now);
     connector.transmit(now);
     const nextExpiry = now < expiresAt ? expiresAt : Infinity;
     const due = Math.min(giveUpAt, nextExpiry, session.deadline, nextAttemptAt, connector.deadline);
@@ -161,14 +161,14 @@ export class Driver implements ConnectorListener, PageListener {
 
   // Events of the session
 
-  private _act(events: readonly SessionEvent<Sent>[]): void {
+  private _act(events: readonly SessionEvent<PendingSend>[]): void {
     for (const event of events) this._handle(event);
     // Only after the whole batch: later events may settle sends.
     if (this.state !== "closed" && this._inbox.size > this._options.queueMessages)
       this._act(this.session.abandon(1011, "too many messages"));
   }
 
-  private _handle(event: SessionEvent<Sent>): void {
+  private _handle(event: SessionEvent<PendingSend>): void {
     switch (event.type) {
       case "opened":
         return this.connector.onAttached(event);
@@ -179,10 +179,10 @@ export class Driver implements ConnectorListener, PageListener {
         this._counts.acknowledged++;
         return event.tag.resolve();
       case "rejected":
-        return settle({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
+        return settleSend({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
       case "reset": {
         const { reason, lost } = event.loss;
-        for (const send of event.sends) settle(send, "reset", "reset: " + reason);
+        for (const send of event.sends) settleSend(send, "reset", "reset: " + reason);
         const sends = event.sends.map(({ tag, fate }) => ({ message: tag.message, fate }));
         return this._dispatch("reset", { reason, lost, sends });
       }
@@ -205,18 +205,18 @@ export class Driver implements ConnectorListener, PageListener {
     }
   }
 
-  private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<Sent>[]): void {
-    this.connector.finish(reason);
+  private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
+    this.connector.close(reason);
     this._lifetime.abort();
     this.transport = null;
     this._enter("close");
-    for (const send of sends) settle(send, "closed", `closed: ${code} ${reason}`);
+    for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`);
     this._inbox.close();
     this._dispatch("close", { code, reason, by, wasClean });
   }
 
   private _enter(input: string): void {
-    this.state = step(CHANNEL, this.state, input);
+    this.state = transition(CHANNEL_TRANSITIONS, this.state, input);
   }
 
   // Reports of the connector
@@ -274,20 +274,20 @@ export class Driver implements ConnectorListener, PageListener {
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
     const { lastActive } = this.connector;
-    if (lastActive) postFinally(lastActive.wiring!, finalPost(this.session, lastActive.link!));
+    if (lastActive) postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!));
     this._isCached = persisted;
     // Open connections prevent caching in some browsers, and are dead on return in the others.
-    if (persisted) this.connector.restart("pagehide", Infinity);
+    if (persisted) this.connector.reconnect("pagehide", Infinity);
   }
 
   onShow(): void {
-    if (this._isCached) this.connector.restart("pageshow", 0);
+    if (this._isCached) this.connector.reconnect("pageshow", 0);
     this._isCached = false;
   }
 }
 
 /** Settles a send according to its fate; `code` and `message` describe the error if it was not handled. */
-function settle({ tag, fate }: SendFate<Sent>, code: string, message: string): void {
+function settleSend({ tag, fate }: SendFate<PendingSend>, code: string, message: string): void {
   if (fate === "handled") tag.resolve();
   else tag.reject(new ChannelError(code, message, fate));
 }

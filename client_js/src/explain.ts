@@ -23,7 +23,7 @@ export class AttemptLog {
   readonly counts = { websocket: 0, sse: 0, longpoll: 0 };
   private readonly _attempts: MutableAttempt[] = [];
 
-  begin(transport: TransportName): MutableAttempt {
+  start(transport: TransportName): MutableAttempt {
     const attempt: MutableAttempt = { transport, outcome: "pending", reason: "", milliseconds: 0 };
     this._attempts.push(attempt);
     if (this._attempts.length > MAX_ATTEMPT_HISTORY) this._attempts.shift();
@@ -40,7 +40,12 @@ export class AttemptLog {
 /**
  * Records the outcome of an attempt after `seconds`. An attempt that had opened becomes `lost`, whatever `outcome` is.
  */
-export function conclude(attempt: MutableAttempt, outcome: Attempt["outcome"], reason: string, seconds: number): void {
+export function recordOutcome(
+  attempt: MutableAttempt,
+  outcome: Attempt["outcome"],
+  reason: string,
+  seconds: number,
+): void {
   attempt.reason = reason;
   if (attempt.outcome !== "pending") {
     attempt.outcome = "lost";
@@ -78,7 +83,7 @@ const inSeconds = (seconds: number): string => seconds.toFixed(2) + " s";
  * Diagnoses a failed upgrade, whose cause browsers hide, with a plain GET of `url`. Returns text to append to the
  * reason.
  */
-export async function inquire(environment: Environment, url: string): Promise<string> {
+export async function diagnoseUpgrade(environment: Environment, url: string): Promise<string> {
   let answer = "fails";
   try {
     const response = await environment.fetch(url, { cache: "no-store" });

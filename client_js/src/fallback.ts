@@ -49,7 +49,7 @@ export interface ActiveConnection {
  * `allowed`: the transports that may be used, the best first. `trials`: the attempts of this round in the order
  * in which they were begun, without the active one. `headStart`: seconds that each has on the next.
  */
-export function decide(
+export function nextAttempt(
   allowed: readonly TransportName[],
   penalties: Penalties,
   trials: readonly Trial[],

@@ -26,7 +26,7 @@ export interface Link {
   /** Consecutive failures of each kind of request: success of one kind does not reset the others. */
   readonly failures: { open: number; post: number; poll: number };
   /** When to drop the link unless something is received first (LIV-2). */
-  until: number;
+  deadline: number;
   /** The highest number that the server says it wrote here (SND-2). */
   sent?: number | undefined;
 }
@@ -49,5 +49,5 @@ export const createLink = (attach: number, transport: TransportName, opening: st
   poll: 1,
   polledAt: 0,
   failures: { open: 0, post: 0, poll: 0 },
-  until: Infinity,
+  deadline: Infinity,
 });

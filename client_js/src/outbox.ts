@@ -25,7 +25,7 @@ export class Outbox<Tag> {
   }
 
   /** Throws `ForeignMark` unless `mark` can be a mark of the current session. */
-  check(mark: number): void {
+  checkAck(mark: number): void {
     if (mark >= this.buffer.next) throw new ForeignMark();
   }
 

@@ -12,7 +12,7 @@ import type { TransportName } from "./frames.ts";
 const EXPIRY = 86400;
 
 /** Returns the key of what all pages of a browser share about the server at `url`. */
-export const keyOf = (url: string): string => "onechannel " + new URL(url).origin;
+export const originKey = (url: string): string => "onechannel " + new URL(url).origin;
 
 export class PenaltyStore {
   current: Penalties;
@@ -52,7 +52,7 @@ export class PenaltyStore {
     const offset = this._environment.Date.now() / 1000 - readClock(this._environment);
     try {
       const entries = Object.entries(this.current).map(([name, { probeAt, wait }]) => [name, probeAt + offset, wait]);
-      this._environment.localStorage!.setItem(keyOf(this._url), JSON.stringify(entries));
+      this._environment.localStorage!.setItem(originKey(this._url), JSON.stringify(entries));
     } catch {
       // The next page will find out for itself.
     }
@@ -63,7 +63,7 @@ function loadPenalties(environment: Environment, url: string): Penalties {
   const penalties: Penalties = {};
   const wall = environment.Date.now() / 1000;
   try {
-    const entries = JSON.parse(environment.localStorage!.getItem(keyOf(url))!) as [TransportName, number, number][];
+    const entries = JSON.parse(environment.localStorage!.getItem(originKey(url))!) as [TransportName, number, number][];
     for (const [name, probeAt, wait] of entries) {
       if (!(probeAt > wall - EXPIRY && wait > 0)) continue;
       // The wall clock may have been set: no probe is due later than the wait that was saved.

@@ -22,7 +22,7 @@ const UNLOAD_TIMEOUT = 1000;
  * page restored from the back/forward cache has given its session away, and gets a new one.
  */
 export async function acrossReloads(
-  Make: typeof Channel,
+  ChannelClass: typeof Channel,
   url: string | URL,
   options?: ChannelOptions,
   environment: Environment = globalThis,
@@ -31,7 +31,7 @@ export async function acrossReloads(
   const saved = await claimSavedSession(environment, key);
   const client = saved?.client ?? randomId(environment);
   const isClaimed = saved ? true : await claim(environment, client);
-  const channel = new Make(url, options, environment);
+  const channel = new ChannelClass(url, options, environment);
   const driver = channel._driver;
   const { session } = driver;
   // The channel connects in the next microtask.

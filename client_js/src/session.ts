@@ -9,7 +9,7 @@
 // - A frame that is refused has no effect but, at most, on its link (FRM-4): all checks come first.
 // - After a reset the same object continues with a new session; nothing sent before is carried over.
 import { AckSchedule } from "./acks.ts";
-import { MAX_CONSECUTIVE_FAILURES, readAnswer, readPostMarks } from "./answers.ts";
+import { MAX_CONSECUTIVE_FAILURES, recordAnswer, recordPostMarks } from "./answers.ts";
 import { badFrame, decode, encodeControl } from "./codec.ts";
 import { ChannelError, FATAL } from "./errors.ts";
 import type { Answer, Closing, Input, Output, SessionEvent } from "./events.ts";
@@ -18,10 +18,10 @@ import { createLink } from "./link.ts";
 import type { Link } from "./link.ts";
 import { ForeignMark, Outbox } from "./outbox.ts";
 import { PollPacing } from "./polls.ts";
-import { ATTACH, step } from "./states.ts";
-import { DEFAULT_TERMS, advertisedTerms } from "./terms.ts";
+import { ATTACH_TRANSITIONS, transition } from "./states.ts";
+import { DEFAULT_TERMS, readTerms } from "./terms.ts";
 import type { Terms } from "./terms.ts";
-import { ackFrame, closeFrame, requests, websocketFrames } from "./uplink.ts";
+import { requests, websocketFrames, writeAck, writeClose } from "./uplink.ts";
 
 /** The `retry_in` of a server that stops without a word, by WebSocket close 1012 (DRN-1). */
 const RESTART_RETRY_IN = 2;
@@ -61,7 +61,7 @@ export class ClientSession<Tag> {
    */
   private _renewableUpTo: number;
   /** How often another client came first before our first confirmation (ATT-5). */
-  private _refusals = 0;
+  private _supersededCount = 0;
   private _events: SessionEvent<Tag>[] = [];
 
   /** `renewable`: the credentials come from a function, which may be asked again if they are refused. */
@@ -75,7 +75,7 @@ export class ClientSession<Tag> {
   get deadline(): number {
     let deadline = Infinity;
     for (const link of this._links) {
-      deadline = Math.min(deadline, link.until);
+      deadline = Math.min(deadline, link.deadline);
       if (!this.leads(link)) continue;
       if (!link.post) deadline = Math.min(deadline, this.acks.dueAt);
       if (!link.polling) deadline = Math.min(deadline, this.polls.nextAt(link) || Infinity);
@@ -140,7 +140,7 @@ export class ClientSession<Tag> {
 
   /** Expects a sign of life on `link` by `until`: it may have died unnoticed. */
   probe(link: Link, until: number): void {
-    link.until = until;
+    link.deadline = until;
     if (link.transport === "websocket") link.control.push(encodeControl({ type: "ping" }));
   }
 
@@ -154,11 +154,11 @@ export class ClientSession<Tag> {
     return link.attach === this.confirmed && this._links.has(link);
   }
 
-  private _drop(link: Link, reason: string, retryIn = 0): void {
+  private _dropLink(link: Link, reason: string, retryIn = 0): void {
     if (!this._links.delete(link)) return;
     this._events.push({ type: "dropped", link, reason, retryIn });
     // Older attaches have ended, or carry no more data (ATT-3).
-    for (const older of this._links) if (older.attach < this.confirmed) this._drop(older, reason);
+    for (const older of this._links) if (older.attach < this.confirmed) this._dropLink(older, reason);
   }
 
   // Time and writing
@@ -166,8 +166,8 @@ export class ClientSession<Tag> {
   /** Drops the links that have been silent for too long (LIV-2). */
   tick(now: number): SessionEvent<Tag>[] {
     for (const link of this._links) {
-      if (now < link.until) continue;
-      this._drop(link, link.sent! > this.acks.received ? "mute" : "silent");
+      if (now < link.deadline) continue;
+      this._dropLink(link, link.sent! > this.acks.received ? "mute" : "silent");
     }
     return this._events.splice(0);
   }
@@ -175,7 +175,7 @@ export class ClientSession<Tag> {
   /** Returns everything to write on `link` now. The first write after `opened` confirms the attach. */
   transmit(link: Link, now: number): Output[] {
     if (link.state === "fresh") {
-      link.state = step(ATTACH, link.state, "open");
+      link.state = transition(ATTACH_TRANSITIONS, link.state, "open");
       return [{ request: "open", frames: [link.opening] }];
     }
     if (link.state === "opening") return [];
@@ -196,30 +196,30 @@ export class ClientSession<Tag> {
       if (!this._links.has(link)) return [];
       if (input.type === "frame") this._receive(link, input.frame, now);
       else if (input.type === "answer") this._handleAnswer(link, input, now);
-      else if (input.code === 1012) this._drop(link, "drain", RESTART_RETRY_IN);
-      else this._drop(link, input.reason);
+      else if (input.code === 1012) this._dropLink(link, "drain", RESTART_RETRY_IN);
+      else this._dropLink(link, input.reason);
     } catch (error) {
       // The next attach starts from the marks, which a malformed frame has not changed.
       if (error instanceof ForeignMark) this.reset();
-      else this._drop(link, "bad_frame");
+      else this._dropLink(link, "bad_frame");
     }
     return this._events.splice(0);
   }
 
   private _handleAnswer(link: Link, answer: Answer, now: number): void {
-    const verdict = readAnswer(link, answer, this.acks, this.polls, now);
-    if (verdict.type === "drop") return this._drop(link, verdict.reason, verdict.retryIn);
+    const next = recordAnswer(link, answer, this.acks, this.polls, now);
+    if (next.type === "drop") return this._dropLink(link, next.reason, next.retryIn);
     // `transmit` repeats the request.
-    if (verdict.type === "retry") return;
-    for (const line of verdict.lines)
-      if (verdict.isDownlink) this._receive(link, line, now);
+    if (next.type === "retry") return;
+    for (const line of next.lines)
+      if (next.isDownlink) this._receive(link, line, now);
       else this._handle(link, decode(line), now);
   }
 
   /** Handles a frame of the downlink, which is a sign of life. */
   private _receive(link: Link, encoded: string | ArrayBuffer, now: number): void {
     this._handle(link, decode(encoded), now, typeof encoded === "string" ? encoded.length : encoded.byteLength);
-    if (link.state === "open") link.until = now + 2 * this.terms.heartbeat + 5;
+    if (link.state === "open") link.deadline = now + 2 * this.terms.heartbeat + 5;
   }
 
   private _handle(link: Link, frame: Frame, now: number, size = 0): void {
@@ -230,12 +230,12 @@ export class ClientSession<Tag> {
       case "error":
         return this._fail(link, frame);
       case "drain":
-        return this._drop(link, "drain", frame.retry_in);
+        return this._dropLink(link, "drain", frame.retry_in);
       case "ping":
         link.control.push(encodeControl({ ...frame, type: "pong" }));
         return;
       case "close":
-        this.outbox.check(frame.ack);
+        this.outbox.checkAck(frame.ack);
         this._settle(frame.ack);
         this.serverClose = frame;
         // Instead of `opened`: the session had already ended (CLS-5).
@@ -252,23 +252,23 @@ export class ClientSession<Tag> {
         return this._receiveData(link, frame, now, size);
       case "ack":
         if (opening) throw badFrame();
-        this.outbox.check(frame.ack);
+        this.outbox.checkAck(frame.ack);
         // Undefined, which passes, unless this answers a POST.
-        this.outbox.check(frame.received!);
+        this.outbox.checkAck(frame.received!);
         this._settle(frame.ack);
-        if (!readPostMarks(link, frame, this.acks.received, now)) this._drop(link, "detached");
+        if (!recordPostMarks(link, frame, this.acks.received, now)) this._dropLink(link, "detached");
     }
   }
 
   private _opened(link: Link, frame: OpenedFrame): void {
-    const state = step(ATTACH, link.state, "opened");
+    const state = transition(ATTACH_TRANSITIONS, link.state, "opened");
     const isOurs = frame.attach === link.attach && frame.client === this.client;
     // If two opens race, one may reach a server that does not know about the other (OPN-4).
     const isSameSession = !this.token || frame.reset || frame.id === this.id;
     if (!isOurs || !isSameSession) throw badFrame();
     if (frame.reset) this.reset(frame.reset, link);
     const { received = 0, handled } = frame;
-    this.outbox.check(Math.max(received, handled));
+    this.outbox.checkAck(Math.max(received, handled));
     const resumed = frame.verdict === "resumed";
     link.state = state;
     this._renewableUpTo = Infinity;
@@ -281,21 +281,21 @@ export class ClientSession<Tag> {
     }
     link.next = received + 1;
     this.epoch = frame.epoch;
-    this.terms = advertisedTerms(frame);
+    this.terms = readTerms(frame);
     this.replayUpTo = resumed ? frame.sent : 0;
     const replayed = Math.max(0, this.replayUpTo - this.acks.received);
     this._events.push({ type: "opened", link, resumed, id: frame.id, replayed });
     this._settle(handled);
     // The server's limit may be below the one that these were checked against.
-    for (const number of this.outbox.buffer.waitingAbove(this.terms.message))
+    for (const number of this.outbox.buffer.unsentLargerThan(this.terms.message))
       this._events.push(...this.outbox.skip(number));
   }
 
   /** Receives messages of the downlink; duplicates are dropped (NUM-3). `size`: of their frame. */
   private _receiveData(link: Link, { seq, ack, messages }: DataFrame, now: number, size: number): void {
     const { received } = this.acks;
-    this.outbox.check(ack);
-    if (seq > received + 1) return this._drop(link, "gap");
+    this.outbox.checkAck(ack);
+    if (seq > received + 1) return this._dropLink(link, "gap");
     this._settle(ack);
     const fresh = messages.slice(received + 1 - seq);
     if (!fresh.length) return;
@@ -323,7 +323,7 @@ export class ClientSession<Tag> {
     }
     const isHttp = link.transport !== "websocket";
     if (code === "gap" && expected && isHttp && ++link.failures.post < MAX_CONSECUTIVE_FAILURES) {
-      this.outbox.check(expected - 1);
+      this.outbox.checkAck(expected - 1);
       link.next = expected;
       return;
     }
@@ -335,7 +335,7 @@ export class ClientSession<Tag> {
     if (closeCode > 0 && !isExpired) return this._end({ code: closeCode, reason, by: "protocol" });
     // Credentials that are refused once more after this are wrong.
     if (isExpired) this._renewableUpTo = Math.min(this._renewableUpTo, this.attaches);
-    this._drop(link, code, retry_in);
+    this._dropLink(link, code, retry_in);
   }
 
   private _superseded(link: Link, { code, attach = 0, client = this.client, retry_in }: ErrorFrame): void {
@@ -343,10 +343,10 @@ export class ClientSession<Tag> {
     if (client === this.client) {
       // A copy of this client has continued the session.
       if (attach > this.confirmed) throw new ForeignMark();
-    } else if (attach > (this.confirmed || attach) || ++this._refusals > MAX_CONSECUTIVE_FAILURES) {
+    } else if (attach > (this.confirmed || attach) || ++this._supersededCount > MAX_CONSECUTIVE_FAILURES) {
       return this._end({ code: 4409, reason: code + ": taken by another page", by: "protocol" });
     }
-    this._drop(link, code, retry_in);
+    this._dropLink(link, code, retry_in);
   }
 
   /**
@@ -361,13 +361,13 @@ export class ClientSession<Tag> {
     this.outbox.startOver();
     this.acks.reset();
     this.confirmed = 0;
-    this._refusals = 0;
+    this._supersededCount = 0;
     this.token = undefined;
     this.epoch = undefined;
     this.serverClose = undefined;
     if (successor) successor.acked = 0;
     else this._nonce = undefined;
-    for (const link of this._links) if (link !== successor) this._drop(link, "reset");
+    for (const link of this._links) if (link !== successor) this._dropLink(link, "reset");
   }
 
   /**
@@ -382,8 +382,8 @@ export class ClientSession<Tag> {
     if (!late) {
       // Our close is written even if a POST is in flight, whose answer no longer matters.
       link.post = undefined;
-      if (!link.closeWritten) link.control.push(closeFrame(this, link, close));
-      else if (link.acked < received) link.control.push(ackFrame(this, link));
+      if (!link.closeWritten) link.control.push(writeClose(this, link, close));
+      else if (link.acked < received) link.control.push(writeAck(this, link));
     }
     this._end(close, received >= close.last, close.ack, close.in_hand);
   }

@@ -1,5 +1,5 @@
 // Saves a session for the next page, and restores it there.
-import type { Entry } from "./buffer.ts";
+import type { BufferedMessage } from "./buffer.ts";
 import { fromBase64, toBase64 } from "./codec.ts";
 import type { ClientSession } from "./session.ts";
 
@@ -42,7 +42,7 @@ export function saveSession(session: ClientSession<unknown>): SavedSession {
   };
 }
 
-function saveEntry({ body, size, skipped }: Entry<unknown>): SavedEntry {
+function saveEntry({ body, size, skipped }: BufferedMessage<unknown>): SavedEntry {
   if (skipped) return { size };
   return typeof body === "string" ? { size, json: body } : { size, bytes: toBase64(body) };
 }
@@ -62,12 +62,12 @@ export function restoreSession(session: ClientSession<unknown>, saved: SavedSess
   for (const savedEntry of saved.entries) {
     const entry = restoreEntry(savedEntry);
     buffer.entries.push(entry);
-    if (buffer.last < saved.next) buffer.put(buffer.last, entry);
+    if (buffer.lastNumber < saved.next) buffer.markWritten(buffer.lastNumber, entry);
   }
 }
 
 /** Has no tag: its promise ended with the previous page. */
-const restoreEntry = ({ size, json, bytes }: SavedEntry): Entry<unknown> => ({
+const restoreEntry = ({ size, json, bytes }: SavedEntry): BufferedMessage<unknown> => ({
   body: json ?? fromBase64(bytes ?? ""),
   size,
   tag: undefined,

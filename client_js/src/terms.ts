@@ -17,7 +17,7 @@ export const DEFAULT_TERMS: Terms = {
 };
 
 /** Returns the terms that `opened` advertises, with the defaults for what it leaves out. */
-export const advertisedTerms = ({ limits, timings }: OpenedFrame): Terms => ({
+export const readTerms = ({ limits, timings }: OpenedFrame): Terms => ({
   ...DEFAULT_TERMS,
   ...limits,
   ...timings,

@@ -37,7 +37,7 @@ test("an ack is due until its mark is written", () => {
   acks.record(2, 10, link, DEFAULT_TERMS, 5);
   assert.equal(acks.takeDue(link, 5), false);
   assert.equal(acks.takeDue(link, 5.1), true);
-  assert.equal(acks.mark(link), 2);
+  assert.equal(acks.takeMark(link), 2);
   assert.equal(acks.takeDue(link, 9), false);
   assert.equal(acks.dueAt, Infinity);
 });
@@ -47,7 +47,7 @@ test("two standalone acks are at least an interval apart", () => {
   const socket = createLink(1, "websocket", "", 0);
   acks.record(1, 10, socket, DEFAULT_TERMS, 5);
   assert.equal(acks.takeDue(socket, 5), true);
-  acks.mark(socket);
+  acks.takeMark(socket);
   acks.record(1, 10, socket, DEFAULT_TERMS, 5.02);
   assert.equal(acks.dueAt, 5.1);
 });

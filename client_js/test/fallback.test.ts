@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TRANSPORTS, decide, penalize } from "../src/fallback.ts";
+import { TRANSPORTS, nextAttempt, penalize } from "../src/fallback.ts";
 import type { Penalties, Penalty } from "../src/fallback.ts";
 import type { TransportName } from "../src/frames.ts";
 
@@ -166,7 +166,7 @@ const VECTORS: Vector[] = [
   },
 ];
 
-describe("decide", () => {
+describe("nextAttempt", () => {
   for (const {
     title,
     allowed = TRANSPORTS,
@@ -184,7 +184,7 @@ describe("decide", () => {
         failed: failed === "failed",
       }));
       const connection = active && { transport: active, rotateAt };
-      assert.equal(decide(allowed, penalties, begun, connection, 1, now), expect);
+      assert.equal(nextAttempt(allowed, penalties, begun, connection, 1, now), expect);
     });
 });
 

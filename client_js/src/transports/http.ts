@@ -2,7 +2,7 @@
 import type { EncodedFrame } from "../codec.ts";
 import { eventParser } from "../event_stream.ts";
 import type { Output } from "../events.ts";
-import type { Transport, Wiring } from "./interface.ts";
+import type { Transport, TransportContext } from "./interface.ts";
 
 /** Maximum characters of a body that may outlive its page: a browser allows 64 KiB for all such requests. */
 const MAX_KEEPALIVE_BODY = 1e4;
@@ -13,21 +13,21 @@ const MAX_KEEPALIVE_BODY = 1e4;
  */
 const http =
   (segment: "sse" | "poll") =>
-  (wiring: Wiring): Transport => {
-    const { environment, postTimeout } = wiring;
+  (context: TransportContext): Transport => {
+    const { environment, postTimeout } = context;
     const controller = new AbortController();
     const abort = (): void => controller.abort();
     let lastPost: Promise<void> | undefined;
     return {
       send(output) {
         if (output.request !== "post") {
-          void exchange(wiring, segment, output, controller.signal);
+          void postFrames(context, segment, output, controller.signal);
           return;
         }
         // Not aborted with its connection: the server accepts its content anyway.
         const post = new AbortController();
         const timer = environment.setTimeout(() => post.abort(), postTimeout);
-        lastPost = exchange(wiring, "send", output, post.signal).then(() => environment.clearTimeout(timer));
+        lastPost = postFrames(context, "send", output, post.signal).then(() => environment.clearTimeout(timer));
       },
       close(afterPost) {
         // If the stream ended before the POST that confirms it, the attach would be void (ATT-7).
@@ -48,11 +48,16 @@ export const longpoll = http("poll");
 /**
  * POSTs the last frames of a page that is being unloaded, in parallel with requests in flight. Nobody sees the answer.
  */
-export const postFinally = (wiring: Wiring, frames: readonly EncodedFrame[]): void =>
-  void exchange(wiring, "send", { request: "post", frames });
+export const postOnUnload = (context: TransportContext, frames: readonly EncodedFrame[]): void =>
+  void postFrames(context, "send", { request: "post", frames });
 
 /** POSTs the lines of `output`, and reports the answer or its absence. */
-async function exchange(wiring: Wiring, segment: string, output: Output, signal?: AbortSignal): Promise<void> {
+async function postFrames(
+  context: TransportContext,
+  segment: string,
+  output: Output,
+  signal?: AbortSignal,
+): Promise<void> {
   const request = output.request!;
   const isStream = segment === "sse";
   const body = output.frames.join("\n");
@@ -60,19 +65,19 @@ async function exchange(wiring: Wiring, segment: string, output: Output, signal?
   let status = 0;
   let retryIn = 0;
   try {
-    const response = await wiring.environment.fetch(wiring.urlOf(segment), {
+    const response = await context.environment.fetch(context.urlOf(segment), {
       method: "POST",
       body,
       headers: { "Content-Type": "application/x-ndjson", Accept: isStream ? "text/event-stream" : "*/*" },
       cache: "no-store",
-      credentials: wiring.credentials,
+      credentials: context.credentials,
       keepalive: request === "post" && body.length < MAX_KEEPALIVE_BODY,
       signal: signal ?? null,
     });
     if (isStream && response.ok) {
       status = 200;
-      wiring.onReached();
-      await readStream(response.body!, wiring);
+      context.onReached();
+      await readStream(response.body!, context);
     } else {
       text = await response.text();
       status = response.status;
@@ -82,11 +87,11 @@ async function exchange(wiring: Wiring, segment: string, output: Output, signal?
   } catch {
     // The connection was cut or aborted.
   }
-  wiring.onInput({ type: "answer", request, status, text, retryIn });
+  context.onInput({ type: "answer", request, status, text, retryIn });
 }
 
 /** Reports the frames of an event stream until it ends. */
-async function readStream(stream: ReadableStream<Uint8Array>, { onInput }: Wiring): Promise<void> {
+async function readStream(stream: ReadableStream<Uint8Array>, { onInput }: TransportContext): Promise<void> {
   const reader = stream.getReader();
   const decoder = new TextDecoder();
   const parse = eventParser();

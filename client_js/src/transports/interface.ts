@@ -9,8 +9,8 @@ export interface Transport {
   close(afterPost?: boolean): void;
 }
 
-/** What a transport gets from its owner: the URL, and callbacks to report to. */
-export interface Wiring {
+/** What a transport gets from its host: the URL, and callbacks to report to. */
+export interface TransportContext {
   readonly environment: Environment;
   /** Returns the channel's URL with this last segment. */
   readonly urlOf: (segment: string) => string;

@@ -65,7 +65,7 @@ TYPESCRIPT = [
         "session.ts",
         name="opened-above-what-was-sent",
         rule="RES-6: a session is resumed that has received what this client never sent",
-        old="this.outbox.check(Math.max(received, handled));",
+        old="this.outbox.checkAck(Math.max(received, handled));",
         new="",
     ),
     SourceMutant(
@@ -149,7 +149,7 @@ TYPESCRIPT = [
         "uplink.ts",
         name="close-ahead-of-messages",
         rule="CLS-1: a close names a `last` below messages that are still to be sent",
-        old="&& link.next > outbox.buffer.last",
+        old="&& link.next > outbox.buffer.lastNumber",
         new="",
     ),
 ]
