@@ -83,7 +83,7 @@ export class Dialer {
     connection.deadline = connection.racingSince + openTimeout;
     connection.context = {
       environment: this._environment,
-      urlOf: this.urlOf,
+      urlOf: this._urlOf,
       credentials: withCredentials ? "include" : "same-origin",
       postTimeout: postTimeout * 1000,
       onReached: () => {
@@ -106,11 +106,11 @@ export class Dialer {
     if (this._hasDiagnosed) return;
     this._hasDiagnosed = true;
     this.budget.run(async () => {
-      const answer = await diagnoseUpgrade(this._environment, this.urlOf(attempt.transport));
+      const answer = await diagnoseUpgrade(this._environment, this._urlOf(attempt.transport));
       attempt.reason += answer;
     });
   }
 
   /** Returns the channel's URL with one more segment, the query kept. */
-  urlOf = (segment: string): string => this._url.replace(/\/*(\?.*)?$/, `/${segment}$1`);
+  private readonly _urlOf = (segment: string): string => this._url.replace(/\/*(\?.*)?$/, `/${segment}$1`);
 }
