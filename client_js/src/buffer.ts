@@ -66,7 +66,7 @@ export class SendBuffer<Tag> {
   }
 
   /** Returns the numbers of the messages that wait for one and are larger than `size`. */
-  unsentLargerThan(size: number): number[] {
+  unsentAbove(size: number): number[] {
     const numbers: number[] = [];
     for (let number = this.next; number <= this.lastNumber; number++)
       if (this.entries[number - this.first]!.size > size) numbers.push(number);

@@ -16,7 +16,7 @@ export interface Connection extends Trial, ActiveConnection {
   /** Deadline for proving that it works; infinite once it has. */
   deadline: number;
   /** The `opened` that it received, while it has not taken the session over. */
-  pendingAttach?: Attached | undefined;
+  attached?: Attached | undefined;
   /** When `opened` was received; 0 before. */
   openedAt: number;
   /** How many frames it delivered. */

@@ -119,7 +119,7 @@ export class Connector implements DialerHost {
   }
 
   /** Starts the attempts that are due. Returns when to call it again. */
-  startDueAttempts(now: number): number {
+  startDue(now: number): number {
     if (now < this.retryAt) return this.retryAt;
     for (;;) {
       const { headStart } = this._options;
@@ -149,7 +149,7 @@ export class Connector implements DialerHost {
     const connection = this._trials.find(({ link }) => link === attached.link);
     // A listener may have dropped it in the meantime.
     if (!connection) return;
-    connection.pendingAttach = attached;
+    connection.attached = attached;
     connection.openedAt = readClock(this._environment);
     connection.deadline = connection.openedAt + SECOND_EVENT_TIMEOUT;
     // The server may not know yet that another attach was confirmed in the meantime.
@@ -195,7 +195,7 @@ export class Connector implements DialerHost {
     for (const connection of this.live) {
       if (connection.link?.state === "open") this._write(connection, now);
       recordOutcome(connection.attempt, "failed", reason, now - connection.startedAt);
-      connection.pendingAttach = undefined;
+      connection.attached = undefined;
       connection.adapter?.close(true);
     }
     this.active = undefined;
@@ -229,7 +229,7 @@ export class Connector implements DialerHost {
     // whole path is down, the downlink reports it first and the retry is unnecessary.
     if (failed && request !== "open") this.dialer.budget.run(forward, request === "post" ? POST_RETRY_DELAY : 0);
     else forward();
-    if (connection.pendingAttach && connection.frames > 1) this._takeOver(connection);
+    if (connection.attached && connection.frames > 1) this._takeOver(connection);
     // Intermediaries answer too: only valid input on an attached connection proves that the server is there.
     if (connection !== this.active || failed) return;
     if (request) connection.hasAnswers = true;
@@ -252,9 +252,9 @@ export class Connector implements DialerHost {
   private _takeOver(connection: Connection): void {
     const previous = this.active;
     const { transport, openedAt } = connection;
-    const attached = connection.pendingAttach!;
+    const attached = connection.attached!;
     const others = this._trials.filter((trial) => trial !== connection);
-    connection.pendingAttach = undefined;
+    connection.attached = undefined;
     this._trials = others.filter(({ failed }) => !failed);
     this.active = connection;
     this.lastActive = connection;
@@ -270,7 +270,7 @@ export class Connector implements DialerHost {
       const isBetter = this.transports.indexOf(trial.transport) < this.transports.indexOf(transport);
       if (trial.failed) {
         if (trial.transport !== transport) this._penalize(trial);
-      } else if (!isBetter || trial.pendingAttach) {
+      } else if (!isBetter || trial.attached) {
         this._disconnect(trial, "not needed");
       }
     }
@@ -332,7 +332,7 @@ export class Connector implements DialerHost {
   private _disconnect(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
     const now = readClock(this._environment);
     recordOutcome(connection.attempt, outcome, reason, now - connection.startedAt);
-    connection.pendingAttach = undefined;
+    connection.attached = undefined;
     connection.adapter?.close();
     if (connection.link) this._session.remove(connection.link);
     this._trials = this._trials.filter((trial) => trial !== connection);
@@ -348,7 +348,7 @@ export class Connector implements DialerHost {
     // `wait` is NaN if a malformed frame had a `retry_in` that is not a number.
     this.retryAt = readClock(this._environment) + (wait || 0);
     this._listener.schedule();
-    const next = this._trials.find(({ pendingAttach }) => pendingAttach);
+    const next = this._trials.find(({ attached }) => attached);
     if (next) this._takeOver(next);
     else this._listener.onInactive(reason);
   }

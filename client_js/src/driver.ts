@@ -146,7 +146,7 @@ export class Driver implements ConnectorListener, PageListener {
     }
     connector.dropOverdue(now);
     this._act(session.tick(now));
-    const nextAttemptAt = connector.startDueAttempts(now);
+    const nextAttemptAt = connector.startDue(now);
     connector.transmit(now);
     const nextExpiry = now < expiresAt ? expiresAt : Infinity;
     const due = Math.min(giveUpAt, nextExpiry, session.deadline, nextAttemptAt, connector.deadline);

@@ -287,7 +287,7 @@ export class ClientSession<Tag> {
     this._events.push({ type: "opened", link, resumed, id: frame.id, replayed });
     this._settle(handled);
     // The server's limit may be below the one that these were checked against.
-    for (const number of this.outbox.buffer.unsentLargerThan(this.terms.message))
+    for (const number of this.outbox.buffer.unsentAbove(this.terms.message))
       this._events.push(...this.outbox.skip(number));
   }
 
