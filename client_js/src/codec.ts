@@ -61,7 +61,7 @@ export function encodeMessage(
   return { body, size };
 }
 
-export const encodeData = (seq: number, ack: number, texts: readonly string[]): string => `[${seq},${ack},${texts}]`;
+export const encodeData = (seq: number, ack: number, texts: readonly string[]): string => `[${seq},${ack},${texts.join()}]`;
 
 /** Encodes bytes for a WebSocket: number and mark in 8 bytes each, big-endian, then the bytes (DAT-2). */
 export function encodeBinary(number: number, ack: number, data: Uint8Array): Uint8Array {

@@ -13,7 +13,7 @@ export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpo
 /** Returns a copy of `names`. Throws `ChannelError` unless they are some of the transports. */
 export function checkTransports(names: readonly TransportName[]): readonly TransportName[] {
   if (!names.length || !names.every((name) => TRANSPORTS.includes(name)))
-    throw new ChannelError("invalid_argument", "transports must be some of " + TRANSPORTS);
+    throw new ChannelError("invalid_argument", "transports must be some of " + TRANSPORTS.join());
   return [...names];
 }
 

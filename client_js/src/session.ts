@@ -343,7 +343,7 @@ export class ClientSession<Tag> {
     if (client === this.client) {
       // A copy of this client has continued the session.
       if (attach > this.confirmed) throw new ForeignMark();
-    } else if (attach > (this.confirmed || attach) || ++this._supersededCount > MAX_CONSECUTIVE_FAILURES) {
+    } else if ((this.confirmed && attach > this.confirmed) || ++this._supersededCount > MAX_CONSECUTIVE_FAILURES) {
       return this._end({ code: 4409, reason: code + ": taken by another page", by: "protocol" });
     }
     this._dropLink(link, code, retry_in);

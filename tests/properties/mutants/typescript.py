@@ -51,14 +51,14 @@ TYPESCRIPT = [
         "session.ts",
         name="takeover-ignored",
         rule="ATT-5: a client attaches again after another has superseded it",
-        old="attach > (this.confirmed || attach)",
+        old="(this.confirmed && attach > this.confirmed)",
         new="false",
     ),
     SourceMutant(
         "session.ts",
         name="refused-for-good",
         rule="ATT-5, ATT-6: a client ends because its confirmation was refused",
-        old="attach > (this.confirmed || attach)",
+        old="(this.confirmed && attach > this.confirmed)",
         new="this.confirmed",
     ),
     SourceMutant(
