@@ -111,7 +111,8 @@ describe("messages", () => {
   test("the send queue and the inbox are bounded", async () => {
     const world = new World();
     const { channel, events } = world.channel({ queueMessages: 2 });
-    assert.deepEqual([watch(channel.send(1)), watch(channel.send(2))].length, 2);
+    void channel.send(1);
+    void channel.send(2);
     const third = watch(channel.send(3));
     await world.settle();
     assert.equal(third.outcome, "buffer_full: not_handled");

@@ -6,7 +6,7 @@ import { World, opened, postAnswer } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
 
 /** WebSocket is refused, and a stream becomes active. Returns the stream. */
-async function fallBack(world: World): Promise<FakeRequest> {
+async function failWebSocket(world: World): Promise<FakeRequest> {
   (await world.socket()).end(1006);
   const stream = await world.openStream();
   (await plainGet(world)).respond(404, "<html>");
@@ -247,7 +247,7 @@ describe("penalties", () => {
     const world = new World();
     world.random = 1;
     const { events } = world.channel();
-    const stream = await fallBack(world);
+    const stream = await failWebSocket(world);
     for (const wait of [15, 30, 60]) {
       await keepAlive(world, stream, wait - 2);
       assert.equal(world.sockets.length, 0);
@@ -264,7 +264,7 @@ describe("penalties", () => {
     const world = new World();
     world.random = 1;
     world.channel();
-    await fallBack(world);
+    await failWebSocket(world);
     const next = new World();
     Object.assign(next.environment, { localStorage: world.environment.localStorage });
     next.random = 1;
@@ -291,7 +291,7 @@ describe("penalties", () => {
   test("penalties apply to one origin and expire after a day", async () => {
     const world = new World();
     world.channel();
-    await fallBack(world);
+    await failWebSocket(world);
     for (const [url, later] of [
       ["http://elsewhere/chat", 0],
       ["http://localhost/chat", 90000],
@@ -335,7 +335,7 @@ describe("penalties", () => {
       const world = new World();
       Object.defineProperty(world.environment, "localStorage", { get });
       world.channel();
-      await fallBack(world);
+      await failWebSocket(world);
     }
   });
 });

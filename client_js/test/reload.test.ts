@@ -119,7 +119,7 @@ describe("a reloaded page", () => {
     assert.deepEqual([events, channel.id], [["reset", "open"], "b8"]);
   });
 
-  for (const [what, keep] of [
+  for (const [what, prepare] of [
     ["that was closed", (page: { channel: Channel }) => void page.channel.close()],
     ["that was never open", () => {}],
   ] as const)
@@ -127,7 +127,7 @@ describe("a reloaded page", () => {
       const tab = new Tab();
       const old = await tab.page();
       if (what === "that was closed") await old.world.openSocket();
-      keep(old);
+      prepare(old);
       await old.hide();
       assert.equal(tab.kept.size, 0);
     });
@@ -140,7 +140,7 @@ describe("a page that has given its session away", () => {
     await old.world.openSocket();
     await old.hide();
     const { world } = await tab.page();
-    assert.equal(((await world.socket()).open(), true), true);
+    (await world.socket()).open();
     old.channel.reconnect();
     const socket = await old.world.socket();
     socket.open();

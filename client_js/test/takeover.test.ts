@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PageWorld, World, opened, postAnswer } from "./world.ts";
 
-/** Answers every request as a server would, for that many seconds. Returns how many streams were begun. */
-async function serve(world: World, seconds: number, step = 0.1): Promise<number> {
+/** Answers every request as a server would, for `seconds`. Returns the number of streams that were opened. */
+async function serve(world: World, seconds: number): Promise<number> {
   let streams = 0;
-  for (let t = 0; t < seconds; t += step) {
-    await world.pass(step);
+  for (let passed = 0; passed < seconds; passed += 0.1) {
+    await world.pass(0.1);
     for (const request of world.requests.splice(0)) {
       if (request.url.endsWith("/sse")) {
         streams++;
@@ -39,8 +39,8 @@ test("an ack due at a takeover is written after failed POSTs (MRK-6)", async () 
   next.event(opened(next.lines[0], { sent: 1 }));
   next.event({ type: "ack", ack: 0 });
   await world.settle();
-  const storms = await serve(world, 60);
-  assert.ok(storms <= 2, `${storms}`);
+  const streams = await serve(world, 60);
+  assert.ok(streams <= 2, `${streams}`);
 });
 
 test("an ack due at a takeover is written while a POST is in flight", async () => {

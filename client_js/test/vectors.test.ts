@@ -188,7 +188,10 @@ class Client {
 
   #inputOf(step: StepInput, { link, busy }: Connection): Input {
     const lines = (frames: unknown): string => (frames as Json[]).map((frame) => asLine(frame) + "\n").join("");
-    const done = <Of extends "open" | "post" | "poll">(of: Of): Of => (busy.delete(of), of);
+    const done = <Kind extends "open" | "post" | "poll">(request: Kind): Kind => {
+      busy.delete(request);
+      return request;
+    };
     if ("receive" in step) {
       const frame = step["receive"]!;
       const { type, number, ack, data } = frame as unknown as BytesFrame;
