@@ -78,6 +78,7 @@ export class ClientSession<Tag> {
       deadline = Math.min(deadline, link.deadline);
       if (!this.leads(link)) continue;
       if (!link.post) deadline = Math.min(deadline, this.acks.dueAt);
+      // 0: nothing to wait for, as `transmit` polls immediately.
       if (!link.polling) deadline = Math.min(deadline, this.polls.nextAt(link) || Infinity);
     }
     return deadline;
