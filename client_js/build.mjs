@@ -1,8 +1,8 @@
 // Builds the browser client: `node build.mjs [outdir]`, into transport/static by default.
 //
-// esbuild bundles the modules and shortens private members; Terser then saves another 400 bytes.
-// The build is reproducible: esbuild works from one fixed folder and the files are written from
-// memory, so that the same sources give the same bytes in any checkout and any output folder.
+// esbuild bundles the modules and shortens private members; Terser then saves another 400 bytes. The build is
+// reproducible: esbuild runs in a fixed directory and the files are written from memory, so the same sources give the
+// same bytes in any checkout and any output directory.
 import { spawnSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";

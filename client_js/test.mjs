@@ -1,8 +1,8 @@
 // Runs the tests: `node test.mjs [filter…] [--node-option…]`.
 //
-// Node 20 cannot read TypeScript, so each test/**/*.test.ts is bundled into a folder of this
-// run below .build, and `node --test` runs the bundles from client_js. A filter is part
-// of a test's path; arguments that begin with a dash are passed to node.
+// Node 20 cannot run TypeScript, so each test/**/*.test.ts is bundled into a temporary directory under .build, and
+// `node --test` runs the bundles from client_js. A filter is part of a test's path; arguments that begin with a dash
+// are passed to node.
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";

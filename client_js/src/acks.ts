@@ -1,26 +1,26 @@
-// What was received, and when an ack of it leaves (MRK-6). Pure.
+// When to acknowledge what was received (MRK-6). Pure.
 //
-// An ack is free with anything else that is written: data, a poll, our `close`. It leaves alone if
-// nothing takes it along in time, and at once if it frees a quarter of the server's send window.
+// An ack is piggybacked on whatever else is written: data, a poll, our `close`. If nothing is written in time it is
+// sent on its own, and immediately once it would free a quarter of the server's send window.
 import type { TransportName } from "./frames.ts";
 import type { Link } from "./link.ts";
 import type { Terms } from "./terms.ts";
 
-/** Seconds that an ack waits for something to take it along. A poll always does, and soon. */
+/** Seconds that an ack waits to be piggybacked. With polls it always is, and soon. */
 const ACK_DELAY: { readonly [Name in TransportName]: number } = { websocket: 0, sse: 0.1, longpoll: Infinity };
-/** Seconds between two acks that leave alone. */
+/** Minimum seconds between two standalone acks. */
 const ACK_INTERVAL = 0.1;
-/** The part of the window at which an ack is due at once. */
+/** The share of the window that makes an ack due immediately. */
 const WINDOW_PART = 0.25;
 
 export class AckSchedule {
   /** The mark: the highest downlink number that was received in order (MRK-1). */
   received = 0;
-  /** When an ack leaves alone. */
+  /** When to send a standalone ack; infinite if no ack is pending. */
   dueAt = Infinity;
-  /** No ack leaves alone before then, unless the window needs it. */
+  /** The earliest time of the next standalone ack, unless the window fills up first. */
   private _notBefore = 0;
-  /** The part of the window that the next ack will free. */
+  /** The share of the window that the next ack will free. */
   private _unacked = 0;
 
   /** Records the next `count` messages, which came over `link` in a frame of `size` bytes. */
@@ -31,29 +31,29 @@ export class AckSchedule {
     this.dueAt = Math.min(this.dueAt, this._unacked < WINDOW_PART ? delayed : now);
   }
 
-  /** Returns the mark, which is being written on `link`. */
-  mark(link: Link): number {
+  /** Returns the mark to write on `link`, and clears the pending ack. */
+  takeMark(link: Link): number {
     this.dueAt = Infinity;
     this._unacked = 0;
     link.acked = this.received;
     return this.received;
   }
 
-  /** Returns whether an ack must leave alone on `link` now; if so, the next one waits for a while. */
+  /** Returns whether a standalone ack is due on `link`; if so, delays the next one by `ACK_INTERVAL`. */
   takeDue(link: Link, now: number): boolean {
     const due = link.acked < this.received && now >= this.dueAt;
     if (due) this._notBefore = now + ACK_INTERVAL;
     return due;
   }
 
-  /** The ack that a request took along was lost. */
+  /** Makes an ack due immediately: the request that carried the last one failed. */
   setDue(): void {
     this.dueAt = 0;
   }
 
   /**
-   * `link` carries the acks from now on. What was due on an earlier link may not be due on this one, and
-   * what that one took along may be lost.
+   * Moves acks to `link`. An ack that was due on the previous link may be unnecessary here, and one that the previous
+   * link carried may have been lost.
    */
   moveTo(link: Link): void {
     this.dueAt = link.acked < this.received ? 0 : Infinity;
@@ -65,7 +65,7 @@ export class AckSchedule {
     return from > last ? [] : [from, last];
   }
 
-  /** Begins the next session. */
+  /** Starts the next session. */
   reset(): void {
     this.received = 0;
     this.dueAt = Infinity;

@@ -1,26 +1,26 @@
-// What the answer to a request means for the marks of its link, and for what is to be done next. Pure.
+// Interprets the answer to a request: updates its link and decides what to do next. Pure.
 import type { AckSchedule } from "./acks.ts";
 import type { Answer } from "./events.ts";
 import type { AckFrame } from "./frames.ts";
 import type { Link } from "./link.ts";
 import type { PollPacing } from "./polls.ts";
 
-/** Requests that may fail in a row before their link is given up. */
+/** Consecutive failures of one kind of request after which the link is dropped. */
 export const MAX_CONSECUTIVE_FAILURES = 3;
-/** Seconds that a stream may bring nothing once the server says that it wrote to it (SND-2). */
+/** Seconds within which a stream must deliver what the server says it has written (SND-2). */
 const MUTE_TIMEOUT = 5;
 
-/** What is to be done about an answer. */
-export type Verdict =
-  /** Handle the frames that it brought. The answer to a POST, and a refusal, are not of the downlink. */
+/** What to do about an answer. */
+export type NextStep =
+  /** Handle the frames in it. The answer to a POST and a refusal are not part of the downlink. */
   | { readonly type: "frames"; readonly lines: readonly string[]; readonly isDownlink: boolean }
-  /** Repeat the request, with the same content and what has come up since (SND-1, POL-2). */
+  /** Repeat the request, with the same content and what was queued since (SND-1, POL-2). */
   | { readonly type: "retry" }
   /** Drop the link. */
   | { readonly type: "drop"; readonly reason: string; readonly retryIn: number };
 
-/** Records on `link` that a request was answered, or failed, and decides what is to be done about it. */
-export function readAnswer(link: Link, answer: Answer, acks: AckSchedule, polls: PollPacing, now: number): Verdict {
+/** Records on `link` that a request was answered or failed, and returns what to do about it. */
+export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, polls: PollPacing, now: number): NextStep {
   const { request, status, text, retryIn = 0 } = answer;
   const lines = text.split("\n").filter(Boolean);
   const ok = status === 200;
@@ -43,10 +43,10 @@ export function readAnswer(link: Link, answer: Answer, acks: AckSchedule, polls:
     link.acked = -1;
     acks.setDue();
   }
-  // Anything else comes from an intermediary, and says no more of the channel than silence does.
+  // Any other body comes from an intermediary, and tells us no more about the channel than no answer at all.
   const [first = ""] = lines;
   if (/^{.*"type":"error"/.test(first)) return { type: "frames", lines: [first], isDownlink: false };
-  // A poll without an answer was the connection, like a stream that ends.
+  // A poll without an answer means that the connection was lost, like the end of a stream.
   const isLost = request === "open" || (request === "poll" && !status) || retryIn;
   if (!isLost && ++link.failures[request] < MAX_CONSECUTIVE_FAILURES) return { type: "retry" };
   return { type: "drop", reason: ok ? "ended" : status ? "HTTP " + status : "no answer", retryIn };
@@ -55,14 +55,19 @@ export function readAnswer(link: Link, answer: Answer, acks: AckSchedule, polls:
 /**
  * Records on `link` the marks that answer a POST (SND-2).
  *
- * Returns whether the server still knows the link. One that it has written to, and that brings nothing, is
- * held up by an intermediary: it has a few seconds left.
+ * Returns whether the link is still attached. If the server has written to the stream but nothing has arrived, an
+ * intermediary is buffering it: it gets `MUTE_TIMEOUT` to deliver.
  */
-export function readPostMarks(link: Link, { received, sent, attached }: AckFrame, mark: number, now: number): boolean {
+export function recordPostMarks(
+  link: Link,
+  { received, sent, attached }: AckFrame,
+  mark: number,
+  now: number,
+): boolean {
   if (received! < link.next) link.next = received! + 1;
   if (link.transport !== "sse") return true;
   if (attached === false) return false;
   link.sent = sent;
-  if (sent! > mark) link.until = Math.min(link.until, now + MUTE_TIMEOUT);
+  if (sent! > mark) link.deadline = Math.min(link.deadline, now + MUTE_TIMEOUT);
   return true;
 }

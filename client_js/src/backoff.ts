@@ -3,8 +3,8 @@
 /**
  * Returns the seconds to wait after an `outage` of that many seconds.
  *
- * Full jitter, for the first retry too, or all pages would come back to a restarted server in the same moment.
- * The delay grows with the outage and hardly exceeds it, so that no page is away for long after a short one.
+ * Full jitter, even for the first retry: otherwise every page would reconnect to a restarted server at the same
+ * moment. The delay grows with the outage and barely exceeds it, so a short outage never causes a long wait.
  */
 export const backoff = (outage: number, random: number, base: number, maximum: number): number =>
   random * Math.min(maximum, base + outage);

@@ -1,4 +1,4 @@
-// The retry budget: limits how often a client begins a connection.
+// The retry budget: limits how often a client opens a connection.
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 
@@ -6,7 +6,7 @@ import type { Environment } from "./environment.ts";
 export class RetryBudget {
   private readonly _environment: Environment;
   private readonly _span: number;
-  /** When each of the next attempts may be made, the earliest first. */
+  /** When each of the two slots is free again. */
   private readonly _freeAt = [0, 0];
 
   constructor(environment: Environment, span: number) {

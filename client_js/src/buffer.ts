@@ -1,35 +1,37 @@
-// The send buffer of a session: what was sent and is not acknowledged yet. Pure.
-import type { Encoded } from "./codec.ts";
+// The send buffer of a session: the messages that are not acknowledged yet. Pure.
+import type { EncodedMessage } from "./codec.ts";
 import type { Limits } from "./frames.ts";
 
 /** One sent message. */
-export interface Entry<Tag> extends Encoded {
-  /** What its sender knows it by; removed once its fate was reported. */
+export interface BufferedMessage<Tag> extends EncodedMessage {
+  /** The caller's handle for this send; undefined once its fate has been reported. */
   tag: Tag | undefined;
   /** The server refused the message: a `skip` takes its place (DAT-5). */
   skipped?: boolean;
 }
 
 /**
- * Messages in the order of their numbers: first those that are numbered and not acknowledged, then those
- * that wait for a number (NUM-2). A numbered message stays until an ack covers it (NUM-4).
+ * Messages ordered by number: first the numbered ones that are not acknowledged, then those that wait for a number
+ * (NUM-2). A numbered message stays until an ack covers it (NUM-4).
  */
 export class SendBuffer<Tag> {
   /** The number of the first entry: `first_retained` of an open (OPN-5). */
   first = 1;
-  /** The number that the next message put on a wire will get. */
+  /** The number of the next message that is written for the first time. */
   next = 1;
-  entries: Entry<Tag>[] = [];
+  entries: BufferedMessage<Tag>[] = [];
   /** Bytes of the numbered entries. */
   bytes = 0;
 
   /** The number that the last entry has or will get. */
-  get last(): number {
+  get lastNumber(): number {
     return this.first + this.entries.length - 1;
   }
 
-  /** Returns what may be written as `number`; nothing if there is no more, or the window is full (DAT-6). */
-  peek(number: number, limits: Limits): Entry<Tag> | undefined {
+  /**
+   * Returns the message to write as `number`, or undefined at the end of the buffer or if the window is full (DAT-6).
+   */
+  peek(number: number, limits: Limits): BufferedMessage<Tag> | undefined {
     const entry = this.entries[number - this.first];
     // Numbered messages may always be repeated, and one message fits any window.
     const numbered = this.next - this.first;
@@ -39,21 +41,21 @@ export class SendBuffer<Tag> {
   }
 
   /** Records that `entry` is written as `number`, perhaps again. */
-  put(number: number, entry: Entry<Tag>): void {
+  markWritten(number: number, entry: BufferedMessage<Tag>): void {
     if (number < this.next) return;
     this.next = number + 1;
     this.bytes += entry.size;
   }
 
   /** Removes and returns the entries up to `mark`; none if the mark is an old one (MRK-4). */
-  acknowledge(mark: number): Entry<Tag>[] {
+  acknowledge(mark: number): BufferedMessage<Tag>[] {
     const removed = this.entries.splice(0, Math.max(0, mark + 1 - this.first));
     this.first += removed.length;
     for (const entry of removed) this.bytes -= entry.size;
     return removed;
   }
 
-  /** Puts a `skip` in the place of a message. Returns its tag, unless its fate was reported before. */
+  /** Replaces a message with a `skip`. Returns its tag, or undefined if its fate was already reported. */
   skip(number: number): Tag | undefined {
     const entry = this.entries[number - this.first];
     if (!entry) return undefined;
@@ -64,9 +66,9 @@ export class SendBuffer<Tag> {
   }
 
   /** Returns the numbers of the messages that wait for one and are larger than `size`. */
-  waitingAbove(size: number): number[] {
+  unsentAbove(size: number): number[] {
     const numbers: number[] = [];
-    for (let number = this.next; number <= this.last; number++)
+    for (let number = this.next; number <= this.lastNumber; number++)
       if (this.entries[number - this.first]!.size > size) numbers.push(number);
     return numbers;
   }

@@ -1,5 +1,5 @@
 // The public class: what an application calls and listens to. The rest is in driver.ts and below.
-import { sizeOf } from "./codec.ts";
+import { utf8Length } from "./codec.ts";
 import { Driver } from "./driver.ts";
 import { resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
@@ -18,7 +18,7 @@ export class Channel extends EventTarget {
   private readonly _inbox: Inbox;
   private readonly _closed: Promise<void>;
 
-  /** Starts at once. Throws for an argument that is wrong; everything else is reported by events. */
+  /** Starts connecting immediately. Throws if an argument is invalid; all other errors are reported as events. */
   constructor(url: string | URL, options: ChannelOptions = {}, environment: Environment = globalThis) {
     super();
     const address = resolveUrl(environment, url).replace(/^ws/, "http").replace(/#.*/, "");
@@ -33,22 +33,22 @@ export class Channel extends EventTarget {
     return this._driver.state;
   }
 
-  /** The session's public id, fit for logs; null before the first. */
+  /** The session's public id, safe to log; null before the first session. */
   get id(): string | null {
     return this._driver.id;
   }
 
-  /** The transport in use, or that was used last; null before the first and when closed. */
+  /** The current or last used transport; null before the first connection and after close. */
   get transport(): TransportName | null {
     return this._driver.transport;
   }
 
-  /** The transports that may be used, the best first. */
+  /** The transports that may be used, best first. */
   get transports(): readonly TransportName[] {
     return this._driver.connector.transports;
   }
 
-  /** What is not listed is left at once; the session goes on over another. */
+  /** Drops connections over transports that are not listed; the session continues over another. */
   set transports(names: readonly TransportName[]) {
     this._driver.connector.setTransports(names);
   }
@@ -56,8 +56,8 @@ export class Channel extends EventTarget {
   /**
    * Sends a JSON value, an ArrayBuffer or a Uint8Array.
    *
-   * Resolves once the server's application has finished with it (MRK-3). Rejects with a `ChannelError`, whose
-   * `fate` is what is known of the message.
+   * Resolves once the server's application has handled it (MRK-3). Rejects with a `ChannelError` whose `fate` says
+   * what is known about the message.
    */
   send(message: unknown): Promise<void> {
     return this._driver.send(message);
@@ -65,37 +65,41 @@ export class Channel extends EventTarget {
 
   /** Closes once everything sent before is handled. Resolves when the channel is closed. */
   close(code = 1000, reason = ""): Promise<void> {
-    if ((code !== 1000 && !(code >= 3000 && code < 5000)) || sizeOf(reason) > 123)
+    if ((code !== 1000 && !(code >= 3000 && code < 5000)) || utf8Length(reason) > 123)
       throw new ChannelError("invalid_argument", "code must be 1000 or 3000-4999, reason at most 123 bytes");
     this._driver.close(code, reason);
     return this._closed;
   }
 
-  /** Drops the connection, and resumes over a new one at once; does nothing while suspended by `suspend`. */
+  /** Drops the connection and immediately resumes over a new one. Does nothing after `suspend()`. */
   reconnect(): void {
     this._driver.reconnect();
   }
 
-  /** Drops the connection, and does not come back before `resume`. */
+  /** Drops the connection and stays disconnected until `resume()`. */
   suspend(): void {
     this._driver.suspend();
   }
 
+  /** Reconnects after `suspend()`. */
   resume(): void {
     this._driver.resume();
   }
 
-  /** Returns counts since the channel was made. */
+  /** Returns counts since the channel was created. */
   statistics(): Statistics {
     return this._driver.statistics();
   }
 
-  /** Returns the latest attempts, oldest first, which explain why this transport is used. */
+  /** Returns the most recent connection attempts, oldest first, and the reason why each one ended. */
   explain(): Attempt[] {
     return this._driver.connector.dialer.attempts.list();
   }
 
-  /** Yields messages as they come, until the channel is closed. If there are listeners, they get them instead. */
+  /**
+   * Yields messages as they arrive, until the channel closes. Once a `message` listener has been added, listeners get
+   * them instead.
+   */
   [Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
     return this._inbox[Symbol.asyncIterator]();
   }

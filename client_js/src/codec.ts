@@ -5,37 +5,37 @@ import type { BytesFrame, ControlFrame, DataFrame, Frame, Limits } from "./frame
 /** A frame as a connection carries it: text, or a binary WebSocket message. */
 export type EncodedFrame = string | Uint8Array;
 
-/** A message as it is kept: checked and encoded when it is sent, since the application may change its object. */
-export interface Encoded {
+/** An encoded message. `send()` validates and encodes, because the application may change the object later. */
+export interface EncodedMessage {
   /** Its JSON, or the message itself if it is bytes. */
   readonly body: EncodedFrame;
   /** Bytes of its JSON in UTF-8, or of itself (DAT-4). */
   readonly size: number;
 }
 
-/** Returns whether JSON carries `value` unchanged (DAT-3). A cycle exceeds any `depth`. */
-function isFaithful(value: unknown, depth: number): boolean {
+/** Returns whether `value` survives JSON unchanged (DAT-3). A cycle exceeds any `depth`. */
+function survivesJson(value: unknown, depth: number): boolean {
   if (value === null || typeof value === "boolean") return true;
-  // Larger numbers have no fraction. NaN is not less than anything.
+  // Any larger number is an unsafe integer. Comparisons with NaN are false.
   if (typeof value === "number") return Math.abs(value) < 2 ** 53;
   // With the flag `u` a surrogate pair is one character: only lone surrogates match.
   if (typeof value === "string") return !/[\ud800-\udfff]/u.test(value);
   if (typeof value !== "object" || !depth) return false;
   // Array.from turns holes into undefined, which is refused.
-  if (Array.isArray(value)) return Array.from(value).every((item) => isFaithful(item, depth - 1));
+  if (Array.isArray(value)) return Array.from(value).every((item) => survivesJson(item, depth - 1));
   // A plain object of any realm: its prototype, if it has one, is the end of the chain.
   const parent: unknown = Object.getPrototypeOf(value);
   return (
     (!parent || !Object.getPrototypeOf(parent)) &&
     Reflect.ownKeys(value).every(
-      // A key that is a symbol is not.
-      (key) => isFaithful(key, 0) && isFaithful((value as Record<PropertyKey, unknown>)[key], depth - 1),
+      // Rejects symbol keys.
+      (key) => survivesJson(key, 0) && survivesJson((value as Record<PropertyKey, unknown>)[key], depth - 1),
     )
   );
 }
 
-/** Returns the bytes of a text in UTF-8. */
-export const sizeOf = (text: string): number => new TextEncoder().encode(text).length;
+/** Returns the number of bytes of `text` in UTF-8. */
+export const utf8Length = (text: string): number => new TextEncoder().encode(text).length;
 
 /**
  * Checks and encodes one message of the application.
@@ -43,22 +43,25 @@ export const sizeOf = (text: string): number => new TextEncoder().encode(text).l
  * Throws `ChannelError` with code `invalid_message` if JSON would change it (DAT-3), or `too_large` if it exceeds
  * `limits.message` (DAT-4).
  */
-export function encodeMessage(message: unknown, { message: limit, depth }: Pick<Limits, "message" | "depth">): Encoded {
+export function encodeMessage(
+  message: unknown,
+  { message: limit, depth }: Pick<Limits, "message" | "depth">,
+): EncodedMessage {
   let body: EncodedFrame;
   if (message instanceof ArrayBuffer || message instanceof Uint8Array) {
     // A copy, as the application may reuse its buffer.
     body = new Uint8Array(message).slice();
   } else {
-    if (!isFaithful(message, depth))
+    if (!survivesJson(message, depth))
       throw new ChannelError("invalid_message", "send bytes, or a value that JSON keeps unchanged");
     body = JSON.stringify(message);
   }
-  const size = typeof body === "string" ? sizeOf(body) : body.length;
+  const size = typeof body === "string" ? utf8Length(body) : body.length;
   if (size > limit) throw new ChannelError("too_large", size + " bytes, above the limit of " + limit);
   return { body, size };
 }
 
-export const encodeData = (seq: number, ack: number, texts: readonly string[]): string => `[${seq},${ack},${texts}]`;
+export const encodeData = (seq: number, ack: number, texts: readonly string[]): string => `[${seq},${ack},${texts.join()}]`;
 
 /** Encodes bytes for a WebSocket: number and mark in 8 bytes each, big-endian, then the bytes (DAT-2). */
 export function encodeBinary(number: number, ack: number, data: Uint8Array): Uint8Array {
@@ -74,7 +77,7 @@ export function encodeBinary(number: number, ack: number, data: Uint8Array): Uin
 export const encodeBytes = (number: number, ack: number, data: Uint8Array): string =>
   encodeControl({ type: "bytes", number, ack, data: toBase64(data) });
 
-// Byte by byte, as a call cannot have a quarter of a million arguments.
+// Byte by byte: `String.fromCharCode(...data)` would exceed the engine's argument limit.
 export const toBase64 = (data: Uint8Array): string =>
   btoa(data.reduce((text, byte) => text + String.fromCharCode(byte), ""));
 
@@ -89,13 +92,13 @@ const CONTROL_CHARACTER = /[\0-\x1f]/;
 /** The beginning of data, with its number and mark; or of a control frame. */
 const BEGINNING = /^(\[\d+,\d+,|{)/;
 /**
- * A number or mark in a control frame whose value is not one: `"7"`, `7.0`, `true`, or 2^53. Nothing but a key ends
- * in an unescaped quote and a colon.
+ * A numeric field of a control frame whose value is not an integer: `"7"`, `7.0`, `true`, or one of more than 15
+ * digits. Only a key ends in an unescaped quote and a colon.
  */
 const BAD_NUMBER = /^{[^]*"(ack|number|received|handled|in_hand|expected|attach|last)" *:(?! *(null|\d{1,15}) *[,}])/;
 
 /**
- * Decodes one frame of a server. Throws some error if it is malformed.
+ * Decodes one frame from the server. Throws an `Error` if it is malformed.
  *
  * The fields of control frames are trusted, except for those that number or settle something (FRM-3).
  */

@@ -1,9 +1,9 @@
-// What the connector knows of each of its connections.
+// The connector's record of each of its connections.
 import type { Attached } from "./events.ts";
 import type { MutableAttempt } from "./explain.ts";
 import type { ActiveConnection, Trial } from "./fallback.ts";
 import type { Link } from "./link.ts";
-import type { Transport, Wiring } from "./transports/interface.ts";
+import type { Transport, TransportContext } from "./transports/interface.ts";
 
 /** An attempt, and the connection that it became. */
 export interface Connection extends Trial, ActiveConnection {
@@ -13,21 +13,21 @@ export interface Connection extends Trial, ActiveConnection {
   failed?: boolean;
   /** Seconds until the other end first answered: the upgrade, or the headers of a stream. */
   reachedAfter?: number;
-  /** When it must have proven that it works; infinite once it has. */
-  until: number;
-  /** `opened` has come, and the connection may take the session over. */
-  opened?: Attached | undefined;
-  /** When `opened` came; 0 before. */
+  /** Deadline for proving that it works; infinite once it has. */
+  deadline: number;
+  /** The `opened` that it received, while it has not taken the session over. */
+  attached?: Attached | undefined;
+  /** When `opened` was received; 0 before. */
   openedAt: number;
-  /** How many frames came over it. */
+  /** How many frames it delivered. */
   frames: number;
-  /** A request was answered beside its stream. */
+  /** A request other than its stream was answered. */
   hasAnswers?: boolean;
   rotateAt: number;
   /** An intermediary buffers its stream. */
   isMute?: boolean;
-  /** These exist once the credentials are there. */
-  wiring?: Wiring;
+  /** Set once the credentials are available. */
+  context?: TransportContext;
   adapter?: Transport;
   link?: Link;
 }

@@ -1,16 +1,16 @@
 // Slots for held connections, shared by all tabs of a browser.
 //
-// Over HTTP/1.1 a browser opens six connections to one server, for all its tabs together. A tab that holds
-// one, for a stream or a held poll, takes a slot, of which there are four: two connections stay free for
-// requests that are answered at once. A tab without a slot polls without being held. A slot is a Web Lock: it
-// is released when its tab ends, however that ends, and no tab depends on another, as it would on one that
-// shared its stream. A page that has no access to locks does without slots.
+// Over HTTP/1.1 a browser opens six connections to one server, shared by all its tabs. A tab that holds one, for a
+// stream or a held poll, takes one of four slots, so two connections stay free for requests that are answered
+// immediately. A tab without a slot uses polls that are not held. A slot is a Web Lock: it is released whenever its
+// tab ends, for any reason, and no tab depends on another, as it would if one shared its stream. A page without access
+// to locks works without slots.
 import type { Environment } from "./environment.ts";
-import { keyOf } from "./saved_marks.ts";
+import { originKey } from "./penalties.ts";
 
 const SLOTS = 4;
 
-/** The slot of one channel, which needs no more than one, however many connections it begins. */
+/** The slot of one channel. A channel needs only one, however many connections it opens. */
 export class ConnectionSlot {
   private readonly _environment: Environment;
   private readonly _url: string;
@@ -43,7 +43,7 @@ export class ConnectionSlot {
   }
 }
 
-/** Takes a free slot of the server of `url`, until `released` settles. Returns whether there was one. */
+/** Takes a free slot for the server at `url` until `released` settles. Resolves to false if all are taken. */
 export const acquireSlot = (
   environment: Environment,
   url: string,
@@ -52,7 +52,7 @@ export const acquireSlot = (
 ): Promise<boolean> =>
   new Promise<boolean>((resolve, reject) => {
     environment
-      .navigator!.locks!.request(keyOf(url) + slot, { ifAvailable: true }, (lock) => {
+      .navigator!.locks!.request(originKey(url) + slot, { ifAvailable: true }, (lock) => {
         if (!lock) {
           resolve(slot + 1 < SLOTS && acquireSlot(environment, url, released, slot + 1));
           return undefined;

@@ -1,34 +1,36 @@
 // The connector: keeps one connection active, over the best transport that works.
 //
-// While no connection is active, several are tried in a race; while one is, better ones are probed beside it and
-// it is replaced before an intermediary cuts it. What to begin is decided by the pure fallback.ts, when to come
-// back after a failure by backoff.ts; here it is done. Invariants:
-// - A connection is live from its creation until it is left; what it reports later is ignored.
-// - `_trials` holds the connections of this round that are not active: live ones, and those that have failed
-//   and may get a mark once another works.
-// - Whatever counts as an attempt is within the retry budget.
+// Without an active connection, several are raced. With one, better transports are probed in parallel, and it is
+// replaced before an intermediary would cut it. fallback.ts decides which transport to start and backoff.ts when to
+// retry; this file does it. Invariants:
+// - A connection is live from its creation until it is dropped; its later reports are ignored.
+// - `_trials` holds the connections of this round that are not active: live ones, and failed ones whose transport may
+//   get a penalty once another works.
+// - Everything that counts as an attempt is subject to the retry budget.
 import { backoff } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { Dialer } from "./dialer.ts";
-import type { Owner } from "./dialer.ts";
+import type { DialerHost } from "./dialer.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { Attached, Input, LinkDropped } from "./events.ts";
-import { conclude, describeFailure } from "./explain.ts";
+import { describeFailure, recordOutcome } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
-import { checkTransports, decide, isOutage } from "./fallback.ts";
+import { checkTransports, isOutage, nextAttempt } from "./fallback.ts";
 import type { TransportName } from "./frames.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import type { Link } from "./link.ts";
 import type { Options } from "./options.ts";
-import { SavedMarks } from "./saved_marks.ts";
+import { PenaltyStore } from "./penalties.ts";
 import type { ClientSession } from "./session.ts";
 
-/** Seconds after which a connection is steady. If it ends sooner, its transport has failed. */
+/**
+ * Seconds after which a connection counts as stable. If it ends earlier, its transport is considered to have failed.
+ */
 const STEADY_AFTER = 5;
-/** Seconds in which a stream's second event must follow its first (SSE-1). */
+/** Seconds within which a stream's second event must follow its first (SSE-1). */
 const SECOND_EVENT_TIMEOUT = 2;
-/** Seconds that a connection which may have died has for a sign of life. */
+/** Seconds within which a connection that may have died must show that it is alive. */
 const PROBE_TIMEOUT = 2;
 /** Seconds before a POST that failed is repeated. */
 const POST_RETRY_DELAY = 0.25;
@@ -49,24 +51,24 @@ export interface ConnectorListener {
 }
 
 /** The connections of a channel, of which one is active. */
-export class Connector implements Owner {
+export class Connector implements DialerHost {
   /** The connection that carries the session. */
   active: Connection | undefined;
-  /** The latest that was active: some browsers end connections before they fire `pagehide`. */
+  /** The last active connection, for the final POST: some browsers close connections before they fire `pagehide`. */
   lastActive: Connection | undefined;
   transports: readonly TransportName[];
-  /** When to try again while no connection is active; infinite while the application or the page is away. */
+  /** When to retry if no connection is active; infinite while suspended or in the back/forward cache. */
   retryAt = 0;
-  readonly marks: SavedMarks;
+  readonly penalties: PenaltyStore;
   readonly dialer: Dialer;
   private readonly _session: ClientSession<unknown>;
   private readonly _options: Options;
   private readonly _environment: Environment;
   private readonly _listener: ConnectorListener;
   private _trials: Connection[] = [];
-  /** The server asked us to stay away until then. */
+  /** The server asked us not to reconnect before this time. */
   private _askedToWaitUntil = 0;
-  /** When the outage began, later by the time for which a connection was active since. */
+  /** Start of the outage, moved forward by the time for which a connection has been active since. */
   private _outageSince: number;
   private _activeSince = 0;
   private readonly _lifetimes = new Lifetimes();
@@ -79,7 +81,7 @@ export class Connector implements Owner {
     listener: ConnectorListener,
   ) {
     this.transports = checkTransports(options.transports);
-    this.marks = new SavedMarks(environment, url, options.fallbackFor);
+    this.penalties = new PenaltyStore(environment, url, options.fallbackFor);
     this.dialer = new Dialer(session, url, options, environment);
     this._session = session;
     this._options = options;
@@ -96,30 +98,32 @@ export class Connector implements Owner {
 
   /** When to call `dropOverdue`. */
   get deadline(): number {
-    return Math.min(...this.live.map(({ until }) => until));
+    return Math.min(...this.live.map(({ deadline }) => deadline));
   }
 
   isLive(connection: Connection): boolean {
     return this.live.includes(connection);
   }
 
-  /** Uses these transports only, the best first. Connections over others are left; the session goes on. */
+  /** Uses only these transports, best first. Drops connections over others; the session continues. */
   setTransports(names: readonly TransportName[]): void {
     this.transports = checkTransports(names);
-    // What was learnt under another choice says nothing of what that forbade.
-    this.marks.clear();
+    // The penalties were learned with a different set of transports.
+    this.penalties.clear();
     this._trials = this._trials.filter(({ failed }) => !failed);
     const { active } = this;
-    for (const connection of this.live) if (!names.includes(connection.transport)) this._leave(connection, "forbidden");
-    if (active && !this.active) this._interrupt("forbidden", 0);
+    for (const connection of this.live)
+      if (!names.includes(connection.transport)) this._disconnect(connection, "forbidden");
+    if (active && !this.active) this._scheduleRetry("forbidden", 0);
     this._listener.schedule();
   }
 
-  /** Begins the attempts that are due. Returns when to call it again. */
-  begin(now: number): number {
+  /** Starts the attempts that are due. Returns when to call it again. */
+  startDue(now: number): number {
     if (now < this.retryAt) return this.retryAt;
     for (;;) {
-      const next = decide(this.transports, this.marks.current, this._trials, this.active, this._options.headStart, now);
+      const { headStart } = this._options;
+      const next = nextAttempt(this.transports, this.penalties.current, this._trials, this.active, headStart, now);
       if (typeof next === "number") return next;
       const { budget } = this.dialer;
       if (budget.freeAt > now) return budget.freeAt;
@@ -127,7 +131,7 @@ export class Connector implements Owner {
     }
   }
 
-  /** Writes what the session has to say. */
+  /** Writes the session's pending output. */
   transmit(now: number): void {
     for (const connection of this.live) {
       // A trial that has not taken over must not confirm its attach (ATT-3): it writes its `open` only.
@@ -135,33 +139,33 @@ export class Connector implements Owner {
     }
   }
 
-  /** Gives up the connections that have not proven in time that they work. */
+  /** Drops the connections that have missed their deadline. */
   dropOverdue(now: number): void {
-    for (const connection of this.live) if (now >= connection.until) this._lost(connection, "timeout");
+    for (const connection of this.live) if (now >= connection.deadline) this._handleFailure(connection, "timeout");
   }
 
   /** The attach of a connection was answered. */
   onAttached(attached: Attached): void {
     const connection = this._trials.find(({ link }) => link === attached.link);
-    // A listener may have left it in the meantime.
+    // A listener may have dropped it in the meantime.
     if (!connection) return;
-    connection.opened = attached;
+    connection.attached = attached;
     connection.openedAt = readClock(this._environment);
-    connection.until = connection.openedAt + SECOND_EVENT_TIMEOUT;
+    connection.deadline = connection.openedAt + SECOND_EVENT_TIMEOUT;
     // The server may not know yet that another attach was confirmed in the meantime.
-    if (attached.link.attach < this._session.confirmed) this._lost(connection, "superseded");
-    // Beside an active connection, a stream takes over once it brings more than its first event.
+    if (attached.link.attach < this._session.confirmed) this._handleFailure(connection, "superseded");
+    // With another connection active, a stream takes over once it delivers more than its first event.
     else if (!this.active || connection.transport !== "sse") this._takeOver(connection);
   }
 
   onLinkDropped({ link, reason, retryIn }: LinkDropped): void {
     const connection = this.live.find((connection) => connection.link === link);
-    // One below the confirmed attach ends with that, and has not failed.
+    // An attach below the confirmed one is superseded, which is not a failure.
     const isOlder = !this.active && link.attach < this._session.confirmed;
-    if (connection) this._lost(connection, isOlder ? "superseded" : reason, retryIn);
+    if (connection) this._handleFailure(connection, isOlder ? "superseded" : reason, retryIn);
   }
 
-  /** Asks the active connection for a sign of life, as it may have died; if there is none, tries again at once. */
+  /** Checks that the active connection is still alive. Without one, retries immediately. */
   probe(): void {
     const { active } = this;
     const now = readClock(this._environment);
@@ -175,23 +179,23 @@ export class Connector implements Owner {
     }
   }
 
-  /** Leaves all connections, and begins anew `wait` seconds later. */
-  restart(reason: string, wait: number): void {
-    for (const connection of this.live) this._leave(connection, reason);
+  /** Drops all connections and starts over after `wait` seconds. */
+  reconnect(reason: string, wait: number): void {
+    for (const connection of this.live) this._disconnect(connection, reason);
     this._trials = [];
     this.dialer.slot.release();
     // The application or the page asked for it: that is no outage.
     this._outageSince = readClock(this._environment);
-    this._interrupt(reason, wait);
+    this._scheduleRetry(reason, wait);
   }
 
-  /** The channel is over: writes what is left to write, and closes all connections. */
-  finish(reason: string): void {
+  /** Closes all connections of a channel that has ended, after writing what is still pending. */
+  close(reason: string): void {
     const now = readClock(this._environment);
     for (const connection of this.live) {
       if (connection.link?.state === "open") this._write(connection, now);
-      conclude(connection.attempt, "failed", reason, now - connection.startedAt);
-      connection.opened = undefined;
+      recordOutcome(connection.attempt, "failed", reason, now - connection.startedAt);
+      connection.attached = undefined;
       connection.adapter?.close(true);
     }
     this.active = undefined;
@@ -206,7 +210,7 @@ export class Connector implements Owner {
       await this.dialer.open(connection, this);
       this._listener.schedule();
     } catch (error) {
-      if (this.isLive(connection)) this._lost(connection, `${error}`);
+      if (this.isLive(connection)) this._handleFailure(connection, `${error}`);
     }
   }
 
@@ -217,84 +221,85 @@ export class Connector implements Owner {
   onInput(connection: Connection, input: Input): void {
     const request = input.type === "answer" ? input.request : undefined;
     const failed = input.type === "answer" && input.status !== 200;
-    // A POST outlives its connection; if it failed, it counts as an attempt all the same.
+    // A POST can outlive its connection, and still counts as an attempt if it fails.
     if (!this.isLive(connection) && request !== "post") return;
     if (input.type === "frame") connection.frames++;
     const forward = (): void => this._listener.onInput(connection.link!, input);
-    // A request that failed is repeated, or leads to another connection: an attempt. A POST waits a little: if
-    // the whole path is down, the downlink reports it first and the retry is unnecessary.
+    // A failed request is retried, or leads to a new connection: that is an attempt. A POST waits a little: if the
+    // whole path is down, the downlink reports it first and the retry is unnecessary.
     if (failed && request !== "open") this.dialer.budget.run(forward, request === "post" ? POST_RETRY_DELAY : 0);
     else forward();
-    if (connection.opened && connection.frames > 1) this._takeOver(connection);
-    // Intermediaries answer too: only what is understood, and attached, came from the server.
+    if (connection.attached && connection.frames > 1) this._takeOver(connection);
+    // Intermediaries answer too: only valid input on an attached connection proves that the server is there.
     if (connection !== this.active || failed) return;
     if (request) connection.hasAnswers = true;
     this._listener.onContact();
     this._confirmWorks(connection);
   }
 
-  /** Something came over the active connection: records whether it is known to work by now. */
+  /** Records, after input on the active connection, whether it is now known to work. */
   private _confirmWorks(connection: Connection): void {
     const { transport, openedAt, frames, hasAnswers } = connection;
-    // A stream works once it is known to bring more than its beginning, and that POSTs get through.
+    // A stream works once it has delivered more than its first event, and a POST was answered.
     const isStream = transport === "sse";
     if (isStream && frames < 2) return;
-    connection.until = isStream && !hasAnswers ? openedAt + this._options.postTimeout : Infinity;
+    connection.deadline = isStream && !hasAnswers ? openedAt + this._options.postTimeout : Infinity;
     const isSteady = readClock(this._environment) >= openedAt + STEADY_AFTER;
-    if (isSteady && this.marks.current[transport]) this.marks.forgive(transport);
+    if (isSteady && this.penalties.current[transport]) this.penalties.remove(transport);
   }
 
-  /** Makes `connection` the active one, and leaves all others but better ones that may still answer. */
+  /** Makes `connection` the active one. Drops the others, except better ones that may still open. */
   private _takeOver(connection: Connection): void {
     const previous = this.active;
     const { transport, openedAt } = connection;
-    const attached = connection.opened!;
+    const attached = connection.attached!;
     const others = this._trials.filter((trial) => trial !== connection);
-    connection.opened = undefined;
+    connection.attached = undefined;
     this._trials = others.filter(({ failed }) => !failed);
     this.active = connection;
     this.lastActive = connection;
-    conclude(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
-    // Polls are replaced too: one without a slot looks for one again.
+    recordOutcome(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
+    // Polls are replaced too, so that a page without a slot tries again to get one.
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
     connection.rotateAt = openedAt + ROTATION_SHARE * lifetime;
     if (transport === "websocket") this.dialer.slot.release();
-    if (previous) this._leave(previous, "replaced");
+    if (previous) this._disconnect(previous, "replaced");
     else this._activeSince = readClock(this._environment);
     for (const trial of others) {
       const isBetter = this.transports.indexOf(trial.transport) < this.transports.indexOf(transport);
       if (trial.failed) {
-        if (trial.transport !== transport) this._blame(trial);
-      } else if (!isBetter || trial.opened) {
-        this._leave(trial, "not needed");
+        if (trial.transport !== transport) this._penalize(trial);
+      } else if (!isBetter || trial.attached) {
+        this._disconnect(trial, "not needed");
       }
     }
     this._listener.onActive(transport, attached);
   }
 
-  /** A connection failed or was cut: decides what that says of its transport, and when to try again. */
-  private _lost(connection: Connection, reason: string, retryIn = 0): void {
+  /** Handles a failed or lost connection: decides whether its transport is to blame, and when to retry. */
+  private _handleFailure(connection: Connection, reason: string, retryIn = 0): void {
     const now = readClock(this._environment);
     const { transport, startedAt, openedAt } = connection;
     const wasActive = connection === this.active;
     const round = wasActive ? [...this._trials, connection] : this._trials;
     if (reason === "timeout" && openedAt) reason = connection.frames < 2 ? "mute" : "silent";
     connection.isMute = reason === "mute";
-    const worked = wasActive && connection.until === Infinity && !connection.isMute;
-    this._leave(connection, describeFailure(transport, reason, connection.reachedAfter, now - startedAt), "failed");
+    const worked = wasActive && connection.deadline === Infinity && !connection.isMute;
+    const description = describeFailure(transport, reason, connection.reachedAfter, now - startedAt);
+    this._disconnect(connection, description, "failed");
     if (worked) this._lifetimes.record(transport, now - openedAt);
-    // What is always cut at one age is as good as steady until then.
+    // A connection that is always cut at the same age counts as stable.
     const steady = worked && (now >= startedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
     if (steady) this._outageSince = now;
     const drained = reason === "drain";
     // What the server asked for is no failure (DRN-1), nor is the end of another session.
     const failed = !steady && !drained && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
-    if (!wasActive && this.active) return this._trialLost(connection, failed || drained, retryIn);
+    if (!wasActive && this.active) return this._handleTrialFailure(connection, failed || drained, retryIn);
     connection.failed = failed;
     const outage = failed && isOutage(round, this.transports);
     if (failed) this._trials = outage ? [] : round;
-    // The next transport of a round is tried at once; otherwise not all pages may come back in the same moment.
+    // Within a round the next transport is tried immediately. Otherwise a random delay spreads out the pages.
     const random = this._environment.Math.random();
     let wait = drained ? random * retryIn : retryIn;
     if (drained ? !steady : worked || outage || retryIn) {
@@ -302,48 +307,48 @@ export class Connector implements Owner {
       wait += backoff(now - this._outageSince, random, retryBase, retryMax);
     }
     if (retryIn) this._askedToWaitUntil = now + wait;
-    this._interrupt(reason, wasActive ? wait : Math.max(wait, this.retryAt - now));
+    this._scheduleRetry(reason, wasActive ? wait : Math.max(wait, this.retryAt - now));
   }
 
-  /** A trial beside the active connection is over. */
-  private _trialLost(trial: Connection, failed: boolean, retryIn: number): void {
+  /** Handles the end of an attempt made while another connection is active. */
+  private _handleTrialFailure(trial: Connection, failed: boolean, retryIn: number): void {
     const now = readClock(this._environment);
     const active = this.active!;
     if (trial.transport === active.transport) active.rotateAt = now + this._options.retryMax;
-    else if (failed || retryIn) this._blame(trial);
+    else if (failed || retryIn) this._penalize(trial);
     // It answered, though another was first.
-    else this.marks.forgive(trial.transport);
+    else this.penalties.remove(trial.transport);
     if (retryIn) this.retryAt = now + retryIn;
   }
 
-  /** `trial` failed while another worked: that speaks against its transport. */
-  private _blame(trial: Connection): void {
-    this.marks.blame(trial.transport, trial.isMute);
+  /** Penalizes the transport of `trial`, which failed while another worked. */
+  private _penalize(trial: Connection): void {
+    this.penalties.penalize(trial.transport, trial.isMute);
     // Browsers hide why an upgrade failed.
-    if (trial.transport === "websocket" && !trial.openedAt) this.dialer.inquire(trial.attempt);
+    if (trial.transport === "websocket" && !trial.openedAt) this.dialer.diagnose(trial.attempt);
   }
 
-  /** Leaves a connection; that says nothing against its transport unless the `outcome` is "failed". */
-  private _leave(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
+  /** Drops a connection and records its `outcome`. */
+  private _disconnect(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
     const now = readClock(this._environment);
-    conclude(connection.attempt, outcome, reason, now - connection.startedAt);
-    connection.opened = undefined;
+    recordOutcome(connection.attempt, outcome, reason, now - connection.startedAt);
+    connection.attached = undefined;
     connection.adapter?.close();
     if (connection.link) this._session.remove(connection.link);
     this._trials = this._trials.filter((trial) => trial !== connection);
     if (this.active !== connection) return;
     this.active = undefined;
-    // Time in which a connection worked is no outage; if that was long, what was before is over.
+    // Time with a working connection does not count as outage; a stable connection ends the outage.
     const isSteady = now > this._activeSince + STEADY_AFTER;
     this._outageSince = isSteady ? now : this._outageSince + now - this._activeSince;
   }
 
-  /** No connection is active; the next attempts are made `wait` seconds later, unless one has just opened. */
-  private _interrupt(reason: string, wait: number): void {
-    // Not a number if it comes from a malformed frame.
+  /** Schedules the next attempts `wait` seconds from now, unless a connection has just opened. None is active. */
+  private _scheduleRetry(reason: string, wait: number): void {
+    // `wait` is NaN if a malformed frame had a `retry_in` that is not a number.
     this.retryAt = readClock(this._environment) + (wait || 0);
     this._listener.schedule();
-    const next = this._trials.find(({ opened }) => opened);
+    const next = this._trials.find(({ attached }) => attached);
     if (next) this._takeOver(next);
     else this._listener.onInactive(reason);
   }

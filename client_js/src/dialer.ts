@@ -1,23 +1,27 @@
-// How a connection is begun: within the retry budget, with credentials, and with a slot if it is to be held.
+// Opens connections, within the retry budget, with credentials, and with a slot for those that are held.
 import { RetryBudget } from "./budget.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSlot } from "./connection_slots.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { Input } from "./events.ts";
-import { AttemptLog, inquire } from "./explain.ts";
+import { AttemptLog, diagnoseUpgrade } from "./explain.ts";
 import type { MutableAttempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
 import type { Options } from "./options.ts";
 import type { ClientSession } from "./session.ts";
 import { longpoll, sse } from "./transports/http.ts";
-import type { Transport, Wiring } from "./transports/interface.ts";
+import type { Transport, TransportContext } from "./transports/interface.ts";
 import { websocket } from "./transports/websocket.ts";
 
-const ADAPTERS: { readonly [Name in TransportName]: (wiring: Wiring) => Transport } = { websocket, sse, longpoll };
+const TRANSPORT_FACTORIES: { readonly [Name in TransportName]: (context: TransportContext) => Transport } = {
+  websocket,
+  sse,
+  longpoll,
+};
 
-/** The owner of the connections: the connector. */
-export interface Owner {
+/** What a dialer needs of the owner of its connections, the connector. */
+export interface DialerHost {
   /** The transports that may be used. */
   readonly transports: readonly TransportName[];
   /** Returns whether the connection is still wanted. */
@@ -33,10 +37,10 @@ export class Dialer {
   private readonly _url: string;
   private readonly _options: Options;
   private readonly _environment: Environment;
-  private _hasInquired = false;
+  private _hasDiagnosed = false;
 
   constructor(session: ClientSession<unknown>, url: string, options: Options, environment: Environment) {
-    // Two in a second at the server, with a margin for what the network delays.
+    // Two per second at the server, with a margin for network delay.
     this.budget = new RetryBudget(environment, 2.5 * Math.min(0.5, options.retryBase));
     this.slot = new ConnectionSlot(environment, url);
     this._session = session;
@@ -45,15 +49,15 @@ export class Dialer {
     this._environment = environment;
   }
 
-  /** Returns a connection that is to be opened. */
+  /** Returns a connection that `open` can open. */
   create(transport: TransportName, now: number): Connection {
     return {
       transport,
-      attempt: this.attempts.begin(transport),
+      attempt: this.attempts.start(transport),
       startedAt: now,
       racingSince: Infinity,
-      // For the credentials; once they are there the transport has its own time.
-      until: now + this._options.postTimeout,
+      // Deadline for the credentials; after that, `openTimeout` applies.
+      deadline: now + this._options.postTimeout,
       openedAt: 0,
       frames: 0,
       rotateAt: Infinity,
@@ -61,33 +65,33 @@ export class Dialer {
   }
 
   /**
-   * Attaches the session over `connection`, if its owner still wants it by then.
+   * Attaches the session over `connection`, unless it was dropped in the meantime.
    *
    * Rejects if there are no credentials, or no slot although the transport needs one.
    */
-  async open(connection: Connection, owner: Owner): Promise<void> {
+  async open(connection: Connection, host: DialerHost): Promise<void> {
     const { transport, startedAt } = connection;
     const { openTimeout, postTimeout, withCredentials } = this._options;
     const credentials = await this.askCredentials();
     const isHeld = transport !== "websocket";
-    const hasSlot = !isHeld || !owner.isLive(connection) || (await this.slot.acquire());
-    if (!owner.isLive(connection)) return;
+    const hasSlot = !isHeld || !host.isLive(connection) || (await this.slot.acquire());
+    if (!host.isLive(connection)) return;
     if (transport === "longpoll") this._session.polls.allowHold(hasSlot);
-    // The reason as `explain` shows it. Polls do without a slot.
-    else if (!hasSlot && owner.transports.includes("longpoll")) throw "too many tabs";
+    // The reason as `explain` shows it. Polls work without a slot.
+    else if (!hasSlot && host.transports.includes("longpoll")) throw "too many tabs";
     connection.racingSince = readClock(this._environment);
-    connection.until = connection.racingSince + openTimeout;
-    connection.wiring = {
+    connection.deadline = connection.racingSince + openTimeout;
+    connection.context = {
       environment: this._environment,
-      urlOf: this.urlOf,
+      urlOf: this._urlOf,
       credentials: withCredentials ? "include" : "same-origin",
       postTimeout: postTimeout * 1000,
       onReached: () => {
         connection.reachedAfter ??= readClock(this._environment) - startedAt;
       },
-      onInput: (input) => owner.onInput(connection, input),
+      onInput: (input) => host.onInput(connection, input),
     };
-    connection.adapter = ADAPTERS[transport](connection.wiring);
+    connection.adapter = TRANSPORT_FACTORIES[transport](connection.context);
     connection.link = this._session.attach(transport, credentials);
   }
 
@@ -97,16 +101,16 @@ export class Dialer {
     return typeof credentials === "function" ? (credentials as () => unknown)() : credentials;
   }
 
-  /** Finds out why a WebSocket was refused, and adds that to the reason of its `attempt`. Once is enough. */
-  inquire(attempt: MutableAttempt): void {
-    if (this._hasInquired) return;
-    this._hasInquired = true;
+  /** Diagnoses why a WebSocket was refused and appends that to the reason of `attempt`. Runs only once. */
+  diagnose(attempt: MutableAttempt): void {
+    if (this._hasDiagnosed) return;
+    this._hasDiagnosed = true;
     this.budget.run(async () => {
-      const answer = await inquire(this._environment, this.urlOf(attempt.transport));
+      const answer = await diagnoseUpgrade(this._environment, this._urlOf(attempt.transport));
       attempt.reason += answer;
     });
   }
 
   /** Returns the channel's URL with one more segment, the query kept. */
-  urlOf = (segment: string): string => this._url.replace(/\/*(\?.*)?$/, `/${segment}$1`);
+  private readonly _urlOf = (segment: string): string => this._url.replace(/\/*(\?.*)?$/, `/${segment}$1`);
 }

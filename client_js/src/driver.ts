@@ -1,9 +1,9 @@
 // The driver of a channel: owns the session, the clock and the application's sends.
 //
-// What to do is decided by the pure core (session.ts) and by the connector; the driver runs them in turns. A
-// turn follows every input, in a microtask, so that everything of one turn of the page is written together
-// (DAT-1); and one is made when the next deadline is due, by the only timer. Events of the session are acted
-// on at once, in order: they settle sends, put messages into the inbox, and change the channel's state.
+// The pure core (session.ts) and the connector decide what to do; the driver runs them in turns. Each input schedules
+// a turn as a microtask, so that everything sent in one task of the page is written together (DAT-1). A single timer
+// starts a turn at the next deadline. Session events are handled immediately and in order: they settle sends, put
+// messages into the inbox, and change the channel's state.
 import { Connector } from "./connector.ts";
 import type { ConnectorListener } from "./connector.ts";
 import { randomId, readClock } from "./environment.ts";
@@ -17,9 +17,9 @@ import type { ChannelEventMap, Options, Statistics } from "./options.ts";
 import { observePage } from "./page_lifecycle.ts";
 import type { PageListener } from "./page_lifecycle.ts";
 import { ClientSession } from "./session.ts";
-import { CHANNEL, step } from "./states.ts";
+import { CHANNEL_TRANSITIONS, transition } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { postFinally } from "./transports/http.ts";
+import { postOnUnload } from "./transports/http.ts";
 import { finalPost } from "./uplink.ts";
 
 /** Seconds that a timer may be late. If it is later, the page has slept. */
@@ -28,7 +28,7 @@ const TIMER_SLIP_THRESHOLD = 2;
 const MAX_TIMER = 2 ** 31 - 1;
 
 /** A send that has not been settled. */
-interface Sent {
+interface PendingSend {
   readonly message: unknown;
   readonly resolve: () => void;
   readonly reject: (error: ChannelError) => void;
@@ -41,7 +41,7 @@ export class Driver implements ConnectorListener, PageListener {
   state: ChannelState = "connecting";
   id: string | null = null;
   transport: TransportName | null = null;
-  readonly session: ClientSession<Sent>;
+  readonly session: ClientSession<PendingSend>;
   readonly connector: Connector;
   private readonly _options: Options;
   private readonly _environment: Environment;
@@ -57,7 +57,7 @@ export class Driver implements ConnectorListener, PageListener {
   /** Aborts when the channel is closed. */
   private readonly _lifetime = new AbortController();
 
-  /** Starts at once. Throws `ChannelError` for an unknown transport. */
+  /** Starts connecting immediately. Throws `ChannelError` for an unknown transport. */
   constructor(url: string, options: Options, environment: Environment, inbox: Inbox, dispatch: Dispatch) {
     this._options = options;
     this._environment = environment;
@@ -73,7 +73,7 @@ export class Driver implements ConnectorListener, PageListener {
 
   // The application's side
 
-  /** Sends a message. The promise settles once it is known what became of it. */
+  /** Sends a message. The promise settles once its fate is known. */
   send(message: unknown): Promise<void> {
     const promise = new Promise<void>((resolve, reject) => {
       if (this.session.outbox.buffer.entries.length >= this._options.queueMessages)
@@ -93,26 +93,26 @@ export class Driver implements ConnectorListener, PageListener {
     this._contactAt = readClock(this._environment);
     session.close(code, reason);
     this.resume();
-    // A backoff may be longer than the time that is left.
+    // A pending backoff may outlast the time left to close.
     if (!connector.live.length) this.reconnect();
-    // If nothing was ever begun, no server has to know.
+    // If nothing was ever started, no server needs to know.
     if (!session.attaches && !session.outbox.buffer.entries.length) this._finish({ code, reason, by: "app" }, true, []);
     this.schedule();
   }
 
   reconnect(): void {
-    if (this.connector.retryAt < Infinity) this.connector.restart("reconnect", 0);
+    if (this.connector.retryAt < Infinity) this.connector.reconnect("reconnect", 0);
   }
 
   suspend(): void {
-    this.connector.restart("suspend", Infinity);
+    this.connector.reconnect("suspend", Infinity);
     if (this.state !== "closed") this._enter("suspend");
   }
 
   resume(): void {
     if (this.state !== "suspended") return;
     this._enter("resume");
-    this.connector.restart("resume", 0);
+    this.connector.reconnect("resume", 0);
   }
 
   statistics(): Statistics {
@@ -121,7 +121,7 @@ export class Driver implements ConnectorListener, PageListener {
 
   // Turns
 
-  /** Makes a turn in the next microtask. */
+  /** Schedules a turn in the next microtask. */
   schedule(): void {
     if (this._isScheduled) return;
     this._isScheduled = true;
@@ -131,7 +131,7 @@ export class Driver implements ConnectorListener, PageListener {
     });
   }
 
-  /** Does what is due, and sets the timer for what is due next. */
+  /** Does what is due, and sets the timer for the next deadline. */
   private _turn(): void {
     const { connector, session, _environment: environment } = this;
     environment.clearTimeout(this._timer);
@@ -146,13 +146,13 @@ export class Driver implements ConnectorListener, PageListener {
     }
     connector.dropOverdue(now);
     this._act(session.tick(now));
-    const nextAttemptAt = connector.begin(now);
+    const nextAttemptAt = connector.startDue(now);
     connector.transmit(now);
     const nextExpiry = now < expiresAt ? expiresAt : Infinity;
     const due = Math.min(giveUpAt, nextExpiry, session.deadline, nextAttemptAt, connector.deadline);
     if (due === Infinity) return;
     const onTimer = (): void => {
-      // After a sleep, and always once more: what has arrived meanwhile comes first.
+      // Yields once more before the turn, so that input that arrived in the meantime is handled first.
       if (readClock(environment) > due + TIMER_SLIP_THRESHOLD) this.onWake();
       else this._timer = environment.setTimeout(() => this._turn(), 0);
     };
@@ -161,14 +161,14 @@ export class Driver implements ConnectorListener, PageListener {
 
   // Events of the session
 
-  private _act(events: readonly SessionEvent<Sent>[]): void {
+  private _act(events: readonly SessionEvent<PendingSend>[]): void {
     for (const event of events) this._handle(event);
-    // After the last, as the others may settle sends.
+    // Only after the whole batch: later events may settle sends.
     if (this.state !== "closed" && this._inbox.size > this._options.queueMessages)
       this._act(this.session.abandon(1011, "too many messages"));
   }
 
-  private _handle(event: SessionEvent<Sent>): void {
+  private _handle(event: SessionEvent<PendingSend>): void {
     switch (event.type) {
       case "opened":
         return this.connector.onAttached(event);
@@ -179,10 +179,10 @@ export class Driver implements ConnectorListener, PageListener {
         this._counts.acknowledged++;
         return event.tag.resolve();
       case "rejected":
-        return settle({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
+        return settleSend({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
       case "reset": {
         const { reason, lost } = event.loss;
-        for (const send of event.sends) settle(send, "reset", "reset: " + reason);
+        for (const send of event.sends) settleSend(send, "reset", "reset: " + reason);
         const sends = event.sends.map(({ tag, fate }) => ({ message: tag.message, fate }));
         return this._dispatch("reset", { reason, lost, sends });
       }
@@ -201,22 +201,22 @@ export class Driver implements ConnectorListener, PageListener {
       this.session.renew(await this.connector.dialer.askCredentials());
       this.schedule();
     } catch {
-      // There are none: the server's `unauthorized` will follow.
+      // The credentials failed to load: the server's `unauthorized` will follow.
     }
   }
 
-  private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<Sent>[]): void {
-    this.connector.finish(reason);
+  private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
+    this.connector.close(reason);
     this._lifetime.abort();
     this.transport = null;
     this._enter("close");
-    for (const send of sends) settle(send, "closed", `closed: ${code} ${reason}`);
+    for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`);
     this._inbox.close();
     this._dispatch("close", { code, reason, by, wasClean });
   }
 
   private _enter(input: string): void {
-    this.state = step(CHANNEL, this.state, input);
+    this.state = transition(CHANNEL_TRANSITIONS, this.state, input);
   }
 
   // Reports of the connector
@@ -235,14 +235,14 @@ export class Driver implements ConnectorListener, PageListener {
     const wasOpen = this.state === "open";
     this.id = id;
     this._counts.attaches++;
-    // Nothing was missed: what is sent twice as one connection replaces another is no replay.
+    // Nothing was missed: what arrives twice while one connection replaces another is not a replay.
     if (wasOpen) this.session.replayUpTo = 0;
     else this._enter("opened");
     if (this.transport !== transport) {
       this.transport = transport;
       this._dispatch("transport", { transport });
     }
-    // The `opened` of two attaches in a race may both say that the session is new.
+    // Two racing attaches may both report a new session.
     if (isNew) return this._dispatch("open");
     if (wasOpen || !resumed) return;
     this._counts.reconnects++;
@@ -259,7 +259,7 @@ export class Driver implements ConnectorListener, PageListener {
   // Reports of the page
 
   onWake(): void {
-    // What has arrived meanwhile comes first.
+    // Input that arrived in the meantime is handled first.
     this._environment.setTimeout(() => {
       this.connector.probe();
       this.schedule();
@@ -267,27 +267,27 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   onNetworkChange(): void {
-    this.connector.marks.clear();
+    this.connector.penalties.clear();
     this.onWake();
   }
 
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
     const { lastActive } = this.connector;
-    if (lastActive) postFinally(lastActive.wiring!, finalPost(this.session, lastActive.link!));
+    if (lastActive) postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!));
     this._isCached = persisted;
-    // A page with connections is not cached, or finds them dead when it is shown again.
-    if (persisted) this.connector.restart("pagehide", Infinity);
+    // Open connections prevent caching in some browsers, and are dead on return in the others.
+    if (persisted) this.connector.reconnect("pagehide", Infinity);
   }
 
   onShow(): void {
-    if (this._isCached) this.connector.restart("pageshow", 0);
+    if (this._isCached) this.connector.reconnect("pageshow", 0);
     this._isCached = false;
   }
 }
 
-/** Settles a send by its fate; `code` and `message` are of the error, unless it was handled. */
-function settle({ tag, fate }: SendFate<Sent>, code: string, message: string): void {
+/** Settles a send according to its fate; `code` and `message` describe the error if it was not handled. */
+function settleSend({ tag, fate }: SendFate<PendingSend>, code: string, message: string): void {
   if (fate === "handled") tag.resolve();
   else tag.reject(new ChannelError(code, message, fate));
 }

@@ -1,7 +1,6 @@
 /**
- * What the client uses of the page's global object; a test passes an object of its own. Members are looked up
- * when they are called, so that what a page replaces is used. A worker has no document, and some contexts lack
- * others of the optional members.
+ * The members of the global object that tests replace. They are looked up at each use, so that a page can patch them.
+ * A worker has no document, and other contexts lack other optional members.
  */
 export type Environment = Pick<
   typeof globalThis,
@@ -24,8 +23,8 @@ export const resolveUrl = ({ document, location }: Environment, url: string | UR
   new URL(url, document?.baseURI ?? location?.href).href;
 
 /**
- * Returns 160 random bits as text, of at most 54 characters, and of 22 or more but once in 10^28 (OPN-3).
- * Not crypto.randomUUID, which pages of plain http lack.
+ * Returns 160 random bits as 22 to 54 characters; fewer once in 10^28 (OPN-3). `crypto.randomUUID` exists only in
+ * secure contexts.
  */
 export const randomId = (environment: Environment): string =>
   environment.crypto.getRandomValues(new Uint32Array(5)).join("-");

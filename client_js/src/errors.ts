@@ -4,7 +4,7 @@
 //   buffer_full      too many messages wait to be sent: await earlier sends
 //   closed           the channel was closed, by either side
 
-/** What became of a message: whether the server's application has finished with it (RES-3). */
+/** The fate of a message: whether the server's application has handled it (RES-3). */
 export type Fate = "handled" | "not_handled" | "unknown";
 
 export class ChannelError extends Error {
@@ -20,8 +20,8 @@ export class ChannelError extends Error {
 }
 
 /**
- * The codes that end the channel, since the same attempt would fail again (section 13, "again: no"), and their close
- * codes. Those that a proxy may also answer (404, 405, 415, 426) are not among them: they speak of one transport.
+ * The codes that close the channel, because a retry would fail again (section 13, "again: no"), and their close codes.
+ * Statuses that a proxy may also return (404, 405, 415, 426) are left out: they concern one transport.
  */
 export const FATAL: { readonly [code: string]: number | undefined } = {
   bad_json: 4400,

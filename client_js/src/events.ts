@@ -45,11 +45,11 @@ export interface ConnectionLost {
 /** A message of the downlink, as the application sees it. */
 export interface Message {
   readonly data: unknown;
-  /** It had been sent before the last resume (OPN-6). */
+  /** It was first sent before the last resume (OPN-6). */
   readonly recovered: boolean;
 }
 
-/** What became of one unacknowledged send (RES-3). */
+/** The fate of one unacknowledged send (RES-3). */
 export interface SendFate<Tag> {
   readonly tag: Tag;
   readonly fate: Fate;
@@ -58,7 +58,7 @@ export interface SendFate<Tag> {
 /** How the channel ends. */
 export type Closing = Pick<CloseFrame, "code" | "reason" | "by">;
 
-/** What has happened to the session. `Tag` is what the application's side names a send by. */
+/** What happened to the session. `Tag` is the caller's handle for a send. */
 export type SessionEvent<Tag> =
   | Attached
   | { readonly type: "message"; readonly message: Message }
@@ -66,7 +66,7 @@ export type SessionEvent<Tag> =
   | { readonly type: "settled"; readonly tag: Tag }
   /** The server takes no message of this size (DAT-5). */
   | { readonly type: "rejected"; readonly tag: Tag }
-  /** The session could not go on; `sends` holds every send that was unacknowledged. */
+  /** The session could not continue; `sends` holds every unacknowledged send. */
   | { readonly type: "reset"; readonly loss: Loss; readonly sends: readonly SendFate<Tag>[] }
   /** The credentials expire: call `renew` within that many seconds (REN-1). */
   | { readonly type: "renewal"; readonly within: number }
@@ -80,11 +80,11 @@ export interface Attached {
   readonly resumed: boolean;
   /** The session's public id. */
   readonly id: string;
-  /** How many messages of the downlink will be sent again. */
+  /** How many downlink messages will be replayed. */
   readonly replayed: number;
 }
 
-/** The channel is over. */
+/** The channel has ended. */
 export interface Closed<Tag> {
   readonly type: "closed";
   readonly closing: Closing;
@@ -93,7 +93,7 @@ export interface Closed<Tag> {
   readonly sends: readonly SendFate<Tag>[];
 }
 
-/** A link is over; the session goes on over the next. */
+/** A link has ended; the session continues over the next. */
 export interface LinkDropped {
   readonly type: "dropped";
   readonly link: Link;

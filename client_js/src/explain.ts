@@ -1,4 +1,4 @@
-// The attempts of a channel, and why they failed, for `explain()`.
+// The connection attempts of a channel, and why they failed, for `explain()`.
 import type { Environment } from "./environment.ts";
 import type { TransportName } from "./frames.ts";
 
@@ -8,10 +8,10 @@ const MAX_ATTEMPT_HISTORY = 50;
 /** One entry of `explain()`. */
 export interface Attempt {
   readonly transport: TransportName;
-  /** `lost`: it was open; `left`: it was given up without having failed. */
+  /** `lost`: it opened, and has ended since; `left`: it was abandoned before it opened, without having failed. */
   readonly outcome: "pending" | "open" | "failed" | "lost" | "left";
   readonly reason: string;
-  /** Until it was open, or had failed. */
+  /** Time until it opened or failed. */
   readonly milliseconds: number;
 }
 
@@ -23,7 +23,7 @@ export class AttemptLog {
   readonly counts = { websocket: 0, sse: 0, longpoll: 0 };
   private readonly _attempts: MutableAttempt[] = [];
 
-  begin(transport: TransportName): MutableAttempt {
+  start(transport: TransportName): MutableAttempt {
     const attempt: MutableAttempt = { transport, outcome: "pending", reason: "", milliseconds: 0 };
     this._attempts.push(attempt);
     if (this._attempts.length > MAX_ATTEMPT_HISTORY) this._attempts.shift();
@@ -37,8 +37,15 @@ export class AttemptLog {
   }
 }
 
-/** Notes what became of an attempt after `seconds`: if it was open it is lost, whatever the `outcome`. */
-export function conclude(attempt: MutableAttempt, outcome: Attempt["outcome"], reason: string, seconds: number): void {
+/**
+ * Records the outcome of an attempt after `seconds`. An attempt that had opened becomes `lost`, whatever `outcome` is.
+ */
+export function recordOutcome(
+  attempt: MutableAttempt,
+  outcome: Attempt["outcome"],
+  reason: string,
+  seconds: number,
+): void {
   attempt.reason = reason;
   if (attempt.outcome !== "pending") {
     attempt.outcome = "lost";
@@ -51,7 +58,7 @@ export function conclude(attempt: MutableAttempt, outcome: Attempt["outcome"], r
 const BUFFERED = "something buffers it";
 
 /**
- * Returns why an attempt failed, in words.
+ * Returns in words why an attempt failed.
  *
  * `reason`: as the connection gave it. `reachedAfter`: seconds until the other end answered, if it did.
  * `failedAfter`: seconds until the attempt was over.
@@ -72,14 +79,17 @@ export function describeFailure(
 
 const inSeconds = (seconds: number): string => seconds.toFixed(2) + " s";
 
-/** Asks `url` by a plain GET why an upgrade failed, since browsers hide it. Returns words to append to the reason. */
-export async function inquire(environment: Environment, url: string): Promise<string> {
+/**
+ * Diagnoses a failed upgrade, whose cause browsers hide, with a plain GET of `url`. Returns text to append to the
+ * reason.
+ */
+export async function diagnoseUpgrade(environment: Environment, url: string): Promise<string> {
   let answer = "fails";
   try {
     const response = await environment.fetch(url, { cache: "no-store" });
     answer = "answers " + describeAnswer(response.status, await response.text());
   } catch {
-    // The server, or what is in between, accepts no connection.
+    // The server, or something in between, accepts no connection.
   }
   return "; a plain GET of its URL " + answer;
 }

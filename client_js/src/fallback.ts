@@ -1,36 +1,36 @@
-// Which transport to begin next, and when. Pure: what has happened and `now` go in, the next step comes out.
+// Decides which transport to start next, and when. Pure: the history and `now` go in, the next step comes out.
 //
-// While no connection is active, the transports race: each has a head start on the next. The first that answers
-// carries the session; better ones are left to finish, and take over if they answer later. A transport that
-// failed while another worked gets a mark: it comes last, and is probed at intervals that grow. If all of them
-// fail, that is an outage, and no transport gets a mark.
+// Without an active connection, the transports race: each has a head start on the next. The first to open carries the
+// session; better ones may still open, and then take over. A transport that failed while another worked gets a
+// penalty: it starts last, and is probed at growing intervals. If all of them fail, that is an outage, and no
+// transport gets a penalty.
 import { ChannelError } from "./errors.ts";
 import type { TransportName } from "./frames.ts";
 
-/** From best to most modest. */
+/** All transports, best first. */
 export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpoll"];
 
 /** Returns a copy of `names`. Throws `ChannelError` unless they are some of the transports. */
 export function checkTransports(names: readonly TransportName[]): readonly TransportName[] {
   if (!names.length || !names.every((name) => TRANSPORTS.includes(name)))
-    throw new ChannelError("invalid_argument", "transports must be some of " + TRANSPORTS);
+    throw new ChannelError("invalid_argument", "transports must be some of " + TRANSPORTS.join());
   return [...names];
 }
 
-/** What speaks against a transport. */
-export interface Mark {
-  /** When to try it again. */
+/** The penalty of a transport that failed while another worked. */
+export interface Penalty {
+  /** When to probe it again. */
   readonly probeAt: number;
-  /** The seconds waited for that, before jitter. */
+  /** The interval before that probe in seconds, without jitter. */
   readonly wait: number;
 }
 
-export type Marks = { [Name in TransportName]?: Mark };
+export type Penalties = { [Name in TransportName]?: Penalty };
 
 /** An attempt of this round. */
 export interface Trial {
   readonly transport: TransportName;
-  /** From when its head start counts. */
+  /** Start of its head start. */
   readonly racingSince: number;
   readonly failed?: boolean;
 }
@@ -43,15 +43,15 @@ export interface ActiveConnection {
 }
 
 /**
- * Returns the transport to begin now, or when to ask again; infinite if something else has to happen first.
- * After a transport was begun, ask again.
+ * Returns the transport to start now, or the time at which to ask again (infinite: only after another event). Call it
+ * again after each start.
  *
  * `allowed`: the transports that may be used, the best first. `trials`: the attempts of this round in the order
  * in which they were begun, without the active one. `headStart`: seconds that each has on the next.
  */
-export function decide(
+export function nextAttempt(
   allowed: readonly TransportName[],
-  marks: Marks,
+  penalties: Penalties,
   trials: readonly Trial[],
   active: ActiveConnection | undefined,
   headStart: number,
@@ -67,38 +67,39 @@ export function decide(
   if (active) {
     consider(active.transport, active.rotateAt);
     const better = allowed.slice(0, allowed.indexOf(active.transport));
-    for (const name of better) consider(name, marks[name]?.probeAt ?? -Infinity);
+    for (const name of better) consider(name, penalties[name]?.probeAt ?? -Infinity);
   } else {
     const last = trials.at(-1);
-    // At once after a failure.
+    // Immediately after a failure.
     const at = !last || last.failed ? -Infinity : last.racingSince + headStart;
-    for (const name of allowed) if (!marks[name]) consider(name, at);
-    for (const name of allowed) if (marks[name]) consider(name, at);
+    for (const name of allowed) if (!penalties[name]) consider(name, at);
+    for (const name of allowed) if (penalties[name]) consider(name, at);
   }
   return next && now >= due ? next : due;
 }
 
-/** Returns whether all `allowed` transports were tried in this round and have failed: that is an outage. */
+/** Returns whether this is an outage: every `allowed` transport was tried in this round and has failed. */
 export const isOutage = (trials: readonly Trial[], allowed: readonly TransportName[]): boolean =>
   trials.every(({ failed }) => failed) && new Set(trials.map(({ transport }) => transport)).size >= allowed.length;
 
-/** Seconds until a transport that failed is probed first; each failed probe doubles them. */
+/** Seconds until the first probe of a failed transport; each failed probe doubles the interval. */
 const FIRST_WAIT = 15;
 /** The same for a stream that an intermediary buffers. */
 const MUTE_WAIT = 600;
 
 /**
- * Returns the mark against a transport that failed while another worked.
+ * Returns the new penalty of a transport that failed while another worked.
  *
- * `mark`: the one that it had. It is probed again after half to all of the wait, which is at most `maximum` seconds.
+ * `previous`: its penalty until now. It is probed again after half to all of the wait, which is at most `maximum`
+ * seconds.
  */
-export function blame(
-  mark: Mark | undefined,
+export function penalize(
+  previous: Penalty | undefined,
   isMute: boolean | undefined,
   now: number,
   random: number,
   maximum: number,
-): Mark {
-  const wait = isMute ? MUTE_WAIT : Math.min(maximum, mark ? 2 * mark.wait : FIRST_WAIT);
+): Penalty {
+  const wait = isMute ? MUTE_WAIT : Math.min(maximum, previous ? 2 * previous.wait : FIRST_WAIT);
   return { probeAt: now + wait * (0.5 + random / 2), wait };
 }

@@ -1,7 +1,7 @@
-// Messages that were received and that the application has not taken yet.
+// Received messages that the application has not taken yet.
 import type { Message } from "./events.ts";
 
-/** A queue that is emptied by the listeners of a channel or, if there are none, by its iterators. */
+/** A queue that the listeners of a channel empty or, if it never had one, its iterators. */
 export class Inbox {
   private readonly _dispatch: (message: Message) => void;
   private readonly _messages: Message[] = [];
@@ -25,13 +25,13 @@ export class Inbox {
     this._deliver();
   }
 
-  /** A listener was added. What waits is dispatched in the next microtask, so that others can be added first. */
+  /** A listener was added. Dispatches waiting messages in the next microtask, so that others can be added first. */
   listen(): void {
     this._hasListeners = true;
     queueMicrotask(() => this._deliver());
   }
 
-  /** No message follows: iterators end after the last. */
+  /** No more messages follow: iterators end after the last one. */
   close(): void {
     this._isClosed = true;
     this._deliver();

@@ -1,4 +1,4 @@
-// One attach over one connection. Data only: session.ts and the modules beside it change it.
+// One attach over one connection. Data only: session.ts and its modules change it.
 import type { TransportName } from "./frames.ts";
 import type { AttachState } from "./states.ts";
 
@@ -23,15 +23,15 @@ export interface Link {
   poll: number;
   polling?: boolean;
   polledAt: number;
-  /** Consecutive failures by request: that one kind gets through says nothing of the others. */
+  /** Consecutive failures of each kind of request: success of one kind does not reset the others. */
   readonly failures: { open: number; post: number; poll: number };
-  /** Silence until then ends the link (LIV-2). */
-  until: number;
+  /** When to drop the link unless something is received first (LIV-2). */
+  deadline: number;
   /** The highest number that the server says it wrote here (SND-2). */
   sent?: number | undefined;
 }
 
-/** What a POST took along, to be put back if it gets no answer. */
+/** What a POST carried, to restore if it gets no answer. */
 export interface PendingPost {
   readonly next: number;
   readonly control: readonly string[];
@@ -49,5 +49,5 @@ export const createLink = (attach: number, transport: TransportName, opening: st
   poll: 1,
   polledAt: 0,
   failures: { open: 0, post: 0, poll: 0 },
-  until: Infinity,
+  deadline: Infinity,
 });

@@ -3,30 +3,81 @@ import type { Fate } from "./errors.ts";
 import { TRANSPORTS } from "./fallback.ts";
 import type { TransportName } from "./frames.ts";
 
+/** What an application can choose. An option that is `undefined` has its default. */
 export interface ChannelOptions {
-  /** Which transports may be used, the best first. All three by default. */
+  /**
+   * Which transports may be used, best first. Leave out one that the network is known to break; a channel can also
+   * change its `transports` while it runs.
+   *
+   * @default ["websocket", "sse", "longpoll"]
+   */
   transports?: readonly TransportName[];
-  /** A JSON value for the server's `authenticate`, or a function that returns it, called at each attach and renewal. */
+  /**
+   * A JSON value for the server's `authenticate`, or a function that returns one or a promise of one. Use a function
+   * for credentials that expire: it is called for each attach and for each renewal. If it throws or rejects, the
+   * attempt fails and is retried like any other.
+   *
+   * @default undefined
+   */
   credentials?: unknown;
-  /** Send cookies to other origins too. */
+  /**
+   * Whether requests send cookies to another origin too. Set it for a server on another origin that authenticates by
+   * cookie. It applies to server-sent events and long polling.
+   *
+   * @default false
+   */
   withCredentials?: boolean;
-  /** Seconds until the next transport is begun beside one that has not answered: 1.2. */
+  /**
+   * Seconds to wait for a transport before starting the next one in parallel. Shorter connects sooner where the best
+   * transport is blocked; longer spares the server attempts that are not needed.
+   *
+   * @default 1.2
+   */
   headStart?: number;
-  /** Seconds that an attempt may take to open: 8. */
+  /**
+   * Seconds that an attempt may take to open. After that it has failed, and the next transport is tried.
+   *
+   * @default 8
+   */
   openTimeout?: number;
-  /** Seconds that a POST may take: 10. */
+  /**
+   * Seconds that a POST may take, and `credentials` too. A POST that takes longer is repeated; the server drops
+   * duplicates. Raise it for slow uplinks that carry large messages.
+   *
+   * @default 10
+   */
   postTimeout?: number;
-  /** Seconds that the first retry waits at most: 0.5. Later ones wait up to the length of the outage. */
+  /**
+   * Maximum delay of the first retry, in seconds. Later ones may wait that long plus the duration of the outage. The
+   * delay is random, so that the pages of a restarted server do not all reconnect at the same moment.
+   *
+   * @default 0.5
+   */
   retryBase?: number;
-  /** Seconds that any retry waits at most: 30. */
+  /**
+   * Maximum delay of any retry, in seconds, unless the server asks for a longer one. Raise it to spare a server during
+   * a long outage.
+   *
+   * @default 30
+   */
   retryMax?: number;
-  /** Seconds between two probes of a better transport while a fallback is used, at most: 300. The first is after 15. */
+  /**
+   * Maximum seconds between probes of a better transport while a fallback is in use; the first probe is after about 15.
+   * Lower it to return to WebSocket sooner, at the cost of more failed attempts.
+   *
+   * @default 300
+   */
   fallbackFor?: number;
-  /** How many messages may wait to be sent, and how many for a listener: 100,000. */
+  /**
+   * Maximum number of messages that wait to be handled by the server, and of received ones that wait for a listener.
+   * If too many wait, `send` rejects with `buffer_full`; if too many were received, the channel closes with code 1011.
+   *
+   * @default 100000
+   */
   queueMessages?: number;
 }
 
-/** All options, with the defaults for those that were not given. */
+/** All options, with defaults for those that were not given. */
 export type Options = typeof DEFAULTS & Pick<ChannelOptions, "credentials" | "withCredentials">;
 
 const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCredentials">> = {
@@ -40,7 +91,7 @@ const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCredentials">
   queueMessages: 1e5,
 };
 
-/** Returns `options` with the defaults; one that is undefined counts as not given. */
+/** Returns `options` with defaults; an undefined option counts as not given. */
 export function withDefaults(options: ChannelOptions): Options {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return { ...DEFAULTS, ...Object.fromEntries(given) };
@@ -52,12 +103,12 @@ export interface ChannelEventMap {
   message: Event & { readonly data: unknown; readonly recovered: boolean };
   transport: Event & { readonly transport: TransportName };
   recovering: Event & { readonly reason: string };
-  /** The server was not heard from for so long (two minutes by default) that the session must have expired. */
+  /** Nothing was received for so long (two minutes by default) that the session must have expired. */
   suspended: Event;
   resumed: Event & { readonly replayed: number };
   reset: Event & {
     readonly reason: string;
-    /** The first and last number of what never arrived; empty if nothing was lost, null if that is not known. */
+    /** The first and last number of the lost messages; empty if nothing was lost, null if that is unknown. */
     readonly lost: readonly number[] | null;
     readonly sends: readonly { readonly message: unknown; readonly fate: Fate }[];
   };

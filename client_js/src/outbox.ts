@@ -1,11 +1,11 @@
-// The sends of a channel, over all its sessions: what became of each. Pure.
+// The sends of a channel across its sessions, and the fate of each. Pure.
 import { SendBuffer } from "./buffer.ts";
 import { encodeMessage } from "./codec.ts";
 import type { Fate } from "./errors.ts";
 import type { SendFate, SessionEvent } from "./events.ts";
 import type { Limits } from "./frames.ts";
 
-/** A mark above what was ever written: the server speaks of another session (MRK-5, RES-6). */
+/** A mark above every written number: the server means another session (MRK-5, RES-6). */
 export class ForeignMark extends Error {}
 
 /** A mark that the server does not know of. */
@@ -16,7 +16,7 @@ export class Outbox<Tag> {
   buffer = new SendBuffer<Tag>();
 
   /**
-   * Keeps a message until it is acknowledged.
+   * Queues a message until it is acknowledged.
    *
    * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4).
    */
@@ -25,27 +25,27 @@ export class Outbox<Tag> {
   }
 
   /** Throws `ForeignMark` unless `mark` can be a mark of the current session. */
-  check(mark: number): void {
+  checkAck(mark: number): void {
     if (mark >= this.buffer.next) throw new ForeignMark();
   }
 
-  /** Everything up to `mark` was handled (MRK-3). */
+  /** Settles everything up to `mark`, which was handled (MRK-3). */
   settle(mark: number): SessionEvent<Tag>[] {
     return this.buffer
       .acknowledge(mark)
       .flatMap(({ tag }) => (tag === undefined ? [] : [{ type: "settled" as const, tag }]));
   }
 
-  /** The server takes no message of this size: a `skip` takes its place (DAT-5). */
+  /** Replaces a message that the server refused as too large with a `skip` (DAT-5). */
   skip(number: number): SessionEvent<Tag>[] {
     const tag = this.buffer.skip(number);
     return tag === undefined ? [] : [{ type: "rejected", tag }];
   }
 
   /**
-   * Returns what became of each unacknowledged send (RES-3).
+   * Returns the fate of each unacknowledged send (RES-3).
    *
-   * `handled`, `inHand`: the server's marks of what its application has finished with, and has begun.
+   * `handled`, `inHand`: the last message that the server's application has finished, and the last that it has begun.
    */
   fates(handled: number | Unknown, inHand: number | Unknown): SendFate<Tag>[] {
     const { entries, first } = this.buffer;
@@ -59,7 +59,7 @@ export class Outbox<Tag> {
     return number <= (handled ?? 0) ? "handled" : "unknown";
   }
 
-  /** Begins the next session, with nothing to send. */
+  /** Starts the next session, with nothing to send. */
   startOver(): void {
     this.buffer = new SendBuffer();
   }

@@ -1,12 +1,12 @@
-// The lifecycle of a page: what the browser reports of the page itself and of its network. All of it are hints.
+// The lifecycle of a page: what the browser reports about the page and its network. All of these are hints.
 import type { Environment } from "./environment.ts";
 
 export interface PageListener {
-  /** The page may have slept, or its network may be gone: the connection may have died unnoticed. */
+  /** The page may have slept, or lost its network: the connection may have died unnoticed. */
   onWake(): void;
   /** The network has changed. */
   onNetworkChange(): void;
-  /** The page is hidden for good, or put into the back/forward cache if `persisted`. */
+  /** The page is being unloaded, or put into the back/forward cache if `persisted`. */
   onHide(persisted: boolean): void;
   /** The page is shown, for the first time or again. */
   onShow(): void;

@@ -1,30 +1,30 @@
-// How long a poll asks to be held, and when the next may leave (POL-3). Pure.
+// How long a poll asks to be held, and when the next may be sent (POL-3). Pure.
 import type { Link } from "./link.ts";
 
-/** Seconds after which a poll without an answer was cut by an intermediary, rather than failed. */
+/** A poll without an answer that is older, in seconds, was cut by an intermediary rather than failed. */
 const CUT_AFTER = 1;
-/** Factor by which the hold grows again with each poll that is answered. */
+/** Factor by which the hold grows with each answered poll. */
 const GROWTH = 1.05;
-/** Seconds between two polls that are hardly held. */
+/** Seconds between two polls that are barely held. */
 const SHORT_POLL_INTERVAL = 1;
 
 export class PollPacing {
   /** Seconds that a poll asks to be held. Zero if this page has no slot for a held connection. */
   hold = Infinity;
 
-  /** Lets polls be held, or not: a page without a slot must not hold one of the browser's connections. */
+  /** Allows or forbids held polls: a page without a slot must not hold one of the browser's connections. */
   allowHold(allowed: boolean): void {
     this.hold = allowed ? this.hold || Infinity : 0;
   }
 
-  /** A poll that was held for `seconds` was answered, or failed. */
+  /** Records that a poll was answered, or failed, after `seconds`. */
   ended(seconds: number, answered: boolean): void {
     if (answered) this.hold *= GROWTH;
-    // An intermediary cuts polls of that age: shorter ones, and slowly longer ones again.
+    // An intermediary cuts polls at this age: ask for half of it, and let it grow back slowly.
     else if (seconds > CUT_AFTER && this.hold) this.hold = seconds / 2;
   }
 
-  /** Returns when the next poll may leave on `link`; 0 for at once. */
+  /** Returns when the next poll may be sent on `link`; 0 for immediately. */
   nextAt(link: Link): number {
     return link.transport === "longpoll" && this.hold < 1 ? link.polledAt + SHORT_POLL_INTERVAL : 0;
   }

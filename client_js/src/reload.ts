@@ -1,8 +1,9 @@
-// A session that outlives a reload of its page, for pages that ask for it.
+// A session that survives a reload of its page, for pages that opt in.
 //
-// The new page goes on where the old one stopped, with what that had not acknowledged, and with what it had not
-// sent. Messages that the old page has received do not come again: the new one must not need them, or the old
-// one must have kept them by itself. This module is not part of the client: only pages that use it load it.
+// The new page continues at the point at which the old one stopped: it receives what the old page had not
+// acknowledged, and resends what the server had not. Messages that the old page received are not repeated: either the
+// new page does not need them, or the old page has saved them. This module is not part of the client: only pages that
+// use it load it.
 import type { Channel } from "./channel.ts";
 import { randomId, resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
@@ -10,18 +11,18 @@ import type { ChannelOptions } from "./options.ts";
 import { restoreSession, saveSession } from "./session_handover.ts";
 import type { SavedSession } from "./session_handover.ts";
 
-/** Milliseconds that the previous page may need to be unloaded. */
+/** Milliseconds that unloading the previous page may take. */
 const UNLOAD_TIMEOUT = 1000;
 
 /**
- * Makes a channel that takes over the session of the page that was in this tab before, or begins a new one if
- * there was none. Its listeners get `resumed` then, or `reset` if the session has ended in the meantime.
+ * Makes a channel that takes over the session of the previous page in this tab, or starts a new one if that page left
+ * no session. After a takeover its listeners get `resumed`, or `reset` if the session has ended in the meantime.
  *
- * The session is claimed under a Web Lock: a duplicated tab gets a session of its own, as does every page that
- * has no locks. A page that comes out of the back/forward cache has given its session away, and gets a new one.
+ * The session is claimed under a Web Lock: a duplicated tab gets its own session, as does every page without locks. A
+ * page restored from the back/forward cache has given its session away, and gets a new one.
  */
 export async function acrossReloads(
-  Make: typeof Channel,
+  ChannelClass: typeof Channel,
   url: string | URL,
   options?: ChannelOptions,
   environment: Environment = globalThis,
@@ -30,10 +31,10 @@ export async function acrossReloads(
   const saved = await claimSavedSession(environment, key);
   const client = saved?.client ?? randomId(environment);
   const isClaimed = saved ? true : await claim(environment, client);
-  const channel = new Make(url, options, environment);
+  const channel = new ChannelClass(url, options, environment);
   const driver = channel._driver;
   const { session } = driver;
-  // The channel begins in the next microtask.
+  // The channel connects in the next microtask.
   session.client = client;
   if (saved) {
     restoreSession(session, saved);
@@ -45,31 +46,31 @@ export async function acrossReloads(
     try {
       if (!session.token || session.closing || session.serverClose) return;
       environment.sessionStorage!.setItem(key, JSON.stringify(saveSession(session)));
-      // It belongs to the next page from now on, even if this one should come back.
+      // From now on it belongs to the next page, even if this one is shown again.
       session.reset();
     } catch {
-      // The storage is full, or forbidden.
+      // The storage is full or blocked.
     }
   });
   return channel;
 }
 
-/** Returns what the previous page has left, once no other page can have it. */
+/** Returns the session that the previous page saved, once no other page can take it. */
 async function claimSavedSession(environment: Environment, key: string): Promise<SavedSession | undefined> {
   try {
     const saved = JSON.parse(environment.sessionStorage!.getItem(key)!) as SavedSession | null;
     if (!Array.isArray(saved?.entries)) return undefined;
     const isClaimed = await claim(environment, saved.client);
-    // Not before: this page may itself be reloaded while it waits.
+    // Not earlier: this page may be reloaded while it waits.
     environment.sessionStorage!.removeItem(key);
     if (isClaimed) return saved;
   } catch {
-    // There is no storage, or nothing of ours in it.
+    // Storage is unavailable, or holds nothing of ours.
   }
   return undefined;
 }
 
-/** Returns whether this page has the session of `client` from now on, for as long as it lives. */
+/** Takes the lock of `client` for the lifetime of this page. Resolves to whether it was free in time. */
 const claim = (environment: Environment, client: string): Promise<boolean> =>
   new Promise((resolve) => {
     const { locks } = environment.navigator ?? {};

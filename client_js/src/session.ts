@@ -7,9 +7,9 @@
 // - A message is numbered when it is first written, and kept until an ack covers it (NUM-2, NUM-4).
 // - Only the newest confirmed attach carries data and acks (ATT-3): `leads`.
 // - A frame that is refused has no effect but, at most, on its link (FRM-4): all checks come first.
-// - When a session cannot go on, the same object goes on with the next one, without what was sent before.
+// - After a reset the same object continues with a new session; nothing sent before is carried over.
 import { AckSchedule } from "./acks.ts";
-import { MAX_CONSECUTIVE_FAILURES, readAnswer, readPostMarks } from "./answers.ts";
+import { MAX_CONSECUTIVE_FAILURES, recordAnswer, recordPostMarks } from "./answers.ts";
 import { badFrame, decode, encodeControl } from "./codec.ts";
 import { ChannelError, FATAL } from "./errors.ts";
 import type { Answer, Closing, Input, Output, SessionEvent } from "./events.ts";
@@ -18,10 +18,10 @@ import { createLink } from "./link.ts";
 import type { Link } from "./link.ts";
 import { ForeignMark, Outbox } from "./outbox.ts";
 import { PollPacing } from "./polls.ts";
-import { ATTACH, step } from "./states.ts";
-import { DEFAULT_TERMS, advertisedTerms } from "./terms.ts";
+import { ATTACH_TRANSITIONS, transition } from "./states.ts";
+import { DEFAULT_TERMS, readTerms } from "./terms.ts";
 import type { Terms } from "./terms.ts";
-import { ackFrame, closeFrame, requests, websocketFrames } from "./uplink.ts";
+import { requests, websocketFrames, writeAck, writeClose } from "./uplink.ts";
 
 /** The `retry_in` of a server that stops without a word, by WebSocket close 1012 (DRN-1). */
 const RESTART_RETRY_IN = 2;
@@ -56,10 +56,12 @@ export class ClientSession<Tag> {
   private readonly _links = new Set<Link>();
   /** Of the open that begins the next session (OPN-3). */
   private _nonce: string | undefined;
-  /** Credentials that are refused up to this attach may have expired, and are asked for once more (REN-1). */
+  /**
+   * If credentials are refused on an attach up to this number, they may have expired: ask for fresh ones once (REN-1).
+   */
   private _renewableUpTo: number;
   /** How often another client came first before our first confirmation (ATT-5). */
-  private _refusals = 0;
+  private _supersededCount = 0;
   private _events: SessionEvent<Tag>[] = [];
 
   /** `renewable`: the credentials come from a function, which may be asked again if they are refused. */
@@ -73,9 +75,10 @@ export class ClientSession<Tag> {
   get deadline(): number {
     let deadline = Infinity;
     for (const link of this._links) {
-      deadline = Math.min(deadline, link.until);
+      deadline = Math.min(deadline, link.deadline);
       if (!this.leads(link)) continue;
       if (!link.post) deadline = Math.min(deadline, this.acks.dueAt);
+      // 0: nothing to wait for, as `transmit` polls immediately.
       if (!link.polling) deadline = Math.min(deadline, this.polls.nextAt(link) || Infinity);
     }
     return deadline;
@@ -84,7 +87,7 @@ export class ClientSession<Tag> {
   // The application's side
 
   /**
-   * Keeps a message until it is acknowledged.
+   * Queues a message until it is acknowledged.
    *
    * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4), and once the channel is closing.
    */
@@ -105,7 +108,7 @@ export class ClientSession<Tag> {
     for (const link of this._links) link.control.push(frame);
   }
 
-  /** Ends the session from this side alone, without a word to the server. */
+  /** Ends the session locally, without telling the server. */
   abandon(code: number, reason: string): SessionEvent<Tag>[] {
     this._end({ code, reason, by: "protocol" });
     return this._events.splice(0);
@@ -113,7 +116,7 @@ export class ClientSession<Tag> {
 
   // Links
 
-  /** Begins the next attach (ATT-1). */
+  /** Starts the next attach (ATT-1). */
   attach(transport: TransportName, credentials?: unknown): Link {
     const attach = ++this.attaches;
     const { received } = this.acks;
@@ -138,42 +141,42 @@ export class ClientSession<Tag> {
 
   /** Expects a sign of life on `link` by `until`: it may have died unnoticed. */
   probe(link: Link, until: number): void {
-    link.until = until;
+    link.deadline = until;
     if (link.transport === "websocket") link.control.push(encodeControl({ type: "ping" }));
   }
 
-  /** Forgets a link whose connection the driver has given up. */
+  /** Forgets a link whose connection was dropped. */
   remove(link: Link): void {
     this._links.delete(link);
   }
 
-  /** Returns whether `link` has the session: it is the newest confirmed attach (ATT-3). */
+  /** Returns whether `link` carries the session: it is the newest confirmed attach (ATT-3). */
   leads(link: Link): boolean {
     return link.attach === this.confirmed && this._links.has(link);
   }
 
-  private _drop(link: Link, reason: string, retryIn = 0): void {
+  private _dropLink(link: Link, reason: string, retryIn = 0): void {
     if (!this._links.delete(link)) return;
     this._events.push({ type: "dropped", link, reason, retryIn });
-    // Those below the confirmed one have ended, or will not carry what is sent any more (ATT-3).
-    for (const older of this._links) if (older.attach < this.confirmed) this._drop(older, reason);
+    // Older attaches have ended, or carry no more data (ATT-3).
+    for (const older of this._links) if (older.attach < this.confirmed) this._dropLink(older, reason);
   }
 
   // Time and writing
 
-  /** Drops the links that are silent for too long (LIV-2). */
+  /** Drops the links that have been silent for too long (LIV-2). */
   tick(now: number): SessionEvent<Tag>[] {
     for (const link of this._links) {
-      if (now < link.until) continue;
-      this._drop(link, link.sent! > this.acks.received ? "mute" : "silent");
+      if (now < link.deadline) continue;
+      this._dropLink(link, link.sent! > this.acks.received ? "mute" : "silent");
     }
     return this._events.splice(0);
   }
 
-  /** Returns everything to write on `link` now. An attach is confirmed by what is first written on it. */
+  /** Returns everything to write on `link` now. The first write after `opened` confirms the attach. */
   transmit(link: Link, now: number): Output[] {
     if (link.state === "fresh") {
-      link.state = step(ATTACH, link.state, "open");
+      link.state = transition(ATTACH_TRANSITIONS, link.state, "open");
       return [{ request: "open", frames: [link.opening] }];
     }
     if (link.state === "opening") return [];
@@ -188,36 +191,36 @@ export class ClientSession<Tag> {
 
   // Reading
 
-  /** Handles what the connection of `link` reports; ignores it if the link is over. */
+  /** Handles input from the connection of `link`; ignores it if the link has ended. */
   handleInput(link: Link, input: Input, now: number): SessionEvent<Tag>[] {
     try {
       if (!this._links.has(link)) return [];
       if (input.type === "frame") this._receive(link, input.frame, now);
       else if (input.type === "answer") this._handleAnswer(link, input, now);
-      else if (input.code === 1012) this._drop(link, "drain", RESTART_RETRY_IN);
-      else this._drop(link, input.reason);
+      else if (input.code === 1012) this._dropLink(link, "drain", RESTART_RETRY_IN);
+      else this._dropLink(link, input.reason);
     } catch (error) {
       // The next attach starts from the marks, which a malformed frame has not changed.
       if (error instanceof ForeignMark) this.reset();
-      else this._drop(link, "bad_frame");
+      else this._dropLink(link, "bad_frame");
     }
     return this._events.splice(0);
   }
 
   private _handleAnswer(link: Link, answer: Answer, now: number): void {
-    const verdict = readAnswer(link, answer, this.acks, this.polls, now);
-    if (verdict.type === "drop") return this._drop(link, verdict.reason, verdict.retryIn);
+    const next = recordAnswer(link, answer, this.acks, this.polls, now);
+    if (next.type === "drop") return this._dropLink(link, next.reason, next.retryIn);
     // `transmit` repeats the request.
-    if (verdict.type === "retry") return;
-    for (const line of verdict.lines)
-      if (verdict.isDownlink) this._receive(link, line, now);
+    if (next.type === "retry") return;
+    for (const line of next.lines)
+      if (next.isDownlink) this._receive(link, line, now);
       else this._handle(link, decode(line), now);
   }
 
   /** Handles a frame of the downlink, which is a sign of life. */
   private _receive(link: Link, encoded: string | ArrayBuffer, now: number): void {
     this._handle(link, decode(encoded), now, typeof encoded === "string" ? encoded.length : encoded.byteLength);
-    if (link.state === "open") link.until = now + 2 * this.terms.heartbeat + 5;
+    if (link.state === "open") link.deadline = now + 2 * this.terms.heartbeat + 5;
   }
 
   private _handle(link: Link, frame: Frame, now: number, size = 0): void {
@@ -228,15 +231,15 @@ export class ClientSession<Tag> {
       case "error":
         return this._fail(link, frame);
       case "drain":
-        return this._drop(link, "drain", frame.retry_in);
+        return this._dropLink(link, "drain", frame.retry_in);
       case "ping":
         link.control.push(encodeControl({ ...frame, type: "pong" }));
         return;
       case "close":
-        this.outbox.check(frame.ack);
+        this.outbox.checkAck(frame.ack);
         this._settle(frame.ack);
         this.serverClose = frame;
-        // In the place of `opened`: the session was over before (CLS-5).
+        // Instead of `opened`: the session had already ended (CLS-5).
         return this._endIfComplete(link, opening);
       case "reset":
         return this.reset(frame);
@@ -250,23 +253,23 @@ export class ClientSession<Tag> {
         return this._receiveData(link, frame, now, size);
       case "ack":
         if (opening) throw badFrame();
-        this.outbox.check(frame.ack);
-        // Undefined, and in order, unless this answers a POST.
-        this.outbox.check(frame.received!);
+        this.outbox.checkAck(frame.ack);
+        // Undefined, which passes, unless this answers a POST.
+        this.outbox.checkAck(frame.received!);
         this._settle(frame.ack);
-        if (!readPostMarks(link, frame, this.acks.received, now)) this._drop(link, "detached");
+        if (!recordPostMarks(link, frame, this.acks.received, now)) this._dropLink(link, "detached");
     }
   }
 
   private _opened(link: Link, frame: OpenedFrame): void {
-    const state = step(ATTACH, link.state, "opened");
+    const state = transition(ATTACH_TRANSITIONS, link.state, "opened");
     const isOurs = frame.attach === link.attach && frame.client === this.client;
-    // Of two opens that race, one may reach a server that does not know of the other (OPN-4).
+    // If two opens race, one may reach a server that does not know about the other (OPN-4).
     const isSameSession = !this.token || frame.reset || frame.id === this.id;
     if (!isOurs || !isSameSession) throw badFrame();
     if (frame.reset) this.reset(frame.reset, link);
     const { received = 0, handled } = frame;
-    this.outbox.check(Math.max(received, handled));
+    this.outbox.checkAck(Math.max(received, handled));
     const resumed = frame.verdict === "resumed";
     link.state = state;
     this._renewableUpTo = Infinity;
@@ -279,21 +282,21 @@ export class ClientSession<Tag> {
     }
     link.next = received + 1;
     this.epoch = frame.epoch;
-    this.terms = advertisedTerms(frame);
+    this.terms = readTerms(frame);
     this.replayUpTo = resumed ? frame.sent : 0;
     const replayed = Math.max(0, this.replayUpTo - this.acks.received);
     this._events.push({ type: "opened", link, resumed, id: frame.id, replayed });
     this._settle(handled);
     // The server's limit may be below the one that these were checked against.
-    for (const number of this.outbox.buffer.waitingAbove(this.terms.message))
+    for (const number of this.outbox.buffer.unsentAbove(this.terms.message))
       this._events.push(...this.outbox.skip(number));
   }
 
   /** Receives messages of the downlink; duplicates are dropped (NUM-3). `size`: of their frame. */
   private _receiveData(link: Link, { seq, ack, messages }: DataFrame, now: number, size: number): void {
     const { received } = this.acks;
-    this.outbox.check(ack);
-    if (seq > received + 1) return this._drop(link, "gap");
+    this.outbox.checkAck(ack);
+    if (seq > received + 1) return this._dropLink(link, "gap");
     this._settle(ack);
     const fresh = messages.slice(received + 1 - seq);
     if (!fresh.length) return;
@@ -321,34 +324,34 @@ export class ClientSession<Tag> {
     }
     const isHttp = link.transport !== "websocket";
     if (code === "gap" && expected && isHttp && ++link.failures.post < MAX_CONSECUTIVE_FAILURES) {
-      this.outbox.check(expected - 1);
+      this.outbox.checkAck(expected - 1);
       link.next = expected;
       return;
     }
     if (code === "superseded") return this._superseded(link, frame);
     const isExpired = code === "unauthorized" && (link.state === "open" || link.attach <= this._renewableUpTo);
-    // No number for a code that is the name of a member of Object.prototype.
+    // Not a number if `code` is inherited from Object.prototype, such as "constructor".
     const closeCode = FATAL[code]!;
     const reason = code + ": " + message;
     if (closeCode > 0 && !isExpired) return this._end({ code: closeCode, reason, by: "protocol" });
     // Credentials that are refused once more after this are wrong.
     if (isExpired) this._renewableUpTo = Math.min(this._renewableUpTo, this.attaches);
-    this._drop(link, code, retry_in);
+    this._dropLink(link, code, retry_in);
   }
 
   private _superseded(link: Link, { code, attach = 0, client = this.client, retry_in }: ErrorFrame): void {
     this.attaches = Math.max(this.attaches, attach);
     if (client === this.client) {
-      // A copy of this client has gone on with the session.
+      // A copy of this client has continued the session.
       if (attach > this.confirmed) throw new ForeignMark();
-    } else if (attach > (this.confirmed || attach) || ++this._refusals > MAX_CONSECUTIVE_FAILURES) {
+    } else if ((this.confirmed && attach > this.confirmed) || ++this._supersededCount > MAX_CONSECUTIVE_FAILURES) {
       return this._end({ code: 4409, reason: code + ": taken by another page", by: "protocol" });
     }
-    this._drop(link, code, retry_in);
+    this._dropLink(link, code, retry_in);
   }
 
   /**
-   * Ends this session and begins a new one (RES-2, RES-4, RES-6).
+   * Ends this session and starts a new one (RES-2, RES-4, RES-6).
    *
    * `loss`: what became of it. `successor`: the link whose `opened` brings the new one; else the next open does.
    */
@@ -359,29 +362,29 @@ export class ClientSession<Tag> {
     this.outbox.startOver();
     this.acks.reset();
     this.confirmed = 0;
-    this._refusals = 0;
+    this._supersededCount = 0;
     this.token = undefined;
     this.epoch = undefined;
     this.serverClose = undefined;
     if (successor) successor.acked = 0;
     else this._nonce = undefined;
-    for (const link of this._links) if (link !== successor) this._drop(link, "reset");
+    for (const link of this._links) if (link !== successor) this._dropLink(link, "reset");
   }
 
   /**
    * Ends the session once the server's `close` and everything up to its `last` are here (CLS-4).
    *
-   * `late`: the session was over before this attach, so that nothing more comes (CLS-5).
+   * `late`: the session had ended before this attach, so nothing more will arrive (CLS-5).
    */
   private _endIfComplete(link: Link, late = false): void {
     const close = this.serverClose;
     const { received } = this.acks;
     if (!close || (received < close.last && !late)) return;
     if (!late) {
-      // Our answer leaves though a POST may be in flight: the answer to that is of no more interest.
+      // Our close is written even if a POST is in flight, whose answer no longer matters.
       link.post = undefined;
-      if (!link.closeWritten) link.control.push(closeFrame(this, link, close));
-      else if (link.acked < received) link.control.push(ackFrame(this, link));
+      if (!link.closeWritten) link.control.push(writeClose(this, link, close));
+      else if (link.acked < received) link.control.push(writeAck(this, link));
     }
     this._end(close, received >= close.last, close.ack, close.in_hand);
   }

@@ -1,9 +1,9 @@
-// A session on its way from one page to the next: what is saved of it, and how it is restored.
-import type { Entry } from "./buffer.ts";
+// Saves a session for the next page, and restores it there.
+import type { BufferedMessage } from "./buffer.ts";
 import { fromBase64, toBase64 } from "./codec.ts";
 import type { ClientSession } from "./session.ts";
 
-/** What one page leaves to the next, as JSON. */
+/** What one page hands to the next, as JSON. */
 export interface SavedSession {
   readonly client: string;
   readonly token: string;
@@ -18,14 +18,14 @@ export interface SavedSession {
   readonly entries: readonly SavedEntry[];
 }
 
-/** A message as JSON, or as base64 of bytes; neither for one that the server refused. */
+/** A message as JSON, or as base64 of bytes; neither if the server refused it. */
 interface SavedEntry {
   readonly size: number;
   readonly json?: string | undefined;
   readonly bytes?: string | undefined;
 }
 
-/** Returns an open session as it can be saved. */
+/** Returns an open session in the form in which it is saved. */
 export function saveSession(session: ClientSession<unknown>): SavedSession {
   const { first, next, entries } = session.outbox.buffer;
   return {
@@ -42,12 +42,12 @@ export function saveSession(session: ClientSession<unknown>): SavedSession {
   };
 }
 
-function saveEntry({ body, size, skipped }: Entry<unknown>): SavedEntry {
+function saveEntry({ body, size, skipped }: BufferedMessage<unknown>): SavedEntry {
   if (skipped) return { size };
   return typeof body === "string" ? { size, json: body } : { size, bytes: toBase64(body) };
 }
 
-/** Makes `session`, which is new, the one that was saved. */
+/** Restores the saved session into `session`, which is new. */
 export function restoreSession(session: ClientSession<unknown>, saved: SavedSession): void {
   session.client = saved.client;
   session.token = saved.token;
@@ -62,12 +62,12 @@ export function restoreSession(session: ClientSession<unknown>, saved: SavedSess
   for (const savedEntry of saved.entries) {
     const entry = restoreEntry(savedEntry);
     buffer.entries.push(entry);
-    if (buffer.last < saved.next) buffer.put(buffer.last, entry);
+    if (buffer.lastNumber < saved.next) buffer.markWritten(buffer.lastNumber, entry);
   }
 }
 
-/** Whoever waited for it has gone with its page: it has no tag. */
-const restoreEntry = ({ size, json, bytes }: SavedEntry): Entry<unknown> => ({
+/** Has no tag: its promise ended with the previous page. */
+const restoreEntry = ({ size, json, bytes }: SavedEntry): BufferedMessage<unknown> => ({
   body: json ?? fromBase64(bytes ?? ""),
   size,
   tag: undefined,

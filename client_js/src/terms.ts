@@ -3,7 +3,7 @@ import type { Limits, OpenedFrame, Timings } from "./frames.ts";
 
 export type Terms = Limits & Timings;
 
-/** In force until `opened` brings the server's own. */
+/** In force until `opened` delivers the server's own. */
 export const DEFAULT_TERMS: Terms = {
   message: 262144,
   body: 350550,
@@ -17,7 +17,7 @@ export const DEFAULT_TERMS: Terms = {
 };
 
 /** Returns the terms that `opened` advertises, with the defaults for what it leaves out. */
-export const advertisedTerms = ({ limits, timings }: OpenedFrame): Terms => ({
+export const readTerms = ({ limits, timings }: OpenedFrame): Terms => ({
   ...DEFAULT_TERMS,
   ...limits,
   ...timings,

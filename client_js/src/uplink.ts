@@ -1,4 +1,4 @@
-// What a link writes: the messages of a WebSocket, bodies of POSTs, polls. Pure.
+// Builds what a link writes: WebSocket messages, bodies of POSTs, polls. Pure.
 import type { AckSchedule } from "./acks.ts";
 import { encodeBinary, encodeBytes, encodeControl, encodeData } from "./codec.ts";
 import type { EncodedFrame } from "./codec.ts";
@@ -13,10 +13,10 @@ import type { Terms } from "./terms.ts";
 const BASE64_GROWTH = 1.34;
 /** Bytes around a message in its frame, at most. */
 const FRAME_OVERHEAD = 99;
-/** Lines of a body that are no data, at most: its first line, and perhaps `close` and `ack`. */
+/** Maximum number of body lines that are not data: the first line, and perhaps `close` and `ack`. */
 const EXTRA_LINES = 3;
 
-/** Seconds: a longer hold is left to the server, which holds polls for less. */
+/** Seconds: longer holds are not requested, as the server's own maximum is lower. */
 const MAX_HOLD = 60;
 
 /** What the uplink is written from: the session. */
@@ -33,19 +33,19 @@ export interface Source<Tag> {
   leads(link: Link): boolean;
 }
 
-/** Returns the WebSocket messages to write on `link`; an ack in any case if it `confirms` the attach. */
+/** Returns the WebSocket messages to write on `link`: always an ack if it `confirms` the attach. */
 export function websocketFrames<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
-  const frames: EncodedFrame[] = confirms ? [ackFrame(source, link)] : [];
-  // Each pass writes what one body would hold, as a frame has the same limit.
-  let part = fill(source, link, now);
-  while (part.length) {
-    frames.push(...part);
-    part = fill(source, link, now);
+  const frames: EncodedFrame[] = confirms ? [writeAck(source, link)] : [];
+  // Each pass writes as much as one body would hold, because a frame has the same limit.
+  let taken = takeFrames(source, link, now);
+  while (taken.length) {
+    frames.push(...taken);
+    taken = takeFrames(source, link, now);
   }
   return frames.length ? [{ frames }] : [];
 }
 
-/** Returns the requests to begin on `link`; one in any case if it `confirms` the attach. */
+/** Returns the requests to start on `link`: always one if it `confirms` the attach. */
 export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
   const outputs: Output[] = [];
   const { acks, polls } = source;
@@ -53,14 +53,17 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
     link.polling = true;
     link.polledAt = now;
     const hold = polls.hold < MAX_HOLD && { hold: polls.hold };
-    const poll = encodeControl({ type: "poll", ...head(source, link), poll: link.poll, ack: acks.mark(link), ...hold });
-    outputs.push({ request: "poll", frames: [poll] });
+    const fields = { poll: link.poll, ack: acks.takeMark(link), ...hold };
+    outputs.push({
+      request: "poll",
+      frames: [encodeControl({ type: "poll", ...requestFields(source, link), ...fields })],
+    });
   }
   if (!link.post) {
     const post = { next: link.next, control: link.control };
     const first = sendLine(source, link);
-    const frames = fill(source, link, now, first);
-    // A first poll confirms as well as a POST does (ATT-3).
+    const frames = takeFrames(source, link, now, first);
+    // A first poll confirms as a POST does (ATT-3).
     if (frames.length || (confirms && !link.polling)) {
       link.post = post;
       outputs.push({ request: "post", frames: [first, ...frames] });
@@ -72,23 +75,23 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
 /**
  * Returns the lines of a POST that repeats everything the server may lack, for a page that is being unloaded.
  *
- * It may be sent beside what is in flight on any link, as the server drops duplicates (NUM-3), and when
- * `link` has already ended (ATT-7).
+ * It may be sent while requests are in flight on any link, because the server drops duplicates (NUM-3), and after
+ * `link` has ended (ATT-7).
  */
 export function finalPost<Tag>(source: Source<Tag>, link: Link): EncodedFrame[] {
   link.next = 0;
   link.acked = -1;
   source.acks.setDue();
   const first = sendLine(source, link);
-  return [first, ...fill(source, link, 0, first, link.attach === source.confirmed)];
+  return [first, ...takeFrames(source, link, 0, first, link.attach === source.confirmed)];
 }
 
 /**
- * Returns control frames, data, our `close`, and an `ack` that is due: as much as one body holds.
+ * Takes the control frames, data, our `close`, and an `ack` that is due: as much as one body holds.
  *
- * `firstLine`: of the body, on HTTP. `leads`: only the link that has the session carries data (ATT-3).
+ * `firstLine`: of the body, over HTTP. `leads`: whether the link carries the session, and so may carry data (ATT-3).
  */
-function fill<Tag>(
+function takeFrames<Tag>(
   source: Source<Tag>,
   link: Link,
   now: number,
@@ -98,24 +101,25 @@ function fill<Tag>(
   const frames: EncodedFrame[] = [...link.control];
   link.control = [];
   if (!leads) return frames;
-  fillData(source, link, frames, firstLine);
+  takeData(source, link, frames, firstLine);
   const { acks, closing, outbox } = source;
-  if (closing && !link.closeWritten && link.next > outbox.buffer.last) frames.push(closeFrame(source, link, closing));
-  if (acks.takeDue(link, now)) frames.push(ackFrame(source, link));
+  if (closing && !link.closeWritten && link.next > outbox.buffer.lastNumber)
+    frames.push(writeClose(source, link, closing));
+  if (acks.takeDue(link, now)) frames.push(writeAck(source, link));
   return frames;
 }
 
-/** Adds messages to `frames`, as many as still fit; at least one if it is empty, as a body holds any one message. */
-function fillData<Tag>(source: Source<Tag>, link: Link, frames: EncodedFrame[], firstLine: string): void {
+/** Adds as many messages to `frames` as fit, and always one if it is empty: any single message fits in a body. */
+function takeData<Tag>(source: Source<Tag>, link: Link, frames: EncodedFrame[], firstLine: string): void {
   const { acks, terms } = source;
   const { buffer } = source.outbox;
-  // What was acknowledged in the meantime is not repeated.
+  // Messages acknowledged in the meantime are not repeated.
   let number = Math.max(link.next, buffer.first);
   let room = terms.body - firstLine.length - frames.join().length;
   const lines = terms.batch - (firstLine ? EXTRA_LINES : 0);
   let texts: string[] = [];
   const flush = (): void => {
-    if (texts.length) frames.push(encodeData(number - texts.length, acks.mark(link), texts));
+    if (texts.length) frames.push(encodeData(number - texts.length, acks.takeMark(link), texts));
     texts = [];
   };
   let entry = buffer.peek(number, terms);
@@ -123,16 +127,16 @@ function fillData<Tag>(source: Source<Tag>, link: Link, frames: EncodedFrame[], 
     room -= entry.size * BASE64_GROWTH + FRAME_OVERHEAD;
     const count = texts.length + frames.length;
     if (count && (room < 0 || count >= lines)) break;
-    buffer.put(number, entry);
+    buffer.markWritten(number, entry);
     if (entry.skipped) {
       flush();
-      frames.push(encodeControl({ type: "skip", number, ack: acks.mark(link) }));
+      frames.push(encodeControl({ type: "skip", number, ack: acks.takeMark(link) }));
     } else if (typeof entry.body === "string") {
       texts.push(entry.body);
     } else {
       flush();
       const encode = firstLine ? encodeBytes : encodeBinary;
-      frames.push(encode(number, acks.mark(link), entry.body));
+      frames.push(encode(number, acks.takeMark(link), entry.body));
     }
     number++;
     entry = buffer.peek(number, terms);
@@ -141,22 +145,23 @@ function fillData<Tag>(source: Source<Tag>, link: Link, frames: EncodedFrame[], 
   link.next = number;
 }
 
-/** Returns our `close`, as asked for or in answer to the server's (CLS-1, CLS-3). */
-export function closeFrame<Tag>(source: Source<Tag>, link: Link, { code, reason, by }: Closing): string {
+/** Returns our `close`, requested or in answer to the server's (CLS-1, CLS-3), and records that `link` has it. */
+export function writeClose<Tag>(source: Source<Tag>, link: Link, { code, reason, by }: Closing): string {
   link.closeWritten = true;
   const { acks, outbox } = source;
-  return encodeControl({ type: "close", code, reason, by, last: outbox.buffer.next - 1, ack: acks.mark(link) });
+  return encodeControl({ type: "close", code, reason, by, last: outbox.buffer.next - 1, ack: acks.takeMark(link) });
 }
 
-export const ackFrame = <Tag>({ acks }: Source<Tag>, link: Link): string =>
-  encodeControl({ type: "ack", ack: acks.mark(link) });
+/** Returns an `ack`, and records that `link` has it. */
+export const writeAck = <Tag>({ acks }: Source<Tag>, link: Link): string =>
+  encodeControl({ type: "ack", ack: acks.takeMark(link) });
 
 /** Returns the first line of a POST (SND-1). */
 const sendLine = <Tag>(source: Source<Tag>, link: Link): string =>
-  encodeControl({ type: "send", ...head(source, link) });
+  encodeControl({ type: "send", ...requestFields(source, link) });
 
-/** Returns what every request says of its session. */
-const head = <Tag>({ token, client, epoch }: Source<Tag>, { attach }: Link): Omit<SendFrame, "type"> => ({
+/** Returns the fields by which every request names its session. */
+const requestFields = <Tag>({ token, client, epoch }: Source<Tag>, { attach }: Link): Omit<SendFrame, "type"> => ({
   session: token!,
   client,
   attach,

@@ -1,4 +1,4 @@
-// When an ack leaves alone (MRK-6).
+// When a standalone ack is sent (MRK-6).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AckSchedule } from "../src/acks.ts";
@@ -7,7 +7,7 @@ import { DEFAULT_TERMS } from "../src/terms.ts";
 
 const link = createLink(1, "sse", "", 0);
 
-test("an ack waits for something to take it along, by transport", () => {
+test("an ack waits to be piggybacked, for a time that depends on the transport", () => {
   for (const [transport, due] of [
     ["websocket", 5],
     ["sse", 5.1],
@@ -19,7 +19,7 @@ test("an ack waits for something to take it along, by transport", () => {
   }
 });
 
-test("an ack that frees a quarter of the window is due at once", () => {
+test("an ack that frees a quarter of the window is due immediately", () => {
   for (const [count, size] of [
     [250, 0],
     [1, 262144],
@@ -37,17 +37,17 @@ test("an ack is due until its mark is written", () => {
   acks.record(2, 10, link, DEFAULT_TERMS, 5);
   assert.equal(acks.takeDue(link, 5), false);
   assert.equal(acks.takeDue(link, 5.1), true);
-  assert.equal(acks.mark(link), 2);
+  assert.equal(acks.takeMark(link), 2);
   assert.equal(acks.takeDue(link, 9), false);
   assert.equal(acks.dueAt, Infinity);
 });
 
-test("a lone ack follows another after an interval only", () => {
+test("two standalone acks are at least an interval apart", () => {
   const acks = new AckSchedule();
   const socket = createLink(1, "websocket", "", 0);
   acks.record(1, 10, socket, DEFAULT_TERMS, 5);
   assert.equal(acks.takeDue(socket, 5), true);
-  acks.mark(socket);
+  acks.takeMark(socket);
   acks.record(1, 10, socket, DEFAULT_TERMS, 5.02);
   assert.equal(acks.dueAt, 5.1);
 });

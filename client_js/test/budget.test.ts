@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { RetryBudget } from "../src/budget.ts";
 import { World } from "./world.ts";
 
-test("two attempts are made at once, and two in each span after that", async () => {
+test("two attempts run immediately, and two in each span after that", async () => {
   const world = new World();
   const budget = new RetryBudget(world.environment, 2);
   const made: number[] = [];

@@ -12,7 +12,7 @@ function filled(count: number, size = 1): SendBuffer<number> {
 /** Numbers as many messages as the window allows. Returns how many. */
 function number(buffer: SendBuffer<number>, limits = LIMITS): number {
   let next = buffer.first;
-  for (let entry; (entry = buffer.peek(next, limits)); next++) buffer.put(next, entry);
+  for (let entry; (entry = buffer.peek(next, limits)); next++) buffer.markWritten(next, entry);
   return next - buffer.first;
 }
 
@@ -21,8 +21,8 @@ const tags = (entries: readonly { tag: number | undefined }[]): unknown[] => ent
 test("a message is numbered once, when it is first written (NUM-2)", () => {
   const buffer = filled(3);
   assert.equal(buffer.next, 1);
-  buffer.put(1, buffer.peek(1, LIMITS)!);
-  buffer.put(1, buffer.peek(1, LIMITS)!);
+  buffer.markWritten(1, buffer.peek(1, LIMITS)!);
+  buffer.markWritten(1, buffer.peek(1, LIMITS)!);
   assert.deepEqual([buffer.first, buffer.next, buffer.bytes], [1, 2, 1]);
 });
 

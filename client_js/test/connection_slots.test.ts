@@ -21,11 +21,11 @@ async function refuseSocket(world: World): Promise<void> {
 }
 
 /** Takes all slots. Returns functions that release one each. */
-async function full(locks: Locks): Promise<(() => void)[]> {
-  const leave: (() => void)[] = [];
+async function takeAllSlots(locks: Locks): Promise<(() => void)[]> {
+  const releases: (() => void)[] = [];
   for (let slot = 0; slot < 4; slot++)
-    assert(await acquireSlot(tab(locks).environment, URL_HERE, new Promise((resolve) => leave.push(resolve))));
-  return leave;
+    assert(await acquireSlot(tab(locks).environment, URL_HERE, new Promise((resolve) => releases.push(resolve))));
+  return releases;
 }
 
 async function openPoll(world: World): Promise<FakeRequest> {
@@ -35,13 +35,13 @@ async function openPoll(world: World): Promise<FakeRequest> {
 }
 
 describe("slots", () => {
-  test("each server has four, free again when released", async () => {
+  test("each server has four, which are free again when released", async () => {
     const locks = new Locks();
-    const leave = await full(locks);
+    const releases = await takeAllSlots(locks);
     const { environment } = tab(locks);
     assert.equal(await acquireSlot(environment, "http://localhost/other", NEVER), false);
     assert.equal(await acquireSlot(environment, "http://elsewhere/chat", NEVER), true);
-    leave[2]!();
+    releases[2]!();
     await new Promise(setImmediate);
     assert.equal(await acquireSlot(environment, URL_HERE, NEVER), true);
     assert.equal(await acquireSlot(environment, URL_HERE, NEVER), false);
@@ -105,7 +105,7 @@ describe("a channel", () => {
 
   test("without a slot polls once a second, and explains why", async () => {
     const locks = new Locks();
-    const leave = await full(locks);
+    const releases = await takeAllSlots(locks);
     const world = tab(locks);
     const { channel } = world.channel();
     await refuseSocket(world);
@@ -128,7 +128,7 @@ describe("a channel", () => {
     (await world.request("poll")).respond(200, [[1, 0, "soon"]]);
     await world.pass(1.1);
     await world.request("poll");
-    leave[3]!();
+    releases[3]!();
     // A stream is probed again, as after any failure.
     await world.pass(15);
     const stream = await world.request("sse");
@@ -140,17 +140,17 @@ describe("a channel", () => {
     assert.equal(channel.transport, "sse");
   });
 
-  test("that may only poll is held again once there is a slot", async () => {
+  test("that may only poll is held again once a slot is free", async () => {
     const locks = new Locks();
-    const leave = await full(locks);
+    const releases = await takeAllSlots(locks);
     const world = tab(locks);
     world.channel({ transports: ["longpoll"] });
     await world.settle();
-    const woken = world.timers;
+    const woken = world.timersSet;
     await world.pass(5);
-    assert(world.timers - woken < 5, "nothing is due while it opens");
+    assert(world.timersSet - woken < 5, "nothing is due while it opens");
     assert.equal(((await openPoll(world)).lines[0] as { hold: number }).hold, 0);
-    leave[0]!();
+    releases[0]!();
     for (let second = 0; second < 241; second++) {
       const index = world.requests.findIndex(({ lines: [line] }) => (line as { type: string }).type === "poll");
       if (index >= 0) world.requests.splice(index, 1)[0]!.respond(200, [{ type: "ack", ack: 0 }]);
@@ -161,7 +161,7 @@ describe("a channel", () => {
     assert.equal(locks.held.size, 4);
   });
 
-  test("that has ended takes no slot when its credentials come", async () => {
+  test("that has ended takes no slot when its credentials arrive", async () => {
     for (const end of ["close", "suspend"] as const) {
       const locks = new Locks();
       const world = tab(locks);
@@ -179,9 +179,9 @@ describe("a channel", () => {
     }
   });
 
-  test("without a slot never asks to be held, and goes on looking", async () => {
+  test("without a slot is never held, and keeps looking for one", async () => {
     const locks = new Locks();
-    const leave = await full(locks);
+    const releases = await takeAllSlots(locks);
     const world = tab(locks);
     world.channel({ transports: ["longpoll"] });
     let poll = await openPoll(world);
@@ -190,7 +190,7 @@ describe("a channel", () => {
     await world.pass(1);
     poll = await world.request("poll");
     assert.equal((poll.lines[0] as { hold: number }).hold, 0);
-    leave[0]!();
+    releases[0]!();
     let refused = 0;
     for (let second = 0; second < 600; second++) {
       for (const one of world.requests.splice(0)) {
@@ -208,7 +208,7 @@ describe("a channel", () => {
 
   test("that may only stream does so without a slot", async () => {
     const locks = new Locks();
-    await full(locks);
+    await takeAllSlots(locks);
     const world = tab(locks);
     world.channel({ transports: ["websocket", "sse"] });
     await refuseSocket(world);

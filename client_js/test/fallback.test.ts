@@ -1,29 +1,29 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TRANSPORTS, blame, decide } from "../src/fallback.ts";
-import type { Mark, Marks } from "../src/fallback.ts";
+import { TRANSPORTS, nextAttempt, penalize } from "../src/fallback.ts";
+import type { Penalties, Penalty } from "../src/fallback.ts";
 import type { TransportName } from "../src/frames.ts";
 
 interface Vector {
   title: string;
   allowed?: readonly TransportName[];
-  marks?: Marks;
+  penalties?: Penalties;
   /** The transport, when its head start began, and whether it has failed. */
   trials?: [TransportName, number, "failed"?][];
   active?: TransportName;
   rotateAt?: number;
   now: number;
-  /** The transport to begin, or when to ask again. */
+  /** The transport to start, or when to ask again. */
   expect: TransportName | number;
 }
 
-const marked = (probeAt: number): Mark => ({ probeAt, wait: 15 });
+const penalty = (probeAt: number): Penalty => ({ probeAt, wait: 15 });
 
 /** The head start is 1 s in each. */
 const VECTORS: Vector[] = [
-  { title: "WebSocket starts at once", now: 0, expect: "websocket" },
+  { title: "WebSocket starts immediately", now: 0, expect: "websocket" },
   { title: "WebSocket has a head start", trials: [["websocket", 0]], now: 0.5, expect: 1 },
-  { title: "SSE starts beside it", trials: [["websocket", 0]], now: 1, expect: "sse" },
+  { title: "SSE starts in parallel", trials: [["websocket", 0]], now: 1, expect: "sse" },
   {
     title: "SSE has a head start of its own",
     trials: [
@@ -52,7 +52,7 @@ const VECTORS: Vector[] = [
     now: 3,
     expect: Infinity,
   },
-  { title: "a failure starts the next at once", trials: [["websocket", 0, "failed"]], now: 0.1, expect: "sse" },
+  { title: "a failure starts the next immediately", trials: [["websocket", 0, "failed"]], now: 0.1, expect: "sse" },
   {
     title: "a pending one keeps its head start after a failure",
     trials: [
@@ -87,16 +87,16 @@ const VECTORS: Vector[] = [
     now: 0,
     expect: "longpoll",
   },
-  { title: "a transport with a mark comes last", marks: { websocket: marked(50) }, now: 0, expect: "sse" },
+  { title: "a transport with a penalty comes last", penalties: { websocket: penalty(50) }, now: 0, expect: "sse" },
   {
-    title: "a transport with a mark comes last even if its probe is due",
-    marks: { websocket: marked(50) },
+    title: "a transport with a penalty comes last even if its probe is due",
+    penalties: { websocket: penalty(50) },
     now: 60,
     expect: "sse",
   },
   {
-    title: "a transport with a mark starts after the others",
-    marks: { websocket: marked(50) },
+    title: "a transport with a penalty starts after the others",
+    penalties: { websocket: penalty(50) },
     trials: [
       ["sse", 0, "failed"],
       ["longpoll", 0],
@@ -105,46 +105,52 @@ const VECTORS: Vector[] = [
     expect: "websocket",
   },
   {
-    title: "marks on all keep the usual order",
-    marks: { websocket: marked(9), sse: marked(9), longpoll: marked(9) },
+    title: "penalties on all keep the usual order",
+    penalties: { websocket: penalty(9), sse: penalty(9), longpoll: penalty(9) },
     now: 0,
     expect: "websocket",
   },
-  { title: "nothing starts beside the best", active: "websocket", now: 9, expect: Infinity },
-  { title: "a better one without a mark is probed at once", active: "sse", now: 0, expect: "websocket" },
-  { title: "a pending probe is not begun twice", active: "sse", trials: [["websocket", 0]], now: 9, expect: Infinity },
+  { title: "nothing is probed while the best is active", active: "websocket", now: 9, expect: Infinity },
+  { title: "a better one without a penalty is probed immediately", active: "sse", now: 0, expect: "websocket" },
   {
-    title: "a probe waits for its mark",
+    title: "a pending probe is not started twice",
+    active: "sse",
+    trials: [["websocket", 0]],
+    now: 9,
+    expect: Infinity,
+  },
+  {
+    title: "a probe waits for its penalty",
     active: "longpoll",
-    marks: { websocket: marked(30), sse: marked(600) },
+    penalties: { websocket: penalty(30), sse: penalty(600) },
     now: 9,
     expect: 30,
   },
   {
-    title: "a probe is begun when it is due",
+    title: "a probe starts when it is due",
     active: "longpoll",
-    marks: { websocket: marked(30), sse: marked(600) },
+    penalties: { websocket: penalty(30), sse: penalty(600) },
     now: 30,
     expect: "websocket",
   },
   {
-    title: "the earliest probe is begun first",
+    title: "the earliest probe starts first",
     active: "longpoll",
-    marks: { websocket: marked(60), sse: marked(20) },
+    penalties: { websocket: penalty(60), sse: penalty(20) },
     now: 99,
     expect: "sse",
   },
   {
     title: "a worse one is never probed",
     active: "sse",
-    marks: { websocket: marked(60), longpoll: marked(1) },
+    penalties: { websocket: penalty(60), longpoll: penalty(1) },
     now: 9,
     expect: 60,
   },
   {
     title: "the active one is replaced when it is due",
     active: "sse",
-    marks: { websocket: marked(99) },
+    penalties: { websocket: penalty(99) },
     rotateAt: 40,
     now: 40,
     expect: "sse",
@@ -160,11 +166,11 @@ const VECTORS: Vector[] = [
   },
 ];
 
-describe("decide", () => {
+describe("nextAttempt", () => {
   for (const {
     title,
     allowed = TRANSPORTS,
-    marks = {},
+    penalties = {},
     trials = [],
     active,
     rotateAt = Infinity,
@@ -178,15 +184,15 @@ describe("decide", () => {
         failed: failed === "failed",
       }));
       const connection = active && { transport: active, rotateAt };
-      assert.equal(decide(allowed, marks, begun, connection, 1, now), expect);
+      assert.equal(nextAttempt(allowed, penalties, begun, connection, 1, now), expect);
     });
 });
 
 test("the wait for a probe doubles up to the maximum, with jitter", () => {
-  let mark = blame(undefined, false, 100, 1, 300);
-  const waits = [mark.probeAt - 100];
-  for (let probe = 0; probe < 6; probe++) waits.push((mark = blame(mark, false, 0, 1, 300)).probeAt);
+  let current = penalize(undefined, false, 100, 1, 300);
+  const waits = [current.probeAt - 100];
+  for (let probe = 0; probe < 6; probe++) waits.push((current = penalize(current, false, 0, 1, 300)).probeAt);
   assert.deepEqual(waits, [15, 30, 60, 120, 240, 300, 300]);
-  assert.equal(blame(undefined, false, 100, 0, 300).probeAt, 107.5);
-  assert.equal(blame(mark, true, 100, 1, 300).probeAt, 700);
+  assert.equal(penalize(undefined, false, 100, 0, 300).probeAt, 107.5);
+  assert.equal(penalize(current, true, 100, 1, 300).probeAt, 700);
 });

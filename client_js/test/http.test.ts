@@ -90,7 +90,7 @@ describe("HTTP", () => {
     await world.request("poll");
   });
 
-  test("polls follow one another, with POSTs beside them (POL-1)", async () => {
+  test("polls follow one another, with POSTs in parallel (POL-1)", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["longpoll"] });
     const seen = listen(channel);

@@ -4,7 +4,7 @@ import { Inbox } from "../src/inbox.ts";
 
 const message = (data: unknown): { data: unknown; recovered: boolean } => ({ data, recovered: false });
 
-test("messages are dispatched after the turn in which the first listener came", async () => {
+test("messages are dispatched after the turn that adds the first listener", async () => {
   const seen: unknown[] = [];
   const inbox = new Inbox(({ data }) => seen.push(data));
   inbox.put(message("a"));

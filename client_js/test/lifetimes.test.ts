@@ -8,7 +8,7 @@ const cutAt = (...ages: number[]): number => {
   return lifetimes.cutAt("sse");
 };
 
-test("connections lost twice at about one age are cut at it", () => {
+test("two connections lost at about the same age reveal a cut", () => {
   assert.equal(cutAt(60.5, 60), 60);
   assert.equal(cutAt(7, 60.5, 60), 60);
 });

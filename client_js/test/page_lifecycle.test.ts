@@ -108,7 +108,7 @@ describe("a page that may have slept", () => {
     assert.deepEqual(events, [["transport", "websocket"], ["open"]]);
   });
 
-  test("replaces a stream by a new one beside it", async () => {
+  test("replaces a stream by a new one in parallel", async () => {
     const world = new PageWorld();
     const { channel, events } = world.channel({ transports: ["sse"] });
     const stream = await world.openStream();
@@ -122,7 +122,7 @@ describe("a page that may have slept", () => {
     assert.deepEqual(events, [["transport", "sse"], ["open"]]);
   });
 
-  test("retries at once instead of waiting", async () => {
+  test("retries immediately instead of waiting", async () => {
     const world = new PageWorld();
     world.random = 1;
     world.channel({ transports: ["websocket"] });
@@ -148,7 +148,7 @@ describe("a page that may have slept", () => {
     await world.request("poll");
   });
 
-  test("forgets the marks when the network changes", async () => {
+  test("forgets the penalties when the network changes", async () => {
     const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
     (await world.socket()).end(1006);
@@ -214,7 +214,7 @@ describe("a page that is unloaded", () => {
     assert.deepEqual([channel.state, world.sockets.length], ["suspended", 0]);
   });
 
-  test("has no listeners of a closed channel", async () => {
+  test("is ignored by a closed channel", async () => {
     const world = new PageWorld();
     const { channel } = world.channel();
     const socket = await world.openSocket();
@@ -227,8 +227,8 @@ describe("a page that is unloaded", () => {
   });
 });
 
-describe("a connection that is always cut at one age", () => {
-  test("is replaced before that, without a mark", async () => {
+describe("a connection that is always cut at the same age", () => {
+  test("is replaced before that, without a penalty", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["websocket", "longpoll"] });
     for (let cut = 0; cut < 2; cut++) {
@@ -250,7 +250,7 @@ describe("a connection that is always cut at one age", () => {
     assert.equal(channel.statistics().attempts.longpoll, 0);
   });
 
-  test("asks for a shorter hold if it is a poll, then slowly a longer one", async () => {
+  test("asks for a shorter hold if it is a poll, then for slowly growing ones", async () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["longpoll"] });
     const open = await world.request("poll");
@@ -273,7 +273,7 @@ describe("a connection that is always cut at one age", () => {
     assert.deepEqual([channel.state, channel.statistics().attaches], ["open", 1]);
   });
 
-  test("polls once a second if polls are hardly held", async () => {
+  test("polls once a second if polls are barely held", async () => {
     const world = new World();
     world.channel({ transports: ["longpoll"] });
     const open = await world.request("poll");
@@ -297,7 +297,7 @@ describe("a connection that is always cut at one age", () => {
 describe("credentials", () => {
   const unauthorized = { type: "error", code: "unauthorized", message: "expired" };
 
-  test("that have expired are asked for again, and the session goes on", async () => {
+  test("that have expired are requested again, and the session continues", async () => {
     const world = new World();
     let asked = 0;
     const { events } = world.channel({ credentials: async () => `token ${++asked}`, transports: ["websocket"] });
@@ -317,7 +317,7 @@ describe("credentials", () => {
     ]);
   });
 
-  test("that are refused at first are asked for once more", async () => {
+  test("that are refused at first are requested once more", async () => {
     const world = new World();
     let asked = 0;
     const { channel, events } = world.channel({
@@ -334,7 +334,7 @@ describe("credentials", () => {
     assert.deepEqual(events, [["close", 4401, "unauthorized: expired", "protocol", false]]);
   });
 
-  test("that cannot be had are asked for again later", async () => {
+  test("that fail to load are requested again", async () => {
     const world = new World();
     let asked = 0;
     const { channel } = world.channel({

@@ -6,7 +6,7 @@ import { PollPacing } from "../src/polls.ts";
 
 const link = createLink(1, "longpoll", "", 0);
 
-test("polls ask for half the time after which one was cut, and slowly for more", () => {
+test("polls ask for half the age at which one was cut, then slowly for more", () => {
   const polls = new PollPacing();
   assert.equal(polls.hold, Infinity);
   polls.ended(30, false);
@@ -15,13 +15,13 @@ test("polls ask for half the time after which one was cut, and slowly for more",
   assert.equal(polls.hold, 15 * 1.05);
 });
 
-test("a poll that fails at once does not shorten the hold", () => {
+test("a poll that fails immediately does not shorten the hold", () => {
   const polls = new PollPacing();
   polls.ended(0.5, false);
   assert.equal(polls.hold, Infinity);
 });
 
-test("polls without a slot are not held, and come once a second", () => {
+test("polls without a slot are not held, and are sent once a second", () => {
   const polls = new PollPacing();
   polls.allowHold(false);
   polls.ended(30, false);

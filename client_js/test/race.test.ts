@@ -1,4 +1,4 @@
-// Several connections at once: which becomes active, which takes over, and what is learnt from failures.
+// Several connections in parallel: which becomes active, which takes over, and what failures teach.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { listen, outcomes } from "./observe.ts";
@@ -6,7 +6,7 @@ import { World, opened, postAnswer } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
 
 /** WebSocket is refused, and a stream becomes active. Returns the stream. */
-async function fallBack(world: World): Promise<FakeRequest> {
+async function failWebSocket(world: World): Promise<FakeRequest> {
   (await world.socket()).end(1006);
   const stream = await world.openStream();
   (await plainGet(world)).respond(404, "<html>");
@@ -39,7 +39,7 @@ describe("race", () => {
     );
   });
 
-  test("the first that answers becomes active, worse ones are left", async () => {
+  test("the first to open becomes active, worse ones are dropped", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const socket = await world.socket();
@@ -56,7 +56,7 @@ describe("race", () => {
     assert.equal(world.requests.length, 0);
   });
 
-  test("a better one that answers late takes over without loss or replay", async () => {
+  test("a better one that opens late takes over without loss or replay", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const seen = listen(channel);
@@ -95,7 +95,7 @@ describe("race", () => {
     assert.deepEqual(channel.statistics().reconnects, 0);
   });
 
-  test("a socket that was opened below a confirmed attach is begun anew", async () => {
+  test("a WebSocket that opens after being superseded is reopened", async () => {
     const world = new World();
     const { channel, events } = world.channel();
     const late = await world.socket();
@@ -111,7 +111,7 @@ describe("race", () => {
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
   });
 
-  test("two opens in one turn fire one open event", async () => {
+  test("two opens in one turn fire a single open event", async () => {
     const world = new World();
     const { events } = world.channel();
     const socket = await world.socket();
@@ -139,7 +139,7 @@ describe("race", () => {
     assert.deepEqual(socket.take().slice(1), [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 }]);
   });
 
-  test("an ack that is due leaves although a probe is begun", async () => {
+  test("a pending ack is sent while a probe is starting", async () => {
     const world = new World();
     const { channel } = world.channel();
     listen(channel);
@@ -153,7 +153,7 @@ describe("race", () => {
     assert.deepEqual((await world.request("send")).lines.slice(1), [{ type: "ack", ack: 1 }]);
   });
 
-  test("a stream that is buffered is overtaken by a poll", async () => {
+  test("a poll overtakes a stream that is buffered", async () => {
     const world = new World();
     const { channel } = world.channel();
     await world.pass(2.5);
@@ -177,14 +177,14 @@ describe("race", () => {
       for (const request of world.requests.splice(0)) request.fail();
       await world.pass(0.1);
     }
-    // 20 at once, then 2 in a second.
+    // 20 in parallel, then 2 per second.
     const { websocket, sse } = channel.statistics().attempts;
     assert.ok(sockets > 20 && websocket + sse <= 145, `${sockets} ${websocket} ${sse}`);
   });
 });
 
 describe("a stream that is buffered", () => {
-  test("falls back to polls without a second event, and gets a mark", async () => {
+  test("falls back to polls without a second event, and gets a penalty", async () => {
     const world = new World();
     world.random = 1;
     const { channel, events } = world.channel({ transports: ["sse", "longpoll"] });
@@ -208,7 +208,7 @@ describe("a stream that is buffered", () => {
     assert.equal(channel.statistics().attempts.sse, 1);
     await keepPolling(world, 10);
     await world.pass(3);
-    // The session is not interrupted if it is still buffered: a stream takes over with its second event only.
+    // If it is still buffered the session is not interrupted: a stream takes over only with its second event.
     assert.equal(channel.statistics().attempts.sse, 2);
     const again = await world.request("sse");
     again.stream();
@@ -242,12 +242,12 @@ async function keepAlive(world: World, stream: FakeRequest, seconds: number): Pr
   }
 }
 
-describe("marks", () => {
+describe("penalties", () => {
   test("a better transport is probed at growing intervals, and takes over", async () => {
     const world = new World();
     world.random = 1;
     const { events } = world.channel();
-    const stream = await fallBack(world);
+    const stream = await failWebSocket(world);
     for (const wait of [15, 30, 60]) {
       await keepAlive(world, stream, wait - 2);
       assert.equal(world.sockets.length, 0);
@@ -260,11 +260,11 @@ describe("marks", () => {
     assert.equal(world.gets.length, 0);
   });
 
-  test("the next page begins with the transport that worked", async () => {
+  test("the next page starts with the transport that worked", async () => {
     const world = new World();
     world.random = 1;
     world.channel();
-    await fallBack(world);
+    await failWebSocket(world);
     const next = new World();
     Object.assign(next.environment, { localStorage: world.environment.localStorage });
     next.random = 1;
@@ -280,7 +280,7 @@ describe("marks", () => {
     await next.pass(6);
     socket.receive({ type: "ping" });
     await next.settle();
-    // A connection that is steady removes the mark.
+    // A connection that is stable removes the penalty.
     const third = new World();
     Object.assign(third.environment, { localStorage: world.environment.localStorage });
     third.channel();
@@ -288,10 +288,10 @@ describe("marks", () => {
     assert.equal(channel.transport, "websocket");
   });
 
-  test("marks are for one origin and one day", async () => {
+  test("penalties apply to one origin and expire after a day", async () => {
     const world = new World();
     world.channel();
-    await fallBack(world);
+    await failWebSocket(world);
     for (const [url, later] of [
       ["http://elsewhere/chat", 0],
       ["http://localhost/chat", 90000],
@@ -304,7 +304,7 @@ describe("marks", () => {
     }
   });
 
-  test("an outage leaves no marks", async () => {
+  test("an outage leaves no penalties", async () => {
     const world = new World();
     world.random = 1;
     const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
@@ -335,7 +335,7 @@ describe("marks", () => {
       const world = new World();
       Object.defineProperty(world.environment, "localStorage", { get });
       world.channel();
-      await fallBack(world);
+      await failWebSocket(world);
     }
   });
 });

@@ -1,4 +1,4 @@
-// What happens after a connection is lost.
+// Recovery from a lost connection.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { listen, watch } from "./observe.ts";
@@ -81,7 +81,7 @@ describe("recovery", () => {
     }
   });
 
-  test("an outage that is over, or was asked for, is forgotten", async () => {
+  test("an outage does not affect later retries once it has ended, or if the application caused it", async () => {
     const waits: Record<string, number> = {};
     for (const leave of ["end", "reconnect", "suspend", "rotate"]) {
       const world = new World();
@@ -100,7 +100,7 @@ describe("recovery", () => {
           await world.settle();
         }
       if (leave === "rotate") {
-        // The new connection is young, but one was active for an hour.
+        // The new connection is young, but another was active for an hour.
         channel._driver.connector.active!.rotateAt = world.now;
         channel._driver.schedule();
         await world.pass(0.1);
@@ -124,7 +124,7 @@ describe("recovery", () => {
     for (const [leave, wait] of Object.entries(waits)) assert.ok(wait < 2, `${leave}: ${wait}`);
   });
 
-  test("a server that drops new connections is retried less and less often", async () => {
+  test("a server that drops new connections is retried at growing intervals", async () => {
     const world = new World();
     world.random = 1;
     const { channel } = world.channel({ transports: ["websocket"] });
@@ -192,7 +192,7 @@ describe("recovery", () => {
     assert.deepEqual(events.at(-1), ["resumed", 0]);
   });
 
-  test("reset reports the fate of each send and begins a session (RES-3)", async () => {
+  test("reset reports the fate of each send and starts a new session (RES-3)", async () => {
     const world = new World();
     const { channel, events } = world.channel({ transports: ["websocket"] });
     (await world.openSocket()).end();
@@ -231,7 +231,7 @@ describe("recovery", () => {
     assert.equal(later.outcome, "pending");
   });
 
-  test("too_many delays the retry and fails no transport", async () => {
+  test("too_many delays the retry and is not held against the transport", async () => {
     const world = new World();
     world.channel({ transports: ["sse", "longpoll"] });
     (await world.request("sse")).respond(429, [{ type: "error", code: "too_many", message: "", retry_in: 7 }]);

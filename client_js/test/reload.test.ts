@@ -6,7 +6,7 @@ import { acrossReloads } from "../src/reload.ts";
 import { Locks } from "./locks.ts";
 import { World, opened } from "./world.ts";
 
-/** A tab, and what it keeps from page to page. */
+/** A tab, with the storage that it keeps from page to page. */
 class Tab {
   readonly kept: Map<string, string>;
   readonly locks: Locks;
@@ -85,7 +85,7 @@ describe("a reloaded page", () => {
     assert.equal(channel._driver.session.outbox.buffer.bytes, 0);
   });
 
-  test("sends again what the server did not get, and the unnumbered", async () => {
+  test("resends what the server did not receive, and sends unnumbered messages", async () => {
     const tab = new Tab();
     const old = await tab.page();
     const socket = await old.world.openSocket({
@@ -119,28 +119,28 @@ describe("a reloaded page", () => {
     assert.deepEqual([events, channel.id], [["reset", "open"], "b8"]);
   });
 
-  for (const [what, keep] of [
+  for (const [what, prepare] of [
     ["that was closed", (page: { channel: Channel }) => void page.channel.close()],
     ["that was never open", () => {}],
   ] as const)
-    test(`begins anew after one ${what}`, async () => {
+    test(`starts a new session after one ${what}`, async () => {
       const tab = new Tab();
       const old = await tab.page();
       if (what === "that was closed") await old.world.openSocket();
-      keep(old);
+      prepare(old);
       await old.hide();
       assert.equal(tab.kept.size, 0);
     });
 });
 
 describe("a page that has given its session away", () => {
-  test("begins a new one if the browser shows it again", async () => {
+  test("starts a new one if the browser shows it again", async () => {
     const tab = new Tab();
     const old = await tab.page();
     await old.world.openSocket();
     await old.hide();
     const { world } = await tab.page();
-    assert.equal(((await world.socket()).open(), true), true);
+    (await world.socket()).open();
     old.channel.reconnect();
     const socket = await old.world.socket();
     socket.open();
@@ -151,7 +151,7 @@ describe("a page that has given its session away", () => {
     assert.deepEqual(old.events, ["open", "reset", "open"]);
   });
 
-  test("leaves it to the next, even if that is reloaded while it waits", async () => {
+  test("hands it to the next, even if that is reloaded while it waits", async () => {
     const tab = new Tab();
     const old = await tab.page();
     await old.world.openSocket();

@@ -1,4 +1,4 @@
-// What vectors cannot state, or only at length. Everything else of the session is in tests/vectors/client.json.
+// Session behavior that vectors cannot express, or only at length. The rest is in tests/vectors/client.json.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClientSession } from "../src/session.ts";
@@ -112,7 +112,7 @@ test("data before opened and a second opened are bad frames (OPN-1)", () => {
   ]);
 });
 
-test("a POST's answer that is not ours is a bad frame", () => {
+test("a POST answered by something else is a bad frame", () => {
   const client = session();
   const { link } = open(client, "sse");
   assert.deepEqual(
@@ -139,7 +139,7 @@ test("a POST's answer above what was sent resets (MRK-5, RES-6)", () => {
   assert.equal(client.outbox.buffer.entries.length, 0);
 });
 
-test("a repeated POST brings its ack, pong and close again", () => {
+test("a retried POST repeats its ack, pong and close", () => {
   const client = session();
   const { link } = open(client, "sse");
   client.handleInput(link, answered({}), 0);
@@ -152,7 +152,7 @@ test("a repeated POST brings its ack, pong and close again", () => {
   assert.deepEqual(client.transmit(link, 2)[0]!.frames, frames);
 });
 
-test("a lone ack whose POST failed is due again", () => {
+test("a standalone ack whose POST failed is due again", () => {
   const client = session();
   const { link } = open(client, "sse");
   client.handleInput(link, answered({}), 0);
@@ -164,7 +164,7 @@ test("a lone ack whose POST failed is due again", () => {
   assert.deepEqual(client.transmit(link, 10)[0]!.frames, frames);
 });
 
-test("an ack that was due does not delay the next attach", () => {
+test("an ack that was due on a lost link is not due on the next", () => {
   const client = session();
   const { link } = open(client, "sse");
   client.handleInput(link, answered({}), 0);
@@ -186,7 +186,7 @@ test("consecutive empty answers to polls end the attach (POL-2)", () => {
   assert.deepEqual(seen, [[], [], ["ended"]]);
 });
 
-test("failed POSTs are counted apart from polls that are answered", () => {
+test("failures of POSTs and polls are counted separately", () => {
   const client = session();
   const { link } = open(client, "longpoll");
   client.send("x", "a");
@@ -230,13 +230,13 @@ test("a renew without credentials is sent with null (REN-1)", () => {
   assert.deepEqual(client.transmit(link, 0)[0]!.frames, ['{"type":"renew","credentials":null}']);
 });
 
-test("a code named like a member of Object is an unknown code", () => {
+test("an error code inherited from Object.prototype is unknown", () => {
   const client = session();
   const { link } = open(client, "websocket");
   assert.deepEqual(types(receive(client, link, { type: "error", code: "constructor", message: "" })), ["constructor"]);
 });
 
-test("another client may come first three times (ATT-5)", () => {
+test("a client that never confirmed retries three times when superseded (ATT-5)", () => {
   const client = session();
   const seen: string[] = [];
   for (let turn = 0; turn < 4; turn++) {
@@ -259,7 +259,7 @@ test("a bare WebSocket close 1012 is a drain (DRN-1)", () => {
   assert.deepEqual(types(client.handleInput(link, { type: "lost", reason: "closed", code: 1012 }, 0)), ["drain"]);
 });
 
-test("an ended session writes, handles and takes nothing", () => {
+test("an ended session ignores input, writes nothing and rejects sends", () => {
   const client = session();
   const { link } = open(client, "websocket");
   client.abandon(1001, "");
@@ -269,7 +269,7 @@ test("an ended session writes, handles and takes nothing", () => {
   assert.equal(client.deadline, Infinity);
 });
 
-describe("a junk field numbers and settles nothing (FRM-3, FRM-4)", () => {
+describe("a malformed field neither numbers nor settles a message (FRM-3, FRM-4)", () => {
   const JUNK = [undefined, null, "7", "", -1, 1.5, true, {}, [], [1], 2 ** 53, 1e300];
   const frames: { [field: string]: unknown }[] = [
     { type: "ack", ack: 0, received: 0, sent: 0, attached: true },

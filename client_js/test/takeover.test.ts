@@ -1,13 +1,13 @@
-// What may happen while one connection takes the session over from another.
+// Events that interleave with one connection taking the session over from another.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PageWorld, World, opened, postAnswer } from "./world.ts";
 
-/** Answers every request as a server would, for that many seconds. Returns how many streams were begun. */
-async function serve(world: World, seconds: number, step = 0.1): Promise<number> {
+/** Answers every request as a server would, for `seconds`. Returns the number of streams that were opened. */
+async function serve(world: World, seconds: number): Promise<number> {
   let streams = 0;
-  for (let t = 0; t < seconds; t += step) {
-    await world.pass(step);
+  for (let passed = 0; passed < seconds; passed += 0.1) {
+    await world.pass(0.1);
     for (const request of world.requests.splice(0)) {
       if (request.url.endsWith("/sse")) {
         streams++;
@@ -39,8 +39,8 @@ test("an ack due at a takeover is written after failed POSTs (MRK-6)", async () 
   next.event(opened(next.lines[0], { sent: 1 }));
   next.event({ type: "ack", ack: 0 });
   await world.settle();
-  const storms = await serve(world, 60);
-  assert.ok(storms <= 2, `${storms}`);
+  const streams = await serve(world, 60);
+  assert.ok(streams <= 2, `${streams}`);
 });
 
 test("an ack due at a takeover is written while a POST is in flight", async () => {
@@ -76,7 +76,7 @@ test("an ack due at a takeover is written while a POST is in flight", async () =
   assert.ok(streams <= 2, `${streams}`);
 });
 
-test("an ack that the earlier link took along is repeated (MRK-3)", async () => {
+test("an ack that the previous link carried is repeated (MRK-3)", async () => {
   const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse"] });
   channel.addEventListener("message", () => {});
@@ -133,7 +133,7 @@ test("an ack of a poll that was aborted is repeated", async () => {
   assert.deepEqual(confirm.lines.slice(1), [{ type: "ack", ack: 1 }]);
 });
 
-test("a pending poll may win after all else has failed", async () => {
+test("a pending poll may win after everything else has failed", async () => {
   const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
   const stream = await world.openStream();
@@ -151,7 +151,7 @@ test("a pending poll may win after all else has failed", async () => {
   assert.equal(channel.transport, "longpoll");
 });
 
-test("a pending poll may win in either order of failures", async () => {
+test("a rotation that is still pending is aborted by suspend", async () => {
   const world = new PageWorld();
   const { channel } = world.channel({ transports: ["sse", "longpoll"] });
   const stream = await world.openStream();

@@ -11,7 +11,7 @@ import { bindNames, readVectors, resolveNames } from "./vectors.ts";
 import type { Json, Names, Step, Vector } from "./vectors.ts";
 import { opened } from "./world.ts";
 
-/** Malformed frames that this client does not refuse, as no server sends them (FRM-3). */
+/** Malformed frames that this client does not refuse, because no server sends them (FRM-3). */
 const TRUSTED = [
   "codec-bytes-with-white-space",
   "codec-bytes-without-padding",
@@ -119,7 +119,7 @@ function runEncode({ frame, output, output_hex, carrier }: Vector): void {
 
 const asBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
 
-/** Returns a decoded frame as a vector writes it. */
+/** Returns a decoded frame in the notation of vectors. */
 function asWritten(frame: Frame): Json {
   if (frame.type !== "data") return frame as unknown as Json;
   const { seq, ack, messages } = frame;
@@ -188,7 +188,10 @@ class Client {
 
   #inputOf(step: StepInput, { link, busy }: Connection): Input {
     const lines = (frames: unknown): string => (frames as Json[]).map((frame) => asLine(frame) + "\n").join("");
-    const done = <Of extends "open" | "post" | "poll">(of: Of): Of => (busy.delete(of), of);
+    const done = <Kind extends "open" | "post" | "poll">(request: Kind): Kind => {
+      busy.delete(request);
+      return request;
+    };
     if ("receive" in step) {
       const frame = step["receive"]!;
       const { type, number, ack, data } = frame as unknown as BytesFrame;
@@ -210,7 +213,7 @@ class Client {
     return { type: "answer", request: of, status: (step["failed"] as number | undefined) ?? 0, text: "" };
   }
 
-  /** Returns all that a step has caused, as a vector writes it. */
+  /** Returns everything that a step caused, in the notation of vectors. */
   #outcome(events: readonly SessionEvent<string>[]): { [key: string]: Json } {
     const ended = events.flatMap((event) => (event.type === "dropped" ? [this.#nameOf(event.link)] : []));
     const described = events.flatMap((event) => this.#describe(event));

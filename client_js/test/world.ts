@@ -128,25 +128,25 @@ export class World {
   /** The wall-clock time at `now` 0. */
   epoch = 1.7e9;
   random = 0.5;
-  /** The sockets that were opened, and that the test has not looked at yet. */
+  /** The opened sockets that the test has not looked at yet. */
   readonly sockets: FakeSocket[] = [];
   readonly requests: FakeRequest[] = [];
   /** The plain GETs. */
   readonly gets: FakeRequest[] = [];
-  #timers = new Set<Timer>();
+  #pendingTimers = new Set<Timer>();
   /** How many timers were set. */
-  timers = 0;
+  timersSet = 0;
   #ids = 0;
 
   readonly environment: Environment = {
     performance: { now: () => this.now * 1000 },
     setTimeout: (act: () => void, milliseconds: number) => {
       const timer = { at: this.now + milliseconds / 1000, act };
-      this.#timers.add(timer);
-      this.timers++;
+      this.#pendingTimers.add(timer);
+      this.timersSet++;
       return timer;
     },
-    clearTimeout: (timer: Timer) => void this.#timers.delete(timer),
+    clearTimeout: (timer: Timer) => void this.#pendingTimers.delete(timer),
     Date: { now: () => this.wall * 1000 },
     localStorage: this.storage(),
     Math: { random: () => this.random },
@@ -185,20 +185,20 @@ export class World {
   channel(options: ChannelOptions = {}, url = "http://localhost/chat"): { channel: Channel; events: unknown[][] } {
     const channel = new Channel(url, options, this.environment);
     const events: unknown[][] = [];
-    const keep = (type: string, ...fields: string[]): void =>
+    const record = (type: string, ...fields: string[]): void =>
       channel.addEventListener(type, (event) =>
         events.push([type, ...fields.map((field) => (event as unknown as { [key: string]: unknown })[field])]),
       );
-    keep("open");
-    keep("transport", "transport");
-    keep("recovering", "reason");
-    keep("resumed", "replayed");
-    keep("reset", "reason", "lost", "sends");
-    keep("close", "code", "reason", "by", "wasClean");
+    record("open");
+    record("transport", "transport");
+    record("recovering", "reason");
+    record("resumed", "replayed");
+    record("reset", "reason", "lost", "sends");
+    record("close", "code", "reason", "by", "wasClean");
     return { channel, events };
   }
 
-  /** Waits until everything has happened that needs no time. */
+  /** Waits until all work that does not need the clock to advance is done. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -208,9 +208,9 @@ export class World {
     const end = this.now + seconds;
     for (;;) {
       await this.settle();
-      const [next] = [...this.#timers].sort((one, other) => one.at - other.at);
+      const [next] = [...this.#pendingTimers].sort((one, other) => one.at - other.at);
       if (!next || next.at > end) break;
-      this.#timers.delete(next);
+      this.#pendingTimers.delete(next);
       this.now = Math.max(this.now, next.at);
       next.act();
     }

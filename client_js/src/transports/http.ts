@@ -2,35 +2,35 @@
 import type { EncodedFrame } from "../codec.ts";
 import { eventParser } from "../event_stream.ts";
 import type { Output } from "../events.ts";
-import type { Transport, Wiring } from "./interface.ts";
+import type { Transport, TransportContext } from "./interface.ts";
 
-/** Characters of a body up to which a request may outlive its page: a browser allows 64 KiB for all of them. */
+/** Maximum characters of a body that may outlive its page: a browser allows 64 KiB for all such requests. */
 const MAX_KEEPALIVE_BODY = 1e4;
 
 /**
- * Makes a transport whose `open` and polls are POSTs to `segment`; the uplink goes beside them, to `send`
- * (POL-1, SND-1).
+ * Makes a transport whose `open` and polls are POSTs to `segment`; the uplink uses separate POSTs to `send` (POL-1,
+ * SND-1).
  */
 const http =
   (segment: "sse" | "poll") =>
-  (wiring: Wiring): Transport => {
-    const { environment, postTimeout } = wiring;
+  (context: TransportContext): Transport => {
+    const { environment, postTimeout } = context;
     const controller = new AbortController();
     const abort = (): void => controller.abort();
     let lastPost: Promise<void> | undefined;
     return {
       send(output) {
         if (output.request !== "post") {
-          void exchange(wiring, segment, output, controller.signal);
+          void postFrames(context, segment, output, controller.signal);
           return;
         }
-        // It is not aborted with its connection: the server takes what it carries all the same.
+        // Not aborted with its connection: the server accepts its content anyway.
         const post = new AbortController();
         const timer = environment.setTimeout(() => post.abort(), postTimeout);
-        lastPost = exchange(wiring, "send", output, post.signal).then(() => environment.clearTimeout(timer));
+        lastPost = postFrames(context, "send", output, post.signal).then(() => environment.clearTimeout(timer));
       },
       close(afterPost) {
-        // If its stream ended before the POST that confirms it, the attach would be void (ATT-7).
+        // If the stream ended before the POST that confirms it, the attach would be void (ATT-7).
         if (afterPost && lastPost) void lastPost.then(abort);
         else abort();
       },
@@ -38,19 +38,26 @@ const http =
   };
 
 /**
- * Server-sent events, read by a streaming fetch: unlike EventSource that can POST, shows the status, and leaves
- * reconnecting to us (SSE-1).
+ * Server-sent events over a streaming fetch. Unlike EventSource, fetch can POST, exposes the status, and does not
+ * reconnect by itself (SSE-1).
  */
 export const sse = http("sse");
 
 export const longpoll = http("poll");
 
-/** POSTs what a page has to say as it is unloaded, beside what is in flight. The answer will not be seen. */
-export const postFinally = (wiring: Wiring, frames: readonly EncodedFrame[]): void =>
-  void exchange(wiring, "send", { request: "post", frames });
+/**
+ * POSTs the last frames of a page that is being unloaded, in parallel with requests in flight. Nobody sees the answer.
+ */
+export const postOnUnload = (context: TransportContext, frames: readonly EncodedFrame[]): void =>
+  void postFrames(context, "send", { request: "post", frames });
 
-/** POSTs the lines of `output`, and reports the answer, or that there was none. */
-async function exchange(wiring: Wiring, segment: string, output: Output, signal?: AbortSignal): Promise<void> {
+/** POSTs the lines of `output`, and reports the answer or its absence. */
+async function postFrames(
+  context: TransportContext,
+  segment: string,
+  output: Output,
+  signal?: AbortSignal,
+): Promise<void> {
   const request = output.request!;
   const isStream = segment === "sse";
   const body = output.frames.join("\n");
@@ -58,19 +65,19 @@ async function exchange(wiring: Wiring, segment: string, output: Output, signal?
   let status = 0;
   let retryIn = 0;
   try {
-    const response = await wiring.environment.fetch(wiring.urlOf(segment), {
+    const response = await context.environment.fetch(context.urlOf(segment), {
       method: "POST",
       body,
       headers: { "Content-Type": "application/x-ndjson", Accept: isStream ? "text/event-stream" : "*/*" },
       cache: "no-store",
-      credentials: wiring.credentials,
+      credentials: context.credentials,
       keepalive: request === "post" && body.length < MAX_KEEPALIVE_BODY,
       signal: signal ?? null,
     });
     if (isStream && response.ok) {
       status = 200;
-      wiring.onReached();
-      await readStream(response.body!, wiring);
+      context.onReached();
+      await readStream(response.body!, context);
     } else {
       text = await response.text();
       status = response.status;
@@ -80,11 +87,11 @@ async function exchange(wiring: Wiring, segment: string, output: Output, signal?
   } catch {
     // The connection was cut or aborted.
   }
-  wiring.onInput({ type: "answer", request, status, text, retryIn });
+  context.onInput({ type: "answer", request, status, text, retryIn });
 }
 
 /** Reports the frames of an event stream until it ends. */
-async function readStream(stream: ReadableStream<Uint8Array>, { onInput }: Wiring): Promise<void> {
+async function readStream(stream: ReadableStream<Uint8Array>, { onInput }: TransportContext): Promise<void> {
   const reader = stream.getReader();
   const decoder = new TextDecoder();
   const parse = eventParser();

@@ -1,4 +1,4 @@
-// What a transport is: an adapter of two functions. It numbers nothing, keeps nothing and retries nothing.
+// A transport is an adapter of two functions. It never numbers, stores or retries anything.
 import type { Environment } from "../environment.ts";
 import type { Input, Output } from "../events.ts";
 
@@ -9,8 +9,8 @@ export interface Transport {
   close(afterPost?: boolean): void;
 }
 
-/** What a connection is given: where to connect, and where to report. */
-export interface Wiring {
+/** What a transport gets from its host: the URL, and callbacks to report to. */
+export interface TransportContext {
   readonly environment: Environment;
   /** Returns the channel's URL with this last segment. */
   readonly urlOf: (segment: string) => string;

@@ -1,11 +1,11 @@
-import type { Transport, Wiring } from "./interface.ts";
+import type { Transport, TransportContext } from "./interface.ts";
 
 /** A WebSocket: text messages are frames, binary messages are bytes (WS-1). */
-export function websocket({ environment, urlOf, onReached, onInput }: Wiring): Transport {
+export function websocket({ environment, urlOf, onReached, onInput }: TransportContext): Transport {
   const socket = new environment.WebSocket(urlOf("websocket").replace("http", "ws"));
   socket.binaryType = "arraybuffer";
   socket.onmessage = ({ data }) => onInput({ type: "frame", frame: data as string | ArrayBuffer });
-  // There is no onerror: a close follows each error, with a code.
+  // No onerror handler: each error is followed by a close event, which has a code.
   socket.onclose = ({ code }) => onInput({ type: "lost", reason: "closed with " + code, code });
   return {
     send({ frames }) {

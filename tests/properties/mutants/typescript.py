@@ -51,21 +51,21 @@ TYPESCRIPT = [
         "session.ts",
         name="takeover-ignored",
         rule="ATT-5: a client attaches again after another has superseded it",
-        old="attach > (this.confirmed || attach)",
+        old="(this.confirmed && attach > this.confirmed)",
         new="false",
     ),
     SourceMutant(
         "session.ts",
         name="refused-for-good",
         rule="ATT-5, ATT-6: a client ends because its confirmation was refused",
-        old="attach > (this.confirmed || attach)",
+        old="(this.confirmed && attach > this.confirmed)",
         new="this.confirmed",
     ),
     SourceMutant(
         "session.ts",
         name="opened-above-what-was-sent",
         rule="RES-6: a session is resumed that has received what this client never sent",
-        old="this.outbox.check(Math.max(received, handled));",
+        old="this.outbox.checkAck(Math.max(received, handled));",
         new="",
     ),
     SourceMutant(
@@ -149,7 +149,7 @@ TYPESCRIPT = [
         "uplink.ts",
         name="close-ahead-of-messages",
         rule="CLS-1: a close names a `last` below messages that are still to be sent",
-        old="&& link.next > outbox.buffer.last",
+        old="&& link.next > outbox.buffer.lastNumber",
         new="",
     ),
 ]
