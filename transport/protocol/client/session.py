@@ -331,7 +331,7 @@ class ClientSession:
         if opening is not isinstance(frame, Opened) and isinstance(
             frame, (Opened, Data, Oversized, Ack, RenewRequest)
         ):
-            raise ProtocolError(codes.BAD_FRAME, "unexpected frame")
+            raise ProtocolError(codes.BAD_FRAME, "this frame is not expected here")
         match frame:
             case Data():
                 self._receive_data(link, frame, now)

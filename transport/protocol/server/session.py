@@ -312,7 +312,7 @@ class ServerSession:
                 self.attachments.check_may_send(attachment)
                 self._receive_close(frame)
             case Bytes() | Open() | Renew() | Send() | Poll():
-                raise ProtocolError(codes.BAD_FRAME, "unexpected frame")
+                raise ProtocolError(codes.BAD_FRAME, "this frame is not expected here")
             case _:
                 assert_never(frame)
         return []
