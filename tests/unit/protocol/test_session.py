@@ -293,7 +293,7 @@ def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSe
     assert len(answers[0]) == 2
 
 
-def test_another_client_has_no_session_in_which_it_would_misread_a_mark(
+def test_open_of_other_client_never_misreads_marks(
     session: ServerSession,
 ) -> None:
     """ATT-6, RES-7: another client sent number 1, so its mark says nothing about this one's."""
