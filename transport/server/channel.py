@@ -59,11 +59,20 @@ class Channel:
         id: the public name of the session; safe to log.
         user: what ``authenticate`` returned as `Identity.user`, or None.
         state: a namespace for the application.
-        scope: the ASGI scope of the opening request, its path without the last segment.
         resumed: whether the session was taken over from another process.
     """
 
-    __slots__ = ("__weakref__", "_driver", "_groups", "_state", "id", "resumed", "scope", "user")
+    __slots__ = (
+        "__weakref__",
+        "_driver",
+        "_groups",
+        "_opening",
+        "_scope",
+        "_state",
+        "id",
+        "resumed",
+        "user",
+    )
 
     def __init__(self, driver: SessionDriver, scope: Scope, user: Any) -> None:
         self._driver = driver
@@ -71,8 +80,9 @@ class Channel:
         self._state: SimpleNamespace | None = None
         self.id = driver.session.id
         self.user = user
-        self.scope = scope
         self.resumed = False
+        self._opening = scope
+        self._scope: Scope | None = None
 
     def __repr__(self) -> str:
         return f"<Channel {self.id} {self.transport or 'detached'}>"
@@ -83,6 +93,13 @@ class Channel:
         if self._state is None:
             self._state = SimpleNamespace()
         return self._state
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope of the opening request, its path without the transport's segment."""
+        if self._scope is None:  # copied only when asked for: most handlers never look at it
+            self._scope = _without_last_segment(self._opening)
+        return self._scope
 
     @property
     def transport(self) -> str | None:
@@ -181,3 +198,10 @@ class Channel:
             replayed=counters.replayed,
             attaches=self._driver.attaches,
         )
+
+
+def _without_last_segment(scope: Scope) -> Scope:
+    shown = {**scope, "path": scope["path"].rstrip("/").rpartition("/")[0] or "/"}
+    if scope.get("raw_path"):
+        shown["raw_path"] = scope["raw_path"].rstrip(b"/").rpartition(b"/")[0] or b"/"
+    return shown

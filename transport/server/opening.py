@@ -15,7 +15,6 @@ from typing import assert_never
 
 from msgspec import UNSET
 from starlette.requests import HTTPConnection
-from starlette.types import Scope
 
 from transport import codes
 from transport.errors import ProtocolError
@@ -183,7 +182,7 @@ class Opener:
         if isinstance(decision, Create):
             registry.add(runner)
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
-            runner.start(self._handler, _handler_scope(connection.scope), identity.user)
+            runner.start(self._handler, connection.scope, identity.user)
         return self._link(runner, attachment, connection, identity)
 
     async def _create(self, record: Record, connection: HTTPConnection, now: float) -> Runner:
@@ -228,11 +227,3 @@ class Opener:
         if self._registry.draining:  # the drain began while the credentials were checked
             runner.driver.drain(self._limits.drain_window)
         return link
-
-
-def _handler_scope(scope: Scope) -> Scope:
-    """Return the scope as the handler sees it: without the last segment, the transport's name."""
-    shown = {**scope, "path": scope["path"].rstrip("/").rpartition("/")[0] or "/"}
-    if scope.get("raw_path"):
-        shown["raw_path"] = scope["raw_path"].rstrip(b"/").rpartition(b"/")[0] or b"/"
-    return shown
