@@ -24,7 +24,7 @@ CLIENT_SOURCES = Path(__file__).parents[2] / "client_js" / "src"
 NAMES = {
     transport: (
         "Hub Channel Group Limits Identity Store MemoryStore connect ChannelError ChannelClosed "
-        "Busy Stalled Unsendable TooLarge Unreachable SessionReset Unacknowledged Fate "
+        "Busy Stalled Unsendable TooLarge NotRead Unreachable SessionReset Unacknowledged Fate "
         "ChannelStatistics HubStatistics"
     ),
     transport.client: "Attempt Channel ClientStatistics Pacing connect",
@@ -47,10 +47,10 @@ SURFACES = {
     transport.Group: "add(channel) discard(channel) name send(message)",
     transport.Limits: """
         (*, message, depth, batch, window_messages, window_bytes, opening, heartbeat, poll_hold,
-        stream, ttl, tombstone, nonce, closing, stall, renewal, ack_delay, answer_wait,
+        stream, ttl, away, tombstone, nonce, closing, stall, renewal, ack_delay, answer_wait,
         drain_window, drain_grace, sessions, sessions_per_subject, sessions_per_address,
         opens_per_second)
-        ack_delay advertised_limits() advertised_timings() answer_wait batch body closing depth
+        ack_delay advertised_limits() advertised_timings() answer_wait away batch body closing depth
         drain_grace drain_window heartbeat message nonce opening opens_per_second poll_hold
         renewal sessions sessions_per_address sessions_per_subject stall stream tombstone ttl
         window_bytes window_messages
@@ -62,7 +62,7 @@ SURFACES = {
         sweep(now)
     """,
     transport.ChannelClosed: "(code, reason) code reason",
-    transport.SessionReset: "(reason, lost) lost reason",
+    transport.SessionReset: "(reason, lost, dropped) dropped lost reason",
     transport.Unacknowledged: "(number, fate) fate number",
     transport.Unreachable: "(reasons) reasons",
     transport.ChannelStatistics: """

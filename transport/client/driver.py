@@ -184,7 +184,8 @@ class Driver:
             self._enter(PhaseStep.EXPIRE)
             expiry = inf
         if connector.is_overdue(now):
-            self._connection_lost("no answer in time")
+            connector.connection_lost("no answer in time")
+            self._detached()
         self._act(session.tick(now))
         connector.begin(now)
         connector.transmit(now)
@@ -228,11 +229,11 @@ class Driver:
             case Settled():
                 self.outcomes.settle([event])
             case Rejected():
-                self.outcomes.reject(event.send, event.size, self.session.terms.message)
+                self.outcomes.reject(event.send, event.error(self.session.terms.message))
             case Attached():
                 self._opened(event)
             case WasReset():
-                reset = SessionReset(event.reason.value, event.lost)
+                reset = SessionReset(event.reason.value, event.lost, event.dropped)
                 self.counters.resets += 1
                 self.outcomes.settle(event.sends, reset)
                 self.inbox.put_reset(reset)
@@ -245,7 +246,10 @@ class Driver:
             case LinkDropped():
                 connection = self.connector.connection
                 if connection is not None and connection.link is event.link:
-                    self._connection_lost(event.reason, event.retry_in, drained=event.drained)
+                    self.connector.connection_lost(
+                        event.reason, event.retry_in, drained=event.drained, last=event.outputs
+                    )
+                    self._detached()
             case _:
                 assert_never(event)
 
@@ -278,12 +282,6 @@ class Driver:
         self._enter(PhaseStep.CLOSE)
         self.window.wake_all()
         self.wake()
-
-    def _connection_lost(
-        self, reason: str, retry_in: float = 0.0, *, drained: bool = False
-    ) -> None:
-        self.connector.connection_lost(reason, retry_in, drained=drained)
-        self._detached()
 
     def _leave_connection(self, reason: str, wait: float) -> None:
         self.connector.leave_connection(reason, wait)

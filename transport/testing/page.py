@@ -125,6 +125,7 @@ class Page:
         Raises:
             Unacknowledged: its session ended first; `Unacknowledged.fate` says what is known.
             TooLarge: the server does not accept it.
+            NotRead: the handler does not receive messages.
         """
         driver = self._driver
         await self._until(
@@ -185,6 +186,16 @@ class Page:
                 cable had been pulled.
         """
         self._driver.cut(noticed=noticed)
+
+    async def leave(self, *, within: float | None = DEADLINE) -> None:
+        """Go away for good without closing, as a page does whose tab is closed (LIV-5).
+
+        The session ends after ``limits.away`` in place of ``limits.ttl``, unless it is resumed.
+        """
+        driver = self._driver
+        driver.leave()
+        await self._until(lambda: not driver.is_posting, within, "the server did not answer")
+        driver.end_connections()
 
     async def resume(self, *, within: float | None = DEADLINE) -> bool:
         """Connect again after a `cut`.

@@ -20,7 +20,6 @@ from transport.errors import (
     ChannelError,
     Fate,
     SessionReset,
-    TooLarge,
     Unacknowledged,
 )
 from transport.limits import Limits
@@ -154,6 +153,17 @@ class PageDriver:
             self.attach()
         self._act([])
 
+    def leave(self) -> None:
+        """Tell the server that the page goes away for good (LIV-5)."""
+        self._session.leave()
+        self._act([])
+
+    def end_connections(self) -> None:
+        """End all connections after what was written on them, and stay away."""
+        self.is_away = True
+        for link in list(self._connections):
+            self._handle_input(link, ConnectionLost("left"))
+
     def cut(self, *, noticed: bool) -> None:
         """Lose all connections and what is in flight over them, and stay away."""
         self.is_away = True
@@ -226,10 +236,9 @@ class PageDriver:
             case Settled():
                 self._settle([event], None)
             case Rejected():
-                limit = self._session.terms.message
-                self.refused[event.send] = TooLarge(event.size, limit)
+                self.refused[event.send] = event.error(self._session.terms.message)
             case WasReset():
-                reset = SessionReset(event.reason.value, event.lost)
+                reset = SessionReset(event.reason.value, event.lost, event.dropped)
                 self._settle(event.sends, reset)
                 self.received.append(reset)
             case Closed():
@@ -255,6 +264,8 @@ class PageDriver:
     def _on_dropped(self, event: LinkDropped) -> None:
         connection = self._connections.pop(event.link, None)
         if connection is not None:
+            for out in event.outputs:
+                connection.write(out)
             connection.leave()
         if self.is_away or self.closed is not None:
             return

@@ -49,7 +49,7 @@ def test_waiting_message_above_the_limit_is_skipped() -> None:
     number = send(one, "x" * 200)
     link = begin(one, WS)
     events = receive(one, link, opened(link, limits={"message": 100}))
-    assert events[1:] == [Rejected(number, 202)]
+    assert events[1:] == [Rejected(number, 202, "too_large")]
     assert written(one, link)[1:] == ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']
     error = {"type": "error", "code": "too_large", "message": "", "number": 2}
     assert receive(one, link, error) == []
@@ -196,7 +196,7 @@ def test_skipped_sends_are_in_no_later_fate() -> None:
     one.transmit(link, 0)
     for number in (1, 3):
         error = {"type": "error", "code": "too_large", "message": "", "number": number}
-        assert receive(one, link, error) == [Rejected(number, 3)]
+        assert receive(one, link, error) == [Rejected(number, 3, "too_large")]
     assert one.abandon(1001, "")[0] == Closed(
         1001,
         "",

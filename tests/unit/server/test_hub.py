@@ -210,9 +210,10 @@ async def test_broadcast_resets_full_session() -> None:
         assert frames[-1] == {
             "type": "reset",
             "reason": "overflow",
-            "lost": [1, 2],
+            "lost": [1, None],
             "handled": 0,
             "in_hand": 0,
+            "dropped": 1,
         }
         assert await slow.closed() == 4416
 
@@ -239,7 +240,7 @@ async def test_statistics_count_sessions_and_messages() -> None:
 def test_exported_names_are_documented_ones() -> None:
     assert list(transport.__all__) == [
         *("Hub", "Channel", "Group", "Limits", "Identity", "Store", "MemoryStore", "connect"),
-        *("ChannelError", "ChannelClosed", "Busy", "Stalled", "Unsendable", "TooLarge"),
+        *("ChannelError", "ChannelClosed", "Busy", "Stalled", "Unsendable", "TooLarge", "NotRead"),
         *("Unreachable", "SessionReset", "Unacknowledged", "Fate"),
         *("ChannelStatistics", "HubStatistics"),
     ]

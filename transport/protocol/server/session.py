@@ -17,7 +17,8 @@ tasks and the clock, and calls the session as follows:
   the connection is lost.
 - A frame of a WebSocket goes to `receive`, and what that returns to `reply`; a `ProtocolError`
   goes to `fail`. A POST is a `Post` (`uplink`), a poll goes to `poll`.
-- The handler uses `send`, `receive_nowait` and `close`.
+- The handler uses `send`, `receive_nowait` and `close`. While nobody receives, `stop_reading` makes
+  the session refuse messages; `start_reading` ends that.
 - `tick` is called several times a second.
 - After each of these, the driver writes `Downlink.transmit` (`answer_poll` on long poll) on every
   attachment for which `Downlink.is_due`, and closes connections whose attachment has a ``code``.
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from math import inf, nextafter
 from typing import assert_never
 
 from msgspec import UNSET
@@ -45,12 +47,14 @@ from transport.protocol.frames import (
     Error,
     Initiator,
     Json,
+    Leave,
     Open,
     Ping,
     Poll,
     Pong,
     Renew,
     RenewRequest,
+    Reset,
     ResetReason,
     Send,
     ServerControl,
@@ -104,17 +108,22 @@ class ServerSession:
         downlink: what to write on them.
         peer_close: the client's ``close``, once received.
         ending: how the session ended, once it has.
+        dropped: messages that were refused because the send buffer was full (RES-2).
+        is_unread: whether messages are refused because nobody receives them (DAT-7).
     """
 
     __slots__ = (
         "_closing_until",
         "_inbox",
+        "_left_at",
         "_received_at",
         "attachments",
         "downlink",
+        "dropped",
         "ending",
         "id",
         "incoming",
+        "is_unread",
         "limits",
         "outgoing",
         "peer_close",
@@ -131,8 +140,12 @@ class ServerSession:
         self.downlink = Downlink(self.outgoing, self.incoming, limits)
         self.peer_close: Close | None = None
         self.ending: Ending | None = None
+        self.dropped = 0
+        self.is_unread = False
         self._inbox: list[Json] = []
         self._received_at = now
+        self._left_at: float | None = None
+        """What ``leave`` made of `_received_at`, which any later frame replaces."""
         self._closing_until = 0.0
 
     # The handler's side
@@ -175,6 +188,34 @@ class ServerSession:
             raise self.closed_error()
         return EMPTY
 
+    def stop_reading(self) -> None:
+        """Refuse the messages that wait, and those that come, as nobody receives them (DAT-7).
+
+        What was delivered is handled. No effect unless the session is open.
+        """
+        if self.is_unread or self.state is not SessionState.OPEN:
+            return
+        self.is_unread = True
+        incoming, inbox = self.incoming, self._inbox
+        while inbox and inbox[0] is _SKIPPED:
+            del inbox[0]
+            incoming.delivered += 1
+        incoming.mark_handled()
+        if inbox:
+            inbox.clear()
+            incoming.give_back()
+            for attachment in self.attachments.live:
+                attachment.control.append(encode_control(_not_read(incoming.refused)))
+
+    def start_reading(self) -> None:
+        """Take messages again: somebody receives them."""
+        self.is_unread = False
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has gone away for good, as far as it knows (LIV-5)."""
+        return self._received_at == self._left_at
+
     @property
     def is_readable(self) -> bool:
         """Whether `receive_nowait` would return a message, or raise."""
@@ -195,7 +236,14 @@ class ServerSession:
         return ChannelClosed(close.code, close.reason)
 
     def close(
-        self, code: int, reason: str, by: Initiator, now: float, *, failed: bool = False
+        self,
+        code: int,
+        reason: str,
+        by: Initiator,
+        now: float,
+        *,
+        failed: bool = False,
+        retry_in: float | None = None,
     ) -> None:
         """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
 
@@ -205,6 +253,8 @@ class ServerSession:
             by: whose code it is.
             now: seconds.
             failed: whether the handler failed at its current message, whose fate is then unknown.
+            retry_in: after how many seconds the client may open a new session; None if it may not
+                (CLS-8).
 
         Raises:
             ValueError: ``close`` cannot carry the code or the reason.
@@ -219,8 +269,10 @@ class ServerSession:
             last=self.outgoing.last,
             ack=handled,
             in_hand=incoming.delivered if incoming.delivered > handled else UNSET,
+            retry_in=UNSET if retry_in is None else retry_in,
         )
         self.state = state
+        self.is_unread = False
         if not failed:
             incoming.mark_handled()
         self._inbox.clear()
@@ -283,15 +335,16 @@ class ServerSession:
             attachment.pings = 0
         try:
             if isinstance(frame, Data):  # as nearly all are
-                self._receive_messages(attachment, frame.seq, frame.ack, frame.messages, frame.size)
-                return []
-            return self._receive_control(attachment, frame)
+                return self._receive_messages(
+                    attachment, frame.seq, frame.ack, frame.messages, frame.size
+                )
+            return self._receive_control(attachment, frame, now)
         except ForeignAck:
             self._handle_foreign_ack(attachment)
             return []
 
     def _receive_control(
-        self, attachment: Attachment | None, frame: Oversized | ClientControl
+        self, attachment: Attachment | None, frame: Oversized | ClientControl, now: float
     ) -> list[ServerControl]:
         match frame:
             case Oversized():
@@ -303,7 +356,7 @@ class ServerSession:
                     self.attachments.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
-                self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)
+                return self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)
             case Ping():
                 return [Pong(id=frame.id)]
             case Pong():
@@ -311,6 +364,8 @@ class ServerSession:
             case Close():
                 self.attachments.check_may_send(attachment)
                 self._receive_close(frame)
+            case Leave():
+                self._receive_leave(attachment, now)
             case Bytes() | Open() | Renew() | Send() | Poll():
                 raise ProtocolError(codes.BAD_FRAME, "this frame is not expected here")
             case _:
@@ -319,8 +374,13 @@ class ServerSession:
 
     def _receive_messages(
         self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
-    ) -> None:
-        """Receive messages ``seq``, ``seq + 1``, ... and the client's ack, or nothing (FRM-4)."""
+    ) -> list[ServerControl]:
+        """Receive messages ``seq``, ``seq + 1``, ... and the client's ack, or nothing (FRM-4).
+
+        Returns:
+            The refusal of the first of them, if nobody receives (DAT-7).
+        """
+        replies: list[ServerControl] = []
         if attachment is not None and attachment.state is not _CONFIRMED:
             self.attachments.check_may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
@@ -331,13 +391,20 @@ class ServerSession:
         if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
             messages = messages[repeated:]
             size = json_size(messages)
-        if messages:
+        if messages and self.is_unread and messages[0] is not _SKIPPED:
+            incoming.refused = incoming.received + 1
+            replies = [_not_read(incoming.refused)]
+        elif messages:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
-            if self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
+            if self.is_unread:
+                incoming.delivered = incoming.received
+                incoming.mark_handled()
+            elif self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
                 self._inbox.extend(messages)
         if ack > outgoing.acked:
             self._acknowledge(ack)
+        return replies
 
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """Handle an ack for numbers that were never sent (MRK-5, RES-7).
@@ -354,9 +421,11 @@ class ServerSession:
         self, attachment: Attachment | None, frame: Oversized
     ) -> list[ServerControl]:
         before = frame.before
-        self._receive_messages(attachment, before.seq, before.ack, before.messages, before.size)
-        if self.state is _CLOSED or not self.incoming.refuse(frame.number):
-            return []
+        replies = self._receive_messages(
+            attachment, before.seq, before.ack, before.messages, before.size
+        )
+        if replies or self.state is _CLOSED or not self.incoming.refuse(frame.number):
+            return replies
         return [
             Error(
                 code=codes.TOO_LARGE.name,
@@ -379,6 +448,15 @@ class ServerSession:
             self.attachments.end_other_clients()
         self.state = advance(self.state, SessionStep.PEER_CLOSE)
         self._acknowledge(frame.ack)
+
+    def _receive_leave(self, attachment: Attachment | None, now: float) -> None:
+        """Let the session expire after ``limits.away``, unless another frame comes (LIV-5)."""
+        owned = attachment is None or attachment.client == self.attachments.owner
+        if owned and self.peer_close is None:
+            # As if the last frame had come that much earlier; and before `now`, in any case.
+            limits = self.limits
+            early = max(0.0, limits.ttl - limits.away)
+            self._received_at = self._left_at = nextafter(now, -inf) - early
 
     def _end_if_acknowledged(self) -> None:
         close = self.downlink.close
@@ -443,8 +521,24 @@ class ServerSession:
         """End the session, and report to its client what was lost (RES-4)."""
         code = codes.RESET.close_code
         self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
-        frame = self.tombstone().reset_for(self.outgoing.acked)
-        self.attachments.end_all(codes.RESET, frame)
+        if reason is ResetReason.OVERFLOW:
+            self.dropped += 1
+        for attachment in list(self.attachments.live):
+            self.attachments.end(attachment, codes.RESET)
+            attachment.make_last = self._reset_frame
+
+    def overflow(self) -> None:
+        """Count a message that was refused as the send buffer is full, and end the session (DAT-6).
+
+        If it has ended by that already, the message is only counted.
+        """
+        if self.state is not _CLOSED:
+            self.reset(ResetReason.OVERFLOW)
+        elif self.ending is not None and self.ending.reset is ResetReason.OVERFLOW:
+            self.dropped += 1
+
+    def _reset_frame(self) -> Reset:
+        return self.tombstone().reset_for(self.outgoing.acked)
 
     def _finish(self, step: SessionStep, close: Close) -> None:
         """End the session by our ``close``."""
@@ -456,6 +550,7 @@ class ServerSession:
     def _end(self, step: SessionStep, ending: Ending) -> None:
         self.state = advance(self.state, step)
         self.ending = ending
+        self.is_unread = False
         self._inbox.clear()
 
     def tombstone(self) -> Tombstone:
@@ -472,6 +567,7 @@ class ServerSession:
             in_hand=self.incoming.delivered,
             last=self.outgoing.last,
             received=self.incoming.received,
+            dropped=self.dropped,
             owner=self.attachments.owner,
         )
 
@@ -487,3 +583,11 @@ class ServerSession:
             replayed=self.downlink.replayed,
             transports=tuple(attachment.transport for attachment in self.attachments.live),
         )
+
+
+def _not_read(number: int) -> Error:
+    return Error(
+        code=codes.NOT_READ.name,
+        message="the server's handler does not receive messages",
+        number=number,
+    )
