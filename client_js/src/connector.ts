@@ -158,8 +158,9 @@ export class Connector implements DialerHost {
     else if (!this.active || connection.transport !== "sse") this._takeOver(connection);
   }
 
-  onLinkDropped({ link, reason, retryIn }: LinkDropped): void {
+  onLinkDropped({ link, reason, retryIn, outputs = [] }: LinkDropped): void {
     const connection = this.live.find((connection) => connection.link === link);
+    for (const output of outputs) connection?.adapter!.send(output);
     // An attach below the confirmed one is superseded, which is not a failure.
     const isOlder = !this.active && link.attach < this._session.confirmed;
     if (connection) this._handleFailure(connection, isOlder ? "superseded" : reason, retryIn);

@@ -27,6 +27,12 @@ const TIMER_SLIP_THRESHOLD = 2;
 /** Timers are cut to 32 bits of milliseconds. */
 const MAX_TIMER = 2 ** 31 - 1;
 
+/** What the codes mean by which the server refuses a single message (DAT-5). */
+const REFUSALS: { readonly [code: string]: string } = {
+  too_large: "above the server's limit",
+  not_read: "the server's handler does not receive messages",
+};
+
 /** A send that has not been settled. */
 interface PendingSend {
   readonly message: unknown;
@@ -41,6 +47,8 @@ export class Driver implements ConnectorListener, PageListener {
   state: ChannelState = "connecting";
   id: string | null = null;
   transport: TransportName | null = null;
+  /** The next page of this tab may continue the session. */
+  handsOver = false;
   readonly session: ClientSession<PendingSend>;
   readonly connector: Connector;
   private readonly _options: Options;
@@ -179,12 +187,13 @@ export class Driver implements ConnectorListener, PageListener {
         this._counts.acknowledged++;
         return event.tag.resolve();
       case "rejected":
-        return settleSend({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
+        return settleSend({ tag: event.tag, fate: "not_handled" }, event.code, REFUSALS[event.code]!);
       case "reset": {
-        const { reason, lost } = event.loss;
+        const { reason, lost, dropped = 0 } = event.loss;
+        if (reason === "failed") this._reportFailure();
         for (const send of event.sends) settleSend(send, "reset", "reset: " + reason);
         const sends = event.sends.map(({ tag, fate }) => ({ message: tag.message, fate }));
-        return this._dispatch("reset", { reason, lost, sends });
+        return this._dispatch("reset", { reason, lost, dropped, sends });
       }
       case "renewal":
         void this._renew();
@@ -208,11 +217,17 @@ export class Driver implements ConnectorListener, PageListener {
   private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
     this.connector.close(reason);
     this._lifetime.abort();
+    if (this.session.serverClose?.code === 1011) this._reportFailure();
     this.transport = null;
     this._enter("close");
     for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`);
     this._inbox.close();
     this._dispatch("close", { code, reason, by, wasClean });
+  }
+
+  /** The server's handler has failed: nothing that a page does with the events would show its developer why. */
+  private _reportFailure(): void {
+    this._environment.console?.error("onechannel: the server's handler failed. Its traceback is in the server's log.");
   }
 
   private _enter(input: string): void {
@@ -274,6 +289,11 @@ export class Driver implements ConnectorListener, PageListener {
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
     const { lastActive } = this.connector;
+    if (!persisted && !this.handsOver) {
+      this.session.isLeaving = true;
+      // Over HTTP it is in the final POST. A WebSocket may get it sooner.
+      if (this.transport === "websocket") this.connector.transmit(readClock(this._environment));
+    }
     if (lastActive) postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!));
     this._isCached = persisted;
     // Open connections prevent caching in some browsers, and are dead on return in the others.
@@ -281,6 +301,7 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   onShow(): void {
+    this.session.isLeaving = false;
     if (this._isCached) this.connector.reconnect("pageshow", 0);
     this._isCached = false;
   }

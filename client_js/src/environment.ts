@@ -9,6 +9,7 @@ export type Environment = Pick<
   readonly document?: Pick<Document, "baseURI" | "visibilityState" | "addEventListener">;
   readonly location?: { readonly href: string };
   readonly addEventListener?: Window["addEventListener"];
+  readonly console?: Pick<Console, "error">;
   readonly navigator?: { readonly locks?: Pick<LockManager, "request">; readonly connection?: EventTarget };
   /** Reading one of these throws if the user has forbidden storage. */
   readonly localStorage?: Pick<Storage, "getItem" | "setItem" | "removeItem">;

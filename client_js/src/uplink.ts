@@ -13,8 +13,8 @@ import type { Terms } from "./terms.ts";
 const BASE64_GROWTH = 1.34;
 /** Bytes around a message in its frame, at most. */
 const FRAME_OVERHEAD = 99;
-/** Maximum number of body lines that are not data: the first line, and perhaps `close` and `ack`. */
-const EXTRA_LINES = 3;
+/** Maximum number of body lines that are not data: the first line, and perhaps `close`, `ack` and `leave`. */
+const EXTRA_LINES = 4;
 
 /** Seconds: longer holds are not requested, as the server's own maximum is lower. */
 const MAX_HOLD = 60;
@@ -30,6 +30,7 @@ export interface Source<Tag> {
   readonly acks: AckSchedule;
   readonly polls: PollPacing;
   readonly closing: Closing | undefined;
+  readonly isLeaving: boolean;
   leads(link: Link): boolean;
 }
 
@@ -81,13 +82,14 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
 export function finalPost<Tag>(source: Source<Tag>, link: Link): EncodedFrame[] {
   link.next = 0;
   link.acked = -1;
+  link.leaveWritten = false;
   source.acks.setDue();
   const first = sendLine(source, link);
   return [first, ...takeFrames(source, link, 0, first, link.attach === source.confirmed)];
 }
 
 /**
- * Takes the control frames, data, our `close`, and an `ack` that is due: as much as one body holds.
+ * Takes the control frames, data, our `close`, an `ack` that is due, our `leave`: as much as one body holds.
  *
  * `firstLine`: of the body, over HTTP. `leads`: whether the link carries the session, and so may carry data (ATT-3).
  */
@@ -106,6 +108,11 @@ function takeFrames<Tag>(
   if (closing && !link.closeWritten && link.next > outbox.buffer.lastNumber)
     frames.push(writeClose(source, link, closing));
   if (acks.takeDue(link, now)) frames.push(writeAck(source, link));
+  // Again after anything else, which would take it back.
+  if (source.isLeaving && (frames.length || !link.leaveWritten) && link.next > outbox.buffer.lastNumber) {
+    link.leaveWritten = true;
+    frames.push(encodeControl({ type: "leave" }));
+  }
   return frames;
 }
 

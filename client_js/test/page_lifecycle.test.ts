@@ -45,6 +45,7 @@ describe("a page that may have slept", () => {
     assert.deepEqual(finalPost.lines, [
       { type: "send", session: "token-1", client: channel._driver.session.client, attach: 1, epoch: "e1" },
       [1, 1, "last"],
+      { type: "leave" },
     ]);
     assert.equal(finalPost.init.keepalive, true);
   });
@@ -56,7 +57,8 @@ describe("a page that may have slept", () => {
     world.fire("window", "pagehide", { persisted: false });
     channel.send("bye");
     await world.settle();
-    assert.deepEqual(socket.take(), [[1, 0, "bye"]]);
+    // What follows a `leave` takes it back (LIV-5), so it is repeated.
+    assert.deepEqual(socket.take(), [{ type: "leave" }, [1, 0, "bye"], { type: "leave" }]);
   });
 
   test("posts nothing while suspended by the application", async () => {
@@ -179,6 +181,8 @@ describe("a page that is unloaded", () => {
     const [head, data] = post.lines as [{ type: string; attach: number }, unknown];
     assert.deepEqual([head.type, head.attach], ["send", 1]);
     assert.deepEqual(data, [1, 1, "said", "unsaid"]);
+    assert.deepEqual(post.lines.at(-1), { type: "leave" });
+    assert.deepEqual(socket.take().at(-1), { type: "leave" });
     assert.deepEqual([channel.state, socket.readyState], ["open", 1]);
   });
 
@@ -189,7 +193,9 @@ describe("a page that is unloaded", () => {
     world.fire("window", "pageshow", { persisted: false });
     world.fire("window", "pagehide", { persisted: true });
     assert.deepEqual([socket.readyState, channel.state], [3, "recovering"]);
-    await world.request("send");
+    const post = await world.request("send");
+    // It may return (LIV-5).
+    assert.ok(![...socket.take(), ...post.lines].some((frame) => (frame as { type?: string }).type === "leave"));
     await world.pass(60);
     world.fire("document", "resume");
     await world.pass(1);
@@ -200,6 +206,29 @@ describe("a page that is unloaded", () => {
       ["recovering", "pagehide"],
       ["resumed", 0],
     ]);
+  });
+
+  test("says over a stream in its final POST that it leaves", async () => {
+    const world = new PageWorld();
+    world.channel({ transports: ["sse"] });
+    await world.openStream();
+    world.fire("window", "pagehide", { persisted: false });
+    const post = await world.request("send");
+    assert.deepEqual(post.lines.slice(1), [{ type: "ack", ack: 0 }, { type: "leave" }]);
+    await world.settle();
+    assert.equal(world.requests.length, 0);
+  });
+
+  test("takes back that it leaves if it is shown again", async () => {
+    const world = new PageWorld();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    const socket = await world.openSocket();
+    world.fire("window", "pagehide", { persisted: false });
+    socket.take();
+    world.fire("window", "pageshow", { persisted: false });
+    channel.send("here");
+    await world.settle();
+    assert.deepEqual(socket.take(), [[1, 0, "here"]]);
   });
 
   test("stays suspended if the application asked for it", async () => {

@@ -113,7 +113,9 @@ def fill(
         frames.append(close_frame(source, link, closing))
     if source.acks.take_due(link, now):
         frames.append(ack_frame(source, link))
-    if source.is_leaving and not link.leave_written and link.next > source.outbox.buffer.last:
+    # Again after anything else, which would take it back.
+    is_due = bool(frames) or not link.leave_written
+    if source.is_leaving and is_due and link.next > source.outbox.buffer.last:
         link.leave_written = True
         frames.append(encode_control(Leave()))
 
