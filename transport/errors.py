@@ -71,7 +71,10 @@ class SessionReset(ChannelError):
     """
 
     def __init__(self, reason: str, lost: Sequence[int | None] | None, dropped: int = 0) -> None:
-        super().__init__(f"the session was reset: {reason} (messages lost: {_listed(lost)})")
+        listed = _listed(lost)
+        if dropped:
+            listed += f"; refused as the buffer was full: {dropped}"
+        super().__init__(f"the session was reset: {reason} (messages lost: {listed})")
         self.reason = reason
         self.lost = None if lost is None else tuple(lost)
         self.dropped = dropped

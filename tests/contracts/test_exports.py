@@ -36,13 +36,14 @@ NAMES = {
 
 SURFACES = {
     transport.Hub: """
-        (handler, *, store, limits, authenticate, origins, transports)
+        (handler, *, store, limits, authenticate, origins, transports, on_error, encoder)
         broadcast(message) channels close_user(subject) drain() group(name) lifespan(app) limits
         send_to(channel_id, message) statistics()
     """,
     transport.Channel: """
         acknowledged(number) close(code, reason) connected flush() id receive() resumed scope
-        send(message) state statistics() transport user
+        send(message) state statistics() transport user wait_closed() wait_connected()
+        wait_disconnected()
     """,
     transport.Group: "add(channel) discard(channel) name send(message)",
     transport.Limits: """
@@ -75,7 +76,7 @@ SURFACES = {
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, tls, proxies, pacing,
-        target, wishes)
+        encoder, target, wishes)
     """,
     transport.client.Channel: """
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()

@@ -122,7 +122,7 @@ class Channel:
             ChannelClosed: the channel is closing or closed.
         """
         driver = self._driver
-        payload = encode_message(message, driver.session.terms)
+        payload = encode_message(message, driver.session.terms, driver.encoder)
         await driver.window.wait_for_capacity(size_of(payload))
         return driver.send(payload)
 

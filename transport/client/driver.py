@@ -46,7 +46,7 @@ from transport.protocol.client.events import (
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
-from transport.protocol.codec import Payload
+from transport.protocol.codec import Encoder, Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASE_TRANSITIONS, Phase, PhaseStep, transition
 from transport.telemetry.log import ERROR, log_event
@@ -78,6 +78,7 @@ class Driver:
         transports, credentials: see `Connector`.
         limits: in force until the server advertises its own.
         pacing: times and bounds.
+        encoder: called for a value that JSON cannot represent; None refuses it.
         target, wishes: see `ClientSession`.
 
     Attributes:
@@ -99,10 +100,12 @@ class Driver:
         credentials: Credentials,
         limits: Limits,
         pacing: Pacing,
+        encoder: Encoder | None,
         target: dict[str, Json] | None,
         wishes: dict[str, Json] | None,
     ) -> None:
         self._waiters = Waiters()
+        self.encoder = encoder
         self.session = ClientSession(
             secrets.token_urlsafe(16), Terms.of(limits), target=target, wishes=wishes
         )

@@ -14,19 +14,32 @@ from collections.abc import Callable
 from typing import Protocol
 
 from transport.errors import Busy, ChannelClosed
-from transport.protocol.codec import Payload
-from transport.protocol.frames import Json, ResetReason
+from transport.protocol.codec import Encoder, Payload
+from transport.protocol.frames import Json
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import EMPTY, ServerSession
 from transport.protocol.states import SessionState
 from transport.send_window import SendWindow
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
+from transport.server.presence import Presence
 from transport.telemetry.log import DEBUG, INFO, WARNING, log_event
 from transport.waiting import resolve
 
 NOT_SENDING = (SessionState.CLOSING, SessionState.CLOSED)
 """States in which no more messages are numbered."""
+
+
+class _Unclaimed:
+    """The type of `UNCLAIMED`, which stands for a future that is done."""
+
+    def done(self) -> bool:
+        return True
+
+
+UNCLAIMED = _Unclaimed()
+"""In the place of the future of the task that waits for a message: the next call of `receive` is to
+record its task as the one that receives. Any further call costs nothing for that."""
 
 
 class DrivenLink(Link, Protocol):
@@ -59,6 +72,7 @@ class SessionDriver:
     Args:
         session: the session.
         clock: the process's.
+        encoder: called for a value that JSON cannot represent; None refuses it.
 
     Attributes:
         links: the connections that are attached, or are still writing their last frames.
@@ -67,6 +81,7 @@ class SessionDriver:
         draining: whether the session is being handed over to another process (DRN-1).
         ended: whether the end of the session has been handled.
         on_end: called once, when the session has ended.
+        receiver: the task that receives: the handler's, until another does.
     """
 
     on_end: Callable[[], None]
@@ -75,19 +90,25 @@ class SessionDriver:
         "_ack_waiters",
         "_handled_waiters",
         "_message",
+        "_presence",
         "attaches",
         "draining",
+        "encoder",
         "ended",
         "links",
         "loop",
         "now",
         "on_end",
+        "receiver",
         "session",
         "window",
     )
 
-    def __init__(self, session: ServerSession, clock: Clock) -> None:
+    def __init__(
+        self, session: ServerSession, clock: Clock, encoder: Encoder | None = None
+    ) -> None:
         self.session = session
+        self.encoder = encoder
         self.now = clock.now
         self.loop = clock.loop
         self.links: list[DrivenLink] = []
@@ -95,8 +116,10 @@ class SessionDriver:
         self.attaches = 0
         self.draining = False
         self.ended = False
-        self._message: asyncio.Future[None] | None = None
+        self.receiver: asyncio.Task[None] | None = None
+        self._message: asyncio.Future[None] | _Unclaimed | None = UNCLAIMED
         """The future of the task that waits for a message."""
+        self._presence: Presence | None = None
         self._ack_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._handled_waiters: list[asyncio.Future[None]] = []
 
@@ -118,6 +141,8 @@ class SessionDriver:
         """
         session = self.session
         if session.state in NOT_SENDING:
+            if session.dropped:
+                session.overflow()  # count this one too, for the page's reset
             return False
         if not session.outgoing.has_room(size):
             self.overflow()
@@ -165,7 +190,7 @@ class SessionDriver:
             ChannelClosed: there will be none, or the session is handed over.
         """
         if self._message is not None:
-            raise Busy("another task is in receive() on this channel")
+            self._begin_receiving()
         if self.draining:
             raise _handed_over()
         session = self.session
@@ -176,6 +201,16 @@ class SessionDriver:
         finally:
             if incoming.handled != handled:
                 self._wake_handled()
+
+    def _begin_receiving(self) -> None:
+        """Record the task that receives; raise `Busy` if another one waits for a message."""
+        if self._message is not UNCLAIMED:
+            raise Busy("another task is in receive() on this channel")
+        self._message = None
+        self.receiver = asyncio.current_task()
+        self.session.start_reading()
+        if self._presence is not None:
+            self._presence.received()
 
     async def wait_for_message(self) -> Json:
         """Wait for the next message, and return it. Errors: see `receive_nowait`."""
@@ -194,6 +229,42 @@ class SessionDriver:
         if self.session.state not in NOT_SENDING:
             self.session.close(code, reason, "app", self.now())
             self.notify()
+
+    # Presence
+
+    @property
+    def presence(self) -> Presence:
+        """The waits of the handler for its client, and for the end."""
+        if self._presence is None:
+            self._presence = Presence(self)
+        return self._presence
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is attached whose client has not left for good."""
+        session = self.session
+        return bool(session.attachments.live) and not session.has_left
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more messages are numbered here."""
+        return self.draining or self.session.state in NOT_SENDING
+
+    @property
+    def has_received(self) -> bool:
+        """Whether a task has begun to receive, and did not stop."""
+        return self._message is not UNCLAIMED
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a task waits for a message."""
+        return self._message is not None and self._message is not UNCLAIMED
+
+    def stop_receiving(self) -> None:
+        """Refuse messages until a task receives: nobody does (DAT-7)."""
+        self._message = UNCLAIMED
+        self.session.stop_reading()
+        self.notify()
 
     # Calls of requests
 
@@ -261,6 +332,8 @@ class SessionDriver:
         for link in self.links:
             link.wake_writer_if_due()
         self.data_received()
+        if self._presence is not None:
+            self._presence.changed()
         if self.session.ending is not None and not self.ended:
             self._end()
 
@@ -268,7 +341,7 @@ class SessionDriver:
         """Wake the handler and the tasks that wait for acks. Data never makes a writer due."""
         message = self._message
         if message is not None and not message.done() and self.session.is_readable:
-            message.set_result(None)
+            message.set_result(None)  # type: ignore[union-attr]
         if self.window.senders:
             if self.session.state in NOT_SENDING:
                 self.window.wake_all()
@@ -286,6 +359,8 @@ class SessionDriver:
         """Write what became due at ``now``, and fail senders that have stalled."""
         for link in list(self.links):
             link.tick(now)
+        if self._presence is not None:
+            self._presence.tick(now)
         if self.window.senders and self._has_stalled(now):
             log_event(
                 WARNING,
@@ -304,14 +379,14 @@ class SessionDriver:
         )
 
     def overflow(self) -> None:
-        """Reset the session: a broadcast found its send buffer full (DAT-6)."""
+        """Reset the session: a message of a group found its send buffer full (DAT-6)."""
         log_event(
             WARNING,
             "overflow",
             "a broadcast found this session's send buffer full, so the session was reset",
             channel=self.session.id,
         )
-        self.session.reset(ResetReason.OVERFLOW)
+        self.session.overflow()
         self.notify()
 
     def drain(self, retry_in: float) -> None:
@@ -320,8 +395,10 @@ class SessionDriver:
         self.session.drain(retry_in)
         for link in self.links:
             link.wake_writer_if_due()
-        if self._message is not None:
+        if isinstance(self._message, asyncio.Future):
             resolve(self._message)
+        if self._presence is not None:
+            self._presence.changed()
         self.window.wake_all()
         for _, waiter in self._ack_waiters:
             resolve(waiter)

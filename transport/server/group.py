@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from transport.limits import Limits
-from transport.protocol.codec import encode_sized
+from transport.protocol.codec import Encoder, encode_sized
 from transport.protocol.frames import Json
 from transport.server.channel import Channel
 from transport.server.driver import SessionDriver
@@ -17,11 +17,12 @@ class Group:
     A channel leaves its groups when its session ends, not when its connection is cut.
     """
 
-    __slots__ = ("__weakref__", "_limits", "_members", "name")
+    __slots__ = ("__weakref__", "_encoder", "_limits", "_members", "name")
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Limits, encoder: Encoder | None = None) -> None:
         self.name = name
         self._limits = limits
+        self._encoder = encoder
         self._members: dict[str, Channel] = {}
 
     def __repr__(self) -> str:
@@ -62,10 +63,13 @@ class Group:
         Raises:
             Unsendable, TooLarge: the message cannot be sent; no channel got it.
         """
-        return send_to_all((channel._driver for channel in self), message, self._limits)
+        drivers = (channel._driver for channel in self)
+        return send_to_all(drivers, message, self._limits, self._encoder)
 
 
-def send_to_all(drivers: Iterable[SessionDriver], message: Json, limits: Limits) -> int:
+def send_to_all(
+    drivers: Iterable[SessionDriver], message: Json, limits: Limits, encoder: Encoder | None
+) -> int:
     """Encode a message once, send it to each session, and return how many took it."""
-    payload, size = encode_sized(message, limits)
+    payload, size = encode_sized(message, limits, encoder)
     return sum([driver.try_send(payload, size) for driver in drivers])

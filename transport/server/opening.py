@@ -42,7 +42,7 @@ from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
 from transport.server.registry import Registry
-from transport.server.runner import Handler, Runner
+from transport.server.runner import Application, Runner
 from transport.stores.records import Record, make_token
 from transport.telemetry.log import DEBUG, INFO, log_event
 
@@ -51,28 +51,26 @@ class Opener:
     """Gives each ``open`` its session.
 
     Args:
-        handler: called once for each new session.
+        application: run for each new session.
         registry: the sessions of this process.
         limits: bounds and times.
         admission: counts sessions and openings.
         authenticator: authenticates the clients.
 
     Attributes:
-        resets: how many resumes were ever refused.
         refused: how many opens were ever answered with an error.
     """
 
     def __init__(
         self,
-        handler: Handler,
+        application: Application,
         registry: Registry,
         limits: Limits,
         admission: Admission,
         authenticator: Authenticator,
     ) -> None:
-        self.resets = 0
         self.refused = 0
-        self._handler = handler
+        self._application = application
         self._registry = registry
         self._limits = limits
         self._admission = admission
@@ -121,9 +119,15 @@ class Opener:
                 self._runner(session).driver.notify()
             case _:
                 assert_never(decision)
-        if reset is not None:
-            self.resets += 1
+        if isinstance(decision, Begin) and reset is not None:
+            self._count_reset(reset, found)
         return await self._begin(frame, transport, identity, connection, reset)
+
+    def _count_reset(self, reset: Reset, found: Found | None) -> None:
+        """Count a resume that is refused, unless the end of its session was counted before."""
+        ended = found.ended if found is not None else None
+        if ended is None or ended.ending.reset is not reset.reason:
+            self._registry.resets[reset.reason.value] += 1
 
     async def _find(self, frame: Open, identity: Identity) -> Found | None:
         """Find the session that ``open`` names; None if its credential is not this user's."""
@@ -182,7 +186,7 @@ class Opener:
         if isinstance(decision, Create):
             registry.add(runner)
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
-            runner.start(self._handler, connection.scope, identity.user)
+            runner.start(self._application, connection.scope, identity.user)
         return self._link(runner, attachment, connection, identity)
 
     async def _create(self, record: Record, connection: HTTPConnection, now: float) -> Runner:
@@ -194,7 +198,7 @@ class Opener:
             await self._registry.store.forget(record.id)
             raise
         session = ServerSession(record.id, self._limits, now)
-        driver = SessionDriver(session, self._registry.clock)
+        driver = SessionDriver(session, self._registry.clock, self._application.encoder)
         credentials = SessionCredentials(
             record.subject, self._authenticator, self._limits.renewal, self._registry.now
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,6 +57,7 @@ class Registry:
     Attributes:
         draining: whether new sessions are refused (DRN-1).
         opened: how many sessions ever began here.
+        resets: how many sessions were reset or could not be resumed, by reason.
         totals: messages of the sessions that have left.
     """
 
@@ -72,6 +74,7 @@ class Registry:
         self.now = clock.now
         self.draining = False
         self.opened = 0
+        self.resets: Counter[str] = Counter()
         self.totals = TotalCounters()
         self._limits = limits
         self._admission = admission
@@ -149,6 +152,13 @@ class Registry:
     # `runner.Owner`
 
     def session_ended(self, runner: Runner) -> None:
+        """Count a session that was reset, and save its tombstone."""
+        ending = runner.session.ending
+        if ending is not None and ending.reset is not None:
+            self.resets[ending.reset.value] += 1
+        self.tombstone_changed(runner)
+
+    def tombstone_changed(self, runner: Runner) -> None:
         """Save the tombstone of a session that has ended."""
         runner.pending_tombstones += 1
         self._spawn(self._save_tombstone(runner))

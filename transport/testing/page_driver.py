@@ -40,7 +40,7 @@ from transport.protocol.client.events import (
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
-from transport.protocol.codec import encode_message
+from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import AttachState
 from transport.testing.page_connection import ATTEMPT_TIMEOUT, ApplicationCalls, PageConnection
@@ -61,6 +61,7 @@ class PageDriver:
         transport: the kind of the next connection.
         credentials: shown at each attach, and when the server asks for new ones.
         headers: headers of every request.
+        encoder: called for a value that JSON cannot represent; None refuses it.
 
     Attributes:
         id: the public name of the session.
@@ -79,6 +80,7 @@ class PageDriver:
         transport: TransportKind,
         credentials: Json,
         headers: Mapping[str, str] | None,
+        encoder: Encoder | None = None,
     ) -> None:
         self.transport = transport
         self.credentials = credentials
@@ -89,6 +91,7 @@ class PageDriver:
         self.refused: dict[int, ChannelError] = {}
         self.closed: ChannelClosed | None = None
         self.is_away = True
+        self._encoder = encoder
         self._waiters = Waiters()
         self._calls = ApplicationCalls(app, path, headers, self._waiters.changed)
         self._session = ClientSession(secrets.token_urlsafe(16), Terms.of(Limits()))
@@ -142,7 +145,7 @@ class PageDriver:
     def send(self, message: Json) -> int:
         """Send a message and return its number."""
         self.check()
-        number = self._session.send(encode_message(message, self._session.terms))
+        number = self._session.send(encode_message(message, self._session.terms, self._encoder))
         self._act([])
         return number
 
