@@ -22,7 +22,7 @@ from tests.unit.protocol.client_core import (
     written,
 )
 from transport.codes import CODES
-from transport.errors import ChannelClosed, Fate
+from transport.errors import ChannelClosed, Fate, NotRead, TooLarge
 from transport.limits import Limits
 from transport.protocol.client.events import (
     Answer,
@@ -185,6 +185,12 @@ def test_sends_are_counted_over_resets() -> None:
     link, _ = open_on(one, WS)
     assert written(one, link) == []
     assert receive(one, link, {"type": "ack", "ack": 1}) == [Settled(3, 3, Fate.HANDLED)]
+
+
+def test_refusal_is_an_error_of_its_send() -> None:
+    """DAT-4, DAT-7."""
+    assert isinstance(Rejected(1, 300, "too_large").error(200), TooLarge)
+    assert isinstance(Rejected(1, 300, "not_read").error(200), NotRead)
 
 
 def test_skipped_sends_are_in_no_later_fate() -> None:

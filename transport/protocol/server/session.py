@@ -117,6 +117,7 @@ class ServerSession:
         "_inbox",
         "_left_at",
         "_received_at",
+        "_refuses",
         "attachments",
         "downlink",
         "dropped",
@@ -142,6 +143,9 @@ class ServerSession:
         self.ending: Ending | None = None
         self.dropped = 0
         self.is_unread = False
+        self._refuses = False
+        """Whether `is_unread`, or a message was refused by that and its ``skip`` is still to come.
+        Until then a copy of an old request may bring the message, which its sender has given up."""
         self._inbox: list[Json] = []
         self._received_at = now
         self._left_at: float | None = None
@@ -195,7 +199,7 @@ class ServerSession:
         """
         if self.is_unread or self.state is not SessionState.OPEN:
             return
-        self.is_unread = True
+        self.is_unread = self._refuses = True
         incoming, inbox = self.incoming, self._inbox
         while inbox and inbox[0] is _SKIPPED:
             del inbox[0]
@@ -208,8 +212,10 @@ class ServerSession:
                 attachment.control.append(encode_control(_not_read(incoming.refused)))
 
     def start_reading(self) -> None:
-        """Take messages again: somebody receives them."""
-        self.is_unread = False
+        """Take messages again, as somebody receives them; not one that was refused (DAT-7)."""
+        if self.is_unread:
+            self.is_unread = False
+            self._refuses = self.incoming.refused > 0
 
     @property
     def has_left(self) -> bool:
@@ -272,7 +278,7 @@ class ServerSession:
             retry_in=UNSET if retry_in is None else retry_in,
         )
         self.state = state
-        self.is_unread = False
+        self.is_unread = self._refuses = False
         if not failed:
             incoming.mark_handled()
         self._inbox.clear()
@@ -378,7 +384,7 @@ class ServerSession:
         """Receive messages ``seq``, ``seq + 1``, ... and the client's ack, or nothing (FRM-4).
 
         Returns:
-            The refusal of the first of them, if nobody receives (DAT-7).
+            The refusal of the first of them, if nobody receives it (DAT-7).
         """
         replies: list[ServerControl] = []
         if attachment is not None and attachment.state is not _CONFIRMED:
@@ -391,12 +397,13 @@ class ServerSession:
         if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
             messages = messages[repeated:]
             size = json_size(messages)
-        if messages and self.is_unread and messages[0] is not _SKIPPED:
+        if messages and self._refuses and messages[0] is not _SKIPPED:
             incoming.refused = incoming.received + 1
             replies = [_not_read(incoming.refused)]
         elif messages:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
+            self._refuses = self.is_unread
             if self.is_unread:
                 incoming.delivered = incoming.received
                 incoming.mark_handled()
@@ -550,7 +557,7 @@ class ServerSession:
     def _end(self, step: SessionStep, ending: Ending) -> None:
         self.state = advance(self.state, step)
         self.ending = ending
-        self.is_unread = False
+        self.is_unread = self._refuses = False
         self._inbox.clear()
 
     def tombstone(self) -> Tombstone:
