@@ -105,11 +105,11 @@ function takeFrames<Tag>(
   if (!leads) return frames;
   takeData(source, link, frames, firstLine);
   const { acks, closing, outbox } = source;
-  if (closing && !link.closeWritten && link.next > outbox.buffer.lastNumber)
-    frames.push(writeClose(source, link, closing));
+  const isComplete = link.next > outbox.buffer.lastNumber;
+  if (closing && !link.closeWritten && isComplete) frames.push(writeClose(source, link, closing));
   if (acks.takeDue(link, now)) frames.push(writeAck(source, link));
   // Again after anything else, which would take it back.
-  if (source.isLeaving && (frames.length || !link.leaveWritten) && link.next > outbox.buffer.lastNumber) {
+  if (source.isLeaving && (frames.length || !link.leaveWritten) && isComplete) {
     link.leaveWritten = true;
     frames.push(encodeControl({ type: "leave" }));
   }

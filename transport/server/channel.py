@@ -119,15 +119,19 @@ class Channel:
         """Wait until the client is `connected`.
 
         Raises:
-            ChannelClosed: the channel is closing or over, so it will not be.
+            ChannelClosed: either side has closed the channel, or it is over, or is handed over to
+                another process (see `wait_closed`): the handler should end.
         """
-        await self._driver.presence.connected()
-        if not self._driver.is_connected:
-            self._driver.check_open()
+        driver = self._driver
+        await driver.presence.connected()
+        if driver.session.peer_close is not None:
+            raise driver.session.closed_error()
+        driver.check_open()
 
     async def wait_disconnected(self) -> None:
-        """Wait until the client is not `connected`. The session may still be resumed.
+        """Wait until the client is not `connected`, or the handler should end (see `wait_closed`).
 
+        The session may still be resumed: `wait_connected` tells, and raises if not.
         A connection that is cut without notice is found by its silence, within three heartbeats.
         """
         await self._driver.presence.disconnected()

@@ -63,12 +63,12 @@ class Presence:
     # The waits
 
     async def connected(self) -> None:
-        """Wait until a connection is attached, or the channel is over."""
-        await self._until(lambda: self._driver.is_connected or self._driver.is_over)
+        """Wait until a connection is attached, or the handler should end."""
+        await self._until(lambda: self._driver.is_connected or self._is_closed())
 
     async def disconnected(self) -> None:
-        """Wait until no connection is attached."""
-        await self._until(lambda: not self._driver.is_connected)
+        """Wait until no connection is attached, or the handler should end."""
+        await self._until(lambda: not self._driver.is_connected or self._is_closed())
 
     async def closed(self) -> None:
         """Wait until the handler should end; see `Channel.wait_closed`."""

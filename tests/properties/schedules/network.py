@@ -179,6 +179,7 @@ class Network:
                 case LinkDropped():
                     for one in [one for one in client.connections if one.link is event.link]:
                         for out in event.outputs:
+                            self.rules.record_last_output(client, event.link.attach)
                             self._put(one, out.request, [from_wire(wire) for wire in out.frames])
                     for sent in self.requests:
                         if sent.connection.link is event.link:

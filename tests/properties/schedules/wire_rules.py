@@ -176,6 +176,10 @@ class WireRules:
                     known = client.written.setdefault((client.session, number), message)
                     assert known == message, "NUM-2: another message under the same number"
 
+    def record_last_output(self, client: ClientState, attach: int) -> None:
+        """Record what a client writes when its session is over: a POST confirms its attach."""
+        self._confirmed.add((client.name, attach))
+
     def must_end(self, client: ClientState, report: Input) -> bool:
         """Return whether an input tells a client that another has superseded it (ATT-5)."""
         return 0 < client.confirmed < _superseding_attach(client, report)
