@@ -93,6 +93,24 @@ async def test_wait_for_client_of_closed_channel_fails() -> None:
     assert errors[0].code == 3000
 
 
+@each_transport
+async def test_handler_of_presence_ends_with_its_channel(transport: str) -> None:
+    """It waits for nothing else, and its client does not wait for it."""
+    seen: list[str] = []
+
+    async def presence(channel: Channel) -> None:
+        while True:
+            seen.append("here")
+            await channel.wait_disconnected()
+            seen.append("away")
+            await channel.wait_connected()
+
+    async with drive(Hub(presence), transport=transport) as page:
+        await asyncio.sleep(1)
+        await page.close()
+    assert seen == ["here", "away"]
+
+
 # A page that leaves
 
 
