@@ -72,7 +72,7 @@ class Limits:
     """From a client's last frame to the end of its session: longer than the minute between two runs
     of a hidden tab's timers."""
     away: float = 10.0
-    """The same for a client that said it leaves for good, at most ``ttl`` (LIV-5): long enough for
+    """The same for a client that said it leaves for good, at most ``ttl`` (LIV-6): long enough for
     its last requests to arrive in any order."""
     tombstone: float = 600.0
     """How long a client can still learn how its session ended."""

@@ -51,7 +51,7 @@ export class ClientSession<Tag> {
   closing: Closing | undefined;
   /** The server's `close`. */
   serverClose: CloseFrame | undefined;
-  /** The page goes away for good (LIV-5). The next attach takes that back. */
+  /** The page goes away for good (LIV-6). The next attach takes that back. */
   isLeaving = false;
   /** Returns at least 128 random bits (OPN-3). */
   private readonly _randomId: () => string;

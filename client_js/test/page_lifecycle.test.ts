@@ -57,7 +57,7 @@ describe("a page that may have slept", () => {
     world.fire("window", "pagehide", { persisted: false });
     channel.send("bye");
     await world.settle();
-    // What follows a `leave` takes it back (LIV-5), so it is repeated.
+    // What follows a `leave` takes it back (LIV-6), so it is repeated.
     assert.deepEqual(socket.take(), [{ type: "leave" }, [1, 0, "bye"], { type: "leave" }]);
   });
 
@@ -194,7 +194,7 @@ describe("a page that is unloaded", () => {
     world.fire("window", "pagehide", { persisted: true });
     assert.deepEqual([socket.readyState, channel.state], [3, "recovering"]);
     const post = await world.request("send");
-    // It may return (LIV-5).
+    // It may return (LIV-6).
     assert.ok(![...socket.take(), ...post.lines].some((frame) => (frame as { type?: string }).type === "leave"));
     await world.pass(60);
     world.fire("document", "resume");

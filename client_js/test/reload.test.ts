@@ -64,7 +64,7 @@ describe("a reloaded page", () => {
     await old.world.settle();
     socket.take();
     await old.hide();
-    // The next page may continue the session (LIV-5).
+    // The next page may continue the session (LIV-6).
     const { lines } = await old.world.request("send");
     assert.ok(![...socket.take(), ...lines].some((frame) => (frame as { type?: string }).type === "leave"));
 

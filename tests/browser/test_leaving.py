@@ -26,7 +26,7 @@ def serving_app(name: str) -> Any:
 async def test_session_of_page_that_leaves_ends_soon(
     browser: Browser, transport: str, how: str
 ) -> None:
-    """LIV-5: its ``ttl`` is far beyond the deadline of the test."""
+    """LIV-6: its ``ttl`` is far beyond the deadline of the test."""
     async with apps("leaving") as server, tab(browser, server.url) as other:
         page = Tab(await other.page.context.new_page())
         await page.goto(server.url)

@@ -227,7 +227,7 @@ class Close(_Control, frozen=True):
 
 
 class Leave(_Control, frozen=True):
-    """Tell that the page goes away and will not come back, though it does not close (LIV-5)."""
+    """Tell that the page goes away and will not come back, though it does not close (LIV-6)."""
 
 
 class Send(_Control, frozen=True):

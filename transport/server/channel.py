@@ -111,7 +111,7 @@ class Channel:
     def connected(self) -> bool:
         """Whether a connection is attached. It may be dead: only an ack proves that it works.
 
-        False as soon as a page says that it leaves for good (LIV-5).
+        False as soon as a page says that it leaves for good (LIV-6).
         """
         return self._driver.is_connected
 

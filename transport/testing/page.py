@@ -195,7 +195,7 @@ class Page:
         self._driver.cut(noticed=noticed)
 
     async def leave(self, *, within: float | None = DEADLINE) -> None:
-        """Go away for good without closing, as a page does whose tab is closed (LIV-5).
+        """Go away for good without closing, as a page does whose tab is closed (LIV-6).
 
         The session ends after ``limits.away`` in place of ``limits.ttl``, unless it is resumed.
         """

@@ -157,7 +157,7 @@ class PageDriver:
         self._act([])
 
     def leave(self) -> None:
-        """Tell the server that the page goes away for good (LIV-5)."""
+        """Tell the server that the page goes away for good (LIV-6)."""
         self._session.leave()
         self._act([])
 

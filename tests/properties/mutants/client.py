@@ -291,7 +291,7 @@ CLIENT = [
         uplink,
         "fill",
         name="leave-not-last",
-        rule="LIV-5: what is written after a leave takes it back",
+        rule="LIV-6: what is written after a leave takes it back",
         old="bool(frames) or not link.leave_written",
         new="not link.leave_written",
         vectors_only="no promise depends on it; the vectors show what is written last",

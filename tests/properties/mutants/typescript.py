@@ -183,7 +183,7 @@ TYPESCRIPT = [
     SourceMutant(
         "uplink.ts",
         name="leave-not-last",
-        rule="LIV-5: what is written after a leave takes it back",
+        rule="LIV-6: what is written after a leave takes it back",
         old="source.isLeaving && (frames.length || !link.leaveWritten)",
         new="source.isLeaving && !link.leaveWritten",
     ),

@@ -96,7 +96,7 @@ class ClientSteps:
             self.close(client)
 
     def client_leaves(self, pick: int) -> None:
-        """Say that the client goes away for good (LIV-5), which its next attach takes back."""
+        """Say that the client goes away for good (LIV-6), which its next attach takes back."""
         if (clients := self._network.living_clients) and pick < 4:
             client = clients[pick % len(clients)]
             client.core.leave()

@@ -375,7 +375,7 @@ def test_counters_count_both_directions(session: ServerSession) -> None:
 
 
 def test_client_that_leaves_is_gone_until_its_next_frame(session: ServerSession) -> None:
-    """LIV-5: also if that frame comes at the same instant, or ``away`` is no shorter than `ttl`."""
+    """LIV-6: also if that frame comes at the same instant, or ``away`` is no shorter than `ttl`."""
     attachment = attached(session)
     session.receive(attachment, Ack(ack=0), 1.0)
     for limits in (LIMITS, Limits(away=LIMITS.ttl)):
@@ -388,7 +388,7 @@ def test_client_that_leaves_is_gone_until_its_next_frame(session: ServerSession)
 
 
 def test_leave_of_client_without_session_changes_nothing(session: ServerSession) -> None:
-    """LIV-5, ATT-6."""
+    """LIV-6, ATT-6."""
     attached(session)
     copy = attached(session, 2, client="other-client-0123")
     session.receive(copy, Leave(), 1.0)

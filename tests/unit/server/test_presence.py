@@ -116,7 +116,7 @@ async def test_handler_of_presence_ends_with_its_channel(transport: str) -> None
 
 @each_transport
 async def test_page_that_leaves_is_gone_at_once(transport: str) -> None:
-    """LIV-5: its session ends after ``limits.away``, not ``limits.ttl``."""
+    """LIV-6: its session ends after ``limits.away``, not ``limits.ttl``."""
     log = Log("disconnected", "closed")
     hub = Hub(log, limits=Limits(away=7))
     async with drive(hub, transport=transport) as page:
@@ -133,7 +133,7 @@ async def test_page_that_leaves_is_gone_at_once(transport: str) -> None:
 
 @each_transport
 async def test_page_that_returns_keeps_its_session(transport: str) -> None:
-    """LIV-5: an ``open`` takes ``leave`` back."""
+    """LIV-6: an ``open`` takes ``leave`` back."""
     hub = Hub(waits)
     async with drive(hub, transport=transport) as page:
         await page.leave()

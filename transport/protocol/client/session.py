@@ -108,7 +108,7 @@ class ClientSession:
         polls: how long polls are held.
         handshake: the names of the client and of its session.
         closing: how the application asked to end the channel, or how the channel has ended.
-        is_leaving: whether the application has gone away for good (LIV-5).
+        is_leaving: whether the application has gone away for good (LIV-6).
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class ClientSession:
             self.closing = Closing(code, reason, "app")
 
     def leave(self) -> None:
-        """Tell the server that this client goes away and will not come back (LIV-5).
+        """Tell the server that this client goes away and will not come back (LIV-6).
 
         The next attach takes that back.
         """

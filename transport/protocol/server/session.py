@@ -219,7 +219,7 @@ class ServerSession:
 
     @property
     def has_left(self) -> bool:
-        """Whether the client has gone away for good, as far as it knows (LIV-5)."""
+        """Whether the client has gone away for good, as far as it knows (LIV-6)."""
         return self._received_at == self._left_at
 
     @property
@@ -457,7 +457,7 @@ class ServerSession:
         self._acknowledge(frame.ack)
 
     def _receive_leave(self, attachment: Attachment | None, now: float) -> None:
-        """Let the session expire after ``limits.away``, unless another frame comes (LIV-5)."""
+        """Let the session expire after ``limits.away``, unless another frame comes (LIV-6)."""
         owned = attachment is None or attachment.client == self.attachments.owner
         if owned and self.peer_close is None:
             # As if the last frame had come that much earlier; and before `now`, in any case.
