@@ -26,12 +26,14 @@ class ChannelClosed(ChannelError):
         code: the close code (PROTOCOL.md CLS-1), or, if the session ended without a ``close``, the
             WebSocket code of the reason in the table of codes.
         reason: for people; may be empty.
+        channel: on the server, the id of the channel; else empty.
     """
 
-    def __init__(self, code: int, reason: str) -> None:
+    def __init__(self, code: int, reason: str, channel: str = "") -> None:
         super().__init__(f"the channel is closed ({code}{': ' + reason if reason else ''})")
         self.code = code
         self.reason = reason
+        self.channel = channel
 
 
 class Fate(StrEnum):

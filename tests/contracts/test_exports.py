@@ -61,7 +61,7 @@ SURFACES = {
         open(nonce, record, now, keep) save_tombstone(session_id, tombstone, until) shared
         sweep(now)
     """,
-    transport.ChannelClosed: "(code, reason) code reason",
+    transport.ChannelClosed: "(code, reason, channel) channel code reason",
     transport.SessionReset: "(reason, lost) lost reason",
     transport.Unacknowledged: "(number, fate) fate number",
     transport.Unreachable: "(reasons) reasons",

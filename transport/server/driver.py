@@ -134,7 +134,10 @@ class SessionDriver:
         if self.session.state in NOT_SENDING:
             raise self.session.closed_error()
         if self.draining:
-            raise _handed_over()
+            raise self._handed_over()
+
+    def _handed_over(self) -> ChannelClosed:
+        return ChannelClosed(1012, "the server is restarting", self.session.id)
 
     async def acknowledged(self, number: int) -> None:
         """Wait until the client has acknowledged the message of that number.
@@ -149,7 +152,7 @@ class SessionDriver:
             if self.session.ending is not None:
                 raise self.session.closed_error()
             if self.draining:
-                raise _handed_over()
+                raise self._handed_over()
             entry = (number, self.loop.create_future())
             self._ack_waiters.append(entry)
             try:
@@ -167,7 +170,7 @@ class SessionDriver:
         if self._message is not None:
             raise Busy("another task is in receive() on this channel")
         if self.draining:
-            raise _handed_over()
+            raise self._handed_over()
         session = self.session
         incoming = session.incoming
         handled = incoming.handled
@@ -342,7 +345,3 @@ class SessionDriver:
         for link in list(self.links):
             link.wake_writer_if_due()
         self.on_end()
-
-
-def _handed_over() -> ChannelClosed:
-    return ChannelClosed(1012, "the server is restarting")

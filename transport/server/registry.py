@@ -15,10 +15,13 @@ from transport.server.deadlines import Deadlines
 from transport.server.runner import Runner
 from transport.stores.interface import Store
 from transport.stores.records import Record, split_token
-from transport.telemetry.log import INFO, WARNING, log_event
+from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 
 SWEEP_INTERVAL = 0.25
 """Seconds between sweeps, and so the resolution of deadlines."""
+
+LOG_INTERVAL = 60.0
+"""Seconds between two log lines about a store that cannot sweep."""
 
 
 @dataclass(slots=True)
@@ -43,8 +46,8 @@ class TotalCounters:
 class Registry:
     """The sessions of one hub in one event loop, and the timer that moves their deadlines.
 
-    A session stays here until its handler has returned and the store has its tombstone: between its
-    end and that step an ``open`` would otherwise find neither.
+    A session stays here until its handler has returned and the store has its tombstone, or has
+    failed to save it: between its end and that step an ``open`` would otherwise find neither.
 
     Args:
         store: where records are kept.
@@ -80,6 +83,10 @@ class Registry:
         self._closing: list[Runner] = []
         """Sessions that have left, but whose connections are still writing their last frames."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_sweeping_store = False
+        self._sweep_failed_at = float("-inf")
+        self._failing: set[str] = set()
+        """Sessions whose deadlines cannot be handled; each was logged."""
         self._has_warned = False
         self._should_exit: Callable[[], bool] | None = None
         self._timer = clock.loop.call_later(SWEEP_INTERVAL, self._sweep)
@@ -162,6 +169,16 @@ class Registry:
         until = self.now() + self._limits.tombstone
         try:
             await self.store.save_tombstone(session.id, session.tombstone(), until)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            log_event(
+                ERROR,
+                "store_failed",
+                "the store did not save how this session ended, so its client will be told that "
+                "the session is unknown",
+                call="save_tombstone",
+                channel=session.id,
+                exc_info=True,
+            )
         finally:
             runner.pending_tombstones -= 1
             self._remove_if_finished(runner)
@@ -169,6 +186,7 @@ class Registry:
     def _remove_if_finished(self, runner: Runner) -> None:
         if runner.finished and self._runners.pop(runner.session.id, None) is not None:
             runner.release()
+            self._failing.discard(runner.session.id)
             self.totals.add(runner.session.counters())
             self._admission.release_session(runner.credentials.subject, runner.address)
             self._closing.append(runner)
@@ -189,9 +207,43 @@ class Registry:
         self._admission.sweep(self.now())
         self._deadlines.sweep()
         for runner in (*self.runners, *self._closing):
-            runner.tick(self.now())
+            try:
+                runner.tick(self.now())
+            except Exception:  # noqa: BLE001 - a defect of one session; the others go on
+                self._log_failing(runner)
         self._closing = [runner for runner in self._closing if runner.driver.links]
-        self._spawn(self.store.sweep(self.now()))
+        if not self._is_sweeping_store:
+            self._is_sweeping_store = True
+            self._spawn(self._sweep_store())
+
+    def _log_failing(self, runner: Runner) -> None:
+        if runner.session.id in self._failing:
+            return
+        self._failing.add(runner.session.id)
+        log_event(
+            ERROR,
+            "tick_failed",
+            "a deadline of this session could not be handled: please report the exception below",
+            channel=runner.session.id,
+            exc_info=True,
+        )
+
+    async def _sweep_store(self) -> None:
+        try:
+            await self.store.sweep(self.now())
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            if self.now() - self._sweep_failed_at < LOG_INTERVAL:
+                return
+            self._sweep_failed_at = self.now()
+            log_event(
+                ERROR,
+                "store_failed",
+                "the store did not remove what has expired, so it grows",
+                call="sweep",
+                exc_info=True,
+            )
+        finally:
+            self._is_sweeping_store = False
 
     def watch_exit(self, should_exit: Callable[[], bool] | None) -> None:
         """Drain as soon as ``should_exit``, the server's own flag, says so."""

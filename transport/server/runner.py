@@ -8,6 +8,7 @@ and is then cancelled.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, assert_never
 
@@ -113,10 +114,20 @@ class Runner:
     async def _call(self, handler: Handler, channel: Channel) -> None:
         """Await the handler. One that stops because its own session has closed has not failed."""
         try:
-            await handler(channel)
-        except* ChannelClosed:
-            if self.session.state is SessionState.OPEN and not self.driver.draining:
+            returned = handler(channel)
+            if not inspect.isawaitable(returned):
+                raise TypeError("the handler must be async: write `async def handler(channel)`")
+            await returned
+        except ChannelClosed as error:
+            if not self._is_own(error):
                 raise  # another channel was closed
+        except BaseExceptionGroup as group:
+            others = group.split(lambda error: self._is_own(error))[1]  # 3.11 takes no method
+            if others is not None:
+                raise others from None
+
+    def _is_own(self, error: BaseException) -> bool:
+        return isinstance(error, ChannelClosed) and error.channel == self.session.id
 
     def _returned(self, code: Code, *, failed: bool = False) -> None:
         session = self.session

@@ -188,11 +188,11 @@ class ServerSession:
     def closed_error(self) -> ChannelClosed:
         """Return the error that says how the session ended, or is ending."""
         if self.ending is not None:
-            return ChannelClosed(self.ending.code, self.ending.reason)
+            return ChannelClosed(self.ending.code, self.ending.reason, self.id)
         close = self.peer_close or self.downlink.close
         if close is None:
             raise LocalProtocolError("the session is not closing")
-        return ChannelClosed(close.code, close.reason)
+        return ChannelClosed(close.code, close.reason, self.id)
 
     def close(
         self, code: int, reason: str, by: Initiator, now: float, *, failed: bool = False
