@@ -144,7 +144,9 @@ class Authenticator:
                 exc_info=True,
             )
             raise ProtocolError(
-                codes.UNAVAILABLE, "the server could not check the credentials", retry_in=5.0
+                codes.UNAVAILABLE,
+                "the server could not check the credentials: its log says why",
+                retry_in=5.0,
             ) from None
 
     def dismiss(self, subject: str) -> None:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from transport.limits import Limits
 from transport.protocol.frames import Json, TransportKind
 from transport.server.authentication import Authenticate
+from transport.server.callables import check_authenticate, check_handler
 from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
@@ -65,6 +66,7 @@ class Hub:
         transports: which of ``"websocket"``, ``"sse"``, ``"longpoll"`` are served.
 
     Raises:
+        TypeError: the handler or ``authenticate`` cannot be awaited, or ``limits`` is no `Limits`.
         ValueError: an origin or a transport is not valid.
     """
 
@@ -78,15 +80,21 @@ class Hub:
         origins: Sequence[str] | None = None,
         transports: Sequence[str] = TRANSPORTS,
     ) -> None:
-        unknown = set(transports) - set(TRANSPORTS)
-        if unknown or isinstance(transports, str):
+        check_handler(handler)
+        if authenticate is not None:
+            check_authenticate(authenticate)
+        if not isinstance(limits, Limits):
+            raise TypeError(f"limits must be Limits, as in limits=Limits(ttl=300), not {limits!r}")
+        if not transports or isinstance(transports, str) or set(transports) - set(TRANSPORTS):
             raise ValueError(
                 f"transports must be a list of any of {TRANSPORTS}, not {transports!r}"
             )
         self._limits = limits
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         self._lifecycle = Lifecycle(
-            lambda: Runtime(handler, store or MemoryStore(), limits, authenticate)
+            lambda: Runtime(
+                handler, store if store is not None else MemoryStore(), limits, authenticate
+            )
         )
         self._endpoint = Endpoint(
             OriginPolicy(origins), frozenset(transports), limits, self._lifecycle.enter
@@ -108,7 +116,12 @@ class Hub:
         """Return the group with that name, creating it on first use.
 
         An empty group that nothing refers to is freed.
+
+        Raises:
+            TypeError: the name is not a str.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"a group's name is a str, not a {type(name).__name__}: {name!r}")
         group = self._groups.get(name)
         if group is None:
             group = self._groups[name] = Group(name, self._limits)

@@ -221,10 +221,6 @@ async def hanging(connection: HTTPConnection, credentials: Any) -> Identity | No
     return None
 
 
-def not_async(connection: HTTPConnection, credentials: Any) -> Any:
-    return Identity("ada")
-
-
 def returning(value: Any) -> Any:
     async def authenticate(connection: HTTPConnection, credentials: Any) -> Any:
         return value
@@ -245,7 +241,7 @@ def naming(subject: Any, **fields: Any) -> Any:
     [
         (raising, "the database is unavailable"),
         (hanging, r"took longer than Limits\(opening=4\)"),
-        (not_async, "authenticate must be async: write `async def`"),
+        (lambda *_: Identity("ada"), "authenticate must be async: write `async def`"),
         (returning(True), "must return an Identity or None, not a bool"),
         (returning(False), "must return an Identity or None, not a bool"),
         (returning("ada"), "must return an Identity or None, not a str"),
@@ -276,7 +272,7 @@ async def test_broken_authenticate_refuses_open_and_is_logged(
     assert refused.error == {
         "type": "error",
         "code": "unavailable",
-        "message": "the server could not check the credentials",
+        "message": "the server could not check the credentials: its log says why",
         "retry_in": 5.0,
     }
     assert refused.code == (1013 if transport == "websocket" else 503)
