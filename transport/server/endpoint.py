@@ -2,7 +2,8 @@
 
 The last segment of the path names a file of the browser client, a transport, or ``send``. The files
 are served to pages of any origin, deliberately: they hold no secret. Everything else, on WebSocket
-as on HTTP, is served once the origin has been checked.
+as on HTTP, is served once the origin has been checked. A page whose origin is refused may read that
+it was (IDN-4), and nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from transport import codes
 from transport.errors import ProtocolError
@@ -54,7 +55,7 @@ class Endpoint:
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket, or deny it before it is accepted."""
         try:
-            self._origins.check(Headers(scope))
+            self._origins.check(Headers(scope), scope.get("scheme", "ws"))
             is_served = TransportKind.WEBSOCKET in self._transports
             if _segment(scope) != "websocket" or not is_served:
                 raise ProtocolError(codes.NOT_FOUND, "there is no WebSocket at this path")
@@ -70,11 +71,20 @@ class Endpoint:
         if method in ("GET", "HEAD") and (file := static_files.find(segment)) is not None:
             await static_files.serve(exchange, file)
             return
+        is_preflight = method == "OPTIONS" and b"access-control-request-method" in exchange.headers
         try:
-            origin = self._origins.check(exchange.headers)
-            exchange.add_headers(OriginPolicy.cors(origin))
-            if method == "OPTIONS" and b"access-control-request-method" in exchange.headers:
-                await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight())
+            origin = self._origins.check(exchange.headers, scope.get("scheme", "http"))
+        except ProtocolError as error:
+            exchange.add_headers(OriginPolicy.refusal(exchange.headers))
+            if is_preflight:
+                await _answer_preflight(exchange, max_age=0)
+            else:
+                await exchange.refuse(error)
+            return
+        exchange.add_headers(OriginPolicy.cors(origin))
+        try:
+            if is_preflight:
+                await _answer_preflight(exchange)
             else:
                 await self._dispatch(segment, method, exchange, receive, send)
         except ProtocolError as error:
@@ -109,6 +119,10 @@ class Endpoint:
             await longpoll.serve(exchange, self._enter(), self._limits, self._decoder)
 
 
+async def _answer_preflight(exchange: Exchange, **options: int) -> None:
+    await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight(**options))
+
+
 def _segment(scope: Scope) -> str:
     return str(scope.get("path", "")).rstrip("/").rpartition("/")[2]
 
@@ -126,17 +140,19 @@ async def _deny(scope: Scope, receive: Receive, send: Send, error: ProtocolError
     """Refuse a WebSocket before it is accepted, with an HTTP status if the server supports it."""
     await receive()  # websocket.connect
     extensions: dict[str, Any] = scope.get("extensions") or {}
-    if "websocket.http.response" not in extensions:
-        await send({"type": "websocket.close", "code": error.code.close_code})
-        return
-    await send(
-        {
-            "type": "websocket.http.response.start",
-            "status": error.code.status or 403,
-            "headers": [(b"content-type", JSON), (b"cache-control", b"no-store")],
-        }
-    )
+    start: Message = {
+        "type": "websocket.http.response.start",
+        "status": error.code.status or 403,
+        "headers": [(b"content-type", JSON), (b"cache-control", b"no-store")],
+    }
     body = encode_control(error_frame(error)).encode()
-    await send({"type": "websocket.http.response.body", "body": body})
+    try:
+        if "websocket.http.response" not in extensions:
+            await send({"type": "websocket.close", "code": error.code.close_code})
+            return
+        await send(start)
+        await send({"type": "websocket.http.response.body", "body": body})
+    except (OSError, RuntimeError):
+        return  # the client has disconnected
     # uvicorn logs an error if we return before it has noticed that the connection is over.
     await asyncio.sleep(0)
