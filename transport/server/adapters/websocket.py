@@ -29,6 +29,10 @@ MAX_PINGS_BEFORE_OPEN = 4
 """A probe needs one; a few more are tolerated (OPN-9)."""
 
 
+class _Disconnected(Exception):
+    """The client disconnected before it was answered."""
+
+
 async def serve(
     scope: Scope,
     receive: Receive,
@@ -40,7 +44,7 @@ async def serve(
     """Serve one WebSocket until either side ends it."""
     await receive()  # websocket.connect
     try:
-        await send({"type": "websocket.accept"})
+        await _deliver(send, {"type": "websocket.accept"})
         with entrance.deadlines.within(limits.opening):
             frame = await _open_frame(receive, send, decoder)
         # Outside of that timeout: the entrance decides how long the application may take.
@@ -55,8 +59,8 @@ async def serve(
     except ProtocolError as error:
         await _refuse(send, error)
         return
-    except OSError:
-        return  # the client disconnected before it was answered
+    except _Disconnected:
+        return
     if link is not None:
         await _attached(receive, send, link)
 
@@ -124,7 +128,7 @@ async def _write(send: Send, link: Link) -> None:
                 return
             if (due := link.due()) is not None:
                 await due
-    except (OSError, RuntimeError):
+    except (_Disconnected, OSError, RuntimeError):
         # The connection is gone; the reader notices, and the session keeps its frames.
         return
     except Exception:  # noqa: BLE001 - logged with its traceback
@@ -133,22 +137,28 @@ async def _write(send: Send, link: Link) -> None:
 
 
 async def _send(send: Send, encoded: EncodedFrame) -> None:
-    if isinstance(encoded, str):
-        await send({"type": "websocket.send", "text": encoded})
-    else:
-        await send({"type": "websocket.send", "bytes": encoded})
+    key = "text" if isinstance(encoded, str) else "bytes"
+    await _deliver(send, {"type": "websocket.send", key: encoded})
+
+
+async def _deliver(send: Send, message: Message) -> None:
+    """Send a message of the opening. Servers differ in what they raise if the client has left."""
+    try:
+        await send(message)
+    except (OSError, RuntimeError):
+        raise _Disconnected from None
 
 
 async def _close(send: Send, code: int) -> None:
-    await send({"type": "websocket.close", "code": code, "reason": ""})
+    await _deliver(send, {"type": "websocket.close", "code": code, "reason": ""})
 
 
 async def _refuse(send: Send, error: ProtocolError) -> None:
     try:
         await _send(send, encode_control(error_frame(error)))
         await _close(send, error.code.close_code)
-    except (OSError, RuntimeError):
-        return  # the client disconnected before it was told
+    except _Disconnected:
+        return
 
 
 def _wire(message: Message) -> EncodedFrame:
