@@ -24,6 +24,7 @@ from transport.server.adapters.exchange import JSON, Exchange
 from transport.server.adapters.ports import Entrance
 from transport.server.headers import Headers
 from transport.server.origins import OriginPolicy
+from transport.server.upgrades import UpgradeExplainer
 
 _SEGMENTS = {"sse": TransportKind.SSE, "poll": TransportKind.LONGPOLL}
 _BY_POST = frozenset(_SEGMENTS.values())
@@ -48,6 +49,8 @@ class Endpoint:
     ) -> None:
         self._origins = origins
         self._transports = transports
+        self._serves_websocket = TransportKind.WEBSOCKET in transports
+        self._upgrades = UpgradeExplainer()
         self._limits = limits
         self._enter = enter
         self._decoder = Decoder(limits)
@@ -56,8 +59,7 @@ class Endpoint:
         """Serve a WebSocket, or deny it before it is accepted."""
         try:
             self._origins.check(Headers(scope), scope.get("scheme", "ws"))
-            is_served = TransportKind.WEBSOCKET in self._transports
-            if _segment(scope) != "websocket" or not is_served:
+            if _segment(scope) != "websocket" or not self._serves_websocket:
                 raise ProtocolError(codes.NOT_FOUND, "there is no WebSocket at this path")
         except ProtocolError as error:
             await _deny(scope, receive, send, error)
@@ -98,13 +100,9 @@ class Endpoint:
             return
         if static_files.find(segment) is not None:
             _check_method(method, "GET", "HEAD")
-        if segment == "websocket":
+        if segment == "websocket" and self._serves_websocket:
             _check_method(method, "GET")
-            raise ProtocolError(
-                codes.UPGRADE_REQUIRED,
-                "this URL only accepts WebSocket upgrades, and the request was not one: "
-                "a proxy on the way may have stripped it",
-            )
+            raise self._upgrades.refusal(exchange.headers)
         if segment == "send" and self._transports & _BY_POST:
             _check_method(method, "POST")
         if _SEGMENTS.get(segment) not in self._transports:
