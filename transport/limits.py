@@ -95,10 +95,10 @@ class Limits:
     sessions_per_subject: int = 100
     """Sessions per user: far more than tabs and devices, far fewer than a flood."""
     sessions_per_address: int = 1000
-    """Sessions per network address: an office shares one."""
+    """Sessions per network address: an office shares one. IPv6 addresses count by /64."""
     opens_per_second: int = 50
-    """Attaches per address per second: enough for a whole office to reconnect within seconds of a
-    deployment."""
+    """New sessions per address per second: enough for a whole office within seconds of a
+    deployment. Resumes do not count, as long as a session makes few of them."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
+from transport.server.addresses import address_of
 from transport.server.admission import Admission
 from transport.server.deadlines import Deadlines
 from transport.telemetry.log import ERROR, log_event
@@ -91,13 +92,20 @@ class Authenticator:
         self._asking: dict[object, set[str]] = {}
         """For each call in progress, the subjects that were revoked since it began."""
 
-    async def identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
+    async def identify(
+        self, connection: HTTPConnection, credentials: Any, session_id: str = ""
+    ) -> Identity:
         """Authenticate a client, and return its identity.
+
+        Args:
+            connection: the request.
+            credentials: what the client sent with it.
+            session_id: the session that the client has proven to hold, by its token or connection.
 
         Raises:
             ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
         """
-        self._admission.count_opening(address_of(connection), self._now())
+        self._admission.count_opening(address_of(connection), self._now(), session_id)
         if self._authenticate is None:
             return Identity("")
         ticket = object()
@@ -153,9 +161,3 @@ class Authenticator:
         """Refuse this user in the calls that are in progress, too (IDN-2)."""
         for dismissed in self._asking.values():
             dismissed.add(subject)
-
-
-def address_of(connection: HTTPConnection) -> str:
-    """Return the client's network address as the server knows it, or ``""``."""
-    client: tuple[str, int] | None = connection.scope.get("client")
-    return client[0] if client is not None else ""

@@ -34,6 +34,7 @@ class SessionCredentials:
 
     Args:
         subject: whose session it is.
+        session_id: the public name of the session.
         authenticator: checks new ones.
         renewal: seconds that a client has to renew them.
         now: returns the seconds of the session's clock.
@@ -49,6 +50,7 @@ class SessionCredentials:
         "_now",
         "_renew_by",
         "_renewal",
+        "_session_id",
         "connection",
         "subject",
     )
@@ -56,12 +58,14 @@ class SessionCredentials:
     def __init__(
         self,
         subject: str,
+        session_id: str,
         authenticator: Authenticator,
         renewal: float,
         now: Callable[[], float],
     ) -> None:
         self.subject = subject
         self.connection: HTTPConnection | None = None
+        self._session_id = session_id
         self._authenticator = authenticator
         self._renewal = renewal
         self._now = now
@@ -86,7 +90,9 @@ class SessionCredentials:
             ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
         """
         assert self.connection is not None
-        identity = await self._authenticator.identify(self.connection, credentials)
+        identity = await self._authenticator.identify(
+            self.connection, credentials, self._session_id
+        )
         if identity.subject != self.subject:
             raise ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
         return identity

@@ -36,8 +36,9 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import ServerSession
+from transport.server.addresses import address_of
 from transport.server.admission import Admission
-from transport.server.authentication import Authenticator, Identity, address_of
+from transport.server.authentication import Authenticator, Identity
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
@@ -101,7 +102,8 @@ class Opener:
                 retry_in=self._limits.drain_window,
             )
         credentials = None if frame.credentials is UNSET else frame.credentials
-        identity = await self._authenticator.identify(connection, credentials)
+        held = await self._registry.held_session(frame.session)
+        identity = await self._authenticator.identify(connection, credentials, held)
         found = await self._find(frame, identity)
         epoch = self._registry.store.epoch
         reset: Reset | None = None
@@ -196,7 +198,11 @@ class Opener:
         session = ServerSession(record.id, self._limits, now)
         driver = SessionDriver(session, self._registry.clock)
         credentials = SessionCredentials(
-            record.subject, self._authenticator, self._limits.renewal, self._registry.now
+            record.subject,
+            record.id,
+            self._authenticator,
+            self._limits.renewal,
+            self._registry.now,
         )
         return Runner(driver, self._registry, credentials, address)
 

@@ -112,17 +112,24 @@ class Registry:
         Returns:
             None if the token is malformed or not valid, or the session is another subject's.
         """
+        record = await self._find_valid(token)
+        if record is None or (subject is not None and record.subject != subject):
+            return None
+        record.use(token.partition(".")[2])
+        return record
+
+    async def held_session(self, token: object) -> str:
+        """Return the id of the live session that ``token`` opens, or ``""``. Change nothing."""
+        record = await self._find_valid(token) if isinstance(token, str) else None
+        return record.id if record is not None and record.tombstone is None else ""
+
+    async def _find_valid(self, token: str) -> Record | None:
         parts = split_token(token)
         if parts is None:
             return None
         session_id, secret = parts
         record = await self.store.find(session_id, self.now())
-        if record is None or not record.opens_to(secret):
-            return None
-        if subject is not None and record.subject != subject:
-            return None
-        record.use(secret)
-        return record
+        return record if record is not None and record.opens_to(secret) else None
 
     def __len__(self) -> int:
         return len(self._runners)
