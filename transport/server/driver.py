@@ -67,6 +67,7 @@ class SessionDriver:
         draining: whether the session is being handed over to another process (DRN-1).
         ended: whether the end of the session has been handled.
         on_end: called once, when the session has ended.
+        thread: the identifier of the only thread that may use the session.
     """
 
     on_end: Callable[[], None]
@@ -83,6 +84,7 @@ class SessionDriver:
         "now",
         "on_end",
         "session",
+        "thread",
         "window",
     )
 
@@ -90,6 +92,7 @@ class SessionDriver:
         self.session = session
         self.now = clock.now
         self.loop = clock.loop
+        self.thread = clock.thread
         self.links: list[DrivenLink] = []
         self.window = SendWindow(session.outgoing.has_room)
         self.attaches = 0

@@ -57,6 +57,10 @@ class Hub:
     ``lifespan=hub.lifespan`` to the application if you can; without it the hub starts with its
     first request, and drains when the server receives its signal.
 
+    The methods that reach channels must be called in the event loop that serves the hub, and raise
+    RuntimeError in another thread or loop. So does a request in a second loop while the first one
+    runs: the sessions of a hub belong to one server.
+
     Args:
         handler: ``async (channel) -> None``, called once for each session.
         store: where sessions are kept; by default a `MemoryStore` of its own.
@@ -124,13 +128,14 @@ class Hub:
             raise TypeError(f"a group's name is a str, not a {type(name).__name__}: {name!r}")
         group = self._groups.get(name)
         if group is None:
-            group = self._groups[name] = Group(name, self._limits)
+            group = self._groups[name] = Group(name, self._limits, self._lifecycle.get_current)
         return group
 
     async def broadcast(self, message: Json) -> int:
         """Send one message to every channel of this process; see `Group.send`."""
-        drivers = (runner.driver for runner in self._runners())
-        return send_to_all(drivers, message, self._limits)
+        runtime = self._lifecycle.get_current("hub.broadcast", "message")
+        runners = runtime.registry.runners if runtime is not None else ()
+        return send_to_all((runner.driver for runner in runners), message, self._limits)
 
     async def send_to(self, channel_id: str, message: Json) -> bool:
         """Send a message to the channel of that id.
@@ -142,7 +147,7 @@ class Hub:
         Raises:
             Unsendable, TooLarge: the message cannot be sent.
         """
-        runtime = self._lifecycle.current
+        runtime = self._lifecycle.get_current("hub.send_to", "channel_id, message")
         runner = runtime.registry.get(channel_id) if runtime is not None else None
         return send_to_all([runner.driver] if runner else [], message, self._limits) == 1
 
@@ -152,13 +157,14 @@ class Hub:
         Raises:
             TypeError: the subject is not a str.
         """
-        runtime = self._lifecycle.current
+        runtime = self._lifecycle.get_current("hub.close_user", "subject")
         return runtime.dismiss(subject) if runtime is not None else 0
 
     async def drain(self) -> None:
         """Stop accepting sessions, tell clients to reconnect elsewhere, and wait for handlers."""
-        if self._lifecycle.current is not None:
-            await self._lifecycle.current.registry.drain()
+        runtime = self._lifecycle.get_current("hub.drain")
+        if runtime is not None:
+            await runtime.registry.drain()
 
     def statistics(self) -> HubStatistics:
         """Return the counters of this hub, as they are now."""
@@ -191,10 +197,11 @@ class Hub:
         try:
             yield
         finally:
-            try:
-                await self.drain()
-            finally:
-                self._lifecycle.stop()
+            if self._lifecycle.is_here:  # else a later loop has it
+                try:
+                    await self.drain()
+                finally:
+                    self._lifecycle.stop()
 
     def _runners(self) -> Iterator[Runner]:
         runtime = self._lifecycle.current

@@ -1,15 +1,18 @@
 """`Lifecycle`: starts a hub's runtime at first use, and replaces it when its server has stopped.
 
 A hub outlives servers: tests run many after one another in one process, each in an event loop of
-its own, and some serve twice in one loop. A runtime belongs to one loop and one server.
+its own, and some serve twice in one loop. A runtime belongs to one loop and one server. While that
+loop runs, no other one is served: its sessions would have to end, or be used in two threads.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 from transport.server import shutdown
+from transport.server.loops import second_loop, wrong_thread
 from transport.server.runtime import Runtime
 
 
@@ -26,16 +29,47 @@ class Lifecycle:
     def __init__(self, make: Callable[[], Runtime]) -> None:
         self.current: Runtime | None = None
         self._make = make
+        self._starting = threading.Lock()
         self._unlisten: Callable[[], None] | None = None
         self._host: shutdown.Host | None = None
 
     def start(self) -> Runtime:
-        """Return the runtime of the running event loop, creating it on first use."""
-        if self.current is not None and self.current.loop is asyncio.get_running_loop():
+        """Return the runtime of the running event loop, creating it on first use.
+
+        Raises:
+            RuntimeError: the hub serves in another loop, which is running.
+        """
+        runtime = self.current
+        if runtime is not None and runtime.loop is asyncio.get_running_loop():
+            return runtime
+        with self._starting:
+            if self.current is not None and self.current.loop.is_running():
+                raise second_loop(self.current.loop, self.current.registry.clock.thread)
+            self.stop()  # a runtime left over from an earlier loop
+            self.current = self._make()
             return self.current
-        self.stop()  # a runtime left over from an earlier loop
-        self.current = self._make()
-        return self.current
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the running event loop has the runtime."""
+        return self.current is not None and self.current.loop is asyncio.get_running_loop()
+
+    def get_current(self, call: str, arguments: str = "") -> Runtime | None:
+        """Return the runtime, or None while the hub is not running.
+
+        Args:
+            call: the function that an application has called, as it writes it.
+            arguments: the function's arguments, likewise.
+
+        Raises:
+            RuntimeError: the call was made in another thread or event loop than the hub's.
+        """
+        runtime = self.current
+        if runtime is None or runtime.loop is asyncio._get_running_loop():
+            return runtime
+        if runtime.loop.is_closed():
+            return None
+        raise wrong_thread(call, arguments)
 
     def enter(self) -> Runtime:
         """Return the runtime for a request, and drain it when the server is told to stop.
