@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+from transport.hosts.running import Host, find_host
 from transport.server import shutdown
 from transport.server.loops import second_loop, wrong_thread
 from transport.server.runtime import Runtime
@@ -31,7 +32,7 @@ class Lifecycle:
         self._make = make
         self._starting = threading.Lock()
         self._unlisten: Callable[[], None] | None = None
-        self._host: shutdown.Host | None = None
+        self._host: Host | None = None
 
     def start(self) -> Runtime:
         """Return the runtime of the running event loop, creating it on first use.
@@ -89,7 +90,7 @@ class Lifecycle:
         if self._unlisten is None:
             registry = runtime.registry
             self._unlisten = shutdown.on_shutdown(registry.begin_drain)
-            self._host = shutdown.find_host()
+            self._host = find_host()
             registry.watch_exit(self._host.should_exit if self._host is not None else None)
         return runtime
 
