@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+from transport.hosts import processes
 from transport.hosts.running import Host, find_host
 from transport.server import shutdown
 from transport.server.loops import second_loop, wrong_thread
@@ -48,7 +49,14 @@ class Lifecycle:
                 raise second_loop(self.current.loop, self.current.registry.clock.thread)
             self.stop()  # a runtime left over from an earlier loop
             self.current = self._make()
+            self._watch_processes(self.current)
             return self.current
+
+    def _watch_processes(self, runtime: Runtime) -> None:
+        """Notice that other processes of the server have sessions of their own."""
+        registry = runtime.registry
+        if not registry.store.shared:
+            registry.on_drain = processes.watch(runtime.loop)
 
     @property
     def is_here(self) -> bool:

@@ -58,6 +58,7 @@ class Registry:
 
     Attributes:
         draining: whether new sessions are refused (DRN-1).
+        on_drain: called when the server is told to stop, or the hub stops. Idempotent.
         opened: how many sessions ever began here.
         totals: messages of the sessions that have left.
     """
@@ -74,6 +75,7 @@ class Registry:
         self.clock = clock
         self.now = clock.now
         self.draining = False
+        self.on_drain: Callable[[], None] = lambda: None
         self.opened = 0
         self.totals = TotalCounters()
         self._limits = limits
@@ -261,6 +263,7 @@ class Registry:
         if self.draining:
             return
         self.draining = True
+        self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
             runner.driver.drain(self._limits.drain_window)
@@ -276,6 +279,7 @@ class Registry:
     def stop(self) -> None:
         """Stop the timer. Handlers that still run are cancelled."""
         self._timer.cancel()
+        self.on_drain()
         if not self.clock.loop.is_closed():
             self._deadlines.stop()
             for runner in self.runners:
