@@ -25,8 +25,9 @@ def test_client_tests_pass_without_sniffio() -> None:
     """In a process of its own, in which it cannot be imported."""
     code = (
         "import sys; sys.modules['sniffio'] = None\n"
-        "import anyio._core._eventloop, pytest; assert anyio._core._eventloop.sniffio is None\n"
-        "sys.exit(pytest.main(sys.argv[1:]))"
+        "import pytest; code = pytest.main(sys.argv[1:])\n"
+        "import anyio._core._eventloop; assert anyio._core._eventloop.sniffio is None\n"
+        "sys.exit(code)"
     )
     files = [f"tests/integration/client/test_{name}.py" for name in ("connect", "close")]
     ran = subprocess.run(
