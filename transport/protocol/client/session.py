@@ -58,7 +58,7 @@ from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.polls import PollPacing
 from transport.protocol.client.refusals import fatal_closing, retry_in
 from transport.protocol.client.terms import Terms
-from transport.protocol.codec import Decoder, Oversized, Payload, encode_control
+from transport.protocol.codec import Decoder, Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
     Ack,
     Bytes,
@@ -397,10 +397,14 @@ class ClientSession:
         self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
             return
+        size = frame.size
+        if known:  # the duplicates are not kept: they count neither for the inbox nor for the ack
+            messages = messages[known:]
+            size = json_size(messages)
         first = frame.seq + known
-        replays = min(max(0, self._replay_up_to + 1 - first), len(messages) - known)
-        self._events.append(Messages(messages[known:] if known else messages, replays, frame.size))
-        self.acks.record(len(messages) - known, frame.size, link, self.terms, now)
+        replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
+        self._events.append(Messages(messages, replays, size))
+        self.acks.record(len(messages), size, link, self.terms, now)
         self._end_if_complete(link)
 
     # Errors and ends
