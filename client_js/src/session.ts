@@ -304,6 +304,7 @@ export class ClientSession<Tag> {
       const recovered = received + 1 + index <= this.replayUpTo;
       this._events.push({ type: "message", message: { data, recovered } });
     });
+    if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
     this.acks.record(fresh.length, size, link, this.terms, now);
     this._endIfComplete(link);
   }

@@ -104,7 +104,11 @@ class Driver:
     ) -> None:
         self._waiters = Waiters()
         self.session = ClientSession(
-            secrets.token_urlsafe(16), Terms.of(limits), target=target, wishes=wishes
+            secrets.token_urlsafe(16),
+            Terms.of(limits),
+            target=target,
+            wishes=wishes,
+            renewable=callable(credentials),
         )
         self.inbox = Inbox(pacing)
         self.window = Window(self.session)

@@ -12,6 +12,13 @@ from transport.client.fallback import LastWorking, choose
 from transport.client.pacing import Pacing
 from transport.protocol.frames import TransportKind
 
+MAX_RETRY_IN = 300.0
+"""The longest wait, in seconds, that a server or an intermediary can ask for: a mistaken
+``Retry-After`` must not keep a client away for a day."""
+
+NOT_OF_TRANSPORT = frozenset({codes.SUPERSEDED.name, codes.RESET.name, codes.UNAUTHORIZED.name})
+"""Ends of a connection that say nothing against its transport."""
+
 
 class RetryPlan:
     """What the attempts have shown about the transports, and about the outage if there is one.
@@ -86,12 +93,13 @@ class RetryPlan:
         Args:
             connection: the connection, as it was before its end.
             reason: why it ended.
-            retry_in: the seconds for which the server asked, or 0.
+            retry_in: the seconds for which the server asked, or 0. At most `MAX_RETRY_IN` count.
             now: the time.
             jitter: a random number from 0 to 1.
             drained: whether the server asked for the end (DRN-1).
         """
         pacing = self._pacing
+        retry_in = min(retry_in, MAX_RETRY_IN)
         steady = self._exclude_uptime_from_outage(connection, now)
         delay = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
         if drained:  # the server asked for it, so the transport has not failed (DRN-1)
@@ -101,7 +109,7 @@ class RetryPlan:
                 self._failures += 1
             return wait
         pending = connection.outcome == "pending"
-        if not steady:
+        if not steady and reason not in NOT_OF_TRANSPORT:
             self._tried.append(connection.transport)
         everything = all(transport in self._tried for transport in self.transports)
         if everything or retry_in:

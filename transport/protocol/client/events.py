@@ -60,6 +60,8 @@ class Answer:
     request: Request
     status: int
     text: str = ""
+    retry_in: float = 0.0
+    """The seconds after which to try again, as the header ``Retry-After`` asks for."""
 
 
 @dataclass(frozen=True, slots=True)
