@@ -75,14 +75,21 @@ export class Driver implements ConnectorListener, PageListener {
 
   /** Sends a message. The promise settles once its fate is known. */
   send(message: unknown): Promise<void> {
-    const promise = new Promise<void>((resolve, reject) => {
+    let settle!: Pick<PendingSend, "resolve" | "reject">;
+    const promise = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
+    const reject = (error: ChannelError): void => {
+      // Events tell of these too. Any other rejection that nobody handles is reported by the browser.
+      if (/^(closed|reset)$/.test(error?.code)) promise.catch(() => {});
+      settle.reject(error);
+    };
+    try {
       if (this.session.outbox.buffer.entries.length >= this._options.queueMessages)
         throw new ChannelError("buffer_full", "too many messages wait: await sends");
-      this.session.send(message, { message, resolve, reject });
+      this.session.send(message, { message, resolve: settle.resolve, reject });
       this._counts.sent++;
-    });
-    // The application need not await it: the rejection counts as handled.
-    promise.catch(() => {});
+    } catch (error) {
+      reject(error as ChannelError);
+    }
     this.schedule();
     return promise;
   }

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ChannelError } from "../src/errors.ts";
-import { listen, watch } from "./observe.ts";
-import { World, opened, postAnswer } from "./world.ts";
+import { listen, unhandledDuring, watch } from "./observe.ts";
+import { LIMITS, World, opened, postAnswer } from "./world.ts";
 
 describe("messages", () => {
   test("sends made before it is open keep their order in one frame (DAT-1)", async () => {
@@ -91,20 +91,50 @@ describe("messages", () => {
     assert.deepEqual(seen, [new Uint8Array([7])]);
   });
 
-  test("a send that is not awaited causes no unhandled rejection", async () => {
-    const unhandled: unknown[] = [];
-    const note = (reason: unknown): void => void unhandled.push(reason);
-    process.on("unhandledRejection", note);
-    const world = new World();
-    const { channel } = world.channel();
-    channel.send(NaN);
-    channel.send("lost");
-    await world.settle();
-    (await world.socket()).open();
-    channel.close();
-    await world.pass(100);
-    process.off("unhandledRejection", note);
-    assert.equal(channel.state, "closed");
+  test("a refused send that nobody awaits is reported by the browser", async () => {
+    const thrown = new RangeError("from toJSON");
+    const unhandled = await unhandledDuring(async () => {
+      const world = new World();
+      const { channel } = world.channel({ queueMessages: 2 });
+      channel.send({ price: NaN });
+      channel.send("x".repeat(LIMITS.message));
+      channel.send({
+        toJSON: () => {
+          throw thrown;
+        },
+      });
+      channel.send("x".repeat(100));
+      channel.send("y");
+      channel.send("one too many");
+      // The server's limit is lower than the one that the message was checked against.
+      await world.openSocket({ limits: { ...LIMITS, message: 50 } });
+    });
+    assert.deepEqual(
+      unhandled.map((error) => (error instanceof ChannelError ? error.code : error)),
+      ["invalid_message", "too_large", thrown, "buffer_full", "too_large"],
+    );
+  });
+
+  test("a send whose fate an event tells need not be awaited", async () => {
+    const unhandled = await unhandledDuring(async () => {
+      const world = new World();
+      const { channel, events } = world.channel();
+      channel.send("x");
+      await world.openSocket();
+      channel.send("y");
+      channel.reconnect();
+      await world.openSocket({
+        verdict: "reset",
+        id: "b8",
+        session: "token-new",
+        reset: { reason: "expired", lost: null, handled: null, in_hand: null },
+      });
+      channel.send("z");
+      channel.close();
+      channel.send("late");
+      await world.pass(100);
+      assert.deepEqual([events.map(([type]) => type).includes("reset"), channel.state], [true, "closed"]);
+    });
     assert.deepEqual(unhandled, []);
   });
 
