@@ -7,6 +7,7 @@ import { ChannelError } from "./errors.ts";
 import type { Attempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
 import { Inbox } from "./inbox.ts";
+import { LONE_SURROGATE } from "./json.ts";
 import { withDefaults } from "./options.ts";
 import type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
 import type { ChannelState } from "./states.ts";
@@ -54,19 +55,25 @@ export class Channel extends EventTarget {
   }
 
   /**
-   * Sends a JSON value, an ArrayBuffer or a Uint8Array.
+   * Sends an ArrayBuffer, a Uint8Array, or a value as `JSON.stringify` writes it (DAT-3).
    *
    * Resolves once the server's application has handled it (MRK-3). Rejects with a `ChannelError` whose `fate` says
-   * what is known about the message.
+   * what is known about the message. A rejection that is not handled is reported by the browser, unless an event tells
+   * of it too: `close`, `reset`.
    */
   send(message: unknown): Promise<void> {
     return this._driver.send(message);
   }
 
-  /** Closes once everything sent before is handled. Resolves when the channel is closed. */
-  close(code = 1000, reason = ""): Promise<void> {
-    if ((code !== 1000 && !(code >= 3000 && code < 5000)) || utf8Length(reason) > 123)
-      throw new ChannelError("invalid_argument", "code must be 1000 or 3000-4999, reason at most 123 bytes");
+  /**
+   * Closes once everything sent before is handled. Resolves when the channel is closed.
+   *
+   * `code`: 1000, or 3000 to 4999. `reason`: at most 123 bytes in UTF-8.
+   */
+  async close(code = 1000, reason = ""): Promise<void> {
+    const isCode = Number.isInteger(code) && (code === 1000 || (code >= 3000 && code < 5000));
+    if (!isCode || typeof reason !== "string" || utf8Length(reason) > 123 || LONE_SURROGATE.test(reason))
+      throw new ChannelError("invalid_argument", "close code must be 1000 or 3000-4999, reason at most 123 bytes of text");
     this._driver.close(code, reason);
     return this._closed;
   }
@@ -97,11 +104,11 @@ export class Channel extends EventTarget {
   }
 
   /**
-   * Yields messages as they arrive, until the channel closes. Once a `message` listener has been added, listeners get
-   * them instead.
+   * Yields messages as they arrive, until the channel closes. While there are `message` listeners, they get them
+   * instead.
    */
-  [Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
-    return this._inbox[Symbol.asyncIterator]();
+  [Symbol.asyncIterator](): AsyncIterableIterator<unknown> {
+    return this._inbox.iterate();
   }
 
   override addEventListener<Type extends keyof ChannelEventMap>(
@@ -116,6 +123,21 @@ export class Channel extends EventTarget {
   ): void;
   override addEventListener(type: string, listener: unknown, options?: boolean | AddEventListenerOptions): void {
     super.addEventListener(type, listener as EventListener, options);
-    if (type === "message") this._inbox.listen();
+    if (type === "message") this._inbox.addListener(listener, options);
+  }
+
+  override removeEventListener<Type extends keyof ChannelEventMap>(
+    type: Type,
+    listener: ((event: ChannelEventMap[Type]) => void) | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  override removeEventListener(type: string, listener: unknown, options?: boolean | EventListenerOptions): void {
+    super.removeEventListener(type, listener as EventListener, options);
+    if (type === "message") this._inbox.removeListener(listener, options);
   }
 }

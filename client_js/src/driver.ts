@@ -83,8 +83,12 @@ export class Driver implements ConnectorListener, PageListener {
       settle.reject(error);
     };
     try {
-      if (this.session.outbox.buffer.entries.length >= this._options.queueMessages)
-        throw new ChannelError("buffer_full", "too many messages wait: await sends");
+      const { entries, total } = this.session.outbox.buffer;
+      if (entries.length >= this._options.queueMessages || total >= this._options.queueBytes)
+        throw new ChannelError(
+          "buffer_full",
+          `cannot send: ${entries.length} messages (${total} bytes) wait for the server. Await earlier sends.`,
+        );
       this.session.send(message, { message, resolve: settle.resolve, reject });
       this._counts.sent++;
     } catch (error) {
@@ -171,8 +175,9 @@ export class Driver implements ConnectorListener, PageListener {
   private _act(events: readonly SessionEvent<PendingSend>[]): void {
     for (const event of events) this._handle(event);
     // Only after the whole batch: later events may settle sends.
-    if (this.state !== "closed" && this._inbox.size > this._options.queueMessages)
-      this._act(this.session.abandon(1011, "too many messages"));
+    const { size, bytes } = this._inbox;
+    if (this.state !== "closed" && (size > this._options.queueMessages || bytes > this._options.queueBytes))
+      this._act(this.session.abandon(1011, "too many messages wait for a listener: see queueMessages, queueBytes"));
   }
 
   private _handle(event: SessionEvent<PendingSend>): void {
@@ -181,7 +186,7 @@ export class Driver implements ConnectorListener, PageListener {
         return this.connector.onAttached(event);
       case "message":
         this._counts.received++;
-        return this._inbox.put(event.message);
+        return this._inbox.put(event.message, event.size);
       case "settled":
         this._counts.acknowledged++;
         return event.tag.resolve();

@@ -6,7 +6,7 @@
 import { ChannelError } from "./errors.ts";
 
 /** With the flag `u` a surrogate pair is one character: only lone surrogates match. */
-const LONE_SURROGATE = /[\ud800-\udfff]/u;
+export const LONE_SURROGATE = /[\ud800-\udfff]/u;
 
 /** Returns the type of an object, in whichever realm it was made: `Map`, `Uint8Array`. */
 export const typeName = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);

@@ -302,7 +302,7 @@ export class ClientSession<Tag> {
     if (!fresh.length) return;
     fresh.forEach((data, index) => {
       const recovered = received + 1 + index <= this.replayUpTo;
-      this._events.push({ type: "message", message: { data, recovered } });
+      this._events.push({ type: "message", message: { data, recovered }, size: size / messages.length });
     });
     this.acks.record(fresh.length, size, link, this.terms, now);
     this._endIfComplete(link);

@@ -61,7 +61,7 @@ export function restoreSession(session: ClientSession<unknown>, saved: SavedSess
   buffer.next = saved.first;
   for (const savedEntry of saved.entries) {
     const entry = restoreEntry(savedEntry);
-    buffer.entries.push(entry);
+    buffer.push(entry);
     if (buffer.lastNumber < saved.next) buffer.markWritten(buffer.lastNumber, entry);
   }
 }
