@@ -1,4 +1,4 @@
-// Received messages that the application has not taken yet, and who takes them.
+// Received messages that the application has not taken yet, and what takes them: listeners or iterators.
 import type { Message } from "./events.ts";
 
 /** What an event target is given with a listener. */
@@ -103,7 +103,7 @@ export class Inbox {
     return this._listeners.true.size + this._listeners.false.size > 0;
   }
 
-  /** Hands messages to listeners until there is none left of either, and then to iterators. */
+  /** Hands messages to listeners while there are any, and then to iterators. */
   private _deliver(): void {
     while (this._hasListeners && this.size) {
       for (const listeners of Object.values(this._listeners))

@@ -1,4 +1,4 @@
-// Who gets the messages of a channel: listeners, iterators, or whoever comes later.
+// What gets the messages of a channel: listeners, iterators, or those that come later.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Inbox } from "../src/inbox.ts";
