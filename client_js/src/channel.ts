@@ -73,7 +73,7 @@ export class Channel extends EventTarget {
   async close(code = 1000, reason = ""): Promise<void> {
     const isCode = Number.isInteger(code) && (code === 1000 || (code >= 3000 && code < 5000));
     if (!isCode || typeof reason !== "string" || utf8Length(reason) > 123 || LONE_SURROGATE.test(reason))
-      throw new ChannelError("invalid_argument", "close code must be 1000 or 3000-4999, reason at most 123 bytes of text");
+      throw new ChannelError("invalid_argument", "code must be 1000 or 3000-4999, reason text of at most 123 bytes");
     this._driver.close(code, reason);
     return this._closed;
   }

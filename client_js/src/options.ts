@@ -72,7 +72,8 @@ export interface ChannelOptions {
   fallbackFor?: number;
   /**
    * Maximum number of messages that wait to be handled by the server, and of received ones that wait for a listener.
-   * If that many wait, `send` rejects with `buffer_full`; if more than that were received, the channel closes with code 1011.
+   * If that many wait, `send` rejects with `buffer_full`; if more than that were received, the channel closes with
+   * code 1011.
    *
    * @default 100000
    */

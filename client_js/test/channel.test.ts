@@ -406,7 +406,8 @@ describe("control", () => {
   });
 
   test("close accepts the codes of applications and a reason of 123 bytes", async () => {
-    for (const [code, reason] of [[1000], [3000, "x".repeat(123)], [4999, "ü".repeat(61)], []] as [number?, string?][]) {
+    const accepted: [number?, string?][] = [[], [1000], [3000, "x".repeat(123)], [4999, "ü".repeat(61)]];
+    for (const [code, reason] of accepted) {
       const { channel, events } = new World().channel();
       await channel.close(code, reason);
       assert.deepEqual(events, [["close", code ?? 1000, reason ?? "", "app", true]]);
