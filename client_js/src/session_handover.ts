@@ -91,7 +91,7 @@ const isText = (value: unknown): boolean => typeof value === "string" && value !
 const isCount = (value: unknown, least: number, greatest = Number.MAX_SAFE_INTEGER): boolean =>
   Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= greatest;
 
-/** Throws if `saved` is none. It has no tag: its promise ended with the previous page. */
+/** Throws unless `saved` is one that `saveEntry` made. It has no tag: its promise ended with the previous page. */
 function restoreEntry(saved: SavedEntry): BufferedMessage<unknown> {
   const [[kind, text] = [undefined, ""], ...others] = Object.entries(saved) as [keyof SavedEntry, string][];
   if (!saved || Array.isArray(saved) || typeof saved !== "object" || typeof text !== "string" || others.length)
