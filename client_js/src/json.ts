@@ -8,6 +8,8 @@ import { ChannelError } from "./errors.ts";
 /** With the flag `u` a surrogate pair is one character: only lone surrogates match. */
 export const LONE_SURROGATE = /[\ud800-\udfff]/u;
 
+type Convertible = { toJSON?: unknown } | null | undefined;
+
 /** Returns the type of an object, in whichever realm it was made: `Map`, `Uint8Array`. */
 export const typeName = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
@@ -26,58 +28,39 @@ export function encodeJson(root: unknown, name: string, depth: number): string {
     const keys = path.map((key) =>
       typeof key === "number" ? `[${key}]` : /^[a-z_$][\w$]*$/i.test(key) ? "." + key : `[${JSON.stringify(key)}]`,
     );
-    const where = name + keys.slice(0, 9).join("") + (keys.length > 9 ? "…" : "");
+    const where = name + keys.join("");
     throw new ChannelError("invalid_message", `cannot send: ${where} is ${what}. Convert it first, or leave it out.`);
   };
 
-  const writeString = (text: string): string =>
-    LONE_SURROGATE.test(text) ? refuse("text with a lone surrogate") : JSON.stringify(text);
-
   /** Returns undefined for what an object may leave out. */
   const write = (value: unknown, isProperty: boolean): string | undefined => {
-    if (typeof value !== "string" && typeof (value as { toJSON?: unknown } | undefined | null)?.toJSON === "function")
+    if (typeof value !== "string" && typeof (value as Convertible)?.toJSON === "function")
       value = (value as { toJSON: (key: string) => unknown }).toJSON(String(path.at(-1) ?? ""));
-    switch (typeof value) {
-      case "string":
-        return writeString(value);
-      case "number":
-        if (Math.abs(value) < 2 ** 53) return String(value);
-        return refuse(Number.isFinite(value) ? "an integer beyond 2^53 - 1" : String(value));
-      case "boolean":
-        return String(value);
-      case "object":
-        return value ? writeObject(value) : "null";
-      case "bigint":
-        return refuse("a bigint");
-      default:
-        return isProperty ? undefined : refuse(typeof value);
-    }
+    if (typeof value === "object" && value) return writeObject(value);
+    if (typeof value === "bigint") refuse("a bigint");
+    if (typeof value === "string" && LONE_SURROGATE.test(value)) refuse("text with a lone surrogate");
+    if (typeof value === "number" && !(Math.abs(value) < 2 ** 53))
+      refuse(Number.isFinite(value) ? "an integer beyond 2^53 - 1" : String(value));
+    // Undefined for functions and symbols too.
+    const text = JSON.stringify(value) as string | undefined;
+    return text ?? (isProperty ? text : refuse(typeof value));
   };
 
-  const writeObject = (value: object): string | undefined => {
+  const writeObject = (value: object): string => {
     // Every cycle ends here.
     if (path.length >= depth) refuse(`nested more than ${depth} deep, or contains itself`);
-    const texts: string[] = [];
-    if (Array.isArray(value)) {
-      // Not `map`, which skips holes.
-      for (let index = 0; index < value.length; index++) {
-        path.push(index);
-        texts.push(write(value[index], false)!);
-        path.pop();
-      }
-      return `[${texts.join()}]`;
-    }
-    const type = typeName(value);
-    if (/^(Number|String|Boolean)$/.test(type)) return write(value.valueOf(), false);
+    const isArray = Array.isArray(value);
     // JSON would make `{}` of a Map, a Set, a Promise or an Error, and an object with numbers as keys of bytes.
-    if (type !== "Object") refuse("of type " + type);
-    for (const key of Object.keys(value)) {
+    if (!isArray && typeName(value) !== "Object") refuse("of type " + typeName(value));
+    const texts: string[] = [];
+    // The keys of an array include its holes.
+    for (const key of isArray ? value.keys() : Object.keys(value)) {
       path.push(key);
-      const text = write((value as { [key: string]: unknown })[key], true);
-      if (text !== undefined) texts.push(writeString(key) + ":" + text);
+      const text = write((value as { [key: string | number]: unknown })[key], !isArray);
+      if (text !== undefined) texts.push(isArray ? text : write(key, false) + ":" + text);
       path.pop();
     }
-    return `{${texts.join()}}`;
+    return isArray ? `[${texts.join()}]` : `{${texts.join()}}`;
   };
 
   return write(root, false)!;

@@ -86,34 +86,21 @@ export interface ChannelOptions {
   queueBytes?: number;
 }
 
-/** All options, with defaults for those that were not given. */
-export type Options = typeof DEFAULTS & Pick<ChannelOptions, "credentials">;
-
-const DEFAULTS: Required<Omit<ChannelOptions, "credentials">> = {
-  transports: TRANSPORTS,
-  headStart: 1.2,
-  openTimeout: 8,
-  postTimeout: 10,
-  retryBase: 0.5,
-  retryMax: 30,
-  fallbackFor: 300,
-  queueMessages: 1e5,
-  queueBytes: 2 ** 26,
-  withCredentials: false,
-};
-
-/** The least and the greatest value of each number. Most mistakes, such as milliseconds for seconds, are outside. */
-const BOUNDS: { readonly [name: string]: readonly [number, number] } = {
-  headStart: [0, 600],
-  openTimeout: [0.1, 600],
-  postTimeout: [0.1, 600],
+/** The default, the least and the greatest value of each number. Most mistakes, such as milliseconds, are outside. */
+const NUMBERS = {
+  headStart: [1.2, 0, 600],
+  openTimeout: [8, 0.1, 600],
+  postTimeout: [10, 0.1, 600],
   // The retry budget is in proportion: without a lower bound there would be none.
-  retryBase: [0.01, 60],
-  retryMax: [0.01, 3600],
-  fallbackFor: [0.1, 86400],
-  queueMessages: [1, 1e7],
-  queueBytes: [1, 1e10],
-};
+  retryBase: [0.5, 0.01, 60],
+  retryMax: [30, 0.01, 3600],
+  fallbackFor: [300, 0.1, 86400],
+  queueMessages: [1e5, 1, 1e7],
+  queueBytes: [2 ** 26, 1, 1e10],
+} as const;
+
+/** All options, with defaults for those that were not given. */
+export type Options = Required<Omit<ChannelOptions, "credentials">> & Pick<ChannelOptions, "credentials">;
 
 /**
  * Returns `options` with defaults; an undefined option counts as not given.
@@ -122,15 +109,15 @@ const BOUNDS: { readonly [name: string]: readonly [number, number] } = {
  */
 export function withDefaults(options: ChannelOptions): Options {
   check(options && typeof options === "object", "options must be an object");
-  const all = new Map<string, unknown>(Object.entries(DEFAULTS)).set("credentials", undefined);
-  const names = [...all.keys()].join(", ");
+  const all: { [name: string]: unknown } = { transports: TRANSPORTS, withCredentials: false, credentials: undefined };
+  for (const [name, [value]] of Object.entries(NUMBERS)) all[name] = value;
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
-    check(all.has(name), `there is no option ${name}, only ${names}`);
-    all.set(name, value);
+    check(Object.hasOwn(all, name), `there is no option ${name}, only ${Object.keys(all).join(", ")}`);
+    all[name] = value;
   }
-  for (const [name, [least, greatest]] of Object.entries(BOUNDS)) {
-    const value = all.get(name);
+  for (const [name, [, least, greatest]] of Object.entries(NUMBERS)) {
+    const value = all[name];
     const isInteger = name.startsWith("queue");
     const isNumber = isInteger ? Number.isInteger(value) : typeof value === "number";
     const kind = isInteger ? "an integer" : "a number of seconds";
@@ -138,8 +125,8 @@ export function withDefaults(options: ChannelOptions): Options {
     const isWithin = isNumber && (value as number) >= least && (value as number) <= greatest;
     check(isWithin, `option ${name} must be ${kind} from ${least} to ${greatest}`);
   }
-  check(typeof all.get("withCredentials") === "boolean", "option withCredentials must be true or false");
-  const checked = Object.fromEntries(all) as unknown as Options;
+  check(typeof all["withCredentials"] === "boolean", "option withCredentials must be true or false");
+  const checked = all as unknown as Options;
   return { ...checked, transports: checkTransports(checked.transports) };
 }
 

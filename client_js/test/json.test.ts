@@ -32,7 +32,6 @@ describe("a value that JSON.stringify carries is sent as it writes it", () => {
     "an object without a prototype": Object.assign(Object.create(null), { a: 1 }),
     "an object of another realm": runInNewContext("({ a: [1, { b: null }] })"),
     "an array of a subclass": new (class extends Array {})(3).fill(0),
-    "wrapped primitives": [Object(1), Object("a"), Object(true)],
     "a proxy": new Proxy({ a: new Proxy([1], {}) }, {}),
     "keys in their order": { b: 1, 2: 1, a: 1, 1: 1, __proto__: { c: 1 } },
     "one object twice": ((one) => [one, one, { one }])({ a: 1 }),
@@ -95,7 +94,7 @@ describe("what JSON would lose is refused, with its path", () => {
     [{ file: new ArrayBuffer(1) }, "message.file is of type ArrayBuffer"],
     [new Blob(["x"]), "message is of type Blob"],
     [runInNewContext("[new Map()]"), "message[0] is of type Map"],
-    [Object(NaN), "message is NaN"],
+    [Object(1), "message is of type Number"],
     [{ a: { toJSON: () => NaN } }, "message.a is NaN"],
     [{ a: { toJSON: () => ({ b: new Map() }) } }, "message.a.b is of type Map"],
     ["a\ud800", "message is text with a lone surrogate"],
@@ -121,7 +120,7 @@ describe("what JSON would lose is refused, with its path", () => {
     assert.throws(() => encode(cycle), { message: new RegExp(`^cannot send: ${path} is nested more than 8 deep`) });
     const fresh = { toJSON: (): unknown => ({ again: fresh }) };
     assert.throws(() => encode(fresh), { message: /contains itself/ });
-    assert.throws(() => encode(cycle, 64), { message: /(\.self){9}… is nested more than 64 deep/ });
+    assert.throws(() => encode(cycle, 64), { message: /message(\.self){64} is nested more than 64 deep/ });
   });
 
   test("containers nested deeper than the limit", () => {

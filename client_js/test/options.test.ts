@@ -68,8 +68,8 @@ describe("other options", () => {
 
   test("an unknown name is refused, unless it is undefined", () => {
     const known =
-      "transports, headStart, openTimeout, postTimeout, retryBase, retryMax, fallbackFor, queueMessages, queueBytes, " +
-      "withCredentials, credentials";
+      "transports, withCredentials, credentials, " +
+      "headStart, openTimeout, postTimeout, retryBase, retryMax, fallbackFor, queueMessages, queueBytes";
     for (const name of ["headstart", "timeout", "0", "constructor", "__proto__"])
       assert.equal(
         refusal(JSON.parse(`{"${name}": 1}`)),
