@@ -1,5 +1,7 @@
 // The public class: what an application calls and listens to. The rest is in driver.ts and below.
 import { utf8Length } from "./codec.ts";
+import { getDebug, setDebug } from "./debug.ts";
+import type { Debug } from "./debug.ts";
 import { Driver } from "./driver.ts";
 import { resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
@@ -19,12 +21,29 @@ export class Channel extends EventTarget {
   private readonly _inbox: Inbox;
   private readonly _closed: Promise<void>;
 
+  /**
+   * Whether the channels of this page log what they do, or what to call with each line: frames by type and number,
+   * transports and how each attempt ended, events. No line holds a token, credentials or a message. It can be set at any
+   * time, also from the console.
+   *
+   * @default false
+   */
+  static get debug(): Debug {
+    return getDebug();
+  }
+
+  static set debug(value: Debug) {
+    setDebug(value);
+  }
+
   /** Starts connecting immediately. Throws if an argument is invalid; all other errors are reported as events. */
   constructor(url: string | URL, options: ChannelOptions = {}, environment: Environment = globalThis) {
     super();
     const address = resolveUrl(environment, url).replace(/^ws/, "http").replace(/#.*/, "");
-    const dispatch = (type: keyof ChannelEventMap, fields: object = {}): void =>
-      void this.dispatchEvent(Object.assign(new Event(type), fields));
+    const dispatch = (type: keyof ChannelEventMap, fields: object = {}): void => {
+      this._driver.connector.dialer.log.event(type, fields);
+      this.dispatchEvent(Object.assign(new Event(type), fields));
+    };
     this._inbox = new Inbox((message) => dispatch("message", message));
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
     this._driver = new Driver(address, withDefaults(options), environment, this._inbox, dispatch);

@@ -189,12 +189,14 @@ export class Connector implements DialerHost {
     this._scheduleRetry(reason, wait);
   }
 
-  /** Closes all connections of a channel that has ended, after writing what is still pending. */
-  close(reason: string): void {
+  /** Closes all connections of a channel that has ended, by a `failure` if given, after writing what is pending. */
+  close(failure: string | undefined): void {
     const now = readClock(this._environment);
     for (const connection of this.live) {
       if (connection.link?.state === "open") this._write(connection, now);
-      recordOutcome(connection.attempt, "failed", reason, now - connection.startedAt);
+      const outcome = failure === undefined ? "left" : "failed";
+      recordOutcome(connection.attempt, outcome, failure ?? "closed", now - connection.startedAt);
+      this.dialer.log.attempt(connection);
       connection.attached = undefined;
       connection.adapter?.close(true);
     }
@@ -215,7 +217,11 @@ export class Connector implements DialerHost {
   }
 
   private _write({ link, adapter }: Connection, now: number): void {
-    if (link) for (const output of this._session.transmit(link, now)) adapter!.send(output);
+    if (!link) return;
+    for (const output of this._session.transmit(link, now)) {
+      this.dialer.log.wrote(link, output.frames);
+      adapter!.send(output);
+    }
   }
 
   onInput(connection: Connection, input: Input): void {
@@ -259,6 +265,7 @@ export class Connector implements DialerHost {
     this.active = connection;
     this.lastActive = connection;
     recordOutcome(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
+    this.dialer.log.attempt(connection);
     // Polls are replaced too, so that a page without a slot tries again to get one.
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
@@ -332,6 +339,7 @@ export class Connector implements DialerHost {
   private _disconnect(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
     const now = readClock(this._environment);
     recordOutcome(connection.attempt, outcome, reason, now - connection.startedAt);
+    this.dialer.log.attempt(connection);
     connection.attached = undefined;
     connection.adapter?.close();
     if (connection.link) this._session.remove(connection.link);

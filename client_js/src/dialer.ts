@@ -2,6 +2,7 @@
 import { RetryBudget } from "./budget.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSlot } from "./connection_slots.ts";
+import { DebugLog } from "./debug.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { Input } from "./events.ts";
@@ -33,6 +34,7 @@ export class Dialer {
   readonly attempts = new AttemptLog();
   readonly budget: RetryBudget;
   readonly slot: ConnectionSlot;
+  readonly log: DebugLog;
   private readonly _session: ClientSession<unknown>;
   private readonly _url: string;
   private readonly _options: Options;
@@ -43,6 +45,7 @@ export class Dialer {
     // Two per second at the server, with a margin for network delay.
     this.budget = new RetryBudget(environment, 2.5 * Math.min(0.5, options.retryBase));
     this.slot = new ConnectionSlot(environment, url);
+    this.log = new DebugLog(environment);
     this._session = session;
     this._url = url;
     this._options = options;
@@ -51,7 +54,7 @@ export class Dialer {
 
   /** Returns a connection that `open` can open. */
   create(transport: TransportName, now: number): Connection {
-    return {
+    const connection: Connection = {
       transport,
       attempt: this.attempts.start(transport),
       startedAt: now,
@@ -62,6 +65,8 @@ export class Dialer {
       frames: 0,
       rotateAt: Infinity,
     };
+    this.log.attempt(connection);
+    return connection;
   }
 
   /**
@@ -89,7 +94,10 @@ export class Dialer {
       onReached: () => {
         connection.reachedAfter ??= readClock(this._environment) - startedAt;
       },
-      onInput: (input) => host.onInput(connection, input),
+      onInput: (input) => {
+        this.log.read(transport, connection.link, input);
+        host.onInput(connection, input);
+      },
     };
     connection.adapter = TRANSPORT_FACTORIES[transport](connection.context);
     connection.link = this._session.attach(transport, credentials);

@@ -218,7 +218,7 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
-    this.connector.close(reason);
+    this.connector.close(by === "app" ? undefined : reason);
     this._lifetime.abort();
     this.transport = null;
     this._enter("close");
@@ -286,7 +286,11 @@ export class Driver implements ConnectorListener, PageListener {
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
     const { lastActive } = this.connector;
-    if (lastActive) postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!));
+    if (lastActive) {
+      const frames = finalPost(this.session, lastActive.link!);
+      this.connector.dialer.log.wrote(lastActive.link!, frames);
+      postOnUnload(lastActive.context!, frames);
+    }
     this._isCached = persisted;
     // Open connections prevent caching in some browsers, and are dead on return in the others.
     if (persisted) this.connector.reconnect("pagehide", Infinity);

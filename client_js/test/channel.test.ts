@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ChannelError } from "../src/errors.ts";
 import type { ChannelEventMap } from "../src/options.ts";
-import { listen, unhandledDuring, watch } from "./observe.ts";
+import { listen, outcomes, unhandledDuring, watch } from "./observe.ts";
 import { LIMITS, World, opened, postAnswer } from "./world.ts";
 
 const FLOODED = "too many messages wait for a listener: see queueMessages, queueBytes";
@@ -194,13 +194,13 @@ describe("messages", () => {
     const { channel } = world.channel({ queueBytes: 10 });
     const sends = ["1234", "12", "", new Uint8Array(1)].map((message) => watch(channel.send(message)));
     const socket = await world.openSocket();
-    const outcomes = (): string[] => sends.map(({ outcome }) => outcome);
-    assert.deepEqual(outcomes(), ["pending", "pending", "buffer_full: not_handled", "buffer_full: not_handled"]);
+    const fates = (): string[] => sends.map(({ outcome }) => outcome);
+    assert.deepEqual(fates(), ["pending", "pending", "buffer_full: not_handled", "buffer_full: not_handled"]);
     socket.receive({ type: "ack", ack: 2 });
     await world.settle();
     sends.push(watch(channel.send(new Uint8Array(9))), watch(channel.send("x".repeat(100))), watch(channel.send("y")));
     await world.settle();
-    assert.deepEqual(outcomes().slice(4), ["pending", "pending", "buffer_full: not_handled"]);
+    assert.deepEqual(fates().slice(4), ["pending", "pending", "buffer_full: not_handled"]);
   });
 
   test("a reset empties the queue of what waits to be sent", async () => {
@@ -447,6 +447,15 @@ describe("close", () => {
     await channel.close();
     await world.pass(10);
     assert.deepEqual([events, world.sockets.length], [[["close", 1000, "", "app", true]], 0]);
+  });
+
+  test("explain tells that the channel was closed, not with which reason", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    const socket = await world.openSocket();
+    void channel.close(3000, "bye");
+    socket.receive({ type: "close", code: 3000, reason: "bye", by: "app", last: 0, ack: 0 });
+    assert.deepEqual(outcomes(channel), ["websocket lost closed"]);
   });
 
   test("a channel with an unreachable server closes, and reports fates", async () => {
