@@ -189,14 +189,12 @@ export class Connector implements DialerHost {
     this._scheduleRetry(reason, wait);
   }
 
-  /** Closes all connections of a channel that has ended, by a `failure` if given, after writing what is pending. */
-  close(failure: string | undefined): void {
+  /** Closes all connections of a channel that has ended, after writing what is still pending. */
+  close(reason: string): void {
     const now = readClock(this._environment);
     for (const connection of this.live) {
       if (connection.link?.state === "open") this._write(connection, now);
-      const outcome = failure === undefined ? "left" : "failed";
-      recordOutcome(connection.attempt, outcome, failure ?? "closed", now - connection.startedAt);
-      this.dialer.log.attempt(connection);
+      recordOutcome(connection.attempt, "failed", reason, now - connection.startedAt);
       connection.attached = undefined;
       connection.adapter?.close(true);
     }
@@ -208,6 +206,7 @@ export class Connector implements DialerHost {
   private async _connect(transport: TransportName, now: number): Promise<void> {
     const connection = this.dialer.create(transport, now);
     this._trials.push(connection);
+    this.dialer.log.attempt(connection);
     try {
       await this.dialer.open(connection, this);
       this._listener.schedule();
@@ -265,11 +264,11 @@ export class Connector implements DialerHost {
     this.active = connection;
     this.lastActive = connection;
     recordOutcome(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
-    this.dialer.log.attempt(connection);
     // Polls are replaced too, so that a page without a slot tries again to get one.
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
     connection.rotateAt = openedAt + ROTATION_SHARE * lifetime;
+    this.dialer.log.attempt(connection);
     if (transport === "websocket") this.dialer.slot.release();
     if (previous) this._disconnect(previous, "replaced");
     else this._activeSince = readClock(this._environment);

@@ -54,7 +54,7 @@ export class Dialer {
 
   /** Returns a connection that `open` can open. */
   create(transport: TransportName, now: number): Connection {
-    const connection: Connection = {
+    return {
       transport,
       attempt: this.attempts.start(transport),
       startedAt: now,
@@ -65,8 +65,6 @@ export class Dialer {
       frames: 0,
       rotateAt: Infinity,
     };
-    this.log.attempt(connection);
-    return connection;
   }
 
   /**

@@ -218,7 +218,7 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
-    this.connector.close(by === "app" ? undefined : reason);
+    this.connector.close(reason);
     this._lifetime.abort();
     this.transport = null;
     this._enter("close");

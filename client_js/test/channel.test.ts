@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ChannelError } from "../src/errors.ts";
 import type { ChannelEventMap } from "../src/options.ts";
-import { listen, outcomes, unhandledDuring, watch } from "./observe.ts";
+import { listen, unhandledDuring, watch } from "./observe.ts";
 import { LIMITS, World, opened, postAnswer } from "./world.ts";
 
 const FLOODED = "too many messages wait for a listener: see queueMessages, queueBytes";
@@ -447,15 +447,6 @@ describe("close", () => {
     await channel.close();
     await world.pass(10);
     assert.deepEqual([events, world.sockets.length], [[["close", 1000, "", "app", true]], 0]);
-  });
-
-  test("explain tells that the channel was closed, not with which reason", async () => {
-    const world = new World();
-    const { channel } = world.channel();
-    const socket = await world.openSocket();
-    void channel.close(3000, "bye");
-    socket.receive({ type: "close", code: 3000, reason: "bye", by: "app", last: 0, ack: 0 });
-    assert.deepEqual(outcomes(channel), ["websocket lost closed"]);
   });
 
   test("a channel with an unreachable server closes, and reports fates", async () => {
