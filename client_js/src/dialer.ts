@@ -9,6 +9,7 @@ import type { Input } from "./events.ts";
 import { AttemptLog, diagnoseUpgrade } from "./explain.ts";
 import type { MutableAttempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
+import { encodeJson } from "./json.ts";
 import type { Options } from "./options.ts";
 import type { ClientSession } from "./session.ts";
 import { longpoll, sse } from "./transports/http.ts";
@@ -104,7 +105,10 @@ export class Dialer {
   /** Returns the application's credentials, for an attach or a renewal. */
   async askCredentials(): Promise<unknown> {
     const { credentials } = this._options;
-    return typeof credentials === "function" ? (credentials as () => unknown)() : credentials;
+    const value: unknown = await (typeof credentials === "function" ? (credentials as () => unknown)() : credentials);
+    // What JSON would lose is told, not sent without it.
+    if (value !== undefined) encodeJson(value, "credentials", this._session.terms.depth);
+    return value;
   }
 
   /** Diagnoses why a WebSocket was refused and appends that to the reason of `attempt`. Runs only once. */

@@ -128,7 +128,8 @@ describe("the log never tells", () => {
         [SECRET, SECRET, SECRET],
         { type: "error", code: "bad_gateway", message: SECRET },
       ];
-      for (const message of [SECRET, { [SECRET]: SECRET }, new TextEncoder().encode(SECRET)]) void channel.send(message);
+      const bytes = new TextEncoder().encode(SECRET);
+      for (const message of [SECRET, { [SECRET]: SECRET }, bytes]) void channel.send(message);
       if (transport === "websocket") {
         const socket = await world.socket();
         socket.open();
