@@ -23,8 +23,8 @@ export class Channel extends EventTarget {
 
   /**
    * Whether the channels of this page log what they do, or what to call with each line: frames by type and number,
-   * transports and how each attempt ended, events. No line holds a token, credentials or a message. It can be set at any
-   * time, also from the console.
+   * transports and how each attempt ended, events. No line holds a token, credentials or a message. It can be set at
+   * any time, also from the console.
    *
    * @default false
    */
@@ -102,7 +102,7 @@ export class Channel extends EventTarget {
     this._driver.reconnect();
   }
 
-  /** Drops the connection and stays disconnected until `resume()`. */
+  /** Drops the connection and stays disconnected until `resume()`. Fires `suspended`. */
   suspend(): void {
     this._driver.suspend();
   }

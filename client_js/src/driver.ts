@@ -116,13 +116,18 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   suspend(): void {
+    const { state } = this;
+    if (state === "closed") return;
+    // The state first: a listener may close the channel, or resume.
+    this._enter("suspend");
     this.connector.reconnect("suspend", Infinity);
-    if (this.state !== "closed") this._enter("suspend");
+    if (state !== "suspended") this._dispatch("suspended");
   }
 
   resume(): void {
     if (this.state !== "suspended") return;
     this._enter("resume");
+    this._contactAt = readClock(this._environment);
     this.connector.reconnect("resume", 0);
   }
 

@@ -358,6 +358,59 @@ describe("control", () => {
     assert.equal(channel.state, "open");
   });
 
+  test("suspend is told by one event, and resume has its own patience", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    const states: string[] = [];
+    for (const type of ["recovering", "suspended", "resumed"] as const)
+      channel.addEventListener(type, () => states.push(`${type} ${channel.state}`));
+    await world.openSocket();
+    channel.suspend();
+    channel.suspend();
+    assert.deepEqual(states, ["suspended suspended"]);
+    // Longer than the session lives.
+    await world.pass(300);
+    channel.resume();
+    await world.pass(60);
+    for (const socket of world.sockets.splice(0)) socket.end();
+    assert.equal(channel.state, "recovering");
+    while (!world.sockets.length) await world.pass(1);
+    await world.openSocket();
+    assert.deepEqual(states, ["suspended suspended", "resumed open"]);
+  });
+
+  test("a channel may be closed by a listener while it is suspended", async () => {
+    const world = new World();
+    const { channel, events } = world.channel();
+    await world.openSocket();
+    channel.addEventListener("suspended", () => void channel.close());
+    channel.suspend();
+    const socket = await world.openSocket();
+    await world.settle();
+    socket.receive({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
+    assert.deepEqual(events.at(-1), ["close", 1000, "", "app", true]);
+  });
+
+  test("credentials that JSON cannot carry fail the attempt and say why", async () => {
+    const wrong = { token: new Map() };
+    for (const credentials of [wrong, () => wrong, async () => wrong]) {
+      const world = new World();
+      const { channel } = world.channel({ transports: ["websocket"], credentials });
+      await world.settle();
+      assert.match(channel.explain()[0]!.reason, /^ChannelError: cannot send: credentials\.token is of type Map\./);
+      assert.equal(world.sockets.length, 0);
+    }
+  });
+
+  test("credentials are sent as JSON.stringify writes them", async () => {
+    const world = new World();
+    world.channel({ credentials: { at: new Date(0), missing: undefined } });
+    const socket = await world.socket();
+    socket.open();
+    const [{ credentials }] = socket.take() as [{ credentials: unknown }];
+    assert.deepEqual(credentials, { at: "1970-01-01T00:00:00.000Z" });
+  });
+
   test("credentials may take longer than a transport may", async () => {
     const world = new World();
     let give!: (credentials: string) => void;
