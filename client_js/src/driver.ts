@@ -196,7 +196,11 @@ export class Driver implements ConnectorListener, PageListener {
         this._counts.acknowledged++;
         return event.tag.resolve();
       case "rejected":
-        return settleSend({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
+        return settleSend(
+          { tag: event.tag, fate: "not_handled" },
+          "too_large",
+          "the message is above the server's limit: split it",
+        );
       case "reset": {
         const { reason, lost } = event.loss;
         for (const send of event.sends) settleSend(send, "reset", "reset: " + reason);
