@@ -72,7 +72,8 @@ const CONTROL_CHARACTER = /[\0-\x1f]/;
 const BEGINNING = /^(\[\d+,\d+,|{)/;
 /**
  * A numeric field of a control frame whose value is not an integer: `"7"`, `7.0`, `true`, or one of more than 15
- * digits. Only a key ends in an unescaped quote and a colon.
+ * digits, which no count reaches although the protocol goes to 2^53 - 1. Only a key ends in an unescaped quote and a
+ * colon.
  */
 const BAD_NUMBER = /^{[^]*"(ack|number|received|handled|in_hand|expected|attach|last)" *:(?! *(null|\d{1,15}) *[,}])/;
 

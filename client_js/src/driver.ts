@@ -223,6 +223,7 @@ export class Driver implements ConnectorListener, PageListener {
       this.schedule();
     } catch {
       // The credentials failed to load: the server's `unauthorized` will follow.
+      this.connector.dialer.log.event("renewal failed", {});
     }
   }
 

@@ -169,6 +169,16 @@ describe("the log never tells", () => {
     assert.deepEqual(secrets(), []);
   });
 
+  test("why a renewal of the credentials failed", async () => {
+    const world = new World();
+    let asked = 0;
+    world.channel({ credentials: () => (asked++ ? Promise.reject(new Error(SECRET)) : 1) });
+    const socket = await world.openSocket();
+    socket.receive({ type: "renew", within: 30 });
+    await world.settle();
+    assert.deepEqual(take().slice(-2), ["websocket #1 < renew within=30", "event renewal failed"]);
+  });
+
   test("the reason of a refusal beyond its code", async () => {
     const world = new World();
     world.channel();
