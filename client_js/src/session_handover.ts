@@ -71,9 +71,8 @@ export function readSession(text: string | null): SavedSession | undefined {
     const entries = saved.entries.map(restoreEntry);
     const isValid =
       version === VERSION &&
-      isText(client) &&
+      [client, token, epoch, id].every(isText) &&
       /^[\w-]{16,64}$/.test(client) &&
-      [token, epoch, id].every(isText) &&
       isCount(attaches, 1) &&
       isCount(confirmed, 0, attaches) &&
       isCount(received, 0) &&
@@ -93,9 +92,9 @@ const isCount = (value: unknown, least: number, greatest = Number.MAX_SAFE_INTEG
 
 /** Throws unless `saved` is one that `saveEntry` made. It has no tag: its promise ended with the previous page. */
 function restoreEntry(saved: SavedEntry): BufferedMessage<unknown> {
-  const [[kind, text] = [undefined, ""], ...others] = Object.entries(saved) as [keyof SavedEntry, string][];
-  if (!saved || Array.isArray(saved) || typeof saved !== "object" || typeof text !== "string" || others.length)
-    throw new TypeError();
+  const [[kind, text] = ["", ""], ...others] = Object.entries(saved) as [string, string][];
+  const isEntry = typeof saved === "object" && !Array.isArray(saved) && !others.length;
+  if (!isEntry || !/^(json|bytes)?$/.test(kind) || typeof text !== "string") throw new TypeError();
   // Encoded again, as anything may be stored there: it was checked against the limits when it was sent.
   const message: unknown = kind === "json" ? JSON.parse(text) : fromBase64(text);
   const encoded = encodeMessage(message, { message: Infinity, depth: Infinity });

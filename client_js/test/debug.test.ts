@@ -158,6 +158,17 @@ describe("the log never tells", () => {
       assert.equal(channel.state, "closed");
     });
 
+  test("credentials that are a number", async () => {
+    const world = new World();
+    world.channel({ credentials: 271828 });
+    const socket = await world.openSocket();
+    socket.receive({ type: "renew", within: 30 });
+    await world.settle();
+    assert.deepEqual(socket.take(), [{ type: "renew", credentials: 271828 }]);
+    assert.equal(lines.at(-1)?.replace(/^.*? w/, "w"), "websocket #1 > renew");
+    assert.equal(lines.join().includes("271828"), false);
+  });
+
   test("errors of the application's credentials", async () => {
     for (const error of [new Error(SECRET), SECRET]) {
       const world = new World();

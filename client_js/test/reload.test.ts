@@ -244,7 +244,7 @@ describe("a snapshot that this client did not write", () => {
     const good = await snapshot();
     const wrong: { [field: string]: unknown[] } = {
       version: [undefined, 0, 2, "1", null],
-      client: [undefined, "", "short", 7, null, "x".repeat(65), "with space 0123456789", "ü".repeat(20)],
+      client: [undefined, "", "short", 7, 1234567890123456, null, "x".repeat(65), "with space 0123456789", "ü".repeat(20)],
       token: [undefined, "", 7, null],
       epoch: [undefined, 7, null],
       id: [undefined, 7, null],
@@ -254,7 +254,8 @@ describe("a snapshot that this client did not write", () => {
       first: [undefined, 0, 1.5, "1", null, 99],
       next: [undefined, 0, 1.5, "1", null, 99],
       entries: [
-        ...[undefined, null, {}, "text", [null], [7], ["text"], [[]], [["json", "1"]], [{ json: "1", bytes: "" }]],
+        ...[undefined, null, {}, "text", []],
+        ...[null, 7, "text", [], ["1"], { json: "1", bytes: "" }, { other: "AQ==" }].map((entry) => [entry, {}, {}]),
         ...["{", "1,2", "NaN", '"\\ud800"', "9007199254740993", "", 7, null].map((json) => [{ json }, {}, {}]),
         ...["*", "a", 7, null].map((bytes) => [{ bytes }, {}, {}]),
       ],
@@ -264,7 +265,8 @@ describe("a snapshot that this client did not write", () => {
         const text = JSON.stringify({ ...good, [field]: value });
         assert.equal((await openAfter(text))["session"], undefined, text);
       }
-    for (const text of ["", "{", "null", "[]", "7", '"text"', "{}", JSON.stringify([good])])
+    const never = JSON.stringify({ ...good, attaches: 0, confirmed: 0 });
+    for (const text of [never, "", "{", "null", "[]", "7", '"text"', "{}", JSON.stringify([good])])
       assert.equal((await openAfter(text))["session"], undefined, text);
   });
 
