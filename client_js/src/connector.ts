@@ -206,6 +206,7 @@ export class Connector implements DialerHost {
   private async _connect(transport: TransportName, now: number): Promise<void> {
     const connection = this.dialer.create(transport, now);
     this._trials.push(connection);
+    this.dialer.log.attempt(connection);
     try {
       await this.dialer.open(connection, this);
       this._listener.schedule();
@@ -215,7 +216,11 @@ export class Connector implements DialerHost {
   }
 
   private _write({ link, adapter }: Connection, now: number): void {
-    if (link) for (const output of this._session.transmit(link, now)) adapter!.send(output);
+    if (!link) return;
+    for (const output of this._session.transmit(link, now)) {
+      this.dialer.log.wrote(link, output.frames);
+      adapter!.send(output);
+    }
   }
 
   onInput(connection: Connection, input: Input): void {
@@ -263,6 +268,7 @@ export class Connector implements DialerHost {
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
     connection.rotateAt = openedAt + ROTATION_SHARE * lifetime;
+    this.dialer.log.attempt(connection);
     if (transport === "websocket") this.dialer.slot.release();
     if (previous) this._disconnect(previous, "replaced");
     else this._activeSince = readClock(this._environment);
@@ -332,6 +338,7 @@ export class Connector implements DialerHost {
   private _disconnect(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
     const now = readClock(this._environment);
     recordOutcome(connection.attempt, outcome, reason, now - connection.startedAt);
+    this.dialer.log.attempt(connection);
     connection.attached = undefined;
     connection.adapter?.close();
     if (connection.link) this._session.remove(connection.link);
