@@ -46,6 +46,7 @@ class SessionCredentials:
     __slots__ = (
         "_authenticator",
         "_expires_at",
+        "_is_renewing",
         "_now",
         "_renew_by",
         "_renewal",
@@ -65,6 +66,8 @@ class SessionCredentials:
         self._authenticator = authenticator
         self._renewal = renewal
         self._now = now
+        self._is_renewing = False
+        """Whether a renewal is being checked: one at a time, as each may take long."""
         self._expires_at: float | None = None
         self._renew_by: float | None = None
 
@@ -86,7 +89,13 @@ class SessionCredentials:
             ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
         """
         assert self.connection is not None
-        identity = await self._authenticator.identify(self.connection, credentials)
+        if self._is_renewing:
+            raise unfinished_renewal_error()
+        self._is_renewing = True
+        try:
+            identity = await self._authenticator.identify(self.connection, credentials)
+        finally:
+            self._is_renewing = False
         if identity.subject != self.subject:
             raise ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
         return identity
@@ -114,3 +123,13 @@ class SessionCredentials:
 def expired_error() -> ProtocolError:
     """Return the error of a client whose credentials have expired and were not renewed."""
     return ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
+
+
+def unfinished_renewal_error() -> ProtocolError:
+    """Return the error of a client that renews while its last renewal is still being checked."""
+    return ProtocolError(
+        codes.TOO_MANY,
+        "the credentials before these are still being checked: renew once for each renew frame",
+        limit="renewals",
+        retry_in=1.0,
+    )

@@ -12,6 +12,7 @@ from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Data, EncodedFrame, Renew
 from transport.protocol.server.attachments import Attachment
+from transport.server.credentials import unfinished_renewal_error
 from transport.server.driver import SessionDriver
 from transport.waiting import resolve
 
@@ -35,6 +36,7 @@ class SessionLink:
         "_downlink",
         "_driver",
         "_renew",
+        "_renewal",
         "_ticket",
         "abort",
         "attachment",
@@ -52,6 +54,7 @@ class SessionLink:
         self._driver = driver
         self._downlink = driver.session.downlink
         self._renew = renew
+        self._renewal: asyncio.Task[None] | None = None
         self._decoder = decoder
         self._ack_timer: asyncio.TimerHandle | None = None
         self._ticket = 0
@@ -129,15 +132,17 @@ class SessionLink:
 
     # The reader
 
-    def receive(self, encoded: EncodedFrame) -> Awaitable[None] | None:
+    def receive(self, encoded: EncodedFrame) -> None:
         """See `Link.receive`."""
         attachment = self.attachment
         if attachment.code is not None:
-            return None
+            return
         frame = self._decoder.decode(encoded)
-        if type(frame) is Renew:
-            return self._renew(frame.credentials)
         driver = self._driver
+        if type(frame) is Renew:
+            driver.session.record_activity(attachment, driver.now())
+            self._begin_renewal(frame.credentials)
+            return
         # Replies do not count against the window: bound them, in case a client keeps asking and
         # never reads.
         if attachment.control and len(attachment.control) >= driver.session.limits.batch:
@@ -151,11 +156,28 @@ class SessionLink:
         replies = driver.session.receive(attachment, frame, driver.now())
         if type(frame) is Data and len(driver.session.attachments.live) == live:
             driver.data_received()
-            return None
+            return
         if replies:
             driver.session.reply(attachment, replies)
         driver.notify()
-        return None
+
+    def _begin_renewal(self, credentials: Any) -> None:
+        """Check fresh credentials in a task: meanwhile other frames are received.
+
+        Raises:
+            ProtocolError: ``too_many``: the last ones are still being checked.
+        """
+        if self._renewal is not None:
+            raise unfinished_renewal_error()
+        self._renewal = self._driver.loop.create_task(self._finish_renewal(credentials))
+
+    async def _finish_renewal(self, credentials: Any) -> None:
+        try:
+            await self._renew(credentials)
+        except ProtocolError as error:
+            self.fail(error)
+        finally:
+            self._renewal = None
 
     def fail(self, error: ProtocolError) -> None:
         """See `Link.fail`."""
@@ -164,6 +186,8 @@ class SessionLink:
 
     def lost(self) -> None:
         """See `Link.lost`."""
+        if self._renewal is not None:
+            self._renewal.cancel()
         self._driver.connection_lost(self)
 
     # Long poll
@@ -196,7 +220,8 @@ class SessionLink:
         if self.attachment.code is None:
             return
         self.wake_writer()
-        self.ended_at = self.ended_at or now
+        if self.ended_at is None:
+            self.ended_at = now
         if not self.attachment.writable:
             self._driver.remove_link(self)  # no poll waits, and none will be accepted
         elif now - self.ended_at >= ABORT_TIMEOUT:
