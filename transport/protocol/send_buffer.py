@@ -32,9 +32,12 @@ class SendBuffer:
         self.sent = 0
         self.size = 0
 
-    def has_room(self, size: int) -> bool:
-        """Return whether a message of ``size`` bytes fits; an empty buffer takes any size."""
-        held = self.last - self.acked
+    def has_room(self, size: int, messages: int = 1) -> bool:
+        """Return whether messages of ``size`` bytes together fit.
+
+        An empty buffer takes a single message of any size.
+        """
+        held = self.last - self.acked + messages - 1
         return not held or (
             held < self._limits.window_messages and self.size + size <= self._limits.window_bytes
         )

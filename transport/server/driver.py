@@ -103,7 +103,13 @@ class SessionDriver:
     # Calls of the channel
 
     def send(self, payload: Payload, size: int) -> int:
-        """Number a message of ``size`` bytes, and wake the writers."""
+        """Number a message of ``size`` bytes, and wake the writers.
+
+        Raises:
+            ChannelClosed: the session is closing or over, or is handed over.
+        """
+        if self.draining:
+            raise _handed_over()
         number = self.session.send(payload, size)
         for link in self.links:
             if link.waiter is not None:
@@ -117,9 +123,14 @@ class SessionDriver:
             Whether the message was numbered.
         """
         session = self.session
-        if session.state in NOT_SENDING:
+        if session.state in NOT_SENDING or self.draining:
             return False
-        if not session.outgoing.has_room(size):
+        promised = self.window.promised if self.window.senders else None
+        if not (
+            session.outgoing.has_room(size)
+            if promised is None
+            else session.outgoing.has_room(size + promised.size, messages=2)
+        ):
             self.overflow()
             return False
         self.send(payload, size)
