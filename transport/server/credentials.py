@@ -82,18 +82,33 @@ class SessionCredentials:
             else asyncio.get_running_loop().time() + identity.expires - time.time()
         )
 
-    async def renew(self, credentials: Any) -> Identity:
-        """Check fresh credentials, and return whose they are.
+    def count_renewal(self) -> None:
+        """Count a renewal, which costs as much as an ``open``.
 
         Raises:
-            ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
+            ProtocolError: ``too_many``.
+        """
+        assert self.connection is not None
+        self._authenticator.count(self.connection)
+
+    async def renew(self, credentials: Any) -> Identity:
+        """Check fresh credentials that were counted, and return whose they are.
+
+        Raises:
+            ProtocolError: ``unauthorized``, ``unavailable``; ``too_many`` if the last ones are
+                still being checked.
         """
         assert self.connection is not None
         if self._is_renewing:
-            raise unfinished_renewal_error()
+            raise ProtocolError(
+                codes.TOO_MANY,
+                "the credentials before these are still being checked: wait for that",
+                limit="renewals",
+                retry_in=1.0,
+            )
         self._is_renewing = True
         try:
-            identity = await self._authenticator.identify(self.connection, credentials)
+            identity = await self._authenticator.check(self.connection, credentials)
         finally:
             self._is_renewing = False
         if identity.subject != self.subject:
@@ -123,13 +138,3 @@ class SessionCredentials:
 def expired_error() -> ProtocolError:
     """Return the error of a client whose credentials have expired and were not renewed."""
     return ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
-
-
-def unfinished_renewal_error() -> ProtocolError:
-    """Return the error of a client that renews while its last renewal is still being checked."""
-    return ProtocolError(
-        codes.TOO_MANY,
-        "the credentials before these are still being checked: renew once for each renew frame",
-        limit="renewals",
-        retry_in=1.0,
-    )

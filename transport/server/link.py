@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from msgspec import UNSET
 
 from transport import codes
 from transport.codes import Code, sendable_close_code
@@ -12,12 +14,31 @@ from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Data, EncodedFrame, Renew
 from transport.protocol.server.attachments import Attachment
-from transport.server.credentials import unfinished_renewal_error
 from transport.server.driver import SessionDriver
 from transport.waiting import resolve
 
 ABORT_TIMEOUT = 5.0
 """Seconds that an ended connection may take to write its last frames before it is aborted."""
+
+
+class Renewer(Protocol):
+    """A session's credentials, as its links see them."""
+
+    def count_renewal(self) -> None:
+        """Count a renewal.
+
+        Raises:
+            ProtocolError: ``too_many``.
+        """
+        ...
+
+    async def renew(self, credentials: Any) -> None:
+        """Check fresh credentials, and accept them.
+
+        Raises:
+            ProtocolError: they are refused, or cannot be checked now.
+        """
+        ...
 
 
 class SessionLink:
@@ -27,7 +48,7 @@ class SessionLink:
         driver: of the session.
         attachment: the connection's place in it.
         decoder: reads the client's frames.
-        renew: takes fresh credentials (REN-1).
+        renewer: takes fresh credentials (REN-1).
     """
 
     __slots__ = (
@@ -35,8 +56,9 @@ class SessionLink:
         "_decoder",
         "_downlink",
         "_driver",
-        "_renew",
+        "_fresh_credentials",
         "_renewal",
+        "_renewer",
         "_ticket",
         "abort",
         "attachment",
@@ -49,12 +71,15 @@ class SessionLink:
         driver: SessionDriver,
         attachment: Attachment,
         decoder: Decoder,
-        renew: Callable[[Any], Awaitable[None]],
+        renewer: Renewer,
     ) -> None:
         self._driver = driver
         self._downlink = driver.session.downlink
-        self._renew = renew
+        self._renewer = renewer
         self._renewal: asyncio.Task[None] | None = None
+        """Checks fresh credentials, one after the other."""
+        self._fresh_credentials: Any = UNSET
+        """The newest that wait to be checked: older ones no longer matter."""
         self._decoder = decoder
         self._ack_timer: asyncio.TimerHandle | None = None
         self._ticket = 0
@@ -141,7 +166,7 @@ class SessionLink:
         driver = self._driver
         if type(frame) is Renew:
             driver.session.record_activity(attachment, driver.now())
-            self._begin_renewal(frame.credentials)
+            self._receive_credentials(frame.credentials)
             return
         # Replies do not count against the window: bound them, in case a client keeps asking and
         # never reads.
@@ -161,19 +186,18 @@ class SessionLink:
             driver.session.reply(attachment, replies)
         driver.notify()
 
-    def _begin_renewal(self, credentials: Any) -> None:
-        """Check fresh credentials in a task: meanwhile other frames are received.
+    def _receive_credentials(self, credentials: Any) -> None:
+        """Check fresh credentials in a task: other frames are received meanwhile."""
+        self._renewer.count_renewal()
+        self._fresh_credentials = credentials
+        if self._renewal is None:
+            self._renewal = self._driver.loop.create_task(self._renew())
 
-        Raises:
-            ProtocolError: ``too_many``: the last ones are still being checked.
-        """
-        if self._renewal is not None:
-            raise unfinished_renewal_error()
-        self._renewal = self._driver.loop.create_task(self._finish_renewal(credentials))
-
-    async def _finish_renewal(self, credentials: Any) -> None:
+    async def _renew(self) -> None:
         try:
-            await self._renew(credentials)
+            while (credentials := self._fresh_credentials) is not UNSET:
+                self._fresh_credentials = UNSET
+                await self._renewer.renew(credentials)
         except ProtocolError as error:
             self.fail(error)
         finally:

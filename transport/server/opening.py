@@ -101,7 +101,8 @@ class Opener:
                 retry_in=self._limits.drain_window,
             )
         credentials = None if frame.credentials is UNSET else frame.credentials
-        identity = await self._authenticator.identify(connection, credentials)
+        self._authenticator.count(connection)
+        identity = await self._authenticator.check(connection, credentials)
         found = await self._find(frame, identity)
         epoch = self._registry.store.epoch
         reset: Reset | None = None
@@ -213,7 +214,7 @@ class Opener:
         identity: Identity,
     ) -> SessionLink:
         """Make the connection's link, and let its writer write ``opened``."""
-        link = SessionLink(runner.driver, attachment, self._decoder, runner.renew)
+        link = SessionLink(runner.driver, attachment, self._decoder, runner)
         runner.credentials.connection = connection
         runner.admit(identity)
         runner.driver.attach(link)

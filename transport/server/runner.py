@@ -162,6 +162,10 @@ class Runner:
         self.channel.user = identity.user
         self.credentials.accept(identity)
 
+    def count_renewal(self) -> None:
+        """Count a renewal; see `SessionCredentials.count_renewal`."""
+        self.credentials.count_renewal()
+
     async def renew(self, credentials: Any) -> None:
         """Check fresh credentials and accept them; see `SessionCredentials.renew`."""
         identity = await self.credentials.renew(credentials)

@@ -141,8 +141,9 @@ def test_json_size() -> None:
 
 def test_a_frame_counts_its_messages_alone() -> None:
     """The sender's window and ours count the same bytes (DAT-6)."""
-    frame = Decoder(LIMITS).decode('[10,7,"a","üü",{"k":[1,2]}]')
-    assert frame == Data(10, 7, ["a", "üü", {"k": [1, 2]}], 3 + 6 + 11)
+    text = '[10,7,"a","üü",{"k":[1,2]}]'
+    frame = Decoder(LIMITS).decode(text)
+    assert frame == Data(10, 7, ["a", "üü", {"k": [1, 2]}], 3 + 6 + 11, text)
 
 
 @pytest.mark.parametrize("objects", [False, True])
@@ -186,10 +187,10 @@ def test_oversized() -> None:
     """The messages before it are received, and counted alone (DAT-4)."""
     decoder = Decoder(Limits(message=10))
     assert decoder.decode('[5,3,"a",{"k":1},"123456789","z"]') == Oversized(
-        Data(5, 3, ["a", {"k": 1}], 10), 7
+        Data(5, 3, ["a", {"k": 1}], 10, '["a",{"k":1}]'), 7
     )
     assert decoder.decode('[5,3,"12345678","12345678"]').messages == ["12345678"] * 2
-    assert decoder.decode('[5,3,"üüüüü"]') == Oversized(Data(5, 3, [], 0), 5)
+    assert decoder.decode('[5,3,"üüüüü"]') == Oversized(Data(5, 3, [], 0, "[]"), 5)
 
 
 def test_batch_bounds_a_frame() -> None:

@@ -399,8 +399,10 @@ class ClientSession:
             return
         first = frame.seq + known
         replays = min(max(0, self._replay_up_to + 1 - first), len(messages) - known)
-        self._events.append(Messages(messages[known:] if known else messages, replays, frame.size))
-        self.acks.record(len(messages) - known, frame.size, link, self.terms, now)
+        if known:
+            messages = messages[known:]
+        self._events.append(Messages(messages, replays, frame.size, frame.text))
+        self.acks.record(len(messages), frame.size, link, self.terms, now)
         self._end_if_complete(link)
 
     # Errors and ends

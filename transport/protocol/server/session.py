@@ -29,12 +29,20 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import assert_never
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from transport import codes
 from transport.errors import ChannelClosed, ForeignAck, LocalProtocolError, ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
+from transport.protocol.codec import (
+    Oversized,
+    Payload,
+    decode_message,
+    encode_control,
+    json_size,
+    size_of,
+    undecoded,
+)
 from transport.protocol.frames import (
     Ack,
     Bytes,
@@ -109,6 +117,8 @@ class ServerSession:
     __slots__ = (
         "_closing_until",
         "_inbox",
+        "_is_awaited",
+        "_next",
         "_received_at",
         "attachments",
         "downlink",
@@ -131,7 +141,12 @@ class ServerSession:
         self.downlink = Downlink(self.outgoing, self.incoming, limits)
         self.peer_close: Close | None = None
         self.ending: Ending | None = None
+        self._next: Json | Empty = EMPTY
+        """The message that the handler waits for, once it has arrived."""
+        self._is_awaited = False
+        """Whether the handler waits for a message: it asked, and there was none."""
         self._inbox: list[Json] = []
+        """The messages after that one, as `undecoded` keeps them."""
         self._received_at = now
         self._closing_until = 0.0
 
@@ -164,22 +179,29 @@ class ServerSession:
             raise self.closed_error()
         if incoming.handled != incoming.delivered:
             incoming.mark_handled()
+        if self._next is not EMPTY:
+            message, self._next = self._next, EMPTY
+            incoming.delivered += 1
+            return message
+        self._is_awaited = False
         inbox = self._inbox
         while inbox:
             message = inbox.pop(0)
             incoming.delivered += 1
             if message is not _SKIPPED:
-                return message
+                return decode_message(message) if type(message) is Raw else message
             incoming.mark_handled()
         if self.peer_close is not None and incoming.received >= self.peer_close.last:
             raise self.closed_error()
+        self._is_awaited = True
         return EMPTY
 
     @property
     def is_readable(self) -> bool:
         """Whether `receive_nowait` would return a message, or raise."""
         return (
-            bool(self._inbox)
+            self._next is not EMPTY
+            or bool(self._inbox)
             or self.state is _CLOSING
             or self.state is _CLOSED
             or (self.peer_close is not None and self.incoming.received >= self.peer_close.last)
@@ -223,7 +245,7 @@ class ServerSession:
         self.state = state
         if not failed:
             incoming.mark_handled()
-        self._inbox.clear()
+        self._clear_inbox()
         self._closing_until = now + self.limits.closing
         self._end_if_acknowledged()
 
@@ -283,7 +305,7 @@ class ServerSession:
             attachment.pings = 0
         try:
             if isinstance(frame, Data):  # as nearly all are
-                self._receive_messages(attachment, frame.seq, frame.ack, frame.messages, frame.size)
+                self._receive_messages(attachment, frame)
                 return []
             return self._receive_control(attachment, frame)
         except ForeignAck:
@@ -303,7 +325,7 @@ class ServerSession:
                     self.attachments.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
-                self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)
+                self._receive_messages(attachment, Data(frame.number, frame.ack, [_SKIPPED]))
             case Ping():
                 return [Pong(id=frame.id)]
             case Pong():
@@ -317,13 +339,12 @@ class ServerSession:
                 assert_never(frame)
         return []
 
-    def _receive_messages(
-        self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
-    ) -> None:
-        """Receive messages ``seq``, ``seq + 1``, ... and the client's ack, or nothing (FRM-4)."""
+    def _receive_messages(self, attachment: Attachment | None, frame: Data) -> None:
+        """Receive the messages of a frame and the client's ack, or nothing (FRM-4)."""
         if attachment is not None and attachment.state is not _CONFIRMED:
             self.attachments.check_may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
+        seq, ack, messages, size = frame.seq, frame.ack, frame.messages, frame.size
         outgoing.check_ack(ack)
         count = len(messages)
         if self.peer_close is not None and seq + count - 1 > self.peer_close.last:
@@ -335,9 +356,27 @@ class ServerSession:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
             if self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
-                self._inbox.extend(messages)
+                self._keep(messages, frame.text)
         if ack > outgoing.acked:
             self._acknowledge(ack)
+
+    def _keep(self, messages: list[Json], text: str) -> None:
+        """Keep the last messages of a frame until the handler takes them.
+
+        One that it waits for is handed over in this turn, and stays as it is. The others are kept
+        in the size that the window counts.
+        """
+        if self._is_awaited and not self._inbox and messages[0] is not _SKIPPED:
+            self._next = messages[0]
+            self._is_awaited = False
+            if len(messages) == 1:
+                return
+            messages = messages[1:]
+        self._inbox += undecoded(messages, text)
+
+    def _clear_inbox(self) -> None:
+        self._next = EMPTY
+        self._inbox.clear()
 
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """Handle an ack for numbers that were never sent (MRK-5, RES-7).
@@ -353,8 +392,7 @@ class ServerSession:
     def _receive_oversized(
         self, attachment: Attachment | None, frame: Oversized
     ) -> list[ServerControl]:
-        before = frame.before
-        self._receive_messages(attachment, before.seq, before.ack, before.messages, before.size)
+        self._receive_messages(attachment, frame.before)
         if self.state is _CLOSED or not self.incoming.refuse(frame.number):
             return []
         return [
@@ -456,7 +494,7 @@ class ServerSession:
     def _end(self, step: SessionStep, ending: Ending) -> None:
         self.state = advance(self.state, step)
         self.ending = ending
-        self._inbox.clear()
+        self._clear_inbox()
 
     def tombstone(self) -> Tombstone:
         """Return what remains of the session after its end.

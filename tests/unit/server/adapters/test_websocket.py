@@ -298,4 +298,3 @@ async def test_client_gone_while_written_to_is_not_logged(
         await until(ws.connection.task.done)
         assert "write_failed" not in caplog.text
         assert hub.statistics().connections["websocket"] == 0
-

@@ -217,7 +217,7 @@ async def test_other_frames_are_received_during_renewal(transport: str) -> None:
         await renewal
 
 
-@each_transport
+@pytest.mark.parametrize("transport", ["sse", "longpoll"])
 async def test_second_renewal_in_hand_is_refused(transport: str) -> None:
     """REN-1, section 12: one at a time for each session."""
     async with frame_client(Hub(echo, authenticate=slow_renewal), transport) as client:
@@ -227,6 +227,25 @@ async def test_second_renewal_in_hand_is_refused(transport: str) -> None:
         error = await client.refusal(renew("again"))
         assert (error["code"], error["limit"]) == ("too_many", "renewals")
         await asyncio.wait({renewal})
+
+
+async def test_renewals_on_websocket_are_checked_in_turn() -> None:
+    """REN-1: one at a time; of those that wait, only the newest matters."""
+    checked: list[Any] = []
+
+    async def authenticate(connection: HTTPConnection, credentials: Any) -> Identity:
+        checked.append(credentials)
+        return await slow_renewal(connection, credentials)
+
+    hub = Hub(echo, authenticate=authenticate)
+    async with frame_client(hub, "websocket") as client:
+        await client.confirm()
+        for number in range(5):
+            await client.send(renew(number))
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(10)
+        assert checked == [None, 0, 4]
+        assert hub.statistics().connections["websocket"] == 1
 
 
 async def test_renewal_on_websocket_is_activity() -> None:
