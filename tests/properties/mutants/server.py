@@ -183,7 +183,7 @@ SERVER = [
         "_receive_control",
         name="skip-not-counted",
         rule="DAT-5: a skip takes no number",
-        old="self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)",
+        old="self._receive_messages(attachment, Data(frame.number, frame.ack, [_SKIPPED]))",
         new="self._acknowledge(frame.ack)",
     ),
     Mutant(
