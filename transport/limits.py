@@ -58,6 +58,9 @@ class Limits:
     """Unacknowledged messages in each direction: what a session can cost while its peer is away."""
     window_bytes: int = 1024 * 1024
     """Unacknowledged bytes in each direction, for the same reason."""
+    headers: int = 16 * 1024
+    """The header names and values, path and query of a request that opens a connection, which are
+    kept as long as the session (OPN-10). Twice what proxies accept by default."""
 
     opening: float = 10.0
     """For the first frame of a WebSocket, the body of a request, and each call of authenticate."""

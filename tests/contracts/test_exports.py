@@ -46,12 +46,12 @@ SURFACES = {
     """,
     transport.Group: "add(channel) discard(channel) name send(message)",
     transport.Limits: """
-        (*, message, depth, batch, window_messages, window_bytes, opening, heartbeat, poll_hold,
-        stream, ttl, tombstone, nonce, closing, stall, renewal, ack_delay, answer_wait,
+        (*, message, depth, batch, window_messages, window_bytes, headers, opening, heartbeat,
+        poll_hold, stream, ttl, tombstone, nonce, closing, stall, renewal, ack_delay, answer_wait,
         drain_window, drain_grace, sessions, sessions_per_subject, sessions_per_address,
         opens_per_second)
         ack_delay advertised_limits() advertised_timings() answer_wait batch body closing depth
-        drain_grace drain_window heartbeat message nonce opening opens_per_second poll_hold
+        drain_grace drain_window headers heartbeat message nonce opening opens_per_second poll_hold
         renewal sessions sessions_per_address sessions_per_subject stall stream tombstone ttl
         window_bytes window_messages
     """,

@@ -35,6 +35,7 @@ def figure(text: str) -> float:
         ("batch", "`batch`"),
         ("depth", "`depth`"),
         ("window_messages", "`window_messages`"),
+        ("headers", "headers of an opening request"),
         ("window_bytes", "`window_bytes`"),
         ("sessions", "sessions per process"),
         ("sessions_per_subject", "subject"),

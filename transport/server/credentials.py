@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from transport import codes
 from transport.errors import ProtocolError
@@ -40,7 +41,7 @@ class SessionCredentials:
 
     Attributes:
         subject: see above.
-        connection: the most recent connection; a renewal authenticates with it.
+        scope: of the most recent connection; a renewal authenticates with it.
     """
 
     __slots__ = (
@@ -50,7 +51,7 @@ class SessionCredentials:
         "_now",
         "_renew_by",
         "_renewal",
-        "connection",
+        "scope",
         "subject",
     )
 
@@ -62,7 +63,7 @@ class SessionCredentials:
         now: Callable[[], float],
     ) -> None:
         self.subject = subject
-        self.connection: HTTPConnection | None = None
+        self.scope: Scope = {}
         self._authenticator = authenticator
         self._renewal = renewal
         self._now = now
@@ -88,8 +89,7 @@ class SessionCredentials:
         Raises:
             ProtocolError: ``too_many``.
         """
-        assert self.connection is not None
-        self._authenticator.count(self.connection)
+        self._authenticator.count(HTTPConnection(self.scope))
 
     async def renew(self, credentials: Any) -> Identity:
         """Check fresh credentials that were counted, and return whose they are.
@@ -98,7 +98,6 @@ class SessionCredentials:
             ProtocolError: ``unauthorized``, ``unavailable``; ``too_many`` if the last ones are
                 still being checked.
         """
-        assert self.connection is not None
         if self._is_renewing:
             raise ProtocolError(
                 codes.TOO_MANY,
@@ -108,7 +107,9 @@ class SessionCredentials:
             )
         self._is_renewing = True
         try:
-            identity = await self._authenticator.check(self.connection, credentials)
+            # Made anew each time: it keeps what it has parsed, such as cookies.
+            connection = HTTPConnection(self.scope)
+            identity = await self._authenticator.check(connection, credentials)
         finally:
             self._is_renewing = False
         if identity.subject != self.subject:

@@ -41,6 +41,7 @@ from transport.server.authentication import Authenticator, Identity, address_of
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
+from transport.server.opening_request import check_headers, kept
 from transport.server.registry import Registry
 from transport.server.runner import Handler, Runner
 from transport.stores.records import Record, make_token
@@ -101,6 +102,7 @@ class Opener:
                 retry_in=self._limits.drain_window,
             )
         credentials = None if frame.credentials is UNSET else frame.credentials
+        check_headers(connection.scope, self._limits)
         self._authenticator.count(connection)
         identity = await self._authenticator.check(connection, credentials)
         found = await self._find(frame, identity)
@@ -183,7 +185,7 @@ class Opener:
         if isinstance(decision, Create):
             registry.add(runner)
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
-            runner.start(self._handler, connection.scope, identity.user)
+            runner.start(self._handler, kept(connection.scope), identity.user)
         return self._link(runner, attachment, connection, identity)
 
     async def _create(self, record: Record, connection: HTTPConnection, now: float) -> Runner:
@@ -215,7 +217,7 @@ class Opener:
     ) -> SessionLink:
         """Make the connection's link, and let its writer write ``opened``."""
         link = SessionLink(runner.driver, attachment, self._decoder, runner)
-        runner.credentials.connection = connection
+        runner.credentials.scope = kept(connection.scope)
         runner.admit(identity)
         runner.driver.attach(link)
         log_event(

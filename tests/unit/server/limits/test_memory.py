@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
 
-from tests.support.clients.frame_client import TRANSPORTS, frame_client
-from transport import Channel, Hub, Limits
+from tests.support.clients.frame_client import TRANSPORTS, frame_client, open_frame
+from transport import Channel, Hub, Identity, Limits
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 traced = pytest.mark.skipif(
@@ -64,6 +66,40 @@ async def test_waiting_messages_take_memory_of_their_json(transport: str) -> Non
                 await client.send([number, 0, WORST])
             await client.post()
         assert growth.size < 1.5 * Limits().window_bytes
+
+
+@traced
+@each_transport
+async def test_kept_request_takes_about_its_headers(transport: str) -> None:
+    """OPN-10: what was parsed of it, by a server or by `authenticate`, is not kept."""
+    cookies = ";".join(f"{number:x}=1" for number in range(2500))
+    parsed: list[int] = []
+
+    async def authenticate(connection: HTTPConnection, credentials: Any) -> Identity:
+        parsed.append(len(connection.cookies))
+        return Identity("ada")
+
+    async def silent(channel: Channel) -> None:
+        async for _ in channel:
+            pass
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the hub with a request as a server makes it: every header is an own object."""
+        headers = [(b"cookie", cookies.encode()), *scope["headers"]]
+        subprotocols = [f"{number:x}" for number in range(2500)]
+        await hub({**scope, "headers": headers, "subprotocols": subprotocols}, receive, send)
+
+    hub = Hub(silent, authenticate=authenticate)
+    async with frame_client(hub, transport):
+        pass  # warm up: create objects that are made once
+    async with hub.lifespan():
+        with measured() as growth:
+            for number in range(20):
+                frame = open_frame(nonce=f"{number:022}")
+                async with frame_client(app, transport, frame):
+                    pass
+        assert growth.size / 20 < 3 * len(cookies)
+    assert parsed[1:] == [2500] * 20
 
 
 @each_transport
