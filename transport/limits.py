@@ -62,6 +62,13 @@ class Limits:
     """The header names and values, path and query of a request that opens a connection, which are
     kept as long as the session (OPN-10). Twice what proxies accept by default."""
 
+    control_per_second: int = 200
+    """Frames of a session that carry no new message or mark, such as pings (LIV-5): clients need a
+    few in a minute, and each costs as much to handle as a message."""
+    frames_per_turn: int = 64
+    """Frames of a WebSocket that are handled before other connections get their turn: a few
+    milliseconds. Servers hand over what has arrived without a pause."""
+
     opening: float = 10.0
     """For the first frame of a WebSocket, the body of a request, and each call of authenticate."""
     heartbeat: float = 20.0

@@ -69,6 +69,7 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments
+from transport.protocol.server.control_budget import ControlBudget
 from transport.protocol.server.counters import Counters
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.liveness import End, check
@@ -116,6 +117,7 @@ class ServerSession:
 
     __slots__ = (
         "_closing_until",
+        "_control_budget",
         "_inbox",
         "_is_awaited",
         "_next",
@@ -149,6 +151,7 @@ class ServerSession:
         """The messages after that one, as `undecoded` keeps them."""
         self._received_at = now
         self._closing_until = 0.0
+        self._control_budget = ControlBudget(limits.control_per_second)
 
     # The handler's side
 
@@ -317,9 +320,12 @@ class ServerSession:
     ) -> list[ServerControl]:
         match frame:
             case Oversized():
+                self._count_control()
                 return self._receive_oversized(attachment, frame)
             case Ack():
                 self.outgoing.check_ack(frame.ack)
+                if frame.ack <= self.outgoing.acked:
+                    self._count_control()
                 if attachment is not None:
                     attachment.client_received = max(attachment.client_received, frame.ack)
                     self.attachments.confirm(attachment)
@@ -327,10 +333,12 @@ class ServerSession:
             case Skip():
                 self._receive_messages(attachment, Data(frame.number, frame.ack, [_SKIPPED]))
             case Ping():
+                self._count_control()
                 return [Pong(id=frame.id)]
             case Pong():
-                pass
+                self._count_control()
             case Close():
+                self._count_control()
                 self.attachments.check_may_send(attachment)
                 self._receive_close(frame)
             case Bytes() | Open() | Renew() | Send() | Poll():
@@ -338,6 +346,21 @@ class ServerSession:
             case _:
                 assert_never(frame)
         return []
+
+    def _count_control(self) -> None:
+        """Count the current frame, which carries nothing new (LIV-5).
+
+        Raises:
+            ProtocolError: ``too_many``.
+        """
+        if not self._control_budget.spend(self._received_at):
+            raise ProtocolError(
+                codes.TOO_MANY,
+                "more frames without a new message or mark than the server's "
+                f"Limits(control_per_second={self.limits.control_per_second}) allows",
+                limit="control",
+                retry_in=1.0,
+            )
 
     def _receive_messages(self, attachment: Attachment | None, frame: Data) -> None:
         """Receive the messages of a frame and the client's ack, or nothing (FRM-4)."""
@@ -350,6 +373,8 @@ class ServerSession:
         if self.peer_close is not None and seq + count - 1 > self.peer_close.last:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
         if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
+            if repeated == count and ack <= outgoing.acked:
+                self._count_control()
             messages = messages[repeated:]
             size = json_size(messages)
         if messages:

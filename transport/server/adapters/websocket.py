@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 
 from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
@@ -66,7 +67,7 @@ async def serve(
     except Disconnected:
         return  # before it was answered
     if link is not None:
-        await _attached(receive, send, link)
+        await _attached(receive, send, link, limits.frames_per_turn)
 
 
 async def _open_frame(receive: Receive, send: Send, decoder: Decoder) -> Open | None:
@@ -96,12 +97,12 @@ async def _open(frame: Open, scope: Scope, send: Send, entrance: Entrance) -> Li
     return link
 
 
-async def _attached(receive: Receive, send: Send, link: Link) -> None:
+async def _attached(receive: Receive, send: Send, link: Link, frames_per_turn: int) -> None:
     link.abort = aborter(receive)
     writer = asyncio.get_running_loop().create_task(_write(send, link))
     try:
         # Never stop receiving: with unread frames, servers stop answering pings.
-        while True:
+        for number in count(1):
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
@@ -110,6 +111,8 @@ async def _attached(receive: Receive, send: Send, link: Link) -> None:
                 del message  # not kept while waiting for the next
             except ProtocolError as error:
                 link.fail(error)
+            if not number % frames_per_turn:
+                await asyncio.sleep(0)  # `receive` does not wait while frames are there
     finally:
         link.lost()
         writer.cancel()

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
+from tests.support.clients.frame_client import TRANSPORTS, frame_client, open_frame, try_open
 from transport import Channel, Hub, Identity, Limits, TooLarge, Unsendable
 from transport.testing import drive, lines, opening
 
@@ -434,6 +434,48 @@ async def test_frame_beyond_window_of_bytes_is_refused(transport: str) -> None:
         error = await client.refusal([fit + 1, 0, message])
         assert (error["code"], error["limit"]) == ("window_exceeded", "window_bytes")
         assert "Limits(window_bytes=6000)" in error["message"]
+
+
+@each_transport
+async def test_control_frames_beyond_their_rate_end_connection(transport: str) -> None:
+    """LIV-5: the session lives, and its next connection works."""
+    hub = Hub(echo)
+    async with frame_client(hub, transport) as client:
+        await client.confirm()
+        pings = [{"type": "ping", "id": number} for number in range(1, 202)]
+        if transport == "websocket":
+            await client.send(*pings)
+            end = await client.ended()
+            assert end.code == 4429
+            assert [frame["id"] for frame in end.frames[:-1]] == list(range(1, 200))
+            error = end.error
+        else:
+            answer = await client.post(*pings)
+            assert answer.status == 429
+            error = answer.frames[0]
+        assert (error["code"], error["limit"]) == ("too_many", "control")
+        assert (error["retry_in"], "control_per_second=200" in error["message"]) == (1.0, True)
+        frame = opening(2, session=client.token)
+        async with frame_client(hub, transport, frame) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
+async def test_other_connections_get_their_turn_among_many_frames() -> None:
+    """Section 12: a server hands over frames without a pause as long as there are any."""
+    limits = Limits(control_per_second=10_000, frames_per_turn=64)
+    hub = Hub(echo, limits=limits)
+    async with (
+        frame_client(hub, "websocket") as busy,
+        frame_client(hub, "websocket", open_frame()) as other,
+    ):
+        await busy.confirm()
+        await other.confirm()
+        await asyncio.sleep(1)
+        await busy.send(*[{"type": "ping", "id": number} for number in range(900)])
+        await other.send({"type": "ping", "id": 1})
+        assert await other.control("pong") == {"type": "pong", "id": 1}
+        answered = busy.socket._socket.connection.outbound.qsize()  # type: ignore[attr-defined]
+        assert answered <= 6 * 64  # the pong passes through a few tasks, each with its turn
 
 
 async def test_unread_pongs_beyond_batch_end_connection() -> None:
