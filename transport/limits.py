@@ -62,6 +62,9 @@ class Limits:
     """The header names and values, path and query of a request that opens a connection, which are
     kept as long as the session (OPN-10). Twice what proxies accept by default."""
 
+    memory: int = 1024 * 1024 * 1024
+    """What all sessions of a process may take, buffers and headers included, as Python keeps them.
+    Beyond it no session is opened, and the largest that grow are reset. 50,000 idle ones fit."""
     control_per_second: int = 200
     """Frames of a session that carry no new message or mark, such as pings (LIV-5): clients need a
     few in a minute, and each costs as much to handle as a message."""
@@ -116,6 +119,11 @@ class Limits:
         if self.window_bytes < self.message:
             raise ValueError(
                 f"Limits.window_bytes ({self.window_bytes}) must hold a message ({self.message})"
+            )
+        if self.memory < 4 * self.window_bytes:
+            raise ValueError(
+                f"Limits.memory ({self.memory}) must hold both windows of a session with the "
+                f"connection that carries them: four times window_bytes ({self.window_bytes})"
             )
         if self.body > MAX_FRAME_SIZE:
             raise ValueError(

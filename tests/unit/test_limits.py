@@ -36,6 +36,7 @@ def figure(text: str) -> float:
         ("depth", "`depth`"),
         ("window_messages", "`window_messages`"),
         ("headers", "headers of an opening request"),
+        ("memory", "memory of all sessions of a process"),
         ("control_per_second", "frames without anything new"),
         ("window_bytes", "`window_bytes`"),
         ("sessions", "sessions per process"),

@@ -41,6 +41,7 @@ from transport.server.authentication import Authenticator, Identity, address_of
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
+from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import check_headers, kept
 from transport.server.registry import Registry
 from transport.server.runner import Handler, Runner
@@ -56,6 +57,7 @@ class Opener:
         registry: the sessions of this process.
         limits: bounds and times.
         admission: counts sessions and openings.
+        memory: the bound on what all sessions take.
         authenticator: authenticates the clients.
 
     Attributes:
@@ -69,6 +71,7 @@ class Opener:
         registry: Registry,
         limits: Limits,
         admission: Admission,
+        memory: Memory,
         authenticator: Authenticator,
     ) -> None:
         self.resets = 0
@@ -77,6 +80,7 @@ class Opener:
         self._registry = registry
         self._limits = limits
         self._admission = admission
+        self._memory = memory
         self._authenticator = authenticator
         self._decoder = Decoder(limits)
 
@@ -102,7 +106,7 @@ class Opener:
                 retry_in=self._limits.drain_window,
             )
         credentials = None if frame.credentials is UNSET else frame.credentials
-        check_headers(connection.scope, self._limits)
+        size = check_headers(connection.scope, self._limits)
         self._authenticator.count(connection)
         identity = await self._authenticator.check(connection, credentials)
         found = await self._find(frame, identity)
@@ -126,7 +130,7 @@ class Opener:
                 assert_never(decision)
         if reset is not None:
             self.resets += 1
-        return await self._begin(frame, transport, identity, connection, reset)
+        return await self._begin(frame, transport, identity, connection, size, reset)
 
     async def _find(self, frame: Open, identity: Identity) -> Found | None:
         """Find the session that ``open`` names; None if its credential is not this user's."""
@@ -150,6 +154,7 @@ class Opener:
         transport: TransportKind,
         identity: Identity,
         connection: HTTPConnection,
+        size: int,
         reset: Reset | None,
     ) -> SessionLink | Close:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
@@ -164,7 +169,7 @@ class Opener:
             case Attach(session):
                 runner = self._runner(session)
             case Create():
-                runner = await self._create(record, connection, now)
+                runner = await self._create(record, connection, size, now)
             case SendClose(close):
                 return close
             case Refuse(error):
@@ -188,20 +193,28 @@ class Opener:
             runner.start(self._handler, kept(connection.scope), identity.user)
         return self._link(runner, attachment, connection, identity)
 
-    async def _create(self, record: Record, connection: HTTPConnection, now: float) -> Runner:
-        """Create the session of a record that the store has just taken."""
+    async def _create(
+        self, record: Record, connection: HTTPConnection, size: int, now: float
+    ) -> Runner:
+        """Create the session of a record that the store has just taken.
+
+        ``size`` is that of the request, in bytes.
+        """
         address = address_of(connection)
+        cost = opening_cost(len(connection.scope["headers"]), size)
         try:
+            self._memory.check_room(cost)
             self._admission.count_session(record.subject, address, now)
         except ProtocolError:
             await self._registry.store.forget(record.id)
             raise
         session = ServerSession(record.id, self._limits, now)
-        driver = SessionDriver(session, self._registry.clock)
+        self._memory.add(cost)
+        driver = SessionDriver(session, self._registry.clock, self._memory)
         credentials = SessionCredentials(
             record.subject, self._authenticator, self._limits.renewal, self._registry.now
         )
-        return Runner(driver, self._registry, credentials, address)
+        return Runner(driver, self._registry, credentials, address, cost)
 
     def _runner(self, session: ServerSession) -> Runner:
         runner = self._registry.get(session.id)

@@ -18,20 +18,17 @@ MAX_HEADERS = 128
 for WebSockets accept no more either, and browsers and proxies send about thirty."""
 
 
-def check_headers(scope: Scope, limits: Limits) -> None:
-    """Check that a request is small enough to be kept.
+def check_headers(scope: Scope, limits: Limits) -> int:
+    """Check that a request is small enough to be kept, and return its size in bytes.
 
     Raises:
         ProtocolError: ``headers_too_large``.
     """
     headers = scope["headers"]
-    size = (
-        len(b"".join(chain.from_iterable(headers)))
-        + len(scope.get("raw_path") or scope["path"].encode())
-        + len(scope.get("query_string", b""))
-    )
+    path = scope.get("raw_path") or scope["path"].encode()
+    size = len(b"".join([*chain.from_iterable(headers), path, scope["query_string"]]))
     if size <= limits.headers and len(headers) <= MAX_HEADERS:
-        return
+        return size
     raise ProtocolError(
         codes.HEADERS_TOO_LARGE,
         "the headers, path and query of a request that opens a channel may have "

@@ -49,6 +49,7 @@ class Runner:
         owner: is notified of its end.
         credentials: of the session.
         address: under which the admission has counted it.
+        cost: what it is charged besides its buffers, see `opening_cost`.
 
     Attributes:
         channel: what the handler was given.
@@ -62,6 +63,7 @@ class Runner:
         "_task",
         "address",
         "channel",
+        "cost",
         "credentials",
         "driver",
         "pending_tombstones",
@@ -76,11 +78,13 @@ class Runner:
         owner: Owner,
         credentials: SessionCredentials,
         address: str,
+        cost: int,
     ) -> None:
         self.driver = driver
         self.session = driver.session
         self.credentials = credentials
         self.address = address
+        self.cost = cost
         self.pending_tombstones = 0
         self._owner = owner
         self._task: asyncio.Task[None] | None = None

@@ -40,6 +40,7 @@ from transport.protocol.codec import (
     decode_message,
     encode_control,
     json_size,
+    object_size,
     size_of,
     undecoded,
 )
@@ -92,6 +93,16 @@ class _Skipped(Enum):
 
 _SKIPPED = _Skipped.TOKEN
 
+SMALL_MESSAGE = 2048
+"""Bytes of messages that are not weighed as Python objects when they are handed over."""
+
+_COPIES_SENT = 3
+"""A message that a connection does not read is in the buffer, in a frame, and with the server."""
+
+_MESSAGE_SENT = 64
+_MESSAGE_RECEIVED = 200
+"""Bytes that a message takes besides its content."""
+
 # Used for every message; looking up an enum member costs as much as a call.
 _CLOSING, _CLOSED = SessionState.CLOSING, SessionState.CLOSED
 _CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
@@ -113,6 +124,8 @@ class ServerSession:
         downlink: what to write on them.
         peer_close: the client's ``close``, once received.
         ending: how the session ended, once it has.
+        in_hand_size: at most how many bytes of memory the message takes that the handler was given
+            last; 0 if it is small.
     """
 
     __slots__ = (
@@ -121,11 +134,13 @@ class ServerSession:
         "_inbox",
         "_is_awaited",
         "_next",
+        "_next_size",
         "_received_at",
         "attachments",
         "downlink",
         "ending",
         "id",
+        "in_hand_size",
         "incoming",
         "limits",
         "outgoing",
@@ -143,8 +158,11 @@ class ServerSession:
         self.downlink = Downlink(self.outgoing, self.incoming, limits)
         self.peer_close: Close | None = None
         self.ending: Ending | None = None
+        self.in_hand_size = 0
         self._next: Json | Empty = EMPTY
         """The message that the handler waits for, once it has arrived."""
+        self._next_size = 0
+        """What it takes in memory, see ``in_hand_size``."""
         self._is_awaited = False
         """Whether the handler waits for a message: it asked, and there was none."""
         self._inbox: list[Json] = []
@@ -185,14 +203,20 @@ class ServerSession:
         if self._next is not EMPTY:
             message, self._next = self._next, EMPTY
             incoming.delivered += 1
+            self.in_hand_size = self._next_size
             return message
         self._is_awaited = False
+        self.in_hand_size = 0
         inbox = self._inbox
         while inbox:
             message = inbox.pop(0)
             incoming.delivered += 1
+            if type(message) is Raw:
+                if incoming.held > SMALL_MESSAGE:  # of all that wait: few sessions hold so much
+                    self.in_hand_size = object_size(bytes(message))
+                return decode_message(message)
             if message is not _SKIPPED:
-                return decode_message(message) if type(message) is Raw else message
+                return message
             incoming.mark_handled()
         if self.peer_close is not None and incoming.received >= self.peer_close.last:
             raise self.closed_error()
@@ -381,11 +405,11 @@ class ServerSession:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
             if self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
-                self._keep(messages, frame.text)
+                self._keep(messages, frame)
         if ack > outgoing.acked:
             self._acknowledge(ack)
 
-    def _keep(self, messages: list[Json], text: str) -> None:
+    def _keep(self, messages: list[Json], frame: Data) -> None:
         """Keep the last messages of a frame until the handler takes them.
 
         One that it waits for is handed over in this turn, and stays as it is. The others are kept
@@ -394,10 +418,12 @@ class ServerSession:
         if self._is_awaited and not self._inbox and messages[0] is not _SKIPPED:
             self._next = messages[0]
             self._is_awaited = False
+            big = frame.size > SMALL_MESSAGE
+            self._next_size = object_size(frame.text.encode()) if big else 0
             if len(messages) == 1:
                 return
             messages = messages[1:]
-        self._inbox += undecoded(messages, text)
+        self._inbox += undecoded(messages, frame.text)
 
     def _clear_inbox(self) -> None:
         self._next = EMPTY
@@ -520,6 +546,7 @@ class ServerSession:
         self.state = advance(self.state, step)
         self.ending = ending
         self._clear_inbox()
+        self.outgoing.clear()
 
     def tombstone(self) -> Tombstone:
         """Return what remains of the session after its end.
@@ -536,6 +563,20 @@ class ServerSession:
             last=self.outgoing.last,
             received=self.incoming.received,
             owner=self.attachments.owner,
+        )
+
+    def footprint(self) -> int:
+        """Return about how many bytes of memory the buffers take, what the handler holds included.
+
+        It is an upper bound for a client that tries to make them large.
+        """
+        outgoing, incoming = self.outgoing, self.incoming
+        return (
+            _COPIES_SENT * (outgoing.size + outgoing.excess)
+            + _MESSAGE_SENT * (outgoing.last - outgoing.acked)
+            + incoming.held
+            + _MESSAGE_RECEIVED * (incoming.received - incoming.handled)
+            + self.in_hand_size
         )
 
     def counters(self) -> Counters:
