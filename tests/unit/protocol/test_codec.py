@@ -6,7 +6,10 @@ The meaning of frames is in `tests/vectors/codec.json`.
 from __future__ import annotations
 
 import datetime
+import gc
 import math
+import sys
+import tracemalloc
 from collections import OrderedDict
 from enum import IntEnum
 from typing import Any
@@ -18,8 +21,10 @@ from transport.limits import Limits
 from transport.protocol.codec import (
     Decoder,
     Oversized,
+    decode_message,
     encode_message,
     json_size,
+    object_size,
     size_of,
 )
 from transport.protocol.frames import Ack, Data, Renew, ServerControl
@@ -191,6 +196,29 @@ def test_oversized() -> None:
     )
     assert decoder.decode('[5,3,"12345678","12345678"]').messages == ["12345678"] * 2
     assert decoder.decode('[5,3,"üüüüü"]') == Oversized(Data(5, 3, [], 0, "[]"), 5)
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer's memory would be counted too")
+@pytest.mark.parametrize(
+    "item",
+    [
+        *("[]", "{}", "[0]", "[[]]", '{"":0}', '{"":{}}', '{"a":1,"b":2}', '""', '"ab"', "1.5"),
+        *("999", "true", '{"id":123,"name":"alice","at":1.5}', '"é"', '"x😀"'),
+        '"x\\ud83d\\ude00"',
+    ],
+)
+def test_object_size_is_an_upper_bound(item: str) -> None:
+    """And within a small factor of it, so that ordinary messages are not overrated."""
+    text = f"[{','.join([item] * 2000)}]".encode()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        value = decode_message(text)
+        actual = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(value) == 2000
+    assert actual <= object_size(text) <= actual * 5 + 64 * 2000
 
 
 def test_batch_bounds_a_frame() -> None:
