@@ -32,4 +32,5 @@ export const FATAL: { readonly [code: string]: number | undefined } = {
   unsupported_version: 4406,
   window_exceeded: 4412,
   too_large: 4413,
+  headers_too_large: 4431,
 };

@@ -46,14 +46,16 @@ SURFACES = {
     """,
     transport.Group: "add(channel) discard(channel) name send(message)",
     transport.Limits: """
-        (*, message, depth, batch, window_messages, window_bytes, opening, heartbeat, poll_hold,
-        stream, ttl, tombstone, nonce, closing, stall, renewal, ack_delay, answer_wait,
-        drain_window, drain_grace, sessions, sessions_per_subject, sessions_per_address,
-        opens_per_second)
-        ack_delay advertised_limits() advertised_timings() answer_wait batch body closing depth
-        drain_grace drain_window heartbeat message nonce opening opens_per_second poll_hold
-        renewal sessions sessions_per_address sessions_per_subject stall stream tombstone ttl
-        window_bytes window_messages
+        (*, message, depth, batch, window_messages, window_bytes, headers, memory,
+        control_per_second, frames_per_turn, opening, heartbeat, poll_hold, stream, ttl, tombstone,
+        nonce, closing,
+        stall, renewal, ack_delay, answer_wait, drain_window, drain_grace, sessions,
+        sessions_per_subject, sessions_per_address, opens_per_second)
+        ack_delay advertised_limits() advertised_timings() answer_wait batch body closing
+        control_per_second depth drain_grace drain_window frames_per_turn headers heartbeat
+        memory message nonce opening opens_per_second poll_hold renewal sessions
+        sessions_per_address sessions_per_subject stall stream tombstone ttl window_bytes
+        window_messages
     """,
     transport.Identity: "(subject, user, expires) expires subject user",
     transport.MemoryStore: """
@@ -70,8 +72,9 @@ SURFACES = {
         acknowledged attaches buffered buffered_bytes handled received replayed sent
     """,
     transport.HubStatistics: """
-        (sessions, connections, opened, resets, refused, sent, received, replayed)
-        connections opened received refused replayed resets sent sessions
+        (sessions, connections, opened, resets, refused, sent, received, replayed, memory,
+        memory_reached)
+        connections memory memory_reached opened received refused replayed resets sent sessions
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, tls, proxies, pacing,

@@ -92,20 +92,24 @@ class Authenticator:
         self._asking: dict[object, set[str]] = {}
         """For each call in progress, the subjects that were revoked since it began."""
 
-    async def identify(
-        self, connection: HTTPConnection, credentials: Any, session_id: str = ""
-    ) -> Identity:
-        """Authenticate a client, and return its identity.
+    def count(self, connection: HTTPConnection, session_id: str = "") -> None:
+        """Count a call of `check`.
 
         Args:
             connection: the request.
-            credentials: what the client sent with it.
             session_id: the session that the client has proven to hold, by its token or connection.
 
         Raises:
-            ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
+            ProtocolError: ``too_many``.
         """
         self._admission.count_opening(address_of(connection), self._now(), session_id)
+
+    async def check(self, connection: HTTPConnection, credentials: Any) -> Identity:
+        """Authenticate a client that was counted, and return its identity.
+
+        Raises:
+            ProtocolError: ``unauthorized`` or ``unavailable``.
+        """
         if self._authenticate is None:
             return Identity("")
         ticket = object()

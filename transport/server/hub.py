@@ -37,6 +37,8 @@ class HubStatistics:
         resets: resumes ever refused.
         refused: opens ever answered with an error.
         sent, received, replayed: total messages; see `ChannelStatistics`.
+        memory: bytes that all sessions take now, as ``limits.memory`` counts them.
+        memory_reached: how often that limit refused a session, or reset one.
     """
 
     sessions: int
@@ -47,6 +49,8 @@ class HubStatistics:
     sent: int = 0
     received: int = 0
     replayed: int = 0
+    memory: int = 0
+    memory_reached: int = 0
 
 
 class Hub:
@@ -188,6 +192,8 @@ class Hub:
             sent=totals.sent,
             received=totals.received,
             replayed=totals.replayed,
+            memory=runtime.memory.used,
+            memory_reached=runtime.memory.reached,
         )
 
     @asynccontextmanager

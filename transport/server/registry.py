@@ -12,6 +12,7 @@ from transport.protocol.server.counters import Counters
 from transport.server.admission import Admission
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
+from transport.server.memory import Memory
 from transport.server.runner import Runner
 from transport.stores.interface import Store
 from transport.stores.records import Record, split_token
@@ -53,6 +54,7 @@ class Registry:
         store: where records are kept.
         limits: bounds and times.
         admission: stops counting the sessions that have left.
+        memory: stops charging them.
         clock: the process's.
         deadlines: of requests; swept with the sessions.
 
@@ -68,6 +70,7 @@ class Registry:
         store: Store,
         limits: Limits,
         admission: Admission,
+        memory: Memory,
         clock: Clock,
         deadlines: Deadlines,
     ) -> None:
@@ -80,6 +83,7 @@ class Registry:
         self.totals = TotalCounters()
         self._limits = limits
         self._admission = admission
+        self._memory = memory
         self._deadlines = deadlines
         self._runners: dict[str, Runner] = {}
         self._closing: list[Runner] = []
@@ -198,6 +202,7 @@ class Registry:
             self._failing.discard(runner.session.id)
             self.totals.add(runner.session.counters())
             self._admission.release_session(runner.credentials.subject, runner.address)
+            self._memory.remove(runner.driver, runner.cost)
             self._closing.append(runner)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -214,6 +219,7 @@ class Registry:
         if self._should_exit is not None and self._should_exit():
             self.begin_drain()
         self._admission.sweep(self.now())
+        self._memory.sweep()
         self._deadlines.sweep()
         for runner in (*self.runners, *self._closing):
             try:

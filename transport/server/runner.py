@@ -50,6 +50,7 @@ class Runner:
         owner: is notified of its end.
         credentials: of the session.
         address: under which the admission has counted it.
+        cost: what it is charged besides its buffers, see `opening_cost`.
 
     Attributes:
         channel: what the handler was given.
@@ -63,6 +64,7 @@ class Runner:
         "_task",
         "address",
         "channel",
+        "cost",
         "credentials",
         "driver",
         "pending_tombstones",
@@ -77,11 +79,13 @@ class Runner:
         owner: Owner,
         credentials: SessionCredentials,
         address: str,
+        cost: int,
     ) -> None:
         self.driver = driver
         self.session = driver.session
         self.credentials = credentials
         self.address = address
+        self.cost = cost
         self.pending_tombstones = 0
         self._owner = owner
         self._task: asyncio.Task[None] | None = None
@@ -172,6 +176,10 @@ class Runner:
         """Accept the identity of a new connection, or of a renewal."""
         self.channel.user = identity.user
         self.credentials.accept(identity)
+
+    def count_renewal(self) -> None:
+        """Count a renewal; see `SessionCredentials.count_renewal`."""
+        self.credentials.count_renewal()
 
     async def renew(self, credentials: Any) -> None:
         """Check fresh credentials and accept them; see `SessionCredentials.renew`."""

@@ -97,6 +97,8 @@ class Messages:
     replays: int
     """How many leading messages the server had sent before the last resume (OPN-6)."""
     size: int
+    text: str = ""
+    """`Data.text` of their frame."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -409,7 +409,7 @@ class ClientSession:
             size = json_size(messages)
         first = frame.seq + known
         replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
-        self._events.append(Messages(messages, replays, size))
+        self._events.append(Messages(messages, replays, size, frame.text))
         self.acks.record(len(messages), size, link, self.terms, now)
         self._end_if_complete(link)
 
