@@ -21,14 +21,14 @@ export type NextStep =
 
 /** Records on `link` that a request was answered or failed, and returns what to do about it. */
 export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, polls: PollPacing, now: number): NextStep {
-  const { request, status, text, retryIn = 0 } = answer;
+  const { request, status, text, retryIn = 0, arrivedAt = now } = answer;
   const lines = text.split("\n").filter(Boolean);
   const ok = status === 200;
   const { post } = link;
   if (request === "post") link.post = undefined;
   if (request === "poll") {
     link.polling = false;
-    polls.ended(now - link.polledAt, ok);
+    polls.ended(arrivedAt - link.polledAt, ok);
     // An empty answer too: a newer poll has replaced this one (POL-2).
     if (ok) link.poll++;
   }

@@ -219,16 +219,19 @@ export class Connector implements DialerHost {
   }
 
   onInput(connection: Connection, input: Input): void {
-    const request = input.type === "answer" ? input.request : undefined;
-    const failed = input.type === "answer" && input.status !== 200;
+    const answer = input.type === "answer" ? input : undefined;
+    const request = answer?.request;
+    const failed = answer && answer.status !== 200;
     // A POST can outlive its connection, and still counts as an attempt if it fails.
     if (!this.isLive(connection) && request !== "post") return;
     if (input.type === "frame") connection.frames++;
-    const forward = (): void => this._listener.onInput(connection.link!, input);
+    const forward = (input: Input): void => this._listener.onInput(connection.link!, input);
     // A failed request is retried, or leads to a new connection: that is an attempt. A POST waits a little: if the
     // whole path is down, the downlink reports it first and the retry is unnecessary.
-    if (failed && request !== "open") this.dialer.budget.run(forward, request === "post" ? POST_RETRY_DELAY : 0);
-    else forward();
+    if (failed && request !== "open") {
+      const stamped = { ...answer, arrivedAt: readClock(this._environment) };
+      this.dialer.budget.run(() => forward(stamped), request === "post" ? POST_RETRY_DELAY : 0);
+    } else forward(input);
     if (connection.attached && connection.frames > 1) this._takeOver(connection);
     // Intermediaries answer too: only valid input on an attached connection proves that the server is there.
     if (connection !== this.active || failed) return;

@@ -24,3 +24,11 @@ test("an attempt waits as long as it is asked to", async () => {
   await world.pass(0.2);
   assert.equal(made, 1);
 });
+
+test("an attempt that waits does not delay one that does not", () => {
+  const world = new World();
+  const budget = new RetryBudget(world.environment, 1.25);
+  budget.run(() => {}, 0.25);
+  budget.run(() => {});
+  assert.equal(budget.freeAt - world.now, 1.25);
+});

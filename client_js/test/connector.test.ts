@@ -134,6 +134,14 @@ describe("fallback", () => {
     assert.equal(channel.state, "connecting");
   });
 
+  test("a channel goes on after an outage if a transport is named twice", async () => {
+    const world = new World();
+    world.channel({ transports: ["sse", "sse"] });
+    (await world.request("sse")).fail();
+    await world.pass(2);
+    await world.request("sse");
+  });
+
   test("an option that is undefined has its default", async () => {
     const world = new World();
     const missing: object = { openTimeout: undefined, retryBase: undefined, retryMax: undefined };

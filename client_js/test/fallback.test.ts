@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TRANSPORTS, nextAttempt, penalize } from "../src/fallback.ts";
+import { TRANSPORTS, checkTransports, nextAttempt, penalize } from "../src/fallback.ts";
 import type { Penalties, Penalty } from "../src/fallback.ts";
 import type { TransportName } from "../src/frames.ts";
 
@@ -194,5 +194,13 @@ test("the wait for a probe doubles up to the maximum, with jitter", () => {
   for (let probe = 0; probe < 6; probe++) waits.push((current = penalize(current, false, 0, 1, 300)).probeAt);
   assert.deepEqual(waits, [15, 30, 60, 120, 240, 300, 300]);
   assert.equal(penalize(undefined, false, 100, 0, 300).probeAt, 107.5);
-  assert.equal(penalize(current, true, 100, 1, 300).probeAt, 700);
+  assert.equal(penalize(current, true, 100, 1, 900).probeAt, 700);
+});
+
+test("a stream that is buffered is not probed later than the maximum", () => {
+  assert.equal(penalize(undefined, true, 100, 1, 300).probeAt, 400);
+});
+
+test("a transport that is named twice counts once", () => {
+  assert.deepEqual(checkTransports(["sse", "sse", "longpoll"]), ["sse", "longpoll"]);
 });

@@ -118,6 +118,20 @@ describe("HTTP", () => {
     assert.deepEqual((await world.request("poll")).lines, [{ ...(first.lines[0] as object), hold: 7.5 }]);
   });
 
+  test("time in which the retry budget holds an answer back does not shorten the hold", async () => {
+    const world = new World();
+    world.channel({ transports: ["longpoll"] });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    for (let cut = 0; cut < 2; cut++) {
+      const poll = await world.request("poll");
+      await world.pass(0.05);
+      poll.respond(502, "<html>");
+    }
+    await world.pass(2);
+    assert.equal("hold" in ((await world.request("poll")).lines[0] as object), false);
+  });
+
   test("URLs keep their query; a final slash and ws: are normalized", async () => {
     const world = new World();
     world.channel({ transports: ["sse"], withCredentials: true }, "wss://example.org/chat/room-7/?lang=de#here");

@@ -204,7 +204,7 @@ describe("a stream that is buffered", () => {
       ["transport", "longpoll"],
       ["resumed", 0],
     ]);
-    await keepPolling(world, 590);
+    await keepPolling(world, 290);
     assert.equal(channel.statistics().attempts.sse, 1);
     await keepPolling(world, 10);
     await world.pass(3);
