@@ -1,7 +1,8 @@
 // Interprets the answer to a request: updates its link and decides what to do next. Pure.
 import type { AckSchedule } from "./acks.ts";
+import { badFrame, decode } from "./codec.ts";
 import type { Answer } from "./events.ts";
-import type { AckFrame } from "./frames.ts";
+import type { AckFrame, Frame } from "./frames.ts";
 import type { Link } from "./link.ts";
 import type { PollPacing } from "./polls.ts";
 
@@ -32,6 +33,8 @@ export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, poll
     // An empty answer too: a newer poll has replaced this one (POL-2).
     if (ok) link.poll++;
   }
+  // Anything but the marks was written by something else than the server (SND-2).
+  if (request === "post" && ok && !isMarks(decode(lines[0] ?? ""))) throw badFrame();
   if (ok && lines.length) {
     link.failures[request] = 0;
     return { type: "frames", lines, isDownlink: request !== "post" };
@@ -51,6 +54,9 @@ export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, poll
   if (!isLost && ++link.failures[request] < MAX_CONSECUTIVE_FAILURES) return { type: "retry" };
   return { type: "drop", reason: ok ? "ended" : status ? "HTTP " + status : "no answer", retryIn };
 }
+
+/** Returns whether `frame` is an `ack` with all the marks that answer a POST. */
+const isMarks = (frame: Frame): boolean => frame.type === "ack" && typeof frame.received === "number";
 
 /**
  * Records on `link` the marks that answer a POST (SND-2).

@@ -348,8 +348,7 @@ export class Connector implements DialerHost {
 
   /** Schedules the next attempts `wait` seconds from now, unless a connection has just opened. None is active. */
   private _scheduleRetry(reason: string, wait: number): void {
-    // `wait` is NaN if a malformed frame had a `retry_in` that is not a number.
-    this.retryAt = readClock(this._environment) + (wait || 0);
+    this.retryAt = readClock(this._environment) + wait;
     this._listener.schedule();
     const next = this._trials.find(({ attached }) => attached);
     if (next) this._takeOver(next);

@@ -235,9 +235,7 @@ export class Driver implements ConnectorListener, PageListener {
     const wasOpen = this.state === "open";
     this.id = id;
     this._counts.attaches++;
-    // Nothing was missed: what arrives twice while one connection replaces another is not a replay.
-    if (wasOpen) this.session.replayUpTo = 0;
-    else this._enter("opened");
+    if (!wasOpen) this._enter("opened");
     if (this.transport !== transport) {
       this.transport = transport;
       this._dispatch("transport", { transport });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { acquireSlot } from "../src/connection_slots.ts";
 import { Locks } from "./locks.ts";
-import { World, opened } from "./world.ts";
+import { World, opened, postAnswer } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
 
 const URL_HERE = "http://localhost/chat";
@@ -96,7 +96,7 @@ describe("a channel", () => {
       if (end === "close") {
         const send = await world.request("send");
         const { last } = send.lines[1] as { last: number };
-        send.respond(200, [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: last }]);
+        send.respond(200, [postAnswer(), { type: "close", code: 1000, reason: "", by: "app", last: 0, ack: last }]);
       }
       await world.settle();
       assert.equal(locks.held.size, 0, end);
