@@ -19,6 +19,11 @@ export class RetryBudget {
     return this._freeAt[0]!;
   }
 
+  /** Resolves once the budget allows an attempt. */
+  wait(): Promise<void> {
+    return new Promise((resolve) => this.run(resolve));
+  }
+
   /** Runs `attempt`, `wait` seconds from now or once the budget allows it. */
   run(attempt: () => void, wait = 0): void {
     const now = readClock(this._environment);

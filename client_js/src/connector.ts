@@ -125,9 +125,9 @@ export class Connector implements DialerHost {
       const { headStart } = this._options;
       const next = nextAttempt(this.transports, this.penalties.current, this._trials, this.active, headStart, now);
       if (typeof next === "number") return next;
-      const { budget } = this.dialer;
-      if (budget.freeAt > now) return budget.freeAt;
-      budget.run(() => void this._connect(next, now));
+      const { freeAt } = this.dialer.budget;
+      if (freeAt > now) return freeAt;
+      void this._connect(next, now);
     }
   }
 
@@ -293,7 +293,7 @@ export class Connector implements DialerHost {
     this._disconnect(connection, description, "failed");
     if (worked) this._lifetimes.record(transport, now - openedAt);
     // A connection that is always cut at the same age counts as stable.
-    const steady = worked && (now >= startedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
+    const steady = worked && (now >= openedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
     if (steady) this._outageSince = now;
     const drained = reason === "drain";
     // What the server asked for is no failure (DRN-1), nor is the end of another session.

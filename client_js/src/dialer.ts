@@ -72,7 +72,8 @@ export class Dialer {
   async open(connection: Connection, host: DialerHost): Promise<void> {
     const { transport, startedAt } = connection;
     const { openTimeout, postTimeout, withCredentials } = this._options;
-    const credentials = await this.askCredentials();
+    // Its place in the budget counts from now, even if there are none: attempts with slow credentials would bunch.
+    const credentials = await this.askCredentials().finally(() => this.budget.wait());
     const isHeld = transport !== "websocket";
     const hasSlot = !isHeld || !host.isLive(connection) || (await this.slot.acquire());
     if (!host.isLive(connection)) return;

@@ -183,6 +183,57 @@ describe("race", () => {
   });
 });
 
+describe("slow credentials", () => {
+  /** Returns a function that gives credentials after each of these delays, the last one for ever. */
+  const slowly = (world: World, delays: number[]) => () =>
+    new Promise((resolve) =>
+      world.environment.setTimeout(() => resolve("c"), 1000 * (delays.length > 1 ? delays.shift()! : delays[0]!)),
+    );
+
+  test("attempts do not bunch when the first took long", async () => {
+    const world = new World();
+    world.random = 0;
+    world.channel({ credentials: slowly(world, [1.2, 0]) });
+    const times: number[] = [];
+    const begun = world.now;
+    while (world.now < begun + 6) {
+      for (const socket of world.sockets.splice(0)) (times.push(world.now), socket.end());
+      for (const request of world.requests.splice(0)) (times.push(world.now), request.fail());
+      for (const get of world.gets.splice(0)) (times.push(world.now), get.fail());
+      await world.pass(0.01);
+    }
+    assert.ok(times.length >= 6, `${times}`);
+    for (const [index, time] of times.slice(2).entries()) assert.ok(time - times[index]! > 1.1, `${times}`);
+  });
+
+  test("credentials that fail are requested within the retry budget", async () => {
+    const world = new World();
+    world.random = 0;
+    let asked = 0;
+    const credentials = (): Promise<never> => (asked++, Promise.reject(new Error("none")));
+    world.channel({ credentials });
+    await world.pass(10);
+    assert.ok(asked > 8 && asked <= 20, `${asked}`);
+  });
+
+  test("their time does not make a connection steady", async () => {
+    const world = new World();
+    world.random = 1;
+    const { channel } = world.channel({ transports: ["websocket"], credentials: slowly(world, [5.1]) });
+    for (let second = 0; second < 60; second += 0.1) {
+      for (const socket of world.sockets.splice(0)) {
+        socket.open();
+        socket.receive(opened(socket.take()[0]));
+        await world.pass(0.02);
+        socket.end();
+      }
+      await world.pass(0.1);
+    }
+    const { attaches } = channel.statistics();
+    assert.ok(attaches > 2 && attaches < 8, `${attaches}`);
+  });
+});
+
 describe("a stream that is buffered", () => {
   test("falls back to polls without a second event, and gets a penalty", async () => {
     const world = new World();
