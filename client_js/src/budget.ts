@@ -24,10 +24,12 @@ export class RetryBudget {
     return new Promise((resolve) => this.run(resolve));
   }
 
-  /** Runs `attempt`, `wait` seconds from now or once the budget allows it. */
+  /**
+   * Runs `attempt` once the budget allows it; or, if it can wait, `wait` seconds from now or once the budget allows two.
+   */
   run(attempt: () => void, wait = 0): void {
     const now = readClock(this._environment);
-    const at = Math.max(now + wait, this.freeAt);
+    const at = Math.max(now + wait, this._freeAt[wait ? 1 : 0]!);
     this._freeAt[0] = at + this._span;
     this._freeAt.sort((one, other) => one - other);
     if (at > now) this._environment.setTimeout(attempt, (at - now) * 1000);

@@ -30,7 +30,7 @@ import type { ClientSession } from "./session.ts";
 const STEADY_AFTER = 5;
 /** Seconds within which a stream's second event must follow its first (SSE-1). */
 const SECOND_EVENT_TIMEOUT = 2;
-/** Seconds within which a connection that may have died must show that it is alive. */
+/** Seconds within which a WebSocket that may have died must show that it is alive. */
 const PROBE_TIMEOUT = 2;
 /** Seconds before a POST that failed is repeated. */
 const POST_RETRY_DELAY = 0.25;
@@ -170,9 +170,11 @@ export class Connector implements DialerHost {
     const { active } = this;
     const now = readClock(this._environment);
     if (active) {
-      // The answer to a POST proves nothing about the downlink, so that is replaced instead.
-      if (active.transport !== "websocket") active.rotateAt = now;
-      this._session.probe(active.link!, now + PROBE_TIMEOUT);
+      // The answer to a POST proves nothing about the downlink, so that is replaced instead. It stays for as long as
+      // the new connection may take to open.
+      const isSocket = active.transport === "websocket";
+      if (!isSocket) active.rotateAt = now;
+      this._session.probe(active.link!, now + (isSocket ? PROBE_TIMEOUT : this._options.openTimeout));
     } else if (this.retryAt < Infinity) {
       this._outageSince = now;
       this.retryAt = this._askedToWaitUntil;

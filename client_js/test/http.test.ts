@@ -9,6 +9,7 @@ describe("HTTP", () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });
     const stream = await world.openStream();
+    await world.pass(5);
     for (const cut of [false, true]) {
       channel.send("x");
       (await world.request("send")).fail();
@@ -23,6 +24,23 @@ describe("HTTP", () => {
     await world.pass(5);
     await world.request("sse");
     assert.equal(world.requests.length, 0);
+  });
+
+  test("a POST that fails again waits until the retry budget is free (SND-1)", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["sse"] });
+    await world.openStream();
+    await world.pass(5);
+    channel.send("x");
+    (await world.request("send")).respond(502, "<html>");
+    await world.pass(0.3);
+    (await world.request("send")).respond(502, "<html>");
+    await world.pass(1);
+    assert.equal(world.requests.length, 0);
+    await world.pass(0.3);
+    (await world.request("send")).respond(200, [postAnswer({ ack: 1, received: 1 })]);
+    await world.pass(1);
+    assert.deepEqual([channel.state, channel.statistics().attaches], ["open", 1]);
   });
 
   test("one POST is in flight; later sends wait for the next (SND-1)", async () => {

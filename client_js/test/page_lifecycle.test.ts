@@ -122,6 +122,28 @@ describe("a page that may have slept", () => {
     assert.deepEqual(events, [["transport", "sse"], ["open"]]);
   });
 
+  for (const transport of ["sse", "longpoll"] as const)
+    test(`${transport}: keeps its connection while the new one opens slowly`, async () => {
+      for (const opens of [true, false]) {
+        const world = new PageWorld();
+        const { channel, events } = world.channel({ transports: [transport] });
+        const open = async (): Promise<void> => {
+          if (transport === "sse") return void (await world.openStream());
+          const poll = await world.request("poll");
+          poll.respond(200, [opened(poll.lines[0])]);
+          await world.request("poll");
+        };
+        await open();
+        await world.pass(10);
+        world.show();
+        await world.pass(7);
+        assert.deepEqual([channel.state, events.length], ["open", 2]);
+        if (opens) await open();
+        await world.pass(2);
+        assert.deepEqual([channel.state, events.length], opens ? ["open", 2] : ["recovering", 3]);
+      }
+    });
+
   test("retries immediately instead of waiting", async () => {
     const world = new PageWorld();
     world.random = 1;
