@@ -295,6 +295,30 @@ describe("a connection that is always cut at the same age", () => {
     assert.deepEqual([channel.state, channel.statistics().attaches], ["open", 1]);
   });
 
+  test("sets no timers in a loop while a poll with a shortened hold opens", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["longpoll"] });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    const poll = await world.request("poll");
+    await world.pass(1.2);
+    poll.respond(504, "<html>");
+    assert.ok(((await world.request("poll")).lines[0] as { hold: number }).hold < 1);
+    for (const begin of [() => channel.reconnect(), () => (channel._driver.connector.active!.rotateAt = world.now)]) {
+      begin();
+      channel._driver.schedule();
+      await world.pass(1.3);
+      const reopen = await world.request("poll");
+      assert.equal((reopen.lines[0] as { type: string }).type, "open");
+      const before = world.timersSet;
+      await world.pass(5);
+      assert.ok(world.timersSet - before < 10, `${world.timersSet - before}`);
+      reopen.respond(200, [opened(reopen.lines[0])]);
+      await world.settle();
+      await world.request("poll");
+    }
+  });
+
   test("polls once a second if polls are barely held", async () => {
     const world = new World();
     world.channel({ transports: ["longpoll"] });

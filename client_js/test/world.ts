@@ -206,11 +206,13 @@ export class World {
   /** Advances the clock, timer by timer. */
   async pass(seconds: number): Promise<void> {
     const end = this.now + seconds;
-    for (;;) {
+    for (let spins = 0; ;) {
       await this.settle();
       const [next] = [...this.#pendingTimers].sort((one, other) => one.at - other.at);
       if (!next || next.at > end) break;
       this.#pendingTimers.delete(next);
+      spins = next.at > this.now ? 0 : spins + 1;
+      if (spins > 1000) throw new Error(`timers fire again and again at ${this.now}: ${next.act}`);
       this.now = Math.max(this.now, next.at);
       next.act();
     }
