@@ -124,6 +124,22 @@ describe("HTTP", () => {
     assert.deepEqual(seen, ["a", "b"]);
   });
 
+  test("each poll has a signal of its own, and the last one is aborted", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["longpoll"] });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    const signals = [open.init.signal];
+    for (let poll = 0; poll < 20; poll++) {
+      const request = await world.request("poll");
+      signals.push(request.init.signal);
+      request.respond(200, [{ type: "ack", ack: 0 }]);
+    }
+    const last = await world.request("poll");
+    channel.suspend();
+    assert.deepEqual([new Set(signals).size, last.aborted], [21, true]);
+  });
+
   test("a poll that is cut is repeated (POL-2)", async () => {
     const world = new World();
     world.channel({ transports: ["longpoll"] });

@@ -15,12 +15,14 @@ const http =
   (segment: "sse" | "poll") =>
   (context: TransportContext): Transport => {
     const { environment, postTimeout } = context;
-    const controller = new AbortController();
-    const abort = (): void => controller.abort();
+    /** Of the downlink's request: there is one at a time. A signal keeps a listener of each request that it is given. */
+    let controller: AbortController | undefined;
+    const abort = (): void => controller?.abort();
     let lastPost: Promise<void> | undefined;
     return {
       send(output) {
         if (output.request !== "post") {
+          controller = new AbortController();
           void postFrames(context, segment, output, controller.signal);
           return;
         }
