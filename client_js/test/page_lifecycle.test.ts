@@ -11,18 +11,24 @@ describe("a page that may have slept", () => {
     ["window", "offline"],
     ["window", "online"],
     ["network", "change"],
-  ] as const)
+  ] as const) {
+    // Each `change` leads to another kind of network.
+    const fire = (world: PageWorld): void => {
+      world.network.type += "x";
+      world.fire(on, type);
+    };
+
     test(`${type}: the connection has 2 s for a sign of life`, async () => {
       const world = new PageWorld();
       const { channel } = world.channel({ transports: ["websocket"] });
       const socket = await world.openSocket();
-      world.fire(on, type);
+      fire(world);
       await world.pass(0.1);
       assert.deepEqual(socket.take(), [{ type: "ping" }]);
       socket.receive({ type: "pong" });
       await world.pass(10);
       assert.equal(channel.state, "open");
-      world.fire(on, type);
+      fire(world);
       await world.pass(1.9);
       assert.equal(channel.state, "open");
       await world.pass(0.2);
@@ -30,6 +36,24 @@ describe("a page that may have slept", () => {
       await world.pass(0.5);
       await world.openSocket();
     });
+  }
+
+  test("ignores new estimates of the speed of its network", async () => {
+    for (const kind of [undefined, "wifi"]) {
+      const world = new PageWorld();
+      if (kind) world.network.type = kind;
+      const { channel } = world.channel({ transports: ["websocket", "sse"] });
+      (await world.socket()).end(1006);
+      await world.openStream();
+      await world.pass(1.3);
+      world.gets.shift()!.fail();
+      for (let change = 0; change < 20; change++) {
+        world.fire("network", "change");
+        await world.pass(0.1);
+      }
+      assert.deepEqual(channel.statistics().attempts, { websocket: 1, sse: 1, longpoll: 0 });
+    }
+  });
 
   test("posts its last sends after the connection has ended", async () => {
     const world = new PageWorld();
@@ -178,6 +202,7 @@ describe("a page that may have slept", () => {
     poll.respond(200, [opened(poll.lines[0])]);
     await world.pass(1.3);
     assert.equal(world.sockets.length, 0);
+    world.network.type = "cellular";
     world.fire("network", "change");
     await world.pass(0.1);
     await world.openSocket();

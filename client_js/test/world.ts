@@ -261,19 +261,20 @@ export class World {
 export class PageWorld extends World {
   readonly page = Object.assign(new EventTarget(), { baseURI: "http://localhost/", visibilityState: "visible" });
   readonly #window = new EventTarget();
-  readonly #network = new EventTarget();
+  /** `navigator.connection`; its `type` exists on mobile devices only. */
+  readonly network: EventTarget & { type?: string } = new EventTarget();
 
   constructor() {
     super();
     Object.assign(this.environment, {
       addEventListener: this.#window.addEventListener.bind(this.#window),
       document: this.page,
-      navigator: { connection: this.#network },
+      navigator: { connection: this.network },
     });
   }
 
   fire(on: "window" | "document" | "network", type: string, fields: object = {}): void {
-    const target = { window: this.#window, document: this.page, network: this.#network }[on];
+    const target = { window: this.#window, document: this.page, network: this.network }[on];
     target.dispatchEvent(Object.assign(new Event(type), fields));
   }
 
