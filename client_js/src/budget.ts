@@ -25,7 +25,8 @@ export class RetryBudget {
   }
 
   /**
-   * Runs `attempt` once the budget allows it; or, if it can wait, `wait` seconds from now or once the budget allows two.
+   * Runs `attempt` once the budget allows it. One that can `wait` does so for that many seconds, and until the budget
+   * allows two.
    */
   run(attempt: () => void, wait = 0): void {
     const now = readClock(this._environment);

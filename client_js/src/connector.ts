@@ -9,6 +9,7 @@
 // - Everything that counts as an attempt is subject to the retry budget.
 import { backoff } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
+import { TOO_MANY_TABS } from "./connection_slots.ts";
 import { Dialer } from "./dialer.ts";
 import type { DialerHost } from "./dialer.ts";
 import { readClock } from "./environment.ts";
@@ -16,7 +17,7 @@ import type { Environment } from "./environment.ts";
 import type { Attached, Input, LinkDropped } from "./events.ts";
 import { describeFailure, recordOutcome } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
-import { checkTransports, isOutage, nextAttempt } from "./fallback.ts";
+import { FIRST_WAIT, checkTransports, isOutage, nextAttempt } from "./fallback.ts";
 import type { TransportName } from "./frames.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import type { Link } from "./link.ts";
@@ -66,6 +67,8 @@ export class Connector implements DialerHost {
   private readonly _environment: Environment;
   private readonly _listener: ConnectorListener;
   private _trials: Connection[] = [];
+  /** The transports, and polls if they have to stand in for a stream that got no slot. */
+  private _usable: readonly TransportName[];
   /** The server asked us not to reconnect before this time. */
   private _askedToWaitUntil = 0;
   /** Start of the outage, moved forward by the time for which a connection has been active since. */
@@ -80,7 +83,7 @@ export class Connector implements DialerHost {
     environment: Environment,
     listener: ConnectorListener,
   ) {
-    this.transports = checkTransports(options.transports);
+    this._usable = this.transports = checkTransports(options.transports);
     this.penalties = new PenaltyStore(environment, url, options.fallbackFor);
     this.dialer = new Dialer(session, url, options, environment);
     this._session = session;
@@ -107,7 +110,7 @@ export class Connector implements DialerHost {
 
   /** Uses only these transports, best first. Drops connections over others; the session continues. */
   setTransports(names: readonly TransportName[]): void {
-    this.transports = checkTransports(names);
+    this._usable = this.transports = checkTransports(names);
     // The penalties were learned with a different set of transports.
     this.penalties.clear();
     this._trials = this._trials.filter(({ failed }) => !failed);
@@ -123,7 +126,7 @@ export class Connector implements DialerHost {
     if (now < this.retryAt) return this.retryAt;
     for (;;) {
       const { headStart } = this._options;
-      const next = nextAttempt(this.transports, this.penalties.current, this._trials, this.active, headStart, now);
+      const next = nextAttempt(this._usable, this.penalties.current, this._trials, this.active, headStart, now);
       if (typeof next === "number") return next;
       const { freeAt } = this.dialer.budget;
       if (freeAt > now) return freeAt;
@@ -263,7 +266,8 @@ export class Connector implements DialerHost {
     this._trials = others.filter(({ failed }) => !failed);
     this.active = connection;
     this.lastActive = connection;
-    recordOutcome(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
+    const { attempt } = connection;
+    recordOutcome(attempt, "open", attempt.reason, readClock(this._environment) - connection.startedAt);
     // Polls are replaced too, so that a page without a slot tries again to get one.
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
@@ -272,13 +276,14 @@ export class Connector implements DialerHost {
     if (previous) this._disconnect(previous, "replaced");
     else this._activeSince = readClock(this._environment);
     for (const trial of others) {
-      const isBetter = this.transports.indexOf(trial.transport) < this.transports.indexOf(transport);
+      const isBetter = this._usable.indexOf(trial.transport) < this._usable.indexOf(transport);
       if (trial.failed) {
         if (trial.transport !== transport) this._penalize(trial);
       } else if (!isBetter || trial.attached) {
         this._disconnect(trial, "not needed");
       }
     }
+    if (transport !== "longpoll") this._usable = this.transports;
     this._listener.onActive(transport, attached);
   }
 
@@ -291,18 +296,21 @@ export class Connector implements DialerHost {
     if (reason === "timeout" && openedAt) reason = connection.frames < 2 ? "mute" : "silent";
     connection.isMute = reason === "mute";
     const worked = wasActive && connection.deadline === Infinity && !connection.isMute;
+    const drained = reason === "drain";
+    const isForgiven = /^(superseded|reset|unauthorized)$/.test(reason);
+    connection.isBlameless = drained || reason === TOO_MANY_TABS;
+    if (reason === TOO_MANY_TABS) this._usable = checkTransports([...this._usable, "longpoll"]);
     const description = describeFailure(transport, reason, connection.reachedAfter, now - startedAt);
-    this._disconnect(connection, description, "failed");
+    this._disconnect(connection, description, isForgiven || connection.isBlameless ? "left" : "failed");
     if (worked) this._lifetimes.record(transport, now - openedAt);
     // A connection that is always cut at the same age counts as stable.
     const steady = worked && (now >= openedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
     if (steady) this._outageSince = now;
-    const drained = reason === "drain";
     // What the server asked for is no failure (DRN-1), nor is the end of another session.
-    const failed = !steady && !drained && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
-    if (!wasActive && this.active) return this._handleTrialFailure(connection, failed || drained, retryIn);
+    const failed = !steady && !drained && !retryIn && !isForgiven;
+    if (!wasActive && this.active) return this._handleTrialFailure(connection, failed, retryIn);
     connection.failed = failed;
-    const outage = failed && isOutage(round, this.transports);
+    const outage = failed && isOutage(round, this._usable);
     if (failed) this._trials = outage ? [] : round;
     // Within a round the next transport is tried immediately. Otherwise a random delay spreads out the pages.
     const random = this._environment.Math.random();
@@ -320,14 +328,18 @@ export class Connector implements DialerHost {
     const now = readClock(this._environment);
     const active = this.active!;
     if (trial.transport === active.transport) active.rotateAt = now + this._options.retryMax;
-    else if (failed || retryIn) this._penalize(trial);
+    else if (failed || retryIn || trial.isBlameless) this._penalize(trial);
     // It answered, though another was first.
     else this.penalties.remove(trial.transport);
     if (retryIn) this.retryAt = now + retryIn;
   }
 
-  /** Penalizes the transport of `trial`, which failed while another worked. */
+  /** Penalizes the transport of `trial`, which failed while another worked; or only probes it later. */
   private _penalize(trial: Connection): void {
+    if (trial.isBlameless) {
+      this.active!.probeAfter[trial.transport] = readClock(this._environment) + FIRST_WAIT;
+      return;
+    }
     this.penalties.penalize(trial.transport, trial.isMute);
     // Browsers hide why an upgrade failed.
     if (trial.transport === "websocket" && !trial.openedAt) this.dialer.diagnose(trial.attempt);

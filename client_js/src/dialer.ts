@@ -1,7 +1,7 @@
 // Opens connections, within the retry budget, with credentials, and with a slot for those that are held.
 import { RetryBudget } from "./budget.ts";
 import type { Connection } from "./connection.ts";
-import { ConnectionSlot } from "./connection_slots.ts";
+import { ConnectionSlot, TOO_MANY_TABS, isMultiplexed } from "./connection_slots.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { Input } from "./events.ts";
@@ -22,8 +22,6 @@ const TRANSPORT_FACTORIES: { readonly [Name in TransportName]: (context: Transpo
 
 /** What a dialer needs of the owner of its connections, the connector. */
 export interface DialerHost {
-  /** The transports that may be used. */
-  readonly transports: readonly TransportName[];
   /** Returns whether the connection is still wanted. */
   isLive(connection: Connection): boolean;
   onInput(connection: Connection, input: Input): void;
@@ -61,25 +59,32 @@ export class Dialer {
       openedAt: 0,
       frames: 0,
       rotateAt: Infinity,
+      probeAfter: {},
     };
   }
 
   /**
    * Attaches the session over `connection`, unless it was dropped in the meantime.
    *
-   * Rejects if there are no credentials, or no slot although the transport needs one.
+   * Rejects if there are no credentials, or with `TOO_MANY_TABS` if a stream gets no slot.
    */
   async open(connection: Connection, host: DialerHost): Promise<void> {
     const { transport, startedAt } = connection;
     const { openTimeout, postTimeout, withCredentials } = this._options;
-    // Its place in the budget counts from now, even if there are none: attempts with slow credentials would bunch.
-    const credentials = await this.askCredentials().finally(() => this.budget.wait());
-    const isHeld = transport !== "websocket";
-    const hasSlot = !isHeld || !host.isLive(connection) || (await this.slot.acquire());
+    const credentials = await this.askCredentials().catch(async (error: unknown) => {
+      await this.budget.wait();
+      throw error;
+    });
+    const needsSlot = transport !== "websocket" && !isMultiplexed(this._environment, this._url);
+    const hasSlot = !needsSlot || !host.isLive(connection) || (await this.slot.acquire());
     if (!host.isLive(connection)) return;
     if (transport === "longpoll") this._session.polls.allowHold(hasSlot);
-    // The reason as `explain` shows it. Polls work without a slot.
-    else if (!hasSlot && host.transports.includes("longpoll")) throw "too many tabs";
+    // Polls work without a slot. The reason as `explain` shows it.
+    if (!hasSlot && transport === "sse") throw TOO_MANY_TABS;
+    if (!hasSlot) connection.attempt.reason = TOO_MANY_TABS;
+    // An attempt counts from when it leaves: those with slow credentials would bunch.
+    await this.budget.wait();
+    if (!host.isLive(connection)) return;
     connection.racingSince = readClock(this._environment);
     connection.deadline = connection.racingSince + openTimeout;
     connection.context = {

@@ -40,6 +40,8 @@ export interface ActiveConnection {
   readonly transport: TransportName;
   /** When to replace it by another over the same transport. */
   readonly rotateAt: number;
+  /** When to probe better transports whose last probe ended without telling anything of them. */
+  readonly probeAfter: { readonly [Name in TransportName]?: number };
 }
 
 /**
@@ -67,7 +69,8 @@ export function nextAttempt(
   if (active) {
     consider(active.transport, active.rotateAt);
     const better = allowed.slice(0, allowed.indexOf(active.transport));
-    for (const name of better) consider(name, penalties[name]?.probeAt ?? -Infinity);
+    for (const name of better)
+      consider(name, Math.max(penalties[name]?.probeAt ?? -Infinity, active.probeAfter[name] ?? -Infinity));
   } else {
     const last = trials.at(-1);
     // Immediately after a failure.
@@ -83,7 +86,7 @@ export const isOutage = (trials: readonly Trial[], allowed: readonly TransportNa
   trials.every(({ failed }) => failed) && allowed.every((name) => trials.some(({ transport }) => transport === name));
 
 /** Seconds until the first probe of a failed transport; each failed probe doubles the interval. */
-const FIRST_WAIT = 15;
+export const FIRST_WAIT = 15;
 /** The same for a stream that an intermediary buffers: that seldom changes. */
 const MUTE_WAIT = 600;
 

@@ -12,6 +12,7 @@ interface Vector {
   trials?: [TransportName, number, "failed"?][];
   active?: TransportName;
   rotateAt?: number;
+  probeAfter?: { [Name in TransportName]?: number };
   now: number;
   /** The transport to start, or when to ask again. */
   expect: TransportName | number;
@@ -134,6 +135,21 @@ const VECTORS: Vector[] = [
     expect: "websocket",
   },
   {
+    title: "a probe waits if the last one said nothing of its transport",
+    active: "longpoll",
+    probeAfter: { websocket: 20, sse: 30 },
+    now: 9,
+    expect: 20,
+  },
+  {
+    title: "a probe waits for whichever is later",
+    active: "sse",
+    penalties: { websocket: penalty(30) },
+    probeAfter: { websocket: 20 },
+    now: 25,
+    expect: 30,
+  },
+  {
     title: "the earliest probe starts first",
     active: "longpoll",
     penalties: { websocket: penalty(60), sse: penalty(20) },
@@ -174,6 +190,7 @@ describe("nextAttempt", () => {
     trials = [],
     active,
     rotateAt = Infinity,
+    probeAfter = {},
     now,
     expect,
   } of VECTORS)
@@ -183,7 +200,7 @@ describe("nextAttempt", () => {
         racingSince,
         failed: failed === "failed",
       }));
-      const connection = active && { transport: active, rotateAt };
+      const connection = active && { transport: active, rotateAt, probeAfter };
       assert.equal(nextAttempt(allowed, penalties, begun, connection, 1, now), expect);
     });
 });

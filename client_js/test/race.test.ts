@@ -91,7 +91,7 @@ describe("race", () => {
     await world.settle();
     assert.deepEqual(seen, ["a", "b", "c"]);
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
-    assert.deepEqual(outcomes(channel), ["websocket failed superseded", "sse lost replaced", "websocket open"]);
+    assert.deepEqual(outcomes(channel), ["websocket left superseded", "sse left replaced", "websocket open"]);
     assert.deepEqual(channel.statistics().reconnects, 0);
   });
 
@@ -309,6 +309,27 @@ describe("penalties", () => {
     await world.openSocket();
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
     assert.equal(world.gets.length, 0);
+  });
+
+  test("a server that drains a probe is not held against its transport (DRN-1)", async () => {
+    const world = new World();
+    world.random = 1;
+    const { channel } = world.channel({ transports: ["longpoll"] });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    await world.request("poll");
+    channel.transports = ["websocket", "longpoll"];
+    for (let drain = 0; drain < 2; drain++) {
+      const socket = await world.socket();
+      socket.open();
+      socket.receive({ type: "drain", retry_in: 1 });
+      await world.pass(14.9);
+      assert.equal(world.sockets.length, 0);
+      await world.pass(0.2);
+    }
+    assert.equal(world.environment.localStorage!.getItem("onechannel http://localhost"), null);
+    await world.openSocket();
+    assert.equal(channel.transport, "websocket");
   });
 
   test("the next page starts with the transport that worked", async () => {
