@@ -19,7 +19,7 @@ import type { PageListener } from "./page_lifecycle.ts";
 import { ClientSession } from "./session.ts";
 import { CHANNEL_TRANSITIONS, transition } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { postOnUnload } from "./transports/http.ts";
+import { keepaliveRoom, postOnUnload } from "./transports/http.ts";
 import { finalPost } from "./uplink.ts";
 
 /** Seconds that a timer may be late. If it is later, the page has slept. */
@@ -105,6 +105,7 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   suspend(): void {
+    this._isCached = false;
     this.connector.reconnect("suspend", Infinity);
     if (this.state !== "closed") this._enter("suspend");
   }
@@ -272,7 +273,9 @@ export class Driver implements ConnectorListener, PageListener {
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
     const { lastActive } = this.connector;
-    if (lastActive) postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!));
+    // After a reset there is no session to post to.
+    if (lastActive && this.session.token)
+      postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!, keepaliveRoom(this._environment)));
     this._isCached = persisted;
     // Open connections prevent caching in some browsers, and are dead on return in the others.
     if (persisted) this.connector.reconnect("pagehide", Infinity);

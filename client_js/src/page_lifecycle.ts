@@ -21,8 +21,11 @@ export interface PageListener {
 export function observePage(environment: Environment, listener: PageListener, signal: AbortSignal): void {
   const { document, navigator } = environment;
   type Handler = (event: PageTransitionEvent) => void;
-  const on = (target: object | undefined, type: string, handler: Handler): void =>
-    (target as EventTarget | undefined)?.addEventListener?.(type, handler as (event: Event) => void, { signal });
+  const on = (target: object | undefined, type: string, handler: Handler, options?: object): void =>
+    (target as EventTarget | undefined)?.addEventListener?.(type, handler as (event: Event) => void, {
+      signal,
+      ...options,
+    });
   const onVisible = (): void => {
     if (document!.visibilityState === "visible") listener.onWake();
   };
@@ -37,6 +40,8 @@ export function observePage(environment: Environment, listener: PageListener, si
     if (connection!.type !== type) listener.onNetworkChange();
     type = connection!.type;
   });
-  on(environment, "pagehide", ({ persisted }) => listener.onHide(persisted));
+  // The page may send in a listener of its own: ours, which one that captures adds, runs after all others.
+  const onHide: Handler = ({ persisted }) => listener.onHide(persisted);
+  on(environment, "pagehide", () => on(environment, "pagehide", onHide, { once: true }), { capture: true });
   on(environment, "pageshow", () => listener.onShow());
 }

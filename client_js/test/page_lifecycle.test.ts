@@ -249,6 +249,97 @@ describe("a page that is unloaded", () => {
     ]);
   });
 
+  /** Returns the final POST, with how many bytes it has and the messages in it. */
+  async function finalPost(world: PageWorld): Promise<{ bytes: number; messages: unknown[]; keepalive: boolean }> {
+    world.fire("window", "pagehide", { persisted: false });
+    await world.settle();
+    const { init, lines } = world.requests.filter(({ url }) => url.endsWith("/send")).at(-1)!;
+    const messages = lines.flatMap((line) => (Array.isArray(line) ? (line as unknown[]).slice(2) : []));
+    return { bytes: Buffer.byteLength(String(init.body)), messages, keepalive: init.keepalive! };
+  }
+
+  for (const order of ["before", "after"])
+    for (const transport of ["websocket", "sse"] as const)
+      test(`${transport}: posts what its own listener sends, added ${order} ours`, async () => {
+        const world = new PageWorld();
+        const texts = Array.from({ length: 63 }, (_, index) => `${index} `.padEnd(1000, "x"));
+        const sendAll = (): void => texts.forEach((text) => void channel.send(text));
+        if (order === "before") world.window.addEventListener("pagehide", () => sendAll());
+        const { channel } = world.channel({ transports: [transport] });
+        if (transport === "sse") await world.openStream();
+        else await world.openSocket();
+        if (order === "after") world.window.addEventListener("pagehide", () => sendAll());
+        const { bytes, messages, keepalive } = await finalPost(world);
+        assert.deepEqual([messages, keepalive], [texts, true]);
+        assert.ok(bytes <= 65536, `${bytes}`);
+      });
+
+  test("posts as much as a browser lets outlive the page, counted in bytes", async () => {
+    for (const [letter, count] of [
+      ["e", 64],
+      ["é", 32],
+      ["\u20ac", 21],
+    ] as const) {
+      const world = new PageWorld();
+      const { channel } = world.channel({ transports: ["websocket"] });
+      await world.openSocket();
+      for (let index = 0; index < 100; index++) channel.send(letter.repeat(1000));
+      const { bytes, messages, keepalive } = await finalPost(world);
+      assert.ok(bytes <= 65536, `${bytes}`);
+      assert.deepEqual([messages.length, keepalive], [count, true]);
+    }
+  });
+
+  test("posts no message that is too large, but its ack", async () => {
+    const world = new PageWorld();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    await world.openSocket();
+    channel.send("x".repeat(1e5));
+    const { messages, keepalive } = await finalPost(world);
+    assert.deepEqual([messages, keepalive], [[], true]);
+  });
+
+  test("leaves room for the POSTs that are in flight", async () => {
+    const world = new PageWorld();
+    const { channel } = world.channel({ transports: ["sse"] });
+    await world.openStream();
+    channel.send("x".repeat(9000));
+    const post = await world.request("send");
+    assert.equal(post.init.keepalive, true);
+    for (let index = 0; index < 80; index++) channel.send("y".repeat(1000));
+    const { bytes, messages, keepalive } = await finalPost(world);
+    assert.ok(bytes <= 65536 - 9000 && messages.length > 40, `${bytes}`);
+    assert.equal(keepalive, true);
+  });
+
+  test("posts nothing between a reset and the next session", async () => {
+    const world = new PageWorld();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    const socket = await world.openSocket();
+    socket.receive({ type: "reset", reason: "overflow", lost: [], handled: 0, in_hand: 0 });
+    channel.send("y");
+    world.fire("window", "pagehide", { persisted: false });
+    await world.settle();
+    assert.equal(world.requests.length, 0);
+  });
+
+  test("stays suspended if a listener of the page suspends it", async () => {
+    for (const type of ["pagehide", "freeze"] as const) {
+      const world = new PageWorld();
+      const { channel } = world.channel({ transports: ["websocket"] });
+      const target = type === "freeze" ? world.page : world.window;
+      target.addEventListener(type, () => channel.suspend());
+      await world.openSocket();
+      world.fire("window", "pagehide", { persisted: true });
+      world.fire("document", "freeze");
+      world.fire("window", "pageshow", { persisted: true });
+      await world.pass(10);
+      assert.deepEqual([channel.state, world.sockets.length], ["suspended", 0], type);
+      channel.resume();
+      await world.openSocket();
+    }
+  });
+
   test("stays suspended if the application asked for it", async () => {
     const world = new PageWorld();
     const { channel } = world.channel();
