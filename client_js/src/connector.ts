@@ -14,7 +14,7 @@ import { Dialer } from "./dialer.ts";
 import type { DialerHost } from "./dialer.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
-import type { Attached, Input, LinkDropped } from "./events.ts";
+import type { Attached, Closing, Input, LinkDropped } from "./events.ts";
 import { describeFailure, recordOutcome } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
 import { FIRST_WAIT, checkTransports, isOutage, nextAttempt } from "./fallback.ts";
@@ -195,11 +195,11 @@ export class Connector implements DialerHost {
   }
 
   /** Closes all connections of a channel that has ended, after writing what is still pending. */
-  close(reason: string): void {
+  close({ reason, by }: Closing): void {
     const now = readClock(this._environment);
     for (const connection of this.live) {
       if (connection.link?.state === "open") this._write(connection, now);
-      recordOutcome(connection.attempt, "failed", reason, now - connection.startedAt);
+      recordOutcome(connection.attempt, by === "app" ? "left" : "failed", reason, now - connection.startedAt);
       connection.attached = undefined;
       connection.adapter?.close(true);
     }

@@ -206,12 +206,13 @@ export class Driver implements ConnectorListener, PageListener {
     }
   }
 
-  private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
-    this.connector.close(reason);
+  private _finish(closing: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
+    const { code, reason, by } = closing;
+    this.connector.close(closing);
     this._lifetime.abort();
     this.transport = null;
     this._enter("close");
-    for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`);
+    for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`.trimEnd());
     this._inbox.close();
     this._dispatch("close", { code, reason, by, wasClean });
   }

@@ -8,7 +8,7 @@ const MAX_ATTEMPT_HISTORY = 50;
 /** One entry of `explain()`. */
 export interface Attempt {
   readonly transport: TransportName;
-  /** `lost`: it opened, and was cut since; `left`: it was abandoned without having failed, open or not. */
+  /** `lost`: it opened, and has ended since, as `reason` tells; `left`: it was abandoned, without having failed. */
   readonly outcome: "pending" | "open" | "failed" | "lost" | "left";
   readonly reason: string;
   /** Time until it opened or failed. */
@@ -38,7 +38,7 @@ export class AttemptLog {
 }
 
 /**
- * Records the outcome of an attempt after `seconds`. An attempt that had opened is never `failed`, but `lost`.
+ * Records the outcome of an attempt after `seconds`. An attempt that had opened becomes `lost`, whatever `outcome` is.
  */
 export function recordOutcome(
   attempt: MutableAttempt,
@@ -48,7 +48,7 @@ export function recordOutcome(
 ): void {
   attempt.reason = reason;
   if (attempt.outcome !== "pending") {
-    attempt.outcome = outcome === "failed" ? "lost" : outcome;
+    attempt.outcome = "lost";
     return;
   }
   attempt.outcome = outcome;

@@ -127,7 +127,8 @@ function takeData<Tag>(
   // Messages acknowledged in the meantime are not repeated.
   let number = Math.max(link.next, buffer.first);
   const isBounded = room !== undefined;
-  let left = Math.min(room ?? Infinity, terms.body) - utf8Length([firstLine, ...frames].join()) - FRAME_OVERHEAD - END_OVERHEAD;
+  let left = Math.min(room ?? Infinity, terms.body) - FRAME_OVERHEAD - END_OVERHEAD;
+  left -= utf8Length([firstLine, ...frames].join());
   const lines = terms.batch - (firstLine ? EXTRA_LINES : 0);
   let texts: string[] = [];
   const flush = (): void => {

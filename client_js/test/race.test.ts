@@ -1,7 +1,7 @@
 // Several connections in parallel: which becomes active, which takes over, and what failures teach.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { listen, outcomes } from "./observe.ts";
+import { listen, outcomes, watch } from "./observe.ts";
 import { World, opened, postAnswer } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
 
@@ -91,7 +91,7 @@ describe("race", () => {
     await world.settle();
     assert.deepEqual(seen, ["a", "b", "c"]);
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
-    assert.deepEqual(outcomes(channel), ["websocket left superseded", "sse left replaced", "websocket open"]);
+    assert.deepEqual(outcomes(channel), ["websocket left superseded", "sse lost replaced", "websocket open"]);
     assert.deepEqual(channel.statistics().reconnects, 0);
   });
 
@@ -137,6 +137,21 @@ describe("race", () => {
     socket.receive(opened(socket.take()[0]));
     await world.settle();
     assert.deepEqual(socket.take().slice(1), [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 }]);
+  });
+
+  test("attempts that are pending when the channel closes have not failed", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    await world.socket();
+    await world.pass(1.3);
+    const stream = await world.openStream();
+    const send = watch(channel.send("x"));
+    channel.close(3001, "bye");
+    await world.request("send");
+    stream.event({ type: "close", code: 3001, reason: "bye", by: "app", last: 0, ack: 0 });
+    await world.settle();
+    assert.deepEqual(outcomes(channel), ["websocket left bye", "sse lost bye"]);
+    assert.equal(send.outcome, "closed: not_handled");
   });
 
   test("a pending ack is sent while a probe is starting", async () => {

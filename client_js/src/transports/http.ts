@@ -26,7 +26,7 @@ const http =
   (segment: "sse" | "poll") =>
   (context: TransportContext): Transport => {
     const { environment, postTimeout } = context;
-    /** Of the downlink's request: there is one at a time. A signal keeps a listener of each request that it is given. */
+    // Of the downlink's request: there is one at a time. A signal for all would collect their listeners.
     let controller: AbortController | undefined;
     const abort = (): void => controller?.abort();
     let lastPost: Promise<void> | undefined;
