@@ -35,7 +35,9 @@ export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, poll
   }
   // Anything but the marks was written by something else than the server (SND-2).
   if (request === "post" && ok && !isMarks(decode(lines[0] ?? ""))) throw badFrame();
-  if (ok && lines.length) {
+  // A page of something else, with its usual status; or a stream without events.
+  const isForeign = /^\s*</.test(text) || (request === "open" && link.transport === "sse");
+  if (ok && lines.length && !isForeign) {
     link.failures[request] = 0;
     return { type: "frames", lines, isDownlink: request !== "post" };
   }
@@ -52,7 +54,7 @@ export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, poll
   // A poll without an answer means that the connection was lost, like the end of a stream.
   const isLost = request === "open" || (request === "poll" && !status) || retryIn;
   if (!isLost && ++link.failures[request] < MAX_CONSECUTIVE_FAILURES) return { type: "retry" };
-  return { type: "drop", reason: ok ? "ended" : status ? "HTTP " + status : "no answer", retryIn };
+  return { type: "drop", reason: ok && !lines.length ? "ended" : status ? "HTTP " + status : "no answer", retryIn };
 }
 
 /** Returns whether `frame` is an `ack` with all the marks that answer a POST. */

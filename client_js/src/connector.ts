@@ -10,6 +10,7 @@
 import { backoff } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { TOO_MANY_TABS } from "./connection_slots.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import { Dialer } from "./dialer.ts";
 import type { DialerHost } from "./dialer.ts";
 import { readClock } from "./environment.ts";
@@ -22,13 +23,10 @@ import type { TransportName } from "./frames.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import type { Link } from "./link.ts";
 import type { Options } from "./options.ts";
+import { Outage, STEADY_AFTER } from "./outage.ts";
 import { PenaltyStore } from "./penalties.ts";
 import type { ClientSession } from "./session.ts";
 
-/**
- * Seconds after which a connection counts as stable. If it ends earlier, its transport is considered to have failed.
- */
-const STEADY_AFTER = 5;
 /** Seconds within which a stream's second event must follow its first (SSE-1). */
 const SECOND_EVENT_TIMEOUT = 2;
 /** Seconds within which a WebSocket that may have died must show that it is alive. */
@@ -47,6 +45,8 @@ export interface ConnectorListener {
   onActive(transport: TransportName, attached: Attached): void;
   /** No connection is active any more. */
   onInactive(reason: string): void;
+  /** Every transport has failed, for the first time in this outage. */
+  onUnreachable(diagnosis: Diagnosis): void;
   /** Something is due. */
   schedule(): void;
 }
@@ -71,9 +71,7 @@ export class Connector implements DialerHost {
   private _usable: readonly TransportName[];
   /** The server asked us not to reconnect before this time. */
   private _askedToWaitUntil = 0;
-  /** Start of the outage, moved forward by the time for which a connection has been active since. */
-  private _outageSince: number;
-  private _activeSince = 0;
+  private readonly _outage: Outage;
   private readonly _lifetimes = new Lifetimes();
 
   constructor(
@@ -90,7 +88,7 @@ export class Connector implements DialerHost {
     this._options = options;
     this._environment = environment;
     this._listener = listener;
-    this._outageSince = readClock(this._environment);
+    this._outage = new Outage(readClock(environment));
   }
 
   /** The connections that are not over. */
@@ -179,7 +177,7 @@ export class Connector implements DialerHost {
       if (!isSocket) active.rotateAt = now;
       this._session.probe(active.link!, now + (isSocket ? PROBE_TIMEOUT : this._options.openTimeout));
     } else if (this.retryAt < Infinity) {
-      this._outageSince = now;
+      this._outage.restart(now);
       this.retryAt = this._askedToWaitUntil;
     }
   }
@@ -190,7 +188,7 @@ export class Connector implements DialerHost {
     this._trials = [];
     this.dialer.slot.release();
     // The application or the page asked for it: that is no outage.
-    this._outageSince = readClock(this._environment);
+    this._outage.restart(readClock(this._environment));
     this._scheduleRetry(reason, wait);
   }
 
@@ -274,7 +272,7 @@ export class Connector implements DialerHost {
     connection.rotateAt = openedAt + ROTATION_SHARE * lifetime;
     if (transport === "websocket") this.dialer.slot.release();
     if (previous) this._disconnect(previous, "replaced");
-    else this._activeSince = readClock(this._environment);
+    else this._outage.connected(readClock(this._environment));
     for (const trial of others) {
       const isBetter = this._usable.indexOf(trial.transport) < this._usable.indexOf(transport);
       if (trial.failed) {
@@ -305,22 +303,30 @@ export class Connector implements DialerHost {
     if (worked) this._lifetimes.record(transport, now - openedAt);
     // A connection that is always cut at the same age counts as stable.
     const steady = worked && (now >= openedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
-    if (steady) this._outageSince = now;
+    if (steady) this._outage.restart(now);
     // What the server asked for is no failure (DRN-1), nor is the end of another session.
     const failed = !steady && !drained && !retryIn && !isForgiven;
     if (!wasActive && this.active) return this._handleTrialFailure(connection, failed, retryIn);
     connection.failed = failed;
     const outage = failed && isOutage(round, this._usable);
     if (failed) this._trials = outage ? [] : round;
+    if (outage) void this._reportOutage(round);
     // Within a round the next transport is tried immediately. Otherwise a random delay spreads out the pages.
     const random = this._environment.Math.random();
     let wait = drained ? random * retryIn : retryIn;
     if (drained ? !steady : worked || outage || retryIn) {
       const { retryBase, retryMax } = this._options;
-      wait += backoff(now - this._outageSince, random, retryBase, retryMax);
+      wait += backoff(this._outage.seconds(now), random, retryBase, retryMax);
     }
     if (retryIn) this._askedToWaitUntil = now + wait;
     this._scheduleRetry(reason, wasActive ? wait : Math.max(wait, this.retryAt - now));
+  }
+
+  /** Explains a round in which everything failed. Reports it if it is the first in this outage. */
+  private async _reportOutage(round: readonly Connection[]): Promise<void> {
+    const isFirst = this._outage.report();
+    const diagnosis = await this.dialer.explainOutage(round, !isFirst || !!this.lastActive);
+    if (isFirst && !this.active && this.retryAt < Infinity) this._listener.onUnreachable(diagnosis);
   }
 
   /** Handles the end of an attempt made while another connection is active. */
@@ -355,9 +361,7 @@ export class Connector implements DialerHost {
     this._trials = this._trials.filter((trial) => trial !== connection);
     if (this.active !== connection) return;
     this.active = undefined;
-    // Time with a working connection does not count as outage; a stable connection ends the outage.
-    const isSteady = now > this._activeSince + STEADY_AFTER;
-    this._outageSince = isSteady ? now : this._outageSince + now - this._activeSince;
+    this._outage.disconnected(now);
   }
 
   /** Schedules the next attempts `wait` seconds from now, unless a connection has just opened. None is active. */

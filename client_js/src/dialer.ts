@@ -2,6 +2,8 @@
 import { RetryBudget } from "./budget.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSlot, TOO_MANY_TABS, isMultiplexed } from "./connection_slots.ts";
+import { NO_ANSWER, OFFLINE, diagnose, readStatus } from "./diagnosis.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { Input } from "./events.ts";
@@ -73,7 +75,7 @@ export class Dialer {
     const { openTimeout, postTimeout, withCredentials } = this._options;
     const credentials = await this.askCredentials().catch(async (error: unknown) => {
       await this.budget.wait();
-      throw error;
+      throw "credentials: " + error;
     });
     const needsSlot = transport !== "websocket" && !isMultiplexed(this._environment, this._url);
     const hasSlot = !needsSlot || !host.isLive(connection) || (await this.slot.acquire());
@@ -115,6 +117,35 @@ export class Dialer {
       const answer = await diagnoseUpgrade(this._environment, this._urlOf(attempt.transport));
       attempt.reason += answer;
     });
+  }
+
+  /**
+   * Returns why all attempts of a round have failed, and adds that to the reasons of those that were answered.
+   *
+   * `isKnown`: the channel has worked before, so nothing but the network or the server has changed.
+   */
+  async explainOutage(round: readonly Connection[], isKnown: boolean): Promise<Diagnosis> {
+    const { navigator } = this._environment;
+    let found: Diagnosis | undefined;
+    for (const { attempt, adapter, isBlameless } of round) {
+      const [, status] = /^HTTP (\d+)$/.exec(attempt.reason) ?? [];
+      if (status) attempt.reason = (found = readStatus(+status)).reason;
+      else if (!adapter && !isBlameless) found ??= { cause: "credentials", reason: attempt.reason };
+    }
+    if (found) return found;
+    if (navigator?.onLine === false) return OFFLINE;
+    return isKnown ? NO_ANSWER : this._ask(round);
+  }
+
+  /** Diagnoses by a plain GET why a channel has never connected, and adds that to the reason of the last attempt. */
+  private async _ask(round: readonly Connection[]): Promise<Diagnosis> {
+    const controller = new AbortController();
+    const timer = this._environment.setTimeout(() => controller.abort(), this._options.openTimeout * 1000);
+    const permit = (): Promise<void> => this.budget.wait();
+    const diagnosis = await diagnose(this._environment, this._urlOf("websocket"), permit, controller.signal);
+    this._environment.clearTimeout(timer);
+    round.at(-1)!.attempt.reason += "; " + diagnosis.reason;
+    return diagnosis;
   }
 
   /** Returns the channel's URL with one more segment, the query kept. */

@@ -6,6 +6,7 @@
 // messages into the inbox, and change the channel's state.
 import { Connector } from "./connector.ts";
 import type { ConnectorListener } from "./connector.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import { randomId, readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
@@ -254,6 +255,10 @@ export class Driver implements ConnectorListener, PageListener {
     if (this.state !== "open") return;
     this._enter("lost");
     this._dispatch("recovering", { reason });
+  }
+
+  onUnreachable(diagnosis: Diagnosis): void {
+    if (this.state !== "closed") this._dispatch("unreachable", diagnosis);
   }
 
   // Reports of the page

@@ -11,6 +11,7 @@ export type Environment = Pick<
   readonly addEventListener?: Window["addEventListener"];
   readonly navigator?: {
     readonly locks?: Pick<LockManager, "request">;
+    readonly onLine?: boolean;
     readonly connection?: EventTarget & { readonly type?: string };
   };
   /** Reading one of these throws if the user has forbidden storage. */

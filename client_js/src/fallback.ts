@@ -10,11 +10,11 @@ import type { TransportName } from "./frames.ts";
 /** All transports, best first. */
 export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpoll"];
 
-/** Returns `names` without repetitions. Throws `ChannelError` unless they are some of the transports. */
+/** Returns `names`, each once. Throws `ChannelError` unless they are some of the transports. */
 export function checkTransports(names: readonly TransportName[]): readonly TransportName[] {
-  if (!names.length || !names.every((name) => TRANSPORTS.includes(name)))
-    throw new ChannelError("invalid_argument", "transports must be some of " + TRANSPORTS.join());
-  return [...new Set(names)];
+  if (!Array.isArray(names) || !names.length || !names.every((name) => TRANSPORTS.includes(name)))
+    throw new ChannelError("invalid_argument", "transports must be an array of some of " + TRANSPORTS.join(", "));
+  return [...new Set(names as readonly TransportName[])];
 }
 
 /** The penalty of a transport that failed while another worked. */

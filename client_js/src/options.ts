@@ -1,4 +1,5 @@
 // The options, events and statistics of a channel.
+import type { UnreachableCause } from "./diagnosis.ts";
 import type { Fate } from "./errors.ts";
 import { TRANSPORTS } from "./fallback.ts";
 import type { TransportName } from "./frames.ts";
@@ -103,6 +104,11 @@ export interface ChannelEventMap {
   message: Event & { readonly data: unknown; readonly recovered: boolean };
   transport: Event & { readonly transport: TransportName };
   recovering: Event & { readonly reason: string };
+  /**
+   * Every transport has failed. The client goes on trying; the event fires once until something has connected. `reason`
+   * tells in words what is wrong and what to do.
+   */
+  unreachable: Event & { readonly cause: UnreachableCause; readonly reason: string };
   /** Nothing was received for so long (two minutes by default) that the session must have expired. */
   suspended: Event;
   resumed: Event & { readonly replayed: number };

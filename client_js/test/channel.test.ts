@@ -199,7 +199,7 @@ describe("control", () => {
       credentials: () => Promise.reject(new Error("no network")),
     });
     await world.settle();
-    assert.equal(channel.explain()[0]!.reason, "Error: no network");
+    assert.equal(channel.explain()[0]!.reason, "credentials: Error: no network");
     assert.equal(channel.state, "connecting");
   });
 

@@ -94,7 +94,7 @@ async function postFrames(
       keepalive,
       signal: signal ?? null,
     });
-    if (isStream && response.ok) {
+    if (isStream && response.ok && /event-stream/.test(response.headers.get("Content-Type")!)) {
       status = 200;
       context.onReached();
       await readStream(response.body!, context);
