@@ -106,14 +106,19 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   suspend(): void {
+    const { state } = this;
+    if (state === "closed") return;
     this._isCached = false;
+    this._enter("suspend");
     this.connector.reconnect("suspend", Infinity);
-    if (this.state !== "closed") this._enter("suspend");
+    if (state !== "suspended") this._dispatch("suspended");
   }
 
   resume(): void {
     if (this.state !== "suspended") return;
     this._enter("resume");
+    // The session may have expired meanwhile: the next `opened` tells.
+    this._contactAt = readClock(this._environment);
     this.connector.reconnect("resume", 0);
   }
 

@@ -109,7 +109,10 @@ export interface ChannelEventMap {
    * tells in words what is wrong and what to do.
    */
   unreachable: Event & { readonly cause: UnreachableCause; readonly reason: string };
-  /** Nothing was received for so long (two minutes by default) that the session must have expired. */
+  /**
+   * The application called `suspend()`; or nothing was received for so long (two minutes by default) that the session
+   * must have expired.
+   */
   suspended: Event;
   resumed: Event & { readonly replayed: number };
   reset: Event & {
