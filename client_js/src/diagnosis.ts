@@ -34,12 +34,12 @@ const HIDDEN: Diagnosis = {
 /** Returns what an answer with this status means if no transport connects. */
 export function readStatus(status: number, body = ""): Diagnosis {
   const tell = (cause: UnreachableCause, reason: string): Diagnosis => ({ cause, reason });
-  if (/forbidden_origin/.test(body))
-    return tell("forbidden_origin", "the server does not allow this origin: list it in Hub(origins=[...])");
-  if (/upgrade_required/.test(body))
-    return tell("refused", "a proxy strips the upgrade: let it pass on Upgrade, or allow other transports");
   if (status < 300 || status === 404 || status === 405)
     return tell("wrong_url", `HTTP ${status}: there is no hub at this URL. Check its path`);
+  const [, code, message] = /^{"type":"error","code":"(\w+)","message":"([^"]*)/.exec(body) ?? [];
+  // The hub itself: its message says what to do.
+  if (code)
+    return tell(code === "forbidden_origin" ? code : "refused", `the server answers ${status}: ${message}`);
   const isRefusal = status < 500;
   const what = isRefusal ? "something in front of the server refuses" : "the server fails, or a proxy cannot reach it";
   return tell("refused", `HTTP ${status}: ${what}`);

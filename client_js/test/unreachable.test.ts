@@ -48,17 +48,21 @@ describe("unreachable", () => {
     });
 
   for (const [status, body, expected] of [
-    [404, '{"detail":"Not Found"}', "wrong_url: HTTP 404: there is no hub at this URL. Check its path"],
+    [
+      404,
+      '{"type":"error","code":"not_found","message":""}',
+      "wrong_url: HTTP 404: there is no hub at this URL. Check its path",
+    ],
     [200, "<!doctype html>", "wrong_url: HTTP 200: there is no hub at this URL. Check its path"],
     [
       403,
-      '{"type":"error","code":"forbidden_origin","message":""}',
-      "forbidden_origin: the server does not allow this origin: list it in Hub(origins=[...])",
+      '{"type":"error","code":"forbidden_origin","message":"list the origin"}',
+      "forbidden_origin: the server answers 403: list the origin",
     ],
     [
       426,
-      '{"type":"error","code":"upgrade_required","message":""}',
-      "refused: a proxy strips the upgrade: let it pass on Upgrade, or allow other transports",
+      '{"type":"error","code":"upgrade_required","message":"a proxy strips it"}',
+      "refused: the server answers 426: a proxy strips it",
     ],
     [0, "", "no_answer: no answer: the server is down, the host or port is wrong, or something blocks the way"],
   ] as const)
