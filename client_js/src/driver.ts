@@ -53,8 +53,10 @@ export class Driver implements ConnectorListener, PageListener {
   private _contactAt: number;
   private _timer: ReturnType<Environment["setTimeout"]> | undefined;
   private _isScheduled = false;
-  /** The page is in the back/forward cache. */
-  private _isCached = false;
+  /** Whether the page is being unloaded; `cached`: or is in the back/forward cache, and has no connection. */
+  private _page: "shown" | "leaving" | "cached" = "shown";
+  /** The application has sent or closed since the final POST. */
+  private _hasNews = false;
   /** Aborts when the channel is closed. */
   private readonly _lifetime = new AbortController();
 
@@ -81,6 +83,7 @@ export class Driver implements ConnectorListener, PageListener {
         throw new ChannelError("buffer_full", "too many messages wait: await sends");
       this.session.send(message, { message, resolve, reject });
       this._counts.sent++;
+      this._hasNews = true;
     });
     // The application need not await it: the rejection counts as handled.
     promise.catch(() => {});
@@ -93,6 +96,7 @@ export class Driver implements ConnectorListener, PageListener {
     if (session.closing) return;
     this._contactAt = readClock(this._environment);
     session.close(code, reason);
+    this._hasNews = true;
     this.resume();
     // A pending backoff may outlast the time left to close.
     if (!connector.live.length) this.reconnect();
@@ -108,7 +112,7 @@ export class Driver implements ConnectorListener, PageListener {
   suspend(): void {
     const { state } = this;
     if (state === "closed") return;
-    this._isCached = false;
+    this._page = "shown";
     this._enter("suspend");
     this.connector.reconnect("suspend", Infinity);
     if (state !== "suspended") this._dispatch("suspended");
@@ -153,6 +157,8 @@ export class Driver implements ConnectorListener, PageListener {
     }
     connector.dropOverdue(now);
     this._act(session.tick(now));
+    // In a listener of the page, for the same event or a later one.
+    if (this._page !== "shown" && this._hasNews) this._postFinal(true);
     const nextAttemptAt = connector.startDue(now);
     connector.transmit(now);
     const nextExpiry = now < expiresAt ? expiresAt : Infinity;
@@ -283,18 +289,25 @@ export class Driver implements ConnectorListener, PageListener {
 
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
-    const { lastActive } = this.connector;
-    // After a reset there is no session to post to.
-    if (lastActive && this.session.token)
-      postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!, keepaliveRoom(this._environment)));
-    this._isCached = persisted;
+    this._page = persisted ? "cached" : "leaving";
+    this._postFinal(false);
     // Open connections prevent caching in some browsers, and are dead on return in the others.
     if (persisted) this.connector.reconnect("pagehide", Infinity);
   }
 
   onShow(): void {
-    if (this._isCached) this.connector.reconnect("pageshow", 0);
-    this._isCached = false;
+    if (this._page === "cached") this.connector.reconnect("pageshow", 0);
+    this._page = "shown";
+  }
+
+  /** POSTs what the server may lack, for a page that is being unloaded. `follows`: it has done so before. */
+  private _postFinal(follows: boolean): void {
+    const { lastActive } = this.connector;
+    this._hasNews = false;
+    // After a reset there is no session to post to.
+    if (!lastActive || !this.session.token) return;
+    const room = keepaliveRoom(this._environment);
+    postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!, room, follows));
   }
 }
 

@@ -21,11 +21,8 @@ export interface PageListener {
 export function observePage(environment: Environment, listener: PageListener, signal: AbortSignal): void {
   const { document, navigator } = environment;
   type Handler = (event: PageTransitionEvent) => void;
-  const on = (target: object | undefined, type: string, handler: Handler, options?: object): void =>
-    (target as EventTarget | undefined)?.addEventListener?.(type, handler as (event: Event) => void, {
-      signal,
-      ...options,
-    });
+  const on = (target: object | undefined, type: string, handler: Handler): void =>
+    (target as EventTarget | undefined)?.addEventListener?.(type, handler as (event: Event) => void, { signal });
   const onVisible = (): void => {
     if (document!.visibilityState === "visible") listener.onWake();
   };
@@ -40,8 +37,6 @@ export function observePage(environment: Environment, listener: PageListener, si
     if (connection!.type !== type) listener.onNetworkChange();
     type = connection!.type;
   });
-  // The page may send in a listener of its own: ours, which one that captures adds, runs after all others.
-  const onHide: Handler = ({ persisted }) => listener.onHide(persisted);
-  on(environment, "pagehide", () => on(environment, "pagehide", onHide, { once: true }), { capture: true });
+  on(environment, "pagehide", ({ persisted }) => listener.onHide(persisted));
   on(environment, "pageshow", () => listener.onShow());
 }

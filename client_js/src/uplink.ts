@@ -79,14 +79,20 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
  * much of it as fits into `room` bytes.
  *
  * It may be sent while requests are in flight on any link, because the server drops duplicates (NUM-3), and after
- * `link` has ended (ATT-7).
+ * `link` has ended (ATT-7). One that `follows` another may overtake it: it repeats everything too, unless only what is
+ * new fits.
  */
-export function finalPost<Tag>(source: Source<Tag>, link: Link, room: number): EncodedFrame[] {
-  link.next = 0;
-  link.acked = -1;
-  source.acks.setDue();
+export function finalPost<Tag>(source: Source<Tag>, link: Link, room: number, follows: boolean): EncodedFrame[] {
   const first = sendLine(source, link);
-  return [first, ...takeFrames(source, link, 0, first, link.attach === source.confirmed, room)];
+  const { next } = link;
+  const take = (from: number): EncodedFrame[] => {
+    link.next = from;
+    link.acked = -1;
+    source.acks.setDue();
+    return [first, ...takeFrames(source, link, 0, first, link.attach === source.confirmed, room)];
+  };
+  const frames = take(0);
+  return follows && link.next <= source.outbox.buffer.lastNumber ? take(next) : frames;
 }
 
 /**

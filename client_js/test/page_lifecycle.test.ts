@@ -73,14 +73,34 @@ describe("a page that may have slept", () => {
     assert.equal(finalPost.init.keepalive, true);
   });
 
-  test("writes what is sent after pagehide on its connection", async () => {
+  test("posts what is sent after pagehide, with what it posted before", async () => {
+    for (const persisted of [false, true]) {
+      const world = new PageWorld();
+      const { channel } = world.channel({ transports: ["websocket"] });
+      await world.openSocket();
+      channel.send("first");
+      world.fire("window", "pagehide", { persisted });
+      await world.request("send");
+      channel.send("second");
+      channel.send("third");
+      await world.settle();
+      const post = await world.request("send");
+      assert.deepEqual([post.lines[1], post.init.keepalive], [[1, 0, "first", "second", "third"], true]);
+      await world.pass(1);
+      assert.equal(world.requests.length, 0);
+    }
+  });
+
+  test("posts only what is new after pagehide if there is no room for the rest", async () => {
     const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
-    const socket = await world.openSocket();
+    await world.openSocket();
+    channel.send("x".repeat(40000));
     world.fire("window", "pagehide", { persisted: false });
-    channel.send("bye");
-    await world.settle();
-    assert.deepEqual(socket.take(), [[1, 0, "bye"]]);
+    await world.request("send");
+    channel.send("y".repeat(20000));
+    const { lines } = await world.request("send");
+    assert.deepEqual(lines[1], [2, 0, "y".repeat(20000)]);
   });
 
   test("posts nothing while suspended by the application", async () => {

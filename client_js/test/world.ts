@@ -257,40 +257,10 @@ export class World {
   }
 }
 
-type Listener = { type: string; handler: (event: Event) => void; capture: boolean; once: boolean };
-
-/** A window: unlike Node's, its listeners that capture run first, and may add one that runs last, as in a browser. */
-class PageWindow {
-  #listeners: Listener[] = [];
-
-  addEventListener(
-    type: string,
-    handler: (event: Event) => void,
-    { capture = false, once = false, signal }: AddEventListenerOptions = {},
-  ): void {
-    const listener = { type, handler, capture, once };
-    this.#listeners.push(listener);
-    signal?.addEventListener("abort", () => this.#remove(listener));
-  }
-
-  #remove(listener: Listener): void {
-    this.#listeners = this.#listeners.filter((other) => other !== listener);
-  }
-
-  dispatchEvent(event: Event): void {
-    for (const capture of [true, false])
-      for (const listener of this.#listeners.filter((one) => one.type === event.type && one.capture === capture)) {
-        if (!this.#listeners.includes(listener)) continue;
-        if (listener.once) this.#remove(listener);
-        listener.handler(event);
-      }
-  }
-}
-
 /** A world with a page, whose events the test fires. */
 export class PageWorld extends World {
   readonly page = Object.assign(new EventTarget(), { baseURI: "http://localhost/", visibilityState: "visible" });
-  readonly window = new PageWindow();
+  readonly window = new EventTarget();
   /** `navigator.connection`; its `type` exists on mobile devices only. */
   readonly network: EventTarget & { type?: string } = new EventTarget();
 
