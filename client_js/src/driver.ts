@@ -6,6 +6,7 @@
 // messages into the inbox, and change the channel's state.
 import { Connector } from "./connector.ts";
 import type { ConnectorListener } from "./connector.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import { randomId, readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
@@ -19,7 +20,7 @@ import type { PageListener } from "./page_lifecycle.ts";
 import { ClientSession } from "./session.ts";
 import { CHANNEL_TRANSITIONS, transition } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { postOnUnload } from "./transports/http.ts";
+import { keepaliveRoom, postOnUnload } from "./transports/http.ts";
 import { finalPost } from "./uplink.ts";
 
 /** Seconds that a timer may be late. If it is later, the page has slept. */
@@ -52,8 +53,10 @@ export class Driver implements ConnectorListener, PageListener {
   private _contactAt: number;
   private _timer: ReturnType<Environment["setTimeout"]> | undefined;
   private _isScheduled = false;
-  /** The page is in the back/forward cache. */
-  private _isCached = false;
+  /** Whether the page is being unloaded; `cached`: or is in the back/forward cache, and has no connection. */
+  private _page: "shown" | "leaving" | "cached" = "shown";
+  /** The application has sent or closed since the final POST. */
+  private _hasNews = false;
   /** Aborts when the channel is closed. */
   private readonly _lifetime = new AbortController();
 
@@ -91,6 +94,7 @@ export class Driver implements ConnectorListener, PageListener {
         );
       this.session.send(message, { message, resolve: settle.resolve, reject });
       this._counts.sent++;
+      this._hasNews = true;
     } catch (error) {
       reject(error as ChannelError);
     }
@@ -103,6 +107,7 @@ export class Driver implements ConnectorListener, PageListener {
     if (session.closing) return;
     this._contactAt = readClock(this._environment);
     session.close(code, reason);
+    this._hasNews = true;
     this.resume();
     // A pending backoff may outlast the time left to close.
     if (!connector.live.length) this.reconnect();
@@ -118,6 +123,7 @@ export class Driver implements ConnectorListener, PageListener {
   suspend(): void {
     const { state } = this;
     if (state === "closed") return;
+    this._page = "shown";
     // The state first: a listener may close the channel, or resume.
     this._enter("suspend");
     this.connector.reconnect("suspend", Infinity);
@@ -162,6 +168,8 @@ export class Driver implements ConnectorListener, PageListener {
     }
     connector.dropOverdue(now);
     this._act(session.tick(now));
+    // In a listener of the page, for the same event or a later one.
+    if (this._page !== "shown" && this._hasNews) this._postFinal(true);
     const nextAttemptAt = connector.startDue(now);
     connector.transmit(now);
     const nextExpiry = now < expiresAt ? expiresAt : Infinity;
@@ -227,12 +235,13 @@ export class Driver implements ConnectorListener, PageListener {
     }
   }
 
-  private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
-    this.connector.close(reason);
+  private _finish(closing: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
+    const { code, reason, by } = closing;
+    this.connector.close(closing);
     this._lifetime.abort();
     this.transport = null;
     this._enter("close");
-    for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`);
+    for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`.trimEnd());
     this._inbox.close();
     this._dispatch("close", { code, reason, by, wasClean });
   }
@@ -257,9 +266,7 @@ export class Driver implements ConnectorListener, PageListener {
     const wasOpen = this.state === "open";
     this.id = id;
     this._counts.attaches++;
-    // Nothing was missed: what arrives twice while one connection replaces another is not a replay.
-    if (wasOpen) this.session.replayUpTo = 0;
-    else this._enter("opened");
+    if (!wasOpen) this._enter("opened");
     if (this.transport !== transport) {
       this.transport = transport;
       this._dispatch("transport", { transport });
@@ -276,6 +283,10 @@ export class Driver implements ConnectorListener, PageListener {
     if (this.state !== "open") return;
     this._enter("lost");
     this._dispatch("recovering", { reason });
+  }
+
+  onUnreachable(diagnosis: Diagnosis): void {
+    if (this.state !== "closed") this._dispatch("unreachable", diagnosis);
   }
 
   // Reports of the page
@@ -295,20 +306,26 @@ export class Driver implements ConnectorListener, PageListener {
 
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
-    const { lastActive } = this.connector;
-    if (lastActive) {
-      const frames = finalPost(this.session, lastActive.link!);
-      this.connector.dialer.log.wrote(lastActive.link!, frames);
-      postOnUnload(lastActive.context!, frames);
-    }
-    this._isCached = persisted;
+    this._page = persisted ? "cached" : "leaving";
+    this._postFinal(false);
     // Open connections prevent caching in some browsers, and are dead on return in the others.
     if (persisted) this.connector.reconnect("pagehide", Infinity);
   }
 
   onShow(): void {
-    if (this._isCached) this.connector.reconnect("pageshow", 0);
-    this._isCached = false;
+    if (this._page === "cached") this.connector.reconnect("pageshow", 0);
+    this._page = "shown";
+  }
+
+  /** POSTs what the server may lack, for a page that is being unloaded. `follows`: it has done so before. */
+  private _postFinal(follows: boolean): void {
+    const { lastActive } = this.connector;
+    this._hasNews = false;
+    // After a reset there is no session to post to.
+    if (!lastActive || !this.session.token) return;
+    const frames = finalPost(this.session, lastActive.link!, keepaliveRoom(this._environment), follows);
+    this.connector.dialer.log.wrote(lastActive.link!, frames);
+    postOnUnload(lastActive.context!, frames);
   }
 }
 

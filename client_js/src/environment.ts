@@ -9,7 +9,11 @@ export type Environment = Pick<
   readonly document?: Pick<Document, "baseURI" | "visibilityState" | "addEventListener">;
   readonly location?: { readonly href: string };
   readonly addEventListener?: Window["addEventListener"];
-  readonly navigator?: { readonly locks?: Pick<LockManager, "request">; readonly connection?: EventTarget };
+  readonly navigator?: {
+    readonly locks?: Pick<LockManager, "request">;
+    readonly onLine?: boolean;
+    readonly connection?: EventTarget & { readonly type?: string };
+  };
   /** Reading one of these throws if the user has forbidden storage. */
   readonly localStorage?: Pick<Storage, "getItem" | "setItem" | "removeItem">;
   readonly sessionStorage?: Pick<Storage, "getItem" | "setItem" | "removeItem">;

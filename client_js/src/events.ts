@@ -32,6 +32,8 @@ export interface Answer {
   readonly text: string;
   /** Seconds of a `Retry-After` header. */
   readonly retryIn?: number;
+  /** When it arrived, if its handling was delayed. */
+  readonly arrivedAt?: number;
 }
 
 /** The connection ended. */

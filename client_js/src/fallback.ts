@@ -40,6 +40,8 @@ export interface ActiveConnection {
   readonly transport: TransportName;
   /** When to replace it by another over the same transport. */
   readonly rotateAt: number;
+  /** When to probe better transports whose last probe ended without telling anything of them. */
+  readonly probeAfter: { readonly [Name in TransportName]?: number };
 }
 
 /**
@@ -67,7 +69,8 @@ export function nextAttempt(
   if (active) {
     consider(active.transport, active.rotateAt);
     const better = allowed.slice(0, allowed.indexOf(active.transport));
-    for (const name of better) consider(name, penalties[name]?.probeAt ?? -Infinity);
+    for (const name of better)
+      consider(name, Math.max(penalties[name]?.probeAt ?? -Infinity, active.probeAfter[name] ?? -Infinity));
   } else {
     const last = trials.at(-1);
     // Immediately after a failure.
@@ -80,11 +83,11 @@ export function nextAttempt(
 
 /** Returns whether this is an outage: every `allowed` transport was tried in this round and has failed. */
 export const isOutage = (trials: readonly Trial[], allowed: readonly TransportName[]): boolean =>
-  trials.every(({ failed }) => failed) && new Set(trials.map(({ transport }) => transport)).size >= allowed.length;
+  trials.every(({ failed }) => failed) && allowed.every((name) => trials.some(({ transport }) => transport === name));
 
 /** Seconds until the first probe of a failed transport; each failed probe doubles the interval. */
-const FIRST_WAIT = 15;
-/** The same for a stream that an intermediary buffers. */
+export const FIRST_WAIT = 15;
+/** The same for a stream that an intermediary buffers: that seldom changes. */
 const MUTE_WAIT = 600;
 
 /**
@@ -100,6 +103,6 @@ export function penalize(
   random: number,
   maximum: number,
 ): Penalty {
-  const wait = isMute ? MUTE_WAIT : Math.min(maximum, previous ? 2 * previous.wait : FIRST_WAIT);
+  const wait = Math.min(maximum, isMute ? MUTE_WAIT : previous ? 2 * previous.wait : FIRST_WAIT);
   return { probeAt: now + wait * (0.5 + random / 2), wait };
 }

@@ -1,4 +1,5 @@
 // The options, events and statistics of a channel.
+import type { UnreachableCause } from "./diagnosis.ts";
 import { ChannelError } from "./errors.ts";
 import type { Fate } from "./errors.ts";
 import { TRANSPORTS, checkTransports } from "./fallback.ts";
@@ -140,6 +141,11 @@ export interface ChannelEventMap {
   message: Event & { readonly data: unknown; readonly recovered: boolean };
   transport: Event & { readonly transport: TransportName };
   recovering: Event & { readonly reason: string };
+  /**
+   * Every transport has failed. The client goes on trying; the event fires once until something has connected. `reason`
+   * tells in words what is wrong and what to do.
+   */
+  unreachable: Event & { readonly cause: UnreachableCause; readonly reason: string };
   /**
    * The application has suspended the channel; or nothing was received for so long (two minutes by default) that the
    * session must have expired, and the channel keeps trying. `resume()` is right after both.

@@ -319,7 +319,7 @@ describe("control", () => {
       credentials: () => Promise.reject(new Error("no network")),
     });
     await world.settle();
-    assert.equal(channel.explain()[0]!.reason, "Error: no network");
+    assert.equal(channel.explain()[0]!.reason, "credentials: Error: no network");
     assert.equal(channel.state, "connecting");
   });
 
@@ -397,7 +397,7 @@ describe("control", () => {
       const world = new World();
       const { channel } = world.channel({ transports: ["websocket"], credentials });
       await world.settle();
-      assert.match(channel.explain()[0]!.reason, /^ChannelError: cannot send: credentials\.token is of type Map\./);
+      assert.match(channel.explain()[0]!.reason, /^credentials: ChannelError: cannot send: credentials\.token is of type Map\./);
       assert.equal(world.sockets.length, 0);
     }
   });
@@ -419,6 +419,36 @@ describe("control", () => {
     give("late");
     await world.pass(3);
     await world.openSocket();
+  });
+
+  test("suspend tells so, and resume does not expire what was suspended for long", async () => {
+    const world = new World();
+    const { channel, events } = world.channel({ transports: ["websocket"] });
+    channel.addEventListener("suspended", () => events.push(["suspended", channel.state]));
+    await world.openSocket();
+    events.length = 0;
+    channel.suspend();
+    channel.suspend();
+    assert.deepEqual(events, [["suspended", "suspended"]]);
+    await world.pass(300);
+    channel.resume();
+    await world.pass(1);
+    assert.deepEqual([events.length, channel.state], [1, "recovering"]);
+    await world.openSocket();
+    assert.deepEqual(events.slice(1), [["resumed", 0]]);
+  });
+
+  test("a listener of suspended may close the channel", async () => {
+    const world = new World();
+    const { channel, events } = world.channel({ transports: ["websocket"] });
+    await world.openSocket();
+    channel.addEventListener("suspended", () => void channel.close());
+    channel.suspend();
+    await world.pass(1);
+    const socket = await world.openSocket();
+    socket.receive({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
+    await world.settle();
+    assert.deepEqual(events.at(-1), ["close", 1000, "", "app", true]);
   });
 
   test("close resumes a suspended channel to flush it", async () => {

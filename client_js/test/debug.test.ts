@@ -176,7 +176,10 @@ describe("the log never tells", () => {
       await world.settle();
       assert.match(channel.explain()[0]!.reason, new RegExp(SECRET));
     }
-    assert.deepEqual(take().slice(-1), ["websocket failed after 0 ms: see explain()"]);
+    assert.deepEqual(take().slice(-2), [
+      "websocket failed after 0 ms: see explain()",
+      'event unreachable cause="credentials" credentials',
+    ]);
     assert.deepEqual(secrets(), []);
   });
 

@@ -84,6 +84,8 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.states import ATTACH_TRANSITIONS, AttachState, AttachStep, transition
 
+MAX_RETRY_IN = 300.0
+"""The most seconds of a ``retry_in`` that count (DRN-1): a wrong one must not cost a day."""
 RESTART_RETRY_IN = 2.0
 """The ``retry_in`` assumed, in seconds, when a server closes the WebSocket with 1012 and sent no
 ``drain`` (DRN-1)."""
@@ -224,11 +226,17 @@ class ClientSession:
         """Return whether ``link`` has the session: it is the newest confirmed attach (ATT-3)."""
         return link.attach == self._confirmed and link in self._links
 
+    @property
+    def _is_carried(self) -> bool:
+        """Whether a link has the session."""
+        return any(self.leads(link) for link in self._links)
+
     def _drop(
         self, link: Link, reason: str, retry_in: float = 0.0, *, drained: bool = False
     ) -> None:
         if link in self._links:
             self._links.remove(link)
+            retry_in = min(retry_in, MAX_RETRY_IN)
             self._events.append(LinkDropped(link, reason, retry_in, drained))
             # Attaches below the confirmed one have ended, or no longer carry anything (ATT-3).
             for older in [one for one in self._links if one.attach < self._confirmed]:
@@ -386,7 +394,8 @@ class ClientSession:
             self._silence_timeout = silence_timeout(terms.heartbeat)
             self.outbox.buffer.set_limits(terms)
             self._decoder = Decoder(terms, ServerControl)
-        self._replay_up_to = frame.sent if resumed else 0
+        if not self._is_carried:  # else nothing was missed
+            self._replay_up_to = frame.sent if resumed else 0
         replayed = max(0, self._replay_up_to - self.incoming.received)
         verdict = Verdict.RESUMED if resumed else Verdict.NEW
         self._events.append(Attached(link, verdict, frame.id, replayed))
@@ -428,14 +437,17 @@ class ClientSession:
             link.failed_posts += 1
             self.outbox.check_ack(expected - 1)
             link.next = expected
+        elif error.code == codes.SUPERSEDED.name:
+            self._superseded(link, error)
+        elif self._is_carried and not self.leads(link):
+            # Another link goes on, whatever this one was refused for (ATT-8).
+            self._drop(link, error.code, retry_in(error))
         elif error.code == codes.UNAUTHORIZED.name and self._may_have_expired(link):
             # Credentials that are refused once more are wrong.
             self._renewable_up_to = min(self._renewable_up_to, self._attaches)
             self._drop(link, error.code, retry_in(error))
         elif (closing := fatal_closing(error)) is not None:
             self._end(closing)
-        elif error.code == codes.SUPERSEDED.name:
-            self._superseded(link, error)
         else:
             self._drop(link, error.code, retry_in(error))
 
