@@ -19,6 +19,7 @@ import anyio
 from transport.client.adapters.ports import Destination
 from transport.client.clock import read_clock
 from transport.client.connection import Connection
+from transport.client.diagnosis import explain_failure
 from transport.client.dialer import Credentials, Dialer
 from transport.client.pacing import Pacing
 from transport.client.retries import RetryPlan
@@ -29,6 +30,9 @@ from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
 from transport.telemetry.log import ERROR, log_event
 from transport.waiting import Waiters
+
+NO_ANSWER_YET = "no answer yet"
+"""The reason of a transport whose only attempt is still in progress."""
 
 
 class Connector:
@@ -43,6 +47,8 @@ class Connector:
         pacing: times and bounds.
         waiters: notified when a task has ended.
         on_input: called with what the connection reports.
+        on_unreachable: called once in each outage, when every transport has failed, with the reason
+            by the name of the transport.
         wake: called when something is due.
 
     Attributes:
@@ -61,6 +67,7 @@ class Connector:
         *,
         waiters: Waiters,
         on_input: Callable[[Link, Input], None],
+        on_unreachable: Callable[[dict[str, str]], None],
         wake: Callable[[], None],
     ) -> None:
         self.connection: Connection | None = None
@@ -69,6 +76,7 @@ class Connector:
         self._pacing = pacing
         self._waiters = waiters
         self._on_input = on_input
+        self._on_unreachable = on_unreachable
         self._wake = wake
         self.tasks = ConnectionTasks(self._task_ended)
         self._dialer = Dialer(session, destination, credentials, pacing, self.tasks, self._report)
@@ -93,6 +101,19 @@ class Connector:
     def attempts(self) -> list[Connection]:
         """The latest attempts, oldest first."""
         return self._dialer.attempts
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why each transport failed since a connection last worked, and what to do about it."""
+        reasons: dict[str, str] = {}  # the latest of each
+        for attempt in reversed(self.attempts):
+            name = attempt.transport.value
+            if attempt.reason and reasons.get(name, NO_ANSWER_YET) == NO_ANSWER_YET:
+                reasons[name] = explain_failure(attempt.reason)
+            reasons.setdefault(name, NO_ANSWER_YET)
+            if attempt.outcome in ("open", "lost"):
+                break
+        return {kind.value: reasons[kind.value] for kind in TransportKind if kind.value in reasons}
 
     # Opening
 
@@ -210,6 +231,8 @@ class Connector:
         now, jitter = read_clock(), random.random()
         wait = self._plan.wait_after(connection, reason, retry_in, now, jitter, drained=drained)
         self._disconnect(reason, wait)
+        if self._plan.has_become_unreachable:
+            self._on_unreachable(self.reasons)
 
     def leave_connection(self, reason: str, wait: float) -> None:
         """Leave the connection, if there is one, as the application asked for.
@@ -235,7 +258,7 @@ class Connector:
         self.tasks.cancel(connection)
         self._close_if_unused(connection)
         if connection.link is not None:
-            self._session.handle_input(connection.link, ConnectionLost(reason), now)
+            self._session.remove(connection.link)
 
     def set_transports(self, names: Iterable[str]) -> None:
         """Use these transports only, in that order."""
