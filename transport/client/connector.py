@@ -24,6 +24,13 @@ from transport.client.dialer import Credentials, Dialer
 from transport.client.pacing import Pacing
 from transport.client.retries import RetryPlan
 from transport.client.tasks import ConnectionTasks
+from transport.client.trace import (
+    trace_connected,
+    trace_connecting,
+    trace_disconnected,
+    trace_input,
+    trace_output,
+)
 from transport.protocol.client.events import Answer, ConnectionLost, Input, Request
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
@@ -124,6 +131,7 @@ class Connector:
             return
         transport = self._plan.begin(now)
         self.connection = self._dialer.create(transport, now)
+        trace_connecting(self.connection)
         self._show_credentials(self.connection)
 
     def renew_credentials(self) -> None:
@@ -170,10 +178,12 @@ class Connector:
         connection = self.connection
         if connection is not None and connection.link is not None and connection.adapter:
             for output in self._session.transmit(connection.link, now):
+                trace_output(connection, output)
                 connection.adapter.send(output)
 
     def _report(self, connection: Connection, report: Input) -> None:
         now, wait = read_clock(), 0.0
+        trace_input(connection, report)
         failed = report.request if isinstance(report, Answer) and report.status != 200 else None
         if self.connection is not connection or connection.link is None:
             if failed is Request.POST and connection.post_slot is not None:
@@ -219,6 +229,7 @@ class Connector:
             return
         now = read_clock()
         connection.mark_open(now)
+        trace_connected(connection)
         self._plan.record_working(connection.transport, now)
 
     # Ending
@@ -250,6 +261,7 @@ class Connector:
         if connection is None:
             return
         connection.mark_ended(reason, now)
+        trace_disconnected(connection, reason, wait)
         if connection.outcome == "failed":
             self._budget.release(connection.slot, now)
         if self.tasks.runs_for(connection, lingers=True):
@@ -273,6 +285,7 @@ class Connector:
         if connection is None:
             return
         connection.mark_ended(reason, read_clock())
+        trace_disconnected(connection, "closed")
         if connection.transport is TransportKind.WEBSOCKET and connection.adapter is not None:
             connection.adapter.finish()
         else:
