@@ -48,15 +48,16 @@ class Fate(StrEnum):
 
 
 class Unreachable(ChannelError, ConnectionError):
-    """`connect` could not reach the server over any transport within its timeout.
+    """`connect` could not open a channel over any transport within its timeout.
 
     Attributes:
-        reasons: why the last attempt failed, by the name of the transport.
+        reasons: why the last attempt failed and what to do, by the name of the transport.
     """
 
-    def __init__(self, reasons: Mapping[str, str]) -> None:
+    def __init__(self, reasons: Mapping[str, str], url: str = "") -> None:
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        super().__init__(f"the server did not answer ({listed or 'nothing was tried'})")
+        at = f" at {url}" if url else ""
+        super().__init__(f"no channel could be opened{at} ({listed or 'nothing was tried'})")
         self.reasons = dict(reasons)
 
 

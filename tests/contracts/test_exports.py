@@ -66,7 +66,7 @@ SURFACES = {
     transport.ChannelClosed: "(code, reason, channel) channel code reason",
     transport.SessionReset: "(reason, lost) lost reason",
     transport.Unacknowledged: "(number, fate) fate number",
-    transport.Unreachable: "(reasons) reasons",
+    transport.Unreachable: "(reasons, url) reasons",
     transport.ChannelStatistics: """
         (sent, acknowledged, buffered, buffered_bytes, received, handled, replayed, attaches)
         acknowledged attaches buffered buffered_bytes handled received replayed sent
@@ -78,7 +78,7 @@ SURFACES = {
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, tls, proxies, pacing,
-        target, wishes)
+        target, wishes, on_unreachable)
     """,
     transport.client.Channel: """
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()

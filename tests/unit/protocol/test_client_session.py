@@ -190,6 +190,17 @@ def test_duplicates_do_not_count_for_size_of_messages() -> None:
     assert second.size == len('"b"')
 
 
+def test_removed_link_is_forgotten_without_event() -> None:
+    """Its driver has left the connection, and knows."""
+    one = session()
+    link, _ = open_on(one, WS)
+    one.remove(link)
+    assert one.tick(10**6) == []
+    assert receive(one, link, [1, 0, "a"]) == []
+    assert not one.leads(link)
+    one.remove(link)
+
+
 def test_bare_close_1012_is_a_drain() -> None:
     """DRN-1."""
     one = session()

@@ -222,6 +222,11 @@ class ClientSession:
         self._links.append(link)
         return link
 
+    def remove(self, link: Link) -> None:
+        """Forget a link whose connection the driver has left."""
+        if link in self._links:
+            self._links.remove(link)
+
     def leads(self, link: Link) -> bool:
         """Return whether ``link`` has the session: it is the newest confirmed attach (ATT-3)."""
         return link.attach == self._confirmed and link in self._links
