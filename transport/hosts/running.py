@@ -5,23 +5,37 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True)
+class WebSocketSettings:
+    """How a server takes WebSocket messages, before an application sees them.
+
+    Attributes:
+        max_size: bytes of the largest message, after decompression.
+        compression: whether it accepts the compression that browsers offer.
+    """
+
+    max_size: int
+    compression: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """The server that runs this event loop.
 
-    Args:
+    Attributes:
         should_exit: returns whether the server was told to stop.
         is_running: returns whether the server still runs.
+        websocket: its settings, if it says them and serves WebSockets.
     """
 
-    __slots__ = ("is_running", "should_exit")
-
-    def __init__(self, should_exit: Callable[[], bool], is_running: Callable[[], bool]) -> None:
-        self.should_exit = should_exit
-        self.is_running = is_running
+    should_exit: Callable[[], bool]
+    is_running: Callable[[], bool]
+    websocket: WebSocketSettings | None
 
 
 def find_host() -> Host | None:
@@ -35,7 +49,7 @@ def find_host() -> Host | None:
         for owner in _method_owners(task):
             should_exit = _exit_flag(owner)
             if should_exit is not None:
-                return Host(should_exit, partial(_is_running, owner))
+                return Host(should_exit, partial(_is_running, owner), _websocket(owner))
     return None
 
 
@@ -63,3 +77,12 @@ def _exit_flag(owner: Any) -> Callable[[], bool] | None:
         if callable(is_set):
             return lambda: bool(is_set())  # hypercorn's WorkerContext
     return None
+
+
+def _websocket(owner: object) -> WebSocketSettings | None:
+    """Return the settings in the ``config`` of uvicorn's Server; None if they are not there."""
+    held = partial(inspect.getattr_static, inspect.getattr_static(owner, "config", None))
+    max_size, compression = held("ws_max_size", None), held("ws_per_message_deflate", None)
+    if held("ws_protocol_class", None) is None or type(max_size) is not int:
+        return None
+    return WebSocketSettings(max_size, bool(compression))

@@ -102,7 +102,8 @@ class Hub:
         self._lifecycle = Lifecycle(
             lambda: Runtime(
                 handler, store if store is not None else MemoryStore(), limits, authenticate
-            )
+            ),
+            limits.body if TransportKind.WEBSOCKET in transports else 0,
         )
         self._endpoint = Endpoint(
             OriginPolicy(origins), frozenset(transports), limits, self._lifecycle.enter

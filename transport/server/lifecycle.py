@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 from transport.hosts import processes
+from transport.hosts.host_limits import check_host_limits
 from transport.hosts.running import Host, find_host
 from transport.server import shutdown
 from transport.server.loops import second_loop, wrong_thread
@@ -23,14 +24,17 @@ class Lifecycle:
 
     Args:
         make: creates a runtime for the running event loop.
+        frame: bytes of the largest frame on a WebSocket; 0 if none are served.
 
     Attributes:
         current: the runtime, or None while the hub is not running.
     """
 
-    def __init__(self, make: Callable[[], Runtime]) -> None:
+    def __init__(self, make: Callable[[], Runtime], frame: int) -> None:
         self.current: Runtime | None = None
         self._make = make
+        self._frame = frame
+        self._has_checked_limits = False
         self._starting = threading.Lock()
         self._unlisten: Callable[[], None] | None = None
         self._host: Host | None = None
@@ -99,8 +103,15 @@ class Lifecycle:
             registry = runtime.registry
             self._unlisten = shutdown.on_shutdown(registry.begin_drain)
             self._host = find_host()
-            registry.watch_exit(self._host.should_exit if self._host is not None else None)
+            if self._host is not None:
+                registry.watch_exit(self._host.should_exit)
+                self._check_limits(self._host)
         return runtime
+
+    def _check_limits(self, host: Host) -> None:
+        if self._frame and not self._has_checked_limits:
+            self._has_checked_limits = True
+            check_host_limits(host.websocket, self._frame)
 
     def stop(self) -> None:
         """Stop the runtime, if there is one, and no longer watch its server."""

@@ -260,7 +260,7 @@ class Registry:
         finally:
             self._is_sweeping_store = False
 
-    def watch_exit(self, should_exit: Callable[[], bool] | None) -> None:
+    def watch_exit(self, should_exit: Callable[[], bool]) -> None:
         """Drain as soon as ``should_exit``, the server's own flag, says so."""
         self._should_exit = should_exit
 

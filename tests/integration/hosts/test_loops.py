@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator
@@ -114,14 +115,19 @@ async def test_second_server_in_thread_is_refused_and_first_goes_on(
         assert await channel.receive() == "before"
         headers = {"content-type": "application/x-ndjson"}
         for path in ("poll", "sse", "send"):
-            body = lines(opening())
-            answer = await client.post(f"{second}/{path}", content=body, headers=headers)
-            assert answer.status_code == 500
+            with suppress(httpx.ReadError):  # if the server closes before it has read the body
+                answer = await client.post(
+                    f"{second}/{path}", content=lines(opening()), headers=headers
+                )
+                assert answer.status_code == 500
         with pytest.raises(InvalidStatus, match="500"):
             await connect_websocket(f"ws{second.removeprefix('http')}/websocket", proxy=None)
-        errors = [record for record in caplog.records if record.exc_info]
-        assert len(errors) == 4
-        for record in errors:
+
+        def errors() -> list[logging.LogRecord]:
+            return [record for record in caplog.records if record.exc_info]
+
+        await until(lambda: len(errors()) == 4)  # the server answers before it logs
+        for record in errors():
             assert record.exc_info is not None
             assert "one hub for each server" in str(record.exc_info[1])
         await channel.send("after")
