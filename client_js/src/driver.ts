@@ -116,18 +116,13 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   suspend(): void {
-    const { state } = this;
-    if (state === "closed") return;
-    // The state first: a listener may close the channel, or resume.
-    this._enter("suspend");
     this.connector.reconnect("suspend", Infinity);
-    if (state !== "suspended") this._dispatch("suspended");
+    if (this.state !== "closed") this._enter("suspend");
   }
 
   resume(): void {
     if (this.state !== "suspended") return;
     this._enter("resume");
-    this._contactAt = readClock(this._environment);
     this.connector.reconnect("resume", 0);
   }
 
@@ -196,11 +191,7 @@ export class Driver implements ConnectorListener, PageListener {
         this._counts.acknowledged++;
         return event.tag.resolve();
       case "rejected":
-        return settleSend(
-          { tag: event.tag, fate: "not_handled" },
-          "too_large",
-          "the message is above the server's limit: split it",
-        );
+        return settleSend({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
       case "reset": {
         const { reason, lost } = event.loss;
         for (const send of event.sends) settleSend(send, "reset", "reset: " + reason);
@@ -296,11 +287,7 @@ export class Driver implements ConnectorListener, PageListener {
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
     const { lastActive } = this.connector;
-    if (lastActive) {
-      const frames = finalPost(this.session, lastActive.link!);
-      this.connector.dialer.log.wrote(lastActive.link!, frames);
-      postOnUnload(lastActive.context!, frames);
-    }
+    if (lastActive) postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!));
     this._isCached = persisted;
     // Open connections prevent caching in some browsers, and are dead on return in the others.
     if (persisted) this.connector.reconnect("pagehide", Infinity);

@@ -140,10 +140,7 @@ export interface ChannelEventMap {
   message: Event & { readonly data: unknown; readonly recovered: boolean };
   transport: Event & { readonly transport: TransportName };
   recovering: Event & { readonly reason: string };
-  /**
-   * The application has suspended the channel; or nothing was received for so long (two minutes by default) that the
-   * session must have expired, and the channel keeps trying. `resume()` is right after both.
-   */
+  /** Nothing was received for so long (two minutes by default) that the session must have expired. */
   suspended: Event;
   resumed: Event & { readonly replayed: number };
   reset: Event & {

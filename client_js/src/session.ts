@@ -92,7 +92,7 @@ export class ClientSession<Tag> {
    * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4), and once the channel is closing.
    */
   send(message: unknown, tag: Tag): void {
-    if (this.closing || this.serverClose) throw new ChannelError("closed", "cannot send: the channel is closed. Create a new Channel.");
+    if (this.closing || this.serverClose) throw new ChannelError("closed", "the channel is closed");
     this.outbox.send(message, tag, this.terms);
   }
 

@@ -358,39 +358,6 @@ describe("control", () => {
     assert.equal(channel.state, "open");
   });
 
-  test("suspend is told by one event, and resume has its own patience", async () => {
-    const world = new World();
-    const { channel } = world.channel({ transports: ["websocket"] });
-    const states: string[] = [];
-    for (const type of ["recovering", "suspended", "resumed"] as const)
-      channel.addEventListener(type, () => states.push(`${type} ${channel.state}`));
-    await world.openSocket();
-    channel.suspend();
-    channel.suspend();
-    assert.deepEqual(states, ["suspended suspended"]);
-    // Longer than the session lives.
-    await world.pass(300);
-    channel.resume();
-    await world.pass(60);
-    for (const socket of world.sockets.splice(0)) socket.end();
-    assert.equal(channel.state, "recovering");
-    while (!world.sockets.length) await world.pass(1);
-    await world.openSocket();
-    assert.deepEqual(states, ["suspended suspended", "resumed open"]);
-  });
-
-  test("a channel may be closed by a listener while it is suspended", async () => {
-    const world = new World();
-    const { channel, events } = world.channel();
-    await world.openSocket();
-    channel.addEventListener("suspended", () => void channel.close());
-    channel.suspend();
-    const socket = await world.openSocket();
-    await world.settle();
-    socket.receive({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
-    assert.deepEqual(events.at(-1), ["close", 1000, "", "app", true]);
-  });
-
   test("credentials that JSON cannot carry fail the attempt and say why", async () => {
     const wrong = { token: new Map() };
     for (const credentials of [wrong, () => wrong, async () => wrong]) {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { Channel } from "../src/channel.ts";
 import type { ChannelOptions } from "../src/options.ts";
-import { PageWorld, World, opened, postAnswer } from "./world.ts";
+import { World, opened, postAnswer } from "./world.ts";
 
 let lines: string[] = [];
 
@@ -77,15 +77,6 @@ describe("the log tells", () => {
       "longpoll #1 < post answered with 502",
       "longpoll #1 < not a frame",
     ]);
-  });
-
-  test("the frames of a final POST", async () => {
-    const world = new PageWorld();
-    const { channel } = world.channel();
-    await world.openSocket();
-    world.fire("window", "pagehide", { persisted: false });
-    assert.deepEqual(take().slice(-2), ["websocket #1 > send attach=1", "websocket #1 > ack ack=0"]);
-    assert.equal(channel.state, "open");
   });
 
   test("how a channel ends", async () => {
