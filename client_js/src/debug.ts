@@ -65,8 +65,8 @@ export class DebugLog {
     if (!debug || type === "message") return;
     const texts = Object.entries(fields).map(([name, value]: [string, unknown]) => {
       if (name === "sends") return ` sends=${(value as unknown[]).length}`;
-      // The reason of a close is the application's.
-      if (name === "reason") return type === "close" ? "" : " " + cut(value as string);
+      // The reason of a close is the application's, and so may others be.
+      if (name === "reason") return /^(recovering|reset)$/.test(type) ? " " + cut(value as string) : "";
       return ` ${name}=${JSON.stringify(value)}`;
     });
     this._write("event", undefined, type + texts.join(""));

@@ -4,6 +4,12 @@ import type { Message } from "./events.ts";
 /** What an event target is given with a listener. */
 type ListenerOptions = boolean | AddEventListenerOptions | undefined;
 
+/** A listener that was added. */
+interface Registration {
+  /** Its first event removes it. */
+  readonly once: boolean;
+}
+
 /** A call of an iterator's `next` that waits. */
 interface Taker {
   readonly resolve: (result: IteratorResult<unknown>) => void;
@@ -23,11 +29,8 @@ export class Inbox {
   private _bytes = 0;
   private _isClosed = false;
   private _takers: Taker[] = [];
-  /**
-   * The listeners, as an event target would list them, and whether each is removed by its first event. Those that
-   * capture are kept apart.
-   */
-  private readonly _listeners = { true: new Map<unknown, boolean>(), false: new Map<unknown, boolean>() };
+  /** The listeners, as an event target would list them: first those that do not capture, then those that do. */
+  private readonly _listeners = [new Map<unknown, Registration>(), new Map<unknown, Registration>()] as const;
 
   /** `dispatch` hands a message to all listeners. */
   constructor(dispatch: (message: Message) => void) {
@@ -56,11 +59,14 @@ export class Inbox {
    * first.
    */
   addListener(listener: unknown, options?: ListenerOptions): void {
-    const { once = false, signal } = typeof options === "object" ? options : {};
+    const { once = false, signal } = (options ?? {}) as AddEventListenerOptions;
     const listeners = this._listenersLike(options);
     if (!listener || signal?.aborted || listeners.has(listener)) return;
-    listeners.set(listener, once);
-    signal?.addEventListener("abort", () => this.removeListener(listener, options));
+    const registration = { once };
+    listeners.set(listener, registration);
+    signal?.addEventListener("abort", () => {
+      if (listeners.get(listener) === registration) listeners.delete(listener);
+    });
     queueMicrotask(() => this._deliver());
   }
 
@@ -95,19 +101,19 @@ export class Inbox {
     return iterator;
   }
 
-  private _listenersLike(options: ListenerOptions | EventListenerOptions): Map<unknown, boolean> {
-    return this._listeners[`${!!(typeof options === "object" ? options.capture : options)}`];
+  private _listenersLike(options: ListenerOptions | EventListenerOptions): Map<unknown, Registration> {
+    return this._listeners[options === true || (options as EventListenerOptions | undefined)?.capture ? 1 : 0];
   }
 
   private get _hasListeners(): boolean {
-    return this._listeners.true.size + this._listeners.false.size > 0;
+    return this._listeners.some(({ size }) => size > 0);
   }
 
   /** Hands messages to listeners while there are any, and then to iterators. */
   private _deliver(): void {
     while (this._hasListeners && this.size) {
-      for (const listeners of Object.values(this._listeners))
-        for (const [listener, once] of listeners) if (once) listeners.delete(listener);
+      for (const listeners of this._listeners)
+        for (const [listener, { once }] of listeners) if (once) listeners.delete(listener);
       this._dispatch(this._take());
     }
     this._serve();

@@ -71,6 +71,17 @@ describe("listeners", () => {
     assert.deepEqual(seen, ["a", "b", "c"]);
   });
 
+  test("that were added again outlive the signal of the first time", () => {
+    const { inbox, seen } = inboxWith();
+    const controller = new AbortController();
+    inbox.addListener(onMessage, { signal: controller.signal });
+    inbox.removeListener(onMessage);
+    inbox.addListener(onMessage);
+    controller.abort();
+    put(inbox, "a");
+    assert.deepEqual(seen, ["a"]);
+  });
+
   test("are told apart by capture, as by an event target", async () => {
     const { inbox, seen } = inboxWith();
     inbox.addListener(onMessage, true);
