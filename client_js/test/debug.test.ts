@@ -178,7 +178,7 @@ describe("the log never tells", () => {
     }
     assert.deepEqual(take().slice(-2), [
       "websocket failed after 0 ms: see explain()",
-      'event unreachable cause="credentials" credentials',
+      'event unreachable cause="credentials"',
     ]);
     assert.deepEqual(secrets(), []);
   });
