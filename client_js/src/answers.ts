@@ -1,7 +1,8 @@
 // Interprets the answer to a request: updates its link and decides what to do next. Pure.
 import type { AckSchedule } from "./acks.ts";
+import { badFrame, decode } from "./codec.ts";
 import type { Answer } from "./events.ts";
-import type { AckFrame } from "./frames.ts";
+import type { AckFrame, Frame } from "./frames.ts";
 import type { Link } from "./link.ts";
 import type { PollPacing } from "./polls.ts";
 
@@ -21,18 +22,22 @@ export type NextStep =
 
 /** Records on `link` that a request was answered or failed, and returns what to do about it. */
 export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, polls: PollPacing, now: number): NextStep {
-  const { request, status, text, retryIn = 0 } = answer;
+  const { request, status, text, retryIn = 0, arrivedAt = now } = answer;
   const lines = text.split("\n").filter(Boolean);
   const ok = status === 200;
   const { post } = link;
   if (request === "post") link.post = undefined;
   if (request === "poll") {
     link.polling = false;
-    polls.ended(now - link.polledAt, ok);
+    polls.ended(arrivedAt - link.polledAt, ok);
     // An empty answer too: a newer poll has replaced this one (POL-2).
     if (ok) link.poll++;
   }
-  if (ok && lines.length) {
+  // Anything but the marks was written by something else than the server (SND-2).
+  if (request === "post" && ok && !isMarks(decode(lines[0] ?? ""))) throw badFrame();
+  // A page of something else, with its usual status; or a stream without events.
+  const isForeign = /^\s*</.test(text) || (request === "open" && link.transport === "sse");
+  if (ok && lines.length && !isForeign) {
     link.failures[request] = 0;
     return { type: "frames", lines, isDownlink: request !== "post" };
   }
@@ -49,8 +54,11 @@ export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, poll
   // A poll without an answer means that the connection was lost, like the end of a stream.
   const isLost = request === "open" || (request === "poll" && !status) || retryIn;
   if (!isLost && ++link.failures[request] < MAX_CONSECUTIVE_FAILURES) return { type: "retry" };
-  return { type: "drop", reason: ok ? "ended" : status ? "HTTP " + status : "no answer", retryIn };
+  return { type: "drop", reason: ok && !lines.length ? "ended" : status ? "HTTP " + status : "no answer", retryIn };
 }
+
+/** Returns whether `frame` is an `ack` with all the marks that answer a POST. */
+const isMarks = (frame: Frame): boolean => frame.type === "ack" && typeof frame.received === "number";
 
 /**
  * Records on `link` the marks that answer a POST (SND-2).

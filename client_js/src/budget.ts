@@ -6,7 +6,7 @@ import type { Environment } from "./environment.ts";
 export class RetryBudget {
   private readonly _environment: Environment;
   private readonly _span: number;
-  /** When each of the two slots is free again. */
+  /** When each of the two slots is free again, the earlier first. */
   private readonly _freeAt = [0, 0];
 
   constructor(environment: Environment, span: number) {
@@ -19,11 +19,20 @@ export class RetryBudget {
     return this._freeAt[0]!;
   }
 
-  /** Runs `attempt`, `wait` seconds from now or once the budget allows it. */
+  /** Resolves once the budget allows an attempt. */
+  wait(): Promise<void> {
+    return new Promise((resolve) => this.run(resolve));
+  }
+
+  /**
+   * Runs `attempt` once the budget allows it. One that can `wait` does so for that many seconds, and until the budget
+   * allows two.
+   */
   run(attempt: () => void, wait = 0): void {
     const now = readClock(this._environment);
-    const at = Math.max(now + wait, this._freeAt.shift()!);
-    this._freeAt.push(at + this._span);
+    const at = Math.max(now + wait, this._freeAt[wait ? 1 : 0]!);
+    this._freeAt[0] = at + this._span;
+    this._freeAt.sort((one, other) => one - other);
     if (at > now) this._environment.setTimeout(attempt, (at - now) * 1000);
     else attempt();
   }

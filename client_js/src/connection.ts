@@ -2,6 +2,7 @@
 import type { Attached } from "./events.ts";
 import type { MutableAttempt } from "./explain.ts";
 import type { ActiveConnection, Trial } from "./fallback.ts";
+import type { TransportName } from "./frames.ts";
 import type { Link } from "./link.ts";
 import type { Transport, TransportContext } from "./transports/interface.ts";
 
@@ -17,6 +18,9 @@ export interface Connection extends Trial, ActiveConnection {
   deadline: number;
   /** The `opened` that it received, while it has not taken the session over. */
   attached?: Attached | undefined;
+  readonly probeAfter: { [Name in TransportName]?: number };
+  /** It ended for a reason that says nothing of its transport. */
+  isBlameless?: boolean;
   /** When `opened` was received; 0 before. */
   openedAt: number;
   /** How many frames it delivered. */

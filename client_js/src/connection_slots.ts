@@ -4,11 +4,24 @@
 // stream or a held poll, takes one of four slots, so two connections stay free for requests that are answered
 // immediately. A tab without a slot uses polls that are not held. A slot is a Web Lock: it is released whenever its
 // tab ends, for any reason, and no tab depends on another, as it would if one shared its stream. A page without access
-// to locks works without slots.
+// to locks works without slots, and so does one that reaches the server over HTTP/2 or 3.
 import type { Environment } from "./environment.ts";
 import { originKey } from "./penalties.ts";
 
 const SLOTS = 4;
+
+/** Why a channel without a slot polls, as `explain` tells it. */
+export const TOO_MANY_TABS = "too many tabs: four of this browser's channels hold a connection to this server already";
+
+/** Returns whether the last request to the server at `url` shared one connection with others, over HTTP/2 or 3. */
+export function isMultiplexed({ performance }: Environment, url: string): boolean {
+  const { origin } = new URL(url);
+  // Empty for another origin, unless its server allows the page to see it.
+  const protocols = (performance.getEntries?.() as PerformanceResourceTiming[] | undefined)
+    ?.filter(({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(origin + "/"))
+    .map(({ nextHopProtocol }) => nextHopProtocol);
+  return /^h[23]/.test(protocols?.at(-1) ?? "");
+}
 
 /** The slot of one channel. A channel needs only one, however many connections it opens. */
 export class ConnectionSlot {

@@ -9,28 +9,27 @@
 // - Everything that counts as an attempt is subject to the retry budget.
 import { backoff } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
+import { TOO_MANY_TABS } from "./connection_slots.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import { Dialer } from "./dialer.ts";
 import type { DialerHost } from "./dialer.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
-import type { Attached, Input, LinkDropped } from "./events.ts";
+import type { Attached, Closing, Input, LinkDropped, Output } from "./events.ts";
 import { describeFailure, recordOutcome } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
-import { checkTransports, isOutage, nextAttempt } from "./fallback.ts";
+import { FIRST_WAIT, checkTransports, isOutage, nextAttempt } from "./fallback.ts";
 import type { TransportName } from "./frames.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import type { Link } from "./link.ts";
 import type { Options } from "./options.ts";
+import { Outage, STEADY_AFTER } from "./outage.ts";
 import { PenaltyStore } from "./penalties.ts";
 import type { ClientSession } from "./session.ts";
 
-/**
- * Seconds after which a connection counts as stable. If it ends earlier, its transport is considered to have failed.
- */
-const STEADY_AFTER = 5;
 /** Seconds within which a stream's second event must follow its first (SSE-1). */
 const SECOND_EVENT_TIMEOUT = 2;
-/** Seconds within which a connection that may have died must show that it is alive. */
+/** Seconds within which a WebSocket that may have died must show that it is alive. */
 const PROBE_TIMEOUT = 2;
 /** Seconds before a POST that failed is repeated. */
 const POST_RETRY_DELAY = 0.25;
@@ -46,6 +45,8 @@ export interface ConnectorListener {
   onActive(transport: TransportName, attached: Attached): void;
   /** No connection is active any more. */
   onInactive(reason: string): void;
+  /** Every transport has failed, for the first time in this outage. */
+  onUnreachable(diagnosis: Diagnosis): void;
   /** Something is due. */
   schedule(): void;
 }
@@ -66,11 +67,11 @@ export class Connector implements DialerHost {
   private readonly _environment: Environment;
   private readonly _listener: ConnectorListener;
   private _trials: Connection[] = [];
+  /** The transports, and polls if they have to stand in for a stream that got no slot. */
+  private _usable: readonly TransportName[];
   /** The server asked us not to reconnect before this time. */
   private _askedToWaitUntil = 0;
-  /** Start of the outage, moved forward by the time for which a connection has been active since. */
-  private _outageSince: number;
-  private _activeSince = 0;
+  private readonly _outage: Outage;
   private readonly _lifetimes = new Lifetimes();
 
   constructor(
@@ -80,14 +81,14 @@ export class Connector implements DialerHost {
     environment: Environment,
     listener: ConnectorListener,
   ) {
-    this.transports = checkTransports(options.transports);
+    this._usable = this.transports = checkTransports(options.transports);
     this.penalties = new PenaltyStore(environment, url, options.fallbackFor);
     this.dialer = new Dialer(session, url, options, environment);
     this._session = session;
     this._options = options;
     this._environment = environment;
     this._listener = listener;
-    this._outageSince = readClock(this._environment);
+    this._outage = new Outage(readClock(environment));
   }
 
   /** The connections that are not over. */
@@ -107,7 +108,7 @@ export class Connector implements DialerHost {
 
   /** Uses only these transports, best first. Drops connections over others; the session continues. */
   setTransports(names: readonly TransportName[]): void {
-    this.transports = checkTransports(names);
+    this._usable = this.transports = checkTransports(names);
     // The penalties were learned with a different set of transports.
     this.penalties.clear();
     this._trials = this._trials.filter(({ failed }) => !failed);
@@ -123,11 +124,11 @@ export class Connector implements DialerHost {
     if (now < this.retryAt) return this.retryAt;
     for (;;) {
       const { headStart } = this._options;
-      const next = nextAttempt(this.transports, this.penalties.current, this._trials, this.active, headStart, now);
+      const next = nextAttempt(this._usable, this.penalties.current, this._trials, this.active, headStart, now);
       if (typeof next === "number") return next;
-      const { budget } = this.dialer;
-      if (budget.freeAt > now) return budget.freeAt;
-      budget.run(() => void this._connect(next, now));
+      const { freeAt } = this.dialer.budget;
+      if (freeAt > now) return freeAt;
+      void this._connect(next, now);
     }
   }
 
@@ -160,7 +161,7 @@ export class Connector implements DialerHost {
 
   onLinkDropped({ link, reason, retryIn, outputs = [] }: LinkDropped): void {
     const connection = this.live.find((connection) => connection.link === link);
-    for (const output of outputs) connection?.adapter!.send(output);
+    if (connection) this._send(connection, outputs);
     // An attach below the confirmed one is superseded, which is not a failure.
     const isOlder = !this.active && link.attach < this._session.confirmed;
     if (connection) this._handleFailure(connection, isOlder ? "superseded" : reason, retryIn);
@@ -171,11 +172,13 @@ export class Connector implements DialerHost {
     const { active } = this;
     const now = readClock(this._environment);
     if (active) {
-      // The answer to a POST proves nothing about the downlink, so that is replaced instead.
-      if (active.transport !== "websocket") active.rotateAt = now;
-      this._session.probe(active.link!, now + PROBE_TIMEOUT);
+      // The answer to a POST proves nothing about the downlink, so that is replaced instead. It stays for as long as
+      // the new connection may take to open.
+      const isSocket = active.transport === "websocket";
+      if (!isSocket) active.rotateAt = now;
+      this._session.probe(active.link!, now + (isSocket ? PROBE_TIMEOUT : this._options.openTimeout));
     } else if (this.retryAt < Infinity) {
-      this._outageSince = now;
+      this._outage.restart(now);
       this.retryAt = this._askedToWaitUntil;
     }
   }
@@ -186,16 +189,16 @@ export class Connector implements DialerHost {
     this._trials = [];
     this.dialer.slot.release();
     // The application or the page asked for it: that is no outage.
-    this._outageSince = readClock(this._environment);
+    this._outage.restart(readClock(this._environment));
     this._scheduleRetry(reason, wait);
   }
 
   /** Closes all connections of a channel that has ended, after writing what is still pending. */
-  close(reason: string): void {
+  close({ reason, by }: Closing): void {
     const now = readClock(this._environment);
     for (const connection of this.live) {
       if (connection.link?.state === "open") this._write(connection, now);
-      recordOutcome(connection.attempt, "failed", reason, now - connection.startedAt);
+      recordOutcome(connection.attempt, by === "app" ? "left" : "failed", reason, now - connection.startedAt);
       connection.attached = undefined;
       connection.adapter?.close(true);
     }
@@ -207,6 +210,7 @@ export class Connector implements DialerHost {
   private async _connect(transport: TransportName, now: number): Promise<void> {
     const connection = this.dialer.create(transport, now);
     this._trials.push(connection);
+    this.dialer.log.attempt(connection);
     try {
       await this.dialer.open(connection, this);
       this._listener.schedule();
@@ -215,21 +219,31 @@ export class Connector implements DialerHost {
     }
   }
 
-  private _write({ link, adapter }: Connection, now: number): void {
-    if (link) for (const output of this._session.transmit(link, now)) adapter!.send(output);
+  private _write(connection: Connection, now: number): void {
+    if (connection.link) this._send(connection, this._session.transmit(connection.link, now));
+  }
+
+  private _send({ link, adapter }: Connection, outputs: readonly Output[]): void {
+    for (const output of outputs) {
+      this.dialer.log.wrote(link!, output.frames);
+      adapter!.send(output);
+    }
   }
 
   onInput(connection: Connection, input: Input): void {
-    const request = input.type === "answer" ? input.request : undefined;
-    const failed = input.type === "answer" && input.status !== 200;
+    const answer = input.type === "answer" ? input : undefined;
+    const request = answer?.request;
+    const failed = answer && answer.status !== 200;
     // A POST can outlive its connection, and still counts as an attempt if it fails.
     if (!this.isLive(connection) && request !== "post") return;
     if (input.type === "frame") connection.frames++;
-    const forward = (): void => this._listener.onInput(connection.link!, input);
+    const forward = (input: Input): void => this._listener.onInput(connection.link!, input);
     // A failed request is retried, or leads to a new connection: that is an attempt. A POST waits a little: if the
     // whole path is down, the downlink reports it first and the retry is unnecessary.
-    if (failed && request !== "open") this.dialer.budget.run(forward, request === "post" ? POST_RETRY_DELAY : 0);
-    else forward();
+    if (failed && request !== "open") {
+      const stamped = { ...answer, arrivedAt: readClock(this._environment) };
+      this.dialer.budget.run(() => forward(stamped), request === "post" ? POST_RETRY_DELAY : 0);
+    } else forward(input);
     if (connection.attached && connection.frames > 1) this._takeOver(connection);
     // Intermediaries answer too: only valid input on an attached connection proves that the server is there.
     if (connection !== this.active || failed) return;
@@ -259,22 +273,25 @@ export class Connector implements DialerHost {
     this._trials = others.filter(({ failed }) => !failed);
     this.active = connection;
     this.lastActive = connection;
-    recordOutcome(connection.attempt, "open", "", readClock(this._environment) - connection.startedAt);
+    const { attempt } = connection;
+    recordOutcome(attempt, "open", attempt.reason, readClock(this._environment) - connection.startedAt);
     // Polls are replaced too, so that a page without a slot tries again to get one.
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
     connection.rotateAt = openedAt + ROTATION_SHARE * lifetime;
+    this.dialer.log.attempt(connection);
     if (transport === "websocket") this.dialer.slot.release();
     if (previous) this._disconnect(previous, "replaced");
-    else this._activeSince = readClock(this._environment);
+    else this._outage.connected(readClock(this._environment));
     for (const trial of others) {
-      const isBetter = this.transports.indexOf(trial.transport) < this.transports.indexOf(transport);
+      const isBetter = this._usable.indexOf(trial.transport) < this._usable.indexOf(transport);
       if (trial.failed) {
         if (trial.transport !== transport) this._penalize(trial);
       } else if (!isBetter || trial.attached) {
         this._disconnect(trial, "not needed");
       }
     }
+    if (transport !== "longpoll") this._usable = this.transports;
     this._listener.onActive(transport, attached);
   }
 
@@ -287,28 +304,39 @@ export class Connector implements DialerHost {
     if (reason === "timeout" && openedAt) reason = connection.frames < 2 ? "mute" : "silent";
     connection.isMute = reason === "mute";
     const worked = wasActive && connection.deadline === Infinity && !connection.isMute;
+    const drained = reason === "drain";
+    const isForgiven = /^(superseded|reset|unauthorized)$/.test(reason);
+    connection.isBlameless = drained || reason === TOO_MANY_TABS;
+    if (reason === TOO_MANY_TABS) this._usable = checkTransports([...this._usable, "longpoll"]);
     const description = describeFailure(transport, reason, connection.reachedAfter, now - startedAt);
-    this._disconnect(connection, description, "failed");
+    this._disconnect(connection, description, isForgiven || connection.isBlameless ? "left" : "failed");
     if (worked) this._lifetimes.record(transport, now - openedAt);
     // A connection that is always cut at the same age counts as stable.
-    const steady = worked && (now >= startedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
-    if (steady) this._outageSince = now;
-    const drained = reason === "drain";
+    const steady = worked && (now >= openedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
+    if (steady) this._outage.restart(now);
     // What the server asked for is no failure (DRN-1), nor is the end of another session.
-    const failed = !steady && !drained && !retryIn && !/^(superseded|reset|unauthorized)$/.test(reason);
-    if (!wasActive && this.active) return this._handleTrialFailure(connection, failed || drained, retryIn);
+    const failed = !steady && !drained && !retryIn && !isForgiven;
+    if (!wasActive && this.active) return this._handleTrialFailure(connection, failed, retryIn);
     connection.failed = failed;
-    const outage = failed && isOutage(round, this.transports);
+    const outage = failed && isOutage(round, this._usable);
     if (failed) this._trials = outage ? [] : round;
+    if (outage) void this._reportOutage(round);
     // Within a round the next transport is tried immediately. Otherwise a random delay spreads out the pages.
     const random = this._environment.Math.random();
     let wait = drained ? random * retryIn : retryIn;
     if (drained ? !steady : worked || outage || retryIn) {
       const { retryBase, retryMax } = this._options;
-      wait += backoff(now - this._outageSince, random, retryBase, retryMax);
+      wait += backoff(this._outage.seconds(now), random, retryBase, retryMax);
     }
     if (retryIn) this._askedToWaitUntil = now + wait;
     this._scheduleRetry(reason, wasActive ? wait : Math.max(wait, this.retryAt - now));
+  }
+
+  /** Explains a round in which everything failed. Reports it if it is the first in this outage. */
+  private async _reportOutage(round: readonly Connection[]): Promise<void> {
+    const isFirst = this._outage.report();
+    const diagnosis = await this.dialer.explainOutage(round, !isFirst || !!this.lastActive);
+    if (isFirst && !this.active && this.retryAt < Infinity) this._listener.onUnreachable(diagnosis);
   }
 
   /** Handles the end of an attempt made while another connection is active. */
@@ -316,14 +344,18 @@ export class Connector implements DialerHost {
     const now = readClock(this._environment);
     const active = this.active!;
     if (trial.transport === active.transport) active.rotateAt = now + this._options.retryMax;
-    else if (failed || retryIn) this._penalize(trial);
+    else if (failed || retryIn || trial.isBlameless) this._penalize(trial);
     // It answered, though another was first.
     else this.penalties.remove(trial.transport);
     if (retryIn) this.retryAt = now + retryIn;
   }
 
-  /** Penalizes the transport of `trial`, which failed while another worked. */
+  /** Penalizes the transport of `trial`, which failed while another worked; or only probes it later. */
   private _penalize(trial: Connection): void {
+    if (trial.isBlameless) {
+      this.active!.probeAfter[trial.transport] = readClock(this._environment) + FIRST_WAIT;
+      return;
+    }
     this.penalties.penalize(trial.transport, trial.isMute);
     // Browsers hide why an upgrade failed.
     if (trial.transport === "websocket" && !trial.openedAt) this.dialer.diagnose(trial.attempt);
@@ -333,21 +365,19 @@ export class Connector implements DialerHost {
   private _disconnect(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
     const now = readClock(this._environment);
     recordOutcome(connection.attempt, outcome, reason, now - connection.startedAt);
+    this.dialer.log.attempt(connection);
     connection.attached = undefined;
     connection.adapter?.close();
     if (connection.link) this._session.remove(connection.link);
     this._trials = this._trials.filter((trial) => trial !== connection);
     if (this.active !== connection) return;
     this.active = undefined;
-    // Time with a working connection does not count as outage; a stable connection ends the outage.
-    const isSteady = now > this._activeSince + STEADY_AFTER;
-    this._outageSince = isSteady ? now : this._outageSince + now - this._activeSince;
+    this._outage.disconnected(now);
   }
 
   /** Schedules the next attempts `wait` seconds from now, unless a connection has just opened. None is active. */
   private _scheduleRetry(reason: string, wait: number): void {
-    // `wait` is NaN if a malformed frame had a `retry_in` that is not a number.
-    this.retryAt = readClock(this._environment) + (wait || 0);
+    this.retryAt = readClock(this._environment) + wait;
     this._listener.schedule();
     const next = this._trials.find(({ attached }) => attached);
     if (next) this._takeOver(next);

@@ -6,6 +6,7 @@
 // messages into the inbox, and change the channel's state.
 import { Connector } from "./connector.ts";
 import type { ConnectorListener } from "./connector.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import { randomId, readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
@@ -19,7 +20,7 @@ import type { PageListener } from "./page_lifecycle.ts";
 import { ClientSession } from "./session.ts";
 import { CHANNEL_TRANSITIONS, transition } from "./states.ts";
 import type { ChannelState } from "./states.ts";
-import { postOnUnload } from "./transports/http.ts";
+import { keepaliveRoom, postOnUnload } from "./transports/http.ts";
 import { finalPost } from "./uplink.ts";
 
 /** Seconds that a timer may be late. If it is later, the page has slept. */
@@ -29,7 +30,7 @@ const MAX_TIMER = 2 ** 31 - 1;
 
 /** What the codes mean by which the server refuses a single message (DAT-5). */
 const REFUSALS: { readonly [code: string]: string } = {
-  too_large: "above the server's limit",
+  too_large: "the message is above the server's limit: split it",
   not_read: "the server's handler does not receive messages",
 };
 
@@ -60,8 +61,10 @@ export class Driver implements ConnectorListener, PageListener {
   private _contactAt: number;
   private _timer: ReturnType<Environment["setTimeout"]> | undefined;
   private _isScheduled = false;
-  /** The page is in the back/forward cache. */
-  private _isCached = false;
+  /** Whether the page is being unloaded; `cached`: or is in the back/forward cache, and has no connection. */
+  private _page: "shown" | "leaving" | "cached" = "shown";
+  /** The application has sent or closed since the final POST. */
+  private _hasNews = false;
   /** Aborts when the channel is closed. */
   private readonly _lifetime = new AbortController();
 
@@ -83,14 +86,26 @@ export class Driver implements ConnectorListener, PageListener {
 
   /** Sends a message. The promise settles once its fate is known. */
   send(message: unknown): Promise<void> {
-    const promise = new Promise<void>((resolve, reject) => {
-      if (this.session.outbox.buffer.entries.length >= this._options.queueMessages)
-        throw new ChannelError("buffer_full", "too many messages wait: await sends");
-      this.session.send(message, { message, resolve, reject });
+    let settle!: Pick<PendingSend, "resolve" | "reject">;
+    const promise = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
+    const reject = (error: ChannelError): void => {
+      // Events tell of these too. Any other rejection that nobody handles is reported by the browser.
+      if (/^(closed|reset)$/.test(error?.code)) promise.catch(() => {});
+      settle.reject(error);
+    };
+    try {
+      const { entries, total } = this.session.outbox.buffer;
+      if (entries.length >= this._options.queueMessages || total >= this._options.queueBytes)
+        throw new ChannelError(
+          "buffer_full",
+          `cannot send: ${entries.length} messages (${total} bytes) wait for the server. Await earlier sends.`,
+        );
+      this.session.send(message, { message, resolve: settle.resolve, reject });
       this._counts.sent++;
-    });
-    // The application need not await it: the rejection counts as handled.
-    promise.catch(() => {});
+      this._hasNews = true;
+    } catch (error) {
+      reject(error as ChannelError);
+    }
     this.schedule();
     return promise;
   }
@@ -100,6 +115,7 @@ export class Driver implements ConnectorListener, PageListener {
     if (session.closing) return;
     this._contactAt = readClock(this._environment);
     session.close(code, reason);
+    this._hasNews = true;
     this.resume();
     // A pending backoff may outlast the time left to close.
     if (!connector.live.length) this.reconnect();
@@ -113,13 +129,19 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   suspend(): void {
+    const { state } = this;
+    if (state === "closed") return;
+    this._page = "shown";
+    // The state first: a listener may close the channel, or resume.
+    this._enter("suspend");
     this.connector.reconnect("suspend", Infinity);
-    if (this.state !== "closed") this._enter("suspend");
+    if (state !== "suspended") this._dispatch("suspended");
   }
 
   resume(): void {
     if (this.state !== "suspended") return;
     this._enter("resume");
+    this._contactAt = readClock(this._environment);
     this.connector.reconnect("resume", 0);
   }
 
@@ -154,6 +176,8 @@ export class Driver implements ConnectorListener, PageListener {
     }
     connector.dropOverdue(now);
     this._act(session.tick(now));
+    // In a listener of the page, for the same event or a later one.
+    if (this._page !== "shown" && this._hasNews) this._postFinal(true);
     const nextAttemptAt = connector.startDue(now);
     connector.transmit(now);
     const nextExpiry = now < expiresAt ? expiresAt : Infinity;
@@ -172,8 +196,9 @@ export class Driver implements ConnectorListener, PageListener {
   private _act(events: readonly SessionEvent<PendingSend>[]): void {
     for (const event of events) this._handle(event);
     // Only after the whole batch: later events may settle sends.
-    if (this.state !== "closed" && this._inbox.size > this._options.queueMessages)
-      this._act(this.session.abandon(1011, "too many messages"));
+    const { size, bytes } = this._inbox;
+    if (this.state !== "closed" && (size > this._options.queueMessages || bytes > this._options.queueBytes))
+      this._act(this.session.abandon(1011, "too many messages wait for a listener: see queueMessages, queueBytes"));
   }
 
   private _handle(event: SessionEvent<PendingSend>): void {
@@ -182,7 +207,7 @@ export class Driver implements ConnectorListener, PageListener {
         return this.connector.onAttached(event);
       case "message":
         this._counts.received++;
-        return this._inbox.put(event.message);
+        return this._inbox.put(event.message, event.size);
       case "settled":
         this._counts.acknowledged++;
         return event.tag.resolve();
@@ -211,16 +236,18 @@ export class Driver implements ConnectorListener, PageListener {
       this.schedule();
     } catch {
       // The credentials failed to load: the server's `unauthorized` will follow.
+      this.connector.dialer.log.event("renewal failed", {});
     }
   }
 
-  private _finish({ code, reason, by }: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
-    this.connector.close(reason);
+  private _finish(closing: Closing, wasClean: boolean, sends: readonly SendFate<PendingSend>[]): void {
+    const { code, reason, by } = closing;
+    this.connector.close(closing);
     this._lifetime.abort();
     if (this.session.serverClose?.code === 1011) this._reportFailure();
     this.transport = null;
     this._enter("close");
-    for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`);
+    for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`.trimEnd());
     this._inbox.close();
     this._dispatch("close", { code, reason, by, wasClean });
   }
@@ -250,9 +277,7 @@ export class Driver implements ConnectorListener, PageListener {
     const wasOpen = this.state === "open";
     this.id = id;
     this._counts.attaches++;
-    // Nothing was missed: what arrives twice while one connection replaces another is not a replay.
-    if (wasOpen) this.session.replayUpTo = 0;
-    else this._enter("opened");
+    if (!wasOpen) this._enter("opened");
     if (this.transport !== transport) {
       this.transport = transport;
       this._dispatch("transport", { transport });
@@ -269,6 +294,10 @@ export class Driver implements ConnectorListener, PageListener {
     if (this.state !== "open") return;
     this._enter("lost");
     this._dispatch("recovering", { reason });
+  }
+
+  onUnreachable(diagnosis: Diagnosis): void {
+    if (this.state !== "closed") this._dispatch("unreachable", diagnosis);
   }
 
   // Reports of the page
@@ -288,22 +317,32 @@ export class Driver implements ConnectorListener, PageListener {
 
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
-    const { lastActive } = this.connector;
+    this._page = persisted ? "cached" : "leaving";
     if (!persisted && !this.handsOver) {
       this.session.isLeaving = true;
       // Over HTTP it is in the final POST. A WebSocket may get it sooner.
       if (this.transport === "websocket") this.connector.transmit(readClock(this._environment));
     }
-    if (lastActive) postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!));
-    this._isCached = persisted;
+    this._postFinal(false);
     // Open connections prevent caching in some browsers, and are dead on return in the others.
     if (persisted) this.connector.reconnect("pagehide", Infinity);
   }
 
   onShow(): void {
     this.session.isLeaving = false;
-    if (this._isCached) this.connector.reconnect("pageshow", 0);
-    this._isCached = false;
+    if (this._page === "cached") this.connector.reconnect("pageshow", 0);
+    this._page = "shown";
+  }
+
+  /** POSTs what the server may lack, for a page that is being unloaded. `follows`: it has done so before. */
+  private _postFinal(follows: boolean): void {
+    const { lastActive } = this.connector;
+    this._hasNews = false;
+    // After a reset there is no session to post to.
+    if (!lastActive || !this.session.token) return;
+    const frames = finalPost(this.session, lastActive.link!, keepaliveRoom(this._environment), follows);
+    this.connector.dialer.log.wrote(lastActive.link!, frames);
+    postOnUnload(lastActive.context!, frames);
   }
 }
 

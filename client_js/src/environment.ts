@@ -10,7 +10,11 @@ export type Environment = Pick<
   readonly location?: { readonly href: string };
   readonly addEventListener?: Window["addEventListener"];
   readonly console?: Pick<Console, "error">;
-  readonly navigator?: { readonly locks?: Pick<LockManager, "request">; readonly connection?: EventTarget };
+  readonly navigator?: {
+    readonly locks?: Pick<LockManager, "request">;
+    readonly onLine?: boolean;
+    readonly connection?: EventTarget & { readonly type?: string };
+  };
   /** Reading one of these throws if the user has forbidden storage. */
   readonly localStorage?: Pick<Storage, "getItem" | "setItem" | "removeItem">;
   readonly sessionStorage?: Pick<Storage, "getItem" | "setItem" | "removeItem">;

@@ -32,6 +32,8 @@ export interface Answer {
   readonly text: string;
   /** Seconds of a `Retry-After` header. */
   readonly retryIn?: number;
+  /** When it arrived, if its handling was delayed. */
+  readonly arrivedAt?: number;
 }
 
 /** The connection ended. */
@@ -61,7 +63,8 @@ export type Closing = Pick<CloseFrame, "code" | "reason" | "by">;
 /** What happened to the session. `Tag` is the caller's handle for a send. */
 export type SessionEvent<Tag> =
   | Attached
-  | { readonly type: "message"; readonly message: Message }
+  /** `size`: bytes of the message, approximately. */
+  | { readonly type: "message"; readonly message: Message; readonly size: number }
   /** The server's application has finished with a send (MRK-3). */
   | { readonly type: "settled"; readonly tag: Tag }
   /** The server refused a send by its number: `too_large` or `not_read` (DAT-5). */

@@ -8,7 +8,7 @@ const MAX_ATTEMPT_HISTORY = 50;
 /** One entry of `explain()`. */
 export interface Attempt {
   readonly transport: TransportName;
-  /** `lost`: it opened, and has ended since; `left`: it was abandoned before it opened, without having failed. */
+  /** `lost`: it opened, and has ended since, as `reason` tells; `left`: it was abandoned, without having failed. */
   readonly outcome: "pending" | "open" | "failed" | "lost" | "left";
   readonly reason: string;
   /** Time until it opened or failed. */

@@ -10,11 +10,11 @@ import type { TransportName } from "./frames.ts";
 /** All transports, best first. */
 export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpoll"];
 
-/** Returns a copy of `names`. Throws `ChannelError` unless they are some of the transports. */
+/** Returns `names`, each once. Throws `ChannelError` unless they are some of the transports. */
 export function checkTransports(names: readonly TransportName[]): readonly TransportName[] {
-  if (!names.length || !names.every((name) => TRANSPORTS.includes(name)))
-    throw new ChannelError("invalid_argument", "transports must be some of " + TRANSPORTS.join());
-  return [...names];
+  if (!Array.isArray(names) || !names.length || !names.every((name) => TRANSPORTS.includes(name)))
+    throw new ChannelError("invalid_argument", "transports must be an array of some of " + TRANSPORTS.join(", "));
+  return [...new Set(names as readonly TransportName[])];
 }
 
 /** The penalty of a transport that failed while another worked. */
@@ -40,6 +40,8 @@ export interface ActiveConnection {
   readonly transport: TransportName;
   /** When to replace it by another over the same transport. */
   readonly rotateAt: number;
+  /** When to probe better transports whose last probe ended without telling anything of them. */
+  readonly probeAfter: { readonly [Name in TransportName]?: number };
 }
 
 /**
@@ -67,7 +69,8 @@ export function nextAttempt(
   if (active) {
     consider(active.transport, active.rotateAt);
     const better = allowed.slice(0, allowed.indexOf(active.transport));
-    for (const name of better) consider(name, penalties[name]?.probeAt ?? -Infinity);
+    for (const name of better)
+      consider(name, Math.max(penalties[name]?.probeAt ?? -Infinity, active.probeAfter[name] ?? -Infinity));
   } else {
     const last = trials.at(-1);
     // Immediately after a failure.
@@ -80,11 +83,11 @@ export function nextAttempt(
 
 /** Returns whether this is an outage: every `allowed` transport was tried in this round and has failed. */
 export const isOutage = (trials: readonly Trial[], allowed: readonly TransportName[]): boolean =>
-  trials.every(({ failed }) => failed) && new Set(trials.map(({ transport }) => transport)).size >= allowed.length;
+  trials.every(({ failed }) => failed) && allowed.every((name) => trials.some(({ transport }) => transport === name));
 
 /** Seconds until the first probe of a failed transport; each failed probe doubles the interval. */
-const FIRST_WAIT = 15;
-/** The same for a stream that an intermediary buffers. */
+export const FIRST_WAIT = 15;
+/** The same for a stream that an intermediary buffers: that seldom changes. */
 const MUTE_WAIT = 600;
 
 /**
@@ -100,6 +103,6 @@ export function penalize(
   random: number,
   maximum: number,
 ): Penalty {
-  const wait = isMute ? MUTE_WAIT : Math.min(maximum, previous ? 2 * previous.wait : FIRST_WAIT);
+  const wait = Math.min(maximum, isMute ? MUTE_WAIT : previous ? 2 * previous.wait : FIRST_WAIT);
   return { probeAt: now + wait * (0.5 + random / 2), wait };
 }

@@ -30,7 +30,13 @@ export function observePage(environment: Environment, listener: PageListener, si
   on(document, "resume", onVisible);
   on(environment, "offline", () => listener.onWake());
   on(environment, "online", () => listener.onNetworkChange());
-  on(navigator?.connection, "change", () => listener.onNetworkChange());
+  // Chrome reports each new estimate of the speed too: only another kind of network is a change.
+  const connection = navigator?.connection;
+  let type = connection?.type;
+  on(connection, "change", () => {
+    if (connection!.type !== type) listener.onNetworkChange();
+    type = connection!.type;
+  });
   on(environment, "pagehide", ({ persisted }) => listener.onHide(persisted));
   on(environment, "pageshow", () => listener.onShow());
 }

@@ -3,8 +3,10 @@ import type { Link } from "./link.ts";
 
 /** A poll without an answer that is older, in seconds, was cut by an intermediary rather than failed. */
 const CUT_AFTER = 1;
-/** Factor by which the hold grows with each answered poll. */
+/** Factor by which the hold grows with each poll that was held as long as it asked. */
 const GROWTH = 1.05;
+/** The share of its hold after which a poll counts as held: the server may shorten it by a tenth. */
+const HELD_SHARE = 0.8;
 /** Seconds between two polls that are barely held. */
 const SHORT_POLL_INTERVAL = 1;
 
@@ -19,9 +21,11 @@ export class PollPacing {
 
   /** Records that a poll was answered, or failed, after `seconds`. */
   ended(seconds: number, answered: boolean): void {
-    if (answered) this.hold *= GROWTH;
-    // An intermediary cuts polls at this age: ask for half of it, and let it grow back slowly.
-    else if (seconds > CUT_AFTER && this.hold) this.hold = seconds / 2;
+    if (!answered) {
+      // An intermediary cuts polls at this age: ask for half of it, and let it grow back slowly.
+      if (seconds > CUT_AFTER && this.hold) this.hold = seconds / 2;
+      // A poll that is answered early, because data came, shows nothing about longer holds.
+    } else if (seconds >= HELD_SHARE * this.hold) this.hold *= GROWTH;
   }
 
   /** Returns when the next poll may be sent on `link`; 0 for immediately. */

@@ -26,6 +26,9 @@ import { requests, websocketFrames, writeAck, writeClose } from "./uplink.ts";
 /** The `retry_in` of a server that stops without a word, by WebSocket close 1012 (DRN-1). */
 const RESTART_RETRY_IN = 2;
 
+/** Seconds of a `retry_in` that count, at most (DRN-1): a wrong one must not cost a day. */
+const MAX_RETRY_IN = 300;
+
 /** The session is another's: what became of ours is not known (RES-6). */
 const FOREIGN: Loss = { reason: "foreign", lost: null };
 
@@ -94,7 +97,8 @@ export class ClientSession<Tag> {
    * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4), and once the channel is closing.
    */
   send(message: unknown, tag: Tag): void {
-    if (this.closing || (this.serverClose && !this._goesOn)) throw new ChannelError("closed", "the channel is closed");
+    if (this.closing || (this.serverClose && !this._goesOn))
+      throw new ChannelError("closed", "cannot send: the channel is closed. Create a new Channel.");
     this.outbox.send(message, tag, this.terms);
   }
 
@@ -163,9 +167,15 @@ export class ClientSession<Tag> {
     return link.attach === this.confirmed && this._links.has(link);
   }
 
+  /** Returns whether a link carries the session. */
+  private _isCarried(): boolean {
+    return [...this._links].some((link) => this.leads(link));
+  }
+
   private _dropLink(link: Link, reason: string, retryIn = 0): void {
     if (!this._links.delete(link)) return;
-    this._events.push({ type: "dropped", link, reason, retryIn });
+    // Not a number if the frame was malformed.
+    this._events.push({ type: "dropped", link, reason, retryIn: Math.min(+retryIn || 0, MAX_RETRY_IN) });
     // Older attaches have ended, or carry no more data (ATT-3).
     for (const older of this._links) if (older.attach < this.confirmed) this._dropLink(older, reason);
   }
@@ -291,7 +301,8 @@ export class ClientSession<Tag> {
     link.next = received + 1;
     this.epoch = frame.epoch;
     this.terms = readTerms(frame);
-    this.replayUpTo = resumed ? frame.sent : 0;
+    // Nothing was missed if another link still carries the session.
+    if (!this._isCarried()) this.replayUpTo = resumed ? frame.sent : 0;
     const replayed = Math.max(0, this.replayUpTo - this.acks.received);
     this._events.push({ type: "opened", link, resumed, id: frame.id, replayed });
     this._settle(handled);
@@ -310,8 +321,9 @@ export class ClientSession<Tag> {
     if (!fresh.length) return;
     fresh.forEach((data, index) => {
       const recovered = received + 1 + index <= this.replayUpTo;
-      this._events.push({ type: "message", message: { data, recovered } });
+      this._events.push({ type: "message", message: { data, recovered }, size: size / messages.length });
     });
+    if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
     this.acks.record(fresh.length, size, link, this.terms, now);
     this._endIfComplete(link, now);
   }
@@ -337,6 +349,8 @@ export class ClientSession<Tag> {
       return;
     }
     if (code === "superseded") return this._superseded(link, frame);
+    // Another link goes on, whatever this one was refused for (ATT-8).
+    if (!this.leads(link) && this._isCarried()) return this._dropLink(link, code, retry_in);
     const isExpired = code === "unauthorized" && (link.state === "open" || link.attach <= this._renewableUpTo);
     // Not a number if `code` is inherited from Object.prototype, such as "constructor".
     const closeCode = FATAL[code]!;
@@ -401,7 +415,7 @@ export class ClientSession<Tag> {
     this._links.delete(link);
     const outputs = this.transmit(link, now);
     this.reset({ reason: "failed", lost: [received + 1, last], handled: ack, in_hand }, undefined, retryIn);
-    this._events.push({ type: "dropped", link, reason: "reset", retryIn: retryIn!, outputs });
+    this._events.push({ type: "dropped", link, reason: "reset", retryIn: Math.min(retryIn!, MAX_RETRY_IN), outputs });
   }
 
   /** Ends the channel. Nothing more is written but the control frames of each link. */

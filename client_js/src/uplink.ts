@@ -1,6 +1,6 @@
 // Builds what a link writes: WebSocket messages, bodies of POSTs, polls. Pure.
 import type { AckSchedule } from "./acks.ts";
-import { encodeBinary, encodeBytes, encodeControl, encodeData } from "./codec.ts";
+import { encodeBinary, encodeBytes, encodeControl, encodeData, utf8Length } from "./codec.ts";
 import type { EncodedFrame } from "./codec.ts";
 import type { Closing, Output } from "./events.ts";
 import type { SendFrame } from "./frames.ts";
@@ -11,8 +11,10 @@ import type { Terms } from "./terms.ts";
 
 /** Factor by which base64 grows bytes, rounded up. */
 const BASE64_GROWTH = 1.34;
-/** Bytes around a message in its frame, at most. */
+/** Bytes around the messages of a frame, at most. */
 const FRAME_OVERHEAD = 99;
+/** Bytes of our `close`, a last `ack` and `leave`, at most. */
+const END_OVERHEAD = 512;
 /** Maximum number of body lines that are not data: the first line, and perhaps `close`, `ack` and `leave`. */
 const EXTRA_LINES = 4;
 
@@ -74,24 +76,32 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
 }
 
 /**
- * Returns the lines of a POST that repeats everything the server may lack, for a page that is being unloaded.
+ * Returns the lines of a POST that repeats everything the server may lack, for a page that is being unloaded; or as
+ * much of it as fits into `room` bytes.
  *
  * It may be sent while requests are in flight on any link, because the server drops duplicates (NUM-3), and after
- * `link` has ended (ATT-7).
+ * `link` has ended (ATT-7). One that `follows` another may overtake it: it repeats everything too, unless only what is
+ * new fits.
  */
-export function finalPost<Tag>(source: Source<Tag>, link: Link): EncodedFrame[] {
-  link.next = 0;
-  link.acked = -1;
-  link.leaveWritten = false;
-  source.acks.setDue();
+export function finalPost<Tag>(source: Source<Tag>, link: Link, room: number, follows: boolean): EncodedFrame[] {
   const first = sendLine(source, link);
-  return [first, ...takeFrames(source, link, 0, first, link.attach === source.confirmed)];
+  const { next } = link;
+  const take = (from: number): EncodedFrame[] => {
+    link.next = from;
+    link.acked = -1;
+    link.leaveWritten = false;
+    source.acks.setDue();
+    return [first, ...takeFrames(source, link, 0, first, link.attach === source.confirmed, room)];
+  };
+  const frames = take(0);
+  return follows && link.next <= source.outbox.buffer.lastNumber ? take(next) : frames;
 }
 
 /**
  * Takes the control frames, data, our `close`, an `ack` that is due, our `leave`: as much as one body holds.
  *
  * `firstLine`: of the body, over HTTP. `leads`: whether the link carries the session, and so may carry data (ATT-3).
+ * `room`: bytes of a body that is smaller than the server's limit; then nothing larger is written.
  */
 function takeFrames<Tag>(
   source: Source<Tag>,
@@ -99,30 +109,39 @@ function takeFrames<Tag>(
   now: number,
   firstLine = "",
   leads = source.leads(link),
+  room?: number,
 ): EncodedFrame[] {
   const frames: EncodedFrame[] = [...link.control];
   link.control = [];
   if (!leads) return frames;
-  takeData(source, link, frames, firstLine);
+  takeData(source, link, frames, firstLine, room);
   const { acks, closing, outbox } = source;
   const isComplete = link.next > outbox.buffer.lastNumber;
   if (closing && !link.closeWritten && isComplete) frames.push(writeClose(source, link, closing));
   if (acks.takeDue(link, now)) frames.push(writeAck(source, link));
-  // Again after anything else, which would take it back.
-  if (source.isLeaving && (frames.length || !link.leaveWritten) && isComplete) {
+  // Again after anything else, which would take it back. What does not fit into a final POST is lost.
+  if (source.isLeaving && (frames.length || !link.leaveWritten) && (isComplete || room !== undefined)) {
     link.leaveWritten = true;
     frames.push(encodeControl({ type: "leave" }));
   }
   return frames;
 }
 
-/** Adds as many messages to `frames` as fit, and always one if it is empty: any single message fits in a body. */
-function takeData<Tag>(source: Source<Tag>, link: Link, frames: EncodedFrame[], firstLine: string): void {
+/** Adds as many messages to `frames` as fit. Any single message fits in a body, unless there is less `room`. */
+function takeData<Tag>(
+  source: Source<Tag>,
+  link: Link,
+  frames: EncodedFrame[],
+  firstLine: string,
+  room?: number,
+): void {
   const { acks, terms } = source;
   const { buffer } = source.outbox;
   // Messages acknowledged in the meantime are not repeated.
   let number = Math.max(link.next, buffer.first);
-  let room = terms.body - firstLine.length - frames.join().length;
+  const isBounded = room !== undefined;
+  let left = Math.min(room ?? Infinity, terms.body) - FRAME_OVERHEAD - END_OVERHEAD;
+  left -= utf8Length([firstLine, ...frames].join());
   const lines = terms.batch - (firstLine ? EXTRA_LINES : 0);
   let texts: string[] = [];
   const flush = (): void => {
@@ -131,9 +150,10 @@ function takeData<Tag>(source: Source<Tag>, link: Link, frames: EncodedFrame[], 
   };
   let entry = buffer.peek(number, terms);
   while (entry) {
-    room -= entry.size * BASE64_GROWTH + FRAME_OVERHEAD;
+    // After bytes or a `skip`, another frame begins.
+    left -= typeof entry.body === "string" ? entry.size + 1 : entry.size * BASE64_GROWTH + 2 * FRAME_OVERHEAD;
     const count = texts.length + frames.length;
-    if (count && (room < 0 || count >= lines)) break;
+    if ((count || isBounded) && (left < 0 || count >= lines)) break;
     buffer.markWritten(number, entry);
     if (entry.skipped) {
       flush();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { acquireSlot } from "../src/connection_slots.ts";
 import { Locks } from "./locks.ts";
-import { World, opened } from "./world.ts";
+import { World, opened, postAnswer } from "./world.ts";
 import type { FakeRequest } from "./world.ts";
 
 const URL_HERE = "http://localhost/chat";
@@ -96,7 +96,7 @@ describe("a channel", () => {
       if (end === "close") {
         const send = await world.request("send");
         const { last } = send.lines[1] as { last: number };
-        send.respond(200, [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: last }]);
+        send.respond(200, [postAnswer(), { type: "close", code: 1000, reason: "", by: "app", last: 0, ack: last }]);
       }
       await world.settle();
       assert.equal(locks.held.size, 0, end);
@@ -116,11 +116,11 @@ describe("a channel", () => {
       channel.explain().map(({ transport, outcome }) => [transport, outcome]),
       [
         ["websocket", "failed"],
-        ["sse", "failed"],
+        ["sse", "left"],
         ["longpoll", "open"],
       ],
     );
-    assert.match(channel.explain()[1]!.reason, /too many tabs/);
+    for (const { reason } of channel.explain().slice(1)) assert.match(reason, /^too many tabs/);
     first.respond(200, [{ type: "ack", ack: 0 }]);
     await world.pass(0.9);
     assert.equal(world.requests.length, 0);
@@ -206,12 +206,77 @@ describe("a channel", () => {
     assert.fail("it found no slot");
   });
 
-  test("that may only stream does so without a slot", async () => {
+  for (const transports of [["sse"], ["websocket", "sse"]] as const)
+    test(`that may only use ${transports.join()} polls without a slot, until one is free`, async () => {
+      const locks = new Locks();
+      const releases = await takeAllSlots(locks);
+      const world = tab(locks);
+      world.random = 1;
+      const { channel } = world.channel({ transports });
+      if (transports.length > 1) await refuseSocket(world);
+      const poll = await openPoll(world);
+      assert.equal((poll.lines[0] as { hold: number }).hold, 0);
+      assert.deepEqual([channel.transport, channel.transports], ["longpoll", transports]);
+      assert.match(channel.explain().at(-1)!.reason, /^too many tabs/);
+      releases[0]!();
+      for (let second = 0; channel.transport === "longpoll" && second < 20; second++) {
+        for (const request of world.requests.splice(0)) {
+          const [line] = request.lines;
+          if (!request.url.endsWith("/sse")) {
+            request.respond(200, [request.url.endsWith("poll") ? { type: "ack", ack: 0 } : postAnswer()]);
+            continue;
+          }
+          request.stream();
+          request.event(opened(line));
+          request.event({ type: "ack", ack: 0 });
+        }
+        for (const socket of world.sockets.splice(0)) socket.end(1006);
+        await world.pass(1);
+      }
+      assert.equal(channel.transport, "sse");
+      // Polls were allowed for want of a slot only.
+      assert.equal((await world.request("send")).url, "http://localhost/chat/send");
+      channel.reconnect();
+      await world.pass(1.3);
+      await world.request("sse");
+      await world.pass(5);
+      assert.equal(world.requests.filter(({ url }) => url.endsWith("/poll")).length, 0);
+    });
+
+  test("without a slot is not held against streams, in this page or the next", async () => {
     const locks = new Locks();
-    await takeAllSlots(locks);
+    const releases = await takeAllSlots(locks);
     const world = tab(locks);
-    world.channel({ transports: ["websocket", "sse"] });
-    await refuseSocket(world);
+    const { channel } = world.channel({ transports: ["sse", "longpoll"] });
+    await openPoll(world);
+    assert.equal(world.environment.localStorage!.getItem("onechannel http://localhost"), null);
+    releases[0]!();
+    channel.reconnect();
+    await world.pass(1.3);
     await world.request("sse");
+    const next = tab(new Locks());
+    Object.assign(next.environment, { localStorage: world.environment.localStorage });
+    next.channel({ transports: ["sse", "longpoll"] });
+    await next.request("sse");
+  });
+
+  test("needs no slot over HTTP/2, which shares one connection", async () => {
+    const of = (name: string, nextHopProtocol?: string): object => ({ name, nextHopProtocol });
+    for (const [entries, isFree] of [
+      [[of("http://localhost/"), of("http://localhost/client.js", "h2"), of("mark")], true],
+      [[of("http://localhost/client.js", "h3"), of("http://localhost/image", "")], true],
+      [[of("http://localhost/client.js", "http/1.1")], false],
+      [[of("http://localhost/client.js", "h2"), of("http://localhost/later", "http/1.1")], false],
+      [[of("http://localhost.example/client.js", "h2")], false],
+      [[], false],
+    ] as const) {
+      const locks = new Locks();
+      await takeAllSlots(locks);
+      const world = tab(locks);
+      const { performance } = world.environment;
+      Object.assign(world.environment, { performance: { ...performance, getEntries: () => entries } });
+      world.channel({ transports: ["sse"] });
+      await world.request(isFree ? "sse" : "poll");
+    }
   });
 });

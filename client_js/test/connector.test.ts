@@ -125,13 +125,23 @@ describe("fallback", () => {
     assert.equal(world.sockets.length, 0);
     await world.pass(0.1);
     (await world.socket()).end();
+    // A plain GET that asks why the first round failed has a place in the retry budget.
+    await world.pass(1.3);
     (await world.request("poll")).respond(502, "<html>");
     // The second round waits up to the length of the outage.
-    await world.pass(0.8);
+    await world.pass(1.2);
     assert.equal(world.sockets.length, 0);
     await world.pass(0.5);
     await world.socket();
     assert.equal(channel.state, "connecting");
+  });
+
+  test("a channel goes on after an outage if a transport is named twice", async () => {
+    const world = new World();
+    world.channel({ transports: ["sse", "sse"] });
+    (await world.request("sse")).fail();
+    await world.pass(2);
+    await world.request("sse");
   });
 
   test("an option that is undefined has its default", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TRANSPORTS, nextAttempt, penalize } from "../src/fallback.ts";
+import { TRANSPORTS, checkTransports, nextAttempt, penalize } from "../src/fallback.ts";
 import type { Penalties, Penalty } from "../src/fallback.ts";
 import type { TransportName } from "../src/frames.ts";
 
@@ -12,6 +12,7 @@ interface Vector {
   trials?: [TransportName, number, "failed"?][];
   active?: TransportName;
   rotateAt?: number;
+  probeAfter?: { [Name in TransportName]?: number };
   now: number;
   /** The transport to start, or when to ask again. */
   expect: TransportName | number;
@@ -134,6 +135,21 @@ const VECTORS: Vector[] = [
     expect: "websocket",
   },
   {
+    title: "a probe waits if the last one said nothing of its transport",
+    active: "longpoll",
+    probeAfter: { websocket: 20, sse: 30 },
+    now: 9,
+    expect: 20,
+  },
+  {
+    title: "a probe waits for whichever is later",
+    active: "sse",
+    penalties: { websocket: penalty(30) },
+    probeAfter: { websocket: 20 },
+    now: 25,
+    expect: 30,
+  },
+  {
     title: "the earliest probe starts first",
     active: "longpoll",
     penalties: { websocket: penalty(60), sse: penalty(20) },
@@ -174,6 +190,7 @@ describe("nextAttempt", () => {
     trials = [],
     active,
     rotateAt = Infinity,
+    probeAfter = {},
     now,
     expect,
   } of VECTORS)
@@ -183,7 +200,7 @@ describe("nextAttempt", () => {
         racingSince,
         failed: failed === "failed",
       }));
-      const connection = active && { transport: active, rotateAt };
+      const connection = active && { transport: active, rotateAt, probeAfter };
       assert.equal(nextAttempt(allowed, penalties, begun, connection, 1, now), expect);
     });
 });
@@ -194,5 +211,13 @@ test("the wait for a probe doubles up to the maximum, with jitter", () => {
   for (let probe = 0; probe < 6; probe++) waits.push((current = penalize(current, false, 0, 1, 300)).probeAt);
   assert.deepEqual(waits, [15, 30, 60, 120, 240, 300, 300]);
   assert.equal(penalize(undefined, false, 100, 0, 300).probeAt, 107.5);
-  assert.equal(penalize(current, true, 100, 1, 300).probeAt, 700);
+  assert.equal(penalize(current, true, 100, 1, 900).probeAt, 700);
+});
+
+test("a stream that is buffered is not probed later than the maximum", () => {
+  assert.equal(penalize(undefined, true, 100, 1, 300).probeAt, 400);
+});
+
+test("a transport that is named twice counts once", () => {
+  assert.deepEqual(checkTransports(["sse", "sse", "longpoll"]), ["sse", "longpoll"]);
 });

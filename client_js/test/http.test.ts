@@ -9,6 +9,7 @@ describe("HTTP", () => {
     const world = new World();
     const { channel } = world.channel({ transports: ["sse"] });
     const stream = await world.openStream();
+    await world.pass(5);
     for (const cut of [false, true]) {
       channel.send("x");
       (await world.request("send")).fail();
@@ -23,6 +24,23 @@ describe("HTTP", () => {
     await world.pass(5);
     await world.request("sse");
     assert.equal(world.requests.length, 0);
+  });
+
+  test("a POST that fails again waits until the retry budget is free (SND-1)", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["sse"] });
+    await world.openStream();
+    await world.pass(5);
+    channel.send("x");
+    (await world.request("send")).respond(502, "<html>");
+    await world.pass(0.3);
+    (await world.request("send")).respond(502, "<html>");
+    await world.pass(1);
+    assert.equal(world.requests.length, 0);
+    await world.pass(0.3);
+    (await world.request("send")).respond(200, [postAnswer({ ack: 1, received: 1 })]);
+    await world.pass(1);
+    assert.deepEqual([channel.state, channel.statistics().attaches], ["open", 1]);
   });
 
   test("one POST is in flight; later sends wait for the next (SND-1)", async () => {
@@ -106,6 +124,22 @@ describe("HTTP", () => {
     assert.deepEqual(seen, ["a", "b"]);
   });
 
+  test("each poll has a signal of its own, and the last one is aborted", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["longpoll"] });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    const signals = [open.init.signal];
+    for (let poll = 0; poll < 20; poll++) {
+      const request = await world.request("poll");
+      signals.push(request.init.signal);
+      request.respond(200, [{ type: "ack", ack: 0 }]);
+    }
+    const last = await world.request("poll");
+    channel.suspend();
+    assert.deepEqual([new Set(signals).size, last.aborted], [21, true]);
+  });
+
   test("a poll that is cut is repeated (POL-2)", async () => {
     const world = new World();
     world.channel({ transports: ["longpoll"] });
@@ -116,6 +150,20 @@ describe("HTTP", () => {
     first.respond(504, "<html>");
     // It asks for a shorter hold than the intermediary allows.
     assert.deepEqual((await world.request("poll")).lines, [{ ...(first.lines[0] as object), hold: 7.5 }]);
+  });
+
+  test("time in which the retry budget holds an answer back does not shorten the hold", async () => {
+    const world = new World();
+    world.channel({ transports: ["longpoll"] });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    for (let cut = 0; cut < 2; cut++) {
+      const poll = await world.request("poll");
+      await world.pass(0.05);
+      poll.respond(502, "<html>");
+    }
+    await world.pass(2);
+    assert.equal("hold" in ((await world.request("poll")).lines[0] as object), false);
   });
 
   test("URLs keep their query; a final slash and ws: are normalized", async () => {

@@ -15,6 +15,13 @@ test("polls ask for half the age at which one was cut, then slowly for more", ()
   assert.equal(polls.hold, 15 * 1.05);
 });
 
+test("a poll that is answered early does not lengthen the hold", () => {
+  const polls = new PollPacing();
+  polls.ended(30, false);
+  for (let message = 0; message < 20; message++) polls.ended(0.1, true);
+  assert.equal(polls.hold, 15);
+});
+
 test("a poll that fails immediately does not shorten the hold", () => {
   const polls = new PollPacing();
   polls.ended(0.5, false);

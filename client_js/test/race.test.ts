@@ -1,25 +1,8 @@
-// Several connections in parallel: which becomes active, which takes over, and what failures teach.
+// Several connections in parallel: which becomes active, which takes over, and when each is started.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { listen, outcomes } from "./observe.ts";
+import { listen, outcomes, watch } from "./observe.ts";
 import { World, opened, postAnswer } from "./world.ts";
-import type { FakeRequest } from "./world.ts";
-
-/** WebSocket is refused, and a stream becomes active. Returns the stream. */
-async function failWebSocket(world: World): Promise<FakeRequest> {
-  (await world.socket()).end(1006);
-  const stream = await world.openStream();
-  (await plainGet(world)).respond(404, "<html>");
-  await world.settle();
-  return stream;
-}
-
-/** Returns the plain GET, which waits for the retry budget. */
-async function plainGet(world: World): Promise<FakeRequest> {
-  await world.pass(1.3);
-  assert.equal(world.gets.length, 1);
-  return world.gets.shift()!;
-}
 
 describe("race", () => {
   test("the opens share a nonce, with an attach number each", async () => {
@@ -91,7 +74,7 @@ describe("race", () => {
     await world.settle();
     assert.deepEqual(seen, ["a", "b", "c"]);
     assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
-    assert.deepEqual(outcomes(channel), ["websocket failed superseded", "sse lost replaced", "websocket open"]);
+    assert.deepEqual(outcomes(channel), ["websocket left superseded", "sse lost replaced", "websocket open"]);
     assert.deepEqual(channel.statistics().reconnects, 0);
   });
 
@@ -139,6 +122,21 @@ describe("race", () => {
     assert.deepEqual(socket.take().slice(1), [{ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 }]);
   });
 
+  test("attempts that are pending when the channel closes have not failed", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    await world.socket();
+    await world.pass(1.3);
+    const stream = await world.openStream();
+    const send = watch(channel.send("x"));
+    channel.close(3001, "bye");
+    await world.request("send");
+    stream.event({ type: "close", code: 3001, reason: "bye", by: "app", last: 0, ack: 0 });
+    await world.settle();
+    assert.deepEqual(outcomes(channel), ["websocket left bye", "sse lost bye"]);
+    assert.equal(send.outcome, "closed: not_handled");
+  });
+
   test("a pending ack is sent while a probe is starting", async () => {
     const world = new World();
     const { channel } = world.channel();
@@ -183,6 +181,57 @@ describe("race", () => {
   });
 });
 
+describe("slow credentials", () => {
+  /** Returns a function that gives credentials after each of these delays, the last one for ever. */
+  const slowly = (world: World, delays: number[]) => () =>
+    new Promise((resolve) =>
+      world.environment.setTimeout(() => resolve("c"), 1000 * (delays.length > 1 ? delays.shift()! : delays[0]!)),
+    );
+
+  test("attempts do not bunch when the first took long", async () => {
+    const world = new World();
+    world.random = 0;
+    world.channel({ credentials: slowly(world, [1.2, 0]) });
+    const times: number[] = [];
+    const begun = world.now;
+    while (world.now < begun + 6) {
+      for (const socket of world.sockets.splice(0)) (times.push(world.now), socket.end());
+      for (const request of world.requests.splice(0)) (times.push(world.now), request.fail());
+      for (const get of world.gets.splice(0)) (times.push(world.now), get.fail());
+      await world.pass(0.01);
+    }
+    assert.ok(times.length >= 6, `${times}`);
+    for (const [index, time] of times.slice(2).entries()) assert.ok(time - times[index]! > 1.1, `${times}`);
+  });
+
+  test("credentials that fail are requested within the retry budget", async () => {
+    const world = new World();
+    world.random = 0;
+    let asked = 0;
+    const credentials = (): Promise<never> => (asked++, Promise.reject(new Error("none")));
+    world.channel({ credentials });
+    await world.pass(10);
+    assert.ok(asked > 8 && asked <= 20, `${asked}`);
+  });
+
+  test("their time does not make a connection steady", async () => {
+    const world = new World();
+    world.random = 1;
+    const { channel } = world.channel({ transports: ["websocket"], credentials: slowly(world, [5.1]) });
+    for (let second = 0; second < 60; second += 0.1) {
+      for (const socket of world.sockets.splice(0)) {
+        socket.open();
+        socket.receive(opened(socket.take()[0]));
+        await world.pass(0.02);
+        socket.end();
+      }
+      await world.pass(0.1);
+    }
+    const { attaches } = channel.statistics();
+    assert.ok(attaches > 2 && attaches < 8, `${attaches}`);
+  });
+});
+
 describe("a stream that is buffered", () => {
   test("falls back to polls without a second event, and gets a penalty", async () => {
     const world = new World();
@@ -204,7 +253,7 @@ describe("a stream that is buffered", () => {
       ["transport", "longpoll"],
       ["resumed", 0],
     ]);
-    await keepPolling(world, 590);
+    await keepPolling(world, 290);
     assert.equal(channel.statistics().attempts.sse, 1);
     await keepPolling(world, 10);
     await world.pass(3);
@@ -233,150 +282,3 @@ async function keepPolling(world: World, seconds: number): Promise<void> {
     await world.pass(10);
   }
 }
-
-/** Keeps a stream alive for that many seconds. */
-async function keepAlive(world: World, stream: FakeRequest, seconds: number): Promise<void> {
-  for (let second = 0; second < seconds; second++) {
-    if (second % 20 === 0) stream.event({ type: "ack", ack: 0 });
-    await world.pass(1);
-  }
-}
-
-describe("penalties", () => {
-  test("a better transport is probed at growing intervals, and takes over", async () => {
-    const world = new World();
-    world.random = 1;
-    const { events } = world.channel();
-    const stream = await failWebSocket(world);
-    for (const wait of [15, 30, 60]) {
-      await keepAlive(world, stream, wait - 2);
-      assert.equal(world.sockets.length, 0);
-      await keepAlive(world, stream, 2.2);
-      (await world.socket()).end(1006);
-    }
-    await keepAlive(world, stream, 121);
-    await world.openSocket();
-    assert.deepEqual(events, [["transport", "sse"], ["open"], ["transport", "websocket"]]);
-    assert.equal(world.gets.length, 0);
-  });
-
-  test("the next page starts with the transport that worked", async () => {
-    const world = new World();
-    world.random = 1;
-    world.channel();
-    await failWebSocket(world);
-    const next = new World();
-    Object.assign(next.environment, { localStorage: world.environment.localStorage });
-    next.random = 1;
-    next.epoch += 5;
-    const { channel } = next.channel({}, "http://localhost/another");
-    const stream = await next.openStream();
-    assert.equal(next.sockets.length, 0);
-    // The rest of the wait.
-    await keepAlive(next, stream, 9);
-    assert.equal(next.sockets.length, 0);
-    await keepAlive(next, stream, 2);
-    const socket = await next.openSocket();
-    await next.pass(6);
-    socket.receive({ type: "ping" });
-    await next.settle();
-    // A connection that is stable removes the penalty.
-    const third = new World();
-    Object.assign(third.environment, { localStorage: world.environment.localStorage });
-    third.channel();
-    await third.socket();
-    assert.equal(channel.transport, "websocket");
-  });
-
-  test("penalties apply to one origin and expire after a day", async () => {
-    const world = new World();
-    world.channel();
-    await failWebSocket(world);
-    for (const [url, later] of [
-      ["http://elsewhere/chat", 0],
-      ["http://localhost/chat", 90000],
-    ] as const) {
-      const next = new World();
-      Object.assign(next.environment, { localStorage: world.environment.localStorage });
-      next.epoch += later;
-      next.channel({}, url);
-      await next.socket();
-    }
-  });
-
-  test("an outage leaves no penalties", async () => {
-    const world = new World();
-    world.random = 1;
-    const { channel } = world.channel({ transports: ["websocket", "longpoll"] });
-    for (let round = 0; round < 4; round++) {
-      (await world.socket()).end(1006);
-      (await world.request("poll")).fail();
-      while (!world.sockets.length) await world.pass(0.1);
-    }
-    assert.equal(world.environment.localStorage!.getItem("onechannel http://localhost"), null);
-    await world.openSocket();
-    assert.equal(channel.transport, "websocket");
-  });
-
-  test("storage that throws, is full or holds junk is ignored", async () => {
-    const full: object = {
-      getItem: () => '[["websocket","x",[]],["sse",null],7]',
-      setItem: () => {
-        throw new Error("full");
-      },
-    };
-    for (const get of [
-      () => {
-        throw new Error("forbidden");
-      },
-      () => undefined,
-      () => full,
-    ]) {
-      const world = new World();
-      Object.defineProperty(world.environment, "localStorage", { get });
-      world.channel();
-      await failWebSocket(world);
-    }
-  });
-});
-
-describe("explain", () => {
-  for (const [status, body, words] of [
-    [
-      426,
-      '{"type":"error","code":"upgrade_required","message":""}',
-      "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade",
-    ],
-    [
-      403,
-      '{"type":"error","code":"forbidden_origin","message":""}',
-      "refused; a plain GET of its URL answers our 403: not this origin",
-    ],
-    [502, "<html>", "refused; a plain GET of its URL answers 502"],
-    [0, "", "refused; a plain GET of its URL fails"],
-  ] as const)
-    test(`a WebSocket that is refused: ${words}`, async () => {
-      const world = new World();
-      const { channel } = world.channel();
-      (await world.socket()).end(1006);
-      await world.openStream();
-      const get = await plainGet(world);
-      assert.deepEqual([get.url, get.init.method], ["http://localhost/chat/websocket", undefined]);
-      if (status) get.respond(status, body);
-      else get.fail();
-      await world.settle();
-      assert.equal(channel.explain()[0]!.reason, words);
-    });
-
-  test("a WebSocket that is upgraded and mute", async () => {
-    const world = new World();
-    const { channel } = world.channel();
-    const socket = await world.socket();
-    await world.pass(0.5);
-    socket.open();
-    await world.pass(1);
-    await world.openStream();
-    await world.pass(7);
-    assert.match(channel.explain()[0]!.reason, /^upgraded after 0\.50 s, no body for 7\.50 s: something buffers it/);
-  });
-});

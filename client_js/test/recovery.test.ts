@@ -64,8 +64,10 @@ describe("recovery", () => {
       let socket = await world.openSocket();
       await world.pass(30);
       if (leave === "reconnect") channel.reconnect();
-      else socket.end();
-      await world.pass(0.51);
+      else {
+        socket.end();
+        await world.pass(0.51);
+      }
       socket = await world.openSocket();
       const waits: number[] = [];
       for (const age of [4.5, 2.5, 4.5]) {

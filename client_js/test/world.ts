@@ -150,7 +150,7 @@ export class World {
     Date: { now: () => this.wall * 1000 },
     localStorage: this.storage(),
     Math: { random: () => this.random },
-    crypto: { getRandomValues: (bytes: Uint8Array) => bytes.fill(++this.#ids) },
+    crypto: { getRandomValues: (bytes: Uint8Array) => bytes.fill(1e9 + ++this.#ids) },
     fetch: (url: string, init: RequestInit) => {
       const request = new FakeRequest(url, init);
       (init.method === "POST" ? this.requests : this.gets).push(request);
@@ -206,11 +206,13 @@ export class World {
   /** Advances the clock, timer by timer. */
   async pass(seconds: number): Promise<void> {
     const end = this.now + seconds;
-    for (;;) {
+    for (let spins = 0; ;) {
       await this.settle();
       const [next] = [...this.#pendingTimers].sort((one, other) => one.at - other.at);
       if (!next || next.at > end) break;
       this.#pendingTimers.delete(next);
+      spins = next.at > this.now ? 0 : spins + 1;
+      if (spins > 1000) throw new Error(`timers fire again and again at ${this.now}: ${next.act}`);
       this.now = Math.max(this.now, next.at);
       next.act();
     }
@@ -258,20 +260,21 @@ export class World {
 /** A world with a page, whose events the test fires. */
 export class PageWorld extends World {
   readonly page = Object.assign(new EventTarget(), { baseURI: "http://localhost/", visibilityState: "visible" });
-  readonly #window = new EventTarget();
-  readonly #network = new EventTarget();
+  readonly window = new EventTarget();
+  /** `navigator.connection`; its `type` exists on mobile devices only. */
+  readonly network: EventTarget & { type?: string } = new EventTarget();
 
   constructor() {
     super();
     Object.assign(this.environment, {
-      addEventListener: this.#window.addEventListener.bind(this.#window),
+      addEventListener: this.window.addEventListener.bind(this.window),
       document: this.page,
-      navigator: { connection: this.#network },
+      navigator: { connection: this.network },
     });
   }
 
   fire(on: "window" | "document" | "network", type: string, fields: object = {}): void {
-    const target = { window: this.#window, document: this.page, network: this.#network }[on];
+    const target = { window: this.window, document: this.page, network: this.network }[on];
     target.dispatchEvent(Object.assign(new Event(type), fields));
   }
 

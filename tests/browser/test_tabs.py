@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -14,6 +15,7 @@ from playwright.async_api import Browser
 
 from tests.browser.pages import TRANSPORTS, apps, report, until_report
 from tests.support.browsers.chromium import Tab, tab
+from tests.support.servers.nginx import nginx
 
 pytestmark = pytest.mark.browser
 
@@ -85,6 +87,53 @@ async def test_eight_tabs_exchange_messages_at_the_same_time(
         assert sorted((await report(server))["messages"]) == sorted(
             f"{part} of {index}" for part in ("first", "later") for index in range(8)
         )
+
+
+OPEN_MANY = """(transports) => {
+    globalThis.answers = [];
+    globalThis.channels = Array.from({ length: 7 }, (_, index) => {
+        const channel = new Channel("/chat", { transports, retryBase: 0.05 });
+        channel.addEventListener("message", () => answers.push(index));
+        void channel.send(index);
+        return channel;
+    });
+}"""
+
+
+async def transports_of_seven(page: Tab, allowed: list[str]) -> list[str]:
+    """Open seven channels at once, and exchange a message over each. Return their transports."""
+    await page.run(OPEN_MANY, allowed)
+    await page.wait("answers.length === 7")
+    # Another request of the page gets its answer too.
+    assert await page.run("async () => (await fetch('/report')).status") == 200
+    found: list[str] = await page.run("() => channels.map(({ transport }) => transport)")
+    return sorted(found)
+
+
+@pytest.mark.parametrize("allowed", FALLBACKS, ids=lambda names: "-".join(names))
+async def test_channels_of_page_share_four_slots(browser: Browser, allowed: list[str]) -> None:
+    """Whatever transports an application allows: seven streams would block the origin."""
+    async with apps("echo") as server, tab(browser, server.url) as page:
+        found = await transports_of_seven(page, allowed)
+        held = await page.run("async () => (await navigator.locks.query()).held.length")
+        assert held == 4
+        if allowed[0] == "sse":
+            assert found == ["longpoll"] * 3 + ["sse"] * 4
+            explained = await page.run(
+                "() => channels.find((one) => one.transport === 'longpoll').explain()"
+            )
+            assert all("too many tabs" in one["reason"] for one in explained)
+
+
+async def test_channels_over_http2_need_no_slots(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        apps("echo") as server,
+        nginx(server.port, tmp_path) as proxy,
+        tab(browser, proxy.url("http2"), ignore_https_errors=True) as page,
+    ):
+        assert await transports_of_seven(page, ["sse"]) == ["sse"] * 7
+        held = await page.run("async () => (await navigator.locks.query()).held.length")
+        assert held == 0
 
 
 async def test_closed_tab_releases_its_slot(browser: Browser) -> None:

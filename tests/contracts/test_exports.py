@@ -47,14 +47,17 @@ SURFACES = {
     """,
     transport.Group: "add(channel) discard(channel) name send(message)",
     transport.Limits: """
-        (*, message, depth, batch, window_messages, window_bytes, opening, heartbeat, poll_hold,
-        stream, ttl, away, tombstone, nonce, closing, stall, renewal, ack_delay, answer_wait,
-        drain_window, drain_grace, sessions, sessions_per_subject, sessions_per_address,
-        opens_per_second)
-        ack_delay advertised_limits() advertised_timings() answer_wait away batch body closing depth
-        drain_grace drain_window heartbeat message nonce opening opens_per_second poll_hold
-        renewal sessions sessions_per_address sessions_per_subject stall stream tombstone ttl
-        window_bytes window_messages
+        (*, message, depth, batch, window_messages, window_bytes, headers, memory,
+        control_per_second, frames_per_turn, opening, heartbeat, poll_hold, stream, ttl, away,
+        tombstone,
+        nonce, closing,
+        stall, renewal, ack_delay, answer_wait, drain_window, drain_grace, sessions,
+        sessions_per_subject, sessions_per_address, opens_per_second)
+        ack_delay advertised_limits() advertised_timings() answer_wait away batch body closing
+        control_per_second depth drain_grace drain_window frames_per_turn headers heartbeat
+        memory message nonce opening opens_per_second poll_hold renewal sessions
+        sessions_per_address sessions_per_subject stall stream tombstone ttl window_bytes
+        window_messages
     """,
     transport.Identity: "(subject, user, expires) expires subject user",
     transport.MemoryStore: """
@@ -62,21 +65,22 @@ SURFACES = {
         open(nonce, record, now, keep) save_tombstone(session_id, tombstone, until) shared
         sweep(now)
     """,
-    transport.ChannelClosed: "(code, reason) code reason",
+    transport.ChannelClosed: "(code, reason, channel) channel code reason",
     transport.SessionReset: "(reason, lost, dropped) dropped lost reason",
     transport.Unacknowledged: "(number, fate) fate number",
-    transport.Unreachable: "(reasons) reasons",
+    transport.Unreachable: "(reasons, url) reasons",
     transport.ChannelStatistics: """
         (sent, acknowledged, buffered, buffered_bytes, received, handled, replayed, attaches)
         acknowledged attaches buffered buffered_bytes handled received replayed sent
     """,
     transport.HubStatistics: """
-        (sessions, connections, opened, resets, refused, sent, received, replayed)
-        connections opened received refused replayed resets sent sessions
+        (sessions, connections, opened, resets, refused, sent, received, replayed, memory,
+        memory_reached)
+        connections memory memory_reached opened received refused replayed resets sent sessions
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, tls, proxies, pacing,
-        encoder, target, wishes)
+        encoder, target, wishes, on_unreachable)
     """,
     transport.client.Channel: """
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()

@@ -109,7 +109,8 @@ class Presence:
                 resolve(waiter)
 
     def received(self) -> None:
-        """Record that a task begins to receive."""
+        """Record that a task begins to receive: messages are taken again."""
+        self._driver.session.start_reading()
         self._idle_since = self._driver.now() if self._waiting else None
 
     def tick(self, now: float) -> None:

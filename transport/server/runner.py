@@ -8,6 +8,7 @@ and is then cancelled.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
@@ -77,6 +78,7 @@ class Runner:
         owner: is notified of its end.
         credentials: of the session.
         address: under which the admission has counted it.
+        cost: what it is charged besides its buffers, see `opening_cost`.
 
     Attributes:
         channel: what the handler was given.
@@ -92,6 +94,7 @@ class Runner:
         "_task",
         "address",
         "channel",
+        "cost",
         "credentials",
         "driver",
         "pending_tombstones",
@@ -106,11 +109,13 @@ class Runner:
         owner: Owner,
         credentials: SessionCredentials,
         address: str,
+        cost: int,
     ) -> None:
         self.driver = driver
         self.session = driver.session
         self.credentials = credentials
         self.address = address
+        self.cost = cost
         self.pending_tombstones = 0
         self._owner = owner
         self._task: asyncio.Task[None] | None = None
@@ -121,12 +126,12 @@ class Runner:
 
     # The handler
 
-    def start(self, application: Application, scope: Scope, user: Any) -> None:
+    def start(self, application: Application, scope: Scope, user: Any, now: float) -> None:
         """Call the handler in a task of its own."""
         driver = self.driver
         self.channel = Channel(driver, scope, user)
         self._reopens = application.reopens
-        self._started_at = driver.now()
+        self._started_at = now
         running = self._run(application.handler, self.channel)
         self._task = driver.loop.create_task(running, name=f"channel {self.session.id}")
         driver.receiver = self._task
@@ -150,10 +155,20 @@ class Runner:
     async def _call(self, handler: Handler, channel: Channel) -> None:
         """Await the handler. One that stops because its own session has closed has not failed."""
         try:
-            await handler(channel)
-        except* ChannelClosed:
-            if self.session.state is SessionState.OPEN and not self.driver.draining:
+            returned = handler(channel)
+            if not inspect.isawaitable(returned):
+                raise TypeError("the handler must be async: write `async def handler(channel)`")
+            await returned
+        except ChannelClosed as error:
+            if not self._is_own(error):
                 raise  # another channel was closed
+        except BaseExceptionGroup as group:
+            others = group.split(lambda error: self._is_own(error))[1]  # 3.11 takes no method
+            if others is not None:
+                raise others from None
+
+    def _is_own(self, error: BaseException) -> bool:
+        return isinstance(error, ChannelClosed) and error.channel == self.session.id
 
     def _warn_if_at_once(self) -> None:
         """Warn that the handler returned as soon as it began, which closes the channel."""
@@ -221,6 +236,10 @@ class Runner:
         """Accept the identity of a new connection, or of a renewal."""
         self.channel.user = identity.user
         self.credentials.accept(identity)
+
+    def count_renewal(self) -> None:
+        """Count a renewal; see `SessionCredentials.count_renewal`."""
+        self.credentials.count_renewal()
 
     async def renew(self, credentials: Any) -> None:
         """Check fresh credentials and accept them; see `SessionCredentials.renew`."""

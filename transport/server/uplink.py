@@ -59,6 +59,7 @@ class Uplink:
     async def _renew(self, runner: Runner, attachment: Attachment | None, frame: Renew) -> None:
         """Renew the credentials; on failure the connection ends, as on WebSocket (REN-1)."""
         try:
+            runner.count_renewal()
             await runner.renew(frame.credentials)
         except ProtocolError as error:
             link = runner.driver.find_link(attachment) if attachment is not None else None

@@ -1,11 +1,22 @@
 // Server-sent events and long polling: everything is a POST (HTTP-1).
 import type { EncodedFrame } from "../codec.ts";
+import { utf8Length } from "../codec.ts";
+import type { Environment } from "../environment.ts";
 import { eventParser } from "../event_stream.ts";
 import type { Output } from "../events.ts";
 import type { Transport, TransportContext } from "./interface.ts";
 
-/** Maximum characters of a body that may outlive its page: a browser allows 64 KiB for all such requests. */
+/** Bytes of all bodies in flight that may outlive their page: a browser fails a request above that. */
+const MAX_KEEPALIVE_BYTES = 65536;
+/** Maximum characters of a body that may do so while the page goes on, so that its last one has room. */
 const MAX_KEEPALIVE_BODY = 1e4;
+
+/** Bytes in flight that may outlive the page. All channels of a page share the limit. */
+const keepaliveBytes = new WeakMap<Environment, number>();
+
+/** Returns the bytes that the last POST of a page may have. */
+export const keepaliveRoom = (environment: Environment): number =>
+  MAX_KEEPALIVE_BYTES - (keepaliveBytes.get(environment) ?? 0);
 
 /**
  * Makes a transport whose `open` and polls are POSTs to `segment`; the uplink uses separate POSTs to `send` (POL-1,
@@ -15,12 +26,14 @@ const http =
   (segment: "sse" | "poll") =>
   (context: TransportContext): Transport => {
     const { environment, postTimeout } = context;
-    const controller = new AbortController();
-    const abort = (): void => controller.abort();
+    // Of the downlink's request: there is one at a time. A signal for all would collect their listeners.
+    let controller: AbortController | undefined;
+    const abort = (): void => controller?.abort();
     let lastPost: Promise<void> | undefined;
     return {
       send(output) {
         if (output.request !== "post") {
+          controller = new AbortController();
           void postFrames(context, segment, output, controller.signal);
           return;
         }
@@ -46,7 +59,8 @@ export const sse = http("sse");
 export const longpoll = http("poll");
 
 /**
- * POSTs the last frames of a page that is being unloaded, in parallel with requests in flight. Nobody sees the answer.
+ * POSTs the last frames of a page that is being unloaded, at most `keepaliveRoom` bytes, in parallel with requests in
+ * flight. Nobody sees the answer.
  */
 export const postOnUnload = (context: TransportContext, frames: readonly EncodedFrame[]): void =>
   void postFrames(context, "send", { request: "post", frames });
@@ -60,21 +74,27 @@ async function postFrames(
 ): Promise<void> {
   const request = output.request!;
   const isStream = segment === "sse";
+  const { environment } = context;
   const body = output.frames.join("\n");
+  const keepalive = request === "post" && (!signal || body.length < MAX_KEEPALIVE_BODY);
+  const bytes = keepalive ? utf8Length(body) : 0;
+  const count = (change: number): void =>
+    void keepaliveBytes.set(environment, (keepaliveBytes.get(environment) ?? 0) + change);
   let text = "";
   let status = 0;
   let retryIn = 0;
+  count(bytes);
   try {
-    const response = await context.environment.fetch(context.urlOf(segment), {
+    const response = await environment.fetch(context.urlOf(segment), {
       method: "POST",
       body,
       headers: { "Content-Type": "application/x-ndjson", Accept: isStream ? "text/event-stream" : "*/*" },
       cache: "no-store",
       credentials: context.credentials,
-      keepalive: request === "post" && body.length < MAX_KEEPALIVE_BODY,
+      keepalive,
       signal: signal ?? null,
     });
-    if (isStream && response.ok) {
+    if (isStream && response.ok && /event-stream/.test(response.headers.get("Content-Type")!)) {
       status = 200;
       context.onReached();
       await readStream(response.body!, context);
@@ -87,6 +107,7 @@ async function postFrames(
   } catch {
     // The connection was cut or aborted.
   }
+  count(-bytes);
   context.onInput({ type: "answer", request, status, text, retryIn });
 }
 

@@ -183,7 +183,7 @@ SERVER = [
         "_receive_control",
         name="skip-not-counted",
         rule="DAT-5: a skip takes no number",
-        old="return self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)",
+        old="return self._receive_messages(attachment, skip)",
         new="self._acknowledge(frame.ack); return []",
     ),
     Mutant(
@@ -328,5 +328,23 @@ SERVER = [
         old="UNSET if retry_in is None else retry_in",
         new="UNSET",
         vectors_only="the channel then ends as by any close, and no promise is broken",
+    ),
+    Mutant(
+        ServerSession,
+        "_count_control",
+        name="control-without-rate",
+        rule="LIV-5: frames that carry nothing new have no rate",
+        old="not self._control_budget.spend(self._received_at)",
+        new="False",
+        vectors_only="clients stay below the rate; the vectors show that others are refused",
+    ),
+    Mutant(
+        ServerSession,
+        "_receive_control",
+        name="moving-acks-have-a-rate",
+        rule="LIV-5: an ack that moves the mark counts as a frame that carries nothing new",
+        old="frame.ack <= self.outgoing.acked",
+        new="True",
+        vectors_only="clients stay below the rate; the vectors show that these do not count",
     ),
 ]

@@ -18,6 +18,15 @@ from tests.support.servers import process
 
 EXECUTABLE = "/usr/sbin/nginx"
 
+_RECOMMENDED = """
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $connection_upgrade;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_buffering off;
+        proxy_read_timeout 1h;"""
+
 _WAYS = {
     # The defaults: HTTP/1.0 to the server, Host rewritten, no Upgrade, buffering.
     "bare": ("", ""),
@@ -34,17 +43,9 @@ _WAYS = {
         proxy_set_header Connection $connection_upgrade;""",
     ),
     # The recommended configuration.
-    "good": (
-        " ssl",
-        """
-        proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection $connection_upgrade;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_buffering off;
-        proxy_read_timeout 1h;""",
-    ),
+    "good": (" ssl", _RECOMMENDED),
+    # The same over HTTP/2, in which all requests of a browser share one connection.
+    "http2": (" ssl http2", _RECOMMENDED),
 }
 
 CONFIGURATION = """\

@@ -58,7 +58,7 @@ from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.polls import PollPacing
 from transport.protocol.client.refusals import OF_ONE_MESSAGE, fatal_closing, retry_in
 from transport.protocol.client.terms import Terms
-from transport.protocol.codec import Decoder, Oversized, Payload, encode_control
+from transport.protocol.codec import Decoder, Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
     Ack,
     Bytes,
@@ -84,6 +84,8 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.states import ATTACH_TRANSITIONS, AttachState, AttachStep, transition
 
+MAX_RETRY_IN = 300.0
+"""The most seconds of a ``retry_in`` that count (DRN-1): a wrong one must not cost a day."""
 RESTART_RETRY_IN = 2.0
 """The ``retry_in`` assumed, in seconds, when a server closes the WebSocket with 1012 and sent no
 ``drain`` (DRN-1)."""
@@ -99,6 +101,7 @@ class ClientSession:
         client: the id of this instance (OPN-3).
         terms: the terms to assume until a server advertises its own.
         target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
+        renewable: whether the application may have fresh credentials if these are refused.
 
     Attributes:
         terms: the server's limits and times.
@@ -118,6 +121,7 @@ class ClientSession:
         *,
         target: dict[str, Json] | None = None,
         wishes: dict[str, Json] | None = None,
+        renewable: bool = False,
     ) -> None:
         self.terms = terms
         self._silence_timeout = silence_timeout(terms.heartbeat)
@@ -135,6 +139,9 @@ class ClientSession:
         """The highest attach that was confirmed: the one that sends (ATT-3)."""
         self._refusals = 0
         """How many times another client confirmed before we first did (ATT-5)."""
+        self._renewable_up_to = inf if renewable else 0
+        """Credentials refused on an attach up to this one may have expired: show fresh ones once
+        (REN-1)."""
         self._replay_up_to = 0
         """Messages up to this number are replays (OPN-6)."""
         self._links: list[Link] = []
@@ -229,9 +236,19 @@ class ClientSession:
         self._links.append(link)
         return link
 
+    def remove(self, link: Link) -> None:
+        """Forget a link whose connection the driver has left."""
+        if link in self._links:
+            self._links.remove(link)
+
     def leads(self, link: Link) -> bool:
         """Return whether ``link`` has the session: it is the newest confirmed attach (ATT-3)."""
         return link.attach == self._confirmed and link in self._links
+
+    @property
+    def _is_carried(self) -> bool:
+        """Whether a link has the session."""
+        return any(self.leads(link) for link in self._links)
 
     def _drop(
         self,
@@ -243,6 +260,7 @@ class ClientSession:
     ) -> None:
         if link in self._links:
             self._links.remove(link)
+            retry_in = min(retry_in, MAX_RETRY_IN)
             self._events.append(LinkDropped(link, reason, retry_in, drained))
             # Attaches below the confirmed one have ended, or no longer carry anything (ATT-3).
             for older in [one for one in self._links if one.attach < self._confirmed]:
@@ -333,7 +351,7 @@ class ClientSession:
                 self._fail(link, outcome.error)
             case answers.Failed():
                 if outcome.reason is not None:
-                    self._drop(link, outcome.reason)
+                    self._drop(link, outcome.reason, outcome.retry_in)
             case _:
                 assert_never(outcome)
 
@@ -392,6 +410,7 @@ class ClientSession:
         self.outbox.check_ack(max(frame.received, frame.handled))
         link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.OPENED, "attach")
         handshake.adopt(frame)
+        self._renewable_up_to = inf
         link.next = frame.received + 1
         terms = self.terms.updated(frame)
         if terms != self.terms:
@@ -399,7 +418,8 @@ class ClientSession:
             self._silence_timeout = silence_timeout(terms.heartbeat)
             self.outbox.buffer.set_limits(terms)
             self._decoder = Decoder(terms, ServerControl)
-        self._replay_up_to = frame.sent if resumed else 0
+        if not self._is_carried:  # else nothing was missed
+            self._replay_up_to = frame.sent if resumed else 0
         replayed = max(0, self._replay_up_to - self.incoming.received)
         verdict = Verdict.RESUMED if resumed else Verdict.NEW
         self._events.append(Attached(link, verdict, frame.id, replayed))
@@ -416,10 +436,14 @@ class ClientSession:
         self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
             return
+        size = frame.size
+        if known:  # the duplicates are not kept: they count neither for the inbox nor for the ack
+            messages = messages[known:]
+            size = json_size(messages)
         first = frame.seq + known
-        replays = min(max(0, self._replay_up_to + 1 - first), len(messages) - known)
-        self._events.append(Messages(messages[known:] if known else messages, replays, frame.size))
-        self.acks.record(len(messages) - known, frame.size, link, self.terms, now)
+        replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
+        self._events.append(Messages(messages, replays, size, frame.text))
+        self.acks.record(len(messages), size, link, self.terms, now)
         self._end_if_complete(link, now)
 
     # Errors and ends
@@ -428,21 +452,34 @@ class ClientSession:
         number = error.number if isinstance(error.number, int) else 0
         expected = error.expected if isinstance(error.expected, int) else 0
         http = link.transport is not TransportKind.WEBSOCKET
-        may_retry = http and link.failures + 1 < MAX_CONSECUTIVE_FAILURES
+        may_retry = http and link.failed_posts + 1 < MAX_CONSECUTIVE_FAILURES
         if error.code in OF_ONE_MESSAGE and number:
             # Only that message is refused; the server dropped the following unread (DAT-4, DAT-5).
             self._events += self.outbox.skip(number, error.code)
             link.next = min(link.next, number)
         elif error.code == codes.GAP.name and expected and may_retry:
-            link.failures += 1
+            link.failed_posts += 1
             self.outbox.check_ack(expected - 1)
             link.next = expected
-        elif (closing := fatal_closing(error)) is not None:
-            self._end(closing)
         elif error.code == codes.SUPERSEDED.name:
             self._superseded(link, error)
+        elif self._is_carried and not self.leads(link):
+            # Another link goes on, whatever this one was refused for (ATT-8).
+            self._drop(link, error.code, retry_in(error))
+        elif error.code == codes.UNAUTHORIZED.name and self._may_have_expired(link):
+            # Credentials that are refused once more are wrong.
+            self._renewable_up_to = min(self._renewable_up_to, self._attaches)
+            self._drop(link, error.code, retry_in(error))
+        elif (closing := fatal_closing(error)) is not None:
+            self._end(closing)
         else:
             self._drop(link, error.code, retry_in(error))
+
+    def _may_have_expired(self, link: Link) -> bool:
+        """Return whether the credentials shown on ``link`` were valid, or were not asked for
+        since (REN-1)."""
+        opening = link.state is AttachState.OPENING
+        return not opening or link.attach <= self._renewable_up_to
 
     def _superseded(self, link: Link, error: Error) -> None:
         attach = error.attach if isinstance(error.attach, int) else 0
@@ -517,8 +554,9 @@ class ClientSession:
 
     def _reopen(self, link: Link, close: Close, in_hand: int, now: float) -> None:
         """Continue with a new session after a ``close`` with ``retry_in`` (CLS-8)."""
-        received, retry_in = self.incoming.received, close.retry_in
-        assert isinstance(retry_in, (int, float))
+        received = self.incoming.received
+        assert isinstance(close.retry_in, (int, float))
+        retry_in = min(close.retry_in, MAX_RETRY_IN)
         # The link carries no more data, only the control frames that are queued: our answer.
         self._links.remove(link)
         outputs = self.transmit(link, now)

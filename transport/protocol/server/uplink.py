@@ -120,9 +120,13 @@ class Post:
             self.has_data = self.has_data or isinstance(frame, Data)
             replies = session.receive(self.attachment, frame, now)
             self._replies += [encode_control(reply) for reply in replies]
-        if session.ending is not None and session.ending.reset is not None:
-            raise _unknown_session()
+        self._check_not_reset()
         return None
+
+    def _check_not_reset(self) -> None:
+        ending = self._session.ending
+        if ending is not None and ending.reset is not None:
+            raise _unknown_session()
 
     def reattach(self) -> None:
         """Look for the attachment again: it may have ended while the credentials were checked.
@@ -133,7 +137,13 @@ class Post:
         self.attachment = self._session.attachments.find(self._header.client, self._header.attach)
 
     def answer(self) -> list[EncodedFrame]:
-        """Return the answer: the state of the downlink, then the replies (SND-2)."""
+        """Return the answer: the state of the downlink, then the replies (SND-2).
+
+        Raises:
+            ProtocolError: ``unknown_session``: the session was reset since, and with it what it had
+                taken (SND-3).
+        """
+        self._check_not_reset()
         attachment = self.attachment
         if attachment is not None and attachment.code is not None:
             attachment = None

@@ -1,0 +1,71 @@
+// Finds out why nothing connects, from the answers that the attempts got, or by a plain GET.
+//
+// A browser hides why an upgrade or a request has failed. What it does tell: a status and a body, if the page may read
+// the answer; or only whether there was one.
+import type { Environment } from "./environment.ts";
+
+/**
+ * Why nothing connects.
+ *
+ * `offline`: the browser says so. `no_answer`: nothing answers at the URL. `wrong_url`: something else than a hub does.
+ * `forbidden_origin`: the server does not allow pages of this origin. `refused`: something in front of the server
+ * refuses, or does not reach it. `credentials`: the `credentials` function fails.
+ */
+export type UnreachableCause = "offline" | "no_answer" | "wrong_url" | "forbidden_origin" | "refused" | "credentials";
+
+export interface Diagnosis {
+  readonly cause: UnreachableCause;
+  /** In words: what is wrong, and what to do. */
+  readonly reason: string;
+}
+
+export const OFFLINE: Diagnosis = { cause: "offline", reason: "offline: the browser has no network" };
+
+export const NO_ANSWER: Diagnosis = {
+  cause: "no_answer",
+  reason: "no answer: the server is down, the host or port is wrong, or something blocks the way",
+};
+
+const HIDDEN: Diagnosis = {
+  cause: "forbidden_origin",
+  reason: "this origin may not read the answer (CORS). Check the URL, and list the origin in Hub(origins=[...])",
+};
+
+/** Returns what an answer with this status means if no transport connects. */
+export function readStatus(status: number, body = ""): Diagnosis {
+  const tell = (cause: UnreachableCause, reason: string): Diagnosis => ({ cause, reason });
+  if (status < 300 || status === 404 || status === 405)
+    return tell("wrong_url", `HTTP ${status}: there is no hub at this URL. Check its path`);
+  const [, code, message] = /^{"type":"error","code":"(\w+)","message":"([^"]*)/.exec(body) ?? [];
+  // The hub itself: its message says what to do.
+  if (code)
+    return tell(code === "forbidden_origin" ? code : "refused", `the server answers ${status}: ${message}`);
+  const isRefusal = status < 500;
+  const what = isRefusal ? "something in front of the server refuses" : "the server fails, or a proxy cannot reach it";
+  return tell("refused", `HTTP ${status}: ${what}`);
+}
+
+/**
+ * Asks at `url`, the URL of a hub's WebSocket. Never rejects; gives up when `signal` aborts.
+ *
+ * `permit`: resolves once the next request may be made.
+ */
+export async function diagnose(
+  environment: Environment,
+  url: string,
+  permit: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<Diagnosis> {
+  const { location } = environment;
+  const get = async (mode: RequestMode): Promise<Response> => {
+    await permit();
+    return environment.fetch(url, { cache: "no-store", mode, signal });
+  };
+  try {
+    const response = await get("cors");
+    return readStatus(response.status, await response.text());
+  } catch {
+    const isForeign = location && new URL(location.href).origin !== new URL(url).origin;
+    return isForeign ? get("no-cors").then(() => HIDDEN, () => NO_ANSWER) : NO_ANSWER;
+  }
+}

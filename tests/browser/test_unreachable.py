@@ -1,0 +1,86 @@
+"""A page that cannot connect learns why: from the `unreachable` event, and from `explain()`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.browser.front import front, refused
+from tests.browser.pages import apps
+from tests.support.browsers.chromium import Tab, tab
+from tests.support.servers.uvicorn import serving
+
+pytestmark = pytest.mark.browser
+
+OPEN = """([url, transports]) => {
+    globalThis.reports = [];
+    const channel = (globalThis.channel = new Channel(url, { transports }));
+    channel.addEventListener("unreachable", ({ cause, reason }) => reports.push({ cause, reason }));
+    channel.addEventListener("close", ({ code }) => reports.push({ cause: code }));
+}"""
+ALL = ["websocket", "sse", "longpoll"]
+TRANSPORTS = pytest.mark.parametrize("transports", [ALL, ["websocket"], ["sse"]], ids="-".join)
+
+
+async def first_report(page: Tab, url: str, transports: list[str]) -> dict[str, Any]:
+    await page.run(OPEN, [url, transports])
+    await page.wait("reports.length > 0")
+    report: dict[str, Any] = await page.run("() => reports[0]")
+    return report
+
+
+async def reasons(page: Tab) -> list[str]:
+    found: list[str] = await page.run("() => channel.explain().map(({ reason }) => reason)")
+    return found
+
+
+@TRANSPORTS
+async def test_wrong_url_is_reported(browser: Browser, transports: list[str]) -> None:
+    async with apps("echo") as server, tab(browser, server.url) as page:
+        report = await first_report(page, "/caht", transports)
+        assert report["cause"] == "wrong_url"
+        assert "Check its path" in report["reason"]
+        assert any("Check its path" in reason for reason in await reasons(page))
+
+
+@TRANSPORTS
+async def test_foreign_origin_is_reported(browser: Browser, transports: list[str]) -> None:
+    """The page comes from one server, and connects to another that does not list its origin."""
+    async with (
+        apps("echo") as home,
+        serving("tests.support.apps:echo", "--no-access-log") as foreign,
+        tab(browser, home.url) as page,
+    ):
+        report = await first_report(page, f"{foreign.url}/chat", transports)
+        assert report["cause"] in ("forbidden_origin", 4403)
+
+
+@TRANSPORTS
+async def test_dead_server_is_reported(browser: Browser, transports: list[str]) -> None:
+    async with apps("echo") as home, tab(browser, home.url) as page:
+        async with apps("echo") as gone:
+            pass
+        report = await first_report(page, f"{gone.url}/chat", transports)
+        assert report["cause"] == "no_answer"
+
+
+async def test_page_that_is_offline_is_told_so(browser: Browser) -> None:
+    async with apps("echo") as server, tab(browser, server.url) as page:
+        await page.page.context.set_offline(True)
+        report = await first_report(page, "/chat", ALL)
+        assert report["cause"] == "offline"
+        await page.page.context.set_offline(False)
+        await page.wait("channel.state === 'open'")
+
+
+async def test_lost_server_is_reported_once(browser: Browser) -> None:
+    async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
+        await page.run(OPEN, ["/chat", ["websocket"]])
+        await page.run("() => channel.send('first')")
+        one.faults["websocket"] = refused
+        await page.run("() => channel.reconnect()")
+        await page.wait("channel.statistics().attempts.websocket > 3")
+        causes = await page.run("() => reports.map(({ cause }) => cause)")
+        assert causes == ["no_answer"]
