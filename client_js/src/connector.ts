@@ -306,7 +306,9 @@ export class Connector implements DialerHost {
     if (steady) this._outage.restart(now);
     // What the server asked for is no failure (DRN-1), nor is the end of another session.
     const failed = !steady && !drained && !retryIn && !isForgiven;
-    if (!wasActive && this.active) return this._handleTrialFailure(connection, failed, retryIn);
+    // Refused credentials do not end the connection that works (ATT-8), but there is no point in asking again soon.
+    const isRefused = failed || reason === "unauthorized";
+    if (!wasActive && this.active) return this._handleTrialFailure(connection, isRefused, retryIn);
     connection.failed = failed;
     const outage = failed && isOutage(round, this._usable);
     if (failed) this._trials = outage ? [] : round;
