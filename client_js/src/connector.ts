@@ -71,7 +71,7 @@ export class Connector implements DialerHost {
   private _usable: readonly TransportName[];
   /** The server asked us not to reconnect before this time. */
   private _askedToWaitUntil = 0;
-  private readonly _outage: Outage;
+  private _outage: Outage;
   private readonly _lifetimes = new Lifetimes();
 
   constructor(
@@ -188,7 +188,7 @@ export class Connector implements DialerHost {
     this._trials = [];
     this.dialer.slot.release();
     // The application or the page asked for it: that is no outage.
-    this._outage.restart(readClock(this._environment));
+    this._outage = new Outage(readClock(this._environment));
     this._scheduleRetry(reason, wait);
   }
 
