@@ -1,7 +1,7 @@
 // The public class: what an application calls and listens to. The rest is in driver.ts and below.
 import { utf8Length } from "./codec.ts";
 import { Driver } from "./driver.ts";
-import { resolveUrl } from "./environment.ts";
+import { checkGlobals, resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
 import type { Attempt } from "./explain.ts";
@@ -15,13 +15,19 @@ import type { ChannelState } from "./states.ts";
 export class Channel extends EventTarget {
   /** @internal For reload.ts and tests. */
   readonly _driver: Driver;
+  /** @internal */
   private readonly _inbox: Inbox;
+  /** @internal */
   private readonly _closed: Promise<void>;
 
   /** Starts connecting immediately. Throws if an argument is invalid; all other errors are reported as events. */
+  constructor(url: string | URL, options?: ChannelOptions);
+  /** @internal Tests replace parts of the environment. */
+  constructor(url: string | URL, options: ChannelOptions | undefined, environment: Environment);
   constructor(url: string | URL, options: ChannelOptions = {}, environment: Environment = globalThis) {
     super();
-    const address = resolveUrl(environment, url).replace(/^ws/, "http").replace(/#.*/, "");
+    checkGlobals();
+    const address = resolveUrl(environment, url);
     const dispatch = (type: keyof ChannelEventMap, fields: object = {}): void =>
       void this.dispatchEvent(Object.assign(new Event(type), fields));
     this._inbox = new Inbox((message) => dispatch("message", message));
@@ -117,5 +123,19 @@ export class Channel extends EventTarget {
   override addEventListener(type: string, listener: unknown, options?: boolean | AddEventListenerOptions): void {
     super.addEventListener(type, listener as EventListener, options);
     if (type === "message") this._inbox.listen();
+  }
+
+  override removeEventListener<Type extends keyof ChannelEventMap>(
+    type: Type,
+    listener: ((event: ChannelEventMap[Type]) => void) | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  override removeEventListener(type: string, listener: unknown, options?: boolean | EventListenerOptions): void {
+    super.removeEventListener(type, listener as EventListener, options);
   }
 }
