@@ -81,9 +81,9 @@ class Environment:
         )
         return cls(folder)
 
-    async def run(self, *arguments: str | Path) -> str:
+    async def run(self, *arguments: str | Path, **environment: str) -> str:
         """Run its Python in its folder. Only the folder of a script is added to the import path."""
-        return await run(self.python, *arguments, folder=self.folder)
+        return await run(self.python, *arguments, folder=self.folder, environment=environment)
 
     async def versions(self) -> dict[str, str]:
         """Return the installed distributions, by name."""

@@ -1,4 +1,7 @@
-"""The packed npm package in an empty project: compiled, bundled, imported and run."""
+"""The packed npm package in an empty project: compiled, bundled, imported and run.
+
+The tools are the newest, but for jsdom and vitest: the newest of those that run on Node.js 20.
+"""
 
 from __future__ import annotations
 
