@@ -13,6 +13,9 @@ from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.testing.asgi import DEADLINE
 from transport.testing.page_driver import PageDriver
 
+_WRONG_PATH = ("HTTP 403", "HTTP 404", "not_found", "closed with 1000")
+"""How attempts end if there is no hub at the path, depending on framework and transport."""
+
 
 @asynccontextmanager
 async def drive(
@@ -198,11 +201,18 @@ class Page:
         """
         driver = self._driver
         driver.resume()
-        await self._until(
-            lambda: driver.verdict is not None or driver.closed is not None,
-            within,
-            "the channel did not open",
-        )
+        try:
+            await self._until(
+                lambda: driver.verdict is not None or driver.closed is not None,
+                within,
+                "the channel did not open",
+            )
+        except TimeoutError as error:
+            if not driver.last_failure:
+                raise
+            reason = driver.last_failure
+            cure = ": is the path that of the mount?" if reason in _WRONG_PATH else ""
+            raise TimeoutError(f"{error}; the last attempt ended with {reason}{cure}") from None
         if driver.verdict is None:
             assert driver.closed is not None
             raise driver.closed

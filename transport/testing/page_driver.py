@@ -71,6 +71,7 @@ class PageDriver:
         refused: the errors of the sends that were not handled, by number.
         closed: why the channel is closed.
         is_away: whether the page was cut and has not resumed.
+        last_failure: why the latest connection ended; empty before any has.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class PageDriver:
         self.refused: dict[int, ChannelError] = {}
         self.closed: ChannelClosed | None = None
         self.is_away = True
+        self.last_failure = ""
         self._waiters = Waiters()
         self._calls = ApplicationCalls(app, path, headers, self._waiters.changed)
         self._session = ClientSession(secrets.token_urlsafe(16), Terms.of(Limits()))
@@ -253,6 +255,7 @@ class PageDriver:
                     error.__cause__ = cause
 
     def _on_dropped(self, event: LinkDropped) -> None:
+        self.last_failure = event.reason
         connection = self._connections.pop(event.link, None)
         if connection is not None:
             connection.leave()

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from transport import Channel, ChannelClosed, Hub, Limits, SessionReset, TooLarge, Unacknowledged
@@ -200,6 +202,17 @@ def test_drive_raises_if_refused() -> None:
                 async with drive(Hub(echo, authenticate=nobody), transport=transport):
                     pass
             assert caught.value.code == 4401
+
+    jumping(work())
+
+
+def test_drive_on_wrong_path_says_so() -> None:
+    async def work() -> None:
+        app = Starlette(routes=[Mount("/live", Hub(echo))])
+        for transport in TRANSPORTS:
+            with pytest.raises(TimeoutError, match=r"did not open.* is the path that of"):
+                async with drive(app, "/lvie", transport=transport):
+                    pass
 
     jumping(work())
 
