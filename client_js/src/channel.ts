@@ -3,7 +3,7 @@ import { utf8Length } from "./codec.ts";
 import { getDebug, setDebug } from "./debug.ts";
 import type { Debug } from "./debug.ts";
 import { Driver } from "./driver.ts";
-import { resolveUrl } from "./environment.ts";
+import { checkGlobals, resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
 import type { Attempt } from "./explain.ts";
@@ -18,7 +18,9 @@ import type { ChannelState } from "./states.ts";
 export class Channel extends EventTarget {
   /** @internal For reload.ts and tests. */
   readonly _driver: Driver;
+  /** @internal */
   private readonly _inbox: Inbox;
+  /** @internal */
   private readonly _closed: Promise<void>;
 
   /**
@@ -37,9 +39,13 @@ export class Channel extends EventTarget {
   }
 
   /** Starts connecting immediately. Throws if an argument is invalid; all other errors are reported as events. */
+  constructor(url: string | URL, options?: ChannelOptions);
+  /** @internal Tests replace parts of the environment. */
+  constructor(url: string | URL, options: ChannelOptions | undefined, environment: Environment);
   constructor(url: string | URL, options: ChannelOptions = {}, environment: Environment = globalThis) {
     super();
-    const address = resolveUrl(environment, url).replace(/^ws/, "http").replace(/#.*/, "");
+    checkGlobals();
+    const address = resolveUrl(environment, url);
     const dispatch = (type: keyof ChannelEventMap, fields: object = {}): void => {
       this._driver.connector.dialer.log.event(type, fields);
       this.dispatchEvent(Object.assign(new Event(type), fields));

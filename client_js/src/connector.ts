@@ -71,7 +71,7 @@ export class Connector implements DialerHost {
   private _usable: readonly TransportName[];
   /** The server asked us not to reconnect before this time. */
   private _askedToWaitUntil = 0;
-  private readonly _outage: Outage;
+  private _outage: Outage;
   private readonly _lifetimes = new Lifetimes();
 
   constructor(
@@ -189,7 +189,7 @@ export class Connector implements DialerHost {
     this._trials = [];
     this.dialer.slot.release();
     // The application or the page asked for it: that is no outage.
-    this._outage.restart(readClock(this._environment));
+    this._outage = new Outage(readClock(this._environment));
     this._scheduleRetry(reason, wait);
   }
 
@@ -316,7 +316,9 @@ export class Connector implements DialerHost {
     if (steady) this._outage.restart(now);
     // What the server asked for is no failure (DRN-1), nor is the end of another session.
     const failed = !steady && !drained && !retryIn && !isForgiven;
-    if (!wasActive && this.active) return this._handleTrialFailure(connection, failed, retryIn);
+    // Refused credentials do not end the connection that works (ATT-8), but there is no point in asking again soon.
+    const isRefused = failed || reason === "unauthorized";
+    if (!wasActive && this.active) return this._handleTrialFailure(connection, isRefused, retryIn);
     connection.failed = failed;
     const outage = failed && isOutage(round, this._usable);
     if (failed) this._trials = outage ? [] : round;

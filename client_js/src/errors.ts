@@ -1,6 +1,7 @@
 // The errors of the client. `code` is one of PROTOCOL.md section 13, or one of these:
 //   invalid_message  JSON cannot carry the message (DAT-3): convert the value that the text names
 //   invalid_argument an argument of this library is wrong: change the call
+//   unsupported      the JavaScript environment lacks something: docs/browser.md says what to add
 //   buffer_full      too many messages wait to be sent: await earlier sends
 //   closed           the channel was closed, by either side
 

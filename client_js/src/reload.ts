@@ -25,6 +25,18 @@ export async function acrossReloads(
   ChannelClass: typeof Channel,
   url: string | URL,
   options?: ChannelOptions,
+): Promise<Channel>;
+/** @internal Tests replace parts of the environment. */
+export async function acrossReloads(
+  ChannelClass: typeof Channel,
+  url: string | URL,
+  options: ChannelOptions | undefined,
+  environment: Environment,
+): Promise<Channel>;
+export async function acrossReloads(
+  ChannelClass: typeof Channel,
+  url: string | URL,
+  options?: ChannelOptions,
   environment: Environment = globalThis,
 ): Promise<Channel> {
   const key = "onechannel session " + resolveUrl(environment, url);

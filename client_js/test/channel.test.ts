@@ -469,7 +469,7 @@ describe("control", () => {
   test("an invalid argument throws synchronously", async () => {
     const world = new World();
     assert.throws(() => world.channel({ transports: ["carrier-pigeon" as "sse"] }), ChannelError);
-    assert.throws(() => world.channel({}, "/relative"), TypeError);
+    assert.throws(() => world.channel({}, "/relative"), ChannelError);
     const { channel } = world.channel();
     assert.throws(() => (channel.transports = []), ChannelError);
   });

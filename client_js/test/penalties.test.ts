@@ -67,6 +67,31 @@ describe("penalties", () => {
     assert.equal(channel.transport, "websocket");
   });
 
+  for (const code of ["unauthorized", "forbidden_origin", "too_large"])
+    test(`a probe that is refused as ${code} is repeated later, and ends nothing (ATT-8)`, async () => {
+      const world = new World();
+      world.random = 1;
+      const { channel, events } = world.channel({ transports: ["longpoll"], credentials: () => "c" });
+      const open = await world.request("poll");
+      open.respond(200, [opened(open.lines[0])]);
+      channel.transports = ["sse", "longpoll"];
+      const begun = world.now;
+      const probes: number[] = [];
+      while (world.now < begun + 60) {
+        for (const request of world.requests.splice(0)) {
+          if (request.url.endsWith("/poll")) request.respond(200, [{ type: "ack", ack: 0 }]);
+          else {
+            probes.push(Math.round(world.now - begun));
+            request.respond(403, [{ type: "error", code, message: "" }]);
+          }
+        }
+        await world.pass(1);
+      }
+      // After 15 s, then 30 s; this loop is a second or two late.
+      assert.deepEqual(probes, [1, 17, 48]);
+      assert.deepEqual([channel.state, events.length], ["open", 2]);
+    });
+
   test("the next page starts with the transport that worked", async () => {
     const world = new World();
     world.random = 1;

@@ -137,6 +137,15 @@ describe("unreachable", () => {
     assert.equal(world.gets.length, 0);
   });
 
+  test("fires again after the application has tried again", async () => {
+    const world = new World();
+    const { channel, reports } = watched(world, { transports: ["websocket"] });
+    await failAll(world, 10);
+    channel.reconnect();
+    await failAll(world, 10);
+    assert.equal(reports.length, 2);
+  });
+
   test("does not fire once the channel is suspended, closed or open", async () => {
     for (const end of ["suspend", "closed", "open"] as const) {
       const world = new World();

@@ -239,6 +239,7 @@ class SessionDriver:
         if session.in_hand_size and session.footprint() > self.grant:
             self._memory.grow(self, handed_over=True)
             if session.ending is not None:
+                del message  # or the traceback would keep it
                 session.in_hand_size = 0
                 self._memory.settle(self)
                 raise session.closed_error()
@@ -372,7 +373,7 @@ class SessionDriver:
     def data_received(self) -> None:
         """Wake the handler and the tasks that wait for acks. Data never makes a writer due."""
         if self.session.footprint() > self.grant:
-            self._memory.grow(self)
+            self._memory.grow(self, handed_over=self.session.in_hand_size > 0)
         message = self._message
         if (
             message is not None

@@ -78,9 +78,9 @@ class OriginPolicy:
             )
         return ProtocolError(
             codes.FORBIDDEN_ORIGIN,
-            "pages of this origin may not connect: it does not match the scheme and the Host that "
-            "the server saw. If the page comes from another server, or a proxy rewrites Host, list "
-            "the origin in Hub(origins=[...])",
+            "pages of this origin may not connect: it differs from the scheme and Host that the "
+            "server saw. If the page comes from another server, or a proxy rewrites Host, list the "
+            "origin in Hub(origins=[...])",
         )
 
     @staticmethod

@@ -237,7 +237,10 @@ class PageConnection:
                 self._answer(Request.OPEN, message["status"], body)
                 return
             if message["type"] == "websocket.close":
-                self._missing("closed before it was accepted, which a browser sees as status 403")
+                self._missing(
+                    "closed before it was accepted (status 403 to a browser), as routers do with a "
+                    "path that they do not know (status 404 over HTTP)"
+                )
             while message["type"] != "websocket.close":
                 message = await connection.next(None)
                 if message["type"] == "websocket.send":

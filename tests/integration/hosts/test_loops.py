@@ -18,6 +18,7 @@ from starlette.routing import Mount
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import InvalidStatus
 
+from tests.integration.hosts.hosts import eventually
 from tests.support.clients.frame_client import TRANSPORTS
 from tests.support.servers.listener import listeners
 from tests.support.servers.uvicorn import free_port
@@ -92,7 +93,11 @@ async def serving_in_thread(app: Starlette) -> AsyncIterator[tuple[str, uvicorn.
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        await until(lambda: server.started or not thread.is_alive())
+
+        async def is_decided() -> bool:
+            return server.started or not thread.is_alive()
+
+        await eventually(is_decided)
         yield f"http://127.0.0.1:{port}/chat", server
     finally:
         server.should_exit = True
@@ -126,7 +131,10 @@ async def test_second_server_in_thread_is_refused_and_first_goes_on(
         def errors() -> list[logging.LogRecord]:
             return [record for record in caplog.records if record.exc_info]
 
-        await until(lambda: len(errors()) == 4)  # the server answers before it logs
+        async def are_logged() -> bool:  # the server answers before it logs
+            return len(errors()) == 4
+
+        await eventually(are_logged)
         for record in errors():
             assert record.exc_info is not None
             assert "one hub for each server" in str(record.exc_info[1])

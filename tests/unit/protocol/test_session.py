@@ -100,8 +100,8 @@ def test_footprint_covers_buffers_and_message_in_hand(session: ServerSession) ->
     session.receive(attachment, decoder.decode(f"[1,1,{lists}]"), 0.0)
     session.receive(attachment, decoder.decode(f"[2,1,{lists}]"), 0.0)
     session.receive(attachment, decoder.decode("[3,1,0]"), 0.0)
-    assert 6000 <= session.footprint() <= 7000
-    for left in (6000, 3000):  # what the handler waited for, and what it did not
+    assert session.footprint() > 6000 + 64_000
+    for left in (6000, 3000):  # what the handler waits for, and what it does not
         assert session.receive_nowait() == [[]] * 1000
         assert left + 64_000 <= session.footprint() <= left + 200_000
     assert session.receive_nowait() == 0

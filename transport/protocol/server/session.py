@@ -131,7 +131,7 @@ class ServerSession:
         dropped: messages that were refused because the send buffer was full (RES-2).
         is_unread: whether messages are refused because nobody receives them (DAT-7).
         in_hand_size: at most how many bytes of memory the message takes that the handler was given
-            last; 0 if it is small.
+            last, or is given in this turn; 0 if it is small.
     """
 
     __slots__ = (
@@ -141,7 +141,6 @@ class ServerSession:
         "_is_awaited",
         "_left_at",
         "_next",
-        "_next_size",
         "_received_at",
         "_refuses",
         "attachments",
@@ -176,8 +175,6 @@ class ServerSession:
         self.in_hand_size = 0
         self._next: Json | Empty = EMPTY
         """The message that the handler waits for, once it has arrived."""
-        self._next_size = 0
-        """What it takes in memory, see ``in_hand_size``."""
         self._is_awaited = False
         """Whether the handler waits for a message: it asked, and there was none."""
         self._inbox: list[Json] = []
@@ -220,7 +217,6 @@ class ServerSession:
         if self._next is not EMPTY:
             message, self._next = self._next, EMPTY
             incoming.delivered += 1
-            self.in_hand_size = self._next_size
             return message
         self._is_awaited = False
         self.in_hand_size = 0
@@ -496,14 +492,16 @@ class ServerSession:
             self._next = messages[0]
             self._is_awaited = False
             big = frame.size > SMALL_MESSAGE
-            self._next_size = object_size(frame.text.encode()) if big else 0
+            self.in_hand_size = object_size(frame.text.encode()) if big else 0
             if len(messages) == 1:
                 return
             messages = messages[1:]
         self._inbox += undecoded(messages, frame.text)
 
     def _clear_inbox(self) -> None:
-        self._next = EMPTY
+        if self._next is not EMPTY:
+            self._next = EMPTY
+            self.in_hand_size = 0
         self._inbox.clear()
 
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:

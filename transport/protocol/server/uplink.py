@@ -5,7 +5,7 @@ Pure: the caller finds the session that a request names, does the waiting, and p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from transport import codes
@@ -97,7 +97,7 @@ class Post:
         self.has_data = False
         self._header = header
         self._session = session
-        self._frames: Iterator[Any] = iter(frames)
+        self._frames = list(frames)
         self._replies: list[EncodedFrame] = []
         self.attachment = session.attachments.find(header.client, header.attach)
         if self.attachment is not None:
@@ -112,7 +112,9 @@ class Post:
                 the session, and those after it were not handled.
         """
         session = self._session
-        for frame in self._frames:
+        frames = self._frames
+        while frames:
+            frame = frames.pop(0)  # not kept: its messages take more memory here than in the inbox
             if isinstance(frame, ProtocolError):
                 raise frame
             if isinstance(frame, Renew):
