@@ -107,6 +107,8 @@ export interface ErrorFrame {
   readonly code: string;
   readonly message: string;
   readonly number?: number;
+  /** The last of the refused messages, of which `number` is the first (DAT-7). */
+  readonly last?: number;
   readonly expected?: number;
   readonly attach?: number;
   readonly client?: string;

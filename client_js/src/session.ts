@@ -335,10 +335,11 @@ export class ClientSession<Tag> {
   // Errors and ends
 
   private _fail(link: Link, frame: ErrorFrame): void {
-    const { code, message, number, expected, retry_in } = frame;
+    const { code, message, number, last = number, expected, retry_in } = frame;
     if ((code === "too_large" || code === "not_read") && number) {
-      // Only that message is refused; the server dropped what followed it unread (DAT-4, DAT-5, DAT-7).
-      this._events.push(...this.outbox.skip(number, code));
+      // Only these messages are refused; the server dropped what followed them unread (DAT-4, DAT-5, DAT-7).
+      const end = Math.min(last!, this.outbox.buffer.lastNumber);
+      for (let one = number; one <= end; one++) this._events.push(...this.outbox.skip(one, code));
       link.next = Math.min(link.next, number);
       return;
     }

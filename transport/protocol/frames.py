@@ -183,6 +183,7 @@ class Error(_Control, frozen=True):
     code: str
     message: str
     number: Number | UnsetType = UNSET
+    last: Number | UnsetType = UNSET
     expected: Number | UnsetType = UNSET
     attach: Number | UnsetType = UNSET
     client: ClientId | UnsetType = UNSET

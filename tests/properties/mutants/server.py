@@ -266,7 +266,7 @@ SERVER = [
         "start_reading",
         name="refused-is-taken",
         rule="DAT-7: a copy of an old request brings a message that was refused",
-        old="self._refuses = self.incoming.refused > 0",
+        old="self._refuses = self.incoming.received < self._refused_to",
         new="self._refuses = False",
     ),
     Mutant(

@@ -252,6 +252,21 @@ async def test_more_messages_than_a_window_are_refused() -> None:
         await page.close()
 
 
+@each_transport
+async def test_many_messages_are_refused_at_once(transport: str) -> None:
+    """DAT-7, LIV-5: in few frames, so that the connection is not ended for their number."""
+    hub = Hub(waits)
+    async with drive(hub, transport=transport) as page:
+        await asyncio.sleep(2)
+        sends = [await page.send(number) for number in range(900)]
+        for number in sends:
+            with pytest.raises(NotRead):
+                await page.acknowledged(number, within=5)
+        [channel] = hub.channels
+        await until(lambda: channel.statistics().handled == 900)
+        assert channel.statistics().attaches == 1
+
+
 async def test_message_received_before_the_wait_is_handled() -> None:
     """MRK-2: who receives and then waits for the end has finished."""
 

@@ -455,7 +455,9 @@ class ClientSession:
         may_retry = http and link.failed_posts + 1 < MAX_CONSECUTIVE_FAILURES
         if error.code in OF_ONE_MESSAGE and number:
             # Only that message is refused; the server dropped the following unread (DAT-4, DAT-5).
-            self._events += self.outbox.skip(number, error.code)
+            last = error.last if isinstance(error.last, int) else number
+            for one in range(number, min(last, self.outbox.buffer.last) + 1):
+                self._events += self.outbox.skip(one, error.code)
             link.next = min(link.next, number)
         elif error.code == codes.GAP.name and expected and may_retry:
             link.failed_posts += 1

@@ -137,11 +137,13 @@ class ServerSession:
     __slots__ = (
         "_closing_until",
         "_control_budget",
+        "_dropped_to",
         "_inbox",
         "_is_awaited",
         "_left_at",
         "_next",
         "_received_at",
+        "_refused_to",
         "_refuses",
         "attachments",
         "downlink",
@@ -169,6 +171,10 @@ class ServerSession:
         self.ending: Ending | None = None
         self.dropped = 0
         self.is_unread = False
+        self._dropped_to = 0
+        """The last number that was dropped unread, as it followed a refused one (DAT-4)."""
+        self._refused_to = 0
+        """The last number that was refused because nobody received it."""
         self._refuses = False
         """Whether `is_unread`, or a message was refused by that and its ``skip`` is still to come.
         Until then a copy of an old request may bring the message, which its sender has given up."""
@@ -252,15 +258,27 @@ class ServerSession:
         self._is_awaited = False
         if self._next is not EMPTY or inbox:
             self._clear_inbox()
+            self._refused_to = incoming.received
             incoming.give_back()
+            error = encode_control(self._not_read())
             for attachment in self.attachments.live:
-                attachment.control.append(encode_control(_not_read(incoming.refused)))
+                attachment.control.append(error)
+
+    def _not_read(self) -> Error:
+        """Return the refusal of the messages after the mark, which nobody receives (DAT-7)."""
+        number, last = self.incoming.refused, self._refused_to
+        return Error(
+            code=codes.NOT_READ.name,
+            message="the server's handler does not receive messages",
+            number=number,
+            last=last if last > number else UNSET,
+        )
 
     def start_reading(self) -> None:
         """Take messages again, as somebody receives them; not one that was refused (DAT-7)."""
         if self.is_unread:
             self.is_unread = False
-            self._refuses = self.incoming.refused > 0
+            self._refuses = self.incoming.received < self._refused_to
 
     @property
     def has_left(self) -> bool:
@@ -444,11 +462,23 @@ class ServerSession:
                 retry_in=1.0,
             )
 
+    def _count_dropped(self, last: int) -> None:
+        """Count data up to ``last``, of which nothing is taken, as `_count_control` does.
+
+        Data that follows a refused message was on its way (DAT-4): it counts if it comes again.
+        """
+        incoming = self.incoming
+        is_due = incoming.received < last <= incoming.handled + self.limits.window_messages
+        if is_due and last > self._dropped_to:
+            self._dropped_to = last
+        else:
+            self._count_control()
+
     def _receive_messages(self, attachment: Attachment | None, frame: Data) -> list[ServerControl]:
         """Receive the messages of a frame and the client's ack, or nothing (FRM-4).
 
         Returns:
-            The refusal of the first of them, if nobody receives it (DAT-7).
+            The refusal of those that nobody receives (DAT-7).
         """
         replies: list[ServerControl] = []
         if attachment is not None and attachment.state is not _CONFIRMED:
@@ -461,18 +491,25 @@ class ServerSession:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
         if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
             if repeated == count and ack <= outgoing.acked:
-                self._count_control()
+                self._count_dropped(seq + count - 1)
             messages = messages[repeated:]
             size = json_size(messages)
         if messages and self._refuses and messages[0] is not _SKIPPED:
-            if incoming.refused > incoming.received:  # not for the first time
+            last = incoming.received + len(messages)
+            if last <= self._refused_to:  # not for the first time
                 self._count_control()
+            elif self.is_unread:
+                self._refused_to = last
             incoming.refused = incoming.received + 1
-            replies = [_not_read(incoming.refused)]
+            replies = [self._not_read()]
         elif messages:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
-            self._refuses = self.is_unread
+            if self._refuses:  # it is a `skip`
+                if incoming.received < self._refused_to:
+                    incoming.refused = incoming.received + 1
+                else:
+                    self._refuses = self.is_unread
             if self.is_unread:
                 incoming.delivered = incoming.received
                 incoming.mark_handled()
@@ -693,11 +730,3 @@ class ServerSession:
             replayed=self.downlink.replayed,
             transports=tuple(attachment.transport for attachment in self.attachments.live),
         )
-
-
-def _not_read(number: int) -> Error:
-    return Error(
-        code=codes.NOT_READ.name,
-        message="the server's handler does not receive messages",
-        number=number,
-    )
