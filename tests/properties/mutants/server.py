@@ -268,6 +268,7 @@ SERVER = [
         rule="DAT-7: a copy of an old request brings a message that was refused",
         old="self._refuses = self.incoming.received < self._refused_to",
         new="self._refuses = False",
+        first_seed=500,
     ),
     Mutant(
         ServerSession,

@@ -481,7 +481,7 @@ def test_what_follows_a_refusal_has_no_rate_at_first(code: str) -> None:
     for number in range(2, 900):
         assert session.receive(attachment, Data(number, 0, ["b"], 3), 0.0) == []
     again = Data(899, 0, ["b"], 3)
-    for _ in range(9):
+    for _ in range(5):
         session.receive(attachment, again, 0.0)
     with pytest.raises(ProtocolError, match="too_many"):
         [session.receive(attachment, again, 0.0) for _ in range(9)]
