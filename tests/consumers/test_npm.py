@@ -18,11 +18,7 @@ from tests.consumers.blocks import Block, blocks
 from tests.consumers.install import INSTALLS_WITHIN, ROOT, run
 from tests.support.servers.uvicorn import Server, serving
 
-pytestmark = [
-    pytest.mark.consumer,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("npm"),
-]
+pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
 SCRIPTS = blocks("js", "ts")
 
