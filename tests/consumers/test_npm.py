@@ -135,7 +135,7 @@ async def test_documented_page_opens_channel(
     project: Project, server: Server, block: Block
 ) -> None:
     script = project.folder / "documents" / f"{block.stem}.{block.language}"
-    environment = {"CHANNEL_URL": f"{server.url}/", "DOCUMENTS": str(script)}
+    environment = {"CHANNEL_URL": f"{server.url}/", "DOCUMENT": str(script)}
     await project.tool(
         "vitest", "run", "--environment", "happy-dom", "documents.test", **environment
     )
