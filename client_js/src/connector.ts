@@ -26,6 +26,7 @@ import type { Options } from "./options.ts";
 import { Outage, STEADY_AFTER } from "./outage.ts";
 import { PenaltyStore } from "./penalties.ts";
 import type { ClientSession } from "./session.ts";
+import { silenceTimeout } from "./terms.ts";
 
 /** Seconds within which a stream's second event must follow its first (SSE-1). */
 const SECOND_EVENT_TIMEOUT = 2;
@@ -335,8 +336,12 @@ export class Connector implements DialerHost {
   private _handleTrialFailure(trial: Connection, failed: boolean, retryIn: number): void {
     const now = readClock(this._environment);
     const active = this.active!;
-    if (trial.transport === active.transport) active.rotateAt = now + this._options.retryMax;
-    else if (failed || retryIn || trial.isBlameless) this._penalize(trial);
+    if (trial.transport === active.transport) {
+      active.rotateAt = now + this._options.retryMax;
+      // Something answered, so the path is not dead: the old connection has its usual time for a sign of life.
+      if (!/^(no answer|headers|mute)/.test(trial.attempt.reason) && trial.transport !== "websocket")
+        this._session.probe(active.link!, now + silenceTimeout(this._session.terms));
+    } else if (failed || retryIn || trial.isBlameless) this._penalize(trial);
     // It answered, though another was first.
     else this.penalties.remove(trial.transport);
     if (retryIn) this.retryAt = now + retryIn;
