@@ -229,6 +229,7 @@ export class Connector implements DialerHost {
     // A POST can outlive its connection, and still counts as an attempt if it fails.
     if (!this.isLive(connection) && request !== "post") return;
     if (input.type === "frame") connection.frames++;
+    if (failed && answer.status && request === "open") connection.isRefused = true;
     const forward = (input: Input): void => this._listener.onInput(connection.link!, input);
     // A failed request is retried, or leads to a new connection: that is an attempt. A POST waits a little: if the
     // whole path is down, the downlink reports it first and the retry is unnecessary.
@@ -338,9 +339,8 @@ export class Connector implements DialerHost {
     const active = this.active!;
     if (trial.transport === active.transport) {
       active.rotateAt = now + this._options.retryMax;
-      // Something answered, so the path is not dead: the old connection has its usual time for a sign of life.
-      if (!/^(no answer|headers|mute)/.test(trial.attempt.reason) && trial.transport !== "websocket")
-        this._session.probe(active.link!, now + silenceTimeout(this._session.terms));
+      // The path is not dead: the old connection has its usual time for a sign of life.
+      if (trial.isRefused) this._session.probe(active.link!, now + silenceTimeout(this._session.terms));
     } else if (failed || retryIn || trial.isBlameless) this._penalize(trial);
     // It answered, though another was first.
     else this.penalties.remove(trial.transport);
