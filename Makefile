@@ -18,7 +18,7 @@ NODE_READY := client_js/node_modules/.ready
 BENCH_READY := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-browser test-js matrix campaign mutants check check-lint check-types check-layers check-prose \
+.PHONY: help demo test test-python test-consumers test-browser test-js matrix campaign mutants check check-lint check-types check-layers check-prose \
 	check-client check-bundle check-coverage bench setup setup-system client format clean
 
 help: ## List the targets
@@ -27,10 +27,14 @@ help: ## List the targets
 demo: $(DEMO_READY) ## Serve the chat example (PORT=8000)
 	@$(BIN)/python scripts/demo.py
 
-test: test-python test-browser test-js ## Run all tests
+test: test-python test-consumers test-browser test-js ## Run all tests
 
 test-python: setup ## Run the Python tests without a browser, in parallel (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest $(PARALLEL) -m "not browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not browser and not consumer" $(PYTEST_ARGS)
+
+# The tests that share an environment run in one worker.
+test-consumers: setup ## Install the built packages as users do, and run the documents' code
+	$(BIN)/python -m pytest tests/consumers -n 4 --dist loadgroup $(PYTEST_ARGS)
 
 test-browser: setup ## Run the browser tests, one at a time (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
@@ -41,8 +45,10 @@ matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxie
 	MATRIX=full $(BIN)/python -m pytest tests/browser/test_engines.py $(PYTEST_ARGS)
 	MATRIX=full $(BIN)/python -m pytest tests/field/network tests/browser/test_fleet.py tests/browser/test_life.py -rA $(PYTEST_ARGS)
 
-campaign: setup ## Run the full campaigns: shutdowns, random schedules, cancellation
+campaign: setup ## Run the full campaigns: shutdowns, hostile clients, random schedules, cancellation
 	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/integration/server/test_shutdown.py $(PYTEST_ARGS)
+	HOSTILE_SESSIONS=1000 HOSTILE_SOCKETS=200 HOSTILE_MEMORY=256 \
+		$(BIN)/python -m pytest tests/integration/limits/test_hostile.py --timeout 900 $(PYTEST_ARGS)
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
 		$(BIN)/python -m pytest tests/properties/test_machine.py $(PYTEST_ARGS)
 	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/properties/test_client_cancellation.py --timeout 900 $(PYTEST_ARGS)

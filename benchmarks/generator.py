@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import cast
@@ -55,6 +56,13 @@ class Messages:
         """Return ``count`` messages from ``first`` on, as ``"m","m"``."""
         start = first % RING * self.width
         return self.json[start : start + count * self.width - 1]
+
+
+RSV1 = 0x40
+"""The bit of a compressed message."""
+
+TAIL = b"\x00\x00\xff\xff"
+"""The end of what zlib flushes, which is not sent (RFC 7692 section 7.2.1)."""
 
 
 def masked_frame(payload: bytes, opcode: int = 1) -> bytes:
@@ -243,6 +251,9 @@ class WebSocket(Connection):
         on_text: called with each text message.
     """
 
+    EXTENSIONS = ""
+    """A header of the handshake, with its line end."""
+
     def __init__(self, client: Client, path: str, on_text: Callable[[bytes], None]) -> None:
         super().__init__(client)
         self._path = path
@@ -255,11 +266,15 @@ class WebSocket(Connection):
         self.write(
             f"GET {self._path} HTTP/1.1\r\nHost: {HOST}:{self.client.port}\r\n"
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{self.EXTENSIONS}\r\n".encode()
         )
         async with asyncio.timeout(WAIT_TIMEOUT):
             await self._upgraded
         self._upgraded = None
+
+    def send(self, payload: bytes) -> None:
+        """Send a text message."""
+        self.write(masked_frame(payload))
 
     def dropped(self, error: Exception | None) -> None:
         if self._upgraded is not None and not self._upgraded.done():
@@ -277,6 +292,9 @@ class WebSocket(Connection):
                 return
             if not data.startswith(b"HTTP/1.1 101"):
                 self._upgraded.set_exception(Mismatch(f"no upgrade: {data[:200]!r}"))
+                return
+            if self.EXTENSIONS and b"permessage-deflate" not in data[:end]:
+                self._upgraded.set_exception(Mismatch("the server accepts no compression"))
                 return
             self._upgraded.set_result(None)
             at = end + 4
@@ -316,6 +334,30 @@ class WebSocket(Connection):
         if not self.closed:
             self.write(masked_frame((1000).to_bytes(2, "big"), 8))
         super().close()
+
+
+class DeflatedWebSocket(WebSocket):
+    """The same with compression in both directions (RFC 7692), offered as Chromium offers it."""
+
+    EXTENSIONS = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+
+    WINDOW = 12
+    """Bits of the window of what is sent. uvicorn asks for no more."""
+
+    def __init__(self, client: Client, path: str, on_text: Callable[[bytes], None]) -> None:
+        super().__init__(client, path, on_text)
+        self._deflate = zlib.compressobj(wbits=-self.WINDOW)
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def send(self, payload: bytes) -> None:
+        packed = self._deflate.compress(payload) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        self.write(masked_frame(packed[: -len(TAIL)], RSV1 | 1))
+
+    def _control(self, first: int, payload: bytes) -> None:
+        if first == 0x80 | RSV1 | 1:
+            self.on_text(self._inflate.decompress(payload + TAIL))
+        else:
+            super()._control(first, payload)
 
 
 class Http(Connection):

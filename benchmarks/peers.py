@@ -35,12 +35,14 @@ class Peer:
         server: a module of ``benchmarks.servers``, or a file of ``benchmarks/node``.
         clients: the client class for each transport that the peer has.
         needs: required Python modules or npm packages.
+        compression: whether its server accepts compressed messages.
     """
 
     name: str
     server: str
     clients: dict[str, NewClient]
     needs: tuple[str, ...] = ()
+    compression: bool = False
 
     @property
     def on_node(self) -> bool:
@@ -68,6 +70,8 @@ class Peer:
             return ["node", "--expose-gc", str(NODE / self.server), role, str(port)]
         command = [sys.executable, "-m", "benchmarks.serve"]
         command += [f"benchmarks.servers.{self.server}:{role}", "--port", str(port)]
+        if self.compression:
+            command.append("--compression")
         if profile is not None:
             command += ["--profile", profile, "--out", str(out)]
         return command
@@ -82,6 +86,13 @@ OURS = Peer(
         POLL: onechannel.ChannelPoll,
     },
 )
+COMPRESSED = Peer(
+    "onechannel, compressed",
+    "onechannel",
+    {WEBSOCKET: onechannel.CompressedWebSocket},
+    compression=True,
+)
+"""Ours with uvicorn's default, which accepts the compression that browsers offer."""
 BARE = Peer(
     "bare ASGI callable",
     "bare",
@@ -91,6 +102,7 @@ BARE = Peer(
 PEERS: tuple[Peer, ...] = (
     BARE,
     OURS,
+    COMPRESSED,
     Peer("Starlette WebSocket", "starlette_websocket", {WEBSOCKET: plain.PlainWebSocket}),
     Peer(
         "sse-starlette + POST",

@@ -15,8 +15,12 @@ import signal
 from collections import Counter
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
+
+WS_SETTINGS: dict[str, Any] = {"ws_max_size": 1_048_576, "ws_per_message_deflate": False}
+"""As docs/hosts.md recommends, for all peers; their clients offer no compression anyway."""
 
 INTERVAL = 0.001
 """Seconds of CPU time between two samples, or the kernel's tick if that is longer."""
@@ -86,6 +90,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--profile", choices=("cpu", "calls"))
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--compression", action="store_true", help="accept compression, as uvicorn does by default"
+    )
     arguments = parser.parse_args()
     sampler = Sampler() if arguments.profile == "cpu" else None
     calls = cProfile.Profile()
@@ -97,6 +104,7 @@ def main() -> None:
         http="httptools",
         log_level="warning",
         timeout_graceful_shutdown=1,
+        **(WS_SETTINGS if not arguments.compression else {}),
     )
     server = uvicorn.Server(config)
     if arguments.profile:

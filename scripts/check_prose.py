@@ -45,7 +45,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "tools": ("benchmarks/**/*.py", "examples/**/*.py", "scripts/*.py"),
     "client": ("client_js/src/**/*.ts", "client_js/*.mjs", "examples/**/*.js", "scripts/*.mjs"),
     "client tests": ("client_js/test/**/*.ts", "tests/**/*.js"),
-    "documents": ("*.md", "docs/*.md", "tests/**/*.md"),
+    "documents": ("*.md", "client_js/*.md", "docs/*.md", "tests/**/*.md"),
 }
 EXCLUDED = {
     "PROTOCOL.md",  # its second edition is written separately, as a whole

@@ -9,6 +9,8 @@ import socket
 import sys
 
 HOST = "127.0.0.1"
+UVICORN_OPTIONS = ["--ws-max-size", "1048576", "--ws-per-message-deflate", "false"]
+"""See docs/hosts.md, "Settings of the server"."""
 DEFAULT_PORT = 8000
 
 
@@ -29,7 +31,7 @@ def main() -> None:
     port = os.environ.get("PORT") or str(free_port())
     print(f"Chat: http://{HOST}:{port}/  (open it in two tabs; Ctrl-C stops it)", flush=True)
     command = [sys.executable, "-m", "uvicorn", "examples.chat.app:app"]
-    os.execv(sys.executable, [*command, "--host", HOST, "--port", port])
+    os.execv(sys.executable, [*command, "--host", HOST, "--port", port, *UVICORN_OPTIONS])
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ cd "$(dirname "$0")/../client_js"
 
 for program in node npm; do
     if ! command -v "$program" >/dev/null; then
-        echo "Node.js 20 or newer with npm is needed; '$program' was not found." >&2
+        echo "Node.js 20.19 or newer with npm is needed; '$program' was not found." >&2
         exit 1
     fi
 done
-if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)'; then
-    echo "Node.js 20 or newer is needed; 'node' is $(node --version)." >&2
+# Vite, which the tests bundle the client with, needs 20.19.
+if ! node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+    process.exit(major < 20 || (major === 20 && minor < 19) ? 1 : 0)'; then
+    echo "Node.js 20.19 or newer is needed; 'node' is $(node --version)." >&2
     exit 1
 fi
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 
 
@@ -9,3 +12,29 @@ import pytest
 def anyio_backend() -> str:
     """Use one backend, with session scope, so that one browser can serve many tests."""
     return "asyncio"
+
+
+class _Complaints(logging.Handler):
+    """Keeps what event loops report of exceptions that nobody handles."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(logging.Formatter().format(record))
+
+
+@pytest.fixture(autouse=True)
+def fail_on_unhandled_exception() -> Iterator[None]:
+    """Fail a test if a callback or a task of its event loops raised and nobody handled it.
+
+    Event loops log these to ``asyncio``. Those of anyio's runner fail the test in any case; but
+    many tests run a loop of their own.
+    """
+    complaints = _Complaints()
+    logger = logging.getLogger("asyncio")
+    logger.addHandler(complaints)
+    yield
+    logger.removeHandler(complaints)
+    assert not complaints.lines, "\n".join(complaints.lines)

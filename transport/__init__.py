@@ -3,6 +3,7 @@
 See README.md to begin with, PROTOCOL.md for what is on the wire.
 """
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from transport.errors import (
@@ -28,7 +29,7 @@ from transport.stores.memory import MemoryStore
 if TYPE_CHECKING:
     from transport.client import connect
 
-__all__ = (
+__all__: tuple[str, ...] = (
     "Hub",
     "Channel",
     "Group",
@@ -36,7 +37,6 @@ __all__ = (
     "Identity",
     "Store",
     "MemoryStore",
-    "connect",
     "ChannelError",
     "ChannelClosed",
     "Busy",
@@ -50,6 +50,10 @@ __all__ = (
     "ChannelStatistics",
     "HubStatistics",
 )
+
+# A star import imports every name, and `connect` needs the extra `client`.
+if find_spec("httpx") and find_spec("websockets"):
+    __all__ += ("connect",)
 
 __version__ = "0.1.0"
 

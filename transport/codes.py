@@ -66,6 +66,7 @@ RESET = Code("reset", 4416, 410, Retry.NEW_SESSION)
 WRONG_PROCESS = Code("wrong_process", 4421, 421, Retry.SAME_SESSION)
 UPGRADE_REQUIRED = Code("upgrade_required", None, 426, Retry.NEVER)
 TOO_MANY = Code("too_many", 4429, 429, Retry.SAME_SESSION)
+HEADERS_TOO_LARGE = Code("headers_too_large", 4431, 431, Retry.NEVER)
 
 CODES: dict[str, Code] = {
     code.name: code
@@ -94,6 +95,7 @@ CODES: dict[str, Code] = {
         WRONG_PROCESS,
         UPGRADE_REQUIRED,
         TOO_MANY,
+        HEADERS_TOO_LARGE,
     )
 }
 

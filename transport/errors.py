@@ -26,12 +26,14 @@ class ChannelClosed(ChannelError):
         code: the close code (PROTOCOL.md CLS-1), or, if the session ended without a ``close``, the
             WebSocket code of the reason in the table of codes.
         reason: for people; may be empty.
+        channel: on the server, the id of the channel; else empty.
     """
 
-    def __init__(self, code: int, reason: str) -> None:
+    def __init__(self, code: int, reason: str, channel: str = "") -> None:
         super().__init__(f"the channel is closed ({code}{': ' + reason if reason else ''})")
         self.code = code
         self.reason = reason
+        self.channel = channel
 
 
 class Fate(StrEnum):
@@ -46,15 +48,16 @@ class Fate(StrEnum):
 
 
 class Unreachable(ChannelError, ConnectionError):
-    """`connect` could not reach the server over any transport within its timeout.
+    """`connect` could not open a channel over any transport within its timeout.
 
     Attributes:
-        reasons: why the last attempt failed, by the name of the transport.
+        reasons: why the last attempt failed and what to do, by the name of the transport.
     """
 
-    def __init__(self, reasons: Mapping[str, str]) -> None:
+    def __init__(self, reasons: Mapping[str, str], url: str = "") -> None:
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        super().__init__(f"the server did not answer ({listed or 'nothing was tried'})")
+        at = f" at {url}" if url else ""
+        super().__init__(f"no channel could be opened{at} ({listed or 'nothing was tried'})")
         self.reasons = dict(reasons)
 
 

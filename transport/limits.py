@@ -58,6 +58,19 @@ class Limits:
     """Unacknowledged messages in each direction: what a session can cost while its peer is away."""
     window_bytes: int = 1024 * 1024
     """Unacknowledged bytes in each direction, for the same reason."""
+    headers: int = 16 * 1024
+    """The header names and values, path and query of a request that opens a connection, which are
+    kept as long as the session (OPN-10). Twice what proxies accept by default."""
+
+    memory: int = 1024 * 1024 * 1024
+    """What all sessions of a process may take, buffers and headers included, as Python keeps them.
+    Beyond it no session is opened, and the largest that grow are reset. 50,000 idle ones fit."""
+    control_per_second: int = 200
+    """Frames of a session that carry no new message or mark, such as pings (LIV-5): clients need a
+    few in a minute, and each costs as much to handle as a message."""
+    frames_per_turn: int = 64
+    """Frames of a WebSocket that are handled before other connections get their turn: a few
+    milliseconds. Servers hand over what has arrived without a pause."""
 
     opening: float = 10.0
     """For the first frame of a WebSocket, the body of a request, and each call of authenticate."""
@@ -95,10 +108,10 @@ class Limits:
     sessions_per_subject: int = 100
     """Sessions per user: far more than tabs and devices, far fewer than a flood."""
     sessions_per_address: int = 1000
-    """Sessions per network address: an office shares one."""
+    """Sessions per network address: an office shares one. IPv6 addresses count by /64."""
     opens_per_second: int = 50
-    """Attaches per address per second: enough for a whole office to reconnect within seconds of a
-    deployment."""
+    """New sessions per address per second: enough for a whole office within seconds of a
+    deployment. Resumes do not count, as long as a session makes few of them."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -106,6 +119,11 @@ class Limits:
         if self.window_bytes < self.message:
             raise ValueError(
                 f"Limits.window_bytes ({self.window_bytes}) must hold a message ({self.message})"
+            )
+        if self.memory < 4 * self.window_bytes:
+            raise ValueError(
+                f"Limits.memory ({self.memory}) must hold both windows of a session with the "
+                f"connection that carries them: four times window_bytes ({self.window_bytes})"
             )
         if self.body > MAX_FRAME_SIZE:
             raise ValueError(

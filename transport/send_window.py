@@ -44,6 +44,11 @@ class SendWindow:
         """Whether a message of ``size`` bytes can be sent now, without overtaking another."""
         return not self.senders and self._has_room(size)
 
+    @property
+    def promised(self) -> Sender | None:
+        """The sender that was woken, and sends in this turn: the room that it needs is taken."""
+        return self.senders[0] if self.senders and self.senders[0].waiter.done() else None
+
     async def wait(self, size: int, check_open: Callable[[], None]) -> None:
         """Wait until a message of ``size`` bytes can be sent. Cancellation-safe.
 

@@ -16,11 +16,11 @@ from typing import Any
 from benchmarks.generator import (
     Arrival,
     Client,
+    DeflatedWebSocket,
     Http,
     Messages,
     Mismatch,
     WebSocket,
-    masked_frame,
     post_head,
 )
 
@@ -140,7 +140,7 @@ class ChannelWebSocket(Channel):
 
     async def open(self) -> None:
         await self.socket.connect()
-        self.socket.write(masked_frame(self.open_frame()))
+        self.socket.send(self.open_frame())
         await self._opened.wait()
 
     async def resume(self) -> None:
@@ -150,17 +150,17 @@ class ChannelWebSocket(Channel):
 
     def is_opened(self, opened: bytes) -> None:
         super().is_opened(opened)
-        self.socket.write(masked_frame(b'{"type":"ack","ack":%d}' % self.mark))
+        self.socket.send(b'{"type":"ack","ack":%d}' % self.mark)
         self.acked = self.mark
 
     def answer_ping(self, pong: bytes) -> None:
-        self.socket.write(masked_frame(pong))
+        self.socket.send(pong)
 
     def _flush(self) -> None:
         if self._opening:
             return
         if self._pending:
-            self.socket.write(masked_frame(self.data_frame()))
+            self.socket.send(self.data_frame())
         elif self.acked < self.mark:
             self._see_to_ack()
 
@@ -170,7 +170,7 @@ class ChannelWebSocket(Channel):
         if now >= self._ack_after or self.mark - self.acked >= QUARTER:
             self._ack_after = now + ACK_DELAY
             self.acked = self.mark
-            self.socket.write(masked_frame(b'{"type":"ack","ack":%d}' % self.mark))
+            self.socket.send(b'{"type":"ack","ack":%d}' % self.mark)
         elif self._ack_timer is None:
             self._ack_timer = loop.call_at(self._ack_after, self._ack)
 
@@ -187,7 +187,7 @@ class ChannelWebSocket(Channel):
     def close(self) -> None:
         if self._ack_timer is not None:
             self._ack_timer.cancel()
-        self.socket.write(masked_frame(close_frame(self)))
+        self.socket.send(close_frame(self))
         self.socket.close()
 
 
@@ -197,6 +197,13 @@ def close_frame(client: Channel) -> bytes:
         client.sent,
         client.mark,
     )
+
+
+class CompressedWebSocket(ChannelWebSocket):
+    """The same with compression, as browsers offer it."""
+
+    def _new_socket(self) -> WebSocket:
+        return DeflatedWebSocket(self, PATH + "/websocket", self.take_frame)
 
 
 class _ChannelHttp(Channel):

@@ -69,5 +69,7 @@ export class AckSchedule {
   reset(): void {
     this.received = 0;
     this.dueAt = Infinity;
+    this._notBefore = 0;
+    this._unacked = 0;
   }
 }

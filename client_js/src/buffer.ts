@@ -22,10 +22,18 @@ export class SendBuffer<Tag> {
   entries: BufferedMessage<Tag>[] = [];
   /** Bytes of the numbered entries. */
   bytes = 0;
+  /** Bytes of all entries. */
+  total = 0;
 
   /** The number that the last entry has or will get. */
   get lastNumber(): number {
     return this.first + this.entries.length - 1;
+  }
+
+  /** Adds a message that waits for a number. */
+  push(entry: BufferedMessage<Tag>): void {
+    this.entries.push(entry);
+    this.total += entry.size;
   }
 
   /**
@@ -51,7 +59,10 @@ export class SendBuffer<Tag> {
   acknowledge(mark: number): BufferedMessage<Tag>[] {
     const removed = this.entries.splice(0, Math.max(0, mark + 1 - this.first));
     this.first += removed.length;
-    for (const entry of removed) this.bytes -= entry.size;
+    for (const { size } of removed) {
+      this.bytes -= size;
+      this.total -= size;
+    }
     return removed;
   }
 

@@ -1,12 +1,15 @@
 // The public class: what an application calls and listens to. The rest is in driver.ts and below.
 import { utf8Length } from "./codec.ts";
+import { getDebug, setDebug } from "./debug.ts";
+import type { Debug } from "./debug.ts";
 import { Driver } from "./driver.ts";
-import { resolveUrl } from "./environment.ts";
+import { checkGlobals, resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import { ChannelError } from "./errors.ts";
 import type { Attempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
 import { Inbox } from "./inbox.ts";
+import { LONE_SURROGATE } from "./json.ts";
 import { withDefaults } from "./options.ts";
 import type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
 import type { ChannelState } from "./states.ts";
@@ -15,15 +18,38 @@ import type { ChannelState } from "./states.ts";
 export class Channel extends EventTarget {
   /** @internal For reload.ts and tests. */
   readonly _driver: Driver;
+  /** @internal */
   private readonly _inbox: Inbox;
+  /** @internal */
   private readonly _closed: Promise<void>;
 
+  /**
+   * Whether the channels of this page log what they do, or what to call with each line: frames by type and number,
+   * transports and how each attempt ended, events. No line holds a token, credentials or a message. It can be set at
+   * any time, also from the console.
+   *
+   * @default false
+   */
+  static get debug(): Debug {
+    return getDebug();
+  }
+
+  static set debug(value: Debug) {
+    setDebug(value);
+  }
+
   /** Starts connecting immediately. Throws if an argument is invalid; all other errors are reported as events. */
+  constructor(url: string | URL, options?: ChannelOptions);
+  /** @internal Tests replace parts of the environment. */
+  constructor(url: string | URL, options: ChannelOptions | undefined, environment: Environment);
   constructor(url: string | URL, options: ChannelOptions = {}, environment: Environment = globalThis) {
     super();
-    const address = resolveUrl(environment, url).replace(/^ws/, "http").replace(/#.*/, "");
-    const dispatch = (type: keyof ChannelEventMap, fields: object = {}): void =>
-      void this.dispatchEvent(Object.assign(new Event(type), fields));
+    checkGlobals();
+    const address = resolveUrl(environment, url);
+    const dispatch = (type: keyof ChannelEventMap, fields: object = {}): void => {
+      this._driver.connector.dialer.log.event(type, fields);
+      this.dispatchEvent(Object.assign(new Event(type), fields));
+    };
     this._inbox = new Inbox((message) => dispatch("message", message));
     this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
     this._driver = new Driver(address, withDefaults(options), environment, this._inbox, dispatch);
@@ -54,19 +80,25 @@ export class Channel extends EventTarget {
   }
 
   /**
-   * Sends a JSON value, an ArrayBuffer or a Uint8Array.
+   * Sends an ArrayBuffer, a Uint8Array, or a value as `JSON.stringify` writes it (DAT-3).
    *
    * Resolves once the server's application has handled it (MRK-3). Rejects with a `ChannelError` whose `fate` says
-   * what is known about the message.
+   * what is known about the message. A rejection that is not handled is reported by the browser, unless an event tells
+   * of it too: `close`, `reset`.
    */
   send(message: unknown): Promise<void> {
     return this._driver.send(message);
   }
 
-  /** Closes once everything sent before is handled. Resolves when the channel is closed. */
-  close(code = 1000, reason = ""): Promise<void> {
-    if ((code !== 1000 && !(code >= 3000 && code < 5000)) || utf8Length(reason) > 123)
-      throw new ChannelError("invalid_argument", "code must be 1000 or 3000-4999, reason at most 123 bytes");
+  /**
+   * Closes once everything sent before is handled. Resolves when the channel is closed.
+   *
+   * `code`: 1000, or 3000 to 4999. `reason`: at most 123 bytes in UTF-8.
+   */
+  async close(code = 1000, reason = ""): Promise<void> {
+    const isCode = Number.isInteger(code) && (code === 1000 || (code >= 3000 && code < 5000));
+    if (!isCode || typeof reason !== "string" || utf8Length(reason) > 123 || LONE_SURROGATE.test(reason))
+      throw new ChannelError("invalid_argument", "code must be 1000 or 3000-4999, reason text of at most 123 bytes");
     this._driver.close(code, reason);
     return this._closed;
   }
@@ -76,7 +108,7 @@ export class Channel extends EventTarget {
     this._driver.reconnect();
   }
 
-  /** Drops the connection and stays disconnected until `resume()`. */
+  /** Drops the connection and stays disconnected until `resume()`. Fires `suspended`. */
   suspend(): void {
     this._driver.suspend();
   }
@@ -97,11 +129,11 @@ export class Channel extends EventTarget {
   }
 
   /**
-   * Yields messages as they arrive, until the channel closes. Once a `message` listener has been added, listeners get
-   * them instead.
+   * Yields messages as they arrive, until the channel closes. While there are `message` listeners, they get them
+   * instead.
    */
-  [Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
-    return this._inbox[Symbol.asyncIterator]();
+  [Symbol.asyncIterator](): AsyncIterableIterator<unknown> {
+    return this._inbox.iterate();
   }
 
   override addEventListener<Type extends keyof ChannelEventMap>(
@@ -116,6 +148,21 @@ export class Channel extends EventTarget {
   ): void;
   override addEventListener(type: string, listener: unknown, options?: boolean | AddEventListenerOptions): void {
     super.addEventListener(type, listener as EventListener, options);
-    if (type === "message") this._inbox.listen();
+    if (type === "message") this._inbox.addListener(listener, options);
+  }
+
+  override removeEventListener<Type extends keyof ChannelEventMap>(
+    type: Type,
+    listener: ((event: ChannelEventMap[Type]) => void) | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  override removeEventListener(type: string, listener: unknown, options?: boolean | EventListenerOptions): void {
+    super.removeEventListener(type, listener as EventListener, options);
+    if (type === "message") this._inbox.removeListener(listener, options);
   }
 }

@@ -1,6 +1,7 @@
 // Encodes and decodes frames as text and bytes (FRM-1 to FRM-4, DAT-1 to DAT-4). Pure.
 import { ChannelError } from "./errors.ts";
 import type { BytesFrame, ControlFrame, DataFrame, Frame, Limits } from "./frames.ts";
+import { encodeJson, typeName } from "./json.ts";
 
 /** A frame as a connection carries it: text, or a binary WebSocket message. */
 export type EncodedFrame = string | Uint8Array;
@@ -13,34 +14,13 @@ export interface EncodedMessage {
   readonly size: number;
 }
 
-/** Returns whether `value` survives JSON unchanged (DAT-3). A cycle exceeds any `depth`. */
-function survivesJson(value: unknown, depth: number): boolean {
-  if (value === null || typeof value === "boolean") return true;
-  // Any larger number is an unsafe integer. Comparisons with NaN are false.
-  if (typeof value === "number") return Math.abs(value) < 2 ** 53;
-  // With the flag `u` a surrogate pair is one character: only lone surrogates match.
-  if (typeof value === "string") return !/[\ud800-\udfff]/u.test(value);
-  if (typeof value !== "object" || !depth) return false;
-  // Array.from turns holes into undefined, which is refused.
-  if (Array.isArray(value)) return Array.from(value).every((item) => survivesJson(item, depth - 1));
-  // A plain object of any realm: its prototype, if it has one, is the end of the chain.
-  const parent: unknown = Object.getPrototypeOf(value);
-  return (
-    (!parent || !Object.getPrototypeOf(parent)) &&
-    Reflect.ownKeys(value).every(
-      // Rejects symbol keys.
-      (key) => survivesJson(key, 0) && survivesJson((value as Record<PropertyKey, unknown>)[key], depth - 1),
-    )
-  );
-}
-
 /** Returns the number of bytes of `text` in UTF-8. */
 export const utf8Length = (text: string): number => new TextEncoder().encode(text).length;
 
 /**
  * Checks and encodes one message of the application.
  *
- * Throws `ChannelError` with code `invalid_message` if JSON would change it (DAT-3), or `too_large` if it exceeds
+ * Throws `ChannelError` with code `invalid_message` if JSON cannot carry it (DAT-3), or `too_large` if it exceeds
  * `limits.message` (DAT-4).
  */
 export function encodeMessage(
@@ -48,16 +28,15 @@ export function encodeMessage(
   { message: limit, depth }: Pick<Limits, "message" | "depth">,
 ): EncodedMessage {
   let body: EncodedFrame;
-  if (message instanceof ArrayBuffer || message instanceof Uint8Array) {
+  if (/^(ArrayBuffer|Uint8Array)$/.test(typeName(message))) {
     // A copy, as the application may reuse its buffer.
-    body = new Uint8Array(message).slice();
+    body = new Uint8Array(message as ArrayBuffer | Uint8Array).slice();
   } else {
-    if (!survivesJson(message, depth))
-      throw new ChannelError("invalid_message", "send bytes, or a value that JSON keeps unchanged");
-    body = JSON.stringify(message);
+    body = encodeJson(message, "message", depth);
   }
   const size = typeof body === "string" ? utf8Length(body) : body.length;
-  if (size > limit) throw new ChannelError("too_large", size + " bytes, above the limit of " + limit);
+  if (size > limit)
+    throw new ChannelError("too_large", `cannot send: ${size} bytes, above the server's limit of ${limit}. Split it.`);
   return { body, size };
 }
 
@@ -93,7 +72,8 @@ const CONTROL_CHARACTER = /[\0-\x1f]/;
 const BEGINNING = /^(\[\d+,\d+,|{)/;
 /**
  * A numeric field of a control frame whose value is not an integer: `"7"`, `7.0`, `true`, or one of more than 15
- * digits. Only a key ends in an unescaped quote and a colon.
+ * digits, which no count reaches although the protocol goes to 2^53 - 1. Only a key ends in an unescaped quote and a
+ * colon.
  */
 const BAD_NUMBER = /^{[^]*"(ack|number|received|handled|in_hand|expected|attach|last)" *:(?! *(null|\d{1,15}) *[,}])/;
 

@@ -210,6 +210,7 @@ export class Connector implements DialerHost {
   private async _connect(transport: TransportName, now: number): Promise<void> {
     const connection = this.dialer.create(transport, now);
     this._trials.push(connection);
+    this.dialer.log.attempt(connection);
     try {
       await this.dialer.open(connection, this);
       this._listener.schedule();
@@ -219,7 +220,11 @@ export class Connector implements DialerHost {
   }
 
   private _write({ link, adapter }: Connection, now: number): void {
-    if (link) for (const output of this._session.transmit(link, now)) adapter!.send(output);
+    if (!link) return;
+    for (const output of this._session.transmit(link, now)) {
+      this.dialer.log.wrote(link, output.frames);
+      adapter!.send(output);
+    }
   }
 
   onInput(connection: Connection, input: Input): void {
@@ -272,6 +277,7 @@ export class Connector implements DialerHost {
     const streamLimit = transport === "websocket" ? undefined : this._session.terms.stream;
     const lifetime = Math.min(this._lifetimes.cutAt(transport), streamLimit || Infinity);
     connection.rotateAt = openedAt + ROTATION_SHARE * lifetime;
+    this.dialer.log.attempt(connection);
     if (transport === "websocket") this.dialer.slot.release();
     if (previous) this._disconnect(previous, "replaced");
     else this._outage.connected(readClock(this._environment));
@@ -362,6 +368,7 @@ export class Connector implements DialerHost {
   private _disconnect(connection: Connection, reason: string, outcome: Attempt["outcome"] = "left"): void {
     const now = readClock(this._environment);
     recordOutcome(connection.attempt, outcome, reason, now - connection.startedAt);
+    this.dialer.log.attempt(connection);
     connection.attached = undefined;
     connection.adapter?.close();
     if (connection.link) this._session.remove(connection.link);

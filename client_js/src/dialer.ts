@@ -2,6 +2,7 @@
 import { RetryBudget } from "./budget.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSlot, TOO_MANY_TABS, isMultiplexed } from "./connection_slots.ts";
+import { DebugLog } from "./debug.ts";
 import { NO_ANSWER, OFFLINE, diagnose, readStatus } from "./diagnosis.ts";
 import type { Diagnosis } from "./diagnosis.ts";
 import { readClock } from "./environment.ts";
@@ -10,6 +11,7 @@ import type { Input } from "./events.ts";
 import { AttemptLog, diagnoseUpgrade } from "./explain.ts";
 import type { MutableAttempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
+import { encodeJson } from "./json.ts";
 import type { Options } from "./options.ts";
 import type { ClientSession } from "./session.ts";
 import { longpoll, sse } from "./transports/http.ts";
@@ -33,6 +35,7 @@ export class Dialer {
   readonly attempts = new AttemptLog();
   readonly budget: RetryBudget;
   readonly slot: ConnectionSlot;
+  readonly log: DebugLog;
   private readonly _session: ClientSession<unknown>;
   private readonly _url: string;
   private readonly _options: Options;
@@ -43,6 +46,7 @@ export class Dialer {
     // Two per second at the server, with a margin for network delay.
     this.budget = new RetryBudget(environment, 2.5 * Math.min(0.5, options.retryBase));
     this.slot = new ConnectionSlot(environment, url);
+    this.log = new DebugLog(environment);
     this._session = session;
     this._url = url;
     this._options = options;
@@ -97,7 +101,10 @@ export class Dialer {
       onReached: () => {
         connection.reachedAfter ??= readClock(this._environment) - startedAt;
       },
-      onInput: (input) => host.onInput(connection, input),
+      onInput: (input) => {
+        this.log.read(transport, connection.link, input);
+        host.onInput(connection, input);
+      },
     };
     connection.adapter = TRANSPORT_FACTORIES[transport](connection.context);
     connection.link = this._session.attach(transport, credentials);
@@ -106,7 +113,10 @@ export class Dialer {
   /** Returns the application's credentials, for an attach or a renewal. */
   async askCredentials(): Promise<unknown> {
     const { credentials } = this._options;
-    return typeof credentials === "function" ? (credentials as () => unknown)() : credentials;
+    const value: unknown = await (typeof credentials === "function" ? (credentials as () => unknown)() : credentials);
+    // What JSON would lose is told, not sent without it.
+    if (value !== undefined) encodeJson(value, "credentials", this._session.terms.depth);
+    return value;
   }
 
   /** Diagnoses why a WebSocket was refused and appends that to the reason of `attempt`. Runs only once. */

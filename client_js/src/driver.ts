@@ -78,15 +78,26 @@ export class Driver implements ConnectorListener, PageListener {
 
   /** Sends a message. The promise settles once its fate is known. */
   send(message: unknown): Promise<void> {
-    const promise = new Promise<void>((resolve, reject) => {
-      if (this.session.outbox.buffer.entries.length >= this._options.queueMessages)
-        throw new ChannelError("buffer_full", "too many messages wait: await sends");
-      this.session.send(message, { message, resolve, reject });
+    let settle!: Pick<PendingSend, "resolve" | "reject">;
+    const promise = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
+    const reject = (error: ChannelError): void => {
+      // Events tell of these too. Any other rejection that nobody handles is reported by the browser.
+      if (/^(closed|reset)$/.test(error?.code)) promise.catch(() => {});
+      settle.reject(error);
+    };
+    try {
+      const { entries, total } = this.session.outbox.buffer;
+      if (entries.length >= this._options.queueMessages || total >= this._options.queueBytes)
+        throw new ChannelError(
+          "buffer_full",
+          `cannot send: ${entries.length} messages (${total} bytes) wait for the server. Await earlier sends.`,
+        );
+      this.session.send(message, { message, resolve: settle.resolve, reject });
       this._counts.sent++;
       this._hasNews = true;
-    });
-    // The application need not await it: the rejection counts as handled.
-    promise.catch(() => {});
+    } catch (error) {
+      reject(error as ChannelError);
+    }
     this.schedule();
     return promise;
   }
@@ -113,6 +124,7 @@ export class Driver implements ConnectorListener, PageListener {
     const { state } = this;
     if (state === "closed") return;
     this._page = "shown";
+    // The state first: a listener may close the channel, or resume.
     this._enter("suspend");
     this.connector.reconnect("suspend", Infinity);
     if (state !== "suspended") this._dispatch("suspended");
@@ -121,7 +133,6 @@ export class Driver implements ConnectorListener, PageListener {
   resume(): void {
     if (this.state !== "suspended") return;
     this._enter("resume");
-    // The session may have expired meanwhile: the next `opened` tells.
     this._contactAt = readClock(this._environment);
     this.connector.reconnect("resume", 0);
   }
@@ -177,8 +188,9 @@ export class Driver implements ConnectorListener, PageListener {
   private _act(events: readonly SessionEvent<PendingSend>[]): void {
     for (const event of events) this._handle(event);
     // Only after the whole batch: later events may settle sends.
-    if (this.state !== "closed" && this._inbox.size > this._options.queueMessages)
-      this._act(this.session.abandon(1011, "too many messages"));
+    const { size, bytes } = this._inbox;
+    if (this.state !== "closed" && (size > this._options.queueMessages || bytes > this._options.queueBytes))
+      this._act(this.session.abandon(1011, "too many messages wait for a listener: see queueMessages, queueBytes"));
   }
 
   private _handle(event: SessionEvent<PendingSend>): void {
@@ -187,12 +199,16 @@ export class Driver implements ConnectorListener, PageListener {
         return this.connector.onAttached(event);
       case "message":
         this._counts.received++;
-        return this._inbox.put(event.message);
+        return this._inbox.put(event.message, event.size);
       case "settled":
         this._counts.acknowledged++;
         return event.tag.resolve();
       case "rejected":
-        return settleSend({ tag: event.tag, fate: "not_handled" }, "too_large", "above the server's limit");
+        return settleSend(
+          { tag: event.tag, fate: "not_handled" },
+          "too_large",
+          "the message is above the server's limit: split it",
+        );
       case "reset": {
         const { reason, lost } = event.loss;
         for (const send of event.sends) settleSend(send, "reset", "reset: " + reason);
@@ -215,6 +231,7 @@ export class Driver implements ConnectorListener, PageListener {
       this.schedule();
     } catch {
       // The credentials failed to load: the server's `unauthorized` will follow.
+      this.connector.dialer.log.event("renewal failed", {});
     }
   }
 
@@ -306,8 +323,9 @@ export class Driver implements ConnectorListener, PageListener {
     this._hasNews = false;
     // After a reset there is no session to post to.
     if (!lastActive || !this.session.token) return;
-    const room = keepaliveRoom(this._environment);
-    postOnUnload(lastActive.context!, finalPost(this.session, lastActive.link!, room, follows));
+    const frames = finalPost(this.session, lastActive.link!, keepaliveRoom(this._environment), follows);
+    this.connector.dialer.log.wrote(lastActive.link!, frames);
+    postOnUnload(lastActive.context!, frames);
   }
 }
 

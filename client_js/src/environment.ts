@@ -1,3 +1,5 @@
+import { ChannelError } from "./errors.ts";
+
 /**
  * The members of the global object that tests replace. They are looked up at each use, so that a page can patch them.
  * A worker has no document, and other contexts lack other optional members.
@@ -22,9 +24,33 @@ export type Environment = Pick<
 /** Returns the seconds of a monotonic clock. */
 export const readClock = (environment: Environment): number => environment.performance.now() / 1000;
 
-/** Resolves `url` relative to the page or, in a worker, to its script. */
-export const resolveUrl = ({ document, location }: Environment, url: string | URL): string =>
-  new URL(url, document?.baseURI ?? location?.href).href;
+/** Throws if a global is missing that every channel needs, as in jsdom: each attempt would fail for an obscure reason. */
+export function checkGlobals(): void {
+  const missing = ["crypto", "fetch", "TextEncoder"].filter((name) => !(name in globalThis));
+  if (missing.length)
+    throw new ChannelError("unsupported", `this environment lacks ${missing.join(", ")}: see docs/browser.md`);
+}
+
+/**
+ * Returns the HTTP address of `url`, which may be relative to the page or, in a worker, to its script.
+ *
+ * Throws if that is impossible: a blob worker and a server have no address that a relative URL could be relative to.
+ */
+export function resolveUrl({ document, location }: Environment, url: string | URL): string {
+  const base = document?.baseURI ?? location?.href;
+  let address = "";
+  try {
+    address = new URL(url, base).href.replace(/^ws/, "http").replace(/#.*/, "");
+  } catch {
+    // Refused below.
+  }
+  if (!/^https?:/.test(address))
+    throw new ChannelError(
+      "invalid_argument",
+      `not an http URL: "${url}" relative to ${base}; a blob worker and server-side rendering need an absolute URL`,
+    );
+  return address;
+}
 
 /**
  * Returns 160 random bits as 22 to 54 characters; fewer once in 10^28 (OPN-3). `crypto.randomUUID` exists only in

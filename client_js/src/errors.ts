@@ -1,6 +1,7 @@
 // The errors of the client. `code` is one of PROTOCOL.md section 13, or one of these:
-//   invalid_message  JSON does not carry the message unchanged (DAT-3): change the message
+//   invalid_message  JSON cannot carry the message (DAT-3): convert the value that the text names
 //   invalid_argument an argument of this library is wrong: change the call
+//   unsupported      the JavaScript environment lacks something: docs/browser.md says what to add
 //   buffer_full      too many messages wait to be sent: await earlier sends
 //   closed           the channel was closed, by either side
 
@@ -32,4 +33,5 @@ export const FATAL: { readonly [code: string]: number | undefined } = {
   unsupported_version: 4406,
   window_exceeded: 4412,
   too_large: 4413,
+  headers_too_large: 4431,
 };

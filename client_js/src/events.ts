@@ -63,7 +63,8 @@ export type Closing = Pick<CloseFrame, "code" | "reason" | "by">;
 /** What happened to the session. `Tag` is the caller's handle for a send. */
 export type SessionEvent<Tag> =
   | Attached
-  | { readonly type: "message"; readonly message: Message }
+  /** `size`: bytes of the message, approximately. */
+  | { readonly type: "message"; readonly message: Message; readonly size: number }
   /** The server's application has finished with a send (MRK-3). */
   | { readonly type: "settled"; readonly tag: Tag }
   /** The server takes no message of this size (DAT-5). */

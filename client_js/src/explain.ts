@@ -33,7 +33,7 @@ export class AttemptLog {
 
   /** Returns a copy of the latest attempts, oldest first. */
   list(): Attempt[] {
-    return structuredClone(this._attempts);
+    return this._attempts.map((attempt) => ({ ...attempt }));
   }
 }
 

@@ -1,14 +1,36 @@
-// Received messages that the application has not taken yet.
+// Received messages that the application has not taken yet, and what takes them: listeners or iterators.
 import type { Message } from "./events.ts";
 
-/** A queue that the listeners of a channel empty or, if it never had one, its iterators. */
+/** What an event target is given with a listener. */
+type ListenerOptions = boolean | AddEventListenerOptions | undefined;
+
+/** A listener that was added. */
+interface Registration {
+  /** Its first event removes it. */
+  readonly once: boolean;
+}
+
+/** A call of an iterator's `next` that waits. */
+interface Taker {
+  readonly resolve: (result: IteratorResult<unknown>) => void;
+  /** Returns whether its iterator was stopped. */
+  readonly isStopped: () => boolean;
+}
+
+/**
+ * A queue that is emptied by the listeners of a channel or, while it has none, by its iterators. Without either, the
+ * messages wait.
+ */
 export class Inbox {
   private readonly _dispatch: (message: Message) => void;
-  private readonly _messages: Message[] = [];
-  private _hasListeners = false;
+  /** The messages that wait, from `_first` on, each with its size. */
+  private _messages: [Message, number][] = [];
+  private _first = 0;
+  private _bytes = 0;
   private _isClosed = false;
-  /** Wake the iterators that wait. */
-  private _wakers: (() => void)[] = [];
+  private _takers: Taker[] = [];
+  /** The listeners, as an event target would list them: first those that do not capture, then those that do. */
+  private readonly _listeners = [new Map<unknown, Registration>(), new Map<unknown, Registration>()] as const;
 
   /** `dispatch` hands a message to all listeners. */
   constructor(dispatch: (message: Message) => void) {
@@ -17,18 +39,39 @@ export class Inbox {
 
   /** How many messages wait. */
   get size(): number {
-    return this._messages.length;
+    return this._messages.length - this._first;
   }
 
-  put(message: Message): void {
-    this._messages.push(message);
+  /** How many bytes wait, approximately. */
+  get bytes(): number {
+    return this._bytes;
+  }
+
+  /** Adds a message of `size` bytes. */
+  put(message: Message, size: number): void {
+    this._messages.push([message, size]);
+    this._bytes += size;
     this._deliver();
   }
 
-  /** A listener was added. Dispatches waiting messages in the next microtask, so that others can be added first. */
-  listen(): void {
-    this._hasListeners = true;
+  /**
+   * Counts a listener that is added. Dispatches waiting messages in the next microtask, so that others can be added
+   * first.
+   */
+  addListener(listener: unknown, options?: ListenerOptions): void {
+    const { once = false, signal } = (options ?? {}) as AddEventListenerOptions;
+    const listeners = this._listenersLike(options);
+    if (!listener || signal?.aborted || listeners.has(listener)) return;
+    const registration = { once };
+    listeners.set(listener, registration);
+    signal?.addEventListener("abort", () => {
+      if (listeners.get(listener) === registration) listeners.delete(listener);
+    });
     queueMicrotask(() => this._deliver());
+  }
+
+  removeListener(listener: unknown, options?: ListenerOptions | EventListenerOptions): void {
+    this._listenersLike(options).delete(listener);
   }
 
   /** No more messages follow: iterators end after the last one. */
@@ -37,17 +80,64 @@ export class Inbox {
     this._deliver();
   }
 
-  private _deliver(): void {
-    if (this._hasListeners) for (const message of this._messages.splice(0)) this._dispatch(message);
-    for (const wake of this._wakers.splice(0)) wake();
+  /** Returns an iterator of the messages that come while there is no listener. */
+  iterate(): AsyncIterableIterator<unknown> {
+    let stopped = false;
+    const isStopped = (): boolean => stopped;
+    const iterator: AsyncIterableIterator<unknown> = {
+      [Symbol.asyncIterator]: () => iterator,
+      next: () =>
+        new Promise((resolve) => {
+          this._takers.push({ resolve, isStopped });
+          this._serve();
+        }),
+      // Not a generator, whose `return` would wait for a `next` that waits for a message.
+      return: async () => {
+        stopped = true;
+        this._serve();
+        return { done: true, value: undefined };
+      },
+    };
+    return iterator;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
-    for (;;) {
-      const message = this._messages.shift();
-      if (message) yield message.data;
-      else if (this._isClosed) return;
-      else await new Promise<void>((resolve) => this._wakers.push(resolve));
+  private _listenersLike(options: ListenerOptions | EventListenerOptions): Map<unknown, Registration> {
+    return this._listeners[options === true || (options as EventListenerOptions | undefined)?.capture ? 1 : 0];
+  }
+
+  private get _hasListeners(): boolean {
+    return this._listeners.some(({ size }) => size > 0);
+  }
+
+  /** Hands messages to listeners while there are any, and then to iterators. */
+  private _deliver(): void {
+    while (this._hasListeners && this.size) {
+      for (const listeners of this._listeners)
+        for (const [listener, { once }] of listeners) if (once) listeners.delete(listener);
+      this._dispatch(this._take());
     }
+    this._serve();
+  }
+
+  /** Answers the calls of iterators that need not wait. */
+  private _serve(): void {
+    this._takers = this._takers.filter(({ resolve, isStopped }) => {
+      const canTake = !isStopped() && this.size > 0 && !this._hasListeners;
+      if (canTake) resolve({ done: false, value: this._take().data });
+      else if (isStopped() || (this._isClosed && !this.size)) resolve({ done: true, value: undefined });
+      else return true;
+      return false;
+    });
+  }
+
+  private _take(): Message {
+    const [message, size] = this._messages[this._first++]!;
+    this._bytes -= size;
+    // Not `shift`, which takes time in proportion to a long backlog.
+    if (2 * this._first >= this._messages.length) {
+      this._messages = this._messages.slice(this._first);
+      this._first = 0;
+    }
+    return message;
   }
 }

@@ -1,5 +1,6 @@
 export { Channel } from "./channel.ts";
 export type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
+export type { Debug } from "./debug.ts";
 export type { UnreachableCause } from "./diagnosis.ts";
 export type { Attempt } from "./explain.ts";
 export { ChannelError } from "./errors.ts";

@@ -1,7 +1,8 @@
 // The options, events and statistics of a channel.
 import type { UnreachableCause } from "./diagnosis.ts";
+import { ChannelError } from "./errors.ts";
 import type { Fate } from "./errors.ts";
-import { TRANSPORTS } from "./fallback.ts";
+import { TRANSPORTS, checkTransports } from "./fallback.ts";
 import type { TransportName } from "./frames.ts";
 
 /** What an application can choose. An option that is `undefined` has its default. */
@@ -23,7 +24,7 @@ export interface ChannelOptions {
   credentials?: unknown;
   /**
    * Whether requests send cookies to another origin too. Set it for a server on another origin that authenticates by
-   * cookie. It applies to server-sent events and long polling.
+   * cookie. It applies to server-sent events and long polling; with a WebSocket browsers always send them.
    *
    * @default false
    */
@@ -50,7 +51,8 @@ export interface ChannelOptions {
   postTimeout?: number;
   /**
    * Maximum delay of the first retry, in seconds. Later ones may wait that long plus the duration of the outage. The
-   * delay is random, so that the pages of a restarted server do not all reconnect at the same moment.
+   * delay is random, so that the pages of a restarted server do not all reconnect at the same moment. At most two
+   * attempts are made in 1.25 s, or in 2.5 times `retryBase` if that is less.
    *
    * @default 0.5
    */
@@ -71,31 +73,66 @@ export interface ChannelOptions {
   fallbackFor?: number;
   /**
    * Maximum number of messages that wait to be handled by the server, and of received ones that wait for a listener.
-   * If too many wait, `send` rejects with `buffer_full`; if too many were received, the channel closes with code 1011.
+   * If that many wait, `send` rejects with `buffer_full`; if more than that were received, the channel closes with
+   * code 1011.
    *
    * @default 100000
    */
   queueMessages?: number;
+  /**
+   * The same in bytes, approximately. A message that is sent while less than that waits is accepted.
+   *
+   * @default 67108864
+   */
+  queueBytes?: number;
 }
 
+/** The default, the least and the greatest value of each number. Most mistakes, such as milliseconds, are outside. */
+const NUMBERS = {
+  headStart: [1.2, 0, 600],
+  openTimeout: [8, 0.1, 600],
+  postTimeout: [10, 0.1, 600],
+  // The retry budget is in proportion: without a lower bound there would be none.
+  retryBase: [0.5, 0.01, 60],
+  retryMax: [30, 0.01, 3600],
+  fallbackFor: [300, 0.1, 86400],
+  queueMessages: [1e5, 1, 1e7],
+  queueBytes: [2 ** 26, 1, 1e10],
+} as const;
+
 /** All options, with defaults for those that were not given. */
-export type Options = typeof DEFAULTS & Pick<ChannelOptions, "credentials" | "withCredentials">;
+export type Options = Required<Omit<ChannelOptions, "credentials">> & Pick<ChannelOptions, "credentials">;
 
-const DEFAULTS: Required<Omit<ChannelOptions, "credentials" | "withCredentials">> = {
-  transports: TRANSPORTS,
-  headStart: 1.2,
-  openTimeout: 8,
-  postTimeout: 10,
-  retryBase: 0.5,
-  retryMax: 30,
-  fallbackFor: 300,
-  queueMessages: 1e5,
-};
-
-/** Returns `options` with defaults; an undefined option counts as not given. */
+/**
+ * Returns `options` with defaults; an undefined option counts as not given.
+ *
+ * Throws `ChannelError` with code `invalid_argument` for a wrong value and for an unknown name.
+ */
 export function withDefaults(options: ChannelOptions): Options {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return { ...DEFAULTS, ...Object.fromEntries(given) };
+  check(options && typeof options === "object", "options must be an object");
+  const all: { [name: string]: unknown } = { transports: TRANSPORTS, withCredentials: false, credentials: undefined };
+  for (const [name, [value]] of Object.entries(NUMBERS)) all[name] = value;
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    check(Object.hasOwn(all, name), `there is no option ${name}, only ${Object.keys(all).join(", ")}`);
+    all[name] = value;
+  }
+  for (const [name, [, least, greatest]] of Object.entries(NUMBERS)) {
+    const value = all[name];
+    const isInteger = name.startsWith("queue");
+    const isNumber = isInteger ? Number.isInteger(value) : typeof value === "number";
+    const kind = isInteger ? "an integer" : "a number of seconds";
+    // Comparisons with NaN are false.
+    const isWithin = isNumber && (value as number) >= least && (value as number) <= greatest;
+    check(isWithin, `option ${name} must be ${kind} from ${least} to ${greatest}`);
+  }
+  check(typeof all["withCredentials"] === "boolean", "option withCredentials must be true or false");
+  const checked = all as unknown as Options;
+  return { ...checked, transports: checkTransports(checked.transports) };
+}
+
+function check(isRight: unknown, message: string): void {
+  if (!isRight) throw new ChannelError("invalid_argument", message);
 }
 
 export interface ChannelEventMap {
@@ -110,8 +147,8 @@ export interface ChannelEventMap {
    */
   unreachable: Event & { readonly cause: UnreachableCause; readonly reason: string };
   /**
-   * The application called `suspend()`; or nothing was received for so long (two minutes by default) that the session
-   * must have expired.
+   * The application has suspended the channel; or nothing was received for so long (two minutes by default) that the
+   * session must have expired, and the channel keeps trying. `resume()` is right after both.
    */
   suspended: Event;
   resumed: Event & { readonly replayed: number };

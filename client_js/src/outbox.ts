@@ -21,7 +21,7 @@ export class Outbox<Tag> {
    * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4).
    */
   send(message: unknown, tag: Tag, limits: Limits): void {
-    this.buffer.entries.push({ ...encodeMessage(message, limits), tag });
+    this.buffer.push({ ...encodeMessage(message, limits), tag });
   }
 
   /** Throws `ForeignMark` unless `mark` can be a mark of the current session. */

@@ -8,7 +8,7 @@ import type { Channel } from "./channel.ts";
 import { randomId, resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { ChannelOptions } from "./options.ts";
-import { restoreSession, saveSession } from "./session_handover.ts";
+import { readSession, releaseSession, restoreSession, saveSession } from "./session_handover.ts";
 import type { SavedSession } from "./session_handover.ts";
 
 /** Milliseconds that unloading the previous page may take. */
@@ -21,6 +21,18 @@ const UNLOAD_TIMEOUT = 1000;
  * The session is claimed under a Web Lock: a duplicated tab gets its own session, as does every page without locks. A
  * page restored from the back/forward cache has given its session away, and gets a new one.
  */
+export async function acrossReloads(
+  ChannelClass: typeof Channel,
+  url: string | URL,
+  options?: ChannelOptions,
+): Promise<Channel>;
+/** @internal Tests replace parts of the environment. */
+export async function acrossReloads(
+  ChannelClass: typeof Channel,
+  url: string | URL,
+  options: ChannelOptions | undefined,
+  environment: Environment,
+): Promise<Channel>;
 export async function acrossReloads(
   ChannelClass: typeof Channel,
   url: string | URL,
@@ -47,7 +59,7 @@ export async function acrossReloads(
       if (!session.token || session.closing || session.serverClose) return;
       environment.sessionStorage!.setItem(key, JSON.stringify(saveSession(session)));
       // From now on it belongs to the next page, even if this one is shown again.
-      session.reset();
+      releaseSession(session);
     } catch {
       // The storage is full or blocked.
     }
@@ -58,14 +70,13 @@ export async function acrossReloads(
 /** Returns the session that the previous page saved, once no other page can take it. */
 async function claimSavedSession(environment: Environment, key: string): Promise<SavedSession | undefined> {
   try {
-    const saved = JSON.parse(environment.sessionStorage!.getItem(key)!) as SavedSession | null;
-    if (!Array.isArray(saved?.entries)) return undefined;
-    const isClaimed = await claim(environment, saved.client);
+    const saved = readSession(environment.sessionStorage!.getItem(key));
+    const isClaimed = saved && (await claim(environment, saved.client));
     // Not earlier: this page may be reloaded while it waits.
     environment.sessionStorage!.removeItem(key);
     if (isClaimed) return saved;
   } catch {
-    // Storage is unavailable, or holds nothing of ours.
+    // Storage is unavailable.
   }
   return undefined;
 }

@@ -95,7 +95,7 @@ export class ClientSession<Tag> {
    * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4), and once the channel is closing.
    */
   send(message: unknown, tag: Tag): void {
-    if (this.closing || this.serverClose) throw new ChannelError("closed", "the channel is closed");
+    if (this.closing || this.serverClose) throw new ChannelError("closed", "cannot send: the channel is closed. Create a new Channel.");
     this.outbox.send(message, tag, this.terms);
   }
 
@@ -312,8 +312,9 @@ export class ClientSession<Tag> {
     if (!fresh.length) return;
     fresh.forEach((data, index) => {
       const recovered = received + 1 + index <= this.replayUpTo;
-      this._events.push({ type: "message", message: { data, recovered } });
+      this._events.push({ type: "message", message: { data, recovered }, size: size / messages.length });
     });
+    if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
     this.acks.record(fresh.length, size, link, this.terms, now);
     this._endIfComplete(link);
   }

@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ChannelError } from "../src/errors.ts";
-import { listen, watch } from "./observe.ts";
-import { World, opened, postAnswer } from "./world.ts";
+import type { ChannelEventMap } from "../src/options.ts";
+import { listen, unhandledDuring, watch } from "./observe.ts";
+import { LIMITS, World, opened, postAnswer } from "./world.ts";
+
+const FLOODED = "too many messages wait for a listener: see queueMessages, queueBytes";
 
 describe("messages", () => {
   test("sends made before it is open keep their order in one frame (DAT-1)", async () => {
@@ -76,6 +79,37 @@ describe("messages", () => {
     assert.deepEqual(rest, ["b", "c"]);
   });
 
+  test("messages wait again once the last listener is gone", async () => {
+    for (const how of ["once", "signal", "removed", "null"]) {
+      const world = new World();
+      const { channel } = world.channel();
+      const seen: unknown[] = [];
+      const end = new AbortController();
+      const listener = how === "null" ? null : ({ data }: ChannelEventMap["message"]): void => void seen.push(data);
+      channel.addEventListener("message", listener, { once: how === "once", signal: end.signal });
+      const socket = await world.openSocket();
+      if (listener) socket.receive([1, 0, "a"]);
+      if (how === "signal") end.abort();
+      if (how === "removed") channel.removeEventListener("message", listener);
+      socket.receive(listener ? [2, 0, "b", "c"] : [1, 0, "b", "c"]);
+      const iterator = channel[Symbol.asyncIterator]();
+      assert.deepEqual([(await iterator.next()).value, (await iterator.next()).value], ["b", "c"], how);
+      assert.deepEqual(seen, listener ? ["a"] : []);
+    }
+  });
+
+  test("an iterator can stop while it waits, and takes no message with it", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    const socket = await world.openSocket();
+    const iterator = channel[Symbol.asyncIterator]();
+    const waiting = iterator.next();
+    assert.deepEqual(await iterator.return!(), { done: true, value: undefined });
+    assert.deepEqual(await waiting, { done: true, value: undefined });
+    socket.receive([1, 0, "a"]);
+    assert.deepEqual(await channel[Symbol.asyncIterator]().next(), { done: false, value: "a" });
+  });
+
   test("bytes are sent as a binary frame, and received as Uint8Array (DAT-2)", async () => {
     const world = new World();
     const { channel } = world.channel();
@@ -91,36 +125,122 @@ describe("messages", () => {
     assert.deepEqual(seen, [new Uint8Array([7])]);
   });
 
-  test("a send that is not awaited causes no unhandled rejection", async () => {
-    const unhandled: unknown[] = [];
-    const note = (reason: unknown): void => void unhandled.push(reason);
-    process.on("unhandledRejection", note);
-    const world = new World();
-    const { channel } = world.channel();
-    channel.send(NaN);
-    channel.send("lost");
-    await world.settle();
-    (await world.socket()).open();
-    channel.close();
-    await world.pass(100);
-    process.off("unhandledRejection", note);
-    assert.equal(channel.state, "closed");
+  test("a refused send that nobody awaits is reported by the browser", async () => {
+    const thrown = new RangeError("from toJSON");
+    const unhandled = await unhandledDuring(async () => {
+      const world = new World();
+      const { channel } = world.channel({ queueMessages: 2 });
+      channel.send({ price: NaN });
+      channel.send("x".repeat(LIMITS.message));
+      channel.send({
+        toJSON: () => {
+          throw thrown;
+        },
+      });
+      channel.send("x".repeat(100));
+      channel.send("y");
+      channel.send("one too many");
+      // The server's limit is lower than the one that the message was checked against.
+      await world.openSocket({ limits: { ...LIMITS, message: 50 } });
+    });
+    assert.deepEqual(
+      unhandled.map((error) => (error instanceof ChannelError ? error.code : error)),
+      ["invalid_message", "too_large", thrown, "buffer_full", "too_large"],
+    );
+  });
+
+  test("a send whose fate an event tells need not be awaited", async () => {
+    const unhandled = await unhandledDuring(async () => {
+      const world = new World();
+      const { channel, events } = world.channel();
+      channel.send("x");
+      await world.openSocket();
+      channel.send("y");
+      channel.reconnect();
+      await world.openSocket({
+        verdict: "reset",
+        id: "b8",
+        session: "token-new",
+        reset: { reason: "expired", lost: null, handled: null, in_hand: null },
+      });
+      channel.send("z");
+      channel.close();
+      channel.send("late");
+      await world.pass(100);
+      assert.deepEqual([events.map(([type]) => type).includes("reset"), channel.state], [true, "closed"]);
+    });
     assert.deepEqual(unhandled, []);
   });
 
-  test("the send queue and the inbox are bounded", async () => {
+  test("messages that wait to be sent are bounded by number", async () => {
     const world = new World();
-    const { channel, events } = world.channel({ queueMessages: 2 });
-    void channel.send(1);
-    void channel.send(2);
-    const third = watch(channel.send(3));
-    await world.settle();
-    assert.equal(third.outcome, "buffer_full: not_handled");
+    const { channel } = world.channel({ queueMessages: 2 });
+    const sends = [1, 2, 3].map((message) => watch(channel.send(message)));
     const socket = await world.openSocket();
-    socket.receive([1, 2, "a", "b", "c", "d", "e"]);
+    assert.deepEqual(
+      sends.map(({ outcome }) => outcome),
+      ["pending", "pending", "buffer_full: not_handled"],
+    );
+    socket.receive({ type: "ack", ack: 1 });
     await world.settle();
-    assert.equal(events.length, 3);
-    assert.deepEqual(events.at(-1), ["close", 1011, "too many messages", "protocol", false]);
+    const fourth = watch(channel.send(4));
+    await world.settle();
+    assert.equal(fourth.outcome, "pending");
+  });
+
+  test("messages that wait to be sent are bounded in bytes", async () => {
+    const world = new World();
+    // Those that have a number count too, until they are acknowledged.
+    const { channel } = world.channel({ queueBytes: 10 });
+    const sends = ["1234", "12", "", new Uint8Array(1)].map((message) => watch(channel.send(message)));
+    const socket = await world.openSocket();
+    const fates = (): string[] => sends.map(({ outcome }) => outcome);
+    assert.deepEqual(fates(), ["pending", "pending", "buffer_full: not_handled", "buffer_full: not_handled"]);
+    socket.receive({ type: "ack", ack: 2 });
+    await world.settle();
+    sends.push(watch(channel.send(new Uint8Array(9))), watch(channel.send("x".repeat(100))), watch(channel.send("y")));
+    await world.settle();
+    assert.deepEqual(fates().slice(4), ["pending", "pending", "buffer_full: not_handled"]);
+  });
+
+  test("a reset empties the queue of what waits to be sent", async () => {
+    const world = new World();
+    const { channel } = world.channel({ queueBytes: 1 });
+    const socket = await world.openSocket();
+    channel.send("x");
+    socket.receive({ type: "reset", reason: "expired", lost: [], handled: 0, in_hand: 0 });
+    await world.settle();
+    const send = watch(channel.send("y"));
+    await world.settle();
+    assert.equal(send.outcome, "pending");
+  });
+
+  test("messages that wait for a listener are bounded by number", async () => {
+    const world = new World();
+    const { events } = world.channel({ queueMessages: 2 });
+    const socket = await world.openSocket();
+    socket.receive([1, 0, "a", "b"]);
+    await world.settle();
+    assert.equal(events.length, 2);
+    socket.receive([3, 0, "c"]);
+    await world.settle();
+    assert.deepEqual(events.at(-1), ["close", 1011, FLOODED, "protocol", false]);
+  });
+
+  test("messages that wait for a listener are bounded in bytes", async () => {
+    const world = new World();
+    const { channel, events } = world.channel({ queueBytes: 100 });
+    const socket = await world.openSocket();
+    // The size of a frame, its number and mark included.
+    socket.receive([1, 0, "x".repeat(50)]);
+    const { value } = await channel[Symbol.asyncIterator]().next();
+    assert.equal(value, "x".repeat(50));
+    socket.receive([2, 0, "x".repeat(45), "x".repeat(42)]);
+    await world.settle();
+    assert.equal(events.length, 2);
+    socket.receive([4, 0, "x"]);
+    await world.settle();
+    assert.deepEqual(events.at(-1), ["close", 1011, FLOODED, "protocol", false]);
   });
 });
 
@@ -238,6 +358,59 @@ describe("control", () => {
     assert.equal(channel.state, "open");
   });
 
+  test("suspend is told by one event, and resume has its own patience", async () => {
+    const world = new World();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    const states: string[] = [];
+    for (const type of ["recovering", "suspended", "resumed"] as const)
+      channel.addEventListener(type, () => states.push(`${type} ${channel.state}`));
+    await world.openSocket();
+    channel.suspend();
+    channel.suspend();
+    assert.deepEqual(states, ["suspended suspended"]);
+    // Longer than the session lives.
+    await world.pass(300);
+    channel.resume();
+    await world.pass(60);
+    for (const socket of world.sockets.splice(0)) socket.end();
+    assert.equal(channel.state, "recovering");
+    while (!world.sockets.length) await world.pass(1);
+    await world.openSocket();
+    assert.deepEqual(states, ["suspended suspended", "resumed open"]);
+  });
+
+  test("a channel may be closed by a listener while it is suspended", async () => {
+    const world = new World();
+    const { channel, events } = world.channel();
+    await world.openSocket();
+    channel.addEventListener("suspended", () => void channel.close());
+    channel.suspend();
+    const socket = await world.openSocket();
+    await world.settle();
+    socket.receive({ type: "close", code: 1000, reason: "", by: "app", last: 0, ack: 0 });
+    assert.deepEqual(events.at(-1), ["close", 1000, "", "app", true]);
+  });
+
+  test("credentials that JSON cannot carry fail the attempt and say why", async () => {
+    const wrong = { token: new Map() };
+    for (const credentials of [wrong, () => wrong, async () => wrong]) {
+      const world = new World();
+      const { channel } = world.channel({ transports: ["websocket"], credentials });
+      await world.settle();
+      assert.match(channel.explain()[0]!.reason, /^credentials: ChannelError: cannot send: credentials\.token is of type Map\./);
+      assert.equal(world.sockets.length, 0);
+    }
+  });
+
+  test("credentials are sent as JSON.stringify writes them", async () => {
+    const world = new World();
+    world.channel({ credentials: { at: new Date(0), missing: undefined } });
+    const socket = await world.socket();
+    socket.open();
+    const [{ credentials }] = socket.take() as [{ credentials: unknown }];
+    assert.deepEqual(credentials, { at: "1970-01-01T00:00:00.000Z" });
+  });
+
   test("credentials may take longer than a transport may", async () => {
     const world = new World();
     let give!: (credentials: string) => void;
@@ -296,10 +469,32 @@ describe("control", () => {
   test("an invalid argument throws synchronously", async () => {
     const world = new World();
     assert.throws(() => world.channel({ transports: ["carrier-pigeon" as "sse"] }), ChannelError);
-    assert.throws(() => world.channel({}, "/relative"), TypeError);
+    assert.throws(() => world.channel({}, "/relative"), ChannelError);
     const { channel } = world.channel();
-    assert.throws(() => channel.close(1001), ChannelError);
-    assert.throws(() => channel.close(3000, "x".repeat(124)), ChannelError);
+    assert.throws(() => (channel.transports = []), ChannelError);
+  });
+
+  test("close rejects for a wrong argument, as send does, and does nothing", async () => {
+    const world = new World();
+    const { channel } = world.channel();
+    const close = channel.close.bind(channel) as (...args: unknown[]) => Promise<void>;
+    const codes = [1001, 0, 999, 1004, 2999, 5000, 3000.5, NaN, "1000", "3000", null, true];
+    const wrong = [...codes.map((code) => [code]), [3000, "x".repeat(124)], [3000, "ü".repeat(62)]];
+    for (const args of [...wrong, [3000, "\ud800"], [3000, 7], [3000, null]])
+      await assert.rejects(close(...args), { name: "ChannelError", code: "invalid_argument" }, String(args));
+    assert.equal(channel.state, "connecting");
+    const unhandled = await unhandledDuring(async () => void close(1001));
+    assert.equal(unhandled.length, 1);
+    assert.equal(watch(channel.send("still possible")).outcome, "pending");
+  });
+
+  test("close accepts the codes of applications and a reason of 123 bytes", async () => {
+    const accepted: [number?, string?][] = [[], [1000], [3000, "x".repeat(123)], [4999, "ü".repeat(61)]];
+    for (const [code, reason] of accepted) {
+      const { channel, events } = new World().channel();
+      await channel.close(code, reason);
+      assert.deepEqual(events, [["close", code ?? 1000, reason ?? "", "app", true]]);
+    }
   });
 });
 

@@ -29,3 +29,24 @@ test("lines do not end with other separators (FRM-2)", () => {
 test("comments and other fields are ignored", () => {
   assert.deepEqual(parse(": hello\n\nevent: x\nid: 1\nretry: 5\ndatas: no\ndata: a\n\n\n\n"), ["a"]);
 });
+
+test("each chunk is read once, so the work is linear in the size of a frame", () => {
+  const size = 2 ** 18;
+  const stream = "data: " + "x".repeat(size) + "\n\n";
+  const parser = eventParser();
+  const frames: string[] = [];
+  let scanned = 0;
+  const { split } = String.prototype;
+  String.prototype.split = function (this: string, ...separator: [string]) {
+    scanned += this.length;
+    return Reflect.apply(split, this, separator) as string[];
+  } as typeof split;
+  try {
+    for (let at = 0; at < stream.length; at += 16) frames.push(...parser(stream.slice(at, at + 16)));
+  } finally {
+    String.prototype.split = split;
+  }
+  assert.equal(frames.length, 1);
+  assert.equal(frames[0]!.length, size);
+  assert.ok(scanned < 3 * stream.length, `${scanned} characters were scanned`);
+});

@@ -22,3 +22,20 @@ export function listen(channel: Channel): unknown[] {
 /** Returns the attempts of a channel, in words. */
 export const outcomes = (channel: Channel): string[] =>
   channel.explain().map(({ transport, outcome, reason }) => `${transport} ${outcome} ${reason}`.trim());
+
+/** Returns what the promises that `act` leaves behind were rejected with, if nothing handled it. */
+export async function unhandledDuring(act: () => Promise<void>): Promise<unknown[]> {
+  const unhandled: unknown[] = [];
+  // Those of the test runner would fail the test.
+  const others = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", (reason) => unhandled.push(reason));
+  try {
+    await act();
+    await new Promise(setImmediate);
+  } finally {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of others) process.on("unhandledRejection", listener);
+  }
+  return unhandled;
+}

@@ -4,7 +4,8 @@ import { describe, test } from "node:test";
 import { Channel } from "../src/channel.ts";
 import { acrossReloads } from "../src/reload.ts";
 import { Locks } from "./locks.ts";
-import { World, opened } from "./world.ts";
+import { watch } from "./observe.ts";
+import { LIMITS, World, opened } from "./world.ts";
 
 /** A tab, with the storage that it keeps from page to page. */
 class Tab {
@@ -165,6 +166,140 @@ describe("a page that has given its session away", () => {
     unload();
     assert.equal((await waiting).channel.id, "a7");
     assert.equal(tab.kept.size, 0);
+  });
+});
+
+describe("the sends of a page that has given its session away", () => {
+  test("have an unknown fate, whether they had a number or not", async () => {
+    const tab = new Tab();
+    const old = await tab.page();
+    const socket = await old.world.openSocket({ limits: { ...LIMITS, window_messages: 2 } });
+    const sends = ["settled", "written", "also written", "waits", "waits too"].map((message) =>
+      watch(old.channel.send(message)),
+    );
+    const resets: unknown[] = [];
+    old.channel.addEventListener("reset", ({ reason, lost, sends }) => resets.push([reason, lost, sends]));
+    await old.world.settle();
+    socket.receive({ type: "ack", ack: 1 });
+    await old.hide();
+    const late = watch(old.channel.send("of the session that may follow"));
+    await old.world.pass(1);
+    assert.deepEqual(
+      sends.map(({ outcome }) => outcome),
+      ["handled", ...Array<string>(4).fill("reset: unknown")],
+    );
+    assert.equal(late.outcome, "pending");
+    const fates = ["written", "also written", "waits", "waits too"].map((message) => ({ message, fate: "unknown" }));
+    assert.deepEqual(resets, [["foreign", null, fates]]);
+    // The next page sends them all.
+    const { world } = await tab.page();
+    const next = await world.socket();
+    next.open();
+    next.receive(opened(next.take()[0], { received: 2, handled: 1 }));
+    await world.settle();
+    assert.deepEqual(next.take(), [{ type: "ack", ack: 0 }, [3, 0, "also written", "waits", "waits too"]]);
+  });
+});
+
+describe("a snapshot that this client did not write", () => {
+  /** Returns what a page of `tab` that opens next sends as its `open`, once its session is `saved`. */
+  async function openAfter(saved: string | undefined): Promise<{ [field: string]: unknown }> {
+    const tab = new Tab();
+    if (saved !== undefined) tab.kept.set(KEY, saved);
+    const { world, channel, events } = await tab.page();
+    const socket = await world.socket();
+    socket.open();
+    const [open] = socket.take() as [{ [field: string]: unknown }];
+    socket.receive(opened(open));
+    await world.settle();
+    void channel.send("next");
+    await world.settle();
+    assert.equal(channel.state, "open");
+    assert.equal(tab.kept.size, 0);
+    assert.equal(events.includes("resumed"), open["session"] !== undefined);
+    return open;
+  }
+
+  const KEY = "onechannel session http://localhost/chat";
+
+  /** Returns the snapshot that a page leaves. */
+  async function snapshot(): Promise<{ [field: string]: unknown }> {
+    const tab = new Tab();
+    const { world, channel, hide } = await tab.page();
+    const socket = await world.openSocket();
+    socket.receive([1, 0, "x"]);
+    for (const message of ["text", { a: "ü" }, new Uint8Array([1])]) void channel.send(message);
+    await world.settle();
+    await hide();
+    assert.deepEqual([...tab.kept.keys()], [KEY]);
+    return JSON.parse(tab.kept.get(KEY)!) as { [field: string]: unknown };
+  }
+
+  test("is the only kind that is ignored", async () => {
+    assert.equal((await openAfter(JSON.stringify(await snapshot())))["session"], "token-1");
+    assert.equal((await openAfter(undefined))["session"], undefined);
+  });
+
+  test("is ignored, and a new session begins", async () => {
+    const good = await snapshot();
+    const wrong: { [field: string]: unknown[] } = {
+      version: [undefined, 0, 2, "1", null],
+      client: [undefined, "", "short", 7, 1234567890123456, null, "x".repeat(65), "with space 0123456789", "ü".repeat(20)],
+      token: [undefined, "", 7, null],
+      epoch: [undefined, 7, null],
+      id: [undefined, 7, null],
+      attaches: [undefined, -1, 0, 1.5, "1", null, 2 ** 53],
+      confirmed: [undefined, -1, 1.5, 99, "1", null],
+      received: [undefined, -1, 0.5, "1", null, 2 ** 53],
+      first: [undefined, 0, 1.5, "1", null, 99],
+      next: [undefined, 0, 1.5, "1", null, 99],
+      entries: [
+        ...[undefined, null, {}, "text", []],
+        ...[null, 7, "text", [], ["1"], { json: "1", bytes: "" }, { other: "AQ==" }].map((entry) => [entry, {}, {}]),
+        ...["{", "1,2", "NaN", '"\\ud800"', "9007199254740993", "", 7, null].map((json) => [{ json }, {}, {}]),
+        ...["*", "a", 7, null].map((bytes) => [{ bytes }, {}, {}]),
+      ],
+    };
+    for (const [field, values] of Object.entries(wrong))
+      for (const value of values) {
+        const text = JSON.stringify({ ...good, [field]: value });
+        assert.equal((await openAfter(text))["session"], undefined, text);
+      }
+    const never = JSON.stringify({ ...good, attaches: 0, confirmed: 0 });
+    for (const text of [never, "", "{", "null", "[]", "7", '"text"', "{}", JSON.stringify([good])])
+      assert.equal((await openAfter(text))["session"], undefined, text);
+  });
+
+  test("is written as this client writes JSON, whatever its white space", async () => {
+    const tab = new Tab();
+    const entries = [{ json: ' { "a" : [ 1 ] }\n' }, {}, { bytes: "AQI=" }];
+    tab.kept.set(KEY, JSON.stringify({ ...(await snapshot()), entries }));
+    const { world } = await tab.page();
+    const socket = await world.socket();
+    socket.open();
+    socket.receive(opened(socket.take()[0]));
+    await world.settle();
+    const [ack, data, skip, bytes] = socket.sent.splice(0);
+    const texts = ['{"type":"ack","ack":1}', '[1,1,{"a":[1]}]', '{"type":"skip","number":2,"ack":1}'];
+    assert.deepEqual([ack, data, skip], texts);
+    assert.deepEqual([...(bytes as Uint8Array).subarray(16)], [1, 2]);
+  });
+
+  test("does not break a page whose storage fails", async () => {
+    const good = JSON.stringify(await snapshot());
+    const fail = (): never => {
+      throw new Error("SecurityError");
+    };
+    for (const broken of [{ getItem: fail }, { removeItem: fail }, { getItem: fail, setItem: fail }]) {
+      const world = new World();
+      // Its ids must differ from those of the snapshot.
+      world.environment.crypto.getRandomValues(new Uint32Array(1));
+      const storage = { ...world.storage(new Map([[KEY, good]])), ...broken };
+      const navigator = { locks: new Locks() };
+      Object.assign(world.environment, { navigator, addEventListener: () => {}, sessionStorage: storage });
+      await acrossReloads(Channel, "http://localhost/chat", { transports: ["websocket"] }, world.environment);
+      await world.openSocket();
+    }
   });
 });
 

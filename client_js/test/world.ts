@@ -150,7 +150,7 @@ export class World {
     Date: { now: () => this.wall * 1000 },
     localStorage: this.storage(),
     Math: { random: () => this.random },
-    crypto: { getRandomValues: (bytes: Uint8Array) => bytes.fill(++this.#ids) },
+    crypto: { getRandomValues: (bytes: Uint8Array) => bytes.fill(1e9 + ++this.#ids) },
     fetch: (url: string, init: RequestInit) => {
       const request = new FakeRequest(url, init);
       (init.method === "POST" ? this.requests : this.gets).push(request);

@@ -188,7 +188,7 @@ class Channel:
         await driver.wait_closed()
 
     def reconnect(self) -> None:
-        """Drop the connection, and resume over a new one at once."""
+        """Drop the connection, and resume over a new one at once; no effect while suspended."""
         self._driver.reconnect()
 
     def suspend(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -53,6 +53,8 @@ class connect:
         pacing: the times and bounds of connecting.
         target: the name of an inner application of the server (TGT-1).
         wishes: hints to the server (OPN-8).
+        on_unreachable: called once in each outage, after every transport has failed, with the
+            reason and its remedy by the name of the transport. The client keeps trying.
 
     Raises:
         Unreachable: there was no session in time.
@@ -76,6 +78,7 @@ class connect:
         pacing: Pacing | None = None,
         target: dict[str, Json] | None = None,
         wishes: dict[str, Json] | None = None,
+        on_unreachable: Callable[[dict[str, str]], object] | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
@@ -96,6 +99,7 @@ class connect:
             pacing=pacing or Pacing(),
             target=target,
             wishes=wishes,
+            on_unreachable=on_unreachable,
         )
 
     async def __aenter__(self) -> Channel:

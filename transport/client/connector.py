@@ -19,16 +19,27 @@ import anyio
 from transport.client.adapters.ports import Destination
 from transport.client.clock import read_clock
 from transport.client.connection import Connection
+from transport.client.diagnosis import explain_failure
 from transport.client.dialer import Credentials, Dialer
 from transport.client.pacing import Pacing
 from transport.client.retries import RetryPlan
 from transport.client.tasks import ConnectionTasks
+from transport.client.trace import (
+    trace_connected,
+    trace_connecting,
+    trace_disconnected,
+    trace_input,
+    trace_output,
+)
 from transport.protocol.client.events import Answer, ConnectionLost, Input, Request
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
 from transport.telemetry.log import ERROR, log_event
 from transport.waiting import Waiters
+
+NO_ANSWER_YET = "no answer yet"
+"""The reason of a transport whose only attempt is still in progress."""
 
 
 class Connector:
@@ -43,6 +54,8 @@ class Connector:
         pacing: times and bounds.
         waiters: notified when a task has ended.
         on_input: called with what the connection reports.
+        on_unreachable: called once in each outage, when every transport has failed, with the reason
+            by the name of the transport.
         wake: called when something is due.
 
     Attributes:
@@ -61,6 +74,7 @@ class Connector:
         *,
         waiters: Waiters,
         on_input: Callable[[Link, Input], None],
+        on_unreachable: Callable[[dict[str, str]], None],
         wake: Callable[[], None],
     ) -> None:
         self.connection: Connection | None = None
@@ -69,6 +83,7 @@ class Connector:
         self._pacing = pacing
         self._waiters = waiters
         self._on_input = on_input
+        self._on_unreachable = on_unreachable
         self._wake = wake
         self.tasks = ConnectionTasks(self._task_ended)
         self._dialer = Dialer(session, destination, credentials, pacing, self.tasks, self._report)
@@ -94,6 +109,19 @@ class Connector:
         """The latest attempts, oldest first."""
         return self._dialer.attempts
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why each transport failed since a connection last worked, and what to do about it."""
+        reasons: dict[str, str] = {}  # the latest of each
+        for attempt in reversed(self.attempts):
+            name = attempt.transport.value
+            if attempt.reason and reasons.get(name, NO_ANSWER_YET) == NO_ANSWER_YET:
+                reasons[name] = explain_failure(attempt.reason)
+            reasons.setdefault(name, NO_ANSWER_YET)
+            if attempt.outcome in ("open", "lost"):
+                break
+        return {kind.value: reasons[kind.value] for kind in TransportKind if kind.value in reasons}
+
     # Opening
 
     def begin(self, now: float) -> None:
@@ -103,6 +131,7 @@ class Connector:
             return
         transport = self._plan.begin(now)
         self.connection = self._dialer.create(transport, now)
+        trace_connecting(self.connection)
         self._show_credentials(self.connection)
 
     def renew_credentials(self) -> None:
@@ -149,10 +178,12 @@ class Connector:
         connection = self.connection
         if connection is not None and connection.link is not None and connection.adapter:
             for output in self._session.transmit(connection.link, now):
+                trace_output(connection, output)
                 connection.adapter.send(output)
 
     def _report(self, connection: Connection, report: Input) -> None:
         now, wait = read_clock(), 0.0
+        trace_input(connection, report)
         failed = report.request if isinstance(report, Answer) and report.status != 200 else None
         if self.connection is not connection or connection.link is None:
             if failed is Request.POST and connection.post_slot is not None:
@@ -198,6 +229,7 @@ class Connector:
             return
         now = read_clock()
         connection.mark_open(now)
+        trace_connected(connection)
         self._plan.record_working(connection.transport, now)
 
     # Ending
@@ -210,6 +242,8 @@ class Connector:
         now, jitter = read_clock(), random.random()
         wait = self._plan.wait_after(connection, reason, retry_in, now, jitter, drained=drained)
         self._disconnect(reason, wait)
+        if self._plan.has_become_unreachable:
+            self._on_unreachable(self.reasons)
 
     def leave_connection(self, reason: str, wait: float) -> None:
         """Leave the connection, if there is one, as the application asked for.
@@ -227,6 +261,7 @@ class Connector:
         if connection is None:
             return
         connection.mark_ended(reason, now)
+        trace_disconnected(connection, reason, wait)
         if connection.outcome == "failed":
             self._budget.release(connection.slot, now)
         if self.tasks.runs_for(connection, lingers=True):
@@ -235,7 +270,7 @@ class Connector:
         self.tasks.cancel(connection)
         self._close_if_unused(connection)
         if connection.link is not None:
-            self._session.handle_input(connection.link, ConnectionLost(reason), now)
+            self._session.remove(connection.link)
 
     def set_transports(self, names: Iterable[str]) -> None:
         """Use these transports only, in that order."""
@@ -250,6 +285,7 @@ class Connector:
         if connection is None:
             return
         connection.mark_ended(reason, read_clock())
+        trace_disconnected(connection, "closed")
         if connection.transport is TransportKind.WEBSOCKET and connection.adapter is not None:
             connection.adapter.finish()
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import assert_never
@@ -24,6 +24,7 @@ from transport.client.dialer import Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes
 from transport.client.pacing import Pacing
+from transport.client.urls import public_url
 from transport.client.window import Window
 from transport.errors import ChannelClosed, SessionReset, Unreachable
 from transport.limits import Limits
@@ -49,7 +50,7 @@ from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASE_TRANSITIONS, Phase, PhaseStep, transition
-from transport.telemetry.log import ERROR, log_event
+from transport.telemetry.log import ERROR, WARNING, log_event
 from transport.waiting import Waiters, resolve
 
 FINAL_WRITE_TIMEOUT = 1.0
@@ -79,6 +80,7 @@ class Driver:
         limits: in force until the server advertises its own.
         pacing: times and bounds.
         target, wishes: see `ClientSession`.
+        on_unreachable: see `connect`.
 
     Attributes:
         session: the core.
@@ -101,10 +103,17 @@ class Driver:
         pacing: Pacing,
         target: dict[str, Json] | None,
         wishes: dict[str, Json] | None,
+        on_unreachable: Callable[[dict[str, str]], object] | None,
     ) -> None:
+        self._url = public_url(destination.url)
+        self._on_unreachable = on_unreachable
         self._waiters = Waiters()
         self.session = ClientSession(
-            secrets.token_urlsafe(16), Terms.of(limits), target=target, wishes=wishes
+            secrets.token_urlsafe(16),
+            Terms.of(limits),
+            target=target,
+            wishes=wishes,
+            renewable=callable(credentials),
         )
         self.inbox = Inbox(pacing)
         self.window = Window(self.session)
@@ -121,6 +130,7 @@ class Driver:
             pacing,
             waiters=self._waiters,
             on_input=self._on_input,
+            on_unreachable=self._unreachable,
             wake=self.wake,
         )
         self._last_contact = 0.0
@@ -293,6 +303,18 @@ class Driver:
         if self.phase is Phase.OPEN and self.connector.connection is None:
             self._enter(PhaseStep.LOST)
 
+    def _unreachable(self, reasons: dict[str, str]) -> None:
+        """Tell operators and the application that the server cannot be reached, and why."""
+        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        text = f"no transport works at {self._url}; the client keeps trying ({listed})"
+        log_event(WARNING, "unreachable", text, channel=self.id)
+        if self._on_unreachable is not None:
+            try:
+                self._on_unreachable(reasons)
+            except Exception:  # noqa: BLE001 - the application's exception is logged
+                text = "the function for on_unreachable failed"
+                log_event(ERROR, "callback_failed", text, exc_info=True, channel=self.id)
+
     # The application's side
 
     def send(self, payload: Payload) -> int:
@@ -314,8 +336,9 @@ class Driver:
         return None if connection is None or self.phase is not Phase.OPEN else connection.transport
 
     def reconnect(self) -> None:
-        """Drop the connection, and resume over a new one at once."""
-        self._leave_connection("reconnect", 0.0)
+        """Drop the connection, and resume over a new one at once; no effect while suspended."""
+        if self.phase not in (Phase.SUSPENDED, Phase.CLOSED):
+            self._leave_connection("reconnect", 0.0)
 
     def suspend(self) -> None:
         """Drop the connection, and do not connect again before `resume`."""
@@ -337,6 +360,8 @@ class Driver:
         self._last_contact = read_clock()
         self.session.close(code, reason)
         self.resume()
+        if self.connector.connection is None:
+            self.reconnect()  # a backoff may be longer than the time that is left to close
         if not self.session.has_begun:  # the server knows of no session
             self._act([Closed(code, reason, "app", clean=True, sends=())])
         self._waiters.changed()
@@ -358,8 +383,4 @@ class Driver:
         if self.ending is not None:
             raise ChannelClosed(self.ending.code, self.ending.reason)
         if self.phase is Phase.CONNECTING:
-            reasons: dict[str, str] = {}
-            for attempt in self.connector.attempts:
-                before = reasons.get(attempt.transport.value, "no answer yet")
-                reasons[attempt.transport.value] = attempt.reason or before
-            raise Unreachable(reasons)
+            raise Unreachable(self.connector.reasons, self._url)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from msgspec import Raw
+
 from transport.client.pacing import Pacing
 from transport.errors import Busy, ChannelClosed, SessionReset
 from transport.protocol.client.events import Closed, Messages
+from transport.protocol.codec import decode_message, undecoded
 from transport.protocol.frames import Json
 from transport.waiting import resolve
 
@@ -26,6 +29,7 @@ class Inbox:
         self._taken = 0
         self._pacing = pacing
         self._queue: deque[Json | SessionReset] = deque()
+        """As `undecoded` keeps messages, save one for which a task waits."""
         self._size = 0.0
         """Bytes in the queue, approximately."""
         self._receiver: asyncio.Future[None] | None = None
@@ -33,9 +37,14 @@ class Inbox:
 
     def put(self, event: Messages) -> None:
         """Add messages."""
-        self.received += len(event.messages)
-        self._queue.extend(event.messages)
+        messages = event.messages
+        self.received += len(messages)
         self._size += event.size
+        if self._receiver is not None and not self._queue:
+            self._queue.append(messages[0])
+            messages = messages[1:]
+        if messages:
+            self._queue.extend(undecoded(messages, event.text))
         resolve(self._receiver)
 
     def put_reset(self, reset: SessionReset) -> None:
@@ -73,4 +82,4 @@ class Inbox:
         if isinstance(message, SessionReset):
             raise message
         self._taken += 1
-        return message
+        return decode_message(message) if type(message) is Raw else message

@@ -12,6 +12,13 @@ from transport.client.fallback import LastWorking, choose
 from transport.client.pacing import Pacing
 from transport.protocol.frames import TransportKind
 
+MAX_RETRY_IN = 300.0
+"""The longest wait, in seconds, that a server or an intermediary can ask for: a mistaken
+``Retry-After`` must not keep a client away for a day."""
+
+NOT_OF_TRANSPORT = frozenset({codes.SUPERSEDED.name, codes.RESET.name, codes.UNAUTHORIZED.name})
+"""Ends of a connection that say nothing against its transport."""
+
 
 class RetryPlan:
     """What the attempts have shown about the transports, and about the outage if there is one.
@@ -24,10 +31,15 @@ class RetryPlan:
 
     Attributes:
         transports: the transports that may be used.
+        has_become_unreachable: whether the last failure was the one after which, for the first
+            time in this outage, no transport is left to try at once.
     """
 
     def __init__(self, pacing: Pacing, transports: Iterable[str]) -> None:
         self._pacing = pacing
+        self.has_become_unreachable = False
+        self._is_unreachable = False
+        """The same of any failure of this outage."""
         self._failures = 0
         """Consecutive retries that had to wait."""
         self._outage_since = inf
@@ -86,13 +98,15 @@ class RetryPlan:
         Args:
             connection: the connection, as it was before its end.
             reason: why it ended.
-            retry_in: the seconds for which the server asked, or 0.
+            retry_in: the seconds for which the server asked, or 0. At most `MAX_RETRY_IN` count.
             now: the time.
             jitter: a random number from 0 to 1.
             drained: whether the server asked for the end (DRN-1).
         """
         pacing = self._pacing
+        retry_in = min(retry_in, MAX_RETRY_IN)
         steady = self._exclude_uptime_from_outage(connection, now)
+        self.has_become_unreachable = False
         delay = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
         if drained:  # the server asked for it, so the transport has not failed (DRN-1)
             wait = jitter * retry_in
@@ -101,9 +115,11 @@ class RetryPlan:
                 self._failures += 1
             return wait
         pending = connection.outcome == "pending"
-        if not steady:
+        if not steady and reason not in NOT_OF_TRANSPORT:
             self._tried.append(connection.transport)
         everything = all(transport in self._tried for transport in self.transports)
+        self.has_become_unreachable = bool(everything or retry_in) and not self._is_unreachable
+        self._is_unreachable |= self.has_become_unreachable
         if everything or retry_in:
             self._tried = []
         wait = 0.0
@@ -122,6 +138,7 @@ class RetryPlan:
         if connection is not None:
             self._exclude_uptime_from_outage(connection, now)
         self._outage_since = inf
+        self._is_unreachable = False
 
     def _exclude_uptime_from_outage(self, connection: Connection, now: float) -> bool:
         """Exclude the time for which ``connection`` worked from the outage.
@@ -133,6 +150,7 @@ class RetryPlan:
             return False
         steady = now - connection.started_at >= self._pacing.steady
         if steady:
+            self._is_unreachable = False
             self._failures = 0
             self._outage_since = now
         else:

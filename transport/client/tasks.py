@@ -16,14 +16,29 @@ from transport.waiting import wait_all
 Work = Callable[..., Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Task:
     """The connection that a task works for, and how to end it."""
 
     connection: Connection
-    scope: anyio.CancelScope
     lingers: bool
     """Whether it may outlive its connection."""
+    scope: anyio.CancelScope | None = None
+    """Made by the task itself: a callback has no part in anyio. None until the task has begun."""
+    is_cancelled: bool = False
+
+    async def run(self, work: Work, *args: Any) -> None:
+        """Do the work, until it is done or `cancel` is called."""
+        with anyio.CancelScope() as self.scope:
+            if self.is_cancelled:
+                self.scope.cancel()
+            await work(*args)
+
+    def cancel(self) -> None:
+        """Cancel the work, whether it has begun or not."""
+        self.is_cancelled = True
+        if self.scope is not None:
+            self.scope.cancel()
 
 
 class ConnectionTasks:
@@ -51,16 +66,14 @@ class ConnectionTasks:
         )
 
     def spawn(self, connection: Connection, work: Work, *args: Any, lingers: bool = False) -> None:
-        """Run ``work`` until it returns or, unless it ``lingers``, its connection is left."""
-        scope = anyio.CancelScope()
+        """Run ``work`` until it returns or, unless it ``lingers``, its connection is left.
 
-        async def run() -> None:
-            with scope:
-                await work(*args)
-
+        May be called in a callback.
+        """
+        entry = _Task(connection, lingers)
         name = f"transport.{connection.transport.value}.{work.__name__}"
-        task = asyncio.create_task(run(), name=name)
-        self._tasks[task] = _Task(connection, scope, lingers)
+        task = asyncio.create_task(entry.run(work, *args), name=name)
+        self._tasks[task] = entry
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -83,12 +96,12 @@ class ConnectionTasks:
         """Cancel the tasks of ``connection`` that do not linger."""
         for task in list(self._tasks.values()):
             if task.connection is connection and not task.lingers:
-                task.scope.cancel()
+                task.cancel()
 
     def cancel_all(self) -> None:
         """Cancel all tasks."""
         for task in list(self._tasks.values()):
-            task.scope.cancel()
+            task.cancel()
 
     async def stop(self) -> None:
         """Cancel all tasks, and wait until none is left."""

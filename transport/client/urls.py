@@ -16,3 +16,10 @@ def locate(url: str, segment: str, *, websocket: bool = False) -> str:
     scheme = ("ws" if websocket else "http") + ("s" if is_secure(url) else "")
     path = f"{parts.path.rstrip('/')}/{segment}"
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
+
+
+def public_url(url: str) -> str:
+    """Return ``url`` without what may be secret: the user, the password and the query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -8,7 +8,7 @@ strings), so these are refused first (DAT-3).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -31,6 +31,7 @@ Payload = str | bytes
 """An encoded message: a str is its JSON, bytes are the message itself."""
 
 _decode = msgspec.json.Decoder().decode
+decode_message = _decode
 _encode = msgspec.json.Encoder().encode
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -94,6 +95,29 @@ def size_of(payload: Payload) -> int:
 def json_size(messages: list[Json]) -> int:
     """Return the approximate encoded size of messages that were decoded."""
     return len(_encode(messages)) - len(messages) - 1
+
+
+def undecoded(messages: Sequence[Json], text: str) -> list[Json | msgspec.Raw]:
+    """Return the last messages of a frame as they are kept until they are taken.
+
+    As JSON they take the memory that limits count, as Python objects up to thirty times as much.
+    `decode_message` makes these from each `msgspec.Raw`; messages of bytes are kept as they are.
+
+    Args:
+        messages: the messages, at least one.
+        text: `Data.text` of their frame.
+    """
+    return list(_raw_items(text.encode())[-len(messages) :] if text else messages)
+
+
+def object_size(text: bytes) -> int:
+    """Return at most how many bytes of memory the Python objects of a JSON text take.
+
+    It counts what needs most: lists, dicts, and the items behind a comma, each an object.
+    """
+    wide = not text.isascii() or b"\\u" in text  # up to four bytes for each character
+    objects = 64 * text.count(b",") + 96 * text.count(b"[") + 192 * text.count(b"{")
+    return (4 if wide else 1) * len(text) + objects
 
 
 def _check_faithful(value: Json, depth: int) -> None:
@@ -281,11 +305,14 @@ class Decoder:
             before = 0
             for index, raw in enumerate(_raw_items(text)[2:]):
                 if (length := len(bytes(raw))) > limits.message:
-                    return Oversized(Data(seq, ack, items[:index], before), seq + index)
+                    fit = items[:index]
+                    return Oversized(
+                        Data(seq, ack, fit, before, _encode(fit).decode()), seq + index
+                    )
                 before += length
         # The sender counts the messages alone, without the brackets, numbers and commas.
         around = text.index(",", text.index(",") + 1) + 1 + count
-        return Data(seq, ack, items, size - around)
+        return Data(seq, ack, items, size - around, text)
 
     def _binary(self, encoded: bytes) -> Data | Oversized:
         if len(encoded) < _HEADER:
@@ -383,11 +410,14 @@ __all__ = [
     "Decoder",
     "Oversized",
     "Payload",
+    "decode_message",
     "encode_bytes",
     "encode_control",
     "encode_data",
     "encode_message",
     "encode_sized",
     "json_size",
+    "object_size",
     "size_of",
+    "undecoded",
 ]

@@ -68,6 +68,8 @@ class Data(Struct, frozen=True):
     messages: list[Json]
     size: int = 0
     """The bytes of the messages, as the window counts them (DAT-6)."""
+    text: str = ""
+    """The frame; its last items are the messages. Empty for messages of bytes."""
 
 
 class _Control(Struct, frozen=True, tag_field="type", tag=str.lower, kw_only=True):

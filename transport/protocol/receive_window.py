@@ -14,17 +14,18 @@ class ReceiveWindow:
         received: the highest number up to which every message was received.
         handled: the highest number that the application has finished with.
         delivered: the highest number that was delivered to the application.
+        held: the bytes of the messages that the application has not finished with.
         refused: the number of a message that was too long and waits for its ``skip`` (DAT-4), or 0.
     """
 
-    __slots__ = ("_held", "_limits", "_sizes", "delivered", "handled", "received", "refused")
+    __slots__ = ("_limits", "_sizes", "delivered", "handled", "held", "received", "refused")
 
     def __init__(self, limits: Bounds) -> None:
         self._limits = limits
         # A list, as for the messages themselves: an empty deque takes 760 bytes of every idle
         # session, and removing the first item of a window costs next to nothing.
         self._sizes: list[tuple[int, int]] = []
-        self._held = 0
+        self.held = 0
         self.received = 0
         self.handled = 0
         self.delivered = 0
@@ -54,7 +55,7 @@ class ReceiveWindow:
         last = self.received + count
         limits = self._limits
         many = last - self.handled > limits.window_messages
-        held = self._held + size
+        held = self.held + size
         # One frame beyond the window is tolerated, because the other side may count the bytes of
         # JSON differently. The first comparison is implied by the second. It spares nearly every
         # call the property `body`.
@@ -68,7 +69,7 @@ class ReceiveWindow:
             )
         self.received = last
         self.refused = 0
-        self._held = held
+        self.held = held
         self._sizes.append((last, size))
 
     def receive_and_handle(self, count: int) -> None:
@@ -92,4 +93,4 @@ class ReceiveWindow:
         self.handled = self.delivered
         sizes = self._sizes
         while sizes and sizes[0][0] <= self.handled:
-            self._held -= sizes.pop(0)[1]
+            self.held -= sizes.pop(0)[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import getsizeof
+
 from transport.errors import ForeignAck
 from transport.limits import Bounds
 from transport.protocol.codec import Payload, encode_bytes, encode_data, size_of
@@ -19,9 +21,11 @@ class SendBuffer:
         last: the number of the newest message.
         sent: the highest number that was ever written to a connection.
         size: the bytes of the messages in the buffer.
+        excess: the bytes that they take in memory above that, approximately: in a str of Python,
+            one emoji makes four bytes of every character.
     """
 
-    __slots__ = ("_binaries", "_limits", "_payloads", "acked", "last", "sent", "size")
+    __slots__ = ("_binaries", "_limits", "_payloads", "acked", "excess", "last", "sent", "size")
 
     def __init__(self, limits: Bounds) -> None:
         self._limits = limits
@@ -31,10 +35,14 @@ class SendBuffer:
         self.last = 0
         self.sent = 0
         self.size = 0
+        self.excess = 0
 
-    def has_room(self, size: int) -> bool:
-        """Return whether a message of ``size`` bytes fits; an empty buffer takes any size."""
-        held = self.last - self.acked
+    def has_room(self, size: int, messages: int = 1) -> bool:
+        """Return whether messages of ``size`` bytes together fit.
+
+        An empty buffer takes a single message of any size.
+        """
+        held = self.last - self.acked + messages - 1
         return not held or (
             held < self._limits.window_messages and self.size + size <= self._limits.window_bytes
         )
@@ -43,6 +51,8 @@ class SendBuffer:
         """Add a message of ``size`` bytes, and return its number."""
         self._payloads.append(payload)
         self.size += size
+        if len(payload) != size:
+            self.excess += _excess(payload, size)
         if type(payload) is bytes:
             self._binaries += 1
         self.last += 1
@@ -72,16 +82,22 @@ class SendBuffer:
         payloads = self._payloads
         count = number - self.acked
         if count == len(payloads):
-            payloads.clear()
-            self.size = self._binaries = 0
+            self.clear()
         else:
             for payload in payloads[:count]:
-                self.size -= size_of(payload)
+                size = size_of(payload)
+                self.size -= size
+                self.excess -= _excess(payload, size)
                 if type(payload) is bytes:
                     self._binaries -= 1
             del payloads[:count]
         self.acked = number
         return True
+
+    def clear(self) -> None:
+        """Remove every message; the marks stay."""
+        self._payloads.clear()
+        self.size = self.excess = self._binaries = 0
 
     def frames(self, cursor: int, ack: int, *, binary: bool) -> list[EncodedFrame]:
         """Return all messages from number ``cursor`` on, in as few frames as possible (DAT-1).
@@ -130,3 +146,8 @@ class SendBuffer:
             size += more
         flush()
         return frames
+
+
+def _excess(payload: Payload, size: int) -> int:
+    """Return the bytes that a message of ``size`` takes in memory above that."""
+    return max(0, getsizeof(payload) - size) if len(payload) != size else 0

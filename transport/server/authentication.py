@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
+from transport.server.addresses import address_of
 from transport.server.admission import Admission
 from transport.server.deadlines import Deadlines
 from transport.telemetry.log import ERROR, log_event
@@ -91,13 +92,24 @@ class Authenticator:
         self._asking: dict[object, set[str]] = {}
         """For each call in progress, the subjects that were revoked since it began."""
 
-    async def identify(self, connection: HTTPConnection, credentials: Any) -> Identity:
-        """Authenticate a client, and return its identity.
+    def count(self, connection: HTTPConnection, session_id: str = "") -> None:
+        """Count a call of `check`.
+
+        Args:
+            connection: the request.
+            session_id: the session that the client has proven to hold, by its token or connection.
 
         Raises:
-            ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
+            ProtocolError: ``too_many``.
         """
-        self._admission.count_opening(address_of(connection), self._now())
+        self._admission.count_opening(address_of(connection), self._now(), session_id)
+
+    async def check(self, connection: HTTPConnection, credentials: Any) -> Identity:
+        """Authenticate a client that was counted, and return its identity.
+
+        Raises:
+            ProtocolError: ``unauthorized`` or ``unavailable``.
+        """
         if self._authenticate is None:
             return Identity("")
         ticket = object()
@@ -144,16 +156,12 @@ class Authenticator:
                 exc_info=True,
             )
             raise ProtocolError(
-                codes.UNAVAILABLE, "the server could not check the credentials", retry_in=5.0
+                codes.UNAVAILABLE,
+                "the server could not check the credentials: its log says why",
+                retry_in=5.0,
             ) from None
 
     def dismiss(self, subject: str) -> None:
         """Refuse this user in the calls that are in progress, too (IDN-2)."""
         for dismissed in self._asking.values():
             dismissed.add(subject)
-
-
-def address_of(connection: HTTPConnection) -> str:
-    """Return the client's network address as the server knows it, or ``""``."""
-    client: tuple[str, int] | None = connection.scope.get("client")
-    return client[0] if client is not None else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from threading import get_ident
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
 from transport.protocol.server.session import EMPTY
 from transport.server.driver import SessionDriver
+from transport.server.loops import wrong_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ class ChannelStatistics:
 class Membership(Protocol):
     """A group, as a channel sees it."""
 
-    def discard(self, channel: Channel) -> None:
-        """Remove the channel."""
+    def _forget(self, channel: Channel) -> None:
+        """Remove the channel: its session is over."""
         ...
 
 
@@ -53,7 +55,7 @@ class Channel:
     """One client's channel: it lives as long as its session, over any number of connections.
 
     A handler is given one, and iterates over it to receive. All methods must be called in the
-    event loop's thread.
+    event loop's thread; in another they raise RuntimeError, which says what to write.
 
     Attributes:
         id: the public name of the session; safe to log.
@@ -126,6 +128,8 @@ class Channel:
             ChannelClosed: the session is closing or over.
         """
         driver = self._driver
+        if get_ident() != driver.thread:
+            raise wrong_thread("channel.send", "message")
         payload, size = encode_sized(message, driver.session.limits)
         if not driver.window.has_capacity(size):
             await driver.window.wait(size, driver.check_open)
@@ -140,6 +144,8 @@ class Channel:
         Raises:
             ChannelClosed: the session ended first.
         """
+        if get_ident() != self._driver.thread:
+            raise wrong_thread("channel.acknowledged", "number")
         await self._driver.acknowledged(number)
 
     async def receive(self) -> Json:
@@ -149,6 +155,8 @@ class Channel:
             ChannelClosed: there are no more messages.
             Busy: another task receives on this channel.
         """
+        if get_ident() != self._driver.thread:
+            raise wrong_thread("channel.receive")
         message = self._driver.receive_nowait()
         if message is EMPTY:
             return await self._driver.wait_for_message()
@@ -159,6 +167,8 @@ class Channel:
 
     async def __anext__(self) -> Json:
         driver = self._driver
+        if get_ident() != driver.thread:
+            raise wrong_thread("channel.receive")
         try:
             message = driver.receive_nowait()
             if message is EMPTY:
@@ -178,12 +188,14 @@ class Channel:
             ValueError: the code or the reason is out of range.
         """
         check_close(code, reason)
+        if get_ident() != self._driver.thread:
+            raise wrong_thread("channel.close")
         self._driver.close(code, reason)
 
     def _leave_groups(self) -> None:
         """Leave every group: the session is over."""
         for group in list(self._groups or ()):
-            group.discard(self)
+            group._forget(self)
 
     def statistics(self) -> ChannelStatistics:
         """Return the counters of this channel, as they are now."""

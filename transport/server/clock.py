@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 CLOCK_SLIP_THRESHOLD = 1.0
 """Seconds. If a sweep is later than this, the process was stopped and clients' frames were waiting
@@ -14,12 +15,14 @@ class Clock:
 
     Attributes:
         loop: the running event loop.
+        thread: the identifier of the thread that runs it.
     """
 
-    __slots__ = ("_slip", "_ticked", "loop")
+    __slots__ = ("_slip", "_ticked", "loop", "thread")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
         self._slip = 0.0
         self._ticked = self.loop.time()
 

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from transport import codes
 from transport.errors import ProtocolError
@@ -34,37 +35,44 @@ class SessionCredentials:
 
     Args:
         subject: whose session it is.
+        session_id: the public name of the session.
         authenticator: checks new ones.
         renewal: seconds that a client has to renew them.
         now: returns the seconds of the session's clock.
 
     Attributes:
         subject: see above.
-        connection: the most recent connection; a renewal authenticates with it.
+        scope: of the most recent connection; a renewal authenticates with it.
     """
 
     __slots__ = (
         "_authenticator",
         "_expires_at",
+        "_is_renewing",
         "_now",
         "_renew_by",
         "_renewal",
-        "connection",
+        "_session_id",
+        "scope",
         "subject",
     )
 
     def __init__(
         self,
         subject: str,
+        session_id: str,
         authenticator: Authenticator,
         renewal: float,
         now: Callable[[], float],
     ) -> None:
         self.subject = subject
-        self.connection: HTTPConnection | None = None
+        self.scope: Scope = {}
+        self._session_id = session_id
         self._authenticator = authenticator
         self._renewal = renewal
         self._now = now
+        self._is_renewing = False
+        """Whether a renewal is being checked: one at a time, as each may take long."""
         self._expires_at: float | None = None
         self._renew_by: float | None = None
 
@@ -79,14 +87,35 @@ class SessionCredentials:
             else asyncio.get_running_loop().time() + identity.expires - time.time()
         )
 
-    async def renew(self, credentials: Any) -> Identity:
-        """Check fresh credentials, and return whose they are.
+    def count_renewal(self) -> None:
+        """Count a renewal, which costs as much as an ``open``.
 
         Raises:
-            ProtocolError: ``unauthorized``, ``unavailable`` or ``too_many``.
+            ProtocolError: ``too_many``.
         """
-        assert self.connection is not None
-        identity = await self._authenticator.identify(self.connection, credentials)
+        self._authenticator.count(HTTPConnection(self.scope), self._session_id)
+
+    async def renew(self, credentials: Any) -> Identity:
+        """Check fresh credentials that were counted, and return whose they are.
+
+        Raises:
+            ProtocolError: ``unauthorized``, ``unavailable``; ``too_many`` if the last ones are
+                still being checked.
+        """
+        if self._is_renewing:
+            raise ProtocolError(
+                codes.TOO_MANY,
+                "the credentials before these are still being checked: wait for that",
+                limit="renewals",
+                retry_in=1.0,
+            )
+        self._is_renewing = True
+        try:
+            # Made anew each time: it keeps what it has parsed, such as cookies.
+            connection = HTTPConnection(self.scope)
+            identity = await self._authenticator.check(connection, credentials)
+        finally:
+            self._is_renewing = False
         if identity.subject != self.subject:
             raise ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
         return identity

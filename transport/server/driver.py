@@ -22,6 +22,7 @@ from transport.protocol.states import SessionState
 from transport.send_window import SendWindow
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
+from transport.server.memory import FIRST_GRANT, Memory
 from transport.telemetry.log import DEBUG, INFO, WARNING, log_event
 from transport.waiting import resolve
 
@@ -59,14 +60,17 @@ class SessionDriver:
     Args:
         session: the session.
         clock: the process's.
+        memory: the bound on what all sessions take.
 
     Attributes:
         links: the connections that are attached, or are still writing their last frames.
         window: the senders that wait for room.
         attaches: how many connections were ever attached.
+        grant: see `transport.server.memory.Member`.
         draining: whether the session is being handed over to another process (DRN-1).
         ended: whether the end of the session has been handled.
         on_end: called once, when the session has ended.
+        thread: the identifier of the only thread that may use the session.
     """
 
     on_end: Callable[[], None]
@@ -74,22 +78,28 @@ class SessionDriver:
     __slots__ = (
         "_ack_waiters",
         "_handled_waiters",
+        "_memory",
         "_message",
         "attaches",
         "draining",
         "ended",
+        "grant",
         "links",
         "loop",
         "now",
         "on_end",
         "session",
+        "thread",
         "window",
     )
 
-    def __init__(self, session: ServerSession, clock: Clock) -> None:
+    def __init__(self, session: ServerSession, clock: Clock, memory: Memory) -> None:
         self.session = session
+        self.grant = FIRST_GRANT
+        self._memory = memory
         self.now = clock.now
         self.loop = clock.loop
+        self.thread = clock.thread
         self.links: list[DrivenLink] = []
         self.window = SendWindow(session.outgoing.has_room)
         self.attaches = 0
@@ -103,8 +113,16 @@ class SessionDriver:
     # Calls of the channel
 
     def send(self, payload: Payload, size: int) -> int:
-        """Number a message of ``size`` bytes, and wake the writers."""
+        """Number a message of ``size`` bytes, and wake the writers.
+
+        Raises:
+            ChannelClosed: the session is closing or over, or is handed over.
+        """
+        if self.draining:
+            raise self._handed_over()
         number = self.session.send(payload, size)
+        if self.session.footprint() > self.grant:
+            self._memory.grow(self)
         for link in self.links:
             if link.waiter is not None:
                 link.wake_writer()
@@ -117,9 +135,14 @@ class SessionDriver:
             Whether the message was numbered.
         """
         session = self.session
-        if session.state in NOT_SENDING:
+        if session.state in NOT_SENDING or self.draining:
             return False
-        if not session.outgoing.has_room(size):
+        promised = self.window.promised if self.window.senders else None
+        if not (
+            session.outgoing.has_room(size)
+            if promised is None
+            else session.outgoing.has_room(size + promised.size, messages=2)
+        ):
             self.overflow()
             return False
         self.send(payload, size)
@@ -134,7 +157,10 @@ class SessionDriver:
         if self.session.state in NOT_SENDING:
             raise self.session.closed_error()
         if self.draining:
-            raise _handed_over()
+            raise self._handed_over()
+
+    def _handed_over(self) -> ChannelClosed:
+        return ChannelClosed(1012, "the server is restarting", self.session.id)
 
     async def acknowledged(self, number: int) -> None:
         """Wait until the client has acknowledged the message of that number.
@@ -149,7 +175,7 @@ class SessionDriver:
             if self.session.ending is not None:
                 raise self.session.closed_error()
             if self.draining:
-                raise _handed_over()
+                raise self._handed_over()
             entry = (number, self.loop.create_future())
             self._ack_waiters.append(entry)
             try:
@@ -160,6 +186,8 @@ class SessionDriver:
     def receive_nowait(self) -> Json:
         """Return the next message, or `EMPTY`.
 
+        A message for which there is no memory is not given out: the session is reset.
+
         Raises:
             Busy: another task waits for a message.
             ChannelClosed: there will be none, or the session is handed over.
@@ -167,15 +195,23 @@ class SessionDriver:
         if self._message is not None:
             raise Busy("another task is in receive() on this channel")
         if self.draining:
-            raise _handed_over()
+            raise self._handed_over()
         session = self.session
         incoming = session.incoming
         handled = incoming.handled
         try:
-            return session.receive_nowait()
+            message = session.receive_nowait()
         finally:
             if incoming.handled != handled:
                 self._wake_handled()
+        if session.in_hand_size and session.footprint() > self.grant:
+            self._memory.grow(self, handed_over=True)
+            if session.ending is not None:
+                del message  # or the traceback would keep it
+                session.in_hand_size = 0
+                self._memory.settle(self)
+                raise session.closed_error()
+        return message
 
     async def wait_for_message(self) -> Json:
         """Wait for the next message, and return it. Errors: see `receive_nowait`."""
@@ -266,6 +302,8 @@ class SessionDriver:
 
     def data_received(self) -> None:
         """Wake the handler and the tasks that wait for acks. Data never makes a writer due."""
+        if self.session.footprint() > self.grant:
+            self._memory.grow(self, handed_over=self.session.in_hand_size > 0)
         message = self._message
         if message is not None and not message.done() and self.session.is_readable:
             message.set_result(None)
@@ -314,6 +352,30 @@ class SessionDriver:
         self.session.reset(ResetReason.OVERFLOW)
         self.notify()
 
+    def footprint(self) -> int:
+        """Return about how many bytes of memory the session's buffers take."""
+        return self.session.footprint()
+
+    def reclaimable(self) -> int:
+        """Return how many of these a reset would free."""
+        session = self.session
+        return 0 if session.ending is not None else session.footprint() - session.in_hand_size
+
+    def free_memory(self) -> None:
+        """Reset the session: it is the largest of those that grow, and there is no more memory."""
+        log_event(
+            WARNING,
+            "overflow",
+            "the sessions take all of Limits(memory=...), and this one most, so it was reset",
+            channel=self.session.id,
+        )
+        stuck = [link for link in self.links if link.waiter is None]
+        self.session.reset(ResetReason.OVERFLOW)
+        self.notify()
+        for link in stuck:  # in a write of its own, which keeps as much as the buffer did
+            if link.abort is not None:
+                link.abort()
+
     def drain(self, retry_in: float) -> None:
         """Hand the session over: tell its clients to reconnect, and end every wait (DRN-1)."""
         self.draining = True
@@ -342,7 +404,3 @@ class SessionDriver:
         for link in list(self.links):
             link.wake_writer_if_due()
         self.on_end()
-
-
-def _handed_over() -> ChannelClosed:
-    return ChannelClosed(1012, "the server is restarting")

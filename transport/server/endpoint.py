@@ -2,7 +2,8 @@
 
 The last segment of the path names a file of the browser client, a transport, or ``send``. The files
 are served to pages of any origin, deliberately: they hold no secret. Everything else, on WebSocket
-as on HTTP, is served once the origin has been checked.
+as on HTTP, is served once the origin has been checked. A page whose origin is refused may read that
+it was (IDN-4), and nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from transport import codes
 from transport.errors import ProtocolError
@@ -23,6 +24,7 @@ from transport.server.adapters.exchange import JSON, Exchange
 from transport.server.adapters.ports import Entrance
 from transport.server.headers import Headers
 from transport.server.origins import OriginPolicy
+from transport.server.upgrades import UpgradeExplainer
 
 _SEGMENTS = {"sse": TransportKind.SSE, "poll": TransportKind.LONGPOLL}
 _BY_POST = frozenset(_SEGMENTS.values())
@@ -47,6 +49,8 @@ class Endpoint:
     ) -> None:
         self._origins = origins
         self._transports = transports
+        self._serves_websocket = TransportKind.WEBSOCKET in transports
+        self._upgrades = UpgradeExplainer()
         self._limits = limits
         self._enter = enter
         self._decoder = Decoder(limits)
@@ -54,9 +58,8 @@ class Endpoint:
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket, or deny it before it is accepted."""
         try:
-            self._origins.check(Headers(scope))
-            is_served = TransportKind.WEBSOCKET in self._transports
-            if _segment(scope) != "websocket" or not is_served:
+            self._origins.check(Headers(scope), scope.get("scheme", "ws"))
+            if _segment(scope) != "websocket" or not self._serves_websocket:
                 raise ProtocolError(codes.NOT_FOUND, "there is no WebSocket at this path")
         except ProtocolError as error:
             await _deny(scope, receive, send, error)
@@ -70,11 +73,20 @@ class Endpoint:
         if method in ("GET", "HEAD") and (file := static_files.find(segment)) is not None:
             await static_files.serve(exchange, file)
             return
+        is_preflight = method == "OPTIONS" and b"access-control-request-method" in exchange.headers
         try:
-            origin = self._origins.check(exchange.headers)
-            exchange.add_headers(OriginPolicy.cors(origin))
-            if method == "OPTIONS" and b"access-control-request-method" in exchange.headers:
-                await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight())
+            origin = self._origins.check(exchange.headers, scope.get("scheme", "http"))
+        except ProtocolError as error:
+            exchange.add_headers(OriginPolicy.refusal(exchange.headers))
+            if is_preflight:
+                await _answer_preflight(exchange, max_age=0)
+            else:
+                await exchange.refuse(error)
+            return
+        exchange.add_headers(OriginPolicy.cors(origin))
+        try:
+            if is_preflight:
+                await _answer_preflight(exchange)
             else:
                 await self._dispatch(segment, method, exchange, receive, send)
         except ProtocolError as error:
@@ -88,13 +100,9 @@ class Endpoint:
             return
         if static_files.find(segment) is not None:
             _check_method(method, "GET", "HEAD")
-        if segment == "websocket":
+        if segment == "websocket" and self._serves_websocket:
             _check_method(method, "GET")
-            raise ProtocolError(
-                codes.UPGRADE_REQUIRED,
-                "this URL only accepts WebSocket upgrades, and the request was not one: "
-                "a proxy on the way may have stripped it",
-            )
+            raise self._upgrades.refusal(exchange.headers)
         if segment == "send" and self._transports & _BY_POST:
             _check_method(method, "POST")
         if _SEGMENTS.get(segment) not in self._transports:
@@ -107,6 +115,10 @@ class Endpoint:
             await sse.serve(exchange, receive, send, self._enter(), self._decoder)
         else:
             await longpoll.serve(exchange, self._enter(), self._limits, self._decoder)
+
+
+async def _answer_preflight(exchange: Exchange, **options: int) -> None:
+    await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight(**options))
 
 
 def _segment(scope: Scope) -> str:
@@ -126,17 +138,19 @@ async def _deny(scope: Scope, receive: Receive, send: Send, error: ProtocolError
     """Refuse a WebSocket before it is accepted, with an HTTP status if the server supports it."""
     await receive()  # websocket.connect
     extensions: dict[str, Any] = scope.get("extensions") or {}
-    if "websocket.http.response" not in extensions:
-        await send({"type": "websocket.close", "code": error.code.close_code})
-        return
-    await send(
-        {
-            "type": "websocket.http.response.start",
-            "status": error.code.status or 403,
-            "headers": [(b"content-type", JSON), (b"cache-control", b"no-store")],
-        }
-    )
+    start: Message = {
+        "type": "websocket.http.response.start",
+        "status": error.code.status or 403,
+        "headers": [(b"content-type", JSON), (b"cache-control", b"no-store")],
+    }
     body = encode_control(error_frame(error)).encode()
-    await send({"type": "websocket.http.response.body", "body": body})
+    try:
+        if "websocket.http.response" not in extensions:
+            await send({"type": "websocket.close", "code": error.code.close_code})
+            return
+        await send(start)
+        await send({"type": "websocket.http.response.body", "body": body})
+    except (OSError, RuntimeError):
+        return  # the client has disconnected
     # uvicorn logs an error if we return before it has noticed that the connection is over.
     await asyncio.sleep(0)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from threading import get_ident
 
 from transport.limits import Limits
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
 from transport.server.channel import Channel
 from transport.server.driver import SessionDriver
+from transport.server.loops import wrong_thread
 
 
 class Group:
     """Channels of this process under a name that the application chose: ``hub.group("lobby")``.
 
-    A channel leaves its groups when its session ends, not when its connection is cut.
+    A channel leaves its groups when its session ends, not when its connection is cut. Like those of
+    a channel, its methods raise RuntimeError in another thread or event loop than the hub's.
+
+    Args:
+        name: see above.
+        limits: of the hub.
+        check_loop: raises RuntimeError in another loop than the hub's; called with the name of the
+            function that was called, and its arguments.
     """
 
-    __slots__ = ("__weakref__", "_limits", "_members", "name")
+    __slots__ = ("__weakref__", "_check_loop", "_limits", "_members", "name")
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Limits, check_loop: Callable[[str, str], object]) -> None:
         self.name = name
         self._limits = limits
+        self._check_loop = check_loop
         self._members: dict[str, Channel] = {}
 
     def __repr__(self) -> str:
@@ -38,6 +48,8 @@ class Group:
 
     def add(self, channel: Channel) -> None:
         """Add a channel. Idempotent; adding a closed channel has no effect."""
+        if get_ident() != channel._driver.thread:
+            raise wrong_thread("group.add", "channel", is_async=False)
         if channel._driver.session.ending is not None:
             return
         self._members[channel.id] = channel
@@ -47,6 +59,12 @@ class Group:
 
     def discard(self, channel: Channel) -> None:
         """Remove a channel, if it is in the group."""
+        if get_ident() != channel._driver.thread:
+            raise wrong_thread("group.discard", "channel", is_async=False)
+        self._forget(channel)
+
+    def _forget(self, channel: Channel) -> None:
+        """Remove a channel whose session is over. For internal use, and so not checked."""
         self._members.pop(channel.id, None)
         if channel._groups is not None:
             channel._groups.discard(self)
@@ -62,6 +80,7 @@ class Group:
         Raises:
             Unsendable, TooLarge: the message cannot be sent; no channel got it.
         """
+        self._check_loop("group.send", "message")
         return send_to_all((channel._driver for channel in self), message, self._limits)
 
 

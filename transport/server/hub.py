@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from transport.limits import Limits
 from transport.protocol.frames import Json, TransportKind
 from transport.server.authentication import Authenticate
+from transport.server.callables import check_authenticate, check_handler
 from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
@@ -36,6 +37,8 @@ class HubStatistics:
         resets: resumes ever refused.
         refused: opens ever answered with an error.
         sent, received, replayed: total messages; see `ChannelStatistics`.
+        memory: bytes that all sessions take now, as ``limits.memory`` counts them.
+        memory_reached: how often that limit refused a session, or reset one.
     """
 
     sessions: int
@@ -46,6 +49,8 @@ class HubStatistics:
     sent: int = 0
     received: int = 0
     replayed: int = 0
+    memory: int = 0
+    memory_reached: int = 0
 
 
 class Hub:
@@ -56,6 +61,10 @@ class Hub:
     ``lifespan=hub.lifespan`` to the application if you can; without it the hub starts with its
     first request, and drains when the server receives its signal.
 
+    The methods that reach channels must be called in the event loop that serves the hub, and raise
+    RuntimeError in another thread or loop. So does a request in a second loop while the first one
+    runs: the sessions of a hub belong to one server.
+
     Args:
         handler: ``async (channel) -> None``, called once for each session.
         store: where sessions are kept; by default a `MemoryStore` of its own.
@@ -65,6 +74,7 @@ class Hub:
         transports: which of ``"websocket"``, ``"sse"``, ``"longpoll"`` are served.
 
     Raises:
+        TypeError: the handler or ``authenticate`` cannot be awaited, or ``limits`` is no `Limits`.
         ValueError: an origin or a transport is not valid.
     """
 
@@ -78,15 +88,22 @@ class Hub:
         origins: Sequence[str] | None = None,
         transports: Sequence[str] = TRANSPORTS,
     ) -> None:
-        unknown = set(transports) - set(TRANSPORTS)
-        if unknown or isinstance(transports, str):
+        check_handler(handler)
+        if authenticate is not None:
+            check_authenticate(authenticate)
+        if not isinstance(limits, Limits):
+            raise TypeError(f"limits must be Limits, as in limits=Limits(ttl=300), not {limits!r}")
+        if not transports or isinstance(transports, str) or set(transports) - set(TRANSPORTS):
             raise ValueError(
                 f"transports must be a list of any of {TRANSPORTS}, not {transports!r}"
             )
         self._limits = limits
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         self._lifecycle = Lifecycle(
-            lambda: Runtime(handler, store or MemoryStore(), limits, authenticate)
+            lambda: Runtime(
+                handler, store if store is not None else MemoryStore(), limits, authenticate
+            ),
+            limits.body if TransportKind.WEBSOCKET in transports else 0,
         )
         self._endpoint = Endpoint(
             OriginPolicy(origins), frozenset(transports), limits, self._lifecycle.enter
@@ -108,16 +125,22 @@ class Hub:
         """Return the group with that name, creating it on first use.
 
         An empty group that nothing refers to is freed.
+
+        Raises:
+            TypeError: the name is not a str.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"a group's name is a str, not a {type(name).__name__}: {name!r}")
         group = self._groups.get(name)
         if group is None:
-            group = self._groups[name] = Group(name, self._limits)
+            group = self._groups[name] = Group(name, self._limits, self._lifecycle.get_current)
         return group
 
     async def broadcast(self, message: Json) -> int:
         """Send one message to every channel of this process; see `Group.send`."""
-        drivers = (runner.driver for runner in self._runners())
-        return send_to_all(drivers, message, self._limits)
+        runtime = self._lifecycle.get_current("hub.broadcast", "message")
+        runners = runtime.registry.runners if runtime is not None else ()
+        return send_to_all((runner.driver for runner in runners), message, self._limits)
 
     async def send_to(self, channel_id: str, message: Json) -> bool:
         """Send a message to the channel of that id.
@@ -129,7 +152,7 @@ class Hub:
         Raises:
             Unsendable, TooLarge: the message cannot be sent.
         """
-        runtime = self._lifecycle.current
+        runtime = self._lifecycle.get_current("hub.send_to", "channel_id, message")
         runner = runtime.registry.get(channel_id) if runtime is not None else None
         return send_to_all([runner.driver] if runner else [], message, self._limits) == 1
 
@@ -139,13 +162,14 @@ class Hub:
         Raises:
             TypeError: the subject is not a str.
         """
-        runtime = self._lifecycle.current
+        runtime = self._lifecycle.get_current("hub.close_user", "subject")
         return runtime.dismiss(subject) if runtime is not None else 0
 
     async def drain(self) -> None:
         """Stop accepting sessions, tell clients to reconnect elsewhere, and wait for handlers."""
-        if self._lifecycle.current is not None:
-            await self._lifecycle.current.registry.drain()
+        runtime = self._lifecycle.get_current("hub.drain")
+        if runtime is not None:
+            await runtime.registry.drain()
 
     def statistics(self) -> HubStatistics:
         """Return the counters of this hub, as they are now."""
@@ -169,6 +193,8 @@ class Hub:
             sent=totals.sent,
             received=totals.received,
             replayed=totals.replayed,
+            memory=runtime.memory.used,
+            memory_reached=runtime.memory.reached,
         )
 
     @asynccontextmanager
@@ -178,10 +204,11 @@ class Hub:
         try:
             yield
         finally:
-            try:
-                await self.drain()
-            finally:
-                self._lifecycle.stop()
+            if self._lifecycle.is_here:  # else a later loop has it
+                try:
+                    await self.drain()
+                finally:
+                    self._lifecycle.stop()
 
     def _runners(self) -> Iterator[Runner]:
         runtime = self._lifecycle.current

@@ -1,15 +1,21 @@
 """`Lifecycle`: starts a hub's runtime at first use, and replaces it when its server has stopped.
 
 A hub outlives servers: tests run many after one another in one process, each in an event loop of
-its own, and some serve twice in one loop. A runtime belongs to one loop and one server.
+its own, and some serve twice in one loop. A runtime belongs to one loop and one server. While that
+loop runs, no other one is served: its sessions would have to end, or be used in two threads.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 
+from transport.hosts import processes
+from transport.hosts.host_limits import check_host_limits
+from transport.hosts.running import Host, find_host
 from transport.server import shutdown
+from transport.server.loops import second_loop, wrong_thread
 from transport.server.runtime import Runtime
 
 
@@ -18,24 +24,65 @@ class Lifecycle:
 
     Args:
         make: creates a runtime for the running event loop.
+        frame: bytes of the largest frame on a WebSocket; 0 if none are served.
 
     Attributes:
         current: the runtime, or None while the hub is not running.
     """
 
-    def __init__(self, make: Callable[[], Runtime]) -> None:
+    def __init__(self, make: Callable[[], Runtime], frame: int) -> None:
         self.current: Runtime | None = None
         self._make = make
+        self._frame = frame
+        self._has_checked_limits = False
+        self._starting = threading.Lock()
         self._unlisten: Callable[[], None] | None = None
-        self._host: shutdown.Host | None = None
+        self._host: Host | None = None
 
     def start(self) -> Runtime:
-        """Return the runtime of the running event loop, creating it on first use."""
-        if self.current is not None and self.current.loop is asyncio.get_running_loop():
+        """Return the runtime of the running event loop, creating it on first use.
+
+        Raises:
+            RuntimeError: the hub serves in another loop, which is running.
+        """
+        runtime = self.current
+        if runtime is not None and runtime.loop is asyncio.get_running_loop():
+            return runtime
+        with self._starting:
+            if self.current is not None and self.current.loop.is_running():
+                raise second_loop(self.current.loop, self.current.registry.clock.thread)
+            self.stop()  # a runtime left over from an earlier loop
+            self.current = self._make()
+            self._watch_processes(self.current)
             return self.current
-        self.stop()  # a runtime left over from an earlier loop
-        self.current = self._make()
-        return self.current
+
+    def _watch_processes(self, runtime: Runtime) -> None:
+        """Notice that other processes of the server have sessions of their own."""
+        registry = runtime.registry
+        if not registry.store.shared:
+            registry.on_drain = processes.watch(runtime.loop)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the running event loop has the runtime."""
+        return self.current is not None and self.current.loop is asyncio.get_running_loop()
+
+    def get_current(self, call: str, arguments: str = "") -> Runtime | None:
+        """Return the runtime, or None while the hub is not running.
+
+        Args:
+            call: the function that an application has called, as it writes it.
+            arguments: the function's arguments, likewise.
+
+        Raises:
+            RuntimeError: the call was made in another thread or event loop than the hub's.
+        """
+        runtime = self.current
+        if runtime is None or runtime.loop is asyncio._get_running_loop():
+            return runtime
+        if runtime.loop.is_closed():
+            return None
+        raise wrong_thread(call, arguments)
 
     def enter(self) -> Runtime:
         """Return the runtime for a request, and drain it when the server is told to stop.
@@ -55,9 +102,16 @@ class Lifecycle:
         if self._unlisten is None:
             registry = runtime.registry
             self._unlisten = shutdown.on_shutdown(registry.begin_drain)
-            self._host = shutdown.find_host()
-            registry.watch_exit(self._host.should_exit if self._host is not None else None)
+            self._host = find_host()
+            if self._host is not None:
+                registry.watch_exit(self._host.should_exit)
+                self._check_limits(self._host)
         return runtime
+
+    def _check_limits(self, host: Host) -> None:
+        if self._frame and not self._has_checked_limits:
+            self._has_checked_limits = True
+            check_host_limits(host.websocket, self._frame)
 
     def stop(self) -> None:
         """Stop the runtime, if there is one, and no longer watch its server."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from msgspec import UNSET
 
 from transport import codes
 from transport.codes import Code, sendable_close_code
@@ -19,6 +21,26 @@ ABORT_TIMEOUT = 5.0
 """Seconds that an ended connection may take to write its last frames before it is aborted."""
 
 
+class Renewer(Protocol):
+    """A session's credentials, as its links see them."""
+
+    def count_renewal(self) -> None:
+        """Count a renewal.
+
+        Raises:
+            ProtocolError: ``too_many``.
+        """
+        ...
+
+    async def renew(self, credentials: Any) -> None:
+        """Check fresh credentials, and accept them.
+
+        Raises:
+            ProtocolError: they are refused, or cannot be checked now.
+        """
+        ...
+
+
 class SessionLink:
     """Implements `Link` for one connection.
 
@@ -26,7 +48,7 @@ class SessionLink:
         driver: of the session.
         attachment: the connection's place in it.
         decoder: reads the client's frames.
-        renew: takes fresh credentials (REN-1).
+        renewer: takes fresh credentials (REN-1).
     """
 
     __slots__ = (
@@ -34,7 +56,9 @@ class SessionLink:
         "_decoder",
         "_downlink",
         "_driver",
-        "_renew",
+        "_fresh_credentials",
+        "_renewal",
+        "_renewer",
         "_ticket",
         "abort",
         "attachment",
@@ -47,11 +71,15 @@ class SessionLink:
         driver: SessionDriver,
         attachment: Attachment,
         decoder: Decoder,
-        renew: Callable[[Any], Awaitable[None]],
+        renewer: Renewer,
     ) -> None:
         self._driver = driver
         self._downlink = driver.session.downlink
-        self._renew = renew
+        self._renewer = renewer
+        self._renewal: asyncio.Task[None] | None = None
+        """Checks fresh credentials, one after the other."""
+        self._fresh_credentials: Any = UNSET
+        """The newest that wait to be checked: older ones no longer matter."""
         self._decoder = decoder
         self._ack_timer: asyncio.TimerHandle | None = None
         self._ticket = 0
@@ -129,15 +157,17 @@ class SessionLink:
 
     # The reader
 
-    def receive(self, encoded: EncodedFrame) -> Awaitable[None] | None:
+    def receive(self, encoded: EncodedFrame) -> None:
         """See `Link.receive`."""
         attachment = self.attachment
         if attachment.code is not None:
-            return None
+            return
         frame = self._decoder.decode(encoded)
-        if type(frame) is Renew:
-            return self._renew(frame.credentials)
         driver = self._driver
+        if type(frame) is Renew:
+            driver.session.record_activity(attachment, driver.now())
+            self._receive_credentials(frame.credentials)
+            return
         # Replies do not count against the window: bound them, in case a client keeps asking and
         # never reads.
         if attachment.control and len(attachment.control) >= driver.session.limits.batch:
@@ -151,11 +181,27 @@ class SessionLink:
         replies = driver.session.receive(attachment, frame, driver.now())
         if type(frame) is Data and len(driver.session.attachments.live) == live:
             driver.data_received()
-            return None
+            return
         if replies:
             driver.session.reply(attachment, replies)
         driver.notify()
-        return None
+
+    def _receive_credentials(self, credentials: Any) -> None:
+        """Check fresh credentials in a task: other frames are received meanwhile."""
+        self._renewer.count_renewal()
+        self._fresh_credentials = credentials
+        if self._renewal is None:
+            self._renewal = self._driver.loop.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        try:
+            while (credentials := self._fresh_credentials) is not UNSET:
+                self._fresh_credentials = UNSET
+                await self._renewer.renew(credentials)
+        except ProtocolError as error:
+            self.fail(error)
+        finally:
+            self._renewal = None
 
     def fail(self, error: ProtocolError) -> None:
         """See `Link.fail`."""
@@ -164,6 +210,8 @@ class SessionLink:
 
     def lost(self) -> None:
         """See `Link.lost`."""
+        if self._renewal is not None:
+            self._renewal.cancel()
         self._driver.connection_lost(self)
 
     # Long poll
@@ -196,7 +244,8 @@ class SessionLink:
         if self.attachment.code is None:
             return
         self.wake_writer()
-        self.ended_at = self.ended_at or now
+        if self.ended_at is None:
+            self.ended_at = now
         if not self.attachment.writable:
             self._driver.remove_link(self)  # no poll waits, and none will be accepted
         elif now - self.ended_at >= ABORT_TIMEOUT:

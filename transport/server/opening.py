@@ -36,11 +36,14 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import ServerSession
+from transport.server.addresses import address_of
 from transport.server.admission import Admission
-from transport.server.authentication import Authenticator, Identity, address_of
+from transport.server.authentication import Authenticator, Identity
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
+from transport.server.memory import Memory, opening_cost
+from transport.server.opening_request import check_headers, kept
 from transport.server.registry import Registry
 from transport.server.runner import Handler, Runner
 from transport.stores.records import Record, make_token
@@ -55,6 +58,7 @@ class Opener:
         registry: the sessions of this process.
         limits: bounds and times.
         admission: counts sessions and openings.
+        memory: the bound on what all sessions take.
         authenticator: authenticates the clients.
 
     Attributes:
@@ -68,6 +72,7 @@ class Opener:
         registry: Registry,
         limits: Limits,
         admission: Admission,
+        memory: Memory,
         authenticator: Authenticator,
     ) -> None:
         self.resets = 0
@@ -76,6 +81,7 @@ class Opener:
         self._registry = registry
         self._limits = limits
         self._admission = admission
+        self._memory = memory
         self._authenticator = authenticator
         self._decoder = Decoder(limits)
 
@@ -101,7 +107,10 @@ class Opener:
                 retry_in=self._limits.drain_window,
             )
         credentials = None if frame.credentials is UNSET else frame.credentials
-        identity = await self._authenticator.identify(connection, credentials)
+        size = check_headers(connection.scope, self._limits)
+        held = await self._registry.held_session(frame.session)
+        self._authenticator.count(connection, held)
+        identity = await self._authenticator.check(connection, credentials)
         found = await self._find(frame, identity)
         epoch = self._registry.store.epoch
         reset: Reset | None = None
@@ -123,7 +132,7 @@ class Opener:
                 assert_never(decision)
         if reset is not None:
             self.resets += 1
-        return await self._begin(frame, transport, identity, connection, reset)
+        return await self._begin(frame, transport, identity, connection, size, reset)
 
     async def _find(self, frame: Open, identity: Identity) -> Found | None:
         """Find the session that ``open`` names; None if its credential is not this user's."""
@@ -147,6 +156,7 @@ class Opener:
         transport: TransportKind,
         identity: Identity,
         connection: HTTPConnection,
+        size: int,
         reset: Reset | None,
     ) -> SessionLink | Close:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
@@ -161,7 +171,7 @@ class Opener:
             case Attach(session):
                 runner = self._runner(session)
             case Create():
-                runner = await self._create(record, connection, now)
+                runner = await self._create(record, connection, size, now)
             case SendClose(close):
                 return close
             case Refuse(error):
@@ -182,23 +192,35 @@ class Opener:
         if isinstance(decision, Create):
             registry.add(runner)
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
-            runner.start(self._handler, connection.scope, identity.user)
+            runner.start(self._handler, kept(connection.scope), identity.user)
         return self._link(runner, attachment, connection, identity)
 
-    async def _create(self, record: Record, connection: HTTPConnection, now: float) -> Runner:
-        """Create the session of a record that the store has just taken."""
+    async def _create(
+        self, record: Record, connection: HTTPConnection, size: int, now: float
+    ) -> Runner:
+        """Create the session of a record that the store has just taken.
+
+        ``size`` is that of the request, in bytes.
+        """
         address = address_of(connection)
+        cost = opening_cost(len(connection.scope["headers"]), size)
         try:
+            self._memory.check_room(cost)
             self._admission.count_session(record.subject, address, now)
         except ProtocolError:
             await self._registry.store.forget(record.id)
             raise
         session = ServerSession(record.id, self._limits, now)
-        driver = SessionDriver(session, self._registry.clock)
+        self._memory.add(cost)
+        driver = SessionDriver(session, self._registry.clock, self._memory)
         credentials = SessionCredentials(
-            record.subject, self._authenticator, self._limits.renewal, self._registry.now
+            record.subject,
+            record.id,
+            self._authenticator,
+            self._limits.renewal,
+            self._registry.now,
         )
-        return Runner(driver, self._registry, credentials, address)
+        return Runner(driver, self._registry, credentials, address, cost)
 
     def _runner(self, session: ServerSession) -> Runner:
         runner = self._registry.get(session.id)
@@ -213,8 +235,8 @@ class Opener:
         identity: Identity,
     ) -> SessionLink:
         """Make the connection's link, and let its writer write ``opened``."""
-        link = SessionLink(runner.driver, attachment, self._decoder, runner.renew)
-        runner.credentials.connection = connection
+        link = SessionLink(runner.driver, attachment, self._decoder, runner)
+        runner.credentials.scope = kept(connection.scope)
         runner.admit(identity)
         runner.driver.attach(link)
         log_event(

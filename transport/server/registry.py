@@ -12,13 +12,17 @@ from transport.protocol.server.counters import Counters
 from transport.server.admission import Admission
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
+from transport.server.memory import Memory
 from transport.server.runner import Runner
 from transport.stores.interface import Store
 from transport.stores.records import Record, split_token
-from transport.telemetry.log import INFO, WARNING, log_event
+from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 
 SWEEP_INTERVAL = 0.25
 """Seconds between sweeps, and so the resolution of deadlines."""
+
+LOG_INTERVAL = 60.0
+"""Seconds between two log lines about a store that cannot sweep."""
 
 
 @dataclass(slots=True)
@@ -43,18 +47,20 @@ class TotalCounters:
 class Registry:
     """The sessions of one hub in one event loop, and the timer that moves their deadlines.
 
-    A session stays here until its handler has returned and the store has its tombstone: between its
-    end and that step an ``open`` would otherwise find neither.
+    A session stays here until its handler has returned and the store has its tombstone, or has
+    failed to save it: between its end and that step an ``open`` would otherwise find neither.
 
     Args:
         store: where records are kept.
         limits: bounds and times.
         admission: stops counting the sessions that have left.
+        memory: stops charging them.
         clock: the process's.
         deadlines: of requests; swept with the sessions.
 
     Attributes:
         draining: whether new sessions are refused (DRN-1).
+        on_drain: called when the server is told to stop, or the hub stops. Idempotent.
         opened: how many sessions ever began here.
         totals: messages of the sessions that have left.
     """
@@ -64,6 +70,7 @@ class Registry:
         store: Store,
         limits: Limits,
         admission: Admission,
+        memory: Memory,
         clock: Clock,
         deadlines: Deadlines,
     ) -> None:
@@ -71,15 +78,21 @@ class Registry:
         self.clock = clock
         self.now = clock.now
         self.draining = False
+        self.on_drain: Callable[[], None] = lambda: None
         self.opened = 0
         self.totals = TotalCounters()
         self._limits = limits
         self._admission = admission
+        self._memory = memory
         self._deadlines = deadlines
         self._runners: dict[str, Runner] = {}
         self._closing: list[Runner] = []
         """Sessions that have left, but whose connections are still writing their last frames."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_sweeping_store = False
+        self._sweep_failed_at = float("-inf")
+        self._failing: set[str] = set()
+        """Sessions whose deadlines cannot be handled; each was logged."""
         self._has_warned = False
         self._should_exit: Callable[[], bool] | None = None
         self._timer = clock.loop.call_later(SWEEP_INTERVAL, self._sweep)
@@ -105,17 +118,24 @@ class Registry:
         Returns:
             None if the token is malformed or not valid, or the session is another subject's.
         """
+        record = await self._find_valid(token)
+        if record is None or (subject is not None and record.subject != subject):
+            return None
+        record.use(token.partition(".")[2])
+        return record
+
+    async def held_session(self, token: object) -> str:
+        """Return the id of the live session that ``token`` opens, or ``""``. Change nothing."""
+        record = await self._find_valid(token) if isinstance(token, str) else None
+        return record.id if record is not None and record.tombstone is None else ""
+
+    async def _find_valid(self, token: str) -> Record | None:
         parts = split_token(token)
         if parts is None:
             return None
         session_id, secret = parts
         record = await self.store.find(session_id, self.now())
-        if record is None or not record.opens_to(secret):
-            return None
-        if subject is not None and record.subject != subject:
-            return None
-        record.use(secret)
-        return record
+        return record if record is not None and record.opens_to(secret) else None
 
     def __len__(self) -> int:
         return len(self._runners)
@@ -162,6 +182,16 @@ class Registry:
         until = self.now() + self._limits.tombstone
         try:
             await self.store.save_tombstone(session.id, session.tombstone(), until)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            log_event(
+                ERROR,
+                "store_failed",
+                "the store did not save how this session ended, so its client will be told that "
+                "the session is unknown",
+                call="save_tombstone",
+                channel=session.id,
+                exc_info=True,
+            )
         finally:
             runner.pending_tombstones -= 1
             self._remove_if_finished(runner)
@@ -169,8 +199,10 @@ class Registry:
     def _remove_if_finished(self, runner: Runner) -> None:
         if runner.finished and self._runners.pop(runner.session.id, None) is not None:
             runner.release()
+            self._failing.discard(runner.session.id)
             self.totals.add(runner.session.counters())
             self._admission.release_session(runner.credentials.subject, runner.address)
+            self._memory.remove(runner.driver, runner.cost)
             self._closing.append(runner)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -187,13 +219,48 @@ class Registry:
         if self._should_exit is not None and self._should_exit():
             self.begin_drain()
         self._admission.sweep(self.now())
+        self._memory.sweep()
         self._deadlines.sweep()
         for runner in (*self.runners, *self._closing):
-            runner.tick(self.now())
+            try:
+                runner.tick(self.now())
+            except Exception:  # noqa: BLE001 - a defect of one session; the others go on
+                self._log_failing(runner)
         self._closing = [runner for runner in self._closing if runner.driver.links]
-        self._spawn(self.store.sweep(self.now()))
+        if not self._is_sweeping_store:
+            self._is_sweeping_store = True
+            self._spawn(self._sweep_store())
 
-    def watch_exit(self, should_exit: Callable[[], bool] | None) -> None:
+    def _log_failing(self, runner: Runner) -> None:
+        if runner.session.id in self._failing:
+            return
+        self._failing.add(runner.session.id)
+        log_event(
+            ERROR,
+            "tick_failed",
+            "a deadline of this session could not be handled: please report the exception below",
+            channel=runner.session.id,
+            exc_info=True,
+        )
+
+    async def _sweep_store(self) -> None:
+        try:
+            await self.store.sweep(self.now())
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            if self.now() - self._sweep_failed_at < LOG_INTERVAL:
+                return
+            self._sweep_failed_at = self.now()
+            log_event(
+                ERROR,
+                "store_failed",
+                "the store did not remove what has expired, so it grows",
+                call="sweep",
+                exc_info=True,
+            )
+        finally:
+            self._is_sweeping_store = False
+
+    def watch_exit(self, should_exit: Callable[[], bool]) -> None:
         """Drain as soon as ``should_exit``, the server's own flag, says so."""
         self._should_exit = should_exit
 
@@ -202,6 +269,7 @@ class Registry:
         if self.draining:
             return
         self.draining = True
+        self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
             runner.driver.drain(self._limits.drain_window)
@@ -217,6 +285,7 @@ class Registry:
     def stop(self) -> None:
         """Stop the timer. Handlers that still run are cancelled."""
         self._timer.cancel()
+        self.on_drain()
         if not self.clock.loop.is_closed():
             self._deadlines.stop()
             for runner in self.runners:

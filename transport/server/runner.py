@@ -8,6 +8,7 @@ and is then cancelled.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, assert_never
 
@@ -49,6 +50,7 @@ class Runner:
         owner: is notified of its end.
         credentials: of the session.
         address: under which the admission has counted it.
+        cost: what it is charged besides its buffers, see `opening_cost`.
 
     Attributes:
         channel: what the handler was given.
@@ -62,6 +64,7 @@ class Runner:
         "_task",
         "address",
         "channel",
+        "cost",
         "credentials",
         "driver",
         "pending_tombstones",
@@ -76,11 +79,13 @@ class Runner:
         owner: Owner,
         credentials: SessionCredentials,
         address: str,
+        cost: int,
     ) -> None:
         self.driver = driver
         self.session = driver.session
         self.credentials = credentials
         self.address = address
+        self.cost = cost
         self.pending_tombstones = 0
         self._owner = owner
         self._task: asyncio.Task[None] | None = None
@@ -113,10 +118,20 @@ class Runner:
     async def _call(self, handler: Handler, channel: Channel) -> None:
         """Await the handler. One that stops because its own session has closed has not failed."""
         try:
-            await handler(channel)
-        except* ChannelClosed:
-            if self.session.state is SessionState.OPEN and not self.driver.draining:
+            returned = handler(channel)
+            if not inspect.isawaitable(returned):
+                raise TypeError("the handler must be async: write `async def handler(channel)`")
+            await returned
+        except ChannelClosed as error:
+            if not self._is_own(error):
                 raise  # another channel was closed
+        except BaseExceptionGroup as group:
+            others = group.split(lambda error: self._is_own(error))[1]  # 3.11 takes no method
+            if others is not None:
+                raise others from None
+
+    def _is_own(self, error: BaseException) -> bool:
+        return isinstance(error, ChannelClosed) and error.channel == self.session.id
 
     def _returned(self, code: Code, *, failed: bool = False) -> None:
         session = self.session
@@ -161,6 +176,10 @@ class Runner:
         """Accept the identity of a new connection, or of a renewal."""
         self.channel.user = identity.user
         self.credentials.accept(identity)
+
+    def count_renewal(self) -> None:
+        """Count a renewal; see `SessionCredentials.count_renewal`."""
+        self.credentials.count_renewal()
 
     async def renew(self, credentials: Any) -> None:
         """Check fresh credentials and accept them; see `SessionCredentials.renew`."""

@@ -7,6 +7,7 @@ from transport.server.admission import Admission
 from transport.server.authentication import Authenticate, Authenticator
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
+from transport.server.memory import Memory
 from transport.server.opening import Opener
 from transport.server.registry import Registry
 from transport.server.runner import Handler
@@ -26,6 +27,7 @@ class Runtime:
     Attributes:
         registry: the sessions.
         opener: answers an ``open``.
+        memory: the bound on what all sessions take.
         deadlines: see `Entrance`.
     """
 
@@ -34,13 +36,16 @@ class Runtime:
     ) -> None:
         clock = Clock()
         admission = Admission(limits)
+        self.memory = Memory(limits.memory)
         self.loop = clock.loop
         self.deadlines = Deadlines(clock.now)
-        self.registry = Registry(store, limits, admission, clock, self.deadlines)
+        self.registry = Registry(store, limits, admission, self.memory, clock, self.deadlines)
         self._authenticator = Authenticator(
             authenticate, limits, self.deadlines, admission, clock.now
         )
-        self.opener = Opener(handler, self.registry, limits, admission, self._authenticator)
+        self.opener = Opener(
+            handler, self.registry, limits, admission, self.memory, self._authenticator
+        )
         uplink = Uplink(self.registry, limits)
         # Bound, not wrapped: every POST would pay for one more call.
         self.open = self.opener.open

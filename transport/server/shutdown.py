@@ -4,17 +4,15 @@ ASGI has no event for that while requests are open. uvicorn closes its WebSocket
 streams and polls to end; granian notifies no application. So the handlers of SIGTERM and SIGINT are
 chained at the first request: the hubs are notified first, and the signal is passed on a moment
 later, when their ``drain`` frames have been written. In a thread, or in a worker of hypercorn, no
-signal arrives; there each sweep looks at the server's own flag (`find_host`).
+signal arrives; there each sweep looks at the server's own flag (`transport.hosts.running`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import signal
 import threading
 from collections.abc import Callable
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -117,59 +115,3 @@ def on_shutdown(listener: Callable[[], None]) -> Callable[[], None]:
     notifier.chain()
     notifier.add(listener)
     return lambda: notifier.remove(listener)
-
-
-class Host:
-    """The server that runs this event loop.
-
-    Args:
-        should_exit: returns whether the server was told to stop.
-        is_running: returns whether the server still runs.
-    """
-
-    __slots__ = ("is_running", "should_exit")
-
-    def __init__(self, should_exit: Callable[[], bool], is_running: Callable[[], bool]) -> None:
-        self.should_exit = should_exit
-        self.is_running = is_running
-
-
-def find_host() -> Host | None:
-    """Find the server that runs this event loop; return None if it is not a known one.
-
-    It is found in the frames of the loop's tasks, since servers do not pass themselves to the
-    application. This is needed if no signal arrives: for uvicorn in a thread, and for the workers
-    of hypercorn.
-    """
-    for task in asyncio.all_tasks():
-        for owner in _method_owners(task):
-            should_exit = _exit_flag(owner)
-            if should_exit is not None:
-                return Host(should_exit, partial(_is_running, owner))
-    return None
-
-
-def _is_running(owner: object) -> bool:
-    return any(found is owner for task in asyncio.all_tasks() for found in _method_owners(task))
-
-
-def _method_owners(task: asyncio.Task[Any]) -> list[Any]:
-    """Return the objects whose methods the task is executing."""
-    owners: list[Any] = []
-    step: Any = task.get_coro()
-    while (frame := getattr(step, "cr_frame", None)) is not None:
-        owners += [frame.f_locals[name] for name in ("self", "context") if name in frame.f_locals]
-        step = step.cr_await
-    return owners
-
-
-def _exit_flag(owner: Any) -> Callable[[], bool] | None:
-    """Return a function that reads a server's exit flag; None if ``owner`` is not a server."""
-    held = partial(inspect.getattr_static, owner)  # runs no code of unrelated objects
-    if isinstance(held("should_exit", None), bool) and isinstance(held("force_exit", None), bool):
-        return lambda: bool(owner.should_exit)  # uvicorn's Server
-    if held("terminate", None) is not None and held("terminated", None) is not None:
-        is_set = getattr(owner.terminated, "is_set", None)
-        if callable(is_set):
-            return lambda: bool(is_set())  # hypercorn's WorkerContext
-    return None

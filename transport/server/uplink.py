@@ -41,10 +41,12 @@ class Uplink:
     async def send(self, frames: list[Any]) -> list[EncodedFrame]:
         """Take the frames of a POST and return its answer; see `Entrance.send`."""
         header, rest = split_header(frames)
+        del frames
         runner = await self._find(header)
         now = self._registry.now
         try:
             post = Post(header, rest, runner.session, now())
+            del rest  # it holds messages as objects: not kept while the handler works
             while (renewal := post.take(now())) is not None:
                 # A renewal can be slow: deliver the frames before it first.
                 runner.driver.notify()
@@ -59,6 +61,7 @@ class Uplink:
     async def _renew(self, runner: Runner, attachment: Attachment | None, frame: Renew) -> None:
         """Renew the credentials; on failure the connection ends, as on WebSocket (REN-1)."""
         try:
+            runner.count_renewal()
             await runner.renew(frame.credentials)
         except ProtocolError as error:
             link = runner.driver.find_link(attachment) if attachment is not None else None

@@ -22,6 +22,9 @@ from transport.testing.faults import Faults
 T = TypeVar("T")
 Action = Callable[[], None]
 
+MAX_ACTIONS = 100_000
+"""Actions that may run at one instant."""
+
 
 @dataclass(slots=True, eq=False)
 class Lane:
@@ -57,9 +60,20 @@ class LossyLink:
         heappush(self._agenda, (when, next(self._order), action))
 
     def run(self, until: float, after_each: Action) -> None:
-        """Advance the clock to ``until``; call ``after_each`` after each action on the way."""
+        """Advance the clock to ``until``; call ``after_each`` after each action on the way.
+
+        Raises:
+            RuntimeError: the clock cannot advance, as actions add actions for the same instant.
+        """
+        ran = 0
         while self._agenda and self._agenda[0][0] <= until:
-            self.now, _, action = heappop(self._agenda)
+            when, _, action = heappop(self._agenda)
+            ran = ran + 1 if when <= self.now else 0
+            if ran > MAX_ACTIONS:
+                raise RuntimeError(
+                    f"the clock stands at {self.now} s after {ran} actions; the next is {action!r}"
+                )
+            self.now = max(self.now, when)
             action()
             after_each()
         self.now = until

@@ -198,11 +198,16 @@ class Page:
         """
         driver = self._driver
         driver.resume()
-        await self._until(
-            lambda: driver.verdict is not None or driver.closed is not None,
-            within,
-            "the channel did not open",
-        )
+        try:
+            await self._until(
+                lambda: driver.verdict is not None or driver.closed is not None,
+                within,
+                "the channel did not open",
+            )
+        except TimeoutError as error:
+            if driver.problem is None:
+                raise
+            raise TimeoutError(f"{error}: {driver.problem}") from None
         if driver.verdict is None:
             assert driver.closed is not None
             raise driver.closed

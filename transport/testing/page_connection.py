@@ -8,6 +8,7 @@ the session's output and reports what is received; it numbers, stores and retrie
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, assert_never
 
@@ -23,6 +24,7 @@ from transport.protocol.client.events import (
 )
 from transport.protocol.client.link import Link
 from transport.protocol.frames import EncodedFrame, TransportKind
+from transport.protocol.states import AttachState
 from transport.testing import asgi
 from transport.testing.asgi import DEADLINE, Connection, Stream
 
@@ -71,12 +73,12 @@ class ApplicationCalls:
 
     def handshake(self) -> Connection:
         """Ask for a WebSocket."""
-        return self._track(asgi.handshake(self._app, self._url("websocket"), self._headers))
+        return self._track(asgi.handshake(self._app, self.url("websocket"), self._headers))
 
     def request(self, segment: str, wires: Iterable[EncodedFrame]) -> Connection:
         """POST these frames to the path that ends in ``segment``."""
         body = "".join(f"{wire!s}\n" for wire in wires).encode()
-        return self._track(asgi.request(self._app, self._url(segment), body, headers=self._headers))
+        return self._track(asgi.request(self._app, self.url(segment), body, headers=self._headers))
 
     def read(self, work: Work, *arguments: Any) -> asyncio.Task[None]:
         """Start a task that reads an answer."""
@@ -99,7 +101,8 @@ class ApplicationCalls:
         if tasks:
             await asyncio.wait(tasks, timeout=DEADLINE)
 
-    def _url(self, segment: str) -> str:
+    def url(self, segment: str) -> str:
+        """Return the path that ends in ``segment``, with its query."""
         return f"{self._path}/{segment}" + (f"?{self._query}" if self._query else "")
 
     def _track(self, connection: Connection) -> Connection:
@@ -126,12 +129,17 @@ class PageConnection:
         calls: the calls of the application.
         link: the attach.
         report: called with the link and each input for the client session.
+
+    Attributes:
+        problem: why the hub refused the attach, or why the application is taken to have no hub at
+            this path; None if it did not refuse.
     """
 
     def __init__(self, calls: ApplicationCalls, link: Link, report: Report) -> None:
         self._calls = calls
         self._link = link
         self._report = report
+        self.problem: str | None = None
         self._down: Connection | None = None
         """The WebSocket, the stream, or the last poll."""
         self._posts: list[Connection] = []
@@ -226,12 +234,19 @@ class PageConnection:
             message = await connection.next(None)
             if message["type"] == "websocket.http.response.start":
                 body = (await connection.next(None))["body"].decode()
-                self._handle_input(Answer(Request.OPEN, message["status"], body))
+                self._answer(Request.OPEN, message["status"], body)
                 return
+            if message["type"] == "websocket.close":
+                self._missing(
+                    "closed before it was accepted (status 403 to a browser), as routers do with a "
+                    "path that they do not know (status 404 over HTTP)"
+                )
             while message["type"] != "websocket.close":
                 message = await connection.next(None)
                 if message["type"] == "websocket.send":
                     text = message.get("text")
+                    if text is not None and self._link.state is AttachState.OPENING:
+                        self._has_refused(text)
                     self._handle_input(FrameReceived(message["bytes"] if text is None else text))
             code = message["code"]
         except EOFError:
@@ -271,7 +286,32 @@ class PageConnection:
 
     async def _rest(self, of: Request, connection: Connection, head: asgi.Answer) -> None:
         await asgi.finished(connection, head, None)
-        self._handle_input(Answer(of, head.status, head.body.decode()))
+        self._answer(of, head.status, head.body.decode())
+
+    def _answer(self, of: Request, status: int, body: str) -> None:
+        if status != 200 and not self._has_refused(body):
+            self._missing(f"answered by status {status}, without the reason that a hub gives")
+        self._handle_input(Answer(of, status, body))
+
+    def _has_refused(self, text: str) -> bool:
+        """Return whether this is an ``error`` frame, and keep what it says."""
+        if not text.startswith('{"type":"error"'):
+            return False
+        error = json.loads(text)
+        self.problem = f"{self._path} was refused: {error['code']}: {error['message']}"
+        return True
+
+    @property
+    def _path(self) -> str:
+        transport = self._link.transport
+        return self._calls.url("poll" if transport is TransportKind.LONGPOLL else transport.value)
+
+    def _missing(self, what: str) -> None:
+        self.problem = (
+            f"{self._path} was {what}. Check the path given to drive() and the place "
+            "of the hub: use Mount or app.mount() and not Route; the prefix of an APIRouter does "
+            "not apply to its mounts"
+        )
 
     def _handle_input(self, received: Input) -> None:
         self._report(self._link, received)

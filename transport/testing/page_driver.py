@@ -71,6 +71,7 @@ class PageDriver:
         refused: the errors of the sends that were not handled, by number.
         closed: why the channel is closed.
         is_away: whether the page was cut and has not resumed.
+        problem: why the last attempt failed since `resume`; None if none did.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class PageDriver:
         self.refused: dict[int, ChannelError] = {}
         self.closed: ChannelClosed | None = None
         self.is_away = True
+        self.problem: str | None = None
         self._waiters = Waiters()
         self._calls = ApplicationCalls(app, path, headers, self._waiters.changed)
         self._session = ClientSession(secrets.token_urlsafe(16), Terms.of(Limits()))
@@ -137,6 +139,7 @@ class PageDriver:
     def resume(self) -> None:
         """Attach, unless the channel is closed. The answer sets `verdict` or `closed`."""
         self.verdict = None
+        self.problem = None
         if self.closed is None:
             self.attach()
 
@@ -256,6 +259,7 @@ class PageDriver:
         connection = self._connections.pop(event.link, None)
         if connection is not None:
             connection.leave()
+            self.problem = connection.problem or f"{event.link.transport.value}: {event.reason}"
         if self.is_away or self.closed is not None:
             return
         if any(link.attach > event.link.attach for link in self._connections):

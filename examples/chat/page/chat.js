@@ -171,7 +171,6 @@ channel.addEventListener("message", ({ data, recovered }) => {
 const REASONS = {
   reconnect: "cut by you",
   forbidden: "its transport was forbidden",
-  suspend: "you went away",
   drain: "the server asked this page to reconnect",
   silent: "nothing more arrived",
   mute: "something is buffering its messages",
@@ -199,8 +198,13 @@ function log(kind, text, detail = "") {
 
 channel.addEventListener("open", () => log("open", "A session was opened", `its public ID is ${channel.id}`));
 channel.addEventListener("transport", ({ transport }) => log("transport", transport ? `Connected over ${NAMES[transport]}` : "No transport"));
-channel.addEventListener("recovering", ({ reason }) => {
+function markLate() {
   for (const entry of shown.values()) entry.late ||= entry.item.dataset.state === "pending";
+}
+
+channel.addEventListener("suspended", markLate);
+channel.addEventListener("recovering", ({ reason }) => {
+  markLate();
   log("recovering", "The connection was lost", REASONS[reason] ?? reason);
 });
 channel.addEventListener("resumed", ({ replayed }) =>

@@ -62,7 +62,7 @@ async def test_ack_may_go_back_and_be_repeated(server: SharedServer, transport: 
         await session.exchange("acknowledged")
         session.acknowledges = False
         await session.exchange("not any more")
-        for _ in range(3 if transport != "websocket" else 3_000):
+        for _ in range(3 if transport != "websocket" else 90):  # below the rate of LIV-5
             await session.send_odd({"type": "ack", "ack": 0}, {"type": "ack", "ack": 2})
         await session.exchange("last")
 

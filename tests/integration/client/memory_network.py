@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import os
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -193,3 +194,14 @@ class NetworkLoop(JumpingEventLoop):
     ) -> tuple[End, asyncio.Protocol]:
         await asyncio.sleep(self.network.late())
         return self.network.connect(protocol_factory)
+
+
+def in_memory(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on a clock that jumps, over a network in memory."""
+
+    @functools.wraps(test)
+    def run(**fixtures: Any) -> None:
+        with asyncio.Runner(loop_factory=NetworkLoop) as runner:
+            runner.run(asyncio.wait_for(test(**fixtures), 1000))
+
+    return run

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import logging
 import random
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +15,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from tests.integration.client.memory_network import Network, NetworkLoop
+from tests.integration.client.memory_network import Network, in_memory
 from transport import Channel, ChannelClosed, Hub, Limits, Stalled, Unreachable, Unsendable, connect
 from transport.client import connector
 from transport.client.connector import Connector
@@ -29,17 +27,6 @@ TRANSPORTS = ("websocket", "sse", "longpoll")
 async def echo(channel: Channel) -> None:
     async for message in channel:
         await channel.send(message)
-
-
-def in_memory(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test on a clock that jumps, over a network in memory."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        with asyncio.Runner(loop_factory=NetworkLoop) as runner:
-            runner.run(asyncio.wait_for(test(**fixtures), 1000))
-
-    return run
 
 
 async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,6 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from tests.integration.client.kit import (
+    PACING,
     TRANSPORTS,
     apps,
     no_leaked_tasks,
@@ -203,10 +204,23 @@ async def test_connect_falls_back_if_websocket_is_not_served() -> None:
 async def test_connect_to_absent_server_raises_unreachable() -> None:
     async with no_leaked_tasks():
         with pytest.raises(Unreachable, match=r"websocket: .*longpoll: ") as caught:
-            async with open_to(free_port(), timeout=0.3):
+            async with open_to(free_port(), timeout=2):
                 pass
         assert set(caught.value.reasons) == set(TRANSPORTS)
+        for reason in caught.value.reasons.values():
+            assert reason.startswith("connection refused: no server listens")
         assert isinstance(caught.value, ConnectionError)
+
+
+async def test_connect_beside_mount_says_check_mount_path() -> None:
+    async with serving("tests.support.apps:echo", clean=False) as server:
+        url = f"{server.url}/elsewhere"
+        with pytest.raises(Unreachable, match=f"at {url} ") as caught:
+            async with connect(url, proxies=False, timeout=1, pacing=PACING):
+                pass
+        for reason in caught.value.reasons.values():
+            assert reason.startswith("HTTP 40")
+            assert "check the mount path" in reason
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -183,7 +183,7 @@ SERVER = [
         "_receive_control",
         name="skip-not-counted",
         rule="DAT-5: a skip takes no number",
-        old="self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)",
+        old="self._receive_messages(attachment, Data(frame.number, frame.ack, [_SKIPPED]))",
         new="self._acknowledge(frame.ack)",
     ),
     Mutant(
@@ -251,5 +251,23 @@ SERVER = [
         old="self.peer_close is not None and incoming.received >= self.peer_close.last",
         new="self.peer_close is not None",
         vectors_only="no client's close overtakes messages (SND-1); the vectors send one that does",
+    ),
+    Mutant(
+        ServerSession,
+        "_count_control",
+        name="control-without-rate",
+        rule="LIV-5: frames that carry nothing new have no rate",
+        old="not self._control_budget.spend(self._received_at)",
+        new="False",
+        vectors_only="clients stay below the rate; the vectors show that others are refused",
+    ),
+    Mutant(
+        ServerSession,
+        "_receive_control",
+        name="moving-acks-have-a-rate",
+        rule="LIV-5: an ack that moves the mark counts as a frame that carries nothing new",
+        old="frame.ack <= self.outgoing.acked",
+        new="True",
+        vectors_only="clients stay below the rate; the vectors show that these do not count",
     ),
 ]

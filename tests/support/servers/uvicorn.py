@@ -74,6 +74,7 @@ class Host:
         listens: a text in the log line that says that it listens.
         ready: a text in the log line that says that a process is ready to serve.
         processes: the number of those ``ready`` lines.
+        python: the command that runs Python.
     """
 
     module: str
@@ -81,11 +82,12 @@ class Host:
     listens: str
     ready: str
     processes: int = 1
+    python: tuple[str, ...] = (sys.executable,)
 
     def command(self, app: str, port: int) -> list[str]:
         """Return the command, without further arguments."""
         bind = self.bind.format(port=port).split()
-        return [sys.executable, "-m", self.module, app, *bind]
+        return [*self.python, "-m", self.module, app, *bind]
 
 
 UVICORN = Host(

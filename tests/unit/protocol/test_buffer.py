@@ -68,6 +68,30 @@ def test_room() -> None:
     assert buffer.size == 2
 
 
+def test_excess_of_wide_text() -> None:
+    """A str of Python takes four bytes for each character if one of them is an emoji."""
+    wide = "😀" + "x" * 1000
+    buffer = filled("x" * 1000, b"\xff" * 1000, "é" + "x" * 1000, "日" * 1000)
+    assert buffer.excess < 200
+    buffer.append(*encode_sized(wide, Limits()))
+    buffer.append(*encode_sized(wide, Limits()))
+    assert 2 * 3000 <= buffer.excess <= 2 * 3000 + 400
+    buffer.frames(1, 0, binary=False)
+    buffer.acknowledge(5)
+    assert 3000 <= buffer.excess <= 3200
+    buffer.acknowledge(6)
+    assert (buffer.size, buffer.excess) == (0, 0)
+
+
+def test_clear_keeps_marks() -> None:
+    buffer = filled("a", b"b", "c")
+    buffer.frames(1, 0, binary=True)
+    buffer.acknowledge(1)
+    buffer.clear()
+    assert (buffer.acked, buffer.last, buffer.sent, buffer.size) == (1, 3, 3, 0)
+    assert buffer.acknowledge(3)
+
+
 def test_batches_by_count() -> None:
     buffer = filled(*range(1, 12), limits=Limits(batch=5))
     frames = ["[1,0,1,2,3,4,5]", "[6,0,6,7,8,9,10]", "[11,0,11]"]

@@ -19,6 +19,7 @@ from tests.unit.protocol.client_core import (
 )
 from transport.protocol.client.events import (
     Answer,
+    LinkDropped,
     Request,
 )
 
@@ -38,6 +39,14 @@ def test_post_answer_without_marks_drops_the_link(text: str) -> None:
     link, _ = open_on(one, SSE)
     events = one.handle_input(link, Answer(Request.POST, 200, text), 0)
     assert names(events) == ["bad_frame"]
+
+
+def test_retry_after_drops_link_for_that_time() -> None:
+    """An intermediary that asks the client to wait is not asked again before."""
+    one = session()
+    link, _ = open_on(one, SSE)
+    events = one.handle_input(link, Answer(Request.POST, 503, "<html>", 7), 0)
+    assert events == [LinkDropped(link, "HTTP 503", 7, drained=False)]
 
 
 def test_failed_post_is_repeated_whole() -> None:

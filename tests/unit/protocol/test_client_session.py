@@ -155,12 +155,50 @@ def test_fatal_codes_end_the_channel() -> None:
     send(one, "a")
     one.transmit(link, 0)
     send(one, "b")
-    error = {"type": "error", "code": "unauthorized", "message": "expired"}
+    error = {"type": "error", "code": "bad_frame", "message": "no frame"}
     fates = (Settled(1, 1, Fate.UNKNOWN), Settled(2, 2, Fate.NOT_HANDLED))
     [closed] = receive(one, link, error)
     assert isinstance(closed, Closed)
-    assert (closed.code, closed.reason, closed.by) == (4401, "unauthorized: expired", "protocol")
+    assert (closed.code, closed.reason, closed.by) == (4400, "bad_frame: no frame", "protocol")
     assert tuple(closed.sends) == fates
+
+
+UNAUTHORIZED = {"type": "error", "code": "unauthorized", "message": "expired"}
+
+
+def test_renewable_credentials_are_asked_for_twice() -> None:
+    """REN-1: a cached token may have expired before the first open."""
+    one = ClientSession(CLIENT, Terms.of(Limits()), renewable=True)
+    assert names(receive(one, begin(one, WS), UNAUTHORIZED)) == ["unauthorized"]
+    [closed] = receive(one, begin(one, WS), UNAUTHORIZED)
+    assert isinstance(closed, Closed)
+    one = session()
+    [closed] = receive(one, begin(one, WS), UNAUTHORIZED)
+    assert isinstance(closed, Closed)
+
+
+def test_duplicates_do_not_count_for_size_of_messages() -> None:
+    """NUM-3: they are dropped, and must not fill the bound of the application's queue."""
+    one = session()
+    link, _ = open_on(one, WS)
+    [first] = receive(one, link, [1, 0, "x" * 1000])
+    [second] = receive(one, link, [1, 0, "x" * 1000, "b"])
+    assert isinstance(first, Messages)
+    assert isinstance(second, Messages)
+    assert list(second.messages) == ["b"]
+    assert first.size > 1000
+    assert second.size == len('"b"')
+
+
+def test_removed_link_is_forgotten_without_event() -> None:
+    """Its driver has left the connection, and knows."""
+    one = session()
+    link, _ = open_on(one, WS)
+    one.remove(link)
+    assert one.tick(10**6) == []
+    assert receive(one, link, [1, 0, "a"]) == []
+    assert not one.leads(link)
+    one.remove(link)
 
 
 def test_bare_close_1012_is_a_drain() -> None:

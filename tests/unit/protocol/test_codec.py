@@ -6,7 +6,10 @@ The meaning of frames is in `tests/vectors/codec.json`.
 from __future__ import annotations
 
 import datetime
+import gc
 import math
+import sys
+import tracemalloc
 from collections import OrderedDict
 from enum import IntEnum
 from typing import Any
@@ -18,8 +21,10 @@ from transport.limits import Limits
 from transport.protocol.codec import (
     Decoder,
     Oversized,
+    decode_message,
     encode_message,
     json_size,
+    object_size,
     size_of,
 )
 from transport.protocol.frames import Ack, Data, Renew, ServerControl
@@ -141,8 +146,9 @@ def test_json_size() -> None:
 
 def test_a_frame_counts_its_messages_alone() -> None:
     """The sender's window and ours count the same bytes (DAT-6)."""
-    frame = Decoder(LIMITS).decode('[10,7,"a","üü",{"k":[1,2]}]')
-    assert frame == Data(10, 7, ["a", "üü", {"k": [1, 2]}], 3 + 6 + 11)
+    text = '[10,7,"a","üü",{"k":[1,2]}]'
+    frame = Decoder(LIMITS).decode(text)
+    assert frame == Data(10, 7, ["a", "üü", {"k": [1, 2]}], 3 + 6 + 11, text)
 
 
 @pytest.mark.parametrize("objects", [False, True])
@@ -186,10 +192,33 @@ def test_oversized() -> None:
     """The messages before it are received, and counted alone (DAT-4)."""
     decoder = Decoder(Limits(message=10))
     assert decoder.decode('[5,3,"a",{"k":1},"123456789","z"]') == Oversized(
-        Data(5, 3, ["a", {"k": 1}], 10), 7
+        Data(5, 3, ["a", {"k": 1}], 10, '["a",{"k":1}]'), 7
     )
     assert decoder.decode('[5,3,"12345678","12345678"]').messages == ["12345678"] * 2
-    assert decoder.decode('[5,3,"üüüüü"]') == Oversized(Data(5, 3, [], 0), 5)
+    assert decoder.decode('[5,3,"üüüüü"]') == Oversized(Data(5, 3, [], 0, "[]"), 5)
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer's memory would be counted too")
+@pytest.mark.parametrize(
+    "item",
+    [
+        *("[]", "{}", "[0]", "[[]]", '{"":0}', '{"":{}}', '{"a":1,"b":2}', '""', '"ab"', "1.5"),
+        *("999", "true", '{"id":123,"name":"alice","at":1.5}', '"é"', '"x😀"'),
+        '"x\\ud83d\\ude00"',
+    ],
+)
+def test_object_size_is_an_upper_bound(item: str) -> None:
+    """And within a small factor of it, so that ordinary messages are not overrated."""
+    text = f"[{','.join([item] * 2000)}]".encode()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        value = decode_message(text)
+        actual = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(value) == 2000
+    assert actual <= object_size(text) <= actual * 5 + 64 * 2000
 
 
 def test_batch_bounds_a_frame() -> None:

@@ -9,7 +9,7 @@ import pytest
 from transport import codes
 from transport.errors import ChannelClosed, LocalProtocolError, ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Oversized, encode_control
+from transport.protocol.codec import Decoder, Oversized, encode_control
 from transport.protocol.frames import (
     Ack,
     Close,
@@ -81,6 +81,41 @@ def test_transport_is_of_the_newest_attachment(session: ServerSession) -> None:
     transports.append(session.attachments.transport)
     assert transports == [None, TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.WEBSOCKET]
     assert len(session.attachments.live) == 2
+
+
+def test_footprint_covers_buffers_and_message_in_hand(session: ServerSession) -> None:
+    """It is what the bound on the memory of all sessions adds up."""
+    attachment = attached(session)
+    session.attachments.confirm(attachment)
+    decoder = Decoder(LIMITS)
+    assert session.footprint() == 0
+    session.send('"' + "x" * 998 + '"')
+    assert 3000 <= session.footprint() <= 3100
+    session.downlink.transmit(attachment, 0.0)
+    session.receive(attachment, Ack(ack=1), 0.0)
+    assert session.footprint() == 0
+    lists = "[" + ",".join(["[]"] * 1000) + "]"
+    assert session.receive_nowait() is EMPTY
+    session.receive(attachment, decoder.decode(f"[1,1,{lists}]"), 0.0)
+    session.receive(attachment, decoder.decode(f"[2,1,{lists}]"), 0.0)
+    session.receive(attachment, decoder.decode("[3,1,0]"), 0.0)
+    assert session.footprint() > 6000 + 64_000
+    for left in (6000, 3000):  # what the handler waits for, and what it does not
+        assert session.receive_nowait() == [[]] * 1000
+        assert left + 64_000 <= session.footprint() <= left + 200_000
+    assert session.receive_nowait() == 0
+    assert session.footprint() <= 300
+    assert session.receive_nowait() is EMPTY
+    assert session.footprint() == 0
+
+
+def test_ended_session_keeps_no_messages(session: ServerSession) -> None:
+    """Its tombstone needs only the marks; its connections may take a while to end."""
+    session.send('"x"')
+    session.receive(attached(session), Data(1, 0, ["a"], 3), 0.0)
+    session.reset(ResetReason.OVERFLOW)
+    assert session.outgoing.size == 0
+    assert session.tombstone().reset_for(0).lost == [1, 1]
 
 
 def test_ack_deadline(session: ServerSession) -> None:

@@ -120,6 +120,54 @@ async def test_concurrent_senders_are_served_in_order() -> None:
         assert got == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("window", [1, 2])
+async def test_broadcast_leaves_room_promised_to_sender(window: int) -> None:
+    """DAT-6: the room that an ack makes is the waiting sender's, in the same turn too."""
+    took: list[object] = []
+
+    async def sends(channel: Channel) -> None:
+        for _ in range(window):
+            await channel.send("fills the window")
+        waiting = asyncio.ensure_future(channel.send("waits"))
+        await channel.receive()  # woken before the sender, by a frame that also acknowledges
+        took.append(await hub.broadcast("to all"))
+        took.append(await waiting)
+        await channel.receive()
+
+    hub = Hub(sends, limits=Limits(window_messages=window))
+    async with confirmed_socket(hub) as ws:
+        await ws.frame()
+        ws.send([1, window, "go"])
+        if window == 1:
+            assert (await ws.frame())["reason"] == "overflow"
+            assert took[0] == 0
+        else:
+            assert sorted((await ws.frame())[2:]) == ["to all", "waits"]
+            assert took == [1, 4]
+
+
+async def test_send_after_drain_raises_channel_closed() -> None:
+    """DRN-1: nobody will get the message here, whether or not there is room for it."""
+    errors: list[ChannelClosed] = []
+    drained = asyncio.Event()
+
+    async def sends(channel: Channel) -> None:
+        await drained.wait()
+        for message in ("room", "x" * 1000):
+            with pytest.raises(ChannelClosed) as raised:
+                await channel.send(message)
+            errors.append(raised.value)
+        assert await hub.broadcast("everybody") == 0
+
+    hub = Hub(sends)
+    async with confirmed_socket(hub):
+        draining = asyncio.ensure_future(hub.drain())
+        await asyncio.sleep(0)
+        drained.set()
+        await draining
+    assert [error.code for error in errors] == [1012, 1012]
+
+
 async def test_cancelled_send_does_not_block_next_send() -> None:
     """DAT-6."""
 

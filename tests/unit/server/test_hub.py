@@ -236,13 +236,7 @@ async def test_statistics_count_sessions_and_messages() -> None:
         assert "lobby" in repr(hub.group("lobby"))
 
 
-def test_exported_names_are_documented_ones() -> None:
-    assert list(transport.__all__) == [
-        *("Hub", "Channel", "Group", "Limits", "Identity", "Store", "MemoryStore", "connect"),
-        *("ChannelError", "ChannelClosed", "Busy", "Stalled", "Unsendable", "TooLarge"),
-        *("Unreachable", "SessionReset", "Unacknowledged", "Fate"),
-        *("ChannelStatistics", "HubStatistics"),
-    ]
+def test_exported_names_have_docstrings() -> None:
     assert all(getattr(transport, name).__doc__ for name in transport.__all__)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 import httpx
 
 from transport.client.adapters.ports import Destination, Wiring
+from transport.client.diagnosis import describe_error
 from transport.client.urls import locate
 from transport.limits import MAX_FRAME_SIZE
 from transport.protocol.client.events import Answer, ConnectionLost, Output, Request
@@ -26,6 +28,22 @@ def http_client(destination: Destination) -> httpx.AsyncClient:
     )
 
 
+class RequestFailed(Exception):
+    """The request was cut, or its answer cannot be read. The text is the reason."""
+
+
+@contextmanager
+def network() -> Iterator[None]:
+    """Raise `RequestFailed` for the errors of the network and of an unreadable answer.
+
+    To be used around nothing else: an error of this package must not pass for one of these.
+    """
+    try:
+        yield
+    except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
+        raise RequestFailed(describe_error(error)) from error
+
+
 async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | None = None) -> None:
     """POST the lines of ``output`` and report the answer, or its absence.
 
@@ -37,30 +55,44 @@ async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | No
             report then only says that it has ended.
     """
     assert output.request is not None
-    status, text = 0, ""
+    client = wiring.http()
+    status, text, retry_in = 0, "", 0.0
     try:
-        async with wiring.http().stream(
-            "POST",
-            locate(wiring.destination.url, segment),
-            content="\n".join(map(str, output.frames)).encode(),
-            headers={
-                **wiring.destination.headers,
-                "content-type": NDJSON,
-                "accept": NDJSON if read is None else "text/event-stream",
-            },
-        ) as response:
+        with network():
+            request = client.build_request(
+                "POST",
+                locate(wiring.destination.url, segment),
+                content="\n".join(map(str, output.frames)).encode(),
+                headers={
+                    **wiring.destination.headers,
+                    "content-type": NDJSON,
+                    "accept": NDJSON if read is None else "text/event-stream",
+                },
+            )
+            response = await client.send(request, stream=True)
+        try:
             if read is not None and response.status_code == 200:
                 status = 200
                 await read(response)
             else:
-                text = await _whole(response)
+                with network():
+                    text = await _whole(response)
                 status = response.status_code
-    except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
-        # It was cut, or cannot be read.
+                if status != 200:
+                    retry_in = retry_after(response.headers.get("retry-after"))
+        finally:
+            with network():
+                await response.aclose()
+    except RequestFailed as failed:
         if output.request is Request.OPEN and not status:
-            wiring.report(ConnectionLost(str(error) or type(error).__name__))
+            wiring.report(ConnectionLost(str(failed)))
             return
-    wiring.report(Answer(output.request, status, text))
+    wiring.report(Answer(output.request, status, text, retry_in))
+
+
+def retry_after(value: str | None) -> float:
+    """Return the seconds that a ``Retry-After`` header asks for; 0 if it is absent or a date."""
+    return float(value) if value is not None and value.isascii() and value.isdigit() else 0.0
 
 
 async def post(wiring: Wiring, output: Output) -> None:

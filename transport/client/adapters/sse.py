@@ -7,7 +7,7 @@ import codecs
 import httpx
 
 from transport.client.adapters.ports import Wiring
-from transport.client.adapters.post import exchange, post
+from transport.client.adapters.post import exchange, network, post
 from transport.limits import MAX_FRAME_SIZE
 from transport.protocol.client.events import FrameReceived, Output, Request
 from transport.protocol.event_stream import EventParser
@@ -32,6 +32,12 @@ class EventStreamAdapter:
         # A chunk may end within a character.
         decoder = codecs.getincrementaldecoder("utf-8")()
         parser = EventParser(MAX_FRAME_SIZE)
-        async for chunk in response.aiter_bytes():
-            for frame in parser.feed(decoder.decode(chunk)):
+        chunks = response.aiter_bytes()
+        while True:
+            with network():
+                chunk = await anext(chunks, None)
+                frames = [] if chunk is None else parser.feed(decoder.decode(chunk))
+            for frame in frames:
                 self._wiring.report(FrameReceived(frame))
+            if chunk is None:
+                return

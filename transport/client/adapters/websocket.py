@@ -11,6 +11,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from transport.client.adapters.ports import Wiring
+from transport.client.adapters.post import retry_after
+from transport.client.diagnosis import describe_error
 from transport.client.urls import locate
 from transport.limits import MAX_FRAME_SIZE
 from transport.protocol.client.events import Answer, ConnectionLost, FrameReceived, Output, Request
@@ -51,11 +53,13 @@ class WebSocketAdapter:
         try:
             socket = await self._connect()
         except InvalidStatus as error:
-            text = bytes(error.response.body or b"").decode(errors="replace")
-            self._wiring.report(Answer(Request.OPEN, error.response.status_code, text))
+            response = error.response
+            text = bytes(response.body or b"").decode(errors="replace")
+            retry_in = retry_after(response.headers.get("Retry-After"))
+            self._wiring.report(Answer(Request.OPEN, response.status_code, text, retry_in))
             return
         except (OSError, TimeoutError, EOFError, WebSocketException) as error:
-            self._wiring.report(ConnectionLost(str(error) or type(error).__name__))
+            self._wiring.report(ConnectionLost(describe_error(error)))
             return
         self._wiring.spawn(self._write, socket)
         try:

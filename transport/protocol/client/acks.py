@@ -96,3 +96,5 @@ class AckSchedule:
         """Begin the next session."""
         self.incoming = incoming
         self.due_at = inf
+        self._not_before = 0.0
+        self._unacked = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 from transport import codes
 from transport.errors import ProtocolError
@@ -16,7 +16,7 @@ from transport.protocol.codec import Decoder
 from transport.protocol.frames import Ack, Error, TransportKind
 
 MAX_CONSECUTIVE_FAILURES = 3
-"""Requests that may fail in a row before their link is dropped."""
+"""Requests of one kind that may fail in a row before their link is dropped."""
 MUTE_TIMEOUT = 5.0
 """Seconds for which a stream may stay silent after the server reports writing to it (SND-2)."""
 
@@ -53,9 +53,11 @@ class Failed:
     Attributes:
         reason: why to drop the link; None to retry the request, with the same content plus anything
             new (SND-1, POL-2).
+        retry_in: the seconds after which to connect again, if an intermediary asked for that.
     """
 
     reason: str | None
+    retry_in: float = 0.0
 
 
 AnswerOutcome: TypeAlias = PostTaken | DownlinkFrames | Refused | Failed
@@ -82,8 +84,8 @@ def read_answer(
         held = now - link.polled_at
         link.polled_at = None
     if answer.status == 200 and lines:
-        link.failures = 0
         if answer.request is Request.POLL:
+            link.failed_polls = 0
             link.poll += 1
         return DownlinkFrames(lines)
     if answer.request is Request.POST:
@@ -94,13 +96,31 @@ def read_answer(
         link.poll += 1
     else:
         polls.failed(held)
-    link.failures += 1
     # A poll without an answer means that the connection is gone, like the end of a stream.
     cut = answer.request is Request.POLL and not answer.status
-    if cut or answer.request is Request.OPEN or link.failures >= MAX_CONSECUTIVE_FAILURES:
+    failures = _count_failure(link, answer.request)
+    if cut or answer.retry_in or failures >= MAX_CONSECUTIVE_FAILURES:
         reason = f"HTTP {answer.status}" if answer.status else "no answer"
-        return Failed("ended" if answer.status == 200 else reason)
+        return Failed("ended" if answer.status == 200 else reason, answer.retry_in)
     return Failed(None)
+
+
+def _count_failure(link: Link, request: Request) -> int:
+    """Return how many requests of this kind have failed in a row; an ``open`` is not repeated.
+
+    Polls that are answered say nothing about POSTs: an intermediary may let only one kind pass.
+    """
+    match request:
+        case Request.POST:
+            link.failed_posts += 1
+            return link.failed_posts
+        case Request.POLL:
+            link.failed_polls += 1
+            return link.failed_polls
+        case Request.OPEN:
+            return MAX_CONSECUTIVE_FAILURES
+        case _:
+            assert_never(request)
 
 
 def _read_taken(link: Link, frames: Sequence[Any]) -> PostTaken:
@@ -109,7 +129,7 @@ def _read_taken(link: Link, frames: Sequence[Any]) -> PostTaken:
     if not isinstance(first, Ack) or not isinstance(first.received, int):
         raise ProtocolError(codes.BAD_FRAME, "a POST's answer begins with the marks")
     link.post = None
-    link.failures = 0
+    link.failed_posts = 0
     return PostTaken(first, first.received, frames)
 
 

@@ -60,6 +60,8 @@ class Answer:
     request: Request
     status: int
     text: str = ""
+    retry_in: float = 0.0
+    """The seconds after which to try again, as the header ``Retry-After`` asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class Messages:
     replays: int
     """How many leading messages the server had sent before the last resume (OPN-6)."""
     size: int
+    text: str = ""
+    """`Data.text` of their frame."""
 
 
 @dataclass(frozen=True, slots=True)

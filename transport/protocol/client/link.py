@@ -42,7 +42,9 @@ class Link:
     """The number of the next poll, or of the one in flight (POL-1)."""
     polled_at: float | None = None
     """When the poll in flight was sent; None if no poll is in flight."""
-    failures: int = 0
-    """Consecutive requests that failed."""
+    failed_posts: int = 0
+    """Consecutive POSTs that failed."""
+    failed_polls: int = 0
+    """Consecutive polls that failed."""
     until: float = inf
     """The link ends if nothing is received before then (LIV-2)."""

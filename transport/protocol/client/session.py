@@ -58,7 +58,7 @@ from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.polls import PollPacing
 from transport.protocol.client.refusals import fatal_closing, retry_in
 from transport.protocol.client.terms import Terms
-from transport.protocol.codec import Decoder, Oversized, Payload, encode_control
+from transport.protocol.codec import Decoder, Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
     Ack,
     Bytes,
@@ -101,6 +101,7 @@ class ClientSession:
         client: the id of this instance (OPN-3).
         terms: the terms to assume until a server advertises its own.
         target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
+        renewable: whether the application may have fresh credentials if these are refused.
 
     Attributes:
         terms: the server's limits and times.
@@ -119,6 +120,7 @@ class ClientSession:
         *,
         target: dict[str, Json] | None = None,
         wishes: dict[str, Json] | None = None,
+        renewable: bool = False,
     ) -> None:
         self.terms = terms
         self._silence_timeout = silence_timeout(terms.heartbeat)
@@ -135,6 +137,9 @@ class ClientSession:
         """The highest attach that was confirmed: the one that sends (ATT-3)."""
         self._refusals = 0
         """How many times another client confirmed before we first did (ATT-5)."""
+        self._renewable_up_to = inf if renewable else 0
+        """Credentials refused on an attach up to this one may have expired: show fresh ones once
+        (REN-1)."""
         self._replay_up_to = 0
         """Messages up to this number are replays (OPN-6)."""
         self._links: list[Link] = []
@@ -216,6 +221,11 @@ class ClientSession:
         )
         self._links.append(link)
         return link
+
+    def remove(self, link: Link) -> None:
+        """Forget a link whose connection the driver has left."""
+        if link in self._links:
+            self._links.remove(link)
 
     def leads(self, link: Link) -> bool:
         """Return whether ``link`` has the session: it is the newest confirmed attach (ATT-3)."""
@@ -322,7 +332,7 @@ class ClientSession:
                 self._fail(link, outcome.error)
             case answers.Failed():
                 if outcome.reason is not None:
-                    self._drop(link, outcome.reason)
+                    self._drop(link, outcome.reason, outcome.retry_in)
             case _:
                 assert_never(outcome)
 
@@ -381,6 +391,7 @@ class ClientSession:
         self.outbox.check_ack(max(frame.received, frame.handled))
         link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.OPENED, "attach")
         handshake.adopt(frame)
+        self._renewable_up_to = inf
         link.next = frame.received + 1
         terms = self.terms.updated(frame)
         if terms != self.terms:
@@ -406,10 +417,14 @@ class ClientSession:
         self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
             return
+        size = frame.size
+        if known:  # the duplicates are not kept: they count neither for the inbox nor for the ack
+            messages = messages[known:]
+            size = json_size(messages)
         first = frame.seq + known
-        replays = min(max(0, self._replay_up_to + 1 - first), len(messages) - known)
-        self._events.append(Messages(messages[known:] if known else messages, replays, frame.size))
-        self.acks.record(len(messages) - known, frame.size, link, self.terms, now)
+        replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
+        self._events.append(Messages(messages, replays, size, frame.text))
+        self.acks.record(len(messages), size, link, self.terms, now)
         self._end_if_complete(link)
 
     # Errors and ends
@@ -418,13 +433,13 @@ class ClientSession:
         number = error.number if isinstance(error.number, int) else 0
         expected = error.expected if isinstance(error.expected, int) else 0
         http = link.transport is not TransportKind.WEBSOCKET
-        may_retry = http and link.failures + 1 < MAX_CONSECUTIVE_FAILURES
+        may_retry = http and link.failed_posts + 1 < MAX_CONSECUTIVE_FAILURES
         if error.code == codes.TOO_LARGE.name and number:
             # Only that message is refused; the server dropped the following unread (DAT-4, DAT-5).
             self._events += self.outbox.skip(number)
             link.next = min(link.next, number)
         elif error.code == codes.GAP.name and expected and may_retry:
-            link.failures += 1
+            link.failed_posts += 1
             self.outbox.check_ack(expected - 1)
             link.next = expected
         elif error.code == codes.SUPERSEDED.name:
@@ -432,10 +447,20 @@ class ClientSession:
         elif self._is_carried and not self.leads(link):
             # Another link goes on, whatever this one was refused for (ATT-8).
             self._drop(link, error.code, retry_in(error))
+        elif error.code == codes.UNAUTHORIZED.name and self._may_have_expired(link):
+            # Credentials that are refused once more are wrong.
+            self._renewable_up_to = min(self._renewable_up_to, self._attaches)
+            self._drop(link, error.code, retry_in(error))
         elif (closing := fatal_closing(error)) is not None:
             self._end(closing)
         else:
             self._drop(link, error.code, retry_in(error))
+
+    def _may_have_expired(self, link: Link) -> bool:
+        """Return whether the credentials shown on ``link`` were valid, or were not asked for
+        since (REN-1)."""
+        opening = link.state is AttachState.OPENING
+        return not opening or link.attach <= self._renewable_up_to
 
     def _superseded(self, link: Link, error: Error) -> None:
         attach = error.attach if isinstance(error.attach, int) else 0

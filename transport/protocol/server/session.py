@@ -29,12 +29,21 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import assert_never
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from transport import codes
 from transport.errors import ChannelClosed, ForeignAck, LocalProtocolError, ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Oversized, Payload, encode_control, json_size, size_of
+from transport.protocol.codec import (
+    Oversized,
+    Payload,
+    decode_message,
+    encode_control,
+    json_size,
+    object_size,
+    size_of,
+    undecoded,
+)
 from transport.protocol.frames import (
     Ack,
     Bytes,
@@ -61,6 +70,7 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments
+from transport.protocol.server.control_budget import ControlBudget
 from transport.protocol.server.counters import Counters
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.liveness import End, check
@@ -83,6 +93,16 @@ class _Skipped(Enum):
 
 _SKIPPED = _Skipped.TOKEN
 
+SMALL_MESSAGE = 2048
+"""Bytes of messages that are not weighed as Python objects when they are handed over."""
+
+_COPIES_SENT = 3
+"""A message that a connection does not read is in the buffer, in a frame, and with the server."""
+
+_MESSAGE_SENT = 64
+_MESSAGE_RECEIVED = 200
+"""Bytes that a message takes besides its content."""
+
 # Used for every message; looking up an enum member costs as much as a call.
 _CLOSING, _CLOSED = SessionState.CLOSING, SessionState.CLOSED
 _CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
@@ -104,16 +124,22 @@ class ServerSession:
         downlink: what to write on them.
         peer_close: the client's ``close``, once received.
         ending: how the session ended, once it has.
+        in_hand_size: at most how many bytes of memory the message takes that the handler was given
+            last, or is given in this turn; 0 if it is small.
     """
 
     __slots__ = (
         "_closing_until",
+        "_control_budget",
         "_inbox",
+        "_is_awaited",
+        "_next",
         "_received_at",
         "attachments",
         "downlink",
         "ending",
         "id",
+        "in_hand_size",
         "incoming",
         "limits",
         "outgoing",
@@ -131,9 +157,16 @@ class ServerSession:
         self.downlink = Downlink(self.outgoing, self.incoming, limits)
         self.peer_close: Close | None = None
         self.ending: Ending | None = None
+        self.in_hand_size = 0
+        self._next: Json | Empty = EMPTY
+        """The message that the handler waits for, once it has arrived."""
+        self._is_awaited = False
+        """Whether the handler waits for a message: it asked, and there was none."""
         self._inbox: list[Json] = []
+        """The messages after that one, as `undecoded` keeps them."""
         self._received_at = now
         self._closing_until = 0.0
+        self._control_budget = ControlBudget(limits.control_per_second)
 
     # The handler's side
 
@@ -164,22 +197,34 @@ class ServerSession:
             raise self.closed_error()
         if incoming.handled != incoming.delivered:
             incoming.mark_handled()
+        if self._next is not EMPTY:
+            message, self._next = self._next, EMPTY
+            incoming.delivered += 1
+            return message
+        self._is_awaited = False
+        self.in_hand_size = 0
         inbox = self._inbox
         while inbox:
             message = inbox.pop(0)
             incoming.delivered += 1
+            if type(message) is Raw:
+                if incoming.held > SMALL_MESSAGE:  # of all that wait: few sessions hold so much
+                    self.in_hand_size = object_size(bytes(message))
+                return decode_message(message)
             if message is not _SKIPPED:
                 return message
             incoming.mark_handled()
         if self.peer_close is not None and incoming.received >= self.peer_close.last:
             raise self.closed_error()
+        self._is_awaited = True
         return EMPTY
 
     @property
     def is_readable(self) -> bool:
         """Whether `receive_nowait` would return a message, or raise."""
         return (
-            bool(self._inbox)
+            self._next is not EMPTY
+            or bool(self._inbox)
             or self.state is _CLOSING
             or self.state is _CLOSED
             or (self.peer_close is not None and self.incoming.received >= self.peer_close.last)
@@ -188,11 +233,11 @@ class ServerSession:
     def closed_error(self) -> ChannelClosed:
         """Return the error that says how the session ended, or is ending."""
         if self.ending is not None:
-            return ChannelClosed(self.ending.code, self.ending.reason)
+            return ChannelClosed(self.ending.code, self.ending.reason, self.id)
         close = self.peer_close or self.downlink.close
         if close is None:
             raise LocalProtocolError("the session is not closing")
-        return ChannelClosed(close.code, close.reason)
+        return ChannelClosed(close.code, close.reason, self.id)
 
     def close(
         self, code: int, reason: str, by: Initiator, now: float, *, failed: bool = False
@@ -223,7 +268,7 @@ class ServerSession:
         self.state = state
         if not failed:
             incoming.mark_handled()
-        self._inbox.clear()
+        self._clear_inbox()
         self._closing_until = now + self.limits.closing
         self._end_if_acknowledged()
 
@@ -283,7 +328,7 @@ class ServerSession:
             attachment.pings = 0
         try:
             if isinstance(frame, Data):  # as nearly all are
-                self._receive_messages(attachment, frame.seq, frame.ack, frame.messages, frame.size)
+                self._receive_messages(attachment, frame)
                 return []
             return self._receive_control(attachment, frame)
         except ForeignAck:
@@ -295,20 +340,25 @@ class ServerSession:
     ) -> list[ServerControl]:
         match frame:
             case Oversized():
+                self._count_control()
                 return self._receive_oversized(attachment, frame)
             case Ack():
                 self.outgoing.check_ack(frame.ack)
+                if frame.ack <= self.outgoing.acked:
+                    self._count_control()
                 if attachment is not None:
                     attachment.client_received = max(attachment.client_received, frame.ack)
                     self.attachments.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
-                self._receive_messages(attachment, frame.number, frame.ack, [_SKIPPED], 0)
+                self._receive_messages(attachment, Data(frame.number, frame.ack, [_SKIPPED]))
             case Ping():
+                self._count_control()
                 return [Pong(id=frame.id)]
             case Pong():
-                pass
+                self._count_control()
             case Close():
+                self._count_control()
                 self.attachments.check_may_send(attachment)
                 self._receive_close(frame)
             case Bytes() | Open() | Renew() | Send() | Poll():
@@ -317,27 +367,65 @@ class ServerSession:
                 assert_never(frame)
         return []
 
-    def _receive_messages(
-        self, attachment: Attachment | None, seq: int, ack: int, messages: list[Json], size: int
-    ) -> None:
-        """Receive messages ``seq``, ``seq + 1``, ... and the client's ack, or nothing (FRM-4)."""
+    def _count_control(self) -> None:
+        """Count the current frame, which carries nothing new (LIV-5).
+
+        Raises:
+            ProtocolError: ``too_many``.
+        """
+        if not self._control_budget.spend(self._received_at):
+            raise ProtocolError(
+                codes.TOO_MANY,
+                "more frames without a new message or mark than the server's "
+                f"Limits(control_per_second={self.limits.control_per_second}) allows",
+                limit="control",
+                retry_in=1.0,
+            )
+
+    def _receive_messages(self, attachment: Attachment | None, frame: Data) -> None:
+        """Receive the messages of a frame and the client's ack, or nothing (FRM-4)."""
         if attachment is not None and attachment.state is not _CONFIRMED:
             self.attachments.check_may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
+        seq, ack, messages, size = frame.seq, frame.ack, frame.messages, frame.size
         outgoing.check_ack(ack)
         count = len(messages)
         if self.peer_close is not None and seq + count - 1 > self.peer_close.last:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
         if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
+            if repeated == count and ack <= outgoing.acked:
+                self._count_control()
             messages = messages[repeated:]
             size = json_size(messages)
         if messages:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
             if self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
-                self._inbox.extend(messages)
+                self._keep(messages, frame)
         if ack > outgoing.acked:
             self._acknowledge(ack)
+
+    def _keep(self, messages: list[Json], frame: Data) -> None:
+        """Keep the last messages of a frame until the handler takes them.
+
+        One that it waits for is handed over in this turn, and stays as it is. The others are kept
+        in the size that the window counts.
+        """
+        if self._is_awaited and not self._inbox and messages[0] is not _SKIPPED:
+            self._next = messages[0]
+            self._is_awaited = False
+            big = frame.size > SMALL_MESSAGE
+            self.in_hand_size = object_size(frame.text.encode()) if big else 0
+            if len(messages) == 1:
+                return
+            messages = messages[1:]
+        self._inbox += undecoded(messages, frame.text)
+
+    def _clear_inbox(self) -> None:
+        if self._next is not EMPTY:
+            self._next = EMPTY
+            self.in_hand_size = 0
+        self._inbox.clear()
 
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """Handle an ack for numbers that were never sent (MRK-5, RES-7).
@@ -353,8 +441,7 @@ class ServerSession:
     def _receive_oversized(
         self, attachment: Attachment | None, frame: Oversized
     ) -> list[ServerControl]:
-        before = frame.before
-        self._receive_messages(attachment, before.seq, before.ack, before.messages, before.size)
+        self._receive_messages(attachment, frame.before)
         if self.state is _CLOSED or not self.incoming.refuse(frame.number):
             return []
         return [
@@ -456,7 +543,8 @@ class ServerSession:
     def _end(self, step: SessionStep, ending: Ending) -> None:
         self.state = advance(self.state, step)
         self.ending = ending
-        self._inbox.clear()
+        self._clear_inbox()
+        self.outgoing.clear()
 
     def tombstone(self) -> Tombstone:
         """Return what remains of the session after its end.
@@ -473,6 +561,20 @@ class ServerSession:
             last=self.outgoing.last,
             received=self.incoming.received,
             owner=self.attachments.owner,
+        )
+
+    def footprint(self) -> int:
+        """Return about how many bytes of memory the buffers take, what the handler holds included.
+
+        It is an upper bound for a client that tries to make them large.
+        """
+        outgoing, incoming = self.outgoing, self.incoming
+        return (
+            _COPIES_SENT * (outgoing.size + outgoing.excess)
+            + _MESSAGE_SENT * (outgoing.last - outgoing.acked)
+            + incoming.held
+            + _MESSAGE_RECEIVED * (incoming.received - incoming.handled)
+            + self.in_hand_size
         )
 
     def counters(self) -> Counters:

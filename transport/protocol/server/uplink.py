@@ -5,7 +5,7 @@ Pure: the caller finds the session that a request names, does the waiting, and p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from transport import codes
@@ -97,7 +97,7 @@ class Post:
         self.has_data = False
         self._header = header
         self._session = session
-        self._frames: Iterator[Any] = iter(frames)
+        self._frames = list(frames)
         self._replies: list[EncodedFrame] = []
         self.attachment = session.attachments.find(header.client, header.attach)
         if self.attachment is not None:
@@ -112,7 +112,9 @@ class Post:
                 the session, and those after it were not handled.
         """
         session = self._session
-        for frame in self._frames:
+        frames = self._frames
+        while frames:
+            frame = frames.pop(0)  # not kept: its messages take more memory here than in the inbox
             if isinstance(frame, ProtocolError):
                 raise frame
             if isinstance(frame, Renew):
@@ -120,9 +122,13 @@ class Post:
             self.has_data = self.has_data or isinstance(frame, Data)
             replies = session.receive(self.attachment, frame, now)
             self._replies += [encode_control(reply) for reply in replies]
-        if session.ending is not None and session.ending.reset is not None:
-            raise _unknown_session()
+        self._check_not_reset()
         return None
+
+    def _check_not_reset(self) -> None:
+        ending = self._session.ending
+        if ending is not None and ending.reset is not None:
+            raise _unknown_session()
 
     def reattach(self) -> None:
         """Look for the attachment again: it may have ended while the credentials were checked.
@@ -133,7 +139,13 @@ class Post:
         self.attachment = self._session.attachments.find(self._header.client, self._header.attach)
 
     def answer(self) -> list[EncodedFrame]:
-        """Return the answer: the state of the downlink, then the replies (SND-2)."""
+        """Return the answer: the state of the downlink, then the replies (SND-2).
+
+        Raises:
+            ProtocolError: ``unknown_session``: the session was reset since, and with it what it had
+                taken (SND-3).
+        """
+        self._check_not_reset()
         attachment = self.attachment
         if attachment is not None and attachment.code is not None:
             attachment = None

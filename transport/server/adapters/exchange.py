@@ -61,14 +61,13 @@ class Exchange:
         """Add these headers to every response, errors included (CORS)."""
         self._extra = tuple(headers)
 
-    async def body(self, deadlines: Deadlines) -> bytes | None:
+    async def body(self, deadlines: Deadlines) -> bytes:
         """Read the request's body (HTTP-1).
 
-        Returns:
-            The body; None if the client disconnected before all of it had arrived.
-
         Raises:
-            ProtocolError: ``unsupported_media_type``, ``too_large``, ``timeout``.
+            ProtocolError: ``unsupported_media_type``, ``too_large``, ``timeout``. The last one also
+                if the client disconnected before all of the body had arrived: middleware treats an
+                application that answers nothing as a defect.
         """
         self._check_type()
         declared = self.headers.first(b"content-length") or ""
@@ -83,13 +82,16 @@ class Exchange:
                 f"the body did not arrive within {self._limits.opening:g} s: send it again",
             ) from None
 
-    async def _read(self) -> bytes | None:
+    async def _read(self) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                return None
+                self._unread = False
+                raise ProtocolError(
+                    codes.TIMEOUT, "the connection ended before the whole body had arrived"
+                )
             chunk = message.get("body", b"")
             self._unread = message.get("more_body", False)
             size += len(chunk)
@@ -133,7 +135,7 @@ class Exchange:
         cache: bytes = _NO_STORE,
         linger: bool = False,
     ) -> None:
-        """Send a complete response.
+        """Send a complete response. If the client has disconnected, that is no error.
 
         Args:
             body: the content.
@@ -144,24 +146,26 @@ class Exchange:
             linger: read the rest of the request before the response is marked as complete.
         """
         content = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [
-                    # RFC 9110 section 8.6: it would state the length of a body that is not sent.
-                    *(content if status not in (204, 304) else ()),
-                    (b"cache-control", cache),
-                    _NOSNIFF,
-                    *self._extra,
-                    *headers,
-                ],
-            }
-        )
-        await self._send({"type": "http.response.body", "body": body, "more_body": linger})
-        if linger:
-            await self._discard()
-            await self._send({"type": "http.response.body", "body": b""})
+        start = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                # RFC 9110 section 8.6: it would state the length of a body that is not sent.
+                *(content if status not in (204, 304) else ()),
+                (b"cache-control", cache),
+                _NOSNIFF,
+                *self._extra,
+                *headers,
+            ],
+        }
+        try:
+            await self._send(start)
+            await self._send({"type": "http.response.body", "body": body, "more_body": linger})
+            if linger:
+                await self._discard()
+                await self._send({"type": "http.response.body", "body": b""})
+        except OSError:
+            return  # the client has disconnected (ASGI 2.4)
 
     async def _discard(self) -> None:
         try:

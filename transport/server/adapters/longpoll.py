@@ -21,8 +21,6 @@ JITTER = 0.1
 async def serve(exchange: Exchange, entrance: Entrance, limits: Limits, decoder: Decoder) -> None:
     """Answer one poll, or the ``open`` that begins a long poll's attach."""
     body = await exchange.body(entrance.deadlines)
-    if body is None:
-        return
     frames = decoder.decode_lines(body)
     match frames:
         case [Open() as frame]:

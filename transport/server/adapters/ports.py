@@ -43,11 +43,8 @@ class Link(Protocol):
         """
         ...
 
-    def receive(self, encoded: EncodedFrame) -> Awaitable[None] | None:
+    def receive(self, encoded: EncodedFrame) -> None:
         """Handle a frame of the client.
-
-        Returns:
-            What to await before the next frame is handled; usually None.
 
         Raises:
             ProtocolError: the connection must end with it; see `fail`.

@@ -10,7 +10,6 @@ from transport.server.adapters.ports import Entrance
 async def serve(exchange: Exchange, entrance: Entrance, decoder: Decoder) -> None:
     """Take the frames of one POST, and answer with the marks."""
     body = await exchange.body(entrance.deadlines)
-    if body is None:
-        return
-    frames = decoder.decode_lines(body)
-    await exchange.answer_frames(await entrance.send(frames))
+    work = entrance.send(decoder.decode_lines(body))
+    del body  # not kept while the handler works
+    await exchange.answer_frames(await work)

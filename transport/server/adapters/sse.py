@@ -33,8 +33,6 @@ async def serve(
 ) -> None:
     """Serve one stream until either side ends it."""
     frame = await open_frame(exchange, entrance.deadlines, decoder)
-    if frame is None:
-        return
     stream = _stream_class()
     link = await entrance.open(frame, HTTPConnection(exchange.scope), TransportKind.SSE)
     del frame  # not kept while the stream is open
@@ -56,11 +54,9 @@ async def serve(
         link.lost()
 
 
-async def open_frame(exchange: Exchange, deadlines: Deadlines, decoder: Decoder) -> Open | None:
-    """Read the ``open`` of a POST; return None if the client disconnected."""
+async def open_frame(exchange: Exchange, deadlines: Deadlines, decoder: Decoder) -> Open:
+    """Read the ``open`` of a POST."""
     body = await exchange.body(deadlines)
-    if body is None:
-        return None
     frame = decoder.decode(_one_line(body))
     if not isinstance(frame, Open):
         raise ProtocolError(codes.BAD_FRAME, "the body must be one open frame")
@@ -115,8 +111,8 @@ def _stream_class() -> type[EventSourceResponse]:
 
         async def _stream_response(self, send: Send) -> None:
             start = {"status": self.status_code, "headers": list(self.raw_headers)}
-            await send({"type": "http.response.start", **start})
             try:
+                await send({"type": "http.response.start", **start})
                 async for chunk in self.body_iterator:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     del chunk

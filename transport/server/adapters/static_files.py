@@ -1,13 +1,15 @@
-"""Serves the built browser client from memory."""
+"""Serves the built browser client from memory, compressed if the browser accepts that."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 from transport.server.adapters.exchange import Exchange
+from transport.server.headers import Headers
 
 _TYPES = {".js": b"text/javascript; charset=utf-8", ".map": b"application/json"}
 
@@ -20,12 +22,22 @@ NAMES = tuple(
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """One representation of a file, with an entity tag of its own (RFC 9110 section 8.8.3.3)."""
+
+    body: bytes
+    etag: str
+    coding: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """A built file."""
 
-    body: bytes
     media_type: bytes
-    etag: str
+    plain: Variant
+    packed: Variant
+    """The same, compressed with gzip."""
     map: bytes | None
     """The name of its source map, in the same directory."""
 
@@ -37,19 +49,26 @@ def find(name: str) -> File | None:
 
 @cache
 def _load(name: str) -> File | None:
+    """Read and compress a file. That is done once in a process, and takes some milliseconds."""
     path = resources.files("transport") / "static" / name
     if not path.is_file():
         return None
     body = path.read_bytes()
-    etag = '"' + hashlib.sha256(body).hexdigest()[:20] + '"'
-    source_map = f"{name}.map".encode() if f"{name}.map" in NAMES else None
-    return File(body, _TYPES[name[name.rindex(".") :]], etag, source_map)
+    tag = hashlib.sha256(body).hexdigest()[:20]
+    return File(
+        _TYPES[name[name.rindex(".") :]],
+        Variant(body, f'"{tag}"', None),
+        Variant(gzip.compress(body, 9, mtime=0), f'"{tag}-gzip"', b"gzip"),
+        f"{name}.map".encode() if f"{name}.map" in NAMES else None,
+    )
 
 
 async def serve(exchange: Exchange, file: File) -> None:
     """Answer with the file, or with 304 if the browser has it."""
+    variant = file.packed if _accepts_gzip(exchange.headers) else file.plain
     headers = [
-        (b"etag", file.etag.encode()),
+        (b"etag", variant.etag.encode()),
+        (b"vary", b"Accept-Encoding"),
         # It holds no secret, and pages of other origins may run it.
         (b"access-control-allow-origin", b"*"),
         (b"cross-origin-resource-policy", b"cross-origin"),
@@ -57,8 +76,37 @@ async def serve(exchange: Exchange, file: File) -> None:
     if file.map is not None:
         # A header, because every page would load a comment in the file.
         headers.append((b"sourcemap", file.map))
-    # Weak comparison (RFC 9110 section 13.1.2): a proxy that compresses makes the tag a weak one.
-    if file.etag in (exchange.headers.first(b"if-none-match") or ""):
+    if _has(exchange.headers, variant.etag):
         await exchange.answer(b"", file.media_type, status=304, headers=headers, cache=b"no-cache")
-    else:
-        await exchange.answer(file.body, file.media_type, headers=headers, cache=b"no-cache")
+        return
+    if variant.coding is not None:
+        headers.append((b"content-encoding", variant.coding))
+    await exchange.answer(variant.body, file.media_type, headers=headers, cache=b"no-cache")
+
+
+def _has(headers: Headers, etag: str) -> bool:
+    """Return whether the browser has a representation with this tag, or any (``*``).
+
+    The comparison is weak (RFC 9110 section 13.1.2): a proxy that compresses makes a tag weak.
+    """
+    known = [tag.strip() for tag in ",".join(headers.every(b"if-none-match")).split(",")]
+    return known == ["*"] or etag in [tag.removeprefix("W/") for tag in known]
+
+
+def _accepts_gzip(headers: Headers) -> bool:
+    """Return whether gzip is accepted, and not less than no coding (RFC 9110 section 12.5.3)."""
+    weights: dict[str, float] = {}
+    for item in ",".join(headers.every(b"accept-encoding")).lower().split(","):
+        coding, _, parameter = item.partition(";")
+        weights[coding.strip().removeprefix("x-")] = _weight(parameter.replace(" ", ""))
+    weight = weights.get("gzip", weights.get("*", 0.0))
+    return weight > 0 and weight >= weights.get("identity", 0.0)
+
+
+def _weight(parameter: str) -> float:
+    if not parameter:
+        return 1.0
+    try:
+        return float(parameter.removeprefix("q="))
+    except ValueError:
+        return 0.0

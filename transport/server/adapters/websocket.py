@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 
 from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
@@ -28,6 +29,14 @@ from transport.telemetry.log import ERROR, log_event
 MAX_PINGS_BEFORE_OPEN = 4
 """A probe needs one; a few more are tolerated (OPN-9)."""
 
+GONE = (OSError, RuntimeError)
+"""What ``send`` raises once the client has disconnected: OSError by ASGI 2.4; RuntimeError in older
+servers, and in those that notice a message after the close."""
+
+
+class Disconnected(Exception):
+    """The client has disconnected."""
+
 
 async def serve(
     scope: Scope,
@@ -40,7 +49,7 @@ async def serve(
     """Serve one WebSocket until either side ends it."""
     await receive()  # websocket.connect
     try:
-        await send({"type": "websocket.accept"})
+        await _send(send, {"type": "websocket.accept"})
         with entrance.deadlines.within(limits.opening):
             frame = await _open_frame(receive, send, decoder)
         # Outside of that timeout: the entrance decides how long the application may take.
@@ -55,10 +64,10 @@ async def serve(
     except ProtocolError as error:
         await _refuse(send, error)
         return
-    except OSError:
-        return  # the client disconnected before it was answered
+    except Disconnected:
+        return  # before it was answered
     if link is not None:
-        await _attached(receive, send, link)
+        await _attached(receive, send, link, limits.frames_per_turn)
 
 
 async def _open_frame(receive: Receive, send: Send, decoder: Decoder) -> Open | None:
@@ -76,34 +85,34 @@ async def _open_frame(receive: Receive, send: Send, decoder: Decoder) -> Open | 
             raise ProtocolError(
                 codes.BAD_FRAME, "the first frame must be open; only pings may come before it"
             )
-        await _send(send, encode_control(Pong(id=frame.id)))
+        await _send(send, _message(encode_control(Pong(id=frame.id))))
 
 
 async def _open(frame: Open, scope: Scope, send: Send, entrance: Entrance) -> Link | None:
     link = await entrance.open(frame, HTTPConnection(scope), TransportKind.WEBSOCKET)
     if isinstance(link, Close):
-        await _send(send, encode_control(link))
-        await _close(send, sendable_close_code(link.code))
+        await _send(send, _message(encode_control(link)))
+        await _send(send, _close(sendable_close_code(link.code)))
         return None
     return link
 
 
-async def _attached(receive: Receive, send: Send, link: Link) -> None:
-    writer = asyncio.get_running_loop().create_task(_write(send, link))
+async def _attached(receive: Receive, send: Send, link: Link, frames_per_turn: int) -> None:
     link.abort = aborter(receive)
+    writer = asyncio.get_running_loop().create_task(_write(send, link))
     try:
         # Never stop receiving: with unread frames, servers stop answering pings.
-        while True:
+        for number in count(1):
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
             try:
-                work = link.receive(_wire(message))
+                link.receive(_wire(message))
                 del message  # not kept while waiting for the next
-                if work is not None:
-                    await work
             except ProtocolError as error:
                 link.fail(error)
+            if not number % frames_per_turn:
+                await asyncio.sleep(0)  # `receive` does not wait while frames are there
     finally:
         link.lost()
         writer.cancel()
@@ -117,38 +126,64 @@ async def _write(send: Send, link: Link) -> None:
             ended = link.code is not None
             for encoded in link.write():
                 key = "text" if type(encoded) is str else "bytes"
-                await send({"type": "websocket.send", key: encoded})
+                try:  # as `_send`, which would cost a call for every frame
+                    await send({"type": "websocket.send", key: encoded})
+                except GONE:
+                    raise Disconnected from None
                 del encoded  # not kept while there is nothing to write
             if ended:
-                await _close(send, link.close_code)
+                await _send(send, _close(link.close_code))
                 return
             if (due := link.due()) is not None:
                 await due
-    except (OSError, RuntimeError):
-        # The connection is gone; the reader notices, and the session keeps its frames.
-        return
+    except Disconnected:
+        return  # the reader notices, and the session keeps its frames
     except Exception:  # noqa: BLE001 - logged with its traceback
-        log_event(ERROR, "write_failed", "the server's send raised", exc_info=True)
+        log_event(
+            ERROR,
+            "write_failed",
+            "this connection ends and its client resumes; fix the exception below",
+            exc_info=True,
+        )
         link.lost()
+        await _end(send, link)
 
 
-async def _send(send: Send, encoded: EncodedFrame) -> None:
-    if isinstance(encoded, str):
-        await send({"type": "websocket.send", "text": encoded})
-    else:
-        await send({"type": "websocket.send", "bytes": encoded})
+async def _end(send: Send, link: Link) -> None:
+    """End a connection on which nothing can be written: it would be read for ever."""
+    try:
+        await send(_close(codes.INTERNAL.close_code))
+    except Exception:  # noqa: BLE001 - what made the writer fail was logged
+        if link.abort is not None:
+            link.abort()
 
 
-async def _close(send: Send, code: int) -> None:
-    await send({"type": "websocket.close", "code": code, "reason": ""})
+async def _send(send: Send, message: Message) -> None:
+    """Send an ASGI message.
+
+    Raises:
+        Disconnected: the client is gone.
+    """
+    try:
+        await send(message)
+    except GONE:
+        raise Disconnected from None
+
+
+def _message(encoded: EncodedFrame) -> Message:
+    return {"type": "websocket.send", "text" if type(encoded) is str else "bytes": encoded}
+
+
+def _close(code: int) -> Message:
+    return {"type": "websocket.close", "code": code, "reason": ""}
 
 
 async def _refuse(send: Send, error: ProtocolError) -> None:
     try:
-        await _send(send, encode_control(error_frame(error)))
-        await _close(send, error.code.close_code)
-    except (OSError, RuntimeError):
-        return  # the client disconnected before it was told
+        await _send(send, _message(encode_control(error_frame(error))))
+        await _send(send, _close(error.code.close_code))
+    except Disconnected:
+        return  # before it was told
 
 
 def _wire(message: Message) -> EncodedFrame:

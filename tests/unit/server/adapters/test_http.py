@@ -316,6 +316,46 @@ async def test_stripped_upgrade_returns_426() -> None:
     assert (answer.status, answer.frames[0]["code"]) == (426, "upgrade_required")
 
 
+async def test_hub_without_websocket_answers_its_path_by_404() -> None:
+    """WS-3: 426 would blame a proxy, and the same path is 404 for a real upgrade."""
+    hub = Hub(silent, transports=["sse", "longpoll"])
+    for method in ("GET", "POST"):
+        answer = await ask(hub, "/websocket", method=method)
+        assert (answer.status, answer.frames[0]["code"]) == (404, "not_found")
+
+
+UPGRADE = {
+    "connection": "keep-alive, Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "x3JJHMbDL1EzLkh9GBhXDw==",
+}
+
+
+async def test_host_without_websocket_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """WS-3: a whole handshake came as a plain request, so no proxy has stripped it."""
+    hub = Hub(silent)
+    for _ in range(3):
+        answer = await ask(hub, "/websocket", method="GET", headers=UPGRADE)
+        assert (answer.status, answer.frames[0]["code"]) == (426, "upgrade_required")
+        assert "the server serves no WebSocket" in answer.frames[0]["message"]
+    [record] = caplog.records
+    assert record.getMessage().startswith("websocket_unavailable: ")
+    assert "uvicorn[standard]" in record.getMessage()
+
+
+@pytest.mark.parametrize("missing", ["connection", "upgrade", "sec-websocket-key"])
+async def test_stripped_upgrade_is_not_blamed_on_host(
+    missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """WS-3."""
+    headers = {name: value for name, value in UPGRADE.items() if name != missing}
+    answer = await ask(Hub(silent), "/websocket", method="GET", headers=headers)
+    assert (answer.status, answer.frames[0]["code"]) == (426, "upgrade_required")
+    assert "a proxy on the way may have stripped it" in answer.frames[0]["message"]
+    assert not caplog.records
+
+
 async def test_unknown_path_returns_404() -> None:
     """HTTP-1, WS-2."""
     hub = Hub(silent)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from transport import Channel, ChannelClosed, Hub, Limits
+from transport.protocol.server.downlink import Downlink
 from transport.testing import Connection, opening, scope_of, socket, until
 
 
@@ -152,12 +154,13 @@ async def test_client_that_leaves_is_detached_at_once() -> None:
         assert channels[0].transport is None
 
 
-async def test_client_leaving_before_answer_raises_no_error() -> None:
-    """OPN-9: in this case, uvicorn's ``send`` raises OSError."""
+@pytest.mark.parametrize("error", [ConnectionResetError, RuntimeError])
+async def test_client_leaving_before_answer_raises_no_error(error: type[Exception]) -> None:
+    """OPN-9: in this case, a server's ``send`` raises OSError or, in older ones, RuntimeError."""
 
     async def gone(message: Message) -> None:
         if message["type"] == "websocket.send":
-            raise ConnectionResetError
+            raise error
 
     first = [
         {"type": "websocket.connect"},
@@ -188,3 +191,110 @@ async def test_stuck_reader_is_detached_by_server_deadline() -> None:
         ws.connection.blocked = asyncio.Event()
         await channels[0].send("x")
         await until(lambda: not channels[0].connected)
+
+
+async def silent(channel: Channel) -> None:
+    async for _ in channel:
+        pass
+
+
+def with_send(hub: Hub, replace: Callable[[Send], Send]) -> ASGIApp:
+    """Return the hub behind a ``send`` that a server would make differently."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await hub(scope, receive, replace(send))
+
+    return app
+
+
+async def test_error_of_core_in_writer_is_logged_and_ends_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A RuntimeError is also what servers raise from ``send`` if the client is gone."""
+    hub = Hub(silent)
+    async with socket(hub, "/websocket") as ws:
+        ws.send(opening())
+        await ws.frame()
+        await until(lambda: hub.statistics().connections["websocket"] == 1)
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("a fault of the core")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Downlink, "transmit", fail)
+            ws.send({"type": "ping"})
+            assert await ws.closed() == 1011
+        assert "a fault of the core" in caplog.text
+        assert hub.statistics().connections["websocket"] == 0
+        assert hub.statistics().sessions == 1
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_unknown_error_of_send_ends_connection(
+    closes: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be read for ever; if it cannot even be closed, it is aborted."""
+    broken = False
+
+    class Server:
+        """A server like uvicorn, whose receive belongs to an object with a transport."""
+
+        def __init__(self, receive: Receive, send: Send) -> None:
+            self.transport = self
+            self._receive, self._send = receive, send
+
+        def abort(self) -> None:
+            aborted.set()
+
+        async def receive(self) -> Message:
+            return await self._receive()
+
+        async def send(self, message: Message) -> None:
+            if broken and (message["type"] == "websocket.send" or not closes):
+                raise ValueError("a fault of the server")
+            await self._send(message)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        server = Server(receive, send)
+        await hub(scope, server.receive, server.send)
+
+    hub = Hub(silent)
+    aborted = asyncio.Event()
+    async with socket(app, "/websocket") as ws:
+        ws.send(opening())
+        await ws.frame()
+        broken = True
+        ws.send({"type": "ping"})
+        if closes:
+            assert await ws.closed() == 1011
+        else:
+            await asyncio.wait_for(aborted.wait(), 30)
+        assert "write_failed" in caplog.text
+        assert hub.statistics().connections["websocket"] == 0
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError, RuntimeError])
+async def test_client_gone_while_written_to_is_not_logged(
+    error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is an everyday event; the reader then gets the disconnect."""
+    gone = False
+
+    def replace(send: Send) -> Send:
+        async def sends(message: Message) -> None:
+            if gone:
+                raise error
+            await send(message)
+
+        return sends
+
+    hub = Hub(silent)
+    async with socket(with_send(hub, replace), "/websocket") as ws:
+        ws.send(opening())
+        await ws.frame()
+        gone = True
+        ws.send({"type": "ping"})
+        ws.leave()
+        await until(ws.connection.task.done)
+        assert "write_failed" not in caplog.text
+        assert hub.statistics().connections["websocket"] == 0

@@ -195,6 +195,72 @@ async def test_renewal_is_accepted_after_stream_has_ended() -> None:
     assert (await client.post(renew(["eve", 1000]))).status == 401
 
 
+async def slow_renewal(connection: HTTPConnection, credentials: Any) -> Identity:
+    """Take three seconds for each renewal."""
+    if credentials is not None:
+        await asyncio.sleep(3)
+    return Identity("ada")
+
+
+@each_transport
+async def test_other_frames_are_received_during_renewal(transport: str) -> None:
+    """REN-1: the check may take as long as Limits(opening=...), and pings are due meanwhile."""
+    async with frame_client(Hub(echo, authenticate=slow_renewal), transport) as client:
+        await client.confirm()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        renewal = asyncio.ensure_future(client.send(renew("fresh")))
+        await asyncio.sleep(0.1)
+        await client.send([1, 0, "meanwhile"])
+        assert await client.data() == ["meanwhile"]
+        assert loop.time() - begun < 1
+        await renewal
+
+
+@pytest.mark.parametrize("transport", ["sse", "longpoll"])
+async def test_second_renewal_in_hand_is_refused(transport: str) -> None:
+    """REN-1, section 12: one at a time for each session."""
+    async with frame_client(Hub(echo, authenticate=slow_renewal), transport) as client:
+        await client.confirm()
+        renewal = asyncio.ensure_future(client.send(renew("fresh")))
+        await asyncio.sleep(0.1)
+        error = await client.refusal(renew("again"))
+        assert (error["code"], error["limit"]) == ("too_many", "renewals")
+        await asyncio.wait({renewal})
+
+
+async def test_renewals_on_websocket_are_checked_in_turn() -> None:
+    """REN-1: one at a time; of those that wait, only the newest matters."""
+    checked: list[Any] = []
+
+    async def authenticate(connection: HTTPConnection, credentials: Any) -> Identity:
+        checked.append(credentials)
+        return await slow_renewal(connection, credentials)
+
+    hub = Hub(echo, authenticate=authenticate)
+    async with frame_client(hub, "websocket") as client:
+        await client.confirm()
+        for number in range(5):
+            await client.send(renew(number))
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(10)
+        assert checked == [None, 0, 4]
+        assert hub.statistics().connections["websocket"] == 1
+
+
+async def test_renewal_on_websocket_is_activity() -> None:
+    """LIV-3: "the last frame of its client" may be a renewal."""
+    limits = Limits(heartbeat=20, ttl=100)
+    hub = Hub(echo, authenticate=TimedCredentials(), limits=limits)
+    async with frame_client(hub, "websocket", opening(credentials=["ada", 1e6])) as client:
+        await client.confirm()
+        for _ in range(10):
+            await asyncio.sleep(30)
+            await client.send(renew(["ada", 1e6]))
+        await asyncio.sleep(1)
+        assert hub.statistics().connections["websocket"] == 1
+
+
 async def test_credentials_expire_while_process_is_stopped() -> None:
     """REN-1: they expire by wall-clock time, but the client still has time to renew them."""
     hub = Hub(echo, authenticate=TimedCredentials())
@@ -221,10 +287,6 @@ async def hanging(connection: HTTPConnection, credentials: Any) -> Identity | No
     return None
 
 
-def not_async(connection: HTTPConnection, credentials: Any) -> Any:
-    return Identity("ada")
-
-
 def returning(value: Any) -> Any:
     async def authenticate(connection: HTTPConnection, credentials: Any) -> Any:
         return value
@@ -245,7 +307,7 @@ def naming(subject: Any, **fields: Any) -> Any:
     [
         (raising, "the database is unavailable"),
         (hanging, r"took longer than Limits\(opening=4\)"),
-        (not_async, "authenticate must be async: write `async def`"),
+        (lambda *_: Identity("ada"), "authenticate must be async: write `async def`"),
         (returning(True), "must return an Identity or None, not a bool"),
         (returning(False), "must return an Identity or None, not a bool"),
         (returning("ada"), "must return an Identity or None, not a str"),
@@ -276,7 +338,7 @@ async def test_broken_authenticate_refuses_open_and_is_logged(
     assert refused.error == {
         "type": "error",
         "code": "unavailable",
-        "message": "the server could not check the credentials",
+        "message": "the server could not check the credentials: its log says why",
         "retry_in": 5.0,
     }
     assert refused.code == (1013 if transport == "websocket" else 503)

@@ -7,9 +7,11 @@ import json
 from typing import Any
 
 import pytest
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
 
-from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
-from transport import Channel, Hub, Limits, TooLarge, Unsendable
+from tests.support.clients.frame_client import TRANSPORTS, frame_client, open_frame, try_open
+from transport import Channel, Hub, Identity, Limits, TooLarge, Unsendable
 from transport.testing import drive, lines, opening
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -168,6 +170,84 @@ async def test_body_limit_applies_to_open(transport: str, beyond: int) -> None:
     if refused is not None:
         assert (refused.error["code"], refused.error["limit"]) == ("too_large", "body")
         assert refused.code == (4413 if transport == "websocket" else 413)
+
+
+# headers
+
+
+@each_transport
+@around
+@pytest.mark.parametrize("where", ["header", "name", "path", "query"])
+async def test_headers_limit_applies_to_open(transport: str, beyond: int, where: str) -> None:
+    """OPN-10: they are kept with the session, so they are counted before `authenticate`."""
+    calls: list[Any] = []
+
+    async def authenticate(connection: HTTPConnection, credentials: Any) -> Identity:
+        calls.append(connection.scope)
+        return Identity("ada")
+
+    limits = Limits(headers=3000)
+    hub = Hub(echo, authenticate=authenticate, limits=limits)
+
+    async def larger(scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the hub with a request of exactly that size."""
+        rest = b"".join(b"".join(pair) for pair in scope["headers"])
+        size = limits.headers + beyond - len(rest) - len(scope["raw_path"])
+        long = b"x" * size
+        match where:
+            case "header":
+                pair = (b"cookie", long[6:])
+                scope = {**scope, "headers": [*scope["headers"], pair]}
+            case "name":
+                scope = {**scope, "headers": [*scope["headers"], (long, b"")]}
+            case "path":
+                path = "/" + "x" * (size - 1) + scope["path"]
+                scope = {**scope, "path": path, "raw_path": path.encode()}
+            case _:
+                scope = {**scope, "query_string": long}
+        await hub(scope, receive, send)
+
+    refused = await try_open(larger, transport)
+    assert (refused is not None) is (beyond > 0)
+    assert len(calls) == (0 if refused else 1)
+    if refused is not None:
+        error = refused.error
+        assert (error["code"], error["limit"]) == ("headers_too_large", "headers")
+        assert "Limits(headers=...)" in error["message"]
+        assert refused.code == (4431 if transport == "websocket" else 431)
+        assert hub.statistics().sessions == 0
+
+
+@each_transport
+@around
+async def test_number_of_headers_is_limited(transport: str, beyond: int) -> None:
+    """OPN-10: an empty header takes more memory than it has bytes."""
+    hub = Hub(echo)
+
+    async def more(scope: Scope, receive: Receive, send: Send) -> None:
+        pairs = [(b"x", b"")] * (128 + beyond - len(scope["headers"]))
+        await hub({**scope, "headers": [*scope["headers"], *pairs]}, receive, send)
+
+    refused = await try_open(more, transport)
+    assert (refused is not None) is (beyond > 0)
+    if refused is not None:
+        assert refused.error["code"] == "headers_too_large"
+
+
+@each_transport
+async def test_headers_of_later_posts_are_not_limited(transport: str) -> None:
+    """OPN-10: only the request that opens a connection is kept."""
+    hub = Hub(echo)
+    is_open = False
+
+    async def larger(scope: Scope, receive: Receive, send: Send) -> None:
+        more = [(b"x", b"y" * 20_000)] if is_open else []
+        await hub({**scope, "headers": [*scope["headers"], *more]}, receive, send)
+
+    async with frame_client(larger, transport) as client:
+        await client.confirm()
+        is_open = True
+        assert (await client.post()).status == 200
 
 
 # depth
@@ -354,6 +434,48 @@ async def test_frame_beyond_window_of_bytes_is_refused(transport: str) -> None:
         error = await client.refusal([fit + 1, 0, message])
         assert (error["code"], error["limit"]) == ("window_exceeded", "window_bytes")
         assert "Limits(window_bytes=6000)" in error["message"]
+
+
+@each_transport
+async def test_control_frames_beyond_their_rate_end_connection(transport: str) -> None:
+    """LIV-5: the session lives, and its next connection works."""
+    hub = Hub(echo)
+    async with frame_client(hub, transport) as client:
+        await client.confirm()
+        pings = [{"type": "ping", "id": number} for number in range(1, 202)]
+        if transport == "websocket":
+            await client.send(*pings)
+            end = await client.ended()
+            assert end.code == 4429
+            assert [frame["id"] for frame in end.frames[:-1]] == list(range(1, 200))
+            error = end.error
+        else:
+            answer = await client.post(*pings)
+            assert answer.status == 429
+            error = answer.frames[0]
+        assert (error["code"], error["limit"]) == ("too_many", "control")
+        assert (error["retry_in"], "control_per_second=200" in error["message"]) == (1.0, True)
+        frame = opening(2, session=client.token)
+        async with frame_client(hub, transport, frame) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
+async def test_other_connections_get_their_turn_among_many_frames() -> None:
+    """Section 12: a server hands over frames without a pause as long as there are any."""
+    limits = Limits(control_per_second=10_000, frames_per_turn=64)
+    hub = Hub(echo, limits=limits)
+    async with (
+        frame_client(hub, "websocket") as busy,
+        frame_client(hub, "websocket", open_frame()) as other,
+    ):
+        await busy.confirm()
+        await other.confirm()
+        await asyncio.sleep(1)
+        await busy.send(*[{"type": "ping", "id": number} for number in range(900)])
+        await other.send({"type": "ping", "id": 1})
+        assert await other.control("pong") == {"type": "pong", "id": 1}
+        answered = busy.socket._socket.connection.outbound.qsize()  # type: ignore[attr-defined]
+        assert answered <= 6 * 64  # the pong passes through a few tasks, each with its turn
 
 
 async def test_unread_pongs_beyond_batch_end_connection() -> None:

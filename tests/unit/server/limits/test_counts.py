@@ -20,6 +20,7 @@ from tests.support.clients.frame_client import (
     try_open,
 )
 from transport import Channel, Hub, Identity, Limits
+from transport.server.admission import RESUMES_PER_SECOND
 from transport.testing import Page, ask, lines, opening
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -148,15 +149,15 @@ async def test_unknown_addresses_are_not_counted(transport: str) -> None:
 
 @each_transport
 async def test_opens_per_second_refuses_open_and_resume(transport: str) -> None:
-    """The default is 50. Resumes count as well; other addresses are unaffected."""
+    """The default is 50. Excessive resumes count as well; other addresses are unaffected."""
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
         await client.confirm()
-        for number in range(2, 51):
+        for number in range(2, 51 + RESUMES_PER_SECOND):
             frame = opening(number, session=client.token)
             async with frame_client(hub, transport, frame):
                 pass
-        frame = opening(51, session=client.token)
+        frame = opening(51 + RESUMES_PER_SECOND, session=client.token)
         refused = await try_open(hub, transport, frame)
         assert refused is not None
         error = refused.error
@@ -178,8 +179,8 @@ async def test_opens_per_second_counts_renewals(transport: str) -> None:
     hub = Hub(silent, authenticate=by_name, limits=Limits(opens_per_second=3))
     async with frame_client(hub, transport, opening(credentials="ada")) as client:
         renew = {"type": "renew", "credentials": "ada"}
-        await client.send(renew)
-        await client.send(renew)
+        for _ in range(RESUMES_PER_SECOND + 2):
+            await client.send(renew)
         error = await client.refusal(renew)
         assert (error["code"], error["limit"]) == ("too_many", "opens_per_second")
 

@@ -1,0 +1,2 @@
+// What the documents leave to the page.
+declare function show(...values: unknown[]): void;

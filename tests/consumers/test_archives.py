@@ -1,0 +1,67 @@
+"""What a release would upload: the wheel and the sdist."""
+
+from __future__ import annotations
+
+import email
+import re
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.consumers.install import Archives, run
+
+pytestmark = [
+    pytest.mark.consumer,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("documents"),
+]
+
+_LINK = re.compile(r"\]\(([^)#\s]+)")
+
+
+async def test_wheel_has_types_license_and_client(archives: Archives) -> None:
+    with zipfile.ZipFile(archives.wheel) as wheel:
+        names = set(wheel.namelist())
+    assert {"transport/py.typed", "transport/__init__.py"} <= names
+    for script in ("client", "client.global", "reload"):
+        assert {f"transport/static/{script}.js", f"transport/static/{script}.js.map"} <= names
+    assert [name for name in names if name.endswith("licenses/LICENSE")]
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"transport", "onechannel"}
+
+
+async def test_wheel_description_has_no_dead_links(archives: Archives) -> None:
+    with zipfile.ZipFile(archives.wheel) as wheel:
+        [name] = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(wheel.read(name))
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    description = metadata.get_payload()
+    assert isinstance(description, str)
+    assert "# onechannel" in description
+    assert "docs/errors.md" in description
+    assert all(re.match("https?:", target) for target in _LINK.findall(description))
+
+
+@pytest.fixture(scope="module")
+def sources(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked sdist."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(archives.sdist) as sdist:
+        sdist.extractall(folder, filter="data")
+    [unpacked] = folder.iterdir()
+    return unpacked
+
+
+async def test_sdist_has_what_its_readme_names(sources: Path) -> None:
+    readme = (sources / "README.md").read_text("utf-8")
+    for target in _LINK.findall(readme):
+        assert (sources / target).exists(), target
+    for target in re.findall(r"^make ([a-z-]+)", readme, re.MULTILINE):
+        await run("make", "--dry-run", target, folder=sources)
+
+
+async def test_sdist_has_only_sources(archives: Archives) -> None:
+    with tarfile.open(archives.sdist) as sdist:
+        names = sdist.getnames()
+    assert not [name for name in names if re.search(r"node_modules|\.pyc$|/\.venv|/dist/", name)]

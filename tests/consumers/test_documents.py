@@ -1,0 +1,249 @@
+"""The code of the documents, as copied: each block runs, or is checked by the program it is for."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from websockets.asyncio.client import connect as connect_websocket
+
+from tests.consumers.blocks import BLOCKS, blocks
+from tests.consumers.install import ROOT, Archives, Client, Environment, run
+from tests.field.matrix.proxies import Kind, Site, proxying
+from tests.field.matrix.rows import ROWS
+from tests.support.clients.frame_client import encode, open_frame
+from tests.support.servers.nginx import EXECUTABLE as NGINX
+from tests.support.servers.process import running
+from tests.support.servers.uvicorn import Server, free_port, serving
+from transport import connect
+
+pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
+documents_group = pytest.mark.xdist_group("documents")
+
+STARLETTE, FASTAPI, AUTHENTICATE, *_ = (
+    block.text for block in blocks("python", document="README.md")
+)
+CONFTEST, *TESTS = (block.text for block in blocks("python", document="docs/testing.md"))
+
+CHECKED = {"python", "js", "ts", "sh", "nginx"}
+"""The languages whose blocks this module and `test_npm` check."""
+DIAGRAMS = {"docs/design.md"}
+PROXIES = list({row.proxy.name: row.proxy for row in ROWS}.values())
+
+
+@pytest.fixture(scope="module")
+async def reader(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """What a reader of the documents installs."""
+    folder = tmp_path_factory.mktemp("reader")
+    servers = ("uvicorn[standard]", "hypercorn", "granian")
+    return await Environment.create(folder, f"{archives.wheel}[client]", "fastapi", *servers)
+
+
+@asynccontextmanager
+async def serving_code(reader: Environment, folder: Path, *code: str) -> AsyncIterator[Server]:
+    """Serve the ``app`` of a module made of these blocks."""
+    (folder / "readme.py").write_text("\n".join(code), "utf-8")
+    async with serving("readme:app", "--app-dir", str(folder), host=reader.host) as server:
+        yield server
+
+
+def test_every_block_is_of_checked_kind() -> None:
+    for block in BLOCKS:
+        is_configuration = block.document == "docs/proxies.md" and not block.language
+        is_diagram = block.document in DIAGRAMS and not block.language
+        assert block.language in CHECKED or is_configuration or is_diagram, block
+
+
+@documents_group
+@pytest.mark.parametrize("document", sorted({block.document for block in blocks("python")}))
+async def test_python_of_document_type_checks(
+    reader: Environment, tmp_path: Path, document: str
+) -> None:
+    """The blocks of a document are one module. Names that they leave to the reader are allowed."""
+    code = "\n\n".join(block.text for block in blocks("python", document=document))
+    (tmp_path / "blocks.py").write_text(code, "utf-8")
+    await run(
+        *(sys.executable, "-m", "mypy", "--python-executable", reader.python),
+        *("--config-file", "", "--cache-dir", reader.folder / "cache", "--allow-redefinition"),
+        *("--ignore-missing-imports", "--check-untyped-defs"),
+        *("--disable-error-code", "name-defined", "--disable-error-code", "top-level-await"),
+        "blocks.py",
+        folder=tmp_path,
+    )
+
+
+@documents_group
+@pytest.mark.parametrize("code", [(STARLETTE,), (STARLETTE, FASTAPI)], ids=["starlette", "fastapi"])
+async def test_readme_mounts_of_hub_work(
+    reader: Environment, tmp_path: Path, code: tuple[str, ...]
+) -> None:
+    async with serving_code(reader, tmp_path, *code) as server:
+        url = f"ws://127.0.0.1:{server.port}/chat/websocket"
+        async with (
+            connect_websocket(url, proxy=None) as one,
+            connect_websocket(url, proxy=None) as two,
+        ):
+            with anyio.fail_after(5):
+                for each in (one, two):
+                    await each.send(encode(open_frame()))
+                    assert json.loads(await each.recv())["verdict"] == "new"
+                    await each.send(encode({"type": "ack", "ack": 0}))
+                await one.send(encode([1, 0, {"text": "hello"}]))
+                assert json.loads(await two.recv()) == [1, 0, {"text": "hello"}]
+
+
+_USERS = """
+async def user_of(cookie):
+    return {"a cookie of ada": "ada"}.get(cookie)
+"""
+_MOUNT = """
+app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan)
+"""
+
+
+@documents_group
+async def test_readme_authenticate_works(reader: Environment, tmp_path: Path) -> None:
+    async with (
+        serving_code(reader, tmp_path, STARLETTE, _USERS, AUTHENTICATE, _MOUNT) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+
+        async def status(**headers: str) -> int:
+            answer = await client.post(
+                "/chat/poll",
+                content=encode(open_frame()),
+                headers={"content-type": "application/x-ndjson", **headers},
+            )
+            return answer.status_code
+
+        cookie = "session=a cookie of ada"
+        assert await status() == 401
+        assert await status(cookie="session=other") == 401
+        assert await status(cookie=cookie) == 200
+        assert await status(cookie=cookie, origin="https://app.example.com") == 200
+        assert await status(cookie=cookie, origin="https://evil.example.com") == 403
+
+
+@pytest.mark.parametrize("mode", ["anyio", "strict", "auto"])
+async def test_testing_examples_pass_under_plugin(
+    client: Client, tmp_path: Path, mode: str
+) -> None:
+    """``mode``: anyio's plugin alone, or beside pytest-asyncio in this mode."""
+    (tmp_path / "test_copied.py").write_text("\n\n".join(TESTS), "utf-8")
+    options = ("-p", "no:asyncio") if mode == "anyio" else ("-o", f"asyncio_mode={mode}")
+    if mode == "auto":
+        (tmp_path / "conftest.py").write_text(CONFTEST, "utf-8")
+    output = await run(client.python, "-m", "pytest", "-q", *options, tmp_path, folder=tmp_path)
+    found = re.search(r"(\d+) passed", output)
+    assert found is not None
+    assert int(found.group(1)) >= "".join(TESTS).count("def test_")
+    assert not re.search("skipped|xfailed|deselected", output)
+
+
+def commands(program: str) -> list[tuple[str, list[str]]]:
+    """Return each command of the documents that runs ``program``, and its words."""
+    lines = [
+        (str(block), shlex.split(line, comments=True))
+        for block in blocks("sh")
+        for line in block.text.splitlines()
+    ]
+    return [(document, words) for document, words in lines if words[:1] == [program]]
+
+
+HOSTS = {
+    "uvicorn": "--port {port}",
+    "hypercorn": "--bind 127.0.0.1:{port}",
+    "granian": "--port {port}",
+}
+"""The programs that serve an application, and how each is told a port."""
+
+
+def test_every_command_is_of_checked_program() -> None:
+    known = {"make", *HOSTS}
+    for block in blocks("sh"):
+        for line in block.text.splitlines():
+            words = shlex.split(line, comments=True)
+            assert not words or words[0] in known, line
+
+
+@pytest.mark.parametrize("words", [words for _, words in commands("make")], ids=" ".join)
+async def test_documented_make_command_is_valid(words: list[str]) -> None:
+    await run("make", "--dry-run", *words[1:], folder=ROOT)
+
+
+@documents_group
+@pytest.mark.parametrize("program", HOSTS)
+async def test_documented_host_serves_readme(
+    reader: Environment, tmp_path: Path, program: str
+) -> None:
+    [(_, words)] = commands(program)
+    (tmp_path / "main.py").write_text(STARLETTE, "utf-8")
+    port = free_port()
+    command = (
+        str(reader.python.parent / program),
+        *words[1:],
+        *HOSTS[program].format(port=port).split(),
+    )
+    async with running(program, command, tmp_path, [port]):
+        for transport in ("websocket", "sse", "longpoll"):
+            url = f"http://127.0.0.1:{port}/chat"
+            async with connect(url, transports=[transport], proxies=False, timeout=30) as channel:
+                await channel.send({"text": "hello"})
+                with anyio.fail_after(10):
+                    assert await channel.receive() == {"text": "hello"}
+
+
+_NGINX = """
+pid nginx.pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    %s
+    server { listen 127.0.0.1:%d; location / {
+        %s
+    } }
+}
+"""
+
+
+async def test_documented_nginx_configuration_is_valid(tmp_path: Path) -> None:
+    maps = "".join(block.text for block in blocks("nginx"))
+    site = good_configuration(PROXIES[0]).replace("<app>", "127.0.0.1:9")
+    (tmp_path / "conf").write_text(_NGINX % (maps, free_port(), site), "utf-8")
+    await run(NGINX, "-t", "-p", tmp_path, "-c", "conf", "-e", "stderr", folder=tmp_path)
+
+
+def good_configuration(kind: Kind) -> str:
+    """Return the block of docs/proxies.md for this proxy."""
+    text = (ROOT / "docs/proxies.md").read_text("utf-8")
+    [found] = re.findall(
+        rf"^{re.escape(kind.name)}:\n\n```\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
+    )
+    return str(found)
+
+
+def test_every_configuration_is_of_known_proxy() -> None:
+    assert [block.text for block in blocks("", document="docs/proxies.md")] == [
+        good_configuration(kind) for kind in PROXIES
+    ]
+
+
+@pytest.mark.parametrize("kind", PROXIES, ids=lambda kind: kind.name)
+async def test_documented_proxy_starts(kind: Kind) -> None:
+    """A proxy that is only installed for the matrix is compared with the configuration there."""
+    if not shutil.which(kind.command[0]):
+        assert good_configuration(kind) == kind.good
+        return
+    async with proxying(kind, Site(good_configuration(kind)), {"app": free_port()}):
+        pass  # it listens

@@ -1,0 +1,145 @@
+"""The packed npm package in an empty project: compiled, bundled, imported and run.
+
+The tools are the newest, but for jsdom and vitest: the newest of those that run on Node.js 20.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.consumers.blocks import Block, blocks
+from tests.consumers.install import INSTALLS_WITHIN, ROOT, run
+from tests.support.servers.uvicorn import Server, serving
+
+pytestmark = [
+    pytest.mark.consumer,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("npm"),
+]
+
+SCRIPTS = blocks("js", "ts")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A folder in which the package is installed, with the tools that people use it with."""
+
+    folder: Path
+    tarball: Path
+
+    async def run(self, *command: str | Path, **environment: str) -> str:
+        """Run a program in its folder."""
+        return await run(*command, folder=self.folder, environment=environment)
+
+    async def tool(self, name: str, *arguments: str | Path, **environment: str) -> str:
+        """Run a program that a package of the project has."""
+        return await self.run(f"node_modules/.bin/{name}", *arguments, **environment)
+
+
+@pytest.fixture(scope="module")
+async def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    folder = tmp_path_factory.mktemp("npm") / "project"
+    pack = ("npm", "pack", "--silent", "--pack-destination", folder.parent)
+    await run(*pack, folder=ROOT / "client_js")
+    [tarball] = folder.parent.glob("*.tgz")
+    shutil.copytree(Path(__file__).parent / "project", folder)
+    (folder / "documents").mkdir()
+    for block in SCRIPTS:
+        (folder / "documents" / f"{block.stem}.{block.language}").write_text(block.text, "utf-8")
+        if "export function complete(" in block.text:
+            (folder / "documents/complete.mjs").write_text(block.text, "utf-8")
+    install = ("npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund")
+    await run(*install, "--loglevel=error", tarball, folder=folder, within=INSTALLS_WITHIN)
+    return Project(folder, tarball)
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[Server]:
+    async with serving("tests.support.apps:echo") as server:
+        yield server
+
+
+async def test_package_has_readme_license_and_no_internals(project: Project) -> None:
+    with tarfile.open(project.tarball) as tarball:
+        names = {name.removeprefix("package/") for name in tarball.getnames()}
+        files = {name for name in names if not name.endswith(".map")}
+        assert files == {
+            *("README.md", "LICENSE", "package.json"),
+            *("dist/client.js", "dist/client.global.js", "dist/reload.js"),
+            *("dist/types/index.d.ts", "dist/types/reload.d.ts"),
+        }
+        assert {f"{name}.map" for name in files if name.endswith(".js")} == names - files
+
+
+@pytest.mark.parametrize("name", ["index", "reload"])
+async def test_declarations_show_only_public_names(project: Project, name: str) -> None:
+    declarations = project.folder / f"node_modules/onechannel/dist/types/{name}.d.ts"
+    text = declarations.read_text("utf-8")
+    code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    assert not re.findall(r"\b_\w+|\bprivate\b|\bprotected\b|\benvironment\b|\.ts\"", code)
+    assert "@internal" not in text
+
+
+async def test_publint_finds_no_fault(project: Project) -> None:
+    await project.tool("publint", "run", project.tarball, "--strict")
+
+
+async def test_attw_finds_no_fault(project: Project) -> None:
+    # An ES module has no declarations for `require` of old versions of Node.js.
+    await project.tool("attw", project.tarball, "--profile", "esm-only", "--no-emoji")
+
+
+@pytest.mark.parametrize("configuration", ["bundler", "nodenext", "worker"])
+@pytest.mark.parametrize("compiler", ["typescript", "typescript-5.4"])
+async def test_types_compile(project: Project, compiler: str, configuration: str) -> None:
+    tsc = project.folder / "node_modules" / compiler / "bin/tsc"
+    await project.run("node", tsc, "-p", f"types/tsconfig.{configuration}.json")
+
+
+@pytest.mark.parametrize("program", ["node.mjs", "jsdom.mjs"])
+async def test_node_imports_package(project: Project, server: Server, program: str) -> None:
+    assert await project.run("node", f"app/{program}", f"{server.url}/chat") == "passed\n"
+
+
+async def test_vite_build_converses(project: Project, server: Server) -> None:
+    await project.tool("vite", "build", "--logLevel", "warn")
+    [script] = (project.folder / "dist/assets").glob("*.js")
+    assert await project.run("node", script, f"{server.url}/chat") == "passed\n"
+
+
+async def test_esbuild_bundle_converses(project: Project, server: Server) -> None:
+    options = ("--bundle", "--minify", "--format=esm", "--target=es2022", "--log-level=warning")
+    await project.tool("esbuild", "app/main.ts", *options, "--outfile=bundle.mjs")
+    assert await project.run("node", "bundle.mjs", f"{server.url}/chat") == "passed\n"
+
+
+@pytest.mark.parametrize("dom", ["happy-dom", "jsdom"])
+async def test_page_converses_in_dom_of_vitest(project: Project, server: Server, dom: str) -> None:
+    await project.tool(
+        "vitest", "run", "--environment", dom, "page.test", CHANNEL_URL=f"{server.url}/"
+    )
+
+
+async def test_documented_scripts_compile(project: Project) -> None:
+    assert {block.document for block in SCRIPTS} >= {"README.md", "docs/browser.md"}
+    await project.run("node", "node_modules/typescript/bin/tsc", "-p", "documents.tsconfig.json")
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in SCRIPTS if '"/chat/client.js"' in block.text], ids=str
+)
+async def test_documented_page_opens_channel(
+    project: Project, server: Server, block: Block
+) -> None:
+    script = project.folder / "documents" / f"{block.stem}.{block.language}"
+    environment = {"CHANNEL_URL": f"{server.url}/", "DOCUMENTS": str(script)}
+    await project.tool(
+        "vitest", "run", "--environment", "happy-dom", "documents.test", **environment
+    )

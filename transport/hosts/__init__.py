@@ -1,0 +1,1 @@
+"""What is known about particular servers, none of which is imported."""

@@ -1,0 +1,96 @@
+"""Checks the functions that an application gives to a hub, when the hub is made.
+
+Without them a mistake would appear with the first page, in the server's log and nowhere else.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+_AWAITABLE = ("Awaitable", "Coroutine", "Future")
+
+
+def check_handler(handler: object) -> None:
+    """Check that ``handler`` can be awaited with a channel.
+
+    Raises:
+        TypeError: it cannot; the message says why and what is expected.
+    """
+    _check(handler, "Hub needs a handler, `async def handler(channel)`", 1, "one argument")
+
+
+def check_authenticate(authenticate: object) -> None:
+    """Check that ``authenticate`` can be awaited with a connection and credentials.
+
+    Raises:
+        TypeError: it cannot; the message says why and what is expected.
+    """
+    expected = "Hub(authenticate=...) needs `async def authenticate(connection, credentials)`"
+    _check(authenticate, expected, 2, "two arguments")
+
+
+def _check(function: Any, expected: str, arguments: int, count: str) -> None:
+    if not callable(function):
+        raise TypeError(f"{expected}, not {_described(function)}")
+    if inspect.isclass(function):
+        name = function.__name__
+        raise TypeError(f"{expected}, not the class {name}: pass an object of it, {name}(...)")
+    called = _called(function)
+    name = getattr(called, "__name__", "it")
+    if inspect.isasyncgenfunction(called):
+        raise TypeError(f"{expected}, but {name}() contains `yield`: it cannot be awaited")
+    if _is_plain(called):
+        raise TypeError(f"{expected}, but {name}() is not async: write `async def {name}`")
+    try:
+        # A wrapper is called with its own parameters, not with those of what it wraps.
+        signature = inspect.signature(function, follow_wrapped=False)
+    except ValueError:
+        return  # written in C: only the call can tell
+    try:
+        signature.bind(*[None] * arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"{expected}, but {name}() cannot be called with {count}: {error}"
+        ) from None
+
+
+def _described(value: object) -> str:
+    if inspect.iscoroutine(value):
+        return "a coroutine: pass the function, without calling it"
+    if value is None or isinstance(value, (str, int, float)):
+        return repr(value)
+    return f"a {type(value).__name__}"
+
+
+def _called(function: Any) -> Any:
+    """Return the function whose code runs in the end, inside partials, methods and wrappers."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif inspect.isfunction(function):
+            inner = inspect.unwrap(function)
+            if inner is function:
+                return function
+            function = inner
+        else:
+            # An object with a `__call__` of its class; an AsyncMock says itself that it is async.
+            call = inspect.getattr_static(type(function), "__call__", None)
+            if not inspect.isfunction(call) or inspect.iscoroutinefunction(function):
+                return function
+            function = call
+
+
+def _is_plain(function: object) -> bool:
+    """Return whether calling the function certainly returns no awaitable.
+
+    A lambda, and a function that declares an awaitable result, may return a coroutine. A function
+    that is not written in Python shows it when it is called.
+    """
+    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+        return False
+    declared = str(function.__annotations__.get("return", ""))
+    return function.__name__ != "<lambda>" and not any(name in declared for name in _AWAITABLE)
