@@ -28,6 +28,8 @@ export interface Connection extends Trial, ActiveConnection {
   /** A request other than its stream was answered. */
   hasAnswers?: boolean;
   rotateAt: number;
+  /** Its `open` was answered by a refusal, of the server or of something in front of it. */
+  isRefused?: boolean;
   /** An intermediary buffers its stream. */
   isMute?: boolean;
   /** Set once the credentials are available. */

@@ -26,6 +26,7 @@ import type { Options } from "./options.ts";
 import { Outage, STEADY_AFTER } from "./outage.ts";
 import { PenaltyStore } from "./penalties.ts";
 import type { ClientSession } from "./session.ts";
+import { silenceTimeout } from "./terms.ts";
 
 /** Seconds within which a stream's second event must follow its first (SSE-1). */
 const SECOND_EVENT_TIMEOUT = 2;
@@ -237,6 +238,7 @@ export class Connector implements DialerHost {
     // A POST can outlive its connection, and still counts as an attempt if it fails.
     if (!this.isLive(connection) && request !== "post") return;
     if (input.type === "frame") connection.frames++;
+    if (failed && answer.status && request === "open") connection.isRefused = true;
     const forward = (input: Input): void => this._listener.onInput(connection.link!, input);
     // A failed request is retried, or leads to a new connection: that is an attempt. A POST waits a little: if the
     // whole path is down, the downlink reports it first and the retry is unnecessary.
@@ -345,8 +347,11 @@ export class Connector implements DialerHost {
   private _handleTrialFailure(trial: Connection, failed: boolean, retryIn: number): void {
     const now = readClock(this._environment);
     const active = this.active!;
-    if (trial.transport === active.transport) active.rotateAt = now + this._options.retryMax;
-    else if (failed || retryIn || trial.isBlameless) this._penalize(trial);
+    if (trial.transport === active.transport) {
+      active.rotateAt = now + this._options.retryMax;
+      // The path is not dead: the old connection has its usual time for a sign of life.
+      if (trial.isRefused) this._session.probe(active.link!, now + silenceTimeout(this._session.terms));
+    } else if (failed || retryIn || trial.isBlameless) this._penalize(trial);
     // It answered, though another was first.
     else this.penalties.remove(trial.transport);
     if (retryIn) this.retryAt = now + retryIn;

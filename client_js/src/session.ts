@@ -19,7 +19,7 @@ import type { Link } from "./link.ts";
 import { ForeignMark, Outbox } from "./outbox.ts";
 import { PollPacing } from "./polls.ts";
 import { ATTACH_TRANSITIONS, transition } from "./states.ts";
-import { DEFAULT_TERMS, readTerms } from "./terms.ts";
+import { DEFAULT_TERMS, readTerms, silenceTimeout } from "./terms.ts";
 import type { Terms } from "./terms.ts";
 import { requests, websocketFrames, writeAck, writeClose } from "./uplink.ts";
 
@@ -238,7 +238,7 @@ export class ClientSession<Tag> {
   /** Handles a frame of the downlink, which is a sign of life. */
   private _receive(link: Link, encoded: string | ArrayBuffer, now: number): void {
     this._handle(link, decode(encoded), now, typeof encoded === "string" ? encoded.length : encoded.byteLength);
-    if (link.state === "open") link.deadline = now + 2 * this.terms.heartbeat + 5;
+    if (link.state === "open") link.deadline = now + silenceTimeout(this.terms);
   }
 
   private _handle(link: Link, frame: Frame, now: number, size = 0): void {

@@ -22,3 +22,6 @@ export const readTerms = ({ limits, timings }: OpenedFrame): Terms => ({
   ...limits,
   ...timings,
 });
+
+/** Returns the seconds after which a silent connection is dropped (LIV-2). */
+export const silenceTimeout = ({ heartbeat }: Terms): number => 2 * heartbeat + 5;

@@ -1,7 +1,7 @@
 // What happens when a page sleeps or changes its network, and when credentials expire.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PageWorld, World, opened } from "./world.ts";
+import { PageWorld, World, opened, postAnswer } from "./world.ts";
 
 describe("a page that may have slept", () => {
   for (const [on, type] of [
@@ -126,6 +126,24 @@ describe("a page that may have slept", () => {
         await world.pass(2);
         assert.deepEqual([channel.state, events.length], opens ? ["open", 2] : ["recovering", 3]);
       }
+    });
+
+  for (const answer of ["<html>", '{"type":"error","code":"too_many","message":"","retry_in":20}'])
+    test(`keeps a stream whose replacement is answered by ${answer}`, async () => {
+      const world = new PageWorld();
+      world.random = 1;
+      const { channel, events } = world.channel({ transports: ["sse"] });
+      const stream = await world.openStream();
+      await world.pass(10);
+      world.show();
+      await world.pass(0.1);
+      (await world.request("sse")).respond(503, answer, "text/plain");
+      await world.pass(20);
+      stream.event({ type: "ping", id: 1 });
+      (await world.request("send")).respond(200, [postAnswer()]);
+      await world.pass(11);
+      await world.openStream();
+      assert.deepEqual([channel.state, events.length, stream.aborted], ["open", 2, true]);
     });
 
   test("retries immediately instead of waiting", async () => {

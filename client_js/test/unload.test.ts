@@ -147,6 +147,19 @@ describe("a page that is unloaded", () => {
     assert.equal(keepalive, true);
   });
 
+  test("POSTs of all its channels together stay within what a browser takes", async () => {
+    const world = new PageWorld();
+    let bytes = 0;
+    for (let index = 0; index < 9; index++) {
+      const { channel } = world.channel({ transports: ["sse"] });
+      await world.openStream();
+      channel.send("x".repeat(9000));
+      const { init } = await world.request("send");
+      if (init.keepalive) bytes += Buffer.byteLength(String(init.body));
+    }
+    assert.ok(bytes > 30000 && bytes <= 65536, `${bytes}`);
+  });
+
   test("posts nothing between a reset and the next session", async () => {
     const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });

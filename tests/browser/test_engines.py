@@ -330,18 +330,21 @@ async def test_last_messages_arrive_after_navigation(
 
 
 @only_in_full_matrix
+@pytest.mark.parametrize("order", ["before", "after"])
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_messages_sent_in_pagehide_arrive(
-    browser: Engine, echo: Service, transport: str
+    browser: Engine, echo: Service, transport: str, order: str
 ) -> None:
     """The page sends from a listener to the event that also tells the channel to stop."""
     async with browser.tab(echo.url) as page:
         await page.run(
-            """(options) => {
-                addEventListener("pagehide", () => { channel.send("last"); });
+            """([options, order]) => {
+                const listen = () => addEventListener("pagehide", () => void channel.send("last"));
+                if (order === "before") listen();
                 start(options);
+                if (order === "after") listen();
             }""",
-            only(transport),
+            [only(transport), order],
         )
         await page.run("() => channel.send('first')")
         await page.run("() => void setTimeout(() => { location.href = '/report'; }, 0)")

@@ -76,7 +76,9 @@ async function postFrames(
   const isStream = segment === "sse";
   const { environment } = context;
   const body = output.frames.join("\n");
-  const keepalive = request === "post" && (!signal || body.length < MAX_KEEPALIVE_BODY);
+  // Three bytes a character, at most.
+  const isShort = body.length < Math.min(MAX_KEEPALIVE_BODY, keepaliveRoom(environment) / 3);
+  const keepalive = request === "post" && (!signal || isShort);
   const bytes = keepalive ? utf8Length(body) : 0;
   const count = (change: number): void =>
     void keepaliveBytes.set(environment, (keepaliveBytes.get(environment) ?? 0) + change);
