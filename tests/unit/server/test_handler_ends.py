@@ -1,0 +1,165 @@
+"""What follows when a handler returns at once, or fails; and what is counted of resets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
+from transport import Channel, ChannelClosed, Hub, Limits, SessionReset
+from transport.testing import drive
+
+each_transport = pytest.mark.parametrize("transport", ["websocket", "sse", "longpoll"])
+
+
+async def waits(channel: Channel) -> None:
+    await channel.wait_closed()
+
+
+# A handler that returns at once
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if getattr(record, "event", None) == "handler_returned"
+    ]
+
+
+async def test_handler_that_returns_at_once_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def pushes(channel: Channel) -> None:
+        await channel.send("hello")
+
+    async with drive(Hub(pushes)) as page:
+        assert [message async for message in page] == ["hello"]
+    [line] = warnings_of(caplog)
+    assert "await channel.wait_closed()" in line
+    assert "await channel.close()" in line
+
+
+async def received(channel: Channel) -> None:
+    await channel.receive()
+
+
+async def closes(channel: Channel) -> None:
+    await channel.close()
+
+
+async def takes_its_time(channel: Channel) -> None:
+    await asyncio.sleep(1.1)
+
+
+async def fails(channel: Channel) -> None:
+    raise KeyError
+
+
+@pytest.mark.parametrize("handler", [received, closes, takes_its_time, fails, waits])
+async def test_handler_that_means_to_return_is_not_warned_of(
+    handler: Callable[[Channel], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with drive(Hub(handler)) as page:
+        with suppress(ChannelClosed):
+            await page.send("x")
+        await asyncio.sleep(2)
+        if handler is waits:
+            await page.close()
+    assert warnings_of(caplog) == []
+
+
+async def test_handler_left_by_its_client_is_not_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(channel: Channel) -> None:
+        await channel.wait_closed()
+
+    async with drive(Hub(handler)) as page:
+        await page.close()
+    assert warnings_of(caplog) == []
+
+
+# A handler that fails
+
+
+@each_transport
+async def test_failed_handler_is_called_again_for_new_session(
+    transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """CLS-8: what was sent before arrives, and the fates of the page's sends are known."""
+    calls: list[Channel] = []
+
+    async def handler(channel: Channel) -> None:
+        calls.append(channel)
+        if len(calls) == 1:
+            await channel.send("before")
+            async for message in channel:
+                if message == "bad":
+                    raise KeyError("secret detail")
+        await channel.send("after")
+        await channel.wait_closed()
+
+    hub = Hub(handler, on_error="reopen")
+    async with drive(hub, transport=transport) as page:
+        assert await page.receive() == "before"
+        sends = [await page.send(message) for message in ("good", "bad", "never")]
+        with pytest.raises(SessionReset) as reset:
+            await page.receive()
+        began = asyncio.get_running_loop().time()
+        assert (reset.value.reason, reset.value.lost, reset.value.dropped) == ("failed", (), 0)
+        assert await page.receive() == "after"
+        assert asyncio.get_running_loop().time() - began >= 1
+        await page.acknowledged(sends[0])
+        for number, fate in ((sends[1], "unknown"), (sends[2], "not_handled")):
+            with pytest.raises(Exception, match=f"its fate: {fate}"):
+                await page.acknowledged(number)
+        await page.close()
+    assert len({channel.id for channel in calls}) == 2
+    assert caplog.text.count("handler_failed") == 1
+    assert "secret detail" in caplog.text
+
+
+async def test_failed_handler_closes_by_default() -> None:
+    async def handler(channel: Channel) -> None:
+        await channel.receive()
+        raise KeyError
+
+    async with drive(Hub(handler)) as page:
+        await page.send("x")
+        with pytest.raises(ChannelClosed, match="1011: the server's handler failed"):
+            await page.receive()
+
+
+def test_other_words_for_on_error_are_refused() -> None:
+    with pytest.raises(ValueError, match="on_error must be one of"):
+        Hub(waits, on_error="retry")  # type: ignore[arg-type]
+
+
+# What statistics count
+
+
+async def test_each_reset_is_counted_by_reason_once() -> None:
+    async def handler(channel: Channel) -> None:
+        hub.group("all").add(channel)
+        await channel.wait_closed()
+
+    hub = Hub(handler, limits=Limits(window_messages=2))
+    async with drive(hub) as page:
+        page.cut()
+        await asyncio.sleep(121)
+        assert not await page.resume()
+        with pytest.raises(SessionReset, match="expired"):
+            await page.receive()
+        page.stop_reading()
+        for number in range(5):
+            await hub.group("all").send(number)
+        page.read_on()
+        with pytest.raises(SessionReset) as reset:
+            await page.receive()
+        assert (reset.value.reason, reset.value.lost) == ("overflow", (1, None))
+        assert reset.value.dropped == 3
+        assert "all from 1" in str(reset.value)
+    assert hub.statistics().resets == {"expired": 1, "overflow": 1}
+    assert hub.statistics().resets["restarted"] == 0
