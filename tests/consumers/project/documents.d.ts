@@ -1,2 +1,3 @@
 // What the documents leave to the page.
 declare function show(...values: unknown[]): void;
+declare const channel: import("onechannel").Channel;

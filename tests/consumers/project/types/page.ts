@@ -5,9 +5,11 @@ import type {
   ChannelEventMap,
   ChannelOptions,
   ChannelState,
+  Debug,
   Fate,
   Statistics,
   TransportName,
+  UnreachableCause,
 } from "onechannel";
 import { acrossReloads } from "onechannel/reload";
 
@@ -23,7 +25,10 @@ const options: ChannelOptions = {
   retryMax: 30,
   fallbackFor: 300,
   queueMessages: 1000,
+  queueBytes: 1e6,
 };
+const debug: Debug = (line) => use<string>(line);
+Channel.debug = debug;
 export const channel: Channel = new Channel("/chat", options);
 export const other: Channel = new Channel(new URL("https://example.com/chat"));
 export const kept: Promise<Channel> = acrossReloads(Channel, "/chat", options);
@@ -35,6 +40,7 @@ const listeners: { [Type in keyof ChannelEventMap]: (event: ChannelEventMap[Type
   message: onMessage,
   transport: ({ transport }) => use<TransportName>(transport),
   recovering: ({ reason }) => use<string>(reason),
+  unreachable: ({ cause, reason }) => use<UnreachableCause>(cause, reason),
   suspended: (event) => use(event.type),
   resumed: ({ replayed }) => use<number>(replayed),
   reset: ({ reason, lost, sends }) => use(reason, lost, ...sends.map(({ message, fate }) => [message, fate])),
