@@ -34,7 +34,7 @@ test-python: setup ## Run the Python tests without a browser, in parallel (PYTES
 
 # The tests that share an environment run in one worker.
 test-consumers: setup ## Install the built packages as users do, and run the documents' code
-	$(BIN)/python -m pytest tests/consumers -n 4 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/consumers -n 4 --dist loadscope $(PYTEST_ARGS)
 
 test-browser: setup ## Run the browser tests, one at a time (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)

@@ -61,6 +61,7 @@ GAP = Code("gap", 4410, 409, Retry.SAME_SESSION)
 NOT_ATTACHED = Code("not_attached", 4411, 409, Retry.SAME_SESSION)
 WINDOW_EXCEEDED = Code("window_exceeded", 4412, 413, Retry.NEVER)
 TOO_LARGE = Code("too_large", 4413, 413, Retry.NEVER)
+NOT_READ = Code("not_read", None, None, Retry.NEVER)
 UNSUPPORTED_MEDIA_TYPE = Code("unsupported_media_type", None, 415, Retry.NEVER)
 RESET = Code("reset", 4416, 410, Retry.NEW_SESSION)
 WRONG_PROCESS = Code("wrong_process", 4421, 421, Retry.SAME_SESSION)
@@ -90,6 +91,7 @@ CODES: dict[str, Code] = {
         NOT_ATTACHED,
         WINDOW_EXCEEDED,
         TOO_LARGE,
+        NOT_READ,
         UNSUPPORTED_MEDIA_TYPE,
         RESET,
         WRONG_PROCESS,

@@ -67,14 +67,20 @@ class SessionReset(ChannelError):
     Attributes:
         reason: one of PROTOCOL.md RES-5: ``expired``, ``restarted``, ``overflow``, ...
         lost: the first and the last number of the messages that the server sent and that will not
-            arrive; empty if no message was lost, None if that is not known.
+            arrive; ``(first, None)`` for all from the first on, if it is not known how many they
+            are (``overflow``); empty if no message was lost, None if that is not known.
+        dropped: how many messages the server refused because the buffer was full, as far as it had
+            counted. They are lost too, but have no number.
     """
 
-    def __init__(self, reason: str, lost: Sequence[int] | None) -> None:
-        listed = "unknown" if lost is None else f"{lost[0]} to {lost[1]}" if lost else "none"
+    def __init__(self, reason: str, lost: Sequence[int | None] | None, dropped: int = 0) -> None:
+        listed = _listed(lost)
+        if dropped:
+            listed += f"; refused as the buffer was full: {dropped}"
         super().__init__(f"the session was reset: {reason} (messages lost: {listed})")
         self.reason = reason
         self.lost = None if lost is None else tuple(lost)
+        self.dropped = dropped
 
 
 class Unacknowledged(ChannelError):
@@ -106,6 +112,16 @@ class Busy(ChannelError):
 
 class Unsendable(ChannelError, ValueError):
     """The message contains something that JSON does not carry unchanged (DAT-3)."""
+
+
+class NotRead(ChannelError):
+    """The server's handler receives no messages, and did not get this one (PROTOCOL.md DAT-7)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the message was not handled: the server's handler waits for the end of the channel "
+            "and does not receive"
+        )
 
 
 class TooLarge(ChannelError, ValueError):
@@ -149,3 +165,10 @@ class Gap(ProtocolError):
 
 class ForeignAck(ChannelError):
     """An ack for numbers that were never sent (PROTOCOL.md MRK-5)."""
+
+
+def _listed(lost: Sequence[int | None] | None) -> str:
+    """Return a range of lost messages in words."""
+    if not lost:
+        return "unknown" if lost is None else "none"
+    return f"{lost[0]} to {lost[1]}" if lost[1] is not None else f"all from {lost[0]}"

@@ -84,6 +84,9 @@ class Limits:
     ttl: float = 120.0
     """From a client's last frame to the end of its session: longer than the minute between two runs
     of a hidden tab's timers."""
+    away: float = 10.0
+    """The same for a client that said it leaves for good, at most ``ttl`` (LIV-6): long enough for
+    its last requests to arrive in any order."""
     tombstone: float = 600.0
     """How long a client can still learn how its session ended."""
     nonce: float = 60.0

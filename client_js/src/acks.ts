@@ -2,7 +2,7 @@
 //
 // An ack is piggybacked on whatever else is written: data, a poll, our `close`. If nothing is written in time it is
 // sent on its own, and immediately once it would free a quarter of the server's send window.
-import type { TransportName } from "./frames.ts";
+import type { LostRange, TransportName } from "./frames.ts";
 import type { Link } from "./link.ts";
 import type { Terms } from "./terms.ts";
 
@@ -60,9 +60,9 @@ export class AckSchedule {
   }
 
   /** Returns the part of `lost` that was not received: perhaps only the ack was lost (RES-4). */
-  clipLostRange([first = 1, last = 0]: readonly number[]): number[] {
-    const from = Math.max(first, this.received + 1);
-    return from > last ? [] : [from, last];
+  clipLostRange([first, last = 0]: LostRange): LostRange {
+    const from = Math.max(first ?? 1, this.received + 1);
+    return last !== null && from > last ? [] : [from, last];
   }
 
   /** Starts the next session. */

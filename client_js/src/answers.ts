@@ -44,7 +44,7 @@ export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, poll
   if (request === "post" && post) {
     link.next = post.next;
     link.control.unshift(...post.control);
-    link.closeWritten = false;
+    link.closeWritten = link.leaveWritten = false;
     link.acked = -1;
     acks.setDue();
   }

@@ -15,7 +15,7 @@ import { Dialer } from "./dialer.ts";
 import type { DialerHost } from "./dialer.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
-import type { Attached, Closing, Input, LinkDropped } from "./events.ts";
+import type { Attached, Closing, Input, LinkDropped, Output } from "./events.ts";
 import { describeFailure, recordOutcome } from "./explain.ts";
 import type { Attempt } from "./explain.ts";
 import { FIRST_WAIT, checkTransports, isOutage, nextAttempt } from "./fallback.ts";
@@ -160,8 +160,9 @@ export class Connector implements DialerHost {
     else if (!this.active || connection.transport !== "sse") this._takeOver(connection);
   }
 
-  onLinkDropped({ link, reason, retryIn }: LinkDropped): void {
+  onLinkDropped({ link, reason, retryIn, outputs = [] }: LinkDropped): void {
     const connection = this.live.find((connection) => connection.link === link);
+    if (connection) this._send(connection, outputs);
     // An attach below the confirmed one is superseded, which is not a failure.
     const isOlder = !this.active && link.attach < this._session.confirmed;
     if (connection) this._handleFailure(connection, isOlder ? "superseded" : reason, retryIn);
@@ -219,10 +220,13 @@ export class Connector implements DialerHost {
     }
   }
 
-  private _write({ link, adapter }: Connection, now: number): void {
-    if (!link) return;
-    for (const output of this._session.transmit(link, now)) {
-      this.dialer.log.wrote(link, output.frames);
+  private _write(connection: Connection, now: number): void {
+    if (connection.link) this._send(connection, this._session.transmit(connection.link, now));
+  }
+
+  private _send({ link, adapter }: Connection, outputs: readonly Output[]): void {
+    for (const output of outputs) {
+      this.dialer.log.wrote(link!, output.frames);
       adapter!.send(output);
     }
   }

@@ -28,6 +28,12 @@ const TIMER_SLIP_THRESHOLD = 2;
 /** Timers are cut to 32 bits of milliseconds. */
 const MAX_TIMER = 2 ** 31 - 1;
 
+/** What the codes mean by which the server refuses a single message (DAT-5). */
+const REFUSALS: { readonly [code: string]: string } = {
+  too_large: "the message is above the server's limit: split it",
+  not_read: "the server's handler does not receive messages",
+};
+
 /** A send that has not been settled. */
 interface PendingSend {
   readonly message: unknown;
@@ -42,6 +48,8 @@ export class Driver implements ConnectorListener, PageListener {
   state: ChannelState = "connecting";
   id: string | null = null;
   transport: TransportName | null = null;
+  /** The next page of this tab may continue the session. */
+  handsOver = false;
   readonly session: ClientSession<PendingSend>;
   readonly connector: Connector;
   private readonly _options: Options;
@@ -204,16 +212,13 @@ export class Driver implements ConnectorListener, PageListener {
         this._counts.acknowledged++;
         return event.tag.resolve();
       case "rejected":
-        return settleSend(
-          { tag: event.tag, fate: "not_handled" },
-          "too_large",
-          "the message is above the server's limit: split it",
-        );
+        return settleSend({ tag: event.tag, fate: "not_handled" }, event.code, REFUSALS[event.code]!);
       case "reset": {
-        const { reason, lost } = event.loss;
+        const { reason, lost, dropped = 0 } = event.loss;
+        if (reason === "failed") this._reportFailure();
         for (const send of event.sends) settleSend(send, "reset", "reset: " + reason);
         const sends = event.sends.map(({ tag, fate }) => ({ message: tag.message, fate }));
-        return this._dispatch("reset", { reason, lost, sends });
+        return this._dispatch("reset", { reason, lost, dropped, sends });
       }
       case "renewal":
         void this._renew();
@@ -239,11 +244,17 @@ export class Driver implements ConnectorListener, PageListener {
     const { code, reason, by } = closing;
     this.connector.close(closing);
     this._lifetime.abort();
+    if (this.session.serverClose?.code === 1011) this._reportFailure();
     this.transport = null;
     this._enter("close");
     for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`.trimEnd());
     this._inbox.close();
     this._dispatch("close", { code, reason, by, wasClean });
+  }
+
+  /** The server's handler has failed: nothing that a page does with the events would show its developer why. */
+  private _reportFailure(): void {
+    this._environment.console?.error("onechannel: the server's handler failed. Its traceback is in the server's log.");
   }
 
   private _enter(input: string): void {
@@ -307,12 +318,18 @@ export class Driver implements ConnectorListener, PageListener {
   onHide(persisted: boolean): void {
     if (this.connector.retryAt === Infinity) return;
     this._page = persisted ? "cached" : "leaving";
+    if (!persisted && !this.handsOver) {
+      this.session.isLeaving = true;
+      // Over HTTP it is in the final POST. A WebSocket may get it sooner.
+      if (this.transport === "websocket") this.connector.transmit(readClock(this._environment));
+    }
     this._postFinal(false);
     // Open connections prevent caching in some browsers, and are dead on return in the others.
     if (persisted) this.connector.reconnect("pagehide", Infinity);
   }
 
   onShow(): void {
+    this.session.isLeaving = false;
     if (this._page === "cached") this.connector.reconnect("pageshow", 0);
     this._page = "shown";
   }

@@ -67,8 +67,8 @@ export type SessionEvent<Tag> =
   | { readonly type: "message"; readonly message: Message; readonly size: number }
   /** The server's application has finished with a send (MRK-3). */
   | { readonly type: "settled"; readonly tag: Tag }
-  /** The server takes no message of this size (DAT-5). */
-  | { readonly type: "rejected"; readonly tag: Tag }
+  /** The server refused a send by its number: `too_large` or `not_read` (DAT-5). */
+  | { readonly type: "rejected"; readonly tag: Tag; readonly code: string }
   /** The session could not continue; `sends` holds every unacknowledged send. */
   | { readonly type: "reset"; readonly loss: Loss; readonly sends: readonly SendFate<Tag>[] }
   /** The credentials expire: call `renew` within that many seconds (REN-1). */
@@ -104,4 +104,6 @@ export interface LinkDropped {
   readonly reason: string;
   /** Seconds to wait before the next attach, as the server asked; or 0. */
   readonly retryIn: number;
+  /** What to write on its connection before closing that: the answer to a close (CLS-8). */
+  readonly outputs?: readonly Output[];
 }

@@ -52,10 +52,15 @@ export interface OpenFrame {
 /** What an `opened` with verdict `reset`, or a `reset`, says of the session that ended (RES-2). */
 export interface Loss {
   readonly reason: string;
-  readonly lost: readonly number[] | null;
+  readonly lost: LostRange | null;
   readonly handled?: number | null;
   readonly in_hand?: number | null;
+  /** How many messages had no number because the buffer was full, as far as counted. */
+  readonly dropped?: number;
 }
+
+/** The first and last number; the last is null if it is unknown how many follow. Empty if there are none. */
+export type LostRange = readonly (number | null)[];
 
 export interface OpenedFrame {
   readonly type: "opened";
@@ -129,6 +134,12 @@ export interface CloseFrame {
   readonly last: number;
   readonly ack: number;
   readonly in_hand?: number;
+  /** The server's application failed: it takes a new session after that many seconds (CLS-8). */
+  readonly retry_in?: number;
+}
+
+export interface LeaveFrame {
+  readonly type: "leave";
 }
 
 export interface SendFrame {
@@ -161,6 +172,7 @@ export type ControlFrame =
   | DrainFrame
   | RenewFrame
   | CloseFrame
+  | LeaveFrame
   | SendFrame
   | PollFrame;
 

@@ -15,6 +15,8 @@ export interface Link {
   acked: number;
   /** Our `close` was written here. */
   closeWritten?: boolean;
+  /** Our `leave` was written here. */
+  leaveWritten?: boolean;
   /** Control frames to write. */
   control: string[];
   /** The POST in flight, if there is one. */

@@ -3,7 +3,7 @@ import type { UnreachableCause } from "./diagnosis.ts";
 import { ChannelError } from "./errors.ts";
 import type { Fate } from "./errors.ts";
 import { TRANSPORTS, checkTransports } from "./fallback.ts";
-import type { TransportName } from "./frames.ts";
+import type { LostRange, TransportName } from "./frames.ts";
 
 /** What an application can choose. An option that is `undefined` has its default. */
 export interface ChannelOptions {
@@ -154,8 +154,13 @@ export interface ChannelEventMap {
   resumed: Event & { readonly replayed: number };
   reset: Event & {
     readonly reason: string;
-    /** The first and last number of the lost messages; empty if nothing was lost, null if that is unknown. */
-    readonly lost: readonly number[] | null;
+    /**
+     * The first and last number of the lost messages. The last is null if it is unknown how many follow (`overflow`).
+     * Empty if nothing was lost, null if that is unknown.
+     */
+    readonly lost: LostRange | null;
+    /** How many messages got no number because the server's buffer was full, as far as it had counted. */
+    readonly dropped: number;
     readonly sends: readonly { readonly message: unknown; readonly fate: Fate }[];
   };
   close: Event & {

@@ -36,10 +36,10 @@ export class Outbox<Tag> {
       .flatMap(({ tag }) => (tag === undefined ? [] : [{ type: "settled" as const, tag }]));
   }
 
-  /** Replaces a message that the server refused as too large with a `skip` (DAT-5). */
-  skip(number: number): SessionEvent<Tag>[] {
+  /** Replaces a message that the server refused, by that `code`, with a `skip` (DAT-5). */
+  skip(number: number, code: string): SessionEvent<Tag>[] {
     const tag = this.buffer.skip(number);
-    return tag === undefined ? [] : [{ type: "rejected", tag }];
+    return tag === undefined ? [] : [{ type: "rejected", tag, code }];
   }
 
   /**

@@ -53,6 +53,7 @@ export async function acrossReloads(
     driver.id = saved.id;
   }
   if (!isClaimed) return channel;
+  driver.handsOver = true;
   // After the channel's own listener, which writes a final POST.
   environment.addEventListener?.("pagehide", () => {
     try {

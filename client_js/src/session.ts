@@ -54,6 +54,8 @@ export class ClientSession<Tag> {
   closing: Closing | undefined;
   /** The server's `close`. */
   serverClose: CloseFrame | undefined;
+  /** The page goes away for good (LIV-6). The next attach takes that back. */
+  isLeaving = false;
   /** Returns at least 128 random bits (OPN-3). */
   private readonly _randomId: () => string;
   private readonly _links = new Set<Link>();
@@ -95,13 +97,19 @@ export class ClientSession<Tag> {
    * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4), and once the channel is closing.
    */
   send(message: unknown, tag: Tag): void {
-    if (this.closing || this.serverClose) throw new ChannelError("closed", "cannot send: the channel is closed. Create a new Channel.");
+    if (this.closing || (this.serverClose && !this._goesOn))
+      throw new ChannelError("closed", "cannot send: the channel is closed. Create a new Channel.");
     this.outbox.send(message, tag, this.terms);
   }
 
   /** Takes no more messages; what was sent before is still delivered, and then the close (CLS-2). */
   close(code: number, reason: string): void {
     this.closing ??= { code, reason, by: "app" };
+  }
+
+  /** The channel continues with a new session after the server's `close` (CLS-8). */
+  private get _goesOn(): boolean {
+    return !this.closing && this.serverClose?.retry_in !== undefined;
   }
 
   /** Answers a `renewal` event (REN-1). */
@@ -122,6 +130,7 @@ export class ClientSession<Tag> {
   /** Starts the next attach (ATT-1). */
   attach(transport: TransportName, credentials?: unknown): Link {
     const attach = ++this.attaches;
+    this.isLeaving = false;
     const { received } = this.acks;
     this._nonce ??= this._randomId();
     const opening = encodeControl({
@@ -249,7 +258,7 @@ export class ClientSession<Tag> {
         this._settle(frame.ack);
         this.serverClose = frame;
         // Instead of `opened`: the session had already ended (CLS-5).
-        return this._endIfComplete(link, opening);
+        return this._endIfComplete(link, now, opening);
       case "reset":
         return this.reset(frame);
       case "renew":
@@ -299,7 +308,7 @@ export class ClientSession<Tag> {
     this._settle(handled);
     // The server's limit may be below the one that these were checked against.
     for (const number of this.outbox.buffer.unsentAbove(this.terms.message))
-      this._events.push(...this.outbox.skip(number));
+      this._events.push(...this.outbox.skip(number, "too_large"));
   }
 
   /** Receives messages of the downlink; duplicates are dropped (NUM-3). `size`: of their frame. */
@@ -316,7 +325,7 @@ export class ClientSession<Tag> {
     });
     if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
     this.acks.record(fresh.length, size, link, this.terms, now);
-    this._endIfComplete(link);
+    this._endIfComplete(link, now);
   }
 
   private _settle(mark: number): void {
@@ -327,9 +336,9 @@ export class ClientSession<Tag> {
 
   private _fail(link: Link, frame: ErrorFrame): void {
     const { code, message, number, expected, retry_in } = frame;
-    if (code === "too_large" && number) {
-      // Only that message is refused; the server dropped what followed it unread (DAT-4, DAT-5).
-      this._events.push(...this.outbox.skip(number));
+    if ((code === "too_large" || code === "not_read") && number) {
+      // Only that message is refused; the server dropped what followed it unread (DAT-4, DAT-5, DAT-7).
+      this._events.push(...this.outbox.skip(number, code));
       link.next = Math.min(link.next, number);
       return;
     }
@@ -366,9 +375,10 @@ export class ClientSession<Tag> {
   /**
    * Ends this session and starts a new one (RES-2, RES-4, RES-6).
    *
-   * `loss`: what became of it. `successor`: the link whose `opened` brings the new one; else the next open does.
+   * `loss`: what became of it. `successor`: the link whose `opened` brings the new one; else the next open does, no
+   * sooner than after `retryIn` seconds.
    */
-  reset(loss: Loss = FOREIGN, successor?: Link): void {
+  reset(loss: Loss = FOREIGN, successor?: Link, retryIn = 0): void {
     const lost = loss.lost && this.acks.clipLostRange(loss.lost);
     const sends = this.outbox.fates(loss.handled, loss.in_hand);
     this._events.push({ type: "reset", loss: { ...loss, lost }, sends });
@@ -381,7 +391,7 @@ export class ClientSession<Tag> {
     this.serverClose = undefined;
     if (successor) successor.acked = 0;
     else this._nonce = undefined;
-    for (const link of this._links) if (link !== successor) this._dropLink(link, "reset");
+    for (const link of this._links) if (link !== successor) this._dropLink(link, "reset", retryIn);
   }
 
   /**
@@ -389,7 +399,7 @@ export class ClientSession<Tag> {
    *
    * `late`: the session had ended before this attach, so nothing more will arrive (CLS-5).
    */
-  private _endIfComplete(link: Link, late = false): void {
+  private _endIfComplete(link: Link, now: number, late = false): void {
     const close = this.serverClose;
     const { received } = this.acks;
     if (!close || (received < close.last && !late)) return;
@@ -399,7 +409,13 @@ export class ClientSession<Tag> {
       if (!link.closeWritten) link.control.push(writeClose(this, link, close));
       else if (link.acked < received) link.control.push(writeAck(this, link));
     }
-    this._end(close, received >= close.last, close.ack, close.in_hand);
+    const { ack, last, in_hand = ack, retry_in: retryIn } = close;
+    if (!this._goesOn) return this._end(close, received >= last, ack, in_hand);
+    // The link carries no more data, only the control frames that are queued: our answer.
+    this._links.delete(link);
+    const outputs = this.transmit(link, now);
+    this.reset({ reason: "failed", lost: [received + 1, last], handled: ack, in_hand }, undefined, retryIn);
+    this._events.push({ type: "dropped", link, reason: "reset", retryIn: Math.min(retryIn!, MAX_RETRY_IN), outputs });
   }
 
   /** Ends the channel. Nothing more is written but the control frames of each link. */

@@ -13,10 +13,10 @@ import type { Terms } from "./terms.ts";
 const BASE64_GROWTH = 1.34;
 /** Bytes around the messages of a frame, at most. */
 const FRAME_OVERHEAD = 99;
-/** Bytes of our `close` and a last `ack`, at most. */
+/** Bytes of our `close`, a last `ack` and `leave`, at most. */
 const END_OVERHEAD = 512;
-/** Maximum number of body lines that are not data: the first line, and perhaps `close` and `ack`. */
-const EXTRA_LINES = 3;
+/** Maximum number of body lines that are not data: the first line, and perhaps `close`, `ack` and `leave`. */
+const EXTRA_LINES = 4;
 
 /** Seconds: longer holds are not requested, as the server's own maximum is lower. */
 const MAX_HOLD = 60;
@@ -32,6 +32,7 @@ export interface Source<Tag> {
   readonly acks: AckSchedule;
   readonly polls: PollPacing;
   readonly closing: Closing | undefined;
+  readonly isLeaving: boolean;
   leads(link: Link): boolean;
 }
 
@@ -88,6 +89,7 @@ export function finalPost<Tag>(source: Source<Tag>, link: Link, room: number, fo
   const take = (from: number): EncodedFrame[] => {
     link.next = from;
     link.acked = -1;
+    link.leaveWritten = false;
     source.acks.setDue();
     return [first, ...takeFrames(source, link, 0, first, link.attach === source.confirmed, room)];
   };
@@ -96,7 +98,7 @@ export function finalPost<Tag>(source: Source<Tag>, link: Link, room: number, fo
 }
 
 /**
- * Takes the control frames, data, our `close`, and an `ack` that is due: as much as one body holds.
+ * Takes the control frames, data, our `close`, an `ack` that is due, our `leave`: as much as one body holds.
  *
  * `firstLine`: of the body, over HTTP. `leads`: whether the link carries the session, and so may carry data (ATT-3).
  * `room`: bytes of a body that is smaller than the server's limit; then nothing larger is written.
@@ -114,9 +116,14 @@ function takeFrames<Tag>(
   if (!leads) return frames;
   takeData(source, link, frames, firstLine, room);
   const { acks, closing, outbox } = source;
-  if (closing && !link.closeWritten && link.next > outbox.buffer.lastNumber)
-    frames.push(writeClose(source, link, closing));
+  const isComplete = link.next > outbox.buffer.lastNumber;
+  if (closing && !link.closeWritten && isComplete) frames.push(writeClose(source, link, closing));
   if (acks.takeDue(link, now)) frames.push(writeAck(source, link));
+  // Again after anything else, which would take it back. What does not fit into a final POST is lost.
+  if (source.isLeaving && (frames.length || !link.leaveWritten) && (isComplete || room !== undefined)) {
+    link.leaveWritten = true;
+    frames.push(encodeControl({ type: "leave" }));
+  }
   return frames;
 }
 

@@ -84,7 +84,11 @@ describe("the log tells", () => {
     const { channel } = world.channel();
     await world.openSocket();
     world.fire("window", "pagehide", { persisted: false });
-    assert.deepEqual(take().slice(-2), ["websocket #1 > send attach=1", "websocket #1 > ack ack=0"]);
+    assert.deepEqual(take().slice(-3), [
+      "websocket #1 > send attach=1",
+      "websocket #1 > ack ack=0",
+      "websocket #1 > leave",
+    ]);
     assert.equal(channel.state, "open");
   });
 

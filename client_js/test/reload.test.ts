@@ -63,7 +63,11 @@ describe("a reloaded page", () => {
     await old.world.settle();
     socket.receive({ type: "ack", ack: 1 });
     await old.world.settle();
+    socket.take();
     await old.hide();
+    // The next page may continue the session (LIV-6).
+    const { lines } = await old.world.request("send");
+    assert.ok(![...socket.take(), ...lines].some((frame) => (frame as { type?: string }).type === "leave"));
 
     const { world, channel, events } = await tab.page();
     const next = await world.socket();

@@ -84,7 +84,7 @@ test("waiting messages above the server's limit are skipped (DAT-4, DAT-5)", () 
   const link = client.attach("websocket");
   const [{ frames }] = client.transmit(link, 0) as [Output];
   const events = receive(client, link, opened(JSON.parse(frames[0] as string), { limits: { message: 100 } }));
-  assert.deepEqual(events.slice(1), [{ type: "rejected", tag: "b" }]);
+  assert.deepEqual(events.slice(1), [{ type: "rejected", tag: "b", code: "too_large" }]);
   assert.deepEqual(client.transmit(link, 0)[0]!.frames.slice(1), [
     '[1,0,"small"]',
     '{"type":"skip","number":2,"ack":0}',

@@ -20,6 +20,8 @@ describe("a page that is unloaded", () => {
     const [head, data] = post.lines as [{ type: string; attach: number }, unknown];
     assert.deepEqual([head.type, head.attach], ["send", 1]);
     assert.deepEqual(data, [1, 1, "said", "unsaid"]);
+    assert.deepEqual(post.lines.at(-1), { type: "leave" });
+    assert.deepEqual(socket.take().at(-1), { type: "leave" });
     assert.deepEqual([channel.state, socket.readyState], ["open", 1]);
   });
 
@@ -30,7 +32,9 @@ describe("a page that is unloaded", () => {
     world.fire("window", "pageshow", { persisted: false });
     world.fire("window", "pagehide", { persisted: true });
     assert.deepEqual([socket.readyState, channel.state], [3, "recovering"]);
-    await world.request("send");
+    const post = await world.request("send");
+    // It may return (LIV-6).
+    assert.ok(![...socket.take(), ...post.lines].some((frame) => (frame as { type?: string }).type === "leave"));
     await world.pass(60);
     world.fire("document", "resume");
     await world.pass(1);
@@ -41,6 +45,43 @@ describe("a page that is unloaded", () => {
       ["recovering", "pagehide"],
       ["resumed", 0],
     ]);
+  });
+
+  test("says over a stream in its final POST that it leaves", async () => {
+    const world = new PageWorld();
+    world.channel({ transports: ["sse"] });
+    await world.openStream();
+    world.fire("window", "pagehide", { persisted: false });
+    const post = await world.request("send");
+    assert.deepEqual(post.lines.slice(1), [{ type: "ack", ack: 0 }, { type: "leave" }]);
+    await world.settle();
+    assert.equal(world.requests.length, 0);
+  });
+
+  test("says that it leaves in its last POST, whatever that has room for (LIV-6)", async () => {
+    const world = new PageWorld();
+    const { channel } = world.channel({ transports: ["sse"] });
+    world.window.addEventListener("pagehide", () => {
+      for (let index = 0; index < 100; index++) channel.send("y".repeat(1000));
+    });
+    await world.openStream();
+    world.fire("window", "pagehide", { persisted: false });
+    await world.settle();
+    const posts = world.requests.filter(({ url }) => url.endsWith("/send"));
+    assert.ok(posts.length > 1);
+    for (const { lines } of posts) assert.deepEqual(lines.at(-1), { type: "leave" });
+  });
+
+  test("takes back that it leaves if it is shown again", async () => {
+    const world = new PageWorld();
+    const { channel } = world.channel({ transports: ["websocket"] });
+    const socket = await world.openSocket();
+    world.fire("window", "pagehide", { persisted: false });
+    socket.take();
+    world.fire("window", "pageshow", { persisted: false });
+    channel.send("here");
+    await world.settle();
+    assert.deepEqual(socket.take(), [[1, 0, "here"]]);
   });
 
   /** Returns the final POST, with how many bytes it has and the messages in it. */
@@ -185,6 +226,7 @@ describe("a page that is unloaded", () => {
     assert.deepEqual(finalPost.lines, [
       { type: "send", session: "token-1", client: channel._driver.session.client, attach: 1, epoch: "e1" },
       [1, 1, "last"],
+      { type: "leave" },
     ]);
     assert.equal(finalPost.init.keepalive, true);
   });

@@ -23,6 +23,7 @@ const TRUSTED = [
   "codec-opened-reset-lost-is-no-range",
   "codec-opened-unknown-verdict",
   "codec-opened-without-limits",
+  "codec-reset-lost-begins-with-null",
 ];
 
 const files = readVectors();
@@ -174,6 +175,10 @@ class Client {
       session.close(code, reason);
       return [];
     }
+    if ("leave" in step) {
+      session.isLeaving = true;
+      return [];
+    }
     if ("tick" in step) return session.tick(this.#now);
     if ("lose" in step) {
       const { link } = this.#connections.get(step["lose"] as string)!;
@@ -215,17 +220,21 @@ class Client {
 
   /** Returns everything that a step caused, in the notation of vectors. */
   #outcome(events: readonly SessionEvent<string>[]): { [key: string]: Json } {
-    const ended = events.flatMap((event) => (event.type === "dropped" ? [this.#nameOf(event.link)] : []));
+    const dropped = events.filter((event) => event.type === "dropped");
+    const ended = dropped.map(({ link }) => this.#nameOf(link));
     const described = events.flatMap((event) => this.#describe(event));
-    for (const name of ended) this.#connections.delete(name);
     const written: { [key: string]: { [connection: string]: Json } } = {};
-    for (const [name, { link, busy }] of this.#connections)
-      for (const { request: type = "frames", frames: wires } of this.#session.transmit(link, this.#now)) {
+    const write = (name: string, outputs: readonly Output[]): void => {
+      for (const { request: type = "frames", frames: wires } of outputs) {
         const key = type === "post" ? "posts" : type === "poll" ? "polls" : "writes";
         const frames = wires.map(readWire);
-        busy.add(type);
+        this.#connections.get(name)!.busy.add(type);
         (written[key] ??= {})[name] = key === "polls" ? frames[0]! : frames;
       }
+    };
+    dropped.forEach(({ outputs = [] }, index) => write(ended[index]!, outputs));
+    for (const name of ended) this.#connections.delete(name);
+    for (const [name, { link }] of this.#connections) write(name, this.#session.transmit(link, this.#now));
     return { ...written, ...(described.length && { events: described }), ...(ended.length && { ended }) } as {
       [key: string]: Json;
     };
@@ -242,10 +251,10 @@ class Client {
       case "settled":
         return [{ settled: event.tag }];
       case "rejected":
-        return [{ rejected: event.tag, fate: "not_handled" }];
+        return [{ rejected: event.tag, fate: "not_handled", code: event.code }];
       case "reset": {
-        const { reason, lost, handled } = event.loss;
-        return [{ reset: { reason, lost: lost as Json, handled: handled ?? null } }, ...fates(event.sends)];
+        const { reason, lost, handled = null, dropped } = event.loss;
+        return [{ reset: { reason, lost, handled, ...(dropped && { dropped }) } }, ...fates(event.sends)];
       }
       case "renewal":
         return [{ renew: event.within }];
@@ -254,7 +263,8 @@ class Client {
         return [{ closed: { code, reason, by } }, ...fates(event.sends)];
       }
       case "dropped":
-        return event.reason === "drain" ? [{ drain: event.retryIn }] : [];
+        if (event.reason === "drain") return [{ drain: event.retryIn }];
+        return event.reason === "reset" && event.retryIn ? [{ reopen: event.retryIn }] : [];
     }
   }
 

@@ -1,6 +1,6 @@
 """The built packages, and the environments into which they are installed.
 
-Tests that share an environment are in one `xdist_group`, so that a worker makes it once.
+Tests that share an environment are in one class or module, so that a worker makes it once.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ import pytest
 
 from tests.consumers.install import (
     INSTALLS_WITHIN,
+    METADATA,
     ROOT,
     Archives,
-    Client,
     Environment,
     Variant,
+    floors,
     run,
 )
 
 PROGRAMS = Path(__file__).parent / "programs"
+collect_ignore = ["programs", "project"]
 
 
 @pytest.fixture(scope="session")
@@ -50,41 +52,35 @@ def lock(path: Path) -> IO[bytes]:
     return file
 
 
-LOWEST = Variant("lowest", lowest=True)  # anyio 4.9 requires sniffio
-NEWEST = Variant("newest")
-SNIFFIO = Variant("sniffio", others=("sniffio",))
-VARIANTS = [
-    pytest.param(variant, marks=pytest.mark.xdist_group(variant.name), id=variant.name)
-    for variant in (LOWEST, NEWEST, SNIFFIO)
-]
-
-
-@pytest.fixture(scope="session", params=VARIANTS[:2])
+@pytest.fixture(scope="class")
 async def plain(
     request: pytest.FixtureRequest, archives: Archives, tmp_path_factory: pytest.TempPathFactory
 ) -> Environment:
     """The wheel without extras."""
-    variant: Variant = request.param
-    folder = tmp_path_factory.mktemp(f"plain-{variant}")
-    environment = await Environment.create(folder, archives.wheel, *variant.floors())
+    variant: Variant = request.cls.variant
+    folder = tmp_path_factory.mktemp("plain")
+    others = floors() if variant.lowest else []
+    environment = await Environment.create(folder, archives.wheel, *others)
     copy_programs(folder)
     return environment
 
 
-@pytest.fixture(scope="session", params=VARIANTS)
+@pytest.fixture(scope="class")
 async def client(
     request: pytest.FixtureRequest, archives: Archives, tmp_path_factory: pytest.TempPathFactory
-) -> Client:
-    """The wheel with the extra `client`."""
-    variant: Variant = request.param
-    folder = tmp_path_factory.mktemp(f"client-{variant}")
-    wheel = f"{archives.wheel}[client]"
+) -> Environment:
+    """The wheel with its client, a server, and the plugins of pytest that people have."""
+    variant: Variant = request.cls.variant
+    folder = tmp_path_factory.mktemp("client")
     # Without its own extra: the WebSocket library is that of the client.
-    server = [one.replace("[standard]", "") for one in variant.floors("demo") if "uvicorn" in one]
-    tools = ("uvicorn", *server, "pytest", "pytest-asyncio")
-    await Environment.create(folder, wheel, *variant.floors("client"), *variant.others, *tools)
+    [server] = METADATA["optional-dependencies"]["demo"]
+    if variant.lowest:
+        server = server.replace(">=", "==")
+    wheel = f"{archives.wheel}[client]"
+    tools = (server.replace("[standard]", ""), "pytest", "pytest-asyncio")
+    environment = await Environment.create(folder, wheel, *variant.requirements("client"), *tools)
     copy_programs(folder)
-    return Client(folder, variant)
+    return environment
 
 
 def copy_programs(folder: Path) -> None:

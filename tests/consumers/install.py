@@ -117,26 +117,16 @@ class Archives:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Which versions of the dependencies are installed.
+    """Which versions are installed, and what other packages bring along.
 
     Attributes:
-        lowest: the lowest that the metadata claims to work; otherwise the newest.
-        others: packages that an application brings along.
+        lowest: the lowest versions that the metadata claims to work; otherwise the newest.
+        sniffio: whether sniffio is installed.
     """
 
-    name: str
     lowest: bool = False
-    others: tuple[str, ...] = ()
+    sniffio: bool = False
 
-    def __str__(self) -> str:
-        return self.name
-
-    def floors(self, *extras: str) -> list[str]:
-        return floors(*extras) if self.lowest else []
-
-
-@dataclass(frozen=True, slots=True)
-class Client(Environment):
-    """The wheel with its client, a server, and the plugins of pytest that people have."""
-
-    variant: Variant
+    def requirements(self, *extras: str) -> list[str]:
+        """Return what is installed beside the wheel with these extras."""
+        return (floors(*extras) if self.lowest else []) + (["sniffio"] if self.sniffio else [])

@@ -12,11 +12,7 @@ import pytest
 
 from tests.consumers.install import Archives, run
 
-pytestmark = [
-    pytest.mark.consumer,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("documents"),
-]
+pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
 _LINK = re.compile(r"\]\(([^)#\s]+)")
 

@@ -17,7 +17,7 @@ import pytest
 from websockets.asyncio.client import connect as connect_websocket
 
 from tests.consumers.blocks import BLOCKS, blocks
-from tests.consumers.install import ROOT, Archives, Client, Environment, run
+from tests.consumers.install import ROOT, Archives, Environment, run
 from tests.field.matrix.proxies import Kind, Site, proxying
 from tests.field.matrix.rows import ROWS
 from tests.support.clients.frame_client import encode, open_frame
@@ -27,12 +27,10 @@ from tests.support.servers.uvicorn import Server, free_port, serving
 from transport import connect
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
-documents_group = pytest.mark.xdist_group("documents")
 
 STARLETTE, FASTAPI, AUTHENTICATE, *_ = (
     block.text for block in blocks("python", document="README.md")
 )
-CONFTEST, *TESTS = (block.text for block in blocks("python", document="docs/testing.md"))
 
 CHECKED = {"python", "js", "ts", "sh", "nginx"}
 """The languages whose blocks this module and `test_npm` check."""
@@ -63,7 +61,6 @@ def test_every_block_is_of_checked_kind() -> None:
         assert block.language in CHECKED or is_configuration or is_diagram, block
 
 
-@documents_group
 @pytest.mark.parametrize("document", sorted({block.document for block in blocks("python")}))
 async def test_python_of_document_type_checks(
     reader: Environment, tmp_path: Path, document: str
@@ -81,7 +78,6 @@ async def test_python_of_document_type_checks(
     )
 
 
-@documents_group
 @pytest.mark.parametrize("code", [(STARLETTE,), (STARLETTE, FASTAPI)], ids=["starlette", "fastapi"])
 async def test_readme_mounts_of_hub_work(
     reader: Environment, tmp_path: Path, code: tuple[str, ...]
@@ -110,7 +106,6 @@ app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan)
 """
 
 
-@documents_group
 async def test_readme_authenticate_works(reader: Environment, tmp_path: Path) -> None:
     async with (
         serving_code(reader, tmp_path, STARLETTE, _USERS, AUTHENTICATE, _MOUNT) as server,
@@ -131,22 +126,6 @@ async def test_readme_authenticate_works(reader: Environment, tmp_path: Path) ->
         assert await status(cookie=cookie) == 200
         assert await status(cookie=cookie, origin="https://app.example.com") == 200
         assert await status(cookie=cookie, origin="https://evil.example.com") == 403
-
-
-@pytest.mark.parametrize("mode", ["anyio", "strict", "auto"])
-async def test_testing_examples_pass_under_plugin(
-    client: Client, tmp_path: Path, mode: str
-) -> None:
-    """``mode``: anyio's plugin alone, or beside pytest-asyncio in this mode."""
-    (tmp_path / "test_copied.py").write_text("\n\n".join(TESTS), "utf-8")
-    options = ("-p", "no:asyncio") if mode == "anyio" else ("-o", f"asyncio_mode={mode}")
-    if mode == "auto":
-        (tmp_path / "conftest.py").write_text(CONFTEST, "utf-8")
-    output = await run(client.python, "-m", "pytest", "-q", *options, tmp_path, folder=tmp_path)
-    found = re.search(r"(\d+) passed", output)
-    assert found is not None
-    assert int(found.group(1)) >= "".join(TESTS).count("def test_")
-    assert not re.search("skipped|xfailed|deselected", output)
 
 
 def commands(program: str) -> list[tuple[str, list[str]]]:
@@ -180,7 +159,6 @@ async def test_documented_make_command_is_valid(words: list[str]) -> None:
     await run("make", "--dry-run", *words[1:], folder=ROOT)
 
 
-@documents_group
 @pytest.mark.parametrize("program", HOSTS)
 async def test_documented_host_serves_readme(
     reader: Environment, tmp_path: Path, program: str

@@ -18,11 +18,7 @@ from tests.consumers.blocks import Block, blocks
 from tests.consumers.install import INSTALLS_WITHIN, ROOT, run
 from tests.support.servers.uvicorn import Server, serving
 
-pytestmark = [
-    pytest.mark.consumer,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("npm"),
-]
+pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
 SCRIPTS = blocks("js", "ts")
 
@@ -139,7 +135,7 @@ async def test_documented_page_opens_channel(
     project: Project, server: Server, block: Block
 ) -> None:
     script = project.folder / "documents" / f"{block.stem}.{block.language}"
-    environment = {"CHANNEL_URL": f"{server.url}/", "DOCUMENTS": str(script)}
+    environment = {"CHANNEL_URL": f"{server.url}/", "DOCUMENT": str(script)}
     await project.tool(
         "vitest", "run", "--environment", "happy-dom", "documents.test", **environment
     )

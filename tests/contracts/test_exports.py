@@ -24,7 +24,7 @@ CLIENT_SOURCES = Path(__file__).parents[2] / "client_js" / "src"
 NAMES = {
     transport: (
         "Hub Channel Group Limits Identity Store MemoryStore ChannelError ChannelClosed "
-        "Busy Stalled Unsendable TooLarge Unreachable SessionReset Unacknowledged Fate "
+        "Busy Stalled Unsendable TooLarge NotRead Unreachable SessionReset Unacknowledged Fate "
         "ChannelStatistics HubStatistics connect"
     ),
     transport.client: "Attempt Channel ClientStatistics Pacing connect",
@@ -36,22 +36,24 @@ NAMES = {
 
 SURFACES = {
     transport.Hub: """
-        (handler, *, store, limits, authenticate, origins, transports)
+        (handler, *, store, limits, authenticate, origins, transports, on_error, encoder)
         broadcast(message) channels close_user(subject) drain() group(name) lifespan(app) limits
         send_to(channel_id, message) statistics()
     """,
     transport.Channel: """
         acknowledged(number) close(code, reason) connected flush() id receive() resumed scope
-        send(message) state statistics() transport user
+        send(message) state statistics() transport user wait_closed() wait_connected()
+        wait_disconnected()
     """,
     transport.Group: "add(channel) discard(channel) name send(message)",
     transport.Limits: """
         (*, message, depth, batch, window_messages, window_bytes, headers, memory,
-        control_per_second, frames_per_turn, opening, heartbeat, poll_hold, stream, ttl, tombstone,
+        control_per_second, frames_per_turn, opening, heartbeat, poll_hold, stream, ttl, away,
+        tombstone,
         nonce, closing,
         stall, renewal, ack_delay, answer_wait, drain_window, drain_grace, sessions,
         sessions_per_subject, sessions_per_address, opens_per_second)
-        ack_delay advertised_limits() advertised_timings() answer_wait batch body closing
+        ack_delay advertised_limits() advertised_timings() answer_wait away batch body closing
         control_per_second depth drain_grace drain_window frames_per_turn headers heartbeat
         memory message nonce opening opens_per_second poll_hold renewal sessions
         sessions_per_address sessions_per_subject stall stream tombstone ttl window_bytes
@@ -64,7 +66,7 @@ SURFACES = {
         sweep(now)
     """,
     transport.ChannelClosed: "(code, reason, channel) channel code reason",
-    transport.SessionReset: "(reason, lost) lost reason",
+    transport.SessionReset: "(reason, lost, dropped) dropped lost reason",
     transport.Unacknowledged: "(number, fate) fate number",
     transport.Unreachable: "(reasons, url) reasons",
     transport.ChannelStatistics: """
@@ -78,7 +80,7 @@ SURFACES = {
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, tls, proxies, pacing,
-        target, wishes, on_unreachable)
+        encoder, target, wishes, on_unreachable)
     """,
     transport.client.Channel: """
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()

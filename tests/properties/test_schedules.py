@@ -15,6 +15,7 @@ from transport.limits import Limits
 ENDINGS = {
     "send_large",
     "client_closes",
+    "client_leaves",
     "handler_ends",
     "server_resets",
     "server_restarts",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from starlette.applications import Starlette
@@ -62,11 +62,12 @@ class Application:
         self,
         handler: Callable[[Application, Channel], Awaitable[None]],
         limits: Limits | None = None,
+        on_error: Literal["close", "reopen"] = "close",
     ) -> None:
         self.report = Report()
         self.released = asyncio.Event()
         self._handler = handler
-        self.hub = Hub(self._handle, limits=limits or Limits())
+        self.hub = Hub(self._handle, limits=limits or Limits(), on_error=on_error)
 
     async def _handle(self, channel: Channel) -> None:
         self.report.started += 1
@@ -149,6 +150,20 @@ async def _bye(app: Application, channel: Channel) -> None:
     await channel.send("bye")
 
 
+async def _failing(app: Application, channel: Channel) -> None:
+    """Echo, but fail at ``"boom"``."""
+    async for message in channel:
+        if message == "boom":
+            raise RuntimeError
+        await channel.send(message)
+
+
+async def _pushing(app: Application, channel: Channel) -> None:
+    """Send ``"pushed"``, and receive nothing."""
+    await channel.send("pushed")
+    await channel.wait_closed()
+
+
 async def _rows(app: Application, channel: Channel) -> None:
     """On ``{"rows": n}``, send n rows without a pause, and only then receive n answers."""
     order: Any = await channel.receive()
@@ -188,7 +203,12 @@ campaign = Application(_campaign, Limits(opens_per_second=1000)).build()
 brisk = Application(
     _campaign, Limits(window_messages=10, heartbeat=1.0, poll_hold=0.3, opens_per_second=1000)
 ).build()
+# A session outlives the test unless its page says that it leaves.
+leaving = Application(_echo, Limits(away=1.0, ttl=1000.0)).build()
 bye = Application(_bye).build()
+failing = Application(_failing).build()
+reopening = Application(_failing, on_error="reopen").build()
+pushing = Application(_pushing).build()
 rows = Application(_rows, Limits(window_messages=50)).build()
 holding = Application(_holding).build()
 # A session outlives its heartbeats; nothing waits for the handler that holds a message for ever.

@@ -45,6 +45,7 @@ def figure(text: str) -> float:
         ("opens_per_second", "opens per address"),
         ("heartbeat", "`heartbeat`"),
         ("ttl", "`ttl`"),
+        ("away", "after `leave`"),
         ("closing", "`closing`"),
         ("poll_hold", "`poll_hold`"),
         ("stream", "`stream`"),

@@ -122,7 +122,7 @@ class Channel:
             ChannelClosed: the channel is closing or closed.
         """
         driver = self._driver
-        payload = encode_message(message, driver.session.terms)
+        payload = encode_message(message, driver.session.terms, driver.encoder)
         await driver.window.wait_for_capacity(size_of(payload))
         return driver.send(payload)
 
@@ -132,6 +132,7 @@ class Channel:
         Raises:
             Unacknowledged: its session ended first; the error has the fate of the message.
             TooLarge: it is above the limit of the server, which was not known when it was sent.
+            NotRead: the server's handler does not receive messages.
             ValueError: no message has that number, or its outcome was forgotten: only the 1,000
                 latest failures are kept.
         """
@@ -142,7 +143,7 @@ class Channel:
         """Wait until the server's handler has finished with everything that was sent.
 
         Raises:
-            Unacknowledged, TooLarge: as `acknowledged` for the last message.
+            Unacknowledged, TooLarge, NotRead: as `acknowledged` for the last message.
         """
         if last := self._driver.session.outbox.sends:
             await self.acknowledged(last)

@@ -18,7 +18,7 @@ from transport.client.driver import Driver
 from transport.client.pacing import Pacing
 from transport.client.urls import is_secure
 from transport.limits import Limits
-from transport.protocol.codec import encode_message
+from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.frames import Json
 from transport.protocol.states import Phase
 from transport.waiting import wait_all
@@ -51,6 +51,8 @@ class connect:
         tls: for ``https``; by default with the system's certificates.
         proxies: whether the proxies that the environment names are used.
         pacing: the times and bounds of connecting.
+        encoder: called for a value in a message that JSON cannot represent; what it returns is sent
+            in its place.
         target: the name of an inner application of the server (TGT-1).
         wishes: hints to the server (OPN-8).
         on_unreachable: called once in each outage, after every transport has failed, with the
@@ -76,6 +78,7 @@ class connect:
         tls: ssl.SSLContext | None = None,
         proxies: bool = True,
         pacing: Pacing | None = None,
+        encoder: Encoder | None = None,
         target: dict[str, Json] | None = None,
         wishes: dict[str, Json] | None = None,
         on_unreachable: Callable[[dict[str, str]], object] | None = None,
@@ -97,6 +100,7 @@ class connect:
             credentials=UNSET if credentials is None else credentials,
             limits=limits,
             pacing=pacing or Pacing(),
+            encoder=encoder,
             target=target,
             wishes=wishes,
             on_unreachable=on_unreachable,

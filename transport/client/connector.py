@@ -12,7 +12,7 @@ The pure `RetryPlan` decides which transport to try and when; this module acts o
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 
@@ -31,7 +31,7 @@ from transport.client.trace import (
     trace_input,
     trace_output,
 )
-from transport.protocol.client.events import Answer, ConnectionLost, Input, Request
+from transport.protocol.client.events import Answer, ConnectionLost, Input, Output, Request
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.frames import Json, TransportKind
@@ -234,14 +234,28 @@ class Connector:
 
     # Ending
 
-    def connection_lost(self, reason: str, retry_in: float = 0.0, *, drained: bool = False) -> None:
-        """Handle a connection that failed or was cut: decide when to try again, and what."""
+    def connection_lost(
+        self,
+        reason: str,
+        retry_in: float = 0.0,
+        *,
+        drained: bool = False,
+        last: Sequence[Output] = (),
+    ) -> None:
+        """Handle a connection that failed or was cut: decide when to try again, and what.
+
+        Args:
+            reason: why it ended.
+            retry_in: the seconds for which the server asked, or 0.
+            drained: whether the server asked for the end (DRN-1).
+            last: what is still to be written on it.
+        """
         connection = self.connection
         if connection is None:
             return
         now, jitter = read_clock(), random.random()
         wait = self._plan.wait_after(connection, reason, retry_in, now, jitter, drained=drained)
-        self._disconnect(reason, wait)
+        self._disconnect(reason, wait, last)
         if self._plan.has_become_unreachable:
             self._on_unreachable(self.reasons)
 
@@ -253,7 +267,7 @@ class Connector:
         self._plan.forget_outage(self.connection, read_clock())
         self._disconnect(reason, wait)
 
-    def _disconnect(self, reason: str, wait: float) -> None:
+    def _disconnect(self, reason: str, wait: float, last: Sequence[Output] = ()) -> None:
         connection, now = self.connection, read_clock()
         self.connection = None
         self.retry_at = now + wait
@@ -267,8 +281,7 @@ class Connector:
         if self.tasks.runs_for(connection, lingers=True):
             # A POST in flight may fail for the same reason later: it counts as an attempt.
             connection.post_slot = self._budget.acquire(now)
-        self.tasks.cancel(connection)
-        self._close_if_unused(connection)
+        self._close(connection, last)
         if connection.link is not None:
             self._session.remove(connection.link)
 
@@ -286,11 +299,22 @@ class Connector:
             return
         connection.mark_ended(reason, read_clock())
         trace_disconnected(connection, "closed")
-        if connection.transport is TransportKind.WEBSOCKET and connection.adapter is not None:
-            connection.adapter.finish()
-        else:
-            self.tasks.cancel(connection)  # the downlink is over; a POST ends by itself
-            self._close_if_unused(connection)
+        self._close(connection, gracefully=True)
+
+    def _close(
+        self, connection: Connection, last: Sequence[Output] = (), *, gracefully: bool = False
+    ) -> None:
+        """Close a connection after writing ``last``, or ``gracefully`` what it was given before."""
+        adapter = connection.adapter
+        if adapter is not None and (last or gracefully):
+            for output in last:
+                trace_output(connection, output)
+                adapter.send(output)
+            if connection.transport is TransportKind.WEBSOCKET:
+                adapter.finish()
+                return
+        self.tasks.cancel(connection)  # the downlink is over; a POST ends by itself
+        self._close_if_unused(connection)
 
     # Tasks
 

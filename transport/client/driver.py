@@ -47,7 +47,7 @@ from transport.protocol.client.events import (
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
-from transport.protocol.codec import Payload
+from transport.protocol.codec import Encoder, Payload
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import PHASE_TRANSITIONS, Phase, PhaseStep, transition
 from transport.telemetry.log import ERROR, WARNING, log_event
@@ -79,6 +79,7 @@ class Driver:
         transports, credentials: see `Connector`.
         limits: in force until the server advertises its own.
         pacing: times and bounds.
+        encoder: called for a value that JSON cannot represent; None refuses it.
         target, wishes: see `ClientSession`.
         on_unreachable: see `connect`.
 
@@ -101,6 +102,7 @@ class Driver:
         credentials: Credentials,
         limits: Limits,
         pacing: Pacing,
+        encoder: Encoder | None,
         target: dict[str, Json] | None,
         wishes: dict[str, Json] | None,
         on_unreachable: Callable[[dict[str, str]], object] | None,
@@ -108,6 +110,7 @@ class Driver:
         self._url = public_url(destination.url)
         self._on_unreachable = on_unreachable
         self._waiters = Waiters()
+        self.encoder = encoder
         self.session = ClientSession(
             secrets.token_urlsafe(16),
             Terms.of(limits),
@@ -194,7 +197,8 @@ class Driver:
             self._enter(PhaseStep.EXPIRE)
             expiry = inf
         if connector.is_overdue(now):
-            self._connection_lost("no answer in time")
+            connector.connection_lost("no answer in time")
+            self._detached()
         self._act(session.tick(now))
         connector.begin(now)
         connector.transmit(now)
@@ -238,11 +242,11 @@ class Driver:
             case Settled():
                 self.outcomes.settle([event])
             case Rejected():
-                self.outcomes.reject(event.send, event.size, self.session.terms.message)
+                self.outcomes.reject(event.send, event.error(self.session.terms.message))
             case Attached():
                 self._opened(event)
             case WasReset():
-                reset = SessionReset(event.reason.value, event.lost)
+                reset = SessionReset(event.reason.value, event.lost, event.dropped)
                 self.counters.resets += 1
                 self.outcomes.settle(event.sends, reset)
                 self.inbox.put_reset(reset)
@@ -255,7 +259,10 @@ class Driver:
             case LinkDropped():
                 connection = self.connector.connection
                 if connection is not None and connection.link is event.link:
-                    self._connection_lost(event.reason, event.retry_in, drained=event.drained)
+                    self.connector.connection_lost(
+                        event.reason, event.retry_in, drained=event.drained, last=event.outputs
+                    )
+                    self._detached()
             case _:
                 assert_never(event)
 
@@ -288,12 +295,6 @@ class Driver:
         self._enter(PhaseStep.CLOSE)
         self.window.wake_all()
         self.wake()
-
-    def _connection_lost(
-        self, reason: str, retry_in: float = 0.0, *, drained: bool = False
-    ) -> None:
-        self.connector.connection_lost(reason, retry_in, drained=drained)
-        self._detached()
 
     def _leave_connection(self, reason: str, wait: float) -> None:
         self.connector.leave_connection(reason, wait)

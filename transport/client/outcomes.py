@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from transport.errors import ChannelError, Fate, TooLarge, Unacknowledged
+from transport.errors import ChannelError, Fate, Unacknowledged
 from transport.protocol.client.events import Settled
 from transport.waiting import Waiters
 
@@ -21,14 +21,14 @@ class _Failure:
     first: int
     last: int
     fate: Fate | None
-    """None if the server refused the message as too large."""
-    size: int = 0
-    limit: int = 0
+    """None if the server refused the message by its number."""
     cause: ChannelError | None = None
+    """What ended their session; the error itself if the server refused the message."""
 
     def error(self, number: int) -> ChannelError:
         if self.fate is None:
-            return TooLarge(self.size, self.limit)
+            assert self.cause is not None
+            return self.cause
         error = Unacknowledged(number, self.fate)
         error.__cause__ = self.cause
         return error
@@ -61,9 +61,9 @@ class Outcomes:
             self._settled_up_to = max(self._settled_up_to, last)
         self._waiters.changed()
 
-    def reject(self, number: int, size: int, limit: int) -> None:
-        """Record that the server takes no message of that size (DAT-5)."""
-        self._add_failure(_Failure(number, number, None, size, limit))
+    def reject(self, number: int, error: ChannelError) -> None:
+        """Record that the server refused a message by its number (DAT-5)."""
+        self._add_failure(_Failure(number, number, None, error))
         self._waiters.changed()
 
     def _add_failure(self, sends: _Failure) -> None:

@@ -2,12 +2,11 @@
 
 The JSON codec is msgspec's: fast and strict (no NaN, no control bytes, no lone surrogates, no
 trailing text). Encoding would convert some values silently (sets, dates, NaN, keys that are not
-strings), so these are refused first (DAT-3).
+strings), so `transport.protocol.plain` refuses or converts these first (DAT-3).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -26,6 +25,7 @@ from transport.protocol.frames import (
     Json,
     ServerControl,
 )
+from transport.protocol.plain import Encoder, NotPlain, check_plain, make_plain
 
 Payload = str | bytes
 """An encoded message: a str is its JSON, bytes are the message itself."""
@@ -49,21 +49,24 @@ _NUMBERS = frozenset(
 # Messages
 
 
-def encode_message(message: Json, limits: Bounds) -> Payload:
+def encode_message(message: Json, limits: Bounds, encoder: Encoder | None = None) -> Payload:
     """Encode a message.
 
     Args:
         message: str, bytes (bytearray, memoryview), or a JSON value.
         limits: for ``message`` (bytes) and ``depth``.
+        encoder: called for a value that JSON cannot represent; None refuses it.
 
     Raises:
         Unsendable: it has a value that JSON cannot represent faithfully (DAT-3).
         TooLarge: it is larger than ``limits.message``.
     """
-    return encode_sized(message, limits)[0]
+    return encode_sized(message, limits, encoder)[0]
 
 
-def encode_sized(message: Json, limits: Bounds) -> tuple[Payload, int]:
+def encode_sized(
+    message: Json, limits: Bounds, encoder: Encoder | None = None
+) -> tuple[Payload, int]:
     """Encode a message as `encode_message` does; return it with its `size_of`."""
     payload: Payload
     text = type(message) is str
@@ -71,7 +74,10 @@ def encode_sized(message: Json, limits: Bounds) -> tuple[Payload, int]:
         payload = encoded = bytes(message)
     else:
         if not text:
-            _check_faithful(message, limits.depth)
+            try:
+                check_plain(message, limits.depth)
+            except NotPlain:
+                message = make_plain(message, limits.depth, encoder)
         try:
             encoded = _encode(message)
         except UnicodeEncodeError:
@@ -118,35 +124,6 @@ def object_size(text: bytes) -> int:
     wide = not text.isascii() or b"\\u" in text  # up to four bytes for each character
     objects = 64 * text.count(b",") + 96 * text.count(b"[") + 192 * text.count(b"{")
     return (4 if wide else 1) * len(text) + objects
-
-
-def _check_faithful(value: Json, depth: int) -> None:
-    """Refuse a value that msgspec would convert, or that JavaScript would read differently."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return
-    if kind is int:
-        if not -MAX_NUMBER <= value <= MAX_NUMBER:
-            raise Unsendable(
-                f"the integer {value} is beyond 2^53 - 1, where JavaScript rounds: send it as a str"
-            )
-    elif kind is float:
-        if not math.isfinite(value):
-            raise Unsendable(f"JSON has no {value}: send None or a str")
-    elif kind is dict or kind is list or kind is tuple:
-        if depth == 0:
-            raise Unsendable("the message is nested deeper than Limits(depth=...)")
-        if kind is dict:
-            for key in value:
-                if type(key) is not str:
-                    raise Unsendable(f"a key is {type(key).__name__}; JSON has only str keys")
-            value = value.values()
-        for item in value:
-            _check_faithful(item, depth - 1)
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        raise Unsendable("bytes can only be a message of their own, not part of a JSON value")
-    else:
-        raise Unsendable(f"{kind.__name__} is not a JSON value: convert it before you send it")
 
 
 # Frames out
@@ -408,6 +385,7 @@ def _field_error(detail: str) -> ProtocolError:
 
 __all__ = [
     "Decoder",
+    "Encoder",
     "Oversized",
     "Payload",
     "decode_message",

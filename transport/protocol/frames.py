@@ -58,6 +58,8 @@ class ResetReason(StrEnum):
     REWOUND = "rewound"
     OVERFLOW = "overflow"
     SHUTDOWN = "shutdown"
+    FAILED = "failed"
+    """A client's own, in no frame: the server's handler failed (CLS-8)."""
 
 
 class Data(Struct, frozen=True):
@@ -104,13 +106,15 @@ class Loss(Struct, frozen=True, kw_only=True):
     """The fate of a session that could not be resumed (RES-2)."""
 
     reason: ResetReason
-    lost: list[Number] | None
+    lost: list[Number | None] | None
+    """The first and the last number; the last is None if it is not known how many follow."""
     handled: Mark | None
     in_hand: Mark | None
+    dropped: Mark | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if self.lost is not None and len(self.lost) not in (0, 2):
-            raise ValueError("lost is [first, last] or []")
+        if self.lost and (len(self.lost) != 2 or self.lost[0] is None):
+            raise ValueError("lost is [first, last], [first, null] or []")
 
 
 class Reset(Loss, frozen=True, kw_only=True, tag_field="type", tag="reset"):
@@ -118,7 +122,13 @@ class Reset(Loss, frozen=True, kw_only=True, tag_field="type", tag="reset"):
 
     def bare(self) -> Loss:
         """Return the part that ``opened`` carries: not a frame, so without a ``type``."""
-        return Loss(reason=self.reason, lost=self.lost, handled=self.handled, in_hand=self.in_hand)
+        return Loss(
+            reason=self.reason,
+            lost=self.lost,
+            handled=self.handled,
+            in_hand=self.in_hand,
+            dropped=self.dropped,
+        )
 
 
 class Opened(_Control, frozen=True):
@@ -208,12 +218,18 @@ class Close(_Control, frozen=True):
     last: Mark
     ack: Mark
     in_hand: Mark | UnsetType = UNSET
+    retry_in: Seconds | UnsetType = UNSET
+    """The server's handler failed: after that many seconds it takes a new session (CLS-8)."""
 
     def __post_init__(self) -> None:
         if not is_close_code(self.code):
             raise ValueError("a close code is 1000, 3000 to 4999, or one of the table")
         if not is_close_reason(self.reason):
             raise ValueError("a close reason has at most 123 bytes in UTF-8")
+
+
+class Leave(_Control, frozen=True):
+    """Tell that the page goes away and will not come back, though it does not close (LIV-6)."""
 
 
 class Send(_Control, frozen=True):
@@ -237,7 +253,9 @@ class Poll(_Control, frozen=True):
     hold: Seconds | UnsetType = UNSET
 
 
-ClientControl: TypeAlias = Bytes | Open | Ack | Skip | Ping | Pong | Renew | Close | Send | Poll
+ClientControl: TypeAlias = (
+    Bytes | Open | Ack | Skip | Ping | Pong | Renew | Close | Leave | Send | Poll
+)
 """The control frames that a client sends."""
 
 ServerControl: TypeAlias = (

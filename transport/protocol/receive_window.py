@@ -15,7 +15,8 @@ class ReceiveWindow:
         handled: the highest number that the application has finished with.
         delivered: the highest number that was delivered to the application.
         held: the bytes of the messages that the application has not finished with.
-        refused: the number of a message that was too long and waits for its ``skip`` (DAT-4), or 0.
+        refused: the number of a message that was refused and waits for its ``skip`` (DAT-4, DAT-7),
+            or 0.
     """
 
     __slots__ = ("_limits", "_sizes", "delivered", "handled", "held", "received", "refused")
@@ -78,7 +79,7 @@ class ReceiveWindow:
         self.delivered = self.handled = self.received
 
     def refuse(self, number: int) -> bool:
-        """Record that message ``number`` is too long; return False if it is a duplicate.
+        """Record that message ``number`` is refused; return False if it is a duplicate.
 
         Raises:
             Gap: see `repeated`.
@@ -87,6 +88,14 @@ class ReceiveWindow:
             return False
         self.refused = number
         return True
+
+    def give_back(self) -> None:
+        """Refuse what was received and not delivered (DAT-7). What was delivered is handled."""
+        self.mark_handled()
+        self.received = self.delivered
+        self.refused = self.received + 1
+        self._sizes.clear()
+        self.held = 0
 
     def mark_handled(self) -> None:
         """Count every message that was delivered to the application as handled."""

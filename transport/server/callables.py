@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+from contextlib import suppress
 from typing import Any
+
+MAX_WRAPPERS = 5
+"""How many wrappers around a handler are looked through."""
 
 _AWAITABLE = ("Awaitable", "Coroutine", "Future")
 
@@ -41,7 +45,7 @@ def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     name = getattr(called, "__name__", "it")
     if inspect.isasyncgenfunction(called):
         raise TypeError(f"{expected}, but {name}() contains `yield`: it cannot be awaited")
-    if _is_plain(called):
+    if _is_plain(function):
         raise TypeError(f"{expected}, but {name}() is not async: write `async def {name}`")
     try:
         # A wrapper is called with its own parameters, not with those of what it wraps.
@@ -84,13 +88,32 @@ def _called(function: Any) -> Any:
             function = call
 
 
-def _is_plain(function: object) -> bool:
+def _is_plain(function: Any) -> bool:
     """Return whether calling the function certainly returns no awaitable.
 
-    A lambda, and a function that declares an awaitable result, may return a coroutine. A function
-    that is not written in Python shows it when it is called.
+    A lambda, a function that declares an awaitable result, and a wrapper of an async function may
+    return one. A function that is not written in Python shows it when it is called.
     """
-    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+    called = _called(function)
+    if not inspect.isfunction(called):
         return False
-    declared = str(function.__annotations__.get("return", ""))
-    return function.__name__ != "<lambda>" and not any(name in declared for name in _AWAITABLE)
+    declared = str(called.__annotations__.get("return", ""))
+    if called.__name__ == "<lambda>" or any(name in declared for name in _AWAITABLE):
+        return False
+    return not _may_await(function, MAX_WRAPPERS)
+
+
+def _may_await(function: Any, depth: int) -> bool:
+    """Return whether a function is async, or holds one that is: in a closure or an attribute."""
+    called = _called(function)
+    if inspect.iscoroutinefunction(called):
+        return True
+    if depth == 0 or not inspect.isfunction(called):
+        return False
+    held = []
+    for cell in called.__closure__ or ():
+        with suppress(ValueError):  # it is empty
+            held.append(cell.cell_contents)
+    if not inspect.isroutine(function):
+        held += getattr(function, "__dict__", {}).values()
+    return any(callable(each) and _may_await(each, depth - 1) for each in held)

@@ -111,8 +111,45 @@ class Channel:
 
     @property
     def connected(self) -> bool:
-        """Whether a connection is attached. It may be dead: only an ack proves that it works."""
-        return bool(self._driver.session.attachments.live)
+        """Whether a connection is attached. It may be dead: only an ack proves that it works.
+
+        False as soon as a page says that it leaves for good (LIV-6).
+        """
+        return self._driver.is_connected
+
+    async def wait_connected(self) -> None:
+        """Wait until the client is `connected`.
+
+        Raises:
+            ChannelClosed: either side has closed the channel, or it is over, or is handed over to
+                another process (see `wait_closed`): the handler should end.
+        """
+        driver = self._driver
+        await driver.presence.connected()
+        if driver.session.peer_close is not None:
+            raise driver.session.closed_error()
+        driver.check_open()
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the client is not `connected`, or the handler should end (see `wait_closed`).
+
+        The session may still be resumed: `wait_connected` tells, and raises if not.
+        A connection that is cut without notice is found by its silence, within three heartbeats.
+        """
+        await self._driver.presence.disconnected()
+
+    async def wait_closed(self) -> None:
+        """Wait until the handler should end, as a handler does that only sends.
+
+        Returns once the client has closed the channel, or this side has, or the session has ended,
+        or its server hands it over to another (a drain). Then let the handler return. After a close
+        of the client what it sent before can still be received, and what is sent still arrives.
+
+        While the task that receives (the handler's, unless another does) is in here or has ended,
+        nobody takes what the page sends. After a second such messages are refused: the page's send
+        fails with ``not_read`` in place of waiting. They are taken again when a task receives.
+        """
+        await self._driver.presence.closed()
 
     async def send(self, message: Json) -> int:
         """Send a message: str, bytes, or a JSON value.
@@ -130,7 +167,7 @@ class Channel:
         driver = self._driver
         if get_ident() != driver.thread:
             raise wrong_thread("channel.send", "message")
-        payload, size = encode_sized(message, driver.session.limits)
+        payload, size = encode_sized(message, driver.session.limits, driver.encoder)
         if not driver.window.has_capacity(size):
             await driver.window.wait(size, driver.check_open)
         return driver.send(payload, size)

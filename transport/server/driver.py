@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum
 from typing import Protocol
 
 from transport.errors import Busy, ChannelClosed
-from transport.protocol.codec import Payload
-from transport.protocol.frames import Json, ResetReason
+from transport.protocol.codec import Encoder, Payload
+from transport.protocol.frames import Json
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import EMPTY, ServerSession
 from transport.protocol.states import SessionState
@@ -23,11 +24,21 @@ from transport.send_window import SendWindow
 from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
 from transport.server.memory import FIRST_GRANT, Memory
+from transport.server.presence import Presence
 from transport.telemetry.log import DEBUG, INFO, WARNING, log_event
 from transport.waiting import resolve
 
 NOT_SENDING = (SessionState.CLOSING, SessionState.CLOSED)
 """States in which no more messages are numbered."""
+
+
+class _Unclaimed(Enum):
+    TOKEN = 0
+
+
+UNCLAIMED = _Unclaimed.TOKEN
+"""In the place of the future of the task that waits for a message: the next call of `receive` is to
+record its task as the one that receives. Any further call costs nothing for that."""
 
 
 class DrivenLink(Link, Protocol):
@@ -60,6 +71,7 @@ class SessionDriver:
     Args:
         session: the session.
         clock: the process's.
+        encoder: called for a value that JSON cannot represent; None refuses it.
         memory: the bound on what all sessions take.
 
     Attributes:
@@ -70,6 +82,7 @@ class SessionDriver:
         draining: whether the session is being handed over to another process (DRN-1).
         ended: whether the end of the session has been handled.
         on_end: called once, when the session has ended.
+        receiver: the task that receives: the handler's, until another does.
         thread: the identifier of the only thread that may use the session.
     """
 
@@ -80,21 +93,31 @@ class SessionDriver:
         "_handled_waiters",
         "_memory",
         "_message",
+        "_presence",
         "attaches",
         "draining",
+        "encoder",
         "ended",
         "grant",
         "links",
         "loop",
         "now",
         "on_end",
+        "receiver",
         "session",
         "thread",
         "window",
     )
 
-    def __init__(self, session: ServerSession, clock: Clock, memory: Memory) -> None:
+    def __init__(
+        self,
+        session: ServerSession,
+        clock: Clock,
+        memory: Memory,
+        encoder: Encoder | None = None,
+    ) -> None:
         self.session = session
+        self.encoder = encoder
         self.grant = FIRST_GRANT
         self._memory = memory
         self.now = clock.now
@@ -105,8 +128,10 @@ class SessionDriver:
         self.attaches = 0
         self.draining = False
         self.ended = False
-        self._message: asyncio.Future[None] | None = None
+        self.receiver: asyncio.Task[None] | None = None
+        self._message: asyncio.Future[None] | _Unclaimed | None = UNCLAIMED
         """The future of the task that waits for a message."""
+        self._presence: Presence | None = None
         self._ack_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._handled_waiters: list[asyncio.Future[None]] = []
 
@@ -136,6 +161,8 @@ class SessionDriver:
         """
         session = self.session
         if session.state in NOT_SENDING or self.draining:
+            if session.dropped:
+                session.overflow()  # count this one too, for the page's reset
             return False
         promised = self.window.promised if self.window.senders else None
         if not (
@@ -193,7 +220,12 @@ class SessionDriver:
             ChannelClosed: there will be none, or the session is handed over.
         """
         if self._message is not None:
-            raise Busy("another task is in receive() on this channel")
+            if self._message is not UNCLAIMED:
+                raise Busy("another task is in receive() on this channel")
+            self._message = None
+            self.receiver = asyncio.current_task()
+            if self._presence is not None:
+                self._presence.received()
         if self.draining:
             raise self._handed_over()
         session = self.session
@@ -230,6 +262,42 @@ class SessionDriver:
         if self.session.state not in NOT_SENDING:
             self.session.close(code, reason, "app", self.now())
             self.notify()
+
+    # Presence
+
+    @property
+    def presence(self) -> Presence:
+        """The waits of the handler for its client, and for the end."""
+        if self._presence is None:
+            self._presence = Presence(self)
+        return self._presence
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is attached whose client has not left for good."""
+        session = self.session
+        return bool(session.attachments.live) and not session.has_left
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more messages are numbered here."""
+        return self.draining or self.session.state in NOT_SENDING
+
+    @property
+    def has_received(self) -> bool:
+        """Whether a task has begun to receive, and did not stop."""
+        return self._message is not UNCLAIMED
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a task waits for a message."""
+        return self._message is not None and self._message is not UNCLAIMED
+
+    def stop_receiving(self) -> None:
+        """Refuse messages until a task receives: nobody does (DAT-7)."""
+        self._message = UNCLAIMED
+        self.session.stop_reading()
+        self.notify()
 
     # Calls of requests
 
@@ -297,6 +365,8 @@ class SessionDriver:
         for link in self.links:
             link.wake_writer_if_due()
         self.data_received()
+        if self._presence is not None:
+            self._presence.changed()
         if self.session.ending is not None and not self.ended:
             self._end()
 
@@ -305,7 +375,12 @@ class SessionDriver:
         if self.session.footprint() > self.grant:
             self._memory.grow(self, handed_over=self.session.in_hand_size > 0)
         message = self._message
-        if message is not None and not message.done() and self.session.is_readable:
+        if (
+            message is not None
+            and message is not UNCLAIMED
+            and not message.done()
+            and self.session.is_readable
+        ):
             message.set_result(None)
         if self.window.senders:
             if self.session.state in NOT_SENDING:
@@ -324,6 +399,8 @@ class SessionDriver:
         """Write what became due at ``now``, and fail senders that have stalled."""
         for link in list(self.links):
             link.tick(now)
+        if self._presence is not None:
+            self._presence.tick(now)
         if self.window.senders and self._has_stalled(now):
             log_event(
                 WARNING,
@@ -342,14 +419,14 @@ class SessionDriver:
         )
 
     def overflow(self) -> None:
-        """Reset the session: a broadcast found its send buffer full (DAT-6)."""
+        """Reset the session: a message of a group found its send buffer full (DAT-6)."""
         log_event(
             WARNING,
             "overflow",
             "a broadcast found this session's send buffer full, so the session was reset",
             channel=self.session.id,
         )
-        self.session.reset(ResetReason.OVERFLOW)
+        self.session.overflow()
         self.notify()
 
     def footprint(self) -> int:
@@ -370,7 +447,7 @@ class SessionDriver:
             channel=self.session.id,
         )
         stuck = [link for link in self.links if link.waiter is None]
-        self.session.reset(ResetReason.OVERFLOW)
+        self.session.overflow()
         self.notify()
         for link in stuck:  # in a write of its own, which keeps as much as the buffer did
             if link.abort is not None:
@@ -382,8 +459,10 @@ class SessionDriver:
         self.session.drain(retry_in)
         for link in self.links:
             link.wake_writer_if_due()
-        if self._message is not None:
+        if isinstance(self._message, asyncio.Future):
             resolve(self._message)
+        if self._presence is not None:
+            self._presence.changed()
         self.window.wake_all()
         for _, waiter in self._ack_waiters:
             resolve(waiter)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
 
 from transport.limits import Limits
-from transport.protocol.codec import encode_sized
+from transport.protocol.codec import Encoder, encode_sized
 from transport.protocol.frames import Json
 from transport.server.channel import Channel
 from transport.server.driver import SessionDriver
@@ -26,12 +26,19 @@ class Group:
             function that was called, and its arguments.
     """
 
-    __slots__ = ("__weakref__", "_check_loop", "_limits", "_members", "name")
+    __slots__ = ("__weakref__", "_check_loop", "_encoder", "_limits", "_members", "name")
 
-    def __init__(self, name: str, limits: Limits, check_loop: Callable[[str, str], object]) -> None:
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        check_loop: Callable[[str, str], object],
+        encoder: Encoder | None = None,
+    ) -> None:
         self.name = name
         self._limits = limits
         self._check_loop = check_loop
+        self._encoder = encoder
         self._members: dict[str, Channel] = {}
 
     def __repr__(self) -> str:
@@ -81,10 +88,13 @@ class Group:
             Unsendable, TooLarge: the message cannot be sent; no channel got it.
         """
         self._check_loop("group.send", "message")
-        return send_to_all((channel._driver for channel in self), message, self._limits)
+        drivers = (channel._driver for channel in self)
+        return send_to_all(drivers, message, self._limits, self._encoder)
 
 
-def send_to_all(drivers: Iterable[SessionDriver], message: Json, limits: Limits) -> int:
+def send_to_all(
+    drivers: Iterable[SessionDriver], message: Json, limits: Limits, encoder: Encoder | None
+) -> int:
     """Encode a message once, send it to each session, and return how many took it."""
-    payload, size = encode_sized(message, limits)
+    payload, size = encode_sized(message, limits, encoder)
     return sum([driver.try_send(payload, size) for driver in drivers])

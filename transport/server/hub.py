@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 from weakref import WeakValueDictionary
 
 from starlette.types import Receive, Scope, Send
 
 from transport.limits import Limits
+from transport.protocol.codec import Encoder
 from transport.protocol.frames import Json, TransportKind
 from transport.server.authentication import Authenticate
 from transport.server.callables import check_authenticate, check_handler
@@ -18,12 +21,13 @@ from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
 from transport.server.lifecycle import Lifecycle
 from transport.server.origins import OriginPolicy
-from transport.server.runner import Handler, Runner
+from transport.server.runner import Application, Handler, Runner
 from transport.server.runtime import Runtime
 from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore
 
 TRANSPORTS = tuple(kind.value for kind in TransportKind)
+ON_ERROR = ("close", "reopen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class HubStatistics:
         sessions: sessions that exist now.
         connections: connections attached now, by transport.
         opened: sessions ever opened.
-        resets: resumes ever refused.
+        resets: sessions that were ever reset, and resumes that were refused otherwise, by their
+            reason (PROTOCOL.md RES-5); 0 for a reason that has not occurred.
         refused: opens ever answered with an error.
         sent, received, replayed: total messages; see `ChannelStatistics`.
         memory: bytes that all sessions take now, as ``limits.memory`` counts them.
@@ -44,7 +49,7 @@ class HubStatistics:
     sessions: int
     connections: dict[str, int]
     opened: int = 0
-    resets: int = 0
+    resets: Counter[str] = field(default_factory=Counter)
     refused: int = 0
     sent: int = 0
     received: int = 0
@@ -72,10 +77,17 @@ class Hub:
         authenticate: ``async (connection, credentials) -> Identity | None``, at each attach.
         origins: further origins whose pages may connect, besides the server's own.
         transports: which of ``"websocket"``, ``"sse"``, ``"longpoll"`` are served.
+        on_error: what an exception in a handler does to its page. It is logged in any case, and
+            what was sent before is delivered. ``"close"``: the channel closes with 1011.
+            ``"reopen"``: the page opens a new session after a second or more, with back-off, and
+            the handler is called again; the page's ``reset`` event has the reason ``failed``.
+        encoder: called for a value in a message that JSON cannot represent; what it returns is sent
+            in its place. ``fastapi.encoders.jsonable_encoder`` fits.
 
     Raises:
-        TypeError: the handler or ``authenticate`` cannot be awaited, or ``limits`` is no `Limits`.
-        ValueError: an origin or a transport is not valid.
+        TypeError: the handler or ``authenticate`` cannot be awaited, ``encoder`` is no function, or
+            ``limits`` is no `Limits`.
+        ValueError: an origin, a transport or ``on_error`` is not valid.
     """
 
     def __init__(
@@ -87,6 +99,8 @@ class Hub:
         authenticate: Authenticate | None = None,
         origins: Sequence[str] | None = None,
         transports: Sequence[str] = TRANSPORTS,
+        on_error: Literal["close", "reopen"] = "close",
+        encoder: Encoder | None = None,
     ) -> None:
         check_handler(handler)
         if authenticate is not None:
@@ -97,11 +111,17 @@ class Hub:
             raise ValueError(
                 f"transports must be a list of any of {TRANSPORTS}, not {transports!r}"
             )
+        if encoder is not None and not callable(encoder):
+            raise TypeError(f"encoder must be a function of a value, not {encoder!r}")
+        if on_error not in ON_ERROR:
+            raise ValueError(f"on_error must be one of {ON_ERROR}, not {on_error!r}")
         self._limits = limits
+        self._encoder = encoder
+        application = Application(handler, reopens=on_error == "reopen", encoder=encoder)
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         self._lifecycle = Lifecycle(
             lambda: Runtime(
-                handler, store if store is not None else MemoryStore(), limits, authenticate
+                application, store if store is not None else MemoryStore(), limits, authenticate
             ),
             limits.body if TransportKind.WEBSOCKET in transports else 0,
         )
@@ -133,14 +153,16 @@ class Hub:
             raise TypeError(f"a group's name is a str, not a {type(name).__name__}: {name!r}")
         group = self._groups.get(name)
         if group is None:
-            group = self._groups[name] = Group(name, self._limits, self._lifecycle.get_current)
+            check_loop = self._lifecycle.get_current
+            group = self._groups[name] = Group(name, self._limits, check_loop, self._encoder)
         return group
 
     async def broadcast(self, message: Json) -> int:
         """Send one message to every channel of this process; see `Group.send`."""
         runtime = self._lifecycle.get_current("hub.broadcast", "message")
         runners = runtime.registry.runners if runtime is not None else ()
-        return send_to_all((runner.driver for runner in runners), message, self._limits)
+        drivers = (runner.driver for runner in runners)
+        return send_to_all(drivers, message, self._limits, self._encoder)
 
     async def send_to(self, channel_id: str, message: Json) -> bool:
         """Send a message to the channel of that id.
@@ -154,7 +176,8 @@ class Hub:
         """
         runtime = self._lifecycle.get_current("hub.send_to", "channel_id, message")
         runner = runtime.registry.get(channel_id) if runtime is not None else None
-        return send_to_all([runner.driver] if runner else [], message, self._limits) == 1
+        drivers = [runner.driver] if runner else []
+        return send_to_all(drivers, message, self._limits, self._encoder) == 1
 
     async def close_user(self, subject: str) -> int:
         """End the sessions of a user with ``unauthorized``, and return how many there were (IDN-2).
@@ -188,7 +211,7 @@ class Hub:
             len(registry),
             connections,
             opened=registry.opened,
-            resets=runtime.opener.resets,
+            resets=registry.resets.copy(),
             refused=runtime.opener.refused,
             sent=totals.sent,
             received=totals.received,

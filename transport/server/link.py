@@ -179,7 +179,7 @@ class SessionLink:
             )
         live = len(driver.session.attachments.live)
         replies = driver.session.receive(attachment, frame, driver.now())
-        if type(frame) is Data and len(driver.session.attachments.live) == live:
+        if type(frame) is Data and not replies and len(driver.session.attachments.live) == live:
             driver.data_received()
             return
         if replies:

@@ -45,7 +45,7 @@ from transport.server.link import SessionLink
 from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import check_headers, kept
 from transport.server.registry import Registry
-from transport.server.runner import Handler, Runner
+from transport.server.runner import Application, Runner
 from transport.stores.records import Record, make_token
 from transport.telemetry.log import DEBUG, INFO, log_event
 
@@ -54,7 +54,7 @@ class Opener:
     """Gives each ``open`` its session.
 
     Args:
-        handler: called once for each new session.
+        application: run for each new session.
         registry: the sessions of this process.
         limits: bounds and times.
         admission: counts sessions and openings.
@@ -62,22 +62,20 @@ class Opener:
         authenticator: authenticates the clients.
 
     Attributes:
-        resets: how many resumes were ever refused.
         refused: how many opens were ever answered with an error.
     """
 
     def __init__(
         self,
-        handler: Handler,
+        application: Application,
         registry: Registry,
         limits: Limits,
         admission: Admission,
         memory: Memory,
         authenticator: Authenticator,
     ) -> None:
-        self.resets = 0
         self.refused = 0
-        self._handler = handler
+        self._application = application
         self._registry = registry
         self._limits = limits
         self._admission = admission
@@ -130,9 +128,15 @@ class Opener:
                 self._runner(session).driver.notify()
             case _:
                 assert_never(decision)
-        if reset is not None:
-            self.resets += 1
+        if reset is not None and isinstance(decision, Begin):
+            self._count_reset(reset, found)
         return await self._begin(frame, transport, identity, connection, size, reset)
+
+    def _count_reset(self, reset: Reset, found: Found | None) -> None:
+        """Count a resume that is refused, unless the end of its session was counted before."""
+        ended = found.ended if found is not None else None
+        if ended is None or ended.ending.reset is not reset.reason:
+            self._registry.resets[reset.reason.value] += 1
 
     async def _find(self, frame: Open, identity: Identity) -> Found | None:
         """Find the session that ``open`` names; None if its credential is not this user's."""
@@ -192,7 +196,7 @@ class Opener:
         if isinstance(decision, Create):
             registry.add(runner)
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
-            runner.start(self._handler, kept(connection.scope), identity.user)
+            runner.start(self._application, kept(connection.scope), identity.user, now)
         return self._link(runner, attachment, connection, identity)
 
     async def _create(
@@ -212,7 +216,9 @@ class Opener:
             raise
         session = ServerSession(record.id, self._limits, now)
         self._memory.add(cost)
-        driver = SessionDriver(session, self._registry.clock, self._memory)
+        driver = SessionDriver(
+            session, self._registry.clock, self._memory, self._application.encoder
+        )
         credentials = SessionCredentials(
             record.subject,
             record.id,

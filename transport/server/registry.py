@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,6 +63,7 @@ class Registry:
         draining: whether new sessions are refused (DRN-1).
         on_drain: called when the server is told to stop, or the hub stops. Idempotent.
         opened: how many sessions ever began here.
+        resets: how many sessions were reset or could not be resumed, by reason.
         totals: messages of the sessions that have left.
     """
 
@@ -80,6 +82,7 @@ class Registry:
         self.draining = False
         self.on_drain: Callable[[], None] = lambda: None
         self.opened = 0
+        self.resets: Counter[str] = Counter()
         self.totals = TotalCounters()
         self._limits = limits
         self._admission = admission
@@ -169,6 +172,13 @@ class Registry:
     # `runner.Owner`
 
     def session_ended(self, runner: Runner) -> None:
+        """Count a session that was reset, and save its tombstone."""
+        ending = runner.session.ending
+        if ending is not None and ending.reset is not None:
+            self.resets[ending.reset.value] += 1
+        self.tombstone_changed(runner)
+
+    def tombstone_changed(self, runner: Runner) -> None:
         """Save the tombstone of a session that has ended."""
         runner.pending_tombstones += 1
         self._spawn(self._save_tombstone(runner))

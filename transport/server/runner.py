@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
 from starlette.types import Scope
@@ -17,6 +18,7 @@ from starlette.types import Scope
 from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed
+from transport.protocol.codec import Encoder
 from transport.protocol.states import SessionState
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
@@ -26,15 +28,41 @@ from transport.telemetry.log import ERROR, WARNING, log_event
 
 Handler = Callable[[Channel], Awaitable[None]]
 
+REOPEN_DELAY = 1.0
+"""Seconds after which a page may open a new session when its handler has failed (CLS-8)."""
+
+AT_ONCE = 1.0
+"""Seconds. A handler that returns sooner without having received was hardly meant to close the
+channel."""
+
 CANCEL_TIMEOUT = 1.0
 """Seconds that a cancelled handler has for its ``finally`` before its server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a hub runs for each session.
+
+    Attributes:
+        handler: called once for each session.
+        reopens: whether a page may open a new session after its handler has failed (CLS-8).
+        encoder: called for a value that JSON cannot represent; None refuses it.
+    """
+
+    handler: Handler
+    reopens: bool = False
+    encoder: Encoder | None = None
 
 
 class Owner(Protocol):
     """The owner of a runner, which is notified when it ends."""
 
     def session_ended(self, runner: Runner) -> None:
-        """Handle the end of the session; again if its handler finishes a message after that."""
+        """Handle the end of the session."""
+        ...
+
+    def tombstone_changed(self, runner: Runner) -> None:
+        """Handle a message that the handler has finished after the end of the session."""
         ...
 
     def handler_ended(self, runner: Runner) -> None:
@@ -61,6 +89,8 @@ class Runner:
     __slots__ = (
         "_cancel_at",
         "_owner",
+        "_reopens",
+        "_started_at",
         "_task",
         "address",
         "channel",
@@ -90,15 +120,21 @@ class Runner:
         self._owner = owner
         self._task: asyncio.Task[None] | None = None
         self._cancel_at: float | None = None
+        self._reopens = False
+        self._started_at = 0.0
         driver.on_end = self._ended
 
     # The handler
 
-    def start(self, handler: Handler, scope: Scope, user: Any) -> None:
+    def start(self, application: Application, scope: Scope, user: Any, now: float) -> None:
         """Call the handler in a task of its own."""
-        self.channel = Channel(self.driver, scope, user)
-        running = self._run(handler, self.channel)
-        self._task = self.driver.loop.create_task(running, name=f"channel {self.session.id}")
+        driver = self.driver
+        self.channel = Channel(driver, scope, user)
+        self._reopens = application.reopens
+        self._started_at = now
+        running = self._run(application.handler, self.channel)
+        self._task = driver.loop.create_task(running, name=f"channel {self.session.id}")
+        driver.receiver = self._task
 
     async def _run(self, handler: Handler, channel: Channel) -> None:
         try:
@@ -111,6 +147,7 @@ class Runner:
             log_event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
             self._returned(codes.INTERNAL, failed=True)
         else:
+            self._warn_if_at_once()
             self._returned(codes.NORMAL)
         finally:
             self._owner.handler_ended(self)
@@ -133,19 +170,42 @@ class Runner:
     def _is_own(self, error: BaseException) -> bool:
         return isinstance(error, ChannelClosed) and error.channel == self.session.id
 
+    def _warn_if_at_once(self) -> None:
+        """Warn that the handler returned as soon as it began, which closes the channel."""
+        driver = self.driver
+        if (
+            self.session.state is SessionState.OPEN
+            and not driver.draining
+            and not driver.has_received
+            and driver.now() - self._started_at < AT_ONCE
+        ):
+            log_event(
+                WARNING,
+                "handler_returned",
+                "the handler returned at once without receiving, and that closes the channel: if "
+                "it only sends, end it with `await channel.wait_closed()`; if it is meant, call "
+                "`await channel.close()`",
+                channel=self.session.id,
+            )
+
     def _returned(self, code: Code, *, failed: bool = False) -> None:
         session = self.session
         if session.state is SessionState.CLOSED:
             if not failed:
                 session.incoming.mark_handled()
-                self._owner.session_ended(self)
+                self._owner.tombstone_changed(self)
             return
         if self.driver.draining or session.state is SessionState.CLOSING:
             return  # the session is being handed over, or is closing already
         peer = session.peer_close
         if failed:
             session.close(
-                1011, "the server's handler failed", "protocol", self.driver.now(), failed=True
+                1011,
+                "the server's handler failed",
+                "protocol",
+                self.driver.now(),
+                failed=True,
+                retry_in=REOPEN_DELAY if self._reopens and peer is None else None,
             )
         elif peer is not None:
             session.close(peer.code, peer.reason, peer.by, self.driver.now())
@@ -247,6 +307,7 @@ class Runner:
         """Drop internal references, so that it is freed without the cycle collector."""
         self.channel._leave_groups()
         del self.channel, self.driver.on_end
+        self.driver.receiver = None
 
     def stop(self) -> None:
         """Cancel the handler: its hub is stopping."""

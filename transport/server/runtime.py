@@ -10,7 +10,7 @@ from transport.server.deadlines import Deadlines
 from transport.server.memory import Memory
 from transport.server.opening import Opener
 from transport.server.registry import Registry
-from transport.server.runner import Handler
+from transport.server.runner import Application
 from transport.server.uplink import Uplink
 from transport.stores.interface import Store
 
@@ -19,7 +19,7 @@ class Runtime:
     """The sessions of a hub in the running event loop; the adapters' `Entrance` to them.
 
     Args:
-        handler: called once for each session.
+        application: run for each session.
         store: where records are kept.
         limits: bounds and times.
         authenticate: None lets everybody in, as a guest.
@@ -32,7 +32,11 @@ class Runtime:
     """
 
     def __init__(
-        self, handler: Handler, store: Store, limits: Limits, authenticate: Authenticate | None
+        self,
+        application: Application,
+        store: Store,
+        limits: Limits,
+        authenticate: Authenticate | None,
     ) -> None:
         clock = Clock()
         admission = Admission(limits)
@@ -44,7 +48,7 @@ class Runtime:
             authenticate, limits, self.deadlines, admission, clock.now
         )
         self.opener = Opener(
-            handler, self.registry, limits, admission, self.memory, self._authenticator
+            application, self.registry, limits, admission, self.memory, self._authenticator
         )
         uplink = Uplink(self.registry, limits)
         # Bound, not wrapped: every POST would pay for one more call.

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from starlette.types import ASGIApp
 
 from transport.errors import ChannelClosed, SessionReset
+from transport.protocol.codec import Encoder
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.testing.asgi import DEADLINE
 from transport.testing.page_driver import PageDriver
@@ -22,6 +23,7 @@ async def drive(
     transport: str = "websocket",
     credentials: Json = None,
     headers: Mapping[str, str] | None = None,
+    encoder: Encoder | None = None,
 ) -> AsyncIterator[Page]:
     """Open a channel in process, as a page does, and wait until it is open.
 
@@ -35,12 +37,15 @@ async def drive(
         transport: the first to use: ``"websocket"``, ``"sse"`` or ``"longpoll"``.
         credentials: for ``authenticate``; `Page.credentials` changes them.
         headers: headers of every request, such as ``{"cookie": "..."}``.
+        encoder: called for a value that JSON cannot represent; None refuses it.
 
     Raises:
         ChannelClosed: the channel was refused for good.
         TimeoutError: it did not open. An exception of the application is raised here too.
     """
-    page = Page(app, path, transport=transport, credentials=credentials, headers=headers)
+    page = Page(
+        app, path, transport=transport, credentials=credentials, headers=headers, encoder=encoder
+    )
     try:
         await page.resume()
         yield page
@@ -65,8 +70,10 @@ class Page:
         transport: str = "websocket",
         credentials: Json = None,
         headers: Mapping[str, str] | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
-        self._driver = PageDriver(app, path, TransportKind(transport), credentials, headers)
+        kind = TransportKind(transport)
+        self._driver = PageDriver(app, path, kind, credentials, headers, encoder)
 
     # Its state
 
@@ -125,6 +132,7 @@ class Page:
         Raises:
             Unacknowledged: its session ended first; `Unacknowledged.fate` says what is known.
             TooLarge: the server does not accept it.
+            NotRead: the handler does not receive messages.
         """
         driver = self._driver
         await self._until(
@@ -185,6 +193,16 @@ class Page:
                 cable had been pulled.
         """
         self._driver.cut(noticed=noticed)
+
+    async def leave(self, *, within: float | None = DEADLINE) -> None:
+        """Go away for good without closing, as a page does whose tab is closed (LIV-6).
+
+        The session ends after ``limits.away`` in place of ``limits.ttl``, unless it is resumed.
+        """
+        driver = self._driver
+        driver.leave()
+        await self._until(lambda: not driver.is_posting, within, "the server did not answer")
+        driver.end_connections()
 
     async def resume(self, *, within: float | None = DEADLINE) -> bool:
         """Connect again after a `cut`.

@@ -20,7 +20,6 @@ from transport.errors import (
     ChannelError,
     Fate,
     SessionReset,
-    TooLarge,
     Unacknowledged,
 )
 from transport.limits import Limits
@@ -41,7 +40,7 @@ from transport.protocol.client.events import (
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
-from transport.protocol.codec import encode_message
+from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.frames import Json, TransportKind, Verdict
 from transport.protocol.states import AttachState
 from transport.testing.page_connection import ATTEMPT_TIMEOUT, ApplicationCalls, PageConnection
@@ -62,6 +61,7 @@ class PageDriver:
         transport: the kind of the next connection.
         credentials: shown at each attach, and when the server asks for new ones.
         headers: headers of every request.
+        encoder: called for a value that JSON cannot represent; None refuses it.
 
     Attributes:
         id: the public name of the session.
@@ -81,6 +81,7 @@ class PageDriver:
         transport: TransportKind,
         credentials: Json,
         headers: Mapping[str, str] | None,
+        encoder: Encoder | None = None,
     ) -> None:
         self.transport = transport
         self.credentials = credentials
@@ -91,6 +92,7 @@ class PageDriver:
         self.refused: dict[int, ChannelError] = {}
         self.closed: ChannelClosed | None = None
         self.is_away = True
+        self._encoder = encoder
         self.problem: str | None = None
         self._waiters = Waiters()
         self._calls = ApplicationCalls(app, path, headers, self._waiters.changed)
@@ -146,7 +148,7 @@ class PageDriver:
     def send(self, message: Json) -> int:
         """Send a message and return its number."""
         self.check()
-        number = self._session.send(encode_message(message, self._session.terms))
+        number = self._session.send(encode_message(message, self._session.terms, self._encoder))
         self._act([])
         return number
 
@@ -156,6 +158,17 @@ class PageDriver:
         if self.is_away and self.closed is None:
             self.attach()
         self._act([])
+
+    def leave(self) -> None:
+        """Tell the server that the page goes away for good (LIV-6)."""
+        self._session.leave()
+        self._act([])
+
+    def end_connections(self) -> None:
+        """End all connections after what was written on them, and stay away."""
+        self.is_away = True
+        for link in list(self._connections):
+            self._handle_input(link, ConnectionLost("left"))
 
     def cut(self, *, noticed: bool) -> None:
         """Lose all connections and what is in flight over them, and stay away."""
@@ -229,10 +242,9 @@ class PageDriver:
             case Settled():
                 self._settle([event], None)
             case Rejected():
-                limit = self._session.terms.message
-                self.refused[event.send] = TooLarge(event.size, limit)
+                self.refused[event.send] = event.error(self._session.terms.message)
             case WasReset():
-                reset = SessionReset(event.reason.value, event.lost)
+                reset = SessionReset(event.reason.value, event.lost, event.dropped)
                 self._settle(event.sends, reset)
                 self.received.append(reset)
             case Closed():
@@ -258,6 +270,8 @@ class PageDriver:
     def _on_dropped(self, event: LinkDropped) -> None:
         connection = self._connections.pop(event.link, None)
         if connection is not None:
+            for out in event.outputs:
+                connection.write(out)
             connection.leave()
             self.problem = connection.problem or f"{event.link.transport.value}: {event.reason}"
         if self.is_away or self.closed is not None:

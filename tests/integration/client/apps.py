@@ -31,6 +31,18 @@ async def _fail(channel: Channel) -> None:
     raise RuntimeError(await channel.receive())
 
 
+async def _fail_at_boom(channel: Channel) -> None:
+    async for message in channel:
+        if message == "boom":
+            raise RuntimeError
+        await channel.send(message)
+
+
+async def _push(channel: Channel) -> None:
+    await channel.send("pushed")
+    await channel.wait_closed()
+
+
 async def _authenticate(connection: HTTPConnection, credentials: Any) -> Identity | None:
     if credentials != "open":
         return None
@@ -44,4 +56,6 @@ def _app(hub: Hub) -> Starlette:
 no_websocket = _app(Hub(_echo, transports=("sse", "longpoll")))
 guarded = _app(Hub(_greet, authenticate=_authenticate))
 failing = _app(Hub(_fail))
+reopening = _app(Hub(_fail_at_boom, on_error="reopen"))
+pushing = _app(Hub(_push))
 quiet = Application(_quiet).build()

@@ -95,6 +95,13 @@ class ClientSteps:
         if pick < 2 and not client.is_over and client.core.has_begun:
             self.close(client)
 
+    def client_leaves(self, pick: int) -> None:
+        """Say that the client goes away for good (LIV-6), which its next attach takes back."""
+        if (clients := self._network.living_clients) and pick < 4:
+            client = clients[pick % len(clients)]
+            client.core.leave()
+            self._network.transmit(client)
+
     def client_vanishes(self, pick: int, noticed: int) -> None:
         """Let a client go without a word, as a page that crashes, if others are left; seldom."""
         clients = self._network.living_clients

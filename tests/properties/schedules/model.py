@@ -105,8 +105,7 @@ class Model:
             case Settled():
                 self._check_settled(client, event)
             case Rejected():
-                assert OVERSIZE in client.sends[event.send]
-                assert event.send not in client.fates
+                self._check_rejected(client, event)
                 client.fates[event.send] = None
             case WasReset():
                 self._check_reset(client, event)
@@ -121,6 +120,14 @@ class Model:
                 raise AssertionError(event)
             case _:
                 assert_never(event)
+
+    def _check_rejected(self, client: ClientState, event: Rejected) -> None:
+        message = client.sends[event.send]
+        if event.code == "too_large":
+            assert OVERSIZE in message
+        else:
+            assert message not in self.taken, "DAT-7: refused, though taken"
+        assert event.send not in client.fates
 
     def _check_closed(self, client: ClientState, event: Closed, now: float) -> None:
         assert event.code in (1000, 1011, 4409), event
@@ -155,11 +162,20 @@ class Model:
 
     def _check_reset(self, client: ClientState, event: WasReset) -> None:
         lives_on = event.reason is ResetReason.TRIMMED
+        if event.reason is ResetReason.FAILED and self._has_begun_unseen(client):
+            for one in event.sends:
+                client.fates.update(dict.fromkeys(range(one.first, one.last + 1), one.fate))
+            client.session, client.received, client.confirmed = "", 0, 0
+            return
         for one in event.sends:
             self._check_settled(client, one, is_final=event.handled is not None and not lives_on)
         if event.lost is not None:
             sent = self.handlers[client.session].sent
+            lost: list[int | None]
             lost = [client.received + 1, sent] if client.received < sent else []
+            if event.reason is ResetReason.OVERFLOW:
+                lost = [client.received + 1, None]
+                assert event.dropped
             # A session that lives on may have sent more since.
             assert event.lost == lost or (lives_on and event.lost[:1] in ([], lost[:1])), lost
         client.session = ""

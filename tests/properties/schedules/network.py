@@ -142,19 +142,21 @@ class Network:
                 frames = [from_wire(encoded) for encoded in out.frames]
                 if out.request is not Request.OPEN:
                     self.rules.check_client_frames(client, connection, frames)
-                if connection.link.transport is TransportKind.WEBSOCKET:
-                    if not connection.is_half_open:
-                        connection.up += frames
-                else:
-                    assert out.request is not None
-                    assert out.request is Request.OPEN or not any(
-                        sent.is_awaited
-                        and sent.kind is out.request
-                        and sent.connection is connection
-                        for sent in self.requests
-                        if not client.is_over  # its last `close` may pass another (SND-1)
-                    )
-                    self.requests.append(PendingRequest(out.request, frames, connection))
+                assert out.request in (None, Request.OPEN) or not any(
+                    sent.is_awaited and sent.kind is out.request and sent.connection is connection
+                    for sent in self.requests
+                    if not client.is_over  # its last `close` may pass another (SND-1)
+                )
+                self._put(connection, out.request, frames)
+
+    def _put(
+        self, connection: ClientConnection, request: Request | None, frames: list[Any]
+    ) -> None:
+        """Put frames on their way to the server."""
+        if request is not None and connection.link.transport is not TransportKind.WEBSOCKET:
+            self.requests.append(PendingRequest(request, frames, connection))
+        elif not connection.is_half_open:
+            connection.up += frames
 
     def handle_input(self, connection: ClientConnection, report: Input) -> None:
         """Hand a client what arrives on a connection, and let it act on that."""
@@ -175,6 +177,10 @@ class Network:
                 case Closed():
                     self.transmit(client)
                 case LinkDropped():
+                    for one in [one for one in client.connections if one.link is event.link]:
+                        for out in event.outputs:
+                            self.rules.record_last_output(client, event.link.attach)
+                            self._put(one, out.request, [from_wire(wire) for wire in out.frames])
                     for sent in self.requests:
                         if sent.connection.link is event.link:
                             sent.is_awaited = False  # it may still arrive

@@ -8,6 +8,7 @@ from transport.limits import Limits
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import ResetReason
 from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.states import SessionState
 
 
 class ServerSteps:
@@ -38,6 +39,7 @@ class ServerSteps:
         """
         model = self._network.model
         model.finish(model.handler(session.id))
+        session.start_reading()
         try:
             message = session.receive_nowait()
         except ChannelClosed:
@@ -60,11 +62,23 @@ class ServerSteps:
                     session.send(encode_message(f"{session.id}:{record.sent}", self._limits))
             self._network.serve({"tick": True})
 
+    def handler_waits(self, pick: int) -> None:
+        """Let a handler wait for the end, so that nobody receives (DAT-7)."""
+        sessions = self._network.open_sessions
+        if pick < 6 and sessions:
+            session = sessions[pick % len(sessions)]
+            if session.state is SessionState.OPEN:
+                record = self._network.model.handler(session.id)
+                record.has_waited = True
+                self._network.model.finish(record)
+                session.stop_reading()
+                self._network.serve({"tick": True})
+
     def handler_ends(self, pick: int, failed: int) -> None:
-        """Let a handler return or fail; seldom."""
+        """Let a handler return or fail, perhaps so that a new session follows (CLS-8); seldom."""
         sessions = self._network.open_sessions
         if pick < 1 and sessions:
-            self._close(sessions[0], failed=bool(failed))
+            self._close(sessions[0], failed=bool(failed), reopens=failed == 2)
             self._network.serve({"tick": True})
 
     def server_resets(self, pick: int) -> None:
@@ -86,13 +100,14 @@ class ServerSteps:
         if pick < 1:
             self._network.restart()
 
-    def _close(self, session: ServerSession, *, failed: bool) -> None:
+    def _close(self, session: ServerSession, *, failed: bool, reopens: bool = False) -> None:
         """Close a session as its handler returns or fails."""
         model, now = self._network.model, self._network.now
         record = model.handler(session.id)
         record.closed_at = now
         if failed:
-            session.close(1011, "", "protocol", now, failed=True)
+            retry_in = 1.0 if reopens else None
+            session.close(1011, "", "protocol", now, failed=True, retry_in=retry_in)
         else:
             model.finish(record)
             session.close(1000, "", "app", now)

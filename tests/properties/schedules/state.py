@@ -69,7 +69,7 @@ class ClientState:
     numbers: dict[str, int] = field(default_factory=dict)
     """The reverse of `sends`."""
     fates: dict[int, Fate | None] = field(default_factory=dict)
-    """The fate of each send that is settled; None if it was rejected as too large."""
+    """The fate of each send that is settled; None if it was refused by its number."""
     last_taken: dict[str, int] = field(default_factory=dict)
     """The last of its sends that the handler of each session took."""
     written: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -91,6 +91,8 @@ class HandlerRecord:
     finished: int = 0
     skipped: set[int] = field(default_factory=set)
     """The numbers that a ``skip`` took (DAT-5)."""
+    has_waited: bool = False
+    """Whether it has waited for the end, so that messages were refused (DAT-7)."""
     closed_at: float = 0.0
     confirmed: int = 0
     """The newest attach that the server has seen confirmed."""

@@ -145,6 +145,7 @@ class Bench:
         self._current.send(encode_message(to_message(step["send"]), self._limits))
 
     def _take(self, _: Step) -> Step:
+        self._current.start_reading()
         try:
             message = self._current.receive_nowait()
         except ChannelClosed:
@@ -156,14 +157,22 @@ class Bench:
     def _return(self, _: Step) -> None:
         self._current.close(1000, "", "app", self.now)
 
-    def _raise(self, _: Step) -> None:
-        self._current.close(1011, "the handler failed", "protocol", self.now, failed=True)
+    def _unread(self, _: Step) -> None:
+        self._current.stop_reading()
+
+    def _raise(self, step: Step) -> None:
+        reason, retry_in = "the handler failed", step.get("retry_in")
+        self._current.close(1011, reason, "protocol", self.now, failed=True, retry_in=retry_in)
 
     def _close(self, step: Step) -> None:
         self._current.close(step["close"]["code"], step["close"]["reason"], "app", self.now)
 
     def _reset(self, step: Step) -> None:
         self._current.reset(ResetReason(step["reset"]))
+
+    def _overflow(self, step: Step) -> None:
+        for _ in range(step["overflow"]):
+            self._current.overflow()
 
     def _drain(self, step: Step) -> None:
         self._current.drain(step["drain"])
@@ -183,10 +192,12 @@ class Bench:
         "poll": _poll,
         "send": _send,
         "take": _take,
+        "unread": _unread,
         "return": _return,
         "raise": _raise,
         "close": _close,
         "reset": _reset,
+        "overflow": _overflow,
         "drain": _drain,
         "lose": _lose,
         "tick": _tick,

@@ -102,6 +102,10 @@ class ClientBench:
         self.session.close(step["close"]["code"], step["close"]["reason"])
         return []
 
+    def _leave(self, _: Step) -> list[Event]:
+        self.session.leave()
+        return []
+
     def _tick(self, _: Step) -> list[Event]:
         return self.session.tick(self.now)
 
@@ -134,6 +138,7 @@ class ClientBench:
         "connect": _connect,
         "send": _send,
         "close": _close,
+        "leave": _leave,
         "lose": _lose,
         **dict.fromkeys(
             ("receive", "polled", "answered", "refused", "failed", "unanswered"), _handle_input
@@ -145,10 +150,16 @@ class ClientBench:
 
     def _outcome(self, events: Sequence[Event]) -> Step:
         shown = [line for event in events for line in self._describe(event)]
-        ended = [self._name(event.link) for event in events if isinstance(event, LinkDropped)]
-        for name in ended:
-            del self.connections[name]
         result: Step = {}
+        ended = []
+        for event in events:
+            if isinstance(event, LinkDropped):
+                name = self._name(event.link)
+                ended.append(name)
+                del self.connections[name]
+                for out in event.outputs:
+                    key, written = _written(out)
+                    result.setdefault(key, {})[name] = written
         for name, connection in self.connections.items():
             for out in self.session.transmit(connection.link, self.now):
                 connection.in_flight.add(out.request)
@@ -172,9 +183,12 @@ class ClientBench:
             case Settled():
                 return self._fates([event])
             case Rejected():
-                return [{"rejected": self.names[event.send], "fate": "not_handled"}]
+                name, code = self.names[event.send], event.code
+                return [{"rejected": name, "fate": "not_handled", "code": code}]
             case WasReset():
                 shown = {"reason": event.reason.value, "handled": event.handled}
+                if event.dropped:
+                    shown["dropped"] = event.dropped
                 lost = None if event.lost is None else list(event.lost)
                 return [{"reset": {**shown, "lost": lost}}, *self._fates(event.sends)]
             case Superseded():
@@ -185,7 +199,10 @@ class ClientBench:
                 shown = {"code": event.code, "reason": event.reason, "by": event.by}
                 return [{"closed": shown}, *self._fates(event.sends)]
             case LinkDropped():
-                return [{"drain": event.retry_in}] if event.drained else []
+                if event.drained:
+                    return [{"drain": event.retry_in}]
+                is_failed = event.reason == "reset" and event.retry_in
+                return [{"reopen": event.retry_in}] if is_failed else []
             case _:
                 assert_never(event)
 

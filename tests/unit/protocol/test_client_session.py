@@ -22,7 +22,7 @@ from tests.unit.protocol.client_core import (
     written,
 )
 from transport.codes import CODES
-from transport.errors import ChannelClosed, Fate
+from transport.errors import ChannelClosed, Fate, NotRead, TooLarge
 from transport.limits import Limits
 from transport.protocol.client.events import (
     Answer,
@@ -49,7 +49,7 @@ def test_waiting_message_above_the_limit_is_skipped() -> None:
     number = send(one, "x" * 200)
     link = begin(one, WS)
     events = receive(one, link, opened(link, limits={"message": 100}))
-    assert events[1:] == [Rejected(number, 202)]
+    assert events[1:] == [Rejected(number, 202, "too_large")]
     assert written(one, link)[1:] == ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']
     error = {"type": "error", "code": "too_large", "message": "", "number": 2}
     assert receive(one, link, error) == []
@@ -225,6 +225,12 @@ def test_sends_are_counted_over_resets() -> None:
     assert receive(one, link, {"type": "ack", "ack": 1}) == [Settled(3, 3, Fate.HANDLED)]
 
 
+def test_refusal_is_an_error_of_its_send() -> None:
+    """DAT-4, DAT-7."""
+    assert isinstance(Rejected(1, 300, "too_large").error(200), TooLarge)
+    assert isinstance(Rejected(1, 300, "not_read").error(200), NotRead)
+
+
 def test_skipped_sends_are_in_no_later_fate() -> None:
     """DAT-5: no later fate includes them."""
     one = session()
@@ -234,7 +240,7 @@ def test_skipped_sends_are_in_no_later_fate() -> None:
     one.transmit(link, 0)
     for number in (1, 3):
         error = {"type": "error", "code": "too_large", "message": "", "number": number}
-        assert receive(one, link, error) == [Rejected(number, 3)]
+        assert receive(one, link, error) == [Rejected(number, 3, "too_large")]
     assert one.abandon(1001, "")[0] == Closed(
         1001,
         "",

@@ -125,8 +125,8 @@ def test_reset_session_answers_with_its_fate() -> None:
     """RES-2, RES-8."""
     session, _ = begun()
     session.send('"lost"')
-    session.reset(ResetReason.OVERFLOW)
-    reset = Reset(reason=ResetReason.OVERFLOW, lost=[1, 1], handled=0, in_hand=0)
+    session.reset(ResetReason.SHUTDOWN)
+    reset = Reset(reason=ResetReason.SHUTDOWN, lost=[1, 1], handled=0, in_hand=0)
     assert resume(opening(), Found(session), epoch=EPOCH) == Begin(reset)
 
 

@@ -14,6 +14,7 @@ from transport.protocol.frames import (
     Ack,
     Close,
     Data,
+    Leave,
     Open,
     Ping,
     Poll,
@@ -113,7 +114,7 @@ def test_ended_session_keeps_no_messages(session: ServerSession) -> None:
     """Its tombstone needs only the marks; its connections may take a while to end."""
     session.send('"x"')
     session.receive(attached(session), Data(1, 0, ["a"], 3), 0.0)
-    session.reset(ResetReason.OVERFLOW)
+    session.reset(ResetReason.SHUTDOWN)
     assert session.outgoing.size == 0
     assert session.tombstone().reset_for(0).lost == [1, 1]
 
@@ -406,3 +407,62 @@ def test_counters_count_both_directions(session: ServerSession) -> None:
         replayed=0,
         transports=(TransportKind.WEBSOCKET,),
     )
+
+
+def test_client_that_leaves_is_gone_until_its_next_frame(session: ServerSession) -> None:
+    """LIV-6: also if that frame comes at the same instant, or ``away`` is no shorter than `ttl`."""
+    attachment = attached(session)
+    session.receive(attachment, Ack(ack=0), 1.0)
+    for limits in (LIMITS, Limits(away=LIMITS.ttl)):
+        session.limits = limits
+        seen = []
+        for frame in (Ack(ack=0), Leave(), Pong()):
+            session.receive(attachment, frame, 1.0)
+            seen.append(session.has_left)
+        assert seen == [False, True, False]
+
+
+def test_leave_of_client_without_session_changes_nothing(session: ServerSession) -> None:
+    """LIV-6, ATT-6."""
+    attached(session)
+    copy = attached(session, 2, client="other-client-0123")
+    session.receive(copy, Leave(), 1.0)
+    assert not session.has_left
+
+
+def test_overflow_after_another_end_is_not_counted(session: ServerSession) -> None:
+    session.reset(ResetReason.SHUTDOWN)
+    session.overflow()
+    assert session.dropped == 0
+
+
+def test_unread_session_takes_messages_again(session: ServerSession) -> None:
+    """DAT-7: but none that was refused; and closing ends the refusal."""
+    attachment = attached(session)
+    session.receive(attachment, Ack(ack=0), 0.0)
+    session.receive(attachment, Data(1, 0, ["a"], 3), 0.0)
+    session.stop_reading()
+    assert (session.incoming.received, session.incoming.refused) == (0, 1)
+    session.start_reading()
+    assert len(session.receive(attachment, Data(1, 0, ["a"], 3), 0.0)) == 1
+    session.receive(attachment, Skip(number=1, ack=0), 0.0)
+    assert session.receive(attachment, Data(2, 0, ["b"], 3), 0.0) == []
+    assert session.receive_nowait() == "b"
+    session.stop_reading()
+    assert session.incoming.handled == 2
+    session.close(1000, "", "app", 0.0)
+    session.stop_reading()
+    assert not session.is_unread
+
+
+def test_refused_messages_are_not_held(session: ServerSession) -> None:
+    """DAT-6, DAT-7: what was given back takes no room in the window."""
+    session = ServerSession("s1", Limits(message=1000, window_bytes=1000, window_messages=2), 0.0)
+    attachment = attached(session)
+    session.receive(attachment, Ack(ack=0), 0.0)
+    session.receive(attachment, Data(1, 0, ["a", "b"], 2000), 0.0)
+    session.stop_reading()
+    session.start_reading()
+    session.receive(attachment, Skip(number=1, ack=0), 0.0)
+    session.receive(attachment, Data(2, 0, ["b"], 2000), 0.0)
+    assert session.receive_nowait() == "b"

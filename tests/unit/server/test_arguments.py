@@ -67,6 +67,25 @@ def injected(handler: Callable[[str, Channel], Awaitable[None]]) -> Any:
     return wrapper
 
 
+def bare(handler: Callable[..., Any]) -> Any:
+    """A decorator that does not use ``functools.wraps``."""
+
+    def wrapper(channel: Channel) -> Any:
+        return handler(channel)
+
+    return wrapper
+
+
+class Wrapper:
+    """A decorator that is a class."""
+
+    def __init__(self, handler: Callable[..., Any]) -> None:
+        self.handler = handler
+
+    def __call__(self, channel: Channel) -> Any:
+        return self.handler(channel)
+
+
 def make(channel: Channel) -> Awaitable[None]:
     return echo(channel)
 
@@ -86,6 +105,10 @@ HANDLERS: list[Any] = [
     logged(echo),
     logged(Chat().serve),
     injected(echo_with),
+    bare(echo),
+    bare(Chat()),
+    Wrapper(echo),
+    Wrapper(bare(Chat().serve)),
     lambda channel: echo(channel),
     make,
     AsyncMock(wraps=echo),
@@ -139,6 +162,8 @@ class Plain:
         (Plain(), "write `async def __call__`"),
         (functools.partial(plain), "write `async def plain`"),
         (logged(plain), "write `async def plain`"),
+        (bare(plain), "write `async def wrapper`"),
+        (Wrapper(plain), "write `async def __call__`"),
         (Chat, "not the class Chat: pass an object of it"),
         (without_parameter, r"without_parameter\(\) cannot be called with one argument"),
         (with_two, r"with_two\(\) cannot be called with one argument"),

@@ -210,9 +210,10 @@ async def test_broadcast_resets_full_session() -> None:
         assert frames[-1] == {
             "type": "reset",
             "reason": "overflow",
-            "lost": [1, 2],
+            "lost": [1, None],
             "handled": 0,
             "in_hand": 0,
+            "dropped": 1,
         }
         assert await slow.closed() == 4416
 

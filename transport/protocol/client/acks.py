@@ -82,15 +82,15 @@ class AckSchedule:
         """
         self.due_at = 0.0 if link.acked < self.incoming.received else inf
 
-    def clip_lost_range(self, lost: Sequence[int] | None) -> Sequence[int] | None:
+    def clip_lost_range(self, lost: Sequence[int | None] | None) -> Sequence[int | None] | None:
         """Return the part of ``lost`` that was not received.
 
         The rest was received on another link, or only its ack was lost (RES-4).
         """
         if not lost:
             return lost
-        first, last = max(lost[0], self.incoming.received + 1), lost[1]
-        return [first, last] if first <= last else []
+        first, last = max(lost[0] or 1, self.incoming.received + 1), lost[1]
+        return [first, last] if last is None or first <= last else []
 
     def reset(self, incoming: ReceiveWindow) -> None:
         """Begin the next session."""

@@ -151,7 +151,7 @@ def _put_back(link: Link, acks: AckSchedule) -> None:
     if post is not None:
         link.next = post.next
         link.control[:0] = post.control
-        link.close_written = False
+        link.close_written = link.leave_written = False
         link.acked = -1
         acks.set_due()
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from transport.errors import Fate
+from transport import codes
+from transport.errors import ChannelError, Fate, NotRead, TooLarge
 from transport.protocol.client.link import Link
 from transport.protocol.frames import EncodedFrame, Initiator, Json, ResetReason, Verdict
 
@@ -112,10 +113,16 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The server accepts no message of this size (DAT-5)."""
+    """The server refused a message by its number (DAT-5)."""
 
     send: int
     size: int
+    code: str
+    """``too_large``, or ``not_read`` if its application does not receive."""
+
+    def error(self, limit: int) -> ChannelError:
+        """Return the error of the send; ``limit`` is the server's for the size of a message."""
+        return NotRead() if self.code == codes.NOT_READ.name else TooLarge(self.size, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,10 @@ class WasReset:
     (RES-3)."""
 
     reason: ResetReason
-    lost: Sequence[int] | None
+    lost: Sequence[int | None] | None
+    """The first and the last number; the last is None if it is not known how many follow."""
+    dropped: int
+    """How many messages the server refused as its buffer was full, as far as counted."""
     handled: int | None
     sends: Sequence[Settled]
 
@@ -165,6 +175,8 @@ class LinkDropped:
     retry_in: float
     drained: bool
     """Whether the server asked for it (DRN-1)."""
+    outputs: Sequence[Output] = ()
+    """What to write on its connection before that is closed: the answer to a close (CLS-8)."""
 
 
 Event: TypeAlias = (

@@ -34,6 +34,8 @@ class Link:
     """The next uplink number to write here."""
     close_written: bool = False
     """Whether our ``close`` was written here."""
+    leave_written: bool = False
+    """Whether our ``leave`` was written here."""
     control: list[str] = field(default_factory=list)
     """Control frames to write."""
     post: PendingPost | None = None

@@ -50,10 +50,10 @@ class Outbox:
         buffer.skipped = {number for number in buffer.skipped if number > mark}
         return settled
 
-    def skip(self, number: int) -> list[Rejected]:
-        """Replace a message that is too large for the server by a ``skip`` (DAT-5)."""
+    def skip(self, number: int, code: str) -> list[Rejected]:
+        """Replace a message that the server refuses, by that code, by a ``skip`` (DAT-5)."""
         size = self.buffer.skip(number)
-        return [] if size is None else [Rejected(self._before + number, size)]
+        return [] if size is None else [Rejected(self._before + number, size, code)]
 
     def fates(self, handled: int | None, in_hand: int | None) -> list[Settled]:
         """Return the fate of each unacknowledged send (RES-3).

@@ -18,11 +18,15 @@ _OF_ONE_TRANSPORT = frozenset(
 )
 """Codes that a proxy may cause: they concern one transport only."""
 
+OF_ONE_MESSAGE = frozenset({codes.TOO_LARGE.name, codes.NOT_READ.name})
+"""Codes that, with a ``number``, refuse that message and end nothing (DAT-4, DAT-7)."""
+
 FATAL: dict[str, Code] = {
     name: code
     for name, code in CODES.items()
     if code.retry is Retry.NEVER
     and code not in _OF_ONE_TRANSPORT
+    and code is not codes.NOT_READ  # it never ends anything
     and code is not codes.SUPERSEDED  # it depends on which client has the session (ATT-5)
 }
 """Codes that end the channel, as the same attempt would fail again (section 13)."""

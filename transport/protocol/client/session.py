@@ -56,7 +56,7 @@ from transport.protocol.client.handshake import Handshake
 from transport.protocol.client.link import Link
 from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.polls import PollPacing
-from transport.protocol.client.refusals import fatal_closing, retry_in
+from transport.protocol.client.refusals import OF_ONE_MESSAGE, fatal_closing, retry_in
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
@@ -111,6 +111,7 @@ class ClientSession:
         polls: how long polls are held.
         handshake: the names of the client and of its session.
         closing: how the application asked to end the channel, or how the channel has ended.
+        is_leaving: whether the application has gone away for good (LIV-6).
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class ClientSession:
         self.acks = AckSchedule(self.incoming)
         self.polls = PollPacing()
         self.closing: Closing | None = None
+        self.is_leaving = False
         self._server_close: Close | None = None
         self._decoder = Decoder(terms, ServerControl)
         self._attaches = 0
@@ -180,15 +182,26 @@ class ClientSession:
     @property
     def ending(self) -> Closing | None:
         """How the channel will end, or has ended: by the server's ``close``, or else by ours."""
-        if self._server_close is not None:
-            close = self._server_close
+        close = self._server_close
+        if close is not None and not self._goes_on_after(close):
             return Closing(close.code, close.reason, close.by)
         return self.closing
+
+    def _goes_on_after(self, close: Close) -> bool:
+        """Return whether the channel continues with a new session after a ``close`` (CLS-8)."""
+        return close.retry_in is not UNSET and self.closing is None
 
     def close(self, code: int, reason: str) -> None:
         """Take no more messages; deliver those sent before, and then the ``close`` (CLS-2)."""
         if self.closing is None:
             self.closing = Closing(code, reason, "app")
+
+    def leave(self) -> None:
+        """Tell the server that this client goes away and will not come back (LIV-6).
+
+        The next attach takes that back.
+        """
+        self.is_leaving = True
 
     def renew(self, credentials: Json) -> None:
         """Answer a `RenewalRequested` (REN-1)."""
@@ -211,6 +224,7 @@ class ClientSession:
             credentials: for the server's ``authenticate``.
         """
         self._attaches += 1
+        self.is_leaving = False
         received, first = self.incoming.received, self.outbox.buffer.acked + 1
         link = Link(
             self._attaches,
@@ -237,7 +251,12 @@ class ClientSession:
         return any(self.leads(link) for link in self._links)
 
     def _drop(
-        self, link: Link, reason: str, retry_in: float = 0.0, *, drained: bool = False
+        self,
+        link: Link,
+        reason: str,
+        retry_in: float = 0.0,
+        *,
+        drained: bool = False,
     ) -> None:
         if link in self._links:
             self._links.remove(link)
@@ -373,7 +392,7 @@ class ClientSession:
                 self._events += self.outbox.settle(frame.ack)
                 self._server_close = frame
                 # Instead of `opened`: the session had ended before (CLS-5).
-                self._end_if_complete(link, late=opening)
+                self._end_if_complete(link, now, late=opening)
             case Oversized() | Bytes():
                 raise ProtocolError(codes.TOO_LARGE, "a message above the server's own limit")
             case _:
@@ -407,7 +426,7 @@ class ClientSession:
         self._events += self.outbox.settle(frame.handled)
         # These were checked against our limit, and the server's may be lower.
         for number in self.outbox.buffer.waiting_above(terms.message):
-            self._events += self.outbox.skip(number)
+            self._events += self.outbox.skip(number, codes.TOO_LARGE.name)
 
     def _receive_data(self, link: Link, frame: Data, now: float) -> None:
         """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
@@ -425,7 +444,7 @@ class ClientSession:
         replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
         self._events.append(Messages(messages, replays, size, frame.text))
         self.acks.record(len(messages), size, link, self.terms, now)
-        self._end_if_complete(link)
+        self._end_if_complete(link, now)
 
     # Errors and ends
 
@@ -434,9 +453,9 @@ class ClientSession:
         expected = error.expected if isinstance(error.expected, int) else 0
         http = link.transport is not TransportKind.WEBSOCKET
         may_retry = http and link.failed_posts + 1 < MAX_CONSECUTIVE_FAILURES
-        if error.code == codes.TOO_LARGE.name and number:
+        if error.code in OF_ONE_MESSAGE and number:
             # Only that message is refused; the server dropped the following unread (DAT-4, DAT-5).
-            self._events += self.outbox.skip(number)
+            self._events += self.outbox.skip(number, error.code)
             link.next = min(link.next, number)
         elif error.code == codes.GAP.name and expected and may_retry:
             link.failed_posts += 1
@@ -478,16 +497,24 @@ class ClientSession:
             raise ForeignAck  # a copy of this client has continued the session (ATT-5)
         self._drop(link, error.code, retry_in(error))
 
-    def _reset(self, loss: Loss, successor: Link | None = None) -> None:
+    def _reset(
+        self,
+        loss: Loss,
+        successor: Link | None = None,
+        *,
+        retry_in: float = 0.0,
+    ) -> None:
         """End this session and begin a new one (RES-2, RES-4, RES-6).
 
         Args:
             loss: the fate of this one.
             successor: the link whose ``opened`` begins the new one; None if the next attach does.
+            retry_in: the seconds after which the server takes that attach.
         """
         sends = self.outbox.fates(loss.handled, loss.in_hand)
         lost = self.acks.clip_lost_range(loss.lost)
-        self._events.append(WasReset(loss.reason, lost, loss.handled, sends))
+        dropped = loss.dropped if isinstance(loss.dropped, int) else 0
+        self._events.append(WasReset(loss.reason, lost, dropped, loss.handled, sends))
         self.outbox.start_over(self.terms)
         self.incoming = ReceiveWindow(self.terms)
         self.acks.reset(self.incoming)
@@ -498,9 +525,9 @@ class ClientSession:
             successor.acked = 0
         for link in list(self._links):
             if link is not successor:
-                self._drop(link, codes.RESET.name)
+                self._drop(link, codes.RESET.name, retry_in)
 
-    def _end_if_complete(self, link: Link, *, late: bool = False) -> None:
+    def _end_if_complete(self, link: Link, now: float, *, late: bool = False) -> None:
         """End once the server's ``close`` and everything up to its ``last`` are received (CLS-4).
 
         Args:
@@ -519,8 +546,25 @@ class ClientSession:
             elif link.acked < received:
                 link.control.append(uplink.ack_frame(self, link))
         in_hand = close.in_hand if isinstance(close.in_hand, int) else close.ack
+        if self._goes_on_after(close):
+            self._reopen(link, close, in_hand, now)
+            return
         sends = self.outbox.fates(close.ack, in_hand)
         self._end(ending, sends, clean=received >= close.last)
+
+    def _reopen(self, link: Link, close: Close, in_hand: int, now: float) -> None:
+        """Continue with a new session after a ``close`` with ``retry_in`` (CLS-8)."""
+        received = self.incoming.received
+        assert isinstance(close.retry_in, (int, float))
+        retry_in = min(close.retry_in, MAX_RETRY_IN)
+        # The link carries no more data, only the control frames that are queued: our answer.
+        self._links.remove(link)
+        outputs = self.transmit(link, now)
+        lost: list[int | None] = [received + 1, close.last] if received < close.last else []
+        loss = Loss(reason=ResetReason.FAILED, lost=lost, handled=close.ack, in_hand=in_hand)
+        self._reset(loss, retry_in=retry_in)
+        dropped = LinkDropped(link, codes.RESET.name, retry_in, drained=False, outputs=outputs)
+        self._events.append(dropped)
 
     def _end(
         self, ending: Closing, sends: Sequence[Settled] | None = None, *, clean: bool = False

@@ -19,7 +19,16 @@ from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.polls import PollPacing
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import encode_bytes, encode_control, encode_data, size_of
-from transport.protocol.frames import Ack, Close, EncodedFrame, Poll, Send, Skip, TransportKind
+from transport.protocol.frames import (
+    Ack,
+    Close,
+    EncodedFrame,
+    Leave,
+    Poll,
+    Send,
+    Skip,
+    TransportKind,
+)
 
 _FRAME_OVERHEAD = 64
 """Maximum framing overhead of a frame, in bytes."""
@@ -42,6 +51,8 @@ class Source(Protocol):
     def polls(self) -> PollPacing: ...
     @property
     def closing(self) -> Closing | None: ...
+    @property
+    def is_leaving(self) -> bool: ...
     def leads(self, link: Link) -> bool: ...
 
 
@@ -81,7 +92,7 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
 def fill(
     source: Source, link: Link, frames: list[EncodedFrame], now: float, room: float = inf
 ) -> None:
-    """Add control frames, data, our ``close``, and an ``ack`` that is due, to ``frames``.
+    """Add control frames, data, our ``close``, an ``ack`` that is due, our ``leave`` to ``frames``.
 
     Args:
         source: the session.
@@ -102,6 +113,11 @@ def fill(
         frames.append(close_frame(source, link, closing))
     if source.acks.take_due(link, now):
         frames.append(ack_frame(source, link))
+    # Again after anything else, which would take it back.
+    is_due = bool(frames) or not link.leave_written
+    if source.is_leaving and is_due and link.next > source.outbox.buffer.last:
+        link.leave_written = True
+        frames.append(encode_control(Leave()))
 
 
 def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: float) -> None:

@@ -10,6 +10,7 @@ Pure: the caller passes the time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from transport import codes
@@ -79,6 +80,8 @@ class Attachment:
     """Whether frames can be written: on long poll while a poll waits, elsewhere always."""
     code: Code | None = None
     """Why it ended; None until it has."""
+    make_last: Callable[[], ServerControl] | None = None
+    """Returns its last frame, which is made when it is written, so that it counts up to then."""
 
 
 class Attachments:

@@ -69,7 +69,10 @@ class Downlink:
         frames = attachment.control
         if frames:
             attachment.control = []
-        if attachment.state is _ENDED or not attachment.writable:
+        if attachment.state is _ENDED:
+            make_last, attachment.make_last = attachment.make_last, None
+            return frames if make_last is None else [*frames, encode_control(make_last())]
+        if not attachment.writable:
             return frames
         outgoing = self._outgoing
         handled = self._incoming.handled

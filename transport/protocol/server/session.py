@@ -17,7 +17,8 @@ tasks and the clock, and calls the session as follows:
   the connection is lost.
 - A frame of a WebSocket goes to `receive`, and what that returns to `reply`; a `ProtocolError`
   goes to `fail`. A POST is a `Post` (`uplink`), a poll goes to `poll`.
-- The handler uses `send`, `receive_nowait` and `close`.
+- The handler uses `send`, `receive_nowait` and `close`. While nobody receives, `stop_reading` makes
+  the session refuse messages; `start_reading` ends that.
 - `tick` is called several times a second.
 - After each of these, the driver writes `Downlink.transmit` (`answer_poll` on long poll) on every
   attachment for which `Downlink.is_due`, and closes connections whose attachment has a ``code``.
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from math import inf, nextafter
 from typing import assert_never
 
 from msgspec import UNSET, Raw
@@ -54,12 +56,14 @@ from transport.protocol.frames import (
     Error,
     Initiator,
     Json,
+    Leave,
     Open,
     Ping,
     Poll,
     Pong,
     Renew,
     RenewRequest,
+    Reset,
     ResetReason,
     Send,
     ServerControl,
@@ -124,6 +128,8 @@ class ServerSession:
         downlink: what to write on them.
         peer_close: the client's ``close``, once received.
         ending: how the session ended, once it has.
+        dropped: messages that were refused because the send buffer was full (RES-2).
+        is_unread: whether messages are refused because nobody receives them (DAT-7).
         in_hand_size: at most how many bytes of memory the message takes that the handler was given
             last, or is given in this turn; 0 if it is small.
     """
@@ -133,14 +139,18 @@ class ServerSession:
         "_control_budget",
         "_inbox",
         "_is_awaited",
+        "_left_at",
         "_next",
         "_received_at",
+        "_refuses",
         "attachments",
         "downlink",
+        "dropped",
         "ending",
         "id",
         "in_hand_size",
         "incoming",
+        "is_unread",
         "limits",
         "outgoing",
         "peer_close",
@@ -157,6 +167,11 @@ class ServerSession:
         self.downlink = Downlink(self.outgoing, self.incoming, limits)
         self.peer_close: Close | None = None
         self.ending: Ending | None = None
+        self.dropped = 0
+        self.is_unread = False
+        self._refuses = False
+        """Whether `is_unread`, or a message was refused by that and its ``skip`` is still to come.
+        Until then a copy of an old request may bring the message, which its sender has given up."""
         self.in_hand_size = 0
         self._next: Json | Empty = EMPTY
         """The message that the handler waits for, once it has arrived."""
@@ -165,6 +180,8 @@ class ServerSession:
         self._inbox: list[Json] = []
         """The messages after that one, as `undecoded` keeps them."""
         self._received_at = now
+        self._left_at: float | None = None
+        """What ``leave`` made of `_received_at`, which any later frame replaces."""
         self._closing_until = 0.0
         self._control_budget = ControlBudget(limits.control_per_second)
 
@@ -219,6 +236,37 @@ class ServerSession:
         self._is_awaited = True
         return EMPTY
 
+    def stop_reading(self) -> None:
+        """Refuse the messages that wait, and those that come, as nobody receives them (DAT-7).
+
+        What was delivered is handled. No effect unless the session is open.
+        """
+        if self.is_unread or self.state is not SessionState.OPEN:
+            return
+        self.is_unread = self._refuses = True
+        incoming, inbox = self.incoming, self._inbox
+        while self._next is EMPTY and inbox and inbox[0] is _SKIPPED:
+            del inbox[0]
+            incoming.delivered += 1
+        incoming.mark_handled()
+        self._is_awaited = False
+        if self._next is not EMPTY or inbox:
+            self._clear_inbox()
+            incoming.give_back()
+            for attachment in self.attachments.live:
+                attachment.control.append(encode_control(_not_read(incoming.refused)))
+
+    def start_reading(self) -> None:
+        """Take messages again, as somebody receives them; not one that was refused (DAT-7)."""
+        if self.is_unread:
+            self.is_unread = False
+            self._refuses = self.incoming.refused > 0
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has gone away for good, as far as it knows (LIV-6)."""
+        return self._received_at == self._left_at
+
     @property
     def is_readable(self) -> bool:
         """Whether `receive_nowait` would return a message, or raise."""
@@ -240,7 +288,14 @@ class ServerSession:
         return ChannelClosed(close.code, close.reason, self.id)
 
     def close(
-        self, code: int, reason: str, by: Initiator, now: float, *, failed: bool = False
+        self,
+        code: int,
+        reason: str,
+        by: Initiator,
+        now: float,
+        *,
+        failed: bool = False,
+        retry_in: float | None = None,
     ) -> None:
         """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
 
@@ -250,6 +305,8 @@ class ServerSession:
             by: whose code it is.
             now: seconds.
             failed: whether the handler failed at its current message, whose fate is then unknown.
+            retry_in: after how many seconds the client may open a new session; None if it may not
+                (CLS-8).
 
         Raises:
             ValueError: ``close`` cannot carry the code or the reason.
@@ -264,8 +321,10 @@ class ServerSession:
             last=self.outgoing.last,
             ack=handled,
             in_hand=incoming.delivered if incoming.delivered > handled else UNSET,
+            retry_in=UNSET if retry_in is None else retry_in,
         )
         self.state = state
+        self.is_unread = self._refuses = False
         if not failed:
             incoming.mark_handled()
         self._clear_inbox()
@@ -328,15 +387,14 @@ class ServerSession:
             attachment.pings = 0
         try:
             if isinstance(frame, Data):  # as nearly all are
-                self._receive_messages(attachment, frame)
-                return []
-            return self._receive_control(attachment, frame)
+                return self._receive_messages(attachment, frame)
+            return self._receive_control(attachment, frame, now)
         except ForeignAck:
             self._handle_foreign_ack(attachment)
             return []
 
     def _receive_control(
-        self, attachment: Attachment | None, frame: Oversized | ClientControl
+        self, attachment: Attachment | None, frame: Oversized | ClientControl, now: float
     ) -> list[ServerControl]:
         match frame:
             case Oversized():
@@ -351,7 +409,8 @@ class ServerSession:
                     self.attachments.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
-                self._receive_messages(attachment, Data(frame.number, frame.ack, [_SKIPPED]))
+                skip = Data(frame.number, frame.ack, [_SKIPPED])
+                return self._receive_messages(attachment, skip)
             case Ping():
                 self._count_control()
                 return [Pong(id=frame.id)]
@@ -361,6 +420,9 @@ class ServerSession:
                 self._count_control()
                 self.attachments.check_may_send(attachment)
                 self._receive_close(frame)
+            case Leave():
+                self._count_control()
+                self._receive_leave(attachment, now)
             case Bytes() | Open() | Renew() | Send() | Poll():
                 raise ProtocolError(codes.BAD_FRAME, "this frame is not expected here")
             case _:
@@ -382,8 +444,13 @@ class ServerSession:
                 retry_in=1.0,
             )
 
-    def _receive_messages(self, attachment: Attachment | None, frame: Data) -> None:
-        """Receive the messages of a frame and the client's ack, or nothing (FRM-4)."""
+    def _receive_messages(self, attachment: Attachment | None, frame: Data) -> list[ServerControl]:
+        """Receive the messages of a frame and the client's ack, or nothing (FRM-4).
+
+        Returns:
+            The refusal of the first of them, if nobody receives it (DAT-7).
+        """
+        replies: list[ServerControl] = []
         if attachment is not None and attachment.state is not _CONFIRMED:
             self.attachments.check_may_send(attachment)
         outgoing, incoming = self.outgoing, self.incoming
@@ -397,13 +464,23 @@ class ServerSession:
                 self._count_control()
             messages = messages[repeated:]
             size = json_size(messages)
-        if messages:
+        if messages and self._refuses and messages[0] is not _SKIPPED:
+            if incoming.refused > incoming.received:  # not for the first time
+                self._count_control()
+            incoming.refused = incoming.received + 1
+            replies = [_not_read(incoming.refused)]
+        elif messages:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
-            if self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
+            self._refuses = self.is_unread
+            if self.is_unread:
+                incoming.delivered = incoming.received
+                incoming.mark_handled()
+            elif self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
                 self._keep(messages, frame)
         if ack > outgoing.acked:
             self._acknowledge(ack)
+        return replies
 
     def _keep(self, messages: list[Json], frame: Data) -> None:
         """Keep the last messages of a frame until the handler takes them.
@@ -441,9 +518,9 @@ class ServerSession:
     def _receive_oversized(
         self, attachment: Attachment | None, frame: Oversized
     ) -> list[ServerControl]:
-        self._receive_messages(attachment, frame.before)
-        if self.state is _CLOSED or not self.incoming.refuse(frame.number):
-            return []
+        replies = self._receive_messages(attachment, frame.before)
+        if replies or self.state is _CLOSED or not self.incoming.refuse(frame.number):
+            return replies
         return [
             Error(
                 code=codes.TOO_LARGE.name,
@@ -466,6 +543,15 @@ class ServerSession:
             self.attachments.end_other_clients()
         self.state = advance(self.state, SessionStep.PEER_CLOSE)
         self._acknowledge(frame.ack)
+
+    def _receive_leave(self, attachment: Attachment | None, now: float) -> None:
+        """Let the session expire after ``limits.away``, unless another frame comes (LIV-6)."""
+        owned = attachment is None or attachment.client == self.attachments.owner
+        if owned and self.peer_close is None:
+            # As if the last frame had come that much earlier; and before `now`, in any case.
+            limits = self.limits
+            early = max(0.0, limits.ttl - limits.away)
+            self._received_at = self._left_at = nextafter(now, -inf) - early
 
     def _end_if_acknowledged(self) -> None:
         close = self.downlink.close
@@ -530,8 +616,24 @@ class ServerSession:
         """End the session, and report to its client what was lost (RES-4)."""
         code = codes.RESET.close_code
         self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
-        frame = self.tombstone().reset_for(self.outgoing.acked)
-        self.attachments.end_all(codes.RESET, frame)
+        if reason is ResetReason.OVERFLOW:
+            self.dropped += 1
+        for attachment in list(self.attachments.live):
+            self.attachments.end(attachment, codes.RESET)
+            attachment.make_last = self._reset_frame
+
+    def overflow(self) -> None:
+        """Count a message that was refused as the send buffer is full, and end the session (DAT-6).
+
+        If it has ended by that already, the message is only counted.
+        """
+        if self.state is not _CLOSED:
+            self.reset(ResetReason.OVERFLOW)
+        elif self.ending is not None and self.ending.reset is ResetReason.OVERFLOW:
+            self.dropped += 1
+
+    def _reset_frame(self) -> Reset:
+        return self.tombstone().reset_for(self.outgoing.acked)
 
     def _finish(self, step: SessionStep, close: Close) -> None:
         """End the session by our ``close``."""
@@ -543,6 +645,7 @@ class ServerSession:
     def _end(self, step: SessionStep, ending: Ending) -> None:
         self.state = advance(self.state, step)
         self.ending = ending
+        self.is_unread = self._refuses = False
         self._clear_inbox()
         self.outgoing.clear()
 
@@ -560,6 +663,7 @@ class ServerSession:
             in_hand=self.incoming.delivered,
             last=self.outgoing.last,
             received=self.incoming.received,
+            dropped=self.dropped,
             owner=self.attachments.owner,
         )
 
@@ -589,3 +693,11 @@ class ServerSession:
             replayed=self.downlink.replayed,
             transports=tuple(attachment.transport for attachment in self.attachments.live),
         )
+
+
+def _not_read(number: int) -> Error:
+    return Error(
+        code=codes.NOT_READ.name,
+        message="the server's handler does not receive messages",
+        number=number,
+    )

@@ -6,7 +6,7 @@ learns the fate of its messages.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from transport.protocol.frames import (
     Close,
@@ -43,6 +43,7 @@ class Tombstone(Struct, frozen=True, gc=False):
     in_hand: int
     last: int
     received: int = 0
+    dropped: int = 0
     owner: str = ""
     """The client that owned the session."""
 
@@ -58,9 +59,13 @@ class Tombstone(Struct, frozen=True, gc=False):
         reason = self.ending.reset or ResetReason.UNKNOWN
         if reason in _NOTHING_KNOWN:
             return reset_without_marks(reason)
+        lost: list[int | None] = [received + 1, self.last] if received < self.last else []
+        if reason is ResetReason.OVERFLOW:  # what was refused has no number
+            lost = [received + 1, None]
         return Reset(
             reason=reason,
-            lost=[received + 1, self.last] if received < self.last else [],
+            lost=lost,
             handled=self.handled,
             in_hand=self.in_hand,
+            dropped=self.dropped or UNSET,
         )

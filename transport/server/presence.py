@@ -1,0 +1,126 @@
+"""`Presence`: a handler's waits for its client to come and go, and for the end of its channel.
+
+While a handler waits for the end, somebody else may receive, or nobody. If nobody does, a page's
+message would wait for ever, and its ``send()`` with it. So the session then refuses messages by
+their number (PROTOCOL.md DAT-7), until somebody receives again.
+
+Made at the first wait: most sessions have none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from transport.protocol.server.session import ServerSession
+from transport.protocol.states import SessionState
+from transport.waiting import resolve
+
+RECEIVER_TIMEOUT = 1.0
+"""Seconds in which a task that the handler has just started can begin to receive."""
+
+
+class Presenter(Protocol):
+    """The driver of the session, as its presence sees it."""
+
+    @property
+    def session(self) -> ServerSession: ...
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    @property
+    def now(self) -> Callable[[], float]: ...
+    @property
+    def is_connected(self) -> bool: ...
+    @property
+    def is_over(self) -> bool: ...
+    @property
+    def receiver(self) -> asyncio.Task[None] | None: ...
+    @property
+    def is_receiving(self) -> bool: ...
+    def stop_receiving(self) -> None:
+        """Refuse messages until a task receives."""
+        ...
+
+
+class Presence:
+    """The waits of one session's handler.
+
+    Args:
+        driver: of the session.
+    """
+
+    __slots__ = ("_driver", "_idle_since", "_waiters", "_waiting")
+
+    def __init__(self, driver: Presenter) -> None:
+        self._driver = driver
+        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._waiting: list[asyncio.Task[None] | None] = []
+        """The tasks that wait for the end of the channel."""
+        self._idle_since: float | None = None
+        """Since when a task waits for the end, or a task has begun to receive after that."""
+
+    # The waits
+
+    async def connected(self) -> None:
+        """Wait until a connection is attached, or the handler should end."""
+        await self._until(lambda: self._driver.is_connected or self._is_closed())
+
+    async def disconnected(self) -> None:
+        """Wait until no connection is attached, or the handler should end."""
+        await self._until(lambda: not self._driver.is_connected or self._is_closed())
+
+    async def closed(self) -> None:
+        """Wait until the handler should end; see `Channel.wait_closed`."""
+        if self._is_closed():
+            return
+        if self._idle_since is None:
+            self._idle_since = self._driver.now()
+        task = asyncio.current_task()
+        self._waiting.append(task)
+        try:
+            await self._until(self._is_closed)
+        finally:
+            self._waiting.remove(task)
+            if not self._waiting:
+                self._driver.session.start_reading()
+
+    def _is_closed(self) -> bool:
+        driver = self._driver
+        return driver.session.state is not SessionState.OPEN or driver.is_over
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition`` has held, however briefly."""
+        if condition():
+            return
+        entry = (condition, self._driver.loop.create_future())
+        self._waiters.append(entry)
+        try:
+            await entry[1]
+        finally:
+            self._waiters.remove(entry)
+
+    # What the driver reports
+
+    def changed(self) -> None:
+        """Wake the tasks whose condition holds now."""
+        for condition, waiter in self._waiters:
+            if condition():
+                resolve(waiter)
+
+    def received(self) -> None:
+        """Record that a task begins to receive: messages are taken again."""
+        self._driver.session.start_reading()
+        self._idle_since = self._driver.now() if self._waiting else None
+
+    def tick(self, now: float) -> None:
+        """Wake the tasks whose condition holds, and refuse messages if nobody receives them."""
+        self.changed()
+        since = self._idle_since
+        if not self._waiting or since is None or now - since < RECEIVER_TIMEOUT:
+            return
+        driver = self._driver
+        receiver = driver.receiver
+        is_idle = receiver is None or receiver.done() or receiver in self._waiting
+        if is_idle and not driver.is_receiving and not driver.session.is_unread:
+            driver.stop_receiving()
