@@ -14,7 +14,7 @@ from transport.codes import check_close
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
-from transport.protocol.server.session import EMPTY
+from transport.protocol.server.inbox import EMPTY
 from transport.server.driver import SessionDriver
 from transport.server.loops import wrong_thread
 

@@ -18,7 +18,8 @@ from transport.errors import Busy, ChannelClosed
 from transport.protocol.codec import Encoder, Payload
 from transport.protocol.frames import Json
 from transport.protocol.server.attachments import Attachment
-from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.server.inbox import EMPTY
+from transport.protocol.server.session import ServerSession
 from transport.protocol.states import SessionState
 from transport.send_window import SendWindow
 from transport.server.adapters.ports import Link
@@ -236,11 +237,11 @@ class SessionDriver:
         finally:
             if incoming.handled != handled:
                 self._wake_handled()
-        if session.in_hand_size and session.footprint() > self.grant:
+        if session.inbox.in_hand_size and session.footprint() > self.grant:
             self._memory.grow(self, handed_over=True)
             if session.ending is not None:
                 del message  # or the traceback would keep it
-                session.in_hand_size = 0
+                session.inbox.in_hand_size = 0
                 self._memory.settle(self)
                 raise session.closed_error()
         return message
@@ -373,7 +374,7 @@ class SessionDriver:
     def data_received(self) -> None:
         """Wake the handler and the tasks that wait for acks. Data never makes a writer due."""
         if self.session.footprint() > self.grant:
-            self._memory.grow(self, handed_over=self.session.in_hand_size > 0)
+            self._memory.grow(self, handed_over=self.session.inbox.in_hand_size > 0)
         message = self._message
         if (
             message is not None
@@ -436,7 +437,7 @@ class SessionDriver:
     def reclaimable(self) -> int:
         """Return how many of these a reset would free."""
         session = self.session
-        return 0 if session.ending is not None else session.footprint() - session.in_hand_size
+        return 0 if session.ending is not None else session.footprint() - session.inbox.in_hand_size
 
     def free_memory(self) -> None:
         """Reset the session: it is the largest of those that grow, and there is no more memory."""

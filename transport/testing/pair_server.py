@@ -29,6 +29,7 @@ from transport.protocol.frames import (
     error_frame,
 )
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.opening import (
     Attach,
     Begin,
@@ -42,7 +43,7 @@ from transport.protocol.server.opening import (
     check_version,
     resume,
 )
-from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.server.session import ServerSession
 from transport.protocol.server.uplink import Post, polled_attachment, require_session
 from transport.testing.lossy_link import Lane
 

@@ -7,7 +7,8 @@ from transport.errors import ChannelClosed
 from transport.limits import Limits
 from transport.protocol.codec import encode_message
 from transport.protocol.frames import ResetReason
-from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.server.inbox import EMPTY
+from transport.protocol.server.session import ServerSession
 from transport.protocol.states import SessionState
 
 

@@ -31,7 +31,8 @@ from transport.protocol.frames import (
     TransportKind,
     error_frame,
 )
-from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.server.inbox import EMPTY
+from transport.protocol.server.session import ServerSession
 from transport.protocol.server.uplink import Post, polled_attachment, split_header
 
 

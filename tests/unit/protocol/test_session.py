@@ -30,8 +30,9 @@ from transport.protocol.frames import (
 )
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.counters import Counters
+from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.opening import attach
-from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.server.session import ServerSession
 from transport.protocol.states import AttachmentState, SessionState
 
 CLIENT = "client-0123456789"

@@ -24,8 +24,9 @@ from transport.protocol.frames import (
     TransportKind,
 )
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.opening import attach
-from transport.protocol.server.session import EMPTY, ServerSession
+from transport.protocol.server.session import ServerSession
 from transport.protocol.server.uplink import Post, polled_attachment, require_session, split_header
 
 CLIENT = "client-0123456789"

@@ -27,11 +27,10 @@ tasks and the clock, and calls the session as follows:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 from math import inf, nextafter
 from typing import assert_never
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
 from transport import codes
 from transport.errors import ChannelClosed, ForeignAck, LocalProtocolError, ProtocolError
@@ -39,12 +38,9 @@ from transport.limits import Limits
 from transport.protocol.codec import (
     Oversized,
     Payload,
-    decode_message,
     encode_control,
     json_size,
-    object_size,
     size_of,
-    undecoded,
 )
 from transport.protocol.frames import (
     Ack,
@@ -77,28 +73,10 @@ from transport.protocol.server.attachments import Attachment, Attachments
 from transport.protocol.server.control_budget import ControlBudget
 from transport.protocol.server.counters import Counters
 from transport.protocol.server.downlink import Downlink
+from transport.protocol.server.inbox import EMPTY, SKIPPED, Empty, Inbox
 from transport.protocol.server.liveness import End, check
 from transport.protocol.server.tombstone import Ending, Tombstone
 from transport.protocol.states import AttachmentState, SessionState, SessionStep, advance
-
-
-class Empty(Enum):
-    """The type of `EMPTY`: no message waits for the handler."""
-
-    TOKEN = 0
-
-
-EMPTY = Empty.TOKEN
-
-
-class _Skipped(Enum):
-    TOKEN = 0
-
-
-_SKIPPED = _Skipped.TOKEN
-
-SMALL_MESSAGE = 2048
-"""Bytes of messages that are not weighed as Python objects when they are handed over."""
 
 _COPIES_SENT = 3
 """A message that a connection does not read is in the buffer, in a frame, and with the server."""
@@ -130,18 +108,14 @@ class ServerSession:
         ending: how the session ended, once it has.
         dropped: messages that were refused because the send buffer was full (RES-2).
         is_unread: whether messages are refused because nobody receives them (DAT-7).
-        in_hand_size: at most how many bytes of memory the message takes that the handler was given
-            last, or is given in this turn; 0 if it is small.
+        inbox: the messages that the handler has not taken.
     """
 
     __slots__ = (
         "_closing_until",
         "_control_budget",
         "_dropped_to",
-        "_inbox",
-        "_is_awaited",
         "_left_at",
-        "_next",
         "_received_at",
         "_refused_to",
         "_refuses",
@@ -150,7 +124,7 @@ class ServerSession:
         "dropped",
         "ending",
         "id",
-        "in_hand_size",
+        "inbox",
         "incoming",
         "is_unread",
         "limits",
@@ -178,13 +152,7 @@ class ServerSession:
         self._refuses = False
         """Whether `is_unread`, or a message was refused by that and its ``skip`` is still to come.
         Until then a copy of an old request may bring the message, which its sender has given up."""
-        self.in_hand_size = 0
-        self._next: Json | Empty = EMPTY
-        """The message that the handler waits for, once it has arrived."""
-        self._is_awaited = False
-        """Whether the handler waits for a message: it asked, and there was none."""
-        self._inbox: list[Json] = []
-        """The messages after that one, as `undecoded` keeps them."""
+        self.inbox = Inbox(self.incoming)
         self._received_at = now
         self._left_at: float | None = None
         """What ``leave`` made of `_received_at`, which any later frame replaces."""
@@ -220,27 +188,14 @@ class ServerSession:
             raise self.closed_error()
         if incoming.handled != incoming.delivered:
             incoming.mark_handled()
-        if self._next is not EMPTY:
-            message, self._next = self._next, EMPTY
-            incoming.delivered += 1
-            return message
-        self._is_awaited = False
-        self.in_hand_size = 0
-        inbox = self._inbox
-        while inbox:
-            message = inbox.pop(0)
-            incoming.delivered += 1
-            if type(message) is Raw:
-                if incoming.held > SMALL_MESSAGE:  # of all that wait: few sessions hold so much
-                    self.in_hand_size = object_size(bytes(message))
-                return decode_message(message)
-            if message is not _SKIPPED:
-                return message
-            incoming.mark_handled()
-        if self.peer_close is not None and incoming.received >= self.peer_close.last:
+        message = self.inbox.take()
+        if message is EMPTY and self.peer_close is not None and self._has_everything():
             raise self.closed_error()
-        self._is_awaited = True
-        return EMPTY
+        return message
+
+    def _has_everything(self) -> bool:
+        """Whether everything up to the ``last`` of the client's close has arrived."""
+        return self.peer_close is not None and self.incoming.received >= self.peer_close.last
 
     def stop_reading(self) -> None:
         """Refuse the messages that wait, and those that come, as nobody receives them (DAT-7).
@@ -250,16 +205,9 @@ class ServerSession:
         if self.is_unread or self.state is not SessionState.OPEN:
             return
         self.is_unread = self._refuses = True
-        incoming, inbox = self.incoming, self._inbox
-        while self._next is EMPTY and inbox and inbox[0] is _SKIPPED:
-            del inbox[0]
-            incoming.delivered += 1
-        incoming.mark_handled()
-        self._is_awaited = False
-        if self._next is not EMPTY or inbox:
-            self._clear_inbox()
-            self._refused_to = incoming.received
-            incoming.give_back()
+        received = self.incoming.received
+        if self.inbox.give_back():
+            self._refused_to = received
             error = encode_control(self._not_read())
             for attachment in self.attachments.live:
                 attachment.control.append(error)
@@ -288,13 +236,9 @@ class ServerSession:
     @property
     def is_readable(self) -> bool:
         """Whether `receive_nowait` would return a message, or raise."""
-        return (
-            self._next is not EMPTY
-            or bool(self._inbox)
-            or self.state is _CLOSING
-            or self.state is _CLOSED
-            or (self.peer_close is not None and self.incoming.received >= self.peer_close.last)
-        )
+        if self.inbox:
+            return True
+        return self.state is _CLOSING or self.state is _CLOSED or self._has_everything()
 
     def closed_error(self) -> ChannelClosed:
         """Return the error that says how the session ended, or is ending."""
@@ -345,7 +289,7 @@ class ServerSession:
         self.is_unread = self._refuses = False
         if not failed:
             incoming.mark_handled()
-        self._clear_inbox()
+        self.inbox.clear()
         self._closing_until = now + self.limits.closing
         self._end_if_acknowledged()
 
@@ -427,7 +371,7 @@ class ServerSession:
                     self.attachments.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
-                skip = Data(frame.number, frame.ack, [_SKIPPED])
+                skip = Data(frame.number, frame.ack, [SKIPPED])
                 return self._receive_messages(attachment, skip)
             case Ping():
                 self._count_control()
@@ -494,7 +438,7 @@ class ServerSession:
                 self._count_dropped(seq + count - 1)
             messages = messages[repeated:]
             size = json_size(messages)
-        if messages and self._refuses and messages[0] is not _SKIPPED:
+        if messages and self._refuses and messages[0] is not SKIPPED:
             last = incoming.received + len(messages)
             if last <= self._refused_to:  # not for the first time
                 self._count_control()
@@ -514,32 +458,10 @@ class ServerSession:
                 incoming.delivered = incoming.received
                 incoming.mark_handled()
             elif self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
-                self._keep(messages, frame)
+                self.inbox.keep(messages, frame)
         if ack > outgoing.acked:
             self._acknowledge(ack)
         return replies
-
-    def _keep(self, messages: list[Json], frame: Data) -> None:
-        """Keep the last messages of a frame until the handler takes them.
-
-        One that it waits for is handed over in this turn, and stays as it is. The others are kept
-        in the size that the window counts.
-        """
-        if self._is_awaited and not self._inbox and messages[0] is not _SKIPPED:
-            self._next = messages[0]
-            self._is_awaited = False
-            big = frame.size > SMALL_MESSAGE
-            self.in_hand_size = object_size(frame.text.encode()) if big else 0
-            if len(messages) == 1:
-                return
-            messages = messages[1:]
-        self._inbox += undecoded(messages, frame.text)
-
-    def _clear_inbox(self) -> None:
-        if self._next is not EMPTY:
-            self._next = EMPTY
-            self.in_hand_size = 0
-        self._inbox.clear()
 
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """Handle an ack for numbers that were never sent (MRK-5, RES-7).
@@ -683,7 +605,7 @@ class ServerSession:
         self.state = advance(self.state, step)
         self.ending = ending
         self.is_unread = self._refuses = False
-        self._clear_inbox()
+        self.inbox.clear()
         self.outgoing.clear()
 
     def tombstone(self) -> Tombstone:
@@ -715,7 +637,7 @@ class ServerSession:
             + _MESSAGE_SENT * (outgoing.last - outgoing.acked)
             + incoming.held
             + _MESSAGE_RECEIVED * (incoming.received - incoming.handled)
-            + self.in_hand_size
+            + self.inbox.in_hand_size
         )
 
     def counters(self) -> Counters:

@@ -1,0 +1,71 @@
+"""The messages that wait for the handler, in the memory that the window counts (DAT-6)."""
+
+from __future__ import annotations
+
+import pytest
+
+from transport.limits import Limits
+from transport.protocol.codec import Decoder
+from transport.protocol.frames import Data
+from transport.protocol.receive_window import ReceiveWindow
+from transport.protocol.server.inbox import EMPTY, SKIPPED, Inbox
+
+LISTS = f"[{','.join(['[]'] * 1000)}]"
+
+
+@pytest.fixture
+def window() -> ReceiveWindow:
+    return ReceiveWindow(Limits())
+
+
+def keep(inbox: Inbox, window: ReceiveWindow, text: str | bytes) -> None:
+    """Let a frame arrive."""
+    frame: Data = Decoder(Limits()).decode(text)
+    window.take(len(frame.messages), frame.size)
+    inbox.keep(frame.messages, frame)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_messages_are_taken_unchanged_and_in_order(window: ReceiveWindow, waits: bool) -> None:
+    inbox = Inbox(window)
+    assert not inbox
+    if waits:
+        assert inbox.take() is EMPTY
+    keep(inbox, window, '[1,0,{"a":[1.5,null]},"é😀"]')
+    keep(inbox, window, bytes(7) + b"\x03" + bytes(8) + b"\xff")
+    window.take(1, 0)
+    inbox.keep([SKIPPED], Data(4, 0, [SKIPPED]))
+    keep(inbox, window, "[5,0,true]")
+    assert inbox
+    got = []
+    while (message := inbox.take()) is not EMPTY:
+        got.append(message)
+        window.mark_handled()
+    assert got == [{"a": [1.5, None]}, "é😀", b"\xff", True]
+    assert (window.delivered, bool(inbox)) == (5, False)
+
+
+def test_only_awaited_message_is_charged_as_objects(window: ReceiveWindow) -> None:
+    """From its arrival: in one turn, messages of many sessions may arrive."""
+    inbox = Inbox(window)
+    keep(inbox, window, f"[1,0,{LISTS}]")
+    assert inbox.in_hand_size == 0
+    inbox.take()
+    assert inbox.in_hand_size > 64_000
+    window.mark_handled()
+    assert inbox.take() is EMPTY
+    assert inbox.in_hand_size == 0
+    keep(inbox, window, f"[2,0,{LISTS}]")
+    assert inbox.in_hand_size > 64_000
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_cleared_inbox_charges_only_what_was_taken(window: ReceiveWindow, taken: bool) -> None:
+    inbox = Inbox(window)
+    inbox.take()
+    keep(inbox, window, f"[1,0,{LISTS}]")
+    if taken:
+        inbox.take()
+    inbox.clear()
+    assert not inbox
+    assert (inbox.in_hand_size > 0) is taken
