@@ -471,7 +471,7 @@ def test_message_for_a_receive_that_was_cancelled_is_refused(session: ServerSess
 @pytest.mark.parametrize("code", ["too_large", "not_read"])
 def test_what_follows_a_refusal_has_no_rate_at_first(code: str) -> None:
     """LIV-5, DAT-4: it was on its way; only if it is sent again and again it is in excess."""
-    session = ServerSession("s1", Limits(control_per_second=10), 0.0)
+    session = ServerSession("s1", Limits(batch=10), 0.0)
     attachment = attached(session)
     session.receive(attachment, Ack(ack=0), 0.0)
     if code == "not_read":

@@ -1,7 +1,8 @@
 """How many frames that carry nothing new a client may send (LIV-5).
 
 Messages are bounded by their window, and an ack that moves the mark answers a message. Nothing else
-bounds pings, repetitions and the like, which cost as much to handle.
+bounds pings, repetitions and the like, which cost as much to handle. Repetitions have a budget of
+their own, because a POST whose answer was lost is repeated whole.
 
 Pure: the caller passes the time.
 """

@@ -119,6 +119,7 @@ class ServerSession:
         "_received_at",
         "_refused_to",
         "_refuses",
+        "_repetition_budget",
         "attachments",
         "downlink",
         "dropped",
@@ -158,6 +159,8 @@ class ServerSession:
         """What ``leave`` made of `_received_at`, which any later frame replaces."""
         self._closing_until = 0.0
         self._control_budget = ControlBudget(limits.control_per_second)
+        self._repetition_budget: ControlBudget | None = None
+        """The budget of data that is all repetition; most sessions need none."""
 
     # The handler's side
 
@@ -407,16 +410,28 @@ class ServerSession:
             )
 
     def _count_dropped(self, last: int) -> None:
-        """Count data up to ``last``, of which nothing is taken, as `_count_control` does.
+        """Count a frame of data up to ``last``, of which nothing is taken (LIV-5).
 
         Data that follows a refused message was on its way (DAT-4): it counts if it comes again.
+
+        Raises:
+            ProtocolError: ``too_many``.
         """
         incoming = self.incoming
         is_due = incoming.received < last <= incoming.handled + self.limits.window_messages
         if is_due and last > self._dropped_to:
             self._dropped_to = last
-        else:
-            self._count_control()
+            return
+        if self._repetition_budget is None:
+            self._repetition_budget = ControlBudget(self.limits.batch)
+        if not self._repetition_budget.spend(self._received_at):
+            raise ProtocolError(
+                codes.TOO_MANY,
+                "more repeated frames in a second than the server's "
+                f"Limits(batch={self.limits.batch}) allows",
+                limit="batch",
+                retry_in=1.0,
+            )
 
     def _receive_messages(self, attachment: Attachment | None, frame: Data) -> list[ServerControl]:
         """Receive the messages of a frame and the client's ack, or nothing (FRM-4).
