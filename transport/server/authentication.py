@@ -14,7 +14,6 @@ from starlette.requests import HTTPConnection
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.server.addresses import address_of
 from transport.server.admission import Admission
 from transport.server.deadlines import Deadlines
 from transport.telemetry.log import ERROR, log_event
@@ -92,17 +91,17 @@ class Authenticator:
         self._asking: dict[object, set[str]] = {}
         """For each call in progress, the subjects that were revoked since it began."""
 
-    def count(self, connection: HTTPConnection, session_id: str = "") -> None:
+    def count(self, address: str, session_id: str = "") -> None:
         """Count a call of `check`.
 
         Args:
-            connection: the request.
+            address: the client's, see `address_of`.
             session_id: the session that the client has proven to hold, by its token or connection.
 
         Raises:
             ProtocolError: ``too_many``.
         """
-        self._admission.count_opening(address_of(connection), self._now(), session_id)
+        self._admission.count_opening(address, self._now(), session_id)
 
     async def check(self, connection: HTTPConnection, credentials: Any) -> Identity:
         """Authenticate a client that was counted, and return its identity.

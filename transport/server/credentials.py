@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from transport import codes
 from transport.errors import ProtocolError
+from transport.server.addresses import address_of
 from transport.server.authentication import Authenticator, Identity
 
 
@@ -93,7 +94,7 @@ class SessionCredentials:
         Raises:
             ProtocolError: ``too_many``.
         """
-        self._authenticator.count(HTTPConnection(self.scope), self._session_id)
+        self._authenticator.count(address_of(HTTPConnection(self.scope)), self._session_id)
 
     async def renew(self, credentials: Any) -> Identity:
         """Check fresh credentials that were counted, and return whose they are.

@@ -36,14 +36,13 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import ServerSession
-from transport.server.addresses import address_of
 from transport.server.admission import Admission
 from transport.server.authentication import Authenticator, Identity
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
 from transport.server.memory import Memory, opening_cost
-from transport.server.opening_request import check_headers, kept
+from transport.server.opening_request import OpeningRequest, read_request
 from transport.server.registry import Registry
 from transport.server.runner import Application, Runner
 from transport.stores.records import Record, make_token
@@ -105,9 +104,9 @@ class Opener:
                 retry_in=self._limits.drain_window,
             )
         credentials = None if frame.credentials is UNSET else frame.credentials
-        size = check_headers(connection.scope, self._limits)
+        request = read_request(connection, self._limits)
         held = await self._registry.held_session(frame.session)
-        self._authenticator.count(connection, held)
+        self._authenticator.count(request.address, held)
         identity = await self._authenticator.check(connection, credentials)
         found = await self._find(frame, identity)
         epoch = self._registry.store.epoch
@@ -116,7 +115,7 @@ class Opener:
         match decision:
             case Attach(session):
                 attachment = attach(session, frame, transport, self._registry.now(), epoch=epoch)
-                return self._link(self._runner(session), attachment, connection, identity)
+                return self._link(self._runner(session), attachment, request, identity)
             case SendClose(close):
                 return close
             case Refuse(error):
@@ -130,7 +129,7 @@ class Opener:
                 assert_never(decision)
         if reset is not None and isinstance(decision, Begin):
             self._count_reset(reset, found)
-        return await self._begin(frame, transport, identity, connection, size, reset)
+        return await self._begin(frame, transport, identity, request, reset)
 
     def _count_reset(self, reset: Reset, found: Found | None) -> None:
         """Count a resume that is refused, unless the end of its session was counted before."""
@@ -159,8 +158,7 @@ class Opener:
         frame: Open,
         transport: TransportKind,
         identity: Identity,
-        connection: HTTPConnection,
-        size: int,
+        request: OpeningRequest,
         reset: Reset | None,
     ) -> SessionLink | Close:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
@@ -175,7 +173,7 @@ class Opener:
             case Attach(session):
                 runner = self._runner(session)
             case Create():
-                runner = await self._create(record, connection, size, now)
+                runner = await self._create(record, request, now)
             case SendClose(close):
                 return close
             case Refuse(error):
@@ -196,21 +194,15 @@ class Opener:
         if isinstance(decision, Create):
             registry.add(runner)
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
-            runner.start(self._application, kept(connection.scope), identity.user, now)
-        return self._link(runner, attachment, connection, identity)
+            runner.start(self._application, request.scope, identity.user, now)
+        return self._link(runner, attachment, request, identity)
 
-    async def _create(
-        self, record: Record, connection: HTTPConnection, size: int, now: float
-    ) -> Runner:
-        """Create the session of a record that the store has just taken.
-
-        ``size`` is that of the request, in bytes.
-        """
-        address = address_of(connection)
-        cost = opening_cost(len(connection.scope["headers"]), size)
+    async def _create(self, record: Record, request: OpeningRequest, now: float) -> Runner:
+        """Create the session of a record that the store has just taken."""
+        cost = opening_cost(len(request.scope["headers"]), request.size)
         try:
             self._memory.check_room(cost)
-            self._admission.count_session(record.subject, address, now)
+            self._admission.count_session(record.subject, request.address, now)
         except ProtocolError:
             await self._registry.store.forget(record.id)
             raise
@@ -226,7 +218,7 @@ class Opener:
             self._limits.renewal,
             self._registry.now,
         )
-        return Runner(driver, self._registry, credentials, address, cost)
+        return Runner(driver, self._registry, credentials, request.address, cost)
 
     def _runner(self, session: ServerSession) -> Runner:
         runner = self._registry.get(session.id)
@@ -237,12 +229,12 @@ class Opener:
         self,
         runner: Runner,
         attachment: Attachment,
-        connection: HTTPConnection,
+        request: OpeningRequest,
         identity: Identity,
     ) -> SessionLink:
         """Make the connection's link, and let its writer write ``opened``."""
         link = SessionLink(runner.driver, attachment, self._decoder, runner)
-        runner.credentials.scope = kept(connection.scope)
+        runner.credentials.scope = request.scope
         runner.admit(identity)
         runner.driver.attach(link)
         log_event(

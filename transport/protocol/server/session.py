@@ -367,7 +367,8 @@ class ServerSession:
                 return self._receive_oversized(attachment, frame)
             case Ack():
                 self.outgoing.check_ack(frame.ack)
-                if frame.ack <= self.outgoing.acked:
+                is_confirmed = attachment is None or attachment.state is _CONFIRMED
+                if is_confirmed and frame.ack <= self.outgoing.acked:
                     self._count_control()
                 if attachment is not None:
                     attachment.client_received = max(attachment.client_received, frame.ack)
