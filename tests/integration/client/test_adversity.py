@@ -199,7 +199,7 @@ async def test_attempts_are_limited_to_two_per_second(
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(speak, channel)
-        for _ in range(100):
+        for _ in range(40):
             await asyncio.sleep(chance.uniform(0, 4))
             network.up = False
             network.cut()
