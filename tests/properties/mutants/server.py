@@ -10,6 +10,7 @@ from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.inbox import Inbox
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
+from transport.protocol.server.unread import Unread
 
 SERVER = [
     Mutant(
@@ -258,22 +259,22 @@ SERVER = [
         "_receive_messages",
         name="unread-is-taken",
         rule="DAT-7: a message is taken though nobody receives",
-        old="messages and self._refuses and",
+        old="messages and unread is not None and",
         new="False and",
         vectors_only="the message only waits; the vectors show that it is refused",
     ),
     Mutant(
-        ServerSession,
-        "start_reading",
+        Unread,
+        "end",
         name="refused-is-taken",
         rule="DAT-7: a copy of an old request brings a message that was refused",
-        old="self._refuses = self.incoming.received < self._refused_to",
-        new="self._refuses = False",
+        old="return self._rest()",
+        new="return None",
         first_seed=500,
     ),
     Mutant(
-        ServerSession,
-        "_receive_messages",
+        Unread,
+        "skipped",
         name="unread-skip-waits",
         rule="DAT-7: a skip is not handled while nobody receives",
         old="incoming.mark_handled()",
@@ -281,8 +282,8 @@ SERVER = [
         vectors_only="the handler receives in the end; the vectors show that the ack comes sooner",
     ),
     Mutant(
-        ServerSession,
-        "stop_reading",
+        Inbox,
+        "give_back",
         name="unread-is-lost",
         rule="DAT-7: what was not given to the handler is forgotten, and still counts as received",
         old="incoming.give_back()",

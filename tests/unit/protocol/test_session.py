@@ -456,6 +456,19 @@ def test_unread_session_takes_messages_again(session: ServerSession) -> None:
     assert not session.is_unread
 
 
+def test_session_unread_twice_refuses_what_is_new(session: ServerSession) -> None:
+    """DAT-7: also before the client has skipped what was refused the first time."""
+    attachment = attached(session)
+    session.receive(attachment, Ack(ack=0), 0.0)
+    session.stop_reading()
+    session.receive(attachment, Data(1, 0, ["a"], 3), 0.0)
+    session.start_reading()
+    session.stop_reading()
+    session.receive(attachment, Skip(number=1, ack=0), 0.0)
+    assert (session.is_unread, session.incoming.handled) == (True, 1)
+    assert len(session.receive(attachment, Data(2, 0, ["b"], 3), 0.0)) == 1
+
+
 def test_message_for_a_receive_that_was_cancelled_is_refused(session: ServerSession) -> None:
     """DAT-7."""
     attachment = attached(session)

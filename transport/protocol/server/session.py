@@ -76,6 +76,7 @@ from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.inbox import EMPTY, SKIPPED, Empty, Inbox
 from transport.protocol.server.liveness import End, check
 from transport.protocol.server.tombstone import Ending, Tombstone
+from transport.protocol.server.unread import Unread
 from transport.protocol.states import AttachmentState, SessionState, SessionStep, advance
 
 _COPIES_SENT = 3
@@ -107,7 +108,6 @@ class ServerSession:
         peer_close: the client's ``close``, once received.
         ending: how the session ended, once it has.
         dropped: messages that were refused because the send buffer was full (RES-2).
-        is_unread: whether messages are refused because nobody receives them (DAT-7).
         inbox: the messages that the handler has not taken.
     """
 
@@ -117,9 +117,8 @@ class ServerSession:
         "_dropped_to",
         "_left_at",
         "_received_at",
-        "_refused_to",
-        "_refuses",
         "_repetition_budget",
+        "_unread",
         "attachments",
         "downlink",
         "dropped",
@@ -127,7 +126,6 @@ class ServerSession:
         "id",
         "inbox",
         "incoming",
-        "is_unread",
         "limits",
         "outgoing",
         "peer_close",
@@ -145,15 +143,11 @@ class ServerSession:
         self.peer_close: Close | None = None
         self.ending: Ending | None = None
         self.dropped = 0
-        self.is_unread = False
         self._dropped_to = 0
         """The last number that was dropped unread, as it followed a refused one (DAT-4)."""
-        self._refused_to = 0
-        """The last number that was refused because nobody received it."""
-        self._refuses = False
-        """Whether `is_unread`, or a message was refused by that and its ``skip`` is still to come.
-        Until then a copy of an old request may bring the message, which its sender has given up."""
         self.inbox = Inbox(self.incoming)
+        self._unread: Unread | None = None
+        """The refusal of messages, while there is one (DAT-7)."""
         self._received_at = now
         self._left_at: float | None = None
         """What ``leave`` made of `_received_at`, which any later frame replaces."""
@@ -200,6 +194,11 @@ class ServerSession:
         """Whether everything up to the ``last`` of the client's close has arrived."""
         return self.peer_close is not None and self.incoming.received >= self.peer_close.last
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether messages are refused because nobody receives them (DAT-7)."""
+        return self._unread is not None and not self._unread.is_reading
+
     def stop_reading(self) -> None:
         """Refuse the messages that wait, and those that come, as nobody receives them (DAT-7).
 
@@ -207,29 +206,16 @@ class ServerSession:
         """
         if self.is_unread or self.state is not SessionState.OPEN:
             return
-        self.is_unread = self._refuses = True
-        received = self.incoming.received
-        if self.inbox.give_back():
-            self._refused_to = received
-            error = encode_control(self._not_read())
+        if self._unread is None:
+            self._unread = Unread(self.incoming)
+        if (error := self._unread.begin(self.inbox)) is not None:
             for attachment in self.attachments.live:
-                attachment.control.append(error)
-
-    def _not_read(self) -> Error:
-        """Return the refusal of the messages after the mark, which nobody receives (DAT-7)."""
-        number, last = self.incoming.refused, self._refused_to
-        return Error(
-            code=codes.NOT_READ.name,
-            message="the server's handler does not receive messages",
-            number=number,
-            last=last if last > number else UNSET,
-        )
+                attachment.control.append(encode_control(error))
 
     def start_reading(self) -> None:
         """Take messages again, as somebody receives them; not one that was refused (DAT-7)."""
-        if self.is_unread:
-            self.is_unread = False
-            self._refuses = self.incoming.received < self._refused_to
+        if self._unread is not None:
+            self._unread = self._unread.end()
 
     @property
     def has_left(self) -> bool:
@@ -289,7 +275,7 @@ class ServerSession:
             retry_in=UNSET if retry_in is None else retry_in,
         )
         self.state = state
-        self.is_unread = self._refuses = False
+        self._unread = None
         if not failed:
             incoming.mark_handled()
         self.inbox.clear()
@@ -454,26 +440,18 @@ class ServerSession:
                 self._count_dropped(seq + count - 1)
             messages = messages[repeated:]
             size = json_size(messages)
-        if messages and self._refuses and messages[0] is not SKIPPED:
-            last = incoming.received + len(messages)
-            if last <= self._refused_to:  # not for the first time
+        unread = self._unread
+        if messages and unread is not None and messages[0] is not SKIPPED:
+            if unread.has_refused(len(messages)):
                 self._count_control()
-            elif self.is_unread:
-                self._refused_to = last
-            incoming.refused = incoming.received + 1
-            replies = [self._not_read()]
+            replies = [unread.refuse(len(messages))]
         elif messages:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
-            if self._refuses:  # it is a `skip`
-                if incoming.received < self._refused_to:
-                    incoming.refused = incoming.received + 1
-                else:
-                    self._refuses = self.is_unread
-            if self.is_unread:
-                incoming.delivered = incoming.received
-                incoming.mark_handled()
-            elif self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
+            if unread is not None:  # it is a `skip`
+                self._unread = unread.skipped()
+            # When closing, our close has declared them unhandled (CLS-3).
+            if self.state is not _CLOSING and (unread is None or unread.is_reading):
                 self.inbox.keep(messages, frame)
         if ack > outgoing.acked:
             self._acknowledge(ack)
@@ -620,7 +598,7 @@ class ServerSession:
     def _end(self, step: SessionStep, ending: Ending) -> None:
         self.state = advance(self.state, step)
         self.ending = ending
-        self.is_unread = self._refuses = False
+        self._unread = None
         self.inbox.clear()
         self.outgoing.clear()
 
