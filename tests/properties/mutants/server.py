@@ -7,6 +7,7 @@ from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachments
 from transport.protocol.server.downlink import Downlink
+from transport.protocol.server.frame_rates import FrameRates
 from transport.protocol.server.inbox import Inbox
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
@@ -333,11 +334,11 @@ SERVER = [
         vectors_only="the channel then ends as by any close, and no promise is broken",
     ),
     Mutant(
-        ServerSession,
-        "_count_control",
+        FrameRates,
+        "count",
         name="control-without-rate",
         rule="LIV-5: frames that carry nothing new have no rate",
-        old="not self._control_budget.spend(self._received_at)",
+        old="not self._control.spend(now)",
         new="False",
         vectors_only="clients stay below the rate; the vectors show that others are refused",
     ),
