@@ -59,7 +59,7 @@ export interface Loss {
   readonly dropped?: number;
 }
 
-/** The first and last number; the last is null if it is unknown how many follow. Empty if there are none. */
+/** The first and last number; the last is null if it is unknown how many follow. Empty if nothing was lost. */
 export type LostRange = readonly (number | null)[];
 
 export interface OpenedFrame {
