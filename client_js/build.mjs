@@ -21,6 +21,15 @@ const BUNDLES = [
   { name: "reload", source: "src/reload.ts", format: "esm" },
 ];
 
+/**
+ * The members that get short names: those of our own classes and interfaces, which are private (`_link`), callbacks
+ * (`onInput`), flags (`isMute`, `hasAnswers`) or times (`retryAt`). What goes over the wire or to the application has
+ * no such name.
+ */
+export const INTERNAL = /^_|^(on|is|has)[A-Z]|At$/;
+/** Names of the platform that look the same. scripts/check_bundle.mjs tells if one is missing. */
+export const RESERVED = /^__|^(onLine|isArray|isFinite|isInteger|isSafeInteger|hasOwn|charCodeAt)$/;
+
 /** Returns the size of `data` after `gzip -9n`: Node's own zlib compresses better than most servers do. */
 export const gzipped = (data) => spawnSync("gzip", ["-9nc"], { input: data }).stdout.length;
 
@@ -38,9 +47,8 @@ async function bundle({ name, source, format }, mangleCache) {
     minify: true,
     sourcemap: "external",
     legalComments: "none",
-    // Private members of classes begin with `_` and get short names.
-    mangleProps: /^_/,
-    reserveProps: /^__/,
+    mangleProps: INTERNAL,
+    reserveProps: RESERVED,
     mangleCache,
     logLevel: "warning",
   });
