@@ -1,4 +1,4 @@
-// Finds out why nothing connects, from the answers that the attempts got, or by a plain GET.
+// Finds out why nothing connects, or no WebSocket, from the answers that the attempts got, or by a plain GET.
 //
 // A browser hides why an upgrade or a request has failed. What it does tell: a status and a body, if the page may read
 // the answer; or only whether there was one.
@@ -31,7 +31,7 @@ const HIDDEN: Diagnosis = {
   reason: "this origin may not read the answer (CORS). Check the URL, and list the origin in Hub(origins=[...])",
 };
 
-/** Returns what an answer with this status means if no transport connects. */
+/** Returns what an answer with this status means for an attempt that it refused. */
 export function readStatus(status: number, body = ""): Diagnosis {
   const tell = (cause: UnreachableCause, reason: string): Diagnosis => ({ cause, reason });
   if (status < 300 || status === 404 || status === 405)
