@@ -11,7 +11,7 @@ import { originKey } from "./penalties.ts";
 const SLOTS = 4;
 
 /** Why a channel without a slot polls, as `explain` tells it. */
-export const TOO_MANY_TABS = "too many tabs: four of this browser's channels hold a connection to this server already";
+export const TOO_MANY_TABS = "too many tabs: four channels of this browser hold a connection to this server";
 
 /** Returns whether the last request to the server at `url` shared one connection with others, over HTTP/2 or 3. */
 export function isMultiplexed({ performance }: Environment, url: string): boolean {
