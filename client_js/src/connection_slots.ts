@@ -17,10 +17,10 @@ export const TOO_MANY_TABS = "too many tabs: four channels of this browser hold 
 export function isMultiplexed({ performance }: Environment, url: string): boolean {
   const { origin } = new URL(url);
   // Empty for another origin, unless its server allows the page to see it.
-  const protocols = (performance.getEntries?.() as PerformanceResourceTiming[] | undefined)
-    ?.filter(({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(origin + "/"))
-    .map(({ nextHopProtocol }) => nextHopProtocol);
-  return /^h[23]/.test(protocols?.at(-1) ?? "");
+  const known = (performance.getEntries?.() as PerformanceResourceTiming[] | undefined)?.filter(
+    ({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(origin + "/"),
+  );
+  return /^h[23]/.test(known?.at(-1)?.nextHopProtocol ?? "");
 }
 
 /** The slot of one channel. A channel needs only one, however many connections it opens. */
