@@ -11,6 +11,6 @@ try {
   new Channel("/chat");
   throw new Error("a relative URL was taken");
 } catch (error) {
-  if (!(error instanceof ChannelError && error.message.includes("server-side rendering"))) throw error;
+  if (!(error instanceof ChannelError && error.message.includes("Pass an absolute URL"))) throw error;
 }
 console.log("passed");
