@@ -28,7 +28,8 @@ from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from transport.client import connect
+    # Through `transport.client`, mypy may take it for the module of the same name.
+    from transport.client.connect import connect
 
 __all__: tuple[str, ...] = (
     "Hub",

@@ -294,6 +294,21 @@ async def test_narrow_page_shows_everything(browser: Browser) -> None:
         assert await one.run("() => document.documentElement.scrollWidth") == 320
 
 
+async def test_readme_page_is_served_to_two_tabs(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        serving_code(tmp_path, STARLETTE) as server,
+        tab(browser) as one,
+        tab(browser) as two,
+    ):
+        for each in (one, two):
+            await each.page.goto(server.url)
+        await one.page.get_by_placeholder("Message").fill("hello")
+        await one.page.get_by_placeholder("Message").press("Enter")
+        for each in (one, two):
+            await expect(each.page.locator("pre")).to_have_text('["hello"]')
+        one.assert_no_errors()
+
+
 async def test_readme_example_works(browser: Browser, tmp_path: Path) -> None:
     [code] = blocks("js")
     async with serving_code(tmp_path, STARLETTE) as server, tab(browser) as one:

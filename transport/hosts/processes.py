@@ -143,7 +143,7 @@ class _Watch:
                 "this server has several worker processes, and each has sessions of its own: "
                 "groups, broadcast, send_to, close_user and statistics reach those of one process "
                 "only, and a resume fails if it reaches another one. Start the server with one "
-                "worker, or give the hub a store that all processes share",
+                "worker",
             )
 
     def _end(self) -> None:

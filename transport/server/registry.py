@@ -166,7 +166,7 @@ class Registry:
                 WARNING,
                 "wrong_process",
                 "a client presented a session of another process, which started after this one: "
-                "run one worker, or use a shared store",
+                "several run at the same time. Start the server with one worker",
             )
 
     # `runner.Owner`

@@ -42,6 +42,7 @@ async def drive(
     Raises:
         ChannelClosed: the channel was refused for good.
         TimeoutError: it did not open. An exception of the application is raised here too.
+        ValueError: there is no such transport.
     """
     page = Page(
         app, path, transport=transport, credentials=credentials, headers=headers, encoder=encoder
@@ -72,7 +73,7 @@ class Page:
         headers: Mapping[str, str] | None = None,
         encoder: Encoder | None = None,
     ) -> None:
-        kind = TransportKind(transport)
+        kind = _kind(transport)
         self._driver = PageDriver(app, path, kind, credentials, headers, encoder)
 
     # Its state
@@ -102,13 +103,16 @@ class Page:
 
         Set it to move the channel there: at once, over a second connection that replaces the old
         one, or with the next `resume`.
+
+        Raises:
+            ValueError: there is no such transport.
         """
         link = self._driver.newest_link
         return None if link is None else link.transport.value
 
     @transport.setter
     def transport(self, name: str) -> None:
-        self._driver.transport = TransportKind(name)
+        self._driver.transport = _kind(name)
         if not self._driver.is_away and self._driver.closed is None:
             self._driver.attach()
 
@@ -253,3 +257,16 @@ class Page:
         except TimeoutError:
             away = ", and the page is away: resume it" if self._driver.is_away else ""
             raise TimeoutError(f"{otherwise} in {within} s{away}") from None
+
+
+def _kind(name: str) -> TransportKind:
+    """Return the transport of this name.
+
+    Raises:
+        ValueError: no transport has this name.
+    """
+    try:
+        return TransportKind(name)
+    except ValueError:
+        names = ", ".join(TransportKind)
+        raise ValueError(f"transport must be one of {names}, not {name!r}") from None

@@ -33,7 +33,7 @@ from transport.testing import lines, opening
 
 APP = "tests.integration.hosts.apps:app"
 WORKERS = replace(UVICORN, ready="Application startup complete", processes=2)
-WARNING = "run one worker, or use a shared store"
+WARNING = "Start the server with one worker"
 ATTEMPTS = 4
 RETRY_BASE = 0.2
 WAITS = (0.1 + 0.2 + 0.4) * 0.9

@@ -81,3 +81,13 @@ async def test_error_of_opened_page_does_not_repeat_old_refusal() -> None:
     async with drive(mounted(), "/live") as page:
         with pytest.raises(TimeoutError, match=r"^no message arrived in 1 s$"):
             await page.receive(within=1)
+
+
+async def test_unknown_transport_is_refused_with_names() -> None:
+    names = r"^transport must be one of websocket, sse, longpoll, not 'ws'$"
+    with pytest.raises(ValueError, match=names):
+        async with drive(Hub(echo), transport="ws"):
+            pass
+    async with drive(Hub(echo)) as page:
+        with pytest.raises(ValueError, match=names):
+            page.transport = "ws"
