@@ -1,10 +1,10 @@
 // Builds the browser client: `node build.mjs [outdir]`, into transport/static by default.
 //
-// esbuild bundles the modules and shortens private members; Terser then saves another 400 bytes. The build is
+// esbuild bundles the modules and shortens internal members; Terser then saves another 400 bytes. The build is
 // reproducible: esbuild runs in a fixed directory and the files are written from memory, so the same sources give the
 // same bytes in any checkout and any output directory.
 import { spawnSync } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
@@ -21,10 +21,29 @@ const BUNDLES = [
   { name: "reload", source: "src/reload.ts", format: "esm" },
 ];
 
+/** Members that get short names, unless they are plain: private ones, and those of two words or more. */
+const INTERNAL = /^_|^[a-z]+[A-Z]/;
+/** The sources whose members are plain: what goes over the wire, to the application, or into storage. */
+const PLAIN = ["frames", "channel", "options", "explain", "diagnosis", "errors", "session_handover"];
+/** Where TypeScript declares the members of the platform, which are plain too. */
+const PLATFORM = join(ROOT, "node_modules/@typescript");
+
 /** Returns the size of `data` after `gzip -9n`: Node's own zlib compresses better than most servers do. */
 export const gzipped = (data) => spawnSync("gzip", ["-9nc"], { input: data }).stdout.length;
 
-/** Bundles one entry point. `mangleCache`: the short names that other bundles use already. */
+/** Returns the plain names that look internal, in the form in which esbuild takes names to keep. */
+async function plainNames() {
+  const platform = (await readdir(PLATFORM, { recursive: true })).filter((path) => /lib\.[\w.]+\.d\.ts$/.test(path));
+  const names = new Set();
+  const own = PLAIN.map((name) => join(ROOT, "src", `${name}.ts`));
+  for (const path of [...own, ...platform.map((path) => join(PLATFORM, path))])
+    for (const [name] of (await readFile(path, "utf8")).matchAll(/\b\w+(?=\??[:(<])/g))
+      if (INTERNAL.test(name)) names.add(name);
+  if (!names.has("addEventListener")) throw new Error("the declarations of TypeScript are not where they were");
+  return Object.fromEntries([...names].map((name) => [name, false]));
+}
+
+/** Bundles one entry point. `mangleCache`: the names that are taken, and the plain ones. */
 async function bundle({ name, source, format }, mangleCache) {
   const result = await esbuild.build({
     absWorkingDir: ROOT,
@@ -38,8 +57,7 @@ async function bundle({ name, source, format }, mangleCache) {
     minify: true,
     sourcemap: "external",
     legalComments: "none",
-    // Private members of classes begin with `_` and get short names.
-    mangleProps: /^_/,
+    mangleProps: INTERNAL,
     reserveProps: /^__/,
     mangleCache,
     logLevel: "warning",
@@ -55,8 +73,8 @@ async function bundle({ name, source, format }, mangleCache) {
  */
 export async function build(outdir, packaged = false) {
   const files = new Map();
-  // Passed from bundle to bundle, so that a private member has the same short name in all of them.
-  let mangleCache = {};
+  // Passed from bundle to bundle, so that an internal member has the same short name in all of them.
+  let mangleCache = await plainNames();
   for (const entry of BUNDLES) {
     const name = `${entry.name}.js`;
     const bundled = await bundle(entry, mangleCache);

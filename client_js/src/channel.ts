@@ -5,7 +5,7 @@ import type { Debug } from "./debug.ts";
 import { Driver } from "./driver.ts";
 import { checkGlobals, resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
-import { ChannelError } from "./errors.ts";
+import { checkArgument } from "./errors.ts";
 import type { Attempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
 import { Inbox } from "./inbox.ts";
@@ -97,8 +97,8 @@ export class Channel extends EventTarget {
    */
   async close(code = 1000, reason = ""): Promise<void> {
     const isCode = Number.isInteger(code) && (code === 1000 || (code >= 3000 && code < 5000));
-    if (!isCode || typeof reason !== "string" || utf8Length(reason) > 123 || LONE_SURROGATE.test(reason))
-      throw new ChannelError("invalid_argument", "code must be 1000 or 3000-4999, reason text of at most 123 bytes");
+    const isReason = typeof reason === "string" && utf8Length(reason) < 124 && !LONE_SURROGATE.test(reason);
+    checkArgument(isCode && isReason, "code must be 1000 or 3000-4999, reason text of at most 123 bytes");
     this._driver.close(code, reason);
     return this._closed;
   }

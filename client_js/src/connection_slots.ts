@@ -11,16 +11,16 @@ import { originKey } from "./penalties.ts";
 const SLOTS = 4;
 
 /** Why a channel without a slot polls, as `explain` tells it. */
-export const TOO_MANY_TABS = "too many tabs: four of this browser's channels hold a connection to this server already";
+export const TOO_MANY_TABS = "too many tabs: four channels of this browser hold a connection to this server";
 
 /** Returns whether the last request to the server at `url` shared one connection with others, over HTTP/2 or 3. */
 export function isMultiplexed({ performance }: Environment, url: string): boolean {
   const { origin } = new URL(url);
   // Empty for another origin, unless its server allows the page to see it.
-  const protocols = (performance.getEntries?.() as PerformanceResourceTiming[] | undefined)
-    ?.filter(({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(origin + "/"))
-    .map(({ nextHopProtocol }) => nextHopProtocol);
-  return /^h[23]/.test(protocols?.at(-1) ?? "");
+  const known = (performance.getEntries?.() as PerformanceResourceTiming[] | undefined)?.filter(
+    ({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(origin + "/"),
+  );
+  return /^h[23]/.test(known?.at(-1)?.nextHopProtocol ?? "");
 }
 
 /** The slot of one channel. A channel needs only one, however many connections it opens. */

@@ -82,7 +82,7 @@ export class Connector implements DialerHost {
     environment: Environment,
     listener: ConnectorListener,
   ) {
-    this._usable = this.transports = checkTransports(options.transports);
+    this._usable = this.transports = options.transports;
     this.penalties = new PenaltyStore(environment, url, options.fallbackFor);
     this.dialer = new Dialer(session, url, options, environment);
     this._session = session;

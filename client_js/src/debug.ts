@@ -21,7 +21,7 @@ let channels = 0;
 export const getDebug = (): Debug => debug;
 
 export function setDebug(value: Debug): void {
-  debug = typeof value === "function" ? value : !!value;
+  debug = value;
 }
 
 /** The lines of one channel. */

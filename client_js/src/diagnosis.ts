@@ -1,4 +1,4 @@
-// Finds out why nothing connects, from the answers that the attempts got, or by a plain GET.
+// Finds out why nothing connects, or no WebSocket, from the answers that the attempts got, or by a plain GET.
 //
 // A browser hides why an upgrade or a request has failed. What it does tell: a status and a body, if the page may read
 // the answer; or only whether there was one.
@@ -19,21 +19,22 @@ export interface Diagnosis {
   readonly reason: string;
 }
 
-export const OFFLINE: Diagnosis = { cause: "offline", reason: "offline: the browser has no network" };
+const tell = (cause: UnreachableCause, reason: string): Diagnosis => ({ cause, reason });
 
-export const NO_ANSWER: Diagnosis = {
-  cause: "no_answer",
-  reason: "no answer: the server is down, the host or port is wrong, or something blocks the way",
-};
+export const OFFLINE = tell("offline", "offline: the browser has no network");
 
-const HIDDEN: Diagnosis = {
-  cause: "forbidden_origin",
-  reason: "this origin may not read the answer (CORS). Check the URL, and list the origin in Hub(origins=[...])",
-};
+export const NO_ANSWER = tell(
+  "no_answer",
+  "no answer: the server is down, the host or port is wrong, or something blocks the way",
+);
 
-/** Returns what an answer with this status means if no transport connects. */
+const HIDDEN = tell(
+  "forbidden_origin",
+  "this origin may not read the answer (CORS). Check the URL, and list the origin in Hub(origins=[...])",
+);
+
+/** Returns what an answer with this status means for an attempt that it refused. */
 export function readStatus(status: number, body = ""): Diagnosis {
-  const tell = (cause: UnreachableCause, reason: string): Diagnosis => ({ cause, reason });
   if (status < 300 || status === 404 || status === 405)
     return tell("wrong_url", `HTTP ${status}: there is no hub at this URL. Check its path`);
   const [, code, message] = /^{"type":"error","code":"(\w+)","message":"([^"]*)/.exec(body) ?? [];

@@ -8,7 +8,7 @@ import type { Diagnosis } from "./diagnosis.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { Input } from "./events.ts";
-import { AttemptLog, diagnoseUpgrade } from "./explain.ts";
+import { AttemptLog } from "./explain.ts";
 import type { MutableAttempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
 import { encodeJson } from "./json.ts";
@@ -119,14 +119,10 @@ export class Dialer {
     return value;
   }
 
-  /** Diagnoses why a WebSocket was refused and appends that to the reason of `attempt`. Runs only once. */
+  /** Diagnoses why a WebSocket was refused, and adds that to the reason of `attempt`. Runs only once. */
   diagnose(attempt: MutableAttempt): void {
-    if (this._hasDiagnosed) return;
+    if (!this._hasDiagnosed) void this._ask(attempt);
     this._hasDiagnosed = true;
-    this.budget.run(async () => {
-      const answer = await diagnoseUpgrade(this._environment, this._urlOf(attempt.transport));
-      attempt.reason += answer;
-    });
   }
 
   /**
@@ -144,17 +140,17 @@ export class Dialer {
     }
     if (found) return found;
     if (navigator?.onLine === false) return OFFLINE;
-    return isKnown ? NO_ANSWER : this._ask(round);
+    return isKnown ? NO_ANSWER : this._ask(round.at(-1)!.attempt);
   }
 
-  /** Diagnoses by a plain GET why a channel has never connected, and adds that to the reason of the last attempt. */
-  private async _ask(round: readonly Connection[]): Promise<Diagnosis> {
+  /** Asks by a plain GET why nothing or no WebSocket connects, and adds that to the reason of `attempt`. */
+  private async _ask(attempt: MutableAttempt): Promise<Diagnosis> {
     const controller = new AbortController();
     const timer = this._environment.setTimeout(() => controller.abort(), this._options.openTimeout * 1000);
     const permit = (): Promise<void> => this.budget.wait();
     const diagnosis = await diagnose(this._environment, this._urlOf("websocket"), permit, controller.signal);
     this._environment.clearTimeout(timer);
-    round.at(-1)!.attempt.reason += "; " + diagnosis.reason;
+    attempt.reason += "; " + diagnosis.reason;
     return diagnosis;
   }
 

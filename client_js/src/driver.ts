@@ -68,7 +68,7 @@ export class Driver implements ConnectorListener, PageListener {
   /** Aborts when the channel is closed. */
   private readonly _lifetime = new AbortController();
 
-  /** Starts connecting immediately. Throws `ChannelError` for an unknown transport. */
+  /** Starts connecting immediately. */
   constructor(url: string, options: Options, environment: Environment, inbox: Inbox, dispatch: Dispatch) {
     this._options = options;
     this._environment = environment;

@@ -1,4 +1,4 @@
-import { ChannelError } from "./errors.ts";
+import { ChannelError, checkArgument } from "./errors.ts";
 
 /**
  * The members of the global object that tests replace. They are looked up at each use, so that a page can patch them.
@@ -45,11 +45,7 @@ export function resolveUrl({ document, location }: Environment, url: string | UR
   } catch {
     // Refused below.
   }
-  if (!/^https?:/.test(address))
-    throw new ChannelError(
-      "invalid_argument",
-      `not an http URL: "${url}" relative to ${base}; a blob worker and server-side rendering need an absolute URL`,
-    );
+  checkArgument(/^https?:/.test(address), `not an http URL: "${url}" relative to ${base}. Pass an absolute URL.`);
   return address;
 }
 

@@ -20,6 +20,11 @@ export class ChannelError extends Error {
   }
 }
 
+/** Throws `invalid_argument` with this message unless an argument of the application `isRight`. */
+export function checkArgument(isRight: unknown, message: string): asserts isRight {
+  if (!isRight) throw new ChannelError("invalid_argument", message);
+}
+
 /**
  * The codes that close the channel, because a retry would fail again (section 13, "again: no"), and their close codes.
  * Statuses that a proxy may also return (404, 405, 415, 426) are left out: they concern one transport.

@@ -1,5 +1,4 @@
 // The connection attempts of a channel, and why they failed, for `explain()`.
-import type { Environment } from "./environment.ts";
 import type { TransportName } from "./frames.ts";
 
 /** How many attempts are kept. */
@@ -78,24 +77,3 @@ export function describeFailure(
 }
 
 const inSeconds = (seconds: number): string => seconds.toFixed(2) + " s";
-
-/**
- * Diagnoses a failed upgrade, whose cause browsers hide, with a plain GET of `url`. Returns text to append to the
- * reason.
- */
-export async function diagnoseUpgrade(environment: Environment, url: string): Promise<string> {
-  let answer = "fails";
-  try {
-    const response = await environment.fetch(url, { cache: "no-store" });
-    answer = "answers " + describeAnswer(response.status, await response.text());
-  } catch {
-    // The server, or something in between, accepts no connection.
-  }
-  return "; a plain GET of its URL " + answer;
-}
-
-function describeAnswer(status: number, text: string): string {
-  if (/upgrade_required/.test(text)) return "our 426: a proxy strips the upgrade";
-  if (/forbidden_origin/.test(text)) return "our 403: not this origin";
-  return `${status}`;
-}

@@ -4,7 +4,7 @@
 // session; better ones may still open, and then take over. A transport that failed while another worked gets a
 // penalty: it starts last, and is probed at growing intervals. If all of them fail, that is an outage, and no
 // transport gets a penalty.
-import { ChannelError } from "./errors.ts";
+import { checkArgument } from "./errors.ts";
 import type { TransportName } from "./frames.ts";
 
 /** All transports, best first. */
@@ -12,9 +12,9 @@ export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "longpo
 
 /** Returns `names`, each once. Throws `ChannelError` unless they are some of the transports. */
 export function checkTransports(names: readonly TransportName[]): readonly TransportName[] {
-  if (!Array.isArray(names) || !names.length || !names.every((name) => TRANSPORTS.includes(name)))
-    throw new ChannelError("invalid_argument", "transports must be an array of some of " + TRANSPORTS.join(", "));
-  return [...new Set(names as readonly TransportName[])];
+  const areNames = Array.isArray(names) && names.length && names.every((name) => TRANSPORTS.includes(name));
+  checkArgument(areNames, "transports must be an array of some of " + TRANSPORTS.join(", "));
+  return [...new Set(names)];
 }
 
 /** The penalty of a transport that failed while another worked. */

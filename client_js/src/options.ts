@@ -1,6 +1,6 @@
 // The options, events and statistics of a channel.
 import type { UnreachableCause } from "./diagnosis.ts";
-import { ChannelError } from "./errors.ts";
+import { checkArgument } from "./errors.ts";
 import type { Fate } from "./errors.ts";
 import { TRANSPORTS, checkTransports } from "./fallback.ts";
 import type { LostRange, TransportName } from "./frames.ts";
@@ -109,12 +109,12 @@ export type Options = Required<Omit<ChannelOptions, "credentials">> & Pick<Chann
  * Throws `ChannelError` with code `invalid_argument` for a wrong value and for an unknown name.
  */
 export function withDefaults(options: ChannelOptions): Options {
-  check(options && typeof options === "object", "options must be an object");
+  checkArgument(options && typeof options === "object", "options must be an object");
   const all: { [name: string]: unknown } = { transports: TRANSPORTS, withCredentials: false, credentials: undefined };
   for (const [name, [value]] of Object.entries(NUMBERS)) all[name] = value;
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
-    check(Object.hasOwn(all, name), `there is no option ${name}, only ${Object.keys(all).join(", ")}`);
+    checkArgument(Object.hasOwn(all, name), `there is no option ${name}, only ${Object.keys(all).join(", ")}`);
     all[name] = value;
   }
   for (const [name, [, least, greatest]] of Object.entries(NUMBERS)) {
@@ -124,15 +124,11 @@ export function withDefaults(options: ChannelOptions): Options {
     const kind = isInteger ? "an integer" : "a number of seconds";
     // Comparisons with NaN are false.
     const isWithin = isNumber && (value as number) >= least && (value as number) <= greatest;
-    check(isWithin, `option ${name} must be ${kind} from ${least} to ${greatest}`);
+    checkArgument(isWithin, `option ${name} must be ${kind} from ${least} to ${greatest}`);
   }
-  check(typeof all["withCredentials"] === "boolean", "option withCredentials must be true or false");
+  checkArgument(typeof all["withCredentials"] === "boolean", "option withCredentials must be true or false");
   const checked = all as unknown as Options;
   return { ...checked, transports: checkTransports(checked.transports) };
-}
-
-function check(isRight: unknown, message: string): void {
-  if (!isRight) throw new ChannelError("invalid_argument", message);
 }
 
 export interface ChannelEventMap {

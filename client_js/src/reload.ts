@@ -42,7 +42,7 @@ export async function acrossReloads(
   const key = "onechannel session " + resolveUrl(environment, url);
   const saved = await claimSavedSession(environment, key);
   const client = saved?.client ?? randomId(environment);
-  const isClaimed = saved ? true : await claim(environment, client);
+  const isClaimed = saved || (await claim(environment, client));
   const channel = new ChannelClass(url, options, environment);
   const driver = channel._driver;
   const { session } = driver;

@@ -87,7 +87,7 @@ export function readSession(text: string | null): SavedSession | undefined {
 
 const isText = (value: unknown): boolean => typeof value === "string" && value !== "" && !LONE_SURROGATE.test(value);
 
-const isCount = (value: unknown, least: number, greatest = Number.MAX_SAFE_INTEGER): boolean =>
+const isCount = (value: unknown, least: number, greatest = Infinity): boolean =>
   Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= greatest;
 
 /** Throws unless `saved` is one that `saveEntry` made. It has no tag: its promise ended with the previous page. */
@@ -101,9 +101,8 @@ function restoreEntry(saved: SavedEntry): BufferedMessage<unknown> {
   return { ...encoded, tag: undefined, skipped: !kind };
 }
 
-/** Restores the saved session into `session`, which is new. */
+/** Restores the saved session into `session`, which is new but has its `client`. */
 export function restoreSession(session: ClientSession<unknown>, saved: SavedSession): void {
-  session.client = saved.client;
   session.token = saved.token;
   session.epoch = saved.epoch;
   session.id = saved.id;
@@ -111,8 +110,7 @@ export function restoreSession(session: ClientSession<unknown>, saved: SavedSess
   session.confirmed = saved.confirmed;
   session.acks.received = saved.received;
   const { buffer } = session.outbox;
-  buffer.first = saved.first;
-  buffer.next = saved.first;
+  buffer.first = buffer.next = saved.first;
   for (const entry of saved.entries) {
     buffer.push(entry);
     if (buffer.lastNumber < saved.next) buffer.markWritten(buffer.lastNumber, entry);

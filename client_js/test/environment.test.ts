@@ -37,7 +37,7 @@ for (const [title, url, place] of [
       (error: ChannelError) => {
         assert.ok(error instanceof ChannelError);
         assert.equal(error.code, "invalid_argument");
-        for (const part of [url, "http", "absolute URL", "server-side rendering", ...Object.values(place)])
+        for (const part of [url, "http", "absolute URL", ...Object.values(place)])
           assert.ok(error.message.includes(part), `${part} is not in: ${error.message}`);
         return true;
       },

@@ -178,16 +178,16 @@ describe("explain", () => {
   for (const [status, body, words] of [
     [
       426,
-      '{"type":"error","code":"upgrade_required","message":""}',
-      "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade",
+      '{"type":"error","code":"upgrade_required","message":"a proxy may have stripped the upgrade"}',
+      "refused; the server answers 426: a proxy may have stripped the upgrade",
     ],
     [
       403,
-      '{"type":"error","code":"forbidden_origin","message":""}',
-      "refused; a plain GET of its URL answers our 403: not this origin",
+      '{"type":"error","code":"forbidden_origin","message":"list the origin"}',
+      "refused; the server answers 403: list the origin",
     ],
-    [502, "<html>", "refused; a plain GET of its URL answers 502"],
-    [0, "", "refused; a plain GET of its URL fails"],
+    [502, "<html>", "refused; HTTP 502: the server fails, or a proxy cannot reach it"],
+    [0, "", "refused; no answer: the server is down, the host or port is wrong, or something blocks the way"],
   ] as const)
     test(`a WebSocket that is refused: ${words}`, async () => {
       const world = new World();

@@ -97,10 +97,11 @@ async def test_explain_gives_reasons_of_fallback(browser: Browser) -> None:
         one.faults.update(websocket=stripped, sse=headers_and_mute)
         await talk(page, {"openTimeout": 2})
         await page.wait("channel.explain().every(({outcome}) => outcome !== 'pending')")
-        await page.wait("channel.explain()[0].reason.includes('GET')")
+        await page.wait("channel.explain()[0].reason.includes('426')")
         websocket, stream, poll = await explained(page)
         assert websocket["reason"] == (
-            "refused; a plain GET of its URL answers our 426: a proxy strips the upgrade"
+            "refused; the server answers 426: this URL only accepts WebSocket upgrades, and the "
+            "request was not one: a proxy on the way may have stripped it"
         )
         assert stream["reason"].startswith("headers after ")
         assert stream["reason"].endswith(": something buffers it")

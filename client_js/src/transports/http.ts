@@ -11,12 +11,11 @@ const MAX_KEEPALIVE_BYTES = 65536;
 /** Maximum characters of a body that may do so while the page goes on, so that its last one has room. */
 const MAX_KEEPALIVE_BODY = 1e4;
 
-/** Bytes in flight that may outlive the page. All channels of a page share the limit. */
-const keepaliveBytes = new WeakMap<Environment, number>();
+/** How much of that is free, if any is in use. All channels of a page share it. */
+const freeBytes = new WeakMap<Environment, number>();
 
 /** Returns the bytes that the last POST of a page may have. */
-export const keepaliveRoom = (environment: Environment): number =>
-  MAX_KEEPALIVE_BYTES - (keepaliveBytes.get(environment) ?? 0);
+export const keepaliveRoom = (environment: Environment): number => freeBytes.get(environment) ?? MAX_KEEPALIVE_BYTES;
 
 /**
  * Makes a transport whose `open` and polls are POSTs to `segment`; the uplink uses separate POSTs to `send` (POL-1,
@@ -80,12 +79,11 @@ async function postFrames(
   const isShort = body.length < Math.min(MAX_KEEPALIVE_BODY, keepaliveRoom(environment) / 3);
   const keepalive = request === "post" && (!signal || isShort);
   const bytes = keepalive ? utf8Length(body) : 0;
-  const count = (change: number): void =>
-    void keepaliveBytes.set(environment, (keepaliveBytes.get(environment) ?? 0) + change);
+  const take = (bytes: number): void => void freeBytes.set(environment, keepaliveRoom(environment) - bytes);
   let text = "";
   let status = 0;
   let retryIn = 0;
-  count(bytes);
+  take(bytes);
   try {
     const response = await environment.fetch(context.urlOf(segment), {
       method: "POST",
@@ -109,7 +107,7 @@ async function postFrames(
   } catch {
     // The connection was cut or aborted.
   }
-  count(-bytes);
+  take(-bytes);
   context.onInput({ type: "answer", request, status, text, retryIn });
 }
 
