@@ -11,23 +11,18 @@
 import { AckSchedule } from "./acks.ts";
 import { MAX_CONSECUTIVE_FAILURES, recordAnswer, recordPostMarks } from "./answers.ts";
 import { badFrame, decode, encodeControl } from "./codec.ts";
-import { ChannelError, FATAL } from "./errors.ts";
+import { ChannelError } from "./errors.ts";
 import type { Answer, Closing, Input, Output, SessionEvent } from "./events.ts";
 import type { CloseFrame, DataFrame, ErrorFrame, Frame, Loss, OpenedFrame, TransportName } from "./frames.ts";
 import { createLink } from "./link.ts";
 import type { Link } from "./link.ts";
 import { ForeignMark, Outbox } from "./outbox.ts";
 import { PollPacing } from "./polls.ts";
+import { MAX_RETRY_IN, RESTART_RETRY_IN, Refusals } from "./refusals.ts";
 import { ATTACH_TRANSITIONS, transition } from "./states.ts";
 import { DEFAULT_TERMS, readTerms, silenceTimeout } from "./terms.ts";
 import type { Terms } from "./terms.ts";
 import { requests, websocketFrames, writeAck, writeClose } from "./uplink.ts";
-
-/** The `retry_in` of a server that stops without a word, by WebSocket close 1012 (DRN-1). */
-const RESTART_RETRY_IN = 2;
-
-/** Seconds of a `retry_in` that count, at most (DRN-1): a wrong one must not cost a day. */
-const MAX_RETRY_IN = 300;
 
 /** The session is another's: what became of ours is not known (RES-6). */
 const FOREIGN: Loss = { reason: "foreign", lost: null };
@@ -61,19 +56,14 @@ export class ClientSession<Tag> {
   private readonly _links = new Set<Link>();
   /** Of the open that begins the next session (OPN-3). */
   private _nonce: string | undefined;
-  /**
-   * If credentials are refused on an attach up to this number, they may have expired: ask for fresh ones once (REN-1).
-   */
-  private _renewableUpTo: number;
-  /** How often another client came first before our first confirmation (ATT-5). */
-  private _supersededCount = 0;
+  private readonly _refusals: Refusals;
   private _events: SessionEvent<Tag>[] = [];
 
   /** `renewable`: the credentials come from a function, which may be asked again if they are refused. */
   constructor(client: string, randomId: () => string, renewable = false) {
     this.client = client;
     this._randomId = randomId;
-    this._renewableUpTo = renewable ? Infinity : 0;
+    this._refusals = new Refusals(renewable);
   }
 
   /** When to call `tick` and `transmit`. */
@@ -131,7 +121,6 @@ export class ClientSession<Tag> {
   attach(transport: TransportName, credentials?: unknown): Link {
     const attach = ++this.attaches;
     this.isLeaving = false;
-    const { received } = this.acks;
     this._nonce ??= this._randomId();
     const opening = encodeControl({
       type: "open",
@@ -139,14 +128,14 @@ export class ClientSession<Tag> {
       client: this.client,
       nonce: this._nonce,
       attach,
-      received,
+      received: this.acks.received,
       first_retained: this.outbox.buffer.first,
       // JSON leaves out what is undefined.
       session: this.token!,
       epoch: this.epoch!,
       credentials,
     });
-    const link = createLink(attach, transport, opening, received);
+    const link = createLink(attach, transport, opening, this.acks.received);
     this._links.add(link);
     return link;
   }
@@ -168,7 +157,7 @@ export class ClientSession<Tag> {
   }
 
   /** Returns whether a link carries the session. */
-  private _isCarried(): boolean {
+  isCarried(): boolean {
     return [...this._links].some((link) => this.leads(link));
   }
 
@@ -290,7 +279,7 @@ export class ClientSession<Tag> {
     this.outbox.checkAck(Math.max(received, handled));
     const resumed = frame.verdict === "resumed";
     link.state = state;
-    this._renewableUpTo = Infinity;
+    this._refusals.opened();
     this.id = frame.id;
     // Kept from now on: what follows on a link that ends before it is confirmed is of this session too.
     // A later session needs a new nonce (OPN-3).
@@ -302,7 +291,7 @@ export class ClientSession<Tag> {
     this.epoch = frame.epoch;
     this.terms = readTerms(frame);
     // Nothing was missed if another link still carries the session.
-    if (!this._isCarried()) this.replayUpTo = resumed ? frame.sent : 0;
+    if (!this.isCarried()) this.replayUpTo = resumed ? frame.sent : 0;
     const replayed = Math.max(0, this.replayUpTo - this.acks.received);
     this._events.push({ type: "opened", link, resumed, id: frame.id, replayed });
     this._settle(handled);
@@ -335,7 +324,7 @@ export class ClientSession<Tag> {
   // Errors and ends
 
   private _fail(link: Link, frame: ErrorFrame): void {
-    const { code, message, number, last = number, expected, retry_in } = frame;
+    const { code, number, last = number, attach = 0, expected, retry_in } = frame;
     if ((code === "too_large" || code === "not_read") && number) {
       // Only these messages are refused; the server dropped what followed them unread (DAT-4, DAT-5, DAT-7).
       const end = Math.min(last!, this.outbox.buffer.lastNumber);
@@ -349,28 +338,10 @@ export class ClientSession<Tag> {
       link.next = expected;
       return;
     }
-    if (code === "superseded") return this._superseded(link, frame);
-    // Another link goes on, whatever this one was refused for (ATT-8).
-    if (!this.leads(link) && this._isCarried()) return this._dropLink(link, code, retry_in);
-    const isExpired = code === "unauthorized" && (link.state === "open" || link.attach <= this._renewableUpTo);
-    // Not a number if `code` is inherited from Object.prototype, such as "constructor".
-    const closeCode = FATAL[code]!;
-    const reason = code + ": " + message;
-    if (closeCode > 0 && !isExpired) return this._end({ code: closeCode, reason, by: "protocol" });
-    // Credentials that are refused once more after this are wrong.
-    if (isExpired) this._renewableUpTo = Math.min(this._renewableUpTo, this.attaches);
-    this._dropLink(link, code, retry_in);
-  }
-
-  private _superseded(link: Link, { code, attach = 0, client = this.client, retry_in }: ErrorFrame): void {
-    this.attaches = Math.max(this.attaches, attach);
-    if (client === this.client) {
-      // A copy of this client has continued the session.
-      if (attach > this.confirmed) throw new ForeignMark();
-    } else if ((this.confirmed && attach > this.confirmed) || ++this._supersededCount > MAX_CONSECUTIVE_FAILURES) {
-      return this._end({ code: 4409, reason: code + ": taken by another page", by: "protocol" });
-    }
-    this._dropLink(link, code, retry_in);
+    if (code === "superseded") this.attaches = Math.max(this.attaches, attach);
+    const closing = this._refusals.closing(this, link, frame);
+    if (closing) this._end(closing);
+    else this._dropLink(link, code, retry_in);
   }
 
   /**
@@ -386,7 +357,7 @@ export class ClientSession<Tag> {
     this.outbox.startOver();
     this.acks.reset();
     this.confirmed = 0;
-    this._supersededCount = 0;
+    this._refusals.startOver();
     this.token = undefined;
     this.epoch = undefined;
     this.serverClose = undefined;

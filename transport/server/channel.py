@@ -14,6 +14,7 @@ from transport.codes import check_close
 from transport.errors import ChannelClosed
 from transport.protocol.codec import encode_sized
 from transport.protocol.frames import Json
+from transport.protocol.server.counters import counters_of
 from transport.protocol.server.inbox import EMPTY
 from transport.server.driver import SessionDriver
 from transport.server.loops import wrong_thread
@@ -236,7 +237,7 @@ class Channel:
 
     def statistics(self) -> ChannelStatistics:
         """Return the counters of this channel, as they are now."""
-        counters = self._driver.session.counters()
+        counters = counters_of(self._driver.session)
         return ChannelStatistics(
             sent=counters.sent,
             acknowledged=counters.acknowledged,

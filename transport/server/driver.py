@@ -18,6 +18,7 @@ from transport.errors import Busy, ChannelClosed
 from transport.protocol.codec import Encoder, Payload
 from transport.protocol.frames import Json
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.footprint import footprint
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
 from transport.protocol.states import SessionState
@@ -147,7 +148,7 @@ class SessionDriver:
         if self.draining:
             raise self._handed_over()
         number = self.session.send(payload, size)
-        if self.session.footprint() > self.grant:
+        if footprint(self.session) > self.grant:
             self._memory.grow(self)
         for link in self.links:
             if link.waiter is not None:
@@ -237,7 +238,7 @@ class SessionDriver:
         finally:
             if incoming.handled != handled:
                 self._wake_handled()
-        if session.inbox.in_hand_size and session.footprint() > self.grant:
+        if session.inbox.in_hand_size and footprint(session) > self.grant:
             self._memory.grow(self, handed_over=True)
             if session.ending is not None:
                 del message  # or the traceback would keep it
@@ -373,7 +374,7 @@ class SessionDriver:
 
     def data_received(self) -> None:
         """Wake the handler and the tasks that wait for acks. Data never makes a writer due."""
-        if self.session.footprint() > self.grant:
+        if footprint(self.session) > self.grant:
             self._memory.grow(self, handed_over=self.session.inbox.in_hand_size > 0)
         message = self._message
         if (
@@ -432,12 +433,12 @@ class SessionDriver:
 
     def footprint(self) -> int:
         """Return about how many bytes of memory the session's buffers take."""
-        return self.session.footprint()
+        return footprint(self.session)
 
     def reclaimable(self) -> int:
         """Return how many of these a reset would free."""
         session = self.session
-        return 0 if session.ending is not None else session.footprint() - session.inbox.in_hand_size
+        return 0 if session.ending is not None else footprint(session) - session.inbox.in_hand_size
 
     def free_memory(self) -> None:
         """Reset the session: it is the largest of those that grow, and there is no more memory."""

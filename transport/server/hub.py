@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from transport.limits import Limits
 from transport.protocol.codec import Encoder
 from transport.protocol.frames import Json, TransportKind
+from transport.protocol.server.counters import counters_of
 from transport.server.authentication import Authenticate
 from transport.server.callables import check_authenticate, check_handler
 from transport.server.channel import Channel
@@ -203,7 +204,7 @@ class Hub:
         registry = runtime.registry
         totals = registry.totals.copy()
         for runner in registry.runners:
-            counters = runner.session.counters()
+            counters = counters_of(runner.session)
             totals.add(counters)
             for transport in counters.transports:
                 connections[transport.value] += 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from transport.limits import Limits
-from transport.protocol.server.counters import Counters
+from transport.protocol.server.counters import Counters, counters_of
 from transport.server.admission import Admission
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
@@ -210,7 +210,7 @@ class Registry:
         if runner.finished and self._runners.pop(runner.session.id, None) is not None:
             runner.release()
             self._failing.discard(runner.session.id)
-            self.totals.add(runner.session.counters())
+            self.totals.add(counters_of(runner.session))
             self._admission.release_session(runner.credentials.subject, runner.address)
             self._memory.remove(runner.driver, runner.cost)
             self._closing.append(runner)

@@ -174,7 +174,7 @@ def duplicate(channel: Channel, port: int, transport: str) -> connect:
     mine, theirs = twin._driver.session, channel._driver.session
     for name in ("id", "token", "epoch"):
         setattr(mine.handshake, name, getattr(theirs.handshake, name))
-    for name in ("_attaches", "incoming", "outbox"):
+    for name in ("attaches", "incoming", "outbox"):
         setattr(mine, name, copy.deepcopy(getattr(theirs, name)))
     mine.acks.incoming = mine.incoming
     return twin

@@ -8,6 +8,7 @@ from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.buffer import WaitingBuffer
 from transport.protocol.client.handshake import Handshake
 from transport.protocol.client.outbox import Outbox
+from transport.protocol.client.refusals import Refusals
 from transport.protocol.client.session import ClientSession
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
@@ -43,7 +44,7 @@ CLIENT = [
         "leads",
         name="attach-number-ignored",
         rule="ATT-3: every attach carries data, not only the newest",
-        old="link.attach == self._confirmed and",
+        old="link.attach == self.confirmed and",
         new="",
     ),
     Mutant(
@@ -51,7 +52,7 @@ CLIENT = [
         "transmit",
         name="older-attach-confirmed",
         rule="ATT-3: an attach is confirmed that is older than the newest confirmed one",
-        old="and link.attach > self._confirmed",
+        old="and link.attach > self.confirmed",
         new="",
     ),
     Mutant(
@@ -59,7 +60,7 @@ CLIENT = [
         "_drop",
         name="older-attach-kept",
         rule="ATT-3: an older attach is kept when the newest is lost, and carries nothing",
-        old="if one.attach < self._confirmed",
+        old="if one.attach < self.confirmed",
         new="if False",
         first_seed=250,
     ),
@@ -72,19 +73,19 @@ CLIENT = [
         new="[]",
     ),
     Mutant(
-        ClientSession,
-        "_superseded",
+        Refusals,
+        "_closing_superseded",
         name="takeover-ignored",
         rule="ATT-5: a client attaches again after another has superseded it",
-        old="0 < self._confirmed < attach",
+        old="0 < confirmed < attach",
         new="False",
     ),
     Mutant(
-        ClientSession,
-        "_fail",
+        Refusals,
+        "closing",
         name="refused-probe-ends-all",
         rule="ATT-8: a refused attempt ends the session that another connection carries",
-        old="self._is_carried and not self.leads(link)",
+        old="session.is_carried and not session.leads(link)",
         new="False",
         vectors_only="no server refuses an attach of a client whose other attach it serves",
     ),
@@ -93,7 +94,7 @@ CLIENT = [
         "_opened",
         name="takeover-replays",
         rule="OPN-6: what arrives during a takeover is reported as a replay",
-        old="not self._is_carried",
+        old="not self.is_carried",
         new="True",
         vectors_only="whether a message is a replay is no promise of the machine",
     ),
@@ -107,12 +108,12 @@ CLIENT = [
         vectors_only="no server asks for so long",
     ),
     Mutant(
-        ClientSession,
-        "_superseded",
+        Refusals,
+        "_closing_superseded",
         name="refused-for-good",
         rule="ATT-5, ATT-6: a client ends because its confirmation was refused",
-        old="0 < self._confirmed < attach",
-        new="self._confirmed > 0",
+        old="0 < confirmed < attach",
+        new="confirmed > 0",
         vectors_only="a client that ends breaks no promise; the vectors show that it must go on",
     ),
     Mutant(
@@ -342,8 +343,8 @@ CLIENT = [
         vectors_only="an ack that comes early breaks no rule that the machine checks",
     ),
     Mutant(
-        ClientSession,
-        "_fail",
+        Refusals,
+        "closing",
         name="late-unauthorized-is-fatal",
         rule="REN-1: credentials that expire end the channel",
         old="error.code == codes.UNAUTHORIZED.name and",
@@ -351,11 +352,11 @@ CLIENT = [
         vectors_only="the machine has no credentials",
     ),
     Mutant(
-        ClientSession,
-        "_fail",
+        Refusals,
+        "closing",
         name="credentials-shown-for-ever",
         rule="REN-1: credentials that are refused twice are shown again",
-        old="self._renewable_up_to = min(self._renewable_up_to, self._attaches)",
+        old="self._renewable_up_to = min(self._renewable_up_to, session.attaches)",
         new="pass",
         vectors_only="the machine has no credentials",
     ),

@@ -7,9 +7,11 @@ from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachments
 from transport.protocol.server.downlink import Downlink
+from transport.protocol.server.frame_rates import FrameRates
 from transport.protocol.server.inbox import Inbox
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
+from transport.protocol.server.unread import Unread
 
 SERVER = [
     Mutant(
@@ -258,22 +260,22 @@ SERVER = [
         "_receive_messages",
         name="unread-is-taken",
         rule="DAT-7: a message is taken though nobody receives",
-        old="messages and self._refuses and",
+        old="messages and unread is not None and",
         new="False and",
         vectors_only="the message only waits; the vectors show that it is refused",
     ),
     Mutant(
-        ServerSession,
-        "start_reading",
+        Unread,
+        "end",
         name="refused-is-taken",
         rule="DAT-7: a copy of an old request brings a message that was refused",
-        old="self._refuses = self.incoming.received < self._refused_to",
-        new="self._refuses = False",
+        old="return self._rest()",
+        new="return None",
         first_seed=500,
     ),
     Mutant(
-        ServerSession,
-        "_receive_messages",
+        Unread,
+        "skipped",
         name="unread-skip-waits",
         rule="DAT-7: a skip is not handled while nobody receives",
         old="incoming.mark_handled()",
@@ -281,8 +283,8 @@ SERVER = [
         vectors_only="the handler receives in the end; the vectors show that the ack comes sooner",
     ),
     Mutant(
-        ServerSession,
-        "stop_reading",
+        Inbox,
+        "give_back",
         name="unread-is-lost",
         rule="DAT-7: what was not given to the handler is forgotten, and still counts as received",
         old="incoming.give_back()",
@@ -332,11 +334,11 @@ SERVER = [
         vectors_only="the channel then ends as by any close, and no promise is broken",
     ),
     Mutant(
-        ServerSession,
-        "_count_control",
+        FrameRates,
+        "count",
         name="control-without-rate",
         rule="LIV-5: frames that carry nothing new have no rate",
-        old="not self._control_budget.spend(self._received_at)",
+        old="not self._control.spend(now)",
         new="False",
         vectors_only="clients stay below the rate; the vectors show that others are refused",
     ),

@@ -86,7 +86,7 @@ class ClientSteps:
         twin = copy.deepcopy(original)
         original.connections, core._links = connections, links
         twin.core.handshake.client = f"client-{len(self._network.clients)}-0123456789"
-        twin.core._confirmed = twin.confirmed = 0
+        twin.core.confirmed = twin.confirmed = 0
         self._network.clients.append(twin)
 
     def client_closes(self, pick: int) -> None:

@@ -37,8 +37,8 @@ from transport.protocol.client.events import (
     Superseded,
     WasReset,
 )
-from transport.protocol.client.refusals import FATAL
-from transport.protocol.client.session import MAX_REFUSED_CONFIRMATIONS, ClientSession
+from transport.protocol.client.refusals import FATAL, MAX_REFUSED_CONFIRMATIONS
+from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
 
 

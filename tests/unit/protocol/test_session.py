@@ -29,7 +29,8 @@ from transport.protocol.frames import (
     reset_without_marks,
 )
 from transport.protocol.server.attachments import Attachment
-from transport.protocol.server.counters import Counters
+from transport.protocol.server.counters import Counters, counters_of
+from transport.protocol.server.footprint import footprint
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.opening import attach
 from transport.protocol.server.session import ServerSession
@@ -90,25 +91,25 @@ def test_footprint_covers_buffers_and_message_in_hand(session: ServerSession) ->
     attachment = attached(session)
     session.attachments.confirm(attachment)
     decoder = Decoder(LIMITS)
-    assert session.footprint() == 0
+    assert footprint(session) == 0
     session.send('"' + "x" * 998 + '"')
-    assert 3000 <= session.footprint() <= 3100
+    assert 3000 <= footprint(session) <= 3100
     session.downlink.transmit(attachment, 0.0)
     session.receive(attachment, Ack(ack=1), 0.0)
-    assert session.footprint() == 0
+    assert footprint(session) == 0
     lists = "[" + ",".join(["[]"] * 1000) + "]"
     assert session.receive_nowait() is EMPTY
     session.receive(attachment, decoder.decode(f"[1,1,{lists}]"), 0.0)
     session.receive(attachment, decoder.decode(f"[2,1,{lists}]"), 0.0)
     session.receive(attachment, decoder.decode("[3,1,0]"), 0.0)
-    assert session.footprint() > 6000 + 64_000
+    assert footprint(session) > 6000 + 64_000
     for left in (6000, 3000):  # what the handler waits for, and what it does not
         assert session.receive_nowait() == [[]] * 1000
-        assert left + 64_000 <= session.footprint() <= left + 200_000
+        assert left + 64_000 <= footprint(session) <= left + 200_000
     assert session.receive_nowait() == 0
-    assert session.footprint() <= 300
+    assert footprint(session) <= 300
     assert session.receive_nowait() is EMPTY
-    assert session.footprint() == 0
+    assert footprint(session) == 0
 
 
 def test_ended_session_keeps_no_messages(session: ServerSession) -> None:
@@ -399,7 +400,7 @@ def test_counters_count_both_directions(session: ServerSession) -> None:
     session.receive(attachment, Data(1, 1, ["x", "y"], size=6), 0.0)
     session.receive_nowait()
     session.receive_nowait()
-    assert session.counters() == Counters(
+    assert counters_of(session) == Counters(
         sent=2,
         acknowledged=1,
         buffered_bytes=4,
@@ -454,6 +455,19 @@ def test_unread_session_takes_messages_again(session: ServerSession) -> None:
     session.close(1000, "", "app", 0.0)
     session.stop_reading()
     assert not session.is_unread
+
+
+def test_session_unread_twice_refuses_what_is_new(session: ServerSession) -> None:
+    """DAT-7: also before the client has skipped what was refused the first time."""
+    attachment = attached(session)
+    session.receive(attachment, Ack(ack=0), 0.0)
+    session.stop_reading()
+    session.receive(attachment, Data(1, 0, ["a"], 3), 0.0)
+    session.start_reading()
+    session.stop_reading()
+    session.receive(attachment, Skip(number=1, ack=0), 0.0)
+    assert (session.is_unread, session.incoming.handled) == (True, 1)
+    assert len(session.receive(attachment, Data(2, 0, ["b"], 3), 0.0)) == 1
 
 
 def test_message_for_a_receive_that_was_cancelled_is_refused(session: ServerSession) -> None:

@@ -56,7 +56,14 @@ from transport.protocol.client.handshake import Handshake
 from transport.protocol.client.link import Link
 from transport.protocol.client.outbox import Outbox
 from transport.protocol.client.polls import PollPacing
-from transport.protocol.client.refusals import OF_ONE_MESSAGE, fatal_closing, retry_in
+from transport.protocol.client.refusals import (
+    MAX_RETRY_IN,
+    OF_ONE_MESSAGE,
+    RESTART_RETRY_IN,
+    Refusals,
+    number_of,
+    retry_in,
+)
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
@@ -84,15 +91,6 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.states import ATTACH_TRANSITIONS, AttachState, AttachStep, transition
 
-MAX_RETRY_IN = 300.0
-"""The most seconds of a ``retry_in`` that count (DRN-1): a wrong one must not cost a day."""
-RESTART_RETRY_IN = 2.0
-"""The ``retry_in`` assumed, in seconds, when a server closes the WebSocket with 1012 and sent no
-``drain`` (DRN-1)."""
-
-MAX_REFUSED_CONFIRMATIONS = 3
-"""How many times another client may confirm first before this one stops (ATT-5)."""
-
 
 class ClientSession:
     """The sessions of one client instance, one after the other.
@@ -104,6 +102,8 @@ class ClientSession:
         renewable: whether the application may have fresh credentials if these are refused.
 
     Attributes:
+        attaches: the number of the newest attach (ATT-1).
+        confirmed: the highest attach that was confirmed: the one that sends (ATT-3).
         terms: the server's limits and times.
         outbox: the sends, which are counted from 1 over all sessions.
         incoming: the mark of the downlink.
@@ -134,14 +134,9 @@ class ClientSession:
         self.is_leaving = False
         self._server_close: Close | None = None
         self._decoder = Decoder(terms, ServerControl)
-        self._attaches = 0
-        self._confirmed = 0
-        """The highest attach that was confirmed: the one that sends (ATT-3)."""
-        self._refusals = 0
-        """How many times another client confirmed before we first did (ATT-5)."""
-        self._renewable_up_to = inf if renewable else 0
-        """Credentials refused on an attach up to this one may have expired: show fresh ones once
-        (REN-1)."""
+        self.attaches = 0
+        self.confirmed = 0
+        self._refusals = Refusals(renewable=renewable)
         self._replay_up_to = 0
         """Messages up to this number are replays (OPN-6)."""
         self._links: list[Link] = []
@@ -152,7 +147,7 @@ class ClientSession:
     @property
     def has_begun(self) -> bool:
         """Whether the server may have a session, or will have one for what was sent."""
-        return self._attaches + self.outbox.buffer.last > 0
+        return self.attaches + self.outbox.buffer.last > 0
 
     @property
     def deadline(self) -> float:
@@ -223,13 +218,13 @@ class ClientSession:
             nonce: a fresh one; used if the attach asks for a new session (OPN-3, OPN-4).
             credentials: for the server's ``authenticate``.
         """
-        self._attaches += 1
+        self.attaches += 1
         self.is_leaving = False
         received, first = self.incoming.received, self.outbox.buffer.acked + 1
         link = Link(
-            self._attaches,
+            self.attaches,
             transport,
-            self.handshake.open_frame(self._attaches, nonce, received, first, credentials),
+            self.handshake.open_frame(self.attaches, nonce, received, first, credentials),
             resuming=self.handshake.token is not None,
             acked=received,
         )
@@ -243,10 +238,10 @@ class ClientSession:
 
     def leads(self, link: Link) -> bool:
         """Return whether ``link`` has the session: it is the newest confirmed attach (ATT-3)."""
-        return link.attach == self._confirmed and link in self._links
+        return link.attach == self.confirmed and link in self._links
 
     @property
-    def _is_carried(self) -> bool:
+    def is_carried(self) -> bool:
         """Whether a link has the session."""
         return any(self.leads(link) for link in self._links)
 
@@ -263,7 +258,7 @@ class ClientSession:
             retry_in = min(retry_in, MAX_RETRY_IN)
             self._events.append(LinkDropped(link, reason, retry_in, drained))
             # Attaches below the confirmed one have ended, or no longer carry anything (ATT-3).
-            for older in [one for one in self._links if one.attach < self._confirmed]:
+            for older in [one for one in self._links if one.attach < self.confirmed]:
                 self._drop(older, codes.SUPERSEDED.name)
 
     # Time
@@ -298,12 +293,12 @@ class ClientSession:
                 assert_never(link.state)
         confirms = (
             link.state is AttachState.PROVISIONAL
-            and link.attach > self._confirmed
+            and link.attach > self.confirmed
             and link in self._links
         )
         if confirms:
             link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.CONFIRM, "attach")
-            self._confirmed = link.attach
+            self.confirmed = link.attach
             self.acks.move_to(link)
         if link.transport is TransportKind.WEBSOCKET:
             return uplink.websocket_frames(self, link, now, confirms=confirms)
@@ -410,7 +405,7 @@ class ClientSession:
         self.outbox.check_ack(max(frame.received, frame.handled))
         link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.OPENED, "attach")
         handshake.adopt(frame)
-        self._renewable_up_to = inf
+        self._refusals.opened()
         link.next = frame.received + 1
         terms = self.terms.updated(frame)
         if terms != self.terms:
@@ -418,7 +413,7 @@ class ClientSession:
             self._silence_timeout = silence_timeout(terms.heartbeat)
             self.outbox.buffer.set_limits(terms)
             self._decoder = Decoder(terms, ServerControl)
-        if not self._is_carried:  # else nothing was missed
+        if not self.is_carried:  # else nothing was missed
             self._replay_up_to = frame.sent if resumed else 0
         replayed = max(0, self._replay_up_to - self.incoming.received)
         verdict = Verdict.RESUMED if resumed else Verdict.NEW
@@ -449,8 +444,7 @@ class ClientSession:
     # Errors and ends
 
     def _fail(self, link: Link, error: Error) -> None:
-        number = error.number if isinstance(error.number, int) else 0
-        expected = error.expected if isinstance(error.expected, int) else 0
+        number, expected = number_of(error.number), number_of(error.expected)
         http = link.transport is not TransportKind.WEBSOCKET
         may_retry = http and link.failed_posts + 1 < MAX_CONSECUTIVE_FAILURES
         if error.code in OF_ONE_MESSAGE and number:
@@ -459,45 +453,22 @@ class ClientSession:
             for one in range(number, min(last, self.outbox.buffer.last) + 1):
                 self._events += self.outbox.skip(one, error.code)
             link.next = min(link.next, number)
-        elif error.code == codes.GAP.name and expected and may_retry:
+            return
+        if error.code == codes.GAP.name and expected and may_retry:
             link.failed_posts += 1
             self.outbox.check_ack(expected - 1)
             link.next = expected
-        elif error.code == codes.SUPERSEDED.name:
-            self._superseded(link, error)
-        elif self._is_carried and not self.leads(link):
-            # Another link goes on, whatever this one was refused for (ATT-8).
+            return
+        superseded = error.code == codes.SUPERSEDED.name
+        if superseded:
+            self.attaches = max(self.attaches, number_of(error.attach))
+        closing = self._refusals.closing(self, link, error)
+        if closing is None:
             self._drop(link, error.code, retry_in(error))
-        elif error.code == codes.UNAUTHORIZED.name and self._may_have_expired(link):
-            # Credentials that are refused once more are wrong.
-            self._renewable_up_to = min(self._renewable_up_to, self._attaches)
-            self._drop(link, error.code, retry_in(error))
-        elif (closing := fatal_closing(error)) is not None:
-            self._end(closing)
-        else:
-            self._drop(link, error.code, retry_in(error))
-
-    def _may_have_expired(self, link: Link) -> bool:
-        """Return whether the credentials shown on ``link`` were valid, or were not asked for
-        since (REN-1)."""
-        opening = link.state is AttachState.OPENING
-        return not opening or link.attach <= self._renewable_up_to
-
-    def _superseded(self, link: Link, error: Error) -> None:
-        attach = error.attach if isinstance(error.attach, int) else 0
-        self._attaches = max(self._attaches, attach)
-        client = error.client
-        if isinstance(client, str) and client != self.handshake.client:
-            taken = 0 < self._confirmed < attach  # else it refused our confirmation (ATT-5, ATT-6)
-            self._refusals += not taken
-            if taken or self._refusals > MAX_REFUSED_CONFIRMATIONS:
-                self._events.append(Superseded(attach, client))
-                reason = "superseded: taken by another page"
-                self._end(Closing(codes.SUPERSEDED.close_code, reason, "protocol"))
-                return
-        elif attach > self._confirmed:
-            raise ForeignAck  # a copy of this client has continued the session (ATT-5)
-        self._drop(link, error.code, retry_in(error))
+            return
+        if superseded:
+            self._events.append(Superseded(number_of(error.attach), str(error.client)))
+        self._end(closing)
 
     def _reset(
         self,
@@ -520,7 +491,8 @@ class ClientSession:
         self.outbox.start_over(self.terms)
         self.incoming = ReceiveWindow(self.terms)
         self.acks.reset(self.incoming)
-        self._confirmed = self._refusals = 0
+        self.confirmed = 0
+        self._refusals.start_over()
         self._server_close = None
         self.handshake.reset(opened=successor is not None)
         if successor is not None:

@@ -1,11 +1,4 @@
-"""How many frames that carry nothing new a client may send (LIV-5).
-
-Messages are bounded by their window, and an ack that moves the mark answers a message. Nothing else
-bounds pings, repetitions and the like, which cost as much to handle. Repetitions have a budget of
-their own, because a POST whose answer was lost is repeated whole.
-
-Pure: the caller passes the time.
-"""
+"""`ControlBudget`: a number of frames per second. Pure: the caller passes the time."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transport.protocol.frames import TransportKind
+from transport.protocol.server.session import ServerSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,17 @@ class Counters:
     handled: int
     replayed: int
     transports: tuple[TransportKind, ...]
+
+
+def counters_of(session: ServerSession) -> Counters:
+    """Return the counters of a session, now."""
+    outgoing, incoming = session.outgoing, session.incoming
+    return Counters(
+        sent=outgoing.last,
+        acknowledged=outgoing.acked,
+        buffered_bytes=outgoing.size,
+        received=incoming.received,
+        handled=incoming.handled,
+        replayed=session.downlink.replayed,
+        transports=tuple(attachment.transport for attachment in session.attachments.live),
+    )

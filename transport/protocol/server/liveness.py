@@ -1,4 +1,4 @@
-"""Whether a connection is alive, and whether it has lasted long enough (LIV-1, SSE-3).
+"""Whether a connection is alive, and whether it has lasted long enough (LIV-1, SSE-3, LIV-6).
 
 Pure: `check` decides, the session acts on it.
 """
@@ -6,6 +6,7 @@ Pure: `check` decides, the session acts on it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, nextafter
 
 from transport import codes
 from transport.codes import Code
@@ -55,3 +56,11 @@ def check(attachment: Attachment, now: float, limits: Limits) -> Ping | End | No
     if now - attachment.written_at >= heartbeat or silent >= heartbeat * (attachment.pings + 1):
         return Ping()
     return None
+
+
+def time_of_leave(now: float, limits: Limits) -> float:
+    """Return when the last frame would have come of a session that ``leave`` ends (LIV-6).
+
+    The session then expires ``limits.away`` after ``now``. The time is before ``now``, in any case.
+    """
+    return nextafter(now, -inf) - max(0.0, limits.ttl - limits.away)

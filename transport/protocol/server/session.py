@@ -27,7 +27,6 @@ tasks and the clock, and calls the session as follows:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import inf, nextafter
 from typing import assert_never
 
 from msgspec import UNSET
@@ -70,20 +69,13 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments
-from transport.protocol.server.control_budget import ControlBudget
-from transport.protocol.server.counters import Counters
 from transport.protocol.server.downlink import Downlink
+from transport.protocol.server.frame_rates import FrameRates
 from transport.protocol.server.inbox import EMPTY, SKIPPED, Empty, Inbox
-from transport.protocol.server.liveness import End, check
+from transport.protocol.server.liveness import End, check, time_of_leave
 from transport.protocol.server.tombstone import Ending, Tombstone
+from transport.protocol.server.unread import Unread
 from transport.protocol.states import AttachmentState, SessionState, SessionStep, advance
-
-_COPIES_SENT = 3
-"""A message that a connection does not read is in the buffer, in a frame, and with the server."""
-
-_MESSAGE_SENT = 64
-_MESSAGE_RECEIVED = 200
-"""Bytes that a message takes besides its content."""
 
 # Used for every message; looking up an enum member costs as much as a call.
 _CLOSING, _CLOSED = SessionState.CLOSING, SessionState.CLOSED
@@ -107,19 +99,15 @@ class ServerSession:
         peer_close: the client's ``close``, once received.
         ending: how the session ended, once it has.
         dropped: messages that were refused because the send buffer was full (RES-2).
-        is_unread: whether messages are refused because nobody receives them (DAT-7).
         inbox: the messages that the handler has not taken.
     """
 
     __slots__ = (
         "_closing_until",
-        "_control_budget",
-        "_dropped_to",
         "_left_at",
+        "_rates",
         "_received_at",
-        "_refused_to",
-        "_refuses",
-        "_repetition_budget",
+        "_unread",
         "attachments",
         "downlink",
         "dropped",
@@ -127,7 +115,6 @@ class ServerSession:
         "id",
         "inbox",
         "incoming",
-        "is_unread",
         "limits",
         "outgoing",
         "peer_close",
@@ -145,22 +132,14 @@ class ServerSession:
         self.peer_close: Close | None = None
         self.ending: Ending | None = None
         self.dropped = 0
-        self.is_unread = False
-        self._dropped_to = 0
-        """The last number that was dropped unread, as it followed a refused one (DAT-4)."""
-        self._refused_to = 0
-        """The last number that was refused because nobody received it."""
-        self._refuses = False
-        """Whether `is_unread`, or a message was refused by that and its ``skip`` is still to come.
-        Until then a copy of an old request may bring the message, which its sender has given up."""
         self.inbox = Inbox(self.incoming)
+        self._unread: Unread | None = None
+        """The refusal of messages, while there is one (DAT-7)."""
         self._received_at = now
         self._left_at: float | None = None
         """What ``leave`` made of `_received_at`, which any later frame replaces."""
         self._closing_until = 0.0
-        self._control_budget = ControlBudget(limits.control_per_second)
-        self._repetition_budget: ControlBudget | None = None
-        """The budget of data that is all repetition; most sessions need none."""
+        self._rates = FrameRates(limits, self.incoming)
 
     # The handler's side
 
@@ -200,6 +179,11 @@ class ServerSession:
         """Whether everything up to the ``last`` of the client's close has arrived."""
         return self.peer_close is not None and self.incoming.received >= self.peer_close.last
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether messages are refused because nobody receives them (DAT-7)."""
+        return self._unread is not None and not self._unread.is_reading
+
     def stop_reading(self) -> None:
         """Refuse the messages that wait, and those that come, as nobody receives them (DAT-7).
 
@@ -207,29 +191,16 @@ class ServerSession:
         """
         if self.is_unread or self.state is not SessionState.OPEN:
             return
-        self.is_unread = self._refuses = True
-        received = self.incoming.received
-        if self.inbox.give_back():
-            self._refused_to = received
-            error = encode_control(self._not_read())
+        if self._unread is None:
+            self._unread = Unread(self.incoming)
+        if (error := self._unread.begin(self.inbox)) is not None:
             for attachment in self.attachments.live:
-                attachment.control.append(error)
-
-    def _not_read(self) -> Error:
-        """Return the refusal of the messages after the mark, which nobody receives (DAT-7)."""
-        number, last = self.incoming.refused, self._refused_to
-        return Error(
-            code=codes.NOT_READ.name,
-            message="the server's handler does not receive messages",
-            number=number,
-            last=last if last > number else UNSET,
-        )
+                attachment.control.append(encode_control(error))
 
     def start_reading(self) -> None:
         """Take messages again, as somebody receives them; not one that was refused (DAT-7)."""
-        if self.is_unread:
-            self.is_unread = False
-            self._refuses = self.incoming.received < self._refused_to
+        if self._unread is not None:
+            self._unread = self._unread.end()
 
     @property
     def has_left(self) -> bool:
@@ -289,7 +260,7 @@ class ServerSession:
             retry_in=UNSET if retry_in is None else retry_in,
         )
         self.state = state
-        self.is_unread = self._refuses = False
+        self._unread = None
         if not failed:
             incoming.mark_handled()
         self.inbox.clear()
@@ -363,13 +334,13 @@ class ServerSession:
     ) -> list[ServerControl]:
         match frame:
             case Oversized():
-                self._count_control()
+                self._rates.count(now)
                 return self._receive_oversized(attachment, frame)
             case Ack():
                 self.outgoing.check_ack(frame.ack)
                 is_confirmed = attachment is None or attachment.state is _CONFIRMED
                 if is_confirmed and frame.ack <= self.outgoing.acked:
-                    self._count_control()
+                    self._rates.count(now)
                 if attachment is not None:
                     attachment.client_received = max(attachment.client_received, frame.ack)
                     self.attachments.confirm(attachment)
@@ -378,61 +349,22 @@ class ServerSession:
                 skip = Data(frame.number, frame.ack, [SKIPPED])
                 return self._receive_messages(attachment, skip)
             case Ping():
-                self._count_control()
+                self._rates.count(now)
                 return [Pong(id=frame.id)]
             case Pong():
-                self._count_control()
+                self._rates.count(now)
             case Close():
-                self._count_control()
+                self._rates.count(now)
                 self.attachments.check_may_send(attachment)
                 self._receive_close(frame)
             case Leave():
-                self._count_control()
+                self._rates.count(now)
                 self._receive_leave(attachment, now)
             case Bytes() | Open() | Renew() | Send() | Poll():
                 raise ProtocolError(codes.BAD_FRAME, "this frame is not expected here")
             case _:
                 assert_never(frame)
         return []
-
-    def _count_control(self) -> None:
-        """Count the current frame, which carries nothing new (LIV-5).
-
-        Raises:
-            ProtocolError: ``too_many``.
-        """
-        if not self._control_budget.spend(self._received_at):
-            raise ProtocolError(
-                codes.TOO_MANY,
-                "more frames without a new message or mark than the server's "
-                f"Limits(control_per_second={self.limits.control_per_second}) allows",
-                limit="control",
-                retry_in=1.0,
-            )
-
-    def _count_dropped(self, last: int) -> None:
-        """Count a frame of data up to ``last``, of which nothing is taken (LIV-5).
-
-        Data that follows a refused message was on its way (DAT-4): it counts if it comes again.
-
-        Raises:
-            ProtocolError: ``too_many``.
-        """
-        incoming = self.incoming
-        is_due = incoming.received < last <= incoming.handled + self.limits.window_messages
-        if is_due and last > self._dropped_to:
-            self._dropped_to = last
-            return
-        if self._repetition_budget is None:
-            self._repetition_budget = ControlBudget(self.limits.batch)
-        if not self._repetition_budget.spend(self._received_at):
-            raise ProtocolError(
-                codes.TOO_MANY,
-                "more repeated frames in a second than the server's "
-                f"Limits(batch={self.limits.batch}) allows",
-                limit="batch",
-                retry_in=1.0,
-            )
 
     def _receive_messages(self, attachment: Attachment | None, frame: Data) -> list[ServerControl]:
         """Receive the messages of a frame and the client's ack, or nothing (FRM-4).
@@ -451,29 +383,21 @@ class ServerSession:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
         if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
             if repeated == count and ack <= outgoing.acked:
-                self._count_dropped(seq + count - 1)
+                self._rates.count_dropped(seq + count - 1, self._received_at)
             messages = messages[repeated:]
             size = json_size(messages)
-        if messages and self._refuses and messages[0] is not SKIPPED:
-            last = incoming.received + len(messages)
-            if last <= self._refused_to:  # not for the first time
-                self._count_control()
-            elif self.is_unread:
-                self._refused_to = last
-            incoming.refused = incoming.received + 1
-            replies = [self._not_read()]
+        unread = self._unread
+        if messages and unread is not None and messages[0] is not SKIPPED:
+            if unread.has_refused(len(messages)):
+                self._rates.count(self._received_at)
+            replies = [unread.refuse(len(messages))]
         elif messages:
             incoming.take(len(messages), size)
             self.attachments.end_other_clients()
-            if self._refuses:  # it is a `skip`
-                if incoming.received < self._refused_to:
-                    incoming.refused = incoming.received + 1
-                else:
-                    self._refuses = self.is_unread
-            if self.is_unread:
-                incoming.delivered = incoming.received
-                incoming.mark_handled()
-            elif self.state is not _CLOSING:  # otherwise our close declared them unhandled (CLS-3)
+            if unread is not None:  # it is a `skip`
+                self._unread = unread.skipped()
+            # When closing, our close has declared them unhandled (CLS-3).
+            if self.state is not _CLOSING and (unread is None or unread.is_reading):
                 self.inbox.keep(messages, frame)
         if ack > outgoing.acked:
             self._acknowledge(ack)
@@ -523,10 +447,7 @@ class ServerSession:
         """Let the session expire after ``limits.away``, unless another frame comes (LIV-6)."""
         owned = attachment is None or attachment.client == self.attachments.owner
         if owned and self.peer_close is None:
-            # As if the last frame had come that much earlier; and before `now`, in any case.
-            limits = self.limits
-            early = max(0.0, limits.ttl - limits.away)
-            self._received_at = self._left_at = nextafter(now, -inf) - early
+            self._received_at = self._left_at = time_of_leave(now, self.limits)
 
     def _end_if_acknowledged(self) -> None:
         close = self.downlink.close
@@ -620,7 +541,7 @@ class ServerSession:
     def _end(self, step: SessionStep, ending: Ending) -> None:
         self.state = advance(self.state, step)
         self.ending = ending
-        self.is_unread = self._refuses = False
+        self._unread = None
         self.inbox.clear()
         self.outgoing.clear()
 
@@ -640,31 +561,4 @@ class ServerSession:
             received=self.incoming.received,
             dropped=self.dropped,
             owner=self.attachments.owner,
-        )
-
-    def footprint(self) -> int:
-        """Return about how many bytes of memory the buffers take, what the handler holds included.
-
-        It is an upper bound for a client that tries to make them large.
-        """
-        outgoing, incoming = self.outgoing, self.incoming
-        return (
-            _COPIES_SENT * (outgoing.size + outgoing.excess)
-            + _MESSAGE_SENT * (outgoing.last - outgoing.acked)
-            + incoming.held
-            + _MESSAGE_RECEIVED * (incoming.received - incoming.handled)
-            + self.inbox.in_hand_size
-        )
-
-    def counters(self) -> Counters:
-        """Return the counters of the session, now."""
-        outgoing, incoming = self.outgoing, self.incoming
-        return Counters(
-            sent=outgoing.last,
-            acknowledged=outgoing.acked,
-            buffered_bytes=outgoing.size,
-            received=incoming.received,
-            handled=incoming.handled,
-            replayed=self.downlink.replayed,
-            transports=tuple(attachment.transport for attachment in self.attachments.live),
         )
