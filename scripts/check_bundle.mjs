@@ -6,8 +6,13 @@ import { join } from "node:path";
 import { exit } from "node:process";
 import { STATIC, build, gzipped } from "../client_js/build.mjs";
 
-/** Bytes after `gzip -9n`, at most: a page loads the client before it shows anything. */
-const BUDGETS = { "client.js": 11264, "client.global.js": 11264 };
+/**
+ * Bytes after `gzip -9n`, at most: a page loads the client before it shows anything.
+ *
+ * The session, its transports and the public class take 12.2 KiB. The rest tells a developer what is wrong: the debug
+ * log 0.6 KiB, the diagnosis and `explain()` 0.7 KiB, the checks of options, URLs and messages 0.9 KiB.
+ */
+const BUDGETS = { "client.js": 14848, "client.global.js": 14848 };
 /** The same for every optional module. */
 const OPTIONAL_BUDGET = 2048;
 
