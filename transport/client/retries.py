@@ -16,7 +16,9 @@ MAX_RETRY_IN = 300.0
 """The longest wait, in seconds, that a server or an intermediary can ask for: a mistaken
 ``Retry-After`` must not keep a client away for a day."""
 
-NOT_OF_TRANSPORT = frozenset({codes.SUPERSEDED.name, codes.RESET.name, codes.UNAUTHORIZED.name})
+NOT_OF_TRANSPORT = frozenset(
+    code.name for code in (codes.SUPERSEDED, codes.RESET, codes.UNAUTHORIZED, codes.UNKNOWN_SESSION)
+)
 """Ends of a connection that say nothing against its transport."""
 
 
@@ -125,11 +127,12 @@ class RetryPlan:
         wait = 0.0
         # The next transport of a round is tried at once. In every other case clients must not all
         # return at the same moment.
-        if not pending or everything or retry_in:
+        is_unknown = reason == codes.UNKNOWN_SESSION.name
+        if not pending or everything or retry_in or is_unknown:
             wait = retry_in + delay
             self._failures += 1
         # An `open` finds out what became of the session; often, it has received our close.
-        if reason == codes.UNKNOWN_SESSION.name and self._failures <= 1:
+        if is_unknown and self._failures <= 1:
             wait = 0.0
         return wait
 

@@ -188,18 +188,23 @@ async def test_page_of_listed_origin_uses_other_server(
 
 @pytest.mark.browser
 async def test_page_of_other_origin_is_refused(proxy: Nginx, browser: Browser) -> None:
-    """IDN-1: the page cannot even read the reason, so its channel keeps trying."""
+    """IDN-4: the page reads the refusal, also through a proxy, and its channel closes."""
     chat = f"{proxy.url('good')}/chat"
     async with tab(browser, proxy.url("bare", NAME), ignore_https_errors=True) as page:
         await page.run(
-            "(chat) => void (window.channel = new Channel(chat, { retryBase: 0.05 }))", chat
+            """(chat) => {
+              window.channel = new Channel(chat, { retryBase: 0.05 });
+              channel.addEventListener("close", ({ code, reason }) => {
+                window.end = { code, reason };
+              });
+            }""",
+            chat,
         )
-        await page.wait("channel.explain().length > 3")
-        explained = await page.run("() => channel.explain()")
-        assert {one["transport"] for one in explained[:3]} == set(TRANSPORTS)
-        assert {one["outcome"] for one in explained[:3]} == {"failed"}
+        await page.wait("window.end !== undefined")
+        end = await page.run("() => window.end")
+        assert end["code"] == 4403
+        assert "Hub(origins=[...])" in end["reason"]
         assert await page.run("() => channel.id") is None
-        await page.run("() => channel.suspend()")
 
 
 @pytest.mark.browser

@@ -74,6 +74,16 @@ def test_first_unknown_session_reopens_at_once() -> None:
     assert waits == [0, 0.5]
 
 
+def test_unknown_session_is_no_outage() -> None:
+    """The server has answered; over polls, a close usually ends so."""
+    plan = plan_of(POLL)
+    connection = attempt(plan, 0)
+    connection.mark_open(0)
+    plan.record_working(POLL, 0)
+    assert plan.wait_after(connection, "unknown_session", 0, 1, 1.0, drained=False) == 0
+    assert not plan.has_become_unreachable
+
+
 def test_leaving_application_ends_outage() -> None:
     plan = plan_of(WS)
     fail(plan, 0)
