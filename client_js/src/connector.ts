@@ -10,7 +10,7 @@
 import { backoff } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { TOO_MANY_TABS } from "./connection_slots.ts";
-import type { Diagnosis } from "./diagnosis.ts";
+import type { ConnectorListener } from "./connector_listener.ts";
 import { Dialer } from "./dialer.ts";
 import type { DialerHost } from "./dialer.ts";
 import { readClock } from "./environment.ts";
@@ -21,7 +21,6 @@ import type { Attempt } from "./explain.ts";
 import { FIRST_WAIT, checkTransports, isOutage, nextAttempt } from "./fallback.ts";
 import type { TransportName } from "./frames.ts";
 import { Lifetimes } from "./lifetimes.ts";
-import type { Link } from "./link.ts";
 import type { Options } from "./options.ts";
 import { Outage, STEADY_AFTER } from "./outage.ts";
 import { PenaltyStore } from "./penalties.ts";
@@ -36,21 +35,6 @@ const PROBE_TIMEOUT = 2;
 const POST_RETRY_DELAY = 0.25;
 /** The share of its lifetime after which a connection is replaced, before it is cut. */
 const ROTATION_SHARE = 0.8;
-
-/** What the connector reports: to the driver. */
-export interface ConnectorListener {
-  onInput(link: Link, input: Input): void;
-  /** The server was heard from, over the active connection. */
-  onContact(): void;
-  /** A connection over `transport` has become the active one. */
-  onActive(transport: TransportName, attached: Attached): void;
-  /** No connection is active any more. */
-  onInactive(reason: string): void;
-  /** Every transport has failed, for the first time in this outage. */
-  onUnreachable(diagnosis: Diagnosis): void;
-  /** Something is due. */
-  schedule(): void;
-}
 
 /** The connections of a channel, of which one is active. */
 export class Connector implements DialerHost {

@@ -5,7 +5,7 @@
 // starts a turn at the next deadline. Session events are handled immediately and in order: they settle sends, put
 // messages into the inbox, and change the channel's state.
 import { Connector } from "./connector.ts";
-import type { ConnectorListener } from "./connector.ts";
+import type { ConnectorListener } from "./connector_listener.ts";
 import type { Diagnosis } from "./diagnosis.ts";
 import { randomId, readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
