@@ -46,6 +46,8 @@ export class Channel extends EventTarget {
     super();
     checkGlobals();
     const address = resolveUrl(environment, url);
+    const hasLogin = /^\w+:..[^/?]*@/.test(address);
+    checkArgument(!hasLogin, "the URL has a user or a password, which fetch refuses. Use the option credentials.");
     const dispatch = (type: keyof ChannelEventMap, fields: object = {}): void => {
       this._driver.connector.dialer.log.event(type, fields);
       this.dispatchEvent(Object.assign(new Event(type), fields));

@@ -40,15 +40,11 @@ export function checkGlobals(): void {
 export function resolveUrl({ document, location }: Environment, url: string | URL): string {
   const base = document?.baseURI ?? location?.href;
   let address = "";
-  let login = "";
   try {
-    const { href, username, password } = new URL(url, base);
-    login = username + password;
-    address = href.replace(/^ws/, "http").replace(/#.*/, "");
+    address = new URL(url, base).href.replace(/^ws/, "http").replace(/#.*/, "");
   } catch {
     // Refused below.
   }
-  checkArgument(!login, "the URL contains a user or a password, which fetch refuses. Use the option credentials.");
   checkArgument(/^https?:/.test(address), `not an http URL: "${url}" relative to ${base}. Pass an absolute URL.`);
   return address;
 }
