@@ -9,12 +9,12 @@ import { STATIC, build, gzipped } from "../client_js/build.mjs";
 /**
  * Bytes after `gzip -9n`, at most: a page loads the client before it shows anything.
  *
- * The session, its transports and the public class take 12.2 KiB. The rest tells a developer what is wrong: the debug
- * log 0.6 KiB, the diagnosis and `explain()` 0.7 KiB, the checks of options, URLs and messages 0.9 KiB.
+ * The session, its transports and the public class take about 12.5 KiB. The rest tells a developer what is wrong: the
+ * debug log 0.6 KiB, the diagnosis and `explain()` 0.8 KiB, the checks of options, URLs and messages 1.1 KiB.
  */
-const BUDGETS = { "client.js": 14848, "client.global.js": 14848 };
+const BUDGETS = { "client.js": 15360, "client.global.js": 15360 };
 /** The same for every optional module. */
-const OPTIONAL_BUDGET = 2048;
+const OPTIONAL_BUDGET = 2304;
 
 const faults = [];
 const fresh = await mkdtemp(join(tmpdir(), "check-bundle-"));

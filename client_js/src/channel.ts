@@ -46,6 +46,8 @@ export class Channel extends EventTarget {
     super();
     checkGlobals();
     const address = resolveUrl(environment, url);
+    const hasLogin = /^\w+:..[^/?]*@/.test(address);
+    checkArgument(!hasLogin, "the URL has a user or a password, which fetch refuses. Use the option credentials.");
     const dispatch = (type: keyof ChannelEventMap, fields: object = {}): void => {
       this._driver.connector.dialer.log.event(type, fields);
       this.dispatchEvent(Object.assign(new Event(type), fields));
@@ -71,7 +73,7 @@ export class Channel extends EventTarget {
 
   /** The transports that may be used, best first. */
   get transports(): readonly TransportName[] {
-    return this._driver.connector.transports;
+    return [...this._driver.connector.transports];
   }
 
   /** Drops connections over transports that are not listed; the session continues over another. */
@@ -103,7 +105,10 @@ export class Channel extends EventTarget {
     return this._closed;
   }
 
-  /** Drops the connection and immediately resumes over a new one. Does nothing after `suspend()`. */
+  /**
+   * Drops the connection and immediately resumes over a new one. What happens then counts as a new outage, so
+   * `unreachable` may fire again. Does nothing after `suspend()`.
+   */
   reconnect(): void {
     this._driver.reconnect();
   }
@@ -134,6 +139,12 @@ export class Channel extends EventTarget {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<unknown> {
     return this._inbox.iterate();
+  }
+
+  override dispatchEvent(event: Event): boolean {
+    // The application can dispatch one too.
+    if (event.type === "message") this._inbox.forgetOnce();
+    return super.dispatchEvent(event);
   }
 
   override addEventListener<Type extends keyof ChannelEventMap>(

@@ -1,7 +1,7 @@
 // Encodes and decodes frames as text and bytes (FRM-1 to FRM-4, DAT-1 to DAT-4). Pure.
 import { ChannelError } from "./errors.ts";
 import type { BytesFrame, ControlFrame, DataFrame, Frame, Limits } from "./frames.ts";
-import { encodeJson, typeName } from "./json.ts";
+import { encodeJson, platformClass } from "./json.ts";
 
 /** A frame as a connection carries it: text, or a binary WebSocket message. */
 export type EncodedFrame = string | Uint8Array;
@@ -28,7 +28,7 @@ export function encodeMessage(
   { message: limit, depth }: Pick<Limits, "message" | "depth">,
 ): EncodedMessage {
   let body: EncodedFrame;
-  if (/^(ArrayBuffer|Uint8Array)$/.test(typeName(message))) {
+  if (/^(ArrayBuffer|Uint8Array)$/.test(platformClass(message)!)) {
     // A copy, as the application may reuse its buffer.
     body = new Uint8Array(message as ArrayBuffer | Uint8Array).slice();
   } else {

@@ -21,6 +21,10 @@ export interface Connection extends Trial, ActiveConnection {
   readonly probeAfter: { [Name in TransportName]?: number };
   /** It ended for a reason that says nothing of its transport. */
   isBlameless?: boolean;
+  /** The application's credentials are there, if it has any. */
+  hasCredentials?: boolean;
+  /** What the server answered instead of `opened`, in words. */
+  refusal?: string | undefined;
   /** When `opened` was received; 0 before. */
   openedAt: number;
   /** How many frames it delivered. */

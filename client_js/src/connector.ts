@@ -10,7 +10,7 @@
 import { backoff } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { TOO_MANY_TABS } from "./connection_slots.ts";
-import type { Diagnosis } from "./diagnosis.ts";
+import type { ConnectorListener } from "./connector_listener.ts";
 import { Dialer } from "./dialer.ts";
 import type { DialerHost } from "./dialer.ts";
 import { readClock } from "./environment.ts";
@@ -21,7 +21,6 @@ import type { Attempt } from "./explain.ts";
 import { FIRST_WAIT, checkTransports, isOutage, nextAttempt } from "./fallback.ts";
 import type { TransportName } from "./frames.ts";
 import { Lifetimes } from "./lifetimes.ts";
-import type { Link } from "./link.ts";
 import type { Options } from "./options.ts";
 import { Outage, STEADY_AFTER } from "./outage.ts";
 import { PenaltyStore } from "./penalties.ts";
@@ -36,21 +35,6 @@ const PROBE_TIMEOUT = 2;
 const POST_RETRY_DELAY = 0.25;
 /** The share of its lifetime after which a connection is replaced, before it is cut. */
 const ROTATION_SHARE = 0.8;
-
-/** What the connector reports: to the driver. */
-export interface ConnectorListener {
-  onInput(link: Link, input: Input): void;
-  /** The server was heard from, over the active connection. */
-  onContact(): void;
-  /** A connection over `transport` has become the active one. */
-  onActive(transport: TransportName, attached: Attached): void;
-  /** No connection is active any more. */
-  onInactive(reason: string): void;
-  /** Every transport has failed, for the first time in this outage. */
-  onUnreachable(diagnosis: Diagnosis): void;
-  /** Something is due. */
-  schedule(): void;
-}
 
 /** The connections of a channel, of which one is active. */
 export class Connector implements DialerHost {
@@ -116,7 +100,8 @@ export class Connector implements DialerHost {
     const { active } = this;
     for (const connection of this.live)
       if (!names.includes(connection.transport)) this._disconnect(connection, "forbidden");
-    if (active && !this.active) this._scheduleRetry("forbidden", 0);
+    if (names.every((name) => name === "websocket")) this.dialer.slot.release();
+    if (active && !this.active) this._scheduleRetry("forbidden", this._askedToWaitUntil - readClock(this._environment));
     this._listener.schedule();
   }
 
@@ -160,12 +145,14 @@ export class Connector implements DialerHost {
     else if (!this.active || connection.transport !== "sse") this._takeOver(connection);
   }
 
-  onLinkDropped({ link, reason, retryIn, outputs = [] }: LinkDropped): void {
+  onLinkDropped({ link, reason, message, retryIn, outputs = [] }: LinkDropped): void {
     const connection = this.live.find((connection) => connection.link === link);
-    if (connection) this._send(connection, outputs);
+    if (!connection) return;
+    this._send(connection, outputs);
+    connection.refusal = message;
     // An attach below the confirmed one is superseded, which is not a failure.
     const isOlder = !this.active && link.attach < this._session.confirmed;
-    if (connection) this._handleFailure(connection, isOlder ? "superseded" : reason, retryIn);
+    this._handleFailure(connection, isOlder ? "superseded" : reason, retryIn);
   }
 
   /** Checks that the active connection is still alive. Without one, retries immediately. */
@@ -284,7 +271,11 @@ export class Connector implements DialerHost {
     this.dialer.log.attempt(connection);
     if (transport === "websocket") this.dialer.slot.release();
     if (previous) this._disconnect(previous, "replaced");
-    else this._outage.connected(readClock(this._environment));
+    else {
+      this._outage.connected(readClock(this._environment));
+      // The server took this one, whatever it has told another.
+      this._askedToWaitUntil = 0;
+    }
     for (const trial of others) {
       const isBetter = this._usable.indexOf(trial.transport) < this._usable.indexOf(transport);
       if (trial.failed) {
@@ -302,7 +293,11 @@ export class Connector implements DialerHost {
     const now = readClock(this._environment);
     const { transport, startedAt, openedAt } = connection;
     const wasActive = connection === this.active;
+    // Those without an attach would open one too soon.
+    if (retryIn) for (const trial of this._trials) if (!trial.failed && !trial.link) this._disconnect(trial, reason);
     const round = wasActive ? [...this._trials, connection] : this._trials;
+    if (reason === "timeout" && !connection.hasCredentials)
+      reason = "credentials: the function did not resolve within postTimeout";
     if (reason === "timeout" && openedAt) reason = connection.frames < 2 ? "mute" : "silent";
     connection.isMute = reason === "mute";
     const worked = wasActive && connection.deadline === Infinity && !connection.isMute;
@@ -321,10 +316,20 @@ export class Connector implements DialerHost {
     // Refused credentials do not end the connection that works (ATT-8), but there is no point in asking again soon.
     const isRefused = failed || reason === "unauthorized";
     if (!wasActive && this.active) return this._handleTrialFailure(connection, isRefused, retryIn);
-    connection.failed = failed;
-    const outage = failed && isOutage(round, this._usable);
-    if (failed) this._trials = outage ? [] : round;
-    if (outage) void this._reportOutage(round);
+    // One that was asked to wait has failed in this round, though its transport is not why.
+    const waits = retryIn > 0 && !wasActive && !drained && !isForgiven;
+    connection.isBlameless ||= waits;
+    connection.failed = failed || waits;
+    if (connection.failed) this._trials = round;
+    // A wait ends the round, once none is left that may still open.
+    const hasWait = this.retryAt > now && round.some(({ isBlameless }) => isBlameless);
+    const isIdle = !this.live.length && (retryIn > 0 || hasWait);
+    const outage = connection.failed && (isIdle || isOutage(this._trials, this._usable));
+    if (outage) void this._reportOutage(this._trials);
+    if (outage || isIdle) {
+      this._trials = [];
+      this.dialer.slot.release();
+    }
     // Within a round the next transport is tried immediately. Otherwise a random delay spreads out the pages.
     const random = this._environment.Math.random();
     let wait = drained ? random * retryIn : retryIn;
@@ -333,14 +338,16 @@ export class Connector implements DialerHost {
       wait += backoff(this._outage.seconds(now), random, retryBase, retryMax);
     }
     if (retryIn) this._askedToWaitUntil = now + wait;
-    this._scheduleRetry(reason, wasActive ? wait : Math.max(wait, this.retryAt - now));
+    this._scheduleRetry(reason, Math.max(wait, (wasActive ? this._askedToWaitUntil : this.retryAt) - now));
   }
 
   /** Explains a round in which everything failed. Reports it if it is the first in this outage. */
   private async _reportOutage(round: readonly Connection[]): Promise<void> {
-    const isFirst = this._outage.report();
-    const diagnosis = await this.dialer.explainOutage(round, !isFirst || !!this.lastActive);
-    if (isFirst && !this.active && this.retryAt < Infinity) this._listener.onUnreachable(diagnosis);
+    const { _outage: outage, lastActive } = this;
+    const isFirst = outage.report();
+    const diagnosis = await this.dialer.explainOutage(round, !isFirst || !!lastActive);
+    // Unless something has connected, or the page has started over.
+    if (isFirst && outage === this._outage && lastActive === this.lastActive) this._listener.onUnreachable(diagnosis);
   }
 
   /** Handles the end of an attempt made while another connection is active. */
@@ -354,7 +361,7 @@ export class Connector implements DialerHost {
     } else if (failed || retryIn || trial.isBlameless) this._penalize(trial);
     // It answered, though another was first.
     else this.penalties.remove(trial.transport);
-    if (retryIn) this.retryAt = now + retryIn;
+    if (retryIn) this._askedToWaitUntil = this.retryAt = now + retryIn;
   }
 
   /** Penalizes the transport of `trial`, which failed while another worked; or only probes it later. */

@@ -8,8 +8,8 @@ import type { Environment } from "./environment.ts";
  * Why nothing connects.
  *
  * `offline`: the browser says so. `no_answer`: nothing answers at the URL. `wrong_url`: something else than a hub does.
- * `forbidden_origin`: the server does not allow pages of this origin. `refused`: something in front of the server
- * refuses, or does not reach it. `credentials`: the `credentials` function fails.
+ * `forbidden_origin`: the server does not allow pages of this origin. `refused`: the server or something in front of it
+ * refuses, or does not reach it. `credentials`: the `credentials` function fails, or takes too long.
  */
 export type UnreachableCause = "offline" | "no_answer" | "wrong_url" | "forbidden_origin" | "refused" | "credentials";
 
@@ -33,14 +33,19 @@ const HIDDEN = tell(
   "this origin may not read the answer (CORS). Check the URL, and list the origin in Hub(origins=[...])",
 );
 
+/** Returns what it means that the hub itself has refused an attempt: its `message` says what to do. */
+export const readRefusal = (code: string, message: string, answer: string | number = code): Diagnosis =>
+  tell(
+    code === "forbidden_origin" ? code : code === "not_found" ? "wrong_url" : "refused",
+    `the server answers ${answer}: ${message}`,
+  );
+
 /** Returns what an answer with this status means for an attempt that it refused. */
 export function readStatus(status: number, body = ""): Diagnosis {
   if (status < 300 || status === 404 || status === 405)
     return tell("wrong_url", `HTTP ${status}: there is no hub at this URL. Check its path`);
   const [, code, message] = /^{"type":"error","code":"(\w+)","message":"([^"]*)/.exec(body) ?? [];
-  // The hub itself: its message says what to do.
-  if (code)
-    return tell(code === "forbidden_origin" ? code : "refused", `the server answers ${status}: ${message}`);
+  if (code) return readRefusal(code, message!, status);
   const isRefusal = status < 500;
   const what = isRefusal ? "something in front of the server refuses" : "the server fails, or a proxy cannot reach it";
   return tell("refused", `HTTP ${status}: ${what}`);

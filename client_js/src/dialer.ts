@@ -3,7 +3,7 @@ import { RetryBudget } from "./budget.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSlot, TOO_MANY_TABS, isMultiplexed } from "./connection_slots.ts";
 import { DebugLog } from "./debug.ts";
-import { NO_ANSWER, OFFLINE, diagnose, readStatus } from "./diagnosis.ts";
+import { NO_ANSWER, OFFLINE, diagnose, readRefusal, readStatus } from "./diagnosis.ts";
 import type { Diagnosis } from "./diagnosis.ts";
 import { readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
@@ -81,6 +81,7 @@ export class Dialer {
       await this.budget.wait();
       throw "credentials: " + error;
     });
+    connection.hasCredentials = true;
     const needsSlot = transport !== "websocket" && !isMultiplexed(this._environment, this._url);
     const hasSlot = !needsSlot || !host.isLive(connection) || (await this.slot.acquire());
     if (!host.isLive(connection)) return;
@@ -133,11 +134,14 @@ export class Dialer {
   async explainOutage(round: readonly Connection[], isKnown: boolean): Promise<Diagnosis> {
     const { navigator } = this._environment;
     let found: Diagnosis | undefined;
-    for (const { attempt, adapter, isBlameless } of round) {
+    let said: Diagnosis | undefined;
+    for (const { attempt, hasCredentials, refusal } of round) {
       const [, status] = /^HTTP (\d+)$/.exec(attempt.reason) ?? [];
-      if (status) attempt.reason = (found = readStatus(+status)).reason;
-      else if (!adapter && !isBlameless) found ??= { cause: "credentials", reason: attempt.reason };
+      if (refusal !== undefined) attempt.reason = (said = readRefusal(attempt.reason, refusal)).reason;
+      else if (status) attempt.reason = (found = readStatus(+status)).reason;
+      else if (!hasCredentials) found ??= { cause: "credentials", reason: attempt.reason };
     }
+    found = said ?? found;
     if (found) return found;
     if (navigator?.onLine === false) return OFFLINE;
     return isKnown ? NO_ANSWER : this._ask(round.at(-1)!.attempt);

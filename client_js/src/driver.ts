@@ -5,7 +5,7 @@
 // starts a turn at the next deadline. Session events are handled immediately and in order: they settle sends, put
 // messages into the inbox, and change the channel's state.
 import { Connector } from "./connector.ts";
-import type { ConnectorListener } from "./connector.ts";
+import type { ConnectorListener } from "./connector_listener.ts";
 import type { Diagnosis } from "./diagnosis.ts";
 import { randomId, readClock } from "./environment.ts";
 import type { Environment } from "./environment.ts";
@@ -88,10 +88,10 @@ export class Driver implements ConnectorListener, PageListener {
   send(message: unknown): Promise<void> {
     let settle!: Pick<PendingSend, "resolve" | "reject">;
     const promise = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
-    const reject = (error: ChannelError): void => {
+    const reject = (error: unknown): void => {
       // Events tell of these too. Any other rejection that nobody handles is reported by the browser.
-      if (/^(closed|reset)$/.test(error?.code)) promise.catch(() => {});
-      settle.reject(error);
+      if (error instanceof ChannelError && /^(closed|reset)$/.test(error.code)) promise.catch(() => {});
+      settle.reject(error as ChannelError);
     };
     try {
       const { entries, total } = this.session.outbox.buffer;
@@ -104,7 +104,7 @@ export class Driver implements ConnectorListener, PageListener {
       this._counts.sent++;
       this._hasNews = true;
     } catch (error) {
-      reject(error as ChannelError);
+      reject(error);
     }
     this.schedule();
     return promise;
@@ -316,7 +316,7 @@ export class Driver implements ConnectorListener, PageListener {
   }
 
   onHide(persisted: boolean): void {
-    if (this.connector.retryAt === Infinity) return;
+    if (persisted && this.connector.retryAt === Infinity) return;
     this._page = persisted ? "cached" : "leaving";
     if (!persisted && !this.handsOver) {
       this.session.isLeaving = true;

@@ -102,6 +102,8 @@ export interface LinkDropped {
   readonly link: Link;
   /** `drain`: the server asked for it (DRN-1). */
   readonly reason: string;
+  /** What the server's `error` says of it. */
+  readonly message?: string | undefined;
   /** Seconds to wait before the next attach, as the server asked; or 0. */
   readonly retryIn: number;
   /** What to write on its connection before closing that: the answer to a close (CLS-8). */

@@ -8,6 +8,13 @@ type ListenerOptions = boolean | AddEventListenerOptions | undefined;
 interface Registration {
   /** Its first event removes it. */
   readonly once: boolean;
+  /** Stops listening to its signal. */
+  readonly forget: () => void;
+}
+
+function remove(listeners: Map<unknown, Registration>, listener: unknown): void {
+  listeners.get(listener)?.forget();
+  listeners.delete(listener);
 }
 
 /** A call of an iterator's `next` that waits. */
@@ -32,7 +39,7 @@ export class Inbox {
   /** The listeners, as an event target would list them: first those that do not capture, then those that do. */
   private readonly _listeners = [new Map<unknown, Registration>(), new Map<unknown, Registration>()] as const;
 
-  /** `dispatch` hands a message to all listeners. */
+  /** `dispatch` hands a message to all listeners, and calls `forgetOnce` before that. */
   constructor(dispatch: (message: Message) => void) {
     this._dispatch = dispatch;
   }
@@ -62,16 +69,20 @@ export class Inbox {
     const { once = false, signal } = (options ?? {}) as AddEventListenerOptions;
     const listeners = this._listenersLike(options);
     if (!listener || signal?.aborted || listeners.has(listener)) return;
-    const registration = { once };
-    listeners.set(listener, registration);
-    signal?.addEventListener("abort", () => {
-      if (listeners.get(listener) === registration) listeners.delete(listener);
-    });
+    const onAbort = (): void => remove(listeners, listener);
+    signal?.addEventListener("abort", onAbort);
+    listeners.set(listener, { once, forget: () => signal?.removeEventListener("abort", onAbort) });
     queueMicrotask(() => this._deliver());
   }
 
   removeListener(listener: unknown, options?: ListenerOptions | EventListenerOptions): void {
-    this._listenersLike(options).delete(listener);
+    remove(this._listenersLike(options), listener);
+  }
+
+  /** Forgets the listeners that an event target removes at its next event. */
+  forgetOnce(): void {
+    for (const listeners of this._listeners)
+      for (const [listener, { once }] of listeners) if (once) remove(listeners, listener);
   }
 
   /** No more messages follow: iterators end after the last one. */
@@ -111,11 +122,7 @@ export class Inbox {
 
   /** Hands messages to listeners while there are any, and then to iterators. */
   private _deliver(): void {
-    while (this._hasListeners && this.size) {
-      for (const listeners of this._listeners)
-        for (const [listener, { once }] of listeners) if (once) listeners.delete(listener);
-      this._dispatch(this._take());
-    }
+    while (this._hasListeners && this.size) this._dispatch(this._take());
     this._serve();
   }
 

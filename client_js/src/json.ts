@@ -10,8 +10,22 @@ export const LONE_SURROGATE = /[\ud800-\udfff]/u;
 
 type Convertible = { toJSON?: unknown } | null | undefined;
 
-/** Returns the type of an object, in whichever realm it was made: `Map`, `Uint8Array`. */
-export const typeName = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
+/**
+ * Returns the class of the platform that an object is of, in whichever realm it was made: `Map`, `Uint8Array`. Plain
+ * objects and those of the application's classes have none, whatever their tag says.
+ */
+export function platformClass(value: unknown): string | undefined {
+  const next = (one: unknown): object | null => Object.getPrototypeOf(one) as object | null;
+  // The last one is of all objects.
+  for (let one = Object(value) === value && next(value); one && next(one); one = next(one)) {
+    if (!Object.hasOwn(one, "constructor")) continue;
+    const { constructor } = one;
+    // Of a generator it is an object.
+    if (typeof constructor !== "function") return Object.prototype.toString.call(value).slice(8, -1);
+    if (/\[native code]/.test(Function.prototype.toString.call(constructor))) return constructor.name;
+  }
+  return undefined;
+}
 
 /**
  * Returns the JSON of `root`.
@@ -36,7 +50,10 @@ export function encodeJson(root: unknown, name: string, depth: number): string {
   const write = (value: unknown, isProperty: boolean): string | undefined => {
     if (typeof value !== "string" && typeof (value as Convertible)?.toJSON === "function")
       value = (value as { toJSON: (key: string) => unknown }).toJSON(String(path.at(-1) ?? ""));
-    if (typeof value === "object" && value) return writeObject(value);
+    const name = platformClass(value);
+    if (/^(Number|String|Boolean|BigInt)$/.test(name!))
+      value = (globalThis as unknown as { [name: string]: ObjectConstructor })[name!]!.prototype.valueOf.call(value);
+    if (typeof value === "object" && value) return writeObject(value, name);
     if (typeof value === "bigint") refuse("a bigint");
     if (typeof value === "string" && LONE_SURROGATE.test(value)) refuse("text with a lone surrogate");
     if (typeof value === "number" && !(Math.abs(value) < 2 ** 53))
@@ -46,15 +63,15 @@ export function encodeJson(root: unknown, name: string, depth: number): string {
     return text ?? (isProperty ? text : refuse(typeof value));
   };
 
-  const writeObject = (value: object): string => {
+  const writeObject = (value: object, name: string | undefined): string => {
     // Every cycle ends here.
     if (path.length >= depth) refuse(`nested more than ${depth} deep, or contains itself`);
     const isArray = Array.isArray(value);
     // JSON would make `{}` of a Map, a Set, a Promise or an Error, and an object with numbers as keys of bytes.
-    if (!isArray && typeName(value) !== "Object") refuse("of type " + typeName(value));
+    if (!isArray && name) refuse("of type " + name);
     const texts: string[] = [];
     // The keys of an array include its holes.
-    for (const key of isArray ? value.keys() : Object.keys(value)) {
+    for (const key of isArray ? Array.prototype.keys.call(value) : Object.keys(value)) {
       path.push(key);
       const text = write((value as { [key: string | number]: unknown })[key], !isArray);
       if (text !== undefined) texts.push(isArray ? text : write(key, false) + ":" + text);

@@ -13,7 +13,7 @@ export interface ChannelOptions {
    *
    * @default ["websocket", "sse", "longpoll"]
    */
-  transports?: readonly TransportName[];
+  transports?: readonly TransportName[] | undefined;
   /**
    * A JSON value for the server's `authenticate`, or a function that returns one or a promise of one. Use a function
    * for credentials that expire: it is called for each attach and for each renewal. If it throws or rejects, the
@@ -28,27 +28,27 @@ export interface ChannelOptions {
    *
    * @default false
    */
-  withCredentials?: boolean;
+  withCredentials?: boolean | undefined;
   /**
    * Seconds to wait for a transport before starting the next one in parallel. Shorter connects sooner where the best
    * transport is blocked; longer spares the server attempts that are not needed.
    *
    * @default 1.2
    */
-  headStart?: number;
+  headStart?: number | undefined;
   /**
    * Seconds that an attempt may take to open. After that it has failed, and the next transport is tried.
    *
    * @default 8
    */
-  openTimeout?: number;
+  openTimeout?: number | undefined;
   /**
    * Seconds that a POST may take, and `credentials` too. A POST that takes longer is repeated; the server drops
    * duplicates. Raise it for slow uplinks that carry large messages.
    *
    * @default 10
    */
-  postTimeout?: number;
+  postTimeout?: number | undefined;
   /**
    * Maximum delay of the first retry, in seconds. Later ones may wait that long plus the duration of the outage. The
    * delay is random, so that the pages of a restarted server do not all reconnect at the same moment. At most two
@@ -56,21 +56,21 @@ export interface ChannelOptions {
    *
    * @default 0.5
    */
-  retryBase?: number;
+  retryBase?: number | undefined;
   /**
    * Maximum delay of any retry, in seconds, unless the server asks for a longer one. Raise it to spare a server during
    * a long outage.
    *
    * @default 30
    */
-  retryMax?: number;
+  retryMax?: number | undefined;
   /**
    * Maximum seconds between probes of a better transport while a fallback is in use; the first probe is after about 15.
    * Lower it to return to WebSocket sooner, at the cost of more failed attempts.
    *
    * @default 300
    */
-  fallbackFor?: number;
+  fallbackFor?: number | undefined;
   /**
    * Maximum number of messages that wait to be handled by the server, and of received ones that wait for a listener.
    * If that many wait, `send` rejects with `buffer_full`; if more than that were received, the channel closes with
@@ -78,13 +78,13 @@ export interface ChannelOptions {
    *
    * @default 100000
    */
-  queueMessages?: number;
+  queueMessages?: number | undefined;
   /**
    * The same in bytes, approximately. A message that is sent while less than that waits is accepted.
    *
    * @default 67108864
    */
-  queueBytes?: number;
+  queueBytes?: number | undefined;
 }
 
 /** The default, the least and the greatest value of each number. Most mistakes, such as milliseconds, are outside. */
@@ -101,7 +101,9 @@ const NUMBERS = {
 } as const;
 
 /** All options, with defaults for those that were not given. */
-export type Options = Required<Omit<ChannelOptions, "credentials">> & Pick<ChannelOptions, "credentials">;
+export type Options = {
+  readonly [Name in Exclude<keyof ChannelOptions, "credentials">]-?: Exclude<ChannelOptions[Name], undefined>;
+} & Pick<ChannelOptions, "credentials">;
 
 /**
  * Returns `options` with defaults; an undefined option counts as not given.
@@ -138,7 +140,8 @@ export interface ChannelEventMap {
   transport: Event & { readonly transport: TransportName };
   recovering: Event & { readonly reason: string };
   /**
-   * Every transport has failed. The client goes on trying; the event fires once until something has connected. `reason`
+   * Every transport has failed, or the server has asked to wait. The client goes on trying; the event fires once until
+   * something has connected, or the application has called `reconnect()`. A restart of the server is enough. `reason`
    * tells in words what is wrong and what to do.
    */
   unreachable: Event & { readonly cause: UnreachableCause; readonly reason: string };

@@ -1,9 +1,7 @@
 // The sends of a channel across its sessions, and the fate of each. Pure.
 import { SendBuffer } from "./buffer.ts";
-import { encodeMessage } from "./codec.ts";
 import type { Fate } from "./errors.ts";
 import type { SendFate, SessionEvent } from "./events.ts";
-import type { Limits } from "./frames.ts";
 
 /** A mark above every written number: the server means another session (MRK-5, RES-6). */
 export class ForeignMark extends Error {}
@@ -14,15 +12,6 @@ type Unknown = null | undefined;
 export class Outbox<Tag> {
   /** Of the current session. */
   buffer = new SendBuffer<Tag>();
-
-  /**
-   * Queues a message until it is acknowledged.
-   *
-   * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4).
-   */
-  send(message: unknown, tag: Tag, limits: Limits): void {
-    this.buffer.push({ ...encodeMessage(message, limits), tag });
-  }
 
   /** Throws `ForeignMark` unless `mark` can be a mark of the current session. */
   checkAck(mark: number): void {

@@ -9,7 +9,10 @@ import { ForeignMark } from "./outbox.ts";
 /** The `retry_in` of a server that stops without a word, by WebSocket close 1012 (DRN-1). */
 export const RESTART_RETRY_IN = 2;
 /** Seconds of a `retry_in` that count, at most (DRN-1): a wrong one must not cost a day. */
-export const MAX_RETRY_IN = 300;
+const MAX_RETRY_IN = 300;
+
+/** Returns the seconds of a `retry_in` that count. It is not a number if its frame was malformed. */
+export const boundedWait = (retryIn: number): number => Math.min(Math.max(0, +retryIn || 0), MAX_RETRY_IN);
 
 /** What a refusal is judged by: the session. */
 export interface Standing {

@@ -44,6 +44,8 @@ export async function acrossReloads(
   const client = saved?.client ?? randomId(environment);
   const isClaimed = saved || (await claim(environment, client));
   const channel = new ChannelClass(url, options, environment);
+  // Not earlier: this page may be reloaded while it waits, or the options may be wrong.
+  withStorage(() => environment.sessionStorage!.removeItem(key));
   const driver = channel._driver;
   const { session } = driver;
   // The channel connects in the next microtask.
@@ -55,27 +57,30 @@ export async function acrossReloads(
   if (!isClaimed) return channel;
   driver.handsOver = true;
   // After the channel's own listener, which writes a final POST.
-  environment.addEventListener?.("pagehide", () => {
-    try {
+  environment.addEventListener?.("pagehide", () =>
+    withStorage(() => {
       if (!session.token || session.closing || session.serverClose) return;
       environment.sessionStorage!.setItem(key, JSON.stringify(saveSession(session)));
       // From now on it belongs to the next page, even if this one is shown again.
       releaseSession(session);
-    } catch {
-      // The storage is full or blocked.
-    }
-  });
+    }),
+  );
   return channel;
+}
+
+function withStorage(act: () => void): void {
+  try {
+    act();
+  } catch {
+    // It is full or blocked.
+  }
 }
 
 /** Returns the session that the previous page saved, once no other page can take it. */
 async function claimSavedSession(environment: Environment, key: string): Promise<SavedSession | undefined> {
   try {
     const saved = readSession(environment.sessionStorage!.getItem(key));
-    const isClaimed = saved && (await claim(environment, saved.client));
-    // Not earlier: this page may be reloaded while it waits.
-    environment.sessionStorage!.removeItem(key);
-    if (isClaimed) return saved;
+    if (saved && (await claim(environment, saved.client))) return saved;
   } catch {
     // Storage is unavailable.
   }

@@ -10,7 +10,7 @@
 // - After a reset the same object continues with a new session; nothing sent before is carried over.
 import { AckSchedule } from "./acks.ts";
 import { MAX_CONSECUTIVE_FAILURES, recordAnswer, recordPostMarks } from "./answers.ts";
-import { badFrame, decode, encodeControl } from "./codec.ts";
+import { badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
 import { ChannelError } from "./errors.ts";
 import type { Answer, Closing, Input, Output, SessionEvent } from "./events.ts";
 import type { CloseFrame, DataFrame, ErrorFrame, Frame, Loss, OpenedFrame, TransportName } from "./frames.ts";
@@ -18,7 +18,7 @@ import { createLink } from "./link.ts";
 import type { Link } from "./link.ts";
 import { ForeignMark, Outbox } from "./outbox.ts";
 import { PollPacing } from "./polls.ts";
-import { MAX_RETRY_IN, RESTART_RETRY_IN, Refusals } from "./refusals.ts";
+import { RESTART_RETRY_IN, Refusals, boundedWait } from "./refusals.ts";
 import { ATTACH_TRANSITIONS, transition } from "./states.ts";
 import { DEFAULT_TERMS, readTerms, silenceTimeout } from "./terms.ts";
 import type { Terms } from "./terms.ts";
@@ -87,9 +87,10 @@ export class ClientSession<Tag> {
    * Throws `ChannelError` for one that cannot be sent (DAT-3, DAT-4), and once the channel is closing.
    */
   send(message: unknown, tag: Tag): void {
+    const encoded = encodeMessage(message, this.terms); // first: `toJSON` may close the channel
     if (this.closing || (this.serverClose && !this._goesOn))
       throw new ChannelError("closed", "cannot send: the channel is closed. Create a new Channel.");
-    this.outbox.send(message, tag, this.terms);
+    this.outbox.buffer.push({ ...encoded, tag });
   }
 
   /** Takes no more messages; what was sent before is still delivered, and then the close (CLS-2). */
@@ -161,10 +162,9 @@ export class ClientSession<Tag> {
     return [...this._links].some((link) => this.leads(link));
   }
 
-  private _dropLink(link: Link, reason: string, retryIn = 0): void {
+  private _dropLink(link: Link, reason: string, retryIn = 0, message?: string): void {
     if (!this._links.delete(link)) return;
-    // Not a number if the frame was malformed.
-    this._events.push({ type: "dropped", link, reason, retryIn: Math.min(+retryIn || 0, MAX_RETRY_IN) });
+    this._events.push({ type: "dropped", link, reason, message, retryIn: boundedWait(retryIn) });
     // Older attaches have ended, or carry no more data (ATT-3).
     for (const older of this._links) if (older.attach < this.confirmed) this._dropLink(older, reason);
   }
@@ -324,7 +324,7 @@ export class ClientSession<Tag> {
   // Errors and ends
 
   private _fail(link: Link, frame: ErrorFrame): void {
-    const { code, number, last = number, attach = 0, expected, retry_in } = frame;
+    const { code, message, number, last = number, attach = 0, expected, retry_in } = frame;
     if ((code === "too_large" || code === "not_read") && number) {
       // Only these messages are refused; the server dropped what followed them unread (DAT-4, DAT-5, DAT-7).
       const end = Math.min(last!, this.outbox.buffer.lastNumber);
@@ -341,7 +341,7 @@ export class ClientSession<Tag> {
     if (code === "superseded") this.attaches = Math.max(this.attaches, attach);
     const closing = this._refusals.closing(this, link, frame);
     if (closing) this._end(closing);
-    else this._dropLink(link, code, retry_in);
+    else this._dropLink(link, code, retry_in, message);
   }
 
   /**
@@ -387,7 +387,7 @@ export class ClientSession<Tag> {
     this._links.delete(link);
     const outputs = this.transmit(link, now);
     this.reset({ reason: "failed", lost: [received + 1, last], handled: ack, in_hand }, undefined, retryIn);
-    this._events.push({ type: "dropped", link, reason: "reset", retryIn: Math.min(retryIn!, MAX_RETRY_IN), outputs });
+    this._events.push({ type: "dropped", link, reason: "reset", retryIn: boundedWait(retryIn!), outputs });
   }
 
   /** Ends the channel. Nothing more is written but the control frames of each link. */

@@ -608,3 +608,56 @@ describe("close", () => {
     assert.equal(world.sockets.length, 0);
   });
 });
+
+test("transports with a hole are refused, and the list is the application's", async () => {
+  const world = new World();
+  const holes = [, "sse"] as unknown as readonly "sse"[];
+  assert.throws(() => world.channel({ transports: holes }), { code: "invalid_argument" });
+  const { channel } = world.channel();
+  assert.throws(() => (channel.transports = holes), { code: "invalid_argument" });
+  (channel.transports as string[]).push("bogus");
+  assert.deepEqual(channel.transports, ["websocket", "sse", "longpoll"]);
+});
+
+test("a send whose toJSON closes the channel is rejected", async () => {
+  const world = new World();
+  const { channel } = world.channel();
+  const sent = watch(channel.send({ toJSON: () => (void channel.close(), 1) }));
+  await world.settle();
+  assert.deepEqual([channel.state, sent.outcome], ["closed", "closed: not_handled"]);
+});
+
+test("an error of toJSON is reported, whatever its code", async () => {
+  const world = new World();
+  const { channel } = world.channel();
+  const error = Object.assign(new Error("db"), { code: "closed" });
+  const unhandled = await unhandledDuring(async () => {
+    void channel.send({
+      toJSON() {
+        throw error;
+      },
+    });
+    await world.settle();
+  });
+  assert.deepEqual(unhandled, [error]);
+});
+
+test("a message event of the application takes listeners that listen once", async () => {
+  const world = new World();
+  const { channel } = world.channel({ transports: ["websocket"] });
+  const socket = await world.openSocket();
+  channel.addEventListener("message", () => {}, { once: true });
+  channel.dispatchEvent(new Event("message"));
+  socket.receive([1, 0, "kept"]);
+  await world.settle();
+  assert.deepEqual(await channel[Symbol.asyncIterator]().next(), { done: false, value: "kept" });
+});
+
+test("a URL with credentials is refused", () => {
+  const world = new World();
+  assert.throws(
+    () => world.channel({}, "http://user:secret@localhost/chat"),
+    ({ code, message }: { code: string; message: string }) =>
+      code === "invalid_argument" && /option credentials/.test(message) && !/secret/.test(message),
+  );
+});

@@ -54,3 +54,10 @@ test("a frame of a quarter of a million bytes is encoded and decoded", () => {
   assert.deepEqual(frame.type === "data" && frame.messages, [data]);
   assert.equal(decode(encodeData(1, 0, ['"' + "x".repeat(262142) + '"'])).type, "data");
 });
+
+test("only bytes are sent as bytes, whatever their tag", () => {
+  assert.equal(bodyOf({ a: 1, [Symbol.toStringTag]: "Uint8Array" }), '{"a":1}');
+  assert.deepEqual(bodyOf(runInNewContext("new Uint8Array([1, 2]).buffer")), new Uint8Array([1, 2]));
+  assert.deepEqual(bodyOf(runInNewContext("new Uint8Array([1, 2])")), new Uint8Array([1, 2]));
+  assert.deepEqual(bodyOf(Buffer.from([1, 2])), new Uint8Array([1, 2]));
+});

@@ -280,3 +280,29 @@ describe("a channel", () => {
     }
   });
 });
+
+describe("the slot of a channel", () => {
+  test("is free while nothing connects", async () => {
+    const locks = new Locks();
+    const world = tab(locks);
+    world.channel({ transports: ["sse"] });
+    for (let round = 0; round < 3; round++) {
+      const stream = await world.request("sse");
+      assert.equal(locks.held.size, 1);
+      stream.fail();
+      await world.settle();
+      assert.equal(locks.held.size, 0);
+      while (!world.requests.length) await world.pass(0.1);
+    }
+  });
+
+  test("is free once only WebSocket may be used", async () => {
+    const locks = new Locks();
+    const world = tab(locks);
+    const { channel } = world.channel({ transports: ["sse"] });
+    await world.openStream();
+    channel.transports = ["websocket"];
+    await world.settle();
+    assert.equal(locks.held.size, 0);
+  });
+});

@@ -1,5 +1,6 @@
 // What gets the messages of a channel: listeners, iterators, or those that come later.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
 import { Inbox } from "../src/inbox.ts";
 
@@ -9,6 +10,7 @@ const message = (data: unknown): { data: unknown; recovered: boolean } => ({ dat
 function inboxWith(onMessage: (data: unknown) => void = () => {}): { inbox: Inbox; seen: unknown[] } {
   const seen: unknown[] = [];
   const inbox = new Inbox(({ data }) => {
+    inbox.forgetOnce();
     seen.push(data);
     onMessage(data);
   });
@@ -50,6 +52,17 @@ describe("listeners", () => {
     put(inbox, "a");
     await Promise.resolve();
     assert.deepEqual([seen, await takeAll(inbox)], [[], ["a"]]);
+  });
+
+  test("that were removed leave nothing at their signal", () => {
+    const { inbox } = inboxWith();
+    const { signal } = new AbortController();
+    for (const once of [false, true]) {
+      inbox.addListener(onMessage, { signal, once });
+      if (once) inbox.forgetOnce();
+      else inbox.removeListener(onMessage);
+    }
+    assert.equal(getEventListeners(signal, "abort").length, 0);
   });
 
   test("that listen once get one message each", async () => {

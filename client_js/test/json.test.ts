@@ -33,6 +33,18 @@ describe("a value that JSON.stringify carries is sent as it writes it", () => {
     "an object of another realm": runInNewContext("({ a: [1, { b: null }] })"),
     "an array of a subclass": new (class extends Array {})(3).fill(0),
     "a proxy": new Proxy({ a: new Proxy([1], {}) }, {}),
+    "boxed primitives": [Object(1), { a: Object("b"), c: Object(false) }],
+    "an array with its own keys": Object.assign([1, 2], { keys: ["id"] }),
+    "an array whose class has other keys": new (class extends Array {
+      override keys(): never {
+        throw new Error("not called");
+      }
+    })(2).fill(0),
+    "an object of a class with a tag": new (class {
+      a = 1;
+      readonly [Symbol.toStringTag] = "Money";
+    })(),
+    "an object with the tag of bytes": { a: 1, [Symbol.toStringTag]: "Uint8Array" },
     "keys in their order": { b: 1, 2: 1, a: 1, 1: 1, __proto__: { c: 1 } },
     "one object twice": ((one) => [one, one, { one }])({ a: 1 }),
     "inherited and hidden properties": Object.create({ a: 1 }, { b: { value: 2 }, c: { value: 3, enumerable: true } }),
@@ -92,9 +104,16 @@ describe("what JSON would lose is refused, with its path", () => {
     [new Float32Array(1), "message is of type Float32Array"],
     [{ file: new Uint8Array(1) }, "message.file is of type Uint8Array"],
     [{ file: new ArrayBuffer(1) }, "message.file is of type ArrayBuffer"],
-    [new Blob(["x"]), "message is of type Blob"],
+    [new DataView(new ArrayBuffer(1)), "message is of type DataView"],
     [runInNewContext("[new Map()]"), "message[0] is of type Map"],
-    [Object(1), "message is of type Number"],
+    [new (class extends Map {
+      override get [Symbol.toStringTag]() {
+        return "Object";
+      }
+    })(), "message is of type Map"],
+    [(function* () {})(), "message is of type Generator"],
+    [Object(1n), "message is a bigint"],
+    [Object(NaN), "message is NaN"],
     [{ a: { toJSON: () => NaN } }, "message.a is NaN"],
     [{ a: { toJSON: () => ({ b: new Map() }) } }, "message.a.b is of type Map"],
     ["a\ud800", "message is text with a lone surrogate"],

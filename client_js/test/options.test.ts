@@ -109,3 +109,9 @@ describe("a channel", () => {
     assert.deepEqual(channel.transports, ["longpoll"]);
   });
 });
+
+test("an option may be given as undefined, as its type says", () => {
+  const timeout: number | undefined = undefined;
+  const options: ChannelOptions = { transports: undefined, withCredentials: undefined, openTimeout: timeout };
+  assert.equal(withDefaults(options).openTimeout, 8);
+});

@@ -341,3 +341,18 @@ describe("another tab", () => {
     }
   });
 });
+
+test("a wrong option does not cost the saved session", async () => {
+  const tab = new Tab();
+  const old = await tab.page();
+  await old.world.openSocket();
+  await old.hide();
+  const { environment } = new World();
+  Object.assign(environment, { sessionStorage: old.world.storage(tab.kept) });
+  Object.assign(environment, { navigator: { locks: new Locks() } });
+  const wrong = { bogus: 1 } as object;
+  await assert.rejects(acrossReloads(Channel, "http://localhost/chat", wrong, environment), {
+    code: "invalid_argument",
+  });
+  assert.equal(tab.kept.size, 1);
+});

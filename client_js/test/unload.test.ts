@@ -261,14 +261,18 @@ describe("a page that is unloaded", () => {
     assert.deepEqual(lines[1], [2, 0, "y".repeat(20000)]);
   });
 
-  test("posts nothing while suspended by the application", async () => {
+  test("posts what waits and leaves, even if it was suspended", async () => {
     const world = new PageWorld();
     const { channel } = world.channel({ transports: ["websocket"] });
     await world.openSocket();
     channel.suspend();
-    channel.send("later");
-    world.fire("window", "pagehide", { persisted: false });
+    channel.send("important").catch(() => {});
+    await world.settle();
+    world.fire("window", "pagehide", { persisted: true });
     await world.settle();
     assert.equal(world.requests.length, 0);
+    world.fire("window", "pagehide", { persisted: false });
+    const { lines } = await world.request("send");
+    assert.deepEqual(lines.slice(1), [[1, 0, "important"], { type: "leave" }]);
   });
 });

@@ -102,7 +102,7 @@ async function postFrames(
       text = await response.text();
       status = response.status;
       // A proxy's, in seconds; the server says the same in its frame.
-      retryIn = Number(response.headers.get("Retry-After")) || 0;
+      retryIn = Math.max(0, Number(response.headers.get("Retry-After")) || 0);
     }
   } catch {
     // The connection was cut or aborted.

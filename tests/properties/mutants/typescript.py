@@ -69,11 +69,11 @@ TYPESCRIPT = [
         new="this.replayUpTo",
     ),
     SourceMutant(
-        "session.ts",
+        "refusals.ts",
         name="drain-for-a-day",
         rule="DRN-1: a retry_in counts however long it is",
-        old="Math.min(+retryIn || 0, MAX_RETRY_IN)",
-        new="+retryIn || 0",
+        old="Math.min(Math.max(0, +retryIn || 0), MAX_RETRY_IN)",
+        new="Math.max(0, +retryIn || 0)",
     ),
     SourceMutant(
         "answers.ts",
