@@ -152,6 +152,7 @@ class Runner:
             self._returned(codes.NORMAL)
         finally:
             if self.driver.loop.is_running():
+                self.session.handler_ended()
                 self._owner.handler_ended(self)
 
     def _is_cancelled(self, error: BaseException) -> bool:
