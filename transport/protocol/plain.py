@@ -9,6 +9,7 @@ another type, and anything else is refused, with the place where it was found.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -18,6 +19,10 @@ from transport.protocol.frames import MAX_NUMBER, Json
 Encoder: TypeAlias = Callable[[Any], Json]
 """An application's function for values that JSON cannot represent: what it returns is sent in their
 place. Its result may hold such values again, but not be one."""
+
+
+MOST_BITS_SHOWN = 256
+"""Longer integers are not shown: Python refuses to format some of them."""
 
 
 class NotPlain(Exception):
@@ -73,8 +78,10 @@ def make_plain(value: Json, depth: int, encoder: Encoder | None = None, path: st
     if isinstance(value, int):
         number = int.__int__(value)
         if not -MAX_NUMBER <= number <= MAX_NUMBER:
+            bits = number.bit_length()
+            shown = number if bits <= MOST_BITS_SHOWN else f"of {bits} bits"
             raise Unsendable(
-                f"{path}: the integer {number} is beyond 2^53 - 1, where JavaScript rounds: send "
+                f"{path}: the integer {shown} is beyond 2^53 - 1, where JavaScript rounds: send "
                 "it as a str"
             )
         return number
@@ -86,12 +93,14 @@ def make_plain(value: Json, depth: int, encoder: Encoder | None = None, path: st
     if not depth:
         raise Unsendable("the message is nested deeper than Limits(depth=...)")
     if isinstance(value, dict):
+        base = OrderedDict if isinstance(value, OrderedDict) else dict  # it has an order of its own
         return {
             _plain_key(key, path): make_plain(item, depth - 1, encoder, _below(path, key))
-            for key, item in value.items()
+            for key, item in base.items(value)
         }
+    items = value if type(value) is tuple else list.__iter__(value)
     return [
-        make_plain(item, depth - 1, encoder, f"{path}[{index}]") for index, item in enumerate(value)
+        make_plain(item, depth - 1, encoder, f"{path}[{index}]") for index, item in enumerate(items)
     ]
 
 
@@ -117,7 +126,7 @@ def _convert(value: Any, encoder: Encoder | None, path: str) -> Json:
     except Exception as error:
         raise Unsendable(
             f"{path}: the encoder, Hub(encoder=...) or connect(encoder=...), failed for "
-            f"{kind}: {type(error).__name__}: {error}"
+            f"{kind}: {_described(error)}"
         ) from error
     if not _is_json(encoded):
         raise Unsendable(
@@ -125,6 +134,15 @@ def _convert(value: Any, encoder: Encoder | None, path: str) -> Json:
             f"{type(encoded).__name__} for {kind}, which is not a JSON value either"
         )
     return encoded
+
+
+def _described(error: Exception) -> str:
+    """Return the type of an error, and its text if it has one."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - of the application; the error itself is chained
+        return type(error).__name__
+    return f"{type(error).__name__}: {text}"
 
 
 def _plain_key(key: Any, path: str) -> str:

@@ -94,6 +94,23 @@ class ReceiveWindow:
         self.mark_handled()
         self.received = self.delivered
         self.refused = self.received + 1
+        self.release()
+
+    def drop_waiting(self) -> None:
+        """Stop holding what was received and not delivered: it was dropped.
+
+        Of a frame that was delivered in part, all is held until that part is handled.
+        """
+        sizes = self._sizes
+        kept, last = 0, self.handled
+        while kept < len(sizes) and last < self.delivered:
+            last = sizes[kept][0]
+            kept += 1
+        del sizes[kept:]
+        self.held = sum([size for _, size in sizes])
+
+    def release(self) -> None:
+        """Hold nothing: the application has ended, whether or not it has finished."""
         self._sizes.clear()
         self.held = 0
 

@@ -35,6 +35,22 @@ def check_authenticate(authenticate: object) -> None:
     _check(authenticate, expected, 2, "two arguments")
 
 
+def check_encoder(encoder: object) -> None:
+    """Check that ``encoder`` can be called with a value, and is not async.
+
+    Raises:
+        TypeError: it cannot; the message says why and what is expected.
+    """
+    expected = "Hub(encoder=...) needs a function of a value, `def encoder(value)`"
+    if not callable(encoder):
+        raise TypeError(f"{expected}, not {_described(encoder)}")
+    called = _called(encoder)
+    if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+        name = getattr(called, "__name__", "it")
+        raise TypeError(f"{expected}, but {name}() is async: what it returns is sent at once")
+    _check_arguments(encoder, expected, 1, "one argument")
+
+
 def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     if not callable(function):
         raise TypeError(f"{expected}, not {_described(function)}")
@@ -47,6 +63,10 @@ def _check(function: Any, expected: str, arguments: int, count: str) -> None:
         raise TypeError(f"{expected}, but {name}() contains `yield`: it cannot be awaited")
     if _is_plain(function):
         raise TypeError(f"{expected}, but {name}() is not async: write `async def {name}`")
+    _check_arguments(function, expected, arguments, count)
+
+
+def _check_arguments(function: Any, expected: str, arguments: int, count: str) -> None:
     try:
         # A wrapper is called with its own parameters, not with those of what it wraps.
         signature = inspect.signature(function, follow_wrapped=False)
@@ -55,6 +75,7 @@ def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     try:
         signature.bind(*[None] * arguments)
     except TypeError as error:
+        name = getattr(_called(function), "__name__", "it")
         raise TypeError(
             f"{expected}, but {name}() cannot be called with {count}: {error}"
         ) from None

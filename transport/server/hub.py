@@ -16,7 +16,7 @@ from transport.protocol.codec import Encoder
 from transport.protocol.frames import Json, TransportKind
 from transport.protocol.server.counters import counters_of
 from transport.server.authentication import Authenticate
-from transport.server.callables import check_authenticate, check_handler
+from transport.server.callables import check_authenticate, check_encoder, check_handler
 from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
@@ -86,8 +86,8 @@ class Hub:
             in its place. ``fastapi.encoders.jsonable_encoder`` fits.
 
     Raises:
-        TypeError: the handler or ``authenticate`` cannot be awaited, ``encoder`` is no function, or
-            ``limits`` is no `Limits`.
+        TypeError: the handler or ``authenticate`` cannot be awaited, ``encoder`` is async or takes
+            no value, or ``limits`` is no `Limits`.
         ValueError: an origin, a transport or ``on_error`` is not valid.
     """
 
@@ -112,8 +112,8 @@ class Hub:
             raise ValueError(
                 f"transports must be a list of any of {TRANSPORTS}, not {transports!r}"
             )
-        if encoder is not None and not callable(encoder):
-            raise TypeError(f"encoder must be a function of a value, not {encoder!r}")
+        if encoder is not None:
+            check_encoder(encoder)
         if on_error not in ON_ERROR:
             raise ValueError(f"on_error must be one of {ON_ERROR}, not {on_error!r}")
         self._limits = limits

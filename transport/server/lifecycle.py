@@ -80,8 +80,8 @@ class Lifecycle:
         runtime = self.current
         if runtime is None or runtime.loop is asyncio._get_running_loop():
             return runtime
-        if runtime.loop.is_closed():
-            return None
+        if not runtime.loop.is_running():
+            return None  # stopped or closed: its sessions are out of reach
         raise wrong_thread(call, arguments)
 
     def enter(self) -> Runtime:

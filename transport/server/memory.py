@@ -8,6 +8,7 @@ sessions are refused somewhat earlier, so that those that exist have room to wor
 
 from __future__ import annotations
 
+import sys
 from typing import Protocol
 
 from transport import codes
@@ -23,6 +24,9 @@ FIRST_GRANT = 4 * 1024
 
 REQUEST = 4 * 1024
 """Bytes of a kept request within `SESSION_COST`."""
+
+NOT_CHARGED = sys.maxsize
+"""The grant of a session that has been removed: it never asks for more."""
 
 HEADER_COST = 130
 """Bytes that the objects of a header take besides its content."""
@@ -107,8 +111,9 @@ class Memory:
         self.used += cost
 
     def remove(self, member: Member, cost: int) -> None:
-        """Stop charging a session that has ended."""
+        """Stop charging a session that has ended, for good: its connections may outlive it."""
         self._grant(member, FIRST_GRANT)
+        member.grant = NOT_CHARGED
         self.used -= cost
 
     def grow(self, member: Member, *, handed_over: bool = False) -> None:

@@ -62,7 +62,7 @@ class Owner(Protocol):
         ...
 
     def tombstone_changed(self, runner: Runner) -> None:
-        """Handle a message that the handler has finished after the end of the session."""
+        """Handle what has changed after the end of the session, until the handler ended."""
         ...
 
     def handler_ended(self, runner: Runner) -> None:
@@ -139,18 +139,28 @@ class Runner:
     async def _run(self, handler: Handler, channel: Channel) -> None:
         try:
             await self._call(handler, channel)
-        except asyncio.CancelledError:
-            if not self.driver.draining:
-                self._returned(codes.INTERNAL, failed=True)
-            raise
-        except Exception:  # noqa: BLE001 - logged with its traceback
-            log_event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
+        except BaseException as error:
+            if not self.driver.loop.is_running():
+                raise  # the coroutine was thrown away, with its loop
+            if not self._is_cancelled(error):
+                log_event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
             self._returned(codes.INTERNAL, failed=True)
+            if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, SystemExit)):
+                raise
         else:
             self._warn_if_at_once()
             self._returned(codes.NORMAL)
         finally:
-            self._owner.handler_ended(self)
+            if self.driver.loop.is_running():
+                self.session.handler_ended()
+                self._owner.handler_ended(self)
+
+    def _is_cancelled(self, error: BaseException) -> bool:
+        """Whether the handler's task was cancelled; not if it awaited another task that was."""
+        if not isinstance(error, asyncio.CancelledError):
+            return False
+        assert self._task is not None
+        return self.driver.draining or self._task.cancelling() > 0
 
     async def _call(self, handler: Handler, channel: Channel) -> None:
         """Await the handler. One that stops because its own session has closed has not failed."""
@@ -193,7 +203,7 @@ class Runner:
         if session.state is SessionState.CLOSED:
             if not failed:
                 session.incoming.mark_handled()
-                self._owner.tombstone_changed(self)
+            self._owner.tombstone_changed(self)  # messages may have been dropped since, too
             return
         if self.driver.draining or session.state is SessionState.CLOSING:
             return  # the session is being handed over, or is closing already

@@ -69,3 +69,21 @@ def test_cleared_inbox_charges_only_what_was_taken(window: ReceiveWindow, taken:
     inbox.clear()
     assert not inbox
     assert (inbox.in_hand_size > 0) is taken
+
+
+def test_cleared_inbox_holds_only_what_is_in_hand(window: ReceiveWindow) -> None:
+    """DAT-6: a frame of which a part was delivered is held until that part is handled."""
+    inbox = Inbox(window)
+    for number in range(1, 10, 3):
+        keep(inbox, window, f"[{number},0,1,2,3]")
+    frame = window.held // 3
+    for _ in range(2):
+        inbox.take()
+        window.mark_handled()
+    inbox.take()
+    inbox.take()
+    inbox.clear()
+    assert window.held == 2 * frame
+    window.release()
+    assert window.held == 0
+    assert (window.received, window.delivered, window.handled) == (9, 4, 2)

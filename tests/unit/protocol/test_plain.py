@@ -164,3 +164,38 @@ def test_depth_counts_converted_values_too() -> None:
 def test_check_leaves_all_else_to_conversion(value: Any) -> None:
     with pytest.raises(NotPlain):
         check_plain(value, 1)
+
+
+class Mapped(dict[str, Any]):
+    def items(self) -> Any:
+        return [("other", 1j)]
+
+
+class Listed(list[Any]):
+    def __iter__(self) -> Any:
+        return iter([1j])
+
+
+def test_methods_of_subclasses_are_not_asked() -> None:
+    moved = OrderedDict(a=1, b=2)
+    moved.move_to_end("a")
+    value = [Mapped(a=Listed([1])), moved]
+    assert encode_message(value, Limits()) == '[{"a":[1]},{"b":2,"a":1}]'
+
+
+def test_integer_too_long_to_format_is_unsendable() -> None:
+    with pytest.raises(Unsendable, match=r"^\$\[0\]: the integer of 16610 bits is beyond 2\^53"):
+        make_plain([10**5000], 64)
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def test_error_of_encoder_without_text_is_reported() -> None:
+    def fails(value: Any) -> Any:
+        raise Silent
+
+    with pytest.raises(Unsendable, match=r"failed for complex: Silent$"):
+        make_plain(1j, 64, fails)

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import uuid
 from typing import Any
 
@@ -95,3 +96,36 @@ async def test_page_of_test_has_an_encoder_too() -> None:
     async with drive(Hub(takes), encoder=str) as page:
         await page.acknowledged(await page.send({"at": NOON}))
     assert received == [{"at": str(NOON)}]
+
+
+async def is_async(value: Any) -> Any:
+    return str(value)
+
+
+class Encodes:
+    async def __call__(self, value: Any) -> Any:
+        return str(value)
+
+
+def takes_nothing() -> str:
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("encoder", "problem"),
+    [
+        (is_async, r"is_async\(\) is async"),
+        (functools.partial(is_async), r"is_async\(\) is async"),
+        (Encodes(), r"__call__\(\) is async"),
+        (takes_nothing, r"takes_nothing\(\) cannot be called with one argument"),
+        ("json", "not 'json'"),
+    ],
+)
+def test_encoder_that_cannot_work_is_refused(encoder: Any, problem: str) -> None:
+    with pytest.raises(TypeError, match=rf"Hub\(encoder=\.\.\.\) needs .*{problem}"):
+        Hub(waits, encoder=encoder)
+
+
+@pytest.mark.parametrize("encoder", [str, repr, jsonable_encoder, functools.partial(str)])
+def test_encoder_of_any_kind_is_taken(encoder: Any) -> None:
+    Hub(waits, encoder=encoder)

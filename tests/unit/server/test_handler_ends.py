@@ -132,6 +132,80 @@ async def test_failed_handler_closes_by_default() -> None:
             await page.receive()
 
 
+class Outcome(BaseException):
+    """As of a library; that of ``pytest.fail`` is one, too."""
+
+
+async def test_handler_that_ends_by_base_exception_closes(caplog: pytest.LogCaptureFixture) -> None:
+    """So `drive` shows what failed: in the log of the test."""
+
+    async def handler(channel: Channel) -> None:
+        await channel.receive()
+        raise Outcome("expected a greeting")
+
+    hub = Hub(handler)
+    async with hub.lifespan(), drive(hub) as page:
+        await page.send("x")
+        with pytest.raises(ChannelClosed, match="1011: the server's handler failed"):
+            await page.receive()
+        await asyncio.sleep(1)
+        assert hub.statistics().sessions == 0
+    assert caplog.text.count("handler_failed") == 1
+    assert "expected a greeting" in caplog.text
+
+
+async def test_handler_that_awaits_cancelled_task_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(channel: Channel) -> None:
+        await channel.receive()
+        task = asyncio.create_task(asyncio.sleep(10))
+        task.cancel()
+        await task
+
+    async with drive(Hub(handler)) as page:
+        await page.send("x")
+        with pytest.raises(ChannelClosed, match="1011: the server's handler failed"):
+            await page.receive()
+    assert caplog.text.count("handler_failed") == 1
+
+
+async def test_handler_cancelled_by_runner_has_not_failed(caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(channel: Channel) -> None:
+        await asyncio.sleep(10_000)
+
+    hub = Hub(handler)
+    async with hub.lifespan(), drive(hub) as page:
+        await page.close(within=60)
+        async with drive(hub):
+            await hub.drain()
+    assert caplog.text.count("handler_cancelled") == 2
+    assert "handler_failed" not in caplog.text
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_reset_counts_messages_until_handler_ends(fails: bool) -> None:
+    """RES-2: those that were dropped after the reset, too."""
+
+    async def handler(channel: Channel) -> None:
+        hub.group("all").add(channel)
+        await asyncio.sleep(10)
+        if fails:
+            raise KeyError
+
+    hub = Hub(handler, limits=Limits(window_messages=2))
+    async with hub.lifespan(), drive(hub) as page:
+        page.cut()
+        for number in range(7):
+            await hub.group("all").send(number)
+            await asyncio.sleep(1)
+        await asyncio.sleep(10)
+        await page.resume()
+        with pytest.raises(SessionReset) as reset:
+            await page.receive()
+        assert (reset.value.reason, reset.value.dropped) == ("overflow", 5)
+
+
 def test_other_words_for_on_error_are_refused() -> None:
     with pytest.raises(ValueError, match="on_error must be one of"):
         Hub(waits, on_error="retry")  # type: ignore[arg-type]

@@ -17,11 +17,11 @@ def footprint(session: ServerSession) -> int:
 
     It is an upper bound for a client that tries to make them large.
     """
-    outgoing, incoming = session.outgoing, session.incoming
+    outgoing, incoming, inbox = session.outgoing, session.incoming, session.inbox
     return (
         _COPIES_SENT * (outgoing.size + outgoing.excess)
         + _MESSAGE_SENT * (outgoing.last - outgoing.acked)
         + incoming.held
-        + _MESSAGE_RECEIVED * (incoming.received - incoming.handled)
-        + session.inbox.in_hand_size
+        + (_MESSAGE_RECEIVED * (incoming.received - incoming.handled) if inbox.messages else 0)
+        + inbox.in_hand_size
     )

@@ -46,9 +46,10 @@ class Inbox:
     Attributes:
         in_hand_size: at most how many bytes of memory the message takes that the handler was given
             last, or is given in this turn; 0 if it is small.
+        messages: those after the one that the handler waits for, as `undecoded` keeps them.
     """
 
-    __slots__ = ("_incoming", "_is_awaited", "_messages", "_next", "in_hand_size")
+    __slots__ = ("_incoming", "_is_awaited", "_next", "in_hand_size", "messages")
 
     def __init__(self, incoming: ReceiveWindow) -> None:
         self.in_hand_size = 0
@@ -57,15 +58,14 @@ class Inbox:
         """The message that the handler waits for, once it has arrived."""
         self._is_awaited = False
         """Whether the handler waits for a message: it asked when the inbox was empty."""
-        self._messages: list[Json] = []
-        """The messages after that one, as `undecoded` keeps them."""
+        self.messages: list[Json] = []
 
     def __bool__(self) -> bool:
-        return True if self._next is not EMPTY else self._messages != []
+        return True if self._next is not EMPTY else self.messages != []
 
     def keep(self, messages: list[Json], frame: Data) -> None:
         """Keep ``messages``, the last ones of ``frame``, until the handler takes them."""
-        if self._is_awaited and not self._messages and messages[0] is not SKIPPED:
+        if self._is_awaited and not self.messages and messages[0] is not SKIPPED:
             self._next = messages[0]
             self._is_awaited = False
             big = frame.size > SMALL_MESSAGE
@@ -73,7 +73,7 @@ class Inbox:
             if len(messages) == 1:
                 return
             messages = messages[1:]
-        self._messages += undecoded(messages, frame.text)
+        self.messages += undecoded(messages, frame.text)
 
     def take(self) -> Json | Empty:
         """Return the next message, or `EMPTY`. The one before counts as handled already."""
@@ -83,7 +83,7 @@ class Inbox:
             incoming.delivered += 1
             return message
         self.in_hand_size = 0
-        messages = self._messages
+        messages = self.messages
         while messages:
             self._is_awaited = False
             message = messages.pop(0)
@@ -106,7 +106,7 @@ class Inbox:
         Returns:
             Whether messages waited.
         """
-        incoming, messages = self._incoming, self._messages
+        incoming, messages = self._incoming, self.messages
         while self._next is EMPTY and messages and messages[0] is SKIPPED:
             del messages[0]
             incoming.delivered += 1
@@ -123,4 +123,5 @@ class Inbox:
         if self._next is not EMPTY:
             self._next = EMPTY
             self.in_hand_size = 0
-        self._messages.clear()
+        self.messages.clear()
+        self._incoming.drop_waiting()

@@ -267,6 +267,12 @@ class ServerSession:
         self._closing_until = now + self.limits.closing
         self._end_if_acknowledged()
 
+    def handler_ended(self) -> None:
+        """Count no message as held by the handler: it has ended, at whatever message."""
+        if not self.inbox:
+            self.inbox.in_hand_size = 0
+            self.incoming.release()
+
     # Connections
 
     def fail(self, attachment: Attachment, error: ProtocolError) -> None:
@@ -399,6 +405,8 @@ class ServerSession:
             # When closing, our close has declared them unhandled (CLS-3).
             if self.state is not _CLOSING and (unread is None or unread.is_reading):
                 self.inbox.keep(messages, frame)
+            else:
+                incoming.drop_waiting()
         if ack > outgoing.acked:
             self._acknowledge(ack)
         return replies
