@@ -6,7 +6,9 @@ that the workers of one server share; if another worker has it, and keeps it, th
 
 Only workers do so: processes that `multiprocessing` has started, as uvicorn, hypercorn and granian
 do, and those of gunicorn. Servers that were started separately are not compared, although a proxy
-may distribute requests over them: nothing tells them from servers that have nothing in common.
+may distribute requests over them: nothing tells them from servers that have nothing in common. Nor
+does anything tell workers from separate servers that one process starts with `multiprocessing`:
+at its start, no server has to listen yet. Those are logged too, and the line says so.
 """
 
 from __future__ import annotations
@@ -143,7 +145,8 @@ class _Watch:
                 "this server has several worker processes, and each has sessions of its own: "
                 "groups, broadcast, send_to, close_user and statistics reach those of one process "
                 "only, and a resume fails if it reaches another one. Start the server with one "
-                "worker",
+                "worker. Ignore this if they are separate servers that one program started with "
+                "multiprocessing",
             )
 
     def _end(self) -> None:

@@ -184,7 +184,11 @@ class SessionDriver:
             message = session.receive_nowait()
         finally:
             if incoming.handled != handled:
-                self._wake_handled()
+                for link in self.links:  # here for speed: this runs for every message
+                    if link.waiter is not None:
+                        link.wake_writer_if_due()
+                if self._handled_waiters:
+                    self._wake_handled()
         if session.inbox.in_hand_size and footprint(session) > self.grant:
             self._memory.grow(self, handed_over=True)
             if session.ending is not None:
@@ -256,11 +260,8 @@ class SessionDriver:
                 self._handled_waiters.remove(waiter)
 
     def _wake_handled(self) -> None:
-        for link in self.links:
-            if link.waiter is not None:
-                link.wake_writer_if_due()
         incoming = self.session.incoming
-        if self._handled_waiters and incoming.handled >= incoming.received:
+        if incoming.handled >= incoming.received:
             for waiter in self._handled_waiters:
                 resolve(waiter)
 
