@@ -91,9 +91,9 @@ def test_cancelled_handler_waits_have_no_effect(transport: str) -> None:
                     pass
             assert numbers == [1, 2, 3]
             runner = channel._driver
-            waiting: list[Any] = [*runner.window.senders, *runner._ack_waiters]
+            waiting: list[Any] = [*runner.window.senders, *runner.presence._waiters]
             assert waiting == []
-            assert runner._message is None
+            assert runner.reception.waiter is None
 
         hub = Hub(handler, limits=Limits(window_messages=1))
         async with drive(hub, transport=transport) as page:

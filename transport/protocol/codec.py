@@ -16,6 +16,7 @@ import msgspec
 from transport import codes
 from transport.errors import ProtocolError, TooLarge, Unsendable
 from transport.limits import Bounds
+from transport.protocol.field_errors import field_error
 from transport.protocol.frames import (
     MAX_NUMBER,
     Bytes,
@@ -37,13 +38,6 @@ _raw_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 _HEADER = 16
 """The size of a binary frame's number and ack: 8 bytes each, big-endian (DAT-2)."""
-
-_NUMBERS = frozenset(
-    {
-        *("number", "ack", "attach", "received", "first_retained", "poll", "last"),
-        *("handled", "sent", "in_hand", "expected"),
-    }
-)
 
 
 # Messages
@@ -322,7 +316,7 @@ class Decoder:
         try:
             return msgspec.convert(value, self._side)
         except msgspec.ValidationError as error:
-            raise _field_error(str(error)) from None
+            raise field_error(str(error)) from None
 
 
 @cache
@@ -364,23 +358,6 @@ def _deeper_than(value: Any, depth: int) -> bool:
             return False
         level = inside
     return any(type(item) in (list, dict) for item in level)
-
-
-def _field_error(detail: str) -> ProtocolError:
-    """Turn msgspec's message into our error, which names the field and type, never the value."""
-    # Search from the right: the part before may quote the input.
-    front, mark, path = detail.rpartition(" - at `$")
-    what, path = (front, path) if mark else (detail, "")
-    name = path.rstrip("`").lstrip(".").split(".")[-1].split("[")[0]
-    if what.startswith("Invalid value") and name == "type":
-        return ProtocolError(codes.BAD_FRAME, "the frame's type is none of PROTOCOL.md section 2")
-    if what.startswith("Invalid"):  # the rest of it would quote the value
-        what = "the value is not one of those allowed"
-    missing = what.removeprefix("Object missing required field ")
-    if missing != what:
-        name, what = "", f"the frame has no {missing}"
-    code = codes.BAD_NUMBER if name in _NUMBERS else codes.BAD_FRAME
-    return ProtocolError(code, f"{name}: {what}" if name else what)
 
 
 __all__ = [

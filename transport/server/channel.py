@@ -184,7 +184,7 @@ class Channel:
         """
         if get_ident() != self._driver.thread:
             raise wrong_thread("channel.acknowledged", "number")
-        await self._driver.acknowledged(number)
+        await self._driver.presence.acknowledged(number)
 
     async def receive(self) -> Json:
         """Wait for the next message. Those received before it now count as handled (MRK-2).

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
-from typing import Protocol
 
 from transport.errors import Busy, ChannelClosed
 from transport.protocol.codec import Encoder, Payload
@@ -23,48 +21,22 @@ from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
 from transport.protocol.states import SessionState
 from transport.send_window import SendWindow
-from transport.server.adapters.ports import Link
 from transport.server.clock import Clock
+from transport.server.driven_link import DrivenLink
 from transport.server.memory import FIRST_GRANT, Memory
 from transport.server.presence import Presence
-from transport.telemetry.log import DEBUG, INFO, WARNING, log_event
+from transport.server.reception import UNCLAIMED, Reception
+from transport.server.session_log import (
+    log_detached,
+    log_ended,
+    log_full_buffer,
+    log_full_memory,
+    log_stalled,
+)
 from transport.waiting import resolve
 
 NOT_SENDING = (SessionState.CLOSING, SessionState.CLOSED)
 """States in which no more messages are numbered."""
-
-
-class _Unclaimed(Enum):
-    TOKEN = 0
-
-
-UNCLAIMED = _Unclaimed.TOKEN
-"""In the place of the future of the task that waits for a message: the next call of `receive` is to
-record its task as the one that receives. Any further call costs nothing for that."""
-
-
-class DrivenLink(Link, Protocol):
-    """A connection's link as the driver sees it.
-
-    Attributes:
-        attachment: the connection's place in the session.
-        waiter: the future that the writer awaits while there is nothing to write.
-    """
-
-    attachment: Attachment
-    waiter: asyncio.Future[None] | None
-
-    def wake_writer(self) -> None:
-        """Wake the writer; the caller knows that there is something to write."""
-        ...
-
-    def wake_writer_if_due(self) -> None:
-        """Wake the writer if there is something to write."""
-        ...
-
-    def tick(self, now: float) -> None:
-        """Do what has become due at ``now``."""
-        ...
 
 
 class SessionDriver:
@@ -84,17 +56,15 @@ class SessionDriver:
         draining: whether the session is being handed over to another process (DRN-1).
         ended: whether the end of the session has been handled.
         on_end: called once, when the session has ended.
-        receiver: the task that receives: the handler's, until another does.
+        reception: the task that receives.
         thread: the identifier of the only thread that may use the session.
     """
 
     on_end: Callable[[], None]
 
     __slots__ = (
-        "_ack_waiters",
         "_handled_waiters",
         "_memory",
-        "_message",
         "_presence",
         "attaches",
         "draining",
@@ -105,7 +75,7 @@ class SessionDriver:
         "loop",
         "now",
         "on_end",
-        "receiver",
+        "reception",
         "session",
         "thread",
         "window",
@@ -130,11 +100,8 @@ class SessionDriver:
         self.attaches = 0
         self.draining = False
         self.ended = False
-        self.receiver: asyncio.Task[None] | None = None
-        self._message: asyncio.Future[None] | _Unclaimed | None = UNCLAIMED
-        """The future of the task that waits for a message."""
+        self.reception = Reception()
         self._presence: Presence | None = None
-        self._ack_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._handled_waiters: list[asyncio.Future[None]] = []
 
     # Calls of the channel
@@ -146,7 +113,7 @@ class SessionDriver:
             ChannelClosed: the session is closing or over, or is handed over.
         """
         if self.draining:
-            raise self._handed_over()
+            raise self.handed_over()
         number = self.session.send(payload, size)
         if footprint(self.session) > self.grant:
             self._memory.grow(self)
@@ -186,31 +153,11 @@ class SessionDriver:
         if self.session.state in NOT_SENDING:
             raise self.session.closed_error()
         if self.draining:
-            raise self._handed_over()
+            raise self.handed_over()
 
-    def _handed_over(self) -> ChannelClosed:
+    def handed_over(self) -> ChannelClosed:
+        """Return the error for what this process no longer does for the session."""
         return ChannelClosed(1012, "the server is restarting", self.session.id)
-
-    async def acknowledged(self, number: int) -> None:
-        """Wait until the client has acknowledged the message of that number.
-
-        Raises:
-            ValueError: no message has that number yet.
-            ChannelClosed: the session ended first, or is handed over.
-        """
-        if number > self.session.outgoing.last:
-            raise ValueError(f"no message has the number {number} yet")
-        while self.session.outgoing.acked < number:
-            if self.session.ending is not None:
-                raise self.session.closed_error()
-            if self.draining:
-                raise self._handed_over()
-            entry = (number, self.loop.create_future())
-            self._ack_waiters.append(entry)
-            try:
-                await entry[1]
-            finally:
-                self._ack_waiters.remove(entry)
 
     def receive_nowait(self) -> Json:
         """Return the next message, or `EMPTY`.
@@ -221,15 +168,15 @@ class SessionDriver:
             Busy: another task waits for a message.
             ChannelClosed: there will be none, or the session is handed over.
         """
-        if self._message is not None:
-            if self._message is not UNCLAIMED:
+        if self.reception.waiter is not None:
+            if self.reception.waiter is not UNCLAIMED:
                 raise Busy("another task is in receive() on this channel")
-            self._message = None
-            self.receiver = asyncio.current_task()
+            self.reception.waiter = None
+            self.reception.receiver = asyncio.current_task()
             if self._presence is not None:
                 self._presence.received()
         if self.draining:
-            raise self._handed_over()
+            raise self.handed_over()
         session = self.session
         incoming = session.incoming
         handled = incoming.handled
@@ -250,11 +197,11 @@ class SessionDriver:
     async def wait_for_message(self) -> Json:
         """Wait for the next message, and return it. Errors: see `receive_nowait`."""
         while True:
-            self._message = self.loop.create_future()
+            self.reception.waiter = self.loop.create_future()
             try:
-                await self._message
+                await self.reception.waiter
             finally:
-                self._message = None
+                self.reception.waiter = None
             message = self.receive_nowait()
             if message is not EMPTY:
                 return message
@@ -285,19 +232,9 @@ class SessionDriver:
         """Whether no more messages are numbered here."""
         return self.draining or self.session.state in NOT_SENDING
 
-    @property
-    def has_received(self) -> bool:
-        """Whether a task has begun to receive, and did not stop."""
-        return self._message is not UNCLAIMED
-
-    @property
-    def is_receiving(self) -> bool:
-        """Whether a task waits for a message."""
-        return self._message is not None and self._message is not UNCLAIMED
-
     def stop_receiving(self) -> None:
         """Refuse messages until a task receives: nobody does (DAT-7)."""
-        self._message = UNCLAIMED
+        self.reception.stop()
         self.session.stop_reading()
         self.notify()
 
@@ -339,15 +276,8 @@ class SessionDriver:
         """Detach a connection that is gone."""
         self.session.attachments.detach(link.attachment)
         if link in self.links:
-            code = link.attachment.code
-            log_event(
-                DEBUG,
-                "detached",
-                channel=self.session.id,
-                transport=link.attachment.transport.value,
-                code=code.name if code is not None else None,
-            )
-        self.remove_link(link)
+            log_detached(self.session, link.attachment)
+            self.links.remove(link)
         link.wake_writer_if_due()
         self.notify()
 
@@ -365,35 +295,31 @@ class SessionDriver:
     def notify(self) -> None:
         """Wake every task whose condition may now hold: the session has changed."""
         for link in self.links:
-            link.wake_writer_if_due()
+            if link.waiter is not None:
+                link.wake_writer_if_due()
         self.data_received()
-        if self._presence is not None:
-            self._presence.changed()
         if self.session.ending is not None and not self.ended:
             self._end()
 
     def data_received(self) -> None:
-        """Wake the handler and the tasks that wait for acks. Data never makes a writer due."""
+        """Wake the tasks of the handler. Data never makes a writer due."""
         if footprint(self.session) > self.grant:
             self._memory.grow(self, handed_over=self.session.inbox.in_hand_size > 0)
-        message = self._message
+        waiter = self.reception.waiter
         if (
-            message is not None
-            and message is not UNCLAIMED
-            and not message.done()
+            waiter is not None
+            and waiter is not UNCLAIMED
             and self.session.is_readable
+            and not waiter.done()
         ):
-            message.set_result(None)
+            waiter.set_result(None)
         if self.window.senders:
             if self.session.state in NOT_SENDING:
                 self.window.wake_all()
             else:
                 self.window.wake_next()
-        if self._ack_waiters:
-            acked, ended = self.session.outgoing.acked, self.session.ending is not None
-            for number, waiter in self._ack_waiters:
-                if ended or number <= acked:
-                    resolve(waiter)
+        if self._presence is not None:
+            self._presence.changed()
 
     # Time and ends
 
@@ -404,12 +330,7 @@ class SessionDriver:
         if self._presence is not None:
             self._presence.tick(now)
         if self.window.senders and self._has_stalled(now):
-            log_event(
-                WARNING,
-                "stalled",
-                "the client is connected but acknowledges nothing, so send() raises Stalled",
-                channel=self.session.id,
-            )
+            log_stalled(self.session)
 
     def _has_stalled(self, now: float) -> bool:
         session = self.session
@@ -422,12 +343,7 @@ class SessionDriver:
 
     def overflow(self) -> None:
         """Reset the session: a message of a group found its send buffer full (DAT-6)."""
-        log_event(
-            WARNING,
-            "overflow",
-            "a broadcast found this session's send buffer full, so the session was reset",
-            channel=self.session.id,
-        )
+        log_full_buffer(self.session)
         self.session.overflow()
         self.notify()
 
@@ -442,12 +358,7 @@ class SessionDriver:
 
     def free_memory(self) -> None:
         """Reset the session: it is the largest of those that grow, and there is no more memory."""
-        log_event(
-            WARNING,
-            "overflow",
-            "the sessions take all of Limits(memory=...), and this one most, so it was reset",
-            channel=self.session.id,
-        )
+        log_full_memory(self.session)
         stuck = [link for link in self.links if link.waiter is None]
         self.session.overflow()
         self.notify()
@@ -461,27 +372,16 @@ class SessionDriver:
         self.session.drain(retry_in)
         for link in self.links:
             link.wake_writer_if_due()
-        if isinstance(self._message, asyncio.Future):
-            resolve(self._message)
+        self.reception.wake()
         if self._presence is not None:
             self._presence.changed()
         self.window.wake_all()
-        for _, waiter in self._ack_waiters:
-            resolve(waiter)
 
     def _end(self) -> None:
         self.ended = True
         ending = self.session.ending
         assert ending is not None
-        # The reason of a close is not logged: it is the application's or a client's text.
-        log_event(
-            INFO,
-            "ended",
-            channel=self.session.id,
-            code=ending.code,
-            by=ending.by,
-            reset=ending.reset.value if ending.reset is not None else None,
-        )
+        log_ended(self.session, ending)
         for link in list(self.links):
             link.wake_writer_if_due()
         self.on_end()

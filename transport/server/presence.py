@@ -1,4 +1,4 @@
-"""`Presence`: a handler's waits for its client to come and go, and for the end of its channel.
+"""`Presence`: a handler's waits for its client to come, go and acknowledge, and for the end.
 
 While a handler waits for the end, somebody else may receive, or nobody. If nobody does, a page's
 message would wait for ever, and its ``send()`` with it. So the session then refuses messages by
@@ -13,8 +13,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from transport.errors import ChannelClosed
 from transport.protocol.server.session import ServerSession
 from transport.protocol.states import SessionState
+from transport.server.reception import Reception
 from transport.waiting import resolve
 
 RECEIVER_TIMEOUT = 1.0
@@ -35,9 +37,13 @@ class Presenter(Protocol):
     @property
     def is_over(self) -> bool: ...
     @property
-    def receiver(self) -> asyncio.Task[None] | None: ...
+    def draining(self) -> bool: ...
     @property
-    def is_receiving(self) -> bool: ...
+    def reception(self) -> Reception: ...
+    def handed_over(self) -> ChannelClosed:
+        """Return the error for what this process no longer does."""
+        ...
+
     def stop_receiving(self) -> None:
         """Refuse messages until a task receives."""
         ...
@@ -85,6 +91,23 @@ class Presence:
             if not self._waiting:
                 self._driver.session.start_reading()
 
+    async def acknowledged(self, number: int) -> None:
+        """Wait until the client has acknowledged the message of that number.
+
+        Raises:
+            ValueError: no message has that number yet.
+            ChannelClosed: the session ended first, or is handed over.
+        """
+        driver = self._driver
+        session, outgoing = driver.session, driver.session.outgoing
+        if number > outgoing.last:
+            raise ValueError(f"no message has the number {number} yet")
+        await self._until(
+            lambda: outgoing.acked >= number or session.ending is not None or driver.draining
+        )
+        if outgoing.acked < number:
+            raise driver.handed_over() if session.ending is None else session.closed_error()
+
     def _is_closed(self) -> bool:
         driver = self._driver
         return driver.session.state is not SessionState.OPEN or driver.is_over
@@ -120,7 +143,7 @@ class Presence:
         if not self._waiting or since is None or now - since < RECEIVER_TIMEOUT:
             return
         driver = self._driver
-        receiver = driver.receiver
+        receiver = driver.reception.receiver
         is_idle = receiver is None or receiver.done() or receiver in self._waiting
-        if is_idle and not driver.is_receiving and not driver.session.is_unread:
+        if is_idle and not driver.reception.is_waiting and not driver.session.is_unread:
             driver.stop_receiving()

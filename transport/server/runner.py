@@ -134,7 +134,7 @@ class Runner:
         self._started_at = now
         running = self._run(application.handler, self.channel)
         self._task = driver.loop.create_task(running, name=f"channel {self.session.id}")
-        driver.receiver = self._task
+        driver.reception.receiver = self._task
 
     async def _run(self, handler: Handler, channel: Channel) -> None:
         try:
@@ -176,7 +176,7 @@ class Runner:
         if (
             self.session.state is SessionState.OPEN
             and not driver.draining
-            and not driver.has_received
+            and not driver.reception.has_begun
             and driver.now() - self._started_at < AT_ONCE
         ):
             log_event(
@@ -307,7 +307,7 @@ class Runner:
         """Drop internal references, so that it is freed without the cycle collector."""
         self.channel._leave_groups()
         del self.channel, self.driver.on_end
-        self.driver.receiver = None
+        self.driver.reception.receiver = None
 
     def stop(self) -> None:
         """Cancel the handler: its hub is stopping."""

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
+from tests.unit.protocol.server_core import CLIENT, LIMITS, attached, close, opening
 from transport import codes
 from transport.errors import ChannelClosed, LocalProtocolError, ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import Decoder, Oversized, encode_control
+from transport.protocol.codec import Oversized, encode_control
 from transport.protocol.frames import (
     Ack,
     Close,
     Data,
     Leave,
-    Open,
     Ping,
     Poll,
     Pong,
@@ -28,44 +28,11 @@ from transport.protocol.frames import (
     error_frame,
     reset_without_marks,
 )
-from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.counters import Counters, counters_of
-from transport.protocol.server.footprint import footprint
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.opening import attach
 from transport.protocol.server.session import ServerSession
 from transport.protocol.states import AttachmentState, SessionState
-
-CLIENT = "client-0123456789"
-LIMITS = Limits()
-
-
-def opening(attach: int = 1, received: int = 0, client: str = CLIENT) -> Open:
-    return Open(
-        versions=[1],
-        client=client,
-        nonce="n" * 22,
-        attach=attach,
-        received=received,
-        first_retained=1,
-    )
-
-
-def attached(
-    session: ServerSession,
-    number: int = 1,
-    transport: TransportKind = TransportKind.WEBSOCKET,
-    **more: Any,
-) -> Attachment:
-    """Return an attachment whose `opened` was written."""
-    token = "t" if number == 1 else None
-    attachment = attach(session, opening(number, **more), transport, 0.0, epoch="e1", token=token)
-    session.downlink.transmit(attachment, 0.0)
-    return attachment
-
-
-def close(last: int = 0, ack: int = 0) -> Close:
-    return Close(code=4001, reason="why", by="app", last=last, ack=ack)
 
 
 @pytest.fixture
@@ -84,32 +51,6 @@ def test_transport_is_of_the_newest_attachment(session: ServerSession) -> None:
     transports.append(session.attachments.transport)
     assert transports == [None, TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.WEBSOCKET]
     assert len(session.attachments.live) == 2
-
-
-def test_footprint_covers_buffers_and_message_in_hand(session: ServerSession) -> None:
-    """It is what the bound on the memory of all sessions adds up."""
-    attachment = attached(session)
-    session.attachments.confirm(attachment)
-    decoder = Decoder(LIMITS)
-    assert footprint(session) == 0
-    session.send('"' + "x" * 998 + '"')
-    assert 3000 <= footprint(session) <= 3100
-    session.downlink.transmit(attachment, 0.0)
-    session.receive(attachment, Ack(ack=1), 0.0)
-    assert footprint(session) == 0
-    lists = "[" + ",".join(["[]"] * 1000) + "]"
-    assert session.receive_nowait() is EMPTY
-    session.receive(attachment, decoder.decode(f"[1,1,{lists}]"), 0.0)
-    session.receive(attachment, decoder.decode(f"[2,1,{lists}]"), 0.0)
-    session.receive(attachment, decoder.decode("[3,1,0]"), 0.0)
-    assert footprint(session) > 6000 + 64_000
-    for left in (6000, 3000):  # what the handler waits for, and what it does not
-        assert session.receive_nowait() == [[]] * 1000
-        assert left + 64_000 <= footprint(session) <= left + 200_000
-    assert session.receive_nowait() == 0
-    assert footprint(session) <= 300
-    assert session.receive_nowait() is EMPTY
-    assert footprint(session) == 0
 
 
 def test_ended_session_keeps_no_messages(session: ServerSession) -> None:
@@ -436,82 +377,3 @@ def test_overflow_after_another_end_is_not_counted(session: ServerSession) -> No
     session.reset(ResetReason.SHUTDOWN)
     session.overflow()
     assert session.dropped == 0
-
-
-def test_unread_session_takes_messages_again(session: ServerSession) -> None:
-    """DAT-7: but none that was refused; and closing ends the refusal."""
-    attachment = attached(session)
-    session.receive(attachment, Ack(ack=0), 0.0)
-    session.receive(attachment, Data(1, 0, ["a"], 3), 0.0)
-    session.stop_reading()
-    assert (session.incoming.received, session.incoming.refused) == (0, 1)
-    session.start_reading()
-    assert len(session.receive(attachment, Data(1, 0, ["a", "b"], 6), 0.0)) == 1
-    session.receive(attachment, Skip(number=1, ack=0), 0.0)
-    assert session.receive(attachment, Data(2, 0, ["b"], 3), 0.0) == []
-    assert session.receive_nowait() == "b"
-    session.stop_reading()
-    assert session.incoming.handled == 2
-    session.close(1000, "", "app", 0.0)
-    session.stop_reading()
-    assert not session.is_unread
-
-
-def test_session_unread_twice_refuses_what_is_new(session: ServerSession) -> None:
-    """DAT-7: also before the client has skipped what was refused the first time."""
-    attachment = attached(session)
-    session.receive(attachment, Ack(ack=0), 0.0)
-    session.stop_reading()
-    session.receive(attachment, Data(1, 0, ["a"], 3), 0.0)
-    session.start_reading()
-    session.stop_reading()
-    session.receive(attachment, Skip(number=1, ack=0), 0.0)
-    assert (session.is_unread, session.incoming.handled) == (True, 1)
-    assert len(session.receive(attachment, Data(2, 0, ["b"], 3), 0.0)) == 1
-
-
-def test_message_for_a_receive_that_was_cancelled_is_refused(session: ServerSession) -> None:
-    """DAT-7."""
-    attachment = attached(session)
-    session.receive(attachment, Ack(ack=0), 0.0)
-    assert session.receive_nowait() is EMPTY
-    session.receive(attachment, Data(1, 0, ["a", "b"], 6, '[1,0,"a","b"]'), 0.0)
-    session.stop_reading()
-    assert (session.incoming.received, session.incoming.refused) == (0, 1)
-    session.start_reading()
-    assert session.receive_nowait() is EMPTY
-
-
-@pytest.mark.parametrize("code", ["too_large", "not_read"])
-def test_what_follows_a_refusal_has_no_rate_at_first(code: str) -> None:
-    """LIV-5, DAT-4: it was on its way; only if it is sent again and again it is in excess."""
-    session = ServerSession("s1", Limits(batch=10), 0.0)
-    attachment = attached(session)
-    session.receive(attachment, Ack(ack=0), 0.0)
-    if code == "not_read":
-        session.stop_reading()
-        session.receive(attachment, Data(1, 0, ["a"], 3), 0.0)
-    else:
-        session.receive(attachment, Oversized(Data(1, 0, []), 1), 0.0)
-    for number in range(2, 900):
-        assert session.receive(attachment, Data(number, 0, ["b"], 3), 0.0) == []
-    again = Data(899, 0, ["b"], 3)
-    for _ in range(5):
-        session.receive(attachment, again, 0.0)
-    with pytest.raises(ProtocolError, match="too_many"):
-        [session.receive(attachment, again, 0.0) for _ in range(9)]
-
-
-def test_refused_messages_are_not_held(session: ServerSession) -> None:
-    """DAT-6, DAT-7: what was given back takes no room in the window."""
-    session = ServerSession("s1", Limits(message=1000, window_bytes=1000, window_messages=2), 0.0)
-    attachment = attached(session)
-    session.receive(attachment, Ack(ack=0), 0.0)
-    session.receive(attachment, Data(1, 0, ["a", "b"], 2000), 0.0)
-    session.stop_reading()
-    session.start_reading()
-    for number in (1, 2):
-        session.receive(attachment, Skip(number=number, ack=0), 0.0)
-    assert session.receive_nowait() is EMPTY
-    session.receive(attachment, Data(3, 0, ["c", "d"], 2000), 0.0)
-    assert session.receive_nowait() == "c"

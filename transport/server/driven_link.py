@@ -1,0 +1,33 @@
+"""`DrivenLink`: a connection's link as its session's driver sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from transport.protocol.server.attachments import Attachment
+from transport.server.adapters.ports import Link
+
+
+class DrivenLink(Link, Protocol):
+    """A connection's link.
+
+    Attributes:
+        attachment: the connection's place in the session.
+        waiter: the future that the writer awaits while there is nothing to write.
+    """
+
+    attachment: Attachment
+    waiter: asyncio.Future[None] | None
+
+    def wake_writer(self) -> None:
+        """Wake the writer; the caller knows that there is something to write."""
+        ...
+
+    def wake_writer_if_due(self) -> None:
+        """Wake the writer if there is something to write."""
+        ...
+
+    def tick(self, now: float) -> None:
+        """Do what has become due at ``now``."""
+        ...
