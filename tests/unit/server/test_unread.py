@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
 from transport import Channel, Hub, Limits, NotRead
+from transport.protocol.server.session import ServerSession
 from transport.server.presence import RECEIVER_TIMEOUT
 from transport.testing import Page, drive, until
 
@@ -209,3 +210,30 @@ async def test_cancelled_wait_takes_messages_again() -> None:
         await accepted(page, "taken")
         await page.close()
     assert received == ["taken"]
+
+
+@each_transport
+async def test_many_binary_messages_are_refused_in_a_round(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DAT-7, LIV-5: each is a frame of its own, and is sent about twice at most."""
+    frames = 0
+    receive = ServerSession.receive
+
+    def count(*arguments: Any) -> Any:
+        nonlocal frames
+        frames += 1
+        return receive(*arguments)
+
+    monkeypatch.setattr(ServerSession, "receive", count)
+    hub = Hub(waits)
+    async with drive(hub, transport=transport) as page:
+        await asyncio.sleep(2)
+        sends = [await page.send(b"%d" % number) for number in range(900)]
+        for number in sends:
+            with pytest.raises(NotRead):
+                await page.acknowledged(number, within=5)
+        [channel] = hub.channels
+        await until(lambda: channel.statistics().handled == 900)
+        attaches = channel.statistics().attaches
+    assert (attaches, frames < 4 * 900) == (1, True), frames
