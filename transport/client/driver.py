@@ -120,7 +120,7 @@ class Driver:
         )
         self.inbox = Inbox(pacing)
         self.window = Window(self.session)
-        self.outcomes = Outcomes(self._waiters)
+        self.outcomes = Outcomes()
         self.phase = Phase.CONNECTING
         self.id: str | None = None
         self.counters = ChannelCounters()
@@ -242,7 +242,8 @@ class Driver:
             case Settled():
                 self.outcomes.settle([event])
             case Rejected():
-                self.outcomes.reject(event.send, event.error(self.session.terms.message))
+                error = event.error(self.session.terms.message)
+                self.outcomes.reject(event.first, event.last, error)
             case Attached():
                 self._opened(event)
             case WasReset():

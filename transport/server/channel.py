@@ -135,6 +135,7 @@ class Channel:
         """Wait until the client is not `connected`, or the handler should end (see `wait_closed`).
 
         The session may still be resumed: `wait_connected` tells, and raises if not.
+        What the page sends meanwhile is refused if nobody receives, as in `wait_closed`.
         A connection that is cut without notice is found by its silence, within three heartbeats.
         """
         await self._driver.presence.disconnected()
@@ -146,9 +147,10 @@ class Channel:
         or its server hands it over to another (a drain). Then let the handler return. After a close
         of the client what it sent before can still be received, and what is sent still arrives.
 
-        While the task that receives (the handler's, unless another does) is in here or has ended,
-        nobody takes what the page sends. After a second such messages are refused: the page's send
-        fails with ``not_read`` in place of waiting. They are taken again when a task receives.
+        While the task that received last (at first the handler's) is in here or has ended, nobody
+        takes what the page sends. After a second, or a minute if the task has ended, such messages
+        are refused: the page's send fails with ``not_read`` in place of waiting. They are taken
+        again when a task receives.
         """
         await self._driver.presence.closed()
 

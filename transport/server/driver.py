@@ -171,8 +171,7 @@ class SessionDriver:
         if self.reception.waiter is not None:
             if self.reception.waiter is not UNCLAIMED:
                 raise Busy("another task is in receive() on this channel")
-            self.reception.waiter = None
-            self.reception.receiver = asyncio.current_task()
+            self.reception.claim()
             if self._presence is not None:
                 self._presence.received()
         if self.draining:
@@ -205,7 +204,7 @@ class SessionDriver:
             try:
                 await self.reception.waiter
             finally:
-                self.reception.waiter = None
+                self.reception.waiter = self.reception.at_rest
             message = self.receive_nowait()
             if message is not EMPTY:
                 return message

@@ -1,8 +1,8 @@
 """`Presence`: a handler's waits for its client to come, go and acknowledge, and for the end.
 
-While a handler waits for the end, somebody else may receive, or nobody. If nobody does, a page's
-message would wait for ever, and its ``send()`` with it. So the session then refuses messages by
-their number (PROTOCOL.md DAT-7), until somebody receives again.
+While a handler waits for the end, or for its page to go, somebody else may receive, or nobody.
+If nobody does, a page's message would wait for ever, and its ``send()`` with it. So the session
+then refuses messages by their number (PROTOCOL.md DAT-7), until somebody receives again.
 
 Made at the first wait: most sessions have none.
 """
@@ -21,6 +21,13 @@ from transport.waiting import resolve
 
 RECEIVER_TIMEOUT = 1.0
 """Seconds in which a task that the handler has just started can begin to receive."""
+
+TAKEOVER_TIMEOUT = 60.0
+"""Seconds in which a task that received and has ended can be followed by the next.
+
+A worker may receive in a task for each message: `asyncio.wait_for` makes one on Python 3.11. While
+the worker is busy with the message, only that task is known, and it has ended.
+"""
 
 
 class Presenter(Protocol):
@@ -62,9 +69,9 @@ class Presence:
         self._driver = driver
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._waiting: list[asyncio.Task[None] | None] = []
-        """The tasks that wait for the end of the channel."""
+        """The tasks in a wait in which they do not receive."""
         self._idle_since: float | None = None
-        """Since when a task waits for the end, or a task has begun to receive after that."""
+        """Since when a task is in such a wait, or when one last received after that."""
 
     # The waits
 
@@ -74,22 +81,11 @@ class Presence:
 
     async def disconnected(self) -> None:
         """Wait until no connection is attached, or the handler should end."""
-        await self._until(lambda: not self._driver.is_connected or self._is_closed())
+        await self._idle_until(lambda: not self._driver.is_connected or self._is_closed())
 
     async def closed(self) -> None:
         """Wait until the handler should end; see `Channel.wait_closed`."""
-        if self._is_closed():
-            return
-        if self._idle_since is None:
-            self._idle_since = self._driver.now()
-        task = asyncio.current_task()
-        self._waiting.append(task)
-        try:
-            await self._until(self._is_closed)
-        finally:
-            self._waiting.remove(task)
-            if not self._waiting:
-                self._driver.session.start_reading()
+        await self._idle_until(self._is_closed)
 
     async def acknowledged(self, number: int) -> None:
         """Wait until the client has acknowledged the message of that number.
@@ -111,6 +107,23 @@ class Presence:
     def _is_closed(self) -> bool:
         driver = self._driver
         return driver.session.state is not SessionState.OPEN or driver.is_over
+
+    async def _idle_until(self, condition: Callable[[], bool]) -> None:
+        """As `_until`, in a wait in which the page is there and the task does not receive."""
+        if condition():
+            return
+        if self._idle_since is None:
+            self._idle_since = self._driver.now()
+        task = asyncio.current_task()
+        self._waiting.append(task)
+        self._driver.reception.watch()
+        try:
+            await self._until(condition)
+        finally:
+            self._waiting.remove(task)
+            if not self._waiting:
+                self._driver.reception.unwatch()
+                self._driver.session.start_reading()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         """Wait until ``condition`` has held, however briefly."""
@@ -143,7 +156,9 @@ class Presence:
         if not self._waiting or since is None or now - since < RECEIVER_TIMEOUT:
             return
         driver = self._driver
+        if driver.session.is_unread or driver.reception.is_waiting:
+            return
         receiver = driver.reception.receiver
-        is_idle = receiver is None or receiver.done() or receiver in self._waiting
-        if is_idle and not driver.reception.is_waiting and not driver.session.is_unread:
+        has_ended = receiver is not None and receiver.done()
+        if now - since >= TAKEOVER_TIMEOUT if has_ended else receiver in (None, *self._waiting):
             driver.stop_receiving()

@@ -242,7 +242,8 @@ class PageDriver:
             case Settled():
                 self._settle([event], None)
             case Rejected():
-                self.refused[event.send] = event.error(self._session.terms.message)
+                error = event.error(self._session.terms.message)
+                self.refused.update(dict.fromkeys(range(event.first, event.last + 1), error))
             case WasReset():
                 reset = SessionReset(event.reason.value, event.lost, event.dropped)
                 self._settle(event.sends, reset)

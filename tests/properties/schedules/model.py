@@ -105,8 +105,9 @@ class Model:
             case Settled():
                 self._check_settled(client, event)
             case Rejected():
-                self._check_rejected(client, event)
-                client.fates[event.send] = None
+                for number in range(event.first, event.last + 1):
+                    self._check_rejected(client, event, number)
+                    client.fates[number] = None
             case WasReset():
                 self._check_reset(client, event)
             case Closed():
@@ -121,13 +122,13 @@ class Model:
             case _:
                 assert_never(event)
 
-    def _check_rejected(self, client: ClientState, event: Rejected) -> None:
-        message = client.sends[event.send]
+    def _check_rejected(self, client: ClientState, event: Rejected, number: int) -> None:
+        message = client.sends[number]
         if event.code == "too_large":
             assert OVERSIZE in message
         else:
             assert message not in self.taken, "DAT-7: refused, though taken"
-        assert event.send not in client.fates
+        assert number not in client.fates
 
     def _check_closed(self, client: ClientState, event: Closed, now: float) -> None:
         assert event.code in (1000, 1011, 4409), event

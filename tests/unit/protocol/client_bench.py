@@ -183,8 +183,9 @@ class ClientBench:
             case Settled():
                 return self._fates([event])
             case Rejected():
-                name, code = self.names[event.send], event.code
-                return [{"rejected": name, "fate": "not_handled", "code": code}]
+                names = [self.names[one] for one in range(event.first, event.last + 1)]
+                code = event.code
+                return [{"rejected": name, "fate": "not_handled", "code": code} for name in names]
             case WasReset():
                 shown = {"reason": event.reason.value, "handled": event.handled}
                 if event.dropped:

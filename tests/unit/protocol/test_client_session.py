@@ -49,7 +49,7 @@ def test_waiting_message_above_the_limit_is_skipped() -> None:
     number = send(one, "x" * 200)
     link = begin(one, WS)
     events = receive(one, link, opened(link, limits={"message": 100}))
-    assert events[1:] == [Rejected(number, 202, "too_large")]
+    assert events[1:] == [Rejected(number, number, 202, "too_large")]
     assert written(one, link)[1:] == ['[1,0,"small"]', '{"type":"skip","number":2,"ack":0}']
     error = {"type": "error", "code": "too_large", "message": "", "number": 2}
     assert receive(one, link, error) == []
@@ -225,10 +225,27 @@ def test_sends_are_counted_over_resets() -> None:
     assert receive(one, link, {"type": "ack", "ack": 1}) == [Settled(3, 3, Fate.HANDLED)]
 
 
+def test_refused_range_is_one_event() -> None:
+    """DAT-7: also where it grows, or has a gap of messages that were refused before."""
+    one = session()
+    link, _ = open_on(one, WS)
+    for message in "abcdef":
+        send(one, message)
+    one.transmit(link, 0)
+    error = {"type": "error", "code": "not_read", "message": "", "number": 1, "last": 2}
+    assert receive(one, link, error) == [Rejected(1, 2, 3, "not_read")]
+    assert receive(one, link, error | {"last": 3}) == [Rejected(3, 3, 3, "not_read")]
+    assert receive(one, link, error | {"number": 5, "last": 5}) == [Rejected(5, 5, 3, "not_read")]
+    assert receive(one, link, error | {"last": 99}) == [
+        Rejected(4, 4, 3, "not_read"),
+        Rejected(6, 6, 3, "not_read"),
+    ]
+
+
 def test_refusal_is_an_error_of_its_send() -> None:
     """DAT-4, DAT-7."""
-    assert isinstance(Rejected(1, 300, "too_large").error(200), TooLarge)
-    assert isinstance(Rejected(1, 300, "not_read").error(200), NotRead)
+    assert isinstance(Rejected(1, 1, 300, "too_large").error(200), TooLarge)
+    assert isinstance(Rejected(1, 1, 300, "not_read").error(200), NotRead)
 
 
 def test_skipped_sends_are_in_no_later_fate() -> None:
@@ -240,7 +257,7 @@ def test_skipped_sends_are_in_no_later_fate() -> None:
     one.transmit(link, 0)
     for number in (1, 3):
         error = {"type": "error", "code": "too_large", "message": "", "number": number}
-        assert receive(one, link, error) == [Rejected(number, 3, "too_large")]
+        assert receive(one, link, error) == [Rejected(number, number, 3, "too_large")]
     assert one.abandon(1001, "")[0] == Closed(
         1001,
         "",

@@ -8,7 +8,7 @@ from tests.unit.protocol.server_core import LIMITS, attached
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Oversized
-from transport.protocol.frames import Ack, Data, Skip
+from transport.protocol.frames import Ack, Data, Error, Skip
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
 
@@ -75,6 +75,10 @@ def test_what_follows_a_refusal_has_no_rate_at_first(code: str) -> None:
         session.receive(attachment, Oversized(Data(1, 0, []), 1), 0.0)
     for number in range(2, 900):
         assert session.receive(attachment, Data(number, 0, ["b"], 3), 0.0) == []
+    if code == "not_read":  # it is refused by its number, which is told with the next message
+        [error] = session.receive(attachment, Data(1, 0, ["a"], 3), 0.0)
+        assert isinstance(error, Error)
+        assert (error.number, error.last) == (1, 899)
     again = Data(899, 0, ["b"], 3)
     for _ in range(5):
         session.receive(attachment, again, 0.0)

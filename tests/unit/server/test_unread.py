@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
 from transport import Channel, Hub, Limits, NotRead
-from transport.server.presence import RECEIVER_TIMEOUT
+from transport.protocol.server.session import ServerSession
+from transport.server.presence import RECEIVER_TIMEOUT, TAKEOVER_TIMEOUT
 from transport.testing import Page, drive, until
 
 each_transport = pytest.mark.parametrize("transport", ["websocket", "sse", "longpoll"])
@@ -144,7 +146,7 @@ async def test_messages_are_refused_once_receiver_has_ended() -> None:
     async with drive(Hub(handler)) as page:
         first = await page.send("a")
         with pytest.raises(NotRead):
-            await page.acknowledged(await page.send("b"), within=5)
+            await page.acknowledged(await page.send("b"), within=TAKEOVER_TIMEOUT + 5)
         await page.acknowledged(first, within=5)
 
 
@@ -209,3 +211,160 @@ async def test_cancelled_wait_takes_messages_again() -> None:
         await accepted(page, "taken")
         await page.close()
     assert received == ["taken"]
+
+
+@each_transport
+async def test_many_binary_messages_are_refused_in_a_round(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DAT-7, LIV-5: each is a frame of its own, and is sent about twice at most."""
+    frames = 0
+    receive = ServerSession.receive
+
+    def count(*arguments: Any) -> Any:
+        nonlocal frames
+        frames += 1
+        return receive(*arguments)
+
+    monkeypatch.setattr(ServerSession, "receive", count)
+    hub = Hub(waits)
+    async with drive(hub, transport=transport) as page:
+        await asyncio.sleep(2)
+        sends = [await page.send(b"%d" % number) for number in range(900)]
+        for number in sends:
+            with pytest.raises(NotRead):
+                await page.acknowledged(number, within=5)
+        [channel] = hub.channels
+        await until(lambda: channel.statistics().handled == 900)
+        attaches = channel.statistics().attaches
+    assert (attaches, frames < 4 * 900) == (1, True), frames
+
+
+async def test_task_may_take_over_from_the_handler() -> None:
+    """The handler has received before it waits."""
+    received: list[Any] = []
+
+    async def handler(channel: Channel) -> None:
+        await channel.receive()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(receive_all(channel, received, pause=5))
+            await channel.wait_closed()
+
+    async with drive(Hub(handler)) as page:
+        sends = [await page.send(word) for word in ("hello", "a", "b", "c")]
+        for number in sends:
+            await page.acknowledged(number, within=30)
+        await page.close()
+    assert received == ["a", "b", "c"]
+
+
+async def test_task_may_take_over_from_another() -> None:
+    """The first receives, works on, and receives no more."""
+    received: list[Any] = []
+
+    async def first(channel: Channel, tasks: asyncio.TaskGroup) -> None:
+        received.append(await channel.receive())
+        tasks.create_task(receive_all(channel, received, pause=5))
+
+    async def handler(channel: Channel) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(first(channel, tasks))
+            await channel.wait_closed()
+
+    async with drive(Hub(handler)) as page:
+        await accepted(page, "a", "b", "c")
+        await page.close()
+    assert received == ["a", "b", "c"]
+
+
+async def wait_for_next(channel: Channel) -> Any:
+    return await asyncio.wait_for(channel.receive(), 300)
+
+
+async def next_in_a_task(channel: Channel) -> Any:
+    return await asyncio.create_task(channel.receive())
+
+
+@pytest.mark.parametrize("take", [wait_for_next, next_in_a_task])
+async def test_worker_may_receive_in_a_task_for_each_message(
+    take: Callable[[Channel], Awaitable[Any]],
+) -> None:
+    """The task has ended while the worker is busy with its message."""
+    received: list[Any] = []
+
+    async def work(channel: Channel) -> None:
+        while True:
+            received.append(await take(channel))
+            await asyncio.sleep(20)
+
+    async def handler(channel: Channel) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            worker = tasks.create_task(work(channel))
+            await channel.wait_closed()
+            worker.cancel()
+
+    async with drive(Hub(handler)) as page:
+        sends = [await page.send(number) for number in range(4)]
+        for number in sends:
+            await page.acknowledged(number, within=90)
+        await page.close()
+    assert received == [0, 1, 2, 3]
+
+
+async def test_handler_that_waits_for_its_page_to_go_refuses() -> None:
+    """And again once the page is back; one that waits for the page to come refuses nothing."""
+
+    async def handler(channel: Channel) -> None:
+        while True:
+            await channel.wait_disconnected()
+            await channel.wait_connected()
+
+    async with drive(Hub(handler)) as page:
+        for _ in range(2):
+            with pytest.raises(NotRead):
+                await page.acknowledged(await page.send("x"), within=5)
+            page.cut()
+            await asyncio.sleep(5)
+            assert await page.resume()
+        await page.close()
+
+
+async def test_wait_for_a_page_to_come_refuses_nothing() -> None:
+    """What it sent before it went away is received later."""
+    received: list[Any] = []
+
+    async def handler(channel: Channel) -> None:
+        async for message in channel:
+            await channel.wait_connected()
+            received.append(message)
+
+    async with drive(Hub(handler)) as page:
+        sends = [await page.send(number) for number in range(3)]
+        page.cut()
+        await asyncio.sleep(5)
+        assert await page.resume()
+        for number in sends:
+            await page.acknowledged(number, within=5)
+        await page.close()
+    assert received == [0, 1, 2]
+
+
+async def test_handler_whose_task_only_sends_refuses() -> None:
+    """A ticker, as the documentation shows it."""
+
+    async def ticks(channel: Channel) -> None:
+        while True:
+            await channel.send("tick")
+            await asyncio.sleep(0.5)
+
+    async def handler(channel: Channel) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            ticking = tasks.create_task(ticks(channel))
+            await channel.wait_closed()
+            ticking.cancel()
+
+    async with drive(Hub(handler)) as page:
+        with pytest.raises(NotRead):
+            await page.acknowledged(await page.send("x"), within=5)
+        assert await page.receive() == "tick"
+        await page.close()

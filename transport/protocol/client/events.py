@@ -113,10 +113,12 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The server refused a message by its number (DAT-5)."""
+    """The server refused the sends ``first`` to ``last`` by their numbers (DAT-5)."""
 
-    send: int
+    first: int
+    last: int
     size: int
+    """Of the first."""
     code: str
     """``too_large``, or ``not_read`` if its application does not receive."""
 

@@ -47,13 +47,27 @@ class Outbox:
         if not buffer.acknowledge(mark):
             return []
         settled = self._ranges([(first, mark, Fate.HANDLED)])
-        buffer.skipped = {number for number in buffer.skipped if number > mark}
+        buffer.skipped.difference_update(range(first, mark + 1))
         return settled
 
-    def skip(self, number: int, code: str) -> list[Rejected]:
-        """Replace a message that the server refuses, by that code, by a ``skip`` (DAT-5)."""
-        size = self.buffer.skip(number)
-        return [] if size is None else [Rejected(self._before + number, size, code)]
+    def skip(self, first: int, last: int, code: str) -> list[Rejected]:
+        """Replace messages that the server refuses, by that code, by ``skip`` frames (DAT-5).
+
+        Returns:
+            One event for each run of messages that were not skipped before.
+        """
+        before, runs = self._before, list[Rejected]()
+        run = None
+        for number in range(first, min(last, self.buffer.last) + 1):
+            size = self.buffer.skip(number)
+            if size is None:
+                run = None
+            elif run is None:
+                run = Rejected(before + number, before + number, size, code)
+                runs.append(run)
+            else:
+                run = runs[-1] = Rejected(run.first, before + number, run.size, code)
+        return runs
 
     def fates(self, handled: int | None, in_hand: int | None) -> list[Settled]:
         """Return the fate of each unacknowledged send (RES-3).
@@ -79,10 +93,11 @@ class Outbox:
     def _ranges(self, fates: Sequence[tuple[int, int, Fate]]) -> list[Settled]:
         """Return ``fates`` as events, without skipped sends: those were rejected before."""
         settled = []
-        skipped = sorted(self.buffer.skipped)
+        skipped = self.buffer.skipped
         for first, last, fate in fates:
             begin = first
-            for end in [*(one for one in skipped if first <= one <= last), last + 1]:
+            within = [one for one in range(first, last + 1) if one in skipped] if skipped else []
+            for end in [*within, last + 1]:
                 if begin < end:
                     settled.append(Settled(self._before + begin, self._before + end - 1, fate))
                 begin = end + 1

@@ -421,7 +421,7 @@ class ClientSession:
         self._events += self.outbox.settle(frame.handled)
         # These were checked against our limit, and the server's may be lower.
         for number in self.outbox.buffer.waiting_above(terms.message):
-            self._events += self.outbox.skip(number, codes.TOO_LARGE.name)
+            self._events += self.outbox.skip(number, number, codes.TOO_LARGE.name)
 
     def _receive_data(self, link: Link, frame: Data, now: float) -> None:
         """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
@@ -450,8 +450,7 @@ class ClientSession:
         if error.code in OF_ONE_MESSAGE and number:
             # Only that message is refused; the server dropped the following unread (DAT-4, DAT-5).
             last = error.last if isinstance(error.last, int) else number
-            for one in range(number, min(last, self.outbox.buffer.last) + 1):
-                self._events += self.outbox.skip(one, error.code)
+            self._events += self.outbox.skip(number, last, error.code)
             link.next = min(link.next, number)
             return
         if error.code == codes.GAP.name and expected and may_retry:

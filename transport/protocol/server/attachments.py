@@ -64,6 +64,8 @@ class Attachment:
     state: AttachmentState = AttachmentState.PROVISIONAL
     control: list[EncodedFrame] = field(default_factory=list)
     """Control frames that wait to be written."""
+    refusal: tuple[EncodedFrame, Error] | None = None
+    """The last reply, if it was an error: one that says the same and more takes its place."""
     last_poll_frames: list[EncodedFrame] = field(default_factory=list)
     """Control frames of the last poll's answer, which may have been lost (POL-2)."""
     ack_written: int = 0
@@ -82,6 +84,18 @@ class Attachment:
     """Why it ended; None until it has."""
     make_last: Callable[[], ServerControl] | None = None
     """Returns its last frame, which is made when it is written, so that it counts up to then."""
+
+    @property
+    def waiting_refusal(self) -> Error | None:
+        """The last reply, if it is an error that is not written yet."""
+        told = self.refusal
+        return told[1] if told is not None and self.control[-1:] == [told[0]] else None
+
+    @property
+    def can_tell_again(self) -> bool:
+        """Whether an error that says more than the last one costs no frame: on WebSocket it takes
+        the place of one that waits; over HTTP there is one for each POST."""
+        return self.transport is not TransportKind.WEBSOCKET or self.waiting_refusal is not None
 
 
 class Attachments:

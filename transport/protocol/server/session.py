@@ -74,7 +74,7 @@ from transport.protocol.server.frame_rates import FrameRates
 from transport.protocol.server.inbox import EMPTY, SKIPPED, Empty, Inbox
 from transport.protocol.server.liveness import End, check, time_of_leave
 from transport.protocol.server.tombstone import Ending, Tombstone
-from transport.protocol.server.unread import Unread
+from transport.protocol.server.unread import Unread, is_told_again
 from transport.protocol.states import AttachmentState, SessionState, SessionStep, advance
 
 # Used for every message; looking up an enum member costs as much as a call.
@@ -195,7 +195,7 @@ class ServerSession:
             self._unread = Unread(self.incoming)
         if (error := self._unread.begin(self.inbox)) is not None:
             for attachment in self.attachments.live:
-                attachment.control.append(encode_control(error))
+                self.reply(attachment, [error])
 
     def start_reading(self) -> None:
         """Take messages again, as somebody receives them; not one that was refused (DAT-7)."""
@@ -285,7 +285,14 @@ class ServerSession:
 
     def reply(self, attachment: Attachment, replies: Iterable[ServerControl]) -> None:
         """Queue what `receive` returned, for a transport that answers on the same connection."""
-        attachment.control += map(encode_control, replies)
+        control = attachment.control
+        for reply in replies:
+            frame = encode_control(reply)
+            told = attachment.waiting_refusal
+            if told is not None and is_told_again(told, reply):
+                control.pop()
+            control.append(frame)
+            attachment.refusal = (frame, reply) if isinstance(reply, Error) else None
 
     def ask_renewal(self, within: float) -> None:
         """Ask every client that is attached for fresh credentials (REN-1)."""
@@ -388,8 +395,19 @@ class ServerSession:
         if self.peer_close is not None and seq + count - 1 > self.peer_close.last:
             raise ProtocolError(codes.BAD_FRAME, "a number above the last of your close")
         if seq != incoming.received + 1 and (repeated := incoming.repeated(seq, count)):
+            last = seq + count - 1
             if repeated == count and ack <= outgoing.acked:
-                self._rates.count_dropped(seq + count - 1, self._received_at)
+                self._rates.count_dropped(last, self._received_at)
+            if (
+                (unread := self._unread) is not None
+                and repeated == count
+                and messages[0] is not SKIPPED
+                and unread.is_followed(seq, last)
+                and last <= incoming.handled + self.limits.window_messages
+            ):
+                error = unread.extend(last)
+                if attachment is None or attachment.can_tell_again:
+                    replies = [error]  # else with the first of them that comes again
             messages = messages[repeated:]
             size = json_size(messages)
         unread = self._unread

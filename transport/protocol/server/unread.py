@@ -12,7 +12,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from transport import codes
-from transport.protocol.frames import Error
+from transport.protocol.frames import Error, ServerControl
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.server.inbox import Inbox
 
@@ -51,6 +51,19 @@ class Unread:
     def has_refused(self, count: int) -> bool:
         """Return whether the next ``count`` messages were all refused before."""
         return self._incoming.received + count <= self._last
+
+    def is_followed(self, seq: int, last: int) -> bool:
+        """Return whether the messages ``seq`` to ``last`` follow a refused one, and go beyond it.
+
+        They were on their way when the client read of the refusal. Each on its own would be sent,
+        and refused, once for every message before it.
+        """
+        return not self.is_reading and seq <= self._last + 1 <= last
+
+    def extend(self, last: int) -> Error:
+        """Refuse what follows too, up to ``last``, and return the error that says so."""
+        self._last = last
+        return self._error()
 
     def refuse(self, count: int) -> Error:
         """Refuse the next ``count`` messages, and return the error that says so."""
@@ -96,3 +109,13 @@ class Unread:
             number=number,
             last=last if last > number else UNSET,
         )
+
+
+def is_told_again(earlier: ServerControl, later: ServerControl) -> bool:
+    """Return whether ``later`` refuses all that ``earlier`` does, so that it can take its place."""
+    return (
+        isinstance(earlier, Error)
+        and isinstance(later, Error)
+        and earlier.code == later.code == codes.NOT_READ.name
+        and earlier.number == later.number
+    )

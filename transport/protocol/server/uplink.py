@@ -11,9 +11,18 @@ from typing import Any
 from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.codec import encode_control
-from transport.protocol.frames import Data, EncodedFrame, Poll, Renew, Send, TransportKind
+from transport.protocol.frames import (
+    Data,
+    EncodedFrame,
+    Poll,
+    Renew,
+    Send,
+    ServerControl,
+    TransportKind,
+)
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
+from transport.protocol.server.unread import is_told_again
 
 
 def require_session(
@@ -98,7 +107,7 @@ class Post:
         self._header = header
         self._session = session
         self._frames = list(frames)
-        self._replies: list[EncodedFrame] = []
+        self._replies: list[ServerControl] = []
         self.attachment = session.attachments.find(header.client, header.attach)
         if self.attachment is not None:
             session.attachments.confirm(self.attachment)
@@ -120,8 +129,10 @@ class Post:
             if isinstance(frame, Renew):
                 return frame
             self.has_data = self.has_data or isinstance(frame, Data)
-            replies = session.receive(self.attachment, frame, now)
-            self._replies += [encode_control(reply) for reply in replies]
+            for reply in session.receive(self.attachment, frame, now):
+                if self._replies and is_told_again(self._replies[-1], reply):
+                    self._replies.pop()
+                self._replies.append(reply)
         self._check_not_reset()
         return None
 
@@ -149,7 +160,8 @@ class Post:
         attachment = self.attachment
         if attachment is not None and attachment.code is not None:
             attachment = None
-        return [encode_control(self._session.downlink.answer_post(attachment)), *self._replies]
+        answer = self._session.downlink.answer_post(attachment)
+        return [encode_control(frame) for frame in (answer, *self._replies)]
 
 
 def _unknown_session() -> ProtocolError:
