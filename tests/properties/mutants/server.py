@@ -283,6 +283,15 @@ SERVER = [
         vectors_only="the handler receives in the end; the vectors show that the ack comes sooner",
     ),
     Mutant(
+        Unread,
+        "is_followed",
+        name="unread-each-alone",
+        rule="DAT-7: what follows a refused message is dropped, and sent for each of them again",
+        old="not self.is_reading and",
+        new="False and",
+        vectors_only="it only costs frames; the vectors show the range",
+    ),
+    Mutant(
         Inbox,
         "give_back",
         name="unread-is-lost",

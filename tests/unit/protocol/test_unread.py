@@ -8,7 +8,7 @@ from tests.unit.protocol.server_core import LIMITS, attached
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Oversized
-from transport.protocol.frames import Ack, Data, Error, Skip
+from transport.protocol.frames import Ack, Data, Error, Pong, Skip
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
 
@@ -99,3 +99,19 @@ def test_refused_messages_are_not_held(session: ServerSession) -> None:
     assert session.receive_nowait() is EMPTY
     session.receive(attachment, Data(3, 0, ["c", "d"], 2000), 0.0)
     assert session.receive_nowait() == "c"
+
+
+def test_refusal_that_waits_is_told_once_for_all(session: ServerSession) -> None:
+    """DAT-7: one that says more takes the place of one that is not written yet."""
+    attachment = attached(session)
+    session.receive(attachment, Ack(ack=0), 0.0)
+    session.downlink.transmit(attachment, 0.0)
+    session.stop_reading()
+    for number in range(1, 5):
+        replies = session.receive(attachment, Data(number, 0, ["a"], 3), 0.0)
+        session.reply(attachment, replies)
+    [frame] = session.downlink.transmit(attachment, 0.0)
+    assert '"number":1,"last":4' in frame
+    session.reply(attachment, [Pong(id=1)])
+    session.reply(attachment, session.receive(attachment, Data(5, 0, ["a"], 3), 0.0))
+    assert session.downlink.transmit(attachment, 0.0) == ['{"type":"pong","id":1}']
