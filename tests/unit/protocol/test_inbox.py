@@ -8,7 +8,9 @@ from transport.limits import Limits
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Data
 from transport.protocol.receive_window import ReceiveWindow
+from transport.protocol.server.footprint import footprint
 from transport.protocol.server.inbox import EMPTY, SKIPPED, Inbox
+from transport.protocol.server.session import ServerSession
 
 LISTS = f"[{','.join(['[]'] * 1000)}]"
 
@@ -87,3 +89,19 @@ def test_cleared_inbox_holds_only_what_is_in_hand(window: ReceiveWindow) -> None
     window.release()
     assert window.held == 0
     assert (window.received, window.delivered, window.handled) == (9, 4, 2)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_ended_handler_holds_nothing_once_closed(closed: bool) -> None:
+    """While the session lives on, as it does when it is handed over, its messages wait."""
+    session = ServerSession("session", Limits(), 0.0)
+    frame: Data = Decoder(Limits()).decode(f"[1,0,{LISTS},{LISTS}]")
+    session.incoming.take(2, frame.size)
+    session.inbox.keep(frame.messages, frame)
+    session.receive_nowait()
+    if closed:
+        session.close(1011, "", "protocol", 0.0, failed=True)
+    before = footprint(session)
+    session.handler_ended()
+    assert before > 64_000
+    assert footprint(session) == (0 if closed else before)
