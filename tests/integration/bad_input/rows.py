@@ -200,7 +200,7 @@ FRAMES: list[Row] = [
             "close with 10^400": json.dumps(close_frame()).replace("1000", "1" + "0" * 400),
             "close with a long reason": close_frame(reason=SECRET.decode() * 10),
             "close with a long reason in UTF-8": close_frame(reason="é" * 62),
-            "close with a reason that is none": close_frame(reason=None),
+            "close with a reason of null": close_frame(reason=None),
             "close by a stranger": close_frame(by=SECRET.decode()),
             "close by a stranger who quotes": close_frame(by="x' - at `$.ack`"),
             "ping with a negative id": {"type": "ping", "id": -1},
