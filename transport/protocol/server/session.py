@@ -357,7 +357,7 @@ class ServerSession:
                 if attachment is not None:
                     attachment.client_received = max(attachment.client_received, frame.ack)
                     self.attachments.confirm(attachment)
-                self._acknowledge(frame.ack)
+                self.acknowledge(frame.ack)
             case Skip():
                 skip = Data(frame.number, frame.ack, [SKIPPED])
                 return self._receive_messages(attachment, skip)
@@ -426,7 +426,7 @@ class ServerSession:
             else:
                 incoming.drop_waiting()
         if ack > outgoing.acked:
-            self._acknowledge(ack)
+            self.acknowledge(ack)
         return replies
 
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
@@ -455,7 +455,8 @@ class ServerSession:
             )
         ]
 
-    def _acknowledge(self, number: int) -> None:
+    def acknowledge(self, number: int) -> None:
+        """Remove what the client has received, up to a mark that was checked (MRK-3)."""
         if self.outgoing.acknowledge(number):
             self._end_if_acknowledged()
 
@@ -467,7 +468,7 @@ class ServerSession:
             self.peer_close = frame
             self.attachments.end_other_clients()
         self.state = advance(self.state, SessionStep.PEER_CLOSE)
-        self._acknowledge(frame.ack)
+        self.acknowledge(frame.ack)
 
     def _receive_leave(self, attachment: Attachment | None, now: float) -> None:
         """Let the session expire after ``limits.away``, unless another frame comes (LIV-6)."""
@@ -494,15 +495,41 @@ class ServerSession:
         self.record_activity(attachment, now)
         if frame.poll < attachment.poll:
             return False
+        if self._confirm_by_mark(attachment, frame.ack):
+            self.downlink.begin_poll(attachment, frame)
+            self.acknowledge(frame.ack)
+        return True
+
+    def begin_post(self, attachment: Attachment | None, frame: Send, now: float) -> bool:
+        """Begin a POST, which confirms its attach; the mark that it names is for `acknowledge`.
+
+        Returns:
+            False if that mark belongs to another session (MRK-5).
+
+        Raises:
+            ProtocolError: ``superseded`` (ATT-6).
+        """
+        self.record_activity(attachment, now)
+        if isinstance(frame.ack, int):
+            return self._confirm_by_mark(attachment, frame.ack)
+        if attachment is not None:
+            self.attachments.confirm(attachment)
+        return True
+
+    def _confirm_by_mark(self, attachment: Attachment | None, mark: int) -> bool:
+        """Confirm an attach by a request that names its client's mark (ATT-3).
+
+        Returns:
+            False if the mark belongs to another session (MRK-5).
+        """
         try:
-            self.outgoing.check_ack(frame.ack)
+            self.outgoing.check_ack(mark)
         except ForeignAck:
             self._handle_foreign_ack(attachment)
-            return True
-        attachment.client_received = max(attachment.client_received, frame.ack)
-        self.attachments.confirm(attachment)
-        self.downlink.begin_poll(attachment, frame)
-        self._acknowledge(frame.ack)
+            return False
+        if attachment is not None:
+            attachment.client_received = max(attachment.client_received, mark)
+            self.attachments.confirm(attachment)
         return True
 
     # Time and ends
