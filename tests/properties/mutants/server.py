@@ -292,6 +292,15 @@ SERVER = [
         vectors_only="it only costs frames; the vectors show the range",
     ),
     Mutant(
+        Unread,
+        "is_followed",
+        name="unread-repetition",
+        rule="DAT-7: a repetition of what was handled is refused as not read",
+        old="awaits_skips and",
+        new="",
+        vectors_only="one schedule of some thousands repeats a whole POST at that moment",
+    ),
+    Mutant(
         Inbox,
         "give_back",
         name="unread-is-lost",

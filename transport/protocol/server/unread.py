@@ -58,7 +58,8 @@ class Unread:
         They were on their way when the client read of the refusal. Each on its own would be sent,
         and refused, once for every message before it.
         """
-        return not self.is_reading and seq <= self._last + 1 <= last
+        awaits_skips = self._last > self._incoming.received
+        return not self.is_reading and awaits_skips and seq <= self._last + 1 <= last
 
     def extend(self, last: int) -> Error:
         """Refuse what follows too, up to ``last``, and return the error that says so."""
