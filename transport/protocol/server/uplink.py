@@ -110,7 +110,7 @@ class Post:
         self._replies: list[ServerControl] = []
         self.attachment = session.attachments.find(header.client, header.attach)
         if self.attachment is not None:
-            session.attachments.confirm(self.attachment)
+            session.confirm(self.attachment)
         session.record_activity(self.attachment, now)
 
     def take(self, now: float) -> Renew | None:
