@@ -137,8 +137,10 @@ class Network:
 
     def transmit(self, client: ClientState) -> None:
         """Put everything that a client has due on its way."""
-        for connection in list(client.connections):
-            for out in client.core.transmit(connection.link, self.now):
+        connections = list(client.connections)
+        written = client.core.transmit([one.link for one in connections], self.now)
+        for connection, outputs in zip(connections, written, strict=True):
+            for out in outputs:
                 frames = [from_wire(encoded) for encoded in out.frames]
                 if out.request is not Request.OPEN:
                     self.rules.check_client_frames(client, connection, frames)
@@ -161,10 +163,7 @@ class Network:
     def handle_input(self, connection: ClientConnection, report: Input) -> None:
         """Hand a client what arrives on a connection, and let it act on that."""
         client = next(one for one in self.clients if connection in one.connections)
-        has_link = connection.link in client.core._links
-        if isinstance(report, ConnectionLost) and not has_link:
-            client.connections.remove(connection)
-        must_end = has_link and self.rules.must_end(client, report)
+        must_end = self.rules.must_end(client, report)
         self.handle_events(client, client.core.handle_input(connection.link, report, self.now))
         assert client.is_over or not must_end, "ATT-5: another client has the session"
         self.transmit(client)
@@ -175,23 +174,23 @@ class Network:
             self.model.check_event(client, event, self.now)
             match event:
                 case Closed():
-                    self.transmit(client)
+                    self.transmit(client)  # its last frames
+                    client.connections = []
                 case LinkDropped():
-                    for one in [one for one in client.connections if one.link is event.link]:
-                        for out in event.outputs:
-                            self.rules.record_last_output(client, event.link.attach)
-                            self._put(one, out.request, [from_wire(wire) for wire in out.frames])
-                    for sent in self.requests:
-                        if sent.connection.link is event.link:
-                            sent.is_awaited = False  # it may still arrive
+                    self._drop(client, event)
                 case _:
                     pass
-        client.connections = [
-            one
-            for one in client.connections
-            # A client that is over may still have a frame to write.
-            if one.link in client.core._links or (client.is_over and one.link.control)
-        ]
+
+    def _drop(self, client: ClientState, event: LinkDropped) -> None:
+        """Forget a connection that a client has dropped, after its last output."""
+        for one in [one for one in client.connections if one.link is event.link]:
+            for out in event.outputs:
+                self.rules.record_last_output(client, event.link.attach)
+                self._put(one, out.request, [from_wire(wire) for wire in out.frames])
+            client.connections.remove(one)
+        for sent in self.requests:
+            if sent.connection.link is event.link:
+                sent.is_awaited = False  # it may still arrive
 
     # The server's side
 
