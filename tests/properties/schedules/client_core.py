@@ -37,11 +37,24 @@ class ClientMarks:
     deadline: float
 
 
-class ClientCore(Protocol):
-    """What the driver of one client calls, and what the model may read.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a driver: it acts on the events, and then writes on every link that is left.
 
     Links are handles: a schedule compares them, and reads their attach and transport only.
+
+    Attributes:
+        events: what the core reports.
+        written: what it writes on each link that it has not dropped, after the events. If the
+            channel has ended, that was the last.
     """
+
+    events: Sequence[Event]
+    written: Sequence[tuple[Link, Sequence[Output]]]
+
+
+class ClientCore(Protocol):
+    """One client: what a driver of its core does, and what the model may read."""
 
     @property
     def name(self) -> str:
@@ -72,13 +85,13 @@ class ClientCore(Protocol):
     def attach(self, transport: TransportKind, nonce: str) -> Link:
         """Begin the next attach."""
 
-    def transmit(self, links: Sequence[Link], now: float) -> list[list[Output]]:
-        """Return everything to write now, on one link after the other."""
+    def transmit(self, now: float) -> Turn:
+        """Write what is due."""
 
-    def handle_input(self, link: Link, report: Input, now: float) -> list[Event]:
+    def handle_input(self, link: Link, report: Input, now: float) -> Turn:
         """Handle what the connection of a link reports."""
 
-    def tick(self, now: float) -> list[Event]:
+    def tick(self, now: float) -> Turn:
         """Let time pass."""
 
 

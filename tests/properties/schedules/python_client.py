@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from tests.properties.schedules.client_core import LENIENT, ClientMarks
+from tests.properties.schedules.client_core import LENIENT, ClientMarks, Turn
 from transport.limits import Limits
-from transport.protocol.client.events import Event, Input, Output
+from transport.protocol.client.events import Closed, Event, Input, LinkDropped
 from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
@@ -24,6 +24,8 @@ class PythonClient:
 
     def __init__(self, session: ClientSession) -> None:
         self._session = session
+        self._links: list[Link] = []
+        """Those that the core has not dropped."""
 
     @classmethod
     def new(cls, name: str, limits: Limits) -> PythonClient:
@@ -64,13 +66,24 @@ class PythonClient:
         self._session.leave()
 
     def attach(self, transport: TransportKind, nonce: str) -> Link:
-        return self._session.attach(transport, nonce)
+        link = self._session.attach(transport, nonce)
+        self._links.append(link)
+        return link
 
-    def transmit(self, links: Sequence[Link], now: float) -> list[list[Output]]:
-        return [self._session.transmit(link, now) for link in links]
+    def transmit(self, now: float) -> Turn:
+        return self._turn([], now)
 
-    def handle_input(self, link: Link, report: Input, now: float) -> list[Event]:
-        return self._session.handle_input(link, report, now)
+    def handle_input(self, link: Link, report: Input, now: float) -> Turn:
+        return self._turn(self._session.handle_input(link, report, now), now)
 
-    def tick(self, now: float) -> list[Event]:
-        return self._session.tick(now)
+    def tick(self, now: float) -> Turn:
+        return self._turn(self._session.tick(now), now)
+
+    def _turn(self, events: Sequence[Event], now: float) -> Turn:
+        for event in events:
+            if isinstance(event, LinkDropped):
+                self._links.remove(event.link)
+        turn = Turn(events, [(link, self._session.transmit(link, now)) for link in self._links])
+        if any(isinstance(event, Closed) for event in events):
+            self._links.clear()
+        return turn

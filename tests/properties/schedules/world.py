@@ -82,9 +82,10 @@ class World:
         """Let another client open, and the session move on while its confirmation is on its way."""
         network = self.network
         self._clients.clone(pick)
-        *owners, other = network.living_clients or network.clients
-        if not owners or len(other.connections) > 2:
+        clients = network.living_clients
+        if len(clients) < 2 or len(clients[-1].connections) > 2:
             return
+        *owners, other = clients
         network.attach(other, list(TransportKind)[transport])
         connection = other.connections[-1]
         for sent in [sent for sent in network.requests if sent.connection is connection]:
