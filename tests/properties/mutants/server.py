@@ -294,11 +294,11 @@ SERVER = [
     Mutant(
         Unread,
         "is_followed",
-        name="unread-repetition",
-        rule="DAT-7: a repetition of what was handled is refused as not read",
-        old="awaits_skips and",
-        new="",
-        vectors_only="one schedule of some thousands repeats a whole POST at that moment",
+        name="unread-repeats-what-was-handled",
+        rule="DAT-7: a repetition of what was handled is refused, by a number that nothing has",
+        old="self._incoming.received < seq",
+        new="True",
+        first_seed=400,
     ),
     Mutant(
         Inbox,
