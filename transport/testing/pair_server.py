@@ -170,9 +170,10 @@ class PairServer:
                         respond(200, _body(session.downlink.answer_poll(attachment, now)))
                 case Send():
                     session = self._find(first)
-                    post = Post(first, rest, session, now)
+                    post = Post(first, rest, session)
                     if post.take(now) is not None:
                         raise ProtocolError(codes.BAD_FRAME, "a pair has no credentials")
+                    post.hold_downlink()
                     self._take_messages(session)
                     respond(200, _body(post.answer()))
                 case Poll():
