@@ -235,7 +235,7 @@ class PairServer:
         self, connection: PairConnection, frame: Open, reset: Reset | None, now: float
     ) -> None:
         begun = self._by_nonce.get(frame.nonce)
-        decision = begin(Found(begun, issued=begun is not None))
+        decision = begin(Found(begun, begun=begun is not None))
         match decision:
             case Attach(session):
                 pass
@@ -249,7 +249,7 @@ class PairServer:
                 raise error
             case _:
                 assert_never(decision)
-        token = f"{session.id}.{len(self._by_token)}"
+        token = f"{session.id}.secret"
         self._by_token[token] = session
         connection.attachment = attach(
             session, frame, connection.transport, now, epoch=EPOCH, token=token, reset=reset

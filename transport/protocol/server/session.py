@@ -301,6 +301,15 @@ class ServerSession:
 
     # Frames of the client
 
+    def confirm(self, attachment: Attachment) -> None:
+        """Confirm an attach, and take as an ack what its client said there that it has (ATT-3).
+
+        Raises:
+            ProtocolError: see `Attachments.confirm`.
+        """
+        self.attachments.confirm(attachment)
+        self.acknowledge(attachment.client_received)
+
     def record_activity(self, attachment: Attachment | None, now: float) -> None:
         """Record that the client is alive (LIV-3); ``attachment`` as for `receive`."""
         self._received_at = now
@@ -354,10 +363,11 @@ class ServerSession:
                 is_confirmed = attachment is None or attachment.state is _CONFIRMED
                 if is_confirmed and frame.ack <= self.outgoing.acked:
                     self._rates.count(now)
-                if attachment is not None:
+                if attachment is None:
+                    self.acknowledge(frame.ack)
+                else:
                     attachment.client_received = max(attachment.client_received, frame.ack)
-                    self.attachments.confirm(attachment)
-                self.acknowledge(frame.ack)
+                    self.confirm(attachment)
             case Skip():
                 skip = Data(frame.number, frame.ack, [SKIPPED])
                 return self._receive_messages(attachment, skip)
@@ -497,7 +507,7 @@ class ServerSession:
             return False
         if self._confirm_by_mark(attachment, frame.ack):
             self.downlink.begin_poll(attachment, frame)
-            self.acknowledge(frame.ack)
+            self.acknowledge(attachment.client_received)
         return True
 
     def begin_post(self, attachment: Attachment | None, frame: Send, now: float) -> bool:
@@ -513,7 +523,7 @@ class ServerSession:
         if isinstance(frame.ack, int):
             return self._confirm_by_mark(attachment, frame.ack)
         if attachment is not None:
-            self.attachments.confirm(attachment)
+            self.confirm(attachment)
         return True
 
     def _confirm_by_mark(self, attachment: Attachment | None, mark: int) -> bool:
