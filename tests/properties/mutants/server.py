@@ -12,6 +12,7 @@ from transport.protocol.server.inbox import Inbox
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.unread import Unread
+from transport.protocol.server.uplink import Post
 
 SERVER = [
     Mutant(
@@ -187,7 +188,7 @@ SERVER = [
         name="skip-not-counted",
         rule="DAT-5: a skip takes no number",
         old="return self._receive_messages(attachment, skip)",
-        new="self._acknowledge(frame.ack); return []",
+        new="self.acknowledge(frame.ack); return []",
     ),
     Mutant(
         Inbox,
@@ -368,5 +369,57 @@ SERVER = [
         old="frame.ack <= self.outgoing.acked",
         new="True",
         vectors_only="clients stay below the rate; the vectors show that these do not count",
+    ),
+    Mutant(
+        Downlink,
+        "is_due",
+        name="poll-woken-beside-a-post",
+        rule="POL-4: data wakes the poll while a POST is in hand whose answer would bring it",
+        old="if attachment.posts:",
+        new="if False:",
+        vectors_only="it costs a request, and loses nothing",
+    ),
+    Mutant(
+        Downlink,
+        "data_beside_poll",
+        name="downlink-without-a-parked-poll",
+        rule="POL-4: a POST's answer brings data while the answer to a poll is on its way",
+        old="not attachment.writable or first > outgoing.last",
+        new="first > outgoing.last",
+        vectors_only="it is sent twice, and dropped once",
+    ),
+    Mutant(
+        Downlink,
+        "data_beside_poll",
+        name="downlink-above-a-lost-answer",
+        rule="POL-4: what a lost answer brought is not in the answer to the POST that repeats it",
+        old="first = outgoing.acked + 1",
+        new="first = max(outgoing.acked + 1, attachment.cursor)",
+    ),
+    Mutant(
+        Post,
+        "release_downlink",
+        name="downlink-held-for-good",
+        rule="POL-4: data waits for the answer to a POST that was answered or cancelled",
+        old="held.posts -= 1",
+        new="pass",
+        vectors_only="the hold of the poll ends the wait",
+    ),
+    Mutant(
+        Post,
+        "take",
+        name="mark-of-a-post-ignored",
+        rule="POL-4: the mark that a POST names acknowledges nothing",
+        old="session.acknowledge(self._header.ack)",
+        new="pass",
+    ),
+    Mutant(
+        ServerSession,
+        "begin_post",
+        name="foreign-mark-of-a-post-served",
+        rule="MRK-5: a POST that names a mark of another session is answered as taken",
+        old="return self._confirm_by_mark(attachment, frame.ack)",
+        new="self._confirm_by_mark(attachment, frame.ack)",
+        vectors_only="no client of a schedule names such a mark in a POST",
     ),
 ]

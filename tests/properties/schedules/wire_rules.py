@@ -47,7 +47,6 @@ class WireRules:
         """The attaches, by client and number, on which the client has written after ``open``."""
         self._newest_polls: dict[tuple[str, int], tuple[int, str]] = {}
         """The newest poll that has arrived of each attach: its number and its name."""
-
         self._brought: dict[tuple[str, int], int] = {}
         """The last message that the answer to a POST brought, of each attach."""
 
