@@ -150,7 +150,7 @@ CLIENT = [
         rule="OPN-3: the nonce of one session is used for the next",
         old="self._nonce = None",
         new="pass",
-        first_seed=930,
+        first_seed=2800,
     ),
     Mutant(
         WaitingBuffer,

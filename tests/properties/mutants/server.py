@@ -272,7 +272,7 @@ SERVER = [
         rule="DAT-7: a copy of an old request brings a message that was refused",
         old="return self._rest()",
         new="return None",
-        first_seed=500,
+        first_seed=900,
     ),
     Mutant(
         Unread,
@@ -395,6 +395,7 @@ SERVER = [
         rule="POL-4: what a lost answer brought is not in the answer to the POST that repeats it",
         old="first = outgoing.acked + 1",
         new="first = max(outgoing.acked + 1, attachment.cursor)",
+        first_seed=800,
     ),
     Mutant(
         Post,
