@@ -9,7 +9,13 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.frames import EncodedFrame, Poll, Renew, Send
 from transport.protocol.server.attachments import Attachment
-from transport.protocol.server.uplink import Post, polled_attachment, require_session, split_header
+from transport.protocol.server.uplink import (
+    Post,
+    begin_poll,
+    polled_attachment,
+    require_session,
+    split_header,
+)
 from transport.server.adapters.ports import Link
 from transport.server.registry import Registry
 from transport.server.runner import Runner
@@ -34,7 +40,7 @@ class Uplink:
         link = runner.driver.find_link(attachment)
         if link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
-        fresh = runner.session.poll(attachment, frame, self._registry.now())
+        fresh = begin_poll(runner.session, attachment, frame, self._registry.now())
         runner.driver.notify()
         return link if fresh else None
 

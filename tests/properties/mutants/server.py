@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.properties.mutants.mutant import Mutant
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
+from transport.protocol.server import uplink
 from transport.protocol.server.attachments import Attachments
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.frame_rates import FrameRates
@@ -174,8 +175,8 @@ SERVER = [
         new="attachment.cursor = max(attachment.cursor, frame.ack + 1)",
     ),
     Mutant(
-        ServerSession,
-        "poll",
+        uplink,
+        "begin_poll",
         name="poll-of-any-number",
         rule="POL-2: an older poll that arrives late ends the newer one",
         old="frame.poll < attachment.poll",
@@ -415,12 +416,12 @@ SERVER = [
         new="pass",
     ),
     Mutant(
-        ServerSession,
-        "begin_post",
+        Post,
+        "_begin",
         name="foreign-mark-of-a-post-served",
         rule="MRK-5: a POST that names a mark of another session is answered as taken",
-        old="return self._confirm_by_mark(attachment, frame.ack)",
-        new="self._confirm_by_mark(attachment, frame.ack)",
+        old="if not _confirm_by_mark(session, attachment, mark):",
+        new="if not _confirm_by_mark(session, attachment, mark) and False:",
         vectors_only="no client of a schedule names such a mark in a POST",
     ),
 ]

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import UNSET
 
 from transport import codes
-from transport.errors import ProtocolError
+from transport.errors import ForeignAck, ProtocolError
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import (
     Data,
@@ -65,6 +65,41 @@ def polled_attachment(frame: Poll, session: ServerSession) -> Attachment:
     if attachment.transport is not TransportKind.LONGPOLL:
         raise ProtocolError(codes.BAD_FRAME, "this attach is not a long poll")
     return attachment
+
+
+def begin_poll(session: ServerSession, attachment: Attachment, frame: Poll, now: float) -> bool:
+    """Begin a poll (POL-2).
+
+    Returns:
+        False if it is older than one received before: its answer is empty.
+
+    Raises:
+        ProtocolError: ``superseded`` (ATT-6).
+    """
+    session.record_activity(attachment, now)
+    if frame.poll < attachment.poll:
+        return False
+    if _confirm_by_mark(session, attachment, frame.ack):
+        session.downlink.begin_poll(attachment, frame)
+        session.acknowledge(attachment.client_received)
+    return True
+
+
+def _confirm_by_mark(session: ServerSession, attachment: Attachment | None, mark: int) -> bool:
+    """Confirm an attach by a request that names its client's mark (ATT-3).
+
+    Returns:
+        False if the mark belongs to another session (MRK-5).
+    """
+    try:
+        session.outgoing.check_ack(mark)
+    except ForeignAck:
+        session.handle_foreign_ack(attachment)
+        return False
+    if attachment is not None:
+        attachment.client_received = max(attachment.client_received, mark)
+        session.attachments.confirm(attachment)
+    return True
 
 
 def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
@@ -125,8 +160,7 @@ class Post:
         if not self._has_begun:
             self._has_begun = True
             self.reattach()
-            if not session.begin_post(self.attachment, self._header, now):
-                raise _unknown_session()
+            self._begin(now)
         while frames:
             frame = frames.pop(0)  # not kept: its messages take more memory here than in the inbox
             if isinstance(frame, ProtocolError):
@@ -142,6 +176,16 @@ class Post:
         if isinstance(self._header.ack, int):  # last: it may end the session (CLS-4)
             session.acknowledge(self._header.ack)
         return None
+
+    def _begin(self, now: float) -> None:
+        """Confirm the attach; the mark that the header names is acknowledged later."""
+        session, attachment, mark = self._session, self.attachment, self._header.ack
+        session.record_activity(attachment, now)
+        if isinstance(mark, int):
+            if not _confirm_by_mark(session, attachment, mark):
+                raise _unknown_session()
+        elif attachment is not None:
+            session.confirm(attachment)
 
     def _check_not_reset(self) -> None:
         ending = self._session.ending
