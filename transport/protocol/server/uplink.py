@@ -5,7 +5,7 @@ Pure: the caller finds the session that a request names, does the waiting, and p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -25,8 +25,11 @@ from transport.protocol.frames import (
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.unread import is_told_again
+from transport.protocol.states import AttachmentState
 
-_LONGPOLL = TransportKind.LONGPOLL  # used for every POST; looking it up costs as much as a call
+# Used for every POST; looking up an enum member costs as much as a call.
+_CONFIRMED = AttachmentState.CONFIRMED
+_LONGPOLL = TransportKind.LONGPOLL
 
 
 def require_session(
@@ -97,8 +100,10 @@ def _confirm_by_mark(session: ServerSession, attachment: Attachment | None, mark
         session.handle_foreign_ack(attachment)
         return False
     if attachment is not None:
-        attachment.client_received = max(attachment.client_received, mark)
-        session.attachments.confirm(attachment)
+        if attachment.client_received < mark:
+            attachment.client_received = mark
+        if attachment.state is not _CONFIRMED:
+            session.attachments.confirm(attachment)
     return True
 
 
@@ -112,11 +117,11 @@ def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
         ProtocolError: the first line is not a ``send``.
     """
     header, *rest = frames
+    if type(header) is Send:
+        return header, rest
     if isinstance(header, ProtocolError):
         raise header
-    if not isinstance(header, Send):
-        raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
-    return header, rest
+    raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
 
 
 class Post:
@@ -163,25 +168,33 @@ class Post:
             self._begin(now)
         while frames:
             frame = frames.pop(0)  # not kept: its messages take more memory here than in the inbox
-            if isinstance(frame, ProtocolError):
+            if type(frame) is Data:  # as nearly all are
+                self.has_data = True
+            elif isinstance(frame, ProtocolError):
                 raise frame
-            if isinstance(frame, Renew):
+            elif type(frame) is Renew:
                 return frame
-            self.has_data = self.has_data or isinstance(frame, Data)
-            for reply in session.receive(self.attachment, frame, now):
-                if self._replies and is_told_again(self._replies[-1], reply):
-                    self._replies.pop()
-                self._replies.append(reply)
-        self._check_not_reset()
-        if isinstance(self._header.ack, int):  # last: it may end the session (CLS-4)
-            session.acknowledge(self._header.ack)
+            replies = session.receive(self.attachment, frame, now)
+            if replies:
+                self._reply(replies)
+        if session.ending is not None:
+            self._check_not_reset()
+        mark = self._header.ack
+        if mark is not UNSET and mark > session.outgoing.acked:  # last: it may end the session
+            session.acknowledge(mark)
         return None
+
+    def _reply(self, replies: Iterable[ServerControl]) -> None:
+        for reply in replies:
+            if self._replies and is_told_again(self._replies[-1], reply):
+                self._replies.pop()
+            self._replies.append(reply)
 
     def _begin(self, now: float) -> None:
         """Confirm the attach; the mark that the header names is acknowledged later."""
         session, attachment, mark = self._session, self.attachment, self._header.ack
         session.record_activity(attachment, now)
-        if isinstance(mark, int):
+        if mark is not UNSET:
             if not _confirm_by_mark(session, attachment, mark):
                 raise _unknown_session()
         elif attachment is not None:
@@ -224,19 +237,19 @@ class Post:
             ProtocolError: ``unknown_session``: the session was reset since, and with it what it had
                 taken (SND-3).
         """
-        self._check_not_reset()
-        attachment = self.attachment
+        session, attachment, held = self._session, self.attachment, self._held
+        if session.ending is not None:
+            self._check_not_reset()
         if attachment is not None and attachment.code is not None:
             attachment = None
-        downlink = self._session.downlink
-        data = (
-            []
-            if attachment is None or self._held is None
-            else downlink.data_beside_poll(attachment)
-        )
-        self.release_downlink()
-        marks = downlink.answer_post(attachment)
-        return [*map(encode_control, (marks, *self._replies)), *data]
+        data: list[EncodedFrame] = []
+        if held is not None:
+            self._held = None
+            held.posts -= 1
+            if attachment is not None:
+                data = session.downlink.data_beside_poll(attachment)
+        marks = encode_control(session.downlink.answer_post(attachment))
+        return [marks, *[encode_control(reply) for reply in self._replies], *data]
 
 
 def _unknown_session() -> ProtocolError:
