@@ -17,6 +17,7 @@ from transport.protocol.server.uplink import (
     split_header,
 )
 from transport.server.adapters.ports import Link
+from transport.server.patience import Patience
 from transport.server.registry import Registry
 from transport.server.runner import Runner
 
@@ -31,7 +32,7 @@ class Uplink:
 
     def __init__(self, registry: Registry, limits: Limits) -> None:
         self._registry = registry
-        self._limits = limits
+        self._patience = Patience(registry.clock.loop, limits.answer_wait)
 
     async def poll(self, frame: Poll) -> Link | None:
         """Continue a long poll's attach; see `Entrance.poll`."""
@@ -62,7 +63,7 @@ class Uplink:
             post.hold_downlink()
             driver.notify()
             if post.has_data:
-                await driver.handled_within(self._limits.answer_wait)
+                await driver.handled_in_time(self._patience)
             return post.answer()
         except BaseException:  # cancelled, too: what waited for the answer wakes the poll
             post.release_downlink()
