@@ -412,7 +412,7 @@ SERVER = [
         "take",
         name="mark-of-a-post-ignored",
         rule="POL-4: the mark that a POST names acknowledges nothing",
-        old="session.acknowledge(self._header.ack)",
+        old="session.acknowledge(mark)",
         new="pass",
     ),
     Mutant(

@@ -181,7 +181,8 @@ class Attachments:
             received = frame.received
         else:
             self.owner = frame.client
-        self._make_room(frame)
+        if self.live:
+            self._make_room(frame)
         sse = transport is TransportKind.SSE
         attachment = Attachment(
             number=frame.attach,
