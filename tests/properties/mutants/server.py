@@ -292,6 +292,14 @@ SERVER = [
         vectors_only="it only costs frames; the vectors show the range",
     ),
     Mutant(
+        Unread,
+        "is_followed",
+        name="unread-repetition-refused",
+        rule="DAT-7: a repetition of what was handled is refused, by no valid number",
+        old="has_refused and",
+        new="",
+    ),
+    Mutant(
         Inbox,
         "give_back",
         name="unread-is-lost",
