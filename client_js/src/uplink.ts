@@ -118,7 +118,7 @@ function takeFrames<Tag>(
   const { acks, closing, outbox } = source;
   const isComplete = link.next > outbox.buffer.lastNumber;
   if (closing && !link.closeWritten && isComplete) frames.push(writeClose(source, link, closing));
-  if (acks.takeDue(link, now)) frames.push(writeAck(source, link));
+  if (now >= acks.dueOn(link)) frames.push(writeAck(source, link));
   // Again after anything else, which would take it back. What does not fit into a final POST is lost.
   if (source.isLeaving && (frames.length || !link.leaveWritten) && (isComplete || room !== undefined)) {
     link.leaveWritten = true;

@@ -150,12 +150,16 @@ class Opened(_Control, frozen=True):
 
 
 class Ack(_Control, frozen=True):
-    """Acknowledge without data; in a POST's answer also report on the downlink (SND-2)."""
+    """Acknowledge without data; in a POST's answer also report on the downlink (SND-2).
+
+    A server asks by ``prompt`` to be acknowledged at once (MRK-6).
+    """
 
     ack: Mark
     received: Mark | UnsetType = UNSET
     sent: Mark | UnsetType = UNSET
     attached: bool | UnsetType = UNSET
+    prompt: bool | UnsetType = UNSET
 
 
 class Skip(_Control, frozen=True):

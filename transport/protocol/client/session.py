@@ -156,7 +156,7 @@ class ClientSession:
         for link in self._links:
             deadline = min(deadline, link.until)
             if link.post is None and self.leads(link):
-                deadline = min(deadline, self.acks.due_at)
+                deadline = min(deadline, self.acks.due_on(link))
         return deadline
 
     # The application's side
@@ -299,7 +299,7 @@ class ClientSession:
         if confirms:
             link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.CONFIRM, "attach")
             self.confirmed = link.attach
-            self.acks.move_to(link)
+            self.acks.set_due_on(link)
         if link.transport is TransportKind.WEBSOCKET:
             return uplink.websocket_frames(self, link, now, confirms=confirms)
         return uplink.requests(self, link, now, confirms=confirms)
@@ -369,6 +369,8 @@ class ClientSession:
                 self._receive_data(link, frame, now)
             case Ack():
                 self._events += self.outbox.settle(frame.ack)
+                if frame.prompt is True and self.leads(link):
+                    self.acks.set_due_on(link)
             case Opened():
                 self._opened(link, frame)
             case Ping():
@@ -438,7 +440,9 @@ class ClientSession:
         first = frame.seq + known
         replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
         self._events.append(Messages(messages, replays, size, frame.text))
-        self.acks.record(len(messages), size, link, self.terms, now)
+        self.acks.record(len(messages), size, self.terms, now)
+        if first <= self._replay_up_to <= self.incoming.received:
+            self.acks.set_due()  # the last replay: the server keeps everything since the cut
         self._end_if_complete(link, now)
 
     # Errors and ends

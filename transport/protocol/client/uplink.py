@@ -67,16 +67,8 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
     """Return the requests to start on ``link``; at least one if it ``confirms`` the attach."""
     fields = source.handshake.session_fields(link.attach)
     outputs: list[Output] = []
-    if link.post is None:
-        first = encode_control(Send(**fields))
-        post = PendingPost(link.next, link.control)
-        frames: list[EncodedFrame] = []
-        fill(source, link, frames, now, source.terms.body - len(first))
-        # On long poll the first poll confirms the attach (ATT-3).
-        if frames or (confirms and link.transport is TransportKind.SSE):
-            link.post = post
-            outputs.append(Output(Request.POST, [first, *frames]))
     if link.transport is TransportKind.LONGPOLL and link.polled_at is None and source.leads(link):
+        # First, as it carries the mark: no POST is needed for that.
         link.polled_at = now
         hold = source.polls.hold
         poll = Poll(
@@ -86,6 +78,15 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
             hold=UNSET if hold is None else hold,
         )
         outputs.append(Output(Request.POLL, [encode_control(poll)]))
+    if link.post is None:
+        first = encode_control(Send(**fields))
+        post = PendingPost(link.next, link.control)
+        frames: list[EncodedFrame] = []
+        fill(source, link, frames, now, source.terms.body - len(first))
+        # On long poll the first poll confirms the attach (ATT-3).
+        if frames or (confirms and link.transport is TransportKind.SSE):
+            link.post = post
+            outputs.append(Output(Request.POST, [first, *frames]))
     return outputs
 
 
@@ -111,7 +112,7 @@ def fill(
     closing = source.closing
     if closing and not link.close_written and link.next > source.outbox.buffer.last:
         frames.append(close_frame(source, link, closing))
-    if source.acks.take_due(link, now):
+    if now >= source.acks.due_on(link):
         frames.append(ack_frame(source, link))
     # Again after anything else, which would take it back.
     is_due = bool(frames) or not link.leave_written
