@@ -187,7 +187,7 @@ SERVER = [
         name="skip-not-counted",
         rule="DAT-5: a skip takes no number",
         old="return self._receive_messages(attachment, skip)",
-        new="self._acknowledge(frame.ack); return []",
+        new="self.acknowledge(frame.ack); return []",
     ),
     Mutant(
         Inbox,
@@ -294,10 +294,11 @@ SERVER = [
     Mutant(
         Unread,
         "is_followed",
-        name="unread-repetition-refused",
-        rule="DAT-7: a repetition of what was handled is refused, by no valid number",
-        old="has_refused and",
-        new="",
+        name="unread-repeats-what-was-handled",
+        rule="DAT-7: a repetition of what was handled is refused, by a number that nothing has",
+        old="self._incoming.received < seq",
+        new="True",
+        first_seed=400,
     ),
     Mutant(
         Inbox,

@@ -2,7 +2,8 @@
 
 An ack piggybacks on anything else that is written: data, a poll, our ``close``. It is sent alone if
 nothing carries it in time; and at once if it would free a quarter of the server's send window, if
-it completes a replay, or if the server asks for it.
+it completes a replay, or if the server asks for it. On long poll every POST names the mark, and one
+without further lines is a lone ack (POL-5).
 """
 
 from __future__ import annotations

@@ -56,11 +56,10 @@ class Unread:
         """Return whether the messages ``seq`` to ``last`` follow a refused one, and go beyond it.
 
         They were on their way when the client read of the refusal. Each on its own would be sent,
-        and refused, once for every message before it. (If no message is refused now, these are
-        repetitions of what was taken.)
+        and refused, once for every message before it.
         """
-        has_refused = 0 < self._incoming.refused <= self._last
-        return has_refused and not self.is_reading and seq <= self._last + 1 <= last
+        is_new = self._incoming.received < seq
+        return is_new and not self.is_reading and seq <= self._last + 1 <= last
 
     def extend(self, last: int) -> Error:
         """Refuse what follows too, up to ``last``, and return the error that says so."""
