@@ -52,7 +52,7 @@ class Bridge:
         """Make a call that has no result, at the latest together with the next one."""
         self._waiting.append(call)
 
-    def call(self, call: Sequence[Any]) -> tuple[Any, list[Any]]:
+    def call(self, call: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
         """Make a call: the number of a core, a method, its arguments.
 
         Returns:
