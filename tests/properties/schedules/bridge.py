@@ -61,9 +61,8 @@ class Bridge:
         Raises:
             CoreFailed: the core threw, or did not return in `CALL_TIMEOUT` seconds.
         """
-        line = self._encode([*self._waiting, call])
-        self._waiting.clear()
-        answer = self._decode(self._exchange(line + b"\n"))
+        calls, self._waiting = self._waiting, []
+        answer = self._decode(self._exchange(self._encode([*calls, call]) + b"\n"))
         if isinstance(answer, dict):
             raise CoreFailed(answer["error"])
         result, marks = answer
