@@ -118,10 +118,13 @@ class WireRules:
     def _session_id(self, name: str, poll: Any) -> str:
         """Return the id of the session that writes; empty if it is not known."""
         request = poll if poll is not None else {}
+        begun = ""
         if name not in self._session_ids and poll is None:  # a `close` instead of `opened`
             request = self._opens[name]
+            key = ("", f"{request['client']} {request['nonce']}")
+            begun, _ = self._directory.nonces.get(key, ("", 0.0))
         session = self.find_session(request)
-        return session.id if session is not None else self._session_ids.get(name, "")
+        return session.id if session is not None else self._session_ids.get(name, begun)
 
     def check_server_frame(self, frame: Any, record: HandlerRecord) -> None:
         """Check one frame: its mark (MRK-3), and that it is no error that the client caused."""
