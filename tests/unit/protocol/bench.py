@@ -6,7 +6,7 @@ a process: connections by name, and a `Directory` of sessions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from tests.unit.protocol.directory import Directory, ServerConnection
@@ -28,12 +28,13 @@ from transport.protocol.frames import (
     Open,
     Poll,
     ResetReason,
+    Send,
     TransportKind,
     error_frame,
 )
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.uplink import Post, polled_attachment, split_header
+from transport.protocol.server.uplink import Post, answer_ended, polled_attachment, split_header
 
 
 class Bench:
@@ -114,13 +115,22 @@ class Bench:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
         try:
             header, frames = split_header(self._decoder.decode_lines(body))
-            post = Post(header, frames, self.directory.find(header), self.now)
-            while post.take(self.now) is not None:
-                post.reattach()
-            written = post.answer()
+            written = self._answer(header, frames)
         except ProtocolError as error:
             return {"answer": from_wire(encode_control(error_frame(error)))}
         return {"answer": [from_wire(encoded) for encoded in written]}
+
+    def _answer(self, header: Send, frames: Sequence[Any]) -> list[EncodedFrame]:
+        try:
+            session = self.directory.find(header)
+        except ProtocolError as error:
+            if error.code is not codes.UNKNOWN_SESSION:
+                raise
+            return answer_ended(header, frames, self.directory.ended(header))
+        post = Post(header, frames, session, self.now)
+        while post.take(self.now) is not None:
+            post.reattach()
+        return post.answer()
 
     def _poll(self, step: Step) -> None:
         connection = self.connections[step["on"]] = ServerConnection(TransportKind.LONGPOLL, "")
