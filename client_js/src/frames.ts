@@ -85,6 +85,8 @@ export interface AckFrame {
   readonly received?: number;
   readonly sent?: number;
   readonly attached?: boolean;
+  /** The server waits for an ack (MRK-6). */
+  readonly prompt?: boolean;
 }
 
 export interface SkipFrame {

@@ -72,7 +72,7 @@ export class ClientSession<Tag> {
     for (const link of this._links) {
       deadline = Math.min(deadline, link.deadline);
       if (!this.leads(link)) continue;
-      if (!link.post) deadline = Math.min(deadline, this.acks.dueAt);
+      if (!link.post) deadline = Math.min(deadline, this.acks.dueOn(link));
       // 0: nothing to wait for, as `transmit` polls immediately.
       if (!link.polling) deadline = Math.min(deadline, this.polls.nextAt(link) || Infinity);
     }
@@ -190,7 +190,7 @@ export class ClientSession<Tag> {
     const confirms = link.attach > this.confirmed && this._links.has(link);
     if (confirms) {
       this.confirmed = link.attach;
-      this.acks.moveTo(link);
+      this.acks.setDueOn(link);
     }
     const write = link.transport === "websocket" ? websocketFrames : requests;
     return write(this, link, confirms, now);
@@ -264,6 +264,7 @@ export class ClientSession<Tag> {
         // Undefined, which passes, unless this answers a POST.
         this.outbox.checkAck(frame.received!);
         this._settle(frame.ack);
+        if (frame.prompt && this.leads(link)) this.acks.setDueOn(link);
         if (!recordPostMarks(link, frame, this.acks.received, now)) this._dropLink(link, "detached");
     }
   }
@@ -316,7 +317,9 @@ export class ClientSession<Tag> {
       this._events.push({ type: "message", message: { data, recovered }, size: size / messages.length });
     });
     if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
-    this.acks.record(fresh.length, size, link, this.terms, now);
+    this.acks.record(fresh.length, size, this.terms, now);
+    // The last replay: the server keeps everything since the connection was lost.
+    if (received < this.replayUpTo && this.replayUpTo <= this.acks.received) this.acks.setDue();
     this._endIfComplete(link, now);
   }
 

@@ -168,8 +168,8 @@ test("a standalone ack whose POST failed is due again", () => {
   const { link } = open(client, "sse");
   client.handleInput(link, answered({}), 0);
   receive(client, link, [1, 0, "a"]);
-  assert.equal(client.deadline, 0.1);
-  const [{ frames }] = client.transmit(link, 0.1) as [Output];
+  assert.equal(client.deadline, 0.5);
+  const [{ frames }] = client.transmit(link, 0.5) as [Output];
   assert.equal(frames[1], '{"type":"ack","ack":1}');
   client.handleInput(link, { type: "answer", request: "post", status: 502, text: "" }, 10);
   assert.deepEqual(client.transmit(link, 10)[0]!.frames, frames);
@@ -183,6 +183,14 @@ test("an ack that was due on a lost link is not due on the next", () => {
   client.handleInput(link, { type: "lost", reason: "cut" }, 0);
   open(client, "sse");
   assert.ok(client.deadline > 1);
+});
+
+test("the POST of an older link that fails makes no ack due", () => {
+  const client = session();
+  const older = open(client, "sse").link;
+  open(client, "websocket");
+  client.handleInput(older, { type: "answer", request: "post", status: 502, text: "" }, 1);
+  assert.ok(client.deadline > 1, "or else its timer is set again and again");
 });
 
 test("consecutive empty answers to polls end the attach (POL-2)", () => {

@@ -9,8 +9,10 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.frames import EncodedFrame, Poll, Renew, Send
 from transport.protocol.server.attachments import Attachment
+from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.uplink import (
     Post,
+    answer_ended,
     begin_poll,
     polled_attachment,
     require_session,
@@ -49,7 +51,12 @@ class Uplink:
         """Take the frames of a POST and return its answer; see `Entrance.send`."""
         header, rest = split_header(frames)
         del frames
-        runner = await self._find(header)
+        try:
+            runner = await self._find(header)
+        except ProtocolError as error:
+            if error.code is not codes.UNKNOWN_SESSION:
+                raise
+            return answer_ended(header, rest, await self._ended(header))
         now = self._registry.now
         driver = runner.driver
         post = Post(header, rest, runner.session)
@@ -81,12 +88,17 @@ class Uplink:
                 link.fail(error)
             raise
 
+    async def _ended(self, header: Send) -> Tombstone | None:
+        """Return how the session that a POST names has ended, if it has."""
+        record = await self._registry.find_record(header.session)
+        return self._registry.known(record).ended if record is not None else None
+
     async def _find(self, frame: Send | Poll) -> Runner:
         """Find the session that a request names.
 
         Raises:
-            ProtocolError: ``unknown_session``, whether it is unknown, has expired or is another
-                user's (RES-9); ``wrong_process``; ``unauthorized`` (REN-1).
+            ProtocolError: ``unknown_session``, whether it is unknown or has ended, or the token is
+                wrong (RES-9); ``wrong_process``; ``unauthorized`` (REN-1).
         """
         registry = self._registry
         record = await registry.find_record(frame.session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.properties.mutants.mutant import Mutant
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
-from transport.protocol.server import uplink
+from transport.protocol.server import opening, uplink
 from transport.protocol.server.attachments import Attachments
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.frame_rates import FrameRates
@@ -141,6 +141,33 @@ SERVER = [
         old="or peer_closed",
         new="",
         first_seed=280,
+    ),
+    Mutant(
+        Attachments,
+        "_make_room",
+        name="repetition-untold",
+        rule="ATT-4: the connection that a repetition replaces ends without a word",
+        old="self.end(old, codes.SUPERSEDED, _REPEATED)",
+        new="self.end(old, codes.SUPERSEDED)",
+        vectors_only="to a client it is a lost connection either way",
+    ),
+    Mutant(
+        Attachments,
+        "_make_room",
+        name="repetition-takes-over",
+        rule="ATT-4: a connection is told that its repetition has taken the session",
+        old="self.end(old, codes.SUPERSEDED, _REPEATED)",
+        new="self._end_superseded(old)",
+        vectors_only="no client reads the connection that its own repetition replaces",
+    ),
+    Mutant(
+        opening,
+        "final_answer",
+        name="close-of-another-session",
+        rule="OPN-4: a session that the client has never seen is closed in the place of `opened`",
+        old="FinalAnswer((opened, close)",
+        new="FinalAnswer((close,)",
+        first_seed=5400,
     ),
     Mutant(
         Tombstone,

@@ -18,6 +18,7 @@ TYPESCRIPT = [
         rule="NUM-3: messages after a gap are accepted",
         old="seq > received + 1",
         new="false",
+        vectors_only="no server leaves a gap; the vectors show that one is refused",
     ),
     SourceMutant(
         "acks.ts",
@@ -46,6 +47,7 @@ TYPESCRIPT = [
         rule="ATT-3: an older attach is kept when the newest is lost, and carries nothing",
         old="older.attach < this.confirmed",
         new="false",
+        first_seed=420,
     ),
     SourceMutant(
         "refusals.ts",
@@ -60,6 +62,7 @@ TYPESCRIPT = [
         rule="ATT-8: a refused attempt ends the session that another connection carries",
         old="if (!session.leads(link) && session.isCarried())",
         new="if (false)",
+        vectors_only="no server refuses an attach of a client whose other attach it serves",
     ),
     SourceMutant(
         "session.ts",
@@ -67,6 +70,7 @@ TYPESCRIPT = [
         rule="OPN-6: what arrives during a takeover is reported as a replay",
         old="if (!this.isCarried()) this.replayUpTo",
         new="this.replayUpTo",
+        vectors_only="whether a message is a replay is no promise of the machine",
     ),
     SourceMutant(
         "refusals.ts",
@@ -74,6 +78,7 @@ TYPESCRIPT = [
         rule="DRN-1: a retry_in counts however long it is",
         old="Math.min(Math.max(0, +retryIn || 0), MAX_RETRY_IN)",
         new="Math.max(0, +retryIn || 0)",
+        vectors_only="no server asks for so long",
     ),
     SourceMutant(
         "answers.ts",
@@ -81,6 +86,7 @@ TYPESCRIPT = [
         rule="SND-2: a POST that something else answered counts as taken",
         old='!isMarks(decode(lines[0] ?? ""))',
         new="false",
+        vectors_only="in the machine, nothing else answers with the server's status",
     ),
     SourceMutant(
         "refusals.ts",
@@ -88,6 +94,7 @@ TYPESCRIPT = [
         rule="ATT-5, ATT-6: a client ends because its confirmation was refused",
         old="(confirmed && attach > confirmed)",
         new="confirmed",
+        vectors_only="a client that ends breaks no promise; the vectors show that it must go on",
     ),
     SourceMutant(
         "session.ts",
@@ -95,6 +102,7 @@ TYPESCRIPT = [
         rule="RES-6: a session is resumed that has received what this client never sent",
         old="this.outbox.checkAck(Math.max(received, handled));",
         new="",
+        vectors_only="the server refuses such a client (ATT-6); this is for servers that do not",
     ),
     SourceMutant(
         "outbox.ts",
@@ -102,6 +110,7 @@ TYPESCRIPT = [
         rule="MRK-5: a mark above everything that was written counts as an ack",
         old="if (mark >= this.buffer.next) throw",
         new="if (false) throw",
+        vectors_only="no server sends such a mark; the vectors show what follows from one",
     ),
     SourceMutant(
         "session.ts",
@@ -172,6 +181,7 @@ TYPESCRIPT = [
         rule="CLS-4: the client ends before it has everything up to `last`",
         old="(received < close.last && !late)",
         new="false",
+        vectors_only="a server's close follows its messages; the vectors send one that does not",
     ),
     SourceMutant(
         "uplink.ts",
@@ -189,6 +199,48 @@ TYPESCRIPT = [
     ),
     SourceMutant(
         "acks.ts",
+        name="each-message-delays-the-ack",
+        rule="MRK-6: an ack waits from the last message that it covers, perhaps for ever",
+        old="Math.min(this._dueAt, part < WINDOW_PART ? now + ACK_DELAY : now)",
+        new="part < WINDOW_PART ? now + ACK_DELAY : now",
+    ),
+    SourceMutant(
+        "acks.ts",
+        name="quarter-waits",
+        rule="MRK-6: an ack waits though it would free a quarter of the window",
+        old="const WINDOW_PART = 0.25;",
+        new="const WINDOW_PART = 1;",
+    ),
+    SourceMutant(
+        "acks.ts",
+        name="due-though-carried",
+        rule="MRK-6: an ack is due on a link that has carried it",
+        old="return link.acked < this.received ? this._dueAt : Infinity;",
+        new="return this._dueAt;",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="replay-waits-for-its-ack",
+        rule="MRK-6: the ack of a replay waits",
+        old="received < this.replayUpTo && this.replayUpTo <= this.acks.received",
+        new="false",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="prompt-ignored",
+        rule="MRK-6: an ack that is asked for waits",
+        old="frame.prompt && this.leads(link)",
+        new="false",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="prompt-of-an-older-attach",
+        rule="ATT-3: an attach that no longer leads decides when an ack is due",
+        old="frame.prompt && this.leads(link)",
+        new="frame.prompt",
+    ),
+    SourceMutant(
+        "acks.ts",
         name="open-range-closed",
         rule="RES-2: an open-ended range of lost messages is taken for none",
         old="last !== null && from > last",
@@ -200,6 +252,7 @@ TYPESCRIPT = [
         rule="CLS-8: the close of a failed handler is not answered",
         old="const outputs = this.transmit(link, now);",
         new="const outputs: Output[] = [];",
+        vectors_only="the server waits for the answer no longer than `timings.closing`",
     ),
     SourceMutant(
         "session.ts",
@@ -207,6 +260,7 @@ TYPESCRIPT = [
         rule="CLS-8: a channel that its application has closed goes on",
         old="return !this.closing && this.serverClose?.retry_in",
         new="return this.serverClose?.retry_in",
+        vectors_only="the machine's application asks for no more after it has closed",
     ),
     SourceMutant(
         "uplink.ts",
@@ -214,6 +268,71 @@ TYPESCRIPT = [
         rule="LIV-6: what is written after a leave takes it back",
         old="source.isLeaving && (frames.length || isAckDue || !link.leaveWritten)",
         new="source.isLeaving && !link.leaveWritten",
+        vectors_only="no promise depends on it; the vectors show what is written last",
+    ),
+    SourceMutant(
+        "uplink.ts",
+        name="data-before-confirmation",
+        rule="ATT-3: data is written before the ack that confirms the attach",
+        old="confirms ? [writeAck(source, link)] : []",
+        new="[]",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="nonce-kept",
+        rule="OPN-3: the nonce of one session is used for the next",
+        old="this.token = frame.session;\n      this._nonce = undefined;",
+        new="this.token = frame.session;",
+        first_seed=930,
+    ),
+    SourceMutant(
+        "session.ts",
+        name="epoch-forgotten",
+        rule="EPO-1: the epoch of the store is not sent back",
+        old="this.epoch = frame.epoch;",
+        new="",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="resend-from-the-ack",
+        rule="RES-1: messages that the server reported as received are retransmitted",
+        old="link.next = received + 1;",
+        new="link.next = handled + 1;",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="behind-the-refused-lost",
+        rule="DAT-4: messages after a refused one are not retransmitted",
+        old="link.next = Math.min(link.next, number);",
+        new="",
+    ),
+    SourceMutant(
+        "outbox.ts",
+        name="in-hand-is-not-handled",
+        rule="RES-3: a message that may have been handled is reported as not handled",
+        old='"handled" : "unknown"',
+        new='"handled" : "not_handled"',
+    ),
+    SourceMutant(
+        "outbox.ts",
+        name="not-handled-is-unknown",
+        rule="RES-3: a message that was certainly not handled is reported as unknown",
+        old='return "not_handled";',
+        new='return "unknown";',
+    ),
+    SourceMutant(
+        "outbox.ts",
+        name="resent-into-the-new-session",
+        rule="RES-3: messages that the old session had not handled go to the new one",
+        old="this.buffer = new SendBuffer();\n  }",
+        new="this.buffer.next = this.buffer.first;\n  }",
+    ),
+    SourceMutant(
+        "acks.ts",
+        name="mark-kept-over-a-reset",
+        rule="RES-2: the mark of the old session is kept for the new one",
+        old="reset(): void {\n    this.received = 0;",
+        new="reset(): void {",
     ),
     SourceMutant(
         "uplink.ts",
@@ -240,7 +359,7 @@ TYPESCRIPT = [
         "uplink.ts",
         name="no-lone-ack-beside-a-poll",
         rule="POL-5: what a POST's answer brought is not acknowledged while a poll is parked",
-        old="(polling && leads && acks.takeDue(link, now))",
+        old="(polling && leads && now >= acks.dueOn(link))",
         new="false",
     ),
 ]

@@ -34,7 +34,7 @@ from transport.protocol.frames import (
 from transport.protocol.server import uplink
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.uplink import Post, polled_attachment, split_header
+from transport.protocol.server.uplink import Post, answer_ended, polled_attachment, split_header
 
 
 class Bench:
@@ -118,7 +118,14 @@ class Bench:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
         try:
             header, frames = split_header(self._decoder.decode_lines(body))
-            post = Post(header, frames, self.directory.find(header))
+            try:
+                session = self.directory.find(header)
+            except ProtocolError as error:
+                if error.code is not codes.UNKNOWN_SESSION:
+                    raise
+                written = answer_ended(header, frames, self.directory.ended(header))
+                return {"answer": [from_wire(encoded) for encoded in written]}
+            post = Post(header, frames, session)
             while post.take(self.now) is not None:
                 post.reattach()
         except ProtocolError as error:

@@ -12,18 +12,21 @@ from msgspec import UNSET
 
 from transport import codes
 from transport.errors import ForeignAck, ProtocolError
-from transport.protocol.codec import encode_control
+from transport.protocol.codec import Oversized, encode_control
 from transport.protocol.frames import (
+    Ack,
     Data,
     EncodedFrame,
     Poll,
     Renew,
     Send,
     ServerControl,
+    Skip,
     TransportKind,
 )
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.unread import is_told_again
 from transport.protocol.states import AttachmentState
 
@@ -44,7 +47,7 @@ def require_session(
 
     Raises:
         ProtocolError: ``wrong_process``, or ``unknown_session``: one answer for a session that is
-            unknown, has ended, or is another user's (RES-9).
+            unknown or has ended, and for a wrong credential (RES-9).
     """
     if session is not None and session.ending is None:
         return session
@@ -122,6 +125,44 @@ def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
     if isinstance(header, ProtocolError):
         raise header
     raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
+
+
+def answer_ended(
+    header: Send, frames: Sequence[Any], ended: Tombstone | None
+) -> list[EncodedFrame]:
+    """Return the answer to a POST for a session that was closed: its final marks (SND-3).
+
+    So the last ``close`` of a client is taken, though the session ended without it.
+
+    Args:
+        header: the ``send``.
+        frames: the frames after it, see `split_header`.
+        ended: how the session ended; None if it is not known, or has not ended.
+
+    Raises:
+        ProtocolError: ``unknown_session``: the session was not closed, or is another client's; or
+            some of the frames were not taken.
+    """
+    if (
+        ended is None
+        or ended.ending.close is None
+        or header.client != ended.owner
+        or not all(_was_taken(frame, ended.received) for frame in frames)
+    ):
+        raise _unknown_session()
+    marks = Ack(ack=ended.handled, received=ended.received, sent=ended.last, attached=False)
+    return [encode_control(marks)]
+
+
+def _was_taken(frame: Any, received: int) -> bool:
+    """Whether a frame is a copy of one that was taken, or asks for nothing to be taken."""
+    match frame:
+        case Data(seq, _, messages):
+            return seq + len(messages) - 1 <= received
+        case Skip(number=number):
+            return number <= received
+        case _:
+            return not isinstance(frame, (ProtocolError, Oversized))
 
 
 class Post:
