@@ -20,6 +20,7 @@ from transport.protocol.codec import (
     Decoder,
     Oversized,
     decode_message,
+    encode_control,
     encode_message,
     json_size,
     object_size,
@@ -158,6 +159,13 @@ def test_depth_of_what_is_received(objects: bool) -> None:
     assert refused(decoder, f'{{"type":"renew","credentials":{deep!s}}}') == "bad_frame"
     assert decoder.decode(f'[1,0,"{"[" * 100}"]').messages == ["[" * 100]
     assert decoder.decode(f"[1,0,[{','.join(['[]'] * 100)}]]").messages == [[[]] * 100]
+
+
+def test_many_brackets_are_not_depth() -> None:
+    """FRM-3: what is counted first is only a suspicion."""
+    credentials: list[Any] = [[]] * (LIMITS.depth + 2)
+    wire = encode_control(Renew(credentials=credentials))
+    assert Decoder(LIMITS).decode(wire) == Renew(credentials=credentials)
 
 
 @pytest.mark.parametrize("depth", [500, 5_000, 100_000])
