@@ -101,6 +101,15 @@ test("an opened that answers another open is a bad frame", () => {
   }
 });
 
+test("an opened of another session drops its link, and says why (OPN-4)", () => {
+  const client = session();
+  const links = [client.attach("sse"), client.attach("websocket")];
+  const opens = links.map((link) => JSON.parse(client.transmit(link, 0)[0]!.frames[0] as string) as object);
+  receive(client, links[0]!, opened(opens[0]!, { id: "s1" }));
+  assert.deepEqual(types(receive(client, links[1]!, opened(opens[1]!, { id: "s2" }))), ["another session"]);
+  assert.equal(client.id, "s1");
+});
+
 test("data before opened and a second opened are bad frames (OPN-1)", () => {
   const client = session();
   const link = client.attach("websocket");

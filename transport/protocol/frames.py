@@ -240,6 +240,8 @@ class Send(_Control, frozen=True):
     client: ClientId
     attach: Number
     epoch: str | UnsetType = UNSET
+    ack: Mark | UnsetType = UNSET
+    """The client's mark of the downlink, which the answer may then bring (POL-4)."""
 
 
 class Poll(_Control, frozen=True):

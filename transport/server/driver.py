@@ -118,7 +118,7 @@ class SessionDriver:
         if footprint(self.session) > self.grant:
             self._memory.grow(self)
         for link in self.links:
-            if link.waiter is not None:
+            if link.waiter is not None and not link.attachment.posts:
                 link.wake_writer()
         return number
 

@@ -5,7 +5,7 @@ the decision needs, and acts on it.
 
 The order matters. Nothing is created before the credentials were accepted, and a session is known
 to the store before it is attached to. An ``open`` that is cancelled once the store has recorded it
-leaves a record without a token; the next ``open`` with the same nonce completes it (OPN-4).
+leaves a record that has not begun; the next ``open`` with the same nonce completes it (OPN-4).
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import OpeningRequest, read_request
 from transport.server.registry import Registry
 from transport.server.runner import Application, Runner
-from transport.stores.records import Record, make_token
+from transport.stores.records import Record
+from transport.stores.tokens import derive_secret, hash_secret, make_token
 from transport.telemetry.log import DEBUG, INFO, log_event
 
 
@@ -59,6 +60,7 @@ class Opener:
         admission: counts sessions and openings.
         memory: the bound on what all sessions take.
         authenticator: authenticates the clients.
+        key: the secret from which tokens are derived.
 
     Attributes:
         refused: how many opens were ever answered with an error.
@@ -72,6 +74,7 @@ class Opener:
         admission: Admission,
         memory: Memory,
         authenticator: Authenticator,
+        key: bytes,
     ) -> None:
         self.refused = 0
         self._application = application
@@ -80,6 +83,7 @@ class Opener:
         self._admission = admission
         self._memory = memory
         self._authenticator = authenticator
+        self._key = key
         self._decoder = Decoder(limits)
 
     async def open(
@@ -151,7 +155,7 @@ class Opener:
         """Return what this process and the store know of a session."""
         runner = self._registry.get(record.id)
         session = runner.session if runner is not None else None
-        return Found(session, record.tombstone, issued=bool(record.hashes))
+        return Found(session, record.tombstone, begun=record.begun)
 
     async def _begin(
         self,
@@ -164,7 +168,9 @@ class Opener:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
         registry = self._registry
         now = registry.now()
-        fresh = Record(secrets.token_urlsafe(9), identity.subject)
+        session_id = secrets.token_urlsafe(9)
+        secret = self._secret(session_id, identity, frame)
+        fresh = Record(session_id, identity.subject, hash_secret(secret))
         record = await registry.store.open(
             f"{frame.client} {frame.nonce}", fresh, now, self._limits.nonce
         )
@@ -180,7 +186,8 @@ class Opener:
                 raise error
             case _:
                 assert_never(decision)
-        secret = secrets.token_urlsafe(24)
+        if record is not fresh:
+            secret = self._secret(record.id, identity, frame)
         attachment = attach(
             runner.session,
             frame,
@@ -190,12 +197,15 @@ class Opener:
             token=make_token(record.id, secret),
             reset=reset,
         )
-        record.issue(secret)
         if isinstance(decision, Create):
+            record.begun = True
             registry.add(runner)
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
             runner.start(self._application, request.scope, identity.user, now)
         return self._link(runner, attachment, request, identity)
+
+    def _secret(self, session_id: str, identity: Identity, frame: Open) -> str:
+        return derive_secret(self._key, session_id, identity.subject, frame.client, frame.nonce)
 
     async def _create(self, record: Record, request: OpeningRequest, now: float) -> Runner:
         """Create the session of a record that the store has just taken."""

@@ -44,19 +44,24 @@ class Uplink:
         del frames
         runner = await self._find(header)
         now = self._registry.now
+        driver = runner.driver
+        post = Post(header, rest, runner.session)
+        del rest  # it holds messages as objects: not kept while the handler works
         try:
-            post = Post(header, rest, runner.session, now())
-            del rest  # it holds messages as objects: not kept while the handler works
             while (renewal := post.take(now())) is not None:
                 # A renewal can be slow: deliver the frames before it first.
-                runner.driver.notify()
+                driver.notify()
                 await self._renew(runner, post.attachment, renewal)
                 post.reattach()
-        finally:
-            runner.driver.notify()
-        if post.has_data:
-            await runner.driver.handled_within(self._limits.answer_wait)
-        return post.answer()
+            post.hold_downlink()
+            driver.notify()
+            if post.has_data:
+                await driver.handled_within(self._limits.answer_wait)
+            return post.answer()
+        except BaseException:  # cancelled, too: what waited for the answer wakes the poll
+            post.release_downlink()
+            driver.notify()
+            raise
 
     async def _renew(self, runner: Runner, attachment: Attachment | None, frame: Renew) -> None:
         """Renew the credentials; on failure the connection ends, as on WebSocket (REN-1)."""

@@ -170,9 +170,10 @@ class PairServer:
                         respond(200, _body(session.downlink.answer_poll(attachment, now)))
                 case Send():
                     session = self._find(first)
-                    post = Post(first, rest, session, now)
+                    post = Post(first, rest, session)
                     if post.take(now) is not None:
                         raise ProtocolError(codes.BAD_FRAME, "a pair has no credentials")
+                    post.hold_downlink()
                     self._take_messages(session)
                     respond(200, _body(post.answer()))
                 case Poll():
@@ -234,7 +235,7 @@ class PairServer:
         self, connection: PairConnection, frame: Open, reset: Reset | None, now: float
     ) -> None:
         begun = self._by_nonce.get(frame.nonce)
-        decision = begin(Found(begun, issued=begun is not None))
+        decision = begin(Found(begun, begun=begun is not None))
         match decision:
             case Attach(session):
                 pass
@@ -248,7 +249,7 @@ class PairServer:
                 raise error
             case _:
                 assert_never(decision)
-        token = f"{session.id}.{len(self._by_token)}"
+        token = f"{session.id}.secret"
         self._by_token[token] = session
         connection.attachment = attach(
             session, frame, connection.transport, now, epoch=EPOCH, token=token, reset=reset

@@ -292,6 +292,15 @@ SERVER = [
         vectors_only="it only costs frames; the vectors show the range",
     ),
     Mutant(
+        Unread,
+        "is_followed",
+        name="unread-repeats-what-was-handled",
+        rule="DAT-7: a repetition of what was handled is refused, by a number that nothing has",
+        old="self._incoming.received < seq",
+        new="True",
+        first_seed=400,
+    ),
+    Mutant(
         Inbox,
         "give_back",
         name="unread-is-lost",

@@ -107,8 +107,8 @@ TYPESCRIPT = [
         "session.ts",
         name="another-session-taken",
         rule="OPN-4: of two opens that raced, the second's other session is taken for this one",
-        old="|| frame.id === this.id",
-        new="|| true",
+        old="&& frame.id !== this.id",
+        new="&& false",
     ),
     SourceMutant(
         "buffer.ts",

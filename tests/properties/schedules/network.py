@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from tests.properties.schedules.client_core import Turn
 from tests.properties.schedules.model import Model
 from tests.properties.schedules.state import (
     ClientConnection,
@@ -24,12 +25,11 @@ from tests.unit.protocol.vector_forms import TRANSPORTS, from_wire, to_body, to_
 from transport.limits import Limits
 from transport.protocol.client.events import (
     Answer,
-    Closed,
     ConnectionLost,
-    Event,
     FrameReceived,
     Input,
     LinkDropped,
+    Output,
     Request,
 )
 from transport.protocol.frames import TransportKind
@@ -104,8 +104,7 @@ class Network:
         self.now += seconds
         self.serve({"tick": True})
         for client in self.living_clients:
-            self.handle_events(client, client.core.tick(self.now))
-            self.transmit(client)
+            self._act(client, client.core.tick(self.now))
 
     def flow(self, rounds: int, but: ClientState | None = None) -> None:
         """Deliver everything, ``rounds`` times; except what is on its way to or from ``but``."""
@@ -137,17 +136,39 @@ class Network:
 
     def transmit(self, client: ClientState) -> None:
         """Put everything that a client has due on its way."""
-        for connection in list(client.connections):
-            for out in client.core.transmit(connection.link, self.now):
-                frames = [from_wire(encoded) for encoded in out.frames]
-                if out.request is not Request.OPEN:
-                    self.rules.check_client_frames(client, connection, frames)
-                assert out.request in (None, Request.OPEN) or not any(
-                    sent.is_awaited and sent.kind is out.request and sent.connection is connection
-                    for sent in self.requests
-                    if not client.is_over  # its last `close` may pass another (SND-1)
-                )
-                self._put(connection, out.request, frames)
+        self._act(client, client.core.transmit(self.now))
+
+    def handle_input(self, connection: ClientConnection, report: Input) -> None:
+        """Hand a client what arrives on a connection, and let it act on that."""
+        client = next(one for one in self.clients if connection in one.connections)
+        must_end = self.rules.must_end(client, report)
+        self._act(client, client.core.handle_input(connection.link, report, self.now))
+        assert client.is_over or not must_end, "ATT-5: another client has the session"
+
+    def _act(self, client: ClientState, turn: Turn) -> None:
+        """Check what a client reports, act on it, and put what it writes on its way."""
+        for event in turn.events:
+            self.model.check_event(client, event, self.now)
+            if isinstance(event, LinkDropped):
+                self._drop(client, event)
+        for connection, (link, outputs) in zip(client.connections, turn.written, strict=True):
+            assert connection.link is link
+            for out in outputs:
+                self._write_output(client, connection, out)
+        if client.is_over:
+            client.connections = []
+
+    def _write_output(self, client: ClientState, connection: ClientConnection, out: Output) -> None:
+        """Check what a client writes, and put it on its way."""
+        frames = [from_wire(encoded) for encoded in out.frames]
+        if out.request is not Request.OPEN:
+            self.rules.check_client_frames(client, connection, frames)
+        assert out.request in (None, Request.OPEN) or not any(
+            sent.is_awaited and sent.kind is out.request and sent.connection is connection
+            for sent in self.requests
+            if not client.is_over  # its last `close` may pass another (SND-1)
+        )
+        self._put(connection, out.request, frames)
 
     def _put(
         self, connection: ClientConnection, request: Request | None, frames: list[Any]
@@ -158,40 +179,16 @@ class Network:
         elif not connection.is_half_open:
             connection.up += frames
 
-    def handle_input(self, connection: ClientConnection, report: Input) -> None:
-        """Hand a client what arrives on a connection, and let it act on that."""
-        client = next(one for one in self.clients if connection in one.connections)
-        has_link = connection.link in client.core._links
-        if isinstance(report, ConnectionLost) and not has_link:
-            client.connections.remove(connection)
-        must_end = has_link and self.rules.must_end(client, report)
-        self.handle_events(client, client.core.handle_input(connection.link, report, self.now))
-        assert client.is_over or not must_end, "ATT-5: another client has the session"
-        self.transmit(client)
-
-    def handle_events(self, client: ClientState, events: list[Event]) -> None:
-        """Check what a client reports, and forget the connections that it has dropped."""
-        for event in events:
-            self.model.check_event(client, event, self.now)
-            match event:
-                case Closed():
-                    self.transmit(client)
-                case LinkDropped():
-                    for one in [one for one in client.connections if one.link is event.link]:
-                        for out in event.outputs:
-                            self.rules.record_last_output(client, event.link.attach)
-                            self._put(one, out.request, [from_wire(wire) for wire in out.frames])
-                    for sent in self.requests:
-                        if sent.connection.link is event.link:
-                            sent.is_awaited = False  # it may still arrive
-                case _:
-                    pass
-        client.connections = [
-            one
-            for one in client.connections
-            # A client that is over may still have a frame to write.
-            if one.link in client.core._links or (client.is_over and one.link.control)
-        ]
+    def _drop(self, client: ClientState, event: LinkDropped) -> None:
+        """Forget a connection that a client has dropped, after its last output."""
+        for one in [one for one in client.connections if one.link is event.link]:
+            for out in event.outputs:
+                self.rules.record_last_output(client, event.link.attach)
+                self._put(one, out.request, [from_wire(wire) for wire in out.frames])
+            client.connections.remove(one)
+        for sent in self.requests:
+            if sent.connection.link is event.link:
+                sent.is_awaited = False  # it may still arrive
 
     # The server's side
 

@@ -167,7 +167,7 @@ class WireRules:
             seq = frame[0] if kind == "data" else frame["number"]
             if connection.server_received is not None:
                 mark, connection.server_received = connection.server_received, None
-                acked = client.core.outbox.buffer.acked
+                acked = client.core.marks.acked
                 # It has moved back since, if the server has refused what it had (DAT-7).
                 moved = seq <= mark and self._model.handler(client.session).has_waited
                 assert seq == mark + 1 or mark < seq <= acked + 1 or moved, "RES-1: not from mark"

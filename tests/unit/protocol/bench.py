@@ -45,12 +45,14 @@ class Bench:
     Attributes:
         now: the time of the last step, in seconds.
         connections: the open connections and the parked polls, by name.
+        posts: the POSTs in hand, by name.
         directory: the sessions.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.now = 0.0
         self.connections: dict[str, ServerConnection] = {}
+        self.posts: dict[str, Post] = {}
         self.directory = Directory(limits)
         self._limits = limits
         self._decoder = Decoder(limits)
@@ -78,6 +80,7 @@ class Bench:
     def restart(self) -> None:
         """Lose every connection and session, like a process that restarts (EPO-1)."""
         self.connections.clear()
+        self.posts.clear()
         self.directory.restart()
 
     # The steps
@@ -114,13 +117,24 @@ class Bench:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
         try:
             header, frames = split_header(self._decoder.decode_lines(body))
-            post = Post(header, frames, self.directory.find(header), self.now)
+            post = Post(header, frames, self.directory.find(header))
             while post.take(self.now) is not None:
                 post.reattach()
-            written = post.answer()
         except ProtocolError as error:
-            return {"answer": from_wire(encode_control(error_frame(error)))}
-        return {"answer": [from_wire(encoded) for encoded in written]}
+            return _refused(error)
+        post.hold_downlink()
+        name = step.get("on", "")
+        self.posts[name] = post
+        return {} if name else self._answer({"answer": name})
+
+    def _answer(self, step: Step) -> Step:
+        post = self.posts.pop(step["answer"])
+        try:
+            return {"answer": [from_wire(encoded) for encoded in post.answer()]}
+        except ProtocolError as error:
+            return _refused(error)
+        finally:
+            post.release_downlink()
 
     def _poll(self, step: Step) -> None:
         connection = self.connections[step["on"]] = ServerConnection(TransportKind.LONGPOLL, "")
@@ -179,6 +193,9 @@ class Bench:
         self._current.drain(step["drain"])
 
     def _lose(self, step: Step) -> None:
+        if step["lose"] in self.posts:
+            self.posts.pop(step["lose"]).release_downlink()
+            return
         connection = self.connections.pop(step["lose"])
         if connection.session is not None and connection.attachment is not None:
             connection.session.attachments.detach(connection.attachment)
@@ -190,6 +207,7 @@ class Bench:
         "connect": _connect,
         "receive": _receive,
         "post": _post,
+        "answer": _answer,
         "poll": _poll,
         "send": _send,
         "take": _take,
@@ -245,3 +263,7 @@ class Bench:
         assert written or not is_due or code is not None, "due, but nothing was written"
         assert code is not None or not session.downlink.is_due(attachment, self.now)
         return written, code, is_poll or code is not None
+
+
+def _refused(error: ProtocolError) -> Step:
+    return {"answer": from_wire(encode_control(error_frame(error)))}

@@ -160,14 +160,14 @@ def test_session_that_another_client_cannot_take_over_lives_on() -> None:
 
 
 def test_unused_nonce_creates_a_session() -> None:
-    assert begin(Found(issued=False)) == Create()
+    assert begin(Found(begun=False)) == Create()
 
 
 def test_repeated_nonce_finds_the_session() -> None:
-    """OPN-4: even before a credential was issued, if the session exists."""
+    """OPN-4: even before the store was told that it began."""
     session, _ = begun()
-    for issued in (True, False):
-        decision = begin(Found(session, issued=issued))
+    for has_begun in (True, False):
+        decision = begin(Found(session, begun=has_begun))
         assert isinstance(decision, Attach)
         assert decision.session is session
 

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from transport import Channel, Hub, Identity, Limits
+from transport import Channel, Hub, Identity, Limits, MemoryStore
 from transport.protocol.server.session import ServerSession
 from transport.server import link
 from transport.stores.records import Record
@@ -82,6 +82,43 @@ async def test_hanging_authenticate_times_out_as_unavailable() -> None:
     hub = Hub(silent, authenticate=Gate(), limits=Limits(opening=0.05))
     answer = await ask(hub, "/poll", lines(opening()))
     assert (answer.status, answer.frames[0]["code"]) == (503, "unavailable")
+
+
+class SlowStore(MemoryStore):
+    """Records an ``open`` at once, and answers it after a second."""
+
+    async def open(self, nonce: str, record: Record, now: float, keep: float) -> Record:
+        found = await super().open(nonce, record, now, keep)
+        await asyncio.sleep(1)
+        return found
+
+
+async def test_cancelled_opening_is_completed_by_next() -> None:
+    """OPN-4: the store had recorded the session, whose token the next `open` gets."""
+    store = SlowStore()
+    hub = Hub(silent, store=store)
+    cancelled = request(hub, "/poll", lines(opening()))
+    await asyncio.sleep(0.5)
+    [recorded] = store._records
+    await cancelled.stop()
+    assert hub.statistics().sessions == 0
+    opened = (await ask(hub, "/poll", lines(opening(2)))).frames[0]
+    assert (opened["id"], opened["verdict"]) == (recorded, "new")
+    assert hub.statistics().sessions == 1
+    frame = opening(3, session=opened["session"], nonce="n" * 22)
+    assert (await ask(hub, "/poll", lines(frame))).frames[0]["verdict"] == "resumed"
+
+
+async def test_record_of_cancelled_opening_is_swept() -> None:
+    """OPN-4: with its nonce, if no other `open` completes it."""
+    store = SlowStore()
+    hub = Hub(silent, store=store, limits=Limits(nonce=10))
+    cancelled = request(hub, "/poll", lines(opening()))
+    await asyncio.sleep(0.5)
+    await cancelled.stop()
+    assert len(store._records) == 1
+    await asyncio.sleep(11)
+    assert not store._records
 
 
 async def test_repeated_opening_of_closed_session_gets_close() -> None:

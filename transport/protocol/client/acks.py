@@ -2,6 +2,7 @@
 
 An ack piggybacks on anything else that is written: data, a poll, our ``close``. It is sent alone if
 nothing carries it in time, and at once when it would free a quarter of the server's send window.
+On long poll every POST names the mark, and one without further lines is a lone ack (POL-5).
 """
 
 from __future__ import annotations
@@ -42,8 +43,6 @@ class AckSchedule:
         incoming = self.incoming
         incoming.receive_and_handle(count)
         self._unacked += size
-        if link.transport is TransportKind.LONGPOLL:
-            return  # the next poll carries the mark
         quarter = (
             incoming.received - link.acked >= terms.window_messages / 4
             or self._unacked >= terms.window_bytes / 4

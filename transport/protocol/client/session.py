@@ -427,6 +427,8 @@ class ClientSession:
         """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
         messages, incoming = frame.messages, self.incoming
         self.outbox.check_ack(frame.ack)
+        if link.transport is TransportKind.LONGPOLL and frame.seq > incoming.received + 1:
+            return  # the answers to a poll and a POST overtake each other (POL-5)
         known = incoming.repeated(frame.seq, len(messages))
         self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):

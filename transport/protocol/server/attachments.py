@@ -80,6 +80,8 @@ class Attachment:
     """The highest poll number (POL-2)."""
     writable: bool = False
     """Whether frames can be written: on long poll while a poll waits, elsewhere always."""
+    posts: int = 0
+    """The POSTs in hand whose answers bring the downlink: data does not wake the poll (POL-4)."""
     code: Code | None = None
     """Why it ended; None until it has."""
     make_last: Callable[[], ServerControl] | None = None

@@ -46,12 +46,12 @@ class Found:
     Attributes:
         session: the session, if this process has it.
         tombstone: how it ended, if the store has that.
-        issued: whether a credential of it was ever issued.
+        begun: whether it ever began.
     """
 
     session: ServerSession | None = None
     tombstone: Tombstone | None = None
-    issued: bool = True
+    begun: bool = True
 
     @property
     def ended(self) -> Tombstone | None:
@@ -158,10 +158,9 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
 def begin(found: Found) -> Beginning:
     """Decide whether an ``open`` creates a session, by what its nonce names (OPN-4).
 
-    If no credential was ever issued and no session exists, its creation was interrupted: create it
-    now.
+    If the session never began, its ``open`` was cancelled: create it now.
     """
-    if found.session is None and found.tombstone is None and not found.issued:
+    if found.session is None and found.tombstone is None and not found.begun:
         return Create()
     ended = found.ended
     if ended is not None and ended.ending.close is not None:

@@ -301,6 +301,15 @@ class ServerSession:
 
     # Frames of the client
 
+    def confirm(self, attachment: Attachment) -> None:
+        """Confirm an attach, and take as an ack what its client said there that it has (ATT-3).
+
+        Raises:
+            ProtocolError: see `Attachments.confirm`.
+        """
+        self.attachments.confirm(attachment)
+        self.acknowledge(attachment.client_received)
+
     def record_activity(self, attachment: Attachment | None, now: float) -> None:
         """Record that the client is alive (LIV-3); ``attachment`` as for `receive`."""
         self._received_at = now
@@ -354,10 +363,11 @@ class ServerSession:
                 is_confirmed = attachment is None or attachment.state is _CONFIRMED
                 if is_confirmed and frame.ack <= self.outgoing.acked:
                     self._rates.count(now)
-                if attachment is not None:
+                if attachment is None:
+                    self.acknowledge(frame.ack)
+                else:
                     attachment.client_received = max(attachment.client_received, frame.ack)
-                    self.attachments.confirm(attachment)
-                self._acknowledge(frame.ack)
+                    self.confirm(attachment)
             case Skip():
                 skip = Data(frame.number, frame.ack, [SKIPPED])
                 return self._receive_messages(attachment, skip)
@@ -426,7 +436,7 @@ class ServerSession:
             else:
                 incoming.drop_waiting()
         if ack > outgoing.acked:
-            self._acknowledge(ack)
+            self.acknowledge(ack)
         return replies
 
     def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
@@ -455,7 +465,8 @@ class ServerSession:
             )
         ]
 
-    def _acknowledge(self, number: int) -> None:
+    def acknowledge(self, number: int) -> None:
+        """Remove what the client has received, up to a mark that was checked (MRK-3)."""
         if self.outgoing.acknowledge(number):
             self._end_if_acknowledged()
 
@@ -467,7 +478,7 @@ class ServerSession:
             self.peer_close = frame
             self.attachments.end_other_clients()
         self.state = advance(self.state, SessionStep.PEER_CLOSE)
-        self._acknowledge(frame.ack)
+        self.acknowledge(frame.ack)
 
     def _receive_leave(self, attachment: Attachment | None, now: float) -> None:
         """Let the session expire after ``limits.away``, unless another frame comes (LIV-6)."""
@@ -494,15 +505,41 @@ class ServerSession:
         self.record_activity(attachment, now)
         if frame.poll < attachment.poll:
             return False
+        if self._confirm_by_mark(attachment, frame.ack):
+            self.downlink.begin_poll(attachment, frame)
+            self.acknowledge(attachment.client_received)
+        return True
+
+    def begin_post(self, attachment: Attachment | None, frame: Send, now: float) -> bool:
+        """Begin a POST, which confirms its attach; the mark that it names is for `acknowledge`.
+
+        Returns:
+            False if that mark belongs to another session (MRK-5).
+
+        Raises:
+            ProtocolError: ``superseded`` (ATT-6).
+        """
+        self.record_activity(attachment, now)
+        if isinstance(frame.ack, int):
+            return self._confirm_by_mark(attachment, frame.ack)
+        if attachment is not None:
+            self.confirm(attachment)
+        return True
+
+    def _confirm_by_mark(self, attachment: Attachment | None, mark: int) -> bool:
+        """Confirm an attach by a request that names its client's mark (ATT-3).
+
+        Returns:
+            False if the mark belongs to another session (MRK-5).
+        """
         try:
-            self.outgoing.check_ack(frame.ack)
+            self.outgoing.check_ack(mark)
         except ForeignAck:
             self._handle_foreign_ack(attachment)
-            return True
-        attachment.client_received = max(attachment.client_received, frame.ack)
-        self.attachments.confirm(attachment)
-        self.downlink.begin_poll(attachment, frame)
-        self._acknowledge(frame.ack)
+            return False
+        if attachment is not None:
+            attachment.client_received = max(attachment.client_received, mark)
+            self.attachments.confirm(attachment)
         return True
 
     # Time and ends

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.codec import encode_control
@@ -23,6 +25,8 @@ from transport.protocol.frames import (
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.unread import is_told_again
+
+_LONGPOLL = TransportKind.LONGPOLL  # used for every POST; looking it up costs as much as a call
 
 
 def require_session(
@@ -84,44 +88,45 @@ class Post:
     """The frames of one POST, handled in order, up to the first that is invalid (SND-3).
 
     Call `take`. Each time it returns a ``renew``, check the credentials, call `reattach`, and call
-    `take` again. Finally, call `answer`.
+    `take` again. Then call `hold_downlink`, wait for the handler, and call `answer`. If the POST
+    fails or is cancelled instead, call `release_downlink`.
 
     Args:
         header: the ``send``.
         frames: the frames after it, see `split_header`.
         session: the session that the header names.
-        now: seconds.
 
     Attributes:
-        attachment: the attachment that the header names; None if its downlink has ended (ATT-7).
+        attachment: the attachment that the header names; None before `take`, and if its downlink
+            has ended (ATT-7).
         has_data: whether there were messages: the answer may then wait for the handler (SND-2).
-
-    Raises:
-        ProtocolError: ``superseded`` or ``not_attached``.
     """
 
-    def __init__(
-        self, header: Send, frames: Sequence[Any], session: ServerSession, now: float
-    ) -> None:
+    def __init__(self, header: Send, frames: Sequence[Any], session: ServerSession) -> None:
+        self.attachment: Attachment | None = None
         self.has_data = False
         self._header = header
         self._session = session
         self._frames = list(frames)
+        self._has_begun = False
+        self._held: Attachment | None = None
         self._replies: list[ServerControl] = []
-        self.attachment = session.attachments.find(header.client, header.attach)
-        if self.attachment is not None:
-            session.attachments.confirm(self.attachment)
-        session.record_activity(self.attachment, now)
 
     def take(self, now: float) -> Renew | None:
         """Handle the frames up to the next ``renew``, and return that; None after the last frame.
 
         Raises:
-            ProtocolError: a frame is invalid; or ``unknown_session``: one of the frames has reset
-                the session, and those after it were not handled.
+            ProtocolError: a frame is invalid; ``superseded`` or ``not_attached``; or
+                ``unknown_session``: the header or one of the frames has a mark of another session,
+                and those after it were not handled.
         """
         session = self._session
         frames = self._frames
+        if not self._has_begun:
+            self._has_begun = True
+            self.reattach()
+            if not session.begin_post(self.attachment, self._header, now):
+                raise _unknown_session()
         while frames:
             frame = frames.pop(0)  # not kept: its messages take more memory here than in the inbox
             if isinstance(frame, ProtocolError):
@@ -134,6 +139,8 @@ class Post:
                     self._replies.pop()
                 self._replies.append(reply)
         self._check_not_reset()
+        if isinstance(self._header.ack, int):  # last: it may end the session (CLS-4)
+            session.acknowledge(self._header.ack)
         return None
 
     def _check_not_reset(self) -> None:
@@ -149,8 +156,25 @@ class Post:
         """
         self.attachment = self._session.attachments.find(self._header.client, self._header.attach)
 
+    def hold_downlink(self) -> None:
+        """Let data wait for the answer, which can bring it while a poll stays parked (POL-4)."""
+        attachment = self.attachment
+        if (
+            attachment is not None
+            and attachment.transport is _LONGPOLL
+            and self._header.ack is not UNSET
+        ):
+            attachment.posts += 1
+            self._held = attachment
+
+    def release_downlink(self) -> None:
+        """Let data wake the poll again; the caller wakes what is due. Idempotent."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.posts -= 1
+
     def answer(self) -> list[EncodedFrame]:
-        """Return the answer: the state of the downlink, then the replies (SND-2).
+        """Return the answer: the state of the downlink, the replies, then data (SND-2, POL-4).
 
         Raises:
             ProtocolError: ``unknown_session``: the session was reset since, and with it what it had
@@ -160,8 +184,15 @@ class Post:
         attachment = self.attachment
         if attachment is not None and attachment.code is not None:
             attachment = None
-        answer = self._session.downlink.answer_post(attachment)
-        return [encode_control(frame) for frame in (answer, *self._replies)]
+        downlink = self._session.downlink
+        data = (
+            []
+            if attachment is None or self._held is None
+            else downlink.data_beside_poll(attachment)
+        )
+        self.release_downlink()
+        marks = downlink.answer_post(attachment)
+        return [*map(encode_control, (marks, *self._replies)), *data]
 
 
 def _unknown_session() -> ProtocolError:
