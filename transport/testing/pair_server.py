@@ -34,13 +34,15 @@ from transport.protocol.server.opening import (
     Attach,
     Begin,
     Create,
+    FinalAnswer,
     Found,
     Refuse,
     Replace,
-    SendClose,
+    ShowEnd,
     attach,
     begin,
     check_version,
+    final_answer,
     resume,
 )
 from transport.protocol.server.session import ServerSession
@@ -218,8 +220,9 @@ class PairServer:
                 )
                 connection.session = session
                 return
-            case SendClose(close):
-                self._write(connection, FrameReceived(encode_control(close)))
+            case FinalAnswer(frames):
+                for control in frames:
+                    self._write(connection, FrameReceived(encode_control(control)))
                 return
             case Refuse(error):
                 raise error
@@ -242,19 +245,34 @@ class PairServer:
             case Create():
                 session = ServerSession(f"s{len(self._by_nonce) + 1}", self._limits, now)
                 self._by_nonce[frame.nonce] = self.session = session
-            case SendClose(close):
-                self._write(connection, FrameReceived(encode_control(close)))
+            case ShowEnd(ended):
+                assert begun is not None
+                answer = final_answer(
+                    begun.id,
+                    ended,
+                    frame,
+                    self._limits,
+                    epoch=EPOCH,
+                    token=_token(begun),
+                    reset=reset,
+                )
+                for control in answer.frames:
+                    self._write(connection, FrameReceived(encode_control(control)))
                 return
             case Refuse(error):
                 raise error
             case _:
                 assert_never(decision)
-        token = f"{session.id}.secret"
+        token = _token(session)
         self._by_token[token] = session
         connection.attachment = attach(
             session, frame, connection.transport, now, epoch=EPOCH, token=token, reset=reset
         )
         connection.session = session
+
+
+def _token(session: ServerSession) -> str:
+    return f"{session.id}.secret"
 
 
 def _body(frames: Sequence[EncodedFrame]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.properties.mutants.mutant import Mutant
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
+from transport.protocol.server import opening
 from transport.protocol.server.attachments import Attachments
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.frame_rates import FrameRates
@@ -139,6 +140,15 @@ SERVER = [
         old="or peer_closed",
         new="",
         first_seed=280,
+    ),
+    Mutant(
+        opening,
+        "final_answer",
+        name="close-of-another-session",
+        rule="OPN-4: a session that the client has never seen is closed in the place of `opened`",
+        old="FinalAnswer((opened, close)",
+        new="FinalAnswer((close,)",
+        vectors_only="hardly a schedule closes a session that its client has not seen",
     ),
     Mutant(
         Tombstone,

@@ -56,7 +56,7 @@ class Network:
     def __init__(self, limits: Limits) -> None:
         self.now = 0.0
         self.bench = Bench(limits)
-        self.model = Model(limits, self.bench.directory)
+        self.model = Model(limits)
         self.rules = WireRules(self.model, self.bench.directory)
         self.requests: list[PendingRequest] = []
         self._connections: dict[str, ClientConnection] = {}

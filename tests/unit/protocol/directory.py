@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from transport import codes
 from transport.codes import Code
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import (
-    Close,
     EncodedFrame,
     Open,
     Poll,
@@ -27,13 +25,15 @@ from transport.protocol.server.opening import (
     Attach,
     Begin,
     Create,
+    FinalAnswer,
     Found,
     Refuse,
     Replace,
-    SendClose,
+    ShowEnd,
     attach,
     begin,
     check_version,
+    final_answer,
     resume,
 )
 from transport.protocol.server.session import ServerSession
@@ -119,8 +119,8 @@ class Directory:
                 )
                 connection.session = session
                 return
-            case SendClose(close):
-                _send_close(connection, close)
+            case FinalAnswer() as answer:
+                _answer(connection, answer)
                 return
             case Refuse(error):
                 raise error
@@ -144,8 +144,17 @@ class Directory:
                 pass
             case Create():
                 session = self._create(key, frame, now)
-            case SendClose(close):
-                _send_close(connection, close)
+            case ShowEnd(ended):
+                answer = final_answer(
+                    session_id,
+                    ended,
+                    frame,
+                    self._limits,
+                    epoch=self.epoch,
+                    token=make_token(session_id, _secret(session_id, connection.subject, frame)),
+                    reset=reset,
+                )
+                _answer(connection, answer)
                 return
             case Refuse(error):
                 raise error
@@ -194,6 +203,6 @@ def _secret(session_id: str, subject: str, frame: Open) -> str:
     return derive_secret(b"key", session_id, subject, frame.client, frame.nonce)
 
 
-def _send_close(connection: ServerConnection, close: Close) -> None:
-    connection.out.append(encode_control(close))
-    connection.code = codes.NORMAL
+def _answer(connection: ServerConnection, answer: FinalAnswer) -> None:
+    connection.out += map(encode_control, answer.frames)
+    connection.code = answer.code

@@ -23,10 +23,11 @@ from transport.protocol.server.opening import (
     Attach,
     Begin,
     Create,
+    FinalAnswer,
     Found,
     Refuse,
     Replace,
-    SendClose,
+    ShowEnd,
     attach,
     begin,
     check_version,
@@ -118,7 +119,8 @@ def test_closed_session_answers_with_its_close() -> None:
     tombstone = session.tombstone()
     for found in (Found(session), Found(None, tombstone), Found(session, tombstone)):
         decision = resume(opening(), found, epoch=EPOCH)
-        assert decision == SendClose(tombstone.ending.close)  # type: ignore[arg-type]
+        close = tombstone.ending.close
+        assert decision == FinalAnswer((close,), codes.NORMAL, 4000)  # type: ignore[arg-type]
 
 
 def test_reset_session_answers_with_its_fate() -> None:
@@ -172,26 +174,18 @@ def test_repeated_nonce_finds_the_session() -> None:
         assert decision.session is session
 
 
-def test_repeated_nonce_of_a_closed_session_answers_with_its_close() -> None:
-    """OPN-4, CLS-5."""
+def test_repeated_nonce_of_an_ended_session_shows_its_end() -> None:
+    """OPN-4: whether it was closed or reset, and wherever it is known."""
     tombstone = Tombstone(Ending(4000, "done", "app", CLOSED), handled=0, in_hand=0, last=0)
-    assert begin(Found(None, tombstone)) == SendClose(CLOSED)
-    assert isinstance(begin(Found(closed())), SendClose)
-
-
-@pytest.mark.parametrize(
-    "tombstone",
-    [None, Tombstone(Ending(4416, "expired", "protocol"), handled=0, in_hand=0, last=0)],
-    ids=["forgotten", "reset"],
-)
-def test_repeated_nonce_of_a_lost_session_is_refused(tombstone: Tombstone | None) -> None:
-    """OPN-4: the session of this nonce no longer exists; the client must use a new nonce."""
-    decision = begin(Found(None, tombstone))
-    assert isinstance(decision, Refuse)
-    assert decision.error.code is codes.UNAVAILABLE
-
-
-def test_repeated_nonce_of_a_reset_session_is_refused() -> None:
+    assert begin(Found(None, tombstone)) == ShowEnd(tombstone)
     session, _ = begun()
     session.reset(ResetReason.OVERFLOW)
-    assert isinstance(begin(Found(session)), Refuse)
+    for one in (session, closed()):
+        assert begin(Found(one)) == ShowEnd(one.tombstone())
+
+
+def test_repeated_nonce_of_a_forgotten_session_is_refused() -> None:
+    """OPN-4: nothing more can be told of it."""
+    decision = begin(Found(None, None))
+    assert isinstance(decision, Refuse)
+    assert decision.error.code is codes.UNAVAILABLE

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
 from transport import Channel, Hub, Identity, Limits, MemoryStore
 from transport.protocol.server.session import ServerSession
 from transport.server import link
@@ -32,6 +33,8 @@ from transport.testing import (
 from transport.testing import whole as answer_of
 
 CLIENT = "client-0123456789"
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 async def silent(channel: Channel) -> None:
@@ -121,14 +124,21 @@ async def test_record_of_cancelled_opening_is_swept() -> None:
     assert not store._records
 
 
-async def test_repeated_opening_of_closed_session_gets_close() -> None:
-    """OPN-4, CLS-5: the first answer was lost."""
+@each_transport
+async def test_repeated_opening_shows_end_of_session(transport: str) -> None:
+    """OPN-4, CLS-5: the first answer was lost, and the session has been closed since."""
     hub = Hub(closes)
-    await ask(hub, "/poll", lines(opening()))
+    first = (await ask(hub, "/poll", lines(opening()))).frames[0]
     await until(lambda: hub.statistics().sessions == 0)
-    answer = await ask(hub, "/poll", lines(opening(2)))
-    assert answer.status == 200
-    assert (answer.frames[0]["type"], answer.frames[0]["code"]) == ("close", 4001)
+    async with frame_client(hub, transport, opening(2)) as client:
+        assert (client.opened["id"], client.token) == (first["id"], first["session"])
+        close = await client.control("close")
+        assert (close["code"], close["last"]) == (4001, 0)
+        if transport == "websocket":
+            assert (await client.ended()).code == 4001
+    ended = await try_open(hub, transport, opening(3, session=first["session"], nonce="n" * 22))
+    assert ended is not None
+    assert ended.frames == [close]
 
 
 async def test_refused_resume_is_counted_as_reset() -> None:
