@@ -1,13 +1,14 @@
 // When to acknowledge what was received (MRK-6). Pure.
 //
 // An ack is piggybacked on whatever else is written: data, a poll, our `close`. If nothing is written in time it is
-// sent on its own, and immediately once it would free a quarter of the server's send window.
+// sent on its own, and immediately once it would free a quarter of the server's send window. On long poll every POST
+// names the mark, and one without further lines is a lone ack (POL-5).
 import type { LostRange, TransportName } from "./frames.ts";
 import type { Link } from "./link.ts";
 import type { Terms } from "./terms.ts";
 
-/** Seconds that an ack waits to be piggybacked. With polls it always is, and soon. */
-const ACK_DELAY: { readonly [Name in TransportName]: number } = { websocket: 0, sse: 0.1, longpoll: Infinity };
+/** Seconds that an ack waits to be piggybacked. */
+const ACK_DELAY: { readonly [Name in TransportName]: number } = { websocket: 0, sse: 0.1, longpoll: 0.1 };
 /** Minimum seconds between two standalone acks. */
 const ACK_INTERVAL = 0.1;
 /** The share of the window that makes an ack due immediately. */
