@@ -77,6 +77,13 @@ const BEGINNING = /^(\[\d+,\d+,|{)/;
  */
 const BAD_NUMBER = /^{[^]*"(ack|number|received|handled|in_hand|expected|attach|last)" *:(?! *(null|\d{1,15}) *[,}])/;
 
+/** Text, and numbers. */
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[-\d][-+.\de]*/gi;
+/** Returns whether JSON holds an integer that was rounded by whoever parsed it (DAT-3). */
+const hasLargeInteger = (json: string): boolean =>
+  /\d{16}/.test(json) &&
+  json.match(TOKEN)!.some((token) => /^-?\d+$/.test(token) && !Number.isSafeInteger(+token));
+
 /**
  * Decodes one frame from the server. Throws an `Error` if it is malformed.
  *
@@ -91,6 +98,7 @@ export function decode(encoded: string | ArrayBuffer): Frame {
   const value = JSON.parse(encoded) as [number, number, ...unknown[]] | ServerFrame | BytesFrame;
   if (Array.isArray(value)) {
     const [seq, ack, ...messages] = value;
+    if (hasLargeInteger(encoded)) throw badFrame();
     return readData(seq, ack, messages);
   }
   if (value.type !== "bytes") return value;

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from types import GenericAlias
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from transport import codes
 from transport.errors import ProtocolError, TooLarge, Unsendable
@@ -36,6 +38,8 @@ decode_message = _decode
 _encode = msgspec.json.Encoder().encode
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
+FAST_DEPTH = 5
+"""Levels of arrays and objects in a message that is decoded and checked in one pass."""
 _HEADER = 16
 """The size of a binary frame's number and ack: 8 bytes each, big-endian (DAT-2)."""
 
@@ -155,12 +159,13 @@ class Decoder:
         side: the union of control frames to expect: `ClientControl` or `ServerControl`.
     """
 
-    __slots__ = ("_body", "_decode_control", "_limits", "_nested", "_side")
+    __slots__ = ("_body", "_decode_control", "_decode_data", "_limits", "_nested", "_side")
 
     def __init__(self, limits: Bounds, side: Any = ClientControl) -> None:
         self._limits = limits
         self._side = side
         self._decode_control = _control_decoder(side).decode
+        self._decode_data = _data_decoder(min(limits.depth, FAST_DEPTH)).decode
         self._body = limits.body
         self._nested = limits.depth + 1
 
@@ -182,6 +187,11 @@ class Decoder:
         size = len(text) if text.isascii() else _utf8_size(text)
         if size > self._body:
             raise self._too_large()
+        if text[:1] == "[":
+            try:  # one pass is enough for nearly all data
+                return self._data(self._decode_data(text), text, size)
+            except msgspec.MsgspecError:
+                pass  # it is nested more deeply, or something is wrong with it
         # Counting brackets is fast and never underestimates the depth; only suspects are walked.
         suspect = text.count("[") + text.count("{") > self._nested
         if text[:1] == "{" and not suspect:
@@ -202,6 +212,12 @@ class Decoder:
         if suspect and _deeper_than(value, self._nested):
             raise self._too_deep()
         if type(value) is list:
+            if any(map(_has_large_integer, value[2:])):
+                raise ProtocolError(
+                    codes.BAD_FRAME,
+                    "a message holds an integer beyond 2^53 - 1, where JavaScript rounds: send it "
+                    "as a string",
+                )
             return self._data(value, text, size)
         return self._control(self._convert(value))
 
@@ -325,6 +341,20 @@ def _control_decoder(side: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(side)
 
 
+@cache
+def _data_decoder(depth: int) -> msgspec.json.Decoder[list[Any]]:
+    """Return a decoder of data that accepts exact integers only, and ``depth`` nested levels.
+
+    It costs no more than one that accepts everything, while a check of the values would double the
+    cost. Its type doubles in size with each level.
+    """
+    plain: Any = Annotated[int, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)] | float | bool | str | None
+    message = plain
+    for _ in range(depth):
+        message = plain | GenericAlias(list, (message,)) | GenericAlias(dict, (str, message))
+    return msgspec.json.Decoder(GenericAlias(list, (message,)))
+
+
 class Oversized(msgspec.Struct, frozen=True):
     """A data frame in which a message is above the limit (DAT-4).
 
@@ -342,6 +372,17 @@ def _utf8_size(text: str) -> int:
         return len(text.encode())
     except UnicodeEncodeError:
         raise ProtocolError(codes.BAD_JSON, "the frame is not UTF-8") from None
+
+
+def _has_large_integer(value: Any) -> bool:
+    """Return whether a value holds an integer that JavaScript would round (DAT-3)."""
+    if type(value) is int:
+        return not -MAX_NUMBER <= value <= MAX_NUMBER
+    if type(value) is dict:
+        value = value.values()
+    elif type(value) is not list:
+        return False
+    return any(map(_has_large_integer, value))
 
 
 def _deeper_than(value: Any, depth: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.properties.mutants.mutant import Mutant
+from transport.protocol import codec
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import opening
@@ -378,5 +379,14 @@ SERVER = [
         old="frame.ack <= self.outgoing.acked",
         new="True",
         vectors_only="clients stay below the rate; the vectors show that these do not count",
+    ),
+    Mutant(
+        codec,
+        "_has_large_integer",
+        name="large-integers-taken",
+        rule="DAT-3: an integer that JavaScript would round is taken",
+        old="return not -MAX_NUMBER <= value <= MAX_NUMBER",
+        new="return False",
+        vectors_only="no client sends one; the vectors show that it is refused",
     ),
 ]

@@ -215,4 +215,11 @@ TYPESCRIPT = [
         old="source.isLeaving && (frames.length || !link.leaveWritten)",
         new="source.isLeaving && !link.leaveWritten",
     ),
+    SourceMutant(
+        "codec.ts",
+        name="large-integers-taken",
+        rule="DAT-3: an integer that was rounded is taken",
+        old="if (hasLargeInteger(encoded)) throw badFrame();",
+        new="",
+    ),
 ]

@@ -160,6 +160,15 @@ def test_depth_of_what_is_received(objects: bool) -> None:
     assert decoder.decode(f"[1,0,[{','.join(['[]'] * 100)}]]").messages == [[[]] * 100]
 
 
+@pytest.mark.parametrize("most", [1, 2, 5, 6])
+def test_depth_of_small_limits_is_exact(most: int) -> None:
+    """Data is decoded in one pass up to a depth, and in two beyond it."""
+    decoder = Decoder(Limits(depth=most))
+    for depth in (1, most):
+        assert decoder.decode(f"[1,0,{nested(depth)}]").messages == [nested(depth)]
+    assert refused(decoder, f"[1,0,{nested(most + 1)}]") == "bad_frame"
+
+
 @pytest.mark.parametrize("depth", [500, 5_000, 100_000])
 def test_depth_never_recurses(depth: int) -> None:
     decoder = Decoder(Limits(message=1_000_000))
