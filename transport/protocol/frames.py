@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -60,6 +60,16 @@ class ResetReason(StrEnum):
     SHUTDOWN = "shutdown"
     FAILED = "failed"
     """A client's own, in no frame: the server's handler failed (CLS-8)."""
+
+
+class Nothing(Enum):
+    """The type of `NOTHING`."""
+
+    TOKEN = 0
+
+
+NOTHING = Nothing.TOKEN
+"""The message of a number that delivers none: it was given up (DAT-5)."""
 
 
 class Data(Struct, frozen=True):

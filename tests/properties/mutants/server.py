@@ -205,7 +205,7 @@ SERVER = [
         "take",
         name="skip-is-a-message",
         rule="DAT-5: the handler receives a message that was skipped",
-        old="message is not SKIPPED",
+        old="message is not NOTHING",
         new="True",
     ),
     Mutant(
