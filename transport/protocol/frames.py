@@ -96,6 +96,12 @@ class Bytes(_Control, frozen=True):
     data: bytes
 
 
+class Target(Struct, frozen=True):
+    """An inner WebSocket application of the server, at the URL of the channel (TGT-1)."""
+
+    subprotocols: list[str]
+
+
 class Open(_Control, frozen=True):
     """Ask to attach to a session, new or old; the first frame of a connection (OPN-1 to OPN-8)."""
 
@@ -107,9 +113,8 @@ class Open(_Control, frozen=True):
     first_retained: Number
     session: Token | UnsetType = UNSET
     epoch: str | UnsetType = UNSET
-    target: dict[str, Json] | UnsetType = UNSET
+    target: Target | UnsetType = UNSET
     credentials: Json | UnsetType = UNSET
-    wishes: dict[str, Json] | UnsetType = UNSET
 
 
 class Loss(Struct, frozen=True, kw_only=True):

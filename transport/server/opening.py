@@ -33,7 +33,7 @@ from transport.protocol.server.opening import (
     ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
     final_answer,
     resume,
 )
@@ -102,7 +102,7 @@ class Opener:
     async def _open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
     ) -> SessionLink | FinalAnswer:
-        check_version(frame)
+        check_supported(frame)
         if self._registry.draining:
             raise ProtocolError(
                 codes.UNAVAILABLE,

@@ -41,7 +41,7 @@ from transport.protocol.server.opening import (
     ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
     final_answer,
     resume,
 )
@@ -209,7 +209,7 @@ class PairServer:
     # Opening
 
     def _open(self, connection: PairConnection, frame: Open, now: float) -> None:
-        check_version(frame)
+        check_supported(frame)
         named = self._by_token.get(frame.session) if isinstance(frame.session, str) else None
         reset: Reset | None = None
         decision = resume(frame, Found(named) if named is not None else None, epoch=EPOCH)

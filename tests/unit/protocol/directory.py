@@ -32,7 +32,7 @@ from transport.protocol.server.opening import (
     ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
     final_answer,
     resume,
 )
@@ -110,7 +110,7 @@ class Directory:
         Raises:
             ProtocolError: the ``open`` is refused.
         """
-        check_version(frame)
+        check_supported(frame)
         reset: Reset | None = None
         match resume(frame, self._named(frame, connection.subject), epoch=self.epoch):
             case Attach(session):

@@ -30,7 +30,7 @@ from transport.protocol.server.opening import (
     ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
     resume,
 )
 from transport.protocol.server.session import ServerSession
@@ -77,9 +77,9 @@ def closed() -> ServerSession:
 
 def test_unsupported_version_is_refused() -> None:
     """OPN-2."""
-    check_version(opening(versions=[7, 1]))
+    check_supported(opening(versions=[7, 1]))
     with pytest.raises(ProtocolError) as caught:
-        check_version(opening(versions=[2]))
+        check_supported(opening(versions=[2]))
     assert caught.value.code is codes.UNSUPPORTED_VERSION
     assert caught.value.extra == {"versions": [1]}
 

@@ -98,7 +98,6 @@ class ClientSession:
     Args:
         client: the id of this instance (OPN-3).
         terms: the terms to assume until a server advertises its own.
-        target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
         renewable: whether the application may have fresh credentials if these are refused.
 
     Attributes:
@@ -119,13 +118,11 @@ class ClientSession:
         client: str,
         terms: Terms,
         *,
-        target: dict[str, Json] | None = None,
-        wishes: dict[str, Json] | None = None,
         renewable: bool = False,
     ) -> None:
         self.terms = terms
         self._silence_timeout = silence_timeout(terms.heartbeat)
-        self.handshake = Handshake(client, target, wishes)
+        self.handshake = Handshake(client)
         self.outbox = Outbox(terms)
         self.incoming = ReceiveWindow(terms)
         self.acks = AckSchedule(self.incoming)

@@ -132,17 +132,22 @@ Beginning: TypeAlias = Attach | ShowEnd | Create | Refuse
 """What `begin` decides."""
 
 
-def check_version(frame: Open) -> None:
-    """Check that the client speaks our version (OPN-2).
+def check_supported(frame: Open) -> None:
+    """Check that the client asks for what this server has: our version, and a channel.
 
     Raises:
-        ProtocolError: ``unsupported_version``.
+        ProtocolError: ``unsupported_version`` (OPN-2), ``not_found`` (TGT-1).
     """
     if VERSION not in frame.versions:
         raise ProtocolError(
             codes.UNSUPPORTED_VERSION,
             f"this server speaks version {VERSION}",
             versions=[VERSION],
+        )
+    if frame.target is not UNSET:
+        raise ProtocolError(
+            codes.NOT_FOUND,
+            "this hub serves channels only, no WebSocket application: open without `target`",
         )
 
 
