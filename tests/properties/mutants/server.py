@@ -198,7 +198,7 @@ SERVER = [
         name="skip-not-counted",
         rule="DAT-5: a skip takes no number",
         old="return self._receive_messages(attachment, skip)",
-        new="self._acknowledge(frame.ack); return []",
+        new="self.acknowledge(frame.ack); return []",
     ),
     Mutant(
         Inbox,
