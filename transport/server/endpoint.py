@@ -90,7 +90,10 @@ class Endpoint:
             else:
                 await self._dispatch(segment, method, exchange, receive, send)
         except ProtocolError as error:
-            await exchange.refuse(error)
+            if method == "OPTIONS" and error.code is codes.METHOD_NOT_ALLOWED:
+                await _answer_options(exchange, str(error.extra["allow"]))
+            else:
+                await exchange.refuse(error)
 
     async def _dispatch(
         self, segment: str, method: str, exchange: Exchange, receive: Receive, send: Send
@@ -119,6 +122,11 @@ class Endpoint:
 
 async def _answer_preflight(exchange: Exchange, **options: int) -> None:
     await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight(**options))
+
+
+async def _answer_options(exchange: Exchange, allow: str) -> None:
+    """Answer an OPTIONS that is no preflight (HTTP-1)."""
+    await exchange.answer(b"", JSON, status=204, headers=[(b"allow", allow.encode())])
 
 
 def _segment(scope: Scope) -> str:

@@ -150,7 +150,7 @@ class WireRules:
             assert mark <= handled, "MRK-3: not handled yet"
         if kind == "error":
             assert frame["code"] not in FAULTS, frame
-            if frame["code"] == "superseded" and frame["attach"] > 1:
+            if frame["code"] == "superseded" and frame.get("attach", 1) > 1:
                 attach = (frame["client"], frame["attach"])
                 assert attach in self._confirmed, "ATT-3: superseded by an unconfirmed attach"
 

@@ -15,6 +15,7 @@ from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
+from tests.support.short_limits import ShortLimits
 from transport import Channel, Hub, Identity, Limits, MemoryStore
 from transport.protocol.server.session import ServerSession
 from transport.server import link
@@ -294,7 +295,7 @@ async def test_expired_tombstone_leaves_nothing_of_session(
         hub.group("lobby").add(channel)
         await silent(channel)
 
-    limits = Limits(heartbeat=0.1, poll_hold=0.1, ttl=0.35, tombstone=0.1, closing=0.1)
+    limits = ShortLimits(heartbeat=0.1, poll_hold=0.1, ttl=0.35, tombstone=0.1, closing=0.1)
     hub = Hub(in_the_lobby, limits=limits)
     await _connect_over_each_transport(hub)
     lobby = hub.group("lobby")

@@ -38,6 +38,13 @@ from transport.protocol.states import (
     transition,
 )
 
+_REPEATED = Error(
+    code=codes.SUPERSEDED.name,
+    message="this open was repeated on another connection: open again if you still read this one",
+)
+"""The last frame of a connection whose ``open`` was repeated (ATT-4). It names no attach: none was
+confirmed, and nobody has taken the session over."""
+
 MAX_PROVISIONAL = 3
 """How many attaches a client may race: one of each transport (ATT-2)."""
 
@@ -209,7 +216,7 @@ class Attachments:
         """End an attachment that ``frame`` repeats, and the oldest if too many are provisional."""
         for old in list(self.live):
             if (old.number, old.client) == (frame.attach, frame.client):
-                self.end(old, codes.SUPERSEDED)
+                self.end(old, codes.SUPERSEDED, _REPEATED)
         provisional = sorted(
             (one for one in self.live if one.state is AttachmentState.PROVISIONAL),
             key=lambda one: one.number,
