@@ -91,7 +91,7 @@ test("waiting messages above the server's limit are skipped (DAT-4, DAT-5)", () 
   ]);
 });
 
-test("an opened that answers another open is a bad frame (OPN-11)", () => {
+test("an opened that answers another open is a bad frame (OPN-13)", () => {
   const cases = [{ attach: 2 }, { client: "another-0123456789" }];
   for (const fields of cases) {
     const client = session();
