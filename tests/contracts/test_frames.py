@@ -30,32 +30,37 @@ TYPES: list[tuple[inspect.Type, str]] = [
     (inspect.AnyType(), "Json"),
     (inspect.BoolType(), "boolean"),
     (inspect.BytesType(), "string"),  # as base64
+    (inspect.FloatType(), "number"),
     (inspect.FloatType(ge=0), "Seconds"),
     (inspect.IntType(), "number"),
     (inspect.IntType(ge=0, le=MAX_NUMBER), "Mark"),
     (inspect.IntType(ge=1, le=MAX_NUMBER), "Count"),
     (inspect.NoneType(), "null"),
     (inspect.StrType(), "string"),
+    (inspect.ListType(inspect.StrType(min_length=1, max_length=64), max_length=32), "Kinds"),
     (inspect.StrType(min_length=1, max_length=128), "Token"),
     (inspect.StrType(pattern=r"\A[A-Za-z0-9_-]{16,64}\Z"), "ClientId"),
     (inspect.StrType(pattern=r"\A[A-Za-z0-9_-]{22,64}\Z"), "Nonce"),
 ]
-"""The document's name of each simple type of Python."""
+"""The document's name of each type of Python that has one."""
 
 PAGE = interfaces((ROOT / "client_js/src/frames.ts").read_text("utf-8"))
 
-NOT_SENT = {("Open", "target")}
+NOT_SENT = {("Open", "kinds"), ("Open", "target")}
 """Fields that a page never sends, so that its types have none of them."""
 
 
 def name_of(kind: inspect.Type) -> str:
     """Return the document's name of a type of Python."""
+    for known, name in TYPES:
+        if known == kind:
+            return name
     match kind:
         case inspect.ListType(item_type=item):
             inner = name_of(item)
             return f"({inner})[]" if "|" in inner else f"{inner}[]"
         case inspect.DictType(key_type=inspect.StrType(), value_type=value):
-            return f"Record<string, {name_of(value).replace('Seconds', 'number')}>"
+            return f"Record<string, {name_of(value)}>"
         case inspect.UnionType(types=types):
             return " | ".join(map(name_of, types))
         case inspect.EnumType(cls=cls):
@@ -71,10 +76,8 @@ def name_of(kind: inspect.Type) -> str:
                 for one in fields
             ]
             return f"{{ {'; '.join(listed)} }}"
-        case inspect.FloatType(ge=None):
-            return "number"
         case _:
-            return next(name for known, name in TYPES if known == kind)
+            raise AssertionError(f"the document has no name for {kind}")
 
 
 def fields_of(struct: type[msgspec.Struct]) -> dict[str, Field]:
@@ -91,7 +94,7 @@ def page_field(field: Field) -> Field:
     """Return a field of the document with the types that TypeScript has for it."""
     kind = re.sub(r"\b(?:Mark|Count|Seconds)\b", "number", field.type)
     kind = re.sub(r"\b(?:ClientId|Nonce|Token)\b", "string", kind)
-    return Field(kind.replace("Json", "unknown"), field.optional)
+    return Field(kind.replace("Kinds", "string[]").replace("Json", "unknown"), field.optional)
 
 
 def test_document_has_all_frames() -> None:
