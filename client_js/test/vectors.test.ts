@@ -125,6 +125,7 @@ function asWritten(frame: Frame): Json {
   if (frame.type !== "data") return frame as unknown as Json;
   const { seq, ack, messages } = frame;
   const [first] = messages;
+  if (first === undefined) return [seq, ack];
   return first instanceof Uint8Array
     ? { type: "bytes", number: seq, ack, data: toBase64(first) }
     : [seq, ack, ...(messages as Json[])];

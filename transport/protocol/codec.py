@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 from types import GenericAlias
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta
@@ -21,11 +21,13 @@ from transport.limits import Bounds
 from transport.protocol.field_errors import field_error
 from transport.protocol.frames import (
     MAX_NUMBER,
+    NOTHING,
     Bytes,
     ClientControl,
     Data,
     EncodedFrame,
     Json,
+    Numbered,
     ServerControl,
 )
 from transport.protocol.plain import Encoder, NotPlain, check_plain, make_plain
@@ -173,7 +175,8 @@ class Decoder:
         """Decode one frame.
 
         Returns:
-            A frame of the side's union, `Data`, or `Oversized` (DAT-4).
+            A frame of the side's union, `Data`, or `Oversized` (DAT-4). A numbered frame of an
+            unknown type is `Data` that delivers nothing (FRM-5).
 
         Raises:
             ProtocolError: ``bad_json``, ``bad_frame``, ``bad_number``, ``too_large``, ``too_many``.
@@ -219,7 +222,7 @@ class Decoder:
                     "as a string",
                 )
             return self._data(value, text, size)
-        return self._control(self._convert(value))
+        return self._object(value, size)
 
     def decode_lines(self, body: bytes) -> list[Any]:
         """Decode the frames of an HTTP body, one a line, split at 0x0A only (FRM-2, SND-1).
@@ -322,23 +325,33 @@ class Decoder:
             return self._bytes(frame.number, frame.ack, frame.data)
         return frame
 
-    def _convert(self, value: Any) -> Any:
+    def _object(self, value: Any, size: int) -> Any:
         """Convert an object.
 
         Slower than the typed decoder, but the last of repeated keys wins, as is usual for JSON.
         """
         if type(value) is not dict:
             raise ProtocolError(codes.BAD_FRAME, "a frame is an array or an object")
+        is_known = value.get("type") in _types(self._side)
         try:
-            return msgspec.convert(value, self._side)
+            if is_known or "number" not in value or "ack" not in value:
+                return self._control(msgspec.convert(value, self._side))
+            frame = msgspec.convert(value, Numbered)
         except msgspec.ValidationError as error:
             raise field_error(str(error)) from None
+        return Data(frame.number, frame.ack, [NOTHING], size)
 
 
 @cache
 def _control_decoder(side: Any) -> msgspec.json.Decoder[Any]:
     """Return the decoder of a side. It is created once: that costs as much as a thousand frames."""
     return msgspec.json.Decoder(side)
+
+
+@cache
+def _types(side: Any) -> tuple[str, ...]:
+    """Return the types of a side's control frames."""
+    return tuple(str(frame.__struct_config__.tag) for frame in get_args(side))
 
 
 @cache

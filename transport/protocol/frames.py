@@ -69,7 +69,8 @@ class Nothing(Enum):
 
 
 NOTHING = Nothing.TOKEN
-"""The message of a number that delivers none: it was given up (DAT-5)."""
+"""The message of a number that delivers none: it was given up (DAT-5), or its frame is of an unknown
+type (FRM-5)."""
 
 
 class Data(Struct, frozen=True):
@@ -171,6 +172,14 @@ class Ack(_Control, frozen=True):
 class Skip(_Control, frozen=True):
     """Take the number of a message that was refused (DAT-5)."""
 
+    number: Number
+    ack: Mark
+
+
+class Numbered(Struct, frozen=True, kw_only=True):
+    """The known part of a numbered frame of an unknown type (FRM-5)."""
+
+    type: str
     number: Number
     ack: Mark
 

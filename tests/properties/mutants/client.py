@@ -379,4 +379,13 @@ CLIENT = [
         new="return False",
         vectors_only="no server sends one; the vectors show that it is refused",
     ),
+    Mutant(
+        ClientSession,
+        "_receive_data",
+        name="unknown-numbered-delivered",
+        rule="FRM-5: a numbered frame of an unknown type delivers a message",
+        old="messages[0] is not NOTHING",
+        new="True",
+        vectors_only="no server sends one yet",
+    ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.properties.mutants.mutant import Mutant
 from transport.protocol import codec
+from transport.protocol.codec import Decoder
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachments
@@ -369,5 +370,23 @@ SERVER = [
         old="return not -MAX_NUMBER <= value <= MAX_NUMBER",
         new="return False",
         vectors_only="no client sends one; the vectors show that it is refused",
+    ),
+    Mutant(
+        Decoder,
+        "_object",
+        name="unknown-numbered-refused",
+        rule="FRM-5: a numbered frame of an unknown type is refused",
+        old='is_known or "number" not in value or "ack" not in value',
+        new="True",
+        vectors_only="no client sends one yet",
+    ),
+    Mutant(
+        Decoder,
+        "_object",
+        name="unknown-numbered-is-free",
+        rule="FRM-5: a numbered frame of an unknown type does not count in the window",
+        old="[NOTHING], size)",
+        new="[NOTHING])",
+        vectors_only="no client sends one yet",
     ),
 ]

@@ -360,8 +360,7 @@ class ServerSession:
                     self.attachments.confirm(attachment)
                 self._acknowledge(frame.ack)
             case Skip():
-                skip = Data(frame.number, frame.ack, [NOTHING])
-                return self._receive_messages(attachment, skip)
+                return self._receive_messages(attachment, Data(frame.number, frame.ack, [NOTHING]))
             case Ping():
                 self._rates.count(now)
                 return [Pong(id=frame.id)]
