@@ -19,6 +19,7 @@ const TRUSTED = [
   "codec-close-reason-is-no-string",
   "codec-close-without-reason",
   "codec-drain-as-string",
+  "codec-opened-kinds-of-a-string",
   "codec-opened-mark-is-null",
   "codec-opened-reset-lost-is-no-range",
   "codec-opened-unknown-verdict",

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from types import GenericAlias
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import msgspec
-from msgspec import Meta
 
 from transport import codes
 from transport.errors import ProtocolError, TooLarge, Unsendable
 from transport.limits import Bounds
+from transport.protocol import json_bounds
 from transport.protocol.field_errors import field_error
 from transport.protocol.frames import (
     MAX_NUMBER,
@@ -40,8 +39,6 @@ decode_message = _decode
 _encode = msgspec.json.Encoder().encode
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-FAST_DEPTH = 5
-"""Levels of arrays and objects in a message that is decoded and checked in one pass."""
 _HEADER = 16
 """The size of a binary frame's number and ack: 8 bytes each, big-endian (DAT-2)."""
 
@@ -167,7 +164,7 @@ class Decoder:
         self._limits = limits
         self._side = side
         self._decode_control = _control_decoder(side).decode
-        self._decode_data = _data_decoder(min(limits.depth, FAST_DEPTH)).decode
+        self._decode_data = json_bounds.data_decoder(limits.depth).decode
         self._body = limits.body
         self._nested = limits.depth + 1
 
@@ -212,10 +209,10 @@ class Decoder:
                 "the frame is not JSON: send one array or object, with nothing around it, "
                 "no NaN and no lone surrogate",
             ) from None
-        if suspect and _deeper_than(value, self._nested):
+        if suspect and json_bounds.is_deeper_than(value, self._nested):
             raise self._too_deep()
         if type(value) is list:
-            if any(map(_has_large_integer, value[2:])):
+            if any(map(json_bounds.has_large_integer, value[2:])):
                 raise ProtocolError(
                     codes.BAD_FRAME,
                     "a message holds an integer beyond 2^53 - 1, where JavaScript rounds: send it "
@@ -354,20 +351,6 @@ def _types(side: Any) -> tuple[str, ...]:
     return tuple(str(frame.__struct_config__.tag) for frame in get_args(side))
 
 
-@cache
-def _data_decoder(depth: int) -> msgspec.json.Decoder[list[Any]]:
-    """Return a decoder of data that accepts exact integers only, and ``depth`` nested levels.
-
-    It costs no more than one that accepts everything, while a check of the values would double the
-    cost. Its type doubles in size with each level.
-    """
-    plain: Any = Annotated[int, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)] | float | bool | str | None
-    message = plain
-    for _ in range(depth):
-        message = plain | GenericAlias(list, (message,)) | GenericAlias(dict, (str, message))
-    return msgspec.json.Decoder(GenericAlias(list, (message,)))
-
-
 class Oversized(msgspec.Struct, frozen=True):
     """A data frame in which a message is above the limit (DAT-4).
 
@@ -385,33 +368,6 @@ def _utf8_size(text: str) -> int:
         return len(text.encode())
     except UnicodeEncodeError:
         raise ProtocolError(codes.BAD_JSON, "the frame is not UTF-8") from None
-
-
-def _has_large_integer(value: Any) -> bool:
-    """Return whether a value holds an integer that JavaScript would round (DAT-3)."""
-    if type(value) is int:
-        return not -MAX_NUMBER <= value <= MAX_NUMBER
-    if type(value) is dict:
-        value = value.values()
-    elif type(value) is not list:
-        return False
-    return any(map(_has_large_integer, value))
-
-
-def _deeper_than(value: Any, depth: int) -> bool:
-    """Return whether arrays and objects are nested deeper than ``depth``."""
-    level = [value]
-    for _ in range(depth):
-        inside: list[Any] = []
-        for item in level:
-            if type(item) is list:
-                inside += item
-            elif type(item) is dict:
-                inside += item.values()
-        if not inside:
-            return False
-        level = inside
-    return any(type(item) in (list, dict) for item in level)
 
 
 __all__ = [

@@ -28,6 +28,9 @@ Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
 ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{16,64}\Z")]
 Nonce: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{22,64}\Z")]
 Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+Kind: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+Kinds: TypeAlias = Annotated[list[Kind], Meta(max_length=32)]
+"""The kinds of ``item`` that a side takes (OPN-11), bounded as they are kept with the session."""
 Initiator: TypeAlias = Literal["app", "protocol"]
 
 
@@ -69,8 +72,8 @@ class Nothing(Enum):
 
 
 NOTHING = Nothing.TOKEN
-"""The message of a number that delivers none: it was given up (DAT-5), or its frame is of an unknown
-type (FRM-5)."""
+"""The message of a number that delivers none: it was given up (DAT-5), or the type of its frame is
+unknown (FRM-5)."""
 
 
 class Data(Struct, frozen=True):
@@ -111,6 +114,7 @@ class Open(_Control, frozen=True):
     target: dict[str, Json] | UnsetType = UNSET
     credentials: Json | UnsetType = UNSET
     wishes: dict[str, Json] | UnsetType = UNSET
+    kinds: Kinds | UnsetType = UNSET
 
 
 class Loss(Struct, frozen=True, kw_only=True):
@@ -158,6 +162,7 @@ class Opened(_Control, frozen=True):
     timings: dict[str, float]
     session: Token | UnsetType = UNSET
     reset: Loss | UnsetType = UNSET
+    kinds: Kinds | UnsetType = UNSET
 
 
 class Ack(_Control, frozen=True):

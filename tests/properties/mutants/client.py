@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.properties.mutants.mutant import Mutant
-from transport.protocol import codec
+from transport.protocol import json_bounds
 from transport.protocol.client import answers, uplink
 from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.buffer import WaitingBuffer
@@ -371,8 +371,8 @@ CLIENT = [
         vectors_only="the machine loses every kind of request alike",
     ),
     Mutant(
-        codec,
-        "_has_large_integer",
+        json_bounds,
+        "has_large_integer",
         name="large-integers-taken",
         rule="DAT-3: an integer that JavaScript would round is taken",
         old="return not -MAX_NUMBER <= value <= MAX_NUMBER",

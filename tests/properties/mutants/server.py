@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.properties.mutants.mutant import Mutant
-from transport.protocol import codec
+from transport.protocol import json_bounds
 from transport.protocol.codec import Decoder
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
@@ -363,8 +363,8 @@ SERVER = [
         vectors_only="clients stay below the rate; the vectors show that these do not count",
     ),
     Mutant(
-        codec,
-        "_has_large_integer",
+        json_bounds,
+        "has_large_integer",
         name="large-integers-taken",
         rule="DAT-3: an integer that JavaScript would round is taken",
         old="return not -MAX_NUMBER <= value <= MAX_NUMBER",
