@@ -184,6 +184,8 @@ class Client {
     if ("tick" in step) return session.tick(this.#now);
     if ("lose" in step) {
       const { link } = this.#connections.get(step["lose"] as string)!;
+      const code = step["code"] as number | undefined;
+      if (code) return session.handleInput(link, { type: "lost", reason: "closed", code }, this.#now);
       this.#connections.delete(step["lose"] as string);
       return session
         .handleInput(link, { type: "lost", reason: "cut" }, this.#now)

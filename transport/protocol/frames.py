@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from transport.codes import is_close_code, is_close_reason
+from transport.codes import CLOSE_CODES, is_close_code, is_close_reason
 from transport.errors import ProtocolError
 
 NDJSON = "application/x-ndjson"
@@ -248,7 +248,7 @@ class Close(_Control, frozen=True):
 
     def __post_init__(self) -> None:
         if not is_close_code(self.code):
-            raise ValueError("a close code is 1000, 3000 to 4999, or one of the table")
+            raise ValueError(f"a close code is {CLOSE_CODES}")
         if not is_close_reason(self.reason):
             raise ValueError("a close reason has at most 123 bytes in UTF-8")
 

@@ -237,7 +237,7 @@ class ServerSession:
         """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
 
         Args:
-            code: 1000 or 3000-4999 from the application; a code of the table from the protocol.
+            code: see `is_close_code`; from the protocol one of the table.
             reason: for people, at most 123 bytes.
             by: whose code it is.
             now: seconds.
