@@ -61,6 +61,7 @@ class ResetReason(StrEnum):
     REWOUND = "rewound"
     OVERFLOW = "overflow"
     SHUTDOWN = "shutdown"
+    STORE_LOST = "store_lost"
     FAILED = "failed"
     """A client's own, in no frame: the server's handler failed (CLS-8)."""
 
