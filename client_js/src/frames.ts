@@ -154,6 +154,8 @@ export interface SendFrame {
   readonly client: string;
   readonly attach: number;
   readonly epoch?: string;
+  /** The mark of the downlink, which the answer may then bring (POL-4). */
+  readonly ack?: number;
 }
 
 export interface PollFrame {
