@@ -150,7 +150,7 @@ CLIENT = [
         rule="OPN-3: the nonce of one session is used for the next",
         old="self._nonce = None",
         new="pass",
-        first_seed=930,
+        vectors_only="the server tells how the session of that nonce ended, and the next is new",
     ),
     Mutant(
         WaitingBuffer,
