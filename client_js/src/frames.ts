@@ -77,6 +77,8 @@ export interface OpenedFrame {
   readonly timings: Partial<Timings>;
   readonly session?: string;
   readonly reset?: Loss;
+  /** The kinds of `item` that the server takes (OPN-11). */
+  readonly kinds?: readonly string[];
 }
 
 export interface AckFrame {

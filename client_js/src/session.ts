@@ -10,7 +10,7 @@
 // - After a reset the same object continues with a new session; nothing sent before is carried over.
 import { AckSchedule } from "./acks.ts";
 import { MAX_CONSECUTIVE_FAILURES, recordAnswer, recordPostMarks } from "./answers.ts";
-import { badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
+import { NOTHING, badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
 import { ChannelError } from "./errors.ts";
 import type { Answer, Closing, Input, Output, SessionEvent } from "./events.ts";
 import type { CloseFrame, DataFrame, ErrorFrame, Frame, Loss, OpenedFrame, TransportName } from "./frames.ts";
@@ -309,8 +309,8 @@ export class ClientSession<Tag> {
     const fresh = messages.slice(received + 1 - seq);
     if (!fresh.length) return;
     fresh.forEach((data, index) => {
-      const recovered = received + 1 + index <= this.replayUpTo;
-      this._events.push({ type: "message", message: { data, recovered }, size: size / messages.length });
+      const message = { data, recovered: received + 1 + index <= this.replayUpTo };
+      if (data !== NOTHING) this._events.push({ type: "message", message, size: size / messages.length });
     });
     if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
     this.acks.record(fresh.length, size, this.terms, now);

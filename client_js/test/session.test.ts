@@ -356,3 +356,11 @@ describe("a malformed field neither numbers nor settles a message (FRM-3, FRM-4)
         if (frame !== undefined) check(frame as object, "websocket", "data");
   });
 });
+
+test("the kinds that a server takes are those of its last opened (OPN-11)", () => {
+  const one = session();
+  open(one, "websocket", { kinds: ["a", "b"] });
+  assert.deepEqual(one.terms.kinds, ["a", "b"]);
+  open(one, "websocket");
+  assert.deepEqual(one.terms.kinds, []);
+});

@@ -11,6 +11,11 @@ CLAUSES = re.findall(r"\*\*\[([A-Z]+[0-9]*-[0-9]+)\]\*\*", PROTOCOL)
 """The ids of all clauses, in order."""
 
 
+def clause(name: str) -> str:
+    """Return the text of a clause."""
+    return PROTOCOL.split(f"**[{name}]** ", 1)[1].split("\n", 1)[0]
+
+
 def rows(section: str) -> list[list[str]]:
     """Return the rows of all tables of a section, without their headings."""
     text = PROTOCOL.split(f"\n## {section}. ", 1)[1].split("\n## ", 1)[0]

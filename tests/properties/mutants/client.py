@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.properties.mutants.mutant import Mutant
+from transport.protocol import json_bounds
 from transport.protocol.client import answers, uplink
 from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.buffer import WaitingBuffer
@@ -430,5 +431,23 @@ CLIENT = [
         old="link.failed_polls = 0",
         new="link.failed_polls = link.failed_posts = 0",
         vectors_only="the machine loses every kind of request alike",
+    ),
+    Mutant(
+        json_bounds,
+        "has_large_integer",
+        name="large-integers-taken",
+        rule="DAT-3: an integer that JavaScript would round is taken",
+        old="return not -MAX_NUMBER <= value <= MAX_NUMBER",
+        new="return False",
+        vectors_only="no server sends one; the vectors show that it is refused",
+    ),
+    Mutant(
+        ClientSession,
+        "_receive_data",
+        name="unknown-numbered-delivered",
+        rule="FRM-5: a numbered frame of an unknown type delivers a message",
+        old="messages[0] is not NOTHING",
+        new="True",
+        vectors_only="no server sends one yet",
     ),
 ]

@@ -334,4 +334,32 @@ TYPESCRIPT = [
         old="reset(): void {\n    this.received = 0;",
         new="reset(): void {",
     ),
+    SourceMutant(
+        "codec.ts",
+        name="large-integers-taken",
+        rule="DAT-3: an integer that was rounded is taken",
+        old="if (hasLargeInteger(encoded)) throw badFrame();",
+        new="",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="unknown-numbered-delivered",
+        rule="FRM-5: a numbered frame of an unknown type delivers a message",
+        old="if (data !== NOTHING) this",
+        new="this",
+    ),
+    SourceMutant(
+        "codec.ts",
+        name="unknown-numbered-ignored",
+        rule="FRM-5: a numbered frame of an unknown type does not take its number",
+        old="readData(number, ack, [NOTHING])",
+        new="readData(number, ack, [])",
+    ),
+    SourceMutant(
+        "codec.ts",
+        name="unknown-numbered-by-any-value",
+        rule="FRM-5: a frame of an unknown type takes a number that is none",
+        old="if (!isNumbered) throw badFrame();",
+        new="",
+    ),
 ]
