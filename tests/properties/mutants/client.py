@@ -154,6 +154,9 @@ CLIENT = [
         first_seed=2800,
     ),
     Mutant(
+        vectors_only="the server tells how the session of that nonce ended, and the next is new",
+    ),
+    Mutant(
         WaitingBuffer,
         "mark_written",
         name="trimmed-on-write",
