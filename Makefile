@@ -3,7 +3,8 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-MACHINE_EXAMPLES ?= 20000
+# Random schedules of a campaign, with each client; from a seed on.
+MACHINE_EXAMPLES ?= 10000
 MACHINE_SEED ?= $(shell date +%s)
 export PYTHON
 

@@ -77,6 +77,8 @@ export interface OpenedFrame {
   readonly timings: Partial<Timings>;
   readonly session?: string;
   readonly reset?: Loss;
+  /** The kinds of `item` that the server takes (OPN-11). */
+  readonly kinds?: readonly string[];
 }
 
 export interface AckFrame {
@@ -85,6 +87,8 @@ export interface AckFrame {
   readonly received?: number;
   readonly sent?: number;
   readonly attached?: boolean;
+  /** The server waits for an ack (MRK-6). */
+  readonly prompt?: boolean;
 }
 
 export interface SkipFrame {

@@ -10,7 +10,7 @@
 // - After a reset the same object continues with a new session; nothing sent before is carried over.
 import { AckSchedule } from "./acks.ts";
 import { MAX_CONSECUTIVE_FAILURES, recordAnswer, recordPostMarks } from "./answers.ts";
-import { badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
+import { NOTHING, badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
 import { ChannelError } from "./errors.ts";
 import type { Answer, Closing, Input, Output, SessionEvent } from "./events.ts";
 import type { CloseFrame, DataFrame, ErrorFrame, Frame, Loss, OpenedFrame, TransportName } from "./frames.ts";
@@ -72,7 +72,7 @@ export class ClientSession<Tag> {
     for (const link of this._links) {
       deadline = Math.min(deadline, link.deadline);
       if (!this.leads(link)) continue;
-      if (!link.post) deadline = Math.min(deadline, this.acks.dueAt);
+      if (!link.post) deadline = Math.min(deadline, this.acks.dueOn(link));
       // 0: nothing to wait for, as `transmit` polls immediately.
       if (!link.polling) deadline = Math.min(deadline, this.polls.nextAt(link) || Infinity);
     }
@@ -190,7 +190,7 @@ export class ClientSession<Tag> {
     const confirms = link.attach > this.confirmed && this._links.has(link);
     if (confirms) {
       this.confirmed = link.attach;
-      this.acks.moveTo(link);
+      this.acks.setDueOn(link);
     }
     const write = link.transport === "websocket" ? websocketFrames : requests;
     return write(this, link, confirms, now);
@@ -264,6 +264,7 @@ export class ClientSession<Tag> {
         // Undefined, which passes, unless this answers a POST.
         this.outbox.checkAck(frame.received!);
         this._settle(frame.ack);
+        if (frame.prompt && this.leads(link)) this.acks.setDueOn(link);
         if (!recordPostMarks(link, frame, this.acks.received, now)) this._dropLink(link, "detached");
     }
   }
@@ -312,11 +313,13 @@ export class ClientSession<Tag> {
     const fresh = messages.slice(received + 1 - seq);
     if (!fresh.length) return;
     fresh.forEach((data, index) => {
-      const recovered = received + 1 + index <= this.replayUpTo;
-      this._events.push({ type: "message", message: { data, recovered }, size: size / messages.length });
+      const message = { data, recovered: received + 1 + index <= this.replayUpTo };
+      if (data !== NOTHING) this._events.push({ type: "message", message, size: size / messages.length });
     });
     if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
-    this.acks.record(fresh.length, size, link, this.terms, now);
+    this.acks.record(fresh.length, size, this.terms, now);
+    // The last replay: the server keeps everything since the connection was lost.
+    if (received < this.replayUpTo && this.replayUpTo <= this.acks.received) this.acks.setDue();
     this._endIfComplete(link, now);
   }
 

@@ -71,7 +71,7 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
     const first = sendLine(source, link, polling ? acks.received : undefined);
     const frames = takeFrames(source, link, now, first);
     // A first poll confirms as a POST does (ATT-3).
-    if (frames.length || (polling && leads && acks.takeDue(link, now)) || (confirms && !link.polling)) {
+    if (frames.length || (polling && leads && now >= acks.dueOn(link)) || (confirms && !link.polling)) {
       link.post = post;
       if (polling && leads) acks.takeMark(link);
       outputs.push({ request: "post", frames: [first, ...frames] });
@@ -123,7 +123,7 @@ function takeFrames<Tag>(
   const { acks, closing, outbox } = source;
   const isComplete = link.next > outbox.buffer.lastNumber;
   if (closing && !link.closeWritten && isComplete) frames.push(writeClose(source, link, closing));
-  const isAckDue = acks.takeDue(link, now);
+  const isAckDue = now >= acks.dueOn(link);
   // On long poll the first line is the ack, except that of a final POST.
   if (isAckDue && (link.transport !== "longpoll" || room !== undefined)) frames.push(writeAck(source, link));
   // Again after anything else, which would take it back. What does not fit into a final POST is lost.

@@ -79,12 +79,19 @@ class Client {
     return [events.map(withAttach), written];
   }
 
-  /** The fields of `ClientMarks`. An infinite deadline becomes null. */
-  marks(): unknown[] {
+  /** The fields of `ClientMarks`. JSON makes null of an infinite deadline. */
+  marks(): object {
     const { acks, closing, deadline, outbox, serverClose } = this.session;
     const { first, next, lastNumber } = outbox.buffer;
-    const isEnding = !!closing || (!!serverClose && serverClose.retry_in === undefined);
-    return [acks.received, first - 1, next - 1, lastNumber, isEnding, deadline];
+    return {
+      received: acks.received,
+      acked: first - 1,
+      sent: next - 1,
+      last: lastNumber,
+      is_carried: this.session.isCarried(),
+      is_ending: !!closing || (!!serverClose && serverClose.retry_in === undefined),
+      deadline,
+    };
   }
 }
 

@@ -50,7 +50,7 @@ describe("messages", () => {
     const { channel } = world.channel();
     const socket = await world.openSocket();
     socket.receive([1, 0, "a", "b"]);
-    await world.settle();
+    await world.pass(0.55);
     // MRK-3: the ack does not wait for the page.
     assert.deepEqual(socket.take(), [{ type: "ack", ack: 2 }]);
     const seen = listen(channel);

@@ -168,8 +168,8 @@ test("a standalone ack whose POST failed is due again", () => {
   const { link } = open(client, "sse");
   client.handleInput(link, answered({}), 0);
   receive(client, link, [1, 0, "a"]);
-  assert.equal(client.deadline, 0.1);
-  const [{ frames }] = client.transmit(link, 0.1) as [Output];
+  assert.equal(client.deadline, 0.5);
+  const [{ frames }] = client.transmit(link, 0.5) as [Output];
   assert.equal(frames[1], '{"type":"ack","ack":1}');
   client.handleInput(link, { type: "answer", request: "post", status: 502, text: "" }, 10);
   assert.deepEqual(client.transmit(link, 10)[0]!.frames, frames);
@@ -183,6 +183,14 @@ test("an ack that was due on a lost link is not due on the next", () => {
   client.handleInput(link, { type: "lost", reason: "cut" }, 0);
   open(client, "sse");
   assert.ok(client.deadline > 1);
+});
+
+test("the POST of an older link that fails makes no ack due", () => {
+  const client = session();
+  const older = open(client, "sse").link;
+  open(client, "websocket");
+  client.handleInput(older, { type: "answer", request: "post", status: 502, text: "" }, 1);
+  assert.ok(client.deadline > 1, "or else its timer is set again and again");
 });
 
 test("consecutive empty answers to polls end the attach (POL-2)", () => {
@@ -347,4 +355,12 @@ describe("a malformed field neither numbers nor settles a message (FRM-3, FRM-4)
       for (const frame of [[value, 0, "x"], [1, value, "x"], [value], value])
         if (frame !== undefined) check(frame as object, "websocket", "data");
   });
+});
+
+test("the kinds that a server takes are those of its last opened (OPN-11)", () => {
+  const one = session();
+  open(one, "websocket", { kinds: ["a", "b"] });
+  assert.deepEqual(one.terms.kinds, ["a", "b"]);
+  open(one, "websocket");
+  assert.deepEqual(one.terms.kinds, []);
 });

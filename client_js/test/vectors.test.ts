@@ -19,6 +19,7 @@ const TRUSTED = [
   "codec-close-reason-is-no-string",
   "codec-close-without-reason",
   "codec-drain-as-string",
+  "codec-opened-kinds-of-a-string",
   "codec-opened-mark-is-null",
   "codec-opened-reset-lost-is-no-range",
   "codec-opened-unknown-verdict",
@@ -125,6 +126,7 @@ function asWritten(frame: Frame): Json {
   if (frame.type !== "data") return frame as unknown as Json;
   const { seq, ack, messages } = frame;
   const [first] = messages;
+  if (first === undefined) return [seq, ack];
   return first instanceof Uint8Array
     ? { type: "bytes", number: seq, ack, data: toBase64(first) }
     : [seq, ack, ...(messages as Json[])];
@@ -182,6 +184,8 @@ class Client {
     if ("tick" in step) return session.tick(this.#now);
     if ("lose" in step) {
       const { link } = this.#connections.get(step["lose"] as string)!;
+      const code = step["code"] as number | undefined;
+      if (code) return session.handleInput(link, { type: "lost", reason: "closed", code }, this.#now);
       this.#connections.delete(step["lose"] as string);
       return session
         .handleInput(link, { type: "lost", reason: "cut" }, this.#now)

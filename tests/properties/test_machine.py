@@ -20,7 +20,7 @@ from tests.properties.schedules.schedule import check_schedules
 from tests.properties.schedules.world import World
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "300"))
-HYPOTHESIS_EXAMPLES = min(200, EXAMPLES // 5)
+HYPOTHESIS_EXAMPLES = max(1, min(200, EXAMPLES // 5))
 """How many schedules Hypothesis makes: 60 by default, 200 in a campaign."""
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
 

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from types import GenericAlias
-from typing import Annotated, Any
+from typing import Any, get_args
 
 import msgspec
-from msgspec import Meta
 
 from transport import codes
 from transport.errors import ProtocolError, TooLarge, Unsendable
 from transport.limits import Bounds
+from transport.protocol import json_bounds
 from transport.protocol.field_errors import field_error
 from transport.protocol.frames import (
     MAX_NUMBER,
+    NOTHING,
     Bytes,
     ClientControl,
     Data,
     EncodedFrame,
     Json,
+    Numbered,
     ServerControl,
 )
 from transport.protocol.plain import Encoder, NotPlain, check_plain, make_plain
@@ -38,8 +39,6 @@ decode_message = _decode
 _encode = msgspec.json.Encoder().encode
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-FAST_DEPTH = 5
-"""Levels of arrays and objects in a message that is decoded and checked in one pass."""
 _HEADER = 16
 """The size of a binary frame's number and ack: 8 bytes each, big-endian (DAT-2)."""
 
@@ -165,7 +164,7 @@ class Decoder:
         self._limits = limits
         self._side = side
         self._decode_control = _control_decoder(side).decode
-        self._decode_data = _data_decoder(min(limits.depth, FAST_DEPTH)).decode
+        self._decode_data = json_bounds.data_decoder(limits.depth).decode
         self._body = limits.body
         self._nested = limits.depth + 1
 
@@ -173,7 +172,8 @@ class Decoder:
         """Decode one frame.
 
         Returns:
-            A frame of the side's union, `Data`, or `Oversized` (DAT-4).
+            A frame of the side's union, `Data`, or `Oversized` (DAT-4). A numbered frame of an
+            unknown type is `Data` that delivers nothing (FRM-5).
 
         Raises:
             ProtocolError: ``bad_json``, ``bad_frame``, ``bad_number``, ``too_large``, ``too_many``.
@@ -196,9 +196,11 @@ class Decoder:
         suspect = text.count("[") + text.count("{") > self._nested
         if text[:1] == "{" and not suspect:
             try:  # one pass is enough for nearly every control frame
-                return self._control(self._decode_control(text))
+                frame = self._decode_control(text)
             except msgspec.MsgspecError:
                 pass  # two passes find what is wrong with it
+            else:
+                return frame if type(frame) is not Bytes else self._control(frame)
         try:
             value = _decode(text)
         except RecursionError:  # far above the allowed depth
@@ -209,17 +211,17 @@ class Decoder:
                 "the frame is not JSON: send one array or object, with nothing around it, "
                 "no NaN and no lone surrogate",
             ) from None
-        if suspect and _deeper_than(value, self._nested):
+        if suspect and json_bounds.is_deeper_than(value, self._nested):
             raise self._too_deep()
         if type(value) is list:
-            if any(map(_has_large_integer, value[2:])):
+            if any(map(json_bounds.has_large_integer, value[2:])):
                 raise ProtocolError(
                     codes.BAD_FRAME,
                     "a message holds an integer beyond 2^53 - 1, where JavaScript rounds: send it "
                     "as a string",
                 )
             return self._data(value, text, size)
-        return self._control(self._convert(value))
+        return self._object(value, size)
 
     def decode_lines(self, body: bytes) -> list[Any]:
         """Decode the frames of an HTTP body, one a line, split at 0x0A only (FRM-2, SND-1).
@@ -322,17 +324,21 @@ class Decoder:
             return self._bytes(frame.number, frame.ack, frame.data)
         return frame
 
-    def _convert(self, value: Any) -> Any:
+    def _object(self, value: Any, size: int) -> Any:
         """Convert an object.
 
         Slower than the typed decoder, but the last of repeated keys wins, as is usual for JSON.
         """
         if type(value) is not dict:
             raise ProtocolError(codes.BAD_FRAME, "a frame is an array or an object")
+        is_known = value.get("type") in _types(self._side)
         try:
-            return msgspec.convert(value, self._side)
+            if is_known or "number" not in value or "ack" not in value:
+                return self._control(msgspec.convert(value, self._side))
+            frame = msgspec.convert(value, Numbered)
         except msgspec.ValidationError as error:
             raise field_error(str(error)) from None
+        return Data(frame.number, frame.ack, [NOTHING], size)
 
 
 @cache
@@ -342,17 +348,9 @@ def _control_decoder(side: Any) -> msgspec.json.Decoder[Any]:
 
 
 @cache
-def _data_decoder(depth: int) -> msgspec.json.Decoder[list[Any]]:
-    """Return a decoder of data that accepts exact integers only, and ``depth`` nested levels.
-
-    It costs no more than one that accepts everything, while a check of the values would double the
-    cost. Its type doubles in size with each level.
-    """
-    plain: Any = Annotated[int, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)] | float | bool | str | None
-    message = plain
-    for _ in range(depth):
-        message = plain | GenericAlias(list, (message,)) | GenericAlias(dict, (str, message))
-    return msgspec.json.Decoder(GenericAlias(list, (message,)))
+def _types(side: Any) -> tuple[str, ...]:
+    """Return the types of a side's control frames."""
+    return tuple(str(frame.__struct_config__.tag) for frame in get_args(side))
 
 
 class Oversized(msgspec.Struct, frozen=True):
@@ -372,33 +370,6 @@ def _utf8_size(text: str) -> int:
         return len(text.encode())
     except UnicodeEncodeError:
         raise ProtocolError(codes.BAD_JSON, "the frame is not UTF-8") from None
-
-
-def _has_large_integer(value: Any) -> bool:
-    """Return whether a value holds an integer that JavaScript would round (DAT-3)."""
-    if type(value) is int:
-        return not -MAX_NUMBER <= value <= MAX_NUMBER
-    if type(value) is dict:
-        value = value.values()
-    elif type(value) is not list:
-        return False
-    return any(map(_has_large_integer, value))
-
-
-def _deeper_than(value: Any, depth: int) -> bool:
-    """Return whether arrays and objects are nested deeper than ``depth``."""
-    level = [value]
-    for _ in range(depth):
-        inside: list[Any] = []
-        for item in level:
-            if type(item) is list:
-                inside += item
-            elif type(item) is dict:
-                inside += item.values()
-        if not inside:
-            return False
-        level = inside
-    return any(type(item) in (list, dict) for item in level)
 
 
 __all__ = [

@@ -151,13 +151,7 @@ class Opener:
         if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
             registry.warn_of_other_process(frame.epoch)
         record = await registry.find_record(frame.session, identity.subject)
-        return self._known(record) if record is not None else None
-
-    def _known(self, record: Record) -> Found:
-        """Return what this process and the store know of a session."""
-        runner = self._registry.get(record.id)
-        session = runner.session if runner is not None else None
-        return Found(session, record.tombstone, begun=record.begun)
+        return self._registry.known(record) if record is not None else None
 
     async def _begin(
         self,
@@ -178,7 +172,7 @@ class Opener:
         if record is not fresh:
             secret = derive_secret(self._key, record.id, subject, client, nonce)
         token = make_token(record.id, secret)
-        decision = begin(self._known(record))
+        decision = begin(registry.known(record))
         match decision:
             case Attach(session):
                 runner = self._runner(session)

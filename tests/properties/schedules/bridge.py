@@ -52,7 +52,7 @@ class Bridge:
         """Make a call that has no result, at the latest together with the next one."""
         self._waiting.append(call)
 
-    def call(self, call: Sequence[Any]) -> tuple[Any, list[Any]]:
+    def call(self, call: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
         """Make a call: the number of a core, a method, its arguments.
 
         Returns:
@@ -61,9 +61,8 @@ class Bridge:
         Raises:
             CoreFailed: the core threw, or did not return in `CALL_TIMEOUT` seconds.
         """
-        line = self._encode([*self._waiting, call])
-        self._waiting.clear()
-        answer = self._decode(self._exchange(line + b"\n"))
+        calls, self._waiting = self._waiting, []
+        answer = self._decode(self._exchange(self._encode([*calls, call]) + b"\n"))
         if isinstance(answer, dict):
             raise CoreFailed(answer["error"])
         result, marks = answer

@@ -25,6 +25,7 @@ class ClientMarks:
         acked: the last message of the uplink that the server acknowledged.
         sent: the last that was written.
         last: the last that its application sent.
+        is_carried: whether a link carries the session (ATT-3).
         is_ending: whether the channel ends, or has ended, so that it takes no more messages.
         deadline: when to call `ClientCore.tick` and `ClientCore.transmit`.
     """
@@ -33,6 +34,7 @@ class ClientMarks:
     acked: int
     sent: int
     last: int
+    is_carried: bool
     is_ending: bool
     deadline: float
 

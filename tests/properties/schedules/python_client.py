@@ -44,6 +44,7 @@ class PythonClient:
             acked=buffer.acked,
             sent=buffer.sent,
             last=buffer.last,
+            is_carried=session.is_carried,
             is_ending=session.ending is not None,
             deadline=session.deadline,
         )

@@ -122,9 +122,9 @@ class TypeScriptClient:
 
     def _call(self, method: str, *arguments: Any) -> Any:
         result, marks = self._bridge.call([self._core, method, *arguments])
-        received, acked, sent, last, is_ending, deadline = marks
-        deadline = inf if deadline is None else deadline
-        self._marks = ClientMarks(received, acked, sent, last, is_ending, deadline)
+        if marks["deadline"] is None:
+            marks["deadline"] = inf  # which JSON has no form for
+        self._marks = ClientMarks(**marks)
         return result
 
     def _event(self, event: dict[str, Any]) -> Event:

@@ -47,7 +47,6 @@ class WireRules:
         """The attaches, by client and number, on which the client has written after ``open``."""
         self._newest_polls: dict[tuple[str, int], tuple[int, str]] = {}
         """The newest poll that has arrived of each attach: its number and its name."""
-
         self._brought: dict[tuple[str, int], int] = {}
         """The last message that the answer to a POST brought, of each attach."""
 
@@ -133,10 +132,13 @@ class WireRules:
     def _session_id(self, name: str, poll: Any) -> str:
         """Return the id of the session that writes; empty if it is not known."""
         request = poll if poll is not None else {}
+        begun = ""
         if name not in self._session_ids and poll is None:  # a `close` instead of `opened`
             request = self._opens[name]
+            key = ("", f"{request['client']} {request['nonce']}")
+            begun, _ = self._directory.nonces.get(key, ("", 0.0))
         session = self.find_session(request)
-        return session.id if session is not None else self._session_ids.get(name, "")
+        return session.id if session is not None else self._session_ids.get(name, begun)
 
     def check_server_frame(self, frame: Any, record: HandlerRecord) -> None:
         """Check one frame: its mark (MRK-3), and that it is no error that the client caused."""

@@ -37,6 +37,7 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.uplink import require_session
 from transport.stores.records import Record
 from transport.stores.tokens import derive_secret, hash_secret, make_token, split_token
@@ -99,6 +100,11 @@ class Directory:
             ProtocolError: see `require_session`.
         """
         return require_session(frame, self._look_up(frame.session)[1], epoch=self.epoch)
+
+    def ended(self, frame: Send) -> Tombstone | None:
+        """Return how the session that a POST names has ended, if it has."""
+        session = self.peek(frame.session)
+        return Found(session).ended
 
     def peek(self, token: str) -> ServerSession | None:
         """Return the session that a credential opens, None if it opens no session."""

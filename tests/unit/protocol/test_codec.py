@@ -252,7 +252,7 @@ def test_what_json_readers_disagree_about(wire: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("code", 999), ("code", 1001), ("code", 1005), ("code", 5000)]
+    ("field", "value"), [("code", 999), ("code", 1002), ("code", 1005), ("code", 5000)]
 )
 def test_close_codes(field: str, value: int) -> None:
     """CLS-1."""
@@ -262,7 +262,7 @@ def test_close_codes(field: str, value: int) -> None:
     assert (
         refused(decoder, str(encode_message(frame | {"reason": "ü" * 62}, LIMITS))) == "bad_frame"
     )
-    for code in (1000, 1011, 3000, 4999):
+    for code in (1000, 1001, 1008, 1011, 1012, 1013, 1014, 3000, 4999):
         wire = str(encode_message(frame | {"code": code, "reason": "x" * 123}, LIMITS))
         assert decoder.decode(wire).code == code
 

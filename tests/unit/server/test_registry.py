@@ -167,6 +167,32 @@ async def test_handler_paths_exclude_last_segment(path: str) -> None:
 # POST and poll
 
 
+@pytest.mark.parametrize("is_released", [True, False])
+async def test_last_close_of_client_is_answered(is_released: bool) -> None:
+    """SND-3, CLS-4: the session has ended without it; perhaps only the store knows it."""
+    closed, done = asyncio.Event(), asyncio.Event()
+
+    async def lingers(channel: Channel) -> None:
+        await channel.close(4001, "done")
+        closed.set()
+        await done.wait()
+
+    hub = Hub(lingers)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    await asyncio.wait_for(closed.wait(), 5)
+    if is_released:
+        done.set()
+        await until(lambda: hub.statistics().sessions == 0)
+    end = {"type": "close", "code": 4001, "reason": "", "by": "app", "last": 0, "ack": 0}
+    for frames, status in (([end], 200), ([{"type": "leave"}], 200), ([[1, 0, "late"], end], 404)):
+        answer = await ask(hub, "/send", post(opened, *frames))
+        assert answer.status == status
+        if status == 200:
+            marks = {"type": "ack", "ack": 0, "received": 0, "sent": 0, "attached": False}
+            assert answer.frames == [marks]
+    done.set()
+
+
 async def test_post_that_resets_its_session_returns_404() -> None:
     """SND-3, MRK-5: neither the failing line nor the lines after it were accepted."""
     hub = Hub(silent)

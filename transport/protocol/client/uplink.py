@@ -120,7 +120,7 @@ def fill(
     closing = source.closing
     if closing and not link.close_written and link.next > source.outbox.buffer.last:
         frames.append(close_frame(source, link, closing))
-    is_ack_due = source.acks.take_due(link, now)
+    is_ack_due = now >= source.acks.due_on(link)
     if is_ack_due and link.transport is not TransportKind.LONGPOLL:
         frames.append(ack_frame(source, link))
     # Again after anything else, which would take it back.
