@@ -25,7 +25,7 @@ import type { Terms } from "./terms.ts";
 import { requests, websocketFrames, writeAck, writeClose } from "./uplink.ts";
 
 /** The session is another's: what became of ours is not known (RES-6). */
-const FOREIGN: Loss = { reason: "foreign", lost: null };
+const FOREIGN: Loss = { reason: "foreign", lost: null, handled: null, in_hand: null };
 
 /** The sessions of one client instance, one after the other. `Tag` names a send in events. */
 export class ClientSession<Tag> {
@@ -251,7 +251,7 @@ export class ClientSession<Tag> {
       case "reset":
         return this.reset(frame);
       case "renew":
-        this._events.push({ type: "renewal", within: frame.within! });
+        this._events.push({ type: "renewal", within: frame.within });
         return;
       case "opened":
         return this._opened(link, frame);
