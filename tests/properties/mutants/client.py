@@ -151,9 +151,6 @@ CLIENT = [
         rule="OPN-3: the nonce of one session is used for the next",
         old="self._nonce = None",
         new="pass",
-        first_seed=2800,
-    ),
-    Mutant(
         vectors_only="the server tells how the session of that nonce ended, and the next is new",
     ),
     Mutant(
