@@ -30,6 +30,7 @@ from tests.properties.schedules.client_core import ClientFactory
 from tests.properties.schedules.python_client import PythonClient
 from tests.properties.schedules.schedule import play, schedule
 from tests.properties.schedules.typescript_client import TypeScriptClient
+from tests.unit.protocol import directory
 from tests.unit.protocol.test_vectors import CLIENT_SESSIONS, SESSIONS
 from tests.unit.protocol.test_vectors import test_client_session as run_client_vector
 from tests.unit.protocol.test_vectors import test_session as run_vector
@@ -99,6 +100,8 @@ def break_rule(mutant: Mutant, side: str, patch: pytest.MonkeyPatch) -> None:
                     patch.setattr(user, shared.__name__, type(shared.__name__, (shared,), body))
             return
     patch.setattr(where, mutant.method, broken)
+    if getattr(directory, mutant.method, None) is method:
+        patch.setattr(directory, mutant.method, broken)
 
 
 CASES = [

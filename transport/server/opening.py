@@ -20,19 +20,21 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
-from transport.protocol.frames import Close, Open, Reset, TransportKind
+from transport.protocol.frames import Open, Reset, TransportKind
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.opening import (
     Attach,
     Begin,
     Create,
+    FinalAnswer,
     Found,
     Refuse,
     Replace,
-    SendClose,
+    ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
+    final_answer,
     resume,
 )
 from transport.protocol.server.session import ServerSession
@@ -88,7 +90,7 @@ class Opener:
 
     async def open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
-    ) -> SessionLink | Close:
+    ) -> SessionLink | FinalAnswer:
         """Attach a connection to a session; see `Entrance.open`."""
         try:
             return await self._open(frame, connection, transport)
@@ -99,8 +101,8 @@ class Opener:
 
     async def _open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
-    ) -> SessionLink | Close:
-        check_version(frame)
+    ) -> SessionLink | FinalAnswer:
+        check_supported(frame)
         if self._registry.draining:
             raise ProtocolError(
                 codes.UNAVAILABLE,
@@ -120,8 +122,8 @@ class Opener:
             case Attach(session):
                 attachment = attach(session, frame, transport, self._registry.now(), epoch=epoch)
                 return self._link(self._runner(session), attachment, request, identity)
-            case SendClose(close):
-                return close
+            case FinalAnswer() as answer:
+                return answer
             case Refuse(error):
                 raise error
             case Begin(reset):
@@ -149,13 +151,7 @@ class Opener:
         if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
             registry.warn_of_other_process(frame.epoch)
         record = await registry.find_record(frame.session, identity.subject)
-        return self._known(record) if record is not None else None
-
-    def _known(self, record: Record) -> Found:
-        """Return what this process and the store know of a session."""
-        runner = self._registry.get(record.id)
-        session = runner.session if runner is not None else None
-        return Found(session, record.tombstone, begun=record.begun)
+        return self._registry.known(record) if record is not None else None
 
     async def _begin(
         self,
@@ -164,37 +160,45 @@ class Opener:
         identity: Identity,
         request: OpeningRequest,
         reset: Reset | None,
-    ) -> SessionLink | Close:
+    ) -> SessionLink | FinalAnswer:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
         registry = self._registry
         now = registry.now()
+        subject, client, nonce = identity.subject, frame.client, frame.nonce
         session_id = secrets.token_urlsafe(9)
-        secret = self._secret(session_id, identity, frame)
-        fresh = Record(session_id, identity.subject, hash_secret(secret))
-        record = await registry.store.open(
-            f"{frame.client} {frame.nonce}", fresh, now, self._limits.nonce
-        )
-        decision = begin(self._known(record))
+        secret = derive_secret(self._key, session_id, subject, client, nonce)
+        fresh = Record(session_id, subject, hash_secret(secret))
+        record = await registry.store.open(f"{client} {nonce}", fresh, now, self._limits.nonce)
+        if record is not fresh:
+            secret = derive_secret(self._key, record.id, subject, client, nonce)
+        token = make_token(record.id, secret)
+        decision = begin(registry.known(record))
         match decision:
             case Attach(session):
                 runner = self._runner(session)
             case Create():
                 runner = await self._create(record, request, now)
-            case SendClose(close):
-                return close
+            case ShowEnd(ended):
+                return final_answer(
+                    record.id,
+                    ended,
+                    frame,
+                    self._limits,
+                    epoch=registry.store.epoch,
+                    token=token,
+                    reset=reset,
+                )
             case Refuse(error):
                 raise error
             case _:
                 assert_never(decision)
-        if record is not fresh:
-            secret = self._secret(record.id, identity, frame)
         attachment = attach(
             runner.session,
             frame,
             transport,
             now,
             epoch=registry.store.epoch,
-            token=make_token(record.id, secret),
+            token=token,
             reset=reset,
         )
         if isinstance(decision, Create):
@@ -203,9 +207,6 @@ class Opener:
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
             runner.start(self._application, request.scope, identity.user, now)
         return self._link(runner, attachment, request, identity)
-
-    def _secret(self, session_id: str, identity: Identity, frame: Open) -> str:
-        return derive_secret(self._key, session_id, identity.subject, frame.client, frame.nonce)
 
     async def _create(self, record: Record, request: OpeningRequest, now: float) -> Runner:
         """Create the session of a record that the store has just taken."""

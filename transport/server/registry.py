@@ -10,6 +10,7 @@ from typing import Any
 
 from transport.limits import Limits
 from transport.protocol.server.counters import Counters, counters_of
+from transport.protocol.server.opening import Found
 from transport.server.admission import Admission
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
@@ -130,6 +131,12 @@ class Registry:
         if record is None or not record.opens_to(secret):
             return None
         return record if subject is None or record.subject == subject else None
+
+    def known(self, record: Record) -> Found:
+        """Return what this process and the store know of a session."""
+        runner = self.get(record.id)
+        session = runner.session if runner is not None else None
+        return Found(session, record.tombstone, begun=record.begun)
 
     async def held_session(self, token: object) -> str:
         """Return the id of the live session that ``token`` opens, or ``""``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.properties.mutants.mutant import Mutant
+from transport.protocol import json_bounds
 from transport.protocol.client import answers, uplink
 from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.buffer import WaitingBuffer
@@ -150,7 +151,7 @@ CLIENT = [
         rule="OPN-3: the nonce of one session is used for the next",
         old="self._nonce = None",
         new="pass",
-        first_seed=2800,
+        vectors_only="the server tells how the session of that nonce ended, and the next is new",
     ),
     Mutant(
         WaitingBuffer,
@@ -430,5 +431,59 @@ CLIENT = [
         old="link.failed_polls = 0",
         new="link.failed_polls = link.failed_posts = 0",
         vectors_only="the machine loses every kind of request alike",
+    ),
+    Mutant(
+        json_bounds,
+        "has_large_integer",
+        name="large-integers-taken",
+        rule="DAT-3: an integer that JavaScript would round is taken",
+        old="return not -MAX_NUMBER <= value <= MAX_NUMBER",
+        new="return False",
+        vectors_only="no server sends one; the vectors show that it is refused",
+    ),
+    Mutant(
+        ClientSession,
+        "_receive_data",
+        name="unknown-numbered-delivered",
+        rule="FRM-5: a numbered frame of an unknown type delivers a message",
+        old="messages[0] is not NOTHING",
+        new="True",
+        vectors_only="no server sends one yet",
+    ),
+    Mutant(
+        ClientSession,
+        "_receive_data",
+        name="overtaking-ends-the-attach",
+        rule="POL-5: a frame beyond the next ends an attach of long poll",
+        old="link.transport is TransportKind.LONGPOLL and",
+        new="False and",
+        vectors_only="the client attaches again",
+    ),
+    Mutant(
+        uplink,
+        "requests",
+        name="post-names-no-mark",
+        rule="POL-5: a POST of a long poll does not name the mark",
+        old="mark = source.acks.incoming.received if is_poll else UNSET",
+        new="mark = UNSET",
+        vectors_only="everything then comes by polls, as before",
+    ),
+    Mutant(
+        uplink,
+        "requests",
+        name="no-lone-ack-beside-a-poll",
+        rule="POL-5: what a POST's answer brought is not acknowledged while a poll is parked",
+        old="if frames or is_due or",
+        new="if frames or",
+        vectors_only="the next poll names the mark",
+    ),
+    Mutant(
+        uplink,
+        "fill",
+        name="ack-takes-leave-back",
+        rule="LIV-6: a lone ack on long poll takes a leave back",
+        old="bool(frames) or is_ack_due or",
+        new="bool(frames) or",
+        vectors_only="the session only lives longer",
     ),
 ]

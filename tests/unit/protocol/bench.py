@@ -31,9 +31,10 @@ from transport.protocol.frames import (
     TransportKind,
     error_frame,
 )
+from transport.protocol.server import uplink
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.uplink import Post, polled_attachment, split_header
+from transport.protocol.server.uplink import Post, answer_ended, polled_attachment, split_header
 
 
 class Bench:
@@ -117,7 +118,14 @@ class Bench:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
         try:
             header, frames = split_header(self._decoder.decode_lines(body))
-            post = Post(header, frames, self.directory.find(header))
+            try:
+                session = self.directory.find(header)
+            except ProtocolError as error:
+                if error.code is not codes.UNKNOWN_SESSION:
+                    raise
+                written = answer_ended(header, frames, self.directory.ended(header))
+                return {"answer": [from_wire(encoded) for encoded in written]}
+            post = Post(header, frames, session)
             while post.take(self.now) is not None:
                 post.reattach()
         except ProtocolError as error:
@@ -144,7 +152,7 @@ class Bench:
                 raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
             session = self.directory.find(frame)
             attachment = polled_attachment(frame, session)
-            if not session.poll(attachment, frame, self.now):
+            if not uplink.begin_poll(session, attachment, frame, self.now):
                 connection.is_outdated = True
                 return
         except ProtocolError as error:

@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from transport import codes
 from transport.codes import Code
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import (
-    Close,
     EncodedFrame,
     Open,
     Poll,
@@ -27,16 +25,19 @@ from transport.protocol.server.opening import (
     Attach,
     Begin,
     Create,
+    FinalAnswer,
     Found,
     Refuse,
     Replace,
-    SendClose,
+    ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
+    final_answer,
     resume,
 )
 from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.uplink import require_session
 from transport.stores.records import Record
 from transport.stores.tokens import derive_secret, hash_secret, make_token, split_token
@@ -100,6 +101,11 @@ class Directory:
         """
         return require_session(frame, self._look_up(frame.session)[1], epoch=self.epoch)
 
+    def ended(self, frame: Send) -> Tombstone | None:
+        """Return how the session that a POST names has ended, if it has."""
+        session = self.peek(frame.session)
+        return Found(session).ended
+
     def peek(self, token: str) -> ServerSession | None:
         """Return the session that a credential opens, None if it opens no session."""
         return self._look_up(token)[1]
@@ -110,7 +116,7 @@ class Directory:
         Raises:
             ProtocolError: the ``open`` is refused.
         """
-        check_version(frame)
+        check_supported(frame)
         reset: Reset | None = None
         match resume(frame, self._named(frame, connection.subject), epoch=self.epoch):
             case Attach(session):
@@ -119,8 +125,8 @@ class Directory:
                 )
                 connection.session = session
                 return
-            case SendClose(close):
-                _send_close(connection, close)
+            case FinalAnswer() as answer:
+                _answer(connection, answer)
                 return
             case Refuse(error):
                 raise error
@@ -144,8 +150,17 @@ class Directory:
                 pass
             case Create():
                 session = self._create(key, frame, now)
-            case SendClose(close):
-                _send_close(connection, close)
+            case ShowEnd(ended):
+                answer = final_answer(
+                    session_id,
+                    ended,
+                    frame,
+                    self._limits,
+                    epoch=self.epoch,
+                    token=make_token(session_id, _secret(session_id, connection.subject, frame)),
+                    reset=reset,
+                )
+                _answer(connection, answer)
                 return
             case Refuse(error):
                 raise error
@@ -194,6 +209,6 @@ def _secret(session_id: str, subject: str, frame: Open) -> str:
     return derive_secret(b"key", session_id, subject, frame.client, frame.nonce)
 
 
-def _send_close(connection: ServerConnection, close: Close) -> None:
-    connection.out.append(encode_control(close))
-    connection.code = codes.NORMAL
+def _answer(connection: ServerConnection, answer: FinalAnswer) -> None:
+    connection.out += map(encode_control, answer.frames)
+    connection.code = answer.code

@@ -10,7 +10,7 @@ from transport import codes
 from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import encode_control
+from transport.protocol.codec import Oversized, encode_control
 from transport.protocol.frames import (
     Ack,
     Data,
@@ -27,7 +27,13 @@ from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.opening import attach
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.uplink import Post, polled_attachment, require_session, split_header
+from transport.protocol.server.uplink import (
+    Post,
+    answer_ended,
+    polled_attachment,
+    require_session,
+    split_header,
+)
 
 CLIENT = "client-0123456789"
 HEADER = Send(session="s1.t", client=CLIENT, attach=1)
@@ -55,6 +61,23 @@ def test_post_without_a_header_is_refused() -> None:
         with pytest.raises(ProtocolError, match=message):
             split_header([first])
     assert split_header([HEADER, Ping()]) == (HEADER, [Ping()])
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_post_of_an_ended_session_with_a_fault_is_refused(
+    session: ServerSession, is_known: bool
+) -> None:
+    """SND-3: it was not taken. Nor is anything of a session of which nothing is known."""
+    attached(session)
+    session.close(1000, "", "app", 0.0)
+    ended = session.tombstone() if is_known else None
+    fault = ProtocolError(codes.BAD_JSON, "no JSON")
+    oversized = Oversized(Data(1, 0, [], 0), 1)
+    frames = ([fault], [Ping(), oversized]) if is_known else ([],)
+    for rest in frames:
+        with pytest.raises(ProtocolError) as caught:
+            answer_ended(HEADER, rest, ended)
+        assert caught.value.code is codes.UNKNOWN_SESSION
 
 
 def test_frames_before_a_fault_are_taken(session: ServerSession) -> None:

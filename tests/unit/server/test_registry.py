@@ -14,6 +14,8 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
+from tests.support.short_limits import ShortLimits
 from transport import Channel, Hub, Identity, Limits, MemoryStore
 from transport.protocol.server.session import ServerSession
 from transport.server import link
@@ -32,6 +34,8 @@ from transport.testing import (
 from transport.testing import whole as answer_of
 
 CLIENT = "client-0123456789"
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 async def silent(channel: Channel) -> None:
@@ -121,14 +125,21 @@ async def test_record_of_cancelled_opening_is_swept() -> None:
     assert not store._records
 
 
-async def test_repeated_opening_of_closed_session_gets_close() -> None:
-    """OPN-4, CLS-5: the first answer was lost."""
+@each_transport
+async def test_repeated_opening_shows_end_of_session(transport: str) -> None:
+    """OPN-4, CLS-5: the first answer was lost, and the session has been closed since."""
     hub = Hub(closes)
-    await ask(hub, "/poll", lines(opening()))
+    first = (await ask(hub, "/poll", lines(opening()))).frames[0]
     await until(lambda: hub.statistics().sessions == 0)
-    answer = await ask(hub, "/poll", lines(opening(2)))
-    assert answer.status == 200
-    assert (answer.frames[0]["type"], answer.frames[0]["code"]) == ("close", 4001)
+    async with frame_client(hub, transport, opening(2)) as client:
+        assert (client.opened["id"], client.token) == (first["id"], first["session"])
+        close = await client.control("close")
+        assert (close["code"], close["last"]) == (4001, 0)
+        if transport == "websocket":
+            assert (await client.ended()).code == 4001
+    ended = await try_open(hub, transport, opening(3, session=first["session"], nonce="n" * 22))
+    assert ended is not None
+    assert ended.frames == [close]
 
 
 async def test_refused_resume_is_counted_as_reset() -> None:
@@ -154,6 +165,32 @@ async def test_handler_paths_exclude_last_segment(path: str) -> None:
 
 
 # POST and poll
+
+
+@pytest.mark.parametrize("is_released", [True, False])
+async def test_last_close_of_client_is_answered(is_released: bool) -> None:
+    """SND-3, CLS-4: the session has ended without it; perhaps only the store knows it."""
+    closed, done = asyncio.Event(), asyncio.Event()
+
+    async def lingers(channel: Channel) -> None:
+        await channel.close(4001, "done")
+        closed.set()
+        await done.wait()
+
+    hub = Hub(lingers)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    await asyncio.wait_for(closed.wait(), 5)
+    if is_released:
+        done.set()
+        await until(lambda: hub.statistics().sessions == 0)
+    end = {"type": "close", "code": 4001, "reason": "", "by": "app", "last": 0, "ack": 0}
+    for frames, status in (([end], 200), ([{"type": "leave"}], 200), ([[1, 0, "late"], end], 404)):
+        answer = await ask(hub, "/send", post(opened, *frames))
+        assert answer.status == status
+        if status == 200:
+            marks = {"type": "ack", "ack": 0, "received": 0, "sent": 0, "attached": False}
+            assert answer.frames == [marks]
+    done.set()
 
 
 async def test_post_that_resets_its_session_returns_404() -> None:
@@ -284,7 +321,7 @@ async def test_expired_tombstone_leaves_nothing_of_session(
         hub.group("lobby").add(channel)
         await silent(channel)
 
-    limits = Limits(heartbeat=0.1, poll_hold=0.1, ttl=0.35, tombstone=0.1, closing=0.1)
+    limits = ShortLimits(heartbeat=0.1, poll_hold=0.1, ttl=0.35, tombstone=0.1, closing=0.1)
     hub = Hub(in_the_lobby, limits=limits)
     await _connect_over_each_transport(hub)
     lobby = hub.group("lobby")

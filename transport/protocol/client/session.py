@@ -67,6 +67,7 @@ from transport.protocol.client.refusals import (
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
+    NOTHING,
     Ack,
     Bytes,
     Close,
@@ -98,7 +99,6 @@ class ClientSession:
     Args:
         client: the id of this instance (OPN-3).
         terms: the terms to assume until a server advertises its own.
-        target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
         renewable: whether the application may have fresh credentials if these are refused.
 
     Attributes:
@@ -119,13 +119,11 @@ class ClientSession:
         client: str,
         terms: Terms,
         *,
-        target: dict[str, Json] | None = None,
-        wishes: dict[str, Json] | None = None,
         renewable: bool = False,
     ) -> None:
         self.terms = terms
         self._silence_timeout = silence_timeout(terms.heartbeat)
-        self.handshake = Handshake(client, target, wishes)
+        self.handshake = Handshake(client)
         self.outbox = Outbox(terms)
         self.incoming = ReceiveWindow(terms)
         self.acks = AckSchedule(self.incoming)
@@ -427,21 +425,21 @@ class ClientSession:
 
     def _receive_data(self, link: Link, frame: Data, now: float) -> None:
         """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
-        messages, incoming = frame.messages, self.incoming
+        messages, size = frame.messages, frame.size
         self.outbox.check_ack(frame.ack)
-        if link.transport is TransportKind.LONGPOLL and frame.seq > incoming.received + 1:
+        if link.transport is TransportKind.LONGPOLL and frame.seq > self.incoming.received + 1:
             return  # the answers to a poll and a POST overtake each other (POL-5)
-        known = incoming.repeated(frame.seq, len(messages))
+        known = self.incoming.repeated(frame.seq, len(messages))
         self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
             return
-        size = frame.size
         if known:  # the duplicates are not kept: they count neither for the inbox nor for the ack
             messages = messages[known:]
             size = json_size(messages)
         first = frame.seq + known
         replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
-        self._events.append(Messages(messages, replays, size, frame.text))
+        if messages[0] is not NOTHING:
+            self._events.append(Messages(messages, replays, size, frame.text))
         self.acks.record(len(messages), size, self.terms, now)
         if first <= self._replay_up_to <= self.incoming.received:
             self.acks.set_due()  # the last replay: the server keeps everything since the cut
