@@ -86,6 +86,7 @@ class ClientSteps:
         if (clients := self._network.living_clients) and pick < 4:
             client = clients[pick % len(clients)]
             client.core.leave()
+            client.has_left = True
             self._network.transmit(client)
 
     def client_vanishes(self, pick: int, noticed: int) -> None:

@@ -51,6 +51,7 @@ class Network:
         model: what applications are promised.
         rules: what each side may write.
         requests: the requests that are on their way to the server.
+        writes: how many frames, requests and answers either side has written.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -59,6 +60,7 @@ class Network:
         self.model = Model(limits)
         self.rules = WireRules(self.model, self.bench.directory)
         self.requests: list[PendingRequest] = []
+        self.writes = 0
         self._connections: dict[str, ClientConnection] = {}
         """Those that the server knows, by name."""
         self._polls: dict[str, PendingRequest] = {}
@@ -186,6 +188,7 @@ class Network:
         self, connection: ClientConnection, request: Request | None, frames: list[Any]
     ) -> None:
         """Put frames on their way to the server."""
+        self.writes += 1
         if request is not None and connection.link.transport is not TransportKind.WEBSOCKET:
             self.requests.append(PendingRequest(request, frames, connection))
         elif not connection.is_half_open:
@@ -212,6 +215,7 @@ class Network:
         result = self.bench.run(step, self.now)
         self.rules.check_attachments(self.bench.sessions)
         ended = result.get("ended", {})
+        self.writes += len(result.get("writes", ())) + ("answer" in result)
         for name, frames in result.get("writes", {}).items():
             poll, connection = self._polls.pop(name, None), self._connections.get(name)
             self.rules.check_server_frames(name, connection, poll and poll.frames[0], frames)
