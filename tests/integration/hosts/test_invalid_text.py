@@ -41,7 +41,7 @@ async def test_text_that_is_not_utf8_keeps_session(variant: Variant) -> None:
             await socket.put(b'[2,1,"\xff"]', TEXT)
             while not isinstance(frame := await socket.get(), Closed):
                 assert not isinstance(frame, list)
-            assert frame.code in (None, 1006, 1007)
+            assert frame.code in (None, 1007)  # hardly a host says why
         async with tcp_websocket(server.port, PATH) as socket:
             resumed = await begin(
                 socket, attach=2, session=opened["session"], received=1, first_retained=2
