@@ -113,6 +113,13 @@ TYPESCRIPT = [
         vectors_only="no server sends such a mark; the vectors show what follows from one",
     ),
     SourceMutant(
+        "refusals.ts",
+        name="repetition-taken-for-takeover",
+        rule="ATT-5: a `superseded` without `client` counts as another client's",
+        old="client: owner = client",
+        new='client: owner = ""',
+    ),
+    SourceMutant(
         "session.ts",
         name="another-session-taken",
         rule="OPN-4: of two opens that raced, the second's other session is taken for this one",
