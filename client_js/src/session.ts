@@ -272,8 +272,8 @@ export class ClientSession<Tag> {
     const state = transition(ATTACH_TRANSITIONS, link.state, "opened");
     const isOurs = frame.attach === link.attach && frame.client === this.client;
     // If two opens race, one may reach a server that does not know about the other (OPN-4).
-    const isSameSession = !this.token || frame.reset || frame.id === this.id;
-    if (!isOurs || !isSameSession) throw badFrame();
+    const isSession = this.token && !frame.reset ? frame.id === this.id : frame.session;
+    if (!isOurs || !isSession) throw badFrame();
     if (frame.reset) this.reset(frame.reset, link);
     const { received = 0, handled } = frame;
     this.outbox.checkAck(Math.max(received, handled));

@@ -107,8 +107,8 @@ TYPESCRIPT = [
         "session.ts",
         name="another-session-taken",
         rule="OPN-4: of two opens that raced, the second's other session is taken for this one",
-        old="|| frame.id === this.id",
-        new="|| true",
+        old="? frame.id === this.id :",
+        new="? true :",
     ),
     SourceMutant(
         "buffer.ts",
@@ -221,6 +221,13 @@ TYPESCRIPT = [
         rule="DAT-3: an integer that was rounded is taken",
         old="if (hasLargeInteger(encoded)) throw badFrame();",
         new="",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="opened-without-a-token",
+        rule="OPN-6: a session is taken without its credential",
+        old=": frame.session;",
+        new=": true;",
     ),
     SourceMutant(
         "session.ts",
