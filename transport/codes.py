@@ -63,7 +63,7 @@ WINDOW_EXCEEDED = Code("window_exceeded", 4412, 413, Retry.NEVER)
 TOO_LARGE = Code("too_large", 4413, 413, Retry.NEVER)
 NOT_READ = Code("not_read", None, None, Retry.NEVER)
 UNSUPPORTED_MEDIA_TYPE = Code("unsupported_media_type", None, 415, Retry.NEVER)
-RESET = Code("reset", 4416, 410, Retry.NEW_SESSION)
+RESET = Code("reset", 4416, None, Retry.NEW_SESSION)
 WRONG_PROCESS = Code("wrong_process", 4421, 421, Retry.SAME_SESSION)
 UPGRADE_REQUIRED = Code("upgrade_required", None, 426, Retry.NEVER)
 TOO_MANY = Code("too_many", 4429, 429, Retry.SAME_SESSION)
@@ -110,7 +110,7 @@ CLOSE_CODES = "1000, 1001, 1008, 1011-1014 or 3000-4999"
 
 
 def is_close_code(code: int) -> bool:
-    """Return whether ``code`` may close a session (CLS-1).
+    """Return whether ``code`` may close a session (CLS-9).
 
     RFC 6455 section 7.4 reserves the others of 1000-2999 for what happens on a WebSocket.
     """

@@ -151,6 +151,12 @@ class Limits:
                 f"Limits.ttl ({self.ttl}) must be above three heartbeats ({self.heartbeat}) and a "
                 f"poll's hold ({self.poll_hold}), or sessions expire while they are attached"
             )
+        if self.ttl <= silence_timeout(self.heartbeat):
+            raise ValueError(
+                f"Limits.ttl ({self.ttl}) must be above two heartbeats ({self.heartbeat}) and 5 s, "
+                "after which clients give up a silent connection (LIV-2), or sessions expire "
+                "before their clients resume them"
+            )
         if self.poll_hold > silence_timeout(self.heartbeat):
             raise ValueError(
                 f"Limits.poll_hold ({self.poll_hold}) is above two heartbeats ({self.heartbeat}) "

@@ -80,7 +80,7 @@ SURFACES = {
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, tls, proxies, pacing,
-        encoder, target, wishes, on_unreachable)
+        encoder, on_unreachable)
     """,
     transport.client.Channel: """
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()

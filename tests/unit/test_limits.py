@@ -174,6 +174,15 @@ def test_limits_must_be_finite() -> None:
         Limits(ttl=float("inf"))
 
 
+@pytest.mark.parametrize("heartbeat", [0.1, 1.0, 4.9])
+def test_ttl_must_outlast_patience_of_clients(heartbeat: float) -> None:
+    """LIV-2: else a session expires before its client has noticed that the connection is dead."""
+    patience = 2 * heartbeat + 5
+    assert Limits(heartbeat=heartbeat, poll_hold=1, ttl=patience + 0.01).ttl > patience
+    with pytest.raises(ValueError, match=r"Limits\.ttl .* give up a silent connection \(LIV-2\)"):
+        Limits(heartbeat=heartbeat, poll_hold=1, ttl=patience)
+
+
 @pytest.mark.parametrize("other", [{"heartbeat": 40.0}, {"poll_hold": 120.0}])
 def test_ttl_must_outlast_heartbeats_and_hold(other: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"Limits\.ttl \(120\.0\) must be above"):

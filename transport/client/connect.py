@@ -19,7 +19,6 @@ from transport.client.pacing import Pacing
 from transport.client.urls import is_secure
 from transport.limits import Limits
 from transport.protocol.codec import Encoder, encode_message
-from transport.protocol.frames import Json
 from transport.protocol.states import Phase
 from transport.waiting import wait_all
 
@@ -53,8 +52,6 @@ class connect:
         pacing: the times and bounds of connecting.
         encoder: called for a value in a message that JSON cannot represent; what it returns is sent
             in its place.
-        target: the name of an inner application of the server (TGT-1).
-        wishes: hints to the server (OPN-8).
         on_unreachable: called once in each outage, after every transport has failed, with the
             reason and its remedy by the name of the transport. The client keeps trying.
 
@@ -79,17 +76,14 @@ class connect:
         proxies: bool = True,
         pacing: Pacing | None = None,
         encoder: Encoder | None = None,
-        target: dict[str, Json] | None = None,
-        wishes: dict[str, Json] | None = None,
         on_unreachable: Callable[[dict[str, str]], object] | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
             raise ValueError(f"a channel's URL must be an http(s) or ws(s) URL, not {url!r}")
         parts.port  # noqa: B018 - raises ValueError if it is not a number
-        for value in (credentials, target, wishes):
-            if not callable(value):
-                encode_message(value, limits)
+        if not callable(credentials):
+            encode_message(credentials, limits)
         self._timeout = timeout
         self._task: asyncio.Task[None] | None = None
         secure = (tls or ssl.create_default_context()) if is_secure(url) else None
@@ -101,8 +95,6 @@ class connect:
             limits=limits,
             pacing=pacing or Pacing(),
             encoder=encoder,
-            target=target,
-            wishes=wishes,
             on_unreachable=on_unreachable,
         )
 

@@ -48,7 +48,7 @@ from transport.protocol.client.link import Link
 from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Encoder, Payload
-from transport.protocol.frames import Json, TransportKind, Verdict
+from transport.protocol.frames import TransportKind, Verdict
 from transport.protocol.states import PHASE_TRANSITIONS, Phase, PhaseStep, transition
 from transport.telemetry.log import ERROR, WARNING, log_event
 from transport.waiting import Waiters, resolve
@@ -80,7 +80,6 @@ class Driver:
         limits: in force until the server advertises its own.
         pacing: times and bounds.
         encoder: called for a value that JSON cannot represent; None refuses it.
-        target, wishes: see `ClientSession`.
         on_unreachable: see `connect`.
 
     Attributes:
@@ -103,8 +102,6 @@ class Driver:
         limits: Limits,
         pacing: Pacing,
         encoder: Encoder | None,
-        target: dict[str, Json] | None,
-        wishes: dict[str, Json] | None,
         on_unreachable: Callable[[dict[str, str]], object] | None,
     ) -> None:
         self._url = public_url(destination.url)
@@ -114,8 +111,6 @@ class Driver:
         self.session = ClientSession(
             secrets.token_urlsafe(16),
             Terms.of(limits),
-            target=target,
-            wishes=wishes,
             renewable=callable(credentials),
         )
         self.inbox = Inbox(pacing)

@@ -106,6 +106,12 @@ class Bytes(_Control, frozen=True):
     data: bytes
 
 
+class Target(Struct, frozen=True):
+    """An inner WebSocket application of the server, at the URL of the channel (TGT-1)."""
+
+    subprotocols: list[str]
+
+
 class Open(_Control, frozen=True):
     """Ask to attach to a session, new or old; the first frame of a connection (OPN-1 to OPN-8)."""
 
@@ -117,9 +123,8 @@ class Open(_Control, frozen=True):
     first_retained: Number
     session: Token | UnsetType = UNSET
     epoch: str | UnsetType = UNSET
-    target: dict[str, Json] | UnsetType = UNSET
+    target: Target | UnsetType = UNSET
     credentials: Json | UnsetType = UNSET
-    wishes: dict[str, Json] | UnsetType = UNSET
     kinds: Kinds | UnsetType = UNSET
 
 
@@ -172,12 +177,16 @@ class Opened(_Control, frozen=True):
 
 
 class Ack(_Control, frozen=True):
-    """Acknowledge without data; in a POST's answer also report on the downlink (SND-2)."""
+    """Acknowledge without data; in a POST's answer also report on the downlink (SND-2).
+
+    A server asks by ``prompt`` to be acknowledged at once (MRK-6).
+    """
 
     ack: Mark
     received: Mark | UnsetType = UNSET
     sent: Mark | UnsetType = UNSET
     attached: bool | UnsetType = UNSET
+    prompt: bool | UnsetType = UNSET
 
 
 class Skip(_Control, frozen=True):
@@ -270,6 +279,8 @@ class Send(_Control, frozen=True):
     client: ClientId
     attach: Number
     epoch: str | UnsetType = UNSET
+    ack: Mark | UnsetType = UNSET
+    """The client's mark of the downlink, which the answer may then bring (POL-4)."""
 
 
 class Poll(_Control, frozen=True):

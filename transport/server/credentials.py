@@ -1,8 +1,9 @@
 """`SessionCredentials`: when a session's credentials expire, and how they are renewed (REN-1).
 
 They belong to the session and not to a connection, because a POST may come while no connection is
-attached. When they expire, every connection is asked for new ones; if these do not arrive within
-``limits.renewal`` seconds, the client is refused on every path until it presents valid ones.
+attached. When they expire, every connection is asked for new ones. If these are refused, or do not
+arrive within ``limits.renewal`` seconds, the client is refused on every path until an ``open``
+presents valid ones.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Due(Enum):
     ASK = "ask"
     """Ask the client for new credentials."""
     REFUSE = "refuse"
-    """End the client's connections: it was asked, and did not answer in time."""
+    """End the client's connections: it did not renew its credentials."""
 
 
 class SessionCredentials:
@@ -47,6 +48,7 @@ class SessionCredentials:
     """
 
     __slots__ = (
+        "_accepted",
         "_authenticator",
         "_expires_at",
         "_is_renewing",
@@ -74,11 +76,15 @@ class SessionCredentials:
         self._now = now
         self._is_renewing = False
         """Whether a renewal is being checked: one at a time, as each may take long."""
+        self._accepted = 0
+        """How many credentials were accepted."""
         self._expires_at: float | None = None
         self._renew_by: float | None = None
+        """Until when the client may act though its credentials have expired."""
 
     def accept(self, identity: Identity) -> None:
         """Adopt the expiry time of valid credentials, from a new connection or a renewal."""
+        self._accepted += 1
         self._renew_by = None
         self._expires_at = (
             None
@@ -99,10 +105,14 @@ class SessionCredentials:
     async def renew(self, credentials: Any) -> Identity:
         """Check fresh credentials that were counted, and return whose they are.
 
+        If they are refused, the client may not act any more; unless others, of an ``open``, were
+        accepted meanwhile.
+
         Raises:
             ProtocolError: ``unauthorized``, ``unavailable``; ``too_many`` if the last ones are
                 still being checked.
         """
+        self.check()
         if self._is_renewing:
             raise ProtocolError(
                 codes.TOO_MANY,
@@ -111,15 +121,29 @@ class SessionCredentials:
                 retry_in=1.0,
             )
         self._is_renewing = True
+        accepted = self._accepted
         try:
-            # Made anew each time: it keeps what it has parsed, such as cookies.
-            connection = HTTPConnection(self.scope)
-            identity = await self._authenticator.check(connection, credentials)
+            return await self._authenticate(credentials)
+        except ProtocolError as error:
+            if error.code is codes.UNAUTHORIZED and self._accepted == accepted:
+                self._expires_at = None
+                self._renew_by = self._now()
+            raise
         finally:
             self._is_renewing = False
+
+    async def _authenticate(self, credentials: Any) -> Identity:
+        # Made anew each time: it keeps what it has parsed, such as cookies.
+        connection = HTTPConnection(self.scope)
+        identity = await self._authenticator.check(connection, credentials)
         if identity.subject != self.subject:
             raise ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
         return identity
+
+    @property
+    def are_refused(self) -> bool:
+        """Whether the client may not act before an ``open`` presents valid credentials."""
+        return self._renew_by is not None and self._now() >= self._renew_by
 
     def check(self) -> None:
         """Check that the client may act: its credentials are valid, or may still be renewed.
@@ -127,8 +151,8 @@ class SessionCredentials:
         Raises:
             ProtocolError: ``unauthorized``.
         """
-        if self._renew_by is not None and self._now() >= self._renew_by:
-            raise expired_error()
+        if self.are_refused:
+            raise refused_error()
 
     def due(self, now: float) -> Due | None:
         """Return what has become due at ``now``, if anything."""
@@ -141,6 +165,9 @@ class SessionCredentials:
         return None
 
 
-def expired_error() -> ProtocolError:
+def refused_error() -> ProtocolError:
     """Return the error of a client whose credentials have expired and were not renewed."""
-    return ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
+    return ProtocolError(
+        codes.UNAUTHORIZED,
+        "the credentials have expired and were not renewed: open again with valid ones",
+    )

@@ -50,6 +50,7 @@ class Endpoint:
         self._origins = origins
         self._transports = transports
         self._serves_websocket = TransportKind.WEBSOCKET in transports
+        self._serves_posts = bool(transports & _BY_POST)
         self._upgrades = UpgradeExplainer()
         self._limits = limits
         self._enter = enter
@@ -85,25 +86,27 @@ class Endpoint:
             return
         exchange.add_headers(OriginPolicy.cors(origin))
         try:
-            if is_preflight:
+            if segment == "send" and method == "POST" and self._serves_posts:  # as most are
+                await post.serve(exchange, self._enter(), self._decoder)
+            elif is_preflight:
                 await _answer_preflight(exchange)
             else:
                 await self._dispatch(segment, method, exchange, receive, send)
         except ProtocolError as error:
-            await exchange.refuse(error)
+            if method == "OPTIONS" and error.code is codes.METHOD_NOT_ALLOWED:
+                await _answer_options(exchange, str(error.extra["allow"]))
+            else:
+                await exchange.refuse(error)
 
     async def _dispatch(
         self, segment: str, method: str, exchange: Exchange, receive: Receive, send: Send
     ) -> None:
-        if method == "POST" and segment == "send" and self._transports & _BY_POST:
-            await post.serve(exchange, self._enter(), self._decoder)
-            return
         if static_files.find(segment) is not None:
             _check_method(method, "GET", "HEAD")
         if segment == "websocket" and self._serves_websocket:
             _check_method(method, "GET")
             raise self._upgrades.refusal(exchange.headers)
-        if segment == "send" and self._transports & _BY_POST:
+        if segment == "send" and self._serves_posts:
             _check_method(method, "POST")
         if _SEGMENTS.get(segment) not in self._transports:
             raise ProtocolError(
@@ -119,6 +122,11 @@ class Endpoint:
 
 async def _answer_preflight(exchange: Exchange, **options: int) -> None:
     await exchange.answer(b"", JSON, status=204, headers=OriginPolicy.preflight(**options))
+
+
+async def _answer_options(exchange: Exchange, allow: str) -> None:
+    """Answer an OPTIONS that is no preflight (HTTP-1)."""
+    await exchange.answer(b"", JSON, status=204, headers=[(b"allow", allow.encode())])
 
 
 def _segment(scope: Scope) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -120,9 +121,14 @@ class Hub:
         self._encoder = encoder
         application = Application(handler, reopens=on_error == "reopen", encoder=encoder)
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
+        key = secrets.token_bytes(32)
         self._lifecycle = Lifecycle(
             lambda: Runtime(
-                application, store if store is not None else MemoryStore(), limits, authenticate
+                application,
+                store if store is not None else MemoryStore(),
+                limits,
+                authenticate,
+                key,
             ),
             limits.body if TransportKind.WEBSOCKET in transports else 0,
         )

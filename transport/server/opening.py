@@ -5,7 +5,7 @@ the decision needs, and acts on it.
 
 The order matters. Nothing is created before the credentials were accepted, and a session is known
 to the store before it is attached to. An ``open`` that is cancelled once the store has recorded it
-leaves a record without a token; the next ``open`` with the same nonce completes it (OPN-4).
+leaves a record that has not begun; the next ``open`` with the same nonce completes it (OPN-4).
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
-from transport.protocol.frames import Close, Open, Reset, TransportKind
+from transport.protocol.frames import Open, Reset, TransportKind
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.opening import (
     Attach,
     Begin,
     Create,
+    FinalAnswer,
     Found,
     Refuse,
     Replace,
-    SendClose,
+    ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
+    final_answer,
     resume,
 )
 from transport.protocol.server.session import ServerSession
@@ -45,7 +47,8 @@ from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import OpeningRequest, read_request
 from transport.server.registry import Registry
 from transport.server.runner import Application, Runner
-from transport.stores.records import Record, make_token
+from transport.stores.records import Record
+from transport.stores.tokens import derive_secret, hash_secret, make_token
 from transport.telemetry.log import DEBUG, INFO, log_event
 
 
@@ -59,6 +62,7 @@ class Opener:
         admission: counts sessions and openings.
         memory: the bound on what all sessions take.
         authenticator: authenticates the clients.
+        key: the secret from which tokens are derived.
 
     Attributes:
         refused: how many opens were ever answered with an error.
@@ -72,6 +76,7 @@ class Opener:
         admission: Admission,
         memory: Memory,
         authenticator: Authenticator,
+        key: bytes,
     ) -> None:
         self.refused = 0
         self._application = application
@@ -80,11 +85,12 @@ class Opener:
         self._admission = admission
         self._memory = memory
         self._authenticator = authenticator
+        self._key = key
         self._decoder = Decoder(limits)
 
     async def open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
-    ) -> SessionLink | Close:
+    ) -> SessionLink | FinalAnswer:
         """Attach a connection to a session; see `Entrance.open`."""
         try:
             return await self._open(frame, connection, transport)
@@ -95,8 +101,8 @@ class Opener:
 
     async def _open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
-    ) -> SessionLink | Close:
-        check_version(frame)
+    ) -> SessionLink | FinalAnswer:
+        check_supported(frame)
         if self._registry.draining:
             raise ProtocolError(
                 codes.UNAVAILABLE,
@@ -116,8 +122,8 @@ class Opener:
             case Attach(session):
                 attachment = attach(session, frame, transport, self._registry.now(), epoch=epoch)
                 return self._link(self._runner(session), attachment, request, identity)
-            case SendClose(close):
-                return close
+            case FinalAnswer() as answer:
+                return answer
             case Refuse(error):
                 raise error
             case Begin(reset):
@@ -145,13 +151,7 @@ class Opener:
         if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
             registry.warn_of_other_process(frame.epoch)
         record = await registry.find_record(frame.session, identity.subject)
-        return self._known(record) if record is not None else None
-
-    def _known(self, record: Record) -> Found:
-        """Return what this process and the store know of a session."""
-        runner = self._registry.get(record.id)
-        session = runner.session if runner is not None else None
-        return Found(session, record.tombstone, issued=bool(record.hashes))
+        return self._registry.known(record) if record is not None else None
 
     async def _begin(
         self,
@@ -160,38 +160,49 @@ class Opener:
         identity: Identity,
         request: OpeningRequest,
         reset: Reset | None,
-    ) -> SessionLink | Close:
+    ) -> SessionLink | FinalAnswer:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
         registry = self._registry
         now = registry.now()
-        fresh = Record(secrets.token_urlsafe(9), identity.subject)
-        record = await registry.store.open(
-            f"{frame.client} {frame.nonce}", fresh, now, self._limits.nonce
-        )
-        decision = begin(self._known(record))
+        subject, client, nonce = identity.subject, frame.client, frame.nonce
+        session_id = secrets.token_urlsafe(9)
+        secret = derive_secret(self._key, session_id, subject, client, nonce)
+        fresh = Record(session_id, subject, hash_secret(secret))
+        record = await registry.store.open(f"{client} {nonce}", fresh, now, self._limits.nonce)
+        if record is not fresh:
+            secret = derive_secret(self._key, record.id, subject, client, nonce)
+        token = make_token(record.id, secret)
+        decision = begin(registry.known(record))
         match decision:
             case Attach(session):
                 runner = self._runner(session)
             case Create():
                 runner = await self._create(record, request, now)
-            case SendClose(close):
-                return close
+            case ShowEnd(ended):
+                return final_answer(
+                    record.id,
+                    ended,
+                    frame,
+                    self._limits,
+                    epoch=registry.store.epoch,
+                    token=token,
+                    reset=reset,
+                )
             case Refuse(error):
                 raise error
             case _:
                 assert_never(decision)
-        secret = secrets.token_urlsafe(24)
         attachment = attach(
             runner.session,
             frame,
             transport,
             now,
             epoch=registry.store.epoch,
-            token=make_token(record.id, secret),
+            token=token,
             reset=reset,
         )
-        record.issue(secret)
         if isinstance(decision, Create):
+            record.begun = True
             registry.add(runner)
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
             runner.start(self._application, request.scope, identity.user, now)

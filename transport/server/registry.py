@@ -10,13 +10,15 @@ from typing import Any
 
 from transport.limits import Limits
 from transport.protocol.server.counters import Counters, counters_of
+from transport.protocol.server.opening import Found
 from transport.server.admission import Admission
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
 from transport.server.memory import Memory
 from transport.server.runner import Runner
 from transport.stores.interface import Store
-from transport.stores.records import Record, split_token
+from transport.stores.records import Record
+from transport.stores.tokens import split_token
 from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 
 SWEEP_INTERVAL = 0.25
@@ -112,7 +114,7 @@ class Registry:
         return self._runners.get(session_id)
 
     async def find_record(self, token: str, subject: str | None = None) -> Record | None:
-        """Return the record of the session that ``token`` opens, and mark the token as used.
+        """Return the record of the session that ``token`` opens.
 
         Args:
             token: what the client sent.
@@ -121,24 +123,25 @@ class Registry:
         Returns:
             None if the token is malformed or not valid, or the session is another subject's.
         """
-        record = await self._find_valid(token)
-        if record is None or (subject is not None and record.subject != subject):
-            return None
-        record.use(token.partition(".")[2])
-        return record
-
-    async def held_session(self, token: object) -> str:
-        """Return the id of the live session that ``token`` opens, or ``""``. Change nothing."""
-        record = await self._find_valid(token) if isinstance(token, str) else None
-        return record.id if record is not None and record.tombstone is None else ""
-
-    async def _find_valid(self, token: str) -> Record | None:
         parts = split_token(token)
         if parts is None:
             return None
         session_id, secret = parts
         record = await self.store.find(session_id, self.now())
-        return record if record is not None and record.opens_to(secret) else None
+        if record is None or not record.opens_to(secret):
+            return None
+        return record if subject is None or record.subject == subject else None
+
+    def known(self, record: Record) -> Found:
+        """Return what this process and the store know of a session."""
+        runner = self.get(record.id)
+        session = runner.session if runner is not None else None
+        return Found(session, record.tombstone, begun=record.begun)
+
+    async def held_session(self, token: object) -> str:
+        """Return the id of the live session that ``token`` opens, or ``""``."""
+        record = await self.find_record(token) if isinstance(token, str) else None
+        return record.id if record is not None and record.tombstone is None else ""
 
     def __len__(self) -> int:
         return len(self._runners)

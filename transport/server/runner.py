@@ -17,12 +17,12 @@ from starlette.types import Scope
 
 from transport import codes
 from transport.codes import Code
-from transport.errors import ChannelClosed
+from transport.errors import ChannelClosed, ProtocolError
 from transport.protocol.codec import Encoder
 from transport.protocol.states import SessionState
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
-from transport.server.credentials import Due, SessionCredentials, expired_error
+from transport.server.credentials import Due, SessionCredentials, refused_error
 from transport.server.driver import NOT_SENDING, SessionDriver
 from transport.telemetry.log import ERROR, WARNING, log_event
 
@@ -252,18 +252,29 @@ class Runner:
         self.credentials.count_renewal()
 
     async def renew(self, credentials: Any) -> None:
-        """Check fresh credentials and accept them; see `SessionCredentials.renew`."""
-        identity = await self.credentials.renew(credentials)
+        """Check fresh credentials and accept them; see `SessionCredentials.renew`.
+
+        If they are refused, every connection of the session ends (REN-1).
+        """
+        try:
+            identity = await self.credentials.renew(credentials)
+        except ProtocolError as error:
+            if self.credentials.are_refused:
+                self._refuse(error)
+            raise
         if self.session.ending is None:  # it may have ended during the check
             self.admit(identity)
+
+    def _refuse(self, error: ProtocolError) -> None:
+        for link in self.driver.links:
+            link.fail(error)
 
     def _tick_credentials(self, due: Due) -> None:
         match due:
             case Due.ASK:
                 self.session.ask_renewal(self.session.limits.renewal)
             case Due.REFUSE:
-                for link in self.driver.links:
-                    link.fail(expired_error())
+                self._refuse(refused_error())
             case _:
                 assert_never(due)
 

@@ -23,6 +23,7 @@ class Runtime:
         store: where records are kept.
         limits: bounds and times.
         authenticate: None lets everybody in, as a guest.
+        key: the secret from which tokens are derived.
 
     Attributes:
         registry: the sessions.
@@ -37,6 +38,7 @@ class Runtime:
         store: Store,
         limits: Limits,
         authenticate: Authenticate | None,
+        key: bytes,
     ) -> None:
         clock = Clock()
         admission = Admission(limits)
@@ -48,7 +50,7 @@ class Runtime:
             authenticate, limits, self.deadlines, admission, clock.now
         )
         self.opener = Opener(
-            application, self.registry, limits, admission, self.memory, self._authenticator
+            application, self.registry, limits, admission, self.memory, self._authenticator, key
         )
         uplink = Uplink(self.registry, limits)
         # Bound, not wrapped: every POST would pay for one more call.

@@ -72,8 +72,8 @@ class MemoryStore:
                 break
             del self._nonces[key]
             record = self._records.get(session_id)
-            if record is not None and not record.hashes and record.tombstone is None:
-                del self._records[session_id]  # its open was cancelled: no client has a token
+            if record is not None and not record.begun and record.tombstone is None:
+                del self._records[session_id]  # its open was cancelled
         while self._tombstone_expiry and next(iter(self._tombstone_expiry.values())) <= now:
             self._evict_oldest_tombstone()
 

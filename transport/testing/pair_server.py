@@ -34,17 +34,19 @@ from transport.protocol.server.opening import (
     Attach,
     Begin,
     Create,
+    FinalAnswer,
     Found,
     Refuse,
     Replace,
-    SendClose,
+    ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
+    final_answer,
     resume,
 )
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.uplink import Post, polled_attachment, require_session
+from transport.protocol.server.uplink import Post, begin_poll, polled_attachment, require_session
 from transport.testing.lossy_link import Lane
 
 EPOCH = "pair"
@@ -170,9 +172,10 @@ class PairServer:
                         respond(200, _body(session.downlink.answer_poll(attachment, now)))
                 case Send():
                     session = self._find(first)
-                    post = Post(first, rest, session, now)
+                    post = Post(first, rest, session)
                     if post.take(now) is not None:
                         raise ProtocolError(codes.BAD_FRAME, "a pair has no credentials")
+                    post.hold_downlink()
                     self._take_messages(session)
                     respond(200, _body(post.answer()))
                 case Poll():
@@ -185,7 +188,7 @@ class PairServer:
     def _park(self, connection: PairConnection, frame: Poll, respond: Respond, now: float) -> None:
         """Keep a poll until something is due (POL-2)."""
         session = self._find(frame)
-        if not session.poll(polled_attachment(frame, session), frame, now):
+        if not begin_poll(session, polled_attachment(frame, session), frame, now):
             respond(200, "")
             return
         if connection.answer_poll is not None:
@@ -206,7 +209,7 @@ class PairServer:
     # Opening
 
     def _open(self, connection: PairConnection, frame: Open, now: float) -> None:
-        check_version(frame)
+        check_supported(frame)
         named = self._by_token.get(frame.session) if isinstance(frame.session, str) else None
         reset: Reset | None = None
         decision = resume(frame, Found(named) if named is not None else None, epoch=EPOCH)
@@ -217,8 +220,9 @@ class PairServer:
                 )
                 connection.session = session
                 return
-            case SendClose(close):
-                self._write(connection, FrameReceived(encode_control(close)))
+            case FinalAnswer(frames):
+                for control in frames:
+                    self._write(connection, FrameReceived(encode_control(control)))
                 return
             case Refuse(error):
                 raise error
@@ -234,26 +238,41 @@ class PairServer:
         self, connection: PairConnection, frame: Open, reset: Reset | None, now: float
     ) -> None:
         begun = self._by_nonce.get(frame.nonce)
-        decision = begin(Found(begun, issued=begun is not None))
+        decision = begin(Found(begun, begun=begun is not None))
         match decision:
             case Attach(session):
                 pass
             case Create():
                 session = ServerSession(f"s{len(self._by_nonce) + 1}", self._limits, now)
                 self._by_nonce[frame.nonce] = self.session = session
-            case SendClose(close):
-                self._write(connection, FrameReceived(encode_control(close)))
+            case ShowEnd(ended):
+                assert begun is not None
+                answer = final_answer(
+                    begun.id,
+                    ended,
+                    frame,
+                    self._limits,
+                    epoch=EPOCH,
+                    token=_token(begun),
+                    reset=reset,
+                )
+                for control in answer.frames:
+                    self._write(connection, FrameReceived(encode_control(control)))
                 return
             case Refuse(error):
                 raise error
             case _:
                 assert_never(decision)
-        token = f"{session.id}.{len(self._by_token)}"
+        token = _token(session)
         self._by_token[token] = session
         connection.attachment = attach(
             session, frame, connection.transport, now, epoch=EPOCH, token=token, reset=reset
         )
         connection.session = session
+
+
+def _token(session: ServerSession) -> str:
+    return f"{session.id}.secret"
 
 
 def _body(frames: Sequence[EncodedFrame]) -> str:

@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from tests.support.short_limits import ShortLimits
 from transport import Channel, Hub, Identity, Limits
 
 WINDOW = 10
@@ -41,7 +42,7 @@ HUBS = {
     "chat": Hub(echo, limits=Limits(**_MANY)),
     "hasty": Hub(echo, limits=Limits(opening=0.5, **_MANY)),
     "users": Hub(echo, limits=Limits(**_MANY), authenticate=owner),
-    "short": Hub(echo, limits=Limits(ttl=0.4, heartbeat=0.1, poll_hold=0.1, **_MANY)),
+    "short": Hub(echo, limits=ShortLimits(ttl=0.4, heartbeat=0.1, poll_hold=0.1, **_MANY)),
     "idle": Hub(idle, limits=Limits(window_messages=WINDOW, drain_grace=0.1, **_MANY)),
     "full": Hub(echo, limits=Limits(opens_per_second=1_000_000, sessions_per_address=1)),
 }

@@ -135,11 +135,17 @@ OPENS: list[Row] = [
                 "null": "null",
             },
             "epoch": {"number": "5", "null": "null"},
-            "wishes": {"array": "[]", "string": '"x"'},
-            "target": {"array": "[]", "string": '"/etc/passwd"'},
+            "target": {
+                "array": "[]",
+                "string": '"/etc/passwd"',
+                "empty": "{}",
+                "no subprotocols": '{"subprotocols":null}',
+                "of numbers": '{"subprotocols":[1]}',
+            },
         }.items()
         for name, text in texts.items()
     ),
+    row("target", _with("target", '{"subprotocols":["a"]}'), codes.NOT_FOUND),
     row("too large", _with("credentials", '"' + "x" * LIMITS.body + '"'), codes.TOO_LARGE),
 ]
 """First frames that are refused: no session is created."""

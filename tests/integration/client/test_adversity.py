@@ -306,9 +306,9 @@ async def test_send_waiting_for_window_raises_on_close() -> None:
 def test_connect_with_invalid_arguments_raises() -> None:
     with pytest.raises(ValueError, match="Port"):
         connect("http://localhost:99999/chat")
-    for wrong in ({"credentials": {1, 2}}, {"target": {1: 2}}, {"wishes": {"hold": float("nan")}}):
+    for wrong in ({1, 2}, {1: 2}, {"of": float("nan")}):
         with pytest.raises(Unsendable):
-            connect(URL, **wrong)
+            connect(URL, credentials=wrong)
 
 
 async def test_https_url_uses_tls_on_each_transport() -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import assert_never
 
 from tests.properties.schedules.state import ClientState, HandlerRecord
-from tests.unit.protocol.directory import Directory
 from transport.errors import Fate
 from transport.limits import Limits
 from transport.protocol.client.events import (
@@ -46,7 +45,6 @@ class Model:
 
     Args:
         limits: of the server.
-        directory: the server's sessions.
 
     Attributes:
         clients: every client that there has been.
@@ -55,13 +53,12 @@ class Model:
         finished: those of `taken` that the handler has finished with.
     """
 
-    def __init__(self, limits: Limits, directory: Directory) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.clients: list[ClientState] = []
         self.handlers: dict[str, HandlerRecord] = {}
         self.taken: set[str] = set()
         self.finished: set[str] = set()
         self._limits = limits
-        self._directory = directory
 
     def handler(self, session_id: str) -> HandlerRecord:
         """Return the record of a session's handler; begin one if necessary."""
@@ -132,10 +129,6 @@ class Model:
 
     def _check_closed(self, client: ClientState, event: Closed, now: float) -> None:
         assert event.code in (1000, 1011, 4409), event
-        if self._has_begun_unseen(client):
-            for one in event.sends:
-                client.fates.update(dict.fromkeys(range(one.first, one.last + 1), one.fate))
-            return
         for one in event.sends:
             self._check_settled(client, one, is_final=event.code != 4409)
         record = self.handlers.get(client.session, HandlerRecord())
@@ -147,27 +140,8 @@ class Model:
         ), "CLS-4: over before everything has arrived"
         assert not event.clean or client.received == record.sent
 
-    def _has_begun_unseen(self, client: ClientState) -> bool:
-        """Return whether the client's last nonce began a session whose ``opened`` it never got.
-
-        If that session was closed, a repeated ``open`` is answered by its ``close`` (OPN-4, CLS-5).
-        The client takes that for the close of the session that it had before, of which it is told
-        nothing. So what the close says of that session's messages is not checked.
-        """
-        begun = [
-            session_id
-            for (_, name), (session_id, _) in self._directory.nonces.items()
-            if name.startswith(f"{client.name} ")
-        ]
-        return bool(begun) and begun[-1] != client.session
-
     def _check_reset(self, client: ClientState, event: WasReset) -> None:
         lives_on = event.reason is ResetReason.TRIMMED
-        if event.reason is ResetReason.FAILED and self._has_begun_unseen(client):
-            for one in event.sends:
-                client.fates.update(dict.fromkeys(range(one.first, one.last + 1), one.fate))
-            client.session, client.received, client.confirmed = "", 0, 0
-            return
         for one in event.sends:
             self._check_settled(client, one, is_final=event.handled is not None and not lives_on)
         if event.lost is not None:
@@ -213,7 +187,7 @@ class Model:
                     client.is_over
                     or (
                         client.session != ""
-                        and client.core.ending is None
+                        and not client.core.marks.is_ending
                         and client.received
                         == self.handlers.get(client.session, HandlerRecord()).sent
                     )

@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from transport import codes
 from transport.codes import Code
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import (
-    Close,
     EncodedFrame,
     Open,
     Poll,
@@ -27,18 +25,22 @@ from transport.protocol.server.opening import (
     Attach,
     Begin,
     Create,
+    FinalAnswer,
     Found,
     Refuse,
     Replace,
-    SendClose,
+    ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
+    final_answer,
     resume,
 )
 from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.uplink import require_session
-from transport.stores.records import Record, make_token, split_token
+from transport.stores.records import Record
+from transport.stores.tokens import derive_secret, hash_secret, make_token, split_token
 
 
 @dataclass
@@ -77,7 +79,6 @@ class Directory:
         self.sessions: dict[str, tuple[Record, ServerSession]] = {}
         self.nonces: dict[tuple[str, str], tuple[str, float]] = {}
         self._limits = limits
-        self._tokens = 0
         self._begun = 0
         self._restarts = 0
 
@@ -93,15 +94,17 @@ class Directory:
         self.nonces.clear()
 
     def find(self, frame: Send | Poll) -> ServerSession:
-        """Return the session that a request names, and record the use of its credential.
+        """Return the session that a request names.
 
         Raises:
             ProtocolError: see `require_session`.
         """
-        record, session, secret = self._look_up(frame.session)
-        if record is not None:
-            record.use(secret)
-        return require_session(frame, session, epoch=self.epoch)
+        return require_session(frame, self._look_up(frame.session)[1], epoch=self.epoch)
+
+    def ended(self, frame: Send) -> Tombstone | None:
+        """Return how the session that a POST names has ended, if it has."""
+        session = self.peek(frame.session)
+        return Found(session).ended
 
     def peek(self, token: str) -> ServerSession | None:
         """Return the session that a credential opens, None if it opens no session."""
@@ -113,7 +116,7 @@ class Directory:
         Raises:
             ProtocolError: the ``open`` is refused.
         """
-        check_version(frame)
+        check_supported(frame)
         reset: Reset | None = None
         match resume(frame, self._named(frame, connection.subject), epoch=self.epoch):
             case Attach(session):
@@ -122,8 +125,8 @@ class Directory:
                 )
                 connection.session = session
                 return
-            case SendClose(close):
-                _send_close(connection, close)
+            case FinalAnswer() as answer:
+                _answer(connection, answer)
                 return
             case Refuse(error):
                 raise error
@@ -138,7 +141,7 @@ class Directory:
     ) -> None:
         key = (connection.subject, f"{frame.client} {frame.nonce}")
         session_id, until = self.nonces.get(key, ("", 0.0))
-        found = Found(issued=False)
+        found = Found(begun=False)
         if now < until:
             found = Found(self.sessions[session_id][1])
         decision = begin(found)
@@ -146,9 +149,18 @@ class Directory:
             case Attach(session):
                 pass
             case Create():
-                session = self._create(key, now)
-            case SendClose(close):
-                _send_close(connection, close)
+                session = self._create(key, frame, now)
+            case ShowEnd(ended):
+                answer = final_answer(
+                    session_id,
+                    ended,
+                    frame,
+                    self._limits,
+                    epoch=self.epoch,
+                    token=make_token(session_id, _secret(session_id, connection.subject, frame)),
+                    reset=reset,
+                )
+                _answer(connection, answer)
                 return
             case Refuse(error):
                 raise error
@@ -156,9 +168,7 @@ class Directory:
                 assert_never(decision)
         if self.current is None or self.current.ending is not None:
             self.current = session
-        self._tokens += 1
-        secret = f"secret-{self._tokens}"
-        self.sessions[session.id][0].issue(secret)
+        secret = _secret(session.id, connection.subject, frame)
         connection.attachment = attach(
             session,
             frame,
@@ -170,31 +180,35 @@ class Directory:
         )
         connection.session = session
 
-    def _create(self, key: tuple[str, str], now: float) -> ServerSession:
+    def _create(self, key: tuple[str, str], frame: Open, now: float) -> ServerSession:
         self._begun += 1
         session = ServerSession(f"s{self._begun}", self._limits, now)
         self.nonces[key] = (session.id, now + self._limits.nonce)
-        self.sessions[session.id] = (Record(session.id, key[0]), session)
+        secret = _secret(session.id, key[0], frame)
+        self.sessions[session.id] = (Record(session.id, key[0], hash_secret(secret)), session)
         return session
 
     def _named(self, frame: Open, subject: str) -> Found | None:
         """Return what the credential of an ``open`` names, or None if this user may not use it."""
         if not isinstance(frame.session, str):
             return None
-        record, session, secret = self._look_up(frame.session)
+        record, session = self._look_up(frame.session)
         if record is None or record.subject != subject:
             return None
-        record.use(secret)
         return Found(session)
 
-    def _look_up(self, token: str) -> tuple[Record | None, ServerSession | None, str]:
+    def _look_up(self, token: str) -> tuple[Record | None, ServerSession | None]:
         session_id, secret = split_token(token) or ("", "")
         record, session = self.sessions.get(session_id, (None, None))
         if record is None or not record.opens_to(secret):
-            return None, None, ""
-        return record, session, secret
+            return None, None
+        return record, session
 
 
-def _send_close(connection: ServerConnection, close: Close) -> None:
-    connection.out.append(encode_control(close))
-    connection.code = codes.NORMAL
+def _secret(session_id: str, subject: str, frame: Open) -> str:
+    return derive_secret(b"key", session_id, subject, frame.client, frame.nonce)
+
+
+def _answer(connection: ServerConnection, answer: FinalAnswer) -> None:
+    connection.out += map(encode_control, answer.frames)
+    connection.code = answer.code

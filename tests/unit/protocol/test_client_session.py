@@ -111,12 +111,9 @@ def test_another_client_may_come_first_three_times() -> None:
     assert seen == ["superseded"] * 3 + ["Superseded", "Closed"]
 
 
-def test_open_carries_credentials_and_extras() -> None:
-    terms = Terms.of(Limits())
-    one = ClientSession(CLIENT, terms, target={"path": "/x"}, wishes={"hold": 5})
-    frame = json.loads(one.attach(WS, NONCE, {"token": 1}).opening)
+def test_open_carries_credentials() -> None:
+    frame = json.loads(session().attach(WS, NONCE, {"token": 1}).opening)
     assert frame["credentials"] == {"token": 1}
-    assert (frame["target"], frame["wishes"]) == ({"path": "/x"}, {"hold": 5})
     assert json.loads(session().attach(WS, NONCE).opening).keys() == {
         *("type", "versions", "client", "nonce", "attach", "received", "first_retained")
     }

@@ -23,13 +23,14 @@ from transport.protocol.server.opening import (
     Attach,
     Begin,
     Create,
+    FinalAnswer,
     Found,
     Refuse,
     Replace,
-    SendClose,
+    ShowEnd,
     attach,
     begin,
-    check_version,
+    check_supported,
     resume,
 )
 from transport.protocol.server.session import ServerSession
@@ -76,9 +77,9 @@ def closed() -> ServerSession:
 
 def test_unsupported_version_is_refused() -> None:
     """OPN-2."""
-    check_version(opening(versions=[7, 1]))
+    check_supported(opening(versions=[7, 1]))
     with pytest.raises(ProtocolError) as caught:
-        check_version(opening(versions=[2]))
+        check_supported(opening(versions=[2]))
     assert caught.value.code is codes.UNSUPPORTED_VERSION
     assert caught.value.extra == {"versions": [1]}
 
@@ -118,7 +119,8 @@ def test_closed_session_answers_with_its_close() -> None:
     tombstone = session.tombstone()
     for found in (Found(session), Found(None, tombstone), Found(session, tombstone)):
         decision = resume(opening(), found, epoch=EPOCH)
-        assert decision == SendClose(tombstone.ending.close)  # type: ignore[arg-type]
+        close = tombstone.ending.close
+        assert decision == FinalAnswer((close,), codes.NORMAL, 4000)  # type: ignore[arg-type]
 
 
 def test_reset_session_answers_with_its_fate() -> None:
@@ -160,41 +162,33 @@ def test_session_that_another_client_cannot_take_over_lives_on() -> None:
 
 
 def test_unused_nonce_creates_a_session() -> None:
-    assert begin(Found(issued=False)) == Create()
+    assert begin(Found(begun=False)) == Create()
 
 
 def test_repeated_nonce_finds_the_session() -> None:
-    """OPN-4: even before a credential was issued, if the session exists."""
+    """OPN-4: even before the store was told that it began."""
     session, _ = begun()
-    for issued in (True, False):
-        decision = begin(Found(session, issued=issued))
+    for has_begun in (True, False):
+        decision = begin(Found(session, begun=has_begun))
         assert isinstance(decision, Attach)
         assert decision.session is session
 
 
-def test_repeated_nonce_of_a_closed_session_answers_with_its_close() -> None:
-    """OPN-4, CLS-5."""
+def test_repeated_nonce_of_an_ended_session_shows_its_end() -> None:
+    """OPN-4: whether it was closed or reset, and wherever it is known."""
     tombstone = Tombstone(Ending(4000, "done", "app", CLOSED), handled=0, in_hand=0, last=0)
-    assert begin(Found(None, tombstone)) == SendClose(CLOSED)
-    assert isinstance(begin(Found(closed())), SendClose)
-
-
-@pytest.mark.parametrize(
-    "tombstone",
-    [None, Tombstone(Ending(4416, "expired", "protocol"), handled=0, in_hand=0, last=0)],
-    ids=["forgotten", "reset"],
-)
-def test_repeated_nonce_of_a_lost_session_is_refused(tombstone: Tombstone | None) -> None:
-    """OPN-4: the session of this nonce no longer exists; the client must use a new nonce."""
-    decision = begin(Found(None, tombstone))
-    assert isinstance(decision, Refuse)
-    assert decision.error.code is codes.UNAVAILABLE
-
-
-def test_repeated_nonce_of_a_reset_session_is_refused() -> None:
+    assert begin(Found(None, tombstone)) == ShowEnd(tombstone)
     session, _ = begun()
     session.reset(ResetReason.OVERFLOW)
-    assert isinstance(begin(Found(session)), Refuse)
+    for one in (session, closed()):
+        assert begin(Found(one)) == ShowEnd(one.tombstone())
+
+
+def test_repeated_nonce_of_a_forgotten_session_is_refused() -> None:
+    """OPN-4: nothing more can be told of it."""
+    decision = begin(Found(None, None))
+    assert isinstance(decision, Refuse)
+    assert decision.error.code is codes.UNAVAILABLE
 
 
 def test_kinds_are_those_of_the_confirmed_attach() -> None:

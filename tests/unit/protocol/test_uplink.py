@@ -10,7 +10,7 @@ from transport import codes
 from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.limits import Limits
-from transport.protocol.codec import encode_control
+from transport.protocol.codec import Oversized, encode_control
 from transport.protocol.frames import (
     Ack,
     Data,
@@ -27,7 +27,13 @@ from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.opening import attach
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.uplink import Post, polled_attachment, require_session, split_header
+from transport.protocol.server.uplink import (
+    Post,
+    answer_ended,
+    polled_attachment,
+    require_session,
+    split_header,
+)
 
 CLIENT = "client-0123456789"
 HEADER = Send(session="s1.t", client=CLIENT, attach=1)
@@ -57,11 +63,28 @@ def test_post_without_a_header_is_refused() -> None:
     assert split_header([HEADER, Ping()]) == (HEADER, [Ping()])
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_post_of_an_ended_session_with_a_fault_is_refused(
+    session: ServerSession, is_known: bool
+) -> None:
+    """SND-3: it was not taken. Nor is anything of a session of which nothing is known."""
+    attached(session)
+    session.close(1000, "", "app", 0.0)
+    ended = session.tombstone() if is_known else None
+    fault = ProtocolError(codes.BAD_JSON, "no JSON")
+    oversized = Oversized(Data(1, 0, [], 0), 1)
+    frames = ([fault], [Ping(), oversized]) if is_known else ([],)
+    for rest in frames:
+        with pytest.raises(ProtocolError) as caught:
+            answer_ended(HEADER, rest, ended)
+        assert caught.value.code is codes.UNKNOWN_SESSION
+
+
 def test_frames_before_a_fault_are_taken(session: ServerSession) -> None:
     """SND-3."""
     attachment = attached(session)
     fault = ProtocolError(codes.BAD_FRAME, "no JSON")
-    post = Post(HEADER, [Data(1, 0, ["a"], 3), fault, Data(2, 0, ["b"], 3)], session, 0.0)
+    post = Post(HEADER, [Data(1, 0, ["a"], 3), fault, Data(2, 0, ["b"], 3)], session)
     with pytest.raises(ProtocolError, match="no JSON"):
         post.take(0.0)
     assert session.receive_nowait() == "a"
@@ -72,7 +95,7 @@ def test_frames_before_a_fault_are_taken(session: ServerSession) -> None:
 def test_post_waits_for_a_renewal(session: ServerSession) -> None:
     """REN-1: the frames before it are handled first, then the rest."""
     attached(session)
-    post = Post(HEADER, [Ping(id=1), Renew(credentials="c"), Ping(id=2)], session, 0.0)
+    post = Post(HEADER, [Ping(id=1), Renew(credentials="c"), Ping(id=2)], session)
     assert post.take(0.0) == Renew(credentials="c")
     post.reattach()
     assert post.take(0.0) is None
@@ -83,7 +106,7 @@ def test_post_waits_for_a_renewal(session: ServerSession) -> None:
 def test_post_whose_downlink_ends_says_so(session: ServerSession) -> None:
     """SND-2: before the renewal has ended, and before the answer is written."""
     attachment = attached(session)
-    post = Post(HEADER, [Renew(credentials="c"), Data(1, 0, ["a"], 3)], session, 0.0)
+    post = Post(HEADER, [Renew(credentials="c"), Data(1, 0, ["a"], 3)], session)
     post.take(0.0)
     session.attachments.detach(attachment)
     post.reattach()
@@ -96,7 +119,7 @@ def test_post_whose_downlink_ends_says_so(session: ServerSession) -> None:
 def test_post_whose_downlink_fails_last_says_so(session: ServerSession) -> None:
     """SND-2."""
     attachment = attached(session)
-    post = Post(HEADER, [], session, 0.0)
+    post = Post(HEADER, [], session)
     assert post.take(0.0) is None
     session.fail(attachment, ProtocolError(codes.UNAUTHORIZED, "gone"))
     assert post.answer() == [encode_control(Ack(ack=0, received=0, sent=0, attached=False))]
@@ -105,7 +128,7 @@ def test_post_whose_downlink_fails_last_says_so(session: ServerSession) -> None:
 def test_post_that_resets_the_session_is_not_answered_as_taken(session: ServerSession) -> None:
     """SND-3, MRK-5."""
     attached(session)
-    post = Post(HEADER, [Ack(ack=9), Data(1, 0, ["a"], 3)], session, 0.0)
+    post = Post(HEADER, [Ack(ack=9), Data(1, 0, ["a"], 3)], session)
     with pytest.raises(ProtocolError) as caught:
         post.take(0.0)
     assert caught.value.code is codes.UNKNOWN_SESSION

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from tests.support.confirmed_socket import confirmed_socket
-from transport import Channel, ChannelClosed, Hub, Limits, MemoryStore
+from tests.support.short_limits import ShortLimits
+from transport import Channel, ChannelClosed, Hub, MemoryStore
 from transport.server.runner import Runner
 from transport.testing import ask, lines, opening, until
 
-LIMITS = Limits(heartbeat=0.1, poll_hold=0.1, ttl=0.5)
+LIMITS = ShortLimits(heartbeat=0.1, poll_hold=0.1, ttl=0.5)
 
 
 async def silent(channel: Channel) -> None:

@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from tests.support.confirmed_socket import confirmed_socket
+from tests.support.short_limits import ShortLimits
 from transport import Busy, Channel, ChannelClosed, Hub, Limits, Stalled
 from transport.testing import (
     ask,
@@ -294,7 +295,7 @@ async def test_expired_session_ends_its_handler(caplog: pytest.LogCaptureFixture
         await silent(channel)
         ended.set()
 
-    hub = Hub(keeps, limits=Limits(heartbeat=0.1, poll_hold=0.1, ttl=0.5))
+    hub = Hub(keeps, limits=ShortLimits(heartbeat=0.1, poll_hold=0.1, ttl=0.5))
     answer = await ask(hub, "/poll", lines(opening()))
     first = answer.frames[0]
     await asyncio.wait_for(ended.wait(), 30)

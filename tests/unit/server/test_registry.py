@@ -14,7 +14,9 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from transport import Channel, Hub, Identity, Limits
+from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
+from tests.support.short_limits import ShortLimits
+from transport import Channel, Hub, Identity, Limits, MemoryStore
 from transport.protocol.server.session import ServerSession
 from transport.server import link
 from transport.stores.records import Record
@@ -32,6 +34,8 @@ from transport.testing import (
 from transport.testing import whole as answer_of
 
 CLIENT = "client-0123456789"
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 async def silent(channel: Channel) -> None:
@@ -84,14 +88,58 @@ async def test_hanging_authenticate_times_out_as_unavailable() -> None:
     assert (answer.status, answer.frames[0]["code"]) == (503, "unavailable")
 
 
-async def test_repeated_opening_of_closed_session_gets_close() -> None:
-    """OPN-4, CLS-5: the first answer was lost."""
+class SlowStore(MemoryStore):
+    """Records an ``open`` at once, and answers it after a second."""
+
+    async def open(self, nonce: str, record: Record, now: float, keep: float) -> Record:
+        found = await super().open(nonce, record, now, keep)
+        await asyncio.sleep(1)
+        return found
+
+
+async def test_cancelled_opening_is_completed_by_next() -> None:
+    """OPN-4: the store had recorded the session, whose token the next `open` gets."""
+    store = SlowStore()
+    hub = Hub(silent, store=store)
+    cancelled = request(hub, "/poll", lines(opening()))
+    await asyncio.sleep(0.5)
+    [recorded] = store._records
+    await cancelled.stop()
+    assert hub.statistics().sessions == 0
+    opened = (await ask(hub, "/poll", lines(opening(2)))).frames[0]
+    assert (opened["id"], opened["verdict"]) == (recorded, "new")
+    assert hub.statistics().sessions == 1
+    frame = opening(3, session=opened["session"], nonce="n" * 22)
+    assert (await ask(hub, "/poll", lines(frame))).frames[0]["verdict"] == "resumed"
+
+
+async def test_record_of_cancelled_opening_is_swept() -> None:
+    """OPN-4: with its nonce, if no other `open` completes it."""
+    store = SlowStore()
+    hub = Hub(silent, store=store, limits=Limits(nonce=10))
+    cancelled = request(hub, "/poll", lines(opening()))
+    await asyncio.sleep(0.5)
+    await cancelled.stop()
+    assert len(store._records) == 1
+    await asyncio.sleep(11)
+    assert not store._records
+
+
+@each_transport
+async def test_repeated_opening_shows_end_of_session(transport: str) -> None:
+    """OPN-4, CLS-5: the first answer was lost, and the session has been closed since."""
     hub = Hub(closes)
-    await ask(hub, "/poll", lines(opening()))
+    first = (await ask(hub, "/poll", lines(opening()))).frames[0]
     await until(lambda: hub.statistics().sessions == 0)
-    answer = await ask(hub, "/poll", lines(opening(2)))
-    assert answer.status == 200
-    assert (answer.frames[0]["type"], answer.frames[0]["code"]) == ("close", 4001)
+    async with frame_client(hub, transport, opening(2)) as client:
+        assert (client.opened["id"], client.token) == (first["id"], first["session"])
+        close = await client.control("close")
+        assert (close["code"], close["last"]) == (4001, 0)
+        if transport == "websocket":
+            assert (await client.ended()).code == 4001
+    ended = await try_open(hub, transport, opening(3, session=first["session"], nonce="n" * 22))
+    assert ended is not None
+    assert ended.frames == [close]
 
 
 async def test_refused_resume_is_counted_as_reset() -> None:
@@ -117,6 +165,32 @@ async def test_handler_paths_exclude_last_segment(path: str) -> None:
 
 
 # POST and poll
+
+
+@pytest.mark.parametrize("is_released", [True, False])
+async def test_last_close_of_client_is_answered(is_released: bool) -> None:
+    """SND-3, CLS-4: the session has ended without it; perhaps only the store knows it."""
+    closed, done = asyncio.Event(), asyncio.Event()
+
+    async def lingers(channel: Channel) -> None:
+        await channel.close(4001, "done")
+        closed.set()
+        await done.wait()
+
+    hub = Hub(lingers)
+    opened = (await ask(hub, "/poll", lines(opening()))).frames[0]
+    await asyncio.wait_for(closed.wait(), 5)
+    if is_released:
+        done.set()
+        await until(lambda: hub.statistics().sessions == 0)
+    end = {"type": "close", "code": 4001, "reason": "", "by": "app", "last": 0, "ack": 0}
+    for frames, status in (([end], 200), ([{"type": "leave"}], 200), ([[1, 0, "late"], end], 404)):
+        answer = await ask(hub, "/send", post(opened, *frames))
+        assert answer.status == status
+        if status == 200:
+            marks = {"type": "ack", "ack": 0, "received": 0, "sent": 0, "attached": False}
+            assert answer.frames == [marks]
+    done.set()
 
 
 async def test_post_that_resets_its_session_returns_404() -> None:
@@ -247,7 +321,7 @@ async def test_expired_tombstone_leaves_nothing_of_session(
         hub.group("lobby").add(channel)
         await silent(channel)
 
-    limits = Limits(heartbeat=0.1, poll_hold=0.1, ttl=0.35, tombstone=0.1, closing=0.1)
+    limits = ShortLimits(heartbeat=0.1, poll_hold=0.1, ttl=0.35, tombstone=0.1, closing=0.1)
     hub = Hub(in_the_lobby, limits=limits)
     await _connect_over_each_transport(hub)
     lobby = hub.group("lobby")

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.support.short_limits import ShortLimits
 from transport import Channel, ChannelClosed, Hub, Limits
 from transport.testing import Socket, opening, socket, until
 
@@ -37,7 +38,8 @@ async def test_session_end_in_task_group_logs_no_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hub = Hub(
-        in_a_task_group, limits=Limits(window_messages=2, heartbeat=0.1, poll_hold=0.1, ttl=0.4)
+        in_a_task_group,
+        limits=ShortLimits(window_messages=2, heartbeat=0.1, poll_hold=0.1, ttl=0.4),
     )
     async with socket(hub, "/websocket") as ws:
         ws.send(opening())
@@ -126,7 +128,7 @@ async def test_handler_waits_end_when_session_expires(wait: str) -> None:
             seen.append(error)
             raise
 
-    limits = Limits(window_messages=1, heartbeat=0.1, poll_hold=0.1, ttl=0.4)
+    limits = ShortLimits(window_messages=1, heartbeat=0.1, poll_hold=0.1, ttl=0.4)
     hub = Hub(waits, limits=limits)
     async with socket(hub, "/websocket") as ws:
         ws.send(opening())

@@ -18,7 +18,6 @@ class Handshake:
 
     Args:
         client: names this client instance (OPN-3).
-        target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
 
     Attributes:
         client: see above.
@@ -26,11 +25,9 @@ class Handshake:
         kinds: the kinds of ``item`` that its server takes (OPN-11).
     """
 
-    __slots__ = ("_extras", "_nonce", "client", "epoch", "id", "kinds", "token")
+    __slots__ = ("_nonce", "client", "epoch", "id", "kinds", "token")
 
-    def __init__(
-        self, client: str, target: dict[str, Json] | None, wishes: dict[str, Json] | None
-    ) -> None:
+    def __init__(self, client: str) -> None:
         self.client = client
         self.token: str | None = None
         self.epoch: str | None = None
@@ -38,10 +35,6 @@ class Handshake:
         self.kinds: tuple[str, ...] = ()
         self._nonce: str | None = None
         """The nonce of the open that begins the next session."""
-        self._extras: dict[str, Any] = {
-            "target": UNSET if target is None else target,
-            "wishes": UNSET if wishes is None else wishes,
-        }
 
     def open_frame(
         self, attach: int, nonce: str, received: int, first_retained: int, credentials: Json
@@ -59,7 +52,6 @@ class Handshake:
             session=UNSET if self.token is None else self.token,
             epoch=UNSET if self.epoch is None else self.epoch,
             credentials=credentials,
-            **self._extras,
         )
         return encode_control(frame)
 

@@ -99,7 +99,6 @@ class ClientSession:
     Args:
         client: the id of this instance (OPN-3).
         terms: the terms to assume until a server advertises its own.
-        target, wishes: further fields of every ``open`` (TGT-1, OPN-8).
         renewable: whether the application may have fresh credentials if these are refused.
 
     Attributes:
@@ -120,13 +119,11 @@ class ClientSession:
         client: str,
         terms: Terms,
         *,
-        target: dict[str, Json] | None = None,
-        wishes: dict[str, Json] | None = None,
         renewable: bool = False,
     ) -> None:
         self.terms = terms
         self._silence_timeout = silence_timeout(terms.heartbeat)
-        self.handshake = Handshake(client, target, wishes)
+        self.handshake = Handshake(client)
         self.outbox = Outbox(terms)
         self.incoming = ReceiveWindow(terms)
         self.acks = AckSchedule(self.incoming)
@@ -157,7 +154,7 @@ class ClientSession:
         for link in self._links:
             deadline = min(deadline, link.until)
             if link.post is None and self.leads(link):
-                deadline = min(deadline, self.acks.due_at)
+                deadline = min(deadline, self.acks.due_on(link))
         return deadline
 
     # The application's side
@@ -300,7 +297,7 @@ class ClientSession:
         if confirms:
             link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.CONFIRM, "attach")
             self.confirmed = link.attach
-            self.acks.move_to(link)
+            self.acks.set_due_on(link)
         if link.transport is TransportKind.WEBSOCKET:
             return uplink.websocket_frames(self, link, now, confirms=confirms)
         return uplink.requests(self, link, now, confirms=confirms)
@@ -370,6 +367,8 @@ class ClientSession:
                 self._receive_data(link, frame, now)
             case Ack():
                 self._events += self.outbox.settle(frame.ack)
+                if frame.prompt is True and self.leads(link):
+                    self.acks.set_due_on(link)
             case Opened():
                 self._opened(link, frame)
             case Ping():
@@ -428,6 +427,8 @@ class ClientSession:
         """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
         messages, size = frame.messages, frame.size
         self.outbox.check_ack(frame.ack)
+        if link.transport is TransportKind.LONGPOLL and frame.seq > self.incoming.received + 1:
+            return  # the answers to a poll and a POST overtake each other (POL-5)
         known = self.incoming.repeated(frame.seq, len(messages))
         self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
@@ -435,10 +436,13 @@ class ClientSession:
         if known:  # the duplicates are not kept: they count neither for the inbox nor for the ack
             messages = messages[known:]
             size = json_size(messages)
-        replays = min(max(0, self._replay_up_to + 1 - frame.seq - known), len(messages))
+        first = frame.seq + known
+        replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
         if messages[0] is not NOTHING:
             self._events.append(Messages(messages, replays, size, frame.text))
-        self.acks.record(len(messages), size, link, self.terms, now)
+        self.acks.record(len(messages), size, self.terms, now)
+        if first <= self._replay_up_to <= self.incoming.received:
+            self.acks.set_due()  # the last replay: the server keeps everything since the cut
         self._end_if_complete(link, now)
 
     # Errors and ends

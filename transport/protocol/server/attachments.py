@@ -38,6 +38,13 @@ from transport.protocol.states import (
     transition,
 )
 
+_REPEATED = Error(
+    code=codes.SUPERSEDED.name,
+    message="this open was repeated on another connection: open again if you still read this one",
+)
+"""The last frame of a connection whose ``open`` was repeated (ATT-4). It names no attach: none was
+confirmed, and nobody has taken the session over."""
+
 MAX_PROVISIONAL = 3
 """How many attaches a client may race: one of each transport (ATT-2)."""
 
@@ -82,6 +89,8 @@ class Attachment:
     """The highest poll number (POL-2)."""
     writable: bool = False
     """Whether frames can be written: on long poll while a poll waits, elsewhere always."""
+    posts: int = 0
+    """The POSTs in hand whose answers bring the downlink: data does not wake the poll (POL-4)."""
     code: Code | None = None
     """Why it ended; None until it has."""
     make_last: Callable[[], ServerControl] | None = None
@@ -184,7 +193,8 @@ class Attachments:
             received = frame.received
         else:
             self.owner, self.kinds = frame.client, kinds
-        self._make_room(frame)
+        if self.live:
+            self._make_room(frame)
         sse = transport is TransportKind.SSE
         attachment = Attachment(
             number=frame.attach,
@@ -213,7 +223,7 @@ class Attachments:
         """End an attachment that ``frame`` repeats, and the oldest if too many are provisional."""
         for old in list(self.live):
             if (old.number, old.client) == (frame.attach, frame.client):
-                self.end(old, codes.SUPERSEDED)
+                self.end(old, codes.SUPERSEDED, _REPEATED)
         provisional = sorted(
             (one for one in self.live if one.state is AttachmentState.PROVISIONAL),
             key=lambda one: one.number,

@@ -8,7 +8,8 @@ The decision is made in two steps, since the caller must ask a store between the
    is repeated does not begin two (OPN-4).
 
 Both return a decision and change nothing. The caller looks up what a credential and a nonce name,
-and acts on the decision at once, with `attach`: a decision is void as soon as the session changes.
+and acts on the decision at once, with `attach` or `final_answer`: a decision is void as soon as the
+session changes.
 
 Pure: the caller passes the time.
 """
@@ -21,7 +22,9 @@ from typing import TypeAlias
 from msgspec import UNSET
 
 from transport import codes
+from transport.codes import Code
 from transport.errors import ProtocolError
+from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import (
     VERSION,
@@ -30,6 +33,7 @@ from transport.protocol.frames import (
     Opened,
     Reset,
     ResetReason,
+    ServerControl,
     TransportKind,
     Verdict,
     reset_without_marks,
@@ -46,12 +50,12 @@ class Found:
     Attributes:
         session: the session, if this process has it.
         tombstone: how it ended, if the store has that.
-        issued: whether a credential of it was ever issued.
+        begun: whether it ever began.
     """
 
     session: ServerSession | None = None
     tombstone: Tombstone | None = None
-    issued: bool = True
+    begun: bool = True
 
     @property
     def ended(self) -> Tombstone | None:
@@ -69,10 +73,18 @@ class Attach:
 
 
 @dataclass(frozen=True, slots=True)
-class SendClose:
-    """Answer with the ``close`` of a session that was closed (CLS-5)."""
+class FinalAnswer:
+    """Write these frames; then the connection ends, as its session has ended.
 
-    close: Close
+    Attributes:
+        frames: how it ended; if the client has never read its ``opened``, that comes first.
+        code: why the connection ends.
+        close_code: the code with which a WebSocket is closed.
+    """
+
+    frames: tuple[ServerControl, ...]
+    code: Code
+    close_code: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,30 +112,42 @@ class Create:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowEnd:
+    """Tell the client that the session began, and how it ended, with `final_answer`."""
+
+    ended: Tombstone
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """Refuse the ``open``."""
 
     error: ProtocolError
 
 
-Resumption: TypeAlias = Attach | SendClose | Begin | Replace | Refuse
+Resumption: TypeAlias = Attach | FinalAnswer | Begin | Replace | Refuse
 """What `resume` decides."""
 
-Beginning: TypeAlias = Attach | SendClose | Create | Refuse
+Beginning: TypeAlias = Attach | ShowEnd | Create | Refuse
 """What `begin` decides."""
 
 
-def check_version(frame: Open) -> None:
-    """Check that the client speaks our version (OPN-2).
+def check_supported(frame: Open) -> None:
+    """Check that the client asks for what this server has: our version, and a channel.
 
     Raises:
-        ProtocolError: ``unsupported_version``.
+        ProtocolError: ``unsupported_version`` (OPN-2), ``not_found`` (TGT-1).
     """
     if VERSION not in frame.versions:
         raise ProtocolError(
             codes.UNSUPPORTED_VERSION,
             f"this server speaks version {VERSION}",
             versions=[VERSION],
+        )
+    if frame.target is not UNSET:
+        raise ProtocolError(
+            codes.NOT_FOUND,
+            "this hub serves channels only, no WebSocket application: open without `target`",
         )
 
 
@@ -140,7 +164,9 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
     ended = found.ended if found is not None else None
     if ended is not None:
         answer = ended.answer(frame)
-        return SendClose(answer) if isinstance(answer, Close) else Begin(answer)
+        if isinstance(answer, Close):
+            return FinalAnswer((answer,), codes.NORMAL, answer.code)
+        return Begin(answer)
     if found is None or found.session is None:
         return Begin(reset_without_marks(_why_unknown(frame, epoch)))
     session = found.session
@@ -158,15 +184,14 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
 def begin(found: Found) -> Beginning:
     """Decide whether an ``open`` creates a session, by what its nonce names (OPN-4).
 
-    If no credential was ever issued and no session exists, its creation was interrupted: create it
-    now.
+    If the session never began, its ``open`` was cancelled: create it now. If it has ended, the
+    client has never read its ``opened``, and must not take its end for that of another session.
     """
-    if found.session is None and found.tombstone is None and not found.issued:
+    if found.session is None and found.tombstone is None and not found.begun:
         return Create()
-    ended = found.ended
-    if ended is not None and ended.ending.close is not None:
-        return SendClose(ended.ending.close)
-    if ended is not None or found.session is None:
+    if found.ended is not None:
+        return ShowEnd(found.ended)
+    if found.session is None:
         return Refuse(ProtocolError(codes.UNAVAILABLE, "that session has ended", retry_in=1.0))
     return Attach(found.session)
 
@@ -199,24 +224,90 @@ def attach(
     if token is not None:
         verdict = Verdict.NEW if reset is None else Verdict.RESET
     attachment = session.attachments.attach(frame, transport, now, verdict)
-    opened = Opened(
-        version=VERSION,
-        id=session.id,
-        attach=frame.attach,
-        client=frame.client,
-        verdict=verdict,
+    opened = _opened(
+        session.id,
+        frame,
+        session.limits,
+        verdict,
         received=session.incoming.received,
         handled=session.incoming.handled,
         sent=session.outgoing.last,
         epoch=epoch,
-        limits=session.limits.advertised_limits(),
-        timings=session.limits.advertised_timings(),
-        session=token if token is not None else UNSET,
-        reset=reset.bare() if reset is not None else UNSET,
+        token=token,
+        reset=reset,
     )
     attachment.control.append(encode_control(opened))
     session.record_activity(attachment, now)
     return attachment
+
+
+def final_answer(
+    session_id: str,
+    ended: Tombstone,
+    frame: Open,
+    limits: Limits,
+    *,
+    epoch: str,
+    token: str,
+    reset: Reset | None = None,
+) -> FinalAnswer:
+    """Return the answer to a repeated ``open`` whose session has ended meanwhile (OPN-4).
+
+    Args:
+        session_id: the public id of the session.
+        ended: how it ended.
+        frame: the ``open``.
+        limits: those of the server.
+        epoch: the store's epoch.
+        token: the credential of the session.
+        reset: the fate of the session that the client had before.
+    """
+    opened = _opened(
+        session_id,
+        frame,
+        limits,
+        Verdict.NEW if reset is None else Verdict.RESET,
+        received=ended.received,
+        handled=ended.handled,
+        sent=ended.last,
+        epoch=epoch,
+        token=token,
+        reset=reset,
+    )
+    close = ended.ending.close
+    if close is not None:
+        return FinalAnswer((opened, close), codes.NORMAL, close.code)
+    return FinalAnswer((opened, ended.reset_for(0)), codes.RESET, codes.RESET.close_code)
+
+
+def _opened(
+    session_id: str,
+    frame: Open,
+    limits: Limits,
+    verdict: Verdict,
+    *,
+    received: int,
+    handled: int,
+    sent: int,
+    epoch: str,
+    token: str | None,
+    reset: Reset | None,
+) -> Opened:
+    return Opened(
+        version=VERSION,
+        id=session_id,
+        attach=frame.attach,
+        client=frame.client,
+        verdict=verdict,
+        received=received,
+        handled=handled,
+        sent=sent,
+        epoch=epoch,
+        limits=limits.advertised_limits(),
+        timings=limits.advertised_timings(),
+        session=token if token is not None else UNSET,
+        reset=reset.bare() if reset is not None else UNSET,
+    )
 
 
 def _why_unknown(frame: Open, epoch: str) -> ResetReason:

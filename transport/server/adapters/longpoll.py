@@ -10,7 +10,8 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
-from transport.protocol.frames import Close, Open, Poll, TransportKind
+from transport.protocol.frames import Open, Poll, TransportKind
+from transport.protocol.server.opening import FinalAnswer
 from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance
 
@@ -35,8 +36,8 @@ async def serve(exchange: Exchange, entrance: Entrance, limits: Limits, decoder:
 
 async def _open(exchange: Exchange, entrance: Entrance, frame: Open) -> None:
     link = await entrance.open(frame, HTTPConnection(exchange.scope), TransportKind.LONGPOLL)
-    if isinstance(link, Close):
-        await exchange.answer_frames([encode_control(link)])
+    if isinstance(link, FinalAnswer):
+        await exchange.answer_frames([encode_control(one) for one in link.frames])
     else:
         await exchange.answer_frames(link.write_poll())
 

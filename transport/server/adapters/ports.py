@@ -9,7 +9,8 @@ from starlette.requests import HTTPConnection
 
 from transport.codes import Code
 from transport.errors import ProtocolError
-from transport.protocol.frames import Close, EncodedFrame, Open, Poll, TransportKind
+from transport.protocol.frames import EncodedFrame, Open, Poll, TransportKind
+from transport.protocol.server.opening import FinalAnswer
 from transport.server.deadlines import Deadlines
 
 
@@ -97,11 +98,11 @@ class Entrance(Protocol):
 
     async def open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
-    ) -> Link | Close:
+    ) -> Link | FinalAnswer:
         """Attach a connection to a session, old or new (PROTOCOL.md section 3).
 
         Returns:
-            The link, or the ``close`` of a session that was closed (CLS-5).
+            The link, or what is written if the session has ended (CLS-5, OPN-4).
 
         Raises:
             ProtocolError: refused.

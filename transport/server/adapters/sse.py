@@ -18,7 +18,8 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.event_stream import encode_event
-from transport.protocol.frames import Close, Open, TransportKind
+from transport.protocol.frames import Open, TransportKind
+from transport.protocol.server.opening import FinalAnswer
 from transport.server.adapters.abort import aborter
 from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance, Link
@@ -38,7 +39,7 @@ async def serve(
     del frame  # not kept while the stream is open
     headers = {key.decode(): value.decode("latin-1") for key, value in exchange.extra_headers}
     headers["content-encoding"] = "identity"
-    if isinstance(link, Close):
+    if isinstance(link, FinalAnswer):
         await stream(_once(link), headers=headers, ping=0)(exchange.scope, receive, send)
         return
 
@@ -85,8 +86,8 @@ async def _events(link: Link) -> AsyncIterator[bytes]:
             await due
 
 
-async def _once(close: Close) -> AsyncIterator[bytes]:
-    yield encode_event(encode_control(close))
+async def _once(answer: FinalAnswer) -> AsyncIterator[bytes]:
+    yield b"".join([encode_event(encode_control(one)) for one in answer.frames])
 
 
 @cache

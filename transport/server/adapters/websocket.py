@@ -13,7 +13,6 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import (
-    Close,
     EncodedFrame,
     Open,
     Ping,
@@ -21,6 +20,7 @@ from transport.protocol.frames import (
     TransportKind,
     error_frame,
 )
+from transport.protocol.server.opening import FinalAnswer
 from transport.server.adapters.abort import aborter
 from transport.server.adapters.ports import Entrance, Link
 from transport.telemetry.log import ERROR, log_event
@@ -89,9 +89,10 @@ async def _open_frame(receive: Receive, send: Send, decoder: Decoder) -> Open | 
 
 async def _open(frame: Open, scope: Scope, send: Send, entrance: Entrance) -> Link | None:
     link = await entrance.open(frame, HTTPConnection(scope), TransportKind.WEBSOCKET)
-    if isinstance(link, Close):
-        await _send(send, _message(encode_control(link)))
-        await _send(send, _close(link.code))
+    if isinstance(link, FinalAnswer):
+        for one in link.frames:
+            await _send(send, _message(encode_control(one)))
+        await _send(send, _close(link.close_code))
         return None
     return link
 

@@ -310,6 +310,22 @@ async def test_other_method_returns_405_with_allow(path: str, method: str) -> No
     assert (answer.status, answer.headers["allow"]) == (405, "POST, OPTIONS")
 
 
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/send", "POST, OPTIONS"),
+        ("/poll", "POST, OPTIONS"),
+        ("/websocket", "GET, OPTIONS"),
+        ("/client.js", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_options_says_which_methods_are_allowed(path: str, allow: str) -> None:
+    """HTTP-1: one that is no preflight; a path without methods is unknown."""
+    answer = await ask(Hub(silent), path, method="OPTIONS")
+    assert (answer.status, answer.body, answer.headers["allow"]) == (204, b"", allow)
+    assert (await ask(Hub(silent), path + "x", method="OPTIONS")).status == 404
+
+
 async def test_stripped_upgrade_returns_426() -> None:
     """WS-3."""
     answer = await ask(Hub(silent), "/websocket", method="GET")

@@ -178,7 +178,7 @@ async def test_client_leaving_before_answer_raises_no_error(error: type[Exceptio
 
 async def test_stuck_reader_is_detached_by_server_deadline() -> None:
     """LIV-1: the only sign of a peer that does not read is that no ack arrives."""
-    limits = Limits(heartbeat=0.2, poll_hold=0.5, ttl=5)
+    limits = Limits(heartbeat=0.2, poll_hold=0.5, ttl=6)
     channels: list[Channel] = []
 
     async def keeps(channel: Channel) -> None:
