@@ -123,8 +123,8 @@ TYPESCRIPT = [
         "session.ts",
         name="another-session-taken",
         rule="OPN-4: of two opens that raced, the second's other session is taken for this one",
-        old="&& frame.id !== this.id",
-        new="&& false",
+        old="continues && frame.id !== this.id",
+        new="false",
     ),
     SourceMutant(
         "buffer.ts",
@@ -353,6 +353,13 @@ TYPESCRIPT = [
         rule="DAT-3: an integer that was rounded is taken",
         old="if (hasLargeInteger(encoded)) throw badFrame();",
         new="",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="opened-without-a-token",
+        rule="OPN-13: a session is taken without its credential",
+        old="!(continues || frame.session)",
+        new="false",
     ),
     SourceMutant(
         "session.ts",

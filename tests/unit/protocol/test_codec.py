@@ -255,7 +255,7 @@ def test_what_json_readers_disagree_about(wire: str) -> None:
     ("field", "value"), [("code", 999), ("code", 1002), ("code", 1005), ("code", 5000)]
 )
 def test_close_codes(field: str, value: int) -> None:
-    """CLS-1."""
+    """CLS-9."""
     frame = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0}
     decoder = Decoder(LIMITS)
     assert refused(decoder, str(encode_message(frame | {field: value}, LIMITS))) == "bad_frame"
