@@ -86,7 +86,9 @@ class ClientSteps:
     def client_leaves(self, pick: int) -> None:
         """Say that the client goes away for good (LIV-6), which its next attach takes back."""
         if (clients := self._network.living_clients) and pick < 4:
-            self._network.leave(clients[pick % len(clients)], UNLOAD_ROOMS[pick])
+            client = clients[pick % len(clients)]
+            client.has_left = True
+            self._network.leave(client, UNLOAD_ROOMS[pick])
 
     def client_vanishes(self, pick: int, noticed: int) -> None:
         """Let a client go without a word, as a page that crashes, if others are left; seldom."""

@@ -53,6 +53,7 @@ class Network:
         model: what applications are promised.
         rules: what each side may write.
         requests: the requests that are on their way to the server.
+        writes: how many frames, requests and answers either side has written.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -61,6 +62,7 @@ class Network:
         self.model = Model(limits)
         self.rules = WireRules(self.model, self.bench.directory)
         self.requests: list[PendingRequest] = []
+        self.writes = 0
         self._connections: dict[str, ClientConnection] = {}
         """Those that the server knows, by name."""
         self._polls: dict[str, PendingRequest] = {}
@@ -180,6 +182,7 @@ class Network:
         self, connection: ClientConnection, request: Request | None, frames: list[Any]
     ) -> None:
         """Put frames on their way to the server."""
+        self.writes += 1
         is_websocket = connection.link.transport is TransportKind.WEBSOCKET
         if request is Request.POST or (request is not None and not is_websocket):
             self.requests.append(PendingRequest(request, frames, connection))
@@ -210,6 +213,7 @@ class Network:
         result = self.bench.run(step, self.now)
         self.rules.check_attachments(self.bench.sessions)
         ended = result.get("ended", {})
+        self.writes += len(result.get("writes", ())) + ("answer" in result)
         for name, frames in result.get("writes", {}).items():
             poll, connection = self._polls.pop(name, None), self._connections.get(name)
             self.rules.check_server_frames(name, connection, poll and poll.frames[0], frames)
