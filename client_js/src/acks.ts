@@ -2,7 +2,8 @@
 //
 // An ack is piggybacked on whatever else is written: data, a poll, our `close`. If nothing is written in time it is
 // sent on its own; and immediately if it would free a quarter of the server's send window, if it completes a replay,
-// or if the server asks for it.
+// or if the server asks for it. On long poll every POST names the mark, and one without further lines is a lone ack
+// (POL-5).
 import type { LostRange } from "./frames.ts";
 import type { Link } from "./link.ts";
 import type { Terms } from "./terms.ts";

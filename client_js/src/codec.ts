@@ -1,6 +1,6 @@
 // Encodes and decodes frames as text and bytes (FRM-1 to FRM-4, DAT-1 to DAT-4). Pure.
 import { ChannelError } from "./errors.ts";
-import type { BytesFrame, ControlFrame, DataFrame, Frame, Limits } from "./frames.ts";
+import type { BytesFrame, ClientFrame, DataFrame, Frame, Limits, ServerFrame } from "./frames.ts";
 import { encodeJson, platformClass } from "./json.ts";
 
 /** A frame as a connection carries it: text, or a binary WebSocket message. */
@@ -64,7 +64,7 @@ export const fromBase64 = (text: string): Uint8Array =>
   Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 /** Encodes a control frame, without white space between its tokens (FRM-1). */
-export const encodeControl: (frame: ControlFrame | BytesFrame) => string = JSON.stringify;
+export const encodeControl: (frame: ClientFrame) => string = JSON.stringify;
 
 /** Control characters, which JSON allows between tokens (FRM-2). */
 const CONTROL_CHARACTER = /[\0-\x1f]/;
@@ -103,7 +103,7 @@ export function decode(encoded: string | ArrayBuffer): Frame {
     return readData(Number(view.getBigUint64(0)), Number(view.getBigUint64(8)), [new Uint8Array(encoded, 16)]);
   }
   if (CONTROL_CHARACTER.test(encoded) || !BEGINNING.test(encoded)) throw badFrame();
-  const value = JSON.parse(encoded) as [number, number, ...unknown[]] | ControlFrame | BytesFrame;
+  const value = JSON.parse(encoded) as [number, number, ...unknown[]] | ServerFrame | BytesFrame;
   if (Array.isArray(value)) {
     const [seq, ack, ...messages] = value;
     if (hasLargeInteger(encoded)) throw badFrame();

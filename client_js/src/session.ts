@@ -25,7 +25,7 @@ import type { Terms } from "./terms.ts";
 import { requests, websocketFrames, writeAck, writeClose } from "./uplink.ts";
 
 /** The session is another's: what became of ours is not known (RES-6). */
-const FOREIGN: Loss = { reason: "foreign", lost: null };
+const FOREIGN: Loss = { reason: "foreign", lost: null, handled: null, in_hand: null };
 
 /** The sessions of one client instance, one after the other. `Tag` names a send in events. */
 export class ClientSession<Tag> {
@@ -221,7 +221,7 @@ export class ClientSession<Tag> {
     if (next.type === "retry") return;
     for (const line of next.lines)
       if (next.isDownlink) this._receive(link, line, now);
-      else this._handle(link, decode(line), now);
+      else this._handle(link, decode(line), now, line.length);
   }
 
   /** Handles a frame of the downlink, which is a sign of life. */
@@ -251,7 +251,7 @@ export class ClientSession<Tag> {
       case "reset":
         return this.reset(frame);
       case "renew":
-        this._events.push({ type: "renewal", within: frame.within! });
+        this._events.push({ type: "renewal", within: frame.within });
         return;
       case "opened":
         return this._opened(link, frame);
@@ -304,7 +304,11 @@ export class ClientSession<Tag> {
   private _receiveData(link: Link, { seq, ack, messages }: DataFrame, now: number, size: number): void {
     const { received } = this.acks;
     this.outbox.checkAck(ack);
-    if (seq > received + 1) return this._dropLink(link, "gap");
+    if (seq > received + 1) {
+      // On long poll the answers to a poll and a POST overtake each other (POL-5).
+      if (link.transport !== "longpoll") this._dropLink(link, "gap");
+      return;
+    }
     this._settle(ack);
     const fresh = messages.slice(received + 1 - seq);
     if (!fresh.length) return;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { decode, encodeBinary, encodeBytes, encodeControl, encodeData } from "../src/codec.ts";
 import type { EncodedFrame } from "../src/codec.ts";
-import type { BytesFrame, ControlFrame, Frame, TransportName } from "../src/frames.ts";
+import type { BytesFrame, ClientFrame, Frame, TransportName } from "../src/frames.ts";
 import { ClientSession } from "../src/session.ts";
 import type { Input, Output, SendFate, SessionEvent } from "../src/events.ts";
 import type { Link } from "../src/link.ts";
@@ -114,7 +114,7 @@ function runEncode({ frame, output, output_hex, carrier }: Vector): void {
     assert.equal(Buffer.from(encodeBinary(number, ack, fromBase64(data))).toString("hex"), output_hex);
   else
     assert.equal(
-      data === undefined ? encodeControl(frame as unknown as ControlFrame) : encodeBytes(number, ack, fromBase64(data)),
+      data === undefined ? encodeControl(frame as unknown as ClientFrame) : encodeBytes(number, ack, fromBase64(data)),
       output,
     );
 }

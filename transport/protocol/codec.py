@@ -196,9 +196,11 @@ class Decoder:
         suspect = text.count("[") + text.count("{") > self._nested
         if text[:1] == "{" and not suspect:
             try:  # one pass is enough for nearly every control frame
-                return self._control(self._decode_control(text))
+                frame = self._decode_control(text)
             except msgspec.MsgspecError:
                 pass  # two passes find what is wrong with it
+            else:
+                return frame if type(frame) is not Bytes else self._control(frame)
         try:
             value = _decode(text)
         except RecursionError:  # far above the allowed depth

@@ -46,7 +46,7 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.uplink import Post, polled_attachment, require_session
+from transport.protocol.server.uplink import Post, begin_poll, polled_attachment, require_session
 from transport.testing.lossy_link import Lane
 
 EPOCH = "pair"
@@ -188,7 +188,7 @@ class PairServer:
     def _park(self, connection: PairConnection, frame: Poll, respond: Respond, now: float) -> None:
         """Keep a poll until something is due (POL-2)."""
         session = self._find(frame)
-        if not session.poll(polled_attachment(frame, session), frame, now):
+        if not begin_poll(session, polled_attachment(frame, session), frame, now):
             respond(200, "")
             return
         if connection.answer_poll is not None:

@@ -67,6 +67,8 @@ class Network:
         """Those that the server knows, by name."""
         self._polls: dict[str, PendingRequest] = {}
         """The polls that the server has, by name."""
+        self._posts: dict[str, PendingRequest] = {}
+        """The POSTs that the server has in hand, by name."""
         self._count = 0
 
     @property
@@ -110,13 +112,23 @@ class Network:
         for client in self.living_clients:
             self._act(client, client.core.tick(self.now))
 
-    def flow(self, rounds: int, but: ClientState | None = None) -> None:
-        """Deliver everything, ``rounds`` times; except what is on its way to or from ``but``."""
-        for _ in range(rounds):
+    def flow(
+        self, rounds: int, but: ClientState | None = None, *, keep_posts: bool = False
+    ) -> None:
+        """Deliver everything, ``rounds`` times; except what is on its way to or from ``but``.
+
+        Args:
+            rounds: how often.
+            but: a client to leave out.
+            keep_posts: whether the POSTs of the last round stay in hand.
+        """
+        for turn in range(rounds):
             blocked = but.connections if but is not None else []
+            self.answer_posts()
+            is_last = turn == rounds - 1
             for sent in list(self.requests):
                 if sent in self.requests and sent.connection not in blocked:
-                    self.request_arrives(sent, again=False)
+                    self.request_arrives(sent, again=False, stays=keep_posts and is_last)
             for one in self.server_connections:
                 while one.up and one not in blocked:
                     self.frame_arrives(one)
@@ -234,6 +246,9 @@ class Network:
         """Restart the server: it loses what it knew (EPO-1), and clients lose their connections."""
         names = list(self.bench.connections)
         self.bench.restart()
+        for post in self._posts.values():
+            self._answer(post, Answer(Request.POST, 0))
+        self._posts.clear()
         for name in names:
             if (poll := self._polls.pop(name, None)) is not None:
                 self._answer(poll, Answer(Request.POLL, 0))
@@ -255,8 +270,14 @@ class Network:
             if session and attachment and attachment.state is AttachmentState.CONFIRMED:
                 self.rules.attach_confirmed(session, attachment.number)
 
-    def request_arrives(self, sent: PendingRequest, *, again: bool) -> None:
-        """Hand the server a request; ``again``: another copy of it is still on its way."""
+    def request_arrives(self, sent: PendingRequest, *, again: bool, stays: bool = False) -> None:
+        """Hand the server a request.
+
+        Args:
+            sent: the request.
+            again: whether another copy of it is still on its way.
+            stays: whether a POST stays in hand, as while the handler works.
+        """
         sent.arrivals += 1
         if not again or sent.arrivals > 2:
             self.requests.remove(sent)
@@ -264,7 +285,7 @@ class Network:
             case Request.OPEN:
                 self._open_arrives(sent)
             case Request.POST:
-                self._post_arrives(sent)
+                self._post_arrives(sent, stays=stays)
             case Request.POLL:
                 name = self.new_name("p")
                 self._polls[name] = sent
@@ -293,17 +314,43 @@ class Network:
         self._connect(name, connection.link.transport)
         self.serve({"receive": sent.frames[0], "on": name})
 
-    def _post_arrives(self, sent: PendingRequest) -> None:
-        header = sent.frames[0]
-        session = self.rules.find_session(header)
-        answer = self.serve({"post": sent.frames})
+    def _post_arrives(self, sent: PendingRequest, *, stays: bool) -> None:
+        name = self.new_name("u")
+        refusal = self.serve({"post": sent.frames, "on": name})
+        if refusal is not None:
+            self._post_answered(sent, refusal)
+            return
+        if (session := self.rules.find_session(sent.frames[0])) is not None:
+            self.rules.attach_confirmed(session, sent.frames[0]["attach"])
+        self._posts[name] = sent
+        if not stays:
+            self.answer_post(name)
+
+    def answer_posts(self) -> None:
+        """Answer the POSTs in hand."""
+        for name in list(self._posts):
+            self.answer_post(name)
+
+    def answer_post(self, name: str) -> None:
+        """Answer a POST in hand."""
+        self._post_answered(self._posts.pop(name), self.serve({"answer": name}))
+
+    def cancel_posts(self) -> None:
+        """Cancel the POSTs in hand: their clients get no answer."""
+        posts, self._posts = self._posts, {}
+        for name, sent in posts.items():
+            self.serve({"lose": name})
+            self._answer(sent, Answer(Request.POST, 0))
+
+    def _post_answered(self, sent: PendingRequest, answer: Any) -> None:
+        session = self.rules.find_session(sent.frames[0])
         is_good = isinstance(answer, list)
         frames = answer if is_good else [answer]
         record = self.model.handler(session.id) if session is not None else HandlerRecord()
         for frame in frames:
             self.rules.check_server_frame(frame, record)
         if is_good and session is not None:
-            self.rules.attach_confirmed(session, header["attach"])
+            self.rules.check_data_of_post(session, sent.frames[0], frames)
         self._answer(sent, Answer(Request.POST, 200 if is_good else 400, to_body(frames)))
 
     def _write(self, connection: ClientConnection, frames: list[Any], *, is_over: bool) -> None:

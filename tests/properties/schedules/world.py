@@ -76,9 +76,14 @@ class World:
     def converse(self, pick: int, count: int, rounds: int) -> None:
         """Let both sides speak, and the handler take."""
         self._clients.send(pick, count)
-        self.network.flow(rounds)
+        # Mostly the handler speaks while POSTs are in hand.
+        self.network.flow(rounds, keep_posts=pick % 3 != 0)
         self._server.handler_takes(pick, count)
         self._server.handler_sends(pick, count)
+        if pick % 6 == 5:
+            self.network.cancel_posts()
+        elif pick % 6 > 2:
+            self.network.answer_posts()
 
     def contest(self, pick: int, transport: int) -> None:
         """Let another client open, and the session move on while its confirmation is on its way."""

@@ -31,6 +31,7 @@ from transport.protocol.frames import (
     TransportKind,
     error_frame,
 )
+from transport.protocol.server import uplink
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.uplink import Post, answer_ended, polled_attachment, split_header
@@ -151,7 +152,7 @@ class Bench:
                 raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
             session = self.directory.find(frame)
             attachment = polled_attachment(frame, session)
-            if not session.poll(attachment, frame, self.now):
+            if not uplink.begin_poll(session, attachment, frame, self.now):
                 connection.is_outdated = True
                 return
         except ProtocolError as error:

@@ -193,7 +193,8 @@ class Attachments:
             received = frame.received
         else:
             self.owner, self.kinds = frame.client, kinds
-        self._make_room(frame)
+        if self.live:
+            self._make_room(frame)
         sse = transport is TransportKind.SSE
         attachment = Attachment(
             number=frame.attach,

@@ -16,7 +16,7 @@ tasks and the clock, and calls the session as follows:
 - `opening.attach` adds the attachment of a new connection; `Attachments.detach` removes it once
   the connection is lost.
 - A frame of a WebSocket goes to `receive`, and what that returns to `reply`; a `ProtocolError`
-  goes to `fail`. A POST is a `Post` (`uplink`), a poll goes to `poll`.
+  goes to `fail`. A POST is a `Post`, a poll goes to `begin_poll` (`uplink`).
 - The handler uses `send`, `receive_nowait` and `close`. While nobody receives, `stop_reading` makes
   the session refuse messages; `start_reading` ends that.
 - `tick` is called several times a second.
@@ -349,7 +349,7 @@ class ServerSession:
                 return self._receive_messages(attachment, frame)
             return self._receive_control(attachment, frame, now)
         except ForeignAck:
-            self._handle_foreign_ack(attachment)
+            self.handle_foreign_ack(attachment)
             return []
 
     def _receive_control(
@@ -439,7 +439,7 @@ class ServerSession:
             self.acknowledge(ack)
         return replies
 
-    def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
+    def handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """Handle an ack for numbers that were never sent (MRK-5, RES-7).
 
         It resets the session; from a client that does not own the session, it ends only the
@@ -490,57 +490,6 @@ class ServerSession:
         close = self.downlink.close
         if self.state is _CLOSING and close and self.outgoing.acked >= close.last:
             self._finish(SessionStep.ALL_ACKNOWLEDGED, close)
-
-    # HTTP
-
-    def poll(self, attachment: Attachment, frame: Poll, now: float) -> bool:
-        """Begin a poll (POL-2).
-
-        Returns:
-            False if it is older than one received before: its answer is empty.
-
-        Raises:
-            ProtocolError: ``superseded`` (ATT-6).
-        """
-        self.record_activity(attachment, now)
-        if frame.poll < attachment.poll:
-            return False
-        if self._confirm_by_mark(attachment, frame.ack):
-            self.downlink.begin_poll(attachment, frame)
-            self.acknowledge(attachment.client_received)
-        return True
-
-    def begin_post(self, attachment: Attachment | None, frame: Send, now: float) -> bool:
-        """Begin a POST, which confirms its attach; the mark that it names is for `acknowledge`.
-
-        Returns:
-            False if that mark belongs to another session (MRK-5).
-
-        Raises:
-            ProtocolError: ``superseded`` (ATT-6).
-        """
-        self.record_activity(attachment, now)
-        if isinstance(frame.ack, int):
-            return self._confirm_by_mark(attachment, frame.ack)
-        if attachment is not None:
-            self.confirm(attachment)
-        return True
-
-    def _confirm_by_mark(self, attachment: Attachment | None, mark: int) -> bool:
-        """Confirm an attach by a request that names its client's mark (ATT-3).
-
-        Returns:
-            False if the mark belongs to another session (MRK-5).
-        """
-        try:
-            self.outgoing.check_ack(mark)
-        except ForeignAck:
-            self._handle_foreign_ack(attachment)
-            return False
-        if attachment is not None:
-            attachment.client_received = max(attachment.client_received, mark)
-            self.attachments.confirm(attachment)
-        return True
 
     # Time and ends
 

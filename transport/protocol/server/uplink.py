@@ -5,13 +5,13 @@ Pure: the caller finds the session that a request names, does the waiting, and p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import UNSET
 
 from transport import codes
-from transport.errors import ProtocolError
+from transport.errors import ForeignAck, ProtocolError
 from transport.protocol.codec import Oversized, encode_control
 from transport.protocol.frames import (
     Ack,
@@ -28,8 +28,11 @@ from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.unread import is_told_again
+from transport.protocol.states import AttachmentState
 
-_LONGPOLL = TransportKind.LONGPOLL  # used for every POST; looking it up costs as much as a call
+# Used for every POST; looking up an enum member costs as much as a call.
+_CONFIRMED = AttachmentState.CONFIRMED
+_LONGPOLL = TransportKind.LONGPOLL
 
 
 def require_session(
@@ -70,6 +73,43 @@ def polled_attachment(frame: Poll, session: ServerSession) -> Attachment:
     return attachment
 
 
+def begin_poll(session: ServerSession, attachment: Attachment, frame: Poll, now: float) -> bool:
+    """Begin a poll (POL-2).
+
+    Returns:
+        False if it is older than one received before: its answer is empty.
+
+    Raises:
+        ProtocolError: ``superseded`` (ATT-6).
+    """
+    session.record_activity(attachment, now)
+    if frame.poll < attachment.poll:
+        return False
+    if _confirm_by_mark(session, attachment, frame.ack):
+        session.downlink.begin_poll(attachment, frame)
+        session.acknowledge(attachment.client_received)
+    return True
+
+
+def _confirm_by_mark(session: ServerSession, attachment: Attachment | None, mark: int) -> bool:
+    """Confirm an attach by a request that names its client's mark (ATT-3).
+
+    Returns:
+        False if the mark belongs to another session (MRK-5).
+    """
+    try:
+        session.outgoing.check_ack(mark)
+    except ForeignAck:
+        session.handle_foreign_ack(attachment)
+        return False
+    if attachment is not None:
+        if attachment.client_received < mark:
+            attachment.client_received = mark
+        if attachment.state is not _CONFIRMED:
+            session.attachments.confirm(attachment)
+    return True
+
+
 def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
     """Return the ``send`` of a POST, and the frames after it (SND-1).
 
@@ -80,11 +120,11 @@ def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
         ProtocolError: the first line is not a ``send``.
     """
     header, *rest = frames
+    if type(header) is Send:
+        return header, rest
     if isinstance(header, ProtocolError):
         raise header
-    if not isinstance(header, Send):
-        raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
-    return header, rest
+    raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
 
 
 def answer_ended(
@@ -166,23 +206,40 @@ class Post:
         if not self._has_begun:
             self._has_begun = True
             self.reattach()
-            if not session.begin_post(self.attachment, self._header, now):
-                raise _unknown_session()
+            self._begin(now)
         while frames:
             frame = frames.pop(0)  # not kept: its messages take more memory here than in the inbox
-            if isinstance(frame, ProtocolError):
+            if type(frame) is Data:  # as nearly all are
+                self.has_data = True
+            elif isinstance(frame, ProtocolError):
                 raise frame
-            if isinstance(frame, Renew):
+            elif type(frame) is Renew:
                 return frame
-            self.has_data = self.has_data or isinstance(frame, Data)
-            for reply in session.receive(self.attachment, frame, now):
-                if self._replies and is_told_again(self._replies[-1], reply):
-                    self._replies.pop()
-                self._replies.append(reply)
-        self._check_not_reset()
-        if isinstance(self._header.ack, int):  # last: it may end the session (CLS-4)
-            session.acknowledge(self._header.ack)
+            replies = session.receive(self.attachment, frame, now)
+            if replies:
+                self._reply(replies)
+        if session.ending is not None:
+            self._check_not_reset()
+        mark = self._header.ack
+        if mark is not UNSET and mark > session.outgoing.acked:  # last: it may end the session
+            session.acknowledge(mark)
         return None
+
+    def _reply(self, replies: Iterable[ServerControl]) -> None:
+        for reply in replies:
+            if self._replies and is_told_again(self._replies[-1], reply):
+                self._replies.pop()
+            self._replies.append(reply)
+
+    def _begin(self, now: float) -> None:
+        """Confirm the attach; the mark that the header names is acknowledged later."""
+        session, attachment, mark = self._session, self.attachment, self._header.ack
+        session.record_activity(attachment, now)
+        if mark is not UNSET:
+            if not _confirm_by_mark(session, attachment, mark):
+                raise _unknown_session()
+        elif attachment is not None:
+            session.confirm(attachment)
 
     def _check_not_reset(self) -> None:
         ending = self._session.ending
@@ -221,19 +278,19 @@ class Post:
             ProtocolError: ``unknown_session``: the session was reset since, and with it what it had
                 taken (SND-3).
         """
-        self._check_not_reset()
-        attachment = self.attachment
+        session, attachment, held = self._session, self.attachment, self._held
+        if session.ending is not None:
+            self._check_not_reset()
         if attachment is not None and attachment.code is not None:
             attachment = None
-        downlink = self._session.downlink
-        data = (
-            []
-            if attachment is None or self._held is None
-            else downlink.data_beside_poll(attachment)
-        )
-        self.release_downlink()
-        marks = downlink.answer_post(attachment)
-        return [*map(encode_control, (marks, *self._replies)), *data]
+        data: list[EncodedFrame] = []
+        if held is not None:
+            self._held = None
+            held.posts -= 1
+            if attachment is not None:
+                data = session.downlink.data_beside_poll(attachment)
+        marks = encode_control(session.downlink.answer_post(attachment))
+        return [marks, *[encode_control(reply) for reply in self._replies], *data]
 
 
 def _unknown_session() -> ProtocolError:
