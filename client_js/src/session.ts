@@ -10,7 +10,7 @@
 // - After a reset the same object continues with a new session; nothing sent before is carried over.
 import { AckSchedule } from "./acks.ts";
 import { MAX_CONSECUTIVE_FAILURES, recordAnswer, recordPostMarks } from "./answers.ts";
-import { badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
+import { NOTHING, badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
 import { ChannelError } from "./errors.ts";
 import type { Answer, Closing, Input, Output, SessionEvent } from "./events.ts";
 import type { CloseFrame, DataFrame, ErrorFrame, Frame, Loss, OpenedFrame, TransportName } from "./frames.ts";
@@ -25,7 +25,7 @@ import type { Terms } from "./terms.ts";
 import { requests, websocketFrames, writeAck, writeClose } from "./uplink.ts";
 
 /** The session is another's: what became of ours is not known (RES-6). */
-const FOREIGN: Loss = { reason: "foreign", lost: null };
+const FOREIGN: Loss = { reason: "foreign", lost: null, handled: null, in_hand: null };
 
 /** The sessions of one client instance, one after the other. `Tag` names a send in events. */
 export class ClientSession<Tag> {
@@ -251,7 +251,7 @@ export class ClientSession<Tag> {
       case "reset":
         return this.reset(frame);
       case "renew":
-        this._events.push({ type: "renewal", within: frame.within! });
+        this._events.push({ type: "renewal", within: frame.within });
         return;
       case "opened":
         return this._opened(link, frame);
@@ -271,9 +271,10 @@ export class ClientSession<Tag> {
 
   private _opened(link: Link, frame: OpenedFrame): void {
     const state = transition(ATTACH_TRANSITIONS, link.state, "opened");
-    if (frame.attach !== link.attach || frame.client !== this.client) throw badFrame();
+    const continues = this.token && !frame.reset;
+    if (frame.attach !== link.attach || frame.client !== this.client || !(continues || frame.session)) throw badFrame();
     // If two opens race, one may reach a server that does not know about the other (OPN-4).
-    if (this.token && !frame.reset && frame.id !== this.id) return this._dropLink(link, "another session");
+    if (continues && frame.id !== this.id) return this._dropLink(link, "another session");
     if (frame.reset) this.reset(frame.reset, link);
     const { received = 0, handled } = frame;
     this.outbox.checkAck(Math.max(received, handled));
@@ -313,8 +314,8 @@ export class ClientSession<Tag> {
     const fresh = messages.slice(received + 1 - seq);
     if (!fresh.length) return;
     fresh.forEach((data, index) => {
-      const recovered = received + 1 + index <= this.replayUpTo;
-      this._events.push({ type: "message", message: { data, recovered }, size: size / messages.length });
+      const message = { data, recovered: received + 1 + index <= this.replayUpTo };
+      if (data !== NOTHING) this._events.push({ type: "message", message, size: size / messages.length });
     });
     if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
     this.acks.record(fresh.length, size, this.terms, now);

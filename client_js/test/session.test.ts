@@ -91,7 +91,7 @@ test("waiting messages above the server's limit are skipped (DAT-4, DAT-5)", () 
   ]);
 });
 
-test("an opened that answers another open is a bad frame", () => {
+test("an opened that answers another open is a bad frame (OPN-13)", () => {
   const cases = [{ attach: 2 }, { client: "another-0123456789" }];
   for (const fields of cases) {
     const client = session();
@@ -249,7 +249,7 @@ test("a renew without credentials is sent with null (REN-1)", () => {
   assert.deepEqual(client.transmit(link, 0)[0]!.frames, ['{"type":"renew","credentials":null}']);
 });
 
-test("an error code inherited from Object.prototype is unknown", () => {
+test("an error code inherited from Object.prototype is unknown (ERR-1)", () => {
   const client = session();
   const { link } = open(client, "websocket");
   assert.deepEqual(types(receive(client, link, { type: "error", code: "constructor", message: "" })), ["constructor"]);
@@ -355,4 +355,12 @@ describe("a malformed field neither numbers nor settles a message (FRM-3, FRM-4)
       for (const frame of [[value, 0, "x"], [1, value, "x"], [value], value])
         if (frame !== undefined) check(frame as object, "websocket", "data");
   });
+});
+
+test("the kinds that a server takes are those of its last opened (OPN-11)", () => {
+  const one = session();
+  open(one, "websocket", { kinds: ["a", "b"] });
+  assert.deepEqual(one.terms.kinds, ["a", "b"]);
+  open(one, "websocket");
+  assert.deepEqual(one.terms.kinds, []);
 });

@@ -222,7 +222,8 @@ class Channel:
         """Close the channel. What was sent is still delivered; nothing more can be sent.
 
         Args:
-            code: 1000, or 3000 to 4999 for the application's own meanings.
+            code: 1000, 1001, 1008, 1011 to 1014 as for a WebSocket, or 3000 to 4999 for the
+                application's own meanings.
             reason: for people, at most 123 bytes in UTF-8.
 
         Raises:

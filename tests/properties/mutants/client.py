@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.properties.mutants.mutant import Mutant
+from transport.protocol import json_bounds
 from transport.protocol.client import answers, uplink
 from transport.protocol.client.acks import AckSchedule
 from transport.protocol.client.buffer import WaitingBuffer
@@ -71,6 +72,15 @@ CLIENT = [
         rule="ATT-3: data is written before the ack that confirms the attach",
         old="[ack_frame(source, link)] if confirms else []",
         new="[]",
+    ),
+    Mutant(
+        Refusals,
+        "_closing_superseded",
+        name="repetition-taken-for-takeover",
+        rule="ATT-5: a `superseded` without `client` counts as another client's",
+        old="not isinstance(error.client, str) or ",
+        new="",
+        vectors_only="no client of a schedule reads the connection that its repetition replaces",
     ),
     Mutant(
         Refusals,
@@ -150,7 +160,7 @@ CLIENT = [
         rule="OPN-3: the nonce of one session is used for the next",
         old="self._nonce = None",
         new="pass",
-        first_seed=2800,
+        vectors_only="the server tells how the session of that nonce ended, and the next is new",
     ),
     Mutant(
         WaitingBuffer,
@@ -430,6 +440,24 @@ CLIENT = [
         old="link.failed_polls = 0",
         new="link.failed_polls = link.failed_posts = 0",
         vectors_only="the machine loses every kind of request alike",
+    ),
+    Mutant(
+        json_bounds,
+        "has_large_integer",
+        name="large-integers-taken",
+        rule="DAT-3: an integer that JavaScript would round is taken",
+        old="return not -MAX_NUMBER <= value <= MAX_NUMBER",
+        new="return False",
+        vectors_only="no server sends one; the vectors show that it is refused",
+    ),
+    Mutant(
+        ClientSession,
+        "_receive_data",
+        name="unknown-numbered-delivered",
+        rule="FRM-5: a numbered frame of an unknown type delivers a message",
+        old="messages[0] is not NOTHING",
+        new="True",
+        vectors_only="no server sends one yet",
     ),
     Mutant(
         ClientSession,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tests.properties.mutants.mutant import Mutant
+from transport.protocol import json_bounds
+from transport.protocol.codec import Decoder
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import opening, uplink
@@ -75,6 +77,14 @@ SERVER = [
         new="self.live.append(attachment); self.confirm(attachment)",
     ),
     Mutant(
+        ServerSession,
+        "begin_post",
+        name="confirmation-without-its-mark",
+        rule="ATT-3: what the confirmed client said that it has is no ack",
+        old="self.confirm(attachment)",
+        new="self.attachments.confirm(attachment)",
+    ),
+    Mutant(
         Attachments,
         "check_may_send",
         name="data-before-confirmation",
@@ -140,7 +150,7 @@ SERVER = [
         rule="ATT-6: another client is admitted though the owner has closed",
         old="or peer_closed",
         new="",
-        first_seed=280,
+        first_seed=1150,
     ),
     Mutant(
         Attachments,
@@ -223,7 +233,7 @@ SERVER = [
         "take",
         name="skip-is-a-message",
         rule="DAT-5: the handler receives a message that was skipped",
-        old="message is not SKIPPED",
+        old="message is not NOTHING",
         new="True",
     ),
     Mutant(
@@ -397,6 +407,33 @@ SERVER = [
         old="frame.ack <= self.outgoing.acked",
         new="True",
         vectors_only="clients stay below the rate; the vectors show that these do not count",
+    ),
+    Mutant(
+        json_bounds,
+        "has_large_integer",
+        name="large-integers-taken",
+        rule="DAT-3: an integer that JavaScript would round is taken",
+        old="return not -MAX_NUMBER <= value <= MAX_NUMBER",
+        new="return False",
+        vectors_only="no client sends one; the vectors show that it is refused",
+    ),
+    Mutant(
+        Decoder,
+        "_object",
+        name="unknown-numbered-refused",
+        rule="FRM-5: a numbered frame of an unknown type is refused",
+        old='is_known or "number" not in value or "ack" not in value',
+        new="True",
+        vectors_only="no client sends one yet",
+    ),
+    Mutant(
+        Decoder,
+        "_object",
+        name="unknown-numbered-is-free",
+        rule="FRM-5: a numbered frame of an unknown type does not count in the window",
+        old="[NOTHING], size)",
+        new="[NOTHING])",
+        vectors_only="no client sends one yet",
     ),
     Mutant(
         Downlink,

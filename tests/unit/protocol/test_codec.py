@@ -20,7 +20,6 @@ from transport.protocol.codec import (
     Decoder,
     Oversized,
     decode_message,
-    encode_control,
     encode_message,
     json_size,
     object_size,
@@ -161,11 +160,13 @@ def test_depth_of_what_is_received(objects: bool) -> None:
     assert decoder.decode(f"[1,0,[{','.join(['[]'] * 100)}]]").messages == [[[]] * 100]
 
 
-def test_many_brackets_are_not_depth() -> None:
-    """FRM-3: what is counted first is only a suspicion."""
-    credentials: list[Any] = [[]] * (LIMITS.depth + 2)
-    wire = encode_control(Renew(credentials=credentials))
-    assert Decoder(LIMITS).decode(wire) == Renew(credentials=credentials)
+@pytest.mark.parametrize("most", [1, 2, 5, 6])
+def test_depth_of_small_limits_is_exact(most: int) -> None:
+    """Data is decoded in one pass up to a depth, and in two beyond it."""
+    decoder = Decoder(Limits(depth=most))
+    for depth in (1, most):
+        assert decoder.decode(f"[1,0,{nested(depth)}]").messages == [nested(depth)]
+    assert refused(decoder, f"[1,0,{nested(most + 1)}]") == "bad_frame"
 
 
 @pytest.mark.parametrize("depth", [500, 5_000, 100_000])
@@ -251,17 +252,17 @@ def test_what_json_readers_disagree_about(wire: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("code", 999), ("code", 1001), ("code", 1005), ("code", 5000)]
+    ("field", "value"), [("code", 999), ("code", 1002), ("code", 1005), ("code", 5000)]
 )
 def test_close_codes(field: str, value: int) -> None:
-    """CLS-1."""
+    """CLS-9."""
     frame = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0}
     decoder = Decoder(LIMITS)
     assert refused(decoder, str(encode_message(frame | {field: value}, LIMITS))) == "bad_frame"
     assert (
         refused(decoder, str(encode_message(frame | {"reason": "ü" * 62}, LIMITS))) == "bad_frame"
     )
-    for code in (1000, 1011, 3000, 4999):
+    for code in (1000, 1001, 1008, 1011, 1012, 1013, 1014, 3000, 4999):
         wire = str(encode_message(frame | {"code": code, "reason": "x" * 123}, LIMITS))
         assert decoder.decode(wire).code == code
 

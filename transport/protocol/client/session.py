@@ -67,6 +67,7 @@ from transport.protocol.client.refusals import (
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
+    NOTHING,
     Ack,
     Bytes,
     Close,
@@ -424,21 +425,21 @@ class ClientSession:
 
     def _receive_data(self, link: Link, frame: Data, now: float) -> None:
         """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
-        messages, incoming = frame.messages, self.incoming
+        messages, size = frame.messages, frame.size
         self.outbox.check_ack(frame.ack)
-        if link.transport is TransportKind.LONGPOLL and frame.seq > incoming.received + 1:
+        if link.transport is TransportKind.LONGPOLL and frame.seq > self.incoming.received + 1:
             return  # the answers to a poll and a POST overtake each other (POL-5)
-        known = incoming.repeated(frame.seq, len(messages))
+        known = self.incoming.repeated(frame.seq, len(messages))
         self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
             return
-        size = frame.size
         if known:  # the duplicates are not kept: they count neither for the inbox nor for the ack
             messages = messages[known:]
             size = json_size(messages)
         first = frame.seq + known
         replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
-        self._events.append(Messages(messages, replays, size, frame.text))
+        if messages[0] is not NOTHING:
+            self._events.append(Messages(messages, replays, size, frame.text))
         self.acks.record(len(messages), size, self.terms, now)
         if first <= self._replay_up_to <= self.incoming.received:
             self.acks.set_due()  # the last replay: the server keeps everything since the cut

@@ -42,6 +42,7 @@ from transport.protocol.codec import (
     size_of,
 )
 from transport.protocol.frames import (
+    NOTHING,
     Ack,
     Bytes,
     ClientControl,
@@ -71,7 +72,7 @@ from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.frame_rates import FrameRates
-from transport.protocol.server.inbox import EMPTY, SKIPPED, Empty, Inbox
+from transport.protocol.server.inbox import EMPTY, Empty, Inbox
 from transport.protocol.server.liveness import End, check, time_of_leave
 from transport.protocol.server.tombstone import Ending, Tombstone
 from transport.protocol.server.unread import Unread, is_told_again
@@ -236,7 +237,7 @@ class ServerSession:
         """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
 
         Args:
-            code: 1000 or 3000-4999 from the application; a code of the table from the protocol.
+            code: see `is_close_code`; from the protocol one of the table.
             reason: for people, at most 123 bytes.
             by: whose code it is.
             now: seconds.
@@ -369,8 +370,7 @@ class ServerSession:
                     attachment.client_received = max(attachment.client_received, frame.ack)
                     self.confirm(attachment)
             case Skip():
-                skip = Data(frame.number, frame.ack, [SKIPPED])
-                return self._receive_messages(attachment, skip)
+                return self._receive_messages(attachment, Data(frame.number, frame.ack, [NOTHING]))
             case Ping():
                 self._rates.count(now)
                 return [Pong(id=frame.id)]
@@ -411,7 +411,7 @@ class ServerSession:
             if (
                 (unread := self._unread) is not None
                 and repeated == count
-                and messages[0] is not SKIPPED
+                and messages[0] is not NOTHING
                 and unread.is_followed(seq, last)
                 and last <= incoming.handled + self.limits.window_messages
             ):
@@ -421,7 +421,7 @@ class ServerSession:
             messages = messages[repeated:]
             size = json_size(messages)
         unread = self._unread
-        if messages and unread is not None and messages[0] is not SKIPPED:
+        if messages and unread is not None and messages[0] is not NOTHING:
             if unread.has_refused(len(messages)):
                 self._rates.count(self._received_at)
             replies = [unread.refuse(len(messages))]
