@@ -392,6 +392,7 @@ TYPESCRIPT = [
         rule="LIV-6: a lone ack on long poll takes a leave back",
         old="(frames.length || isAckDue || !link.leaveWritten)",
         new="(frames.length || !link.leaveWritten)",
+        vectors_only="the session only lives longer",
     ),
     SourceMutant(
         "session.ts",
@@ -399,6 +400,7 @@ TYPESCRIPT = [
         rule="POL-5: a frame beyond the next ends an attach of long poll",
         old='if (link.transport !== "longpoll") this._dropLink',
         new="this._dropLink",
+        vectors_only="the client attaches again",
     ),
     SourceMutant(
         "uplink.ts",
@@ -406,6 +408,7 @@ TYPESCRIPT = [
         rule="POL-5: a POST of a long poll does not name the mark",
         old="polling ? acks.received : undefined",
         new="undefined",
+        vectors_only="everything then comes by polls, as before",
     ),
     SourceMutant(
         "uplink.ts",
@@ -413,5 +416,6 @@ TYPESCRIPT = [
         rule="POL-5: what a POST's answer brought is not acknowledged while a poll is parked",
         old="(polling && leads && now >= acks.dueOn(link))",
         new="false",
+        vectors_only="the next poll names the mark",
     ),
 ]
