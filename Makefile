@@ -3,7 +3,8 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-MACHINE_EXAMPLES ?= 20000
+# Random schedules of a campaign, with each client; from a seed on.
+MACHINE_EXAMPLES ?= 10000
 MACHINE_SEED ?= $(shell date +%s)
 export PYTHON
 
@@ -18,7 +19,7 @@ NODE_READY := client_js/node_modules/.ready
 BENCH_READY := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-consumers test-browser test-js matrix campaign mutants check check-lint check-types check-layers check-prose \
+.PHONY: help demo clauses test test-python test-consumers test-browser test-js matrix campaign mutants check check-lint check-types check-layers check-prose \
 	check-client check-bundle check-coverage bench setup setup-system client format clean
 
 help: ## List the targets
@@ -52,6 +53,9 @@ campaign: setup ## Run the full campaigns: shutdowns, hostile clients, random sc
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
 		$(BIN)/python -m pytest tests/properties/test_machine.py $(PYTEST_ARGS)
 	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/properties/test_client_cancellation.py --timeout 900 $(PYTEST_ARGS)
+
+clauses: $(DEV_READY) ## Write docs/clauses.md: the vectors and tests of each clause
+	$(BIN)/python -m tests.contracts.evidence
 
 mutants: setup ## Break one rule of the session at a time; the tests must detect each
 	$(BIN)/python -m pytest tests/properties/test_mutants.py $(PYTEST_ARGS)

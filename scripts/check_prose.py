@@ -48,7 +48,6 @@ AREAS: dict[str, tuple[str, ...]] = {
     "documents": ("*.md", "client_js/*.md", "docs/*.md", "tests/**/*.md"),
 }
 EXCLUDED = {
-    "PROTOCOL.md",  # its second edition is written separately, as a whole
     "scripts/check_prose.py",  # it quotes the phrases
 }
 

@@ -105,16 +105,16 @@ CODES: dict[str, Code] = {
 MAX_CLOSE_REASON = 123
 """Bytes of a close reason in UTF-8: what the close frame of a WebSocket holds (RFC 6455, 5.5)."""
 
-_PROTOCOL_CLOSE_CODES = (1011, 1012, 1013)
-"""Close codes that no application may give."""
+CLOSE_CODES = "1000, 1001, 1008, 1011-1014 or 3000-4999"
+"""The close codes of `is_close_code`, for people."""
 
 
 def is_close_code(code: int) -> bool:
     """Return whether ``code`` may close a session (CLS-1).
 
-    RFC 6455 section 7.4 reserves most of 1000-2999 for the WebSocket protocol itself.
+    RFC 6455 section 7.4 reserves the others of 1000-2999 for what happens on a WebSocket.
     """
-    return code == 1000 or 3000 <= code <= 4999 or code in _PROTOCOL_CLOSE_CODES
+    return code in (1000, 1001, 1008) or 1011 <= code <= 1014 or 3000 <= code <= 4999
 
 
 def is_close_reason(reason: str) -> bool:
@@ -126,14 +126,9 @@ def check_close(code: int, reason: str) -> None:
     """Check the arguments of an application's ``close()``.
 
     Raises:
-        ValueError: ``code`` is not 1000 or 3000 to 4999, or ``reason`` is too long.
+        ValueError: ``code`` may not close a session, or ``reason`` is too long.
     """
-    if not is_close_code(code) or code in _PROTOCOL_CLOSE_CODES:
-        raise ValueError(f"a close code is 1000 or 3000-4999, not {code}")
+    if not is_close_code(code):
+        raise ValueError(f"a close code is {CLOSE_CODES}, not {code}")
     if not is_close_reason(reason):
         raise ValueError(f"a close reason has at most {MAX_CLOSE_REASON} bytes")
-
-
-def sendable_close_code(code: int) -> int:
-    """Return the WebSocket close code to send for a session's ``code`` (CLS-7)."""
-    return code if is_close_code(code) else 1000

@@ -87,9 +87,14 @@ class Channel(Client):
         other = frame.index(b",", comma + 1)
         number = int(frame[1:comma])
         if number != self.mark + 1:
+            if number > self.mark + 1 and self.may_overtake:
+                return
             raise Mismatch(f"number {number} comes after {self.mark}")
         self.settled = int(frame[comma + 1 : other])
         self.mark += self.take_json(frame[other + 1 : -1])
+
+    may_overtake = False
+    """Whether frames may come before those that they follow, and are then ignored (POL-5)."""
 
     def _control(self, frame: bytes) -> None:
         if self._opening:
@@ -240,21 +245,23 @@ class _ChannelHttp(Channel):
     def _flush(self) -> None:
         if self._opening or self.up.busy:
             return
-        lines = [b'{"type":"send",%b}' % self._address, *self._controls]
+        lines = self._controls
         if self._pending:
             lines.append(self.data_frame())
-        elif self._ack_due and self.acked < self.mark:
-            self.acked = self.mark
-            lines.append(b'{"type":"ack","ack":%d}' % self.mark)
-        self._ack_due = False
-        if len(lines) > 1 or not self._confirmed:
+        is_ack_due, self._ack_due = self._ack_due and self.acked < self.mark, False
+        if lines or is_ack_due or not self._confirmed:
             self._confirmed = True
             self._controls = []
-            self.up.post(self._send_head, b"\n".join(lines))
-        elif self.acks_alone and self.acked < self.mark:
+            self.up.post(self._send_head, b"\n".join(self._with_mark(lines, is_ack_due)))
+        elif self.acked < self.mark:
             self._see_to_ack()
 
-    acks_alone = True
+    def _with_mark(self, lines: list[bytes], is_ack_due: bool) -> list[bytes]:
+        """Return the lines of a POST, with an ``ack`` if one is due."""
+        if is_ack_due:
+            self.acked = self.mark
+            lines.append(b'{"type":"ack","ack":%d}' % self.mark)
+        return [b'{"type":"send",%b}' % self._address, *lines]
 
     def _see_to_ack(self) -> None:
         if self._ack_timer is not None:
@@ -339,9 +346,12 @@ class ChannelStream(_ChannelHttp):
 
 
 class ChannelPoll(_ChannelHttp):
-    """The channel over long polling (PROTOCOL.md section 10)."""
+    """The channel over long polling (PROTOCOL.md section 10).
 
-    acks_alone = False  # polls carry them
+    Each POST names the mark, so that its answer brings what a parked poll would (POL-5).
+    """
+
+    may_overtake = True
 
     def __init__(self, port: int, messages: Messages, first: int = 0) -> None:
         super().__init__(port, messages, first)
@@ -360,6 +370,10 @@ class ChannelPoll(_ChannelHttp):
         self.up = Http(self, self._posted)
         self.down = Http(self, self._answered)
         await self.open()
+
+    def _with_mark(self, lines: list[bytes], is_ack_due: bool) -> list[bytes]:
+        self.acked = self.mark
+        return [b'{"type":"send",%b,"ack":%d}' % (self._address, self.mark), *lines]
 
     def _answered(self, body: bytes) -> None:
         for line in body.split(b"\n"):

@@ -5,7 +5,7 @@ import type { Debug } from "./debug.ts";
 import { Driver } from "./driver.ts";
 import { checkGlobals, resolveUrl } from "./environment.ts";
 import type { Environment } from "./environment.ts";
-import { checkArgument } from "./errors.ts";
+import { checkArgument, isCloseCode } from "./errors.ts";
 import type { Attempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
 import { Inbox } from "./inbox.ts";
@@ -95,12 +95,12 @@ export class Channel extends EventTarget {
   /**
    * Closes once everything sent before is handled. Resolves when the channel is closed.
    *
-   * `code`: 1000, or 3000 to 4999. `reason`: at most 123 bytes in UTF-8.
+   * `code`: 1000, 1001, 1008, 1011 to 1014, or 3000 to 4999. `reason`: at most 123 bytes in UTF-8.
    */
   async close(code = 1000, reason = ""): Promise<void> {
-    const isCode = Number.isInteger(code) && (code === 1000 || (code >= 3000 && code < 5000));
     const isReason = typeof reason === "string" && utf8Length(reason) < 124 && !LONE_SURROGATE.test(reason);
-    checkArgument(isCode && isReason, "code must be 1000 or 3000-4999, reason text of at most 123 bytes");
+    const expected = "code must be 1000, 1001, 1008, 1011-1014 or 3000-4999, reason text of at most 123 bytes";
+    checkArgument(isCloseCode(code) && isReason, expected);
     this._driver.close(code, reason);
     return this._closed;
   }

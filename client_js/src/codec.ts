@@ -1,6 +1,6 @@
 // Encodes and decodes frames as text and bytes (FRM-1 to FRM-4, DAT-1 to DAT-4). Pure.
 import { ChannelError } from "./errors.ts";
-import type { BytesFrame, ControlFrame, DataFrame, Frame, Limits } from "./frames.ts";
+import type { BytesFrame, ClientFrame, DataFrame, Frame, Limits, ServerFrame } from "./frames.ts";
 import { encodeJson, platformClass } from "./json.ts";
 
 /** A frame as a connection carries it: text, or a binary WebSocket message. */
@@ -64,18 +64,33 @@ export const fromBase64 = (text: string): Uint8Array =>
   Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 /** Encodes a control frame, without white space between its tokens (FRM-1). */
-export const encodeControl: (frame: ControlFrame | BytesFrame) => string = JSON.stringify;
+export const encodeControl: (frame: ClientFrame) => string = JSON.stringify;
 
 /** Control characters, which JSON allows between tokens (FRM-2). */
 const CONTROL_CHARACTER = /[\0-\x1f]/;
 /** The beginning of data, with its number and mark; or of a control frame. */
 const BEGINNING = /^(\[\d+,\d+,|{)/;
+/** The message of a numbered frame of an unknown type, which delivers none (FRM-5): no value of JSON. */
+export const NOTHING = undefined;
+
+/** The types of a server's control frames: any other one is unknown. */
+const KNOWN = /^(opened|ack|bytes|ping|pong|reset|error|drain|renew|close)$/;
+/** The number and the mark of a numbered frame, as integers. */
+const NUMBER = /"number" *: *\d+ *[,}]/;
+const MARK = /"ack" *: *\d+ *[,}]/;
 /**
  * A numeric field of a control frame whose value is not an integer: `"7"`, `7.0`, `true`, or one of more than 15
  * digits, which no count reaches although the protocol goes to 2^53 - 1. Only a key ends in an unescaped quote and a
  * colon.
  */
 const BAD_NUMBER = /^{[^]*"(ack|number|received|handled|in_hand|expected|attach|last)" *:(?! *(null|\d{1,15}) *[,}])/;
+
+/** Text, and numbers. */
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[-\d][-+.\de]*/gi;
+/** Returns whether JSON holds an integer that was rounded by whoever parsed it (DAT-3). */
+const hasLargeInteger = (json: string): boolean =>
+  /\d{16}/.test(json) &&
+  json.match(TOKEN)!.some((token) => /^-?\d+$/.test(token) && !Number.isSafeInteger(+token));
 
 /**
  * Decodes one frame from the server. Throws an `Error` if it is malformed.
@@ -87,14 +102,22 @@ export function decode(encoded: string | ArrayBuffer): Frame {
     const view = new DataView(encoded);
     return readData(Number(view.getBigUint64(0)), Number(view.getBigUint64(8)), [new Uint8Array(encoded, 16)]);
   }
-  if (CONTROL_CHARACTER.test(encoded) || !BEGINNING.test(encoded) || BAD_NUMBER.test(encoded)) throw badFrame();
-  const value = JSON.parse(encoded) as [number, number, ...unknown[]] | ControlFrame | BytesFrame;
+  if (CONTROL_CHARACTER.test(encoded) || !BEGINNING.test(encoded)) throw badFrame();
+  const value = JSON.parse(encoded) as [number, number, ...unknown[]] | ServerFrame | BytesFrame;
   if (Array.isArray(value)) {
     const [seq, ack, ...messages] = value;
+    if (hasLargeInteger(encoded)) throw badFrame();
     return readData(seq, ack, messages);
   }
+  const { type, number, ack } = value as BytesFrame;
+  if (!KNOWN.test(type) && typeof type === "string" && number !== undefined && ack !== undefined) {
+    const isNumbered = NUMBER.test(encoded) && MARK.test(encoded) && [number, ack].every(Number.isInteger);
+    if (!isNumbered) throw badFrame();
+    return readData(number, ack, [NOTHING]);
+  }
+  if (BAD_NUMBER.test(encoded)) throw badFrame();
   if (value.type !== "bytes") return value;
-  return readData(value.number, value.ack, [fromBase64(value.data)]);
+  return readData(number, ack, [fromBase64(value.data)]);
 }
 
 /** Checks that numbers count from 1 and stay below 2^53 (NUM-1). */

@@ -25,6 +25,10 @@ export function checkArgument(isRight: unknown, message: string): asserts isRigh
   if (!isRight) throw new ChannelError("invalid_argument", message);
 }
 
+/** Returns whether a channel may be closed with `code` (CLS-1). */
+export const isCloseCode = (code: unknown): boolean =>
+  typeof code === "number" && /^(100[018]|101[1-4]|[34]\d{3})$/.test(String(code));
+
 /**
  * The codes that close the channel, because a retry would fail again (section 13, "again: no"), and their close codes.
  * Statuses that a proxy may also return (404, 405, 415, 426) are left out: they concern one transport.

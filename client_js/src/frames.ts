@@ -53,8 +53,8 @@ export interface OpenFrame {
 export interface Loss {
   readonly reason: string;
   readonly lost: LostRange | null;
-  readonly handled?: number | null;
-  readonly in_hand?: number | null;
+  readonly handled: number | null;
+  readonly in_hand: number | null;
   /** How many messages had no number because the buffer was full, as far as counted. */
   readonly dropped?: number;
 }
@@ -77,6 +77,8 @@ export interface OpenedFrame {
   readonly timings: Partial<Timings>;
   readonly session?: string;
   readonly reset?: Loss;
+  /** The kinds of `item` that the server takes (OPN-11). */
+  readonly kinds?: readonly string[];
 }
 
 export interface AckFrame {
@@ -85,6 +87,8 @@ export interface AckFrame {
   readonly received?: number;
   readonly sent?: number;
   readonly attached?: boolean;
+  /** The server waits for an ack (MRK-6). */
+  readonly prompt?: boolean;
 }
 
 export interface SkipFrame {
@@ -94,7 +98,12 @@ export interface SkipFrame {
 }
 
 export interface PingFrame {
-  readonly type: "ping" | "pong";
+  readonly type: "ping";
+  readonly id?: number;
+}
+
+export interface PongFrame {
+  readonly type: "pong";
   readonly id?: number;
 }
 
@@ -122,10 +131,15 @@ export interface DrainFrame {
   readonly retry_in: number;
 }
 
+/** What the server asks; `RenewFrame` answers. */
+export interface RenewRequestFrame {
+  readonly type: "renew";
+  readonly within: number;
+}
+
 export interface RenewFrame {
   readonly type: "renew";
-  readonly within?: number;
-  readonly credentials?: unknown;
+  readonly credentials: unknown;
 }
 
 export interface CloseFrame {
@@ -150,6 +164,8 @@ export interface SendFrame {
   readonly client: string;
   readonly attach: number;
   readonly epoch?: string;
+  /** The mark of the downlink, which the answer may then bring (POL-4). */
+  readonly ack?: number;
 }
 
 export interface PollFrame {
@@ -163,19 +179,31 @@ export interface PollFrame {
   readonly hold?: number;
 }
 
-export type ControlFrame =
+/** The control frames that a client sends. */
+export type ClientFrame =
+  | BytesFrame
   | OpenFrame
-  | OpenedFrame
   | AckFrame
   | SkipFrame
   | PingFrame
-  | ResetFrame
-  | ErrorFrame
-  | DrainFrame
+  | PongFrame
   | RenewFrame
   | CloseFrame
   | LeaveFrame
   | SendFrame
   | PollFrame;
 
-export type Frame = DataFrame | ControlFrame;
+/** The control frames that a server sends, without `bytes`, which is decoded to data. */
+export type ServerFrame =
+  | OpenedFrame
+  | AckFrame
+  | PingFrame
+  | PongFrame
+  | ResetFrame
+  | ErrorFrame
+  | DrainFrame
+  | RenewRequestFrame
+  | CloseFrame;
+
+/** What a client reads. */
+export type Frame = DataFrame | ServerFrame;

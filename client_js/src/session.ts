@@ -10,7 +10,7 @@
 // - After a reset the same object continues with a new session; nothing sent before is carried over.
 import { AckSchedule } from "./acks.ts";
 import { MAX_CONSECUTIVE_FAILURES, recordAnswer, recordPostMarks } from "./answers.ts";
-import { badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
+import { NOTHING, badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
 import { ChannelError } from "./errors.ts";
 import type { Answer, Closing, Input, Output, SessionEvent } from "./events.ts";
 import type { CloseFrame, DataFrame, ErrorFrame, Frame, Loss, OpenedFrame, TransportName } from "./frames.ts";
@@ -25,7 +25,7 @@ import type { Terms } from "./terms.ts";
 import { requests, websocketFrames, writeAck, writeClose } from "./uplink.ts";
 
 /** The session is another's: what became of ours is not known (RES-6). */
-const FOREIGN: Loss = { reason: "foreign", lost: null };
+const FOREIGN: Loss = { reason: "foreign", lost: null, handled: null, in_hand: null };
 
 /** The sessions of one client instance, one after the other. `Tag` names a send in events. */
 export class ClientSession<Tag> {
@@ -72,7 +72,7 @@ export class ClientSession<Tag> {
     for (const link of this._links) {
       deadline = Math.min(deadline, link.deadline);
       if (!this.leads(link)) continue;
-      if (!link.post) deadline = Math.min(deadline, this.acks.dueAt);
+      if (!link.post) deadline = Math.min(deadline, this.acks.dueOn(link));
       // 0: nothing to wait for, as `transmit` polls immediately.
       if (!link.polling) deadline = Math.min(deadline, this.polls.nextAt(link) || Infinity);
     }
@@ -190,7 +190,7 @@ export class ClientSession<Tag> {
     const confirms = link.attach > this.confirmed && this._links.has(link);
     if (confirms) {
       this.confirmed = link.attach;
-      this.acks.moveTo(link);
+      this.acks.setDueOn(link);
     }
     const write = link.transport === "websocket" ? websocketFrames : requests;
     return write(this, link, confirms, now);
@@ -221,7 +221,7 @@ export class ClientSession<Tag> {
     if (next.type === "retry") return;
     for (const line of next.lines)
       if (next.isDownlink) this._receive(link, line, now);
-      else this._handle(link, decode(line), now);
+      else this._handle(link, decode(line), now, line.length);
   }
 
   /** Handles a frame of the downlink, which is a sign of life. */
@@ -251,7 +251,7 @@ export class ClientSession<Tag> {
       case "reset":
         return this.reset(frame);
       case "renew":
-        this._events.push({ type: "renewal", within: frame.within! });
+        this._events.push({ type: "renewal", within: frame.within });
         return;
       case "opened":
         return this._opened(link, frame);
@@ -264,16 +264,16 @@ export class ClientSession<Tag> {
         // Undefined, which passes, unless this answers a POST.
         this.outbox.checkAck(frame.received!);
         this._settle(frame.ack);
+        if (frame.prompt && this.leads(link)) this.acks.setDueOn(link);
         if (!recordPostMarks(link, frame, this.acks.received, now)) this._dropLink(link, "detached");
     }
   }
 
   private _opened(link: Link, frame: OpenedFrame): void {
     const state = transition(ATTACH_TRANSITIONS, link.state, "opened");
-    const isOurs = frame.attach === link.attach && frame.client === this.client;
+    if (frame.attach !== link.attach || frame.client !== this.client) throw badFrame();
     // If two opens race, one may reach a server that does not know about the other (OPN-4).
-    const isSameSession = !this.token || frame.reset || frame.id === this.id;
-    if (!isOurs || !isSameSession) throw badFrame();
+    if (this.token && !frame.reset && frame.id !== this.id) return this._dropLink(link, "another session");
     if (frame.reset) this.reset(frame.reset, link);
     const { received = 0, handled } = frame;
     this.outbox.checkAck(Math.max(received, handled));
@@ -304,16 +304,22 @@ export class ClientSession<Tag> {
   private _receiveData(link: Link, { seq, ack, messages }: DataFrame, now: number, size: number): void {
     const { received } = this.acks;
     this.outbox.checkAck(ack);
-    if (seq > received + 1) return this._dropLink(link, "gap");
+    if (seq > received + 1) {
+      // On long poll the answers to a poll and a POST overtake each other (POL-5).
+      if (link.transport !== "longpoll") this._dropLink(link, "gap");
+      return;
+    }
     this._settle(ack);
     const fresh = messages.slice(received + 1 - seq);
     if (!fresh.length) return;
     fresh.forEach((data, index) => {
-      const recovered = received + 1 + index <= this.replayUpTo;
-      this._events.push({ type: "message", message: { data, recovered }, size: size / messages.length });
+      const message = { data, recovered: received + 1 + index <= this.replayUpTo };
+      if (data !== NOTHING) this._events.push({ type: "message", message, size: size / messages.length });
     });
     if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
-    this.acks.record(fresh.length, size, link, this.terms, now);
+    this.acks.record(fresh.length, size, this.terms, now);
+    // The last replay: the server keeps everything since the connection was lost.
+    if (received < this.replayUpTo && this.replayUpTo <= this.acks.received) this.acks.setDue();
     this._endIfComplete(link, now);
   }
 

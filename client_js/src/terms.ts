@@ -1,7 +1,7 @@
 // The terms of a session: what its server advertises in `opened` (PROTOCOL.md section 12).
 import type { Limits, OpenedFrame, Timings } from "./frames.ts";
 
-export type Terms = Limits & Timings;
+export type Terms = Limits & Timings & { readonly kinds: readonly string[] };
 
 /** In force until `opened` delivers the server's own. */
 export const DEFAULT_TERMS: Terms = {
@@ -14,11 +14,13 @@ export const DEFAULT_TERMS: Terms = {
   heartbeat: 20,
   ttl: 120,
   closing: 30,
+  kinds: [],
 };
 
 /** Returns the terms that `opened` advertises, with the defaults for what it leaves out. */
-export const readTerms = ({ limits, timings }: OpenedFrame): Terms => ({
+export const readTerms = ({ limits, timings, kinds = [] }: OpenedFrame): Terms => ({
   ...DEFAULT_TERMS,
+  kinds,
   ...limits,
   ...timings,
 });

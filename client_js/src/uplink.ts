@@ -52,7 +52,11 @@ export function websocketFrames<Tag>(source: Source<Tag>, link: Link, confirms: 
 export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean, now: number): Output[] {
   const outputs: Output[] = [];
   const { acks, polls } = source;
-  if (link.transport === "longpoll" && !link.polling && source.leads(link) && now >= polls.nextAt(link)) {
+  // Polls are written first, so that the answer to a POST can bring the downlink. On long poll a POST names the mark,
+  // which makes it an ack (POL-5).
+  const polling = link.transport === "longpoll";
+  const leads = source.leads(link);
+  if (polling && !link.polling && leads && now >= polls.nextAt(link)) {
     link.polling = true;
     link.polledAt = now;
     const hold = polls.hold < MAX_HOLD && { hold: polls.hold };
@@ -64,11 +68,12 @@ export function requests<Tag>(source: Source<Tag>, link: Link, confirms: boolean
   }
   if (!link.post) {
     const post = { next: link.next, control: link.control };
-    const first = sendLine(source, link);
+    const first = sendLine(source, link, polling ? acks.received : undefined);
     const frames = takeFrames(source, link, now, first);
     // A first poll confirms as a POST does (ATT-3).
-    if (frames.length || (confirms && !link.polling)) {
+    if (frames.length || (polling && leads && now >= acks.dueOn(link)) || (confirms && !link.polling)) {
       link.post = post;
+      if (polling && leads) acks.takeMark(link);
       outputs.push({ request: "post", frames: [first, ...frames] });
     }
   }
@@ -118,9 +123,11 @@ function takeFrames<Tag>(
   const { acks, closing, outbox } = source;
   const isComplete = link.next > outbox.buffer.lastNumber;
   if (closing && !link.closeWritten && isComplete) frames.push(writeClose(source, link, closing));
-  if (acks.takeDue(link, now)) frames.push(writeAck(source, link));
+  const isAckDue = now >= acks.dueOn(link);
+  // On long poll the first line is the ack, except that of a final POST.
+  if (isAckDue && (link.transport !== "longpoll" || room !== undefined)) frames.push(writeAck(source, link));
   // Again after anything else, which would take it back. What does not fit into a final POST is lost.
-  if (source.isLeaving && (frames.length || !link.leaveWritten) && (isComplete || room !== undefined)) {
+  if (source.isLeaving && (frames.length || isAckDue || !link.leaveWritten) && (isComplete || room !== undefined)) {
     link.leaveWritten = true;
     frames.push(encodeControl({ type: "leave" }));
   }
@@ -183,9 +190,9 @@ export function writeClose<Tag>(source: Source<Tag>, link: Link, { code, reason,
 export const writeAck = <Tag>({ acks }: Source<Tag>, link: Link): string =>
   encodeControl({ type: "ack", ack: acks.takeMark(link) });
 
-/** Returns the first line of a POST (SND-1). */
-const sendLine = <Tag>(source: Source<Tag>, link: Link): string =>
-  encodeControl({ type: "send", ...requestFields(source, link) });
+/** Returns the first line of a POST (SND-1); `ack`: the mark that it names. */
+const sendLine = <Tag>(source: Source<Tag>, link: Link, ack?: number): string =>
+  encodeControl({ type: "send", ...requestFields(source, link), ack: ack! });
 
 /** Returns the fields by which every request names its session. */
 const requestFields = <Tag>({ token, client, epoch }: Source<Tag>, { attach }: Link): Omit<SendFrame, "type"> => ({

@@ -1,22 +1,22 @@
 // When a standalone ack is sent (MRK-6).
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { beforeEach, test } from "node:test";
 import { AckSchedule } from "../src/acks.ts";
 import { createLink } from "../src/link.ts";
+import type { Link } from "../src/link.ts";
 import { DEFAULT_TERMS } from "../src/terms.ts";
 
-const link = createLink(1, "sse", "", 0);
 
-test("an ack waits to be piggybacked, for a time that depends on the transport", () => {
-  for (const [transport, due] of [
-    ["websocket", 5],
-    ["sse", 5.1],
-    ["longpoll", Infinity],
-  ] as const) {
-    const acks = new AckSchedule();
-    acks.record(1, 10, createLink(1, transport, "", 0), DEFAULT_TERMS, 5);
-    assert.equal(acks.dueAt, due);
-  }
+let link: Link;
+beforeEach(() => {
+  link = createLink(1, "sse", "", 0);
+});
+
+test("an ack waits to be piggybacked, from the first message that it covers", () => {
+  const acks = new AckSchedule();
+  acks.record(1, 10, DEFAULT_TERMS, 5);
+  acks.record(1, 10, DEFAULT_TERMS, 5.25);
+  assert.equal(acks.dueOn(link), 5.5);
 });
 
 test("an ack that frees a quarter of the window is due immediately", () => {
@@ -25,31 +25,34 @@ test("an ack that frees a quarter of the window is due immediately", () => {
     [1, 262144],
   ] as const) {
     const acks = new AckSchedule();
-    acks.record(count - 1, 0, link, DEFAULT_TERMS, 5);
-    assert.ok(acks.dueAt > 5);
-    acks.record(1, size, link, DEFAULT_TERMS, 5);
-    assert.equal(acks.dueAt, 5);
+    acks.record(count - 1, size - 1, DEFAULT_TERMS, 5);
+    assert.ok(acks.dueOn(link) > 5);
+    acks.record(1, 1, DEFAULT_TERMS, 5);
+    assert.equal(acks.dueOn(link), 5);
   }
+});
+
+test("messages and bytes do not add up to a quarter of the window", () => {
+  const acks = new AckSchedule();
+  acks.record(200, 200000, DEFAULT_TERMS, 5);
+  assert.ok(acks.dueOn(link) > 5);
 });
 
 test("an ack is due until its mark is written", () => {
   const acks = new AckSchedule();
-  acks.record(2, 10, link, DEFAULT_TERMS, 5);
-  assert.equal(acks.takeDue(link, 5), false);
-  assert.equal(acks.takeDue(link, 5.1), true);
+  acks.record(2, 10, DEFAULT_TERMS, 5);
+  assert.equal(acks.dueOn(link), 5.5);
   assert.equal(acks.takeMark(link), 2);
-  assert.equal(acks.takeDue(link, 9), false);
-  assert.equal(acks.dueAt, Infinity);
+  assert.equal(acks.dueOn(link), Infinity);
 });
 
-test("two standalone acks are at least an interval apart", () => {
+test("an ack is due immediately on a link that has not carried it", () => {
   const acks = new AckSchedule();
-  const socket = createLink(1, "websocket", "", 0);
-  acks.record(1, 10, socket, DEFAULT_TERMS, 5);
-  assert.equal(acks.takeDue(socket, 5), true);
-  acks.takeMark(socket);
-  acks.record(1, 10, socket, DEFAULT_TERMS, 5.02);
-  assert.equal(acks.dueAt, 5.1);
+  acks.record(2, 10, DEFAULT_TERMS, 5);
+  acks.setDueOn(createLink(2, "sse", "", 2));
+  assert.equal(acks.dueOn(createLink(2, "sse", "", 2)), Infinity);
+  acks.setDueOn(createLink(3, "sse", "", 1));
+  assert.equal(acks.dueOn(createLink(3, "sse", "", 1)), 0);
 });
 
 test("what was received is clipped from a lost range (RES-4)", () => {

@@ -250,18 +250,18 @@ describe("control", () => {
     const world = new World();
     const { channel } = world.channel();
     const close = channel.close.bind(channel) as (...args: unknown[]) => Promise<void>;
-    const codes = [1001, 0, 999, 1004, 2999, 5000, 3000.5, NaN, "1000", "3000", null, true];
+    const codes = [1002, 0, 999, 1004, 1007, 1009, 1010, 1015, 10000, 2999, 5000, 3000.5, NaN, "1000", "3000", null, true];
     const wrong = [...codes.map((code) => [code]), [3000, "x".repeat(124)], [3000, "ü".repeat(62)]];
     for (const args of [...wrong, [3000, "\ud800"], [3000, 7], [3000, null]])
       await assert.rejects(close(...args), { name: "ChannelError", code: "invalid_argument" }, String(args));
     assert.equal(channel.state, "connecting");
-    const unhandled = await unhandledDuring(async () => void close(1001));
+    const unhandled = await unhandledDuring(async () => void close(1002));
     assert.equal(unhandled.length, 1);
     assert.equal(watch(channel.send("still possible")).outcome, "pending");
   });
 
   test("close accepts the codes of applications and a reason of 123 bytes", async () => {
-    const accepted: [number?, string?][] = [[], [1000], [3000, "x".repeat(123)], [4999, "ü".repeat(61)]];
+    const accepted: [number?, string?][] = [[], [1001], [1014], [3000, "x".repeat(123)], [4999, "ü".repeat(61)]];
     for (const [code, reason] of accepted) {
       const { channel, events } = new World().channel();
       await channel.close(code, reason);

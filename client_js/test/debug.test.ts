@@ -72,7 +72,7 @@ describe("the log tells", () => {
       'event transport transport="longpoll"',
       "event open",
       "longpoll #1 > poll attach=1 poll=1 ack=0",
-      "longpoll #1 > send attach=1",
+      "longpoll #1 > send attach=1 ack=0",
       "longpoll #1 > data 1-1 ack=0",
       "longpoll #1 < post answered with 502",
       "longpoll #1 < not a frame",

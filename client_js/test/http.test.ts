@@ -166,7 +166,7 @@ describe("HTTP", () => {
     assert.equal("hold" in ((await world.request("poll")).lines[0] as object), false);
   });
 
-  test("URLs keep their query; a final slash and ws: are normalized", async () => {
+  test("URLs keep their query; a final slash and ws: are normalized (WS-1, HTTP-1)", async () => {
     const world = new World();
     world.channel({ transports: ["sse"], withCredentials: true }, "wss://example.org/chat/room-7/?lang=de#here");
     const { url, init } = await world.request("sse");

@@ -1,4 +1,4 @@
-// Which values of an application are sent, as which JSON, and what is said of the others (DAT-3).
+// Which values of an application are sent, as which JSON, and what is said of the others (DAT-3, DAT-11).
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { runInNewContext } from "node:vm";

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { ChannelError } from "../src/errors.ts";
 import type { ChannelEventMap } from "../src/options.ts";
 import { listen, unhandledDuring, watch } from "./observe.ts";
-import { LIMITS, World, opened } from "./world.ts";
+import { LIMITS, World, opened, postAnswer } from "./world.ts";
 
 const FLOODED = "too many messages wait for a listener: see queueMessages, queueBytes";
 
@@ -50,7 +50,7 @@ describe("messages", () => {
     const { channel } = world.channel();
     const socket = await world.openSocket();
     socket.receive([1, 0, "a", "b"]);
-    await world.settle();
+    await world.pass(0.55);
     // MRK-3: the ack does not wait for the page.
     assert.deepEqual(socket.take(), [{ type: "ack", ack: 2 }]);
     const seen = listen(channel);
@@ -239,6 +239,18 @@ describe("messages", () => {
     await world.settle();
     assert.equal(events.length, 2);
     socket.receive([4, 0, "x"]);
+    await world.settle();
+    assert.deepEqual(events.at(-1), ["close", 1011, FLOODED, "protocol", false]);
+  });
+
+  test("messages that the answer to a POST brought are bounded in bytes too (POL-5)", async () => {
+    const world = new World();
+    const { channel, events } = world.channel({ transports: ["longpoll"], queueBytes: 100 });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    await world.request("poll");
+    void channel.send("y");
+    (await world.request("send")).respond(200, [postAnswer({ ack: 1, received: 1 }), [1, 1, "x".repeat(100)]]);
     await world.settle();
     assert.deepEqual(events.at(-1), ["close", 1011, FLOODED, "protocol", false]);
   });

@@ -147,7 +147,7 @@ describe("race", () => {
     stream.event([1, 0, "a"]);
     await world.settle();
     channel.transports = ["websocket", "sse"];
-    await world.pass(0.15);
+    await world.pass(0.55);
     assert.deepEqual((await world.request("send")).lines.slice(1), [{ type: "ack", ack: 1 }]);
   });
 

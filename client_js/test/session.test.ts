@@ -91,7 +91,7 @@ test("waiting messages above the server's limit are skipped (DAT-4, DAT-5)", () 
   ]);
 });
 
-test("an opened that answers another open is a bad frame", () => {
+test("an opened that answers another open is a bad frame (OPN-13)", () => {
   const cases = [{ attach: 2 }, { client: "another-0123456789" }];
   for (const fields of cases) {
     const client = session();
@@ -99,6 +99,15 @@ test("an opened that answers another open is a bad frame", () => {
     const [{ frames }] = client.transmit(link, 0) as [Output];
     assert.deepEqual(types(receive(client, link, opened(JSON.parse(frames[0] as string), fields))), ["bad_frame"]);
   }
+});
+
+test("an opened of another session drops its link, and says why (OPN-4)", () => {
+  const client = session();
+  const links = [client.attach("sse"), client.attach("websocket")];
+  const opens = links.map((link) => JSON.parse(client.transmit(link, 0)[0]!.frames[0] as string) as object);
+  receive(client, links[0]!, opened(opens[0]!, { id: "s1" }));
+  assert.deepEqual(types(receive(client, links[1]!, opened(opens[1]!, { id: "s2" }))), ["another session"]);
+  assert.equal(client.id, "s1");
 });
 
 test("data before opened and a second opened are bad frames (OPN-1)", () => {
@@ -159,8 +168,8 @@ test("a standalone ack whose POST failed is due again", () => {
   const { link } = open(client, "sse");
   client.handleInput(link, answered({}), 0);
   receive(client, link, [1, 0, "a"]);
-  assert.equal(client.deadline, 0.1);
-  const [{ frames }] = client.transmit(link, 0.1) as [Output];
+  assert.equal(client.deadline, 0.5);
+  const [{ frames }] = client.transmit(link, 0.5) as [Output];
   assert.equal(frames[1], '{"type":"ack","ack":1}');
   client.handleInput(link, { type: "answer", request: "post", status: 502, text: "" }, 10);
   assert.deepEqual(client.transmit(link, 10)[0]!.frames, frames);
@@ -174,6 +183,14 @@ test("an ack that was due on a lost link is not due on the next", () => {
   client.handleInput(link, { type: "lost", reason: "cut" }, 0);
   open(client, "sse");
   assert.ok(client.deadline > 1);
+});
+
+test("the POST of an older link that fails makes no ack due", () => {
+  const client = session();
+  const older = open(client, "sse").link;
+  open(client, "websocket");
+  client.handleInput(older, { type: "answer", request: "post", status: 502, text: "" }, 1);
+  assert.ok(client.deadline > 1, "or else its timer is set again and again");
 });
 
 test("consecutive empty answers to polls end the attach (POL-2)", () => {
@@ -232,7 +249,7 @@ test("a renew without credentials is sent with null (REN-1)", () => {
   assert.deepEqual(client.transmit(link, 0)[0]!.frames, ['{"type":"renew","credentials":null}']);
 });
 
-test("an error code inherited from Object.prototype is unknown", () => {
+test("an error code inherited from Object.prototype is unknown (ERR-1)", () => {
   const client = session();
   const { link } = open(client, "websocket");
   assert.deepEqual(types(receive(client, link, { type: "error", code: "constructor", message: "" })), ["constructor"]);
@@ -338,4 +355,12 @@ describe("a malformed field neither numbers nor settles a message (FRM-3, FRM-4)
       for (const frame of [[value, 0, "x"], [1, value, "x"], [value], value])
         if (frame !== undefined) check(frame as object, "websocket", "data");
   });
+});
+
+test("the kinds that a server takes are those of its last opened (OPN-11)", () => {
+  const one = session();
+  open(one, "websocket", { kinds: ["a", "b"] });
+  assert.deepEqual(one.terms.kinds, ["a", "b"]);
+  open(one, "websocket");
+  assert.deepEqual(one.terms.kinds, []);
 });

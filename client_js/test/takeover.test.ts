@@ -26,10 +26,10 @@ test("an ack due at a takeover is written after failed POSTs (MRK-6)", async () 
   channel.addEventListener("message", () => {});
   const stream = await world.openStream();
   await world.pass(10);
-  stream.event([1, 0, "a"]); // ack is due in 0.1 s
+  stream.event([1, 0, "a"]); // ack is due in 0.5 s
   await world.settle();
   world.show(); // rotation begins: the open says received 1
-  await world.pass(0.15);
+  await world.pass(0.55);
   const next = await world.request("sse");
   for (let i = 0; i < 3; i++) {
     (await world.request("send")).respond(502); // the old POSTs fail
@@ -86,7 +86,7 @@ test("an ack that the previous link carried is repeated (MRK-3)", async () => {
   await world.pass(0.01);
   const next = await world.request("sse"); // open: received 0
   stream.event([1, 0, "a"]);
-  await world.pass(0.15);
+  await world.pass(0.55);
   const old = await world.request("send");
   assert.deepEqual(old.lines.slice(1), [{ type: "ack", ack: 1 }]);
   next.stream();

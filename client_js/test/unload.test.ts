@@ -1,7 +1,7 @@
 // What happens when a page is unloaded, or put into the back/forward cache.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PageWorld } from "./world.ts";
+import { PageWorld, opened } from "./world.ts";
 import type { FakeSocket } from "./world.ts";
 
 describe("a page that is unloaded", () => {
@@ -56,6 +56,18 @@ describe("a page that is unloaded", () => {
     assert.deepEqual(post.lines.slice(1), [{ type: "ack", ack: 0 }, { type: "leave" }]);
     await world.settle();
     assert.equal(world.requests.length, 0);
+  });
+
+  test("names no mark in its final POST over long poll, as nobody reads the answer (POL-5)", async () => {
+    const world = new PageWorld();
+    world.channel({ transports: ["longpoll"] });
+    const open = await world.request("poll");
+    open.respond(200, [opened(open.lines[0])]);
+    await world.request("poll");
+    world.fire("window", "pagehide", { persisted: false });
+    const [head, ...frames] = (await world.request("send")).lines as [object, ...unknown[]];
+    assert.ok(!("ack" in head));
+    assert.deepEqual(frames, [{ type: "ack", ack: 0 }, { type: "leave" }]);
   });
 
   test("says that it leaves in its last POST, whatever that has room for (LIV-6)", async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { decode, encodeBinary, encodeBytes, encodeControl, encodeData } from "../src/codec.ts";
 import type { EncodedFrame } from "../src/codec.ts";
-import type { BytesFrame, ControlFrame, Frame, TransportName } from "../src/frames.ts";
+import type { BytesFrame, ClientFrame, Frame, TransportName } from "../src/frames.ts";
 import { ClientSession } from "../src/session.ts";
 import type { Input, Output, SendFate, SessionEvent } from "../src/events.ts";
 import type { Link } from "../src/link.ts";
@@ -19,6 +19,7 @@ const TRUSTED = [
   "codec-close-reason-is-no-string",
   "codec-close-without-reason",
   "codec-drain-as-string",
+  "codec-opened-kinds-of-a-string",
   "codec-opened-mark-is-null",
   "codec-opened-reset-lost-is-no-range",
   "codec-opened-unknown-verdict",
@@ -113,7 +114,7 @@ function runEncode({ frame, output, output_hex, carrier }: Vector): void {
     assert.equal(Buffer.from(encodeBinary(number, ack, fromBase64(data))).toString("hex"), output_hex);
   else
     assert.equal(
-      data === undefined ? encodeControl(frame as unknown as ControlFrame) : encodeBytes(number, ack, fromBase64(data)),
+      data === undefined ? encodeControl(frame as unknown as ClientFrame) : encodeBytes(number, ack, fromBase64(data)),
       output,
     );
 }
@@ -125,6 +126,7 @@ function asWritten(frame: Frame): Json {
   if (frame.type !== "data") return frame as unknown as Json;
   const { seq, ack, messages } = frame;
   const [first] = messages;
+  if (first === undefined) return [seq, ack];
   return first instanceof Uint8Array
     ? { type: "bytes", number: seq, ack, data: toBase64(first) }
     : [seq, ack, ...(messages as Json[])];
@@ -182,6 +184,8 @@ class Client {
     if ("tick" in step) return session.tick(this.#now);
     if ("lose" in step) {
       const { link } = this.#connections.get(step["lose"] as string)!;
+      const code = step["code"] as number | undefined;
+      if (code) return session.handleInput(link, { type: "lost", reason: "closed", code }, this.#now);
       this.#connections.delete(step["lose"] as string);
       return session
         .handleInput(link, { type: "lost", reason: "cut" }, this.#now)

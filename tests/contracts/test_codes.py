@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.contracts.protocol_text import rows
-from transport.codes import CODES, sendable_close_code
+from tests.contracts.protocol_text import clause, rows
+from transport.codes import CODES, is_close_code
 
 
 def test_codes_match_document() -> None:
@@ -23,11 +25,27 @@ def test_order_of_codes_matches_document() -> None:
     assert [f"`{name}`" for name in CODES] == [row[0] for row in rows("13")]
 
 
-@pytest.mark.parametrize(
-    ("code", "sent"),
-    [(1000, 1000), (3000, 3000), (4999, 4999), (4416, 4416), (1001, 1000), (1005, 1000)]
-    + [(code, 1000) for code in (999, 1006, 1015, 2999, 5000)],
-)
-def test_close_codes_are_allowed_by_rfc_6455(code: int, sent: int) -> None:
-    """CLS-7."""
-    assert sendable_close_code(code) == sent
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 1013, 1014, 3000, 4416, 4999])
+def test_close_codes_are_those_that_a_server_may_send(code: int) -> None:
+    """CLS-1, CLS-7: the others mean something else by RFC 6455, or are reserved."""
+    assert is_close_code(code)
+
+
+@pytest.mark.parametrize("code", [0, 999, *range(1002, 1008), 1009, 1010, 1015, 2999, 5000])
+def test_other_codes_close_no_session(code: int) -> None:
+    """CLS-1."""
+    assert not is_close_code(code)
+
+
+def test_every_code_of_the_table_may_close_a_session() -> None:
+    """CLS-1: with ``by: "protocol"``."""
+    assert all(is_close_code(code.websocket) for code in CODES.values() if code.websocket)
+
+
+def test_document_lists_close_codes() -> None:
+    """CLS-1."""
+    [listed] = re.findall(r"`code` is one of (.*?)[:;]", clause("CLS-1"))
+    documented = set()
+    for first, last in re.findall(r"(\d+)(?: to (\d+))?", listed):
+        documented |= set(range(int(first), int(last or first) + 1))
+    assert documented == {code for code in range(6000) if is_close_code(code)}

@@ -2,8 +2,7 @@
 
 A mutant is data (`tests/properties/mutants/`): a rule, and a change to the source of one method or
 file. The vectors of the side that is broken must fail with it. So must the machine's random
-schedules (`tests/properties/test_machine.py`), unless the mutant says why they cannot. The
-TypeScript core has the vectors only.
+schedules (`tests/properties/test_machine.py`), unless the mutant says why they cannot.
 """
 
 from __future__ import annotations
@@ -26,7 +25,11 @@ from tests.properties.mutants.client import CLIENT
 from tests.properties.mutants.mutant import Mutant, SourceMutant
 from tests.properties.mutants.server import SERVER
 from tests.properties.mutants.typescript import TYPESCRIPT
+from tests.properties.schedules.bridge import CLIENT_JS, bundle, running_bridge
+from tests.properties.schedules.client_core import ClientFactory
+from tests.properties.schedules.python_client import PythonClient
 from tests.properties.schedules.schedule import play, schedule
+from tests.properties.schedules.typescript_client import TypeScriptClient
 from tests.unit.protocol import directory
 from tests.unit.protocol.test_vectors import CLIENT_SESSIONS, SESSIONS
 from tests.unit.protocol.test_vectors import test_client_session as run_client_vector
@@ -49,8 +52,8 @@ SHARED: dict[str, tuple[type, ...]] = {
 }
 """The classes of both sides, as each side uses them. Only one side's is broken."""
 
-CLIENT_JS = Path(__file__).parents[2] / "client_js"
-VECTORS = "vectors.test"
+VECTORS = "test/vectors.test"
+BRIDGE = "test/bridge"
 
 
 # The Python cores
@@ -62,9 +65,11 @@ def vectors(side: str) -> Iterator[Callable[[], None]]:
         yield partial(run, one.values[0])
 
 
-def schedules(first: int) -> Iterator[Callable[[], None]]:
+def schedules(
+    first: int, new_core: ClientFactory = PythonClient.new
+) -> Iterator[Callable[[], None]]:
     for seed in range(first, first + SCHEDULES):
-        yield partial(play, schedule(seed))
+        yield partial(play, schedule(seed), new_core=new_core)
 
 
 def has_failure(cases: Iterator[Callable[[], None]]) -> bool:
@@ -121,36 +126,35 @@ def test_python_mutant_is_detected(mutant: Mutant, side: str) -> None:
 
 @pytest.fixture(scope="module")
 def bundles() -> Iterator[Path]:
-    """Bundles of the vectors: one with each mutant, and one of the source as it is."""
+    """Bundles of the vectors and of the bridge: with each mutant, and of the source as it is."""
     (CLIENT_JS / ".build").mkdir(exist_ok=True)
     folder = Path(mkdtemp(prefix="mutants-", dir=CLIENT_JS / ".build"))
     try:
         for mutant in [None, *TYPESCRIPT]:
             copy = folder / (mutant.name if mutant else "none")
             shutil.copytree(CLIENT_JS / "src", copy / "src")
-            shutil.copytree(CLIENT_JS / "test", copy / "test")
+            shutil.copytree(CLIENT_JS / "test", copy / "test", ignore=_other_tests)
             if mutant:
                 path = copy / "src" / mutant.source
                 source = path.read_text("utf-8")
                 if source.count(mutant.old) == 1:  # otherwise its test fails
                     path.write_text(source.replace(mutant.old, mutant.new), "utf-8")
-        esbuild = CLIENT_JS / "node_modules" / ".bin" / "esbuild"
-        options = ["--bundle", "--format=esm", "--platform=node", "--log-level=warning"]
-        entries = sorted(folder.glob(f"*/test/{VECTORS}.ts"))
-        subprocess.run(
-            [esbuild, *entries, *options, f"--outbase={folder}", f"--outdir={folder}/out"],
-            check=True,
-            cwd=CLIENT_JS,
-        )
+        entries = [*folder.glob(f"*/{VECTORS}.ts"), *folder.glob(f"*/{BRIDGE}.ts")]
+        bundle(entries, folder, folder / "out")
         yield folder / "out"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _other_tests(_: str, names: list[str]) -> list[str]:
+    return [
+        name for name in names if name.endswith(".test.ts") and f"test/{name}" != f"{VECTORS}.ts"
+    ]
+
+
 def run_bundle(bundles: Path, name: str) -> tuple[int, str]:
-    path = bundles / name / "test" / f"{VECTORS}.js"
     done = subprocess.run(
-        ["node", path.rename(path.with_suffix(".mjs"))],
+        ["node", bundles / name / f"{VECTORS}.mjs"],
         cwd=CLIENT_JS,
         capture_output=True,
         text=True,
@@ -168,6 +172,10 @@ def test_typescript_mutant_is_detected(mutant: SourceMutant, bundles: Path) -> N
     # An assertion failed, and others passed: the core runs, and does something wrong.
     assert "ERR_ASSERTION" in output
     assert "\nok " in output or "    ok " in output
+    if not mutant.vectors_only:
+        with running_bridge(bundles / mutant.name / f"{BRIDGE}.mjs") as bridge:
+            cases = schedules(mutant.first_seed, TypeScriptClient.factory(bridge))
+            assert has_failure(cases), f"the machine does not detect: {mutant.rule}"
 
 
 def test_cores_without_mutants_pass(bundles: Path) -> None:

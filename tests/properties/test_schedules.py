@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.properties.schedules.client_core import ClientFactory
 from tests.properties.schedules.profile import STEPS, Profile
 from tests.properties.schedules.schedule import check_schedules
 from transport.limits import Limits
@@ -36,6 +37,6 @@ LONG = Profile(
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_session_lives_on_under_any_schedule(seed: int) -> None:
+def test_session_lives_on_under_any_schedule(seed: int, new_core: ClientFactory) -> None:
     """NUM-3, NUM-4, RES-1, ATT-3, ATT-6: see `World`."""
-    check_schedules([seed], LONG)
+    check_schedules([seed], LONG, new_core)

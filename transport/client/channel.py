@@ -177,7 +177,8 @@ class Channel:
         If the server cannot be reached, give up after its ``limits.closing``.
 
         Args:
-            code: 1000, or 3000 to 4999 for the application's own meanings.
+            code: 1000, 1001, 1008, 1011 to 1014 as for a WebSocket, or 3000 to 4999 for the
+                application's own meanings.
             reason: a text for people, at most 123 bytes in UTF-8.
 
         Raises:

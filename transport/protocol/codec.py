@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from transport import codes
 from transport.errors import ProtocolError, TooLarge, Unsendable
 from transport.limits import Bounds
+from transport.protocol import json_bounds
 from transport.protocol.field_errors import field_error
 from transport.protocol.frames import (
     MAX_NUMBER,
+    NOTHING,
     Bytes,
     ClientControl,
     Data,
     EncodedFrame,
     Json,
+    Numbered,
     ServerControl,
 )
 from transport.protocol.plain import Encoder, NotPlain, check_plain, make_plain
@@ -155,12 +158,13 @@ class Decoder:
         side: the union of control frames to expect: `ClientControl` or `ServerControl`.
     """
 
-    __slots__ = ("_body", "_decode_control", "_limits", "_nested", "_side")
+    __slots__ = ("_body", "_decode_control", "_decode_data", "_limits", "_nested", "_side")
 
     def __init__(self, limits: Bounds, side: Any = ClientControl) -> None:
         self._limits = limits
         self._side = side
         self._decode_control = _control_decoder(side).decode
+        self._decode_data = json_bounds.data_decoder(limits.depth).decode
         self._body = limits.body
         self._nested = limits.depth + 1
 
@@ -168,7 +172,8 @@ class Decoder:
         """Decode one frame.
 
         Returns:
-            A frame of the side's union, `Data`, or `Oversized` (DAT-4).
+            A frame of the side's union, `Data`, or `Oversized` (DAT-4). A numbered frame of an
+            unknown type is `Data` that delivers nothing (FRM-5).
 
         Raises:
             ProtocolError: ``bad_json``, ``bad_frame``, ``bad_number``, ``too_large``, ``too_many``.
@@ -182,13 +187,20 @@ class Decoder:
         size = len(text) if text.isascii() else _utf8_size(text)
         if size > self._body:
             raise self._too_large()
+        if text[:1] == "[":
+            try:  # one pass is enough for nearly all data
+                return self._data(self._decode_data(text), text, size)
+            except msgspec.MsgspecError:
+                pass  # it is nested more deeply, or something is wrong with it
         # Counting brackets is fast and never underestimates the depth; only suspects are walked.
         suspect = text.count("[") + text.count("{") > self._nested
         if text[:1] == "{" and not suspect:
             try:  # one pass is enough for nearly every control frame
-                return self._control(self._decode_control(text))
+                frame = self._decode_control(text)
             except msgspec.MsgspecError:
                 pass  # two passes find what is wrong with it
+            else:
+                return frame if type(frame) is not Bytes else self._control(frame)
         try:
             value = _decode(text)
         except RecursionError:  # far above the allowed depth
@@ -199,11 +211,17 @@ class Decoder:
                 "the frame is not JSON: send one array or object, with nothing around it, "
                 "no NaN and no lone surrogate",
             ) from None
-        if suspect and _deeper_than(value, self._nested):
+        if suspect and json_bounds.is_deeper_than(value, self._nested):
             raise self._too_deep()
         if type(value) is list:
+            if any(map(json_bounds.has_large_integer, value[2:])):
+                raise ProtocolError(
+                    codes.BAD_FRAME,
+                    "a message holds an integer beyond 2^53 - 1, where JavaScript rounds: send it "
+                    "as a string",
+                )
             return self._data(value, text, size)
-        return self._control(self._convert(value))
+        return self._object(value, size)
 
     def decode_lines(self, body: bytes) -> list[Any]:
         """Decode the frames of an HTTP body, one a line, split at 0x0A only (FRM-2, SND-1).
@@ -306,23 +324,33 @@ class Decoder:
             return self._bytes(frame.number, frame.ack, frame.data)
         return frame
 
-    def _convert(self, value: Any) -> Any:
+    def _object(self, value: Any, size: int) -> Any:
         """Convert an object.
 
         Slower than the typed decoder, but the last of repeated keys wins, as is usual for JSON.
         """
         if type(value) is not dict:
             raise ProtocolError(codes.BAD_FRAME, "a frame is an array or an object")
+        is_known = value.get("type") in _types(self._side)
         try:
-            return msgspec.convert(value, self._side)
+            if is_known or "number" not in value or "ack" not in value:
+                return self._control(msgspec.convert(value, self._side))
+            frame = msgspec.convert(value, Numbered)
         except msgspec.ValidationError as error:
             raise field_error(str(error)) from None
+        return Data(frame.number, frame.ack, [NOTHING], size)
 
 
 @cache
 def _control_decoder(side: Any) -> msgspec.json.Decoder[Any]:
     """Return the decoder of a side. It is created once: that costs as much as a thousand frames."""
     return msgspec.json.Decoder(side)
+
+
+@cache
+def _types(side: Any) -> tuple[str, ...]:
+    """Return the types of a side's control frames."""
+    return tuple(str(frame.__struct_config__.tag) for frame in get_args(side))
 
 
 class Oversized(msgspec.Struct, frozen=True):
@@ -342,22 +370,6 @@ def _utf8_size(text: str) -> int:
         return len(text.encode())
     except UnicodeEncodeError:
         raise ProtocolError(codes.BAD_JSON, "the frame is not UTF-8") from None
-
-
-def _deeper_than(value: Any, depth: int) -> bool:
-    """Return whether arrays and objects are nested deeper than ``depth``."""
-    level = [value]
-    for _ in range(depth):
-        inside: list[Any] = []
-        for item in level:
-            if type(item) is list:
-                inside += item
-            elif type(item) is dict:
-                inside += item.values()
-        if not inside:
-            return False
-        level = inside
-    return any(type(item) in (list, dict) for item in level)
 
 
 __all__ = [

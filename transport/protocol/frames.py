@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from transport.codes import is_close_code, is_close_reason
+from transport.codes import CLOSE_CODES, is_close_code, is_close_reason
 from transport.errors import ProtocolError
 
 NDJSON = "application/x-ndjson"
@@ -28,6 +28,9 @@ Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
 ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{16,64}\Z")]
 Nonce: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{22,64}\Z")]
 Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+Kind: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+Kinds: TypeAlias = Annotated[list[Kind], Meta(max_length=32)]
+"""The kinds of ``item`` that a side takes (OPN-11), bounded as they are kept with the session."""
 Initiator: TypeAlias = Literal["app", "protocol"]
 
 
@@ -58,8 +61,20 @@ class ResetReason(StrEnum):
     REWOUND = "rewound"
     OVERFLOW = "overflow"
     SHUTDOWN = "shutdown"
+    STORE_LOST = "store_lost"
     FAILED = "failed"
     """A client's own, in no frame: the server's handler failed (CLS-8)."""
+
+
+class Nothing(Enum):
+    """The type of `NOTHING`."""
+
+    TOKEN = 0
+
+
+NOTHING = Nothing.TOKEN
+"""The message of a number that delivers none: it was given up (DAT-5), or the type of its frame is
+unknown (FRM-5)."""
 
 
 class Data(Struct, frozen=True):
@@ -105,6 +120,7 @@ class Open(_Control, frozen=True):
     epoch: str | UnsetType = UNSET
     target: Target | UnsetType = UNSET
     credentials: Json | UnsetType = UNSET
+    kinds: Kinds | UnsetType = UNSET
 
 
 class Loss(Struct, frozen=True, kw_only=True):
@@ -152,20 +168,33 @@ class Opened(_Control, frozen=True):
     timings: dict[str, float]
     session: Token | UnsetType = UNSET
     reset: Loss | UnsetType = UNSET
+    kinds: Kinds | UnsetType = UNSET
 
 
 class Ack(_Control, frozen=True):
-    """Acknowledge without data; in a POST's answer also report on the downlink (SND-2)."""
+    """Acknowledge without data; in a POST's answer also report on the downlink (SND-2).
+
+    A server asks by ``prompt`` to be acknowledged at once (MRK-6).
+    """
 
     ack: Mark
     received: Mark | UnsetType = UNSET
     sent: Mark | UnsetType = UNSET
     attached: bool | UnsetType = UNSET
+    prompt: bool | UnsetType = UNSET
 
 
 class Skip(_Control, frozen=True):
     """Take the number of a message that was refused (DAT-5)."""
 
+    number: Number
+    ack: Mark
+
+
+class Numbered(Struct, frozen=True, kw_only=True):
+    """The known part of a numbered frame of an unknown type (FRM-5)."""
+
+    type: str
     number: Number
     ack: Mark
 
@@ -229,7 +258,7 @@ class Close(_Control, frozen=True):
 
     def __post_init__(self) -> None:
         if not is_close_code(self.code):
-            raise ValueError("a close code is 1000, 3000 to 4999, or one of the table")
+            raise ValueError(f"a close code is {CLOSE_CODES}")
         if not is_close_reason(self.reason):
             raise ValueError("a close reason has at most 123 bytes in UTF-8")
 
@@ -245,6 +274,8 @@ class Send(_Control, frozen=True):
     client: ClientId
     attach: Number
     epoch: str | UnsetType = UNSET
+    ack: Mark | UnsetType = UNSET
+    """The client's mark of the downlink, which the answer may then bring (POL-4)."""
 
 
 class Poll(_Control, frozen=True):

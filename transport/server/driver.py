@@ -24,6 +24,7 @@ from transport.send_window import SendWindow
 from transport.server.clock import Clock
 from transport.server.driven_link import DrivenLink
 from transport.server.memory import FIRST_GRANT, Memory
+from transport.server.patience import Patience
 from transport.server.presence import Presence
 from transport.server.reception import UNCLAIMED, Reception
 from transport.server.session_log import (
@@ -118,7 +119,7 @@ class SessionDriver:
         if footprint(self.session) > self.grant:
             self._memory.grow(self)
         for link in self.links:
-            if link.waiter is not None:
+            if link.waiter is not None and not link.attachment.posts:
                 link.wake_writer()
         return number
 
@@ -243,25 +244,25 @@ class SessionDriver:
 
     # Calls of requests
 
-    async def handled_within(self, seconds: float) -> None:
-        """Wait until everything received is handled, or ``seconds`` have passed (SND-2)."""
+    async def handled_in_time(self, patience: Patience) -> None:
+        """Wait until everything received is handled, or ``patience`` has ended (SND-2)."""
         incoming = self.session.incoming
         if incoming.handled >= incoming.received or self.session.ending is not None:
             return
         waiter = self.loop.create_future()
         self._handled_waiters.append(waiter)
-        timer = self.loop.call_later(seconds, resolve, waiter)
+        patience.limit(waiter)
         try:
             await waiter
         finally:
-            timer.cancel()
             if waiter in self._handled_waiters:
                 self._handled_waiters.remove(waiter)
 
     def _wake_handled(self) -> None:
         incoming = self.session.incoming
         if incoming.handled >= incoming.received:
-            for waiter in self._handled_waiters:
+            waiters, self._handled_waiters = self._handled_waiters, []
+            for waiter in waiters:
                 resolve(waiter)
 
     # Links

@@ -50,6 +50,7 @@ class Endpoint:
         self._origins = origins
         self._transports = transports
         self._serves_websocket = TransportKind.WEBSOCKET in transports
+        self._serves_posts = bool(transports & _BY_POST)
         self._upgrades = UpgradeExplainer()
         self._limits = limits
         self._enter = enter
@@ -85,7 +86,9 @@ class Endpoint:
             return
         exchange.add_headers(OriginPolicy.cors(origin))
         try:
-            if is_preflight:
+            if segment == "send" and method == "POST" and self._serves_posts:  # as most are
+                await post.serve(exchange, self._enter(), self._decoder)
+            elif is_preflight:
                 await _answer_preflight(exchange)
             else:
                 await self._dispatch(segment, method, exchange, receive, send)
@@ -98,15 +101,12 @@ class Endpoint:
     async def _dispatch(
         self, segment: str, method: str, exchange: Exchange, receive: Receive, send: Send
     ) -> None:
-        if method == "POST" and segment == "send" and self._transports & _BY_POST:
-            await post.serve(exchange, self._enter(), self._decoder)
-            return
         if static_files.find(segment) is not None:
             _check_method(method, "GET", "HEAD")
         if segment == "websocket" and self._serves_websocket:
             _check_method(method, "GET")
             raise self._upgrades.refusal(exchange.headers)
-        if segment == "send" and self._transports & _BY_POST:
+        if segment == "send" and self._serves_posts:
             _check_method(method, "POST")
         if _SEGMENTS.get(segment) not in self._transports:
             raise ProtocolError(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from msgspec import UNSET
 
 from transport import codes
-from transport.codes import Code, sendable_close_code
+from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder
 from transport.protocol.frames import Data, EncodedFrame, Renew
@@ -101,7 +101,7 @@ class SessionLink:
         code = self.attachment.code
         ending = self._driver.session.ending
         if code is codes.NORMAL and ending is not None:
-            return sendable_close_code(ending.code)
+            return ending.code
         return code.close_code if code is not None else 1000
 
     # The writer

@@ -53,6 +53,8 @@ class OriginPolicy:
         Raises:
             ProtocolError: ``forbidden_origin``.
         """
+        if b"origin" not in headers.last and b"sec-fetch-site" not in headers.last:
+            return None  # no browser
         origins = headers.every(b"origin")
         site = headers.first(b"sec-fetch-site")
         if not origins:

@@ -13,11 +13,13 @@ from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.uplink import (
     Post,
     answer_ended,
+    begin_poll,
     polled_attachment,
     require_session,
     split_header,
 )
 from transport.server.adapters.ports import Link
+from transport.server.patience import Patience
 from transport.server.registry import Registry
 from transport.server.runner import Runner
 
@@ -32,7 +34,7 @@ class Uplink:
 
     def __init__(self, registry: Registry, limits: Limits) -> None:
         self._registry = registry
-        self._limits = limits
+        self._patience = Patience(registry.clock.loop, limits.answer_wait)
 
     async def poll(self, frame: Poll) -> Link | None:
         """Continue a long poll's attach; see `Entrance.poll`."""
@@ -41,7 +43,7 @@ class Uplink:
         link = runner.driver.find_link(attachment)
         if link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
-        fresh = runner.session.poll(attachment, frame, self._registry.now())
+        fresh = begin_poll(runner.session, attachment, frame, self._registry.now())
         runner.driver.notify()
         return link if fresh else None
 
@@ -56,19 +58,24 @@ class Uplink:
                 raise
             return answer_ended(header, rest, await self._ended(header))
         now = self._registry.now
+        driver = runner.driver
+        post = Post(header, rest, runner.session)
+        del rest  # it holds messages as objects: not kept while the handler works
         try:
-            post = Post(header, rest, runner.session, now())
-            del rest  # it holds messages as objects: not kept while the handler works
             while (renewal := post.take(now())) is not None:
                 # A renewal can be slow: deliver the frames before it first.
-                runner.driver.notify()
+                driver.notify()
                 await self._renew(runner, post.attachment, renewal)
                 post.reattach()
-        finally:
-            runner.driver.notify()
-        if post.has_data:
-            await runner.driver.handled_within(self._limits.answer_wait)
-        return post.answer()
+            post.hold_downlink()
+            driver.notify()
+            if post.has_data:
+                await driver.handled_in_time(self._patience)
+            return post.answer()
+        except BaseException:  # cancelled, too: what waited for the answer wakes the poll
+            post.release_downlink()
+            driver.notify()
+            raise
 
     async def _renew(self, runner: Runner, attachment: Attachment | None, frame: Renew) -> None:
         """Renew the credentials; on failure the connection ends, as on WebSocket (REN-1)."""

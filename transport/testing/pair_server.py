@@ -46,7 +46,7 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import ServerSession
-from transport.protocol.server.uplink import Post, polled_attachment, require_session
+from transport.protocol.server.uplink import Post, begin_poll, polled_attachment, require_session
 from transport.testing.lossy_link import Lane
 
 EPOCH = "pair"
@@ -172,9 +172,10 @@ class PairServer:
                         respond(200, _body(session.downlink.answer_poll(attachment, now)))
                 case Send():
                     session = self._find(first)
-                    post = Post(first, rest, session, now)
+                    post = Post(first, rest, session)
                     if post.take(now) is not None:
                         raise ProtocolError(codes.BAD_FRAME, "a pair has no credentials")
+                    post.hold_downlink()
                     self._take_messages(session)
                     respond(200, _body(post.answer()))
                 case Poll():
@@ -187,7 +188,7 @@ class PairServer:
     def _park(self, connection: PairConnection, frame: Poll, respond: Respond, now: float) -> None:
         """Keep a poll until something is due (POL-2)."""
         session = self._find(frame)
-        if not session.poll(polled_attachment(frame, session), frame, now):
+        if not begin_poll(session, polled_attachment(frame, session), frame, now):
             respond(200, "")
             return
         if connection.answer_poll is not None:

@@ -130,7 +130,7 @@ async def test_invalid_arguments_raise_without_sending() -> None:
             with pytest.raises(ValueError, match="no message"):
                 await channel.acknowledged(number)
         with pytest.raises(ValueError, match="close code"):
-            await channel.close(1001)
+            await channel.close(1002)
         with pytest.raises(ValueError, match="close reason"):
             await channel.close(3000, "x" * 124)
         await channel.flush()  # nothing was sent

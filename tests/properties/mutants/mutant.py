@@ -41,6 +41,7 @@ class SourceMutant:
         rule: what is broken, with the clause.
         old: the code that is changed. It occurs once in the file.
         new: what it is changed to.
+        first_seed, vectors_only: as of a `Mutant`.
     """
 
     source: str
@@ -48,3 +49,5 @@ class SourceMutant:
     rule: str
     old: str
     new: str
+    first_seed: int = 0
+    vectors_only: str = ""

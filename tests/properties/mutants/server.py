@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tests.properties.mutants.mutant import Mutant
+from transport.protocol import json_bounds
+from transport.protocol.codec import Decoder
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
-from transport.protocol.server import opening
+from transport.protocol.server import opening, uplink
 from transport.protocol.server.attachments import Attachments
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.frame_rates import FrameRates
@@ -13,6 +15,7 @@ from transport.protocol.server.inbox import Inbox
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.unread import Unread
+from transport.protocol.server.uplink import Post
 
 SERVER = [
     Mutant(
@@ -201,8 +204,8 @@ SERVER = [
         new="attachment.cursor = max(attachment.cursor, frame.ack + 1)",
     ),
     Mutant(
-        ServerSession,
-        "poll",
+        uplink,
+        "begin_poll",
         name="poll-of-any-number",
         rule="POL-2: an older poll that arrives late ends the newer one",
         old="frame.poll < attachment.poll",
@@ -215,14 +218,14 @@ SERVER = [
         name="skip-not-counted",
         rule="DAT-5: a skip takes no number",
         old="return self._receive_messages(attachment, skip)",
-        new="self._acknowledge(frame.ack); return []",
+        new="self.acknowledge(frame.ack); return []",
     ),
     Mutant(
         Inbox,
         "take",
         name="skip-is-a-message",
         rule="DAT-5: the handler receives a message that was skipped",
-        old="message is not SKIPPED",
+        old="message is not NOTHING",
         new="True",
     ),
     Mutant(
@@ -299,7 +302,7 @@ SERVER = [
         rule="DAT-7: a copy of an old request brings a message that was refused",
         old="return self._rest()",
         new="return None",
-        first_seed=500,
+        first_seed=900,
     ),
     Mutant(
         Unread,
@@ -318,6 +321,15 @@ SERVER = [
         old="not self.is_reading and",
         new="False and",
         vectors_only="it only costs frames; the vectors show the range",
+    ),
+    Mutant(
+        Unread,
+        "is_followed",
+        name="unread-repeats-what-was-handled",
+        rule="DAT-7: a repetition of what was handled is refused, by a number that nothing has",
+        old="self._incoming.received < seq",
+        new="True",
+        first_seed=400,
     ),
     Mutant(
         Inbox,
@@ -387,5 +399,85 @@ SERVER = [
         old="frame.ack <= self.outgoing.acked",
         new="True",
         vectors_only="clients stay below the rate; the vectors show that these do not count",
+    ),
+    Mutant(
+        json_bounds,
+        "has_large_integer",
+        name="large-integers-taken",
+        rule="DAT-3: an integer that JavaScript would round is taken",
+        old="return not -MAX_NUMBER <= value <= MAX_NUMBER",
+        new="return False",
+        vectors_only="no client sends one; the vectors show that it is refused",
+    ),
+    Mutant(
+        Decoder,
+        "_object",
+        name="unknown-numbered-refused",
+        rule="FRM-5: a numbered frame of an unknown type is refused",
+        old='is_known or "number" not in value or "ack" not in value',
+        new="True",
+        vectors_only="no client sends one yet",
+    ),
+    Mutant(
+        Decoder,
+        "_object",
+        name="unknown-numbered-is-free",
+        rule="FRM-5: a numbered frame of an unknown type does not count in the window",
+        old="[NOTHING], size)",
+        new="[NOTHING])",
+        vectors_only="no client sends one yet",
+    ),
+    Mutant(
+        Downlink,
+        "is_due",
+        name="poll-woken-beside-a-post",
+        rule="POL-4: data wakes the poll while a POST is in hand whose answer would bring it",
+        old="if attachment.posts:",
+        new="if False:",
+        vectors_only="it costs a request, and loses nothing",
+    ),
+    Mutant(
+        Downlink,
+        "data_beside_poll",
+        name="downlink-without-a-parked-poll",
+        rule="POL-4: a POST's answer brings data while the answer to a poll is on its way",
+        old="not attachment.writable or first > outgoing.last",
+        new="first > outgoing.last",
+        vectors_only="it is sent twice, and dropped once",
+    ),
+    Mutant(
+        Downlink,
+        "data_beside_poll",
+        name="downlink-above-a-lost-answer",
+        rule="POL-4: what a lost answer brought is not in the answer to the POST that repeats it",
+        old="first = outgoing.acked + 1",
+        new="first = max(outgoing.acked + 1, attachment.cursor)",
+        first_seed=800,
+    ),
+    Mutant(
+        Post,
+        "release_downlink",
+        name="downlink-held-for-good",
+        rule="POL-4: data waits for the answer to a POST that was answered or cancelled",
+        old="held.posts -= 1",
+        new="pass",
+        vectors_only="the hold of the poll ends the wait",
+    ),
+    Mutant(
+        Post,
+        "take",
+        name="mark-of-a-post-ignored",
+        rule="POL-4: the mark that a POST names acknowledges nothing",
+        old="session.acknowledge(mark)",
+        new="pass",
+    ),
+    Mutant(
+        Post,
+        "_begin",
+        name="foreign-mark-of-a-post-served",
+        rule="MRK-5: a POST that names a mark of another session is answered as taken",
+        old="if not _confirm_by_mark(session, attachment, mark):",
+        new="if not _confirm_by_mark(session, attachment, mark) and False:",
+        vectors_only="no client of a schedule names such a mark in a POST",
     ),
 ]

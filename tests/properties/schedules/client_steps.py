@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-
+from tests.properties.schedules.client_core import ClientFactory
 from tests.properties.schedules.model import OVERSIZE
 from tests.properties.schedules.network import Network
 from tests.properties.schedules.profile import Profile
 from tests.properties.schedules.state import ClientState
-from transport.limits import Limits
-from transport.protocol.client.session import ClientSession
-from transport.protocol.client.terms import Terms
-from transport.protocol.codec import encode_message
 from transport.protocol.frames import TransportKind
 
-LENIENT = Terms.of(Limits())
-"""The terms by which a client checks what it sends: those of one that has not met this server."""
 TRANSPORTS = list(TransportKind)
 
 
@@ -25,15 +18,17 @@ class ClientSteps:
     Args:
         network: on which they are.
         profile: for the number of clients, and of messages that they keep.
+        new_core: makes the first client.
     """
 
-    def __init__(self, network: Network, profile: Profile) -> None:
+    def __init__(self, network: Network, profile: Profile, new_core: ClientFactory) -> None:
         self._network = network
         self._profile = profile
+        self._new_core = new_core
 
     def new_client(self) -> None:
         """Make the first client."""
-        core = ClientSession("client-0-0123456789", Terms.of(self._profile.limits))
+        core = self._new_core("client-0-0123456789", self._profile.limits)
         self._network.clients.append(ClientState(core))
 
     def open(self, pick: int, transport: int) -> None:
@@ -53,10 +48,10 @@ class ClientSteps:
         """Send messages. Those for which the window has no room wait."""
         if clients := self._network.living_clients:
             client = clients[pick % len(clients)]
-            for _ in range(count):
-                buffer = client.core.outbox.buffer
-                has_room = buffer.last < buffer.acked + self._profile.max_unacknowledged
-                if client.core.ending is None and has_room:
+            marks = client.core.marks
+            room = marks.acked + self._profile.max_unacknowledged - marks.last
+            if not marks.is_ending:
+                for _ in range(min(count, room)):
                     self._send(client, self._network.new_name("m"))
             self._network.transmit(client)
 
@@ -64,7 +59,7 @@ class ClientSteps:
         """Send a message that the server refuses: the client checked it against other terms."""
         if clients := self._network.living_clients:
             client = clients[pick % len(clients)]
-            if client.core.ending is None:
+            if not client.core.marks.is_ending:
                 self._send(client, self._network.new_name("m") + OVERSIZE)
                 self._network.transmit(client)
 
@@ -74,25 +69,16 @@ class ClientSteps:
         if not 0 < len(clients) < self._profile.max_clients:
             return
         original = clients[pick % len(clients)]
-        core = original.core
-        if (
-            core.ending is not None
-            or core.outbox.buffer.last > core.outbox.buffer.sent
-            or not original.session
-        ):
+        marks = original.core.marks
+        if marks.is_ending or marks.last > marks.sent or not original.session:
             return
-        connections, links = original.connections, core._links
-        original.connections, core._links = [], []
-        twin = copy.deepcopy(original)
-        original.connections, core._links = connections, links
-        twin.core.handshake.client = f"client-{len(self._network.clients)}-0123456789"
-        twin.core.confirmed = twin.confirmed = 0
-        self._network.clients.append(twin)
+        core = original.core.clone(f"client-{len(self._network.clients)}-0123456789")
+        self._network.clients.append(original.clone(core))
 
     def client_closes(self, pick: int) -> None:
         """Close the channel; seldom."""
         client = self._network.clients[pick % len(self._network.clients)]
-        if pick < 2 and not client.is_over and client.core.has_begun:
+        if pick < 2 and not client.is_over:
             self.close(client)
 
     def client_leaves(self, pick: int) -> None:
@@ -121,5 +107,5 @@ class ClientSteps:
         self._network.transmit(client)
 
     def _send(self, client: ClientState, message: str) -> None:
-        send = client.core.send(encode_message(message, LENIENT))
+        send = client.core.send(message)
         client.sends[send], client.numbers[message] = message, send

@@ -44,9 +44,15 @@ class LinkSteps:
         self._network.flow(rounds)
 
     def request_arrives(self, pick: int, again: int) -> None:
-        """Deliver a request, in any order; ``again``: one more copy is still on its way."""
+        """Deliver a request, in any order; ``again``: one more copy is still on its way.
+
+        One POST in three stays in hand until everything flows; some of these are then cancelled.
+        """
         if requests := self._network.requests:
-            self._network.request_arrives(requests[pick % len(requests)], again=bool(again))
+            request = requests[pick % len(requests)]
+            self._network.request_arrives(request, again=bool(again), stays=pick % 3 == 2)
+        elif pick % 3 == 1:
+            self._network.cancel_posts()
 
     def request_is_lost(self, pick: int) -> None:
         """Lose a request, so that it never arrives."""

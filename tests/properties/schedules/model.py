@@ -187,7 +187,7 @@ class Model:
                     client.is_over
                     or (
                         client.session != ""
-                        and client.core.ending is None
+                        and not client.core.marks.is_ending
                         and client.received
                         == self.handlers.get(client.session, HandlerRecord()).sent
                     )

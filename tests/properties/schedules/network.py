@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from tests.properties.schedules.client_core import Turn
 from tests.properties.schedules.model import Model
 from tests.properties.schedules.state import (
     ClientConnection,
@@ -24,12 +25,11 @@ from tests.unit.protocol.vector_forms import TRANSPORTS, from_wire, to_body, to_
 from transport.limits import Limits
 from transport.protocol.client.events import (
     Answer,
-    Closed,
     ConnectionLost,
-    Event,
     FrameReceived,
     Input,
     LinkDropped,
+    Output,
     Request,
 )
 from transport.protocol.frames import TransportKind
@@ -63,6 +63,8 @@ class Network:
         """Those that the server knows, by name."""
         self._polls: dict[str, PendingRequest] = {}
         """The polls that the server has, by name."""
+        self._posts: dict[str, PendingRequest] = {}
+        """The POSTs that the server has in hand, by name."""
         self._count = 0
 
     @property
@@ -104,16 +106,25 @@ class Network:
         self.now += seconds
         self.serve({"tick": True})
         for client in self.living_clients:
-            self.handle_events(client, client.core.tick(self.now))
-            self.transmit(client)
+            self._act(client, client.core.tick(self.now))
 
-    def flow(self, rounds: int, but: ClientState | None = None) -> None:
-        """Deliver everything, ``rounds`` times; except what is on its way to or from ``but``."""
-        for _ in range(rounds):
+    def flow(
+        self, rounds: int, but: ClientState | None = None, *, keep_posts: bool = False
+    ) -> None:
+        """Deliver everything, ``rounds`` times; except what is on its way to or from ``but``.
+
+        Args:
+            rounds: how often.
+            but: a client to leave out.
+            keep_posts: whether the POSTs of the last round stay in hand.
+        """
+        for turn in range(rounds):
             blocked = but.connections if but is not None else []
+            self.answer_posts()
+            is_last = turn == rounds - 1
             for sent in list(self.requests):
                 if sent in self.requests and sent.connection not in blocked:
-                    self.request_arrives(sent, again=False)
+                    self.request_arrives(sent, again=False, stays=keep_posts and is_last)
             for one in self.server_connections:
                 while one.up and one not in blocked:
                     self.frame_arrives(one)
@@ -137,17 +148,39 @@ class Network:
 
     def transmit(self, client: ClientState) -> None:
         """Put everything that a client has due on its way."""
-        for connection in list(client.connections):
-            for out in client.core.transmit(connection.link, self.now):
-                frames = [from_wire(encoded) for encoded in out.frames]
-                if out.request is not Request.OPEN:
-                    self.rules.check_client_frames(client, connection, frames)
-                assert out.request in (None, Request.OPEN) or not any(
-                    sent.is_awaited and sent.kind is out.request and sent.connection is connection
-                    for sent in self.requests
-                    if not client.is_over  # its last `close` may pass another (SND-1)
-                )
-                self._put(connection, out.request, frames)
+        self._act(client, client.core.transmit(self.now))
+
+    def handle_input(self, connection: ClientConnection, report: Input) -> None:
+        """Hand a client what arrives on a connection, and let it act on that."""
+        client = next(one for one in self.clients if connection in one.connections)
+        must_end = self.rules.must_end(client, report)
+        self._act(client, client.core.handle_input(connection.link, report, self.now))
+        assert client.is_over or not must_end, "ATT-5: another client has the session"
+
+    def _act(self, client: ClientState, turn: Turn) -> None:
+        """Check what a client reports, act on it, and put what it writes on its way."""
+        for event in turn.events:
+            self.model.check_event(client, event, self.now)
+            if isinstance(event, LinkDropped):
+                self._drop(client, event)
+        for connection, (link, outputs) in zip(client.connections, turn.written, strict=True):
+            assert connection.link is link
+            for out in outputs:
+                self._write_output(client, connection, out)
+        if client.is_over:
+            client.connections = []
+
+    def _write_output(self, client: ClientState, connection: ClientConnection, out: Output) -> None:
+        """Check what a client writes, and put it on its way."""
+        frames = [from_wire(encoded) for encoded in out.frames]
+        if out.request is not Request.OPEN:
+            self.rules.check_client_frames(client, connection, frames)
+        assert out.request in (None, Request.OPEN) or not any(
+            sent.is_awaited and sent.kind is out.request and sent.connection is connection
+            for sent in self.requests
+            if not client.is_over  # its last `close` may pass another (SND-1)
+        )
+        self._put(connection, out.request, frames)
 
     def _put(
         self, connection: ClientConnection, request: Request | None, frames: list[Any]
@@ -158,40 +191,16 @@ class Network:
         elif not connection.is_half_open:
             connection.up += frames
 
-    def handle_input(self, connection: ClientConnection, report: Input) -> None:
-        """Hand a client what arrives on a connection, and let it act on that."""
-        client = next(one for one in self.clients if connection in one.connections)
-        has_link = connection.link in client.core._links
-        if isinstance(report, ConnectionLost) and not has_link:
-            client.connections.remove(connection)
-        must_end = has_link and self.rules.must_end(client, report)
-        self.handle_events(client, client.core.handle_input(connection.link, report, self.now))
-        assert client.is_over or not must_end, "ATT-5: another client has the session"
-        self.transmit(client)
-
-    def handle_events(self, client: ClientState, events: list[Event]) -> None:
-        """Check what a client reports, and forget the connections that it has dropped."""
-        for event in events:
-            self.model.check_event(client, event, self.now)
-            match event:
-                case Closed():
-                    self.transmit(client)
-                case LinkDropped():
-                    for one in [one for one in client.connections if one.link is event.link]:
-                        for out in event.outputs:
-                            self.rules.record_last_output(client, event.link.attach)
-                            self._put(one, out.request, [from_wire(wire) for wire in out.frames])
-                    for sent in self.requests:
-                        if sent.connection.link is event.link:
-                            sent.is_awaited = False  # it may still arrive
-                case _:
-                    pass
-        client.connections = [
-            one
-            for one in client.connections
-            # A client that is over may still have a frame to write.
-            if one.link in client.core._links or (client.is_over and one.link.control)
-        ]
+    def _drop(self, client: ClientState, event: LinkDropped) -> None:
+        """Forget a connection that a client has dropped, after its last output."""
+        for one in [one for one in client.connections if one.link is event.link]:
+            for out in event.outputs:
+                self.rules.record_last_output(client, event.link.attach)
+                self._put(one, out.request, [from_wire(wire) for wire in out.frames])
+            client.connections.remove(one)
+        for sent in self.requests:
+            if sent.connection.link is event.link:
+                sent.is_awaited = False  # it may still arrive
 
     # The server's side
 
@@ -223,6 +232,9 @@ class Network:
         """Restart the server: it loses what it knew (EPO-1), and clients lose their connections."""
         names = list(self.bench.connections)
         self.bench.restart()
+        for post in self._posts.values():
+            self._answer(post, Answer(Request.POST, 0))
+        self._posts.clear()
         for name in names:
             if (poll := self._polls.pop(name, None)) is not None:
                 self._answer(poll, Answer(Request.POLL, 0))
@@ -244,8 +256,14 @@ class Network:
             if session and attachment and attachment.state is AttachmentState.CONFIRMED:
                 self.rules.attach_confirmed(session, attachment.number)
 
-    def request_arrives(self, sent: PendingRequest, *, again: bool) -> None:
-        """Hand the server a request; ``again``: another copy of it is still on its way."""
+    def request_arrives(self, sent: PendingRequest, *, again: bool, stays: bool = False) -> None:
+        """Hand the server a request.
+
+        Args:
+            sent: the request.
+            again: whether another copy of it is still on its way.
+            stays: whether a POST stays in hand, as while the handler works.
+        """
         sent.arrivals += 1
         if not again or sent.arrivals > 2:
             self.requests.remove(sent)
@@ -253,7 +271,7 @@ class Network:
             case Request.OPEN:
                 self._open_arrives(sent)
             case Request.POST:
-                self._post_arrives(sent)
+                self._post_arrives(sent, stays=stays)
             case Request.POLL:
                 name = self.new_name("p")
                 self._polls[name] = sent
@@ -282,17 +300,43 @@ class Network:
         self._connect(name, connection.link.transport)
         self.serve({"receive": sent.frames[0], "on": name})
 
-    def _post_arrives(self, sent: PendingRequest) -> None:
-        header = sent.frames[0]
-        session = self.rules.find_session(header)
-        answer = self.serve({"post": sent.frames})
+    def _post_arrives(self, sent: PendingRequest, *, stays: bool) -> None:
+        name = self.new_name("u")
+        refusal = self.serve({"post": sent.frames, "on": name})
+        if refusal is not None:
+            self._post_answered(sent, refusal)
+            return
+        if (session := self.rules.find_session(sent.frames[0])) is not None:
+            self.rules.attach_confirmed(session, sent.frames[0]["attach"])
+        self._posts[name] = sent
+        if not stays:
+            self.answer_post(name)
+
+    def answer_posts(self) -> None:
+        """Answer the POSTs in hand."""
+        for name in list(self._posts):
+            self.answer_post(name)
+
+    def answer_post(self, name: str) -> None:
+        """Answer a POST in hand."""
+        self._post_answered(self._posts.pop(name), self.serve({"answer": name}))
+
+    def cancel_posts(self) -> None:
+        """Cancel the POSTs in hand: their clients get no answer."""
+        posts, self._posts = self._posts, {}
+        for name, sent in posts.items():
+            self.serve({"lose": name})
+            self._answer(sent, Answer(Request.POST, 0))
+
+    def _post_answered(self, sent: PendingRequest, answer: Any) -> None:
+        session = self.rules.find_session(sent.frames[0])
         is_good = isinstance(answer, list)
         frames = answer if is_good else [answer]
         record = self.model.handler(session.id) if session is not None else HandlerRecord()
         for frame in frames:
             self.rules.check_server_frame(frame, record)
         if is_good and session is not None:
-            self.rules.attach_confirmed(session, header["attach"])
+            self.rules.check_data_of_post(session, sent.frames[0], frames)
         self._answer(sent, Answer(Request.POST, 200 if is_good else 400, to_body(frames)))
 
     def _write(self, connection: ClientConnection, frames: list[Any], *, is_over: bool) -> None:

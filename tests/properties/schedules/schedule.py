@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
+from tests.properties.schedules.client_core import ClientFactory
 from tests.properties.schedules.profile import ESSENTIAL, MACHINE, STEPS, Profile
+from tests.properties.schedules.python_client import PythonClient
 from tests.properties.schedules.world import World
 
 Schedule = list[tuple[str, tuple[int, ...]]]
@@ -25,13 +27,15 @@ def schedule(seed: int, profile: Profile = MACHINE) -> Schedule:
     return steps
 
 
-def play(steps: Schedule, profile: Profile = MACHINE) -> None:
+def play(
+    steps: Schedule, profile: Profile = MACHINE, new_core: ClientFactory = PythonClient.new
+) -> None:
     """Make the steps of a schedule in a new world, and heal it at the end.
 
     Raises:
         Exception: something did not hold, or a core failed.
     """
-    world = World(profile)
+    world = World(profile, new_core)
     (_, beginning), *others = steps
     world.begin(*beginning)
     for name, arguments in others:
@@ -39,23 +43,27 @@ def play(steps: Schedule, profile: Profile = MACHINE) -> None:
     world.heal()
 
 
-def failure(steps: Schedule, profile: Profile = MACHINE) -> Exception | None:
+def failure(
+    steps: Schedule, profile: Profile = MACHINE, new_core: ClientFactory = PythonClient.new
+) -> Exception | None:
     """Play a schedule. Return how it failed, None if it did not."""
     try:
-        play(steps, profile)
+        play(steps, profile, new_core)
     except Exception as error:  # noqa: BLE001 - a core may fail in any way
         return error
     return None
 
 
-def minimise(steps: Schedule, profile: Profile = MACHINE) -> Schedule:
+def minimise(
+    steps: Schedule, profile: Profile = MACHINE, new_core: ClientFactory = PythonClient.new
+) -> Schedule:
     """Return as few steps of a failing schedule as still fail."""
     size = len(steps) // 2
     while size:
         at = 1
         while at < len(steps):
             fewer = steps[:at] + steps[at + size :]
-            if failure(fewer, profile) is not None:
+            if failure(fewer, profile, new_core) is not None:
                 steps = fewer
             else:
                 at += size
@@ -63,7 +71,9 @@ def minimise(steps: Schedule, profile: Profile = MACHINE) -> Schedule:
     return steps
 
 
-def check_schedules(seeds: Iterable[int], profile: Profile = MACHINE) -> None:
+def check_schedules(
+    seeds: Iterable[int], profile: Profile = MACHINE, new_core: ClientFactory = PythonClient.new
+) -> None:
     """Play the schedules of seeds. One that fails is cut down, and raises what it fails by.
 
     Raises:
@@ -71,9 +81,9 @@ def check_schedules(seeds: Iterable[int], profile: Profile = MACHINE) -> None:
     """
     for seed in seeds:
         steps = schedule(seed, profile)
-        if failure(steps, profile) is not None:
-            steps = minimise(steps, profile)
-            error = failure(steps, profile)
+        if failure(steps, profile, new_core) is not None:
+            steps = minimise(steps, profile, new_core)
+            error = failure(steps, profile, new_core)
             assert error is not None
             error.add_note(f"seed {seed}, cut down to: play({steps})")
             raise error

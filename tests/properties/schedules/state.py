@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.properties.schedules.client_core import ClientCore
 from transport.errors import Fate
 from transport.protocol.client.events import Input, Request
 from transport.protocol.client.link import Link
-from transport.protocol.client.session import ClientSession
 
 
 @dataclass(eq=False)
@@ -51,7 +51,7 @@ class PendingRequest:
 class ClientState:
     """One client instance, and what its application knows."""
 
-    core: ClientSession
+    core: ClientCore
     connections: list[ClientConnection] = field(default_factory=list)
     session: str = ""
     """The id of its session; empty before the first, and after a reset."""
@@ -78,7 +78,21 @@ class ClientState:
     @property
     def name(self) -> str:
         """Return the client id (OPN-1)."""
-        return self.core.handshake.client
+        return self.core.name
+
+    def clone(self, core: ClientCore) -> ClientState:
+        """Return a client with this core, which knows what this one knows."""
+        return replace(
+            self,
+            core=core,
+            connections=[],
+            confirmed=0,
+            sends=dict(self.sends),
+            numbers=dict(self.numbers),
+            fates=dict(self.fates),
+            last_taken=dict(self.last_taken),
+            written=dict(self.written),
+        )
 
 
 @dataclass(eq=False)

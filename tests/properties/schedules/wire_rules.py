@@ -47,6 +47,8 @@ class WireRules:
         """The attaches, by client and number, on which the client has written after ``open``."""
         self._newest_polls: dict[tuple[str, int], tuple[int, str]] = {}
         """The newest poll that has arrived of each attach: its number and its name."""
+        self._brought: dict[tuple[str, int], int] = {}
+        """The last message that the answer to a POST brought, of each attach."""
 
     def find_session(self, frame: Any) -> ServerSession | None:
         """Return the session that a request names."""
@@ -88,10 +90,10 @@ class WireRules:
             poll: the ``poll`` frame that this answers, if it does.
             frames: in the form of a vector.
         """
-        held = None
+        held, attach = None, ("", 0)
         if poll is not None:
-            held = poll["ack"]
-            newest = self._newest_polls[poll["client"], poll["attach"]]
+            held, attach = poll["ack"], (poll["client"], poll["attach"])
+            newest = self._newest_polls[attach]
             assert frames or newest[1] != name, "POL-2: the newest poll is ended"
         for frame in frames:
             kind = frame_type(frame)
@@ -112,16 +114,31 @@ class WireRules:
                 if held is not None and seq != held + 1:
                     _, session = self._directory.sessions[session_id]
                     assert seq > held, "RES-1: written though the client has it"
-                    assert session.outgoing.acked >= seq - 1, "NUM-4: a gap"
+                    known = max(session.outgoing.acked, self._brought.get(attach, 0))
+                    assert known >= seq - 1, "NUM-4: a gap"
                 held = last
+
+    def check_data_of_post(self, session: ServerSession, header: Any, frames: list[Any]) -> None:
+        """Check the data that the answer to a POST brings (POL-4)."""
+        next_number = session.outgoing.acked + 1
+        for frame in [frame for frame in frames if frame_type(frame) == "data"]:
+            assert header["ack"] < next_number, "POL-4: not above the mark that the client named"
+            seq, _, *messages = frame
+            assert seq == next_number, "POL-4: it does not begin above the mark"
+            next_number += len(messages)
+            assert messages == [f"{session.id}:{one}" for one in range(seq, next_number)]
+            self._brought[header["client"], header["attach"]] = next_number - 1
 
     def _session_id(self, name: str, poll: Any) -> str:
         """Return the id of the session that writes; empty if it is not known."""
         request = poll if poll is not None else {}
+        begun = ""
         if name not in self._session_ids and poll is None:  # a `close` instead of `opened`
             request = self._opens[name]
+            key = ("", f"{request['client']} {request['nonce']}")
+            begun, _ = self._directory.nonces.get(key, ("", 0.0))
         session = self.find_session(request)
-        return session.id if session is not None else self._session_ids.get(name, "")
+        return session.id if session is not None else self._session_ids.get(name, begun)
 
     def check_server_frame(self, frame: Any, record: HandlerRecord) -> None:
         """Check one frame: its mark (MRK-3), and that it is no error that the client caused."""
@@ -167,7 +184,7 @@ class WireRules:
             seq = frame[0] if kind == "data" else frame["number"]
             if connection.server_received is not None:
                 mark, connection.server_received = connection.server_received, None
-                acked = client.core.outbox.buffer.acked
+                acked = client.core.marks.acked
                 # It has moved back since, if the server has refused what it had (DAT-7).
                 moved = seq <= mark and self._model.handler(client.session).has_waited
                 assert seq == mark + 1 or mark < seq <= acked + 1 or moved, "RES-1: not from mark"

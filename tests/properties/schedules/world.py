@@ -17,10 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.properties.schedules.client_core import ClientFactory
 from tests.properties.schedules.client_steps import ClientSteps
 from tests.properties.schedules.link_steps import LinkSteps
 from tests.properties.schedules.network import Network
 from tests.properties.schedules.profile import MACHINE, STEPS, Profile
+from tests.properties.schedules.python_client import PythonClient
 from tests.properties.schedules.server_steps import ServerSteps
 from transport.protocol.client.events import ConnectionLost, Request
 from transport.protocol.frames import TransportKind
@@ -33,15 +35,18 @@ class World:
 
     Args:
         profile: the kind of schedule.
+        new_core: makes the first client, of which the others are clones.
 
     Attributes:
         network: the two sides, and what is on its way.
     """
 
-    def __init__(self, profile: Profile = MACHINE) -> None:
+    def __init__(
+        self, profile: Profile = MACHINE, new_core: ClientFactory = PythonClient.new
+    ) -> None:
         self.network = Network(profile.limits)
         self._profile = profile
-        self._clients = ClientSteps(self.network, profile)
+        self._clients = ClientSteps(self.network, profile, new_core)
         self._server = ServerSteps(self.network, profile.limits)
         self._link = LinkSteps(self.network, profile.limits)
         actors = (self, self._clients, self._server, self._link)
@@ -69,17 +74,23 @@ class World:
     def converse(self, pick: int, count: int, rounds: int) -> None:
         """Let both sides speak, and the handler take."""
         self._clients.send(pick, count)
-        self.network.flow(rounds)
+        # Mostly the handler speaks while POSTs are in hand.
+        self.network.flow(rounds, keep_posts=pick % 3 != 0)
         self._server.handler_takes(pick, count)
         self._server.handler_sends(pick, count)
+        if pick % 6 == 5:
+            self.network.cancel_posts()
+        elif pick % 6 > 2:
+            self.network.answer_posts()
 
     def contest(self, pick: int, transport: int) -> None:
         """Let another client open, and the session move on while its confirmation is on its way."""
         network = self.network
         self._clients.clone(pick)
-        *owners, other = network.living_clients or network.clients
-        if not owners or len(other.connections) > 2:
+        clients = network.living_clients
+        if len(clients) < 2 or len(clients[-1].connections) > 2:
             return
+        *owners, other = clients
         network.attach(other, list(TransportKind)[transport])
         connection = other.connections[-1]
         for sent in [sent for sent in network.requests if sent.connection is connection]:

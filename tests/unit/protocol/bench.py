@@ -6,7 +6,7 @@ a process: connections by name, and a `Directory` of sessions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from tests.unit.protocol.directory import Directory, ServerConnection
@@ -28,10 +28,10 @@ from transport.protocol.frames import (
     Open,
     Poll,
     ResetReason,
-    Send,
     TransportKind,
     error_frame,
 )
+from transport.protocol.server import uplink
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.uplink import Post, answer_ended, polled_attachment, split_header
@@ -46,12 +46,14 @@ class Bench:
     Attributes:
         now: the time of the last step, in seconds.
         connections: the open connections and the parked polls, by name.
+        posts: the POSTs in hand, by name.
         directory: the sessions.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.now = 0.0
         self.connections: dict[str, ServerConnection] = {}
+        self.posts: dict[str, Post] = {}
         self.directory = Directory(limits)
         self._limits = limits
         self._decoder = Decoder(limits)
@@ -79,6 +81,7 @@ class Bench:
     def restart(self) -> None:
         """Lose every connection and session, like a process that restarts (EPO-1)."""
         self.connections.clear()
+        self.posts.clear()
         self.directory.restart()
 
     # The steps
@@ -115,22 +118,31 @@ class Bench:
         body = "\n".join(str(to_wire(frame)) for frame in step["post"]).encode()
         try:
             header, frames = split_header(self._decoder.decode_lines(body))
-            written = self._answer(header, frames)
+            try:
+                session = self.directory.find(header)
+            except ProtocolError as error:
+                if error.code is not codes.UNKNOWN_SESSION:
+                    raise
+                written = answer_ended(header, frames, self.directory.ended(header))
+                return {"answer": [from_wire(encoded) for encoded in written]}
+            post = Post(header, frames, session)
+            while post.take(self.now) is not None:
+                post.reattach()
         except ProtocolError as error:
-            return {"answer": from_wire(encode_control(error_frame(error)))}
-        return {"answer": [from_wire(encoded) for encoded in written]}
+            return _refused(error)
+        post.hold_downlink()
+        name = step.get("on", "")
+        self.posts[name] = post
+        return {} if name else self._answer({"answer": name})
 
-    def _answer(self, header: Send, frames: Sequence[Any]) -> list[EncodedFrame]:
+    def _answer(self, step: Step) -> Step:
+        post = self.posts.pop(step["answer"])
         try:
-            session = self.directory.find(header)
+            return {"answer": [from_wire(encoded) for encoded in post.answer()]}
         except ProtocolError as error:
-            if error.code is not codes.UNKNOWN_SESSION:
-                raise
-            return answer_ended(header, frames, self.directory.ended(header))
-        post = Post(header, frames, session, self.now)
-        while post.take(self.now) is not None:
-            post.reattach()
-        return post.answer()
+            return _refused(error)
+        finally:
+            post.release_downlink()
 
     def _poll(self, step: Step) -> None:
         connection = self.connections[step["on"]] = ServerConnection(TransportKind.LONGPOLL, "")
@@ -140,7 +152,7 @@ class Bench:
                 raise ProtocolError(codes.BAD_FRAME, "the body is one open or one poll frame")
             session = self.directory.find(frame)
             attachment = polled_attachment(frame, session)
-            if not session.poll(attachment, frame, self.now):
+            if not uplink.begin_poll(session, attachment, frame, self.now):
                 connection.is_outdated = True
                 return
         except ProtocolError as error:
@@ -189,6 +201,9 @@ class Bench:
         self._current.drain(step["drain"])
 
     def _lose(self, step: Step) -> None:
+        if step["lose"] in self.posts:
+            self.posts.pop(step["lose"]).release_downlink()
+            return
         connection = self.connections.pop(step["lose"])
         if connection.session is not None and connection.attachment is not None:
             connection.session.attachments.detach(connection.attachment)
@@ -200,6 +215,7 @@ class Bench:
         "connect": _connect,
         "receive": _receive,
         "post": _post,
+        "answer": _answer,
         "poll": _poll,
         "send": _send,
         "take": _take,
@@ -255,3 +271,7 @@ class Bench:
         assert written or not is_due or code is not None, "due, but nothing was written"
         assert code is not None or not session.downlink.is_due(attachment, self.now)
         return written, code, is_poll or code is not None
+
+
+def _refused(error: ProtocolError) -> Step:
+    return {"answer": from_wire(encode_control(error_frame(error)))}

@@ -110,6 +110,9 @@ class ClientBench:
         return self.session.tick(self.now)
 
     def _lose(self, step: Step) -> list[Event]:
+        if "code" in step:
+            lost = ConnectionLost(f"closed with {step['code']}", step["code"])
+            return self.session.handle_input(self.connections[step["lose"]].link, lost, self.now)
         link = self.connections.pop(step["lose"]).link
         events = self.session.handle_input(link, ConnectionLost("cut"), self.now)
         return [event for event in events if not isinstance(event, LinkDropped)]

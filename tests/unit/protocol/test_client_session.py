@@ -317,3 +317,12 @@ def test_first_close_counts() -> None:
     one.close(4002, "second")
     assert one.ending is not None
     assert (one.ending.code, one.ending.reason) == (4001, "first")
+
+
+def test_kinds_are_those_of_the_last_opened() -> None:
+    """OPN-11."""
+    one = session()
+    open_on(one, WS, kinds=["a", "b"])
+    assert list(one.handshake.kinds) == ["a", "b"]
+    open_on(one, WS)
+    assert list(one.handshake.kinds) == []

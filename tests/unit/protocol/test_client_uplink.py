@@ -87,8 +87,8 @@ def test_lone_ack_is_repeated_after_a_failed_post() -> None:
     link, _ = open_on(one, SSE)
     one.handle_input(link, answered(), 0)
     receive(one, link, [1, 0, "a"])
-    assert one.deadline == pytest.approx(0.1)
-    wires = written(one, link, 0.1)
+    assert one.deadline == pytest.approx(0.5)
+    wires = written(one, link, 0.5)
     assert wires[1] == '{"type":"ack","ack":1}'
     one.handle_input(link, Answer(Request.POST, 502), 10)
     assert written(one, link, 10) == wires
@@ -101,6 +101,15 @@ def test_due_ack_does_not_wait_on_the_next_attach() -> None:
     receive(one, link, [1, 0, "a"])
     one.handle_input(link, ConnectionLost("cut"), 0)
     open_on(one, SSE)
+    assert one.deadline > 1
+
+
+def test_failed_post_of_older_link_makes_no_ack_due() -> None:
+    """MRK-6: a deadline that has passed, with nothing to write, would be waited for in a loop."""
+    one = session()
+    older, _ = open_on(one, SSE)
+    open_on(one, WS)
+    one.handle_input(older, Answer(Request.POST, 502), 1)
     assert one.deadline > 1
 
 

@@ -160,6 +160,15 @@ def test_depth_of_what_is_received(objects: bool) -> None:
     assert decoder.decode(f"[1,0,[{','.join(['[]'] * 100)}]]").messages == [[[]] * 100]
 
 
+@pytest.mark.parametrize("most", [1, 2, 5, 6])
+def test_depth_of_small_limits_is_exact(most: int) -> None:
+    """Data is decoded in one pass up to a depth, and in two beyond it."""
+    decoder = Decoder(Limits(depth=most))
+    for depth in (1, most):
+        assert decoder.decode(f"[1,0,{nested(depth)}]").messages == [nested(depth)]
+    assert refused(decoder, f"[1,0,{nested(most + 1)}]") == "bad_frame"
+
+
 @pytest.mark.parametrize("depth", [500, 5_000, 100_000])
 def test_depth_never_recurses(depth: int) -> None:
     decoder = Decoder(Limits(message=1_000_000))
@@ -243,7 +252,7 @@ def test_what_json_readers_disagree_about(wire: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("code", 999), ("code", 1001), ("code", 1005), ("code", 5000)]
+    ("field", "value"), [("code", 999), ("code", 1002), ("code", 1005), ("code", 5000)]
 )
 def test_close_codes(field: str, value: int) -> None:
     """CLS-1."""
@@ -253,7 +262,7 @@ def test_close_codes(field: str, value: int) -> None:
     assert (
         refused(decoder, str(encode_message(frame | {"reason": "ü" * 62}, LIMITS))) == "bad_frame"
     )
-    for code in (1000, 1011, 3000, 4999):
+    for code in (1000, 1001, 1008, 1011, 1012, 1013, 1014, 3000, 4999):
         wire = str(encode_message(frame | {"code": code, "reason": "x" * 123}, LIMITS))
         assert decoder.decode(wire).code == code
 

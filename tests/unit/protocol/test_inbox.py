@@ -6,10 +6,10 @@ import pytest
 
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
-from transport.protocol.frames import Data
+from transport.protocol.frames import NOTHING, Data
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.server.footprint import footprint
-from transport.protocol.server.inbox import EMPTY, SKIPPED, Inbox
+from transport.protocol.server.inbox import EMPTY, Inbox
 from transport.protocol.server.session import ServerSession
 
 LISTS = f"[{','.join(['[]'] * 1000)}]"
@@ -36,7 +36,7 @@ def test_messages_are_taken_unchanged_and_in_order(window: ReceiveWindow, waits:
     keep(inbox, window, '[1,0,{"a":[1.5,null]},"é😀"]')
     keep(inbox, window, bytes(7) + b"\x03" + bytes(8) + b"\xff")
     window.take(1, 0)
-    inbox.keep([SKIPPED], Data(4, 0, [SKIPPED]))
+    inbox.keep([NOTHING], Data(4, 0, [NOTHING]))
     keep(inbox, window, "[5,0,true]")
     assert inbox
     got = []

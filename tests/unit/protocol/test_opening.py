@@ -189,3 +189,18 @@ def test_repeated_nonce_of_a_forgotten_session_is_refused() -> None:
     decision = begin(Found(None, None))
     assert isinstance(decision, Refuse)
     assert decision.error.code is codes.UNAVAILABLE
+
+
+def test_kinds_are_those_of_the_confirmed_attach() -> None:
+    """OPN-11: of a new session those of its first ``open``."""
+    session = ServerSession("s1", Limits(), 0.0)
+    websocket, now = TransportKind.WEBSOCKET, 0.0
+    first = attach(session, opening(kinds=["a"]), websocket, now, epoch=EPOCH, token="t")
+    assert list(session.attachments.kinds) == ["a"]
+    second = attach(session, opening(attach=2, kinds=["b", "c"]), websocket, now, epoch=EPOCH)
+    session.attachments.confirm(first)
+    assert list(session.attachments.kinds) == ["a"]
+    session.attachments.confirm(second)
+    assert list(session.attachments.kinds) == ["b", "c"]
+    session.attachments.confirm(attach(session, opening(attach=3), websocket, now, epoch=EPOCH))
+    assert list(session.attachments.kinds) == []

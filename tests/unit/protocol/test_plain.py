@@ -1,4 +1,4 @@
-"""What is sent of values that are not of the types that JSON has (DAT-3)."""
+"""What is sent of values that are not of the types that JSON has (DAT-3, DAT-11)."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ from transport.protocol.server.counters import Counters, counters_of
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.opening import attach
 from transport.protocol.server.session import ServerSession
+from transport.protocol.server.uplink import begin_poll
 from transport.protocol.states import AttachmentState, SessionState
 
 
@@ -266,7 +267,7 @@ def test_a_poll_whose_answer_was_lost_is_answered_by_all_of_it(session: ServerSe
     poll = Poll(session="t", client=CLIENT, attach=1, poll=1, ack=0)
     answers = []
     for _ in range(2):
-        assert session.poll(attachment, poll, 0.0)
+        assert begin_poll(session, attachment, poll, 0.0)
         answers.append(session.downlink.answer_poll(attachment, 0.0))
     assert answers[0] == answers[1]
     assert len(answers[0]) == 2

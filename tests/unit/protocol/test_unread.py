@@ -19,7 +19,7 @@ def session() -> ServerSession:
 
 
 def test_unread_session_takes_messages_again(session: ServerSession) -> None:
-    """DAT-7: but none that was refused; and closing ends the refusal."""
+    """DAT-12: but none that was refused; and closing ends the refusal."""
     attachment = attached(session)
     session.receive(attachment, Ack(ack=0), 0.0)
     session.receive(attachment, Data(1, 0, ["a"], 3), 0.0)

@@ -84,7 +84,7 @@ def test_frames_before_a_fault_are_taken(session: ServerSession) -> None:
     """SND-3."""
     attachment = attached(session)
     fault = ProtocolError(codes.BAD_FRAME, "no JSON")
-    post = Post(HEADER, [Data(1, 0, ["a"], 3), fault, Data(2, 0, ["b"], 3)], session, 0.0)
+    post = Post(HEADER, [Data(1, 0, ["a"], 3), fault, Data(2, 0, ["b"], 3)], session)
     with pytest.raises(ProtocolError, match="no JSON"):
         post.take(0.0)
     assert session.receive_nowait() == "a"
@@ -95,7 +95,7 @@ def test_frames_before_a_fault_are_taken(session: ServerSession) -> None:
 def test_post_waits_for_a_renewal(session: ServerSession) -> None:
     """REN-1: the frames before it are handled first, then the rest."""
     attached(session)
-    post = Post(HEADER, [Ping(id=1), Renew(credentials="c"), Ping(id=2)], session, 0.0)
+    post = Post(HEADER, [Ping(id=1), Renew(credentials="c"), Ping(id=2)], session)
     assert post.take(0.0) == Renew(credentials="c")
     post.reattach()
     assert post.take(0.0) is None
@@ -106,7 +106,7 @@ def test_post_waits_for_a_renewal(session: ServerSession) -> None:
 def test_post_whose_downlink_ends_says_so(session: ServerSession) -> None:
     """SND-2: before the renewal has ended, and before the answer is written."""
     attachment = attached(session)
-    post = Post(HEADER, [Renew(credentials="c"), Data(1, 0, ["a"], 3)], session, 0.0)
+    post = Post(HEADER, [Renew(credentials="c"), Data(1, 0, ["a"], 3)], session)
     post.take(0.0)
     session.attachments.detach(attachment)
     post.reattach()
@@ -119,7 +119,7 @@ def test_post_whose_downlink_ends_says_so(session: ServerSession) -> None:
 def test_post_whose_downlink_fails_last_says_so(session: ServerSession) -> None:
     """SND-2."""
     attachment = attached(session)
-    post = Post(HEADER, [], session, 0.0)
+    post = Post(HEADER, [], session)
     assert post.take(0.0) is None
     session.fail(attachment, ProtocolError(codes.UNAUTHORIZED, "gone"))
     assert post.answer() == [encode_control(Ack(ack=0, received=0, sent=0, attached=False))]
@@ -128,7 +128,7 @@ def test_post_whose_downlink_fails_last_says_so(session: ServerSession) -> None:
 def test_post_that_resets_the_session_is_not_answered_as_taken(session: ServerSession) -> None:
     """SND-3, MRK-5."""
     attached(session)
-    post = Post(HEADER, [Ack(ack=9), Data(1, 0, ["a"], 3)], session, 0.0)
+    post = Post(HEADER, [Ack(ack=9), Data(1, 0, ["a"], 3)], session)
     with pytest.raises(ProtocolError) as caught:
         post.take(0.0)
     assert caught.value.code is codes.UNKNOWN_SESSION

@@ -24,7 +24,7 @@ from transport.protocol.codec import (
     encode_data,
     encode_message,
 )
-from transport.protocol.frames import ClientControl, Data, EncodedFrame, ServerControl
+from transport.protocol.frames import NOTHING, ClientControl, Data, EncodedFrame, ServerControl
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 FILES = sorted(path for path in FOLDER.glob("*.json") if path.name != "schema.json")
@@ -159,6 +159,8 @@ def written(frame: Data | Oversized | ClientControl | ServerControl) -> Any:
     assert not isinstance(frame, Oversized)
     if not isinstance(frame, Data):
         return json.loads(encode_control(frame))
+    if frame.messages[0] is NOTHING:
+        return [frame.seq, frame.ack]
     if isinstance(frame.messages[0], bytes):
         return from_wire(encode_bytes(frame.seq, frame.ack, frame.messages[0], binary=True))
     return [frame.seq, frame.ack, *frame.messages]

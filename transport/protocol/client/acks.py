@@ -1,7 +1,9 @@
 """`AckSchedule`: what was received, and when an ack of it is sent (MRK-6). Pure.
 
 An ack piggybacks on anything else that is written: data, a poll, our ``close``. It is sent alone if
-nothing carries it in time, and at once when it would free a quarter of the server's send window.
+nothing carries it in time; and at once if it would free a quarter of the server's send window, if
+it completes a replay, or if the server asks for it. On long poll every POST names the mark, and one
+without further lines is a lone ack (POL-5).
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from math import inf
 
 from transport.protocol.client.link import Link
 from transport.protocol.client.terms import Terms
-from transport.protocol.frames import TransportKind
 from transport.protocol.receive_window import ReceiveWindow
 
-ACK_DELAY = 0.1
-"""Seconds for which an ack waits to piggyback on HTTP, and the minimum interval between standalone
-acks on WebSocket (MRK-6)."""
+ACK_DELAY = 0.5
+"""Seconds for which an ack waits to piggyback, from the first message that it covers (MRK-6). The
+server reads one frame for each ack, and nothing waits for it: if something does, the server asks.
+"""
 
 
 class AckSchedule:
@@ -24,63 +26,54 @@ class AckSchedule:
 
     Attributes:
         incoming: the mark.
-        due_at: when to send a standalone ack; infinite if none is due.
     """
 
-    __slots__ = ("_not_before", "_unacked", "due_at", "incoming")
+    __slots__ = ("_count", "_due_at", "_size", "incoming")
 
     def __init__(self, incoming: ReceiveWindow) -> None:
         self.incoming = incoming
-        self.due_at = inf
-        self._not_before = 0.0
-        """When the next standalone ack may be sent on WebSocket, unless the window needs one."""
-        self._unacked = 0
-        """Bytes that the next ack will acknowledge."""
+        self._due_at = inf
+        self._count = 0
+        """Messages that the next ack will acknowledge."""
+        self._size = 0
+        """The bytes of these."""
 
-    def record(self, count: int, size: int, link: Link, terms: Terms, now: float) -> None:
-        """Record the next ``count`` messages, of ``size`` bytes, as received on ``link``."""
-        incoming = self.incoming
-        incoming.receive_and_handle(count)
-        self._unacked += size
-        if link.transport is TransportKind.LONGPOLL:
-            return  # the next poll carries the mark
-        quarter = (
-            incoming.received - link.acked >= terms.window_messages / 4
-            or self._unacked >= terms.window_bytes / 4
+    def record(self, count: int, size: int, terms: Terms, now: float) -> None:
+        """Record the next ``count`` messages, of ``size`` bytes, as received.
+
+        On whichever link: one that no longer leads writes no more, so the next one has to.
+        """
+        self.incoming.receive_and_handle(count)
+        self._count += count
+        self._size += size
+        is_quarter = (
+            self._count >= terms.window_messages / 4 or self._size >= terms.window_bytes / 4
         )
-        if quarter:
-            due = now
-        elif link.transport is TransportKind.WEBSOCKET:
-            due = max(now, self._not_before)
-        else:
-            due = now + ACK_DELAY
-        self.due_at = min(self.due_at, due)
+        self._due_at = min(self._due_at, now if is_quarter else now + ACK_DELAY)
 
     def mark(self, link: Link) -> int:
         """Return the mark, which is being written on ``link``."""
-        self.due_at = inf
-        self._unacked = 0
+        self._due_at = inf
+        self._count = self._size = 0
         link.acked = self.incoming.received
         return link.acked
 
-    def take_due(self, link: Link, now: float) -> bool:
-        """Return whether to send a standalone ack on ``link`` now; if so, the next one waits."""
-        due = link.acked < self.incoming.received and now >= self.due_at
-        if due:
-            self._not_before = now + ACK_DELAY
-        return due
+    def due_on(self, link: Link) -> float:
+        """Return when to send a standalone ack on ``link``; infinite if it has carried the mark."""
+        return self._due_at if link.acked < self.incoming.received else inf
 
     def set_due(self) -> None:
-        """Make an ack due at once: the request that carried one was lost."""
-        self.due_at = 0.0
+        """Make an ack due at once."""
+        self._due_at = 0.0
 
-    def move_to(self, link: Link) -> None:
-        """Let ``link`` carry the acks from now on.
+    def set_due_on(self, link: Link) -> None:
+        """Make an ack due at once on ``link``, unless it has carried the mark.
 
-        An ack due on the previous link may not be due here, and one that it carried may be lost:
-        start from the mark in this link's ``open``.
+        Called when ``link`` begins to carry the acks, too. One that was due on the previous link
+        may not be due here, and one that it carried may be lost: what counts is the mark in this
+        link's ``open``, which the server takes as an ack (ATT-3).
         """
-        self.due_at = 0.0 if link.acked < self.incoming.received else inf
+        self._due_at = 0.0 if link.acked < self.incoming.received else inf
 
     def clip_lost_range(self, lost: Sequence[int | None] | None) -> Sequence[int | None] | None:
         """Return the part of ``lost`` that was not received.
@@ -95,6 +88,5 @@ class AckSchedule:
     def reset(self, incoming: ReceiveWindow) -> None:
         """Begin the next session."""
         self.incoming = incoming
-        self.due_at = inf
-        self._not_before = 0.0
-        self._unacked = 0
+        self._due_at = inf
+        self._count = self._size = 0

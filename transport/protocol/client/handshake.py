@@ -22,15 +22,17 @@ class Handshake:
     Attributes:
         client: see above.
         token, epoch, id: the names of the current session, once it is open (OPN-6, EPO-1).
+        kinds: the kinds of ``item`` that its server takes (OPN-11).
     """
 
-    __slots__ = ("_nonce", "client", "epoch", "id", "token")
+    __slots__ = ("_nonce", "client", "epoch", "id", "kinds", "token")
 
     def __init__(self, client: str) -> None:
         self.client = client
         self.token: str | None = None
         self.epoch: str | None = None
         self.id = ""
+        self.kinds: tuple[str, ...] = ()
         self._nonce: str | None = None
         """The nonce of the open that begins the next session."""
 
@@ -94,6 +96,7 @@ class Handshake:
             self.id = frame.id
             self._nonce = None
         self.epoch = frame.epoch
+        self.kinds = tuple(frame.kinds) if isinstance(frame.kinds, list) else ()
 
     def reset(self, *, opened: bool) -> None:
         """Forget the session.

@@ -67,6 +67,7 @@ from transport.protocol.client.refusals import (
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
+    NOTHING,
     Ack,
     Bytes,
     Close,
@@ -153,7 +154,7 @@ class ClientSession:
         for link in self._links:
             deadline = min(deadline, link.until)
             if link.post is None and self.leads(link):
-                deadline = min(deadline, self.acks.due_at)
+                deadline = min(deadline, self.acks.due_on(link))
         return deadline
 
     # The application's side
@@ -296,7 +297,7 @@ class ClientSession:
         if confirms:
             link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.CONFIRM, "attach")
             self.confirmed = link.attach
-            self.acks.move_to(link)
+            self.acks.set_due_on(link)
         if link.transport is TransportKind.WEBSOCKET:
             return uplink.websocket_frames(self, link, now, confirms=confirms)
         return uplink.requests(self, link, now, confirms=confirms)
@@ -366,6 +367,8 @@ class ClientSession:
                 self._receive_data(link, frame, now)
             case Ack():
                 self._events += self.outbox.settle(frame.ack)
+                if frame.prompt is True and self.leads(link):
+                    self.acks.set_due_on(link)
             case Opened():
                 self._opened(link, frame)
             case Ping():
@@ -422,20 +425,24 @@ class ClientSession:
 
     def _receive_data(self, link: Link, frame: Data, now: float) -> None:
         """Receive messages of the downlink; duplicates are dropped (NUM-3)."""
-        messages, incoming = frame.messages, self.incoming
+        messages, size = frame.messages, frame.size
         self.outbox.check_ack(frame.ack)
-        known = incoming.repeated(frame.seq, len(messages))
+        if link.transport is TransportKind.LONGPOLL and frame.seq > self.incoming.received + 1:
+            return  # the answers to a poll and a POST overtake each other (POL-5)
+        known = self.incoming.repeated(frame.seq, len(messages))
         self._events += self.outbox.settle(frame.ack)  # after the check for a gap: FRM-4
         if known >= len(messages):
             return
-        size = frame.size
         if known:  # the duplicates are not kept: they count neither for the inbox nor for the ack
             messages = messages[known:]
             size = json_size(messages)
         first = frame.seq + known
         replays = min(max(0, self._replay_up_to + 1 - first), len(messages))
-        self._events.append(Messages(messages, replays, size, frame.text))
-        self.acks.record(len(messages), size, link, self.terms, now)
+        if messages[0] is not NOTHING:
+            self._events.append(Messages(messages, replays, size, frame.text))
+        self.acks.record(len(messages), size, self.terms, now)
+        if first <= self._replay_up_to <= self.incoming.received:
+            self.acks.set_due()  # the last replay: the server keeps everything since the cut
         self._end_if_complete(link, now)
 
     # Errors and ends

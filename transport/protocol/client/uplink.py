@@ -67,16 +67,10 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
     """Return the requests to start on ``link``; at least one if it ``confirms`` the attach."""
     fields = source.handshake.session_fields(link.attach)
     outputs: list[Output] = []
-    if link.post is None:
-        first = encode_control(Send(**fields))
-        post = PendingPost(link.next, link.control)
-        frames: list[EncodedFrame] = []
-        fill(source, link, frames, now, source.terms.body - len(first))
-        # On long poll the first poll confirms the attach (ATT-3).
-        if frames or (confirms and link.transport is TransportKind.SSE):
-            link.post = post
-            outputs.append(Output(Request.POST, [first, *frames]))
-    if link.transport is TransportKind.LONGPOLL and link.polled_at is None and source.leads(link):
+    is_poll = link.transport is TransportKind.LONGPOLL
+    leads = source.leads(link)
+    # Before the POST: its answer can then bring the downlink, and an ack is in the poll.
+    if is_poll and link.polled_at is None and leads:
         link.polled_at = now
         hold = source.polls.hold
         poll = Poll(
@@ -86,12 +80,24 @@ def requests(source: Source, link: Link, now: float, *, confirms: bool) -> list[
             hold=UNSET if hold is None else hold,
         )
         outputs.append(Output(Request.POLL, [encode_control(poll)]))
+    if link.post is None:
+        mark = source.acks.incoming.received if is_poll else UNSET
+        first = encode_control(Send(**fields, ack=mark))
+        post = PendingPost(link.next, link.control)
+        frames: list[EncodedFrame] = []
+        is_due = fill(source, link, frames, now, source.terms.body - len(first))
+        # On long poll the first poll confirms the attach (ATT-3).
+        if frames or is_due or (confirms and not is_poll):
+            link.post = post
+            outputs.append(Output(Request.POST, [first, *frames]))
+            if is_poll and leads:
+                source.acks.mark(link)
     return outputs
 
 
 def fill(
     source: Source, link: Link, frames: list[EncodedFrame], now: float, room: float = inf
-) -> None:
+) -> bool:
     """Add control frames, data, our ``close``, an ``ack`` that is due, our ``leave`` to ``frames``.
 
     Args:
@@ -100,24 +106,29 @@ def fill(
         frames: the list to extend.
         now: the time, in seconds.
         room: bytes left in the body; infinite on WebSocket.
+
+    Returns:
+        Whether an ack is due. On long poll none is added: the first line names the mark (POL-5).
     """
     for control in link.control:
         frames.append(control)
         room -= size_of(control) + 1
     link.control = []
     if not source.leads(link):
-        return
+        return False
     _fill_data(source, link, frames, room)
     closing = source.closing
     if closing and not link.close_written and link.next > source.outbox.buffer.last:
         frames.append(close_frame(source, link, closing))
-    if source.acks.take_due(link, now):
+    is_ack_due = now >= source.acks.due_on(link)
+    if is_ack_due and link.transport is not TransportKind.LONGPOLL:
         frames.append(ack_frame(source, link))
     # Again after anything else, which would take it back.
-    is_due = bool(frames) or not link.leave_written
-    if source.is_leaving and is_due and link.next > source.outbox.buffer.last:
+    is_leave_due = bool(frames) or is_ack_due or not link.leave_written
+    if source.is_leaving and is_leave_due and link.next > source.outbox.buffer.last:
         link.leave_written = True
         frames.append(encode_control(Leave()))
+    return is_ack_due
 
 
 def _fill_data(source: Source, link: Link, frames: list[EncodedFrame], room: float) -> None:

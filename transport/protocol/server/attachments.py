@@ -68,6 +68,8 @@ class Attachment:
     client_received: int
     """The highest downlink number that its client has, by its ``open`` or its acks here."""
     verdict: Verdict
+    kinds: tuple[str, ...] = ()
+    """The kinds of ``item`` that its client takes (OPN-11)."""
     state: AttachmentState = AttachmentState.PROVISIONAL
     control: list[EncodedFrame] = field(default_factory=list)
     """Control frames that wait to be written."""
@@ -87,6 +89,8 @@ class Attachment:
     """The highest poll number (POL-2)."""
     writable: bool = False
     """Whether frames can be written: on long poll while a poll waits, elsewhere always."""
+    posts: int = 0
+    """The POSTs in hand whose answers bring the downlink: data does not wake the poll (POL-4)."""
     code: Code | None = None
     """Why it ended; None until it has."""
     make_last: Callable[[], ServerControl] | None = None
@@ -115,13 +119,15 @@ class Attachments:
     Attributes:
         live: the attachments that have not ended, in the order in which they were opened.
         owner: the client that the session was opened for, or that confirmed last (ATT-3).
+        kinds: the kinds of ``item`` that the owner takes (OPN-11).
     """
 
-    __slots__ = ("_confirmed", "_incoming", "_outgoing", "live", "owner")
+    __slots__ = ("_confirmed", "_incoming", "_outgoing", "kinds", "live", "owner")
 
     def __init__(self, outgoing: SendBuffer, incoming: ReceiveWindow) -> None:
         self.live: list[Attachment] = []
         self.owner = ""
+        self.kinds: tuple[str, ...] = ()
         self._confirmed = 0
         self._outgoing = outgoing
         self._incoming = incoming
@@ -182,11 +188,13 @@ class Attachments:
         """
         self._check_number(frame)
         received = 0
+        kinds = tuple(frame.kinds) if isinstance(frame.kinds, list) else ()
         if verdict is Verdict.RESUMED:
             received = frame.received
         else:
-            self.owner = frame.client
-        self._make_room(frame)
+            self.owner, self.kinds = frame.client, kinds
+        if self.live:
+            self._make_room(frame)
         sse = transport is TransportKind.SSE
         attachment = Attachment(
             number=frame.attach,
@@ -196,6 +204,7 @@ class Attachments:
             attached_at=now,
             client_received=received,
             verdict=verdict,
+            kinds=kinds,
             # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
             ack_written=-1 if sse else self._incoming.handled,
             ack_since=now if sse else None,
@@ -261,7 +270,7 @@ class Attachments:
             raise self._end_superseded(attachment)
         _advance(attachment, AttachmentStep.CONFIRM)
         self._confirmed = attachment.number
-        self.owner = attachment.client
+        self.owner, self.kinds = attachment.client, attachment.kinds
         for other in list(self.live):
             if other is not attachment and other.number <= attachment.number:
                 self._end_superseded(other)

@@ -50,13 +50,14 @@ class Downlink:
             return True
         outgoing = self._outgoing
         last = outgoing.last
-        return attachment.writable and (
-            (attachment.cursor <= last and outgoing.acked < last)
-            or (self.close is not None and not attachment.close_written)
-            or (
-                self._incoming.handled > attachment.ack_written
-                and self._is_ack_due(attachment, now)
-            )
+        if not attachment.writable:
+            return False
+        if self.close is not None and not attachment.close_written:
+            return True
+        if attachment.posts:
+            return False
+        return (attachment.cursor <= last and outgoing.acked < last) or (
+            self._incoming.handled > attachment.ack_written and self._is_ack_due(attachment, now)
         )
 
     def ack_deadline(self, attachment: Attachment) -> float | None:
@@ -129,6 +130,21 @@ class Downlink:
             sent=self._outgoing.sent if attachment is None else attachment.cursor - 1,
             attached=attachment is not None and attachment.state is not _ENDED,
         )
+
+    def data_beside_poll(self, attachment: Attachment) -> list[EncodedFrame]:
+        """Return the data that a POST's answer brings, if a poll waits (POL-4).
+
+        Without a poll that waits, the answer to one may be on its way. The data begins above the
+        highest mark that the client has named, as an earlier answer may have been lost.
+        """
+        outgoing = self._outgoing
+        first = outgoing.acked + 1
+        if not attachment.writable or first > outgoing.last:
+            return []
+        if first <= outgoing.sent:
+            self.replayed += outgoing.sent - first + 1
+        attachment.cursor = outgoing.last + 1
+        return outgoing.frames(first, self._incoming.handled, binary=False)
 
     def begin_poll(self, attachment: Attachment, frame: Poll) -> None:
         """Let a poll wait for its answer, which begins above the poll's ack (POL-2)."""

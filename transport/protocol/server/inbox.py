@@ -12,7 +12,7 @@ from enum import Enum
 from msgspec import Raw
 
 from transport.protocol.codec import decode_message, object_size, undecoded
-from transport.protocol.frames import Data, Json
+from transport.protocol.frames import NOTHING, Data, Json
 from transport.protocol.receive_window import ReceiveWindow
 
 
@@ -24,14 +24,6 @@ class Empty(Enum):
 
 EMPTY = Empty.TOKEN
 
-
-class Skipped(Enum):
-    """The type of `SKIPPED`, which stands for a message that the client gave up (DAT-5)."""
-
-    TOKEN = 0
-
-
-SKIPPED = Skipped.TOKEN
 
 SMALL_MESSAGE = 2048
 """Bytes of messages that are not weighed as Python objects when they are handed over."""
@@ -65,7 +57,7 @@ class Inbox:
 
     def keep(self, messages: list[Json], frame: Data) -> None:
         """Keep ``messages``, the last ones of ``frame``, until the handler takes them."""
-        if self._is_awaited and not self.messages and messages[0] is not SKIPPED:
+        if self._is_awaited and not self.messages and messages[0] is not NOTHING:
             self._next = messages[0]
             self._is_awaited = False
             big = frame.size > SMALL_MESSAGE
@@ -92,7 +84,7 @@ class Inbox:
                 if incoming.held > SMALL_MESSAGE:  # of all that wait: few sessions hold so much
                     self.in_hand_size = object_size(bytes(message))
                 return decode_message(message)
-            if message is not SKIPPED:
+            if message is not NOTHING:
                 return message
             incoming.mark_handled()
         self._is_awaited = True
@@ -107,7 +99,7 @@ class Inbox:
             Whether messages waited.
         """
         incoming, messages = self._incoming, self.messages
-        while self._next is EMPTY and messages and messages[0] is SKIPPED:
+        while self._next is EMPTY and messages and messages[0] is NOTHING:
             del messages[0]
             incoming.delivered += 1
         incoming.mark_handled()

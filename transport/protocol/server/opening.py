@@ -79,7 +79,7 @@ class FinalAnswer:
     Attributes:
         frames: how it ended; if the client has never read its ``opened``, that comes first.
         code: why the connection ends.
-        close_code: the code with which a WebSocket is closed, before `sendable_close_code`.
+        close_code: the code with which a WebSocket is closed.
     """
 
     frames: tuple[ServerControl, ...]

@@ -16,7 +16,7 @@ tasks and the clock, and calls the session as follows:
 - `opening.attach` adds the attachment of a new connection; `Attachments.detach` removes it once
   the connection is lost.
 - A frame of a WebSocket goes to `receive`, and what that returns to `reply`; a `ProtocolError`
-  goes to `fail`. A POST is a `Post` (`uplink`), a poll goes to `poll`.
+  goes to `fail`. A POST is a `Post`, a poll goes to `begin_poll` (`uplink`).
 - The handler uses `send`, `receive_nowait` and `close`. While nobody receives, `stop_reading` makes
   the session refuse messages; `start_reading` ends that.
 - `tick` is called several times a second.
@@ -42,6 +42,7 @@ from transport.protocol.codec import (
     size_of,
 )
 from transport.protocol.frames import (
+    NOTHING,
     Ack,
     Bytes,
     ClientControl,
@@ -71,7 +72,7 @@ from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.frame_rates import FrameRates
-from transport.protocol.server.inbox import EMPTY, SKIPPED, Empty, Inbox
+from transport.protocol.server.inbox import EMPTY, Empty, Inbox
 from transport.protocol.server.liveness import End, check, time_of_leave
 from transport.protocol.server.tombstone import Ending, Tombstone
 from transport.protocol.server.unread import Unread, is_told_again
@@ -236,7 +237,7 @@ class ServerSession:
         """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
 
         Args:
-            code: 1000 or 3000-4999 from the application; a code of the table from the protocol.
+            code: see `is_close_code`; from the protocol one of the table.
             reason: for people, at most 123 bytes.
             by: whose code it is.
             now: seconds.
@@ -301,6 +302,15 @@ class ServerSession:
 
     # Frames of the client
 
+    def confirm(self, attachment: Attachment) -> None:
+        """Confirm an attach, and take as an ack what its client said there that it has (ATT-3).
+
+        Raises:
+            ProtocolError: see `Attachments.confirm`.
+        """
+        self.attachments.confirm(attachment)
+        self.acknowledge(attachment.client_received)
+
     def record_activity(self, attachment: Attachment | None, now: float) -> None:
         """Record that the client is alive (LIV-3); ``attachment`` as for `receive`."""
         self._received_at = now
@@ -339,7 +349,7 @@ class ServerSession:
                 return self._receive_messages(attachment, frame)
             return self._receive_control(attachment, frame, now)
         except ForeignAck:
-            self._handle_foreign_ack(attachment)
+            self.handle_foreign_ack(attachment)
             return []
 
     def _receive_control(
@@ -354,13 +364,13 @@ class ServerSession:
                 is_confirmed = attachment is None or attachment.state is _CONFIRMED
                 if is_confirmed and frame.ack <= self.outgoing.acked:
                     self._rates.count(now)
-                if attachment is not None:
+                if attachment is None:
+                    self.acknowledge(frame.ack)
+                else:
                     attachment.client_received = max(attachment.client_received, frame.ack)
-                    self.attachments.confirm(attachment)
-                self._acknowledge(frame.ack)
+                    self.confirm(attachment)
             case Skip():
-                skip = Data(frame.number, frame.ack, [SKIPPED])
-                return self._receive_messages(attachment, skip)
+                return self._receive_messages(attachment, Data(frame.number, frame.ack, [NOTHING]))
             case Ping():
                 self._rates.count(now)
                 return [Pong(id=frame.id)]
@@ -401,7 +411,7 @@ class ServerSession:
             if (
                 (unread := self._unread) is not None
                 and repeated == count
-                and messages[0] is not SKIPPED
+                and messages[0] is not NOTHING
                 and unread.is_followed(seq, last)
                 and last <= incoming.handled + self.limits.window_messages
             ):
@@ -411,7 +421,7 @@ class ServerSession:
             messages = messages[repeated:]
             size = json_size(messages)
         unread = self._unread
-        if messages and unread is not None and messages[0] is not SKIPPED:
+        if messages and unread is not None and messages[0] is not NOTHING:
             if unread.has_refused(len(messages)):
                 self._rates.count(self._received_at)
             replies = [unread.refuse(len(messages))]
@@ -426,10 +436,10 @@ class ServerSession:
             else:
                 incoming.drop_waiting()
         if ack > outgoing.acked:
-            self._acknowledge(ack)
+            self.acknowledge(ack)
         return replies
 
-    def _handle_foreign_ack(self, attachment: Attachment | None) -> None:
+    def handle_foreign_ack(self, attachment: Attachment | None) -> None:
         """Handle an ack for numbers that were never sent (MRK-5, RES-7).
 
         It resets the session; from a client that does not own the session, it ends only the
@@ -455,7 +465,8 @@ class ServerSession:
             )
         ]
 
-    def _acknowledge(self, number: int) -> None:
+    def acknowledge(self, number: int) -> None:
+        """Remove what the client has received, up to a mark that was checked (MRK-3)."""
         if self.outgoing.acknowledge(number):
             self._end_if_acknowledged()
 
@@ -467,7 +478,7 @@ class ServerSession:
             self.peer_close = frame
             self.attachments.end_other_clients()
         self.state = advance(self.state, SessionStep.PEER_CLOSE)
-        self._acknowledge(frame.ack)
+        self.acknowledge(frame.ack)
 
     def _receive_leave(self, attachment: Attachment | None, now: float) -> None:
         """Let the session expire after ``limits.away``, unless another frame comes (LIV-6)."""
@@ -479,31 +490,6 @@ class ServerSession:
         close = self.downlink.close
         if self.state is _CLOSING and close and self.outgoing.acked >= close.last:
             self._finish(SessionStep.ALL_ACKNOWLEDGED, close)
-
-    # HTTP
-
-    def poll(self, attachment: Attachment, frame: Poll, now: float) -> bool:
-        """Begin a poll (POL-2).
-
-        Returns:
-            False if it is older than one received before: its answer is empty.
-
-        Raises:
-            ProtocolError: ``superseded`` (ATT-6).
-        """
-        self.record_activity(attachment, now)
-        if frame.poll < attachment.poll:
-            return False
-        try:
-            self.outgoing.check_ack(frame.ack)
-        except ForeignAck:
-            self._handle_foreign_ack(attachment)
-            return True
-        attachment.client_received = max(attachment.client_received, frame.ack)
-        self.attachments.confirm(attachment)
-        self.downlink.begin_poll(attachment, frame)
-        self._acknowledge(frame.ack)
-        return True
 
     # Time and ends
 

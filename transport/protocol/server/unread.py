@@ -58,7 +58,8 @@ class Unread:
         They were on their way when the client read of the refusal. Each on its own would be sent,
         and refused, once for every message before it.
         """
-        return not self.is_reading and seq <= self._last + 1 <= last
+        is_new = self._incoming.received < seq
+        return is_new and not self.is_reading and seq <= self._last + 1 <= last
 
     def extend(self, last: int) -> Error:
         """Refuse what follows too, up to ``last``, and return the error that says so."""

@@ -5,11 +5,13 @@ Pure: the caller finds the session that a request names, does the waiting, and p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from transport import codes
-from transport.errors import ProtocolError
+from transport.errors import ForeignAck, ProtocolError
 from transport.protocol.codec import Oversized, encode_control
 from transport.protocol.frames import (
     Ack,
@@ -26,6 +28,11 @@ from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.unread import is_told_again
+from transport.protocol.states import AttachmentState
+
+# Used for every POST; looking up an enum member costs as much as a call.
+_CONFIRMED = AttachmentState.CONFIRMED
+_LONGPOLL = TransportKind.LONGPOLL
 
 
 def require_session(
@@ -66,6 +73,43 @@ def polled_attachment(frame: Poll, session: ServerSession) -> Attachment:
     return attachment
 
 
+def begin_poll(session: ServerSession, attachment: Attachment, frame: Poll, now: float) -> bool:
+    """Begin a poll (POL-2).
+
+    Returns:
+        False if it is older than one received before: its answer is empty.
+
+    Raises:
+        ProtocolError: ``superseded`` (ATT-6).
+    """
+    session.record_activity(attachment, now)
+    if frame.poll < attachment.poll:
+        return False
+    if _confirm_by_mark(session, attachment, frame.ack):
+        session.downlink.begin_poll(attachment, frame)
+        session.acknowledge(attachment.client_received)
+    return True
+
+
+def _confirm_by_mark(session: ServerSession, attachment: Attachment | None, mark: int) -> bool:
+    """Confirm an attach by a request that names its client's mark (ATT-3).
+
+    Returns:
+        False if the mark belongs to another session (MRK-5).
+    """
+    try:
+        session.outgoing.check_ack(mark)
+    except ForeignAck:
+        session.handle_foreign_ack(attachment)
+        return False
+    if attachment is not None:
+        if attachment.client_received < mark:
+            attachment.client_received = mark
+        if attachment.state is not _CONFIRMED:
+            session.attachments.confirm(attachment)
+    return True
+
+
 def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
     """Return the ``send`` of a POST, and the frames after it (SND-1).
 
@@ -76,11 +120,11 @@ def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
         ProtocolError: the first line is not a ``send``.
     """
     header, *rest = frames
+    if type(header) is Send:
+        return header, rest
     if isinstance(header, ProtocolError):
         raise header
-    if not isinstance(header, Send):
-        raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
-    return header, rest
+    raise ProtocolError(codes.BAD_FRAME, "the first line is the send frame")
 
 
 def answer_ended(
@@ -125,57 +169,77 @@ class Post:
     """The frames of one POST, handled in order, up to the first that is invalid (SND-3).
 
     Call `take`. Each time it returns a ``renew``, check the credentials, call `reattach`, and call
-    `take` again. Finally, call `answer`.
+    `take` again. Then call `hold_downlink`, wait for the handler, and call `answer`. If the POST
+    fails or is cancelled instead, call `release_downlink`.
 
     Args:
         header: the ``send``.
         frames: the frames after it, see `split_header`.
         session: the session that the header names.
-        now: seconds.
 
     Attributes:
-        attachment: the attachment that the header names; None if its downlink has ended (ATT-7).
+        attachment: the attachment that the header names; None before `take`, and if its downlink
+            has ended (ATT-7).
         has_data: whether there were messages: the answer may then wait for the handler (SND-2).
-
-    Raises:
-        ProtocolError: ``superseded`` or ``not_attached``.
     """
 
-    def __init__(
-        self, header: Send, frames: Sequence[Any], session: ServerSession, now: float
-    ) -> None:
+    def __init__(self, header: Send, frames: Sequence[Any], session: ServerSession) -> None:
+        self.attachment: Attachment | None = None
         self.has_data = False
         self._header = header
         self._session = session
         self._frames = list(frames)
+        self._has_begun = False
+        self._held: Attachment | None = None
         self._replies: list[ServerControl] = []
-        self.attachment = session.attachments.find(header.client, header.attach)
-        if self.attachment is not None:
-            session.attachments.confirm(self.attachment)
-        session.record_activity(self.attachment, now)
 
     def take(self, now: float) -> Renew | None:
         """Handle the frames up to the next ``renew``, and return that; None after the last frame.
 
         Raises:
-            ProtocolError: a frame is invalid; or ``unknown_session``: one of the frames has reset
-                the session, and those after it were not handled.
+            ProtocolError: a frame is invalid; ``superseded`` or ``not_attached``; or
+                ``unknown_session``: the header or one of the frames has a mark of another session,
+                and those after it were not handled.
         """
         session = self._session
         frames = self._frames
+        if not self._has_begun:
+            self._has_begun = True
+            self.reattach()
+            self._begin(now)
         while frames:
             frame = frames.pop(0)  # not kept: its messages take more memory here than in the inbox
-            if isinstance(frame, ProtocolError):
+            if type(frame) is Data:  # as nearly all are
+                self.has_data = True
+            elif isinstance(frame, ProtocolError):
                 raise frame
-            if isinstance(frame, Renew):
+            elif type(frame) is Renew:
                 return frame
-            self.has_data = self.has_data or isinstance(frame, Data)
-            for reply in session.receive(self.attachment, frame, now):
-                if self._replies and is_told_again(self._replies[-1], reply):
-                    self._replies.pop()
-                self._replies.append(reply)
-        self._check_not_reset()
+            replies = session.receive(self.attachment, frame, now)
+            if replies:
+                self._reply(replies)
+        if session.ending is not None:
+            self._check_not_reset()
+        mark = self._header.ack
+        if mark is not UNSET and mark > session.outgoing.acked:  # last: it may end the session
+            session.acknowledge(mark)
         return None
+
+    def _reply(self, replies: Iterable[ServerControl]) -> None:
+        for reply in replies:
+            if self._replies and is_told_again(self._replies[-1], reply):
+                self._replies.pop()
+            self._replies.append(reply)
+
+    def _begin(self, now: float) -> None:
+        """Confirm the attach; the mark that the header names is acknowledged later."""
+        session, attachment, mark = self._session, self.attachment, self._header.ack
+        session.record_activity(attachment, now)
+        if mark is not UNSET:
+            if not _confirm_by_mark(session, attachment, mark):
+                raise _unknown_session()
+        elif attachment is not None:
+            session.confirm(attachment)
 
     def _check_not_reset(self) -> None:
         ending = self._session.ending
@@ -190,19 +254,43 @@ class Post:
         """
         self.attachment = self._session.attachments.find(self._header.client, self._header.attach)
 
+    def hold_downlink(self) -> None:
+        """Let data wait for the answer, which can bring it while a poll stays parked (POL-4)."""
+        attachment = self.attachment
+        if (
+            attachment is not None
+            and attachment.transport is _LONGPOLL
+            and self._header.ack is not UNSET
+        ):
+            attachment.posts += 1
+            self._held = attachment
+
+    def release_downlink(self) -> None:
+        """Let data wake the poll again; the caller wakes what is due. Idempotent."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.posts -= 1
+
     def answer(self) -> list[EncodedFrame]:
-        """Return the answer: the state of the downlink, then the replies (SND-2).
+        """Return the answer: the state of the downlink, the replies, then data (SND-2, POL-4).
 
         Raises:
             ProtocolError: ``unknown_session``: the session was reset since, and with it what it had
                 taken (SND-3).
         """
-        self._check_not_reset()
-        attachment = self.attachment
+        session, attachment, held = self._session, self.attachment, self._held
+        if session.ending is not None:
+            self._check_not_reset()
         if attachment is not None and attachment.code is not None:
             attachment = None
-        answer = self._session.downlink.answer_post(attachment)
-        return [encode_control(frame) for frame in (answer, *self._replies)]
+        data: list[EncodedFrame] = []
+        if held is not None:
+            self._held = None
+            held.posts -= 1
+            if attachment is not None:
+                data = session.downlink.data_beside_poll(attachment)
+        marks = encode_control(session.downlink.answer_post(attachment))
+        return [marks, *[encode_control(reply) for reply in self._replies], *data]
 
 
 def _unknown_session() -> ProtocolError:

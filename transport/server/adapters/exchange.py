@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import cast
 
 from starlette.types import Receive, Scope, Send
 
@@ -22,7 +23,6 @@ DISCARD_TIMEOUT = 2.0
 connection with unread bytes resets it, and the response is lost with it (RFC 9112 section 9.6)."""
 
 _NDJSON = NDJSON.encode()
-_PLAIN = [NDJSON]
 _NO_STORE = b"no-store, no-transform"
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
@@ -70,8 +70,8 @@ class Exchange:
                 application that answers nothing as a defect.
         """
         self._check_type()
-        declared = self.headers.first(b"content-length") or ""
-        if declared.isdecimal() and int(declared[:20]) > self._limits.body:
+        declared = self.headers.last.get(b"content-length", b"")
+        if declared.isdigit() and int(declared[:20]) > self._limits.body:
             raise self._too_large()
         try:
             with deadlines.within(self._limits.opening):
@@ -102,10 +102,15 @@ class Exchange:
             chunks.append(chunk)
 
     def _check_type(self) -> None:
-        types = self.headers.every(b"content-type")
-        codings = self.headers.every(b"content-encoding")
-        if types == _PLAIN and not codings:
+        headers = self.headers
+        if (
+            headers.last.get(b"content-type") == _NDJSON
+            and b"content-encoding" not in headers.last
+            and headers.are_unique
+        ):
             return
+        types = headers.every(b"content-type")
+        codings = headers.every(b"content-encoding")
         # A header that occurs twice means one list (RFC 9110 section 5.3).
         kind, _, parameters = ",".join(types).partition(";")
         charset = parameters.strip().lower().replace('"', "").replace(" ", "")
@@ -178,7 +183,8 @@ class Exchange:
 
     async def answer_frames(self, frames: list[EncodedFrame]) -> None:
         """Send frames, one per line."""
-        await self.answer("\n".join([*map(_text, frames), ""]).encode())
+        texts = cast("list[str]", frames)  # HTTP has no binary frames
+        await self.answer("\n".join([*texts, ""]).encode())
 
     async def refuse(self, error: ProtocolError) -> None:
         """Send an error frame with its status (HTTP-2)."""
@@ -200,9 +206,3 @@ class Exchange:
             headers=headers,
             linger=error.code is codes.TOO_LARGE,
         )
-
-
-def _text(encoded: EncodedFrame) -> str:
-    if isinstance(encoded, bytes):  # pragma: no cover - a session writes no bytes on HTTP
-        raise TypeError("HTTP has no binary frames")
-    return encoded

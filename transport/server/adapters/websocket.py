@@ -9,7 +9,6 @@ from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
 from transport import codes
-from transport.codes import sendable_close_code
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
@@ -93,7 +92,7 @@ async def _open(frame: Open, scope: Scope, send: Send, entrance: Entrance) -> Li
     if isinstance(link, FinalAnswer):
         for one in link.frames:
             await _send(send, _message(encode_control(one)))
-        await _send(send, _close(sendable_close_code(link.close_code)))
+        await _send(send, _close(link.close_code))
         return None
     return link
 

@@ -110,12 +110,13 @@ async def test_bad_frame_ends_connection_not_session() -> None:
         assert await ws.frame() == [1, 1, "kept"]
 
 
-async def test_close_code_of_application_reaches_websocket() -> None:
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 1012, 1014, 4321])
+async def test_close_code_of_application_reaches_websocket(code: int) -> None:
     """CLS-7, CLS-3."""
 
     async def closes(channel: Channel) -> None:
         await channel.send("bye")
-        await channel.close(4321, "enough")
+        await channel.close(code, "enough")
 
     async with socket(Hub(closes), "/websocket") as ws:
         ws.send(opening())
@@ -124,14 +125,14 @@ async def test_close_code_of_application_reaches_websocket() -> None:
         assert await ws.frame() == [1, 0, "bye"]
         assert await ws.frame() == {
             "type": "close",
-            "code": 4321,
+            "code": code,
             "reason": "enough",
             "by": "app",
             "last": 1,
             "ack": 0,
         }
         ws.send({"type": "ack", "ack": 1})
-        assert await ws.closed() == 4321
+        assert await ws.closed() == code
 
 
 async def test_client_that_leaves_is_detached_at_once() -> None:
