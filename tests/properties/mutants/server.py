@@ -77,6 +77,14 @@ SERVER = [
         new="self.live.append(attachment); self.confirm(attachment)",
     ),
     Mutant(
+        ServerSession,
+        "begin_post",
+        name="confirmation-without-its-mark",
+        rule="ATT-3: what the confirmed client said that it has is no ack",
+        old="self.confirm(attachment)",
+        new="self.attachments.confirm(attachment)",
+    ),
+    Mutant(
         Attachments,
         "check_may_send",
         name="data-before-confirmation",
@@ -142,7 +150,7 @@ SERVER = [
         rule="ATT-6: another client is admitted though the owner has closed",
         old="or peer_closed",
         new="",
-        first_seed=280,
+        first_seed=1150,
     ),
     Mutant(
         Attachments,

@@ -123,8 +123,8 @@ TYPESCRIPT = [
         "session.ts",
         name="another-session-taken",
         rule="OPN-4: of two opens that raced, the second's other session is taken for this one",
-        old="&& frame.id !== this.id",
-        new="&& false",
+        old="continues && frame.id !== this.id",
+        new="false",
     ),
     SourceMutant(
         "buffer.ts",
@@ -210,6 +210,7 @@ TYPESCRIPT = [
         rule="MRK-6: an ack waits from the last message that it covers, perhaps for ever",
         old="Math.min(this._dueAt, part < WINDOW_PART ? now + ACK_DELAY : now)",
         new="part < WINDOW_PART ? now + ACK_DELAY : now",
+        vectors_only="the machine's world comes to rest, so that there is a last message",
     ),
     SourceMutant(
         "acks.ts",
@@ -217,6 +218,7 @@ TYPESCRIPT = [
         rule="MRK-6: an ack waits though it would free a quarter of the window",
         old="const WINDOW_PART = 0.25;",
         new="const WINDOW_PART = 1;",
+        vectors_only="it comes half a second later, which the machine allows",
     ),
     SourceMutant(
         "acks.ts",
@@ -224,6 +226,7 @@ TYPESCRIPT = [
         rule="MRK-6: an ack is due on a link that has carried it",
         old="return link.acked < this.received ? this._dueAt : Infinity;",
         new="return this._dueAt;",
+        vectors_only="an ack that comes early breaks no rule that the machine checks",
     ),
     SourceMutant(
         "session.ts",
@@ -231,6 +234,7 @@ TYPESCRIPT = [
         rule="MRK-6: the ack of a replay waits",
         old="received < this.replayUpTo && this.replayUpTo <= this.acks.received",
         new="false",
+        vectors_only="it comes half a second later, which the machine allows",
     ),
     SourceMutant(
         "session.ts",
@@ -238,6 +242,7 @@ TYPESCRIPT = [
         rule="MRK-6: an ack that is asked for waits",
         old="frame.prompt && this.leads(link)",
         new="false",
+        vectors_only="it comes half a second later, which the machine allows",
     ),
     SourceMutant(
         "session.ts",
@@ -245,6 +250,7 @@ TYPESCRIPT = [
         rule="ATT-3: an attach that no longer leads decides when an ack is due",
         old="frame.prompt && this.leads(link)",
         new="frame.prompt",
+        vectors_only="an ack that comes early breaks no rule that the machine checks",
     ),
     SourceMutant(
         "acks.ts",
@@ -347,6 +353,14 @@ TYPESCRIPT = [
         rule="DAT-3: an integer that was rounded is taken",
         old="if (hasLargeInteger(encoded)) throw badFrame();",
         new="",
+        vectors_only="no server sends one; the vectors show that it is refused",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="opened-without-a-token",
+        rule="OPN-13: a session is taken without its credential",
+        old="!(continues || frame.session)",
+        new="false",
     ),
     SourceMutant(
         "session.ts",
@@ -354,6 +368,7 @@ TYPESCRIPT = [
         rule="FRM-5: a numbered frame of an unknown type delivers a message",
         old="if (data !== NOTHING) this",
         new="this",
+        vectors_only="no server sends one yet",
     ),
     SourceMutant(
         "codec.ts",
@@ -361,6 +376,7 @@ TYPESCRIPT = [
         rule="FRM-5: a numbered frame of an unknown type does not take its number",
         old="readData(number, ack, [NOTHING])",
         new="readData(number, ack, [])",
+        vectors_only="no server sends one yet",
     ),
     SourceMutant(
         "codec.ts",
@@ -368,6 +384,7 @@ TYPESCRIPT = [
         rule="FRM-5: a frame of an unknown type takes a number that is none",
         old="if (!isNumbered) throw badFrame();",
         new="",
+        vectors_only="no server sends one yet",
     ),
     SourceMutant(
         "uplink.ts",
@@ -375,6 +392,7 @@ TYPESCRIPT = [
         rule="LIV-6: a lone ack on long poll takes a leave back",
         old="(frames.length || isAckDue || !link.leaveWritten)",
         new="(frames.length || !link.leaveWritten)",
+        vectors_only="the session only lives longer",
     ),
     SourceMutant(
         "session.ts",
@@ -382,6 +400,7 @@ TYPESCRIPT = [
         rule="POL-5: a frame beyond the next ends an attach of long poll",
         old='if (link.transport !== "longpoll") this._dropLink',
         new="this._dropLink",
+        vectors_only="the client attaches again",
     ),
     SourceMutant(
         "uplink.ts",
@@ -389,6 +408,7 @@ TYPESCRIPT = [
         rule="POL-5: a POST of a long poll does not name the mark",
         old="polling ? acks.received : undefined",
         new="undefined",
+        vectors_only="everything then comes by polls, as before",
     ),
     SourceMutant(
         "uplink.ts",
@@ -396,5 +416,6 @@ TYPESCRIPT = [
         rule="POL-5: what a POST's answer brought is not acknowledged while a poll is parked",
         old="(polling && leads && now >= acks.dueOn(link))",
         new="false",
+        vectors_only="the next poll names the mark",
     ),
 ]
