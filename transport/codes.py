@@ -110,7 +110,7 @@ CLOSE_CODES = "1000, 1001, 1008, 1011-1014 or 3000-4999"
 
 
 def is_close_code(code: int) -> bool:
-    """Return whether ``code`` may close a session (CLS-1).
+    """Return whether ``code`` may close a session (CLS-9).
 
     RFC 6455 section 7.4 reserves the others of 1000-2999 for what happens on a WebSocket.
     """

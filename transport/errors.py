@@ -23,7 +23,7 @@ class ChannelClosed(ChannelError):
     """The session is over: closed by either side, expired, or reset.
 
     Attributes:
-        code: the close code (PROTOCOL.md CLS-1), or, if the session ended without a ``close``, the
+        code: the close code (PROTOCOL.md CLS-9), or, if the session ended without a ``close``, the
             WebSocket code of the reason in the table of codes.
         reason: for people; may be empty.
         channel: on the server, the id of the channel; else empty.

@@ -25,7 +25,7 @@ export function checkArgument(isRight: unknown, message: string): asserts isRigh
   if (!isRight) throw new ChannelError("invalid_argument", message);
 }
 
-/** Returns whether a channel may be closed with `code` (CLS-1). */
+/** Returns whether a channel may be closed with `code` (CLS-9). */
 export const isCloseCode = (code: unknown): boolean =>
   typeof code === "number" && /^(100[018]|101[1-4]|[34]\d{3})$/.test(String(code));
 

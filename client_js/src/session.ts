@@ -271,9 +271,10 @@ export class ClientSession<Tag> {
 
   private _opened(link: Link, frame: OpenedFrame): void {
     const state = transition(ATTACH_TRANSITIONS, link.state, "opened");
-    if (frame.attach !== link.attach || frame.client !== this.client) throw badFrame();
+    const continues = this.token && !frame.reset;
+    if (frame.attach !== link.attach || frame.client !== this.client || !(continues || frame.session)) throw badFrame();
     // If two opens race, one may reach a server that does not know about the other (OPN-4).
-    if (this.token && !frame.reset && frame.id !== this.id) return this._dropLink(link, "another session");
+    if (continues && frame.id !== this.id) return this._dropLink(link, "another session");
     if (frame.reset) this.reset(frame.reset, link);
     const { received = 0, handled } = frame;
     this.outbox.checkAck(Math.max(received, handled));

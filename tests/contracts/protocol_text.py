@@ -55,11 +55,6 @@ CLAUSES: dict[str, Clause] = {clause.id: clause for clause in _clauses()}
 """All clauses, in order, by their ids."""
 
 
-def clause(name: str) -> str:
-    """Return the text of a clause."""
-    return PROTOCOL.split(f"**[{name}]** ", 1)[1].split("\n", 1)[0]
-
-
 def rows(section: str) -> list[list[str]]:
     """Return the rows of all tables of a section, without their headings."""
     return _rows(PROTOCOL.split(f"\n## {section}. ", 1)[1].split("\n## ", 1)[0])

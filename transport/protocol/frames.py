@@ -65,6 +65,11 @@ class ResetReason(StrEnum):
     FAILED = "failed"
     """A client's own, in no frame: the server's handler failed (CLS-8)."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> ResetReason:
+        """Take a reason of a later edition for one about which nothing is known (RES-5)."""
+        return cls.UNKNOWN
+
 
 class Nothing(Enum):
     """The type of `NOTHING`."""

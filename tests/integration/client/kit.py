@@ -16,7 +16,7 @@ from transport import connect
 from transport.client import Channel, Pacing
 
 TRANSPORTS = ["websocket", "sse", "longpoll"]
-PACING = Pacing(retry_base=0.02, retry_most=0.1)
+PACING = Pacing(retry_base=0.02, retry_max=0.1)
 
 
 def apps(name: str) -> Any:

@@ -113,11 +113,18 @@ TYPESCRIPT = [
         vectors_only="no server sends such a mark; the vectors show what follows from one",
     ),
     SourceMutant(
+        "refusals.ts",
+        name="repetition-taken-for-takeover",
+        rule="ATT-5: a `superseded` without `client` counts as another client's",
+        old="client: owner = client",
+        new='client: owner = ""',
+    ),
+    SourceMutant(
         "session.ts",
         name="another-session-taken",
         rule="OPN-4: of two opens that raced, the second's other session is taken for this one",
-        old="&& frame.id !== this.id",
-        new="&& false",
+        old="continues && frame.id !== this.id",
+        new="false",
     ),
     SourceMutant(
         "buffer.ts",
@@ -346,6 +353,14 @@ TYPESCRIPT = [
         rule="DAT-3: an integer that was rounded is taken",
         old="if (hasLargeInteger(encoded)) throw badFrame();",
         new="",
+        vectors_only="no server sends one; the vectors show that it is refused",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="opened-without-a-token",
+        rule="OPN-13: a session is taken without its credential",
+        old="!(continues || frame.session)",
+        new="false",
     ),
     SourceMutant(
         "session.ts",
@@ -353,6 +368,7 @@ TYPESCRIPT = [
         rule="FRM-5: a numbered frame of an unknown type delivers a message",
         old="if (data !== NOTHING) this",
         new="this",
+        vectors_only="no server sends one yet",
     ),
     SourceMutant(
         "codec.ts",
@@ -360,6 +376,7 @@ TYPESCRIPT = [
         rule="FRM-5: a numbered frame of an unknown type does not take its number",
         old="readData(number, ack, [NOTHING])",
         new="readData(number, ack, [])",
+        vectors_only="no server sends one yet",
     ),
     SourceMutant(
         "codec.ts",
@@ -367,6 +384,7 @@ TYPESCRIPT = [
         rule="FRM-5: a frame of an unknown type takes a number that is none",
         old="if (!isNumbered) throw badFrame();",
         new="",
+        vectors_only="no server sends one yet",
     ),
     SourceMutant(
         "uplink.ts",
@@ -374,6 +392,7 @@ TYPESCRIPT = [
         rule="LIV-6: a lone ack on long poll takes a leave back",
         old="(frames.length || isAckDue || !link.leaveWritten)",
         new="(frames.length || !link.leaveWritten)",
+        vectors_only="the session only lives longer",
     ),
     SourceMutant(
         "session.ts",
@@ -381,6 +400,7 @@ TYPESCRIPT = [
         rule="POL-5: a frame beyond the next ends an attach of long poll",
         old='if (link.transport !== "longpoll") this._dropLink',
         new="this._dropLink",
+        vectors_only="the client attaches again",
     ),
     SourceMutant(
         "uplink.ts",
@@ -388,6 +408,7 @@ TYPESCRIPT = [
         rule="POL-5: a POST of a long poll does not name the mark",
         old="polling ? acks.received : undefined",
         new="undefined",
+        vectors_only="everything then comes by polls, as before",
     ),
     SourceMutant(
         "uplink.ts",
@@ -395,5 +416,6 @@ TYPESCRIPT = [
         rule="POL-5: what a POST's answer brought is not acknowledged while a poll is parked",
         old="(polling && leads && now >= acks.dueOn(link))",
         new="false",
+        vectors_only="the next poll names the mark",
     ),
 ]

@@ -20,6 +20,7 @@ from transport.protocol.codec import (
     Decoder,
     Oversized,
     decode_message,
+    encode_control,
     encode_message,
     json_size,
     object_size,
@@ -169,6 +170,13 @@ def test_depth_of_small_limits_is_exact(most: int) -> None:
     assert refused(decoder, f"[1,0,{nested(most + 1)}]") == "bad_frame"
 
 
+def test_many_brackets_are_not_depth() -> None:
+    """FRM-3: what is counted first is only a suspicion."""
+    credentials: list[Any] = [[]] * (LIMITS.depth + 2)
+    wire = encode_control(Renew(credentials=credentials))
+    assert Decoder(LIMITS).decode(wire) == Renew(credentials=credentials)
+
+
 @pytest.mark.parametrize("depth", [500, 5_000, 100_000])
 def test_depth_never_recurses(depth: int) -> None:
     decoder = Decoder(Limits(message=1_000_000))
@@ -255,7 +263,7 @@ def test_what_json_readers_disagree_about(wire: str) -> None:
     ("field", "value"), [("code", 999), ("code", 1002), ("code", 1005), ("code", 5000)]
 )
 def test_close_codes(field: str, value: int) -> None:
-    """CLS-1."""
+    """CLS-9."""
     frame = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 0, "ack": 0}
     decoder = Decoder(LIMITS)
     assert refused(decoder, str(encode_message(frame | {field: value}, LIMITS))) == "bad_frame"
