@@ -77,12 +77,12 @@ SERVER = [
         new="self.live.append(attachment); self.confirm(attachment)",
     ),
     Mutant(
-        ServerSession,
-        "begin_post",
+        Post,
+        "_begin",
         name="confirmation-without-its-mark",
         rule="ATT-3: what the confirmed client said that it has is no ack",
-        old="self.confirm(attachment)",
-        new="self.attachments.confirm(attachment)",
+        old="session.confirm(attachment)",
+        new="session.attachments.confirm(attachment)",
     ),
     Mutant(
         Downlink,
