@@ -20,7 +20,6 @@ from transport.protocol.codec import (
     Decoder,
     Oversized,
     decode_message,
-    encode_control,
     encode_message,
     json_size,
     object_size,
