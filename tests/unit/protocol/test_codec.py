@@ -20,6 +20,7 @@ from transport.protocol.codec import (
     Decoder,
     Oversized,
     decode_message,
+    encode_control,
     encode_message,
     json_size,
     object_size,
