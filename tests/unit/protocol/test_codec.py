@@ -20,6 +20,7 @@ from transport.protocol.codec import (
     Decoder,
     Oversized,
     decode_message,
+    encode_control,
     encode_message,
     json_size,
     object_size,
@@ -160,13 +161,20 @@ def test_depth_of_what_is_received(objects: bool) -> None:
     assert decoder.decode(f"[1,0,[{','.join(['[]'] * 100)}]]").messages == [[[]] * 100]
 
 
-@pytest.mark.parametrize("most", [1, 2, 5, 6])
-def test_depth_of_small_limits_is_exact(most: int) -> None:
+@pytest.mark.parametrize("most", [1, 2, 5, 6, 500])
+def test_depth_of_other_limits_is_exact(most: int) -> None:
     """Data is decoded in one pass up to a depth, and in two beyond it."""
     decoder = Decoder(Limits(depth=most))
     for depth in (1, most):
         assert decoder.decode(f"[1,0,{nested(depth)}]").messages == [nested(depth)]
     assert refused(decoder, f"[1,0,{nested(most + 1)}]") == "bad_frame"
+
+
+def test_many_brackets_are_not_depth() -> None:
+    """FRM-3: what is counted first is only a suspicion."""
+    credentials: list[Any] = [[]] * (LIMITS.depth + 2)
+    wire = encode_control(Renew(credentials=credentials))
+    assert Decoder(LIMITS).decode(wire) == Renew(credentials=credentials)
 
 
 @pytest.mark.parametrize("depth", [500, 5_000, 100_000])
