@@ -47,7 +47,7 @@ async def test_acknowledged_waits_for_client() -> None:
 
 
 async def test_send_that_waits_for_room_asks_for_ack() -> None:
-    """MRK-6: a client may let its ack wait, but nobody waits for it."""
+    """MRK-8: a client may let its ack wait, but nobody waits for it."""
 
     async def sends(channel: Channel) -> None:
         for _ in range(2):
