@@ -87,7 +87,7 @@ export interface AckFrame {
   readonly received?: number;
   readonly sent?: number;
   readonly attached?: boolean;
-  /** The server waits for an ack (MRK-6). */
+  /** The server waits for an ack (MRK-8). */
   readonly prompt?: boolean;
 }
 

@@ -24,7 +24,7 @@ async def confirmed_socket(
 
 
 async def next_frame(ws: Socket) -> Any:
-    """Return the next frame that does not ask for an ack (MRK-6)."""
+    """Return the next frame that does not ask for an ack (MRK-8)."""
     while isinstance(frame := await ws.frame(), dict) and frame.get("prompt"):
         pass
     return frame

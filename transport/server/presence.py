@@ -114,7 +114,7 @@ class Presence:
 
     @contextmanager
     def awaiting_ack(self) -> Iterator[None]:
-        """Ask the client for an ack while a task waits for one, or for room (MRK-6)."""
+        """Ask the client for an ack while a task waits for one, or for room (MRK-8)."""
         downlink = self._driver.session.downlink
         downlink.ack_waiters += 1
         try:

@@ -57,7 +57,7 @@ class LosesFirstAck:
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_acknowledged_returns_without_delay(transport: str) -> None:
-    """MRK-6: the client's acks may wait, but not one that the handler waits for."""
+    """MRK-8: the client's acks may wait, but not one that the handler waits for."""
     waits: list[float] = []
 
     async def speak(channel: Channel) -> None:
@@ -86,7 +86,7 @@ async def test_acknowledged_returns_without_delay(transport: str) -> None:
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_full_window_opens_without_delay(transport: str) -> None:
-    """MRK-6, DAT-6: whatever the sizes of messages and window."""
+    """MRK-8, DAT-6: whatever the sizes of messages and window."""
     limits = Limits(message=1000, window_bytes=1000, window_messages=100)
     loop = asyncio.get_running_loop()
     begun = 0.0
@@ -109,7 +109,7 @@ async def test_full_window_opens_without_delay(transport: str) -> None:
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_ack_of_message_before_reconnect_arrives(transport: str) -> None:
-    """ATT-3: the client changes its connection before it has acknowledged the message."""
+    """MRK-9: the client changes its connection before it has acknowledged the message."""
     speaker = Speaker()
     Network(Hub(speaker))
     async with connect(URL, transports=[transport], proxies=False) as channel:
@@ -122,7 +122,7 @@ async def test_ack_of_message_before_reconnect_arrives(transport: str) -> None:
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_ack_lost_with_its_connection_is_known(transport: str) -> None:
-    """ATT-3: the ``open`` that follows says what the client has received."""
+    """MRK-9: the ``open`` that follows says what the client has received."""
     speaker = Speaker()
     app = LosesFirstAck(Hub(speaker))
     app.network = Network(app)

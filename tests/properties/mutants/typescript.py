@@ -361,6 +361,7 @@ TYPESCRIPT = [
         rule="OPN-13: a session is taken without its credential",
         old="!(continues || frame.session)",
         new="false",
+        vectors_only="no server leaves it out; the vectors show that it is missed",
     ),
     SourceMutant(
         "session.ts",
@@ -417,5 +418,21 @@ TYPESCRIPT = [
         old="(polling && leads && now >= acks.dueOn(link))",
         new="false",
         vectors_only="the next poll names the mark",
+    ),
+    SourceMutant(
+        "answers.ts",
+        name="ack-of-a-lost-post-forgotten",
+        rule="SND-1, MRK-6: an ack that was lost with its POST is not repeated",
+        old="link.acked = -1;\n    acks.setDue();",
+        new="",
+        first_seed=340,
+    ),
+    SourceMutant(
+        "session.ts",
+        name="mark-of-the-answer-ignored",
+        rule="SND-2: a client keeps to its own count, whatever the server has of a POST",
+        old="if (!recordPostMarks(link, frame, this.acks.received, now)) this._dropLink",
+        new="if (frame.attached === false) this._dropLink",
+        first_seed=400,
     ),
 ]

@@ -3,7 +3,7 @@
 Every connection reads the session's one send buffer through a cursor of its own, so nothing is
 copied or queued for it. Besides data there are control frames, kept with the attachment; acks,
 which piggyback on data or are sent alone after a delay (MRK-6); and our ``close``, after all data.
-A client's acks may be slow: if somebody waits for one, or the window fills up, we ask for it.
+A client's acks may be slow: if somebody waits for one, or the window fills up, we ask (MRK-8).
 
 Pure: the caller passes the time.
 """
