@@ -1,4 +1,4 @@
-// The frames of PROTOCOL.md section 2, as a tagged union.
+// The frames of PROTOCOL.md, as a tagged union.
 
 /** A transport that a connection runs over. */
 export type TransportName = "websocket" | "sse" | "longpoll";

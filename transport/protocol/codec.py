@@ -214,7 +214,7 @@ class Decoder:
         if suspect and json_bounds.is_deeper_than(value, self._nested):
             raise self._too_deep()
         if type(value) is list:
-            if any(map(json_bounds.has_large_integer, value[2:])):
+            if json_bounds.has_large_integer(value[2:]):
                 raise ProtocolError(
                     codes.BAD_FRAME,
                     "a message holds an integer beyond 2^53 - 1, where JavaScript rounds: send it "

@@ -1,4 +1,4 @@
-"""The frames of PROTOCOL.md section 2, as frozen values of closed unions."""
+"""The frames of PROTOCOL.md, as frozen values of closed unions."""
 
 from __future__ import annotations
 

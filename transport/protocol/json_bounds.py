@@ -30,15 +30,22 @@ def data_decoder(depth: int) -> msgspec.json.Decoder[list[Any]]:
     return msgspec.json.Decoder(GenericAlias(list, (message,)))
 
 
-def has_large_integer(value: Any) -> bool:
-    """Return whether a value holds an integer that JavaScript would round (DAT-3)."""
-    if type(value) is int:
-        return not -MAX_NUMBER <= value <= MAX_NUMBER
-    if type(value) is dict:
-        value = value.values()
-    elif type(value) is not list:
-        return False
-    return any(map(has_large_integer, value))
+def has_large_integer(values: list[Any]) -> bool:
+    """Return whether one of ``values`` holds an integer that JavaScript would round (DAT-3)."""
+    level = values
+    while level:
+        inside: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is int:
+                if not -MAX_NUMBER <= item <= MAX_NUMBER:
+                    return True
+            elif kind is list:
+                inside += item
+            elif kind is dict:
+                inside += item.values()
+        level = inside
+    return False
 
 
 def is_deeper_than(value: Any, depth: int) -> bool:

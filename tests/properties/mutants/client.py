@@ -446,8 +446,8 @@ CLIENT = [
         "has_large_integer",
         name="large-integers-taken",
         rule="DAT-3: an integer that JavaScript would round is taken",
-        old="return not -MAX_NUMBER <= value <= MAX_NUMBER",
-        new="return False",
+        old="not -MAX_NUMBER <= item <= MAX_NUMBER",
+        new="False",
         vectors_only="no server sends one; the vectors show that it is refused",
     ),
     Mutant(

@@ -271,11 +271,11 @@ async def test_closing_client_gets_what_handler_still_sends() -> None:
 
 
 async def test_close_rejects_bad_code_and_reason() -> None:
-    """CLS-1."""
+    """CLS-9."""
     done = asyncio.Event()
 
     async def closes(channel: Channel) -> None:
-        for code in (1001, 2999, 5000):
+        for code in (1002, 2999, 5000):
             with pytest.raises(ValueError, match="close code"):
                 await channel.close(code)
         with pytest.raises(ValueError, match="123 bytes"):
