@@ -261,7 +261,7 @@ SERVER = [
         "_receive_control",
         name="skip-not-counted",
         rule="DAT-5: a skip takes no number",
-        old="return self._receive_messages(attachment, skip)",
+        old="return self._receive_messages(attachment, Data(frame.number, frame.ack, [NOTHING]))",
         new="self.acknowledge(frame.ack); return []",
     ),
     Mutant(
@@ -373,7 +373,7 @@ SERVER = [
         rule="DAT-7: a repetition of what was handled is refused, by a number that nothing has",
         old="self._incoming.received < seq",
         new="True",
-        first_seed=1500,
+        first_seed=1600,
     ),
     Mutant(
         Inbox,

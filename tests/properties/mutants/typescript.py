@@ -118,6 +118,7 @@ TYPESCRIPT = [
         rule="ATT-5: a `superseded` without `client` counts as another client's",
         old="client: owner = client",
         new='client: owner = ""',
+        vectors_only="no client of a schedule reads the connection that its repetition replaces",
     ),
     SourceMutant(
         "session.ts",
