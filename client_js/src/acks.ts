@@ -58,7 +58,7 @@ export class AckSchedule {
    *
    * Called when `link` begins to carry the acks, too. One that was due on the previous link may not be due here, and
    * one that it carried may be lost: what counts is the mark in this link's `open`, which the server takes as an ack
-   * (ATT-3).
+   * (MRK-9).
    */
   setDueOn(link: Link): void {
     this._dueAt = link.acked < this.received ? 0 : Infinity;

@@ -1,4 +1,4 @@
-// The frames of PROTOCOL.md section 2, as a tagged union.
+// The frames of PROTOCOL.md, as a tagged union.
 
 /** A transport that a connection runs over. */
 export type TransportName = "websocket" | "sse" | "longpoll";
@@ -87,7 +87,7 @@ export interface AckFrame {
   readonly received?: number;
   readonly sent?: number;
   readonly attached?: boolean;
-  /** The server waits for an ack (MRK-6). */
+  /** The server waits for an ack (MRK-8). */
   readonly prompt?: boolean;
 }
 

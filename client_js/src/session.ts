@@ -319,7 +319,7 @@ export class ClientSession<Tag> {
     });
     if (fresh.length < messages.length) size = JSON.stringify(fresh).length; // duplicates count for nothing
     this.acks.record(fresh.length, size, this.terms, now);
-    // The last replay: the server keeps everything since the connection was lost.
+    // The last replay (MRK-7): the server keeps everything since the connection was lost.
     if (received < this.replayUpTo && this.replayUpTo <= this.acks.received) this.acks.setDue();
     this._endIfComplete(link, now);
   }

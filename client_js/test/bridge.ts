@@ -10,6 +10,7 @@ import type { Link } from "../src/link.ts";
 import { ClientSession } from "../src/session.ts";
 import { readSession, restoreSession, saveSession } from "../src/session_handover.ts";
 import { DEFAULT_TERMS } from "../src/terms.ts";
+import { finalPost } from "../src/uplink.ts";
 
 /** The number of a send, counted over all sessions of its client. */
 type Tag = number;
@@ -56,8 +57,21 @@ class Client {
     this.session.close(code, reason);
   }
 
-  leave(): void {
-    this.session.isLeaving = true;
+  /** Does what the driver does as its page is unloaded, which may come back from the cache of the browser. */
+  leave(now: number, room: number): Turn {
+    const { session } = this;
+    session.isLeaving = true;
+    const events = [...this.#links.values()].map((link) => {
+      const outputs = session.leads(link) ? this.#unload(link, now, room) : [];
+      return { type: "dropped", link, reason: "unloaded", retryIn: 0, outputs } as const;
+    });
+    for (const { link } of events) session.remove(link);
+    return this.#turn(events, now);
+  }
+
+  #unload(link: Link, now: number, room: number): Output[] {
+    const outputs = link.transport === "websocket" ? this.session.transmit(link, now) : [];
+    return [...outputs, { request: "post", frames: finalPost(this.session, link, room, false) }];
   }
 
   transmit(now: number): Turn {

@@ -87,8 +87,10 @@ SURFACES = {
         reconnect() resume() send(message) state statistics() suspend() transport transports
     """,
     transport.client.Pacing: """
-        (*, attempt, post, retry_base, retry_most, steady, fallback, queue_messages, queue_bytes)
-        attempt fallback post queue_bytes queue_messages retry_base retry_most steady
+        (*, open_timeout, post_timeout, retry_base, retry_max, steady, fallback_for, queue_messages,
+        queue_bytes)
+        fallback_for open_timeout post_timeout queue_bytes queue_messages retry_base retry_max
+        steady
     """,
     transport.client.Attempt: """
         (transport, outcome, reason, seconds) outcome reason seconds transport
@@ -168,3 +170,20 @@ def test_browser_exports_match_documented_names(name: str) -> None:
     for names in re.findall(r"^(?:export|.* onechannel\b.* =) \{ (.*?) \}", source, re.MULTILINE):
         exported += names.split(", ")
     assert sorted(set(exported)) == CLIENT_EXPORTS[name].split()  # overloads repeat a name
+
+
+ONE_CLIENT_ONLY = {
+    "steady": "a browser keeps what it has learnt of a transport across channels (penalties)",
+    "headStart": "the Python client tries one transport after the other",
+    "withCredentials": "only browsers keep cookies from the server",
+}
+"""Options that the other client does not have, each with the reason."""
+
+
+def test_options_of_both_clients_have_one_name() -> None:
+    source = (CLIENT_SOURCES / "options.ts").read_text("utf-8")
+    interface = source.partition("export interface ChannelOptions {")[2].partition("\n}")[0]
+    browser = set(re.findall(r"^  (\w+)\?: ", interface, re.MULTILINE))
+    names = {*(one.name for one in fields(transport.client.Pacing)), "transports", "credentials"}
+    python = {re.sub("_(.)", lambda found: found[1].upper(), name) for name in names}
+    assert python ^ browser == set(ONE_CLIENT_ONLY)

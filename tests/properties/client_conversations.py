@@ -59,7 +59,7 @@ class World:
             "http://127.0.0.1:1/",
             transports=transports,
             proxies=False,
-            pacing=Pacing(retry_base=0.1, retry_most=1.0),
+            pacing=Pacing(retry_base=0.1, retry_max=1.0),
         )
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.properties.schedules.client_core import ClientFactory
-from tests.properties.schedules.profile import MACHINE, STEPS
+from tests.properties.schedules.profile import MACHINE, SHORT, STEPS
 from tests.properties.schedules.schedule import check_schedules
 from tests.properties.schedules.world import World
 
@@ -82,3 +82,9 @@ def test_machine_holds(new_core: ClientFactory) -> None:
 def test_random_schedules_hold(new_core: ClientFactory) -> None:
     """NUM-3, NUM-4, RES-1 to RES-3, MRK-3, ATT-3 to ATT-7: see `World`."""
     check_schedules(range(SEED, SEED + EXAMPLES), new_core=new_core)
+
+
+@pytest.mark.timeout(0)
+def test_short_schedules_come_to_rest(new_core: ClientFactory) -> None:
+    """MRK-6, SND-1, ATT-3: nobody waits for ever for what the other side has."""
+    check_schedules(range(SEED, SEED + EXAMPLES), SHORT, new_core)

@@ -27,6 +27,7 @@ from tests.properties.mutants.server import SERVER
 from tests.properties.mutants.typescript import TYPESCRIPT
 from tests.properties.schedules.bridge import CLIENT_JS, bundle, running_bridge
 from tests.properties.schedules.client_core import ClientFactory
+from tests.properties.schedules.profile import MACHINE, SHORT
 from tests.properties.schedules.python_client import PythonClient
 from tests.properties.schedules.schedule import play, schedule
 from tests.properties.schedules.typescript_client import TypeScriptClient
@@ -69,7 +70,8 @@ def schedules(
     first: int, new_core: ClientFactory = PythonClient.new
 ) -> Iterator[Callable[[], None]]:
     for seed in range(first, first + SCHEDULES):
-        yield partial(play, schedule(seed), new_core=new_core)
+        for profile in (MACHINE, SHORT):
+            yield partial(play, schedule(seed, profile), profile, new_core)
 
 
 def has_failure(cases: Iterator[Callable[[], None]]) -> bool:

@@ -21,3 +21,10 @@ async def confirmed_socket(
         await ws.frame()
         ws.send({"type": "ack", "ack": 0})
         yield ws
+
+
+async def next_frame(ws: Socket) -> Any:
+    """Return the next frame that does not ask for an ack (MRK-8)."""
+    while isinstance(frame := await ws.frame(), dict) and frame.get("prompt"):
+        pass
+    return frame

@@ -220,7 +220,7 @@ class Connector:
             return
         self._budget.release(connection.slot, read_clock())
         if connection.transport is TransportKind.SSE:
-            connection.until = read_clock() + self._pacing.post
+            connection.until = read_clock() + self._pacing.post_timeout
         else:
             self._mark_working(connection)
 

@@ -77,7 +77,9 @@ class Dialer:
     def create(self, transport: TransportKind, at: float) -> Connection:
         """Return a connection to be opened at time ``at``."""
         # This time is for the credentials; once they are known the transport has its own.
-        connection = Connection(transport, at, at + self._pacing.post, self.budget.acquire(at))
+        connection = Connection(
+            transport, at, at + self._pacing.post_timeout, self.budget.acquire(at)
+        )
         self._attempts.append(connection)
         return connection
 
@@ -98,13 +100,13 @@ class Dialer:
 
     def open(self, connection: Connection, credentials: Json) -> None:
         """Attach the session over ``connection``."""
-        connection.until = read_clock() + self._pacing.attempt
+        connection.until = read_clock() + self._pacing.open_timeout
         nonce = secrets.token_urlsafe(24)
         connection.link = self._session.attach(connection.transport, nonce, credentials)
         connection.adapter = ADAPTERS[connection.transport](
             Wiring(
                 destination=self._destination,
-                timeout=self._pacing.post,
+                timeout=self._pacing.post_timeout,
                 report=partial(self._report, connection),
                 spawn=partial(self._tasks.spawn, connection),
                 linger=partial(self._tasks.spawn, connection, lingers=True),

@@ -67,7 +67,7 @@ class RetryPlan:
         """Return the transport of the attempt that begins now."""
         self._outage_since = min(self._outage_since, now)
         transport = choose(
-            self.transports, self._tried, self._last_working, now, self._pacing.fallback
+            self.transports, self._tried, self._last_working, now, self._pacing.fallback_for
         )
         if transport is None:  # every one that is still allowed has failed: a new round
             self._tried.clear()
@@ -109,7 +109,7 @@ class RetryPlan:
         retry_in = min(retry_in, MAX_RETRY_IN)
         steady = self._exclude_uptime_from_outage(connection, now)
         self.has_become_unreachable = False
-        delay = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_most)
+        delay = backoff(now - self._outage_since, jitter, pacing.retry_base, pacing.retry_max)
         if drained:  # the server asked for it, so the transport has not failed (DRN-1)
             wait = jitter * retry_in
             if not steady:  # it may ask again and again

@@ -20,7 +20,7 @@ def field_error(detail: str) -> ProtocolError:
     what, path = (front, path) if mark else (detail, "")
     name = path.rstrip("`").lstrip(".").split(".")[-1].split("[")[0]
     if what.startswith("Invalid value") and name == "type":
-        return ProtocolError(codes.BAD_FRAME, "the frame's type is not in PROTOCOL.md section 2")
+        return ProtocolError(codes.BAD_FRAME, "the frame's type is not in PROTOCOL.md")
     if what.startswith("Invalid"):  # the rest of it would quote the value
         what = "the value is not one of those allowed"
     missing = what.removeprefix("Object missing required field ")

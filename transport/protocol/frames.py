@@ -1,4 +1,4 @@
-"""The frames of PROTOCOL.md section 2, as frozen values of closed unions."""
+"""The frames of PROTOCOL.md, as frozen values of closed unions."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class Opened(_Control, frozen=True):
 class Ack(_Control, frozen=True):
     """Acknowledge without data; in a POST's answer also report on the downlink (SND-2).
 
-    A server asks by ``prompt`` to be acknowledged at once (MRK-6).
+    A server asks by ``prompt`` to be acknowledged at once (MRK-8).
     """
 
     ack: Mark

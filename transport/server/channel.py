@@ -173,7 +173,8 @@ class Channel:
         payload, size = encode_sized(message, driver.session.limits, driver.encoder)
         # `SendWindow.has_capacity`, inlined for speed: this runs for every message.
         if driver.window.senders or not driver.session.outgoing.has_room(size):
-            await driver.window.wait(size, driver.check_open)
+            with driver.presence.awaiting_ack():
+                await driver.window.wait(size, driver.check_open)
         return driver.send(payload, size)
 
     async def flush(self) -> None:

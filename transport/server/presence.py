@@ -10,12 +10,14 @@ Made at the first wait: most sessions have none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from transport.errors import ChannelClosed
 from transport.protocol.server.session import ServerSession
 from transport.protocol.states import SessionState
+from transport.server.driven_link import DrivenLink
 from transport.server.reception import Reception
 from transport.waiting import resolve
 
@@ -35,6 +37,8 @@ class Presenter(Protocol):
 
     @property
     def session(self) -> ServerSession: ...
+    @property
+    def links(self) -> Sequence[DrivenLink]: ...
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
     @property
@@ -98,11 +102,27 @@ class Presence:
         session, outgoing = driver.session, driver.session.outgoing
         if number > outgoing.last:
             raise ValueError(f"no message has the number {number} yet")
-        await self._until(
-            lambda: outgoing.acked >= number or session.ending is not None or driver.draining
-        )
+
+        def is_over() -> bool:
+            return outgoing.acked >= number or session.ending is not None or driver.draining
+
+        if not is_over():
+            with self.awaiting_ack():
+                await self._until(is_over)
         if outgoing.acked < number:
             raise driver.handed_over() if session.ending is None else session.closed_error()
+
+    @contextmanager
+    def awaiting_ack(self) -> Iterator[None]:
+        """Ask the client for an ack while a task waits for one, or for room (MRK-8)."""
+        downlink = self._driver.session.downlink
+        downlink.ack_waiters += 1
+        try:
+            for link in self._driver.links:
+                link.wake_writer_if_due()
+            yield
+        finally:
+            downlink.ack_waiters -= 1
 
     def _is_closed(self) -> bool:
         driver = self._driver

@@ -71,7 +71,10 @@ class Uplink:
             driver.notify()
             if post.has_data:
                 await driver.handled_in_time(self._patience)
-            return post.answer()
+            answer = post.answer()
+            if runner.session.downlink.ack_waiters:
+                driver.notify()  # the poll asks for the ack of what this answer brings
+            return answer
         except BaseException:  # cancelled, too: what waited for the answer wakes the poll
             post.release_downlink()
             driver.notify()

@@ -10,6 +10,7 @@ takes what has arrived, and both ends write what is due. Two invariants make it 
 
 - The same seed and the same calls give the same run.
 - Without faults, everything that was sent arrives and is acknowledged: `settle` waits for that.
+  After that nothing more happens, save what keeps a connection alive: `check_rest` checks that.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from transport.protocol.server.session import ServerSession
 from transport.testing.faults import NO_FAULTS, Faults
 from transport.testing.lossy_link import LossyLink
 from transport.testing.pair_server import PairConnection, PairServer
+from transport.testing.rest import SessionMarks, unsettled
 
 ANSWER_TIMEOUT = 10.0
 """Seconds after which the client considers a request lost."""
@@ -46,6 +48,9 @@ TICK = 0.25
 """Seconds between checks of the deadlines of both ends."""
 MIN_STEP = 0.001
 """The smallest step of the clock to a deadline of the client, in seconds."""
+MAX_WRITES_AT_REST = 8
+"""Writes of both ends in a heartbeat in which nothing happens: a ping and the POST of its pong, or
+a poll, with their answers; and perhaps a stream that is replaced."""
 
 
 class Pair:
@@ -88,6 +93,8 @@ class Pair:
         self._server = PairServer(limits, self._write_to_client)
         self._connections: list[PairConnection] = []
         """The connections that at least one end considers open."""
+        self._writes = 0
+        """How often either end has written."""
         self._link.call_at(0.0, self._attach)
         self._link.call_at(TICK, self._tick)
 
@@ -133,25 +140,47 @@ class Pair:
         self._link.run(self.now + seconds, self._flush)
 
     def settle(self, within: float = 120.0) -> None:
-        """Stop injecting faults, and run until every message has arrived and been acknowledged.
+        """Stop injecting faults, and run until nothing is `unsettled`.
 
         Raises:
             TimeoutError: that took more than ``within`` seconds.
         """
         self.faults = NO_FAULTS
         until = self.now + within
-        while not self._is_settled():
+        while left := self.unsettled():
             if self.now >= until:
-                raise TimeoutError(f"the pair did not settle in {within} s")
+                raise TimeoutError(f"the pair did not settle in {within} s: {'; '.join(left)}")
             self.run(TICK)
 
-    def _is_settled(self) -> bool:
-        client, server = self.client.outbox.buffer, self.server
-        return (
-            server is not None
-            and client.acked == client.last
-            and server.outgoing.acked == server.outgoing.last
-        )
+    def unsettled(self) -> list[str]:
+        """Return what is left to do, in words; empty once both ends are at rest.
+
+        At rest, each end has what the other has sent and knows that the other has it, the handler
+        has finished with every message, and no deadline is overdue. A channel that has ended is at
+        rest once the server's session has ended, too.
+        """
+        server = self.server
+        if self.client.ending is not None:
+            is_over = server is None or server.ending is not None
+            return [] if is_over else ["the server's session has not ended"]
+        if server is None:
+            return ["no session has begun"]
+        return list(unsettled(SessionMarks.of(self.client), server, self.now))
+
+    def check_rest(self, seconds: float = 60.0) -> None:
+        """Run for ``seconds``, and check that both ends stay at rest; call `settle` first.
+
+        Nothing may become unsettled, and nothing be written but heartbeats and polls.
+
+        Raises:
+            AssertionError: something was.
+        """
+        before = self._writes
+        self.run(seconds)
+        left, writes = self.unsettled(), self._writes - before
+        assert not left, "; ".join(left)
+        most = MAX_WRITES_AT_REST * (1 + seconds / self.limits.heartbeat)
+        assert writes <= most, f"the ends wrote {writes} times in {seconds} s, with nothing to do"
 
     # Time
 
@@ -205,6 +234,7 @@ class Pair:
     # What each end writes
 
     def _write_to_server(self, connection: PairConnection, output: Output) -> None:
+        self._writes += 1
         if self._link.cuts():
             self._lose(connection)
         elif connection.transport is TransportKind.WEBSOCKET:
@@ -216,6 +246,7 @@ class Pair:
             self._send_request(connection, output.request, list(output.frames))
 
     def _write_to_client(self, connection: PairConnection, report: Input) -> None:
+        self._writes += 1
         if connection.is_cut:
             return
         if self._link.cuts():
@@ -241,6 +272,7 @@ class Pair:
                 self._handle_input(connection, Answer(request, status, text))
 
         def respond(status: int, text: str) -> None:
+            self._writes += 1
             self._link.send_once(lambda: answer(status, text))
 
         def arrive() -> None:

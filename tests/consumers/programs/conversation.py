@@ -28,7 +28,7 @@ async def converse(url: str, transport_name: str) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(report)
     others = asyncio.all_tasks()
-    pacing = Pacing(attempt=20)
+    pacing = Pacing(open_timeout=20)
     async with asyncio.timeout(60):
         async with connect(url, transports=[transport_name], pacing=pacing) as channel:
             await _echoes(channel, {"text": "hello"})

@@ -16,7 +16,7 @@ from transport import connect
 from transport.client import Channel, Pacing
 
 TRANSPORTS = ["websocket", "sse", "longpoll"]
-PACING = Pacing(retry_base=0.02, retry_most=0.1)
+PACING = Pacing(retry_base=0.02, retry_max=0.1)
 
 
 def apps(name: str) -> Any:
@@ -99,14 +99,20 @@ async def converse(
 
 
 async def check(server: Server, count: int, *channels: Channel) -> None:
-    """Check that both ends agree, and that nothing was lost."""
+    """Check that nothing was lost, and that both ends agree once everything is at rest."""
     total = count * len(channels)
-    final = await until_report(server, lambda found: found["received"] == total)
+
+    def is_at_rest(found: dict[str, Any]) -> bool:
+        acknowledged = all(one["acknowledged"] == one["sent"] for one in found["channels"])
+        return found["received"] == total and acknowledged
+
+    final = await until_report(server, is_at_rest)
     assert final["wrong"] == []
     assert (final["started"], final["sent"]) == (len(channels), total)
     assert len(final["channels"]) == len(channels)
     for there in final["channels"]:
         assert (there["received"], there["handled"], there["sent"]) == (count + 1,) * 2 + (count,)
+        assert (there["buffered"], there["buffered_bytes"]) == (0, 0)
     for channel in channels:
         here = channel.statistics()
         assert here.resets == 0

@@ -55,6 +55,8 @@ class End(asyncio.Transport):
         self.closing = False
         self.over = False
         """Whether its protocol was notified of the end."""
+        self.writes = 0
+        """How often its protocol has written."""
         self._loop = loop
         self._context = context
         self._paused = False
@@ -87,6 +89,7 @@ class End(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         if data and not self.closing:  # an empty write is not an end of file
+            self.writes += 1
             self.peer.schedule(self.peer.feed, bytes(data))
 
     def feed(self, data: bytes | None) -> None:
@@ -176,6 +179,11 @@ class Network:
         self.ends.append(here)
         here.protocol.connection_made(here)
         return here, here.protocol
+
+    @property
+    def writes(self) -> int:
+        """Return how often either side of any connection has written."""
+        return sum(here.writes + here.peer.writes for here in self.ends)
 
     def cut(self) -> None:
         """End all connections, and lose the data in transit."""

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.integration.client.memory_network import Network, in_memory
-from transport import Channel, Hub, connect
+from transport import Channel, ChannelClosed, Hub, Limits, connect
 
 URL = "http://127.0.0.1:1/"
 TRANSPORTS = ("websocket", "sse", "longpoll")
@@ -56,8 +56,60 @@ class LosesFirstAck:
 
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_acknowledged_returns_without_delay(transport: str) -> None:
+    """MRK-8: the client's acks may wait, but not one that the handler waits for."""
+    waits: list[float] = []
+
+    async def speak(channel: Channel) -> None:
+        loop = asyncio.get_running_loop()
+        await channel.receive()
+        for _ in range(20):
+            begun = loop.time()
+            await channel.acknowledged(await channel.send("hello"))
+            waits.append(loop.time() - begun)
+        number = await channel.send("written before somebody waits")
+        await asyncio.sleep(0.125)
+        begun = loop.time()
+        await channel.acknowledged(number)
+        waits.append(loop.time() - begun)
+
+    Network(Hub(speak))
+    async with connect(URL, transports=[transport], proxies=False) as channel:
+        await channel.send("go")
+        assert [await channel.receive() for _ in range(21)]
+        with pytest.raises(ChannelClosed):
+            await channel.receive()
+    assert len(waits) == 21
+    assert max(waits) < 0.1
+
+
+@in_memory
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_full_window_opens_without_delay(transport: str) -> None:
+    """MRK-8, DAT-6: whatever the sizes of messages and window."""
+    limits = Limits(message=1000, window_bytes=1000, window_messages=100)
+    loop = asyncio.get_running_loop()
+    begun = 0.0
+
+    async def speak(channel: Channel) -> None:
+        nonlocal begun
+        await channel.receive()
+        begun = loop.time()
+        for size in (10, 990, 200, 900, 990, 10, 995) * 5:
+            await channel.send("x" * size)
+
+    Network(Hub(speak, limits=limits))
+    async with connect(URL, transports=[transport], proxies=False) as channel:
+        await channel.send("go")
+        for _ in range(35):
+            await channel.receive()
+        assert loop.time() - begun < 0.5
+
+
+@in_memory
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_ack_of_message_before_reconnect_arrives(transport: str) -> None:
-    """ATT-3: the client changes its connection before it has acknowledged the message."""
+    """MRK-9: the client changes its connection before it has acknowledged the message."""
     speaker = Speaker()
     Network(Hub(speaker))
     async with connect(URL, transports=[transport], proxies=False) as channel:
@@ -70,7 +122,7 @@ async def test_ack_of_message_before_reconnect_arrives(transport: str) -> None:
 @in_memory
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_ack_lost_with_its_connection_is_known(transport: str) -> None:
-    """ATT-3: the ``open`` that follows says what the client has received."""
+    """MRK-9: the ``open`` that follows says what the client has received."""
     speaker = Speaker()
     app = LosesFirstAck(Hub(speaker))
     app.network = Network(app)

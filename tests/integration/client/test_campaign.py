@@ -104,7 +104,9 @@ async def test_campaign_survives_all_faults_at_once(seed: int, record_property: 
         apps("brisk") as server,
         RequestProxy(server.port, seed=seed) as requests,
         FaultProxy(requests.port, seed=seed) as proxy,
-        open_to(proxy.port, pacing=Pacing(retry_base=0.02, retry_most=0.1, post=0.5)) as channel,
+        open_to(
+            proxy.port, pacing=Pacing(retry_base=0.02, retry_max=0.1, post_timeout=0.5)
+        ) as channel,
     ):
         delayed = [Delay(later=later) for later in (1, 2)]
         requests.disturb(0.15, ["send", "poll", "sse"], [*LOST, *REPEATED, *REORDERED, *delayed])

@@ -40,7 +40,7 @@ async def test_close_during_long_backoff_attempts_at_once() -> None:
     limits = Limits(closing=2, ttl=500)
     network = Network(Hub(echo, limits=limits))
     loop = asyncio.get_running_loop()
-    pacing = Pacing(retry_base=60, retry_most=100)
+    pacing = Pacing(retry_base=60, retry_max=100)
     async with connect(URL, transports=["websocket"], proxies=False, pacing=pacing) as channel:
         await asyncio.sleep(30)
         network.up = False

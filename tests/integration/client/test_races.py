@@ -120,7 +120,7 @@ async def test_racing_opens_share_one_session(first: str, second: str) -> None:
             proxy.reset_clients()
 
         tasks.start_soon(lose_the_first)
-        pacing = Pacing(attempt=60.0, retry_base=0.02, retry_most=0.1)
+        pacing = Pacing(open_timeout=60.0, retry_base=0.02, retry_max=0.1)
         async with open_to(proxy.port, first, second, pacing=pacing, timeout=60) as channel:
             assert proxy.statistics.cuts == 1
             assert [attempt.outcome for attempt in channel.explain()][:1] == ["failed"]
@@ -287,7 +287,7 @@ async def test_half_open_connection_causes_transport_switch() -> None:
     """LIV-2: neither side is notified; data written to the dead connection is sent again."""
     count = 300
     async with apps("brisk") as server, FaultProxy(server.port) as proxy, AsyncExitStack() as stack:
-        pacing = Pacing(retry_base=0.02, retry_most=0.1, steady=60)
+        pacing = Pacing(retry_base=0.02, retry_max=0.1, steady=60)
         channels = [
             await stack.enter_async_context(
                 open_to(proxy.port, first, TRANSPORTS[index - 1], pacing=pacing)

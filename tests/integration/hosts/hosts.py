@@ -29,11 +29,14 @@ class Variant:
     prefix_in_path: bool = False
     cuts_websockets: bool = False
 
-    def serving(self, app: str, *arguments: str) -> AbstractAsyncContextManager[Server]:
+    def serving(
+        self, app: str, *arguments: str, clean: bool = True
+    ) -> AbstractAsyncContextManager[Server]:
         return serving(
             f"tests.integration.hosts.apps:{app}",
             *(*self.options.split(), *arguments),
             host=self.host,
+            clean=clean,
         )
 
 

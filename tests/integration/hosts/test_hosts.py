@@ -33,7 +33,7 @@ MESSAGES: list[Any] = [
     bytes(range(256)),
 ]
 LARGEST: list[Any] = ["x" * (Limits().message - 2), b"y" * Limits().message]
-PACING = Pacing(attempt=15.0, post=15.0, retry_base=0.1)
+PACING = Pacing(open_timeout=15.0, post_timeout=15.0, retry_base=0.1)
 """Attempts are compared one by one, so none may fail because the machine is busy."""
 ONE_OF_EACH = ["uvicorn-sansio-httptools-uvloop", "hypercorn-asyncio", "granian"]
 """A host's options do not change the paths that it reports."""

@@ -23,7 +23,7 @@ from transport.client import Pacing
 NAME = "app.test"
 """A host that is not loopback and has no TLS: browsers send no Sec-Fetch-Site to it."""
 TRANSPORTS = ["websocket", "sse", "longpoll"]
-PACING = Pacing(retry_base=0.02, retry_most=0.1)
+PACING = Pacing(retry_base=0.02, retry_max=0.1)
 
 
 @pytest.fixture(scope="module")

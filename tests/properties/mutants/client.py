@@ -76,6 +76,15 @@ CLIENT = [
     Mutant(
         Refusals,
         "_closing_superseded",
+        name="repetition-taken-for-takeover",
+        rule="ATT-5: a `superseded` without `client` counts as another client's",
+        old="not isinstance(error.client, str) or ",
+        new="",
+        vectors_only="no client of a schedule reads the connection that its repetition replaces",
+    ),
+    Mutant(
+        Refusals,
+        "_closing_superseded",
         name="takeover-ignored",
         rule="ATT-5: a client attaches again after another has superseded it",
         old="0 < confirmed < attach",

@@ -81,8 +81,12 @@ class ClientCore(Protocol):
     def close(self, code: int, reason: str) -> None:
         """Close the channel."""
 
-    def leave(self) -> None:
-        """Say that the client goes away for good (LIV-6)."""
+    def leave(self, room: int, now: float) -> Turn:
+        """Say that the client goes away for good (LIV-6), which its next attach takes back.
+
+        A page does more as it is unloaded: it drops its links, and repeats what the server may lack
+        in a last POST of at most ``room`` bytes, whose answer it will not read.
+        """
 
     def attach(self, transport: TransportKind, nonce: str) -> Link:
         """Begin the next attach."""

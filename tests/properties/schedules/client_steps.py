@@ -10,6 +10,8 @@ from tests.properties.schedules.state import ClientState
 from transport.protocol.frames import TransportKind
 
 TRANSPORTS = list(TransportKind)
+UNLOAD_ROOMS = (1, 800, 1000, 65536)
+"""Bytes of the POST that a page may write as it is unloaded: for nothing, a message, some, all."""
 
 
 class ClientSteps:
@@ -85,8 +87,8 @@ class ClientSteps:
         """Say that the client goes away for good (LIV-6), which its next attach takes back."""
         if (clients := self._network.living_clients) and pick < 4:
             client = clients[pick % len(clients)]
-            client.core.leave()
-            self._network.transmit(client)
+            client.has_left = True
+            self._network.leave(client, UNLOAD_ROOMS[pick])
 
     def client_vanishes(self, pick: int, noticed: int) -> None:
         """Let a client go without a word, as a page that crashes, if others are left; seldom."""

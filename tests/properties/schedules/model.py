@@ -174,24 +174,3 @@ class Model:
                     assert not is_final or is_in_hand, "RES-3: its fate is known"
                 case _:
                     assert_never(event.fate)
-
-    # The end
-
-    def is_at_rest(self) -> bool:
-        """Return whether every send is settled, and every client that lives has everything."""
-        return all(
-            client.has_vanished
-            or (
-                set(client.fates) == set(client.sends)
-                and (
-                    client.is_over
-                    or (
-                        client.session != ""
-                        and not client.core.marks.is_ending
-                        and client.received
-                        == self.handlers.get(client.session, HandlerRecord()).sent
-                    )
-                )
-            )
-            for client in self.clients
-        )

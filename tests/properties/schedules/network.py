@@ -36,6 +36,8 @@ from transport.protocol.frames import TransportKind
 from transport.protocol.server.session import ServerSession
 from transport.protocol.states import AttachmentState, SessionState
 
+UNLOADED = "unloaded"
+"""The reason of a link that a page drops as it is unloaded; its last POST repeats what it wrote."""
 NAMES = {transport: name for name, transport in TRANSPORTS.items()}
 
 
@@ -51,6 +53,7 @@ class Network:
         model: what applications are promised.
         rules: what each side may write.
         requests: the requests that are on their way to the server.
+        writes: how many frames, requests and answers either side has written.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -59,6 +62,7 @@ class Network:
         self.model = Model(limits)
         self.rules = WireRules(self.model, self.bench.directory)
         self.requests: list[PendingRequest] = []
+        self.writes = 0
         self._connections: dict[str, ClientConnection] = {}
         """Those that the server knows, by name."""
         self._polls: dict[str, PendingRequest] = {}
@@ -150,6 +154,10 @@ class Network:
         """Put everything that a client has due on its way."""
         self._act(client, client.core.transmit(self.now))
 
+    def leave(self, client: ClientState, room: int) -> None:
+        """Let a client write that it goes away."""
+        self._act(client, client.core.leave(room, self.now))
+
     def handle_input(self, connection: ClientConnection, report: Input) -> None:
         """Hand a client what arrives on a connection, and let it act on that."""
         client = next(one for one in self.clients if connection in one.connections)
@@ -186,7 +194,9 @@ class Network:
         self, connection: ClientConnection, request: Request | None, frames: list[Any]
     ) -> None:
         """Put frames on their way to the server."""
-        if request is not None and connection.link.transport is not TransportKind.WEBSOCKET:
+        self.writes += 1
+        is_websocket = connection.link.transport is TransportKind.WEBSOCKET
+        if request is Request.POST or (request is not None and not is_websocket):
             self.requests.append(PendingRequest(request, frames, connection))
         elif not connection.is_half_open:
             connection.up += frames
@@ -195,8 +205,11 @@ class Network:
         """Forget a connection that a client has dropped, after its last output."""
         for one in [one for one in client.connections if one.link is event.link]:
             for out in event.outputs:
+                frames = [from_wire(wire) for wire in out.frames]
+                if event.reason == UNLOADED:
+                    self.rules.check_repetition(client, one, frames)
                 self.rules.record_last_output(client, event.link.attach)
-                self._put(one, out.request, [from_wire(wire) for wire in out.frames])
+                self._put(one, out.request, frames)
             client.connections.remove(one)
         for sent in self.requests:
             if sent.connection.link is event.link:
@@ -212,6 +225,7 @@ class Network:
         result = self.bench.run(step, self.now)
         self.rules.check_attachments(self.bench.sessions)
         ended = result.get("ended", {})
+        self.writes += len(result.get("writes", ())) + ("answer" in result)
         for name, frames in result.get("writes", {}).items():
             poll, connection = self._polls.pop(name, None), self._connections.get(name)
             self.rules.check_server_frames(name, connection, poll and poll.frames[0], frames)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transport.limits import Limits
 
@@ -72,3 +72,5 @@ class Profile:
 
 MACHINE = Profile(steps=tuple(name for name in STEPS if name not in TAKEOVERS))
 """Everything that can end a session, in short schedules, with limits that these reach."""
+SHORT = replace(MACHINE, length=12)
+"""Short ones: what is left undone shows only at the end, before something else makes up for it."""

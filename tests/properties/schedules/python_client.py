@@ -63,8 +63,9 @@ class PythonClient:
     def close(self, code: int, reason: str) -> None:
         self._session.close(code, reason)
 
-    def leave(self) -> None:
+    def leave(self, room: int, now: float) -> Turn:
         self._session.leave()
+        return self._turn([], now)
 
     def attach(self, transport: TransportKind, nonce: str) -> Link:
         link = self._session.attach(transport, nonce)

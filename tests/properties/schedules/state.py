@@ -62,6 +62,8 @@ class ClientState:
     nonces: int = 0
     is_over: bool = False
     """Whether its channel has ended."""
+    has_left: bool = False
+    """Whether it has said that it goes away for good (LIV-6)."""
     has_vanished: bool = False
     """Whether it has gone without a word, so that its sends are never settled."""
     sends: dict[int, str] = field(default_factory=dict)

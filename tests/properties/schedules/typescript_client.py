@@ -91,8 +91,8 @@ class TypeScriptClient:
     def close(self, code: int, reason: str) -> None:
         self._queue("close", code, reason)
 
-    def leave(self) -> None:
-        self._queue("leave")
+    def leave(self, room: int, now: float) -> Turn:
+        return self._turn("leave", now, room)
 
     def attach(self, transport: TransportKind, nonce: str) -> Link:
         attach = self._call("attach", transport.value, nonce)

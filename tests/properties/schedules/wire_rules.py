@@ -193,6 +193,13 @@ class WireRules:
                     known = client.written.setdefault((client.session, number), message)
                     assert known == message, "NUM-2: another message under the same number"
 
+    def check_repetition(
+        self, client: ClientState, connection: ClientConnection, frames: list[Any]
+    ) -> None:
+        """Check what a client writes that repeats everything from the server's ack on."""
+        connection.server_received = None
+        self.check_client_frames(client, connection, frames)
+
     def record_last_output(self, client: ClientState, attach: int) -> None:
         """Record what a client writes when its session is over: a POST confirms its attach."""
         self._confirmed.add((client.name, attach))

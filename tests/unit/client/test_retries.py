@@ -11,7 +11,7 @@ from transport.client.retries import RetryPlan
 from transport.protocol.frames import TransportKind
 
 WS, SSE, POLL = TransportKind.WEBSOCKET, TransportKind.SSE, TransportKind.LONGPOLL
-PACING = Pacing(retry_base=0.5, retry_most=30, steady=5, fallback=300)
+PACING = Pacing(retry_base=0.5, retry_max=30, steady=5, fallback_for=300)
 
 
 def plan_of(*transports: TransportKind) -> RetryPlan:

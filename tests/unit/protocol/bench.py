@@ -177,6 +177,9 @@ class Bench:
             return {"taken": "waiting"}
         return {"taken": {"message": from_message(message)}}
 
+    def _await_ack(self, step: Step) -> None:
+        self._current.downlink.ack_waiters += 1 if step["await_ack"] else -1
+
     def _return(self, _: Step) -> None:
         self._current.close(1000, "", "app", self.now)
 
@@ -220,6 +223,7 @@ class Bench:
         "send": _send,
         "take": _take,
         "unread": _unread,
+        "await_ack": _await_ack,
         "return": _return,
         "raise": _raise,
         "close": _close,

@@ -20,6 +20,7 @@ from transport.protocol.codec import (
     Decoder,
     Oversized,
     decode_message,
+    encode_control,
     encode_message,
     json_size,
     object_size,
@@ -167,6 +168,13 @@ def test_depth_of_other_limits_is_exact(most: int) -> None:
     for depth in (1, most):
         assert decoder.decode(f"[1,0,{nested(depth)}]").messages == [nested(depth)]
     assert refused(decoder, f"[1,0,{nested(most + 1)}]") == "bad_frame"
+
+
+def test_many_brackets_are_not_depth() -> None:
+    """FRM-3: what is counted first is only a suspicion."""
+    credentials: list[Any] = [[]] * (LIMITS.depth + 2)
+    wire = encode_control(Renew(credentials=credentials))
+    assert Decoder(LIMITS).decode(wire) == Renew(credentials=credentials)
 
 
 @pytest.mark.parametrize("depth", [500, 5_000, 100_000])

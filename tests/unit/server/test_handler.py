@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from tests.support.confirmed_socket import confirmed_socket
+from tests.support.confirmed_socket import confirmed_socket, next_frame
 from tests.support.short_limits import ShortLimits
 from transport import Busy, Channel, ChannelClosed, Hub, Limits, Stalled
 from transport.testing import (
@@ -38,11 +38,28 @@ async def test_acknowledged_waits_for_client() -> None:
 
     async with confirmed_socket(Hub(sends)) as ws:
         assert await ws.frame() == [1, 0, "a", "b"]
+        assert await ws.frame() == {"type": "ack", "ack": 0, "prompt": True}
         assert not done.is_set()
         ws.send({"type": "ack", "ack": 2})
         await asyncio.wait_for(done.wait(), 30)
         assert numbers == [1, 2]
         assert (await ws.frame())["type"] == "close"
+
+
+async def test_send_that_waits_for_room_asks_for_ack() -> None:
+    """MRK-8: a client may let its ack wait, but nobody waits for it."""
+
+    async def sends(channel: Channel) -> None:
+        for _ in range(2):
+            await channel.send("x" * 600)
+        await channel.receive()
+
+    limits = Limits(message=1000, window_bytes=1000)
+    async with confirmed_socket(Hub(sends, limits=limits)) as ws:
+        assert await ws.frame() == [1, 0, "x" * 600]
+        assert await ws.frame() == {"type": "ack", "ack": 0, "prompt": True}
+        ws.send({"type": "ack", "ack": 1})
+        assert await ws.frame() == [2, 0, "x" * 600]
 
 
 async def test_acknowledged_fails_when_session_ends() -> None:
@@ -94,14 +111,14 @@ async def test_send_waits_at_full_window_until_acks() -> None:
             sent.append(await channel.send(number))  # noqa: PERF401 - read while it grows
 
     async with confirmed_socket(Hub(sends, limits=Limits(window_messages=2))) as ws:
-        assert await ws.frame() == [1, 0, 0, 1]
+        assert await next_frame(ws) == [1, 0, 0, 1]
         assert sent == [1, 2]
         ws.send({"type": "ack", "ack": 1})
-        assert await ws.frame() == [3, 0, 2]
+        assert await next_frame(ws) == [3, 0, 2]
         ws.send({"type": "ack", "ack": 3})
-        assert await ws.frame() == [4, 0, 3, 4]
+        assert await next_frame(ws) == [4, 0, 3, 4]
         ws.send({"type": "ack", "ack": 5})
-        assert await ws.frame() == [6, 0, 5]
+        assert await next_frame(ws) == [6, 0, 5]
 
 
 async def test_concurrent_senders_are_served_in_order() -> None:
@@ -115,7 +132,7 @@ async def test_concurrent_senders_are_served_in_order() -> None:
     async with confirmed_socket(Hub(sends, limits=Limits(window_messages=2))) as ws:
         got: list[int] = []
         while len(got) < 5:
-            frame = await ws.frame()
+            frame = await next_frame(ws)
             got += frame[2:]
             ws.send({"type": "ack", "ack": frame[0] + len(frame) - 3})
         assert got == [0, 1, 2, 3, 4]
@@ -137,13 +154,13 @@ async def test_broadcast_leaves_room_promised_to_sender(window: int) -> None:
 
     hub = Hub(sends, limits=Limits(window_messages=window))
     async with confirmed_socket(hub) as ws:
-        await ws.frame()
+        await next_frame(ws)
         ws.send([1, window, "go"])
         if window == 1:
-            assert (await ws.frame())["reason"] == "overflow"
+            assert (await next_frame(ws))["reason"] == "overflow"
             assert took[0] == 0
         else:
-            assert sorted((await ws.frame())[2:]) == ["to all", "waits"]
+            assert sorted((await next_frame(ws))[2:]) == ["to all", "waits"]
             assert took == [1, 4]
 
 
@@ -181,9 +198,9 @@ async def test_cancelled_send_does_not_block_next_send() -> None:
         await third
 
     async with confirmed_socket(Hub(sends, limits=Limits(window_messages=1))) as ws:
-        assert await ws.frame() == [1, 0, "a"]
+        assert await next_frame(ws) == [1, 0, "a"]
         ws.send({"type": "ack", "ack": 1})
-        assert await ws.frame() == [2, 0, "c"]
+        assert await next_frame(ws) == [2, 0, "c"]
 
 
 async def test_send_stalls_if_client_acknowledges_nothing() -> None:
@@ -197,8 +214,8 @@ async def test_send_stalls_if_client_acknowledges_nothing() -> None:
             seen.append(error)
 
     async with confirmed_socket(Hub(sends, limits=Limits(window_messages=2, stall=0.1))) as ws:
-        assert await ws.frame() == [1, 0, "x", "x"]
-        assert (await ws.frame())["type"] == "close"
+        assert await next_frame(ws) == [1, 0, "x", "x"]
+        assert (await next_frame(ws))["type"] == "close"
         assert len(seen) == 1
 
 

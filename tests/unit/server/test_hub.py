@@ -20,7 +20,7 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
 import transport
-from tests.support.confirmed_socket import confirmed_socket
+from tests.support.confirmed_socket import confirmed_socket, next_frame
 from transport import Channel, Hub, Limits
 from transport.testing import (
     Connection,
@@ -202,11 +202,11 @@ async def test_broadcast_resets_full_session() -> None:
         counts = []
         for number in range(3):
             counts.append(await hub.broadcast(number))
-            assert await quick.frame() == [number + 1, 0, number]
+            assert await next_frame(quick) == [number + 1, 0, number]
             quick.send({"type": "ack", "ack": number + 1})
             await until(lambda: list(hub.channels)[-1].statistics().buffered == 0)
         assert counts == [2, 2, 1]
-        frames = [await slow.frame() for _ in range(3)]
+        frames = [await next_frame(slow) for _ in range(3)]
         assert frames[-1] == {
             "type": "reset",
             "reason": "overflow",

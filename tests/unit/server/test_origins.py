@@ -124,6 +124,38 @@ async def test_malformed_origin_is_not_echoed(origin: str) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
+async def test_headers_of_cors_are_those_of_the_document() -> None:
+    """IDN-4: for a page of a listed origin, one of another, and one of the server's own."""
+    hub = Hub(silent, origins=["https://listed.example"])
+    readable = {
+        "vary": "Origin",
+        "access-control-allow-origin": "https://listed.example",
+        "access-control-allow-credentials": "true",
+        "access-control-expose-headers": "Retry-After",
+    }
+    asked = {
+        "access-control-allow-methods": "POST, GET",
+        "access-control-allow-headers": "content-type, authorization",
+        "access-control-max-age": "7200",
+    }
+    refused = {"vary": "Origin", "access-control-allow-origin": FOREIGN}
+
+    async def headers(origin: str, **further: str) -> dict[str, str]:
+        method = "OPTIONS" if further else "POST"
+        sent = {"origin": origin, **further}
+        answer = await ask(hub, "/poll", lines(opening()), method=method, headers=sent)
+        shown = ("vary", "access-control-")
+        return {name: one for name, one in answer.headers.items() if name.startswith(shown)}
+
+    preflight = {"access-control-request-method": "POST"}
+    assert await headers("https://listed.example") == readable
+    assert await headers("https://listed.example", **preflight) == readable | asked
+    assert await headers(FOREIGN) == refused
+    asked["access-control-max-age"] = "0"
+    assert await headers(FOREIGN, **preflight) == refused | asked
+    assert await headers("http://test") == {"vary": "Origin"}
+
+
 async def test_listed_origin_keeps_its_credentials() -> None:
     """IDN-1."""
     hub = Hub(silent, origins=["null"])

@@ -169,7 +169,7 @@ async def test_handler_paths_exclude_last_segment(path: str) -> None:
 
 @pytest.mark.parametrize("is_released", [True, False])
 async def test_last_close_of_client_is_answered(is_released: bool) -> None:
-    """SND-3, CLS-4: the session has ended without it; perhaps only the store knows it."""
+    """SND-6, CLS-4: the session has ended without it; perhaps only the store knows it."""
     closed, done = asyncio.Event(), asyncio.Event()
 
     async def lingers(channel: Channel) -> None:

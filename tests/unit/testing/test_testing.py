@@ -235,6 +235,7 @@ def test_pair_delivers_once_over_lossy_link(seed: int, transport: TransportKind 
             pair.reply(replies)
         pair.run(0.05)
     pair.settle()
+    pair.check_rest()
     assert pair.server is not None
     assert pair.handled == list(range(300))
     assert pair.received == list(range(1, replies + 1))
@@ -242,6 +243,41 @@ def test_pair_delivers_once_over_lossy_link(seed: int, transport: TransportKind 
     assert pair.client.incoming.received == pair.server.outgoing.last
     assert not any(isinstance(event, WasReset) for event in pair.events)
     assert pair.client.outbox.replayed + counters_of(pair.server).replayed > 0
+
+
+@pytest.mark.parametrize("transport", [*TransportKind, None], ids=str)
+def test_pair_comes_to_rest_whenever_link_heals(transport: TransportKind | None) -> None:
+    """ATT-3, MRK-3, MRK-6: an ack that is lost with its connection is known by the next."""
+    for seed in range(100):
+        pair = Pair(
+            seed,
+            faults=Faults(cut=0.3, lose=0.2),
+            transports=[transport] if transport else tuple(TransportKind),
+        )
+        pair.run(1)
+        for number in range(4):
+            if pair.server is not None:
+                pair.reply(number)
+            pair.run(0.1)
+        pair.settle()
+        pair.check_rest()
+
+
+def test_pair_comes_to_rest_after_close() -> None:
+    pair = Pair(1, faults=Faults(cut=0.2, lose=0.2))
+    pair.run(1)
+    assert pair.server is not None
+    pair.reply("a")
+    pair.client.close(1000, "")
+    pair.server.close(1000, "", "app", pair.now)
+    assert pair.unsettled()
+    pair.settle()
+    pair.check_rest()
+    assert pair.server.ending is not None
+
+
+def test_pair_without_server_is_not_settled() -> None:
+    assert Pair(1).unsettled() == ["no session has begun"]
 
 
 def test_pair_is_deterministic_for_same_seed() -> None:

@@ -71,7 +71,7 @@ class AckSchedule:
 
         Called when ``link`` begins to carry the acks, too. One that was due on the previous link
         may not be due here, and one that it carried may be lost: what counts is the mark in this
-        link's ``open``, which the server takes as an ack (ATT-3).
+        link's ``open``, which the server takes as an ack (MRK-9).
         """
         self._due_at = 0.0 if link.acked < self.incoming.received else inf
 

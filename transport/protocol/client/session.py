@@ -442,7 +442,7 @@ class ClientSession:
             self._events.append(Messages(messages, replays, size, frame.text))
         self.acks.record(len(messages), size, self.terms, now)
         if first <= self._replay_up_to <= self.incoming.received:
-            self.acks.set_due()  # the last replay: the server keeps everything since the cut
+            self.acks.set_due()  # the last replay (MRK-7): the server keeps all since the cut
         self._end_if_complete(link, now)
 
     # Errors and ends

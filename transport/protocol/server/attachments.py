@@ -80,6 +80,8 @@ class Attachment:
     ack_written: int = 0
     ack_since: float | None = None
     """When an ack started waiting to piggyback on data."""
+    asked: int = 0
+    """The last number that had been written when an ack was last asked for here (MRK-8)."""
     close_written: bool = False
     received_at: float = 0.0
     written_at: float = 0.0

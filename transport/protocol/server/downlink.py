@@ -3,6 +3,7 @@
 Every connection reads the session's one send buffer through a cursor of its own, so nothing is
 copied or queued for it. Besides data there are control frames, kept with the attachment; acks,
 which piggyback on data or are sent alone after a delay (MRK-6); and our ``close``, after all data.
+A client's acks may be slow: if somebody waits for one, or the window fills up, we ask (MRK-8).
 
 Pure: the caller passes the time.
 """
@@ -31,13 +32,15 @@ class Downlink:
         limits: bounds and times.
 
     Attributes:
+        ack_waiters: how many tasks wait for an ack, or for the room that it brings.
         close: our ``close``, once the session is closing.
         replayed: messages that were written again, on another connection.
     """
 
-    __slots__ = ("_incoming", "_limits", "_outgoing", "close", "replayed")
+    __slots__ = ("_incoming", "_limits", "_outgoing", "ack_waiters", "close", "replayed")
 
     def __init__(self, outgoing: SendBuffer, incoming: ReceiveWindow, limits: Limits) -> None:
+        self.ack_waiters = 0
         self.close: Close | None = None
         self.replayed = 0
         self._outgoing = outgoing
@@ -56,8 +59,17 @@ class Downlink:
             return True
         if attachment.posts:
             return False
-        return (attachment.cursor <= last and outgoing.acked < last) or (
-            self._incoming.handled > attachment.ack_written and self._is_ack_due(attachment, now)
+        return (
+            (attachment.cursor <= last and outgoing.acked < last)
+            or (
+                self._incoming.handled > attachment.ack_written
+                and self._is_ack_due(attachment, now)
+            )
+            or (
+                self.ack_waiters > 0
+                and self.close is None
+                and attachment.asked <= outgoing.acked < attachment.cursor - 1
+            )
         )
 
     def ack_deadline(self, attachment: Attachment) -> float | None:
@@ -81,22 +93,32 @@ class Downlink:
         # Acknowledged messages are not written again.
         cursor = attachment.cursor if attachment.cursor > outgoing.acked else outgoing.acked + 1
         close = None if attachment.close_written else self.close
-        if cursor <= last:
+        has_data = cursor <= last
+        if has_data:
             if cursor <= outgoing.sent:
                 self.replayed += outgoing.sent - cursor + 1
             binary = attachment.transport is _WEBSOCKET
             data = outgoing.frames(cursor, handled, binary=binary)
             frames = [*frames, *data] if frames else data
             self._mark_ack_written(attachment)
-        elif (
-            close is None and handled > attachment.ack_written and self._is_ack_due(attachment, now)
-        ):
-            frames = [*frames, encode_control(Ack(ack=handled))]
-            self._mark_ack_written(attachment)
         attachment.cursor = last + 1
         if close is not None:
             frames = [*frames, encode_control(close)]
             attachment.close_written = True
+            self._mark_ack_written(attachment)
+        elif attachment.asked <= outgoing.acked < last and (
+            self.ack_waiters
+            # Above three quarters of a window; here for speed: this runs for every message.
+            or (has_data and 4 * (last - outgoing.acked) > 3 * self._limits.window_messages)
+            or (has_data and 4 * outgoing.size > 3 * self._limits.window_bytes)
+        ):
+            frames = [*frames, encode_control(Ack(ack=handled, prompt=True))]
+            attachment.asked = last
+            self._mark_ack_written(attachment)
+        elif (
+            not has_data and handled > attachment.ack_written and self._is_ack_due(attachment, now)
+        ):
+            frames = [*frames, encode_control(Ack(ack=handled))]
             self._mark_ack_written(attachment)
         if frames:
             attachment.written_at = now
@@ -150,7 +172,7 @@ class Downlink:
         """Let a poll wait for its answer, which begins above the poll's ack (POL-2)."""
         if frame.poll == attachment.poll:
             # Its answer was lost, and with it the ack and the frames that no buffer keeps.
-            attachment.ack_written = 0
+            attachment.ack_written = attachment.asked = 0
             attachment.control[:0] = attachment.last_poll_frames
         attachment.last_poll_frames = []
         attachment.poll = frame.poll

@@ -303,7 +303,7 @@ class ServerSession:
     # Frames of the client
 
     def confirm(self, attachment: Attachment) -> None:
-        """Confirm an attach, and take as an ack what its client said there that it has (ATT-3).
+        """Confirm an attach, and take as an ack what its client said there that it has (MRK-9).
 
         Raises:
             ProtocolError: see `Attachments.confirm`.

@@ -130,7 +130,7 @@ def split_header(frames: Sequence[Any]) -> tuple[Send, list[Any]]:
 def answer_ended(
     header: Send, frames: Sequence[Any], ended: Tombstone | None
 ) -> list[EncodedFrame]:
-    """Return the answer to a POST for a session that was closed: its final marks (SND-3).
+    """Return the answer to a POST for a session that was closed: its final marks (SND-6).
 
     So the last ``close`` of a client is taken, though the session ended without it.
 

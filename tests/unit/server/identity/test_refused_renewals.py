@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from starlette.requests import HTTPConnection
 from tests.support.clients.frame_client import TRANSPORTS, FrameClient, LongPollClient, frame_client
 from tests.unit.server.identity.timed_credentials import TimedCredentials, resuming_open
 from transport import Channel, Hub, Identity
-from transport.testing import opening, until
+from transport.testing import drive, opening, until
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
@@ -166,6 +167,27 @@ async def test_renewal_queued_on_ended_socket_is_ignored() -> None:
         assert (await client.ended()).error["code"] == "unauthorized"
         await asyncio.sleep(1)
         assert (await client.post()).status == 401
+
+
+@each_transport
+async def test_page_goes_on_after_refused_renewal(transport: str) -> None:
+    """REN-1: it opens again, and what it sends meanwhile arrives once."""
+    calls = 0
+
+    async def refuses_second(connection: HTTPConnection, credentials: Any) -> Identity | None:
+        nonlocal calls
+        calls += 1
+        return None if calls == 2 else Identity("ada", expires=time.time() + 50)
+
+    received = Received()
+    hub = Hub(received, authenticate=refuses_second)
+    async with drive(hub, transport=transport, credentials="ada") as page:
+        await page.send("before")
+        await asyncio.sleep(50)
+        await until(lambda: calls == 3)
+        await page.send("after")
+        await until(lambda: received.messages == ["before", "after"])
+    assert hub.statistics().opened == 1, "the page has resumed its session"
 
 
 async def test_unchecked_renewal_keeps_grace() -> None:
