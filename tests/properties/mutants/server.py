@@ -80,7 +80,7 @@ SERVER = [
         Post,
         "_begin",
         name="confirmation-without-its-mark",
-        rule="ATT-3: what the confirmed client said that it has is no ack",
+        rule="MRK-9: what the confirmed client said that it has is no ack",
         old="session.confirm(attachment)",
         new="session.attachments.confirm(attachment)",
     ),
