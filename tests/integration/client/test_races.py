@@ -152,7 +152,7 @@ async def test_repeated_poll_returns_old_and_new_messages() -> None:
 async def test_late_poll_of_old_attach_is_refused() -> None:
     """ATT-7: the late poll is refused as superseded."""
     async with apps("echo") as server, RequestProxy(server.port) as proxy:
-        proxy.plan(a_poll(2), Delay(cut=True))
+        proxy.plan(a_poll(1), Delay(cut=True))
         async with open_to(proxy.port, "longpoll") as channel:
             await echoed(channel, "a", "b")
             channel.reconnect()

@@ -373,7 +373,7 @@ SERVER = [
         rule="DAT-7: a repetition of what was handled is refused, by a number that nothing has",
         old="self._incoming.received < seq",
         new="True",
-        first_seed=400,
+        first_seed=1500,
     ),
     Mutant(
         Inbox,
