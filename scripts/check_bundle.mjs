@@ -12,7 +12,7 @@ import { STATIC, build, gzipped } from "../client_js/build.mjs";
  * The session, its transports and the public class take about 12.8 KiB. The rest tells a developer what is wrong: the
  * debug log 0.6 KiB, the diagnosis and `explain()` 0.8 KiB, the checks of options, URLs and messages 1.1 KiB.
  */
-const BUDGETS = { "client.js": 15680, "client.global.js": 15680 };
+const BUDGETS = { "client.js": 15872, "client.global.js": 15872 };
 /** The same for every optional module. */
 const OPTIONAL_BUDGET = 2304;
 

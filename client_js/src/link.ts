@@ -9,7 +9,10 @@ export interface Link {
   /** Its encoded `open`. */
   readonly opening: string;
   state: AttachState;
-  /** The next uplink number to write here. */
+  /**
+   * The next uplink number to write here. Until the link is open, at most that: the lowest number that was refused
+   * since its `open` was made, which its `opened` may count as received.
+   */
   next: number;
   /** The downlink mark that was last written here. */
   acked: number;
@@ -45,7 +48,7 @@ export const createLink = (attach: number, transport: TransportName, opening: st
   transport,
   opening,
   state: "fresh",
-  next: 1,
+  next: Number.MAX_SAFE_INTEGER,
   acked: received,
   control: [],
   poll: 1,

@@ -288,7 +288,7 @@ export class ClientSession<Tag> {
       this.token = frame.session;
       this._nonce = undefined;
     }
-    link.next = received + 1;
+    link.next = Math.min(link.next, received + 1);
     this.epoch = frame.epoch;
     this.terms = readTerms(frame);
     // Nothing was missed if another link still carries the session.
@@ -336,7 +336,8 @@ export class ClientSession<Tag> {
       // Only these messages are refused; the server dropped what followed them unread (DAT-4, DAT-5, DAT-7).
       const end = Math.min(last!, this.outbox.buffer.lastNumber);
       for (let one = number; one <= end; one++) this._events.push(...this.outbox.skip(one, code));
-      link.next = Math.min(link.next, number);
+      // Whichever link leads writes the `skip`, also one whose `opened` counts the message.
+      for (const one of this._links) one.next = Math.min(one.next, number);
       return;
     }
     const isHttp = link.transport !== "websocket";
@@ -368,8 +369,10 @@ export class ClientSession<Tag> {
     this.token = undefined;
     this.epoch = undefined;
     this.serverClose = undefined;
-    if (successor) successor.acked = 0;
-    else this._nonce = undefined;
+    if (successor) {
+      successor.acked = 0;
+      successor.next = Number.MAX_SAFE_INTEGER;
+    } else this._nonce = undefined;
     for (const link of this._links) if (link !== successor) this._dropLink(link, "reset", retryIn);
   }
 

@@ -495,4 +495,22 @@ CLIENT = [
         new="bool(frames) or",
         vectors_only="the session only lives longer",
     ),
+    Mutant(
+        ClientSession,
+        "_opened",
+        name="skip-lost-with-its-attach",
+        rule="DAT-5: a skip is not written again, as the next opened counts its message",
+        old="min(link.next, frame.received + 1)",
+        new="frame.received + 1",
+        vectors_only="one schedule of some thousands refuses a message while an attach opens",
+    ),
+    Mutant(
+        ClientSession,
+        "_fail",
+        name="skip-on-the-attach-of-the-error",
+        rule="DAT-5: a skip is written on no other attach than the one that brought the error",
+        old="for one in self._links:",
+        new="for one in [link]:",
+        vectors_only="one schedule of some thousands refuses a message while an attach opens",
+    ),
 ]

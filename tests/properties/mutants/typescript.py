@@ -436,4 +436,20 @@ TYPESCRIPT = [
         new="if (frame.attached === false) this._dropLink",
         first_seed=400,
     ),
+    SourceMutant(
+        "session.ts",
+        name="skip-lost-with-its-attach",
+        rule="DAT-5: a skip is not written again, as the next opened counts its message",
+        old="link.next = Math.min(link.next, received + 1);",
+        new="link.next = received + 1;",
+        vectors_only="one schedule of some thousands refuses a message while an attach opens",
+    ),
+    SourceMutant(
+        "session.ts",
+        name="skip-on-the-attach-of-the-error",
+        rule="DAT-5: a skip is written on no other attach than the one that brought the error",
+        old="for (const one of this._links) one.next = Math.min(one.next, number);",
+        new="link.next = Math.min(link.next, number);",
+        vectors_only="one schedule of some thousands refuses a message while an attach opens",
+    ),
 ]

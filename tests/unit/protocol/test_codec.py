@@ -170,6 +170,15 @@ def test_depth_of_other_limits_is_exact(most: int) -> None:
     assert refused(decoder, f"[1,0,{nested(most + 1)}]") == "bad_frame"
 
 
+@pytest.mark.parametrize("last", [2**53, -(2**53)])
+def test_deep_message_with_large_integer_is_refused(last: int) -> None:
+    """DAT-3: what is nested too deep for one pass is searched in a second."""
+    decoder = Decoder(Limits())
+    deep = "[" * 30 + '"text",null,1.5,true,%d' + "]" * 30
+    assert decoder.decode(f"[1,0,{deep % 7}]").seq == 1
+    assert refused(decoder, f"[1,0,{deep % last}]") == "bad_frame"
+
+
 def test_many_brackets_are_not_depth() -> None:
     """FRM-3: what is counted first is only a suspicion."""
     credentials: list[Any] = [[]] * (LIMITS.depth + 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-from transport.protocol.frames import TransportKind
+from transport.protocol.frames import MAX_NUMBER, TransportKind
 from transport.protocol.states import AttachState
 
 
@@ -30,8 +30,9 @@ class Link:
     acked: int
     """The mark of the downlink that was last written here."""
     state: AttachState = AttachState.FRESH
-    next: int = 1
-    """The next uplink number to write here."""
+    next: int = MAX_NUMBER
+    """The next uplink number to write here. Until it is open, at most that: the lowest number that
+    was refused since its ``open`` was made, which its ``opened`` may count as received."""
     close_written: bool = False
     """Whether our ``close`` was written here."""
     leave_written: bool = False

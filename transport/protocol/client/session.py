@@ -67,6 +67,7 @@ from transport.protocol.client.refusals import (
 from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Decoder, Oversized, Payload, encode_control, json_size
 from transport.protocol.frames import (
+    MAX_NUMBER,
     NOTHING,
     Ack,
     Bytes,
@@ -406,7 +407,7 @@ class ClientSession:
         link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.OPENED, "attach")
         handshake.adopt(frame)
         self._refusals.opened()
-        link.next = frame.received + 1
+        link.next = min(link.next, frame.received + 1)
         terms = self.terms.updated(frame)
         if terms != self.terms:
             self.terms = terms
@@ -455,7 +456,9 @@ class ClientSession:
             # Only that message is refused; the server dropped the following unread (DAT-4, DAT-5).
             last = error.last if isinstance(error.last, int) else number
             self._events += self.outbox.skip(number, last, error.code)
-            link.next = min(link.next, number)
+            # Whichever link leads writes the `skip`, also one whose `opened` counts the message.
+            for one in self._links:
+                one.next = min(one.next, number)
             return
         if error.code == codes.GAP.name and expected and may_retry:
             link.failed_posts += 1
@@ -500,6 +503,7 @@ class ClientSession:
         self.handshake.reset(opened=successor is not None)
         if successor is not None:
             successor.acked = 0
+            successor.next = MAX_NUMBER
         for link in list(self._links):
             if link is not successor:
                 self._drop(link, codes.RESET.name, retry_in)
