@@ -54,7 +54,7 @@ def lines(path: Path) -> int:
 
 def test_documents_and_examples_are_short() -> None:
     assert lines(ROOT / "README.md") <= 150
-    assert lines(ROOT / "PROTOCOL.md") <= 600
+    assert lines(ROOT / "PROTOCOL.md") <= 640
     [page] = blocks("js")
     assert page.count("\n") <= 25
     for path in (ROOT / "examples").rglob("*.py"):
