@@ -42,7 +42,7 @@ export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, poll
     return { type: "frames", lines, isDownlink: request !== "post" };
   }
   if (request === "post" && post) {
-    link.next = post.next;
+    link.next = Math.min(link.next, post.next); // lower if a refusal was read meanwhile (DAT-5)
     link.control.unshift(...post.control);
     link.closeWritten = link.leaveWritten = false;
     link.acked = -1;
@@ -51,8 +51,9 @@ export function recordAnswer(link: Link, answer: Answer, acks: AckSchedule, poll
   // Any other body comes from an intermediary, and tells us no more about the channel than no answer at all.
   const [first = ""] = lines;
   if (/^{.*"type":"error"/.test(first)) return { type: "frames", lines: [first], isDownlink: false };
-  // A poll without an answer means that the connection was lost, like the end of a stream.
-  const isLost = request === "open" || (request === "poll" && !status) || retryIn;
+  // A poll without an answer means that the connection was lost, like the end of a stream. A page in the place of its
+  // answer is not the server's either (HTTP-3).
+  const isLost = request === "open" || (request === "poll" && (!status || (ok && isForeign))) || retryIn;
   if (!isLost && ++link.failures[request] < MAX_CONSECUTIVE_FAILURES) return { type: "retry" };
   return { type: "drop", reason: ok && !lines.length ? "ended" : status ? "HTTP " + status : "no answer", retryIn };
 }

@@ -343,7 +343,7 @@ export class ClientSession<Tag> {
     const isHttp = link.transport !== "websocket";
     if (code === "gap" && expected && isHttp && ++link.failures.post < MAX_CONSECUTIVE_FAILURES) {
       this.outbox.checkAck(expected - 1);
-      link.next = expected;
+      link.next = Math.min(link.next, expected);
       return;
     }
     if (code === "superseded") this.attaches = Math.max(this.attaches, attach);

@@ -199,8 +199,8 @@ CLIENT = [
         "_put_back",
         name="lost-post-forgotten",
         rule="SND-1: the messages of a POST that was lost are not retransmitted",
-        old="link.next = post.next",
-        new="pass",
+        old="min(link.next, post.next)",
+        new="link.next",
     ),
     Mutant(
         Outbox,

@@ -152,7 +152,7 @@ TYPESCRIPT = [
         "answers.ts",
         name="lost-post-forgotten",
         rule="SND-1: the messages of a POST that was lost are not retransmitted",
-        old="link.next = post.next;",
+        old="link.next = Math.min(link.next, post.next);",
         new="",
     ),
     SourceMutant(

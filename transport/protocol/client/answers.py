@@ -149,7 +149,7 @@ def _put_back(link: Link, acks: AckSchedule) -> None:
     """Restore what the failed POST carried, and make the ack due again."""
     post, link.post = link.post, None
     if post is not None:
-        link.next = post.next
+        link.next = min(link.next, post.next)  # lower if a refusal was read meanwhile (DAT-5)
         link.control[:0] = post.control
         link.close_written = link.leave_written = False
         link.acked = -1

@@ -463,7 +463,7 @@ class ClientSession:
         if error.code == codes.GAP.name and expected and may_retry:
             link.failed_posts += 1
             self.outbox.check_ack(expected - 1)
-            link.next = expected
+            link.next = min(link.next, expected)
             return
         superseded = error.code == codes.SUPERSEDED.name
         if superseded:
