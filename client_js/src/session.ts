@@ -336,8 +336,9 @@ export class ClientSession<Tag> {
       // Only these messages are refused; the server dropped what followed them unread (DAT-4, DAT-5, DAT-7).
       const end = Math.min(last!, this.outbox.buffer.lastNumber);
       for (let one = number; one <= end; one++) this._events.push(...this.outbox.skip(one, code));
-      // Whichever link leads writes the `skip`, also one whose `opened` counts the message.
-      for (const one of this._links) one.next = Math.min(one.next, number);
+      // If *received* has moved back, an `opened` may count the message all the same (DAT-7).
+      const links = code === "not_read" ? this._links : [link];
+      for (const one of links) one.next = Math.min(one.next, number);
       return;
     }
     const isHttp = link.transport !== "websocket";

@@ -509,8 +509,8 @@ CLIENT = [
         "_fail",
         name="skip-on-the-attach-of-the-error",
         rule="DAT-5: a skip is written on no other attach than the one that brought the error",
-        old="for one in self._links:",
-        new="for one in [link]:",
+        old="self._links if error.code == codes.NOT_READ.name else [link]",
+        new="[link]",
         vectors_only="one schedule of some thousands refuses a message while an attach opens",
     ),
 ]

@@ -434,7 +434,7 @@ TYPESCRIPT = [
         rule="SND-2: a client keeps to its own count, whatever the server has of a POST",
         old="if (!recordPostMarks(link, frame, this.acks.received, now)) this._dropLink",
         new="if (frame.attached === false) this._dropLink",
-        vectors_only="the refusal that moves the mark back arrives too, in nearly all schedules",
+        first_seed=2200,
     ),
     SourceMutant(
         "session.ts",
@@ -448,8 +448,8 @@ TYPESCRIPT = [
         "session.ts",
         name="skip-on-the-attach-of-the-error",
         rule="DAT-5: a skip is written on no other attach than the one that brought the error",
-        old="for (const one of this._links) one.next = Math.min(one.next, number);",
-        new="link.next = Math.min(link.next, number);",
+        old='code === "not_read" ? this._links : [link]',
+        new="[link]",
         vectors_only="one schedule of some thousands refuses a message while an attach opens",
     ),
 ]

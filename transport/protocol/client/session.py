@@ -456,8 +456,9 @@ class ClientSession:
             # Only that message is refused; the server dropped the following unread (DAT-4, DAT-5).
             last = error.last if isinstance(error.last, int) else number
             self._events += self.outbox.skip(number, last, error.code)
-            # Whichever link leads writes the `skip`, also one whose `opened` counts the message.
-            for one in self._links:
+            # If *received* has moved back, an `opened` may count the message all the same (DAT-7).
+            links = self._links if error.code == codes.NOT_READ.name else [link]
+            for one in links:
                 one.next = min(one.next, number)
             return
         if error.code == codes.GAP.name and expected and may_retry:
