@@ -47,7 +47,7 @@ def _clauses() -> Iterator[Clause]:
     for bullet in bullets:
         text = re.sub(r"\s+", " ", bullet)
         found = re.fullmatch(r"\*\*\[([A-Z]+[0-9]*-[0-9]+)\]\*\* \((S|C|CS)\) (.+)", text)
-        assert found is not None, f"not an id and whom it binds: {text[:60]}"
+        assert found is not None, f"no id and no side that it binds: {text[:60]}"
         yield Clause(found[1], _BOUND[found[2]], found[3])
 
 

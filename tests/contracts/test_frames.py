@@ -132,7 +132,7 @@ def test_headings_tell_direction_of_frames() -> None:
     }
     client = {_tag(one) for one in get_args(ClientControl)}
     server = {_tag(one) for one in get_args(ServerControl)}
-    for tag in {*client, *server} - {"renew"}:  # its heading says who asks, and who answers
+    for tag in {*client, *server} - {"renew"}:  # its heading names both directions
         direction = "both" if tag in client & server else "client" if tag in client else "server"
         assert (tag, direction) in told, tag
 

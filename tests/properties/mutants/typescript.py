@@ -383,7 +383,7 @@ TYPESCRIPT = [
     SourceMutant(
         "codec.ts",
         name="unknown-numbered-by-any-value",
-        rule="FRM-5: a frame of an unknown type takes a number that is none",
+        rule="FRM-5: a frame of an unknown type takes an invalid number",
         old="if (!isNumbered) throw badFrame();",
         new="",
         vectors_only="no server sends one yet",

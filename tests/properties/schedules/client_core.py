@@ -69,7 +69,7 @@ class ClientCore(Protocol):
     def clone(self, name: str) -> ClientCore:
         """Return a client with this id that continues the session, as a duplicated tab does.
 
-        It has the token, the marks and the sends of this client, and none of its links.
+        It has the token, the marks and the sends of this client, but not its links.
         """
 
     def send(self, message: str) -> int:

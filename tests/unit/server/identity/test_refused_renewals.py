@@ -60,7 +60,7 @@ async def test_refused_renewal_refuses_later_posts(transport: str) -> None:
 
 
 async def test_refused_renewal_refuses_later_polls() -> None:
-    """REN-1: over long poll, where nothing is attached between two polls."""
+    """REN-1: over long poll nothing is attached between two polls."""
     hub = Hub(Received(), authenticate=TimedCredentials())
     frame = opening(credentials=["ada", 50])
     async with frame_client(hub, "longpoll", frame) as client:
