@@ -83,6 +83,8 @@ class Attachment:
     asked: int = 0
     """The last number that had been written when an ack was last asked for here (MRK-8)."""
     close_written: bool = False
+    has_left: bool = False
+    """Whether its client has said that it leaves. What comes then may have been overtaken."""
     received_at: float = 0.0
     written_at: float = 0.0
     pings: int = 0

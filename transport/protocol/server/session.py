@@ -32,7 +32,7 @@ from typing import assert_never
 from msgspec import UNSET
 
 from transport import codes
-from transport.errors import ChannelClosed, ForeignAck, LocalProtocolError, ProtocolError
+from transport.errors import ChannelClosed, ForeignAck, Gap, LocalProtocolError, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import (
     Oversized,
@@ -351,6 +351,10 @@ class ServerSession:
         except ForeignAck:
             self.handle_foreign_ack(attachment)
             return []
+        except Gap:
+            if attachment is None or not attachment.has_left:
+                raise
+            return []  # a POST with the `leave` has overtaken what this follows (LIV-6)
 
     def _receive_control(
         self, attachment: Attachment | None, frame: Oversized | ClientControl, now: float
@@ -482,6 +486,8 @@ class ServerSession:
 
     def _receive_leave(self, attachment: Attachment | None, now: float) -> None:
         """Let the session expire after ``limits.away``, unless another frame comes (LIV-6)."""
+        if attachment is not None:
+            attachment.has_left = True
         owned = attachment is None or attachment.client == self.attachments.owner
         if owned and self.peer_close is None:
             self._received_at = self._left_at = time_of_leave(now, self.limits)
