@@ -39,8 +39,8 @@ export function stage({ channel, plain, view, keptAs }) {
   const attempts = make("ol", { className: "attempts" });
   attempts.setAttribute("aria-label", "Attempts to connect, newest first");
   document.getElementById("panel").append(
-    transport,
     ...controls(channel, plain, log),
+    transport,
     make(
       "details",
       { open: matchMedia("(min-width: 900px)").matches },

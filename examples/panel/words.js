@@ -58,11 +58,14 @@ export function whyTransport(transport, allowed, attempts) {
   if (!transport) return "";
   const better = Object.keys(NAMES).slice(0, Object.keys(NAMES).indexOf(transport));
   if (better.length === 0) return "the first choice";
-  return better
+  const forbidden = better.filter((name) => !allowed.includes(name)).map((name) => NAMES[name]);
+  const verb = forbidden.length === 1 ? "is" : "are";
+  const others = better
+    .filter((name) => allowed.includes(name))
     .map((name) => {
-      if (!allowed.includes(name)) return `${NAMES[name]} is forbidden by you`;
       const last = attempts.findLast((attempt) => attempt.transport === name);
       return last ? attemptInWords(last) : `${NAMES[name]} has not been tried yet`;
-    })
-    .join("; ");
+    });
+  if (forbidden.length > 0) others.unshift(`${forbidden.join(" and ")} ${verb} forbidden by you`);
+  return others.join("; ");
 }
