@@ -318,7 +318,7 @@ async def test_panel_tells_which_transport_and_why(browser: Browser, server: Ser
         )
         await ada.use("sse")
         await expect(status).to_have_text(
-            re.compile(r"SSE open after [\d.]+ m?s: WebSocket is forbidden by you")
+            re.compile(r"SSE open after [\d.]+ m?s: WebSocket forbidden by you")
         )
         await expect(ada.page.get_by_label("Attempts to connect").locator("li")).to_have_text(
             [
@@ -335,10 +335,14 @@ async def test_panel_tells_of_a_proxy(browser: Browser, server: Server) -> None:
         ada = Stage(opened, url)
         await ada.expect_open("longpoll")
         await expect(ada.page.locator(".transport")).to_have_text(
-            re.compile(
-                "long polling open after .*: WebSocket failed after .* 426: .* stripped it; "
-                "SSE failed after .*: no answer"
-            )
+            re.compile("long polling open after .*: WebSocket and SSE failed when last tried")
+        )
+        await expect(ada.page.get_by_label("Attempts to connect").locator("li")).to_have_text(
+            [
+                re.compile("^long polling open after"),
+                re.compile("^SSE failed after .*: no answer"),
+                re.compile("^WebSocket failed after .* 426: .* a proxy .* may have stripped it$"),
+            ]
         )
 
 
@@ -373,6 +377,7 @@ async def test_restart_is_told_by_reset_only(browser: Browser, server: Server) -
         await ada.expect_open()
         await ada.expect_state("plain", "open")
         await expect(ada.pane("plain").locator(".notice")).to_be_hidden()
+        await expect(ada.pane("plain").locator(".notes")).to_have_text("since the restart")
         await expect(ada.pane("ours").locator(".people")).to_have_text("1 here: Ada")
         await say(ada, "after the restart")
         await ada.wait_item("ours", "after the restart")
