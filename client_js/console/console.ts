@@ -23,8 +23,8 @@ const STATES = {
   none: "not connected",
   connecting: "connecting",
   open: "open",
-  recovering: "recovering: connection lost, session kept",
-  suspended: "suspended: no connection until it is resumed",
+  recovering: "recovering: session kept",
+  suspended: "suspended",
   closed: "closed",
 } as const;
 
@@ -146,9 +146,9 @@ function listen(channel: OneChannel): void {
   channel.addEventListener("recovering", ({ reason }) => log("recovering", `connection lost: ${reason}`));
   channel.addEventListener("suspended", () => log("suspended", "no connection until you resume"));
   channel.addEventListener("resumed", ({ replayed }) =>
-    log("resumed", `the session goes on; ${count(replayed, "missed message")} will follow`),
+    log("resumed", `the session goes on; ${replayed ? `to come: ${count(replayed, "missed message")}` : "nothing was missed"}`),
   );
-  channel.addEventListener("unreachable", ({ cause, reason }) => log("unreachable", `${cause}: ${reason}`));
+  channel.addEventListener("unreachable", ({ cause, reason }) => log("unreachable", reason, `cause: ${cause}`));
   channel.addEventListener("reset", ({ reason, lost, dropped, sends }) => {
     const missed = lost ? lost.map((number) => number ?? "?").join(" to ") || "none" : "unknown";
     const notes = [`missed messages: ${missed}`, `sends not acknowledged: ${sends.length}`];
@@ -227,7 +227,7 @@ const rows = ALL.map((name) => {
   const box = make("input", "");
   box.type = "checkbox";
   const status = make("small", "");
-  const only = make("button", "", "Only this");
+  const only = make("button", "", "Only");
   only.type = "button";
   only.setAttribute("aria-label", `Only ${NAMES[name]}`);
   const row = make("li", "", make("label", "", box, NAMES[name], status), only);
