@@ -1,4 +1,4 @@
-"""A chat room. `make demo` serves it; alone: `uvicorn app:app --app-dir examples/chat`."""
+"""A chat room. Alone: `uvicorn app:app --app-dir examples/chat`."""
 
 import sys
 import time

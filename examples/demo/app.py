@@ -10,9 +10,19 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from examples.chat.app import app as chat
+from examples.cursors.app import app as cursors
+from examples.job.app import app as job
+from examples.notifications.app import app as notifications
 from examples.panel.site import files
+from examples.prices.app import app as prices
 
-SCENES = {"chat": chat}
+SCENES: dict[str, Starlette] = {
+    "chat": chat,
+    "notifications": notifications,
+    "prices": prices,
+    "cursors": cursors,
+    "job": job,
+}
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 

@@ -25,7 +25,7 @@ export function controls(channel, plain, log) {
 
 /** One switch for each transport. The last one that is allowed cannot be forbidden. */
 function switches(channel, plain) {
-  const boxes = ALL.map((name) => make("input", { type: "checkbox", name }));
+  const boxes = ALL.map((name) => make("input", { type: "checkbox", name, autocomplete: "off" }));
   const update = () => {
     const allowed = boxes.filter(({ checked }) => !checked).map(({ name }) => name);
     for (const box of boxes) box.disabled = allowed.length === 1 && !box.checked;

@@ -7,13 +7,15 @@ are in its frames, and no application sees them.
 import secrets
 from typing import Any
 
+RUN = secrets.token_hex(4)
+"""Different in each process, because the numbers begin again in each."""
+
 
 class Numbers:
-    """The numbers of one feed, from 1. ``run`` tells feeds apart, also those of two processes."""
+    """The numbers of one feed, from 1."""
 
     def __init__(self) -> None:
         self.next = 1
-        self.run = secrets.token_hex(4)
 
     def number(self, event: dict[str, Any]) -> dict[str, Any]:
         """Return the event with the next number, as ``n``."""
@@ -27,4 +29,4 @@ class Numbers:
         Args:
             events: how many of the latest events follow at once.
         """
-        return {"from": self.next - events, "run": self.run}
+        return {"from": self.next - events, "run": RUN}

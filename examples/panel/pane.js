@@ -1,6 +1,9 @@
 import { make } from "./dom.js";
 import { Tally } from "./tally.js";
 
+/** How many messages a pane keeps. */
+const KEPT = 1000;
+
 /**
  * One of the two sides of a scene: its connection's state, what it has received, and the scene's view.
  *
@@ -9,6 +12,8 @@ import { Tally } from "./tally.js";
  */
 export class Pane {
   tally = new Tally();
+  /** The latest messages, for a page that keeps them over a reload. */
+  messages = [];
   #state = make("span", { className: "state" });
   #score = make("strong");
   #notes = make("span", { className: "notes" });
@@ -45,12 +50,15 @@ export class Pane {
     const missing = this.tally.lost - lost;
     if (missing > 0) this.#view.markMissing?.(missing);
     if (message.from === undefined) this.#view.show(message, { recovered });
+    this.messages.push([message, recovered]);
+    if (this.messages.length > KEPT) this.messages.shift();
     this.#count();
   }
 
   /** Starts over, after the session was lost. `notice` says what is known about what was missed. */
   restart(notice) {
     this.tally = new Tally();
+    this.messages = [];
     this.#view.clear();
     this.#notice.textContent = notice;
     this.#notice.hidden = false;

@@ -14,8 +14,8 @@ const PLAIN_STATES = {
 
 /** What the states of a channel mean, but for `open`. */
 const MEANINGS = {
-  connecting: "to the server",
-  recovering: "the connection was lost, and the session waits",
+  connecting: "no connection yet",
+  recovering: "the connection was lost, the session waits",
   suspended: "this page is away",
   closed: "for good: reload the page",
 };
@@ -23,14 +23,16 @@ const MEANINGS = {
 /**
  * Shows a scene twice, over a channel and over a plain WebSocket, with the panel that disturbs both.
  *
- * `view`: see `Pane`. Returns both panes.
+ * `view`: see `Pane`. `keptAs`: a name under which both panes are kept over a reload of the page, for a page whose
+ * session outlives it too. Returns both panes.
  */
-export function stage({ channel, plain, view }) {
+export function stage({ channel, plain, view, keptAs }) {
   const log = new Log();
   const panes = {
     ours: new Pane("ours", "onechannel", view),
     plain: new Pane("plain", "plain WebSocket", view),
   };
+  if (keptAs) keepPanes(panes, keptAs);
   document.getElementById("panes").append(panes.ours.element, panes.plain.element);
   const transport = make("p", { className: "transport" });
   transport.setAttribute("role", "status");
@@ -59,7 +61,7 @@ export function stage({ channel, plain, view }) {
     const why = whyTransport(channel.transport, channel.transports, list);
     transport.replaceChildren(
       make("b", { textContent: isOpen ? name : state }),
-      isOpen ? ` open after ${duration(opened.milliseconds)}: ${why}` : ` ${MEANINGS[state] ?? ""}`,
+      isOpen ? ` open after ${duration(opened.milliseconds)}: ${why}` : `: ${MEANINGS[state] ?? ""}`,
     );
     const shown = list.slice(-6).reverse();
     attempts.replaceChildren(...shown.map((one) => make("li", { textContent: attemptInWords(one) })));
@@ -96,6 +98,16 @@ export function stage({ channel, plain, view }) {
   setInterval(refresh, 500);
   refresh();
   return panes;
+}
+
+/** Shows what the page had received before it was reloaded, and keeps it when the page unloads. */
+function keepPanes(panes, name) {
+  const kept = JSON.parse(sessionStorage.getItem(name) ?? "{}");
+  for (const [side, messages] of Object.entries(kept)) for (const one of messages) panes[side].receive(...one);
+  addEventListener("pagehide", () => {
+    const all = Object.entries(panes).map(([side, { messages }]) => [side, messages]);
+    sessionStorage.setItem(name, JSON.stringify(Object.fromEntries(all)));
+  });
 }
 
 const missed = (replayed) => (replayed ? `${count(replayed, "missed message")} followed` : "nothing was missed");

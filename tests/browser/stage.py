@@ -7,10 +7,9 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import anyio
 from playwright.async_api import Browser, Locator, expect
 
-from tests.support.browsers.chromium import DEADLINE, Tab, tab
+from tests.support.browsers.chromium import Tab, tab
 from tests.support.servers.uvicorn import Host, Server, free_port
 
 TRANSPORTS = ["websocket", "sse", "longpoll"]
@@ -42,9 +41,11 @@ class Stage:
         self.page = opened.page
         self.url = url
 
-    async def open(self, transport: str = "websocket") -> None:
-        """Load the page, and forbid every transport that is preferred to this one."""
+    async def open(self, transport: str = "websocket", user: str | None = None) -> None:
+        """Load the page, sign in, and forbid every transport that is preferred to this one."""
         await self.page.goto(self.url)
+        if user is not None:
+            await self.press(f"Sign in as {user}")
         await self.expect_open()
         await expect(self.pane("plain")).to_have_attribute("data-state", "open")
         await self.use(transport)
@@ -88,15 +89,30 @@ class Stage:
 
     async def wait_received(self, side: str, events: int) -> None:
         """Wait until a pane has received at least so many events."""
-        with anyio.fail_after(DEADLINE):
-            while (await self.figures(side))["received"] < events:  # noqa: ASYNC110 - in a page
-                await anyio.sleep(0.02)
+        await self._wait_figure(side, "received", events)
+
+    async def wait_lost(self, side: str, events: int) -> None:
+        """Wait until at least so many events are known to be missing in a pane."""
+        await self._wait_figure(side, "lost", events)
+
+    async def _wait_figure(self, side: str, name: str, least: int) -> None:
+        await self.tab.wait(
+            "([side, name, least]) =>"
+            " Number(document.querySelector(`.pane[data-side=${side}]`).dataset[name]) >= least",
+            [side, name, least],
+        )
 
     async def cut(self) -> None:
         """Cut both connections, and wait until the channel has resumed its session."""
         count = await self.log("resumed its session").count()
         await self.press("Cut connections")
         await expect(self.log("resumed its session")).to_have_count(count + 1)
+
+    async def reload(self) -> None:
+        """Reload the page. The transports that were forbidden are allowed again."""
+        await self.press("Reload page")
+        await expect(self.log("plain WebSocket is connected")).to_have_count(1)
+        await self.expect_open()
 
     async def leave(self) -> None:
         """Go away, and wait until both connections are closed."""
@@ -124,10 +140,14 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    browser: Browser, server: Server, scene: str, transport: str = "websocket"
+    browser: Browser,
+    server: Server,
+    scene: str,
+    transport: str = "websocket",
+    user: str | None = None,
 ) -> AsyncIterator[Stage]:
     """Open a scene in a tab of its own. At the end, its page must have had no errors."""
     async with tab(browser) as opened:
         one = Stage(opened, f"{server.url}/{scene}/")
-        await one.open(transport)
+        await one.open(transport, user)
         yield one

@@ -6,21 +6,24 @@ has told a page so: otherwise a message may have been on its way.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 
+import anyio
 import httpx
 import pytest
 from playwright.async_api import Browser, Locator, expect
+from websockets.asyncio.client import connect
 
 from tests.browser.front import front, headers_and_mute, stripped
 from tests.browser.stage import TRANSPORTS, Stage, demo_server, stage
-from tests.support.browsers.chromium import tab
+from tests.support.browsers.chromium import DEADLINE, tab
 from tests.support.servers.uvicorn import Server
 
 pytestmark = pytest.mark.browser
 
-SCENES = ["chat"]
+SCENES = ["chat", "notifications", "prices", "cursors", "job"]
 MARKUP = "<img src=x onerror=alert(1)> &amp; <b>bold</b>"
 
 
@@ -56,43 +59,21 @@ async def lines(guest: Stage, prefix: str) -> list[str]:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_chat_keeps_lines_over_cuts(browser: Browser, server: Server, transport: str) -> None:
+async def test_chat_keeps_all_lines(browser: Browser, server: Server, transport: str) -> None:
     async with (
         stage(browser, server, "chat", transport) as ada,
         stage(browser, server, "chat") as grace,
     ):
         await enter(ada, "Ada")
         await enter(grace, "Grace")
-        for index in range(5):
+        for index in range(3):
             await say(ada, f"{transport} ada {index}")
             await ada.press("Cut connections")
             await say(grace, f"{transport} grace {index}")
-        await say(ada, MARKUP)
-        for guest in (ada, grace):
-            for index in range(5):
-                await expect(line(guest, f"{transport} ada {index}")).to_have_count(1)
-                await expect(line(guest, f"{transport} grace {index}")).to_have_count(1)
-            await expect(line(guest, MARKUP).last).to_be_visible()
-            await expect(guest.page.locator(".text img, .text b, .own")).to_have_count(0)
-        assert await lines(ada, transport) == await lines(grace, transport)
-        for guest in (ada, grace):
-            await guest.assert_exactly_once()
-        await ada.expect_open(transport)
-        await expect(ada.log("a new session")).to_have_count(0)
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_chat_recovers_lines_of_absence(
-    browser: Browser, server: Server, transport: str
-) -> None:
-    async with (
-        stage(browser, server, "chat", transport) as ada,
-        stage(browser, server, "chat") as grace,
-    ):
-        await enter(ada, "Ada")
-        await enter(grace, "Grace")
-        before = await ada.figures("ours")
+        await say(ada, f"{transport} {MARKUP}")
+        await expect(line(grace, f"{transport} {MARKUP}")).to_have_count(1)
         people = grace.pane("ours").locator(".people")
+        await ada.expect_open(transport)
         await expect(people).to_contain_text("Ada")
         await ada.leave()
         if transport != "longpoll":  # there a page that is away is known by its silence only
@@ -103,22 +84,22 @@ async def test_chat_recovers_lines_of_absence(
         await say(ada, f"{transport} written while away")
         await expect(ada.page.locator(".own .status")).to_have_text("sending")
         await ada.come_back()
-        await expect(line(ada, f"{transport} written while away")).to_have_count(1)
-        await expect(ada.page.locator(".own")).to_have_count(0)
+        await ada.expect_open(transport)
+        for guest in (ada, grace):
+            await expect(line(guest, f"{transport} written while away")).to_have_count(1)
+            await expect(guest.items("ours").filter(has_text=transport)).to_have_count(15)
+            await expect(guest.page.locator(".text img, .text b, .own")).to_have_count(0)
+            await guest.assert_exactly_once()
+        assert await lines(ada, transport) == await lines(grace, transport)
+        assert (await ada.figures("ours"))["recovered"] >= 7
         await expect(people).to_contain_text("Ada")
-        await ada.assert_exactly_once()
-        after = await ada.figures("ours")
-        assert after["received"] - before["received"] == 8
-        assert after["recovered"] >= 7
+        await expect(ada.log("a new session")).to_have_count(0)
         await ada.allow_plain()
-        # A new WebSocket is sent the last five lines.
-        await ada.wait_received("plain", before["received"] + 5)
+        # A new WebSocket is sent the latest five lines. Seven were written while it was closed.
+        await expect(ada.items("plain").filter(has_text="written while away")).to_have_count(1)
         plain = await ada.figures("plain")
         assert plain["lost"] >= 2
         assert plain["lost"] + plain["received"] == plain["sent"]
-        await expect(ada.pane("plain").locator(".gap")).to_have_text(
-            f"{plain['lost']} missing here"
-        )
 
 
 async def test_chat_cut_shows_plain_lines_twice(browser: Browser, server: Server) -> None:
@@ -147,6 +128,140 @@ async def test_chat_late_guest_reads_history(browser: Browser, server: Server) -
         await expect(ada.pane("ours").locator(".people")).to_contain_text("2 here")
         await second.page.goto("about:blank")
         await expect(ada.pane("ours").locator(".people")).to_have_text("1 here: Ada")
+
+
+# The other scenes
+
+
+async def events_pass(url: str, count: int) -> None:
+    """Wait until a feed has had some events, by a plain WebSocket of this test."""
+    async with connect(f"ws{url.removeprefix('http')}", proxy=None) as socket:
+        with anyio.fail_after(DEADLINE):
+            while count:
+                count -= "n" in json.loads(await socket.recv())
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("scene", ["prices", "cursors"])
+async def test_feed_has_no_gap(
+    browser: Browser, server: Server, scene: str, transport: str
+) -> None:
+    async with stage(browser, server, scene, transport) as one:
+        feed = f"{server.url}/{scene}/plain"
+        await one.cut()
+        await one.wait_received("ours", 3)
+        await one.leave()
+        before = await one.figures("ours")
+        lost = (await one.figures("plain"))["lost"]
+        await events_pass(feed, 4)
+        assert await one.figures("ours") == before
+        await one.come_back()
+        await one.expect_open(transport)
+        await one.wait_received("ours", before["received"] + 5)
+        await one.assert_exactly_once()
+        assert (await one.figures("ours"))["recovered"] >= 4
+        await one.allow_plain()
+        await one.wait_lost("plain", lost + 4)
+        await expect(one.pane("plain").locator(".note.lost")).to_be_visible()
+        await expect(one.pane("ours").locator(".note.lost")).to_have_count(0)
+
+
+async def test_cursors_follow_pages_that_are_here(browser: Browser, server: Server) -> None:
+    async with (
+        stage(browser, server, "cursors") as one,
+        stage(browser, server, "cursors") as other,
+    ):
+        for side in ("ours", "plain"):
+            await expect(one.pane(side).locator(".people")).to_contain_text("2 here: ")
+        await one.pane("ours").locator(".board").hover()
+        await expect(one.page.locator(".cursor").filter(has_text="you")).to_have_count(2)
+        await expect(other.page.locator(".cursor").filter(has_text="guest")).to_have_count(2)
+        await one.leave()
+        await expect(other.pane("ours").locator(".people")).to_have_text("1 here: you")
+        await expect(other.page.locator(".cursor").filter(has_text="guest")).to_have_count(0)
+        await one.come_back()
+        await expect(other.pane("ours").locator(".people")).to_contain_text("2 here: ")
+
+
+async def notify(page: Stage, texts: list[str]) -> None:
+    """Send notifications by requests of the page, one after another."""
+    for text in texts:
+        await page.page.get_by_label("Notification", exact=True).fill(text)
+        async with page.page.expect_response("**/notify/*") as answer:
+            await page.press("Notify")
+        assert (await answer.value).ok
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_notifications_all_arrive(browser: Browser, server: Server, transport: str) -> None:
+    async with stage(browser, server, "notifications", transport, "Ann") as ann:
+        for index in range(3):
+            await notify(ann, [f"cut {index}"])
+            await ann.press("Cut connections")
+        await ann.expect_open(transport)
+        await ann.leave()
+        await notify(ann, [f"away {index}" for index in range(3)])
+        await expect(ann.items("ours").filter(has_text="away")).to_have_count(0)
+        await ann.come_back()
+        await expect(ann.items("ours").locator(".text")).to_have_text(
+            [f"{part} {index}" for part in ("cut", "away") for index in range(3)]
+        )
+        await ann.assert_exactly_once()
+        assert (await ann.figures("ours"))["recovered"] >= 3
+        await ann.allow_plain()
+        await ann.wait_lost("plain", 3)
+        figures = await ann.figures("plain")
+        assert figures["received"] + figures["lost"] == figures["sent"] == 6
+        await expect(ann.items("plain").filter(has_text="away")).to_have_count(0)
+
+
+async def test_notifications_reach_their_user_only(browser: Browser, server: Server) -> None:
+    async with (
+        stage(browser, server, "notifications", user="Ann") as ann,
+        stage(browser, server, "notifications", user="Ben") as ben,
+    ):
+        await ann.page.get_by_label("To", exact=True).select_option("Ben")
+        await notify(ann, ["for Ben"])
+        for side in ("ours", "plain"):
+            await expect(ben.items(side).locator(".text")).to_have_text(["for Ben"])
+            await expect(ben.items(side)).to_contain_text(["from Ann"])
+            await expect(ann.items(side)).to_have_count(0)
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        forged = {"Cookie": f"notifications=Ann.{'0' * 64}"}
+        for headers in ({}, forged, {"Cookie": "notifications=\xe9"}):
+            answer = await client.post(
+                "/notifications/notify/Ann", json={"text": "forged"}, headers=headers
+            )
+            assert answer.status_code == 401, headers
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_job_tells_every_step(browser: Browser, server: Server, transport: str) -> None:
+    async with stage(browser, server, "job", transport) as one:
+        name = await one.page.evaluate("sessionStorage.getItem('job page')")
+        feed = f"{server.url}/job/plain?page={name}"
+        await one.press("Start job")
+        await one.wait_received("ours", 2)
+        await one.cut()
+        await one.leave()
+        await events_pass(feed, 3)
+        await one.come_back()
+        await one.expect_open(transport)
+        await one.allow_plain()
+        await one.wait_lost("plain", 3)
+        await one.reload()
+        received = (await one.figures("ours"))["received"]
+        await one.wait_received("ours", received + 1)
+        await one.press("Cancel job")
+        for side in ("ours", "plain"):
+            await expect(one.pane(side).locator("output")).to_contain_text("cancelled")
+        await one.assert_exactly_once()
+        texts = await one.items("ours").evaluate_all(
+            "(items) => items.map(({ firstChild }) => firstChild.textContent)"
+        )
+        assert texts == [*(f"step {step}" for step in range(1, len(texts))), "cancelled"]
+        assert (await one.figures("ours"))["recovered"] >= 3
+        assert (await one.figures("plain"))["lost"] >= 3
 
 
 # The panel, the same in every scene
@@ -217,7 +332,8 @@ async def test_panel_tells_of_proxy_that_buffers(browser: Browser, server: Serve
 
 @pytest.mark.parametrize("scene", SCENES)
 async def test_phone_shows_scene_and_panel(browser: Browser, server: Server, scene: str) -> None:
-    async with stage(browser, server, scene) as one:
+    user = "Ann" if scene == "notifications" else None
+    async with stage(browser, server, scene, user=user) as one:
         for width, height in ((390, 844), (320, 640)):
             await one.page.set_viewport_size({"width": width, "height": height})
             for side in ("ours", "plain"):
