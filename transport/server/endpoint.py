@@ -75,7 +75,8 @@ class Endpoint:
         segment, method = _segment(scope), scope["method"]
         exchange = Exchange(scope, receive, send, self._limits)
         if method in ("GET", "HEAD"):
-            if console.is_mount(scope):
+            # A page that is opened has no Origin, and from a link of another site it may be opened.
+            if console.is_mount(scope) and b"origin" not in exchange.headers:
                 await console.serve(exchange, has_console=self._has_console)
                 return
             if (file := static_files.find(segment)) is not None:
