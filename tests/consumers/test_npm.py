@@ -149,7 +149,7 @@ async def test_page_converses_in_dom_of_vitest(project: Project, server: Server,
 
 
 async def test_documented_scripts_compile(project: Project) -> None:
-    assert {block.document for block in SCRIPTS} >= {"README.md", "docs/browser.md"}
+    assert {block.document for block in SCRIPTS} >= {"client_js/README.md", "docs/browser.md"}
     await project.run("node", "node_modules/typescript/bin/tsc", "-p", "documents.tsconfig.json")
 
 
