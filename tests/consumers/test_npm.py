@@ -15,12 +15,17 @@ from pathlib import Path
 import pytest
 
 from tests.consumers.blocks import Block, blocks
-from tests.consumers.install import INSTALLS_WITHIN, ROOT, run
+from tests.consumers.install import INSTALLS_WITHIN, run
 from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
-SCRIPTS = blocks("js", "ts")
+# `test_frameworks` has the frameworks, and runs the scripts of their documents.
+SCRIPTS = [
+    block
+    for block in blocks("js", "ts")
+    if block.document not in ("docs/react.md", "docs/vue.md", "docs/svelte.md")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,8 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-async def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+async def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("npm") / "project"
-    pack = ("npm", "pack", "--silent", "--pack-destination", folder.parent)
-    await run(*pack, folder=ROOT / "client_js")
-    [tarball] = folder.parent.glob("*.tgz")
     shutil.copytree(Path(__file__).parent / "project", folder)
     (folder / "documents").mkdir()
     for block in SCRIPTS:
@@ -68,13 +70,13 @@ async def test_package_has_readme_license_and_no_internals(project: Project) -> 
         files = {name for name in names if not name.endswith(".map")}
         assert files == {
             *("README.md", "LICENSE", "package.json"),
-            *("dist/client.js", "dist/client.global.js", "dist/reload.js"),
-            *("dist/types/index.d.ts", "dist/types/reload.d.ts"),
+            *("dist/client.js", "dist/client.global.js", "dist/reload.js", "dist/react.js"),
+            *("dist/types/index.d.ts", "dist/types/reload.d.ts", "dist/types/react.d.ts"),
         }
         assert {f"{name}.map" for name in files if name.endswith(".js")} == names - files
 
 
-@pytest.mark.parametrize("name", ["index", "reload"])
+@pytest.mark.parametrize("name", ["index", "reload", "react"])
 async def test_declarations_show_only_public_names(project: Project, name: str) -> None:
     declarations = project.folder / f"node_modules/onechannel/dist/types/{name}.d.ts"
     text = declarations.read_text("utf-8")
