@@ -21,6 +21,18 @@ const BUNDLES = [
   { name: "reload", source: "src/reload.ts", format: "esm" },
 ];
 
+/** Makes a bundle import the client instead of containing another one. */
+const CLIENT_IS_EXTERNAL = {
+  name: "client",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.\/index\.ts$/ }, () => ({ path: "./client.js", external: true })),
+};
+
+/** Those that only the npm package has: a page without a bundler cannot resolve what they import. */
+const PACKAGE_BUNDLES = [
+  { name: "react", source: "src/react.ts", format: "esm", external: ["react"], plugins: [CLIENT_IS_EXTERNAL] },
+];
+
 /** Members that get short names, unless they are plain: private ones, and those of two words or more. */
 const INTERNAL = /^_|^[a-z]+[A-Z]/;
 /** The sources whose members are plain: what goes over the wire, to the application, or into storage. */
@@ -44,14 +56,14 @@ async function plainNames() {
 }
 
 /** Bundles one entry point. `mangleCache`: the names that are taken, and the plain ones. */
-async function bundle({ name, source, format }, mangleCache) {
+async function bundle({ name, source, ...options }, mangleCache) {
   const result = await esbuild.build({
     absWorkingDir: ROOT,
     entryPoints: [{ in: source, out: name }],
     outdir: ".",
     write: false,
     bundle: true,
-    format,
+    ...options,
     platform: "browser",
     target: "es2022",
     minify: true,
@@ -69,13 +81,14 @@ async function bundle({ name, source, format }, mangleCache) {
 /**
  * Builds every bundle into `outdir` and returns the names of the files written.
  *
- * `packaged`: end each file with a comment that names its source map. The hub sends a header instead.
+ * `packaged`: for the npm package. Each file ends with a comment that names its source map; the hub sends a header
+ * instead.
  */
 export async function build(outdir, packaged = false) {
   const files = new Map();
   // Passed from bundle to bundle, so that an internal member has the same short name in all of them.
   let mangleCache = await plainNames();
-  for (const entry of BUNDLES) {
+  for (const entry of packaged ? [...BUNDLES, ...PACKAGE_BUNDLES] : BUNDLES) {
     const name = `${entry.name}.js`;
     const bundled = await bundle(entry, mangleCache);
     mangleCache = bundled.mangleCache;

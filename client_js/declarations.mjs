@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = dirname(fileURLToPath(import.meta.url));
 
 /** The entry points. A declaration is written into the first one that needs it; later ones import it from there. */
-const ENTRIES = ["index", "reload"];
+const ENTRIES = ["index", "reload", "react"];
 
 /** A statement at the top level of a module, with its comment: tsc indents what is within one. */
 const STATEMENT = /(?:^\/\*\*[^]*?\*\/\n)?^[a-z][^]*?(?=^[/a-z]|(?![^]))/gm;

@@ -32,8 +32,9 @@ STARLETTE, FASTAPI, AUTHENTICATE, *_ = (
     block.text for block in blocks("python", document="README.md")
 )
 
-CHECKED = {"python", "js", "ts", "sh", "nginx", "text"}
-"""The languages whose blocks this module and `test_npm` check; `text` is output."""
+CHECKED = {"python", "js", "ts", "tsx", "vue", "svelte", "sh", "nginx", "text"}
+"""The languages whose blocks this module, `test_npm` and `test_frameworks` check; `text` is
+output."""
 DIAGRAMS = {"docs/design.md"}
 PROXIES = list({row.proxy.name: row.proxy for row in ROWS}.values())
 

@@ -110,6 +110,7 @@ CLIENT_EXPORTS = {
     "index.ts": "Channel ChannelError",
     "global.ts": "Channel ChannelError",
     "reload.ts": "acrossReloads",
+    "react.ts": "useChannel useChannelEvent useChannelState useMessages",
 }
 
 
