@@ -2,18 +2,18 @@
 import type { Channel } from "./channel.ts";
 import type { ChannelEventMap } from "./options.ts";
 
-const EVENTS: { readonly [Type in keyof ChannelEventMap]: 1 } = {
-  open: 1,
-  message: 1,
-  transport: 1,
-  statechange: 1,
-  recovering: 1,
-  resumed: 1,
-  reset: 1,
-  unreachable: 1,
-  suspended: 1,
-  close: 1,
-};
+const EVENTS: readonly (keyof ChannelEventMap)[] = [
+  "open",
+  "message",
+  "transport",
+  "statechange",
+  "recovering",
+  "resumed",
+  "reset",
+  "unreachable",
+  "suspended",
+  "close",
+];
 
 /** A function, or null. Declared as a method, so that a `Channel<Note>` is a `Channel` too. */
 type Handler<This, Event> = { call(this: This, event: Event): unknown }["call"] | null;
@@ -28,7 +28,7 @@ export type Handlers<Received, Sent> = {
 
 /** Defines them for all objects that inherit from `prototype`. */
 export function defineHandlers(prototype: EventTarget): void {
-  for (const type in EVENTS) {
+  for (const type of EVENTS) {
     const handlers = new WeakMap<EventTarget, EventListener | null>();
     const listener = function (this: EventTarget, event: Event): void {
       handlers.get(this)!.call(this, event);

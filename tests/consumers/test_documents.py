@@ -175,7 +175,7 @@ async def test_documented_host_serves_readme(
     async with running(program, command, tmp_path, [port]):
         for transport in ("websocket", "sse", "longpoll"):
             url = f"http://127.0.0.1:{port}/chat"
-            async with connect(url, transports=[transport], proxies=False, timeout=30) as channel:
+            async with connect(url, transports=[transport], trust_env=False, timeout=30) as channel:
                 await channel.send({"text": "hello"})
                 with anyio.fail_after(10):
                     assert await channel.receive() == {"text": "hello"}

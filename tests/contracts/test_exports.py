@@ -36,7 +36,8 @@ NAMES = {
 
 SURFACES = {
     transport.Hub: """
-        (handler, *, store, limits, authenticate, origins, transports, on_error, encoder)
+        (handler, *, store, limits, authenticate, origins, transports, on_error, encoder,
+        console)
         broadcast(message) channels close_user(subject) drain() group(name) lifespan(app) limits
         send_to(channel_id, message) statistics()
     """,
@@ -79,8 +80,8 @@ SURFACES = {
         connections memory memory_reached opened received refused replayed resets sent sessions
     """,
     transport.client.connect: """
-        (url, *, transports, credentials, headers, origin, limits, timeout, tls, proxies, pacing,
-        encoder, on_unreachable)
+        (url, *, transports, credentials, headers, origin, limits, timeout, verify, proxy,
+        trust_env, pacing, encoder, on_unreachable)
     """,
     transport.client.Channel: """
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()

@@ -6,7 +6,7 @@ interface Line {
   text: string;
 }
 
-export function useTypes(user: string | null): void {
+function useTypes(user: string | null): void {
   const channel: Channel<Line, number> | null = useChannel<Line, number>("/chat", { headStart: 2 });
   useChannel(user && "/chat") satisfies Channel | null;
   useChannel(new URL("https://example.com/chat"));
