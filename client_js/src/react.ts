@@ -21,11 +21,11 @@ class Holder {
   /** As in the last render. */
   options: ChannelOptions | undefined;
   private _channel: Channel | null = null;
-  private _url: string | undefined;
+  private _url = "";
   private _timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Returns the channel to `url` if there is one. */
-  get(url: string | undefined): Channel | null {
+  get(url: string): Channel | null {
     return this._url === url ? this._channel : null;
   }
 
@@ -70,17 +70,17 @@ class Holder {
  * the next error boundary.
  */
 export function useChannel<Received = unknown, Sent = unknown>(
-  url: string | URL | null | undefined,
+  url: string | URL | false | null | undefined,
   options?: ChannelOptions,
 ): Channel<Received, Sent> | null {
   const [holder] = useState(() => new Holder());
-  const address = url?.toString();
+  const address = url ? String(url) : "";
   useInsertionEffect(() => {
     holder.options = options;
   });
   const subscribe = useCallback(
     (notify: () => void) => {
-      if (address === undefined) return doNothing;
+      if (!address) return doNothing;
       const channel = holder.mount(address);
       notify();
       return () => holder.unmount(channel);

@@ -1,110 +1,35 @@
 """`onechannel/react` and the documents' code for Vue and Svelte, in Chromium.
 
-The pages come from Vite's development server, with the packed npm package and StrictMode. They
-reach their hub (`frameworks_app`) through a `FaultProxy`, and those of the documents through Vite.
-Most tests are mistakes that other libraries' hooks have made: see the name of each.
+The pages come from Vite's development server, with the packed npm package and StrictMode. Most
+tests are of mistakes that the hooks of other libraries have made.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import anyio
-import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.consumers.blocks import blocks
 from tests.consumers.install import INSTALLS_WITHIN, run
-from tests.support.browsers.chromium import DEADLINE, Tab, chromium, tab
-from tests.support.faults.tcp_proxy import FaultProxy
-from tests.support.servers.process import free_ports, running
+from tests.consumers.vite_pages import (
+    FRAMEWORKS,
+    Site,
+    document_url,
+    numbers,
+    showing,
+    vite,
+    write_documents,
+)
+from tests.support.browsers.chromium import Tab, chromium, tab
+from tests.support.servers.process import free_ports
 from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
-
-FRAMEWORKS = ("react", "vue", "svelte")
-_NAMES = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """The development server and what is behind it.
-
-    Attributes:
-        folder: the project that Vite serves.
-        url: its address.
-        proxy: what the connections of a `Room` pass.
-        hubs: the server of the hubs.
-    """
-
-    folder: Path
-    url: str
-    proxy: FaultProxy
-    hubs: Server
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page with a `Room` (frameworks/src/room.tsx), and the server's view of it."""
-
-    site: Site
-    tab: Tab
-    name: str
-
-    async def change(self, **view: Any) -> None:
-        """Render the page with other properties."""
-        await self.tab.run("(view) => change(view)", view)
-
-    async def sessions(self) -> list[dict[str, Any]]:
-        """Return the sessions that this page has opened."""
-        async with httpx.AsyncClient(base_url=self.site.hubs.url, trust_env=False) as client:
-            found: list[dict[str, Any]] = (
-                await client.get("/sessions", params={"page": self.name})
-            ).json()
-            return found
-
-    async def until_sessions(self, *due: tuple[str, bool]) -> list[dict[str, Any]]:
-        """Wait until the page has opened sessions in these rooms, each open or ended."""
-        seen: list[dict[str, Any]] = []
-        with anyio.move_on_after(DEADLINE):
-            while True:
-                seen = await self.sessions()
-                if [(each["room"], each["open"]) for each in seen] == list(due):
-                    return seen
-                await anyio.sleep(0.02)
-        raise AssertionError(f"the sessions stayed {seen}")
-
-    async def push(self, first: int, last: int) -> None:
-        """Let the server send these numbers."""
-        query: dict[str, str | int] = {"page": self.name, "first": first, "last": last}
-        async with httpx.AsyncClient(base_url=self.site.hubs.url, trust_env=False) as client:
-            (await client.post("/push", params=query)).raise_for_status()
-
-    async def expect_list(self, *messages: Any, of: str = "list") -> None:
-        """Wait until a list shows exactly these messages."""
-        text = json.dumps(messages, separators=(",", ":"))
-        await expect(self.tab.page.locator(f"#{of}")).to_have_text(text, timeout=DEADLINE * 1000)
-
-    async def expect_state(self, state: str) -> None:
-        await expect(self.tab.page.locator("#state")).to_have_text(state, timeout=DEADLINE * 1000)
-
-    async def seen(self) -> dict[str, Any]:
-        """Return what the components were given."""
-        found: dict[str, Any] = await self.tab.run(
-            "() => ({...seen, channels: seen.channels.length})"
-        )
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +43,7 @@ async def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """An empty project with the package, the frameworks and the code of their documents."""
     folder = tmp_path_factory.mktemp("frameworks") / "project"
     shutil.copytree(Path(__file__).parent / "frameworks", folder)
-    for framework in FRAMEWORKS:
-        documents = folder / "documents" / framework
-        documents.mkdir(parents=True)
-        for block in blocks("ts", "tsx", "vue", "svelte", document=f"docs/{framework}.md"):
-            named = re.match(r"(?://|<!--) (\w+\.\w+)", block.text)
-            name = named[1] if named else f"{block.number}.{block.language}"
-            (documents / name).write_text(block.text, "utf-8")
+    write_documents(folder / "documents")
     # React 18 beside 19: each has its own peer.
     options = ("--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--legacy-peer-deps")
     install = ("npm", "install", "--loglevel=error", "--prefer-offline", *options)
@@ -145,19 +64,6 @@ async def hubs(ports: dict[str, int]) -> AsyncIterator[Server]:
         patch.setenv("PAGE_ORIGINS", origins)
         async with serving("tests.consumers.frameworks_app:app", "--no-access-log") as server:
             yield server
-
-
-@asynccontextmanager
-async def vite(project: Path, hubs: Server, port: int, react: str) -> AsyncIterator[Site]:
-    """Serve the project with a version of React."""
-    options = ("--host", "127.0.0.1", "--port", str(port), "--strictPort")
-    command = ("node", "node_modules/vite/bin/vite.js", *options)
-    environment = ("env", f"HUBS={hubs.url}", f"REACT={react}")
-    async with (
-        FaultProxy(hubs.port) as proxy,
-        running("vite", (*environment, *command), project, [port]),
-    ):
-        yield Site(project, f"http://127.0.0.1:{port}", proxy, hubs)
 
 
 @pytest.fixture(scope="module")
@@ -183,26 +89,6 @@ async def shared(browser: Browser, site: Site) -> AsyncIterator[Tab]:
     """A page that most tests use in turn, because it takes a while to load."""
     async with tab(browser, site.url) as one:
         yield one
-
-
-@asynccontextmanager
-async def showing(
-    shared: Tab, site: Site, *, hydrated: bool = False, **view: Any
-) -> AsyncIterator[Page]:
-    """Show a `Room` with these properties. At the end, check that the page had no errors."""
-    shared.errors.clear()
-    name = str(next(_NAMES))
-    first = {"page": name, "hubs": f"http://127.0.0.1:{site.proxy.port}", **view}
-    await shared.run("([first, hydrated]) => begin(first, hydrated)", [first, hydrated])
-    try:
-        yield Page(site, shared, name)
-    finally:
-        await shared.run("() => window.change?.({mounted: false})")
-        shared.assert_no_errors()
-
-
-def numbers(first: int, last: int) -> list[int]:
-    return list(range(first, last + 1))
 
 
 # The channel of a component
@@ -279,7 +165,8 @@ async def test_url_changes_open_one_session_each(shared: Tab, site: Site) -> Non
         await page.expect_list("joined")
         await page.tab.run(
             """() => {
-                for (let i = 0; i < 100; i++) channel.send(`to a ${i}`);
+                const texts = Array.from({length: 100}, (_, index) => `to a ${index}`);
+                window.sent = Promise.all(texts.map((text) => channel.send(text)));
                 change({room: "b"});
             }"""
         )
@@ -287,6 +174,7 @@ async def test_url_changes_open_one_session_each(shared: Tab, site: Site) -> Non
         first, second = await page.until_sessions(("a", False), ("b", True))
         assert first["messages"] == ["joined", *(f"to a {index}" for index in range(100))]
         assert second["messages"] == ["joined"]
+        assert len(await page.tab.run("() => sent")) == 100, "each send must settle"
         await page.push(1, 3)
         await page.expect_list("joined", 1, 2, 3)
         await page.change(room=None)
@@ -484,13 +372,9 @@ async def test_react_18_does_the_same(
 # The documents
 
 
-def document(site: Site, show: str, **query: str | list[str]) -> str:
-    return f"{site.url}/?{urlencode({'show': show, **query}, doseq=True)}"
-
-
 @pytest.mark.parametrize("show", FRAMEWORKS)
 async def test_documented_chat_converses(shared: Tab, site: Site, show: str) -> None:
-    await shared.goto(document(site, show, document="1", component="Chat"))
+    await shared.goto(document_url(site, show, document="1", component="Chat"))
     page = shared.page
     await expect(page.locator("p")).to_have_text("open")
     for text in ("hello", "again"):
@@ -504,14 +388,14 @@ async def test_documented_chat_converses(shared: Tab, site: Site, show: str) -> 
 async def test_documented_provider_shares_channel(shared: Tab, site: Site) -> None:
     components = ["Price", "Connection", "Price"]
     await shared.goto(
-        document(site, "react", document="2", provider="PricesProvider", component=components)
+        document_url(site, "react", document="2", provider="PricesProvider", component=components)
     )
     await expect(shared.page.locator("#root")).to_have_text("12open12")
     shared.assert_no_errors()
 
 
 async def test_documented_reducer_shows_tokens(shared: Tab, site: Site) -> None:
-    await shared.goto(document(site, "react", document="3", component="Assistant"))
+    await shared.goto(document_url(site, "react", document="3", component="Assistant"))
     await shared.page.get_by_role("button", name="Ask").click()
     await expect(shared.page.locator("p").first).to_have_text("forty-two")
     shared.assert_no_errors()

@@ -17,6 +17,7 @@ import pytest
 
 from tests.consumers.blocks import Block, blocks
 from tests.consumers.install import INSTALLS_WITHIN, run
+from tests.consumers.vite_pages import FRAMEWORKS
 from tests.contracts.test_exports import CLIENT_EXPORTS
 from tests.contracts.test_npm_exports import SUBPATHS, source
 from tests.support.servers.uvicorn import Server, serving
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 SCRIPTS = [
     block
     for block in blocks("js", "ts")
-    if block.document not in ("docs/react.md", "docs/vue.md", "docs/svelte.md")
+    if block.document not in {f"docs/{name}.md" for name in FRAMEWORKS}
 ]
 
 DECLARATIONS = {

@@ -11,6 +11,7 @@ function useTypes(user: string | null): void {
   useChannel(user && "/chat") satisfies Channel | null;
   useChannel(new URL("https://example.com/chat"));
   useChannel(undefined);
+  useChannel(user !== null && "/chat");
   useChannelState(channel) satisfies ChannelState;
   useMessages(channel) satisfies readonly Line[];
   useMessages(channel, 1)[0] satisfies Line | undefined;
