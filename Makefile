@@ -25,7 +25,7 @@ BENCH_READY := .venv-bench/.ready
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(DEMO_READY) ## Serve the chat example (PORT=8000)
+demo: $(DEMO_READY) ## Serve the examples, beside plain WebSockets (PORT=8000)
 	@$(BIN)/python scripts/demo.py
 
 test: test-python test-consumers test-browser test-js ## Run all tests

@@ -1,4 +1,4 @@
-// Builds the browser client: `node build.mjs [outdir]`, into transport/static by default.
+// Builds the browser client and the console page: `node build.mjs [outdir]`, into transport/static by default.
 //
 // esbuild bundles the modules and shortens internal members; Terser then saves another 400 bytes. The build is
 // reproducible: esbuild runs in a fixed directory and the files are written from memory, so the same sources give the
@@ -20,6 +20,9 @@ const BUNDLES = [
   { name: "client.global", source: "src/global.ts", format: "iife" },
   { name: "reload", source: "src/reload.ts", format: "esm" },
 ];
+
+/** The page that `Hub(handler, console=True)` serves: one file, whose script loads the client from the hub. */
+const CONSOLE = join(ROOT, "console");
 
 /** Members that get short names, unless they are plain: private ones, and those of two words or more. */
 const INTERNAL = /^_|^[a-z]+[A-Z]/;
@@ -66,10 +69,21 @@ async function bundle({ name, source, format }, mangleCache) {
   return { code: files.get(`${name}.js`), map: files.get(`${name}.js.map`), mangleCache: result.mangleCache };
 }
 
+/** Returns the console page, with its style and its script in it. The script stays readable: it is an example too. */
+async function buildConsole() {
+  const read = (name) => readFile(join(CONSOLE, name), "utf8");
+  const options = { loader: "ts", format: "esm", target: "es2022" };
+  const { code } = await esbuild.transform(await read("console.ts"), options);
+  const parts = { "console.css": await read("console.css"), "console.ts": code };
+  if (Object.values(parts).some((text) => /<[/!]/.test(text))) throw new Error("the page would end inside its script");
+  return (await read("console.html")).replace(/\/\* (console\.\w+) \*\//g, (_, name) => `\n${parts[name]}`);
+}
+
 /**
  * Builds every bundle into `outdir` and returns the names of the files written.
  *
- * `packaged`: end each file with a comment that names its source map. The hub sends a header instead.
+ * `packaged`: for the npm package. Each script ends with a comment that names its source map, where the hub sends a
+ * header, and there is no console page.
  */
 export async function build(outdir, packaged = false) {
   const files = new Map();
@@ -88,6 +102,7 @@ export async function build(outdir, packaged = false) {
     files.set(name, code + "\n");
     files.set(`${name}.map`, map + "\n");
   }
+  if (!packaged) files.set("console.html", await buildConsole());
   await mkdir(outdir, { recursive: true });
   for (const [name, contents] of files) await writeFile(join(outdir, name), contents);
   return [...files.keys()];

@@ -12,6 +12,8 @@ const ROOT = dirname(fileURLToPath(import.meta.url));
 
 /** The entry points. A declaration is written into the first one that needs it; later ones import it from there. */
 const ENTRIES = ["index", "reload"];
+/** The entry points that add to the global scope, and refer to other entry points only. */
+const GLOBAL_ENTRIES = ["global"];
 
 /** A statement at the top level of a module, with its comment: tsc indents what is within one. */
 const STATEMENT = /(?:^\/\*\*[^]*?\*\/\n)?^[a-z][^]*?(?=^[/a-z]|(?![^]))/gm;
@@ -86,6 +88,10 @@ export async function writeDeclarations(outdir) {
     await rm(outdir, { recursive: true, force: true });
     await mkdir(outdir, { recursive: true });
     for (const [name, text] of await bundle(folder)) await writeFile(join(outdir, name), text);
+    for (const name of GLOBAL_ENTRIES) {
+      const text = await readFile(join(folder, `${name}.d.ts`), "utf8");
+      await writeFile(join(outdir, `${name}.d.ts`), text.replaceAll('.ts"', '.js"'));
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -8,14 +8,23 @@ import type { Environment } from "./environment.ts";
 import { checkArgument, isCloseCode } from "./errors.ts";
 import type { Attempt } from "./explain.ts";
 import type { TransportName } from "./frames.ts";
+import { defineHandlers } from "./handlers.ts";
+import type { Handlers } from "./handlers.ts";
 import { Inbox } from "./inbox.ts";
 import { LONE_SURROGATE } from "./json.ts";
 import { withDefaults } from "./options.ts";
 import type { ChannelEventMap, ChannelOptions, Statistics } from "./options.ts";
 import type { ChannelState } from "./states.ts";
 
-/** One message channel to the server at `url`, over whichever transport works. */
-export class Channel extends EventTarget {
+export interface Channel<Received = unknown, Sent = unknown> extends Handlers<Received, Sent> {}
+
+/**
+ * One message channel to the server at `url`, over whichever transport works.
+ *
+ * `Received` and `Sent` are the types of the messages, for the compiler: nothing checks them while the page runs. They
+ * include `ArrayBuffer` if bytes are received.
+ */
+export class Channel<Received = unknown, Sent = unknown> extends EventTarget {
   /** @internal For reload.ts and tests. */
   readonly _driver: Driver;
   /** @internal */
@@ -88,7 +97,7 @@ export class Channel extends EventTarget {
    * what is known about the message. A rejection that is not handled is reported by the browser, unless an event tells
    * of it too: `close`, `reset`.
    */
-  send(message: unknown): Promise<void> {
+  send(message: Sent): Promise<void> {
     return this._driver.send(message);
   }
 
@@ -137,8 +146,8 @@ export class Channel extends EventTarget {
    * Yields messages as they arrive, until the channel closes. While there are `message` listeners, they get them
    * instead.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<unknown> {
-    return this._inbox.iterate();
+  [Symbol.asyncIterator](): AsyncIterableIterator<Received> {
+    return this._inbox.iterate() as AsyncIterableIterator<Received>;
   }
 
   override dispatchEvent(event: Event): boolean {
@@ -149,7 +158,7 @@ export class Channel extends EventTarget {
 
   override addEventListener<Type extends keyof ChannelEventMap>(
     type: Type,
-    listener: ((event: ChannelEventMap[Type]) => void) | null,
+    listener: ((event: ChannelEventMap<Received, Sent>[Type]) => void) | null,
     options?: boolean | AddEventListenerOptions,
   ): void;
   override addEventListener(
@@ -164,7 +173,7 @@ export class Channel extends EventTarget {
 
   override removeEventListener<Type extends keyof ChannelEventMap>(
     type: Type,
-    listener: ((event: ChannelEventMap[Type]) => void) | null,
+    listener: ((event: ChannelEventMap<Received, Sent>[Type]) => void) | null,
     options?: boolean | EventListenerOptions,
   ): void;
   override removeEventListener(
@@ -177,3 +186,5 @@ export class Channel extends EventTarget {
     if (type === "message") this._inbox.removeListener(listener, options);
   }
 }
+
+defineHandlers(Channel.prototype);

@@ -132,17 +132,16 @@ export class Driver implements ConnectorListener, PageListener {
     const { state } = this;
     if (state === "closed") return;
     this._page = "shown";
-    // The state first: a listener may close the channel, or resume.
-    this._enter("suspend");
-    this.connector.reconnect("suspend", Infinity);
+    this._enter("suspend", () => this.connector.reconnect("suspend", Infinity));
     if (state !== "suspended") this._dispatch("suspended");
   }
 
   resume(): void {
     if (this.state !== "suspended") return;
-    this._enter("resume");
-    this._contactAt = readClock(this._environment);
-    this.connector.reconnect("resume", 0);
+    this._enter("resume", () => {
+      this._contactAt = readClock(this._environment);
+      this.connector.reconnect("resume", 0);
+    });
   }
 
   statistics(): Statistics {
@@ -257,8 +256,12 @@ export class Driver implements ConnectorListener, PageListener {
     this._environment.console?.error("onechannel: the server's handler failed. Its traceback is in the server's log.");
   }
 
-  private _enter(input: string): void {
-    this.state = transition(CHANNEL_TRANSITIONS, this.state, input);
+  /** Changes the state, then does `act`, and then tells of it: a listener may change the state again. */
+  private _enter(input: string, act?: () => void): void {
+    const previous = this.state;
+    const state = (this.state = transition(CHANNEL_TRANSITIONS, previous, input));
+    act?.();
+    if (state !== previous) this._dispatch("statechange", { state, previous });
   }
 
   // Reports of the connector
@@ -274,14 +277,13 @@ export class Driver implements ConnectorListener, PageListener {
 
   onActive(transport: TransportName, { id, resumed, replayed }: Attached): void {
     const isNew = this.id !== id;
+    const isOther = this.transport !== transport;
     const wasOpen = this.state === "open";
     this.id = id;
+    this.transport = transport;
     this._counts.attaches++;
     if (!wasOpen) this._enter("opened");
-    if (this.transport !== transport) {
-      this.transport = transport;
-      this._dispatch("transport", { transport });
-    }
+    if (isOther) this._dispatch("transport", { transport });
     // Two racing attaches may both report a new session.
     if (isNew) return this._dispatch("open");
     if (wasOpen || !resumed) return;

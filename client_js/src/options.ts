@@ -4,6 +4,7 @@ import { checkArgument } from "./errors.ts";
 import type { Fate } from "./errors.ts";
 import { TRANSPORTS, checkTransports } from "./fallback.ts";
 import type { LostRange, TransportName } from "./frames.ts";
+import type { ChannelState } from "./states.ts";
 
 /** What an application can choose. An option that is `undefined` has its default. */
 export interface ChannelOptions {
@@ -133,11 +134,16 @@ export function withDefaults(options: ChannelOptions): Options {
   return { ...checked, transports: checkTransports(checked.transports) };
 }
 
-export interface ChannelEventMap {
+export interface ChannelEventMap<Received = unknown, Sent = unknown> {
   /** A session is open: the first one, or the one after a `reset`. */
   open: Event;
-  message: Event & { readonly data: unknown; readonly recovered: boolean };
+  message: Event & { readonly data: Received; readonly recovered: boolean };
   transport: Event & { readonly transport: TransportName };
+  /**
+   * `channel.state` has changed. If another event tells of that as well, this one comes just before it. `state` is what
+   * it was changed to; an earlier listener of this event may have changed it again.
+   */
+  statechange: Event & { readonly state: ChannelState; readonly previous: ChannelState };
   recovering: Event & { readonly reason: string };
   /**
    * Every transport has failed, or the server has asked to wait. The client goes on trying; the event fires once until
@@ -160,7 +166,7 @@ export interface ChannelEventMap {
     readonly lost: LostRange | null;
     /** How many messages got no number because the server's buffer was full, as far as it had counted. */
     readonly dropped: number;
-    readonly sends: readonly { readonly message: unknown; readonly fate: Fate }[];
+    readonly sends: readonly { readonly message: Sent; readonly fate: Fate }[];
   };
   close: Event & {
     readonly code: number;

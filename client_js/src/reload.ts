@@ -21,11 +21,11 @@ const UNLOAD_TIMEOUT = 1000;
  * The session is claimed under a Web Lock: a duplicated tab gets its own session, as does every page without locks. A
  * page restored from the back/forward cache has given its session away, and gets a new one.
  */
-export async function acrossReloads(
+export async function acrossReloads<Received = unknown, Sent = unknown>(
   ChannelClass: typeof Channel,
   url: string | URL,
   options?: ChannelOptions,
-): Promise<Channel>;
+): Promise<Channel<Received, Sent>>;
 /** @internal Tests replace parts of the environment. */
 export async function acrossReloads(
   ChannelClass: typeof Channel,

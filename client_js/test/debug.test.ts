@@ -29,6 +29,7 @@ describe("the log tells", () => {
       "websocket #1 > open attach=1 received=0 first_retained=1",
       "websocket #1 < opened version=1 attach=1 verdict=new received=0 handled=0 sent=0",
       "websocket #1 open after 0 ms",
+      'event statechange state="open" previous="connecting"',
       'event transport transport="websocket"',
       "event open",
       "websocket #1 > ack ack=0",
@@ -48,9 +49,10 @@ describe("the log tells", () => {
     world.now += 1;
     socket.end(1006);
     await world.settle();
-    assert.deepEqual(take().slice(0, 3), [
+    assert.deepEqual(take().slice(0, 4), [
       "websocket #1 < closed with 1006",
       "websocket #1 lost after 0 ms: closed with 1006",
+      'event statechange state="recovering" previous="open"',
       "event recovering closed with 1006",
     ]);
   });
@@ -69,6 +71,7 @@ describe("the log tells", () => {
       "longpoll #1 < open answered with 200",
       "longpoll #1 < opened version=1 attach=1 verdict=new received=0 handled=0 sent=0",
       "longpoll #1 open after 0 ms",
+      'event statechange state="open" previous="connecting"',
       'event transport transport="longpoll"',
       "event open",
       "longpoll #1 > poll attach=1 poll=1 ack=0",
@@ -98,9 +101,10 @@ describe("the log tells", () => {
     const socket = await world.openSocket();
     socket.receive({ type: "close", code: 4000, reason: "secret", by: "app", last: 0, ack: 0 });
     await world.settle();
-    assert.deepEqual(take().slice(-3), [
+    assert.deepEqual(take().slice(-4), [
       "websocket #1 < close code=4000 by=app last=0 ack=0",
       "websocket #1 > close code=4000 by=app last=0 ack=0",
+      'event statechange state="closed" previous="open"',
       'event close code=4000 by="app" wasClean=true',
     ]);
   });
@@ -204,8 +208,9 @@ describe("the log never tells", () => {
     socket.open();
     socket.receive({ type: "error", code: "unauthorized", message: SECRET });
     await world.settle();
-    assert.deepEqual(take().slice(-2), [
+    assert.deepEqual(take().slice(-3), [
       "websocket #1 < error code=unauthorized",
+      'event statechange state="closed" previous="connecting"',
       'event close code=4401 by="protocol" wasClean=false',
     ]);
   });

@@ -5,6 +5,7 @@ The tools are the newest, but for jsdom and vitest: the newest of those that run
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tarfile
@@ -16,11 +17,24 @@ import pytest
 
 from tests.consumers.blocks import Block, blocks
 from tests.consumers.install import INSTALLS_WITHIN, ROOT, run
+from tests.contracts.test_exports import CLIENT_EXPORTS
+from tests.contracts.test_npm_exports import SUBPATHS, source
 from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
 SCRIPTS = blocks("js", "ts")
+
+DECLARATIONS = {
+    "index": """
+        Channel ChannelError ChannelEventMap ChannelOptions ChannelState Attempt Debug Fate
+        Statistics TransportName UnreachableCause
+        Handlers Handler LostRange
+    """,
+    "global": "",
+    "reload": "acrossReloads",
+}
+"""What each file of types declares: what it exports, and on another line what that refers to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +83,29 @@ async def test_package_has_readme_license_and_no_internals(project: Project) -> 
         assert files == {
             *("README.md", "LICENSE", "package.json"),
             *("dist/client.js", "dist/client.global.js", "dist/reload.js"),
-            *("dist/types/index.d.ts", "dist/types/reload.d.ts"),
+            *(f"dist/types/{name}.d.ts" for name in DECLARATIONS),
         }
         assert {f"{name}.map" for name in files if name.endswith(".js")} == names - files
 
 
-@pytest.mark.parametrize("name", ["index", "reload"])
+@pytest.mark.parametrize("name", DECLARATIONS)
 async def test_declarations_show_only_public_names(project: Project, name: str) -> None:
     declarations = project.folder / f"node_modules/onechannel/dist/types/{name}.d.ts"
     text = declarations.read_text("utf-8")
     code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     assert not re.findall(r"\b_\w+|\bprivate\b|\bprotected\b|\benvironment\b|\.ts\"", code)
     assert "@internal" not in text
+    declared = r"^(?:export )?(?:declare )?(?:class|interface|type|function|const) (\w+)"
+    assert set(re.findall(declared, text, re.MULTILINE)) == set(DECLARATIONS[name].split())
+
+
+async def test_package_exports_documented_names(project: Project) -> None:
+    found = json.loads(await project.run("node", "app/exports.mjs"))
+    names = {subpath: sorted(CLIENT_EXPORTS[source(subpath)].split()) for subpath in SUBPATHS}
+    # The script exports nothing: it defines a global.
+    assert found.pop("onechannel") == names.pop("./global")
+    assert found.pop("./global") == [[], []]
+    assert found == {subpath: [exported, exported] for subpath, exported in names.items()}
 
 
 async def test_publint_finds_no_fault(project: Project) -> None:

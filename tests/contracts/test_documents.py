@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 import transport
+from examples.demo.app import SCENES
 from tests.support.servers.uvicorn import Server, free_port, serving
 from transport import Limits, codes
 from transport.protocol.frames import ResetReason
@@ -58,7 +59,7 @@ def test_documents_and_examples_are_short() -> None:
     [page] = blocks("js")
     assert page.count("\n") <= 25
     for path in (ROOT / "examples").rglob("*.py"):
-        assert lines(path) <= 60, path
+        assert lines(path) <= 90, path
 
 
 def test_readme_limits_match_code() -> None:
@@ -150,7 +151,7 @@ def test_links_point_to_existing_files(document: str) -> None:
         assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
-async def test_demo_serves_chat() -> None:
+async def test_demo_serves_scenes() -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     async with await anyio.open_process(
@@ -167,7 +168,10 @@ async def test_demo_serves_chat() -> None:
                     written += await process.stdout.receive()
             assert url in written.decode()
             async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-                for path in ("", "chat.js", "chat.css", "icon.svg", "chat/client.js"):
+                for path in ("", "index.css", "panel/icon.svg"):
                     assert (await client.get(path)).status_code == 200, path
+                for scene in SCENES:
+                    for path in ("", "panel/stage.js", "channel/client.js"):
+                        assert (await client.get(f"{scene}/{path}")).status_code == 200, path
         finally:
             process.kill()

@@ -36,7 +36,8 @@ NAMES = {
 
 SURFACES = {
     transport.Hub: """
-        (handler, *, store, limits, authenticate, origins, transports, on_error, encoder)
+        (handler, *, store, limits, authenticate, origins, transports, on_error, encoder,
+        console)
         broadcast(message) channels close_user(subject) drain() group(name) lifespan(app) limits
         send_to(channel_id, message) statistics()
     """,

@@ -79,7 +79,7 @@ async def test_recommended_settings_refuse_compression() -> None:
 
 def test_demo_and_benchmarks_use_recommended_settings() -> None:
     """The benchmarks offer compression to one of their servers only, and say so."""
-    assert demo.UVICORN_OPTIONS == RECOMMENDED
+    assert demo.WEBSOCKET_SETTINGS == serve.WS_SETTINGS
     assert serve.WS_SETTINGS == {"ws_max_size": 1_048_576, "ws_per_message_deflate": False}
 
 

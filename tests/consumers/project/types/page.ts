@@ -39,6 +39,7 @@ const listeners: { [Type in keyof ChannelEventMap]: (event: ChannelEventMap[Type
   open: (event) => use(event.type),
   message: onMessage,
   transport: ({ transport }) => use<TransportName>(transport),
+  statechange: ({ state, previous }) => use<ChannelState>(state, previous),
   recovering: ({ reason }) => use<string>(reason),
   unreachable: ({ cause, reason }) => use<UnreachableCause>(cause, reason),
   suspended: (event) => use(event.type),

@@ -1,0 +1,66 @@
+"""The subpaths of the npm package, their exports, and the consumer job that uses all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.test_exports import CLIENT_EXPORTS, CLIENT_SOURCES
+
+PROJECT = Path(__file__).parents[1] / "consumers" / "project"
+MANIFEST = json.loads((CLIENT_SOURCES.parent / "package.json").read_text("utf-8"))
+SUBPATHS = [name for name in MANIFEST["exports"] if name != "./package.json"]
+
+_TYPE = re.compile(r"^export (?:type|interface) (\w+)", re.MULTILINE)
+_TYPES = re.compile(r"^export type \{ (.*?) \}", re.MULTILINE)
+
+
+def source(subpath: str) -> str:
+    """Return the name of the source file of a subpath."""
+    return f"{subpath.removeprefix('./').replace('.', 'index')}.ts"
+
+
+def types(subpath: str) -> set[str]:
+    """Return the types that a subpath exports."""
+    text = (CLIENT_SOURCES / source(subpath)).read_text("utf-8")
+    return {*_TYPE.findall(text), *", ".join(_TYPES.findall(text)).split(", ")} - {""}
+
+
+def names_used(subpath: str, folder: str) -> set[str]:
+    """Return the names that the consumer job imports from a subpath, or finds in `onechannel`."""
+    module = re.escape(subpath.replace(".", "onechannel", 1))
+    found: set[str] = set()
+    for path in (PROJECT / folder).iterdir():
+        text = path.read_text("utf-8")
+        if subpath == "./global":
+            found.update(re.findall(r"\bonechannel\.([A-Z]\w*)", text))
+        imports = rf'^import (?:type )?\{{([^}}]*)\}} from "{module}"'
+        for names in re.findall(imports, text, re.MULTILINE):
+            found.update(re.findall(r"\w+", names))
+    return found
+
+
+def test_every_subpath_has_documented_exports() -> None:
+    assert sorted(map(source, SUBPATHS)) == sorted(CLIENT_EXPORTS)
+    assert list(MANIFEST["exports"]) == [*sorted(SUBPATHS), "./package.json"]
+
+
+@pytest.mark.parametrize("subpath", SUBPATHS)
+def test_consumers_compile_every_export(subpath: str) -> None:
+    of_subpath = types("." if subpath == "./global" else subpath)
+    assert {*CLIENT_EXPORTS[source(subpath)].split(), *of_subpath} <= names_used(subpath, "types")
+
+
+@pytest.mark.parametrize("subpath", SUBPATHS)
+def test_consumers_run_every_export(subpath: str) -> None:
+    assert set(CLIENT_EXPORTS[source(subpath)].split()) <= names_used(subpath, "app")
+
+
+def test_global_types_are_those_of_package() -> None:
+    text = (CLIENT_SOURCES / "global.ts").read_text("utf-8")
+    namespace = text.partition("namespace onechannel {")[2].partition("\n}")[0]
+    names = {*CLIENT_EXPORTS["index.ts"].split(), *types(".")}
+    assert set(re.findall(r"\b[A-Z]\w*", namespace)) == names
