@@ -152,6 +152,19 @@ def test_links_point_to_existing_files(document: str) -> None:
         assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
+@pytest.mark.parametrize("scene", SCENES)
+async def test_scene_runs_alone(scene: str) -> None:
+    async with (
+        serving("app:app", "--app-dir", str(ROOT / "examples" / scene)) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+        page = await client.get("")
+        paths = re.findall(r'(?:href|src)="([\w/.]+\w)"', page.text)
+        assert f"{scene}.js" in paths
+        for path in (*paths, "channel/client.js"):
+            assert (await client.get(path)).status_code == 200, path
+
+
 async def test_demo_serves_scenes() -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
