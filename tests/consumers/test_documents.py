@@ -32,8 +32,9 @@ CHAT = block_with("import uvicorn", document="README.md")
 FASTAPI = block_with('app.mount("/chat", hub)', document="docs/hosts.md")
 AUTHENTICATE = block_with("Identity(subject=", document="docs/hosts.md")
 
-CHECKED = {"python", "js", "ts", "sh", "nginx", "text"}
-"""The languages whose blocks this module and `test_npm` check; `text` is output."""
+CHECKED = {"python", "js", "ts", "tsx", "vue", "svelte", "sh", "nginx", "text"}
+"""The languages whose blocks this module, `test_npm` and `test_frameworks` check; `text` is
+output."""
 DIAGRAMS = {"docs/design.md"}
 PROXIES = list({row.proxy.name: row.proxy for row in ROWS}.values())
 
