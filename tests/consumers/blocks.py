@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 
 from tests.consumers.install import ROOT
@@ -52,3 +53,13 @@ def blocks(*languages: str, document: str | None = None) -> list[Block]:
         for block in BLOCKS
         if block.language in languages and document in (None, block.document)
     ]
+
+
+def commands(program: str) -> list[tuple[str, list[str]]]:
+    """Return each command of the documents that runs ``program``, and its words."""
+    lines = [
+        (str(block), shlex.split(line, comments=True))
+        for block in blocks("sh")
+        for line in block.text.splitlines()
+    ]
+    return [(document, words) for document, words in lines if words[:1] == [program]]

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect as connect_websocket
 
-from tests.consumers.blocks import BLOCKS, blocks
+from tests.consumers.blocks import BLOCKS, blocks, commands
 from tests.consumers.install import ROOT, Archives, Environment, run
 from tests.field.matrix.proxies import Kind, Site, proxying
 from tests.field.matrix.rows import ROWS
@@ -126,16 +126,6 @@ async def test_readme_authenticate_works(reader: Environment, tmp_path: Path) ->
         assert await status(cookie=cookie) == 200
         assert await status(cookie=cookie, origin="https://app.example.com") == 200
         assert await status(cookie=cookie, origin="https://evil.example.com") == 403
-
-
-def commands(program: str) -> list[tuple[str, list[str]]]:
-    """Return each command of the documents that runs ``program``, and its words."""
-    lines = [
-        (str(block), shlex.split(line, comments=True))
-        for block in blocks("sh")
-        for line in block.text.splitlines()
-    ]
-    return [(document, words) for document, words in lines if words[:1] == [program]]
 
 
 HOSTS = {
