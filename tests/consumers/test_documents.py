@@ -32,8 +32,9 @@ STARLETTE, FASTAPI, AUTHENTICATE, *_ = (
     block.text for block in blocks("python", document="README.md")
 )
 
-CHECKED = {"python", "js", "ts", "sh", "nginx", "text"}
-"""The languages whose blocks this module and `test_npm` check; `text` is output."""
+CHECKED = {"python", "js", "ts", "sh", "nginx", "text", "html"}
+"""The languages whose blocks this module and `test_npm` check, and `tests/browser/test_policy.py`
+the one of `html`; `text` is output, or that policy."""
 DIAGRAMS = {"docs/design.md"}
 PROXIES = list({row.proxy.name: row.proxy for row in ROWS}.values())
 
@@ -59,6 +60,7 @@ def test_every_block_is_of_checked_kind() -> None:
         is_configuration = block.document == "docs/proxies.md" and not block.language
         is_diagram = block.document in DIAGRAMS and not block.language
         assert block.language in CHECKED or is_configuration or is_diagram, block
+    assert [block.document for block in blocks("html")] == ["client_js/README.md"]
 
 
 @pytest.mark.parametrize("document", sorted({block.document for block in blocks("python")}))
@@ -137,7 +139,8 @@ HOSTS = {
 
 
 def test_every_command_is_of_checked_program() -> None:
-    known = {"make", *HOSTS}
+    """`test_npm` has the commands for a package that is installed."""
+    known = {"make", "npm", "openssl", *HOSTS}
     for block in blocks("sh"):
         for line in block.text.splitlines():
             words = shlex.split(line, comments=True)
