@@ -25,7 +25,7 @@ BENCH_READY := .venv-bench/.ready
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(DEMO_READY) ## Serve the chat example (PORT=8000)
+demo: $(DEMO_READY) ## Serve the examples, beside plain WebSockets (PORT=8000)
 	@$(BIN)/python scripts/demo.py
 
 test: test-python test-consumers test-browser test-js ## Run all tests
@@ -37,8 +37,8 @@ test-python: setup ## Run the Python tests without a browser, in parallel (PYTES
 test-consumers: setup ## Install the built packages as users do, and run the documents' code
 	$(BIN)/python -m pytest tests/consumers -n 4 --dist loadscope $(PYTEST_ARGS)
 
-test-browser: setup ## Run the browser tests, one at a time (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+test-browser: setup ## Run the browser tests, two files at a time (PYTEST_ARGS=...)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(PYTEST_ARGS)
 
 matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxies.md (30 min)
 	@scripts/setup_system.sh matrix

@@ -1,4 +1,4 @@
-// Builds the browser client: `node build.mjs [outdir]`, into transport/static by default.
+// Builds the browser client and the console page: `node build.mjs [outdir]`, into transport/static by default.
 //
 // esbuild bundles the modules and shortens internal members; Terser then saves another 400 bytes. The build is
 // reproducible: esbuild runs in a fixed directory and the files are written from memory, so the same sources give the
@@ -20,6 +20,21 @@ const BUNDLES = [
   { name: "client.global", source: "src/global.ts", format: "iife" },
   { name: "reload", source: "src/reload.ts", format: "esm" },
 ];
+
+/** Makes a bundle import the client instead of containing another one. */
+const CLIENT_IS_EXTERNAL = {
+  name: "client",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.\/index\.ts$/ }, () => ({ path: "./client.js", external: true })),
+};
+
+/** Those that only the npm package has: a page without a bundler cannot resolve what they import. */
+const PACKAGE_BUNDLES = [
+  { name: "react", source: "src/react.ts", format: "esm", external: ["react"], plugins: [CLIENT_IS_EXTERNAL] },
+];
+
+/** The page that `Hub(handler, console=True)` serves: one file, whose script loads the client from the hub. */
+const CONSOLE = join(ROOT, "console");
 
 /** Members that get short names, unless they are plain: private ones, and those of two words or more. */
 const INTERNAL = /^_|^[a-z]+[A-Z]/;
@@ -44,14 +59,14 @@ async function plainNames() {
 }
 
 /** Bundles one entry point. `mangleCache`: the names that are taken, and the plain ones. */
-async function bundle({ name, source, format }, mangleCache) {
+async function bundle({ name, source, ...options }, mangleCache) {
   const result = await esbuild.build({
     absWorkingDir: ROOT,
     entryPoints: [{ in: source, out: name }],
     outdir: ".",
     write: false,
     bundle: true,
-    format,
+    ...options,
     platform: "browser",
     target: "es2022",
     minify: true,
@@ -66,16 +81,27 @@ async function bundle({ name, source, format }, mangleCache) {
   return { code: files.get(`${name}.js`), map: files.get(`${name}.js.map`), mangleCache: result.mangleCache };
 }
 
+/** Returns the console page, with its style and its script in it. The script stays readable: it is an example too. */
+async function buildConsole() {
+  const read = (name) => readFile(join(CONSOLE, name), "utf8");
+  const options = { loader: "ts", format: "esm", target: "es2022" };
+  const { code } = await esbuild.transform(await read("console.ts"), options);
+  const parts = { "console.css": await read("console.css"), "console.ts": code };
+  if (Object.values(parts).some((text) => /<[/!]/.test(text))) throw new Error("the page would end inside its script");
+  return (await read("console.html")).replace(/\/\* (console\.\w+) \*\//g, (_, name) => `\n${parts[name]}`);
+}
+
 /**
  * Builds every bundle into `outdir` and returns the names of the files written.
  *
- * `packaged`: end each file with a comment that names its source map. The hub sends a header instead.
+ * `packaged`: for the npm package. Each script ends with a comment that names its source map, where the hub sends a
+ * header, and there is no console page.
  */
 export async function build(outdir, packaged = false) {
   const files = new Map();
   // Passed from bundle to bundle, so that an internal member has the same short name in all of them.
   let mangleCache = await plainNames();
-  for (const entry of BUNDLES) {
+  for (const entry of packaged ? [...BUNDLES, ...PACKAGE_BUNDLES] : BUNDLES) {
     const name = `${entry.name}.js`;
     const bundled = await bundle(entry, mangleCache);
     mangleCache = bundled.mangleCache;
@@ -88,6 +114,7 @@ export async function build(outdir, packaged = false) {
     files.set(name, code + "\n");
     files.set(`${name}.map`, map + "\n");
   }
+  if (!packaged) files.set("console.html", await buildConsole());
   await mkdir(outdir, { recursive: true });
   for (const [name, contents] of files) await writeFile(join(outdir, name), contents);
   return [...files.keys()];

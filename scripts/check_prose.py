@@ -43,7 +43,13 @@ AREAS: dict[str, tuple[str, ...]] = {
     "package": ("transport/**/*.py",),
     "tests": ("tests/**/*.py",),
     "tools": ("benchmarks/**/*.py", "examples/**/*.py", "scripts/*.py"),
-    "client": ("client_js/src/**/*.ts", "client_js/*.mjs", "examples/**/*.js", "scripts/*.mjs"),
+    "client": (
+        "client_js/src/**/*.ts",
+        "client_js/console/*.ts",
+        "client_js/*.mjs",
+        "examples/**/*.js",
+        "scripts/*.mjs",
+    ),
     "client tests": ("client_js/test/**/*.ts", "tests/**/*.js"),
     "documents": ("*.md", "client_js/*.md", "docs/*.md", "tests/**/*.md"),
 }

@@ -1,55 +1,76 @@
-"""A chat room over whichever transport works. ``make demo`` serves it."""
+"""A chat room. Alone: `uvicorn app:app --app-dir examples/chat`."""
 
+import sys
 import time
 from collections import deque
 from pathlib import Path
 from typing import Any
 
+import anyio
 from starlette.applications import Starlette
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Mount, WebSocketRoute
 
+sys.path.append(str(Path(__file__).parents[2]))  # so that `examples` is found if it runs alone
+from examples.panel.here import Here
+from examples.panel.numbers import Numbers
+from examples.panel.plain import PlainSockets
+from examples.panel.site import files
 from transport import Channel, Hub
 
-history: deque[dict[str, Any]] = deque(maxlen=50)
+numbers = Numbers()
+history: deque[dict[str, Any]] = deque(maxlen=5)
 
 
 async def chat(channel: Channel) -> None:
     """Serve one guest. Called once per session, however often its connection is cut."""
-    lobby = hub.group("lobby")
-    name = ""
-    try:
+    channel.state.name = "Guest"
+    for message in greet():
+        await channel.send(message)
+    lobby.add(channel)
+    async with here.counting(channel) as tasks:
         async for message in channel:
             match message:
-                case {"name": str(wanted)}:
-                    before, name = name, " ".join(wanted.split())[:24] or "Guest"
-                    if before:
-                        await tell(f"{before} is now {name}")
-                        continue
-                    for line in history:
-                        await channel.send(line)
-                    lobby.add(channel)
-                    await tell(f"{name} joined")
-                case {"text": str(text), "key": str(key)} if name:
-                    # The key lets pages recognize duplicates, and echoes of their own messages.
-                    line = {"from": name, "text": text[:2000], "key": key[:64], "at": time.time()}
-                    history.append(line)
-                    await lobby.send(line)
-    finally:
-        lobby.discard(channel)
-        if name:
-            await tell(f"{name} left")
+                case {"name": str(name)}:
+                    channel.state.name = " ".join(name.split())[:24] or "Guest"
+                    await tell(who())
+                case {"text": str(text), "key": str(key)}:
+                    await say(channel.state.name, text[:2000], key[:64])
+                case {"robot": int(lines)}:
+                    tasks.start_soon(robot, min(lines, 50))
+                case _:
+                    pass
 
 
-async def tell(news: str) -> None:
-    """Send an announcement to the lobby, with the number of people in it."""
-    lobby = hub.group("lobby")
-    await lobby.send({"news": news, "people": len(lobby)})
+def greet(topic: str = "") -> list[Any]:
+    """Return what a new session is sent first, and each new plain WebSocket."""
+    return [numbers.hello(len(history)), *history, who()]
+
+
+def who() -> dict[str, Any]:
+    return {"here": [channel.state.name for channel in here]}
+
+
+async def say(name: str, text: str, key: str = "") -> None:
+    """Add a line to the conversation. By the key a page recognizes its own line."""
+    line = numbers.number({"name": name, "text": text, "key": key, "at": time.time()})
+    history.append(line)
+    await tell(line)
+
+
+async def robot(lines: int) -> None:
+    for line in range(1, lines + 1):
+        await say("Robot", f"line {line} of {lines}")
+        await anyio.sleep(0.5)
+
+
+async def tell(message: dict[str, Any]) -> None:
+    await lobby.send(message)
+    plain.send(message)
 
 
 hub = Hub(chat)
-page = StaticFiles(directory=Path(__file__).parent / "page", html=True)
-app = Starlette(
-    routes=[Mount("/chat", app=hub), Mount("/", app=page)],
-    lifespan=hub.lifespan,
-)
+lobby = hub.group("lobby")
+here = Here(lambda: tell(who()))
+plain = PlainSockets(greet)
+routes = [Mount("/channel", app=hub), WebSocketRoute("/plain", plain.serve), *files(__file__)]
+app = Starlette(routes=routes, lifespan=hub.lifespan)

@@ -55,6 +55,12 @@ def blocks(*languages: str, document: str | None = None) -> list[Block]:
     ]
 
 
+def block_with(text: str, document: str) -> str:
+    """Return the text of the one block of the document that contains ``text``."""
+    [found] = (block.text for block in blocks("python", document=document) if text in block.text)
+    return found
+
+
 def commands(program: str) -> list[tuple[str, list[str]]]:
     """Return each command of the documents that runs ``program``, and its words."""
     lines = [

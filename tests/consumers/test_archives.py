@@ -23,6 +23,7 @@ async def test_wheel_has_types_license_and_client(archives: Archives) -> None:
     assert {"transport/py.typed", "transport/__init__.py"} <= names
     for script in ("client", "client.global", "reload"):
         assert {f"transport/static/{script}.js", f"transport/static/{script}.js.map"} <= names
+    assert "transport/static/console.html" in names
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"transport", "onechannel"}
 

@@ -36,7 +36,8 @@ NAMES = {
 
 SURFACES = {
     transport.Hub: """
-        (handler, *, store, limits, authenticate, origins, transports, on_error, encoder)
+        (handler, *, store, limits, authenticate, origins, transports, on_error, encoder,
+        console)
         broadcast(message) channels close_user(subject) drain() group(name) lifespan(app) limits
         send_to(channel_id, message) statistics()
     """,
@@ -79,8 +80,8 @@ SURFACES = {
         connections memory memory_reached opened received refused replayed resets sent sessions
     """,
     transport.client.connect: """
-        (url, *, transports, credentials, headers, origin, limits, timeout, tls, proxies, pacing,
-        encoder, on_unreachable)
+        (url, *, transports, credentials, headers, origin, limits, timeout, verify, proxy,
+        trust_env, pacing, encoder, on_unreachable)
     """,
     transport.client.Channel: """
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()
@@ -110,6 +111,7 @@ CLIENT_EXPORTS = {
     "index.ts": "Channel ChannelError",
     "global.ts": "Channel ChannelError",
     "reload.ts": "acrossReloads",
+    "react.ts": "useChannel useChannelEvent useChannelState useMessages",
 }
 
 

@@ -58,7 +58,7 @@ class World:
         return connect(
             "http://127.0.0.1:1/",
             transports=transports,
-            proxies=False,
+            trust_env=False,
             pacing=Pacing(retry_base=0.1, retry_max=1.0),
         )
 

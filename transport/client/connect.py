@@ -11,12 +11,11 @@ from urllib.parse import urlsplit
 import anyio
 from msgspec import UNSET
 
-from transport.client.adapters.ports import Destination
 from transport.client.channel import Channel
+from transport.client.destination import make_destination
 from transport.client.dialer import Credentials
 from transport.client.driver import Driver
 from transport.client.pacing import Pacing
-from transport.client.urls import is_secure
 from transport.limits import Limits
 from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.states import Phase
@@ -43,12 +42,18 @@ class connect:
         transports: the transports that may be used, in the order in which to try them.
         credentials: a JSON value for the server's ``authenticate``; or a function, async or not,
             that is asked for one at each attach and each renewal.
-        headers: headers of every request.
+        headers: headers of every request to the server. They are not sent to a proxy that opens a
+            tunnel, as one does for ``https``.
         origin: the ``Origin`` header, if the server checks one.
         limits: in force until the server advertises its own: what may be sent while not connected.
         timeout: seconds to wait for the first session.
-        tls: for ``https``; by default with the system's certificates.
-        proxies: whether the proxies that the environment names are used.
+        verify: the TLS settings for ``https``: a context has the authorities to trust, and a
+            client's certificate; True stands for the authorities of the system, False accepts any
+            certificate, which protects from no attack. It holds for an ``https`` proxy, too.
+        proxy: the URL of an HTTP proxy, ``http://user:password@host:port``.
+        trust_env: whether the proxy that the environment names is used if ``proxy`` is None:
+            ``HTTPS_PROXY``, ``HTTP_PROXY`` or ``ALL_PROXY``, but not for a host in ``NO_PROXY``.
+            The environment is read once, here.
         pacing: the times and bounds of connecting.
         encoder: called for a value in a message that JSON cannot represent; what it returns is sent
             in its place.
@@ -72,8 +77,9 @@ class connect:
         origin: str | None = None,
         limits: Limits = Limits(),
         timeout: float = 30.0,
-        tls: ssl.SSLContext | None = None,
-        proxies: bool = True,
+        verify: ssl.SSLContext | bool = True,
+        proxy: str | None = None,
+        trust_env: bool = True,
         pacing: Pacing | None = None,
         encoder: Encoder | None = None,
         on_unreachable: Callable[[dict[str, str]], object] | None = None,
@@ -86,10 +92,14 @@ class connect:
             encode_message(credentials, limits)
         self._timeout = timeout
         self._task: asyncio.Task[None] | None = None
-        secure = (tls or ssl.create_default_context()) if is_secure(url) else None
-        all_headers = {**(headers or {}), **({} if origin is None else {"origin": origin})}
         self._driver = Driver(
-            Destination(url, all_headers, secure, proxies),
+            make_destination(
+                url,
+                headers={**(headers or {}), **({} if origin is None else {"origin": origin})},
+                verify=verify,
+                proxy=proxy,
+                trust_env=trust_env,
+            ),
             transports=transports,
             credentials=UNSET if credentials is None else credentials,
             limits=limits,

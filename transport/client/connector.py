@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 
-from transport.client.adapters.ports import Destination
 from transport.client.clock import read_clock
 from transport.client.connection import Connection
+from transport.client.destination import Destination
 from transport.client.diagnosis import explain_failure
 from transport.client.dialer import Credentials, Dialer
 from transport.client.pacing import Pacing

@@ -1,30 +1,61 @@
 """Says why a connection failed, and what to do about it. Pure.
 
 A reason is short: a status, a code of PROTOCOL.md section 13, or what the network reported.
-`explain_failure` adds the cure, for people. No text has a URL, which may contain secrets.
+`explain_failure` adds the cure, for people. No text has a URL, which may contain secrets,
+except the proxy's without them.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
 
+from transport.client.urls import public_url
+
 _NO_HUB = "no channel at this URL: check the mount path"
 _PROXY = "a proxy answered, because the server behind it is down or too slow"
+_REDIRECT = "the URL redirects, which the client does not follow: use the URL that it leads to"
+_NO_WAY = "the proxy does not reach the server: check the URL, and whether the server runs"
 _CHANGED = "a proxy on the way changes the request"
 
+_CHECK_PROXY = (
+    "check connect(proxy=...), or the environment's HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
+)
+_UNWANTED = (
+    "the server does not accept this client's certificate, or wants one; load it into the context "
+    "of connect(verify=...) with load_cert_chain(...)"
+)
+_ABOUT_CLIENT = re.compile(r"_ALERT_(CERTIFICATE|BAD_CERTIFICATE|HANDSHAKE_FAILURE|UNKNOWN_CA)")
+"""TLS alerts by which a server refuses the client's certificate."""
+_DISTRUST = {
+    9: "the server's certificate is not valid yet; check the clocks",
+    10: "the server's certificate has expired; renew it",
+    62: "the server's certificate is for another host; check the URL",
+    64: "the server's certificate is for another host; check the URL",
+}
+"""What is wrong with a certificate, by OpenSSL's ``verify_code``."""
+_UNKNOWN_AUTHORITY = (
+    "nobody that this client trusts has signed the server's certificate; trust its authority with "
+    "connect(verify=ssl.create_default_context(cafile=...))"
+)
+
+CLOSED = "closed without an answer"
+
 CURES: dict[str, str] = {
-    "HTTP 301": "the URL redirects: use the one that it leads to",
-    "HTTP 302": "the URL redirects: use the one that it leads to",
-    "HTTP 307": "the URL redirects: use the one that it leads to",
-    "HTTP 308": "the URL redirects: use the one that it leads to",
+    "HTTP 301": _REDIRECT,
+    "HTTP 302": _REDIRECT,
+    "HTTP 303": _REDIRECT,
+    "HTTP 307": _REDIRECT,
+    "HTTP 308": _REDIRECT,
     "HTTP 401": "a proxy or a middleware wants credentials of its own: see connect(headers=...)",
     "HTTP 403": "refused before a hub answered: no channel at this URL (check the mount path), an "
     "origin that Hub(origins=...) does not list, or a rule of a proxy",
     "HTTP 404": _NO_HUB,
     "HTTP 405": "something other than a hub answers at this URL: check the mount path",
-    "HTTP 407": "the proxy wants credentials",
+    "HTTP 407": "the proxy wants credentials, or others: connect(proxy=...), or the environment's "
+    "HTTPS_PROXY, may be http://user:password@host:port",
     "HTTP 413": "a proxy's limit on the size of requests is too low",
     "HTTP 426": "something other than a hub answers at this URL: check the mount path",
     "HTTP 429": "a proxy limits the rate of requests",
@@ -40,6 +71,14 @@ CURES: dict[str, str] = {
     "unavailable": "the server is stopping, or its `authenticate` failed: see its log",
     "unsupported_media_type": _CHANGED,
     "upgrade_required": "a proxy on the way strips the upgrade to WebSocket",
+    "proxy: HTTP 403": "the proxy forbids this host or port: allow it there, or list the host in "
+    "the environment's NO_PROXY",
+    "proxy: HTTP 405": "this proxy opens no tunnels (CONNECT): name another",
+    "proxy: HTTP 502": _NO_WAY,
+    "proxy: HTTP 503": _NO_WAY,
+    "proxy: HTTP 504": _NO_WAY,
+    CLOSED: "the server, or a proxy on the way, closed the connection; over https, the server may "
+    "want a client certificate, or another: load it into the context of connect(verify=...)",
     "no answer in time": "the server, or a proxy or a firewall on the way, is silent",
     "no credentials": "the function for credentials failed: see the log",
 }
@@ -52,19 +91,44 @@ def explain_failure(reason: str) -> str:
     return reason if cure is None else f"{reason}: {cure}"
 
 
-def describe_error(error: BaseException) -> str:
-    """Return the reason for a connection that failed with ``error``."""
+def describe_refusal(status: str) -> str:
+    """Return the reason for a connection if a proxy refuses it with this HTTP status."""
+    return "HTTP 407" if status == "407" else f"proxy: HTTP {status}"
+
+
+def describe_error(error: BaseException, proxy: str | None = None) -> str:
+    """Return the reason for a connection that failed with ``error``.
+
+    Args:
+        error: what the library raised.
+        proxy: the URL of the proxy, if there is one: it is then what the name and the port are of.
+    """
     for cause in _causes(error):
         text = _text(cause)
         match cause:
             case ssl.SSLCertVerificationError():
-                return f"TLS: the certificate is not trusted; see connect(tls=...) ({text})"
+                return f"TLS: {_DISTRUST.get(cause.verify_code, _UNKNOWN_AUTHORITY)} ({text})"
+            case ssl.SSLEOFError():
+                return CLOSED
+            case ssl.SSLError(reason=str(alert)) if _ABOUT_CLIENT.search(alert):
+                return f"TLS: {_UNWANTED} ({text})"
             case ssl.SSLError():
                 return f"TLS failed; does the server speak https at this port? ({text})"
+            case socket.gaierror() if proxy is not None:
+                return f"the proxy's name is unknown: {_CHECK_PROXY} ({text})"
             case socket.gaierror():
                 return f"the host's name is unknown: check the URL ({text})"
+            case ConnectionRefusedError() if proxy is not None:
+                return (
+                    f"connection refused: no proxy listens at {public_url(proxy)}: "
+                    f"{_CHECK_PROXY} ({text})"
+                )
             case ConnectionRefusedError():
                 return f"connection refused: no server listens at this host and port ({text})"
+            case EOFError() | ConnectionError():
+                return CLOSED
+            case _ if "disconnected without sending" in text:  # httpx has no type for it
+                return CLOSED
             case _:
                 pass
     return _text(error)

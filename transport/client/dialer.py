@@ -12,13 +12,14 @@ from typing import Any, TypeAlias
 import httpx
 
 from transport.client.adapters.longpoll import LongPollAdapter
-from transport.client.adapters.ports import Adapter, Destination, Wiring
+from transport.client.adapters.ports import Adapter, Wiring
 from transport.client.adapters.post import http_client
 from transport.client.adapters.sse import EventStreamAdapter
 from transport.client.adapters.websocket import WebSocketAdapter
 from transport.client.budget import RetryBudget, budget_span
 from transport.client.clock import read_clock
 from transport.client.connection import Connection
+from transport.client.destination import Destination
 from transport.client.pacing import Pacing
 from transport.client.tasks import ConnectionTasks
 from transport.protocol.client.events import Input

@@ -17,9 +17,9 @@ from typing import assert_never
 
 import anyio
 
-from transport.client.adapters.ports import Destination
 from transport.client.clock import read_clock
 from transport.client.connector import Connector
+from transport.client.destination import Destination
 from transport.client.dialer import Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes

@@ -1,9 +1,9 @@
 """`Endpoint`: routes one ASGI connection to the adapter of its transport.
 
 The last segment of the path names a file of the browser client, a transport, or ``send``. The files
-are served to pages of any origin, deliberately: they hold no secret. Everything else, on WebSocket
-as on HTTP, is served once the origin has been checked. A page whose origin is refused may read that
-it was (IDN-4), and nothing else.
+are served to pages of any origin, deliberately: they hold no secret. Neither does what a GET of the
+mount itself answers. Everything else, on WebSocket as on HTTP, is served once the origin has been
+checked. A page whose origin is refused may read that it was (IDN-4), and nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import TransportKind, error_frame
-from transport.server.adapters import longpoll, post, sse, static_files, websocket
+from transport.server.adapters import console, longpoll, post, sse, static_files, websocket
 from transport.server.adapters.exchange import JSON, Exchange
 from transport.server.adapters.ports import Entrance
 from transport.server.headers import Headers
@@ -38,6 +38,7 @@ class Endpoint:
         transports: which transports are served.
         limits: of bodies and waits.
         enter: returns the entrance to the sessions; called once for each request.
+        has_console: whether the mount itself answers with the console page.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Endpoint:
         transports: frozenset[str],
         limits: Limits,
         enter: Callable[[], Entrance],
+        has_console: bool,
     ) -> None:
         self._origins = origins
         self._transports = transports
@@ -54,6 +56,7 @@ class Endpoint:
         self._upgrades = UpgradeExplainer()
         self._limits = limits
         self._enter = enter
+        self._has_console = has_console
         self._decoder = Decoder(limits)
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,9 +74,14 @@ class Endpoint:
         """Serve an HTTP request."""
         segment, method = _segment(scope), scope["method"]
         exchange = Exchange(scope, receive, send, self._limits)
-        if method in ("GET", "HEAD") and (file := static_files.find(segment)) is not None:
-            await static_files.serve(exchange, file)
-            return
+        if method in ("GET", "HEAD"):
+            # A page that is opened has no Origin, and from a link of another site it may be opened.
+            if console.is_mount(scope) and b"origin" not in exchange.headers:
+                await console.serve(exchange, has_console=self._has_console)
+                return
+            if (file := static_files.find(segment)) is not None:
+                await static_files.serve(exchange, file)
+                return
         is_preflight = method == "OPTIONS" and b"access-control-request-method" in exchange.headers
         try:
             origin = self._origins.check(exchange.headers, scope.get("scheme", "http"))

@@ -85,10 +85,12 @@ class Hub:
             the handler is called again; the page's ``reset`` event has the reason ``failed``.
         encoder: called for a value in a message that JSON cannot represent; what it returns is sent
             in its place. ``fastapi.encoders.jsonable_encoder`` fits.
+        console: whether a browser that opens the mount's URL gets a page to try the channel by
+            hand. Not for a server that strangers reach: see docs/handlers.md.
 
     Raises:
         TypeError: the handler or ``authenticate`` cannot be awaited, ``encoder`` is async or takes
-            no value, or ``limits`` is no `Limits`.
+            no value, ``limits`` is no `Limits`, or ``console`` is not a bool.
         ValueError: an origin, a transport or ``on_error`` is not valid.
     """
 
@@ -103,6 +105,7 @@ class Hub:
         transports: Sequence[str] = TRANSPORTS,
         on_error: Literal["close", "reopen"] = "close",
         encoder: Encoder | None = None,
+        console: bool = False,
     ) -> None:
         check_handler(handler)
         if authenticate is not None:
@@ -117,6 +120,8 @@ class Hub:
             check_encoder(encoder)
         if on_error not in ON_ERROR:
             raise ValueError(f"on_error must be one of {ON_ERROR}, not {on_error!r}")
+        if not isinstance(console, bool):
+            raise TypeError(f"console must be True or False, not {console!r}")
         self._limits = limits
         self._encoder = encoder
         application = Application(handler, reopens=on_error == "reopen", encoder=encoder)
@@ -133,7 +138,11 @@ class Hub:
             limits.body if TransportKind.WEBSOCKET in transports else 0,
         )
         self._endpoint = Endpoint(
-            OriginPolicy(origins), frozenset(transports), limits, self._lifecycle.enter
+            OriginPolicy(origins),
+            frozenset(transports),
+            limits,
+            self._lifecycle.enter,
+            has_console=console,
         )
 
     # What an application calls

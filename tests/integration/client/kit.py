@@ -28,7 +28,7 @@ def open_to(port: int, *transports: str, **options: Any) -> connect:
     return connect(
         f"http://127.0.0.1:{port}/chat",
         transports=transports or TRANSPORTS,
-        proxies=False,
+        trust_env=False,
         **options,
     )
 
@@ -118,3 +118,23 @@ async def check(server: Server, count: int, *channels: Channel) -> None:
         assert here.resets == 0
         assert (here.sent, here.acknowledged, here.buffered) == (count + 1,) * 2 + (0,)
         assert here.received == count
+
+
+async def failures(url: str, **options: Any) -> dict[str, str]:
+    """Try to connect over every transport, and return why each has failed."""
+    reasons: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+
+    async def attempt() -> None:
+        def note(found: dict[str, str]) -> None:
+            if not reasons.done():
+                reasons.set_result(found)
+
+        async with connect(url, on_unreachable=note, pacing=PACING, **options):
+            raise AssertionError("it connected")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(attempt)
+        with anyio.fail_after(30):
+            found = await reasons
+        tasks.cancel_scope.cancel()
+    return found

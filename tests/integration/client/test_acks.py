@@ -74,7 +74,7 @@ async def test_acknowledged_returns_without_delay(transport: str) -> None:
         waits.append(loop.time() - begun)
 
     Network(Hub(speak))
-    async with connect(URL, transports=[transport], proxies=False) as channel:
+    async with connect(URL, transports=[transport], trust_env=False) as channel:
         await channel.send("go")
         assert [await channel.receive() for _ in range(21)]
         with pytest.raises(ChannelClosed):
@@ -99,7 +99,7 @@ async def test_full_window_opens_without_delay(transport: str) -> None:
             await channel.send("x" * size)
 
     Network(Hub(speak, limits=limits))
-    async with connect(URL, transports=[transport], proxies=False) as channel:
+    async with connect(URL, transports=[transport], trust_env=False) as channel:
         await channel.send("go")
         for _ in range(35):
             await channel.receive()
@@ -112,7 +112,7 @@ async def test_ack_of_message_before_reconnect_arrives(transport: str) -> None:
     """MRK-9: the client changes its connection before it has acknowledged the message."""
     speaker = Speaker()
     Network(Hub(speaker))
-    async with connect(URL, transports=[transport], proxies=False) as channel:
+    async with connect(URL, transports=[transport], trust_env=False) as channel:
         assert await channel.receive() == "hello"
         channel.reconnect()
         async with asyncio.timeout(5):
@@ -126,7 +126,7 @@ async def test_ack_lost_with_its_connection_is_known(transport: str) -> None:
     speaker = Speaker()
     app = LosesFirstAck(Hub(speaker))
     app.network = Network(app)
-    async with connect(URL, transports=[transport], proxies=False) as channel:
+    async with connect(URL, transports=[transport], trust_env=False) as channel:
         assert await channel.receive() == "hello"
         async with asyncio.timeout(5):
             await speaker.acknowledged.wait()

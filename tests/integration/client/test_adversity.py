@@ -48,7 +48,7 @@ class FixedRandom:
 async def test_close_gives_up_if_only_error_pages_answer() -> None:
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
-    async with connect(URL, transports=["sse"], proxies=False) as channel:
+    async with connect(URL, transports=["sse"], trust_env=False) as channel:
         await channel.send("a")
         assert await channel.receive() == "a"
         network.serve(unavailable)
@@ -90,7 +90,7 @@ async def draining(scope: Scope, receive: Receive, send: Send) -> None:
 async def test_repeated_drains_do_not_cause_tight_loop() -> None:
     Network(draining)
     with anyio.move_on_after(600):
-        async with connect(URL, transports=["websocket"], proxies=False) as channel:
+        async with connect(URL, transports=["websocket"], trust_env=False) as channel:
             await anyio.sleep(500)
             assert 10 < channel.statistics().attaches < 100
 
@@ -105,7 +105,7 @@ async def test_backoff_excludes_working_time(
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
     waits: list[float] = []
-    async with connect(URL, transports=[transport], proxies=False) as channel:
+    async with connect(URL, transports=[transport], trust_env=False) as channel:
 
         async def echo_then_wait(seconds: float) -> None:
             await channel.send("a")
@@ -132,7 +132,7 @@ async def test_backoff_excludes_suspended_time(
     monkeypatch.setattr(connector, "random", FixedRandom(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
-    async with connect(URL, transports=[transport], proxies=False) as channel:
+    async with connect(URL, transports=[transport], trust_env=False) as channel:
         await asyncio.sleep(30)
         channel.suspend()
         await asyncio.sleep(60)
@@ -153,7 +153,7 @@ async def test_connection_dropped_after_open_backs_off(
     monkeypatch.setattr(connector, "random", FixedRandom(1.0))
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
-    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+    async with connect(URL, transports=["websocket"], trust_env=False) as channel:
         begun, attaches = loop.time(), 0
         while loop.time() < begun + 60:
             if attaches != (attaches := channel.statistics().attaches):
@@ -195,7 +195,7 @@ async def test_attempts_are_limited_to_two_per_second(
 
     network.late = late
     async with (
-        connect(URL, transports=[transport], proxies=False, credentials=credentials) as channel,
+        connect(URL, transports=[transport], trust_env=False, credentials=credentials) as channel,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(speak, channel)
@@ -217,7 +217,7 @@ async def test_attempts_are_limited_to_two_per_second(
 async def test_unreachable_reports_reason_of_each_transport() -> None:
     Network(Hub(echo)).up = False
     with pytest.raises(Unreachable) as caught:
-        async with connect(URL, proxies=False):
+        async with connect(URL, trust_env=False):
             pass
     assert set(caught.value.reasons) == set(TRANSPORTS)
     assert "is down" in caught.value.reasons["websocket"]
@@ -237,9 +237,9 @@ async def test_transport_that_cannot_start_reports_reason(
 
     Network(Hub(echo))
     with pytest.raises(Unreachable, match="ImportError: the 'socksio' package"):
-        async with connect(URL, transports=["sse"], proxies=False):
+        async with connect(URL, transports=["sse"], trust_env=False):
             pass
-    async with connect(URL, transports=["sse", "websocket"], proxies=False) as channel:
+    async with connect(URL, transports=["sse", "websocket"], trust_env=False) as channel:
         assert channel.transport == "websocket"
     assert {one.levelno for one in caplog.records if one.exc_info} == {logging.ERROR}
 
@@ -252,7 +252,7 @@ async def test_client_defect_closes_channel_with_error(
         raise KeyError("oops")
 
     async def use() -> None:
-        async with connect(URL, proxies=False) as channel:
+        async with connect(URL, trust_env=False) as channel:
             monkeypatch.setattr(Connector, "begin", fail)
             await channel.send("a")
             await channel.receive()
@@ -276,7 +276,7 @@ async def test_send_to_stalled_full_window_raises_stalled() -> None:
 
     Network(Hub(slow, limits=Limits(window_messages=2, stall=10)))
     loop = asyncio.get_running_loop()
-    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+    async with connect(URL, transports=["websocket"], trust_env=False) as channel:
         await channel.send("a")
         await channel.send("b")
         begun = loop.time()
@@ -297,7 +297,7 @@ async def test_send_waiting_for_window_raises_on_close() -> None:
         await anyio.sleep(5)
 
     Network(Hub(leave, limits=Limits(window_messages=1)))
-    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+    async with connect(URL, transports=["websocket"], trust_env=False) as channel:
         await channel.send("a")
         with pytest.raises(ChannelClosed, match="1000"):
             await channel.send("b")
@@ -322,7 +322,7 @@ async def test_https_url_uses_tls_on_each_transport() -> None:
     port = server.sockets[0].getsockname()[1]
     async with server:
         with pytest.raises(Unreachable) as caught:
-            async with connect(f"https://127.0.0.1:{port}/", proxies=False, timeout=2):
+            async with connect(f"https://127.0.0.1:{port}/", trust_env=False, timeout=2):
                 pass
     assert set(caught.value.reasons) == set(TRANSPORTS)
     assert all("SSL" in reason for reason in caught.value.reasons.values()), caught.value.reasons
@@ -336,7 +336,7 @@ async def test_second_cancellation_leaves_no_task(transport: str) -> None:
     network = Network(Hub(echo))
 
     async def use() -> None:
-        async with connect(URL, transports=[transport], proxies=False) as channel:
+        async with connect(URL, transports=[transport], trust_env=False) as channel:
             await channel.send("a")
             assert await channel.receive() == "a"
             entered.set()

@@ -216,7 +216,7 @@ async def test_connect_beside_mount_says_check_mount_path() -> None:
     async with serving("tests.support.apps:echo", clean=False) as server:
         url = f"{server.url}/elsewhere"
         with pytest.raises(Unreachable, match=f"at {url} ") as caught:
-            async with connect(url, proxies=False, timeout=1, pacing=PACING):
+            async with connect(url, trust_env=False, timeout=1, pacing=PACING):
                 pass
         for reason in caught.value.reasons.values():
             assert reason.startswith("HTTP 40")

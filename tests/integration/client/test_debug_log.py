@@ -37,7 +37,7 @@ async def test_debug_log_has_frames_and_no_secrets(
     headers = {"authorization": secrets[6]}
     opened: list[str] = []
     async with connect(
-        url, transports=[transport], credentials=secrets[7], headers=headers, proxies=False
+        url, transports=[transport], credentials=secrets[7], headers=headers, trust_env=False
     ) as channel:
         channel.reconnect()
         await channel.send({"question": "s3cret-q"})

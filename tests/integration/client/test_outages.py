@@ -9,7 +9,7 @@ import re
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -41,7 +41,7 @@ async def test_close_during_long_backoff_attempts_at_once() -> None:
     network = Network(Hub(echo, limits=limits))
     loop = asyncio.get_running_loop()
     pacing = Pacing(retry_base=60, retry_max=100)
-    async with connect(URL, transports=["websocket"], proxies=False, pacing=pacing) as channel:
+    async with connect(URL, transports=["websocket"], trust_env=False, pacing=pacing) as channel:
         await asyncio.sleep(30)
         network.up = False
         network.cut()
@@ -60,7 +60,7 @@ async def test_close_during_long_backoff_attempts_at_once() -> None:
 @in_memory
 async def test_reconnect_of_suspended_channel_has_no_effect() -> None:
     Network(Hub(echo))
-    async with connect(URL, transports=["websocket"], proxies=False) as channel:
+    async with connect(URL, transports=["websocket"], trust_env=False) as channel:
         channel.suspend()
         channel.reconnect()
         await asyncio.sleep(100)
@@ -87,7 +87,7 @@ async def test_retry_after_delays_next_attempt(transport: str, least: float, mos
     """For at most five minutes, as a mistake must not keep a client away for a day."""
     network = Network(Hub(echo))
     loop = asyncio.get_running_loop()
-    async with connect(URL, transports=[transport], proxies=False) as channel:
+    async with connect(URL, transports=[transport], trust_env=False) as channel:
         await channel.send("a")
         assert await channel.receive() == "a"
         await asyncio.sleep(30)
@@ -124,7 +124,7 @@ async def test_defect_in_report_is_logged_as_defect(
         return handle_input(one, link, report, now)
 
     monkeypatch.setattr(ClientSession, "handle_input", fail_once)
-    async with connect(URL, transports=[transport], proxies=False) as channel:
+    async with connect(URL, transports=[transport], trust_env=False) as channel:
         await channel.send("a")
         assert await channel.receive() == "a"
         assert "a mistake of ours" in channel.explain()[0].reason
@@ -135,6 +135,14 @@ async def test_defect_in_report_is_logged_as_defect(
 async def not_mounted(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer as an application does whose hub is mounted elsewhere."""
     await Starlette(routes=[Mount("/elsewhere", Hub(echo))])(scope, receive, send)
+
+
+async def redirecting(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve a hub, but redirect what is sent to any other path."""
+    if scope["path"].startswith("/moved/"):
+        await Mount("/moved", Hub(echo))(scope, receive, send)
+    else:
+        await RedirectResponse(f"/moved{scope['path']}")(scope, receive, send)
 
 
 async def silent(scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,6 +156,7 @@ async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         (not_mounted, "HTTP 403: .*check the mount path", "HTTP 404: .*check the mount path"),
         (Mount("/elsewhere", Hub(echo)), "HTTP 403: .*", "HTTP 404: .*mount path"),
         (unavailable, "HTTP 503: a proxy answered", "HTTP 503: a proxy answered"),
+        (redirecting, "HTTP 307: the URL redirects", "HTTP 307: the URL redirects"),
         (silent, "no answer in time: the server, or", "no answer in time: the server, or"),
         (Hub(echo, transports=["longpoll"]), "HTTP 404|not_found", "not_found: no channel"),
     ],
@@ -157,7 +166,7 @@ async def test_unreachable_says_what_answered(app: ASGIApp, websocket: str, http
     Network(app)
     url = URL + "?token=s3cret"
     with pytest.raises(Unreachable) as caught:
-        async with connect(url, transports=["websocket", "sse"], proxies=False):
+        async with connect(url, transports=["websocket", "sse"], trust_env=False):
             pass
     reasons = caught.value.reasons
     assert re.match(websocket, reasons["websocket"]), reasons
@@ -173,7 +182,7 @@ async def test_each_outage_is_announced_once(caplog: pytest.LogCaptureFixture) -
     network = Network(Hub(echo, limits=Limits(ttl=1000)))
     announced: list[dict[str, str]] = []
     url = "http://me:s3cret@127.0.0.1:1/?token=s3cret"
-    async with connect(url, proxies=False, on_unreachable=announced.append) as channel:
+    async with connect(url, trust_env=False, on_unreachable=announced.append) as channel:
         for outage in (1, 2):
             await channel.send("a")
             assert await channel.receive() == "a"
@@ -199,7 +208,7 @@ async def test_page_that_never_connects_is_told(caplog: pytest.LogCaptureFixture
     Network(Hub(echo)).up = False
     announced: list[dict[str, str]] = []
     with pytest.raises(Unreachable) as caught:
-        async with connect(URL, proxies=False, on_unreachable=announced.append):
+        async with connect(URL, trust_env=False, on_unreachable=announced.append):
             pass
     assert announced == [caught.value.reasons]
 
@@ -211,7 +220,7 @@ async def test_failing_on_unreachable_is_logged(caplog: pytest.LogCaptureFixture
     def fail(reasons: dict[str, str]) -> None:
         raise KeyError("a mistake of the application")
 
-    async with connect(URL, proxies=False, on_unreachable=fail) as channel:
+    async with connect(URL, trust_env=False, on_unreachable=fail) as channel:
         await asyncio.sleep(30)
         network.up = False
         network.cut()
@@ -227,7 +236,7 @@ async def test_failing_on_unreachable_is_logged(caplog: pytest.LogCaptureFixture
 async def test_short_cuts_are_not_announced(caplog: pytest.LogCaptureFixture) -> None:
     """Another transport, or the same one a moment later, works."""
     network = Network(Hub(echo))
-    async with connect(URL, proxies=False) as channel:
+    async with connect(URL, trust_env=False) as channel:
         for _ in range(3):
             await channel.send("a")
             assert await channel.receive() == "a"

@@ -85,7 +85,7 @@ async def test_client_comes_to_rest_after_trouble(seed: int, transport: str) -> 
     chance = random.Random(f"{seed} {transport}")
     hub = Hub(chatter)
     network = Network(hub)
-    async with connect(URL, transports=[transport], proxies=False) as channel:
+    async with connect(URL, transports=[transport], trust_env=False) as channel:
 
         async def receive() -> None:
             async for _ in channel:

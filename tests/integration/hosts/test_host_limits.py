@@ -23,7 +23,7 @@ async def lines_of(host: Host, *options: str, app: str = APP) -> list[str]:
     """Serve two requests, and return the lines about the limits of the host."""
     async with serving(app, *options, host=host, clean=False) as server:
         for _ in range(2):
-            async with connect(f"{server.url}/bare/itself", proxies=False, timeout=30) as channel:
+            async with connect(f"{server.url}/bare/itself", trust_env=False, timeout=30) as channel:
                 await channel.send("hello")
                 assert await channel.receive() == "hello"
     return [line for line in server.log if EVENT in line]
@@ -60,7 +60,7 @@ async def test_recommended_settings_pass_largest_message() -> None:
     async with (
         serving(APP, *RECOMMENDED) as server,
         connect(
-            f"{server.url}/bare/itself", transports=["websocket"], proxies=False, timeout=30
+            f"{server.url}/bare/itself", transports=["websocket"], trust_env=False, timeout=30
         ) as channel,
     ):
         for message in (largest, largest.encode()):
@@ -79,7 +79,7 @@ async def test_recommended_settings_refuse_compression() -> None:
 
 def test_demo_and_benchmarks_use_recommended_settings() -> None:
     """The benchmarks offer compression to one of their servers only, and say so."""
-    assert demo.UVICORN_OPTIONS == RECOMMENDED
+    assert demo.WEBSOCKET_SETTINGS == serve.WS_SETTINGS
     assert serve.WS_SETTINGS == {"ws_max_size": 1_048_576, "ws_per_message_deflate": False}
 
 

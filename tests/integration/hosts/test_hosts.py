@@ -40,7 +40,9 @@ ONE_OF_EACH = ["uvicorn-sansio-httptools-uvloop", "hypercorn-asyncio", "granian"
 
 
 def open_to(url: str, transport: str, **options: Any) -> connect:
-    return connect(url, transports=[transport], proxies=False, timeout=20, pacing=PACING, **options)
+    return connect(
+        url, transports=[transport], trust_env=False, timeout=20, pacing=PACING, **options
+    )
 
 
 def client_of(server: Server, **headers: str) -> httpx.AsyncClient:

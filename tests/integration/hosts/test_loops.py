@@ -47,7 +47,7 @@ async def serving(app: Starlette) -> AsyncIterator[tuple[str, uvicorn.Server]]:
 
 
 async def converse(url: str) -> None:
-    async with connect(url, transports=["sse"], proxies=False, timeout=30) as channel:
+    async with connect(url, transports=["sse"], trust_env=False, timeout=30) as channel:
         await channel.send("hello")
         assert await channel.receive() == "hello"
 
@@ -113,7 +113,7 @@ async def test_second_server_in_thread_is_refused_and_first_goes_on(
     async with (
         serving_in_thread(app) as (first, _),
         serving_in_thread(app) as (second, _),
-        connect(first, proxies=False, timeout=30) as channel,
+        connect(first, trust_env=False, timeout=30) as channel,
     ):
         await channel.send("before")
         assert await channel.receive() == "before"

@@ -22,7 +22,7 @@ async def test_host_without_websocket_is_logged_once(name: str) -> None:
     host, options = WITHOUT[name]
     async with serving(APP, *options.split(), host=host, clean=False) as server:
         for _ in range(2):
-            async with connect(f"{server.url}/chat", proxies=False, timeout=30) as channel:
+            async with connect(f"{server.url}/chat", trust_env=False, timeout=30) as channel:
                 await channel.send("hello")
                 assert await channel.receive() == "hello"
                 assert channel.transport != "websocket"
@@ -37,7 +37,7 @@ async def test_host_without_websocket_is_logged_once(name: str) -> None:
 async def test_host_with_websocket_is_not_blamed(host: Host) -> None:
     async with (
         serving(APP, host=host) as server,
-        connect(f"{server.url}/chat", proxies=False, timeout=30) as channel,
+        connect(f"{server.url}/chat", trust_env=False, timeout=30) as channel,
     ):
         await channel.send("hello")
         assert await channel.receive() == "hello"

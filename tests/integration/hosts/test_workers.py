@@ -108,7 +108,7 @@ async def test_request_to_other_worker_is_refused_and_logged(workers: Server) ->
     """EPO-1: there is one warning in the log; sessions on one connection are not affected."""
     server, pids = workers, pids_of(workers)
     assert len(pids) == 2
-    async with connect(f"{server.url}/mounted", proxies=False) as channel:
+    async with connect(f"{server.url}/mounted", trust_env=False) as channel:
         await channel.send("over WebSocket")
         assert await channel.receive() == "over WebSocket"
         for pid, other in (pids, reversed(pids)):
@@ -219,7 +219,7 @@ async def test_client_whose_posts_go_elsewhere_waits_and_explains(
         async with connect(
             f"{server.url}/chat",
             transports=[transport],
-            proxies=False,
+            trust_env=False,
             pacing=Pacing(retry_base=RETRY_BASE),
         ) as channel:
             await channel.send("kept")

@@ -52,7 +52,7 @@ def channel_to(proxy: Nginx, way: str, *transports: str, **options: Any) -> conn
     return connect(
         f"{url}/chat",
         transports=transports or TRANSPORTS,
-        proxies=False,
+        trust_env=False,
         pacing=PACING,
         **options,
     )

@@ -29,7 +29,7 @@ async def test_client_log_holds_no_secret_and_no_message(
                 f"{server.url}/chat",
                 transports=[transport],
                 credentials=secrets[0],
-                proxies=False,
+                trust_env=False,
             ) as channel:
                 await channel.send(secrets[1])
                 assert await channel.receive() == secrets[1]

@@ -176,7 +176,7 @@ async def python_fleet(
     fleet = PythonFleet()
 
     async def one(url: str) -> None:
-        async with connect(f"{url}/chat", transports=transports, proxies=False) as channel:
+        async with connect(f"{url}/chat", transports=transports, trust_env=False) as channel:
             talk = PythonTalk(channel, every)
             fleet.talks.append(talk)
             await talk.run()

@@ -8,7 +8,13 @@ import ssl
 
 import pytest
 
-from transport.client.diagnosis import CURES, describe_error, explain_failure
+from transport.client.diagnosis import (
+    CLOSED,
+    CURES,
+    describe_error,
+    describe_refusal,
+    explain_failure,
+)
 from transport.client.urls import public_url
 from transport.codes import CODES
 from transport.errors import Unreachable
@@ -24,7 +30,8 @@ def caused(error: Exception, cause: BaseException) -> Exception:
     [
         (ConnectionRefusedError(111, "Connect call failed"), "connection refused: no server"),
         (socket.gaierror(-2, "Name or service not known"), "the host's name is unknown"),
-        (ssl.SSLCertVerificationError("self-signed certificate"), "certificate is not trusted"),
+        (ConnectionResetError(104, "Connection reset by peer"), CLOSED),
+        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), CLOSED),
         (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"), "does the server speak https"),
         (OSError("All connection attempts failed"), "All connection attempts failed"),
         (TimeoutError(), "TimeoutError"),
@@ -49,9 +56,40 @@ def test_public_url_has_no_secrets() -> None:
     assert public_url("https://me:s3cret@host:8000/chat?t=s3cret#x") == "https://host:8000/chat"
 
 
+def test_proxy_is_what_a_failure_is_about() -> None:
+    """With one, the client itself looks up and connects to nothing else."""
+    proxy = "http://me:s3cret@proxy:3128"
+    refused = describe_error(ConnectionRefusedError(111, "Connect call failed"), proxy)
+    assert refused.startswith("connection refused: no proxy listens at http://proxy:3128: check")
+    unknown = describe_error(socket.gaierror(-2, "Name or service not known"), proxy)
+    assert unknown.startswith("the proxy's name is unknown: check connect(proxy=...)")
+
+
+def test_refusal_by_proxy_is_not_the_servers() -> None:
+    assert describe_refusal("403") == "proxy: HTTP 403"
+    assert describe_refusal("407") == "HTTP 407"  # only a proxy answers that
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (9, "TLS: the server's certificate is not valid yet"),
+        (10, "TLS: the server's certificate has expired"),
+        (18, "TLS: nobody that this client trusts has signed the server's certificate"),
+        (62, "TLS: the server's certificate is for another host"),
+        (64, "TLS: the server's certificate is for another host"),
+    ],
+)
+def test_distrust_says_what_is_wrong(code: int, text: str) -> None:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code = code
+    assert describe_error(error).startswith(text)
+
+
 def test_cures_are_for_statuses_and_codes() -> None:
-    others = {reason for reason in CURES if not re.fullmatch(r"HTTP \d{3}", reason)} - set(CODES)
-    assert others == {"no answer in time", "no credentials"}
+    statuses = re.compile(r"(proxy: )?HTTP \d{3}")
+    others = {reason for reason in CURES if not statuses.fullmatch(reason)} - set(CODES)
+    assert others == {CLOSED, "no answer in time", "no credentials"}
     assert explain_failure("HTTP 404") == "HTTP 404: no channel at this URL: check the mount path"
     assert explain_failure("closed with 1006") == "closed with 1006"
 

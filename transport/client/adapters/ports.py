@@ -5,11 +5,11 @@ An adapter knows nothing of message numbers, keeps no session state, and never r
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from transport.client.destination import Destination
 from transport.protocol.client.events import Input, Output
 
 if TYPE_CHECKING:
@@ -26,23 +26,6 @@ class Adapter(Protocol):
     def finish(self) -> None:
         """End the connection once everything given is written."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """The server to connect to.
-
-    Attributes:
-        url: the URL of the channel.
-        headers: headers of every request.
-        tls: the TLS settings; None without TLS.
-        proxies: whether the environment's proxies are used.
-    """
-
-    url: str
-    headers: Mapping[str, str]
-    tls: ssl.SSLContext | None
-    proxies: bool
 
 
 @dataclass(frozen=True, slots=True)

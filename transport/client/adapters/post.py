@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import anyio
 import httpx
 
-from transport.client.adapters.ports import Destination, Wiring
-from transport.client.diagnosis import describe_error
-from transport.client.urls import locate
+from transport.client.adapters.ports import Wiring
+from transport.client.destination import Destination
+from transport.client.diagnosis import describe_error, describe_refusal
+from transport.client.urls import is_secure, locate
 from transport.limits import MAX_FRAME_SIZE
 from transport.protocol.client.events import Answer, ConnectionLost, Output, Request
 from transport.protocol.frames import NDJSON
@@ -20,9 +21,11 @@ Read = Callable[[httpx.Response], Awaitable[None]]
 
 def http_client(destination: Destination) -> httpx.AsyncClient:
     """Return an HTTP client for the requests of one connection."""
+    tls, proxy = destination.tls, destination.proxy
     return httpx.AsyncClient(
-        verify=destination.tls or False,
-        trust_env=destination.proxies,
+        verify=tls or False,
+        proxy=proxy and httpx.Proxy(proxy, ssl_context=tls if is_secure(proxy) else None),
+        trust_env=False,  # `choose_proxy` has read it
         timeout=None,  # the core and the driver limit the time of each request
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=4),
     )
@@ -33,15 +36,17 @@ class RequestFailed(Exception):
 
 
 @contextmanager
-def network() -> Iterator[None]:
+def network(destination: Destination) -> Iterator[None]:
     """Raise `RequestFailed` for the errors of the network and of an unreadable answer.
 
     To be used around nothing else: an error of this package must not pass for one of these.
     """
     try:
         yield
+    except httpx.ProxyError as error:
+        raise RequestFailed(describe_refusal(str(error)[:3])) from error
     except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
-        raise RequestFailed(describe_error(error)) from error
+        raise RequestFailed(describe_error(error, destination.proxy)) from error
 
 
 async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | None = None) -> None:
@@ -55,16 +60,16 @@ async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | No
             report then only says that it has ended.
     """
     assert output.request is not None
-    client = wiring.http()
+    destination, client = wiring.destination, wiring.http()
     status, text, retry_in = 0, "", 0.0
     try:
-        with network():
+        with network(destination):
             request = client.build_request(
                 "POST",
-                locate(wiring.destination.url, segment),
+                locate(destination.url, segment),
                 content="\n".join(map(str, output.frames)).encode(),
                 headers={
-                    **wiring.destination.headers,
+                    **destination.headers,
                     "content-type": NDJSON,
                     "accept": NDJSON if read is None else "text/event-stream",
                 },
@@ -75,13 +80,13 @@ async def exchange(wiring: Wiring, segment: str, output: Output, read: Read | No
                 status = 200
                 await read(response)
             else:
-                with network():
+                with network(destination):
                     text = await _whole(response)
                 status = response.status_code
                 if status != 200:
                     retry_in = retry_after(response.headers.get("retry-after"))
         finally:
-            with network():
+            with network(destination):
                 await response.aclose()
     except RequestFailed as failed:
         if output.request is Request.OPEN and not status:

@@ -34,7 +34,7 @@ class EventStreamAdapter:
         parser = EventParser(MAX_FRAME_SIZE)
         chunks = response.aiter_bytes()
         while True:
-            with network():
+            with network(self._wiring.destination):
                 chunk = await anext(chunks, None)
                 frames = [] if chunk is None else parser.feed(decoder.decode(chunk))
             for frame in frames:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from typing import Any
 
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidProxyStatus,
+    InvalidStatus,
+    WebSocketException,
+)
 
 from transport.client.adapters.ports import Wiring
 from transport.client.adapters.post import retry_after
-from transport.client.diagnosis import describe_error
-from transport.client.urls import locate
+from transport.client.diagnosis import describe_error, describe_refusal
+from transport.client.urls import is_secure, locate
 from transport.limits import MAX_FRAME_SIZE
 from transport.protocol.client.events import Answer, ConnectionLost, FrameReceived, Output, Request
 from transport.protocol.frames import EncodedFrame
@@ -28,6 +34,13 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
 
     def isEnabledFor(self, level: int) -> bool:
         return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+class _Connect(connect):
+    """Follows no redirect, as httpx does not: another server must not get the credentials."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
 
 
 class WebSocketAdapter:
@@ -58,8 +71,12 @@ class WebSocketAdapter:
             retry_in = retry_after(response.headers.get("Retry-After"))
             self._wiring.report(Answer(Request.OPEN, response.status_code, text, retry_in))
             return
+        except InvalidProxyStatus as error:
+            self._wiring.report(ConnectionLost(describe_refusal(str(error.response.status_code))))
+            return
         except (OSError, TimeoutError, EOFError, WebSocketException) as error:
-            self._wiring.report(ConnectionLost(describe_error(error)))
+            reason = describe_error(error, self._wiring.destination.proxy)
+            self._wiring.report(ConnectionLost(reason))
             return
         self._wiring.spawn(self._write, socket)
         try:
@@ -73,11 +90,16 @@ class WebSocketAdapter:
 
     async def _connect(self) -> ClientConnection:
         destination = self._wiring.destination
-        return await connect(
+        tls, proxy = destination.tls, destination.proxy
+        # Without a proxy that has TLS, websockets does not take this argument, not even as None.
+        has_tls = proxy is not None and is_secure(proxy)
+        proxy_options: dict[str, Any] = {"proxy_ssl": tls} if has_tls else {}
+        return await _Connect(
             locate(destination.url, "websocket", websocket=True),
             additional_headers=dict(destination.headers),
-            ssl=destination.tls,
-            proxy=True if destination.proxies else None,
+            ssl=tls if is_secure(destination.url) else None,
+            proxy=proxy,
+            **proxy_options,
             # Frames are small and many: compression costs more time and memory than it saves.
             compression=None,
             logger=_Discreet(logging.getLogger("websockets.client"), {}),

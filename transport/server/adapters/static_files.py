@@ -1,9 +1,10 @@
-"""Serves the built browser client from memory, compressed if the browser accepts that."""
+"""Serves built files, those of the browser client, from memory, compressed if that is accepted."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -38,8 +39,17 @@ class File:
     plain: Variant
     packed: Variant
     """The same, compressed with gzip."""
-    map: bytes | None
-    """The name of its source map, in the same directory."""
+    headers: tuple[tuple[bytes, bytes], ...]
+    """The headers of each answer, besides those of its representation."""
+    vary: bytes
+    """The headers of a request that select what its URL answers."""
+
+
+_OF_SCRIPTS: tuple[tuple[bytes, bytes], ...] = (
+    # A script holds no secret, and pages of other origins may run it.
+    (b"access-control-allow-origin", b"*"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+)
 
 
 def find(name: str) -> File | None:
@@ -53,29 +63,47 @@ def _load(name: str) -> File | None:
     path = resources.files("transport") / "static" / name
     if not path.is_file():
         return None
-    body = path.read_bytes()
+    headers = _OF_SCRIPTS
+    if f"{name}.map" in NAMES:
+        # A header, because every page would load a comment in the file.
+        headers = (*headers, (b"sourcemap", f"{name}.map".encode()))
+    return make_file(path.read_bytes(), _TYPES[name[name.rindex(".") :]], headers)
+
+
+def make_file(
+    body: bytes,
+    media_type: bytes,
+    headers: tuple[tuple[bytes, bytes], ...],
+    vary: bytes = b"Accept-Encoding",
+) -> File:
+    """Compress a file, and name its representations."""
     tag = hashlib.sha256(body).hexdigest()[:20]
     return File(
-        _TYPES[name[name.rindex(".") :]],
+        media_type,
         Variant(body, f'"{tag}"', None),
         Variant(gzip.compress(body, 9, mtime=0), f'"{tag}-gzip"', b"gzip"),
-        f"{name}.map".encode() if f"{name}.map" in NAMES else None,
+        headers,
+        vary,
     )
 
 
-async def serve(exchange: Exchange, file: File) -> None:
-    """Answer with the file, or with 304 if the browser has it."""
+async def serve(
+    exchange: Exchange, file: File, further: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """Answer with the file, or with 304 if the browser has it.
+
+    Args:
+        exchange: the request.
+        file: what it asks for.
+        further: headers of this answer, besides those of the file.
+    """
     variant = file.packed if _accepts_gzip(exchange.headers) else file.plain
     headers = [
         (b"etag", variant.etag.encode()),
-        (b"vary", b"Accept-Encoding"),
-        # It holds no secret, and pages of other origins may run it.
-        (b"access-control-allow-origin", b"*"),
-        (b"cross-origin-resource-policy", b"cross-origin"),
+        (b"vary", file.vary),
+        *file.headers,
+        *further,
     ]
-    if file.map is not None:
-        # A header, because every page would load a comment in the file.
-        headers.append((b"sourcemap", file.map))
     if _has(exchange.headers, variant.etag):
         await exchange.answer(b"", file.media_type, status=304, headers=headers, cache=b"no-cache")
         return
