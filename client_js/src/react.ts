@@ -149,7 +149,7 @@ class Log {
     });
   }
 
-  /** Publishes in the next microtask: messages that arrive in one task are one list, and rendered together. */
+  /** Publishes in the next microtask: a list for each message of a burst would take quadratic time. */
   private _schedule(): void {
     if (this._isScheduled) return;
     this._isScheduled = true;

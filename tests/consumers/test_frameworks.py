@@ -239,15 +239,27 @@ async def test_burst_over_cuts_is_shown_once(shared: Tab, site: Site, transport:
         await page.until_sessions(("a", True))
 
 
-async def test_messages_of_one_frame_are_one_rendering(shared: Tab, site: Site) -> None:
+async def test_burst_makes_few_lists_and_renderings(shared: Tab, site: Site) -> None:
     async with showing(shared, site) as page:
         await page.expect_list("joined")
         await page.tab.run("() => { seen.renders = 0; channel.suspend(); }")
         await page.push(1, 200)
-        await page.tab.run("() => channel.resume()")
+        await page.tab.run(
+            """() => {
+                const slice = (window.slice = Array.prototype.slice);
+                window.lists = 0;
+                Array.prototype.slice = function (...bounds) {
+                    if (this[0] === "joined") lists++;
+                    return slice.apply(this, bounds);
+                };
+                channel.resume();
+            }"""
+        )
         await page.expect_list("joined", *numbers(1, 200))
+        await page.tab.run("() => { Array.prototype.slice = window.slice; }")
+        assert 0 < await page.tab.run("() => lists") < 40
         # StrictMode renders twice, and the effect that counts renders once more.
-        assert (await page.seen())["renders"] < 40
+        assert (await page.seen())["renders"] < 80
 
 
 async def test_late_components_show_all_messages(shared: Tab, site: Site) -> None:
