@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import httpx
 from playwright.async_api import expect
 
 from tests.consumers.blocks import blocks
+from tests.consumers.install import INSTALLS_WITHIN, run
 from tests.support.browsers.chromium import DEADLINE, Tab
 from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.servers.process import running
@@ -102,7 +104,17 @@ class Page:
         return found
 
 
-def write_documents(folder: Path) -> None:
+async def create_project(folder: Path, tarball: Path) -> None:
+    """Install the package and the frameworks into a new folder, with the code of the documents."""
+    shutil.copytree(Path(__file__).parent / "frameworks", folder)
+    _write_documents(folder / "documents")
+    # React 18 beside 19: each has its own peer.
+    options = ("--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--legacy-peer-deps")
+    install = ("npm", "install", "--loglevel=error", "--prefer-offline", *options)
+    await run(*install, tarball, folder=folder, within=INSTALLS_WITHIN)
+
+
+def _write_documents(folder: Path) -> None:
     """Write the code of the documents, below the name of each document.
 
     A file is named by its first line, or by the number of its block.
@@ -130,7 +142,7 @@ async def vite(project: Path, hubs: Server, port: int, react: str) -> AsyncItera
         yield Site(project, f"http://127.0.0.1:{port}", proxy, hubs)
 
 
-def document_url(site: Site, show: str, **query: str | list[str]) -> str:
+def document_url(site: Site, show: str, **query: str | Sequence[str]) -> str:
     """Return the URL of a page of the documents."""
     return f"{site.url}/?{urlencode({'show': show, **query}, doseq=True)}"
 
