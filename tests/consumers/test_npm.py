@@ -128,9 +128,12 @@ async def test_types_compile(project: Project, compiler: str, configuration: str
     await project.run("node", tsc, "-p", f"types/tsconfig.{configuration}.json")
 
 
-@pytest.mark.parametrize("program", ["node.mjs", "jsdom.mjs"])
-async def test_node_imports_package(project: Project, server: Server, program: str) -> None:
-    assert await project.run("node", f"app/{program}", f"{server.url}/chat") == "passed\n"
+@pytest.mark.parametrize(
+    "command", ["app/node.mjs", "--experimental-websocket app/node.mjs", "app/jsdom.mjs"]
+)
+async def test_node_imports_package(project: Project, server: Server, command: str) -> None:
+    output = await project.run("node", *command.split(), f"{server.url}/chat")
+    assert output.endswith("passed\n")
 
 
 async def test_vite_build_converses(project: Project, server: Server) -> None:
@@ -153,7 +156,7 @@ async def test_page_converses_in_dom_of_vitest(project: Project, server: Server,
 
 
 async def test_documented_scripts_compile(project: Project) -> None:
-    assert {block.document for block in SCRIPTS} >= {"README.md", "docs/browser.md"}
+    assert {block.document for block in SCRIPTS} >= {"client_js/README.md", "docs/browser.md"}
     await project.run("node", "node_modules/typescript/bin/tsc", "-p", "documents.tsconfig.json")
 
 
