@@ -32,7 +32,7 @@ class Holder {
   /** Keeps the channel to `url` if its component was unmounted just now; otherwise opens one. */
   mount(url: string): Channel {
     const kept = this.get(url);
-    if (kept && kept.state !== "closed") {
+    if (kept) {
       clearTimeout(this._timer);
       return kept;
     }

@@ -383,6 +383,7 @@ async def test_documented_chat_converses(shared: Tab, site: Site, show: str) -> 
         await shared.page.get_by_placeholder("Message").press("Enter")
     await expect(shared.page.locator("li")).to_have_text(["hello", "again"])
     await shared.run("() => unmount()")
+    await site.until_no_chat()
     shared.assert_no_errors()
 
 

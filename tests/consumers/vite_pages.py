@@ -50,6 +50,19 @@ class Site:
     proxy: FaultProxy
     hubs: Server
 
+    async def ask(self, method: str, path: str, **query: str | int) -> Any:
+        """Return the answer of the server of the hubs, or None if it is empty."""
+        async with httpx.AsyncClient(base_url=self.hubs.url, trust_env=False) as client:
+            answer = await client.request(method, path, params=query)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    async def until_no_chat(self) -> None:
+        """Wait until the sessions of the documents' chats have ended."""
+        with anyio.fail_after(DEADLINE):
+            while await self.ask("GET", "/chats"):  # noqa: ASYNC110 - no event announces it
+                await anyio.sleep(0.02)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -65,11 +78,8 @@ class Page:
 
     async def sessions(self) -> list[dict[str, Any]]:
         """Return the sessions that this page has opened."""
-        async with httpx.AsyncClient(base_url=self.site.hubs.url, trust_env=False) as client:
-            found: list[dict[str, Any]] = (
-                await client.get("/sessions", params={"page": self.name})
-            ).json()
-            return found
+        found: list[dict[str, Any]] = await self.site.ask("GET", "/sessions", page=self.name)
+        return found
 
     async def until_sessions(self, *due: tuple[str, bool]) -> list[dict[str, Any]]:
         """Wait until the page has opened sessions in these rooms, each open or ended."""
@@ -84,9 +94,7 @@ class Page:
 
     async def push(self, first: int, last: int) -> None:
         """Let the server send these numbers."""
-        query: dict[str, str | int] = {"page": self.name, "first": first, "last": last}
-        async with httpx.AsyncClient(base_url=self.site.hubs.url, trust_env=False) as client:
-            (await client.post("/push", params=query)).raise_for_status()
+        await self.site.ask("POST", "/push", page=self.name, first=first, last=last)
 
     async def expect_list(self, *messages: Any, of: str = "list") -> None:
         """Wait until a list shows exactly these messages."""
