@@ -17,7 +17,7 @@ import pytest
 
 from tests.consumers.install import (
     INSTALLS_WITHIN,
-    METADATA,
+    PYPROJECT,
     ROOT,
     Archives,
     Environment,
@@ -73,7 +73,7 @@ async def client(
     variant: Variant = request.cls.variant
     folder = tmp_path_factory.mktemp("client")
     # Without its own extra: the WebSocket library is that of the client.
-    [server] = [one for one in METADATA["optional-dependencies"]["demo"] if "uvicorn" in one]
+    [server] = [one for one in PYPROJECT["dependency-groups"]["demo"] if "uvicorn" in one]
     if variant.lowest:
         server = server.replace(">=", "==")
     wheel = f"{archives.wheel}[client]"
