@@ -27,7 +27,7 @@ from transport.protocol.frames import ResetReason
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-DOCUMENTS = ["README.md", "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+DOCUMENTS = ["README.md", "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 LINKED = [*DOCUMENTS, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 ERRORS = (ROOT / "docs/errors.md").read_text("utf-8")
 _UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
