@@ -37,8 +37,8 @@ test-python: setup ## Run the Python tests without a browser, in parallel (PYTES
 test-consumers: setup ## Install the built packages as users do, and run the documents' code
 	$(BIN)/python -m pytest tests/consumers -n 4 --dist loadscope $(PYTEST_ARGS)
 
-test-browser: setup ## Run the browser tests, one at a time (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+test-browser: setup ## Run the browser tests, two files at a time (PYTEST_ARGS=...)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(PYTEST_ARGS)
 
 matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxies.md (30 min)
 	@scripts/setup_system.sh matrix

@@ -21,6 +21,18 @@ const BUNDLES = [
   { name: "reload", source: "src/reload.ts", format: "esm" },
 ];
 
+/** Makes a bundle import the client instead of containing another one. */
+const CLIENT_IS_EXTERNAL = {
+  name: "client",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.\/index\.ts$/ }, () => ({ path: "./client.js", external: true })),
+};
+
+/** Those that only the npm package has: a page without a bundler cannot resolve what they import. */
+const PACKAGE_BUNDLES = [
+  { name: "react", source: "src/react.ts", format: "esm", external: ["react"], plugins: [CLIENT_IS_EXTERNAL] },
+];
+
 /** The page that `Hub(handler, console=True)` serves: one file, whose script loads the client from the hub. */
 const CONSOLE = join(ROOT, "console");
 
@@ -47,14 +59,14 @@ async function plainNames() {
 }
 
 /** Bundles one entry point. `mangleCache`: the names that are taken, and the plain ones. */
-async function bundle({ name, source, format }, mangleCache) {
+async function bundle({ name, source, ...options }, mangleCache) {
   const result = await esbuild.build({
     absWorkingDir: ROOT,
     entryPoints: [{ in: source, out: name }],
     outdir: ".",
     write: false,
     bundle: true,
-    format,
+    ...options,
     platform: "browser",
     target: "es2022",
     minify: true,
@@ -89,7 +101,7 @@ export async function build(outdir, packaged = false) {
   const files = new Map();
   // Passed from bundle to bundle, so that an internal member has the same short name in all of them.
   let mangleCache = await plainNames();
-  for (const entry of BUNDLES) {
+  for (const entry of packaged ? [...BUNDLES, ...PACKAGE_BUNDLES] : BUNDLES) {
     const name = `${entry.name}.js`;
     const bundled = await bundle(entry, mangleCache);
     mangleCache = bundled.mangleCache;

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = dirname(fileURLToPath(import.meta.url));
 
 /** The entry points. A declaration is written into the first one that needs it; later ones import it from there. */
-const ENTRIES = ["index", "reload"];
+const ENTRIES = ["index", "reload", "react"];
 /** The entry points that add to the global scope, and refer to other entry points only. */
 const GLOBAL_ENTRIES = ["global"];
 

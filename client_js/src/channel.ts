@@ -21,8 +21,8 @@ export interface Channel<Received = unknown, Sent = unknown> extends Handlers<Re
 /**
  * One message channel to the server at `url`, over whichever transport works.
  *
- * `Received` and `Sent` are the types of the messages, for the compiler: nothing checks them while the page runs. They
- * include `ArrayBuffer` if bytes are received.
+ * `Received` and `Sent` are the types of the messages, for the compiler: nothing checks them while the page runs. Bytes
+ * are received as `Uint8Array`.
  */
 export class Channel<Received = unknown, Sent = unknown> extends EventTarget {
   /** @internal For reload.ts and tests. */

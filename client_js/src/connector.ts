@@ -13,7 +13,7 @@ import { TOO_MANY_TABS } from "./connection_slots.ts";
 import type { ConnectorListener } from "./connector_listener.ts";
 import { Dialer } from "./dialer.ts";
 import type { DialerHost } from "./dialer.ts";
-import { readClock } from "./environment.ts";
+import { readClock, supportedTransports } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { Attached, Closing, Input, LinkDropped, Output } from "./events.ts";
 import { describeFailure, recordOutcome } from "./explain.ts";
@@ -66,7 +66,7 @@ export class Connector implements DialerHost {
     environment: Environment,
     listener: ConnectorListener,
   ) {
-    this._usable = this.transports = options.transports;
+    this._usable = this.transports = supportedTransports(environment, options.transports);
     this.penalties = new PenaltyStore(environment, url, options.fallbackFor);
     this.dialer = new Dialer(session, url, options, environment);
     this._session = session;
@@ -93,14 +93,14 @@ export class Connector implements DialerHost {
 
   /** Uses only these transports, best first. Drops connections over others; the session continues. */
   setTransports(names: readonly TransportName[]): void {
-    this._usable = this.transports = checkTransports(names);
+    this._usable = this.transports = supportedTransports(this._environment, checkTransports(names));
     // The penalties were learned with a different set of transports.
     this.penalties.clear();
     this._trials = this._trials.filter(({ failed }) => !failed);
     const { active } = this;
     for (const connection of this.live)
-      if (!names.includes(connection.transport)) this._disconnect(connection, "forbidden");
-    if (names.every((name) => name === "websocket")) this.dialer.slot.release();
+      if (!this.transports.includes(connection.transport)) this._disconnect(connection, "forbidden");
+    if (this.transports.every((name) => name === "websocket")) this.dialer.slot.release();
     if (active && !this.active) this._scheduleRetry("forbidden", this._askedToWaitUntil - readClock(this._environment));
     this._listener.schedule();
   }

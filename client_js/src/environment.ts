@@ -1,4 +1,5 @@
 import { ChannelError, checkArgument } from "./errors.ts";
+import type { TransportName } from "./frames.ts";
 
 /**
  * The members of the global object that tests replace. They are looked up at each use, so that a page can patch them.
@@ -28,8 +29,20 @@ export const readClock = (environment: Environment): number => environment.perfo
 /** Throws if a global is missing that every channel needs, as in jsdom: each attempt would fail for an obscure reason. */
 export function checkGlobals(): void {
   const missing = ["crypto", "fetch", "TextEncoder"].filter((name) => !(name in globalThis));
-  if (missing.length)
-    throw new ChannelError("unsupported", `this environment lacks ${missing.join(", ")}: see docs/browser.md`);
+  if (missing.length) refuse(missing);
+}
+
+function refuse(missing: readonly string[]): never {
+  throw new ChannelError("unsupported", `this environment lacks ${missing.join(", ")}: see docs/browser.md`);
+}
+
+/** Returns `names` without WebSocket if there is none, as in Node.js 20. Throws if nothing else is left. */
+export function supportedTransports(
+  { WebSocket }: Partial<Environment>,
+  names: readonly TransportName[],
+): readonly TransportName[] {
+  const supported = names.filter((name) => WebSocket || name !== "websocket");
+  return supported.length ? supported : refuse(["WebSocket"]);
 }
 
 /**

@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { resolveUrl } from "../src/environment.ts";
 import type { Environment } from "../src/environment.ts";
 import { Channel, ChannelError } from "../src/index.ts";
+import { outcomes } from "./observe.ts";
+import { World } from "./world.ts";
 
 /** Returns the address of `url` in a page at `page`, in a worker at `script`, or on a server. */
 function resolve(url: string, { page, script }: { page?: string; script?: string } = {}): string {
@@ -61,6 +63,30 @@ for (const name of ["fetch", "TextEncoder", "crypto"])
       Object.defineProperty(globalThis, name, present);
     }
   });
+
+test("a channel without the global WebSocket uses what is left, and asks for nothing more", async () => {
+  const world = new World();
+  delete (world.environment as Partial<Environment>).WebSocket;
+  const { channel } = world.channel();
+  assert.deepEqual(channel.transports, ["sse", "longpoll"]);
+  await world.openStream();
+  // Long enough for a probe of a better transport.
+  await world.pass(17);
+  assert.deepEqual([outcomes(channel), world.gets, world.requests], [["sse open"], [], []]);
+  channel.transports = ["websocket", "longpoll"];
+  assert.deepEqual(channel.transports, ["longpoll"]);
+});
+
+test("a channel that may use nothing but the missing WebSocket is refused", () => {
+  const world = new World();
+  const { channel } = world.channel();
+  delete (world.environment as Partial<Environment>).WebSocket;
+  const isRefusal = (error: ChannelError): boolean =>
+    error.code === "unsupported" && /\bWebSocket\b.*docs\/browser\.md/.test(error.message);
+  assert.throws(() => world.channel({ transports: ["websocket"] }), isRefusal);
+  assert.throws(() => (channel.transports = ["websocket"]), isRefusal);
+  assert.deepEqual(channel.transports, ["websocket", "sse", "longpoll"]);
+});
 
 test("the attempts are listed without structuredClone, which jsdom lacks", () => {
   const { structuredClone } = globalThis;

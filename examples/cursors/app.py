@@ -1,4 +1,4 @@
-"""Cursors, and who is here. Alone: `uvicorn app:app --app-dir examples/cursors`."""
+"""Cursors and presence. Alone: `uvicorn app:app --app-dir examples/cursors`."""
 
 import math
 import sys

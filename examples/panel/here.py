@@ -1,4 +1,4 @@
-"""Who is here: the channels whose page is connected."""
+"""The channels of a scene whose page is connected."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress

@@ -66,7 +66,7 @@ export class Pane {
   }
 
   #count() {
-    const { received, sent, lost, doubled, recovered, late } = this.tally;
+    const { received, sent, lost, doubled, recovered, late, isAnew } = this.tally;
     const notes = { lost, doubled, recovered, "out of order": late };
     this.#score.textContent = `${received} of ${sent} received`;
     this.#notes.replaceChildren(
@@ -74,6 +74,7 @@ export class Pane {
         .filter(([, number]) => number > 0)
         .map(([name, number]) => make("span", { className: `note ${name}`, textContent: `${number} ${name}` })),
     );
+    if (isAnew) this.#notes.append(make("span", { className: "note anew", textContent: "since the restart" }));
     Object.assign(this.element.dataset, { received, sent, lost, doubled, recovered, late });
   }
 }

@@ -39,8 +39,8 @@ export function stage({ channel, plain, view, keptAs }) {
   const attempts = make("ol", { className: "attempts" });
   attempts.setAttribute("aria-label", "Attempts to connect, newest first");
   document.getElementById("panel").append(
-    transport,
     ...controls(channel, plain, log),
+    transport,
     make(
       "details",
       { open: matchMedia("(min-width: 900px)").matches },
@@ -89,10 +89,12 @@ export function stage({ channel, plain, view, keptAs }) {
 
   const showPlain = () => panes.plain.setState(plain.state, PLAIN_STATES[plain.state]);
   plain.addEventListener("message", ({ data }) => panes.plain.receive(data));
+  let wasOpen = false;
   plain.addEventListener("change", () => {
     showPlain();
     if (plain.state === "open") log.add("plain", "open", "is connected");
-    if (plain.state === "waiting") log.add("plain", "closed", "lost its connection");
+    if (plain.state === "waiting") log.add("plain", "closed", wasOpen ? "lost its connection" : "could not connect");
+    wasOpen = plain.state === "open";
   });
   showPlain();
   setInterval(refresh, 500);

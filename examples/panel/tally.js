@@ -9,6 +9,8 @@ export class Tally {
   /** Events that arrived after a later one. */
   late = 0;
   missing = new Set();
+  /** Whether it began again, because the server has. */
+  isAnew = false;
 
   /** How many events there were, as far as this page can know. */
   get sent() {
@@ -21,7 +23,7 @@ export class Tally {
 
   /** Takes the server's first message on a connection or in a session: `from` is the number of its next event. */
   begin({ from, run }) {
-    if (run !== this.run) Object.assign(this, new Tally(), { run, first: from, next: from });
+    if (run !== this.run) Object.assign(this, new Tally(), { run, first: from, next: from, isAnew: this.run !== "" });
     this.skipTo(from);
   }
 

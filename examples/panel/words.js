@@ -53,16 +53,20 @@ export function attemptInWords({ transport, outcome, reason, milliseconds }) {
   return `${NAMES[transport]} ${what[outcome]}`;
 }
 
+/** Returns the elements by what `of` returns for them. */
+function group(elements, of) {
+  const groups = new Map();
+  for (const element of elements) groups.set(of(element), [...(groups.get(of(element)) ?? []), element]);
+  return groups;
+}
+
 /** Why the channel uses its transport. `allowed`: the transports that are allowed, best first. */
 export function whyTransport(transport, allowed, attempts) {
-  if (!transport) return "";
   const better = Object.keys(NAMES).slice(0, Object.keys(NAMES).indexOf(transport));
   if (better.length === 0) return "the first choice";
-  return better
-    .map((name) => {
-      if (!allowed.includes(name)) return `${NAMES[name]} is forbidden by you`;
-      const last = attempts.findLast((attempt) => attempt.transport === name);
-      return last ? attemptInWords(last) : `${NAMES[name]} has not been tried yet`;
-    })
-    .join("; ");
+  const groups = group(better, (name) => {
+    if (!allowed.includes(name)) return "forbidden by you";
+    return attempts.some((attempt) => attempt.transport === name) ? "failed when last tried" : "not tried yet";
+  });
+  return [...groups].map(([what, names]) => `${names.map((name) => NAMES[name]).join(" and ")} ${what}`).join("; ");
 }

@@ -139,11 +139,13 @@ async def test_console_page_sends_credentials_and_cookies(browser: Browser, serv
         await ada.expect_state("open over long polling")
 
 
-async def test_console_works_at_prefix_that_proxy_strips(browser: Browser, server: Server) -> None:
-    """The server sees `/`: only the page knows its URL."""
-    async with visiting(browser, f"{server.url}/live") as ada:
-        await expect(ada.page.get_by_label("URL")).to_have_value("/live")
+@pytest.mark.parametrize("prefix", ["/live", "/renamed"])
+async def test_console_works_behind_proxy(browser: Browser, server: Server, prefix: str) -> None:
+    """The server sees `/`, and in one case a `Host` of its own: only the page knows its URL."""
+    async with visiting(browser, f"{server.url}{prefix}") as ada:
+        await expect(ada.page.get_by_label("URL")).to_have_value(prefix)
         await ada.press("Connect")
+        await ada.expect_state("open over WebSocket")
         await ada.send("hello")
         await ada.expect_echo("hello")
 

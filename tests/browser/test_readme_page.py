@@ -1,4 +1,4 @@
-"""The pages of the README, as visitors would use them."""
+"""The pages of the README and of docs/browser.md, as visitors would use them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.contracts.test_documents import STARLETTE, blocks, serving_code
+from tests.contracts.test_documents import CHAT, PAGE, serving_code
 from tests.support.browsers.chromium import tab
 
 pytestmark = pytest.mark.browser
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 async def test_readme_page_is_served_to_two_tabs(browser: Browser, tmp_path: Path) -> None:
     async with (
-        serving_code(tmp_path, STARLETTE) as server,
+        serving_code(tmp_path, CHAT) as server,
         tab(browser) as one,
         tab(browser) as two,
     ):
@@ -24,19 +24,18 @@ async def test_readme_page_is_served_to_two_tabs(browser: Browser, tmp_path: Pat
         await one.page.get_by_placeholder("Message").fill("hello")
         await one.page.get_by_placeholder("Message").press("Enter")
         for each in (one, two):
-            await expect(each.page.locator("pre")).to_have_text('["hello"]')
+            await expect(each.page.locator("pre")).to_have_text("hello\n")
         one.assert_no_errors()
 
 
-async def test_readme_example_works(browser: Browser, tmp_path: Path) -> None:
-    [code] = blocks("js")
-    async with serving_code(tmp_path, STARLETTE) as server, tab(browser) as one:
+async def test_script_of_browser_page_works(browser: Browser, tmp_path: Path) -> None:
+    async with serving_code(tmp_path, CHAT) as server, tab(browser) as one:
         # Any page of this server will do.
         await one.page.goto(f"{server.url}/chat/client.js")
         await one.run(
             "() => { globalThis.shown = []; globalThis.show = (what) => shown.push(what); }"
         )
-        await one.page.add_script_tag(content=code, type="module")
+        await one.page.add_script_tag(content=PAGE, type="module")
         await one.wait("shown.length >= 3")
         message, state, explained = await one.run("() => shown")
         assert (message, state) == ({"text": "hello"}, "open")

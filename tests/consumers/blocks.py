@@ -52,3 +52,9 @@ def blocks(*languages: str, document: str | None = None) -> list[Block]:
         for block in BLOCKS
         if block.language in languages and document in (None, block.document)
     ]
+
+
+def block_with(text: str, document: str) -> str:
+    """Return the text of the one block of the document that contains ``text``."""
+    [found] = (block.text for block in blocks("python", document=document) if text in block.text)
+    return found

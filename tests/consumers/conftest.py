@@ -27,7 +27,7 @@ from tests.consumers.install import (
 )
 
 PROGRAMS = Path(__file__).parent / "programs"
-collect_ignore = ["programs", "project"]
+collect_ignore = ["programs", "project", "frameworks"]
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +43,22 @@ async def archives(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
             building.rename(folder)
     [sdist], [wheel] = folder.glob("*.tar.gz"), folder.glob("*.whl")
     return Archives(sdist, wheel)
+
+
+@pytest.fixture(scope="session")
+async def tarball(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Pack the npm package, once for all workers: packing builds it in place."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "tarball"
+    with await anyio.to_thread.run_sync(lock, folder.with_suffix(".lock")):
+        if not folder.exists():
+            building = folder.with_suffix(".new")
+            building.mkdir()
+            pack = ("npm", "pack", "--silent", "--pack-destination", building)
+            await run(*pack, folder=ROOT / "client_js")
+            building.rename(folder)
+    [tarball] = folder.glob("*.tgz")
+    return tarball
 
 
 def lock(path: Path) -> IO[bytes]:

@@ -16,8 +16,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect as connect_websocket
 
-from tests.consumers.blocks import BLOCKS, blocks
-from tests.consumers.install import ROOT, Archives, Environment, run
+from tests.consumers.blocks import BLOCKS, block_with, blocks
+from tests.consumers.install import METADATA, ROOT, Archives, Environment, run
 from tests.field.matrix.proxies import Kind, Site, proxying
 from tests.field.matrix.rows import ROWS
 from tests.support.clients.frame_client import encode, open_frame
@@ -28,12 +28,13 @@ from transport import connect
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
-STARLETTE, FASTAPI, AUTHENTICATE, *_ = (
-    block.text for block in blocks("python", document="README.md")
-)
+CHAT = block_with("import uvicorn", document="README.md")
+FASTAPI = block_with('app.mount("/chat", hub)', document="docs/hosts.md")
+AUTHENTICATE = block_with("Identity(subject=", document="docs/hosts.md")
 
-CHECKED = {"python", "js", "ts", "sh", "nginx", "text"}
-"""The languages whose blocks this module and `test_npm` check; `text` is output."""
+CHECKED = {"python", "js", "ts", "tsx", "vue", "svelte", "sh", "nginx", "text"}
+"""The languages whose blocks this module, `test_npm` and `test_frameworks` check; `text` is
+output."""
 DIAGRAMS = {"docs/design.md"}
 PROXIES = list({row.proxy.name: row.proxy for row in ROWS}.values())
 
@@ -78,11 +79,11 @@ async def test_python_of_document_type_checks(
     )
 
 
-@pytest.mark.parametrize("code", [(STARLETTE,), (STARLETTE, FASTAPI)], ids=["starlette", "fastapi"])
-async def test_readme_mounts_of_hub_work(
-    reader: Environment, tmp_path: Path, code: tuple[str, ...]
+@pytest.mark.parametrize("code", [CHAT, FASTAPI], ids=["starlette", "fastapi"])
+async def test_documented_mounts_of_hub_work(
+    reader: Environment, tmp_path: Path, code: str
 ) -> None:
-    async with serving_code(reader, tmp_path, *code) as server:
+    async with serving_code(reader, tmp_path, code) as server:
         url = f"ws://127.0.0.1:{server.port}/chat/websocket"
         async with (
             connect_websocket(url, proxy=None) as one,
@@ -106,9 +107,9 @@ app = Starlette(routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan)
 """
 
 
-async def test_readme_authenticate_works(reader: Environment, tmp_path: Path) -> None:
+async def test_documented_authenticate_works(reader: Environment, tmp_path: Path) -> None:
     async with (
-        serving_code(reader, tmp_path, STARLETTE, _USERS, AUTHENTICATE, _MOUNT) as server,
+        serving_code(reader, tmp_path, CHAT, _USERS, AUTHENTICATE, _MOUNT) as server,
         httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
     ):
 
@@ -139,19 +140,26 @@ def commands(program: str) -> list[tuple[str, list[str]]]:
 
 
 HOSTS = {
+    "python": "",
     "uvicorn": "--port {port}",
     "hypercorn": "--bind 127.0.0.1:{port}",
     "granian": "--port {port}",
 }
-"""The programs that serve an application, and how each is told a port."""
+"""The programs that serve the README's chat, and how each is told a port; python by the file."""
 
 
 def test_every_command_is_of_checked_program() -> None:
-    known = {"make", *HOSTS}
+    known = {"make", "pip", *HOSTS}
     for block in blocks("sh"):
         for line in block.text.splitlines():
             words = shlex.split(line, comments=True)
             assert not words or words[0] in known, line
+
+
+def test_documented_install_names_the_package() -> None:
+    assert commands("pip") == [
+        ("README.md-2-sh", ["pip", "install", METADATA["name"], "uvicorn[standard]"])
+    ]
 
 
 @pytest.mark.parametrize("words", [words for _, words in commands("make")], ids=" ".join)
@@ -164,8 +172,8 @@ async def test_documented_host_serves_readme(
     reader: Environment, tmp_path: Path, program: str
 ) -> None:
     [(_, words)] = commands(program)
-    (tmp_path / "main.py").write_text(STARLETTE, "utf-8")
     port = free_port()
+    (tmp_path / "main.py").write_text(CHAT.replace("port=8000", f"port={port}"), "utf-8")
     command = (
         str(reader.python.parent / program),
         *words[1:],
@@ -178,6 +186,8 @@ async def test_documented_host_serves_readme(
                 await channel.send({"text": "hello"})
                 with anyio.fail_after(10):
                     assert await channel.receive() == {"text": "hello"}
+    # The settings of docs/hosts.md are in the file and in the command.
+    assert "host_limits" not in (tmp_path / "log").read_text("utf-8")
 
 
 _NGINX = """

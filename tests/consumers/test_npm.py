@@ -16,14 +16,20 @@ from pathlib import Path
 import pytest
 
 from tests.consumers.blocks import Block, blocks
-from tests.consumers.install import INSTALLS_WITHIN, ROOT, run
+from tests.consumers.install import INSTALLS_WITHIN, run
+from tests.consumers.vite_pages import FRAMEWORKS
 from tests.contracts.test_exports import CLIENT_EXPORTS
 from tests.contracts.test_npm_exports import SUBPATHS, source
 from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
-SCRIPTS = blocks("js", "ts")
+# `test_frameworks` has the frameworks, and runs the scripts of their documents.
+SCRIPTS = [
+    block
+    for block in blocks("js", "ts")
+    if block.document not in {f"docs/{name}.md" for name in FRAMEWORKS}
+]
 
 DECLARATIONS = {
     "index": """
@@ -33,6 +39,7 @@ DECLARATIONS = {
     """,
     "global": "",
     "reload": "acrossReloads",
+    "react": "useChannel useChannelEvent useChannelState useMessages",
 }
 """What each file of types declares: what it exports, and on another line what that refers to."""
 
@@ -54,11 +61,8 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-async def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+async def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("npm") / "project"
-    pack = ("npm", "pack", "--silent", "--pack-destination", folder.parent)
-    await run(*pack, folder=ROOT / "client_js")
-    [tarball] = folder.parent.glob("*.tgz")
     shutil.copytree(Path(__file__).parent / "project", folder)
     (folder / "documents").mkdir()
     for block in SCRIPTS:
@@ -82,7 +86,7 @@ async def test_package_has_readme_license_and_no_internals(project: Project) -> 
         files = {name for name in names if not name.endswith(".map")}
         assert files == {
             *("README.md", "LICENSE", "package.json"),
-            *("dist/client.js", "dist/client.global.js", "dist/reload.js"),
+            *("dist/client.js", "dist/client.global.js", "dist/reload.js", "dist/react.js"),
             *(f"dist/types/{name}.d.ts" for name in DECLARATIONS),
         }
         assert {f"{name}.map" for name in files if name.endswith(".js")} == names - files
@@ -124,9 +128,12 @@ async def test_types_compile(project: Project, compiler: str, configuration: str
     await project.run("node", tsc, "-p", f"types/tsconfig.{configuration}.json")
 
 
-@pytest.mark.parametrize("program", ["node.mjs", "jsdom.mjs"])
-async def test_node_imports_package(project: Project, server: Server, program: str) -> None:
-    assert await project.run("node", f"app/{program}", f"{server.url}/chat") == "passed\n"
+@pytest.mark.parametrize(
+    "command", ["app/node.mjs", "--experimental-websocket app/node.mjs", "app/jsdom.mjs"]
+)
+async def test_node_imports_package(project: Project, server: Server, command: str) -> None:
+    output = await project.run("node", *command.split(), f"{server.url}/chat")
+    assert output.endswith("passed\n")
 
 
 async def test_vite_build_converses(project: Project, server: Server) -> None:
@@ -149,7 +156,7 @@ async def test_page_converses_in_dom_of_vitest(project: Project, server: Server,
 
 
 async def test_documented_scripts_compile(project: Project) -> None:
-    assert {block.document for block in SCRIPTS} >= {"README.md", "docs/browser.md"}
+    assert {block.document for block in SCRIPTS} >= {"client_js/README.md", "docs/browser.md"}
     await project.run("node", "node_modules/typescript/bin/tsc", "-p", "documents.tsconfig.json")
 
 

@@ -29,16 +29,17 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = ["README.md", "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 LINKED = [*DOCUMENTS, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+BROWSER = (ROOT / "docs/browser.md").read_text("utf-8")
+HOSTS = (ROOT / "docs/hosts.md").read_text("utf-8")
 ERRORS = (ROOT / "docs/errors.md").read_text("utf-8")
 _UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
 
 
-def blocks(language: str) -> list[str]:
-    """Return the code blocks of README.md in this language, in order."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+[CHAT] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+"""The file that the README says to copy."""
 
-
-STARLETTE, *_ = blocks("python")
+[PAGE, *_] = re.findall(r"```js\n(.*?)```", BROWSER, re.DOTALL)
+"""The script at the top of docs/browser.md."""
 
 
 @asynccontextmanager
@@ -54,10 +55,10 @@ def lines(path: Path) -> int:
 
 
 def test_documents_and_examples_are_short() -> None:
-    assert lines(ROOT / "README.md") <= 150
+    assert lines(ROOT / "README.md") <= 120
     assert lines(ROOT / "PROTOCOL.md") <= 640
-    [page] = blocks("js")
-    assert page.count("\n") <= 25
+    assert CHAT.count("\n") <= 40
+    assert PAGE.count("\n") <= 25
     for path in (ROOT / "examples").rglob("*.py"):
         assert lines(path) <= 90, path
 
@@ -114,12 +115,12 @@ def test_log_events_are_all_documented() -> None:
     assert set(rows("The log")) == logged
 
 
-async def test_readme_urls_are_served(tmp_path: Path) -> None:
-    named = set(re.findall(r"`/chat/([\w.-]+)`", README))
+async def test_documented_urls_are_served(tmp_path: Path) -> None:
+    named = set(re.findall(r"`/chat/([\w.-]+)`", HOSTS))
     scripts = {"client.js", "client.global.js", "reload.js"}
     assert named == {"websocket", "sse", "poll", "send", *scripts}
     async with (
-        serving_code(tmp_path, STARLETTE) as server,
+        serving_code(tmp_path, CHAT) as server,
         httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
     ):
         for name in named:
@@ -138,7 +139,7 @@ def test_documented_make_targets_exist() -> None:
 def test_page_options_are_all_documented() -> None:
     source = (ROOT / "client_js/src/options.ts").read_text("utf-8")
     interface = source.partition("interface ChannelOptions {")[2].partition("\n}")[0]
-    section = (ROOT / "docs/browser.md").read_text("utf-8").partition("## Options")[2]
+    section = BROWSER.partition("## Options")[2]
     rows = re.findall(r"^\| (`.*?) \|", section.partition("\n## ")[0], re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(names) == sorted(re.findall(r"^  (\w+)\?:", interface, re.MULTILINE))
@@ -149,6 +150,19 @@ def test_links_point_to_existing_files(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     for target in re.findall(r"\]\(([^)#\s]+)", text):
         assert (ROOT / document).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_scene_runs_alone(scene: str) -> None:
+    async with (
+        serving("app:app", "--app-dir", str(ROOT / "examples" / scene)) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+        page = await client.get("")
+        paths = re.findall(r'(?:href|src)="([\w/.]+\w)"', page.text)
+        assert f"{scene}.js" in paths
+        for path in (*paths, "channel/client.js"):
+            assert (await client.get(path)).status_code == 200, path
 
 
 async def test_demo_serves_scenes() -> None:

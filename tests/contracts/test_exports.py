@@ -111,6 +111,7 @@ CLIENT_EXPORTS = {
     "index.ts": "Channel ChannelError",
     "global.ts": "Channel ChannelError",
     "reload.ts": "acrossReloads",
+    "react.ts": "useChannel useChannelEvent useChannelState useMessages",
 }
 
 

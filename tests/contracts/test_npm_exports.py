@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from tests.contracts.test_exports import CLIENT_EXPORTS, CLIENT_SOURCES
 
-PROJECT = Path(__file__).parents[1] / "consumers" / "project"
+CONSUMERS = Path(__file__).parents[1] / "consumers"
+COMPILED = CONSUMERS / "project" / "types"
+RUN = [CONSUMERS / "project" / "app", CONSUMERS / "frameworks" / "src"]
 MANIFEST = json.loads((CLIENT_SOURCES.parent / "package.json").read_text("utf-8"))
 SUBPATHS = [name for name in MANIFEST["exports"] if name != "./package.json"]
 
@@ -29,11 +32,11 @@ def types(subpath: str) -> set[str]:
     return {*_TYPE.findall(text), *", ".join(_TYPES.findall(text)).split(", ")} - {""}
 
 
-def names_used(subpath: str, folder: str) -> set[str]:
+def names_used(subpath: str, *folders: Path) -> set[str]:
     """Return the names that the consumer job imports from a subpath, or finds in `onechannel`."""
     module = re.escape(subpath.replace(".", "onechannel", 1))
     found: set[str] = set()
-    for path in (PROJECT / folder).iterdir():
+    for path in chain.from_iterable(folder.iterdir() for folder in folders):
         text = path.read_text("utf-8")
         if subpath == "./global":
             found.update(re.findall(r"\bonechannel\.([A-Z]\w*)", text))
@@ -51,12 +54,12 @@ def test_every_subpath_has_documented_exports() -> None:
 @pytest.mark.parametrize("subpath", SUBPATHS)
 def test_consumers_compile_every_export(subpath: str) -> None:
     of_subpath = types("." if subpath == "./global" else subpath)
-    assert {*CLIENT_EXPORTS[source(subpath)].split(), *of_subpath} <= names_used(subpath, "types")
+    assert {*CLIENT_EXPORTS[source(subpath)].split(), *of_subpath} <= names_used(subpath, COMPILED)
 
 
 @pytest.mark.parametrize("subpath", SUBPATHS)
 def test_consumers_run_every_export(subpath: str) -> None:
-    assert set(CLIENT_EXPORTS[source(subpath)].split()) <= names_used(subpath, "app")
+    assert set(CLIENT_EXPORTS[source(subpath)].split()) <= names_used(subpath, *RUN)
 
 
 def test_global_types_are_those_of_package() -> None:

@@ -1,9 +1,12 @@
-"""Hubs with a console page: at ``/open``, at ``/private`` with `authenticate`, and at ``/live``.
+"""Hubs with a console page: ``/open``, ``/live``, ``/renamed``, ``/private`` with `authenticate`.
 
-The last one knows nothing of its prefix, as behind a proxy that strips it. Each echoes.
+``/live`` and ``/renamed`` are as behind a proxy that strips the prefix: the hub knows nothing of
+it. ``/renamed`` gets another ``Host`` too, with the page's origin in ``origins``. Each hub echoes.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
@@ -23,7 +26,14 @@ async def authenticate(connection: HTTPConnection, credentials: object) -> Ident
     return Identity("ada") if is_known else None
 
 
-stripped = Hub(echo, console=True)
+live = Hub(echo, console=True)
+
+
+@cache
+def renamed(host: str) -> Hub:
+    return Hub(echo, console=True, origins=[f"http://{host}"])
+
+
 mounts = Starlette(
     routes=[
         Mount("/open", app=Hub(echo, console=True)),
@@ -33,7 +43,15 @@ mounts = Starlette(
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope.get("path", "").startswith("/live"):
-        await stripped({**scope, "path": scope["path"].removeprefix("/live")}, receive, send)
-    else:
-        await mounts(scope, receive, send)
+    prefix = "/" + scope.get("path", "/").split("/")[1]
+    match prefix:
+        case "/live":
+            await live({**scope, "path": scope["path"].removeprefix(prefix)}, receive, send)
+        case "/renamed":
+            headers = dict(scope["headers"])
+            hub = renamed(headers[b"host"].decode())
+            inner = {**headers, b"host": b"internal:80"}
+            path = scope["path"].removeprefix(prefix)
+            await hub({**scope, "path": path, "headers": list(inner.items())}, receive, send)
+        case _:
+            await mounts(scope, receive, send)

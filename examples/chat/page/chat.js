@@ -30,7 +30,7 @@ function view(element, side) {
   return {
     show(message, { recovered }) {
       if (message.here) {
-        people.textContent = `${message.here.length} here: ${message.here.join(", ")}`;
+        people.textContent = [`${message.here.length} here`, message.here.join(", ")].filter(Boolean).join(": ");
         return;
       }
       if (side === "ours") {
@@ -63,13 +63,13 @@ function say(text) {
   content.append(line);
   content.scrollTop = content.scrollHeight;
   // Settles once the server's handler has finished with the message.
-  channel.send({ text, key }).catch(({ fate, message }) => {
+  channel.send({ text, key }).catch(({ fate }) => {
     const again = button("Send again", () => {
       line.remove();
       unconfirmed.delete(key);
       say(text);
     });
-    status.replaceChildren(`${fateInWords(fate)}: ${message} `, again);
+    status.replaceChildren(`${fateInWords(fate)} `, again);
   });
 }
 

@@ -18,7 +18,7 @@ function view(element) {
   return {
     show({ here, cursor, x, y }, { recovered }) {
       if (here) {
-        people.textContent = `${here.length} here: ${here.map(nameOf).join(", ")}`;
+        people.textContent = [`${here.length} here`, here.map(nameOf).join(", ")].filter(Boolean).join(": ");
         board.keep([...here, "robot"]);
       } else board.move(cursor, x, y, recovered);
     },

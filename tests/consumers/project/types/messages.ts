@@ -4,7 +4,7 @@ import type { ChannelEventMap } from "onechannel";
 import { acrossReloads } from "onechannel/reload";
 
 type Say = { say: string };
-type Note = { note: number } | ArrayBuffer;
+type Note = { note: number } | Uint8Array;
 
 const channel = new Channel<Note, Say>("/chat");
 export const kept: Promise<Channel<Note, Say>> = acrossReloads<Note, Say>(Channel, "/chat");
@@ -14,7 +14,7 @@ void channel.send({ say: "hello" });
 void channel.send({ note: 1 });
 
 function onNote(note: Note): void {
-  if (!(note instanceof ArrayBuffer)) note.note satisfies number;
+  if (!(note instanceof Uint8Array)) note.note satisfies number;
 }
 channel.addEventListener("message", ({ data }) => onNote(data));
 channel.addEventListener("reset", ({ sends }) => sends.forEach(({ message }) => message.say satisfies string));

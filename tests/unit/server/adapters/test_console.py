@@ -176,6 +176,13 @@ async def test_console_opens_from_link_without_identity(headers: dict[str, str])
     assert is_console(await fetch(hub, **headers))
 
 
+@pytest.mark.parametrize("hub", [HUB, Hub(silent)], ids=["console", "line"])
+async def test_foreign_page_cannot_fetch_mount(hub: Hub) -> None:
+    """IDN-4: like anything else, it gets the refusal only."""
+    answer = await fetch(hub, origin="https://evil.example")
+    assert (answer.status, answer.headers["content-type"]) == (403, "application/json")
+
+
 def under(prefix: str, app: ASGIApp, *, strips: bool = False) -> ASGIApp:
     """Serve ``app`` as hosts do with ``--root-path``. Some of them strip the prefix."""
 

@@ -1,0 +1,158 @@
+"""Vite's development server with the packed npm package, and what its pages show.
+
+The pages are in `frameworks/`. A `Room` (frameworks/src/room.tsx) reaches its hub, in
+`frameworks_app`, through a `FaultProxy`; the components of the documents do so through Vite.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import anyio
+import httpx
+from playwright.async_api import expect
+
+from tests.consumers.blocks import blocks
+from tests.support.browsers.chromium import DEADLINE, Tab
+from tests.support.faults.tcp_proxy import FaultProxy
+from tests.support.servers.process import running
+from tests.support.servers.uvicorn import Server
+
+FRAMEWORKS = ("react", "vue", "svelte")
+_NAMES = itertools.count(1)
+
+expect.set_options(timeout=DEADLINE * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The development server and what is behind it.
+
+    Attributes:
+        folder: the project that Vite serves.
+        url: its address.
+        proxy: what the connections of a `Room` pass.
+        hubs: the server of the hubs.
+    """
+
+    folder: Path
+    url: str
+    proxy: FaultProxy
+    hubs: Server
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page with a `Room` (frameworks/src/room.tsx), and the server's view of it."""
+
+    site: Site
+    tab: Tab
+    name: str
+
+    async def change(self, **view: Any) -> None:
+        """Render the page with other properties."""
+        await self.tab.run("(view) => change(view)", view)
+
+    async def sessions(self) -> list[dict[str, Any]]:
+        """Return the sessions that this page has opened."""
+        async with httpx.AsyncClient(base_url=self.site.hubs.url, trust_env=False) as client:
+            found: list[dict[str, Any]] = (
+                await client.get("/sessions", params={"page": self.name})
+            ).json()
+            return found
+
+    async def until_sessions(self, *due: tuple[str, bool]) -> list[dict[str, Any]]:
+        """Wait until the page has opened sessions in these rooms, each open or ended."""
+        seen: list[dict[str, Any]] = []
+        with anyio.move_on_after(DEADLINE):
+            while True:
+                seen = await self.sessions()
+                if [(each["room"], each["open"]) for each in seen] == list(due):
+                    return seen
+                await anyio.sleep(0.02)
+        raise AssertionError(f"the sessions stayed {seen}")
+
+    async def push(self, first: int, last: int) -> None:
+        """Let the server send these numbers."""
+        query: dict[str, str | int] = {"page": self.name, "first": first, "last": last}
+        async with httpx.AsyncClient(base_url=self.site.hubs.url, trust_env=False) as client:
+            (await client.post("/push", params=query)).raise_for_status()
+
+    async def expect_list(self, *messages: Any, of: str = "list") -> None:
+        """Wait until a list shows exactly these messages."""
+        text = json.dumps(messages, separators=(",", ":"))
+        await expect(self.tab.page.locator(f"#{of}")).to_have_text(text)
+
+    async def expect_state(self, state: str) -> None:
+        await expect(self.tab.page.locator("#state")).to_have_text(state)
+
+    async def seen(self) -> dict[str, Any]:
+        """Return what the components were given."""
+        found: dict[str, Any] = await self.tab.run(
+            "() => ({...seen, channels: seen.channels.length})"
+        )
+        return found
+
+
+def write_documents(folder: Path) -> None:
+    """Write the code of the documents, below the name of each document.
+
+    A file is named by its first line, or by the number of its block.
+    """
+    code = {f"docs/{name}.md": ("ts", "tsx", "vue", "svelte") for name in FRAMEWORKS}
+    for document, languages in {**code, "client_js/README.md": ("tsx",)}.items():
+        files = folder / Path(document).stem
+        files.mkdir(parents=True)
+        for block in blocks(*languages, document=document):
+            named = re.match(r"(?://|<!--) (\w+\.\w+)", block.text)
+            file = files / (named[1] if named else f"{block.number}.{block.language}")
+            file.write_text(block.text, "utf-8")
+
+
+@asynccontextmanager
+async def vite(project: Path, hubs: Server, port: int, react: str) -> AsyncIterator[Site]:
+    """Serve the project with a version of React."""
+    options = ("--host", "127.0.0.1", "--port", str(port), "--strictPort")
+    command = ("node", "node_modules/vite/bin/vite.js", *options)
+    environment = ("env", f"HUBS={hubs.url}", f"REACT={react}")
+    async with (
+        FaultProxy(hubs.port) as proxy,
+        running("vite", (*environment, *command), project, [port]),
+    ):
+        yield Site(project, f"http://127.0.0.1:{port}", proxy, hubs)
+
+
+def document_url(site: Site, show: str, **query: str | list[str]) -> str:
+    """Return the URL of a page of the documents."""
+    return f"{site.url}/?{urlencode({'show': show, **query}, doseq=True)}"
+
+
+@asynccontextmanager
+async def showing(
+    shared: Tab, site: Site, *, hydrated: bool = False, **view: Any
+) -> AsyncIterator[Page]:
+    """Show a `Room` with these properties. At the end, check that the page had no errors."""
+    shared.errors.clear()
+    name = str(next(_NAMES))
+    first = {"page": name, "hubs": f"http://127.0.0.1:{site.proxy.port}", **view}
+    if not await shared.run("() => 'begin' in window"):
+        await shared.goto(site.url)
+    await shared.run("([first, hydrated]) => begin(first, hydrated)", [first, hydrated])
+    try:
+        yield Page(site, shared, name)
+    finally:
+        await shared.run("() => window.change?.({mounted: false})")
+        shared.assert_no_errors()
+
+
+def numbers(first: int, last: int) -> list[int]:
+    """Return what `Page.push` sends."""
+    return list(range(first, last + 1))
