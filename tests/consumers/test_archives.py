@@ -75,7 +75,7 @@ async def test_sdist_runs_its_demo_and_tests(sources: Path) -> None:
     ):
         page = await http.get(f"http://127.0.0.1:{port}/")
         assert (page.status_code, page.headers["content-type"][:9]) == (200, "text/html")
-    tests = ("tests/contracts/test_clauses.py", "tests/unit/test_limits.py")
+    tests = ("tests/contracts/test_frames.py", "tests/unit/test_limits.py")
     output = await run(sys.executable, "-m", "pytest", "-q", *tests, folder=sources)
     assert re.search(r"^\d+ passed in", output, re.MULTILINE), output
 
