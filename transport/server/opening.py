@@ -102,7 +102,7 @@ class Opener:
     async def _open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
     ) -> SessionLink | FinalAnswer:
-        check_supported(frame)
+        check_supported(frame, has_inner=self._application.serve_target is not None)
         if self._registry.draining:
             raise ProtocolError(
                 codes.UNAVAILABLE,
@@ -205,7 +205,8 @@ class Opener:
             record.begun = True
             registry.add(runner)
             log_event(INFO, "opened", channel=record.id, transport=transport.value)
-            runner.start(self._application, request.scope, identity.user, now)
+            target = None if frame.target is UNSET else frame.target
+            runner.start(self._application, request.scope, identity.user, now, target)
         return self._link(runner, attachment, request, identity)
 
     async def _create(self, record: Record, request: OpeningRequest, now: float) -> Runner:
@@ -256,5 +257,5 @@ class Opener:
             verdict=attachment.verdict.value,
         )
         if self._registry.draining:  # the drain began while the credentials were checked
-            runner.driver.drain(self._limits.drain_window)
+            runner.drain(self._limits.drain_window)
         return link

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, assert_never
 
 from starlette.types import Scope
@@ -19,6 +20,7 @@ from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, ProtocolError
 from transport.protocol.codec import Encoder
+from transport.protocol.frames import Target
 from transport.protocol.states import SessionState
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
@@ -39,6 +41,14 @@ CANCEL_TIMEOUT = 1.0
 """Seconds that a cancelled handler has for its ``finally`` before its server stops."""
 
 
+class TargetHandler(Protocol):
+    """Runs a WebSocket application for one session."""
+
+    def __call__(self, channel: Channel, subprotocols: Sequence[str]) -> Awaitable[None]:
+        """Serve a client that offers these subprotocols."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """What a hub runs for each session.
@@ -47,11 +57,15 @@ class Application:
         handler: called once for each session.
         reopens: whether a page may open a new session after its handler has failed (CLS-8).
         encoder: called for a value that JSON cannot represent; None refuses it.
+        serve_target: called in place of ``handler`` for an ``open`` with ``target``, with the
+            subprotocols that it offers (TGT-1). None for a handler that is no WebSocket
+            application: such an ``open`` is refused.
     """
 
     handler: Handler
     reopens: bool = False
     encoder: Encoder | None = None
+    serve_target: TargetHandler | None = None
 
 
 class Owner(Protocol):
@@ -88,6 +102,7 @@ class Runner:
 
     __slots__ = (
         "_cancel_at",
+        "_ends_in_drain",
         "_owner",
         "_reopens",
         "_started_at",
@@ -121,18 +136,30 @@ class Runner:
         self._task: asyncio.Task[None] | None = None
         self._cancel_at: float | None = None
         self._reopens = False
+        self._ends_in_drain = False
         self._started_at = 0.0
         driver.on_end = self._ended
 
     # The handler
 
-    def start(self, application: Application, scope: Scope, user: Any, now: float) -> None:
+    def start(
+        self,
+        application: Application,
+        scope: Scope,
+        user: Any,
+        now: float,
+        target: Target | None = None,
+    ) -> None:
         """Call the handler in a task of its own."""
         driver = self.driver
         self.channel = Channel(driver, scope, user)
         self._reopens = application.reopens
+        self._ends_in_drain = application.serve_target is not None
         self._started_at = now
-        running = self._run(application.handler, self.channel)
+        handler = application.handler
+        if target is not None and application.serve_target is not None:
+            handler = partial(application.serve_target, subprotocols=target.subprotocols)
+        running = self._run(handler, self.channel)
         self._task = driver.loop.create_task(running, name=f"channel {self.session.id}")
         driver.reception.receiver = self._task
 
@@ -222,6 +249,19 @@ class Runner:
         else:
             session.close(code.close_code, "", "app", self.driver.now())
         self.driver.notify()
+
+    def drain(self, retry_in: float) -> None:
+        """Hand the session over: the server stops (DRN-1).
+
+        That of a WebSocket application is closed instead, with 1012: only this process can serve
+        it, and as on a WebSocket the page then connects anew.
+        """
+        if not self._ends_in_drain:
+            self.driver.drain(retry_in)
+        elif self.session.state not in NOT_SENDING:
+            restart = codes.RESTART.close_code
+            self.session.close(restart, "the server is restarting", "protocol", self.driver.now())
+            self.driver.notify()
 
     def dismiss(self) -> bool:
         """Close the session because its user was revoked (IDN-2).

@@ -42,6 +42,7 @@ class Bench:
 
     Args:
         limits: the limits of every session.
+        has_inner: whether the handler is a WebSocket application (TGT-1).
 
     Attributes:
         now: the time of the last step, in seconds.
@@ -50,11 +51,11 @@ class Bench:
         directory: the sessions.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, has_inner: bool = False) -> None:
         self.now = 0.0
         self.connections: dict[str, ServerConnection] = {}
         self.posts: dict[str, Post] = {}
-        self.directory = Directory(limits)
+        self.directory = Directory(limits, has_inner)
         self._limits = limits
         self._decoder = Decoder(limits)
 

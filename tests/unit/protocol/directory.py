@@ -66,6 +66,7 @@ class Directory:
 
     Args:
         limits: the limits of every session.
+        has_inner: whether the handler is a WebSocket application (TGT-1).
 
     Attributes:
         current: the first session that began, or the one that took its place.
@@ -74,11 +75,12 @@ class Directory:
             and by client and nonce (OPN-3).
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, has_inner: bool = False) -> None:
         self.current: ServerSession | None = None
         self.sessions: dict[str, tuple[Record, ServerSession]] = {}
         self.nonces: dict[tuple[str, str], tuple[str, float]] = {}
         self._limits = limits
+        self._has_inner = has_inner
         self._begun = 0
         self._restarts = 0
 
@@ -116,7 +118,7 @@ class Directory:
         Raises:
             ProtocolError: the ``open`` is refused.
         """
-        check_supported(frame)
+        check_supported(frame, has_inner=self._has_inner)
         reset: Reset | None = None
         match resume(frame, self._named(frame, connection.subject), epoch=self.epoch):
             case Attach(session):

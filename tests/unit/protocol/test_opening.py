@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from transport import codes
@@ -15,6 +16,7 @@ from transport.protocol.frames import (
     Open,
     Reset,
     ResetReason,
+    Target,
     TransportKind,
     reset_without_marks,
 )
@@ -82,6 +84,15 @@ def test_unsupported_version_is_refused() -> None:
         check_supported(opening(versions=[2]))
     assert caught.value.code is codes.UNSUPPORTED_VERSION
     assert caught.value.extra == {"versions": [1]}
+
+
+def test_target_is_refused_without_inner_application() -> None:
+    """TGT-1."""
+    frame = msgspec.structs.replace(opening(), target=Target(subprotocols=["chat.v1"]))
+    check_supported(frame, has_inner=True)
+    with pytest.raises(ProtocolError) as caught:
+        check_supported(frame)
+    assert caught.value.code is codes.NOT_FOUND
 
 
 # A session that the credential names

@@ -100,7 +100,8 @@ def test_schema(path: Path) -> None:
 
 @pytest.mark.parametrize("vector", SESSIONS)
 def test_session(vector: dict[str, Any]) -> None:
-    bench = Bench(Limits(**vector.get("limits", {})))
+    limits = Limits(**vector.get("limits", {}))
+    bench = Bench(limits, has_inner=vector.get("has_inner", False))
     names: dict[str, Any] = {}
     for number, step in enumerate(vector["steps"], 1):
         result = bench.run(bind(step, names), step.get("at", bench.now))

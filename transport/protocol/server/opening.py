@@ -132,8 +132,12 @@ Beginning: TypeAlias = Attach | ShowEnd | Create | Refuse
 """What `begin` decides."""
 
 
-def check_supported(frame: Open) -> None:
-    """Check that the client asks for what this server has: our version, and a channel.
+def check_supported(frame: Open, *, has_inner: bool = False) -> None:
+    """Check that the client asks for what this server has.
+
+    Args:
+        frame: the ``open``.
+        has_inner: whether a WebSocket application is at the channel's URL (TGT-1).
 
     Raises:
         ProtocolError: ``unsupported_version`` (OPN-2), ``not_found`` (TGT-1).
@@ -144,7 +148,7 @@ def check_supported(frame: Open) -> None:
             f"this server speaks version {VERSION}",
             versions=[VERSION],
         )
-    if frame.target is not UNSET:
+    if frame.target is not UNSET and not has_inner:
         raise ProtocolError(
             codes.NOT_FOUND,
             "this hub serves channels only, no WebSocket application: open without `target`",
