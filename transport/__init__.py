@@ -20,6 +20,7 @@ from transport.errors import (
     Unsendable,
 )
 from transport.limits import Limits
+from transport.server.as_websocket import as_websocket
 from transport.server.authentication import Identity
 from transport.server.channel import Channel, ChannelStatistics
 from transport.server.group import Group
@@ -52,6 +53,7 @@ __all__: tuple[str, ...] = (
     "Fate",
     "ChannelStatistics",
     "HubStatistics",
+    "as_websocket",
 )
 
 # A star import imports every name, and `connect` needs the extra `client`.

@@ -25,7 +25,7 @@ NAMES = {
     transport: (
         "Hub Channel Group Limits Identity Store MemoryStore ChannelError ChannelClosed "
         "Busy Stalled Unsendable TooLarge NotRead Unreachable SessionReset Unacknowledged Fate "
-        "ChannelStatistics HubStatistics connect"
+        "ChannelStatistics HubStatistics as_websocket connect"
     ),
     transport.client: "Attempt Channel ClientStatistics Pacing connect",
     transport.testing: (

@@ -51,6 +51,19 @@ def check_encoder(encoder: object) -> None:
     _check_arguments(encoder, expected, 1, "one argument")
 
 
+def check_application(app: object) -> None:
+    """Check that ``app`` can be called as an ASGI application.
+
+    Raises:
+        TypeError: it cannot; the message says why and what is expected.
+    """
+    expected = "as_websocket needs an ASGI application, `async def app(scope, receive, send)`"
+    if not callable(app):
+        raise TypeError(f"{expected}, not {_described(app)}")
+    route = "a function of a WebSocket goes into a route, WebSocketRoute('/', function)"
+    _check_arguments(app, f"{expected} ({route})", 3, "three arguments")
+
+
 def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     if not callable(function):
         raise TypeError(f"{expected}, not {_described(function)}")

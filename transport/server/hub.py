@@ -16,6 +16,7 @@ from transport.limits import Limits
 from transport.protocol.codec import Encoder
 from transport.protocol.frames import Json, TransportKind
 from transport.protocol.server.counters import counters_of
+from transport.server.as_websocket import WebSocketHandler
 from transport.server.authentication import Authenticate
 from transport.server.callables import check_authenticate, check_encoder, check_handler
 from transport.server.channel import Channel
@@ -73,7 +74,8 @@ class Hub:
     runs: the sessions of a hub belong to one server.
 
     Args:
-        handler: ``async (channel) -> None``, called once for each session.
+        handler: ``async (channel) -> None``, called once for each session; or `as_websocket` of a
+            WebSocket application.
         store: where sessions are kept; by default a `MemoryStore` of its own.
         limits: bounds and times.
         authenticate: ``async (connection, credentials) -> Identity | None``, at each attach.
@@ -124,7 +126,12 @@ class Hub:
             raise TypeError(f"console must be True or False, not {console!r}")
         self._limits = limits
         self._encoder = encoder
-        application = Application(handler, reopens=on_error == "reopen", encoder=encoder)
+        application = Application(
+            handler,
+            reopens=on_error == "reopen",
+            encoder=encoder,
+            serve_target=handler.serve_target if isinstance(handler, WebSocketHandler) else None,
+        )
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         key = secrets.token_bytes(32)
         self._lifecycle = Lifecycle(

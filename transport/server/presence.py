@@ -81,7 +81,7 @@ class Presence:
 
     async def connected(self) -> None:
         """Wait until a connection is attached, or the handler should end."""
-        await self._until(lambda: self._driver.is_connected or self._is_closed())
+        await self.until(lambda: self._driver.is_connected or self._is_closed())
 
     async def disconnected(self) -> None:
         """Wait until no connection is attached, or the handler should end."""
@@ -108,7 +108,7 @@ class Presence:
 
         if not is_over():
             with self.awaiting_ack():
-                await self._until(is_over)
+                await self.until(is_over)
         if outgoing.acked < number:
             raise driver.handed_over() if session.ending is None else session.closed_error()
 
@@ -129,7 +129,7 @@ class Presence:
         return driver.session.state is not SessionState.OPEN or driver.is_over
 
     async def _idle_until(self, condition: Callable[[], bool]) -> None:
-        """As `_until`, in a wait in which the page is there and the task does not receive."""
+        """As `until`, in a wait in which the page is there and the task does not receive."""
         if condition():
             return
         if self._idle_since is None:
@@ -138,14 +138,14 @@ class Presence:
         self._waiting.append(task)
         self._driver.reception.watch()
         try:
-            await self._until(condition)
+            await self.until(condition)
         finally:
             self._waiting.remove(task)
             if not self._waiting:
                 self._driver.reception.unwatch()
                 self._driver.session.start_reading()
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until ``condition`` has held, however briefly."""
         if condition():
             return

@@ -1,0 +1,80 @@
+"""What `as_websocket` takes, and the scope that it gives to its application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
+from tests.unit.server.inner.recorder import Recorder, each_transport, end_of
+from transport import Hub, as_websocket
+from transport.testing import drive
+
+
+@pytest.mark.parametrize("wrong", [None, "app", 3])
+def test_as_websocket_with_no_callable_raises(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"ASGI application.*not"):
+        as_websocket(wrong)
+
+
+def test_as_websocket_of_socket_function_names_route() -> None:
+    async def endpoint(websocket: WebSocket) -> None:
+        raise AssertionError(websocket)
+
+    with pytest.raises(TypeError, match="WebSocketRoute"):
+        as_websocket(endpoint)  # type: ignore[arg-type]
+
+
+def test_as_websocket_takes_name_of_application() -> None:
+    async def chat(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError
+
+    assert as_websocket(chat).__name__ == "chat"
+    assert repr(as_websocket(Starlette())) == "as_websocket(Starlette)"
+
+
+@each_transport
+async def test_scope_is_that_of_a_websocket(transport: str) -> None:
+    app = Recorder()
+
+    class Middleware:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await outer({**scope, "state": {"pool": 1}, "session": {"user": "ann"}}, receive, send)
+
+    outer = Starlette(routes=[Mount("/ws", app=Hub(as_websocket(app)))])
+    path = "/ws/rooms/7?lang=de"
+    headers = {"cookie": "a=b"}
+    async with drive(Middleware(), path, transport=transport, headers=headers) as page:
+        await page.send("hello")
+        assert await page.receive() == "hello"
+    scope = app.scope
+    assert (scope["type"], scope["scheme"], scope["subprotocols"]) == ("websocket", "ws", [])
+    assert (scope["root_path"], scope["path"]) == ("/ws", "/ws/rooms/7")
+    assert scope["raw_path"] == b"/ws/rooms/7"
+    assert scope["query_string"] == b"lang=de"
+    assert scope["state"] == {"pool": 1}
+    assert scope["session"] == {"user": "ann"}
+    assert scope["client"]
+    assert (b"cookie", b"a=b") in scope["headers"]
+    assert not {b"content-type", b"content-length"} & {name for name, _ in scope["headers"]}
+    assert "method" not in scope
+    assert scope["extensions"] == {"websocket.http.response": {}}
+
+
+@pytest.mark.parametrize("path", ["/ws", "/ws/"])
+async def test_scope_at_the_mount_has_path_of_slash(path: str) -> None:
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(str(websocket.url))
+        await websocket.close()
+
+    inner = Starlette(routes=[WebSocketRoute("/", endpoint)])
+    outer = Starlette(routes=[Mount("/ws", app=Hub(as_websocket(inner)))])
+    async with drive(outer, path.rstrip("/")) as page:
+        assert str(await page.receive()).endswith("/ws/")
+        assert await end_of(page) == (1000, "")

@@ -1,0 +1,301 @@
+"""`InnerConnection`: the events that an inner WebSocket application receives and sends.
+
+For the application it is one WebSocket connection, which lasts as long as the session: cuts and
+changes of transport do not show. It is disconnected when its client closes, when the session ends,
+and when the server stops.
+
+A client that has asked for the application by ``target`` is told by downlink message 1 whether it
+accepts (PROTOCOL.md TGT-1). Any other client has an open channel from the start; to it a denial is
+a close.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from starlette.types import Message
+
+from transport import codes
+from transport.codes import MAX_CLOSE_REASON, is_close_code
+from transport.errors import ChannelClosed, Stalled
+from transport.protocol.frames import Json
+from transport.server.channel import Channel
+
+DENIED = 1008
+"""The close code of a denial (TGT-1)."""
+
+ABNORMAL = 1006
+"""The code of a disconnect without a close: the session has expired, or was reset."""
+
+REPLY_TIMEOUT = 1.0
+"""Seconds in which an application may reply to what its client sent before it closed, counted anew
+from each message that it receives. An application that does not receive learns by then, from
+`send`, that its client is gone."""
+
+_REPLACED_CODES = (1002, 1003, 1007, 1009, 1010)
+"""Codes of an application for which a session has no close code (CLS-9)."""
+
+Warn = Callable[[str, str], None]
+"""Called with the name of what cannot be carried, and the text of a warning."""
+
+
+class ReceiveState(Enum):
+    """What `receive` returns next."""
+
+    CONNECT = "connect"
+    MESSAGES = "messages"
+    DISCONNECTED = "disconnected"
+
+
+class SendState(Enum):
+    """What the application has sent."""
+
+    CONNECTING = "connecting"
+    ACCEPTED = "accepted"
+    DENYING = "denying"
+    CLOSED = "closed"
+
+
+class Disconnected(ConnectionResetError):
+    """The application has sent to a client that is gone."""
+
+
+class InnerConnection:
+    """One connection of an inner application.
+
+    Args:
+        channel: of the session.
+        subprotocols: what the ``target`` of the client's ``open`` offers; None without ``target``.
+        warn: reports what cannot be carried.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_disconnect",
+        "_driver",
+        "_receiving",
+        "_replying_since",
+        "_sending",
+        "_status",
+        "_subprotocols",
+        "_warn",
+    )
+
+    def __init__(self, channel: Channel, subprotocols: Sequence[str] | None, warn: Warn) -> None:
+        self._channel = channel
+        self._driver = channel._driver
+        self._subprotocols = subprotocols
+        self._warn = warn
+        self._receiving = ReceiveState.CONNECT
+        self._sending = SendState.CONNECTING
+        self._status = 0
+        self._disconnect: ChannelClosed | None = None
+        self._replying_since: float | None = None
+
+    # Receiving
+
+    async def receive(self) -> Message:
+        """Return the next event. The message before it now counts as handled.
+
+        Raises:
+            RuntimeError: the disconnect was returned before.
+        """
+        match self._receiving:
+            case ReceiveState.CONNECT:
+                self._receiving = ReceiveState.MESSAGES
+                return {"type": "websocket.connect"}
+            case ReceiveState.DISCONNECTED:
+                raise RuntimeError("receive() was called after it had returned a disconnect")
+            case _:
+                pass
+        if self._is_undecided:  # until then an application expects nothing but a disconnect
+            await self._driver.presence.until(lambda: not self._is_undecided or self.is_closed)
+            if self._is_undecided:
+                return self._disconnected(self._driver.session.closed_error())
+        self._replying_since = None
+        try:
+            message = await self._channel.receive()
+        except ChannelClosed as error:
+            return self._disconnected(error)
+        return _event(message)
+
+    def _disconnected(self, error: ChannelClosed) -> Message:
+        self._receiving = ReceiveState.DISCONNECTED
+        self._disconnect = error
+        ending = self._driver.session.ending
+        is_reset = ending is not None and ending.reset is not None
+        return {
+            "type": "websocket.disconnect",
+            "code": ABNORMAL if is_reset else error.code,
+            "reason": error.reason,
+        }
+
+    # Sending
+
+    async def send(self, event: Message) -> None:
+        """Take an event of the application; wait while the send window is full.
+
+        Raises:
+            OSError: the client is gone.
+            RuntimeError: the event does not fit what was sent before.
+            ValueError: the session cannot carry the message, the close code or the reason.
+        """
+        match self._sending, event["type"]:
+            case SendState.CONNECTING, "websocket.accept":
+                await self._accept(event)
+            case SendState.CONNECTING, "websocket.close":
+                await self._deny(403)
+            case SendState.CONNECTING, "websocket.http.response.start":
+                self._status = event["status"]
+                self._sending = SendState.DENYING
+            case SendState.DENYING, "websocket.http.response.body":
+                if event.get("body"):
+                    self._warn("denial body", "the page is told the status of a denial only")
+                if not event.get("more_body", False):
+                    await self._deny(self._status)
+            case SendState.ACCEPTED, "websocket.send":
+                await self._send(_message(event))
+            case SendState.ACCEPTED, "websocket.close":
+                await self._close(event)
+            case state, kind:
+                raise RuntimeError(
+                    f"the application sent {kind!r}, which does not fit: its connection is "
+                    f"{state.value}"
+                )
+
+    async def _accept(self, event: Message) -> None:
+        if event.get("headers"):
+            self._warn(
+                "accept headers",
+                "the headers of an accept do not reach the page, as the channel was open before: "
+                "set cookies in an HTTP response",
+            )
+        if self._subprotocols is not None:
+            chosen = event.get("subprotocol")
+            if chosen is not None and chosen not in self._subprotocols:
+                self._warn(
+                    "subprotocol",
+                    "the application accepts with a subprotocol that its client did not offer, so "
+                    "none is used",
+                )
+                chosen = None
+            await self._send({"accept": chosen})
+        elif self._driver.is_over:
+            raise self._gone()
+        self._sending = SendState.ACCEPTED
+        self._driver.presence.changed()
+
+    async def _deny(self, status: int) -> None:
+        self._sending = SendState.CLOSED
+        if self._driver.is_over:
+            return
+        if self._subprotocols is not None:
+            await self._send({"deny": status})
+        await self._channel.close(DENIED, f"denied with HTTP status {status}")
+
+    async def _send(self, message: Json) -> None:
+        """Send a message. A client that is connected but acknowledges nothing is waited for."""
+        while True:
+            self._check_connected()
+            try:
+                await self._channel.send(message)
+            except Stalled:
+                continue  # as on a WebSocket: its session ends once it is silent
+            except ChannelClosed:
+                raise self._gone() from None
+            return
+
+    def _check_connected(self) -> None:
+        driver = self._driver
+        if driver.is_over or self._receiving is ReceiveState.DISCONNECTED:
+            raise self._gone()
+        if driver.session.peer_close is None:
+            return
+        now = driver.now()
+        if self._replying_since is None:
+            self._replying_since = now
+        elif now - self._replying_since >= REPLY_TIMEOUT:
+            raise self._gone()
+
+    def _gone(self) -> Disconnected:
+        return Disconnected(f"the WebSocket of channel {self._channel.id} is closed")
+
+    async def _close(self, event: Message) -> None:
+        code, reason = event.get("code") or 1000, event.get("reason") or ""
+        if code in _REPLACED_CODES:
+            self._warn("close code", f"a close with {code} reaches the page as 1008, {code}")
+            code, reason = DENIED, _shortened(f"{code}: {reason}" if reason else f"{code}")
+        codes.check_close(code, reason)
+        self._sending = SendState.CLOSED
+        if self._disconnect is None:
+            await self._channel.close(code, reason)
+
+    # Ends
+
+    async def finish(self) -> None:
+        """End the connection, as its application has returned.
+
+        Raises:
+            RuntimeError: it has neither accepted nor denied a connection that its client still has.
+        """
+        if self.is_closed:
+            return
+        if self._is_undecided:
+            await self.fail()
+            raise RuntimeError("the application returned without accepting or denying")
+        await self._channel.close(
+            codes.INTERNAL.close_code, "the application returned without a close"
+        )
+
+    async def fail(self) -> None:
+        """End the connection, as its application has raised an exception.
+
+        What the application does after a disconnect does not alter the close of its client.
+        """
+        if self._is_undecided:
+            if self._subprotocols is not None:
+                await self._deny(500)
+        elif self._disconnect is not None and is_close_code(self._disconnect.code):
+            await self._channel.close(self._disconnect.code, self._disconnect.reason)
+
+    @property
+    def _is_undecided(self) -> bool:
+        """Whether the application has neither accepted nor denied."""
+        return self._sending in (SendState.CONNECTING, SendState.DENYING)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client has closed, or the session is closing or over."""
+        return self._driver.is_over or self._driver.session.peer_close is not None
+
+
+def _event(message: Json) -> Message:
+    """Return a message of the client as an event: what is neither str nor bytes as JSON text."""
+    match message:
+        case str():
+            return {"type": "websocket.receive", "text": message}
+        case bytes():
+            return {"type": "websocket.receive", "bytes": message}
+        case _:
+            text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+            return {"type": "websocket.receive", "text": text}
+
+
+def _message(event: Message) -> Json:
+    """Return the message of a ``websocket.send``.
+
+    Raises:
+        ValueError: the event has neither text nor bytes.
+    """
+    # One of the two keys may be there with None.
+    if (text := event.get("text")) is not None:
+        return str(text)
+    if (data := event.get("bytes")) is not None:
+        return bytes(data)
+    raise ValueError("a websocket.send needs text or bytes")
+
+
+def _shortened(reason: str) -> str:
+    return reason.encode()[:MAX_CLOSE_REASON].decode(errors="ignore")
