@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+from starlette.endpoints import WebSocketEndpoint
 from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
 from tests.unit.server.inner.recorder import (
@@ -57,7 +60,7 @@ async def test_close_of_page_reaches_application(transport: str, code: int) -> N
 async def test_close_code_without_equal_is_1008(
     code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """CLS-9: Starlette's endpoints close with 1003 when a message is not JSON."""
+    """CLS-9."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(ACCEPT)
@@ -65,6 +68,25 @@ async def test_close_code_without_equal_is_1008(
 
     async with served(app) as page:
         assert await end_of(page) == (1008, f"{code}: " + "\u20ac" * 39)
+    assert warnings(caplog) == ["close code"]
+
+
+async def test_endpoint_that_refuses_text_closes_with_1008(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Starlette closes with 1003 and raises when a message is not JSON."""
+
+    class Endpoint(WebSocketEndpoint):
+        encoding = "json"
+
+        async def on_receive(self, websocket: WebSocket, data: Any) -> None:
+            await websocket.send_json({"got": data})
+
+    async with served(Endpoint) as page:
+        await page.send({"a": 1})
+        assert await page.receive() == '{"got":{"a":1}}'
+        await page.send("not JSON")
+        assert await end_of(page) == (1008, "1003")
     assert warnings(caplog) == ["close code"]
 
 
