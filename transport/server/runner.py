@@ -251,7 +251,7 @@ class Runner:
         self.driver.notify()
 
     def drain(self, retry_in: float) -> None:
-        """Hand the session over: the server stops (DRN-1).
+        """Hand the session over within ``retry_in`` seconds: the server stops (DRN-1).
 
         That of a WebSocket application is closed instead, with 1012: only this process can serve
         it, and as on a WebSocket the page then connects anew.
@@ -259,8 +259,13 @@ class Runner:
         if not self._ends_in_drain:
             self.driver.drain(retry_in)
         elif self.session.state not in NOT_SENDING:
-            restart = codes.RESTART.close_code
-            self.session.close(restart, "the server is restarting", "protocol", self.driver.now())
+            self.session.close(
+                codes.RESTART.close_code,
+                "the server is restarting",
+                "protocol",
+                self.driver.now(),
+                within=retry_in,  # after that nothing is left here to resume
+            )
             self.driver.notify()
 
     def dismiss(self) -> bool:

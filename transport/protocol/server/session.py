@@ -233,6 +233,7 @@ class ServerSession:
         *,
         failed: bool = False,
         retry_in: float | None = None,
+        within: float | None = None,
     ) -> None:
         """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
 
@@ -244,6 +245,7 @@ class ServerSession:
             failed: whether the handler failed at its current message, whose fate is then unknown.
             retry_in: after how many seconds the client may open a new session; None if it may not
                 (CLS-8).
+            within: how many seconds the client has to answer; ``limits.closing`` by default.
 
         Raises:
             ValueError: ``close`` cannot carry the code or the reason.
@@ -265,7 +267,7 @@ class ServerSession:
         if not failed:
             incoming.mark_handled()
         self.inbox.clear()
-        self._closing_until = now + self.limits.closing
+        self._closing_until = now + (self.limits.closing if within is None else within)
         self._end_if_acknowledged()
 
     def handler_ended(self) -> None:

@@ -9,6 +9,7 @@ from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from tests.support.clients.frame_client import frame_client
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
 from tests.unit.server.inner.recorder import (
     ACCEPT,
@@ -19,7 +20,7 @@ from tests.unit.server.inner.recorder import (
     said,
     served,
 )
-from transport import Hub, as_websocket
+from transport import Hub, Limits, as_websocket
 from transport.testing import drive
 
 
@@ -119,6 +120,20 @@ async def test_drain_closes_with_1012(transport: str) -> None:
             await hub.drain()
         assert (await end_of(page))[0] == 1012
     assert app.events[-1]["code"] == 1012
+
+
+async def test_drain_ends_stream_of_silent_page() -> None:
+    """A page that does not answer the close keeps its server no longer than ``drain_window``."""
+    hub = Hub(as_websocket(Recorder()), limits=Limits(drain_window=3.0))
+    async with frame_client(hub, "sse") as client:
+        await client.confirm()
+        await client.send([1, 0, "x"])
+        assert await client.data() == ["x"]
+        before = asyncio.get_running_loop().time()
+        await hub.drain()
+        frames = (await client.ended()).frames
+        assert asyncio.get_running_loop().time() - before < 5
+    assert [frame["code"] for frame in frames if frame["type"] == "close"] == [1012]
 
 
 async def test_revoked_user_disconnects_application() -> None:
