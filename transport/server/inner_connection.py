@@ -18,7 +18,7 @@ from enum import Enum
 from starlette.types import Message
 
 from transport import codes
-from transport.codes import MAX_CLOSE_REASON, is_close_code
+from transport.codes import MAX_CLOSE_REASON
 from transport.errors import ChannelClosed, Stalled
 from transport.protocol.frames import Json
 from transport.server.channel import Channel
@@ -203,13 +203,11 @@ class InnerConnection:
                 await self._channel.send(message)
             except Stalled:
                 continue  # as on a WebSocket: its session ends once it is silent
-            except ChannelClosed:
-                raise self._gone() from None
             return
 
     def _check_connected(self) -> None:
         driver = self._driver
-        if driver.is_over or self._receiving is ReceiveState.DISCONNECTED:
+        if self._receiving is ReceiveState.DISCONNECTED:
             raise self._gone()
         if driver.session.peer_close is None:
             return
@@ -257,7 +255,7 @@ class InnerConnection:
         if self._is_undecided:
             if self._subprotocols is not None:
                 await self._deny(500)
-        elif self._disconnect is not None and is_close_code(self._disconnect.code):
+        elif self._disconnect is not None:
             await self._channel.close(self._disconnect.code, self._disconnect.reason)
 
     @property

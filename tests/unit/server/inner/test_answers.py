@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.clients.frame_client import FrameClient, frame_client, open_frame
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
@@ -122,6 +123,31 @@ async def test_target_of_failing_application_is_denied(
         assert await client.data() == [{"deny": 500}]
         assert (await client.control("close"))["code"] == 1008
     assert logged(caplog, "handler_failed") == 1
+
+
+@pytest.mark.parametrize("answer", [ACCEPT, {"type": "websocket.close"}])
+@pytest.mark.parametrize("has_target", [False, True])
+async def test_answer_after_the_end_of_session(answer: Message, has_target: bool) -> None:
+    """An accept raises OSError, as servers do; a denial has no effect."""
+    raised: list[bool] = []
+    stopped = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert [(await receive())["type"] for _ in range(2)][1] == "websocket.disconnect"
+        try:
+            await send(answer)
+            raised.append(False)
+        except OSError:
+            raised.append(True)
+        stopped.set()
+
+    hub = Hub(as_websocket(app))
+    frame = open_frame(target={"subprotocols": []}) if has_target else open_frame()
+    async with frame_client(hub, "websocket", frame) as client:
+        await client.confirm()
+        await hub.drain()
+        await stopped.wait()
+    assert raised == [answer is ACCEPT]
 
 
 @each_transport

@@ -64,10 +64,10 @@ async def test_close_code_without_equal_is_1008(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(ACCEPT)
-        await send({"type": "websocket.close", "code": code, "reason": "\u20ac" * 41})
+        await send({"type": "websocket.close", "code": code, "reason": "x" + "\u20ac" * 41})
 
     async with served(app) as page:
-        assert await end_of(page) == (1008, f"{code}: " + "\u20ac" * 39)
+        assert await end_of(page) == (1008, f"{code}: x" + "\u20ac" * 38)
     assert warnings(caplog) == ["close code"]
 
 
@@ -167,6 +167,41 @@ async def test_messages_before_a_close_are_all_answered() -> None:
         received = [message async for message in page]
     assert received == [str(index) for index in range(10)]
     assert [event.get("text") for event in app.events[1:-1]] == received
+
+
+async def test_slow_replies_after_a_close_arrive() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(ACCEPT)
+        while (event := await receive())["type"] == "websocket.receive":
+            await send(said("begun"))
+            await asyncio.sleep(0.6)
+            await send(said(event["text"]))
+
+    async with served(app) as page:
+        for index in range(4):
+            await page.send(str(index))
+        await page.close()
+        received = [message async for message in page]
+    assert received == ["begun", "0", "begun", "1", "begun", "2", "begun", "3"]
+
+
+async def test_send_only_application_learns_of_expiry() -> None:
+    ended = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(ACCEPT)
+        try:
+            while True:
+                await send(said("tick"))
+                await asyncio.sleep(10)
+        except OSError:
+            ended.set()
+
+    async with served(app) as page:
+        assert await page.receive() == "tick"
+        page.cut()
+        await ended.wait()
 
 
 async def test_send_only_application_learns_of_close() -> None:

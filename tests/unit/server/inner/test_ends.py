@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tests.support.clients.frame_client import frame_client
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
@@ -73,6 +73,20 @@ async def test_uncaught_websocket_disconnect_is_no_failure(
         await page.close(4001)
         assert await end_of(page) == (4001, "")
     assert logged(caplog, "handler_failed") == 0
+
+
+async def test_websocket_disconnect_of_open_connection_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It may be that of another connection, of a client that the application uses."""
+
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        raise WebSocketDisconnect(1001)
+
+    async with served(WebSocketRoute("/", endpoint)) as page:
+        assert (await end_of(page))[0] == 1011
+    assert logged(caplog, "handler_failed") == 1
 
 
 async def test_return_without_close_closes_with_1011(caplog: pytest.LogCaptureFixture) -> None:

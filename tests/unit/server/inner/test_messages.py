@@ -120,8 +120,10 @@ async def test_receive_before_accept_gets_no_message() -> None:
         early = asyncio.ensure_future(receive())
         await asyncio.sleep(1)
         assert not early.done()
+        accepted = asyncio.get_running_loop().time()
         await send(ACCEPT)
         event = await early
+        assert asyncio.get_running_loop().time() == accepted
         await send(said(event["text"]))
         await receive()
 
@@ -138,5 +140,6 @@ async def test_receive_before_accept_gets_the_disconnect() -> None:
         seen.extend([await receive(), await receive()])
 
     async with served(app) as page:
+        await page.send("never accepted")
         await page.close(3000, "bye")
     assert seen[1] == {"type": "websocket.disconnect", "code": 3000, "reason": "bye"}

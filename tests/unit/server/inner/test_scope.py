@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
 from tests.unit.server.inner.recorder import Recorder, each_transport, end_of
 from transport import Hub, as_websocket
+from transport.server.inner_scope import inner_scope
 from transport.testing import drive
 
 
@@ -78,3 +79,34 @@ async def test_scope_at_the_mount_has_path_of_slash(path: str) -> None:
     async with drive(outer, path.rstrip("/")) as page:
         assert str(await page.receive()).endswith("/ws/")
         assert await end_of(page) == (1000, "")
+
+
+def test_scope_keeps_what_describes_the_page() -> None:
+    kept = [(b"host", b"a.example"), (b"origin", b"https://a.example"), (b"cookie", b"a=b")]
+    dropped = [(b"content-length", b"9"), (b"content-type", b"text/plain"), (b"accept", b"*/*")]
+    opening = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "https",
+        "path": "/ws",
+        "raw_path": b"/ws",
+        "root_path": "/ws",
+        "headers": [*dropped, *kept],
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "client": ("10.0.0.1", 5),
+    }
+    before = {**opening}
+    assert inner_scope(opening, []) == {
+        "type": "websocket",
+        "scheme": "wss",
+        "path": "/ws/",
+        "raw_path": b"/ws/",
+        "root_path": "/ws",
+        "headers": kept,
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "client": ("10.0.0.1", 5),
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}},
+    }
+    assert opening == before
+    assert inner_scope({**opening, "scheme": "ws"}, [])["scheme"] == "ws"
