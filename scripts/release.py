@@ -30,7 +30,7 @@ PUBLISH = """To publish exactly these files:
 
     git tag -a v{0} -m "onechannel {0}" && git push origin v{0}
     python -m twine upload dist/onechannel-{0}.tar.gz dist/onechannel-{0}-py3-none-any.whl
-    npm publish dist/onechannel-{0}.tgz"""
+    npm publish ./dist/onechannel-{0}.tgz"""
 
 
 def main(arguments: list[str]) -> None:
