@@ -32,7 +32,7 @@ class Holder {
   /** Keeps the channel to `url` if its component was unmounted just now; otherwise opens one. */
   mount(url: string): Channel {
     const kept = this.get(url);
-    if (kept && kept.state !== "closed") {
+    if (kept) {
       clearTimeout(this._timer);
       return kept;
     }
@@ -149,7 +149,7 @@ class Log {
     });
   }
 
-  /** Publishes in the next microtask: messages that arrive in one task are one list, and rendered together. */
+  /** Publishes in the next microtask: a list for each message of a burst would take quadratic time. */
   private _schedule(): void {
     if (this._isScheduled) return;
     this._isScheduled = true;

@@ -2,7 +2,8 @@
 
 PAGE_ORIGINS: the origins of the pages, with commas. Each page connects to
 ``/room?page=NAME&room=ROOM``. ``GET /sessions?page=NAME`` lists its sessions.
-``POST /push?page=NAME&first=F&last=L`` sends numbers to its open session.
+``POST /push?page=NAME&first=F&last=L`` sends numbers to its open session. ``GET /chats`` counts the
+sessions of the documents' chats.
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ async def sessions(request: Request) -> Response:
     return JSONResponse([asdict(session) for session in SESSIONS if session.page == page])
 
 
+async def chats(_: Request) -> Response:
+    return JSONResponse(HUBS["/chat"].statistics().sessions)
+
+
 async def push(request: Request) -> Response:
     query = request.query_params
     for number in range(int(query["first"]), int(query["last"]) + 1):
@@ -107,6 +112,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 app = Starlette(
     routes=[
         Route("/sessions", sessions),
+        Route("/chats", chats),
         Route("/push", push, methods=["POST"]),
         *(Mount(path, app=hub) for path, hub in HUBS.items()),
     ],

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import httpx
 from playwright.async_api import expect
 
 from tests.consumers.blocks import blocks
+from tests.consumers.install import INSTALLS_WITHIN, run
 from tests.support.browsers.chromium import DEADLINE, Tab
 from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.servers.process import running
@@ -48,6 +50,19 @@ class Site:
     proxy: FaultProxy
     hubs: Server
 
+    async def ask(self, method: str, path: str, **query: str | int) -> Any:
+        """Return the answer of the server of the hubs, or None if it is empty."""
+        async with httpx.AsyncClient(base_url=self.hubs.url, trust_env=False) as client:
+            answer = await client.request(method, path, params=query)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    async def until_no_chat(self) -> None:
+        """Wait until the sessions of the documents' chats have ended."""
+        with anyio.fail_after(DEADLINE):
+            while await self.ask("GET", "/chats"):  # noqa: ASYNC110 - no event announces it
+                await anyio.sleep(0.02)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -63,11 +78,8 @@ class Page:
 
     async def sessions(self) -> list[dict[str, Any]]:
         """Return the sessions that this page has opened."""
-        async with httpx.AsyncClient(base_url=self.site.hubs.url, trust_env=False) as client:
-            found: list[dict[str, Any]] = (
-                await client.get("/sessions", params={"page": self.name})
-            ).json()
-            return found
+        found: list[dict[str, Any]] = await self.site.ask("GET", "/sessions", page=self.name)
+        return found
 
     async def until_sessions(self, *due: tuple[str, bool]) -> list[dict[str, Any]]:
         """Wait until the page has opened sessions in these rooms, each open or ended."""
@@ -82,9 +94,7 @@ class Page:
 
     async def push(self, first: int, last: int) -> None:
         """Let the server send these numbers."""
-        query: dict[str, str | int] = {"page": self.name, "first": first, "last": last}
-        async with httpx.AsyncClient(base_url=self.site.hubs.url, trust_env=False) as client:
-            (await client.post("/push", params=query)).raise_for_status()
+        await self.site.ask("POST", "/push", page=self.name, first=first, last=last)
 
     async def expect_list(self, *messages: Any, of: str = "list") -> None:
         """Wait until a list shows exactly these messages."""
@@ -102,7 +112,17 @@ class Page:
         return found
 
 
-def write_documents(folder: Path) -> None:
+async def create_project(folder: Path, tarball: Path) -> None:
+    """Install the package and the frameworks into a new folder, with the code of the documents."""
+    shutil.copytree(Path(__file__).parent / "frameworks", folder)
+    _write_documents(folder / "documents")
+    # React 18 beside 19: each has its own peer.
+    options = ("--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--legacy-peer-deps")
+    install = ("npm", "install", "--loglevel=error", "--prefer-offline", *options)
+    await run(*install, tarball, folder=folder, within=INSTALLS_WITHIN)
+
+
+def _write_documents(folder: Path) -> None:
     """Write the code of the documents, below the name of each document.
 
     A file is named by its first line, or by the number of its block.
@@ -130,7 +150,7 @@ async def vite(project: Path, hubs: Server, port: int, react: str) -> AsyncItera
         yield Site(project, f"http://127.0.0.1:{port}", proxy, hubs)
 
 
-def document_url(site: Site, show: str, **query: str | list[str]) -> str:
+def document_url(site: Site, show: str, **query: str | Sequence[str]) -> str:
     """Return the URL of a page of the documents."""
     return f"{site.url}/?{urlencode({'show': show, **query}, doseq=True)}"
 
