@@ -111,10 +111,9 @@ async def test_unmount_before_open_ends_session(shared: Tab, site: Site) -> None
     async with showing(shared, site, mounted=False) as page:
         await page.tab.run(
             """() => {
-                const unmount = () =>
-                    window.channel ? change({mounted: false}) : setTimeout(unmount);
+                const end = () => window.channel ? change({mounted: false}) : setTimeout(end);
                 change({mounted: true});
-                unmount();
+                end();
             }"""
         )
         [session] = await page.until_sessions(("a", False))
@@ -176,14 +175,15 @@ async def test_url_changes_open_one_session_each(shared: Tab, site: Site) -> Non
         await page.until_sessions(("a", False), ("b", False), ("b", True))
 
 
-async def test_close_by_server_is_told(shared: Tab, site: Site) -> None:
+async def test_close_by_server_is_told_after_outage(shared: Tab, site: Site) -> None:
     async with showing(shared, site) as page:
         await page.expect_list("joined")
-        await page.tab.run("() => void channel.send('close')")
+        await page.tab.run("() => channel.suspend()")
+        await page.expect_state("suspended")
+        await site.ask("POST", "/close", page=page.name)
+        await page.tab.run("() => channel.resume()")
         await page.expect_state("closed")
-        await page.tab.wait("seen.told.at(-1) === 'close 4001 as asked'")
-        await page.change(tick=1)
-        await page.until_sessions(("a", False))
+        assert (await page.seen())["told"] == ["open", "close 4001 as asked"]
         await page.change(key=1)
         await page.expect_state("open")
         await page.until_sessions(("a", False), ("a", True))
