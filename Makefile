@@ -20,7 +20,7 @@ BENCH_READY := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo clauses test test-python test-consumers test-browser test-js matrix campaign mutants check check-lint check-types check-layers check-prose \
-	check-client check-bundle check-coverage bench setup setup-system client format clean
+	check-client check-bundle check-coverage bench setup setup-system client release format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ setup-system:
 
 client: $(NODE_READY) ## Build the browser client into transport/static
 	node client_js/build.mjs
+
+release: setup ## Build the packages into dist, try them, and say how to publish them
+	@$(BIN)/python scripts/release.py
 
 format: $(DEV_READY) ## Format the Python code and apply automatic fixes
 	$(BIN)/ruff check --fix-only

@@ -84,11 +84,12 @@ async function bundle({ name, source, ...options }, mangleCache) {
 /** Returns the console page, with its style and its script in it. The script stays readable: it is an example too. */
 async function buildConsole() {
   const read = (name) => readFile(join(CONSOLE, name), "utf8");
-  const options = { loader: "ts", format: "esm", target: "es2022" };
-  const { code } = await esbuild.transform(await read("console.ts"), options);
-  const parts = { "console.css": await read("console.css"), "console.ts": code };
+  const script = { loader: "ts", format: "esm", target: "es2022" };
+  const parts = {};
+  for (const name of ["theme.css", "console.css"]) parts[name] = await read(name);
+  parts["console.ts"] = (await esbuild.transform(await read("console.ts"), script)).code;
   if (Object.values(parts).some((text) => /<[/!]/.test(text))) throw new Error("the page would end inside its script");
-  return (await read("console.html")).replace(/\/\* (console\.\w+) \*\//g, (_, name) => `\n${parts[name]}`);
+  return (await read("console.html")).replace(/\/\* (\w+\.\w+) \*\//g, (_, name) => `\n${parts[name]}`);
 }
 
 /**

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# setup_python.sh demo|dev: create .venv, with this package and the dependencies of that extra.
+# setup_python.sh demo|dev: create .venv, with this package and that group of dependencies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-extra=$1
+group=$1
 python=${PYTHON:-python3}
 
 if ! command -v "$python" >/dev/null; then
@@ -28,10 +28,13 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear .venv
 fi
 
-echo "Installing the Python packages of the extra '$extra' into .venv"
-.venv/bin/python -m pip install -qq --disable-pip-version-check -e ".[$extra]"
-
-touch .venv/.demo-ready
-if [ "$extra" = dev ]; then
+echo "Installing the Python packages of the group '$group' into .venv"
+pip=(.venv/bin/python -m pip install -qq --disable-pip-version-check)
+"${pip[@]}" 'pip>=25.1' # older ones do not know groups
+if [ "$group" = dev ]; then
+    "${pip[@]}" -e '.[client]' --group dev
     touch .venv/.dev-ready
+else
+    "${pip[@]}" -e . --group "$group"
 fi
+touch .venv/.demo-ready

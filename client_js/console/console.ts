@@ -162,8 +162,7 @@ function listen(channel: OneChannel): void {
       `by ${by === "app" ? "an application" : "the protocol"}; ${wasClean ? "everything" : "not everything"} was received`,
     ),
   );
-  for (const type of ["open", "transport", "message", "recovering", "suspended", "resumed", "reset", "close"])
-    channel.addEventListener(type, refresh);
+  for (const type of ["statechange", "transport", "reset"]) channel.addEventListener(type, refresh);
 }
 
 function send(): void {

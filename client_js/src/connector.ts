@@ -371,8 +371,8 @@ export class Connector implements DialerHost {
       return;
     }
     this.penalties.penalize(trial.transport, trial.isMute);
-    // Browsers hide why an upgrade failed.
-    if (trial.transport === "websocket" && !trial.openedAt) this.dialer.diagnose(trial.attempt);
+    // Browsers hide why an upgrade failed, if they have tried it.
+    if (trial.transport === "websocket" && trial.adapter && !trial.openedAt) this.dialer.diagnose(trial.attempt);
   }
 
   /** Drops a connection and records its `outcome`. */

@@ -36,7 +36,7 @@ function refuse(missing: readonly string[]): never {
   throw new ChannelError("unsupported", `this environment lacks ${missing.join(", ")}: see docs/browser.md`);
 }
 
-/** Returns `names` without WebSocket if there is none, as in Node.js 20. Throws if nothing else is left. */
+/** Returns `names`, without WebSocket if the environment lacks it, as Node.js 20 does. Throws if nothing is left. */
 export function supportedTransports(
   { WebSocket }: Partial<Environment>,
   names: readonly TransportName[],

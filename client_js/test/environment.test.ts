@@ -88,6 +88,21 @@ test("a channel that may use nothing but the missing WebSocket is refused", () =
   assert.deepEqual(channel.transports, ["websocket", "sse", "longpoll"]);
 });
 
+for (const [browser, WebSocket, reason] of [
+  ["Chromium", class { readyState = 3 }, "blocked by the page's Content-Security-Policy"],
+  ["another browser", class { constructor() { throw new Error("blocked"); } }, "Error: blocked"],
+] as const)
+  test(`a WebSocket that ${browser} blocks is replaced immediately, and the server is not asked why`, async () => {
+    const world = new World();
+    Object.assign(world.environment, { WebSocket });
+    const { channel } = world.channel();
+    await world.openStream();
+    // Long enough for the retry budget.
+    await world.pass(3);
+    assert.deepEqual(outcomes(channel), ["websocket failed " + reason, "sse open"]);
+    assert.deepEqual(world.gets, []);
+  });
+
 test("the attempts are listed without structuredClone, which jsdom lacks", () => {
   const { structuredClone } = globalThis;
   delete (globalThis as { structuredClone?: unknown }).structuredClone;

@@ -5,11 +5,7 @@ const KEPT = 100;
 
 /** What happened to both connections, newest first. */
 export class Log {
-  element = make("ol", { className: "log", tabIndex: 0 });
-
-  constructor() {
-    this.element.setAttribute("aria-label", "What happened, newest first");
-  }
+  element = make("ol", { className: "log", tabIndex: 0, ariaLabel: "What happened, newest first" });
 
   /** Adds an entry. `side`: `ours`, `plain` or `you`. */
   add(side, kind, text) {

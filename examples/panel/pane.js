@@ -12,27 +12,26 @@ const KEPT = 1000;
  */
 export class Pane {
   tally = new Tally();
-  /** The latest messages, for a page that keeps them over a reload. */
-  messages = [];
   #state = make("span", { className: "state" });
   #score = make("strong");
   #notes = make("span", { className: "notes" });
   #notice = make("p", { className: "notice", hidden: true });
   #view;
+  /** The latest messages, each with whether it was recovered. */
+  #messages = [];
 
   constructor(side, title, view) {
-    const content = make("div", { className: "content", tabIndex: 0 });
-    content.setAttribute("aria-label", `What this page has received over ${title}`);
+    const ariaLabel = `What this page has received over ${title}`;
+    const content = make("div", { className: "content", tabIndex: 0, ariaLabel });
     this.element = make(
       "section",
-      { className: "pane" },
+      { className: "pane", ariaLabel: title },
       make("header", {}, make("h2", { textContent: title }), this.#state),
       make("p", { className: "tally" }, this.#score, " ", this.#notes),
       this.#notice,
       content,
     );
     this.element.dataset.side = side;
-    this.element.setAttribute("aria-label", title);
     this.#view = view(content, side);
     this.#count();
   }
@@ -49,20 +48,33 @@ export class Pane {
     if (message.n !== undefined) this.tally.add(message.n, recovered);
     const missing = this.tally.lost - lost;
     if (missing > 0) this.#view.markMissing?.(missing);
-    if (message.from === undefined) this.#view.show(message, { recovered });
-    this.messages.push([message, recovered]);
-    if (this.messages.length > KEPT) this.messages.shift();
+    if (message.from === undefined) {
+      this.#view.show(message, { recovered });
+      this.#messages.push([message, recovered]);
+      if (this.#messages.length > KEPT) this.#messages.shift();
+    }
     this.#count();
   }
 
   /** Starts over, after the session was lost. `notice` says what is known about what was missed. */
   restart(notice) {
     this.tally = new Tally();
-    this.messages = [];
+    this.#messages = [];
     this.#view.clear();
     this.#notice.textContent = notice;
     this.#notice.hidden = false;
     this.#count();
+  }
+
+  /** Returns what the pane shows, for `restore` after a reload of the page. */
+  save() {
+    return { run: this.tally.run, messages: this.#messages };
+  }
+
+  restore({ run, messages }) {
+    const numbered = messages.find(([{ n }]) => n !== undefined);
+    if (numbered) this.receive({ from: numbered[0].n, run });
+    for (const [message, recovered] of messages) this.receive(message, recovered);
   }
 
   #count() {

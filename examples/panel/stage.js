@@ -2,7 +2,8 @@ import { controls } from "./controls.js";
 import { make } from "./dom.js";
 import { Log } from "./log.js";
 import { Pane } from "./pane.js";
-import { NAMES, attemptInWords, count, duration, endInWords, reasonInWords, whyTransport } from "./words.js";
+import { Status } from "./status.js";
+import { NAMES, count, endInWords, reasonInWords } from "./words.js";
 
 const PLAIN_STATES = {
   connecting: "connecting",
@@ -10,14 +11,6 @@ const PLAIN_STATES = {
   waiting: "connects again in 1 s",
   away: "away",
   forbidden: "forbidden",
-};
-
-/** What the states of a channel mean, but for `open`. */
-const MEANINGS = {
-  connecting: "no connection yet",
-  recovering: "the connection was lost, the session waits",
-  suspended: "this page is away",
-  closed: "for good: reload the page",
 };
 
 /**
@@ -34,85 +27,77 @@ export function stage({ channel, plain, view, keptAs }) {
   };
   if (keptAs) keepPanes(panes, keptAs);
   document.getElementById("panes").append(panes.ours.element, panes.plain.element);
-  const transport = make("p", { className: "transport" });
-  transport.setAttribute("role", "status");
-  const attempts = make("ol", { className: "attempts" });
-  attempts.setAttribute("aria-label", "Attempts to connect, newest first");
+  const status = new Status(channel);
   document.getElementById("panel").append(
     ...controls(channel, plain, log),
-    transport,
+    status.transport,
     make(
       "details",
       { open: matchMedia("(min-width: 900px)").matches },
       make("summary", { textContent: "What happened" }),
       log.element,
       make("h3", { textContent: "Attempts to connect" }),
-      attempts,
+      status.attempts,
     ),
   );
+  followChannel(channel, panes.ours, log, status);
+  followPlain(plain, panes.plain, log);
+  return panes;
+}
 
+function followChannel(channel, pane, log, status) {
   function refresh() {
-    const { state } = channel;
-    const name = NAMES[channel.transport];
-    panes.ours.setState(state, state === "open" ? `open over ${name}` : state);
-    const list = channel.explain();
-    const opened = list.findLast(({ outcome }) => outcome === "open");
-    const isOpen = state === "open" && opened;
-    const why = whyTransport(channel.transport, channel.transports, list);
-    transport.replaceChildren(
-      make("b", { textContent: isOpen ? name : state }),
-      isOpen ? ` open after ${duration(opened.milliseconds)}: ${why}` : `: ${MEANINGS[state] ?? ""}`,
-    );
-    const shown = list.slice(-6).reverse();
-    attempts.replaceChildren(...shown.map((one) => make("li", { textContent: attemptInWords(one) })));
+    const { state, transport } = channel;
+    pane.setState(state, state === "open" ? `open over ${NAMES[transport]}` : state);
+    status.refresh();
   }
-
+  /** Adds a listener. What it returns is added to the log. */
   const on = (type, act) =>
     channel.addEventListener(type, (event) => {
-      act(event);
+      const text = act(event);
+      if (text) log.add("ours", type, text);
       refresh();
     });
-  on("message", ({ data, recovered }) => panes.ours.receive(data, recovered));
-  on("open", () => log.add("ours", "open", "opened a session"));
-  on("transport", (event) => {
-    if (event.transport) log.add("ours", "transport", `is connected over ${NAMES[event.transport]}`);
-  });
-  on("recovering", ({ reason }) => log.add("ours", "recovering", `lost its connection: ${reasonInWords(reason)}`));
-  on("resumed", ({ replayed }) => log.add("ours", "resumed", `resumed its session; ${missed(replayed)}`));
-  on("suspended", () => log.add("ours", "suspended", "is suspended"));
+  on("message", ({ data, recovered }) => pane.receive(data, recovered));
+  on("statechange", () => {});
+  on("open", () => "opened a session");
+  on("transport", ({ transport }) => transport && `is connected over ${NAMES[transport]}`);
+  on("recovering", ({ reason }) => `lost its connection: ${reasonInWords(reason)}`);
+  on("resumed", ({ replayed }) => `resumed its session: ${replayed ? "what it missed follows" : "it has missed nothing"}`);
+  on("suspended", () => "is suspended");
   on("reset", (event) => {
     const text = resetInWords(event);
-    log.add("ours", "reset", text);
-    panes.ours.restart(`This page was told: ${text}.`);
+    pane.restart(`This page was told: ${text}.`);
+    return text;
   });
-  on("close", ({ code, reason }) => log.add("ours", "close", `closed: ${code} ${reason}`));
+  on("close", ({ code, reason }) => `closed: ${code} ${reason}`);
+  // No event tells of attempts.
+  setInterval(refresh, 500);
+  refresh();
+}
 
-  const showPlain = () => panes.plain.setState(plain.state, PLAIN_STATES[plain.state]);
-  plain.addEventListener("message", ({ data }) => panes.plain.receive(data));
+function followPlain(plain, pane, log) {
   let wasOpen = false;
+  const showState = () => pane.setState(plain.state, PLAIN_STATES[plain.state]);
+  plain.addEventListener("message", ({ data }) => pane.receive(data));
   plain.addEventListener("change", () => {
-    showPlain();
+    showState();
     if (plain.state === "open") log.add("plain", "open", "is connected");
     if (plain.state === "waiting") log.add("plain", "closed", wasOpen ? "lost its connection" : "could not connect");
     wasOpen = plain.state === "open";
   });
-  showPlain();
-  setInterval(refresh, 500);
-  refresh();
-  return panes;
+  showState();
 }
 
 /** Shows what the page had received before it was reloaded, and keeps it when the page unloads. */
 function keepPanes(panes, name) {
   const kept = JSON.parse(sessionStorage.getItem(name) ?? "{}");
-  for (const [side, messages] of Object.entries(kept)) for (const one of messages) panes[side].receive(...one);
+  for (const [side, saved] of Object.entries(kept)) panes[side].restore(saved);
   addEventListener("pagehide", () => {
-    const all = Object.entries(panes).map(([side, { messages }]) => [side, messages]);
+    const all = Object.entries(panes).map(([side, pane]) => [side, pane.save()]);
     sessionStorage.setItem(name, JSON.stringify(Object.fromEntries(all)));
   });
 }
-
-const missed = (replayed) => (replayed ? `${count(replayed, "missed message")} followed` : "nothing was missed");
 
 /** What the event `reset` tells. */
 function resetInWords({ reason, lost, dropped, sends }) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 
 from tests.consumers.install import ROOT
@@ -58,3 +59,13 @@ def block_with(text: str, document: str) -> str:
     """Return the text of the one block of the document that contains ``text``."""
     [found] = (block.text for block in blocks("python", document=document) if text in block.text)
     return found
+
+
+def commands(program: str) -> list[tuple[str, list[str]]]:
+    """Return each command of the documents that runs ``program``, and its words."""
+    lines = [
+        (str(block), shlex.split(line, comments=True))
+        for block in blocks("sh")
+        for line in block.text.splitlines()
+    ]
+    return [(document, words) for document, words in lines if words[:1] == [program]]

@@ -6,6 +6,7 @@ Tests that share an environment are in one class or module, so that a worker mak
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from tests.consumers.install import (
     INSTALLS_WITHIN,
-    METADATA,
+    PYPROJECT,
     ROOT,
     Archives,
     Environment,
@@ -26,6 +27,8 @@ from tests.consumers.install import (
     run,
 )
 
+RELEASE = Path(os.environ["RELEASE"]) if "RELEASE" in os.environ else None
+"""The folder of packages that `make release` has built, to be tried instead of new ones."""
 PROGRAMS = Path(__file__).parent / "programs"
 collect_ignore = ["programs", "project", "frameworks"]
 
@@ -33,6 +36,8 @@ collect_ignore = ["programs", "project", "frameworks"]
 @pytest.fixture(scope="session")
 async def archives(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Archives:
     """Build the sdist from the sources, and the wheel from the sdist, once for all workers."""
+    if RELEASE is not None:
+        return Archives(*found(RELEASE, "*.tar.gz", "*.whl"))
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "archives"
     with await anyio.to_thread.run_sync(lock, folder.with_suffix(".lock")):
@@ -41,13 +46,14 @@ async def archives(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
             build = (sys.executable, "-m", "build", "--outdir", building, ROOT)
             await run(*build, folder=ROOT, within=INSTALLS_WITHIN)
             building.rename(folder)
-    [sdist], [wheel] = folder.glob("*.tar.gz"), folder.glob("*.whl")
-    return Archives(sdist, wheel)
+    return Archives(*found(folder, "*.tar.gz", "*.whl"))
 
 
 @pytest.fixture(scope="session")
 async def tarball(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Pack the npm package, once for all workers: packing builds it in place."""
+    if RELEASE is not None:
+        return found(RELEASE, "*.tgz")[0]
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "tarball"
     with await anyio.to_thread.run_sync(lock, folder.with_suffix(".lock")):
@@ -57,8 +63,14 @@ async def tarball(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
             pack = ("npm", "pack", "--silent", "--pack-destination", building)
             await run(*pack, folder=ROOT / "client_js")
             building.rename(folder)
-    [tarball] = folder.glob("*.tgz")
-    return tarball
+    return found(folder, "*.tgz")[0]
+
+
+def found(folder: Path, *patterns: str) -> list[Path]:
+    """Return the one file for each pattern."""
+    files = [path for pattern in patterns for path in folder.glob(pattern)]
+    assert len(files) == len(patterns), files
+    return files
 
 
 def lock(path: Path) -> IO[bytes]:
@@ -89,7 +101,7 @@ async def client(
     variant: Variant = request.cls.variant
     folder = tmp_path_factory.mktemp("client")
     # Without its own extra: the WebSocket library is that of the client.
-    [server] = [one for one in METADATA["optional-dependencies"]["demo"] if "uvicorn" in one]
+    [server] = [one for one in PYPROJECT["dependency-groups"]["demo"] if "uvicorn" in one]
     if variant.lowest:
         server = server.replace(">=", "==")
     wheel = f"{archives.wheel}[client]"

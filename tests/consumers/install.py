@@ -16,7 +16,8 @@ import anyio
 from tests.support.servers.uvicorn import UVICORN, Host
 
 ROOT = Path(__file__).parents[2]
-METADATA: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+METADATA: dict[str, Any] = PYPROJECT["project"]
 INSTALLS_WITHIN = 300.0
 """Seconds for an installation: a cold cache downloads everything."""
 _RUNS_WITHIN = 90.0

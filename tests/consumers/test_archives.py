@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import email
+import os
 import re
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.consumers.install import Archives, run
+from tests.support.servers.process import running
+from tests.support.servers.uvicorn import free_port
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
@@ -56,6 +61,23 @@ async def test_sdist_has_what_its_readme_names(sources: Path) -> None:
         assert (sources / target).exists(), target
     for target in re.findall(r"^make ([a-z-]+)", readme, re.MULTILINE):
         await run("make", "--dry-run", target, folder=sources)
+
+
+async def test_sdist_runs_its_demo_and_tests(sources: Path) -> None:
+    """With this environment's packages, as a test of their installation takes a minute."""
+    for script in (sources / "scripts").glob("*.sh"):
+        assert os.access(script, os.X_OK), script
+    port = free_port()
+    command = ["env", f"PORT={port}", sys.executable, "scripts/demo.py"]
+    async with (
+        running("the demo", command, sources, [port]),
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        page = await http.get(f"http://127.0.0.1:{port}/")
+        assert (page.status_code, page.headers["content-type"][:9]) == (200, "text/html")
+    tests = ("tests/contracts/test_frames.py", "tests/unit/test_limits.py")
+    output = await run(sys.executable, "-m", "pytest", "-q", *tests, folder=sources)
+    assert re.search(r"^\d+ passed in", output, re.MULTILINE), output
 
 
 async def test_sdist_has_only_sources(archives: Archives) -> None:

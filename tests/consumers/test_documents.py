@@ -16,7 +16,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect as connect_websocket
 
-from tests.consumers.blocks import BLOCKS, block_with, blocks
+from tests.consumers.blocks import BLOCKS, block_with, blocks, commands
 from tests.consumers.install import METADATA, ROOT, Archives, Environment, run
 from tests.field.matrix.proxies import Kind, Site, proxying
 from tests.field.matrix.rows import ROWS
@@ -32,9 +32,9 @@ CHAT = block_with("import uvicorn", document="README.md")
 FASTAPI = block_with('app.mount("/chat", hub)', document="docs/hosts.md")
 AUTHENTICATE = block_with("Identity(subject=", document="docs/hosts.md")
 
-CHECKED = {"python", "js", "ts", "tsx", "vue", "svelte", "sh", "nginx", "text"}
-"""The languages whose blocks this module, `test_npm` and `test_frameworks` check; `text` is
-output."""
+CHECKED = {"python", "js", "ts", "tsx", "vue", "svelte", "sh", "nginx", "text", "html"}
+"""The languages whose blocks this module, `test_npm` and `test_frameworks` check, and
+`tests/browser/test_policy.py` the one of `html`; `text` is output, or that policy."""
 DIAGRAMS = {"docs/design.md"}
 PROXIES = list({row.proxy.name: row.proxy for row in ROWS}.values())
 
@@ -60,6 +60,7 @@ def test_every_block_is_of_checked_kind() -> None:
         is_configuration = block.document == "docs/proxies.md" and not block.language
         is_diagram = block.document in DIAGRAMS and not block.language
         assert block.language in CHECKED or is_configuration or is_diagram, block
+    assert [block.document for block in blocks("html")] == ["client_js/README.md"]
 
 
 @pytest.mark.parametrize("document", sorted({block.document for block in blocks("python")}))
@@ -129,16 +130,6 @@ async def test_documented_authenticate_works(reader: Environment, tmp_path: Path
         assert await status(cookie=cookie, origin="https://evil.example.com") == 403
 
 
-def commands(program: str) -> list[tuple[str, list[str]]]:
-    """Return each command of the documents that runs ``program``, and its words."""
-    lines = [
-        (str(block), shlex.split(line, comments=True))
-        for block in blocks("sh")
-        for line in block.text.splitlines()
-    ]
-    return [(document, words) for document, words in lines if words[:1] == [program]]
-
-
 HOSTS = {
     "python": "",
     "uvicorn": "--port {port}",
@@ -149,7 +140,8 @@ HOSTS = {
 
 
 def test_every_command_is_of_checked_program() -> None:
-    known = {"make", "pip", *HOSTS}
+    """`test_npm` has the commands for a package that is installed."""
+    known = {"make", "npm", "pip", "openssl", *HOSTS}
     for block in blocks("sh"):
         for line in block.text.splitlines():
             words = shlex.split(line, comments=True)

@@ -5,6 +5,8 @@ The tools are the newest, but for jsdom and vitest: the newest of those that run
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -15,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.consumers.blocks import Block, blocks
+from tests.consumers.blocks import Block, blocks, commands
 from tests.consumers.install import INSTALLS_WITHIN, run
 from tests.consumers.vite_pages import FRAMEWORKS
 from tests.contracts.test_exports import CLIENT_EXPORTS
-from tests.contracts.test_npm_exports import SUBPATHS, source
+from tests.contracts.test_npm_exports import MANIFEST, SUBPATHS, source
 from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
@@ -121,8 +123,14 @@ async def test_attw_finds_no_fault(project: Project) -> None:
     await project.tool("attw", project.tarball, "--profile", "esm-only", "--no-emoji")
 
 
-@pytest.mark.parametrize("configuration", ["bundler", "nodenext", "worker"])
-@pytest.mark.parametrize("compiler", ["typescript", "typescript-5.4"])
+# Compilers before 5.8 do not know that Node.js can `require` an ES module.
+@pytest.mark.parametrize(
+    ("compiler", "configuration"),
+    [
+        *(("typescript", name) for name in ("bundler", "nodenext", "worker")),
+        *(("typescript-5.4", name) for name in ("bundler", "node16", "worker")),
+    ],
+)
 async def test_types_compile(project: Project, compiler: str, configuration: str) -> None:
     tsc = project.folder / "node_modules" / compiler / "bin/tsc"
     await project.run("node", tsc, "-p", f"types/tsconfig.{configuration}.json")
@@ -153,6 +161,28 @@ async def test_page_converses_in_dom_of_vitest(project: Project, server: Server,
     await project.tool(
         "vitest", "run", "--environment", dom, "page.test", CHANNEL_URL=f"{server.url}/"
     )
+
+
+async def test_documented_install_is_of_package(project: Project) -> None:
+    assert commands("npm") == [("client_js/README.md-1-sh", ["npm", "install", MANIFEST["name"]])]
+    assert (project.folder / "node_modules" / MANIFEST["name"]).is_dir()
+
+
+async def test_documented_hash_is_of_script(project: Project) -> None:
+    [line] = [
+        line for block in blocks("sh") for line in block.text.splitlines() if "sha384" in line
+    ]
+    script = project.folder / MANIFEST["unpkg"].replace("./", "node_modules/onechannel/")
+    assert str(script.relative_to(project.folder)) in line
+    digest = base64.b64encode(hashlib.sha384(script.read_bytes()).digest()).decode()
+    assert await project.run("sh", "-c", line) == digest
+
+
+async def test_documented_script_is_of_this_version() -> None:
+    [page] = [block.text for block in blocks("html")]
+    path = MANIFEST["unpkg"].removeprefix(".")
+    assert f"/{MANIFEST['name']}@{MANIFEST['version']}{path}" in page
+    assert MANIFEST["jsdelivr"] == MANIFEST["unpkg"]
 
 
 async def test_documented_scripts_compile(project: Project) -> None:

@@ -27,7 +27,7 @@ from transport.protocol.frames import ResetReason
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-DOCUMENTS = ["README.md", "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+DOCUMENTS = ["README.md", "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 LINKED = [*DOCUMENTS, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 BROWSER = (ROOT / "docs/browser.md").read_text("utf-8")
 HOSTS = (ROOT / "docs/hosts.md").read_text("utf-8")

@@ -156,7 +156,7 @@ def _other_tests(_: str, names: list[str]) -> list[str]:
 
 def run_bundle(bundles: Path, name: str) -> tuple[int, str]:
     done = subprocess.run(
-        ["node", bundles / name / f"{VECTORS}.mjs"],
+        ["node", "--test-reporter=tap", bundles / name / f"{VECTORS}.mjs"],
         cwd=CLIENT_JS,
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from transport.client.urls import public_url
+from transport.client.urls import is_secure, public_url
 
 _NO_HUB = "no channel at this URL: check the mount path"
 _PROXY = "a proxy answered, because the server behind it is down or too slow"
@@ -30,14 +30,14 @@ _UNWANTED = (
 _ABOUT_CLIENT = re.compile(r"_ALERT_(CERTIFICATE|BAD_CERTIFICATE|HANDSHAKE_FAILURE|UNKNOWN_CA)")
 """TLS alerts by which a server refuses the client's certificate."""
 _DISTRUST = {
-    9: "the server's certificate is not valid yet; check the clocks",
-    10: "the server's certificate has expired; renew it",
-    62: "the server's certificate is for another host; check the URL",
-    64: "the server's certificate is for another host; check the URL",
+    9: "is not valid yet; check the clocks",
+    10: "has expired; renew it",
+    62: "is for another host; check the URL",
+    64: "is for another host; check the URL",
 }
 """What is wrong with a certificate, by OpenSSL's ``verify_code``."""
 _UNKNOWN_AUTHORITY = (
-    "nobody that this client trusts has signed the server's certificate; trust its authority with "
+    "is signed by nobody that this client trusts; trust its authority with "
     "connect(verify=ssl.create_default_context(cafile=...))"
 )
 
@@ -107,7 +107,10 @@ def describe_error(error: BaseException, proxy: str | None = None) -> str:
         text = _text(cause)
         match cause:
             case ssl.SSLCertVerificationError():
-                return f"TLS: {_DISTRUST.get(cause.verify_code, _UNKNOWN_AUTHORITY)} ({text})"
+                has_two = proxy is not None and is_secure(proxy)
+                whose = "the server's or the proxy's" if has_two else "the server's"
+                fault = _DISTRUST.get(cause.verify_code, _UNKNOWN_AUTHORITY)
+                return f"TLS: {whose} certificate {fault} ({text})"
             case ssl.SSLEOFError():
                 return CLOSED
             case ssl.SSLError(reason=str(alert)) if _ABOUT_CLIENT.search(alert):

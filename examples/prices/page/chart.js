@@ -1,7 +1,7 @@
 import { make } from "./panel/dom.js";
 
 /** How many quotes a chart shows. */
-const SHOWN = 120;
+const SHOWN = 80;
 const HEIGHT = 40;
 
 function draw(tag, attributes) {

@@ -89,7 +89,7 @@ async def test_proxy_with_tls_is_verified(
         assert len(proxy.requests) >= len(TRANSPORTS)
         reasons = await failures(f"{url}/chat", proxy=proxy.url)
         for reason in reasons.values():
-            assert reason.startswith("TLS: nobody that this client trusts has signed"), reasons
+            assert reason.startswith("TLS: the server's or the proxy's certificate is signed by")
 
 
 async def test_environment_names_proxy(
@@ -161,11 +161,6 @@ async def test_absent_proxy_is_told_with_its_name(monkeypatch: pytest.MonkeyPatc
         "https://127.0.0.1:1/chat",
         f"connection refused: no proxy listens at http://127.0.0.1:{port}: "
         r"check connect\(proxy=\.\.\.\), or the environment's",
-    )
-    await check_reasons(
-        "https://127.0.0.1:1/chat",
-        "the proxy's name is unknown: check connect",
-        proxy="http://proxy.invalid:3128",
     )
 
 

@@ -80,7 +80,7 @@ async def check_reasons(url: str, expected: str, **options: Any) -> None:
 async def test_unknown_authority_is_told_with_cure(open_server: Server) -> None:
     await check_reasons(
         f"https://127.0.0.1:{open_server.port}/chat",
-        r"TLS: nobody that this client trusts has signed the server's certificate; .*"
+        r"TLS: the server's certificate is signed by nobody that this client trusts; .*"
         r"connect\(verify=ssl\.create_default_context\(cafile=\.\.\.\)\)",
     )
 

@@ -48,7 +48,7 @@ async def browser() -> AsyncIterator[Browser]:
 def channel_to(proxy: Nginx, way: str, *transports: str, **options: Any) -> connect:
     url = proxy.url(way)
     if url.startswith("https"):
-        options["tls"] = proxy.trusting()
+        options["verify"] = proxy.trusting()
     return connect(
         f"{url}/chat",
         transports=transports or TRANSPORTS,

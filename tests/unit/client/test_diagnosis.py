@@ -75,7 +75,7 @@ def test_refusal_by_proxy_is_not_the_servers() -> None:
     [
         (9, "TLS: the server's certificate is not valid yet"),
         (10, "TLS: the server's certificate has expired"),
-        (18, "TLS: nobody that this client trusts has signed the server's certificate"),
+        (18, "TLS: the server's certificate is signed by nobody that this client trusts"),
         (62, "TLS: the server's certificate is for another host"),
         (64, "TLS: the server's certificate is for another host"),
     ],
@@ -84,6 +84,9 @@ def test_distrust_says_what_is_wrong(code: int, text: str) -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_code = code
     assert describe_error(error).startswith(text)
+    assert describe_error(error, "http://proxy:3128").startswith(text)
+    both = text.replace("server's", "server's or the proxy's")
+    assert describe_error(error, "https://proxy:3128").startswith(both)
 
 
 def test_cures_are_for_statuses_and_codes() -> None:
