@@ -1,6 +1,6 @@
 """What the pages of `tests/consumers/test_frameworks.py` talk to, and the hubs of the documents.
 
-PAGE_ORIGINS: the origins of the pages, with commas. Each page connects to
+PAGE_ORIGIN: the origin of pages that do not come from here. Each page connects to
 ``/room?page=NAME&room=ROOM``. ``GET /sessions?page=NAME`` lists its sessions.
 ``POST /push?page=NAME&first=F&last=L`` sends numbers to its open session, and
 ``POST /close?page=NAME`` closes that. ``GET /chats`` counts the sessions of the documents' chats.
@@ -98,7 +98,7 @@ async def assistant(channel: Channel) -> None:
 ROOM = Hub(
     handle,
     authenticate=authenticate,
-    origins=os.environ["PAGE_ORIGINS"].split(","),
+    origins=[os.environ["PAGE_ORIGIN"]],
     limits=Limits(away=0.5, opens_per_second=1000),
 )
 HUBS = {"/room": ROOM, "/chat": Hub(echo), "/prices": Hub(prices), "/assistant": Hub(assistant)}

@@ -25,8 +25,7 @@ from tests.consumers.vite_pages import (
     vite,
 )
 from tests.support.browsers.chromium import Tab, chromium, tab
-from tests.support.servers.process import free_ports
-from tests.support.servers.uvicorn import Server, serving
+from tests.support.servers.uvicorn import Server, free_port, serving
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
@@ -45,32 +44,31 @@ async def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-async def ports() -> dict[str, int]:
-    """The port of Vite for each version of React; "" is the newest."""
-    return dict(zip(("", "18"), free_ports(2), strict=True))
+async def port() -> int:
+    """The port of Vite, whose pages the hubs allow."""
+    return free_port()
 
 
 @pytest.fixture(scope="module")
-async def hubs(ports: dict[str, int]) -> AsyncIterator[Server]:
-    origins = ",".join(f"http://127.0.0.1:{port}" for port in ports.values())
+async def hubs(port: int) -> AsyncIterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PAGE_ORIGINS", origins)
+        patch.setenv("PAGE_ORIGIN", f"http://127.0.0.1:{port}")
         async with serving("tests.consumers.frameworks_app:app", "--no-access-log") as server:
             yield server
 
 
 @pytest.fixture(scope="module")
-async def site(project: Path, hubs: Server, ports: dict[str, int]) -> AsyncIterator[Site]:
-    async with vite(project, hubs, ports[""], "") as one:
+async def site(project: Path, hubs: Server, port: int) -> AsyncIterator[Site]:
+    async with vite(project, hubs, port=port) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 async def react_18(
-    browser: Browser, project: Path, hubs: Server, ports: dict[str, int]
+    browser: Browser, project: Path, hubs: Server
 ) -> AsyncIterator[tuple[Tab, Site]]:
     """A page with React 18, and its site."""
-    async with vite(project, hubs, ports["18"], "18") as site, tab(browser, site.url) as one:
+    async with vite(project, hubs, react="18") as site, tab(browser, site.url) as one:
         yield one, site
 
 
