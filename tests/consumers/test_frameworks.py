@@ -261,6 +261,7 @@ async def test_late_components_show_all_messages(shared: Tab, site: Site) -> Non
         await page.expect_list("joined", "first", *numbers(1, 500))
         await page.change(late=True)
         await page.expect_list("joined", "first", *numbers(1, 500), of="late")
+        await page.expect_list(498, 499, 500, of="last")
 
 
 # What React does
