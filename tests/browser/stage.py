@@ -111,6 +111,10 @@ class Stage:
         """Wait until a pane has received at least this number of events."""
         await self._wait_figure(side, "received", events)
 
+    async def wait_sent(self, side: str, events: int) -> None:
+        """Wait until a pane knows of at least this number of events, received or not."""
+        await self._wait_figure(side, "sent", events)
+
     async def wait_lost(self, side: str, events: int) -> None:
         """Wait until at least this number of events is known to be missing in a pane."""
         await self._wait_figure(side, "lost", events)
