@@ -94,7 +94,7 @@ async def recover_lines_of_absence(ada: Stage, grace: Stage, transport: str) -> 
         await say(grace, f"{transport} away {index}")
     await grace.wait_item("ours", f"{transport} away 6")
     await say(ada, f"{transport} written while away")
-    await ada.wait_text(".own .status", "sending")
+    await ada.wait_text(".own .status", "not yet delivered")
     await ada.come_back()
     for guest in (ada, grace):
         await guest.wait_item("ours", f"{transport} written while away")
