@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, Locator
+from playwright.async_api import Browser, Locator, expect
 
 from tests.support.browsers.chromium import Tab, tab
 from tests.support.servers.uvicorn import Host, Server, free_port
@@ -158,6 +158,18 @@ class Stage:
         figures = await self.figures("ours")
         assert figures["received"] == figures["sent"] > 0, figures
         assert figures["lost"] == figures["doubled"] == figures["late"] == 0, figures
+
+    async def assert_fits_phone(self) -> None:
+        """Fail if a phone does not show both panes and every button of the panel at once."""
+        for width, height in ((390, 844), (320, 640)):
+            await self.page.set_viewport_size({"width": width, "height": height})
+            for side in ("ours", "plain"):
+                await expect(self.pane(side).locator(".content")).to_be_in_viewport(ratio=0.9)
+            for name in ("Cut connections", "Go away", "Reload page", "Restart server"):
+                button = self.page.get_by_role("button", name=name)
+                await expect(button).to_be_in_viewport(ratio=0.9)
+            sizes = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+            assert await self.page.evaluate(sizes) == [width, height]
 
 
 @asynccontextmanager
