@@ -19,7 +19,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
 
-
 NEWEST = re.compile(
     r"^## (\S+), (unreleased|\d{4}-\d\d-\d\d)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL
 )
@@ -30,7 +29,7 @@ PUBLISH = """To publish exactly these files:
 
     git tag -a v{0} -m "onechannel {0}" && git push origin v{0}
     python -m twine upload dist/onechannel-{0}.tar.gz dist/onechannel-{0}-py3-none-any.whl
-    npm publish dist/onechannel-{0}.tgz"""
+    npm publish ./dist/onechannel-{0}.tgz"""
 
 
 def main(arguments: list[str]) -> None:

@@ -39,6 +39,7 @@ export class Pane {
   setState(state, text = state) {
     this.element.dataset.state = state;
     this.#state.textContent = text;
+    this.#count();
   }
 
   /** Takes a message of the server, counts it if it is numbered, and shows it. */
@@ -80,7 +81,9 @@ export class Pane {
   #count() {
     const { received, sent, lost, doubled, recovered, late, isAnew } = this.tally;
     const notes = { lost, doubled, recovered, "out of order": late };
-    this.#score.textContent = `${received} of ${sent} received`;
+    // Without a connection, a page cannot know how many there are.
+    const isOpen = this.element.dataset.state === "open";
+    this.#score.textContent = isOpen ? `${received} of ${sent} received` : `${received} received so far`;
     this.#notes.replaceChildren(
       ...Object.entries(notes)
         .filter(([, number]) => number > 0)

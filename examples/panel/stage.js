@@ -67,7 +67,7 @@ function followChannel(channel, pane, log, status) {
   on("suspended", () => "is suspended");
   on("reset", (event) => {
     const text = resetInWords(event);
-    pane.restart(`This page was told: ${text}.`);
+    pane.restart(`The channel reports ${text}.`);
     return text;
   });
   on("close", ({ code, reason }) => `closed: ${code} ${reason}`);

@@ -18,8 +18,10 @@ const REASONS = {
 const ENDS = {
   restarted: "the server has restarted",
   expired: "this page was away for too long",
-  unknown: "the server does not know it",
+  unknown: "the server no longer knows the old session",
   overflow: "too many messages were waiting for this page",
+  failed: "the server's handler failed",
+  shutdown: "the server was shutting down",
 };
 
 const FATES = { not_handled: "not delivered", unknown: "may or may not have arrived", handled: "delivered" };

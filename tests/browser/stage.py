@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, Locator
+from playwright.async_api import Browser, Locator, expect
 
 from tests.support.browsers.chromium import Tab, tab
 from tests.support.servers.uvicorn import Host, Server, free_port
@@ -111,6 +111,10 @@ class Stage:
         """Wait until a pane has received at least this number of events."""
         await self._wait_figure(side, "received", events)
 
+    async def wait_sent(self, side: str, events: int) -> None:
+        """Wait until a pane knows of at least this number of events, received or not."""
+        await self._wait_figure(side, "sent", events)
+
     async def wait_lost(self, side: str, events: int) -> None:
         """Wait until at least this number of events is known to be missing in a pane."""
         await self._wait_figure(side, "lost", events)
@@ -154,6 +158,18 @@ class Stage:
         figures = await self.figures("ours")
         assert figures["received"] == figures["sent"] > 0, figures
         assert figures["lost"] == figures["doubled"] == figures["late"] == 0, figures
+
+    async def assert_fits_phone(self) -> None:
+        """Fail if a phone does not show both panes and every button of the panel at once."""
+        for width, height in ((390, 844), (320, 640)):
+            await self.page.set_viewport_size({"width": width, "height": height})
+            for side in ("ours", "plain"):
+                await expect(self.pane(side).locator(".content")).to_be_in_viewport(ratio=0.9)
+            for name in ("Cut connections", "Go away", "Reload page", "Restart server"):
+                button = self.page.get_by_role("button", name=name)
+                await expect(button).to_be_in_viewport(ratio=0.9)
+            sizes = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+            assert await self.page.evaluate(sizes) == [width, height]
 
 
 @asynccontextmanager

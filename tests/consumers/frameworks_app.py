@@ -1,9 +1,9 @@
 """What the pages of `tests/consumers/test_frameworks.py` talk to, and the hubs of the documents.
 
-PAGE_ORIGINS: the origins of the pages, with commas. Each page connects to
+PAGE_ORIGIN: the origin of pages that do not come from here. Each page connects to
 ``/room?page=NAME&room=ROOM``. ``GET /sessions?page=NAME`` lists its sessions.
-``POST /push?page=NAME&first=F&last=L`` sends numbers to its open session. ``GET /chats`` counts the
-sessions of the documents' chats.
+``POST /push?page=NAME&first=F&last=L`` sends numbers to its open session, and
+``POST /close?page=NAME`` closes that. ``GET /chats`` counts the sessions of the documents' chats.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CHANNELS: dict[str, Channel] = {}
 
 
 async def handle(channel: Channel) -> None:
-    """Send back each message. At ``"close"``, close the channel."""
+    """Send back each message."""
     query = HTTPConnection(channel.scope).query_params
     session = Session(query["page"], query["room"])
     SESSIONS.append(session)
@@ -46,8 +46,6 @@ async def handle(channel: Channel) -> None:
     try:
         async for message in channel:
             session.messages.append(message)
-            if message == "close":
-                return await channel.close(4001, "as asked")
             await channel.send(message)
     finally:
         session.open = False
@@ -74,6 +72,11 @@ async def push(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def close(request: Request) -> Response:
+    await CHANNELS[request.query_params["page"]].close(4001, "as asked")
+    return Response(status_code=204)
+
+
 async def echo(channel: Channel) -> None:
     async for message in channel:
         await channel.send(message)
@@ -95,7 +98,7 @@ async def assistant(channel: Channel) -> None:
 ROOM = Hub(
     handle,
     authenticate=authenticate,
-    origins=os.environ["PAGE_ORIGINS"].split(","),
+    origins=[os.environ["PAGE_ORIGIN"]],
     limits=Limits(away=0.5, opens_per_second=1000),
 )
 HUBS = {"/room": ROOM, "/chat": Hub(echo), "/prices": Hub(prices), "/assistant": Hub(assistant)}
@@ -113,6 +116,7 @@ app = Starlette(
     routes=[
         Route("/sessions", sessions),
         Route("/chats", chats),
+        Route("/close", close, methods=["POST"]),
         Route("/push", push, methods=["POST"]),
         *(Mount(path, app=hub) for path, hub in HUBS.items()),
     ],

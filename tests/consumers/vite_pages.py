@@ -1,7 +1,6 @@
 """Vite's development server with the packed npm package, and what its pages show.
 
-The pages are in `frameworks/`. A `Room` (frameworks/src/room.tsx) reaches its hub, in
-`frameworks_app`, through a `FaultProxy`; the components of the documents do so through Vite.
+The pages are in `frameworks/`, their hubs in `frameworks_app`, behind a `FaultProxy`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from tests.consumers.install import INSTALLS_WITHIN, run
 from tests.support.browsers.chromium import DEADLINE, Tab
 from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.servers.process import running
-from tests.support.servers.uvicorn import Server
+from tests.support.servers.uvicorn import Server, free_port
 
 FRAMEWORKS = ("react", "vue", "svelte")
 _NAMES = itertools.count(1)
@@ -41,14 +40,16 @@ class Site:
     Attributes:
         folder: the project that Vite serves.
         url: its address.
-        proxy: what the connections of a `Room` pass.
+        proxy: what the connections to the hubs pass.
         hubs: the server of the hubs.
+        rooms: the address of the hub of a `Room`; empty for that of Vite.
     """
 
     folder: Path
     url: str
     proxy: FaultProxy
     hubs: Server
+    rooms: str
 
     async def ask(self, method: str, path: str, **query: str | int) -> Any:
         """Return the answer of the server of the hubs, or None if it is empty."""
@@ -138,16 +139,24 @@ def _write_documents(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def vite(project: Path, hubs: Server, port: int, react: str) -> AsyncIterator[Site]:
-    """Serve the project with a version of React."""
+async def vite(
+    project: Path, hubs: Server, *, react: str = "", port: int | None = None
+) -> AsyncIterator[Site]:
+    """Serve the project with a version of React, by default the newest.
+
+    On a given ``port``, whose origin the hubs allow, a `Room` does not reach its hub through Vite,
+    whose proxy does not pass on that a stream was cut.
+    """
+    is_allowed = port is not None
+    port = port or free_port()
     options = ("--host", "127.0.0.1", "--port", str(port), "--strictPort")
     command = ("node", "node_modules/vite/bin/vite.js", *options)
-    environment = ("env", f"HUBS={hubs.url}", f"REACT={react}")
-    async with (
-        FaultProxy(hubs.port) as proxy,
-        running("vite", (*environment, *command), project, [port]),
-    ):
-        yield Site(project, f"http://127.0.0.1:{port}", proxy, hubs)
+    async with FaultProxy(hubs.port) as proxy:
+        address = f"http://127.0.0.1:{proxy.port}"
+        environment = ("env", f"HUBS={address}", f"REACT={react}")
+        async with running("vite", (*environment, *command), project, [port]):
+            url = f"http://127.0.0.1:{port}"
+            yield Site(project, url, proxy, hubs, address if is_allowed else "")
 
 
 def document_url(site: Site, show: str, **query: str | Sequence[str]) -> str:
@@ -162,7 +171,7 @@ async def showing(
     """Show a `Room` with these properties. At the end, check that the page had no errors."""
     shared.errors.clear()
     name = str(next(_NAMES))
-    first = {"page": name, "hubs": f"http://127.0.0.1:{site.proxy.port}", **view}
+    first = {"page": name, "hubs": site.rooms, **view}
     if not await shared.run("() => 'begin' in window"):
         await shared.goto(site.url)
     await shared.run("([first, hydrated]) => begin(first, hydrated)", [first, hydrated])

@@ -51,6 +51,12 @@ def test_every_subpath_has_documented_exports() -> None:
     assert list(MANIFEST["exports"]) == [*sorted(SUBPATHS), "./package.json"]
 
 
+def test_document_lists_every_subpath() -> None:
+    text = (CLIENT_SOURCES.parents[1] / "docs/browser.md").read_text("utf-8")
+    listed = re.findall(r"^\| `onechannel(.*?)` \|", text, re.MULTILINE)
+    assert sorted(f".{name}" for name in listed) == sorted(SUBPATHS)
+
+
 def test_consumers_compile_every_file_of_types() -> None:
     configurations = [path.read_text("utf-8") for path in COMPILED.glob("tsconfig.*.json")]
     compiled = {name for text in configurations for name in json.loads(text)["files"]}

@@ -85,7 +85,7 @@ class connect:
         on_unreachable: Callable[[dict[str, str]], object] | None = None,
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
             raise ValueError(f"a channel's URL must be an http(s) or ws(s) URL, not {url!r}")
         parts.port  # noqa: B018 - raises ValueError if it is not a number
         if not callable(credentials):

@@ -74,6 +74,7 @@ CURES: dict[str, str] = {
     "proxy: HTTP 403": "the proxy forbids this host or port: allow it there, or list the host in "
     "the environment's NO_PROXY",
     "proxy: HTTP 405": "this proxy opens no tunnels (CONNECT): name another",
+    "proxy: HTTP 500": _NO_WAY,
     "proxy: HTTP 502": _NO_WAY,
     "proxy: HTTP 503": _NO_WAY,
     "proxy: HTTP 504": _NO_WAY,

@@ -39,7 +39,7 @@ def choose_proxy(url: str, proxy: str | None, trust_env: bool) -> str | None:
 
 def _is_exempt(url: str) -> bool:
     parts = urlsplit(url)
-    assert parts.hostname is not None
+    assert parts.hostname is not None  # `connect` has checked it
     port = parts.port or (443 if is_secure(url) else 80)
     return bool(proxy_bypass(parts.hostname) or proxy_bypass(f"{parts.hostname}:{port}"))
 

@@ -54,7 +54,7 @@ const panes = stage({ channel, plain, view });
 /** Sends a line. Until it comes back, it is below the conversation, with what is known about it. */
 function say(text) {
   const key = Math.random().toString(36).slice(2);
-  const status = make("p", { className: "status", textContent: "sending" });
+  const status = make("p", { className: "status", textContent: "not yet delivered" });
   const line = lineOf($("name").value, text, clock());
   line.classList.add("own");
   line.append(status);

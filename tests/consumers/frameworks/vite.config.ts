@@ -1,11 +1,11 @@
-// The development server of the pages. HUBS: the address of the documents' hubs. REACT: "18", or empty for the newest.
+// The development server of the pages. HUBS: the address of the hubs. REACT: "18", or empty for the newest.
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import react from "@vitejs/plugin-react";
 import vue from "@vitejs/plugin-vue";
 import { defineConfig } from "vite";
 
 const { HUBS = "", REACT } = process.env;
-const hubs = ["/chat", "/prices", "/assistant"];
+const hubs = ["/room", "/chat", "/prices", "/assistant"];
 
 export default defineConfig({
   plugins: [react(), vue(), svelte()],

@@ -168,7 +168,6 @@ async def test_empty_body_is_refused(server: SharedServer, target: str, chunked:
     "path",
     [
         "nothing",
-        "",
         "websockets",
         "client.jsx",
         SECRET.decode(),

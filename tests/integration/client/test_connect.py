@@ -352,6 +352,8 @@ async def test_expiry_reports_fate_of_message_in_hand() -> None:
 def test_connect_checks_url_and_transports() -> None:
     with pytest.raises(ValueError, match="must be an http"):
         connect("/chat")
+    with pytest.raises(ValueError, match="must be an http"):
+        connect("http://:8000/chat")
     with pytest.raises(ValueError, match="some of websocket, sse, longpoll"):
         connect("http://localhost/chat", transports=["pigeon"])
     with pytest.raises(ValueError, match="some of"):

@@ -6,6 +6,7 @@ event stream, and a WebSocket. A carrier knows nothing of the protocol's frames.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
@@ -150,7 +151,10 @@ class Tcp:
 
     async def post(self, segment: str, body: bytes) -> Answer:
         posts = self._posts
-        if posts is None or posts.reader.at_eof():  # servers close idle connections
+        # Servers close idle connections. If this process was busy meanwhile, it has yet to notice.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if posts is None or posts.reader.at_eof():
             posts = self._posts = await TcpClient.to(self.port, self._deadline)
             self._connections.append(posts)
         await posts.write(request_bytes("POST", f"{self._path}/{segment}", body))

@@ -104,7 +104,7 @@ class ForwardProxy:
 
 
 async def _refuse(client: Client, status: int) -> None:
-    headers = [("Content-Length", "0")]
+    headers = [("Content-Length", "0"), ("Connection", "close")]
     if status == 407:
         headers.append(("Proxy-Authenticate", 'Basic realm="the proxy"'))
     await client.answer(h11.Response(status_code=status, headers=headers))

@@ -12,8 +12,8 @@ function State({ channel }: Given) {
   return <output id="state">{useChannelState(channel)}</output>;
 }
 
-function List({ channel, id, slow = 0 }: Given & { id: string; slow?: number }) {
-  const messages = useMessages(channel, 5000);
+function List({ channel, id, limit = 5000, slow = 0 }: Given & { id: string; limit?: number; slow?: number }) {
+  const messages = useMessages(channel, limit);
   const [count, setCount] = useState(0);
   seen.renders++;
   const numbers = messages.filter((message) => typeof message === "number");
@@ -64,6 +64,7 @@ export function Room({ page, hubs, room, name, tick, late, listHidden, bare, wai
         {!bare && <List channel={channel} id="list" slow={slow} />}
       </Hideable>
       {late && <List channel={channel} id="late" />}
+      {late && <List channel={channel} id="last" limit={3} />}
       <output id="tick">{tick}</output>
     </>
   );

@@ -15,7 +15,7 @@ export interface View {
   /** Changes nothing but that everything is rendered. */
   tick: number;
   name: string;
-  /** Whether there is a second list. */
+  /** Whether there is a second list, and one of the last three messages. */
   late: boolean;
   /** Whether nothing takes the messages. */
   bare: boolean;
