@@ -203,6 +203,8 @@ class InnerConnection:
                 await self._channel.send(message)
             except Stalled:
                 continue  # as on a WebSocket: its session ends once it is silent
+            except ChannelClosed:
+                raise self._gone() from None
             return
 
     def _check_connected(self) -> None:
