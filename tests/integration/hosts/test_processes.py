@@ -18,6 +18,7 @@ import anyio
 import pytest
 
 from tests.integration.hosts.hosts import eventually
+from tests.support.clients.tcp_client import request_bytes, tcp_client
 from tests.support.servers.uvicorn import GRANIAN, HYPERCORN, UVICORN, Host, Server, serving
 from transport.hosts import processes
 
@@ -126,6 +127,10 @@ async def test_several_workers_are_logged_once(name: str, count: int, directory:
 async def test_one_worker_is_not_logged(name: str, directory: Path) -> None:
     host, arguments = started(name, 1)
     async with serving(APP, *arguments, host=host) as server:
+        # A worker of granian that has just been started does not stop if it is told to.
+        async with tcp_client(server.port) as wire:
+            await wire.write(request_bytes("GET", "/"))
+            assert (await wire.answer("GET")).status < 500
         assert holder(directory, LOGGED) is None
     assert lines(server) == []
 
