@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidProxyMessage
 
 from tests.integration.client.kit import PACING, TRANSPORTS, apps, failures
 from tests.support.servers.certificates import Authority
@@ -40,6 +43,26 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+async def abandoned_answers() -> AsyncIterator[None]:
+    """Let websockets drop the answer of a proxy to an attempt that was cancelled.
+
+    It leaves the error in a future that nobody reads, which asyncio reports: that fails a test.
+    """
+    loop = asyncio.get_running_loop()
+    report = loop.get_exception_handler()
+    assert report is not None
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), InvalidProxyMessage):
+            report(loop, context)
+
+    loop.set_exception_handler(handle)
+    yield
+    gc.collect()  # that is when asyncio reports it
+    loop.set_exception_handler(report)
 
 
 async def check_echo(url: str, *transports: str, **options: Any) -> None:
