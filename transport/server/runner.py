@@ -264,6 +264,7 @@ class Runner:
                 "the server is restarting",
                 "protocol",
                 self.driver.now(),
+                failed=True,  # it may still be at its current message
                 within=retry_in,  # after that nothing is left here to resume
             )
             self.driver.notify()
@@ -281,6 +282,7 @@ class Runner:
             "the user was dismissed",
             "protocol",
             self.driver.now(),
+            failed=True,  # the handler may still be at its current message
         )
         self.driver.notify()
         return True

@@ -242,7 +242,8 @@ class ServerSession:
             reason: for people, at most 123 bytes.
             by: whose code it is.
             now: seconds.
-            failed: whether the handler failed at its current message, whose fate is then unknown.
+            failed: whether the handler failed or is interrupted at its current message, whose fate
+                is then unknown.
             retry_in: after how many seconds the client may open a new session; None if it may not
                 (CLS-8).
             within: how many seconds the client has to answer; ``limits.closing`` by default.

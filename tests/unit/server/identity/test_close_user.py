@@ -125,3 +125,24 @@ async def test_close_user_with_non_str_subject_raises() -> None:
 
 async def test_close_user_without_sessions_returns_zero() -> None:
     assert await Hub(Seen()).close_user("ada") == 0
+
+
+async def test_close_user_tells_no_busy_message_as_handled() -> None:
+    """CLS-3: its handler may never finish with the message that it has in hand."""
+    busy, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(channel: Channel) -> None:
+        await channel.receive()
+        busy.set()
+        await go_on.wait()
+
+    hub = Hub(handler)
+    async with frame_client(hub, "websocket") as client:
+        await client.confirm()
+        await client.send([1, 0, "x"])
+        await busy.wait()
+        assert await hub.close_user("") == 1
+        frames = (await client.ended()).frames
+        go_on.set()
+    [close] = [frame for frame in frames if frame["type"] == "close"]
+    assert (close["code"], close["ack"], close.get("in_hand")) == (4401, 0, 1)

@@ -136,6 +136,30 @@ async def test_drain_closes_with_1012(transport: str) -> None:
     assert app.events[-1]["code"] == 1012
 
 
+async def test_drain_tells_no_busy_message_as_handled() -> None:
+    """CLS-3: the application may be stopped in the middle of the message that it has in hand."""
+    busy, go_on = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(ACCEPT)
+        await receive()
+        busy.set()
+        await go_on.wait()
+
+    hub = Hub(as_websocket(app))
+    async with frame_client(hub, "websocket") as client:
+        await client.confirm()
+        await client.send([1, 0, "x"])
+        await busy.wait()
+        drained = asyncio.create_task(hub.drain())
+        frames = (await client.ended()).frames
+        go_on.set()
+        await drained
+    [close] = [frame for frame in frames if frame["type"] == "close"]
+    assert (close["code"], close["ack"], close.get("in_hand")) == (1012, 0, 1)
+
+
 async def test_drain_ends_stream_of_silent_page() -> None:
     """A page that does not answer the close keeps its server no longer than ``drain_window``."""
     hub = Hub(as_websocket(Recorder()), limits=Limits(drain_window=3.0))
