@@ -1,6 +1,6 @@
 // The console page: a channel of this hub, tried by hand. `Hub(handler, console=True)` serves it at its own URL.
 //
-// It connects only when the user says so, since anyone can lead a user who is signed in to this page by a link. What
+// It connects only when the user says so, since a link from any site can open this page for a signed-in user. What
 // arrives is shown as text, never as HTML.
 import type { ChannelError, ChannelOptions, Channel as OneChannel, TransportName } from "../src/index.ts";
 

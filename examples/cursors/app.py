@@ -53,7 +53,7 @@ async def tell(message: dict[str, Any]) -> None:
 
 
 async def robot() -> None:
-    """Move a cursor, for a visitor who is alone."""
+    """Move a cursor, so that a single visitor sees one move."""
     step = 0
     while True:
         step += 1

@@ -24,7 +24,7 @@ pages: dict[str, Numbers] = {}
 
 async def run(channel: Channel) -> None:
     """Serve one page. Its job belongs to the session, which outlives a reload of the page."""
-    page = ""
+    page, numbers = "", Numbers()
     job = anyio.CancelScope()
     job.cancel()
     async with anyio.create_task_group() as tasks:
@@ -32,13 +32,13 @@ async def run(channel: Channel) -> None:
             match message:
                 case {"page": str(name)}:
                     page = name[:40]
-                    pages.setdefault(page, Numbers())
+                    numbers = pages.setdefault(page, Numbers())
                     if len(pages) > PAGES:
                         del pages[next(iter(pages))]
-                    await channel.send(pages[page].hello())
+                    await channel.send(numbers.hello())
                 case "start" if page and job.cancel_called:
                     job = anyio.CancelScope()
-                    tasks.start_soon(work, channel, page, job)
+                    tasks.start_soon(work, channel, page, numbers, job)
                 case "cancel":
                     job.cancel()
                 case _:
@@ -46,11 +46,11 @@ async def run(channel: Channel) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def work(channel: Channel, page: str, job: anyio.CancelScope) -> None:
+async def work(channel: Channel, page: str, numbers: Numbers, job: anyio.CancelScope) -> None:
     """Do the job, and tell its page of each step."""
 
     async def tell(done: int, text: str) -> None:
-        message = pages[page].number({"done": done, "of": STEPS, "text": text})
+        message = numbers.number({"done": done, "of": STEPS, "text": text})
         await channel.send(message)
         plain.send(message, page)
 
