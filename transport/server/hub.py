@@ -161,8 +161,11 @@ class Hub:
 
     @property
     def channels(self) -> Iterator[Channel]:
-        """The channels of this process, connected or not."""
-        yield from [runner.channel for runner in self._runners()]
+        """The channels of this process, connected or not.
+
+        That of a WebSocket application is one of them once the application has accepted.
+        """
+        yield from [runner.channel for runner in self._runners() if runner.driver.accepted]
 
     def group(self, name: str) -> Group:
         """Return the group with that name, creating it on first use.
@@ -181,7 +184,7 @@ class Hub:
         return group
 
     async def broadcast(self, message: Json) -> int:
-        """Send one message to every channel of this process; see `Group.send`."""
+        """Send one message to all `channels`; see `Group.send`."""
         runtime = self._lifecycle.get_current("hub.broadcast", "message")
         runners = runtime.registry.runners if runtime is not None else ()
         drivers = (runner.driver for runner in runners)
@@ -191,8 +194,7 @@ class Hub:
         """Send a message to the channel of that id.
 
         Returns:
-            Whether the channel took it: False if this process has no such channel, or it is
-            closing.
+            Whether the channel took it: False if it is not one of `channels`, or is closing.
 
         Raises:
             Unsendable, TooLarge: the message cannot be sent.
