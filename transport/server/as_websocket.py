@@ -39,7 +39,7 @@ class WebSocketHandler:
 
     async def _run(self, channel: Channel, subprotocols: Sequence[str] | None) -> None:
         connection = InnerConnection(channel, subprotocols, self._warn_once)
-        scope = inner_scope(channel.scope, subprotocols or ())
+        scope = inner_scope(channel.scope, subprotocols or (), channel.user)
         try:
             await self._app(scope, connection.receive, connection.send)
         except Disconnected:

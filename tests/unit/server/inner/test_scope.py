@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from starlette.routing import Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
 from tests.unit.server.inner.recorder import Recorder, each_transport, end_of
-from transport import Hub, as_websocket
+from transport import Hub, Identity, as_websocket
 from transport.server.inner_scope import inner_scope
 from transport.testing import drive
 
@@ -79,6 +80,35 @@ async def test_scope_at_the_mount_has_path_of_slash(path: str) -> None:
     async with drive(outer, path.rstrip("/")) as page:
         assert str(await page.receive()).endswith("/ws/")
         assert await end_of(page) == (1000, "")
+
+
+async def _ann(connection: HTTPConnection, credentials: Any) -> Identity:
+    return Identity("ann", user=credentials)
+
+
+@each_transport
+@pytest.mark.parametrize("user", [{"name": "Ann"}, None])
+async def test_user_of_authenticate_is_in_scope(transport: str, user: Any) -> None:
+    app = Recorder()
+    hub = Hub(as_websocket(app), authenticate=_ann)
+    async with drive(hub, transport=transport, credentials=user) as page:
+        await page.send("hello")
+        assert await page.receive() == "hello"
+    assert app.scope.get("user", "none") == (user if user is not None else "none")
+
+
+async def test_user_of_middleware_is_kept() -> None:
+    """`authenticate` may be given credentials that the middleware has not seen."""
+    app = Recorder()
+    hub = Hub(as_websocket(app), authenticate=_ann)
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        await hub({**scope, "user": None}, receive, send)
+
+    async with drive(middleware, credentials="of authenticate") as page:
+        await page.send("hello")
+        assert await page.receive() == "hello"
+    assert app.scope["user"] is None
 
 
 def test_scope_keeps_what_describes_the_page() -> None:
