@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocketDisconnect
 
-from transport.server.callables import check_application
+from transport.server.callables import check_application, name_of
 from transport.server.channel import Channel
 from transport.server.inner_connection import Disconnected, InnerConnection
 from transport.server.inner_scope import inner_scope
@@ -19,10 +19,13 @@ class WebSocketHandler:
 
     Args:
         app: the application.
+
+    Attributes:
+        __name__: its name.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self.__name__ = getattr(app, "__name__", type(app).__name__)
+        self.__name__ = name_of(app)
         self._app = app
         self._warned: set[str] = set()
 
@@ -55,7 +58,7 @@ class WebSocketHandler:
     def _warn_once(self, what: str, text: str) -> None:
         if what not in self._warned:
             self._warned.add(what)
-            log_event(WARNING, "not_carried", text, what=what)
+            log_event(WARNING, "not_carried", text, app=self.__name__, what=what)
 
 
 def as_websocket(app: ASGIApp) -> WebSocketHandler:

@@ -18,7 +18,7 @@ from transport.protocol.frames import Json, TransportKind
 from transport.protocol.server.counters import counters_of
 from transport.server.as_websocket import WebSocketHandler
 from transport.server.authentication import Authenticate
-from transport.server.callables import check_authenticate, check_encoder, check_handler
+from transport.server.callables import check_authenticate, check_encoder, check_handler, name_of
 from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
@@ -124,6 +124,7 @@ class Hub:
             raise ValueError(f"on_error must be one of {ON_ERROR}, not {on_error!r}")
         if not isinstance(console, bool):
             raise TypeError(f"console must be True or False, not {console!r}")
+        self._name = name_of(handler)
         self._limits = limits
         self._encoder = encoder
         application = Application(
@@ -151,6 +152,9 @@ class Hub:
             self._lifecycle.enter,
             has_console=console,
         )
+
+    def __repr__(self) -> str:
+        return f"<Hub {self._name}>"
 
     # What an application calls
 

@@ -32,14 +32,6 @@ def test_as_websocket_of_socket_function_names_route() -> None:
         as_websocket(endpoint)  # type: ignore[arg-type]
 
 
-def test_as_websocket_takes_name_of_application() -> None:
-    async def chat(scope: Scope, receive: Receive, send: Send) -> None:
-        raise AssertionError
-
-    assert as_websocket(chat).__name__ == "chat"
-    assert repr(as_websocket(Starlette())) == "as_websocket(Starlette)"
-
-
 @each_transport
 async def test_scope_is_that_of_a_websocket(transport: str) -> None:
     app = Recorder()
