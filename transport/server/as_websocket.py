@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from starlette.types import ASGIApp
 from starlette.websockets import WebSocketDisconnect
 
 from transport.server.callables import check_application, name_of
@@ -12,6 +12,9 @@ from transport.server.channel import Channel
 from transport.server.inner_connection import Disconnected, InnerConnection
 from transport.server.inner_scope import inner_scope
 from transport.telemetry.log import WARNING, log_event
+
+WebSocketApp = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application, whatever types it gives to its arguments."""
 
 
 class WebSocketHandler:
@@ -24,7 +27,7 @@ class WebSocketHandler:
         __name__: its name.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: WebSocketApp) -> None:
         self.__name__ = name_of(app)
         self._app = app
         self._warned: set[str] = set()
@@ -61,7 +64,7 @@ class WebSocketHandler:
             log_event(WARNING, "not_carried", text, app=self.__name__, what=what)
 
 
-def as_websocket(app: ASGIApp) -> WebSocketHandler:
+def as_websocket(app: WebSocketApp) -> WebSocketHandler:
     """Make a handler of an ASGI application that serves WebSockets.
 
     ``Mount("/ws", Hub(as_websocket(app)))`` serves it over every transport. The application sees

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -30,6 +31,24 @@ def test_as_websocket_of_socket_function_names_route() -> None:
 
     with pytest.raises(TypeError, match="WebSocketRoute"):
         as_websocket(endpoint)  # type: ignore[arg-type]
+
+
+Event = dict[str, Any]
+
+
+async def test_application_of_dicts_is_taken() -> None:
+    """Type checkers must take it too: Starlette's own types are of `MutableMapping`."""
+
+    async def app(
+        scope: Event,
+        receive: Callable[[], Awaitable[Event]],
+        send: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4000})
+
+    async with drive(Hub(as_websocket(app))) as page:
+        assert await end_of(page) == (4000, "")
 
 
 @each_transport
