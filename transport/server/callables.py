@@ -64,6 +64,21 @@ def check_application(app: object) -> None:
     _check_arguments(app, f"{expected} ({route})", 3, "three arguments")
 
 
+def name_of(function: object) -> str:
+    """Return the name by which people know a handler, or an ASGI application.
+
+    The title of a FastAPI application, the name of a route, of a function or of a class, and else
+    the name of the object's class. A `functools.partial` has the name of what it calls.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    for attribute in ("title", "name", "__qualname__", "__name__"):
+        name = getattr(function, attribute, None)
+        if isinstance(name, str) and name:
+            return name.rpartition("<locals>.")[2]
+    return type(function).__name__
+
+
 def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     if not callable(function):
         raise TypeError(f"{expected}, not {_described(function)}")
