@@ -195,8 +195,14 @@ class Hub:
             closing.
 
         Raises:
+            TypeError: the id is not a str.
             Unsendable, TooLarge: the message cannot be sent.
         """
+        if not isinstance(channel_id, str):
+            raise TypeError(
+                "hub.send_to takes the id of a channel, channel.id, not a "
+                f"{type(channel_id).__name__}; a channel itself has channel.send(message)"
+            )
         runtime = self._lifecycle.get_current("hub.send_to", "channel_id, message")
         runner = runtime.registry.get(channel_id) if runtime is not None else None
         drivers = [runner.driver] if runner else []

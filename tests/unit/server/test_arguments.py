@@ -277,3 +277,26 @@ def test_hub_refuses_transports_it_cannot_serve(transports: Any) -> None:
 def test_group_refuses_name_that_is_no_str(name: Any) -> None:
     with pytest.raises(TypeError, match="a group's name is a str"):
         Hub(echo).group(name)
+
+
+@pytest.mark.parametrize("method", ["add", "discard"])
+@pytest.mark.parametrize(("member", "given"), [("a7", "str"), (None, "NoneType"), (Hub, "type")])
+def test_group_refuses_member_that_is_no_channel(method: str, member: Any, given: str) -> None:
+    group = Hub(echo).group("lobby")
+    with pytest.raises(TypeError, match=rf"group\.{method} takes a Channel.* not a {given}"):
+        getattr(group, method)(member)
+
+
+@pytest.mark.parametrize("wrong", [7, None, b"a7", Hub(echo)])
+async def test_send_to_refuses_id_that_is_no_str(wrong: Any) -> None:
+    """Another value would find no channel, as an id whose channel is closed does."""
+    with pytest.raises(TypeError, match=r"hub\.send_to takes the id of a channel, channel\.id"):
+        await Hub(echo).send_to(wrong, "x")
+
+
+async def test_send_to_unknown_channel_returns_false() -> None:
+    hub = Hub(echo)
+    assert not await hub.send_to("a7", "x")
+    async with hub.lifespan():
+        assert not await hub.send_to("a7", "x")
+        assert await hub.broadcast("x") == 0
