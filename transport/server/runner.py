@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, assert_never
 
@@ -19,16 +17,14 @@ from starlette.types import Scope
 from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, ProtocolError
-from transport.protocol.codec import Encoder
 from transport.protocol.frames import Target
 from transport.protocol.states import SessionState
+from transport.server.application import Application, Handler
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
 from transport.server.credentials import Due, SessionCredentials, refused_error
 from transport.server.driver import NOT_SENDING, SessionDriver
 from transport.telemetry.log import ERROR, WARNING, log_event
-
-Handler = Callable[[Channel], Awaitable[None]]
 
 REOPEN_DELAY = 1.0
 """Seconds after which a page may open a new session when its handler has failed (CLS-8)."""
@@ -39,33 +35,6 @@ channel."""
 
 CANCEL_TIMEOUT = 1.0
 """Seconds that a cancelled handler has for its ``finally`` before its server stops."""
-
-
-class TargetHandler(Protocol):
-    """Runs a WebSocket application for one session."""
-
-    def __call__(self, channel: Channel, subprotocols: Sequence[str]) -> Awaitable[None]:
-        """Serve a client that offers these subprotocols."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """What a hub runs for each session.
-
-    Attributes:
-        handler: called once for each session.
-        reopens: whether a page may open a new session after its handler has failed (CLS-8).
-        encoder: called for a value that JSON cannot represent; None refuses it.
-        serve_target: called in place of ``handler`` for an ``open`` with ``target``, with the
-            subprotocols that it offers (TGT-1). None for a handler that is no WebSocket
-            application: such an ``open`` is refused.
-    """
-
-    handler: Handler
-    reopens: bool = False
-    encoder: Encoder | None = None
-    serve_target: TargetHandler | None = None
 
 
 class Owner(Protocol):
