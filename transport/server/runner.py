@@ -139,7 +139,13 @@ class Runner:
             if not self.driver.loop.is_running():
                 raise  # the coroutine was thrown away, with its loop
             if not self._is_cancelled(error):
-                log_event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
+                log_event(
+                    ERROR,
+                    "handler_failed",
+                    self._consequence(),
+                    channel=self.session.id,
+                    exc_info=True,
+                )
             self._returned(codes.INTERNAL, failed=True)
             if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, SystemExit)):
                 raise
@@ -150,6 +156,28 @@ class Runner:
             if self.driver.loop.is_running():
                 self.session.handler_ended()
                 self._owner.handler_ended(self)
+
+    def _consequence(self) -> str:
+        """Return in words what the page gets now that its handler has failed; see `_returned`."""
+        if self._has_ended:
+            return "its session had ended already, or the server is stopping: no page learns of it"
+        if self._may_reopen:
+            return "its page opens a new session, for which the handler is called again"
+        return (
+            "the channel closes with 1011. With Hub(on_error='reopen') its page opens a new "
+            "session instead"
+        )
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the session is being handed over, closing or closed."""
+        over = (SessionState.CLOSING, SessionState.CLOSED)
+        return self.driver.draining or self.session.state in over
+
+    @property
+    def _may_reopen(self) -> bool:
+        """Whether the page may open a new session if the handler fails (CLS-8)."""
+        return self._reopens and self.session.peer_close is None
 
     def _is_cancelled(self, error: BaseException) -> bool:
         """Whether the handler's task was cancelled; not if it awaited another task that was."""
@@ -201,8 +229,8 @@ class Runner:
                 session.incoming.mark_handled()
             self._owner.tombstone_changed(self)  # messages may have been dropped since, too
             return
-        if self.driver.draining or session.state is SessionState.CLOSING:
-            return  # the session is being handed over, or is closing already
+        if self._has_ended:
+            return
         peer = session.peer_close
         if failed:
             session.close(
@@ -211,7 +239,7 @@ class Runner:
                 "protocol",
                 self.driver.now(),
                 failed=True,
-                retry_in=REOPEN_DELAY if self._reopens and peer is None else None,
+                retry_in=REOPEN_DELAY if self._may_reopen else None,
             )
         elif peer is not None:
             session.close(peer.code, peer.reason, peer.by, self.driver.now())
