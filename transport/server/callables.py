@@ -5,15 +5,19 @@ Without them a mistake would appear with the first page, in the server's log and
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
 from contextlib import suppress
+from types import FunctionType
 from typing import Any
 
 MAX_WRAPPERS = 5
 """How many wrappers around a handler are looked through."""
 
 _AWAITABLE = ("Awaitable", "Coroutine", "Future")
+_DATA = ("bool", "int", "str", "bytes", "dict", "list", "tuple")
+"""Types of results that tell who a user is, but are no identity."""
 
 
 def check_handler(handler: object) -> None:
@@ -33,6 +37,13 @@ def check_authenticate(authenticate: object) -> None:
     """
     expected = "Hub(authenticate=...) needs `async def authenticate(connection, credentials)`"
     _check(authenticate, expected, 2, "two arguments")
+    declared = _declared_result(_unwrapped(authenticate))
+    kinds = [kind.strip().partition("[")[0] for kind in declared.split("|")]
+    if any(kind in _DATA for kind in kinds):
+        name = getattr(_called(authenticate), "__name__", "it")
+        raise TypeError(
+            f"{expected}, but {name}() returns {declared}: return an Identity, or None to refuse"
+        )
 
 
 def check_encoder(encoder: object) -> None:
@@ -90,7 +101,8 @@ def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     if inspect.isasyncgenfunction(called):
         raise TypeError(f"{expected}, but {name}() contains `yield`: it cannot be awaited")
     if _is_plain(function):
-        raise TypeError(f"{expected}, but {name}() is not async: write `async def {name}`")
+        example = f"async def {name}" if name.isidentifier() else "async def"
+        raise TypeError(f"{expected}, but {name}() is not async: write `{example}`")
     _check_arguments(function, expected, arguments, count)
 
 
@@ -98,8 +110,8 @@ def _check_arguments(function: Any, expected: str, arguments: int, count: str) -
     try:
         # A wrapper is called with its own parameters, not with those of what it wraps.
         signature = inspect.signature(function, follow_wrapped=False)
-    except ValueError:
-        return  # written in C: only the call can tell
+    except (ValueError, NameError):
+        return  # written in C, or see `_declared_result`: only the call can tell
     try:
         signature.bind(*[None] * arguments)
     except TypeError as error:
@@ -140,16 +152,55 @@ def _called(function: Any) -> Any:
 def _is_plain(function: Any) -> bool:
     """Return whether calling the function certainly returns no awaitable.
 
-    A lambda, a function that declares an awaitable result, and a wrapper of an async function may
-    return one. A function that is not written in Python shows it when it is called.
+    A lambda that calls something, a function that declares an awaitable result, and a wrapper of an
+    async function may return one. A function that is not written in Python shows it when it is
+    called.
     """
     called = _called(function)
     if not inspect.isfunction(called):
         return False
-    declared = str(called.__annotations__.get("return", ""))
-    if called.__name__ == "<lambda>" or any(name in declared for name in _AWAITABLE):
+    if called.__name__ == "<lambda>":
+        return called is function and _makes_values(called)
+    declared = _declared_result(called)
+    if any(name in declared for name in _AWAITABLE):
         return False
     return not _may_await(function, MAX_WRAPPERS)
+
+
+def _makes_values(function: FunctionType) -> bool:
+    """Return whether a lambda certainly calls nothing but classes whose objects cannot be awaited.
+
+    So it does if it refers to nothing else, as in ``lambda *_: Identity("ada")``.
+    """
+    code = function.__code__
+    holds_functions = function.__closure__ or function.__defaults__ or function.__kwdefaults__
+    if holds_functions or any(inspect.iscode(constant) for constant in code.co_consts):
+        return False
+    names = {**vars(builtins), **function.__globals__}
+    used = [names.get(name) for name in code.co_names]
+    return all(inspect.isclass(each) and not hasattr(each, "__await__") for each in used)
+
+
+def _unwrapped(function: Any) -> Any:
+    """Return what is called, the ``__call__`` of an object; None if that is a wrapper.
+
+    What a wrapped function says is not what its wrapper returns.
+    """
+    if not inspect.isroutine(function):
+        function = inspect.getattr_static(type(function), "__call__", None)
+    return None if hasattr(function, "__wrapped__") else function
+
+
+def _declared_result(function: Any) -> str:
+    """Return what a function says that it returns; "" if it says nothing.
+
+    Python 3.14 evaluates annotations here, not when the function is made: names that only a type
+    checker imports are missing.
+    """
+    with suppress(AttributeError, NameError):
+        declared = function.__annotations__.get("return", "")
+        return declared.__name__ if inspect.isclass(declared) else str(declared)
+    return ""
 
 
 def _may_await(function: Any, depth: int) -> bool:

@@ -16,6 +16,7 @@ from transport.limits import Limits
 from transport.protocol.codec import Encoder
 from transport.protocol.frames import Json, TransportKind
 from transport.protocol.server.counters import counters_of
+from transport.server.application import Application, Handler
 from transport.server.as_websocket import WebSocketHandler
 from transport.server.authentication import Authenticate
 from transport.server.callables import check_authenticate, check_encoder, check_handler, name_of
@@ -24,7 +25,7 @@ from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
 from transport.server.lifecycle import Lifecycle
 from transport.server.origins import OriginPolicy
-from transport.server.runner import Application, Handler, Runner
+from transport.server.runner import Runner
 from transport.server.runtime import Runtime
 from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore
@@ -201,8 +202,14 @@ class Hub:
             Whether the channel took it: False if it is not one of `channels`, or is closing.
 
         Raises:
+            TypeError: the id is not a str.
             Unsendable, TooLarge: the message cannot be sent.
         """
+        if not isinstance(channel_id, str):
+            raise TypeError(
+                "hub.send_to takes the id of a channel, channel.id, not a "
+                f"{type(channel_id).__name__}; a channel itself has channel.send(message)"
+            )
         runtime = self._lifecycle.get_current("hub.send_to", "channel_id, message")
         runner = runtime.registry.get(channel_id) if runtime is not None else None
         drivers = [runner.driver] if runner else []
