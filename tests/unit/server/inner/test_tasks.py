@@ -23,9 +23,7 @@ SMALL = Limits(window_messages=5)
 async def test_sends_of_many_tasks_arrive_in_order() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(ACCEPT)
-        async with asyncio.TaskGroup() as tasks:
-            for index in range(50):
-                tasks.create_task(send(said(str(index))))
+        await asyncio.gather(*[send(said(str(index))) for index in range(50)])
         await send({"type": "websocket.close"})
 
     async with drive(Hub(as_websocket(app), limits=SMALL)) as page:
@@ -64,7 +62,7 @@ async def test_receive_of_two_tasks_raises() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send(ACCEPT)
-        first = asyncio.create_task(receive())
+        first = asyncio.ensure_future(receive())
         await asyncio.sleep(0)
         with pytest.raises(Busy):
             await receive()
