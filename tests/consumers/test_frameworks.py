@@ -6,6 +6,7 @@ tests are of mistakes that the hooks of other libraries have made.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -383,6 +384,29 @@ async def test_documented_chat_converses(shared: Tab, site: Site, show: str) -> 
     await shared.run("() => unmount()")
     await site.until_no_chat()
     shared.assert_no_errors()
+
+
+async def test_documented_chats_tell_of_restart(shared: Tab, site: Site) -> None:
+    """Why nothing connects, and why the list is empty again."""
+    chats = []
+    for show in FRAMEWORKS:
+        chat = Tab(await shared.page.context.new_page())
+        await chat.goto(document_url(site, show, document="1", component="Chat"))
+        await chat.page.get_by_placeholder("Message").fill("hello")
+        await chat.page.get_by_placeholder("Message").press("Enter")
+        await expect(chat.page.locator("li")).to_have_text(["hello"])
+        chats.append(chat.page)
+    await site.hubs.kill()
+    try:
+        for page in chats:
+            await expect(page.locator("p")).to_have_text(re.compile("^recovering: HTTP 50"))
+    finally:
+        await site.hubs.start()
+    for page in chats:
+        await expect(page.locator("p")).to_have_text("open: a new session (restarted)")
+        await expect(page.locator("li")).to_have_count(0)
+        await page.close()
+    shared.errors.clear()
 
 
 async def test_documented_provider_shares_channel(shared: Tab, site: Site) -> None:
