@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,8 @@ from tests.consumers.install import (
     floors,
     run,
 )
+from tests.consumers.vite_pages import Site, create_project, vite
+from tests.support.servers.uvicorn import Server, free_port, serving
 
 RELEASE = Path(os.environ["RELEASE"]) if "RELEASE" in os.environ else None
 """The folder of packages that `make release` has built, to be tried instead of new ones."""
@@ -115,3 +118,30 @@ def copy_programs(folder: Path) -> None:
     """Copy the programs into an environment, so that they import what is installed there."""
     for path in PROGRAMS.glob("*.py"):
         shutil.copy(path, folder)
+
+
+@pytest.fixture(scope="module")
+async def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frameworks") / "project"
+    await create_project(folder, tarball)
+    return folder
+
+
+@pytest.fixture(scope="module")
+async def port() -> int:
+    """The port of Vite, whose pages the hubs allow."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+async def hubs(port: int) -> AsyncIterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAGE_ORIGIN", f"http://127.0.0.1:{port}")
+        async with serving("tests.consumers.frameworks_app:app", "--no-access-log") as server:
+            yield server
+
+
+@pytest.fixture(scope="module")
+async def site(project: Path, hubs: Server, port: int) -> AsyncIterator[Site]:
+    async with vite(project, hubs, port=port) as one:
+        yield one

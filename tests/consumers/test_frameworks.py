@@ -19,14 +19,13 @@ from tests.consumers.install import run
 from tests.consumers.vite_pages import (
     FRAMEWORKS,
     Site,
-    create_project,
     document_url,
     numbers,
     showing,
     vite,
 )
 from tests.support.browsers.chromium import Tab, chromium, tab
-from tests.support.servers.uvicorn import Server, free_port, serving
+from tests.support.servers.uvicorn import Server
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
@@ -34,33 +33,6 @@ pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-async def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("frameworks") / "project"
-    await create_project(folder, tarball)
-    return folder
-
-
-@pytest.fixture(scope="module")
-async def port() -> int:
-    """The port of Vite, whose pages the hubs allow."""
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-async def hubs(port: int) -> AsyncIterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PAGE_ORIGIN", f"http://127.0.0.1:{port}")
-        async with serving("tests.consumers.frameworks_app:app", "--no-access-log") as server:
-            yield server
-
-
-@pytest.fixture(scope="module")
-async def site(project: Path, hubs: Server, port: int) -> AsyncIterator[Site]:
-    async with vite(project, hubs, port=port) as one:
         yield one
 
 
