@@ -345,6 +345,27 @@ async def test_react_18_does_the_same(
 # The documents
 
 
+@pytest.mark.parametrize(("path", "websocket"), [("string", "pending"), ("changed", "failed")])
+async def test_vite_without_websocket_carries_stream(
+    shared: Tab, site: Site, path: str, websocket: str
+) -> None:
+    """What docs/browser.md says of a target that is a string, and of ``changeOrigin``."""
+    await shared.goto(site.url)
+    seen = await shared.run(
+        """async (path) => {
+            const { Channel } = await import("/@id/onechannel");
+            const channel = new Channel(path);
+            await channel.send("hello");
+            const attempts = channel.explain().map((each) => `${each.transport} ${each.outcome}`);
+            await channel.close();
+            return attempts;
+        }""",
+        f"/{path}",
+    )
+    assert seen == [f"websocket {websocket}", "sse open"]
+    shared.errors.clear()
+
+
 @pytest.mark.parametrize("show", FRAMEWORKS)
 async def test_documented_chat_converses(shared: Tab, site: Site, show: str) -> None:
     await shared.goto(document_url(site, show, document="1", component="Chat"))
