@@ -1,4 +1,4 @@
-"""The built packages, and the environments into which they are installed.
+"""The built packages, the environments into which they are installed, and the pages of Vite.
 
 Tests that share an environment are in one class or module, so that a worker makes it once.
 """
@@ -16,6 +16,7 @@ from typing import IO
 import anyio
 import anyio.to_thread
 import pytest
+from playwright.async_api import Browser
 
 from tests.consumers.install import (
     INSTALLS_WITHIN,
@@ -28,6 +29,7 @@ from tests.consumers.install import (
     run,
 )
 from tests.consumers.vite_pages import Site, create_project, vite
+from tests.support.browsers.chromium import Tab, chromium, tab
 from tests.support.servers.uvicorn import Server, free_port, serving
 
 RELEASE = Path(os.environ["RELEASE"]) if "RELEASE" in os.environ else None
@@ -144,4 +146,26 @@ async def hubs(port: int) -> AsyncIterator[Server]:
 @pytest.fixture(scope="module")
 async def site(project: Path, hubs: Server, port: int) -> AsyncIterator[Site]:
     async with vite(project, hubs, port=port) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+async def react_18(
+    browser: Browser, project: Path, hubs: Server
+) -> AsyncIterator[tuple[Tab, Site]]:
+    """A page with React 18, and its site."""
+    async with vite(project, hubs, react="18") as site, tab(browser, site.url) as one:
+        yield one, site
+
+
+@pytest.fixture(scope="module")
+async def shared(browser: Browser, site: Site) -> AsyncIterator[Tab]:
+    """A page that most tests use in turn, because it takes a while to load."""
+    async with tab(browser, site.url) as one:
         yield one

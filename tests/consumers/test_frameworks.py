@@ -7,13 +7,13 @@ tests are of mistakes that the hooks of other libraries have made.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
 from tests.consumers.install import run
 from tests.consumers.vite_pages import (
@@ -22,34 +22,10 @@ from tests.consumers.vite_pages import (
     document_url,
     numbers,
     showing,
-    vite,
 )
-from tests.support.browsers.chromium import Tab, chromium, tab
-from tests.support.servers.uvicorn import Server
+from tests.support.browsers.chromium import Tab
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-async def react_18(
-    browser: Browser, project: Path, hubs: Server
-) -> AsyncIterator[tuple[Tab, Site]]:
-    """A page with React 18, and its site."""
-    async with vite(project, hubs, react="18") as site, tab(browser, site.url) as one:
-        yield one, site
-
-
-@pytest.fixture(scope="module")
-async def shared(browser: Browser, site: Site) -> AsyncIterator[Tab]:
-    """A page that most tests use in turn, because it takes a while to load."""
-    async with tab(browser, site.url) as one:
-        yield one
 
 
 # The channel of a component
