@@ -8,7 +8,6 @@ everything that the application sends in one turn of the event loop is written t
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from transport.client.dialer import Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes
 from transport.client.pacing import Pacing
+from transport.client.turns import Turns
 from transport.client.urls import public_url
 from transport.client.window import Window
 from transport.errors import ChannelClosed, SessionReset, Unreachable
@@ -51,7 +51,7 @@ from transport.protocol.codec import Encoder, Payload
 from transport.protocol.frames import TransportKind, Verdict
 from transport.protocol.states import PHASE_TRANSITIONS, Phase, PhaseStep, transition
 from transport.telemetry.log import ERROR, WARNING, log_event
-from transport.waiting import Waiters, resolve
+from transport.waiting import Waiters
 
 FINAL_WRITE_TIMEOUT = 1.0
 """Seconds in which the last frames of a closed channel must be written."""
@@ -134,8 +134,7 @@ class Driver:
         self._last_contact = 0.0
         """When the server was last heard from, or the application closed the channel."""
         self._closing = False
-        self._waker: asyncio.Future[None] | None = None
-        self._woken = True
+        self._turns = Turns()
 
     # The task
 
@@ -144,8 +143,8 @@ class Driver:
         self._last_contact = read_clock()
         try:
             while self.phase is not Phase.CLOSED:
-                self._woken = False
-                await self._sleep_until(self._step())
+                self._turns.begin()
+                await self._turns.sleep_until(self._step())
             with anyio.move_on_after(FINAL_WRITE_TIMEOUT):
                 await self._waiters.until(lambda: not self.connector.tasks.is_busy)
         except Exception as error:  # noqa: BLE001 - a defect closes the channel and is logged
@@ -162,23 +161,9 @@ class Driver:
             self._act(self.session.abandon(code, reason))
         self.connector.tasks.cancel_all()
 
-    async def _sleep_until(self, due: float) -> None:
-        if self._woken:
-            return
-        loop = asyncio.get_running_loop()
-        self._waker = loop.create_future()
-        timer = loop.call_at(due, resolve, self._waker) if due < inf else None
-        try:
-            await self._waker
-        finally:
-            self._waker = None
-            if timer is not None:
-                timer.cancel()
-
     def wake(self) -> None:
         """Make the task take another turn, because something has changed."""
-        self._woken = True
-        resolve(self._waker)
+        self._turns.wake()
 
     def _step(self) -> float:
         """Do what is due, and return the next deadline."""
