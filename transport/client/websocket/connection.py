@@ -109,12 +109,12 @@ class ClientConnection:
 
     @property
     def close_code(self) -> int | None:
-        """The code of the server's close; 1006 if there was none; None before the end."""
+        """The code of the server's close; 1006 without one; None before the end."""
         return close_code(self._close_received) if self.state is State.CLOSED else None
 
     @property
     def close_reason(self) -> str | None:
-        """The reason of the server's close; "" if there was none; None before the end."""
+        """The reason of the server's close; "" without one; None before the end."""
         if self.state is not State.CLOSED:
             return None
         received = self._close_received
