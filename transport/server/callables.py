@@ -5,11 +5,9 @@ Without them a mistake would appear with the first page, in the server's log and
 
 from __future__ import annotations
 
-import builtins
 import functools
 import inspect
 from contextlib import suppress
-from types import FunctionType
 from typing import Any
 
 MAX_WRAPPERS = 5
@@ -75,6 +73,21 @@ def check_application(app: object) -> None:
     _check_arguments(app, f"{expected} ({route})", 3, "three arguments")
 
 
+def name_of(function: object) -> str:
+    """Return the name by which people know a handler, or an ASGI application.
+
+    The title of a FastAPI application, the name of a route, of a function or of a class, and else
+    the name of the object's class. A `functools.partial` has the name of what it calls.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    for attribute in ("title", "name", "__qualname__", "__name__"):
+        name = getattr(function, attribute, None)
+        if isinstance(name, str) and name:
+            return name.rpartition("<locals>.")[2]
+    return type(function).__name__
+
+
 def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     if not callable(function):
         raise TypeError(f"{expected}, not {_described(function)}")
@@ -86,8 +99,7 @@ def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     if inspect.isasyncgenfunction(called):
         raise TypeError(f"{expected}, but {name}() contains `yield`: it cannot be awaited")
     if _is_plain(function):
-        example = f"async def {name}" if name.isidentifier() else "async def"
-        raise TypeError(f"{expected}, but {name}() is not async: write `{example}`")
+        raise TypeError(f"{expected}, but {name}() is not async: write `async def {name}`")
     _check_arguments(function, expected, arguments, count)
 
 
@@ -137,33 +149,16 @@ def _called(function: Any) -> Any:
 def _is_plain(function: Any) -> bool:
     """Return whether calling the function certainly returns no awaitable.
 
-    A lambda that calls something, a function that declares an awaitable result, and a wrapper of an
-    async function may return one. A function that is not written in Python shows it when it is
-    called.
+    A lambda, a function that declares an awaitable result, and a wrapper of an async function may
+    return one. A function that is not written in Python shows it when it is called.
     """
     called = _called(function)
     if not inspect.isfunction(called):
         return False
-    if called.__name__ == "<lambda>":
-        return called is function and _makes_values(called)
     declared = _declared_result(called)
-    if any(name in declared for name in _AWAITABLE):
+    if called.__name__ == "<lambda>" or any(name in declared for name in _AWAITABLE):
         return False
     return not _may_await(function, MAX_WRAPPERS)
-
-
-def _makes_values(function: FunctionType) -> bool:
-    """Return whether a lambda certainly calls nothing but classes whose objects cannot be awaited.
-
-    So it does if it refers to nothing else, as in ``lambda *_: Identity("ada")``.
-    """
-    code = function.__code__
-    holds_functions = function.__closure__ or function.__defaults__ or function.__kwdefaults__
-    if holds_functions or any(inspect.iscode(constant) for constant in code.co_consts):
-        return False
-    names = {**vars(builtins), **function.__globals__}
-    used = [names.get(name) for name in code.co_names]
-    return all(inspect.isclass(each) and not hasattr(each, "__await__") for each in used)
 
 
 def _unwrapped(function: Any) -> Any:

@@ -19,7 +19,7 @@ from transport.protocol.server.counters import counters_of
 from transport.server.application import Application, Handler
 from transport.server.as_websocket import WebSocketHandler
 from transport.server.authentication import Authenticate
-from transport.server.callables import check_authenticate, check_encoder, check_handler
+from transport.server.callables import check_authenticate, check_encoder, check_handler, name_of
 from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
@@ -127,6 +127,7 @@ class Hub:
             raise ValueError(f"on_error must be one of {ON_ERROR}, not {on_error!r}")
         if not isinstance(console, bool):
             raise TypeError(f"console must be True or False, not {console!r}")
+        self._name = name_of(handler)
         self._limits = limits
         self._encoder = encoder
         application = Application(
@@ -155,6 +156,9 @@ class Hub:
             has_console=console,
         )
 
+    def __repr__(self) -> str:
+        return f"<Hub {self._name}>"
+
     # What an application calls
 
     @property
@@ -164,8 +168,11 @@ class Hub:
 
     @property
     def channels(self) -> Iterator[Channel]:
-        """The channels of this process, connected or not."""
-        yield from [runner.channel for runner in self._runners()]
+        """The channels of this process, connected or not.
+
+        That of a WebSocket application is one of them once the application has accepted.
+        """
+        yield from [runner.channel for runner in self._runners() if runner.driver.accepted]
 
     def group(self, name: str) -> Group:
         """Return the group with that name, creating it on first use.
@@ -184,7 +191,7 @@ class Hub:
         return group
 
     async def broadcast(self, message: Json) -> int:
-        """Send one message to every channel of this process; see `Group.send`."""
+        """Send one message to all `channels`; see `Group.send`."""
         runtime = self._lifecycle.get_current("hub.broadcast", "message")
         runners = runtime.registry.runners if runtime is not None else ()
         drivers = (runner.driver for runner in runners)
@@ -194,8 +201,7 @@ class Hub:
         """Send a message to the channel of that id.
 
         Returns:
-            Whether the channel took it: False if this process has no such channel, or it is
-            closing.
+            Whether the channel took it: False if it is not one of `channels`, or is closing.
 
         Raises:
             TypeError: the id is not a str.

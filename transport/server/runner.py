@@ -124,6 +124,7 @@ class Runner:
         self.channel = Channel(driver, scope, user)
         self._reopens = application.reopens
         self._ends_in_drain = application.serve_target is not None
+        driver.accepted = application.serve_target is None
         self._started_at = now
         handler = application.handler
         if target is not None and application.serve_target is not None:
