@@ -1,4 +1,4 @@
-"""graphql-ws: at a cut it would run a subscription again from its start, and fail a mutation."""
+"""graphql-ws: at a cut it would run a subscription again, and perhaps a mutation twice."""
 
 from __future__ import annotations
 
