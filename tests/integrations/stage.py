@@ -52,8 +52,10 @@ class Page:
         """Cut all connections three times while the block runs, unless the page is native.
 
         Args:
-            every: the bytes of the downlink between two cuts. Three times as many must pass in the
-                block, or it fails: then not all cuts would have been in the middle of traffic.
+            every: the bytes of the downlink between two cuts. More than an opening takes, about
+                1000, because a socket that is cut before it was open fails, as any does. Three
+                times as many must pass in the block, or it fails: then not all cuts would have
+                been in the middle of traffic.
         """
         count = 0 if self.transport == NATIVE else CUTS
         before = self.proxy.statistics.cuts
