@@ -20,7 +20,7 @@ BENCH_READY := .venv-bench/.ready
 # Libraries built on WebSocket, and frameworks that serve it.
 PAGES_READY := tests/integrations/node_modules/.ready
 FRAMEWORKS_READY := .venv/.integrations-ready
-QUICK_INTEGRATIONS := $(addprefix tests/integrations/,reconnecting_websocket)
+QUICK_INTEGRATIONS := $(addprefix tests/integrations/,reconnecting_websocket frameworks/test_django.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo clauses test test-python test-consumers test-browser test-js test-integrations integrations matrix campaign mutants check check-lint check-types check-layers check-prose \
@@ -44,7 +44,7 @@ test-consumers: setup ## Install the built packages as users do, and run the doc
 test-browser: setup ## Run the browser tests, two files at a time (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(PYTEST_ARGS)
 
-test-integrations: setup $(PAGES_READY)
+test-integrations: setup $(PAGES_READY) $(FRAMEWORKS_READY)
 	$(BIN)/python -m pytest $(QUICK_INTEGRATIONS) -n 2 --dist loadfile $(PYTEST_ARGS)
 
 integrations: setup $(PAGES_READY) $(FRAMEWORKS_READY) ## Run unmodified WebSocket libraries and frameworks over the channel
