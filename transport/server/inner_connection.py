@@ -27,7 +27,8 @@ DENIED = 1008
 """The close code of a denial (TGT-1)."""
 
 ABNORMAL = 1006
-"""The code of a disconnect without a close: the session has expired, or was reset."""
+"""The code of a disconnect without a close: after a denial, or as the session has expired or was
+reset."""
 
 REPLY_TIMEOUT = 1.0
 """Seconds in which an application may reply to what its client sent before it closed, counted anew
@@ -54,7 +55,8 @@ class SendState(Enum):
 
     CONNECTING = "connecting"
     ACCEPTED = "accepted"
-    DENYING = "denying"
+    DENYING = "being denied"
+    DENIED = "denied"
     CLOSED = "closed"
 
 
@@ -124,6 +126,8 @@ class InnerConnection:
     def _disconnected(self, error: ChannelClosed) -> Message:
         self._receiving = ReceiveState.DISCONNECTED
         self._disconnect = error
+        if self._sending is SendState.DENIED:
+            return {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
         ending = self._driver.session.ending
         is_reset = ending is not None and ending.reset is not None
         return {
@@ -140,6 +144,7 @@ class InnerConnection:
         Raises:
             OSError: the client is gone.
             RuntimeError: the event does not fit what was sent before.
+            TypeError: the text is no str, or the bytes are none.
             ValueError: the session cannot carry the message, the close code or the reason.
         """
         match self._sending, event["type"]:
@@ -148,8 +153,7 @@ class InnerConnection:
             case SendState.CONNECTING, "websocket.close":
                 await self._deny(403)
             case SendState.CONNECTING, "websocket.http.response.start":
-                self._status = event["status"]
-                self._sending = SendState.DENYING
+                self._begin_denial(event["status"])
             case SendState.DENYING, "websocket.http.response.body":
                 if event.get("body"):
                     self._warn("denial body", "the page is told the status of a denial only")
@@ -188,8 +192,14 @@ class InnerConnection:
         self._driver.accepted = True
         self._driver.presence.changed()
 
+    def _begin_denial(self, status: int) -> None:
+        if not 100 <= status < 600:
+            raise RuntimeError(f"{status} is no HTTP status")
+        self._status = int(status)
+        self._sending = SendState.DENYING
+
     async def _deny(self, status: int) -> None:
-        self._sending = SendState.CLOSED
+        self._sending = SendState.DENIED
         if self._driver.is_over:
             return
         if self._subprotocols is not None:
@@ -285,17 +295,23 @@ def _event(message: Json) -> Message:
 
 
 def _message(event: Message) -> Json:
-    """Return the message of a ``websocket.send``.
+    """Return the message of a ``websocket.send``: its bytes if it has both, as servers do.
 
     Raises:
-        ValueError: the event has neither text nor bytes.
+        TypeError: the text is no str, or the bytes are none.
+        ValueError: the event has neither.
     """
     # One of the two keys may be there with None.
-    if (text := event.get("text")) is not None:
-        return str(text)
     if (data := event.get("bytes")) is not None:
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"the bytes of a websocket.send are a {type(data).__name__}")
         return bytes(data)
-    raise ValueError("a websocket.send needs text or bytes")
+    text = event.get("text")
+    if isinstance(text, str):
+        return text
+    if text is None:
+        raise ValueError("a websocket.send needs text or bytes")
+    raise TypeError(f"the text of a websocket.send is a {type(text).__name__}")
 
 
 def _shortened(reason: str) -> str:
