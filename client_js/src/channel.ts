@@ -187,4 +187,17 @@ export class Channel<Received = unknown, Sent = unknown> extends EventTarget {
   }
 }
 
-defineHandlers(Channel.prototype);
+const EVENTS: readonly (keyof ChannelEventMap)[] = [
+  "open",
+  "message",
+  "transport",
+  "statechange",
+  "recovering",
+  "resumed",
+  "reset",
+  "unreachable",
+  "suspended",
+  "close",
+];
+
+defineHandlers(Channel.prototype, EVENTS);
