@@ -1,8 +1,9 @@
 import { WebSocketChatTransport } from "ai";
 import { FallbackWebSocket } from "onechannel/websocket";
 
+// No class with the platform's types fits the option's type; WebSocket does not either.
 const url = `ws://${location.host}/ws`;
-const transport = new WebSocketChatTransport({ url, webSocket: FallbackWebSocket });
+const transport = new WebSocketChatTransport({ url, webSocket: FallbackWebSocket as never });
 
 const tokens: string[] = [];
 const button = new AbortController();
