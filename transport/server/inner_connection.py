@@ -60,6 +60,11 @@ class SendState(Enum):
     CLOSED = "closed"
 
 
+# Looking up a member takes as long as a small call in Python 3.11, and every message needs these.
+_MESSAGES = ReceiveState.MESSAGES
+_ACCEPTED = SendState.ACCEPTED
+
+
 class Disconnected(ConnectionResetError):
     """The application has sent to a client that is gone."""
 
@@ -104,15 +109,14 @@ class InnerConnection:
         Raises:
             RuntimeError: the disconnect was returned before.
         """
-        match self._receiving:
-            case ReceiveState.CONNECT:
-                self._receiving = ReceiveState.MESSAGES
-                return {"type": "websocket.connect"}
-            case ReceiveState.DISCONNECTED:
+        if self._receiving is not _MESSAGES:
+            if self._receiving is ReceiveState.DISCONNECTED:
                 raise RuntimeError("receive() was called after it had returned a disconnect")
-            case _:
-                pass
-        if self._is_undecided:  # until then an application expects nothing but a disconnect
+            self._receiving = _MESSAGES
+            return {"type": "websocket.connect"}
+        if (
+            self._sending is not _ACCEPTED and self._is_undecided
+        ):  # until then an application expects nothing but a disconnect
             await self._driver.presence.until(lambda: not self._is_undecided or self.is_closed)
             if self._is_undecided:
                 return self._disconnected(self._driver.session.closed_error())
@@ -121,6 +125,8 @@ class InnerConnection:
             message = await self._channel.receive()
         except ChannelClosed as error:
             return self._disconnected(error)
+        if type(message) is str:
+            return {"type": "websocket.receive", "text": message}
         return _event(message)
 
     def _disconnected(self, error: ChannelClosed) -> Message:
@@ -147,6 +153,9 @@ class InnerConnection:
             TypeError: the text is no str, or the bytes are none.
             ValueError: the session cannot carry the message, the close code or the reason.
         """
+        if self._sending is _ACCEPTED and event["type"] == "websocket.send":
+            await self._send(_message(event))
+            return
         match self._sending, event["type"]:
             case SendState.CONNECTING, "websocket.accept":
                 await self._accept(event)
@@ -159,8 +168,6 @@ class InnerConnection:
                     self._warn("denial body", "the page is told the status of a denial only")
                 if not event.get("more_body", False):
                     await self._deny(self._status)
-            case SendState.ACCEPTED, "websocket.send":
-                await self._send(_message(event))
             case SendState.ACCEPTED, "websocket.close":
                 await self._close(event)
             case state, kind:
@@ -208,8 +215,10 @@ class InnerConnection:
 
     async def _send(self, message: Json) -> None:
         """Send a message. A client that is connected but acknowledges nothing is waited for."""
+        session = self._driver.session
         while True:
-            self._check_connected()
+            if session.peer_close is not None or self._receiving is not _MESSAGES:
+                self._check_connected()
             try:
                 await self._channel.send(message)
             except Stalled:
@@ -283,15 +292,11 @@ class InnerConnection:
 
 
 def _event(message: Json) -> Message:
-    """Return a message of the client as an event: what is neither str nor bytes as JSON text."""
-    match message:
-        case str():
-            return {"type": "websocket.receive", "text": message}
-        case bytes():
-            return {"type": "websocket.receive", "bytes": message}
-        case _:
-            text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-            return {"type": "websocket.receive", "text": text}
+    """Return a message that is no str as an event: bytes, and everything else as JSON text."""
+    if isinstance(message, bytes):
+        return {"type": "websocket.receive", "bytes": message}
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return {"type": "websocket.receive", "text": text}
 
 
 def _message(event: Message) -> Json:
