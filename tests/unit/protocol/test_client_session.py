@@ -333,28 +333,6 @@ def test_kinds_are_those_of_the_last_opened() -> None:
     assert list(one.handshake.kinds) == []
 
 
-# A WebSocket application at the channel's URL (TGT-1)
-
-
-def test_target_is_in_each_open() -> None:
-    one = ClientSession(CLIENT, Terms.of(Limits()), target=["a", "b"])
-    link, _ = open_on(one, WS)
-    one.handle_input(link, ConnectionLost("cut"), 0)
-    again = begin(one, POLL)
-    for opening in (link.opening, again.opening):
-        assert json.loads(opening)["target"] == {"subprotocols": ["a", "b"]}
-    assert "target" not in json.loads(begin(session(), WS).opening)
-
-
-def test_target_whose_application_fails_is_closed() -> None:
-    """A channel would go on with a new session (CLS-8)."""
-    one = ClientSession(CLIENT, Terms.of(Limits()), target=[])
-    link, _ = open_on(one, WS)
-    close = {"type": "close", "code": 1011, "reason": "x", "by": "protocol", "last": 0, "ack": 0}
-    events = receive(one, link, {**close, "retry_in": 1})
-    assert events == [Closed(1011, "x", "protocol", clean=True, sends=[])]
-
-
 def test_end_tells_whether_it_was_abandoned() -> None:
     one = session()
     open_on(one, WS)
