@@ -372,8 +372,9 @@ def test_ping_that_was_cut_is_written_again() -> None:
     assert one.ping() == 1  # before any attach
     link, outputs = open_on(one, WS)
     assert outputs[-1].frames[-1] == '{"type":"ping","id":1}'
+    begin(one, POLL)  # another attach, which does not lead yet
     assert one.ping() == 2
-    written(one, link)
+    assert written(one, link) == ['{"type":"ping","id":2}']
     one.handle_input(link, ConnectionLost("cut"), 0)
     link, outputs = open_on(one, WS)
     assert outputs[-1].frames[-1] == '{"type":"ping","id":2}'
