@@ -8,7 +8,6 @@ and is then cancelled.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from functools import partial
 from typing import Any, Protocol, assert_never
 
@@ -16,10 +15,10 @@ from starlette.types import Scope
 
 from transport import codes
 from transport.codes import Code
-from transport.errors import ChannelClosed, ProtocolError
+from transport.errors import ProtocolError
 from transport.protocol.frames import Target
 from transport.protocol.states import SessionState
-from transport.server.application import Application, Handler
+from transport.server.application import Application, Handler, call
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
 from transport.server.credentials import Due, SessionCredentials, refused_error
@@ -135,7 +134,7 @@ class Runner:
 
     async def _run(self, handler: Handler, channel: Channel) -> None:
         try:
-            await self._call(handler, channel)
+            await call(handler, channel)
         except BaseException as error:
             if not self.driver.loop.is_running():
                 raise  # the coroutine was thrown away, with its loop
@@ -186,24 +185,6 @@ class Runner:
             return False
         assert self._task is not None
         return self.driver.draining or self._task.cancelling() > 0
-
-    async def _call(self, handler: Handler, channel: Channel) -> None:
-        """Await the handler. One that stops because its own session has closed has not failed."""
-        try:
-            returned = handler(channel)
-            if not inspect.isawaitable(returned):
-                raise TypeError("the handler must be async: write `async def handler(channel)`")
-            await returned
-        except ChannelClosed as error:
-            if not self._is_own(error):
-                raise  # another channel was closed
-        except BaseExceptionGroup as group:
-            others = group.split(lambda error: self._is_own(error))[1]  # 3.11 takes no method
-            if others is not None:
-                raise others from None
-
-    def _is_own(self, error: BaseException) -> bool:
-        return isinstance(error, ChannelClosed) and error.channel == self.session.id
 
     def _warn_if_at_once(self) -> None:
         """Warn that the handler returned as soon as it began, which closes the channel."""
