@@ -23,7 +23,7 @@ from transport.server.authentication import Identity
 from transport.server.channel import Channel
 from transport.server.credentials import Due, SessionCredentials, refused_error
 from transport.server.driver import NOT_SENDING, SessionDriver
-from transport.telemetry.log import ERROR, WARNING, log_event
+from transport.server.handler_log import log_cancelled, log_failed, log_returned_at_once
 
 REOPEN_DELAY = 1.0
 """Seconds after which a page may open a new session when its handler has failed (CLS-8)."""
@@ -139,13 +139,7 @@ class Runner:
             if not self.driver.loop.is_running():
                 raise  # the coroutine was thrown away, with its loop
             if not self._is_cancelled(error):
-                log_event(
-                    ERROR,
-                    "handler_failed",
-                    self._consequence(),
-                    channel=self.session.id,
-                    exc_info=True,
-                )
+                log_failed(self.session.id, is_over=self._has_ended, reopens=self._may_reopen)
             self._returned(codes.INTERNAL, failed=True)
             if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, SystemExit)):
                 raise
@@ -156,17 +150,6 @@ class Runner:
             if self.driver.loop.is_running():
                 self.session.handler_ended()
                 self._owner.handler_ended(self)
-
-    def _consequence(self) -> str:
-        """Return in words what the page gets now that its handler has failed; see `_returned`."""
-        if self._has_ended:
-            return "its session had ended already, or the server is stopping: no page learns of it"
-        if self._may_reopen:
-            return "its page opens a new session, for which the handler is called again"
-        return (
-            "the channel closes with 1011. With Hub(on_error='reopen') its page opens a new "
-            "session instead"
-        )
 
     @property
     def _has_ended(self) -> bool:
@@ -195,14 +178,7 @@ class Runner:
             and not driver.reception.has_begun
             and driver.now() - self._started_at < AT_ONCE
         ):
-            log_event(
-                WARNING,
-                "handler_returned",
-                "the handler returned at once without receiving, and that closes the channel: if "
-                "it only sends, end it with `await channel.wait_closed()`; if it is meant, call "
-                "`await channel.close()`",
-                channel=self.session.id,
-            )
+            log_returned_at_once(self.session.id)
 
     def _returned(self, code: Code, *, failed: bool = False) -> None:
         session = self.session
@@ -322,12 +298,7 @@ class Runner:
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
             if not self._task.done():
-                log_event(
-                    WARNING,
-                    "handler_cancelled",
-                    "the handler did not return in time after its session ended",
-                    channel=session.id,
-                )
+                log_cancelled(session.id, stops=False)
                 self._task.cancel()
                 if session.state is SessionState.PEER_CLOSED:
                     session.close(1011, "the handler did not return", "protocol", now, failed=True)
@@ -368,8 +339,6 @@ class Runner:
             return
         await asyncio.wait([self._task], timeout=grace)
         if not self._task.done():
-            log_event(
-                WARNING, "handler_cancelled", "the server is stopping", channel=self.session.id
-            )
+            log_cancelled(self.session.id, stops=True)
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_TIMEOUT)
