@@ -1,23 +1,26 @@
 """WebSocket endpoints, bare below ``/bare`` and below a hub of `as_websocket` at ``/ws``.
 
-``GET /`` is a page with `FallbackWebSocket` and `install`. ``GET /report`` tells, for each ``name``
-in the query of a WebSocket, what its endpoint has seen.
+``GET /`` is a page with `FallbackWebSocket` and `install`, and ``/worker.js`` a module worker that
+answers a script with its value. ``GET /report`` tells, for each ``name`` in the query of a
+WebSocket, what its endpoint has seen.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from tests.support.short_limits import ShortLimits
-from transport import Channel, Hub, as_websocket
+from transport import Channel, Hub, Limits, as_websocket
 
 _PAGE = """\
 <!doctype html>
@@ -30,11 +33,24 @@ _PAGE = """\
 </script>
 """
 
+_WORKER = """\
+import { FallbackWebSocket, install } from "/ws/websocket.js";
+Object.assign(globalThis, { FallbackWebSocket, install });
+onmessage = async ({ data }) => postMessage(await (0, eval)(data));
+"""
+
 _seen: dict[str, list[Any]] = defaultdict(list)
 
 
 def _report(websocket: WebSocket) -> list[Any]:
     return _seen[websocket.query_params.get("name", "")]
+
+
+async def _send(websocket: WebSocket, event: Message) -> None:
+    """Send, unless the client has closed: a bare connection knows that before it is received."""
+    if websocket.application_state is WebSocketState.CONNECTED:
+        with suppress(WebSocketDisconnect):
+            await websocket.send(event)
 
 
 async def _echo(websocket: WebSocket) -> None:
@@ -52,7 +68,7 @@ async def _echo(websocket: WebSocket) -> None:
         text = event.get("text")
         if text is None:
             report.append(list(event["bytes"][:4]))
-            await websocket.send_bytes(event["bytes"])
+            await _send(websocket, {"type": "websocket.send", "bytes": event["bytes"]})
             continue
         report.append(text[:40])
         word, _, rest = text.partition(" ")
@@ -62,11 +78,11 @@ async def _echo(websocket: WebSocket) -> None:
             return
         if word == "push":
             for number in range(int(rest)):
-                await websocket.send_text(f"{number}")
+                await _send(websocket, {"type": "websocket.send", "text": f"{number}"})
         elif word == "raise":
             raise RuntimeError("on purpose")
         else:
-            await websocket.send_text(text)
+            await _send(websocket, {"type": "websocket.send", "text": text})
 
 
 async def _deny(websocket: WebSocket) -> None:
@@ -79,8 +95,9 @@ async def _silent(websocket: WebSocket) -> None:
     """Accept nothing until the client goes."""
     _report(websocket).append(["connect", []])
     await websocket.receive()
-    event = await websocket.receive()
-    _report(websocket).append([event["type"], event["code"]])
+    await websocket.receive()
+    with suppress(WebSocketDisconnect):
+        await websocket.send({"type": "websocket.close"})  # else the server logs an error
 
 
 async def _deaf(websocket: WebSocket) -> None:
@@ -98,6 +115,10 @@ async def _page(_: Request) -> Response:
     return HTMLResponse(_PAGE)
 
 
+async def _worker(_: Request) -> Response:
+    return Response(_WORKER, media_type="text/javascript")
+
+
 async def _reports(_: Request) -> Response:
     return JSONResponse(_seen)
 
@@ -110,11 +131,12 @@ bare = Starlette(
         WebSocketRoute("/deaf", _deaf),
     ]
 )
-hub = Hub(as_websocket(bare))
+hub = Hub(as_websocket(bare), limits=Limits(opens_per_second=1000))
 expiring = Hub(as_websocket(bare), limits=ShortLimits(ttl=2.0))
 app = Starlette(
     routes=[
         Route("/", _page),
+        Route("/worker.js", _worker),
         Route("/report", _reports),
         Mount("/bare", bare),
         Mount("/ws", hub),
