@@ -29,7 +29,22 @@ _PAGE = """\
 <title>A page with WebSockets</title>
 <script type="module">
     import { FallbackWebSocket, install } from "/ws/websocket.js";
-    Object.assign(window, { FallbackWebSocket, install, ready: true });
+    const FAST = { retryBase: 0.05, retryMax: 0.2 };
+    /** Makes a socket over a transport only, or the browser's own, and records its events. */
+    const dial = (path, transport, ...words) => {
+        const Class = transport === "native" ? WebSocket
+            : FallbackWebSocket.with({ ...FAST, ...(transport && { transports: [transport] }) });
+        const socket = new Class(path, ...words);
+        socket.events = [];
+        socket.binaryType = "arraybuffer";
+        for (const type of ["open", "message", "error", "close"])
+            socket.addEventListener(type, ({ data, code, reason, wasClean }) => {
+                const fields = type === "message" ? [data] : type === "close" ? [code, reason, wasClean] : [];
+                socket.events.push([type, ...fields]);
+            });
+        return socket;
+    };
+    Object.assign(window, { FallbackWebSocket, install, dial, ready: true });
 </script>
 """
 
@@ -39,6 +54,7 @@ Object.assign(globalThis, { FallbackWebSocket, install });
 onmessage = async ({ data }) => postMessage(await (0, eval)(data));
 """
 
+_released = asyncio.Event()
 _seen: dict[str, list[Any]] = defaultdict(list)
 
 
@@ -101,9 +117,9 @@ async def _silent(websocket: WebSocket) -> None:
 
 
 async def _deaf(websocket: WebSocket) -> None:
-    """Accept, and never receive."""
+    """Accept, and receive nothing until ``GET /release``."""
     await websocket.accept()
-    await asyncio.Event().wait()
+    await _released.wait()
 
 
 async def _channel(channel: Channel) -> None:
@@ -111,12 +127,19 @@ async def _channel(channel: Channel) -> None:
         pass
 
 
-async def _page(_: Request) -> Response:
-    return HTMLResponse(_PAGE)
+async def _page(request: Request) -> Response:
+    """Return the page, or the HTML and the policy in the query."""
+    headers = {"content-security-policy": request.query_params.get("policy", "")}
+    return HTMLResponse(request.query_params.get("html", _PAGE), headers=headers)
 
 
 async def _worker(_: Request) -> Response:
     return Response(_WORKER, media_type="text/javascript")
+
+
+async def _release(_: Request) -> Response:
+    _released.set()
+    return Response(status_code=204)
 
 
 async def _reports(_: Request) -> Response:
@@ -132,12 +155,13 @@ bare = Starlette(
     ]
 )
 hub = Hub(as_websocket(bare), limits=Limits(opens_per_second=1000))
-expiring = Hub(as_websocket(bare), limits=ShortLimits(ttl=2.0))
+expiring = Hub(as_websocket(bare), limits=ShortLimits(ttl=2.0, away=0.2))
 app = Starlette(
     routes=[
         Route("/", _page),
         Route("/worker.js", _worker),
         Route("/report", _reports),
+        Route("/release", _release),
         Mount("/bare", bare),
         Mount("/ws", hub),
         Mount("/expiring", expiring),
