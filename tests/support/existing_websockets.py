@@ -39,7 +39,7 @@ _PAGE = """\
         socket.binaryType = "arraybuffer";
         for (const type of ["open", "message", "error", "close"])
             socket.addEventListener(type, ({ data, code, reason, wasClean }) => {
-                const fields = type === "message" ? [data] : type === "close" ? [code, reason, wasClean] : [];
+                const fields = { message: [data], close: [code, reason, wasClean] }[type] ?? [];
                 socket.events.push([type, ...fields]);
             });
         return socket;
@@ -155,7 +155,7 @@ bare = Starlette(
     ]
 )
 hub = Hub(as_websocket(bare), limits=Limits(opens_per_second=1000))
-expiring = Hub(as_websocket(bare), limits=ShortLimits(ttl=2.0, away=0.2))
+expiring = Hub(as_websocket(bare), limits=ShortLimits(ttl=2.0, away=0.2, closing=0.5))
 app = Starlette(
     routes=[
         Route("/", _page),
