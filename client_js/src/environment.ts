@@ -12,7 +12,7 @@ export type Environment = Pick<
   readonly document?: Pick<Document, "baseURI" | "visibilityState" | "addEventListener">;
   readonly location?: { readonly href: string };
   readonly addEventListener?: Window["addEventListener"];
-  readonly console?: Pick<Console, "error">;
+  readonly console?: Pick<Console, "error" | "warn">;
   readonly navigator?: {
     readonly locks?: Pick<LockManager, "request">;
     readonly onLine?: boolean;

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { outcomes } from "./observe.ts";
-import { PageWorld, World, postAnswer } from "./world.ts";
-import type { ChannelOptions } from "../src/options.ts";
+import { PageWorld, World, failAll, postAnswer } from "./world.ts";
 import type { Channel } from "../src/channel.ts";
+import type { ChannelOptions } from "../src/options.ts";
 
 /** Returns a channel in this world, and the causes and reasons that it reports. */
 function watched(world: World, options: ChannelOptions): { channel: Channel; reports: string[] } {
@@ -12,17 +12,6 @@ function watched(world: World, options: ChannelOptions): { channel: Channel; rep
   const reports: string[] = [];
   channel.addEventListener("unreachable", ({ cause, reason }) => reports.push(`${cause}: ${reason}`));
   return { channel, reports };
-}
-
-/** Fails everything that is started in that many seconds: requests with this status, if any. */
-async function failAll(world: World, seconds: number, status = 0, body = "<html>", type = "text/html"): Promise<void> {
-  for (let second = 0; second < seconds; second += 0.1) {
-    for (const socket of world.sockets.splice(0)) socket.end(1006);
-    for (const request of [...world.requests.splice(0), ...world.gets.splice(0)])
-      if (status) request.respond(status, body, type);
-      else request.fail();
-    await world.pass(0.1);
-  }
 }
 
 describe("unreachable", () => {

@@ -8,9 +8,6 @@ and is then cancelled.
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, assert_never
 
@@ -18,17 +15,15 @@ from starlette.types import Scope
 
 from transport import codes
 from transport.codes import Code
-from transport.errors import ChannelClosed, ProtocolError
-from transport.protocol.codec import Encoder
+from transport.errors import ProtocolError
 from transport.protocol.frames import Target
 from transport.protocol.states import SessionState
+from transport.server.application import Application, Handler, call
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
 from transport.server.credentials import Due, SessionCredentials, refused_error
 from transport.server.driver import NOT_SENDING, SessionDriver
-from transport.telemetry.log import ERROR, WARNING, log_event
-
-Handler = Callable[[Channel], Awaitable[None]]
+from transport.server.handler_log import log_cancelled, log_failed, log_returned_at_once
 
 REOPEN_DELAY = 1.0
 """Seconds after which a page may open a new session when its handler has failed (CLS-8)."""
@@ -39,33 +34,6 @@ channel."""
 
 CANCEL_TIMEOUT = 1.0
 """Seconds that a cancelled handler has for its ``finally`` before its server stops."""
-
-
-class TargetHandler(Protocol):
-    """Runs a WebSocket application for one session."""
-
-    def __call__(self, channel: Channel, subprotocols: Sequence[str]) -> Awaitable[None]:
-        """Serve a client that offers these subprotocols."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """What a hub runs for each session.
-
-    Attributes:
-        handler: called once for each session.
-        reopens: whether a page may open a new session after its handler has failed (CLS-8).
-        encoder: called for a value that JSON cannot represent; None refuses it.
-        serve_target: called in place of ``handler`` for an ``open`` with ``target``, with the
-            subprotocols that it offers (TGT-1). None for a handler that is no WebSocket
-            application: such an ``open`` is refused.
-    """
-
-    handler: Handler
-    reopens: bool = False
-    encoder: Encoder | None = None
-    serve_target: TargetHandler | None = None
 
 
 class Owner(Protocol):
@@ -155,6 +123,7 @@ class Runner:
         self.channel = Channel(driver, scope, user)
         self._reopens = application.reopens
         self._ends_in_drain = application.serve_target is not None
+        driver.accepted = application.serve_target is None
         self._started_at = now
         handler = application.handler
         if target is not None and application.serve_target is not None:
@@ -165,12 +134,12 @@ class Runner:
 
     async def _run(self, handler: Handler, channel: Channel) -> None:
         try:
-            await self._call(handler, channel)
+            await call(handler, channel)
         except BaseException as error:
             if not self.driver.loop.is_running():
                 raise  # the coroutine was thrown away, with its loop
             if not self._is_cancelled(error):
-                log_event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
+                log_failed(self.session.id, is_over=self._has_ended, reopens=self._may_reopen)
             self._returned(codes.INTERNAL, failed=True)
             if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, SystemExit)):
                 raise
@@ -182,30 +151,23 @@ class Runner:
                 self.session.handler_ended()
                 self._owner.handler_ended(self)
 
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the session is being handed over, closing or closed."""
+        over = (SessionState.CLOSING, SessionState.CLOSED)
+        return self.driver.draining or self.session.state in over
+
+    @property
+    def _may_reopen(self) -> bool:
+        """Whether the page may open a new session if the handler fails (CLS-8)."""
+        return self._reopens and self.session.peer_close is None
+
     def _is_cancelled(self, error: BaseException) -> bool:
         """Whether the handler's task was cancelled; not if it awaited another task that was."""
         if not isinstance(error, asyncio.CancelledError):
             return False
         assert self._task is not None
         return self.driver.draining or self._task.cancelling() > 0
-
-    async def _call(self, handler: Handler, channel: Channel) -> None:
-        """Await the handler. One that stops because its own session has closed has not failed."""
-        try:
-            returned = handler(channel)
-            if not inspect.isawaitable(returned):
-                raise TypeError("the handler must be async: write `async def handler(channel)`")
-            await returned
-        except ChannelClosed as error:
-            if not self._is_own(error):
-                raise  # another channel was closed
-        except BaseExceptionGroup as group:
-            others = group.split(lambda error: self._is_own(error))[1]  # 3.11 takes no method
-            if others is not None:
-                raise others from None
-
-    def _is_own(self, error: BaseException) -> bool:
-        return isinstance(error, ChannelClosed) and error.channel == self.session.id
 
     def _warn_if_at_once(self) -> None:
         """Warn that the handler returned as soon as it began, which closes the channel."""
@@ -216,14 +178,7 @@ class Runner:
             and not driver.reception.has_begun
             and driver.now() - self._started_at < AT_ONCE
         ):
-            log_event(
-                WARNING,
-                "handler_returned",
-                "the handler returned at once without receiving, and that closes the channel: if "
-                "it only sends, end it with `await channel.wait_closed()`; if it is meant, call "
-                "`await channel.close()`",
-                channel=self.session.id,
-            )
+            log_returned_at_once(self.session.id)
 
     def _returned(self, code: Code, *, failed: bool = False) -> None:
         session = self.session
@@ -232,8 +187,8 @@ class Runner:
                 session.incoming.mark_handled()
             self._owner.tombstone_changed(self)  # messages may have been dropped since, too
             return
-        if self.driver.draining or session.state is SessionState.CLOSING:
-            return  # the session is being handed over, or is closing already
+        if self._has_ended:
+            return
         peer = session.peer_close
         if failed:
             session.close(
@@ -242,7 +197,7 @@ class Runner:
                 "protocol",
                 self.driver.now(),
                 failed=True,
-                retry_in=REOPEN_DELAY if self._reopens and peer is None else None,
+                retry_in=REOPEN_DELAY if self._may_reopen else None,
             )
         elif peer is not None:
             session.close(peer.code, peer.reason, peer.by, self.driver.now())
@@ -343,12 +298,7 @@ class Runner:
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
             if not self._task.done():
-                log_event(
-                    WARNING,
-                    "handler_cancelled",
-                    "the handler did not return in time after its session ended",
-                    channel=session.id,
-                )
+                log_cancelled(session.id, stops=False)
                 self._task.cancel()
                 if session.state is SessionState.PEER_CLOSED:
                     session.close(1011, "the handler did not return", "protocol", now, failed=True)
@@ -389,8 +339,6 @@ class Runner:
             return
         await asyncio.wait([self._task], timeout=grace)
         if not self._task.done():
-            log_event(
-                WARNING, "handler_cancelled", "the server is stopping", channel=self.session.id
-            )
+            log_cancelled(self.session.id, stops=True)
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_TIMEOUT)

@@ -64,15 +64,18 @@ class Process:
         """Wait until it accepts connections on all ports. Raises the same errors as `start`."""
         with anyio.move_on_after(_STARTS_WITHIN):
             for port in ports:
-                while not (self._ended or await _listens(port)):  # noqa: ASYNC110 - no event announces it
+                while not (self.has_ended or await _listens(port)):  # noqa: ASYNC110 - no event announces it
                     await anyio.sleep(0.01)
-            if not self._ended:
+            if not self.has_ended:
                 return
-        log = await (anyio.Path(self.folder) / "log").read_text("utf-8", errors="replace")
-        raise RuntimeError(f"{self.name} does not listen:\n{log}")
+        raise RuntimeError(f"{self.name} does not listen:\n{await self.log()}")
+
+    async def log(self) -> str:
+        """Return its output."""
+        return await (anyio.Path(self.folder) / "log").read_text("utf-8", errors="replace")
 
     @property
-    def _ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self._process is None or self._process.returncode is not None
 
     def signal(self, number: signal.Signals) -> None:
@@ -107,11 +110,18 @@ async def _listens(port: int) -> bool:
 async def running(
     name: str, command: Iterable[str], folder: Path, ports: Iterable[int]
 ) -> AsyncIterator[Process]:
-    """Run a program in ``folder`` while the block runs; on entry it listens on ``ports``."""
+    """Run a program in ``folder`` while the block runs; on entry it listens on ``ports``.
+
+    An error in the block tells whether the program has ended, and its output.
+    """
     program = Process(name, command, folder)
     try:
         await program.start(ports)
         yield program
+    except Exception as error:
+        if program.has_ended:
+            error.add_note(f"{name} has ended:\n{await program.log()}")
+        raise
     finally:
         await program.stop()
 

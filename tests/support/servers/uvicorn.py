@@ -9,15 +9,17 @@ It is uvicorn, unless another `Host` is given.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import itertools
 import os
-import random
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import anyio
@@ -28,6 +30,8 @@ _STOPS_WITHIN = 30.0
 """Seconds in which a server must start or stop. Generous, because machines are loaded."""
 _BAD = ("Traceback", "ERROR", "CRITICAL", "Warning:", "was never awaited", "never retrieved")
 """Patterns that no line of a healthy server's log contains."""
+_RANGE = 250
+"""Ports that a process of tests has for itself."""
 
 
 def free_port() -> int:
@@ -36,22 +40,28 @@ def free_port() -> int:
     It is below the range that the system uses for outgoing connections, so that it is still free
     when a server is restarted on it.
     """
-    for port in itertools.islice(_PORTS, 750):
-        if _is_free(port):
+    ports = _ports()
+    for _ in range(_RANGE):
+        if _is_free(port := next(ports)):
             return port
     raise RuntimeError("no free port was found")
 
 
+@cache
 def _ports() -> Iterator[int]:
-    """Yield ports. A port must not be given twice before its server has bound it, so tests that run
-    in parallel use separate ranges, and each cycles through its range."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
-    begin = random.randrange(750)
-    for count in itertools.count(begin):
-        yield 20_000 + worker * 750 + count % 750
+    """Return the ports of a range that is this process's own, as long as it lives.
 
-
-_PORTS = _ports()
+    Nobody may be given a port between its choice and the start of its server, so the processes that
+    run tests, also those of another run, use separate ranges.
+    """
+    for first in range(20_000, 32_000, _RANGE):
+        path = f"{tempfile.gettempdir()}/onechannel-ports-{first}"
+        with suppress(OSError):
+            # Never closed: the lock lives as long as the process.
+            lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return itertools.cycle(range(first, first + _RANGE))
+    raise RuntimeError("other processes have taken all ranges of ports")
 
 
 def _is_free(port: int) -> bool:
