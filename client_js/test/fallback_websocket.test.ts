@@ -94,6 +94,7 @@ describe("opening", () => {
     await world.pass(5);
     world.gets.shift()!.fail();
     await world.settle();
+    assert.equal(world.pendingTimers, 0);
     for (const attempts of [world.sockets, world.requests]) attempts.length = 0;
     await world.pass(600);
     assert.deepEqual([events, world.sockets.length, world.requests.length], [FAILED, 0, 0]);
