@@ -20,8 +20,13 @@ each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 def options(transport: str) -> dict[str, Any]:
-    """Return the options of a client that begins with this transport."""
+    """Return the options of a channel that begins with this transport."""
     return {"transports": [transport], "trust_env": False, "pacing": PACING}
+
+
+def websocket_options(transport: str) -> dict[str, Any]:
+    """Return those of a `transport.client.websocket.connect`."""
+    return {"transports": [transport], "proxy": None, "pacing": PACING}
 
 
 async def converse(
@@ -35,7 +40,7 @@ async def converse(
 
     Args:
         ask: sends the question of a number, from 0.
-        until_answered: returns once so many were answered.
+        until_answered: returns once that many were answered.
     """
     before = proxy.statistics.links_cut
     with anyio.fail_after(DEADLINE):
