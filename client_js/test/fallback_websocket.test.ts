@@ -1,6 +1,7 @@
 // A WebSocket on a channel: how it opens, what it carries, and how it ends.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Inbox } from "../src/inbox.ts";
 import { FAILED, SocketWorld, opened } from "./sockets.ts";
 
 const bytes = (...values: number[]): ArrayBuffer => new Uint8Array(values).buffer;
@@ -315,6 +316,8 @@ describe("the end of the session", () => {
     next.receive(opened(next.take()[0], { verdict: "reset", session: "token-b", id: "b", reset: loss }));
     next.receive([1, 0, { accept: null }, "of another session"]);
     await world.settle();
+    // Nobody waits for its messages, so they are not kept.
+    assert.equal((socket.channel as unknown as { _inbox: Inbox })._inbox.size, 0);
     assert.deepEqual(next.take(), [
       { type: "ack", ack: 2 },
       { type: "close", code: 1001, reason: "", by: "app", last: 0, ack: 2 },
