@@ -67,8 +67,8 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
   static readonly _options: ChannelOptions = {};
   /** @internal Tests replace parts of it. */
   static readonly _environment: Environment = globalThis;
-  /** @internal */
-  private readonly _url: URL;
+  /** @internal No other object has one. */
+  readonly _url: URL;
   /** @internal */
   private readonly _console: Environment["console"];
   /** @internal The subprotocols that are offered. */
@@ -87,8 +87,8 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
   private readonly _outgoing: [message: Sent, size: number][] = [];
   /** @internal How the page closes. */
   private _closing: ReturnType<typeof readClose> | undefined;
-  /** @internal Aborts when the end is certain. */
-  readonly _listening = new AbortController();
+  /** @internal The last event, once the end is certain: what the channel does after that is ignored. */
+  private _last: CloseEvent | undefined;
 
   /**
    * Returns a class whose sockets use these options of a channel, such as `credentials` and `transports`, besides those
@@ -211,7 +211,6 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
   /** @internal */
   private _listen(): void {
     const { channel } = this;
-    const { signal } = this._listening;
     const { _driver: driver } = channel;
     dialed.set(this, this._url.href.replace(/\/*(\?.*)?$/, "/websocket$1"));
     /** Ends the socket, and the channel without another attempt to connect. */
@@ -219,7 +218,8 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
       this._fail(reason);
       driver.abandon(GOING_AWAY, reason);
     };
-    channel.addEventListener("message", ({ data }) => this._onMessage(data), { signal });
+    // Taken from the channel also after the end, so that it does not keep them.
+    channel.addEventListener("message", ({ data }) => this._onMessage(data));
     // These end the channel also if the socket has ended before.
     channel.addEventListener("reset", ({ reason }) => {
       if (driver.session.token) this._fail("the session was reset: " + reason, GOING_AWAY);
@@ -233,7 +233,7 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
     });
     channel.addEventListener("close", ({ code, reason, wasClean }) => {
       dialed.delete(this);
-      if (signal.aborted) return;
+      if (this._last) return;
       if (!wasClean) return this._fail(`${code} ${reason}`.trim());
       // Without a code of ours the server's close would have none either.
       const hasNoCode = this._closing && this._closing.code === undefined && code === 1000 && !reason;
@@ -243,6 +243,7 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
 
   /** @internal */
   private _onMessage(data: unknown): void {
+    if (this._last) return;
     if (this._accepted !== undefined) return queueTask(() => this._receive(data));
     const { accept, deny } = Object(data) as Answer;
     // A browser takes no other answer to an offer.
@@ -281,7 +282,7 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
    * @internal
    */
   private _fail(reason: string, channelCode?: number): void {
-    if (!this._listening.signal.aborted) {
+    if (!this._last) {
       const { origin, pathname } = this._url;
       this._console?.error(`WebSocket connection to ${origin}${pathname} failed: ${reason}`);
       this._end(ABNORMAL, "", false);
@@ -292,11 +293,11 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
 
   /** @internal */
   private _end(code: number, reason: string, wasClean: boolean): void {
-    this._listening.abort();
+    const last = (this._last = closeEvent(code, reason, wasClean));
     queueTask(() => {
       this._readyState = STATES.CLOSED;
       if (!wasClean) this.dispatchEvent(new Event("error"));
-      this.dispatchEvent(closeEvent(code, reason, wasClean));
+      this.dispatchEvent(last);
     });
   }
 }

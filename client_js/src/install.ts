@@ -35,7 +35,7 @@ export function install(pattern: Pattern, options: ChannelOptions = {}): () => v
   // Sockets of both kinds have this prototype, or that of a class which extends this one.
   const prototype = make.prototype as object;
   const kindOf = (socket: object): object =>
-    ((socket as FallbackWebSocket)._listening ? Fallback : Base).prototype;
+    ((socket as Partial<FallbackWebSocket>)._url ? Fallback : Base).prototype;
   for (const { prototype: ours } of [FallbackWebSocket, EventTarget])
     for (const name of Reflect.ownKeys(ours))
       if (name !== "constructor") Object.defineProperty(prototype, name, dispatch(ours, name, kindOf));

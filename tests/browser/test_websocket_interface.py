@@ -1,4 +1,4 @@
-"""The behaviours of `websocket_behaviours.js`, of the browser's `WebSocket` and of ours.
+"""The behaviours in `websocket_behaviours`, of the browser's `WebSocket` and of ours.
 
 Each runs with the browser's own class against bare endpoints, and with `FallbackWebSocket` against
 the same endpoints below a hub of `as_websocket`, over each transport. What differs is listed in
@@ -21,7 +21,10 @@ from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = pytest.mark.browser
 
-SCRIPT = Path(__file__).with_name("websocket_behaviours.js")
+FOLDER = Path(__file__).with_name("websocket_behaviours")
+SCRIPT = "\n".join(
+    (FOLDER / f"{name}.js").read_text("utf-8") for name in ("kit", "opening", "messages", "closing")
+)
 
 WRONG_USE = re.compile("not a valid enum value|already in CLOSING or CLOSED state")
 """What the browser's own class writes to the console about some calls."""
@@ -58,7 +61,7 @@ async def server() -> AsyncIterator[Server]:
 @asynccontextmanager
 async def behaving(browser: Browser, server: Server) -> AsyncIterator[Tab]:
     async with tab(browser, server.url) as page:
-        await page.page.add_script_tag(path=SCRIPT)
+        await page.page.add_script_tag(content=SCRIPT)
         yield page
         page.errors = [text for text in page.errors if not WRONG_USE.search(text)]
 
@@ -74,7 +77,7 @@ async def test_every_behaviour_is_that_of_standard(
 
 
 async def test_every_behaviour_is_same_in_worker(browser: Browser, server: Server) -> None:
-    script = f"{SCRIPT.read_text('utf-8')}; ({RUN})(['websocket', 10_000])"
+    script = f"{SCRIPT}; ({RUN})(['websocket', 10_000])"
     async with tab(browser, server.url) as page:
         count, failures = await page.run(
             """async (script) => {
