@@ -272,8 +272,8 @@ TYPESCRIPT = [
         "session.ts",
         name="closed-and-reopened",
         rule="CLS-8: a channel that its application has closed goes on",
-        old="return !this.closing && this.serverClose?.retry_in",
-        new="return this.serverClose?.retry_in",
+        old="return !this.closing && !this.target",
+        new="return !this.target",
         vectors_only="the machine's application asks for no more after it has closed",
     ),
     SourceMutant(
