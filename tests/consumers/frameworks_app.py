@@ -103,7 +103,8 @@ ROOM = Hub(
 )
 HUBS = {
     "/room": ROOM,
-    "/chat": Hub(echo),
+    # A stream that is cut is noticed by its silence: Vite's proxy does not pass that on.
+    "/chat": Hub(echo, limits=Limits(heartbeat=2, poll_hold=5)),
     "/prices": Hub(prices),
     "/assistant": Hub(assistant),
     "/string": Hub(echo),
