@@ -1,0 +1,66 @@
+"""What passes over a pipe: maps in msgpack, with typed fields.
+
+A field that the receiver does not know is ignored, so that two releases work side by side while one
+is replaced by the other. Fields that a later release adds need a default.
+"""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct, msgpack
+
+
+class Hello(Struct, frozen=True, tag="hello", tag_field="type"):
+    """The first item of each side of a pipe.
+
+    Attributes:
+        name: of the process that sends it.
+        release: of this package, for logs.
+    """
+
+    name: str
+    release: str = ""
+
+
+class Call(Struct, frozen=True, tag="call", tag_field="type"):
+    """One question, to which one `Answer` is due.
+
+    Attributes:
+        id: identifies the call on its pipe.
+        kind: what is asked.
+        body: the question; its type depends on ``kind``.
+    """
+
+    id: int
+    kind: str
+    body: Raw
+
+
+class Cancel(Struct, frozen=True, tag="cancel", tag_field="type"):
+    """Nobody waits for the answer to a call any longer.
+
+    Attributes:
+        id: of the call.
+    """
+
+    id: int
+
+
+class Answer(Struct, frozen=True, tag="answer", tag_field="type"):
+    """The answer to a call.
+
+    Attributes:
+        id: of the call.
+        body: the answer; its type depends on the kind of the call.
+        failed: whether there is none, because answering raised an exception or the kind is not
+            known.
+    """
+
+    id: int
+    body: Raw = Raw(b"\xc0")
+    failed: bool = False
+
+
+Item = Hello | Call | Cancel | Answer
+
+encode_item = msgpack.Encoder().encode
+decode_item = msgpack.Decoder(Item).decode

@@ -1,0 +1,139 @@
+"""`UnixPipe`: a pipe on a stream socket: a length of 4 bytes before each item."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, cast
+
+from transport.bus import forks
+from transport.bus.items import Hello, Item, decode_item, encode_item
+from transport.telemetry.log import ERROR, WARNING, log_event
+
+MAX_ITEM = 2**26
+"""Bytes of the largest item that is accepted; a longer one is a defect of its sender."""
+
+MAX_UNREAD = 2**26
+"""Bytes that may wait for a process that reads nothing. Then the pipe ends, like one that is cut:
+each link and call holds back what it sends, so only a stopped process gets so far behind."""
+
+_LENGTH = 4
+
+
+class Owner(Protocol):
+    """The bus that a pipe belongs to."""
+
+    def greeted(self, pipe: UnixPipe) -> None:
+        """Learn that the other side has said its name; told once, before its first item."""
+        ...
+
+    def received(self, pipe: UnixPipe, item: Item) -> None:
+        """See `Receiver.received`."""
+        ...
+
+    def ended(self, pipe: UnixPipe) -> None:
+        """See `Receiver.ended`."""
+        ...
+
+
+class UnixPipe(asyncio.Protocol):
+    """One end of a pipe. Implements `Pipe`.
+
+    Args:
+        owner: told of the items and the end.
+        hello: the first item that it sends.
+        peer: the name of the other process if this one has opened the pipe.
+    """
+
+    def __init__(self, owner: Owner, hello: Hello, peer: str = "") -> None:
+        self.peer = peer
+        self.is_open = False
+        self._owner = owner
+        self._hello = hello
+        self._is_greeted = False
+        self._unread = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    # `Pipe`
+
+    def send(self, item: Item) -> None:
+        """See `Pipe.send`."""
+        transport = self._transport
+        if not self.is_open or transport is None:
+            return
+        data = encode_item(item)
+        transport.write(len(data).to_bytes(_LENGTH, "big") + data)
+        if transport.get_write_buffer_size() > MAX_UNREAD:
+            log_event(
+                WARNING,
+                "pipe_ended",
+                "another worker of this server reads nothing: its clients' connections are cut",
+                peer=self.peer,
+            )
+            self.end()
+
+    def end(self) -> None:
+        """See `Pipe.end`."""
+        if self._transport is not None:
+            self.is_open = False
+            self._transport.abort()
+
+    # `asyncio.Protocol`
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send ``hello``."""
+        self._transport = cast("asyncio.Transport", transport)
+        forks.close_in_child(self, transport.get_extra_info("socket"))
+        self.is_open = True
+        self.send(self._hello)
+
+    def data_received(self, data: bytes) -> None:
+        """Read the items that are whole."""
+        unread = self._unread
+        unread += data
+        begin = 0
+        while self.is_open and len(unread) - begin >= _LENGTH:
+            length = int.from_bytes(unread[begin : begin + _LENGTH], "big")
+            end = begin + _LENGTH + length
+            if length > MAX_ITEM:
+                self._fail(ValueError(f"an item of {length} bytes"))
+                return
+            if len(unread) < end:
+                break
+            try:
+                self._read(decode_item(memoryview(unread)[begin + _LENGTH : end].tobytes()))
+            except Exception as error:  # noqa: BLE001 - a defect; the other pipes go on
+                self._fail(error)
+                return
+            begin = end
+        del unread[:begin]
+
+    def _read(self, item: Item) -> None:
+        if self._is_greeted:
+            self._owner.received(self, item)
+            return
+        if not isinstance(item, Hello) or self.peer not in ("", item.name):
+            raise ValueError(
+                f"the first item of a pipe must be the hello of {self.peer or 'its peer'}"
+            )
+        self._is_greeted = True
+        self.peer = item.name
+        self._owner.greeted(self)
+
+    def _fail(self, error: Exception) -> None:
+        log_event(
+            ERROR,
+            "pipe_failed",
+            "what another worker of this server sent could not be handled, so the pipe to it is "
+            "opened anew: please report the exception below",
+            peer=self.peer,
+            exc_info=error,
+        )
+        self.end()
+
+    def eof_received(self) -> None:
+        """Let the transport close itself."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell of the end."""
+        self.is_open = False
+        self._owner.ended(self)
