@@ -17,9 +17,13 @@ DEMO_READY := .venv/.demo-ready
 DEV_READY := .venv/.dev-ready
 NODE_READY := client_js/node_modules/.ready
 BENCH_READY := .venv-bench/.ready
+# Libraries built on WebSocket, and frameworks that serve it.
+PAGES_READY := tests/integrations/node_modules/.ready
+FRAMEWORKS_READY := .venv/.integrations-ready
+QUICK_INTEGRATIONS := $(addprefix tests/integrations/,reconnecting_websocket frameworks/test_django.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clauses test test-python test-consumers test-browser test-js matrix campaign mutants check check-lint check-types check-layers check-prose \
+.PHONY: help demo clauses test test-python test-consumers test-browser test-js test-integrations integrations matrix campaign mutants check check-lint check-types check-layers check-prose \
 	check-client check-bundle check-coverage bench setup setup-system client release format clean
 
 help: ## List the targets
@@ -28,10 +32,10 @@ help: ## List the targets
 demo: $(DEMO_READY) ## Serve the examples, beside plain WebSockets (PORT=8000)
 	@$(BIN)/python scripts/demo.py
 
-test: test-python test-consumers test-browser test-js ## Run all tests
+test: test-python test-consumers test-browser test-integrations test-js ## Run all tests
 
 test-python: setup ## Run the Python tests without a browser, in parallel (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest $(PARALLEL) -m "not browser and not consumer" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not browser and not consumer and not integration" $(PYTEST_ARGS)
 
 # The tests that share an environment run in one worker.
 test-consumers: setup ## Install the built packages as users do, and run the documents' code
@@ -39,6 +43,12 @@ test-consumers: setup ## Install the built packages as users do, and run the doc
 
 test-browser: setup ## Run the browser tests, two files at a time (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(PYTEST_ARGS)
+
+test-integrations: setup $(PAGES_READY) $(FRAMEWORKS_READY)
+	$(BIN)/python -m pytest $(QUICK_INTEGRATIONS) -n 2 --dist loadfile $(PYTEST_ARGS)
+
+integrations: setup $(PAGES_READY) $(FRAMEWORKS_READY) ## Run unmodified WebSocket libraries and frameworks over the channel
+	$(BIN)/python -m pytest tests/integrations -n 3 --dist loadfile $(PYTEST_ARGS)
 
 matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxies.md (30 min)
 	@scripts/setup_system.sh matrix
@@ -110,7 +120,8 @@ format: $(DEV_READY) ## Format the Python code and apply automatic fixes
 	$(BIN)/ruff format
 
 clean: ## Remove everything installed or generated here, except the built client
-	rm -rf .venv .venv-bench client_js/node_modules benchmarks/node/node_modules client_js/.build client_js/dist build dist htmlcov \
+	rm -rf .venv .venv-bench client_js/node_modules benchmarks/node/node_modules tests/integrations/node_modules \
+		tests/integrations/build client_js/.build client_js/dist build dist htmlcov \
 		.coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -122,6 +133,12 @@ $(DEV_READY): pyproject.toml scripts/setup_python.sh
 
 $(NODE_READY): client_js/package.json client_js/.npmrc scripts/setup_node.sh
 	@scripts/setup_node.sh
+
+$(PAGES_READY): tests/integrations/package.json tests/integrations/.npmrc scripts/setup_node.sh
+	@scripts/setup_node.sh tests/integrations
+
+$(FRAMEWORKS_READY): $(DEV_READY)
+	@scripts/setup_python.sh integrations
 
 $(BENCH_READY): pyproject.toml benchmarks/setup.sh benchmarks/requirements.txt benchmarks/node/package.json
 	@benchmarks/setup.sh

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Install what builds and tests the browser client, into client_js/node_modules.
+# setup_node.sh [FOLDER]: install the npm packages of a folder, by default of client_js: what builds
+# and tests the browser client.
 set -euo pipefail
-cd "$(dirname "$0")/../client_js"
+folder=${1:-client_js}
+cd "$(dirname "$0")/../$folder"
 
 for program in node npm; do
     if ! command -v "$program" >/dev/null; then
@@ -16,6 +18,6 @@ if ! node -e 'const [major, minor] = process.versions.node.split(".").map(Number
     exit 1
 fi
 
-echo "Installing the npm packages of client_js"
+echo "Installing the npm packages of $folder"
 npm install --loglevel=error
 touch node_modules/.ready

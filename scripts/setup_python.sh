@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# setup_python.sh demo|dev: create .venv, with this package and that group of dependencies.
+# setup_python.sh demo|dev|integrations: create .venv, with this package and that group of
+# dependencies. The last is added to what `dev` has installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,6 +35,9 @@ pip=(.venv/bin/python -m pip install -qq --disable-pip-version-check)
 if [ "$group" = dev ]; then
     "${pip[@]}" -e '.[client]' --group dev
     touch .venv/.dev-ready
+elif [ "$group" = integrations ]; then
+    "${pip[@]}" --group integrations
+    touch .venv/.integrations-ready
 else
     "${pip[@]}" -e . --group "$group"
 fi

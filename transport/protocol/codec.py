@@ -273,10 +273,12 @@ class Decoder:
     def _data(self, items: list[Any], text: str, size: int) -> Data | Oversized:
         limits = self._limits
         if len(items) < 3:
-            raise ProtocolError(codes.BAD_FRAME, "a data frame is [seq, ack, message, ...]")
+            raise ProtocolError(codes.BAD_FRAME, "a data frame is [number, ack, message, ...]")
         seq, ack = items[0], items[1]
         if type(seq) is not int or not 1 <= seq <= MAX_NUMBER:
-            raise ProtocolError(codes.BAD_NUMBER, "seq is an integer from 1 to 2^53 - 1")
+            raise ProtocolError(
+                codes.BAD_NUMBER, "the number of a message is an integer from 1 to 2^53 - 1"
+            )
         if type(ack) is not int or not 0 <= ack <= MAX_NUMBER:
             raise ProtocolError(codes.BAD_NUMBER, "ack is an integer from 0 to 2^53 - 1")
         del items[:2]

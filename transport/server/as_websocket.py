@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from starlette.types import ASGIApp
 from starlette.websockets import WebSocketDisconnect
 
-from transport.server.callables import check_application
+from transport.server.callables import check_application, name_of
 from transport.server.channel import Channel
 from transport.server.inner_connection import Disconnected, InnerConnection
 from transport.server.inner_scope import inner_scope
 from transport.telemetry.log import WARNING, log_event
+
+WebSocketApp = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application, whatever types it gives to its arguments."""
 
 
 class WebSocketHandler:
@@ -19,10 +22,13 @@ class WebSocketHandler:
 
     Args:
         app: the application.
+
+    Attributes:
+        __name__: its name.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.__name__ = getattr(app, "__name__", type(app).__name__)
+    def __init__(self, app: WebSocketApp) -> None:
+        self.__name__ = name_of(app)
         self._app = app
         self._warned: set[str] = set()
 
@@ -39,7 +45,7 @@ class WebSocketHandler:
 
     async def _run(self, channel: Channel, subprotocols: Sequence[str] | None) -> None:
         connection = InnerConnection(channel, subprotocols, self._warn_once)
-        scope = inner_scope(channel.scope, subprotocols or ())
+        scope = inner_scope(channel.scope, subprotocols or (), channel.user)
         try:
             await self._app(scope, connection.receive, connection.send)
         except Disconnected:
@@ -55,10 +61,10 @@ class WebSocketHandler:
     def _warn_once(self, what: str, text: str) -> None:
         if what not in self._warned:
             self._warned.add(what)
-            log_event(WARNING, "not_carried", text, what=what)
+            log_event(WARNING, "not_carried", text, app=self.__name__, what=what)
 
 
-def as_websocket(app: ASGIApp) -> WebSocketHandler:
+def as_websocket(app: WebSocketApp) -> WebSocketHandler:
     """Make a handler of an ASGI application that serves WebSockets.
 
     ``Mount("/ws", Hub(as_websocket(app)))`` serves it over every transport. The application sees

@@ -26,7 +26,8 @@ class Identity:
     Attributes:
         subject: the permanent name of the user; only the same subject may resume a session
             (IDN-2). ``""`` for a guest, whose session needs only its token.
-        user: any object; it becomes ``channel.user``.
+        user: any object; it becomes ``channel.user``, and the ``user`` in the scope of an
+            application of `as_websocket`.
         expires: the Unix time at which the credentials expire, or None. The client is then asked
             for new ones, and has ``limits.renewal`` seconds to give them (REN-1).
 

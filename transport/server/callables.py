@@ -14,6 +14,8 @@ MAX_WRAPPERS = 5
 """How many wrappers around a handler are looked through."""
 
 _AWAITABLE = ("Awaitable", "Coroutine", "Future")
+_DATA = ("bool", "int", "str", "bytes", "dict", "list", "tuple")
+"""Types of results that tell who a user is, but are no identity."""
 
 
 def check_handler(handler: object) -> None:
@@ -33,6 +35,13 @@ def check_authenticate(authenticate: object) -> None:
     """
     expected = "Hub(authenticate=...) needs `async def authenticate(connection, credentials)`"
     _check(authenticate, expected, 2, "two arguments")
+    declared = _declared_result(_unwrapped(authenticate))
+    kinds = [kind.strip().partition("[")[0] for kind in declared.split("|")]
+    if any(kind in _DATA for kind in kinds):
+        name = getattr(_called(authenticate), "__name__", "it")
+        raise TypeError(
+            f"{expected}, but {name}() returns {declared}: return an Identity, or None to refuse"
+        )
 
 
 def check_encoder(encoder: object) -> None:
@@ -64,6 +73,21 @@ def check_application(app: object) -> None:
     _check_arguments(app, f"{expected} ({route})", 3, "three arguments")
 
 
+def name_of(function: object) -> str:
+    """Return the name by which people know a handler, or an ASGI application.
+
+    The title of a FastAPI application, the name of a route, of a function or of a class, and else
+    the name of the object's class. A `functools.partial` has the name of what it calls.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    for attribute in ("title", "name", "__qualname__", "__name__"):
+        name = getattr(function, attribute, None)
+        if isinstance(name, str) and name:
+            return name.rpartition("<locals>.")[2]
+    return type(function).__name__
+
+
 def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     if not callable(function):
         raise TypeError(f"{expected}, not {_described(function)}")
@@ -83,8 +107,8 @@ def _check_arguments(function: Any, expected: str, arguments: int, count: str) -
     try:
         # A wrapper is called with its own parameters, not with those of what it wraps.
         signature = inspect.signature(function, follow_wrapped=False)
-    except ValueError:
-        return  # written in C: only the call can tell
+    except (ValueError, NameError):
+        return  # written in C, or see `_declared_result`: only the call can tell
     try:
         signature.bind(*[None] * arguments)
     except TypeError as error:
@@ -131,10 +155,32 @@ def _is_plain(function: Any) -> bool:
     called = _called(function)
     if not inspect.isfunction(called):
         return False
-    declared = str(called.__annotations__.get("return", ""))
+    declared = _declared_result(called)
     if called.__name__ == "<lambda>" or any(name in declared for name in _AWAITABLE):
         return False
     return not _may_await(function, MAX_WRAPPERS)
+
+
+def _unwrapped(function: Any) -> Any:
+    """Return what is called, the ``__call__`` of an object; None if that is a wrapper.
+
+    What a wrapped function says is not what its wrapper returns.
+    """
+    if not inspect.isroutine(function):
+        function = inspect.getattr_static(type(function), "__call__", None)
+    return None if hasattr(function, "__wrapped__") else function
+
+
+def _declared_result(function: Any) -> str:
+    """Return what a function says that it returns; "" if it says nothing.
+
+    Python 3.14 evaluates annotations here, not when the function is made: names that only a type
+    checker imports are missing.
+    """
+    with suppress(AttributeError, NameError):
+        declared = function.__annotations__.get("return", "")
+        return declared.__name__ if inspect.isclass(declared) else str(declared)
+    return ""
 
 
 def _may_await(function: Any, depth: int) -> bool:

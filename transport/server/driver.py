@@ -50,6 +50,8 @@ class SessionDriver:
         memory: the bound on what all sessions take.
 
     Attributes:
+        accepted: whether sends of the hub reach the session. Not before a WebSocket application
+            accepts it: its answer is message 1 (TGT-1).
         links: the connections that are attached, or are still writing their last frames.
         window: the senders that wait for room.
         attaches: how many connections were ever attached.
@@ -67,6 +69,7 @@ class SessionDriver:
         "_handled_waiters",
         "_memory",
         "_presence",
+        "accepted",
         "attaches",
         "draining",
         "encoder",
@@ -96,6 +99,7 @@ class SessionDriver:
         self.now = clock.now
         self.loop = clock.loop
         self.thread = clock.thread
+        self.accepted = True
         self.links: list[DrivenLink] = []
         self.window = SendWindow(session.outgoing.has_room)
         self.attaches = 0
@@ -124,12 +128,14 @@ class SessionDriver:
         return number
 
     def try_send(self, payload: Payload, size: int) -> bool:
-        """Send without waiting. If the buffer is full, reset the session (DAT-6, ``overflow``).
+        """Send for the hub, without waiting. A full buffer resets the session (DAT-6).
 
         Returns:
             Whether the message was numbered.
         """
         session = self.session
+        if not self.accepted:
+            return False
         if session.state in NOT_SENDING or self.draining:
             if session.dropped:
                 session.overflow()  # count this one too, for the page's reset

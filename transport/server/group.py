@@ -54,7 +54,12 @@ class Group:
         return isinstance(channel, Channel) and channel.id in self._members
 
     def add(self, channel: Channel) -> None:
-        """Add a channel. Idempotent; adding a closed channel has no effect."""
+        """Add a channel. Idempotent; adding a closed channel has no effect.
+
+        Raises:
+            TypeError: it is no `Channel`.
+        """
+        _check_channel(channel, "add")
         if get_ident() != channel._driver.thread:
             raise wrong_thread("group.add", "channel", is_async=False)
         if channel._driver.session.ending is not None:
@@ -65,7 +70,12 @@ class Group:
         channel._groups.add(self)
 
     def discard(self, channel: Channel) -> None:
-        """Remove a channel, if it is in the group."""
+        """Remove a channel, if it is in the group.
+
+        Raises:
+            TypeError: it is no `Channel`.
+        """
+        _check_channel(channel, "discard")
         if get_ident() != channel._driver.thread:
             raise wrong_thread("group.discard", "channel", is_async=False)
         self._forget(channel)
@@ -90,6 +100,14 @@ class Group:
         self._check_loop("group.send", "message")
         drivers = (channel._driver for channel in self)
         return send_to_all(drivers, message, self._limits, self._encoder)
+
+
+def _check_channel(channel: object, method: str) -> None:
+    if not isinstance(channel, Channel):
+        raise TypeError(
+            f"group.{method} takes a Channel, as a handler is given it, not a "
+            f"{type(channel).__name__}"
+        )
 
 
 def send_to_all(

@@ -16,15 +16,16 @@ from transport.limits import Limits
 from transport.protocol.codec import Encoder
 from transport.protocol.frames import Json, TransportKind
 from transport.protocol.server.counters import counters_of
+from transport.server.application import Application, Handler
 from transport.server.as_websocket import WebSocketHandler
 from transport.server.authentication import Authenticate
-from transport.server.callables import check_authenticate, check_encoder, check_handler
+from transport.server.callables import check_authenticate, check_encoder, check_handler, name_of
 from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
 from transport.server.lifecycle import Lifecycle
 from transport.server.origins import OriginPolicy
-from transport.server.runner import Application, Handler, Runner
+from transport.server.runner import Runner
 from transport.server.runtime import Runtime
 from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore
@@ -124,6 +125,7 @@ class Hub:
             raise ValueError(f"on_error must be one of {ON_ERROR}, not {on_error!r}")
         if not isinstance(console, bool):
             raise TypeError(f"console must be True or False, not {console!r}")
+        self._name = name_of(handler)
         self._limits = limits
         self._encoder = encoder
         application = Application(
@@ -152,6 +154,9 @@ class Hub:
             has_console=console,
         )
 
+    def __repr__(self) -> str:
+        return f"<Hub {self._name}>"
+
     # What an application calls
 
     @property
@@ -161,8 +166,11 @@ class Hub:
 
     @property
     def channels(self) -> Iterator[Channel]:
-        """The channels of this process, connected or not."""
-        yield from [runner.channel for runner in self._runners()]
+        """The channels of this process, connected or not.
+
+        That of a WebSocket application is one of them once the application has accepted.
+        """
+        yield from [runner.channel for runner in self._runners() if runner.driver.accepted]
 
     def group(self, name: str) -> Group:
         """Return the group with that name, creating it on first use.
@@ -181,7 +189,7 @@ class Hub:
         return group
 
     async def broadcast(self, message: Json) -> int:
-        """Send one message to every channel of this process; see `Group.send`."""
+        """Send one message to all `channels`; see `Group.send`."""
         runtime = self._lifecycle.get_current("hub.broadcast", "message")
         runners = runtime.registry.runners if runtime is not None else ()
         drivers = (runner.driver for runner in runners)
@@ -191,12 +199,17 @@ class Hub:
         """Send a message to the channel of that id.
 
         Returns:
-            Whether the channel took it: False if this process has no such channel, or it is
-            closing.
+            Whether the channel took it: False if it is not one of `channels`, or is closing.
 
         Raises:
+            TypeError: the id is not a str.
             Unsendable, TooLarge: the message cannot be sent.
         """
+        if not isinstance(channel_id, str):
+            raise TypeError(
+                "hub.send_to takes the id of a channel, channel.id, not a "
+                f"{type(channel_id).__name__}; a channel itself has channel.send(message)"
+            )
         runtime = self._lifecycle.get_current("hub.send_to", "channel_id, message")
         runner = runtime.registry.get(channel_id) if runtime is not None else None
         drivers = [runner.driver] if runner else []

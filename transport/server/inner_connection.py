@@ -185,6 +185,7 @@ class InnerConnection:
         elif self._driver.is_over:
             raise self._gone()
         self._sending = SendState.ACCEPTED
+        self._driver.accepted = True
         self._driver.presence.changed()
 
     async def _deny(self, status: int) -> None:

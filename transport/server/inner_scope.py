@@ -8,6 +8,7 @@ left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from starlette.types import Scope
 
@@ -27,13 +28,15 @@ SPEC_VERSION = "2.4"
 """Of the ASGI WebSocket specification: a send to a peer that is gone raises OSError."""
 
 
-def inner_scope(opening: Scope, subprotocols: Sequence[str]) -> Scope:
+def inner_scope(opening: Scope, subprotocols: Sequence[str], user: Any = None) -> Scope:
     """Return the scope of a WebSocket connection.
 
     Args:
         opening: the scope of the opening request, without the transport's segment in its path
             (`Channel.scope`). It is not changed.
         subprotocols: those that the client offers; empty if it names none.
+        user: what ``authenticate`` returned as `Identity.user`, or None. It becomes the scope's
+            ``user``, unless a middleware has put one there.
     """
     scope = {key: value for key, value in opening.items() if key != "method"}
     headers = [pair for pair in opening["headers"] if pair[0] not in _OF_THE_OPENING]
@@ -48,6 +51,8 @@ def inner_scope(opening: Scope, subprotocols: Sequence[str]) -> Scope:
         subprotocols=list(subprotocols),
         extensions={"websocket.http.response": {}},
     )
+    if user is not None:
+        scope.setdefault("user", user)
     root = opening.get("root_path", "")
     if root and opening["path"] == root:  # the mount itself: for routes below it the path is "/"
         scope["path"] += "/"

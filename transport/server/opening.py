@@ -39,6 +39,7 @@ from transport.protocol.server.opening import (
 )
 from transport.protocol.server.session import ServerSession
 from transport.server.admission import Admission
+from transport.server.application import Application
 from transport.server.authentication import Authenticator, Identity
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
@@ -46,7 +47,7 @@ from transport.server.link import SessionLink
 from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import OpeningRequest, read_request
 from transport.server.registry import Registry
-from transport.server.runner import Application, Runner
+from transport.server.runner import Runner
 from transport.stores.records import Record
 from transport.stores.tokens import derive_secret, hash_secret, make_token
 from transport.telemetry.log import DEBUG, INFO, log_event

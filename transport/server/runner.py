@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, assert_never
 
@@ -19,16 +17,14 @@ from starlette.types import Scope
 from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, ProtocolError
-from transport.protocol.codec import Encoder
 from transport.protocol.frames import Target
 from transport.protocol.states import SessionState
+from transport.server.application import Application, Handler
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
 from transport.server.credentials import Due, SessionCredentials, refused_error
 from transport.server.driver import NOT_SENDING, SessionDriver
 from transport.telemetry.log import ERROR, WARNING, log_event
-
-Handler = Callable[[Channel], Awaitable[None]]
 
 REOPEN_DELAY = 1.0
 """Seconds after which a page may open a new session when its handler has failed (CLS-8)."""
@@ -39,33 +35,6 @@ channel."""
 
 CANCEL_TIMEOUT = 1.0
 """Seconds that a cancelled handler has for its ``finally`` before its server stops."""
-
-
-class TargetHandler(Protocol):
-    """Runs a WebSocket application for one session."""
-
-    def __call__(self, channel: Channel, subprotocols: Sequence[str]) -> Awaitable[None]:
-        """Serve a client that offers these subprotocols."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """What a hub runs for each session.
-
-    Attributes:
-        handler: called once for each session.
-        reopens: whether a page may open a new session after its handler has failed (CLS-8).
-        encoder: called for a value that JSON cannot represent; None refuses it.
-        serve_target: called in place of ``handler`` for an ``open`` with ``target``, with the
-            subprotocols that it offers (TGT-1). None for a handler that is no WebSocket
-            application: such an ``open`` is refused.
-    """
-
-    handler: Handler
-    reopens: bool = False
-    encoder: Encoder | None = None
-    serve_target: TargetHandler | None = None
 
 
 class Owner(Protocol):
@@ -155,6 +124,7 @@ class Runner:
         self.channel = Channel(driver, scope, user)
         self._reopens = application.reopens
         self._ends_in_drain = application.serve_target is not None
+        driver.accepted = application.serve_target is None
         self._started_at = now
         handler = application.handler
         if target is not None and application.serve_target is not None:
@@ -170,7 +140,13 @@ class Runner:
             if not self.driver.loop.is_running():
                 raise  # the coroutine was thrown away, with its loop
             if not self._is_cancelled(error):
-                log_event(ERROR, "handler_failed", channel=self.session.id, exc_info=True)
+                log_event(
+                    ERROR,
+                    "handler_failed",
+                    self._consequence(),
+                    channel=self.session.id,
+                    exc_info=True,
+                )
             self._returned(codes.INTERNAL, failed=True)
             if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, SystemExit)):
                 raise
@@ -181,6 +157,28 @@ class Runner:
             if self.driver.loop.is_running():
                 self.session.handler_ended()
                 self._owner.handler_ended(self)
+
+    def _consequence(self) -> str:
+        """Return in words what the page gets now that its handler has failed; see `_returned`."""
+        if self._has_ended:
+            return "its session had ended already, or the server is stopping: no page learns of it"
+        if self._may_reopen:
+            return "its page opens a new session, for which the handler is called again"
+        return (
+            "the channel closes with 1011. With Hub(on_error='reopen') its page opens a new "
+            "session instead"
+        )
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the session is being handed over, closing or closed."""
+        over = (SessionState.CLOSING, SessionState.CLOSED)
+        return self.driver.draining or self.session.state in over
+
+    @property
+    def _may_reopen(self) -> bool:
+        """Whether the page may open a new session if the handler fails (CLS-8)."""
+        return self._reopens and self.session.peer_close is None
 
     def _is_cancelled(self, error: BaseException) -> bool:
         """Whether the handler's task was cancelled; not if it awaited another task that was."""
@@ -232,8 +230,8 @@ class Runner:
                 session.incoming.mark_handled()
             self._owner.tombstone_changed(self)  # messages may have been dropped since, too
             return
-        if self.driver.draining or session.state is SessionState.CLOSING:
-            return  # the session is being handed over, or is closing already
+        if self._has_ended:
+            return
         peer = session.peer_close
         if failed:
             session.close(
@@ -242,7 +240,7 @@ class Runner:
                 "protocol",
                 self.driver.now(),
                 failed=True,
-                retry_in=REOPEN_DELAY if self._reopens and peer is None else None,
+                retry_in=REOPEN_DELAY if self._may_reopen else None,
             )
         elif peer is not None:
             session.close(peer.code, peer.reason, peer.by, self.driver.now())

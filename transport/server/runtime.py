@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from transport.limits import Limits
 from transport.server.admission import Admission
+from transport.server.application import Application
 from transport.server.authentication import Authenticate, Authenticator
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
 from transport.server.memory import Memory
 from transport.server.opening import Opener
 from transport.server.registry import Registry
-from transport.server.runner import Application
 from transport.server.uplink import Uplink
 from transport.stores.interface import Store
 

@@ -249,6 +249,13 @@ def test_numbers_end() -> None:
     assert refused(Decoder(LIMITS), f"[{LARGEST},0,1,2]") == "bad_number"
 
 
+@pytest.mark.parametrize("wire", ["[1]", "[0,0,1]"])
+def test_data_refusal_names_number_as_documents_do(wire: str) -> None:
+    with pytest.raises(ProtocolError, match="number") as caught:
+        Decoder(LIMITS).decode(wire)
+    assert "seq" not in str(caught.value)
+
+
 def test_text_that_utf8_cannot_carry() -> None:
     """A server may pass on lone surrogates: only our own exception is raised."""
     assert refused(Decoder(LIMITS), '[1,0,"\ud800"]') == "bad_json"

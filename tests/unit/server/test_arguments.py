@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from unittest.mock import AsyncMock
@@ -123,6 +124,22 @@ async def test_hub_accepts_any_async_callable(handler: Any) -> None:
         assert await ws.frame() == [1, 1, "x"]
 
 
+LATE_ANNOTATIONS = """
+async def handler(channel: OnlyForTypeCheckers) -> OnlyForTypeCheckers: ...
+async def authenticate(connection: OnlyForTypeCheckers, credentials) -> OnlyForTypeCheckers: ...
+"""
+
+
+def test_hub_accepts_annotations_that_are_missing_at_run_time() -> None:
+    """From Python 3.14 on, annotations are evaluated by who reads them."""
+    source = LATE_ANNOTATIONS
+    if sys.version_info < (3, 14):
+        source = "from __future__ import annotations" + source
+    made: dict[str, Any] = {}
+    exec(compile(source, "late", "exec", dont_inherit=True), made)
+    Hub(made["handler"], authenticate=made["authenticate"])
+
+
 def plain(channel: Channel) -> None:
     """A handler without ``async``."""
 
@@ -202,12 +219,30 @@ async def check_connection(connection: HTTPConnection) -> Identity:
     return Identity("ada")
 
 
+async def check_as_bool(connection: HTTPConnection, credentials: Any) -> bool:
+    return True
+
+
+async def check_as_name(connection: HTTPConnection, credentials: Any) -> str | None:
+    return "ada"
+
+
+class Check:
+    """An `authenticate` whose result is declared."""
+
+    async def __call__(self, connection: HTTPConnection, credentials: Any) -> dict[str, str]:
+        return {}
+
+
 @pytest.mark.parametrize(
     ("authenticate", "problem"),
     [
         ("x", "not 'x'"),
         (plain_check, "write `async def plain_check`"),
         (check_connection, r"check_connection\(\) cannot be called with two arguments"),
+        (check_as_bool, r"check_as_bool\(\) returns bool: return an Identity, or None to refuse"),
+        (check_as_name, r"check_as_name\(\) returns str | None: return an Identity"),
+        (Check(), r"__call__\(\) returns dict"),
     ],
 )
 def test_hub_refuses_authenticate_it_cannot_await(authenticate: Any, problem: str) -> None:
@@ -277,3 +312,26 @@ def test_hub_refuses_transports_it_cannot_serve(transports: Any) -> None:
 def test_group_refuses_name_that_is_no_str(name: Any) -> None:
     with pytest.raises(TypeError, match="a group's name is a str"):
         Hub(echo).group(name)
+
+
+@pytest.mark.parametrize("method", ["add", "discard"])
+@pytest.mark.parametrize(("member", "given"), [("a7", "str"), (None, "NoneType"), (Hub, "type")])
+def test_group_refuses_member_that_is_no_channel(method: str, member: Any, given: str) -> None:
+    group = Hub(echo).group("lobby")
+    with pytest.raises(TypeError, match=rf"group\.{method} takes a Channel.* not a {given}"):
+        getattr(group, method)(member)
+
+
+@pytest.mark.parametrize("wrong", [7, None, b"a7", Hub(echo)])
+async def test_send_to_refuses_id_that_is_no_str(wrong: Any) -> None:
+    """Another value would find no channel, as an id whose channel is closed does."""
+    with pytest.raises(TypeError, match=r"hub\.send_to takes the id of a channel, channel\.id"):
+        await Hub(echo).send_to(wrong, "x")
+
+
+async def test_send_to_unknown_channel_returns_false() -> None:
+    hub = Hub(echo)
+    assert not await hub.send_to("a7", "x")
+    async with hub.lifespan():
+        assert not await hub.send_to("a7", "x")
+        assert await hub.broadcast("x") == 0

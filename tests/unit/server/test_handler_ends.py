@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,39 @@ async def test_failed_handler_closes_by_default() -> None:
         await page.send("x")
         with pytest.raises(ChannelClosed, match="1011: the server's handler failed"):
             await page.receive()
+
+
+@pytest.mark.parametrize(
+    ("on_error", "consequence"),
+    [
+        ("close", "closes with 1011. With Hub(on_error='reopen') its page opens a new session"),
+        ("reopen", "its page opens a new session"),
+    ],
+)
+async def test_failed_handler_log_says_what_page_gets(
+    on_error: Any, consequence: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with drive(Hub(fails, on_error=on_error)) as page:
+        with pytest.raises((ChannelClosed, SessionReset)):
+            await page.receive()
+    line = next(text for text in caplog.messages if text.startswith("handler_failed"))
+    assert consequence in line
+    assert ("1011" in line) == (on_error == "close")
+
+
+async def test_handler_failed_after_its_session_has_no_consequence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(channel: Channel) -> None:
+        await channel.close()
+        raise KeyError
+
+    async with drive(Hub(handler)) as page:
+        with pytest.raises(ChannelClosed, match="1000"):
+            await page.receive()
+    [line] = [text for text in caplog.messages if text.startswith("handler_failed")]
+    assert "its session had ended already" in line
+    assert "1011" not in line
 
 
 class Outcome(BaseException):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from starlette.routing import Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
 from tests.unit.server.inner.recorder import Recorder, each_transport, end_of
-from transport import Hub, as_websocket
+from transport import Hub, Identity, as_websocket
 from transport.server.inner_scope import inner_scope
 from transport.testing import drive
 
@@ -31,12 +33,22 @@ def test_as_websocket_of_socket_function_names_route() -> None:
         as_websocket(endpoint)  # type: ignore[arg-type]
 
 
-def test_as_websocket_takes_name_of_application() -> None:
-    async def chat(scope: Scope, receive: Receive, send: Send) -> None:
-        raise AssertionError
+Event = dict[str, Any]
 
-    assert as_websocket(chat).__name__ == "chat"
-    assert repr(as_websocket(Starlette())) == "as_websocket(Starlette)"
+
+async def test_application_of_dicts_is_taken() -> None:
+    """Type checkers must take it too: Starlette's own types are of `MutableMapping`."""
+
+    async def app(
+        scope: Event,
+        receive: Callable[[], Awaitable[Event]],
+        send: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4000})
+
+    async with drive(Hub(as_websocket(app))) as page:
+        assert await end_of(page) == (4000, "")
 
 
 @each_transport
@@ -79,6 +91,35 @@ async def test_scope_at_the_mount_has_path_of_slash(path: str) -> None:
     async with drive(outer, path.rstrip("/")) as page:
         assert str(await page.receive()).endswith("/ws/")
         assert await end_of(page) == (1000, "")
+
+
+async def _ann(connection: HTTPConnection, credentials: Any) -> Identity:
+    return Identity("ann", user=credentials)
+
+
+@each_transport
+@pytest.mark.parametrize("user", [{"name": "Ann"}, None])
+async def test_user_of_authenticate_is_in_scope(transport: str, user: Any) -> None:
+    app = Recorder()
+    hub = Hub(as_websocket(app), authenticate=_ann)
+    async with drive(hub, transport=transport, credentials=user) as page:
+        await page.send("hello")
+        assert await page.receive() == "hello"
+    assert app.scope.get("user", "none") == (user if user is not None else "none")
+
+
+async def test_user_of_middleware_is_kept() -> None:
+    """`authenticate` may be given credentials that the middleware has not seen."""
+    app = Recorder()
+    hub = Hub(as_websocket(app), authenticate=_ann)
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        await hub({**scope, "user": None}, receive, send)
+
+    async with drive(middleware, credentials="of authenticate") as page:
+        await page.send("hello")
+        assert await page.receive() == "hello"
+    assert app.scope["user"] is None
 
 
 def test_scope_keeps_what_describes_the_page() -> None:
