@@ -120,7 +120,7 @@ class SessionLink:
         return waiter
 
     async def due_within(self, seconds: float) -> None:
-        """See `Link.due_within`."""
+        """See `DrivenLink.due_within`."""
         waiter = self.due()
         if waiter is None:
             return
@@ -217,17 +217,17 @@ class SessionLink:
     # Long poll
 
     def park(self) -> int:
-        """See `Link.park`."""
+        """See `DrivenLink.park`."""
         self._ticket += 1
         self.wake_writer()
         return self._ticket
 
     def is_newest_poll(self, ticket: int) -> bool:
-        """See `Link.is_newest_poll`."""
+        """See `DrivenLink.is_newest_poll`."""
         return ticket == self._ticket
 
     def unpark(self, ticket: int) -> None:
-        """See `Link.unpark`."""
+        """See `DrivenLink.unpark`."""
         if self.is_newest_poll(ticket):
             self._downlink.end_poll(self.attachment)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import random
 
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
+from transport.protocol.codec import Decoder
 from transport.protocol.frames import EncodedFrame, Poll, Renew, Send
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.tombstone import Tombstone
@@ -18,10 +19,12 @@ from transport.protocol.server.uplink import (
     require_session,
     split_header,
 )
-from transport.server.adapters.ports import Link
 from transport.server.patience import Patience
 from transport.server.registry import Registry
 from transport.server.runner import Runner
+
+JITTER = 0.1
+"""The random part of a hold, so that polls parked at the same time do not return together."""
 
 
 class Uplink:
@@ -29,15 +32,17 @@ class Uplink:
 
     Args:
         registry: the sessions of this process.
-        limits: for how long the answer to a POST waits for the handler.
+        limits: of a POST, and for how long polls and the answers to POSTs wait.
     """
 
     def __init__(self, registry: Registry, limits: Limits) -> None:
         self._registry = registry
+        self._decoder = Decoder(limits)
+        self._hold = limits.poll_hold
         self._patience = Patience(registry.clock.loop, limits.answer_wait)
 
-    async def poll(self, frame: Poll) -> Link | None:
-        """Continue a long poll's attach; see `Entrance.poll`."""
+    async def poll(self, frame: Poll) -> list[EncodedFrame]:
+        """Wait until something is due to a long poll's attach; see `Entrance.poll`."""
         runner = await self._find(frame)
         attachment = polled_attachment(frame, runner.session)
         link = runner.driver.find_link(attachment)
@@ -45,12 +50,21 @@ class Uplink:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
         fresh = begin_poll(runner.session, attachment, frame, self._registry.now())
         runner.driver.notify()
-        return link if fresh else None
+        if not fresh:
+            return []
+        ticket = link.park()
+        wish = frame.hold if isinstance(frame.hold, (int, float)) else self._hold
+        hold = min(wish, self._hold) * random.uniform(1 - JITTER, 1)
+        try:
+            await link.due_within(hold)
+            return link.write_poll() if link.is_newest_poll(ticket) else []
+        finally:
+            link.unpark(ticket)
 
-    async def send(self, frames: list[Any]) -> list[EncodedFrame]:
+    async def send(self, body: bytes) -> list[EncodedFrame]:
         """Take the frames of a POST and return its answer; see `Entrance.send`."""
-        header, rest = split_header(frames)
-        del frames
+        header, rest = split_header(self._decoder.decode_lines(body))
+        del body  # not kept while the handler works
         try:
             runner = await self._find(header)
         except ProtocolError as error:
