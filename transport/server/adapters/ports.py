@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from transport.codes import Code
 from transport.errors import ProtocolError
@@ -98,8 +99,12 @@ class Entrance(Protocol):
         """
         ...
 
-    async def send(self, body: bytes) -> list[EncodedFrame]:
-        """Handle the frames of a POST, one a line, and return its answer (SND-1 to SND-3).
+    async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame]:
+        """Handle the frames of a POST, and return its answer (SND-1 to SND-3).
+
+        Args:
+            body: the frames, one a line.
+            scope: of the request.
 
         Raises:
             ProtocolError: refused; the frames before the one at fault were handled.
