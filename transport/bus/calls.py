@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from msgspec import Raw, msgpack
 
 from transport.bus.interface import NoAnswer, NotReached, Pipe
-from transport.bus.items import Answer, Call, Cancel
+from transport.bus.items import Answer, Call, CallItem, Cancel
 from transport.telemetry.log import ERROR, log_event
 
 Respond = Callable[[Pipe, Raw], Awaitable[Any]]
@@ -21,17 +21,17 @@ ANSWER_WITHIN = 3.0
 
 
 class Calls:
-    """The calls of one process, both ways.
+    """The calls of one process, both ways."""
 
-    Args:
-        responders: answers each kind of call.
-    """
-
-    def __init__(self, responders: Mapping[str, Respond]) -> None:
-        self._responders = responders
+    def __init__(self) -> None:
+        self._responders: dict[str, Respond] = {}
         self._ids = itertools.count()
         self._waiting: dict[tuple[Pipe, int], asyncio.Future[Answer]] = {}
         self._answering: dict[tuple[Pipe, int], asyncio.Task[None]] = {}
+
+    def respond(self, kind: str, respond: Respond) -> None:
+        """Answer a kind of call by this function."""
+        self._responders[kind] = respond
 
     async def call(
         self, pipe: Pipe, kind: str, body: Any, within: float | None = ANSWER_WITHIN
@@ -68,7 +68,7 @@ class Calls:
             raise NoAnswer(f"{pipe.peer} could not answer {kind}")
         return answer.body
 
-    def received(self, pipe: Pipe, item: Call | Cancel | Answer) -> None:
+    def received(self, pipe: Pipe, item: CallItem) -> None:
         """Take an item of a call."""
         key = pipe, item.id
         match item:

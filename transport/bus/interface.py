@@ -22,10 +22,12 @@ class Pipe(Protocol):
     Attributes:
         peer: the name of the other process; "" until it has said it.
         is_open: whether items still pass.
+        is_own: whether this process has opened it.
     """
 
     peer: str
     is_open: bool
+    is_own: bool
 
     def send(self, item: Item) -> None:
         """Send an item behind those sent before. Nothing is sent once the pipe has ended."""
@@ -80,7 +82,7 @@ class Bus(Protocol):
         """Join the other processes; on return, those that live are known."""
         ...
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Leave: the others learn at once that this process is gone."""
         ...
 

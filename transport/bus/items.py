@@ -60,7 +60,59 @@ class Answer(Struct, frozen=True, tag="answer", tag_field="type"):
     failed: bool = False
 
 
-Item = Hello | Call | Cancel | Answer
+class Frames(Struct, frozen=True, tag="frames", tag_field="type"):
+    """Frames of one client's connection, which another process relays; either way.
+
+    At most two of these are under way on a link in each direction, see `Ready`.
+
+    Attributes:
+        link: identifies the connection on the pipe.
+        frames: whole frames of the client's protocol.
+    """
+
+    link: int
+    frames: list[str | bytes]
+
+
+class Ready(Struct, frozen=True, tag="ready", tag_field="type"):
+    """The other side may send another `Frames` on this link: one was taken.
+
+    Attributes:
+        link: see `Frames`.
+    """
+
+    link: int
+
+
+class Lost(Struct, frozen=True, tag="lost", tag_field="type"):
+    """The client's connection is gone; from the process that has it.
+
+    Attributes:
+        link: see `Frames`.
+    """
+
+    link: int
+
+
+class End(Struct, frozen=True, tag="end", tag_field="type"):
+    """The client's connection is to end, once all frames are written; to the process that has it.
+
+    Attributes:
+        link: see `Frames`.
+        code: the name of the code with which it ends.
+        close_code: with which a WebSocket is closed.
+        abort: whether to drop it at once: it is stuck in a write.
+    """
+
+    link: int
+    code: str
+    close_code: int
+    abort: bool = False
+
+
+LinkItem = Frames | Ready | Lost | End
+CallItem = Call | Cancel | Answer
+Item = Hello | CallItem | LinkItem
 
 encode_item = msgpack.Encoder().encode
 decode_item = msgpack.Decoder(Item).decode

@@ -47,6 +47,7 @@ class UnixPipe(asyncio.Protocol):
     def __init__(self, owner: Owner, hello: Hello, peer: str = "") -> None:
         self.peer = peer
         self.is_open = False
+        self.is_own = bool(peer)
         self._owner = owner
         self._hello = hello
         self._is_greeted = False

@@ -65,14 +65,11 @@ class UnixBus:
         await self._look()
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """See `Bus.stop`."""
-        tasks = [*self._connecting.values()]
-        if self._watching is not None:
-            tasks.append(self._watching)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in (self._watching, *self._connecting.values()):
+            if task is not None:
+                task.cancel()
         self._stop_listening()
         pipes, self._pipes = self._pipes, {}
         for pipe in (*pipes.values(), *self._accepted):

@@ -126,8 +126,7 @@ class SessionCredentials:
             return await self._authenticate(credentials)
         except ProtocolError as error:
             if error.code is codes.UNAUTHORIZED and self._accepted == accepted:
-                self._expires_at = None
-                self._renew_by = self._now()
+                self.refuse()
             raise
         finally:
             self._is_renewing = False
@@ -137,8 +136,13 @@ class SessionCredentials:
         connection = HTTPConnection(self.scope)
         identity = await self._authenticator.check(connection, credentials)
         if identity.subject != self.subject:
-            raise ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
+            raise other_user_error()
         return identity
+
+    def refuse(self) -> None:
+        """Let the client act no more before an ``open`` presents valid credentials."""
+        self._expires_at = None
+        self._renew_by = self._now()
 
     @property
     def are_refused(self) -> bool:
@@ -163,6 +167,11 @@ class SessionCredentials:
         if self._renew_by is not None and now >= self._renew_by:
             return Due.REFUSE
         return None
+
+
+def other_user_error() -> ProtocolError:
+    """Return the error of a renewal with the credentials of another user."""
+    return ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
 
 
 def refused_error() -> ProtocolError:

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from starlette.types import Receive, Scope, Send
 
+from transport.bus.workers import Workers
 from transport.limits import Limits
 from transport.protocol.codec import Encoder
 from transport.protocol.frames import Json, TransportKind
@@ -101,7 +102,7 @@ class Hub:
         self,
         handler: Handler,
         *,
-        store: Store | None = None,
+        store: Store | Workers | None = None,
         limits: Limits = Limits(),
         authenticate: Authenticate | None = None,
         origins: Sequence[str] | None = None,
@@ -136,14 +137,17 @@ class Hub:
         )
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         key = secrets.token_bytes(32)
+
+        def make() -> Runtime:
+            if isinstance(store, Workers):
+                bus = store.bus(self._name)
+                memory = MemoryStore(epoch=bus.name, shared=True)
+                return Runtime(application, memory, limits, authenticate, bus.secret, bus)
+            records = store if store is not None else MemoryStore()
+            return Runtime(application, records, limits, authenticate, key)
+
         self._lifecycle = Lifecycle(
-            lambda: Runtime(
-                application,
-                store if store is not None else MemoryStore(),
-                limits,
-                authenticate,
-                key,
-            ),
+            make,
             limits.body if TransportKind.WEBSOCKET in transports else 0,
         )
         self._endpoint = Endpoint(

@@ -251,12 +251,52 @@ class Opener:
         if record is not fresh:
             secret = derive_secret(self._key, record.id, subject, client, nonce)
         token = make_token(record.id, secret)
+        attached = self._attach_begun(record, frame, visitor, transport, token, reset)
+        if attached is not None:
+            return attached
+        runner = await self._create(record, request, now)
+        attachment = self._attach_new(runner, frame, transport, token, reset)
+        record.begun = True
+        registry.add(runner)
+        log_event(INFO, "opened", channel=record.id, transport=transport.value)
+        target = None if frame.target is UNSET else frame.target
+        runner.start(self._application, request.scope, visitor.identity.user, now, target)
+        return self._link(runner, attachment, visitor)
+
+    async def attach_begun(
+        self, frame: Open, visitor: Visitor, transport: TransportKind, reset: Reset | None
+    ) -> SessionLink | FinalAnswer | None:
+        """Attach to a session here that the nonce of an ``open`` elsewhere has begun (OPN-4).
+
+        The token in ``opened`` is empty: the other process knows the nonce, and so the token.
+
+        Returns:
+            None if this process has no such session.
+        """
+        record = await self._registry.find_record(visitor.credential, visitor.identity.subject)
+        if record is None:
+            return None
+        return self._attach_begun(record, frame, visitor, transport, "", reset)
+
+    def _attach_begun(
+        self,
+        record: Record,
+        frame: Open,
+        visitor: Visitor,
+        transport: TransportKind,
+        token: str,
+        reset: Reset | None,
+    ) -> SessionLink | FinalAnswer | None:
+        """Attach to the session of a record, or tell how it ended; None if it has not begun."""
+        registry = self._registry
         decision = begin(registry.known(record))
         match decision:
             case Attach(session):
                 runner = self._runner(session)
+                attachment = self._attach_new(runner, frame, transport, token, reset)
+                return self._link(runner, attachment, visitor)
             case Create():
-                runner = await self._create(record, request, now)
+                return None
             case ShowEnd(ended):
                 return final_answer(
                     record.id,
@@ -271,23 +311,25 @@ class Opener:
                 raise error
             case _:
                 assert_never(decision)
-        attachment = attach(
+
+    def _attach_new(
+        self,
+        runner: Runner,
+        frame: Open,
+        transport: TransportKind,
+        token: str,
+        reset: Reset | None,
+    ) -> Attachment:
+        registry = self._registry
+        return attach(
             runner.session,
             frame,
             transport,
-            now,
+            registry.now(),
             epoch=registry.store.epoch,
             token=token,
             reset=reset,
         )
-        if isinstance(decision, Create):
-            record.begun = True
-            registry.add(runner)
-            log_event(INFO, "opened", channel=record.id, transport=transport.value)
-            target = None if frame.target is UNSET else frame.target
-            user = visitor.identity.user
-            runner.start(self._application, request.scope, user, now, target)
-        return self._link(runner, attachment, visitor)
 
     async def _create(self, record: Record, request: OpeningRequest, now: float) -> Runner:
         """Create the session of a record that the store has just taken."""

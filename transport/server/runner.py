@@ -22,7 +22,7 @@ from transport.protocol.states import SessionState
 from transport.server.application import Application, Handler
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
-from transport.server.credentials import Due, SessionCredentials, refused_error
+from transport.server.credentials import Due, SessionCredentials, other_user_error, refused_error
 from transport.server.driver import NOT_SENDING, SessionDriver
 from transport.telemetry.log import ERROR, WARNING, log_event
 
@@ -309,6 +309,24 @@ class Runner:
             raise
         if self.session.ending is None:  # it may have ended during the check
             self.admit(identity)
+
+    def accept_renewal(self, identity: Identity) -> None:
+        """Accept fresh credentials that another process has checked.
+
+        Raises:
+            ProtocolError: ``unauthorized``.
+        """
+        self.credentials.check()
+        if identity.subject != self.credentials.subject:
+            raise other_user_error()
+        if self.session.ending is None:
+            self.credentials.accept(identity)
+
+    def refuse_renewal(self, error: ProtocolError) -> None:
+        """Refuse fresh credentials, as another process has judged them (REN-1)."""
+        if error.code is codes.UNAUTHORIZED:
+            self.credentials.refuse()
+            self._refuse(error)
 
     def _refuse(self, error: ProtocolError) -> None:
         for link in self.driver.links:

@@ -20,13 +20,16 @@ class MemoryStore:
         tombstones: the largest number of tombstones, of about 1 KiB each. Beyond it the oldest are
             evicted, and clients that ask for their sessions get a ``reset`` with reason
             ``unknown``.
+        epoch: the name of this incarnation; see above.
+        shared: whether other processes of the hub can reach its sessions.
     """
 
-    shared = False
-
-    def __init__(self, *, tombstones: int = 100_000) -> None:
+    def __init__(
+        self, *, tombstones: int = 100_000, epoch: str | None = None, shared: bool = False
+    ) -> None:
+        self.shared = shared
         self._max_tombstones = tombstones
-        self.epoch = f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
+        self.epoch = epoch or f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
         self._records: dict[str, Record] = {}
         # In order of expiry, so that a sweep looks only at what has expired.
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}

@@ -22,6 +22,7 @@ class End:
         self.calls = calls
         self.peer = peer
         self.is_open = True
+        self.is_own = peer == "home"
         self.holds = False
         self.sent: list[Item] = []
         self.other: End
@@ -71,8 +72,9 @@ class Pair:
 
     def __init__(self) -> None:
         self.home = Home()
-        kinds = {"double": self.home.double, "park": self.home.park, "raises": self.home.raises}
-        self.edge_calls, self.home_calls = Calls({}), Calls(kinds)
+        self.edge_calls, self.home_calls = Calls(), Calls()
+        for kind in ("double", "park", "raises"):
+            self.home_calls.respond(kind, getattr(self.home, kind))
         self.pipe, self.back = End(self.edge_calls, "home"), End(self.home_calls, "edge")
         self.pipe.other, self.back.other = self.back, self.pipe
 

@@ -91,7 +91,7 @@ async def joined(folder: Path) -> AsyncIterator[tuple[UnixBus, Log]]:
     try:
         yield bus, log
     finally:
-        await bus.stop()
+        bus.stop()
 
 
 async def test_workers_find_each_other_in_any_order(folder: Path) -> None:
@@ -110,7 +110,7 @@ async def test_workers_that_start_together_find_each_other(folder: Path) -> None
     for bus, log in zip(buses, logs, strict=True):
         await log.until(lambda bus=bus: len(bus.peers) == 3)  # type: ignore[misc]
     for bus in buses:
-        await bus.stop()
+        bus.stop()
 
 
 async def test_items_arrive_in_order_both_ways(folder: Path) -> None:
@@ -135,7 +135,7 @@ async def test_worker_that_stops_is_told_after_its_pipes(folder: Path) -> None:
     async with joined(folder) as (a, seen), joined(folder) as (b, _):
         b.pipe_to(a.name).send(Cancel(1))
         await seen.until(lambda: bool(seen.items))
-        await b.stop()
+        b.stop()
         await seen.until(lambda: ("left", b.name) in seen.events)
         assert seen.events[0] == ("joined", b.name)
         assert sorted(seen.events[1:-1]) == [("ended", b.name)] * 2
@@ -269,7 +269,7 @@ async def test_forked_child_keeps_no_socket_open(folder: Path) -> None:
             signal.pause()
         try:
             os.read(forked, 1)
-            await b.stop()
+            b.stop()
             await seen.until(lambda: ("left", b.name) in seen.events)
         finally:
             os.kill(child, signal.SIGKILL)
