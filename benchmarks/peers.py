@@ -93,6 +93,8 @@ COMPRESSED = Peer(
     compression=True,
 )
 """Ours with uvicorn's default, which accepts the compression that browsers offer."""
+WRAPPED = Peer("onechannel, as_websocket(bare)", "wrapped", OURS.clients)
+"""The bare callable below a hub: what a WebSocket endpoint that exists costs there."""
 BARE = Peer(
     "bare ASGI callable",
     "bare",
@@ -103,6 +105,7 @@ PEERS: tuple[Peer, ...] = (
     BARE,
     OURS,
     COMPRESSED,
+    WRAPPED,
     Peer("Starlette WebSocket", "starlette_websocket", {WEBSOCKET: plain.PlainWebSocket}),
     Peer(
         "sse-starlette + POST",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.peers import BARE, COMPRESSED, OURS, POLL, STREAM, TRANSPORTS, WEBSOCKET
+from benchmarks.peers import BARE, COMPRESSED, OURS, POLL, STREAM, TRANSPORTS, WEBSOCKET, WRAPPED
 from benchmarks.report import Result, Results
 from benchmarks.workloads import (
     CPU,
@@ -77,7 +77,8 @@ def _all(results: Results) -> Iterator[Verdict]:
         ratios = [
             results.ratio(title, transport, figure, to=result.peer)
             for result in results.groups().get((title, transport), [])
-            if result.peer not in (OURS, COMPRESSED, BARE) and (node or not result.peer.on_node)
+            if result.peer not in (OURS, COMPRESSED, WRAPPED, BARE)
+            and (node or not result.peer.on_node)
         ]
         return min([value for value in ratios if value is not None], default=None)
 

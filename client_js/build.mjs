@@ -14,19 +14,21 @@ import { minify } from "terser";
 const ROOT = dirname(fileURLToPath(import.meta.url));
 export const STATIC = resolve(ROOT, "../transport/static");
 
-/** The bundles that the hub serves. */
-const BUNDLES = [
-  { name: "client", source: "src/index.ts", format: "esm" },
-  { name: "client.global", source: "src/global.ts", format: "iife" },
-  { name: "reload", source: "src/reload.ts", format: "esm" },
-];
-
 /** Makes a bundle import the client instead of containing another one. */
 const CLIENT_IS_EXTERNAL = {
   name: "client",
   setup: ({ onResolve }) =>
     onResolve({ filter: /^\.\/index\.ts$/ }, () => ({ path: "./client.js", external: true })),
 };
+
+/** The bundles that the hub serves. */
+const BUNDLES = [
+  { name: "client", source: "src/index.ts", format: "esm" },
+  { name: "client.global", source: "src/global.ts", format: "iife" },
+  { name: "reload", source: "src/reload.ts", format: "esm" },
+  { name: "websocket", source: "src/websocket.ts", format: "esm", plugins: [CLIENT_IS_EXTERNAL] },
+  { name: "websocket.global", source: "src/websocket_global.ts", format: "iife" },
+];
 
 /** Those that only the npm package has: a page without a bundler cannot resolve what they import. */
 const PACKAGE_BUNDLES = [

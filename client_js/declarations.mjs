@@ -11,9 +11,9 @@ import { fileURLToPath } from "node:url";
 const ROOT = dirname(fileURLToPath(import.meta.url));
 
 /** The entry points. A declaration is written into the first one that needs it; later ones import it from there. */
-const ENTRIES = ["index", "reload", "react"];
+const ENTRIES = ["index", "reload", "react", "websocket"];
 /** The entry points that add to the global scope, and refer to other entry points only. */
-const GLOBAL_ENTRIES = ["global"];
+const GLOBAL_ENTRIES = ["global", "websocket_global"];
 
 /** A statement at the top level of a module, with its comment: tsc indents what is within one. */
 const STATEMENT = /(?:^\/\*\*[^]*?\*\/\n)?^[a-z][^]*?(?=^[/a-z]|(?![^]))/gm;

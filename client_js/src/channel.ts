@@ -31,6 +31,8 @@ export class Channel<Received = unknown, Sent = unknown> extends EventTarget {
   private readonly _inbox: Inbox;
   /** @internal */
   private readonly _closed: Promise<void>;
+  /** @internal The types of events that the page has listened to, or that were written to the console instead. */
+  private readonly _seen = new Set<string>();
 
   /**
    * Whether the channels of this page log what they do, or what to call with each line: frames by type and number,
@@ -60,9 +62,13 @@ export class Channel<Received = unknown, Sent = unknown> extends EventTarget {
     const dispatch = (type: keyof ChannelEventMap, fields: object = {}): void => {
       this._driver.connector.dialer.log.event(type, fields);
       this.dispatchEvent(Object.assign(new Event(type), fields));
+      const { cause, code, by, reason } = fields as { [name: string]: unknown };
+      if ((!cause && by !== "protocol") || this._seen.has(type)) return;
+      this._seen.add(type);
+      environment.console?.warn(`onechannel: ${type} (${cause ?? code}): ${reason}. Nothing listens to this event.`);
     };
     this._inbox = new Inbox((message) => dispatch("message", message));
-    this._closed = new Promise((resolve) => this.addEventListener("close", () => resolve()));
+    this._closed = new Promise((resolve) => super.addEventListener("close", () => resolve()));
     this._driver = new Driver(address, withDefaults(options), environment, this._inbox, dispatch);
   }
 
@@ -169,6 +175,7 @@ export class Channel<Received = unknown, Sent = unknown> extends EventTarget {
   override addEventListener(type: string, listener: unknown, options?: boolean | AddEventListenerOptions): void {
     super.addEventListener(type, listener as EventListener, options);
     if (type === "message") this._inbox.addListener(listener, options);
+    this._seen.add(type);
   }
 
   override removeEventListener<Type extends keyof ChannelEventMap>(
@@ -187,4 +194,17 @@ export class Channel<Received = unknown, Sent = unknown> extends EventTarget {
   }
 }
 
-defineHandlers(Channel.prototype);
+const EVENTS: readonly (keyof ChannelEventMap)[] = [
+  "open",
+  "message",
+  "transport",
+  "statechange",
+  "recovering",
+  "resumed",
+  "reset",
+  "unreachable",
+  "suspended",
+  "close",
+];
+
+defineHandlers(Channel.prototype, EVENTS);

@@ -124,6 +124,11 @@ export class Driver implements ConnectorListener, PageListener {
     this.schedule();
   }
 
+  /** Ends the channel without telling the server. */
+  abandon(code: number, reason: string): void {
+    this._act(this.session.abandon(code, reason));
+  }
+
   reconnect(): void {
     if (this.connector.retryAt < Infinity) this.connector.reconnect("reconnect", 0);
   }
@@ -167,11 +172,13 @@ export class Driver implements ConnectorListener, PageListener {
     if (this.state === "closed") return;
     const now = readClock(environment);
     const giveUpAt = session.closing ? this._contactAt + session.terms.closing : Infinity;
-    if (now >= giveUpAt) return this._act(session.abandon(1001, "unreachable"));
+    if (now >= giveUpAt) return this.abandon(1001, "unreachable");
     const expiresAt = this.state === "recovering" ? this._contactAt + session.terms.ttl : Infinity;
     if (now >= expiresAt) {
       this._enter("expire");
       this._dispatch("suspended");
+      // Anew: a listener may have abandoned the channel.
+      return this.schedule();
     }
     connector.dropOverdue(now);
     this._act(session.tick(now));
@@ -179,8 +186,7 @@ export class Driver implements ConnectorListener, PageListener {
     if (this._page !== "shown" && this._hasNews) this._postFinal(true);
     const nextAttemptAt = connector.startDue(now);
     connector.transmit(now);
-    const nextExpiry = now < expiresAt ? expiresAt : Infinity;
-    const due = Math.min(giveUpAt, nextExpiry, session.deadline, nextAttemptAt, connector.deadline);
+    const due = Math.min(giveUpAt, expiresAt, session.deadline, nextAttemptAt, connector.deadline);
     if (due === Infinity) return;
     const onTimer = (): void => {
       // Yields once more before the turn, so that input that arrived in the meantime is handled first.
@@ -197,7 +203,7 @@ export class Driver implements ConnectorListener, PageListener {
     // Only after the whole batch: later events may settle sends.
     const { size, bytes } = this._inbox;
     if (this.state !== "closed" && (size > this._options.queueMessages || bytes > this._options.queueBytes))
-      this._act(this.session.abandon(1011, "too many messages wait for a listener: see queueMessages, queueBytes"));
+      this.abandon(1011, "too many messages wait for a listener: see queueMessages, queueBytes");
   }
 
   private _handle(event: SessionEvent<PendingSend>): void {

@@ -12,7 +12,7 @@ export type Environment = Pick<
   readonly document?: Pick<Document, "baseURI" | "visibilityState" | "addEventListener">;
   readonly location?: { readonly href: string };
   readonly addEventListener?: Window["addEventListener"];
-  readonly console?: Pick<Console, "error">;
+  readonly console?: Pick<Console, "error" | "warn">;
   readonly navigator?: {
     readonly locks?: Pick<LockManager, "request">;
     readonly onLine?: boolean;
@@ -36,22 +36,36 @@ function refuse(missing: readonly string[]): never {
   throw new ChannelError("unsupported", `this environment lacks ${missing.join(", ")}: see docs/browser.md`);
 }
 
+/** A class that `install` of install.ts has put in the place of the platform's `WebSocket`, if there is one. */
+export interface Replacement {
+  /** Not shortened: the client may be another copy than the one that has installed it. */
+  readonly __native?: typeof WebSocket | undefined;
+}
+
+/** Returns the platform's `WebSocket`, also while `install` has replaced it. */
+export const nativeWebSocket = ({ WebSocket }: Partial<Environment>): typeof globalThis.WebSocket | undefined =>
+  WebSocket && "__native" in WebSocket ? (WebSocket as Replacement).__native : WebSocket;
+
 /** Returns `names`, without WebSocket if the environment lacks it, as Node.js 20 does. Throws if nothing is left. */
 export function supportedTransports(
-  { WebSocket }: Partial<Environment>,
+  environment: Partial<Environment>,
   names: readonly TransportName[],
 ): readonly TransportName[] {
+  const WebSocket = nativeWebSocket(environment);
   const supported = names.filter((name) => WebSocket || name !== "websocket");
   return supported.length ? supported : refuse(["WebSocket"]);
 }
+
+/** Returns what a relative URL is relative to; undefined in a server. */
+export const baseOf = ({ document, location }: Environment): string | undefined => document?.baseURI ?? location?.href;
 
 /**
  * Returns the HTTP address of `url`, which may be relative to the page or, in a worker, to its script.
  *
  * Throws if that is impossible: a blob worker and a server have no address that a relative URL could be relative to.
  */
-export function resolveUrl({ document, location }: Environment, url: string | URL): string {
-  const base = document?.baseURI ?? location?.href;
+export function resolveUrl(environment: Environment, url: string | URL): string {
+  const base = baseOf(environment);
   let address = "";
   try {
     address = new URL(url, base).href.replace(/^ws/, "http").replace(/#.*/, "");

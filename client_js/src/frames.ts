@@ -47,6 +47,8 @@ export interface OpenFrame {
   readonly session?: string;
   readonly epoch?: string;
   readonly credentials?: unknown;
+  /** A WebSocket application at the channel's URL, in place of a channel (TGT-1). */
+  readonly target?: { readonly subprotocols: readonly string[] };
 }
 
 /** What an `opened` with verdict `reset`, or a `reset`, says of the session that ended (RES-2). */

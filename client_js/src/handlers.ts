@@ -2,19 +2,6 @@
 import type { Channel } from "./channel.ts";
 import type { ChannelEventMap } from "./options.ts";
 
-const EVENTS: readonly (keyof ChannelEventMap)[] = [
-  "open",
-  "message",
-  "transport",
-  "statechange",
-  "recovering",
-  "resumed",
-  "reset",
-  "unreachable",
-  "suspended",
-  "close",
-];
-
 /** A function, or null. Declared as a method, so that a `Channel<Note>` is a `Channel` too. */
 type Handler<This, Event> = { call(this: This, event: Event): unknown }["call"] | null;
 
@@ -26,9 +13,9 @@ export type Handlers<Received, Sent> = {
   >;
 };
 
-/** Defines them for all objects that inherit from `prototype`. */
-export function defineHandlers(prototype: EventTarget): void {
-  for (const type of EVENTS) {
+/** Defines one for each of the event `types`, for all objects that inherit from `prototype`. */
+export function defineHandlers(prototype: EventTarget, types: readonly string[]): void {
+  for (const type of types) {
     const handlers = new WeakMap<EventTarget, EventListener | null>();
     const listener = function (this: EventTarget, event: Event): void {
       handlers.get(this)!.call(this, event);

@@ -13,7 +13,7 @@ import { MAX_CONSECUTIVE_FAILURES, recordAnswer, recordPostMarks } from "./answe
 import { NOTHING, badFrame, decode, encodeControl, encodeMessage } from "./codec.ts";
 import { ChannelError } from "./errors.ts";
 import type { Answer, Closing, Input, Output, SessionEvent } from "./events.ts";
-import type { CloseFrame, DataFrame, ErrorFrame, Frame, Loss, OpenedFrame, TransportName } from "./frames.ts";
+import type { CloseFrame, DataFrame, ErrorFrame, Frame, Loss, OpenFrame, OpenedFrame, TransportName } from "./frames.ts";
 import { createLink } from "./link.ts";
 import type { Link } from "./link.ts";
 import { ForeignMark, Outbox } from "./outbox.ts";
@@ -49,6 +49,8 @@ export class ClientSession<Tag> {
   closing: Closing | undefined;
   /** The server's `close`. */
   serverClose: CloseFrame | undefined;
+  /** Asks for a WebSocket application, whose connection is one session only (TGT-1). */
+  target: OpenFrame["target"];
   /** The page goes away for good (LIV-6). The next attach takes that back. */
   isLeaving = false;
   /** Returns at least 128 random bits (OPN-3). */
@@ -100,7 +102,7 @@ export class ClientSession<Tag> {
 
   /** The channel continues with a new session after the server's `close` (CLS-8). */
   private get _goesOn(): boolean {
-    return !this.closing && this.serverClose?.retry_in !== undefined;
+    return !this.closing && !this.target && this.serverClose?.retry_in !== undefined;
   }
 
   /** Answers a `renewal` event (REN-1). */
@@ -135,6 +137,7 @@ export class ClientSession<Tag> {
       session: this.token!,
       epoch: this.epoch!,
       credentials,
+      target: this.target!,
     });
     const link = createLink(attach, transport, opening, this.acks.received);
     this._links.add(link);

@@ -64,6 +64,7 @@ function followChannel(channel, pane, log, status) {
   on("transport", ({ transport }) => transport && `is connected over ${NAMES[transport]}`);
   on("recovering", ({ reason }) => `lost its connection: ${reasonInWords(reason)}`);
   on("resumed", ({ replayed }) => `resumed its session: ${replayed ? "what it missed follows" : "it has missed nothing"}`);
+  on("unreachable", ({ reason }) => reason);
   on("suspended", () => "is suspended");
   on("reset", (event) => {
     const text = resetInWords(event);

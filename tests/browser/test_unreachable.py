@@ -9,7 +9,7 @@ from playwright.async_api import Browser
 
 from tests.browser.front import front, refused
 from tests.browser.pages import apps
-from tests.support.browsers.chromium import Tab, tab
+from tests.support.browsers.chromium import DEADLINE, OUTAGE_WARNING, Tab, tab
 from tests.support.servers.uvicorn import serving
 
 pytestmark = pytest.mark.browser
@@ -43,6 +43,19 @@ async def test_wrong_url_is_reported(browser: Browser, transports: list[str]) ->
         assert report["cause"] == "wrong_url"
         assert "Check its path" in report["reason"]
         assert any("Check its path" in reason for reason in await reasons(page))
+
+
+async def test_page_that_does_not_listen_is_warned(browser: Browser) -> None:
+    """The console shows the status of each request, and then what it means."""
+    async with apps("echo") as server, tab(browser, server.url) as page:
+        async with page.page.expect_console_message(
+            lambda message: OUTAGE_WARNING in message.text, timeout=DEADLINE * 1000
+        ) as caught:
+            await page.run("() => void new Channel('/caht')")
+        warning = await caught.value
+        assert warning.type == "warning"
+        assert "(wrong_url)" in warning.text
+        assert "Check its path" in warning.text
 
 
 @TRANSPORTS

@@ -1,4 +1,4 @@
-"""The built packages, and the environments into which they are installed.
+"""The built packages, the environments into which they are installed, and the pages of Vite.
 
 Tests that share an environment are in one class or module, so that a worker makes it once.
 """
@@ -9,12 +9,14 @@ import fcntl
 import os
 import shutil
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
 import anyio
 import anyio.to_thread
 import pytest
+from playwright.async_api import Browser
 
 from tests.consumers.install import (
     INSTALLS_WITHIN,
@@ -26,6 +28,9 @@ from tests.consumers.install import (
     floors,
     run,
 )
+from tests.consumers.vite_pages import Site, create_project, vite
+from tests.support.browsers.chromium import Tab, chromium, tab
+from tests.support.servers.uvicorn import Server, free_port, serving
 
 RELEASE = Path(os.environ["RELEASE"]) if "RELEASE" in os.environ else None
 """The folder of packages that `make release` has built, to be tried instead of new ones."""
@@ -115,3 +120,52 @@ def copy_programs(folder: Path) -> None:
     """Copy the programs into an environment, so that they import what is installed there."""
     for path in PROGRAMS.glob("*.py"):
         shutil.copy(path, folder)
+
+
+@pytest.fixture(scope="module")
+async def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frameworks") / "project"
+    await create_project(folder, tarball)
+    return folder
+
+
+@pytest.fixture(scope="module")
+async def port() -> int:
+    """The port of Vite, whose pages the hubs allow."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+async def hubs(port: int) -> AsyncIterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAGE_ORIGIN", f"http://127.0.0.1:{port}")
+        async with serving("tests.consumers.frameworks_app:app", "--no-access-log") as server:
+            yield server
+
+
+@pytest.fixture(scope="module")
+async def site(project: Path, hubs: Server, port: int) -> AsyncIterator[Site]:
+    async with vite(project, hubs, port=port) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+async def react_18(
+    browser: Browser, project: Path, hubs: Server
+) -> AsyncIterator[tuple[Tab, Site]]:
+    """A page with React 18, and its site."""
+    async with vite(project, hubs, react="18") as site, tab(browser, site.url) as one:
+        yield one, site
+
+
+@pytest.fixture(scope="module")
+async def shared(browser: Browser, site: Site) -> AsyncIterator[Tab]:
+    """A page that most tests use in turn, because it takes a while to load."""
+    async with tab(browser, site.url) as one:
+        yield one

@@ -101,7 +101,14 @@ ROOM = Hub(
     origins=[os.environ["PAGE_ORIGIN"]],
     limits=Limits(away=0.5, opens_per_second=1000),
 )
-HUBS = {"/room": ROOM, "/chat": Hub(echo), "/prices": Hub(prices), "/assistant": Hub(assistant)}
+HUBS = {
+    "/room": ROOM,
+    "/chat": Hub(echo),
+    "/prices": Hub(prices),
+    "/assistant": Hub(assistant),
+    "/string": Hub(echo),
+    "/changed": Hub(echo),
+}
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ async def test_wheel_has_types_license_and_client(archives: Archives) -> None:
     with zipfile.ZipFile(archives.wheel) as wheel:
         names = set(wheel.namelist())
     assert {"transport/py.typed", "transport/__init__.py"} <= names
-    for script in ("client", "client.global", "reload"):
+    for script in ("client", "client.global", "reload", "websocket", "websocket.global"):
         assert {f"transport/static/{script}.js", f"transport/static/{script}.js.map"} <= names
     assert "transport/static/console.html" in names
     assert [name for name in names if name.endswith("licenses/LICENSE")]

@@ -6,77 +6,26 @@ tests are of mistakes that the hooks of other libraries have made.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
 from tests.consumers.install import run
 from tests.consumers.vite_pages import (
     FRAMEWORKS,
     Site,
-    create_project,
     document_url,
     numbers,
     showing,
-    vite,
 )
-from tests.support.browsers.chromium import Tab, chromium, tab
-from tests.support.servers.uvicorn import Server, free_port, serving
+from tests.support.browsers.chromium import Tab
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-async def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("frameworks") / "project"
-    await create_project(folder, tarball)
-    return folder
-
-
-@pytest.fixture(scope="module")
-async def port() -> int:
-    """The port of Vite, whose pages the hubs allow."""
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-async def hubs(port: int) -> AsyncIterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PAGE_ORIGIN", f"http://127.0.0.1:{port}")
-        async with serving("tests.consumers.frameworks_app:app", "--no-access-log") as server:
-            yield server
-
-
-@pytest.fixture(scope="module")
-async def site(project: Path, hubs: Server, port: int) -> AsyncIterator[Site]:
-    async with vite(project, hubs, port=port) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-async def react_18(
-    browser: Browser, project: Path, hubs: Server
-) -> AsyncIterator[tuple[Tab, Site]]:
-    """A page with React 18, and its site."""
-    async with vite(project, hubs, react="18") as site, tab(browser, site.url) as one:
-        yield one, site
-
-
-@pytest.fixture(scope="module")
-async def shared(browser: Browser, site: Site) -> AsyncIterator[Tab]:
-    """A page that most tests use in turn, because it takes a while to load."""
-    async with tab(browser, site.url) as one:
-        yield one
 
 
 # The channel of a component
@@ -372,6 +321,27 @@ async def test_react_18_does_the_same(
 # The documents
 
 
+@pytest.mark.parametrize(("path", "websocket"), [("string", "pending"), ("changed", "failed")])
+async def test_vite_without_websocket_carries_stream(
+    shared: Tab, site: Site, path: str, websocket: str
+) -> None:
+    """What docs/browser.md says of a target that is a string, and of ``changeOrigin``."""
+    await shared.goto(site.url)
+    seen = await shared.run(
+        """async (path) => {
+            const { Channel } = await import("/@id/onechannel");
+            const channel = new Channel(path);
+            await channel.send("hello");
+            const attempts = channel.explain().map((each) => `${each.transport} ${each.outcome}`);
+            await channel.close();
+            return attempts;
+        }""",
+        f"/{path}",
+    )
+    assert seen == [f"websocket {websocket}", "sse open"]
+    shared.errors.clear()
+
+
 @pytest.mark.parametrize("show", FRAMEWORKS)
 async def test_documented_chat_converses(shared: Tab, site: Site, show: str) -> None:
     await shared.goto(document_url(site, show, document="1", component="Chat"))
@@ -383,6 +353,29 @@ async def test_documented_chat_converses(shared: Tab, site: Site, show: str) -> 
     await shared.run("() => unmount()")
     await site.until_no_chat()
     shared.assert_no_errors()
+
+
+async def test_documented_chats_tell_of_restart(shared: Tab, site: Site) -> None:
+    """Why nothing connects, and why the list is empty again."""
+    chats = []
+    for show in FRAMEWORKS:
+        chat = Tab(await shared.page.context.new_page())
+        await chat.goto(document_url(site, show, document="1", component="Chat"))
+        await chat.page.get_by_placeholder("Message").fill("hello")
+        await chat.page.get_by_placeholder("Message").press("Enter")
+        await expect(chat.page.locator("li")).to_have_text(["hello"])
+        chats.append(chat.page)
+    await site.hubs.kill()
+    try:
+        for page in chats:
+            await expect(page.locator("p")).to_have_text(re.compile("^recovering: HTTP 50"))
+    finally:
+        await site.hubs.start()
+    for page in chats:
+        await expect(page.locator("p")).to_have_text("open: a new session (restarted)")
+        await expect(page.locator("li")).to_have_count(0)
+        await page.close()
+    shared.errors.clear()
 
 
 async def test_documented_provider_shares_channel(shared: Tab, site: Site) -> None:

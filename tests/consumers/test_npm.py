@@ -22,6 +22,7 @@ from tests.consumers.install import INSTALLS_WITHIN, run
 from tests.consumers.vite_pages import FRAMEWORKS
 from tests.contracts.test_exports import CLIENT_EXPORTS
 from tests.contracts.test_npm_exports import MANIFEST, SUBPATHS, source
+from tests.contracts.test_npm_exports import SCRIPTS as SCRIPTS_OF_PACKAGE
 from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
@@ -42,6 +43,8 @@ DECLARATIONS = {
     "global": "",
     "reload": "acrossReloads",
     "react": "useChannel useChannelEvent useChannelState useMessages",
+    "websocket": "FallbackWebSocket install Pattern SocketTarget SocketHandler",
+    "websocket_global": "",
 }
 """What each file of types declares: what it exports, and on another line what that refers to."""
 
@@ -89,6 +92,7 @@ async def test_package_has_readme_license_and_no_internals(project: Project) -> 
         assert files == {
             *("README.md", "LICENSE", "package.json"),
             *("dist/client.js", "dist/client.global.js", "dist/reload.js", "dist/react.js"),
+            *("dist/websocket.js", "dist/websocket.global.js"),
             *(f"dist/types/{name}.d.ts" for name in DECLARATIONS),
         }
         assert {f"{name}.map" for name in files if name.endswith(".js")} == names - files
@@ -108,9 +112,10 @@ async def test_declarations_show_only_public_names(project: Project, name: str) 
 async def test_package_exports_documented_names(project: Project) -> None:
     found = json.loads(await project.run("node", "app/exports.mjs"))
     names = {subpath: sorted(CLIENT_EXPORTS[source(subpath)].split()) for subpath in SUBPATHS}
-    # The script exports nothing: it defines a global.
-    assert found.pop("onechannel") == names.pop("./global")
-    assert found.pop("./global") == [[], []]
+    # The scripts export nothing: they define a global.
+    for subpath in SCRIPTS_OF_PACKAGE:
+        assert found.pop(f"onechannel of {subpath}") == names.pop(subpath)
+        assert found.pop(subpath) == [[], []]
     assert found == {subpath: [exported, exported] for subpath, exported in names.items()}
 
 
@@ -141,6 +146,14 @@ async def test_types_compile(project: Project, compiler: str, configuration: str
 )
 async def test_node_imports_package(project: Project, server: Server, command: str) -> None:
     output = await project.run("node", *command.split(), f"{server.url}/chat")
+    assert output.endswith("passed\n")
+
+
+@pytest.mark.parametrize("options", ["", "--experimental-websocket"])
+async def test_node_uses_websocket_on_channel(project: Project, options: str) -> None:
+    async with serving("tests.support.existing_websockets:app") as server:
+        urls = (f"{server.url}/{mount}/echo".replace("http", "ws") for mount in ("ws", "bare"))
+        output = await project.run("node", *options.split(), "app/websocket.mjs", *urls)
     assert output.endswith("passed\n")
 
 

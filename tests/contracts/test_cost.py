@@ -18,11 +18,12 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 import transport
 from tests.support.clients.frame_client import FrameClient, frame_client
 from tests.support.turned_clock import anyio_backend  # noqa: F401 - a fixture
-from transport import Channel, Hub, Limits
+from transport import Channel, Hub, Limits, as_websocket
 from transport.protocol.server.session import ServerSession
 from transport.server.runner import Runner
 from transport.testing import ask, lines, opening, request, socket, stream
@@ -36,6 +37,7 @@ TEXT = "x" * 64
 # per session in a sweep, and bytes of Python objects per session. Lower them when the cost falls.
 MAX_CALLS_ONE_BY_ONE = 103
 MAX_CALLS_SIXTEEN_TOGETHER = 27
+MAX_CALLS_WRAPPED = {1: 116, 16: 36}
 MAX_CALLS_PER_MEMBER = 31
 MAX_CALLS_PER_MEMBER_TEN_TOGETHER = 13
 MAX_CALLS_SSE = {1: 225, 16: 35.5}
@@ -75,6 +77,13 @@ def counting() -> Iterator[Count]:
 async def echo(channel: Channel) -> None:
     async for message in channel:
         await channel.send(message)
+
+
+async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": event["text"]})
 
 
 def lobby_hub() -> Hub:
@@ -140,6 +149,13 @@ async def test_websocket_echo_makes_few_calls() -> None:
         await page.echoes(20)
         assert await page.echoes(100) / 100 <= MAX_CALLS_ONE_BY_ONE
         assert await page.echoes(160, together=16) / 160 <= MAX_CALLS_SIXTEEN_TOGETHER
+
+
+async def test_echo_of_wrapped_app_makes_few_calls() -> None:
+    async with pages(Hub(as_websocket(wrapped)), 1) as [page]:
+        await page.echoes(20)
+        for together, bound in MAX_CALLS_WRAPPED.items():
+            assert await page.echoes(160, together) / 160 <= bound
 
 
 async def test_echo_cost_is_independent_of_session_count() -> None:

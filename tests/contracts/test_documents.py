@@ -117,7 +117,7 @@ def test_log_events_are_all_documented() -> None:
 
 async def test_documented_urls_are_served(tmp_path: Path) -> None:
     named = set(re.findall(r"`/chat/([\w.-]+)`", HOSTS))
-    scripts = {"client.js", "client.global.js", "reload.js"}
+    scripts = {"client.js", "client.global.js", "reload.js", "websocket.js", "websocket.global.js"}
     assert named == {"websocket", "sse", "poll", "send", *scripts}
     async with (
         serving_code(tmp_path, CHAT) as server,

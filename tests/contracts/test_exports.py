@@ -111,6 +111,8 @@ CLIENT_EXPORTS = {
     "index.ts": "Channel ChannelError",
     "global.ts": "Channel ChannelError",
     "reload.ts": "acrossReloads",
+    "websocket.ts": "FallbackWebSocket install",
+    "websocket_global.ts": "Channel ChannelError FallbackWebSocket install",
     "react.ts": "useChannel useChannelEvent useChannelState useMessages",
 }
 

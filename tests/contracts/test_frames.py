@@ -46,7 +46,7 @@ TYPES: list[tuple[inspect.Type, str]] = [
 
 PAGE = interfaces((ROOT / "client_js/src/frames.ts").read_text("utf-8"))
 
-NOT_SENT = {("Open", "kinds"), ("Open", "target")}
+NOT_SENT = {("Open", "kinds")}
 """Fields that a page never sends, so that its types have none of them."""
 
 

@@ -18,12 +18,15 @@ MANIFEST = json.loads((CLIENT_SOURCES.parent / "package.json").read_text("utf-8"
 SUBPATHS = [name for name in MANIFEST["exports"] if name != "./package.json"]
 
 _TYPE = re.compile(r"^export (?:type|interface) (\w+)", re.MULTILINE)
+SCRIPTS = {"./global": [], "./websocket/global": ["./websocket"]}
+"""The subpaths that are scripts, with the modules whose types they define besides those of `.`."""
+
 _TYPES = re.compile(r"^export type \{ (.*?) \}", re.MULTILINE)
 
 
 def source(subpath: str) -> str:
     """Return the name of the source file of a subpath."""
-    return f"{subpath.removeprefix('./').replace('.', 'index')}.ts"
+    return f"{subpath.removeprefix('./').replace('.', 'index').replace('/', '_')}.ts"
 
 
 def types(subpath: str) -> set[str]:
@@ -38,8 +41,8 @@ def names_used(subpath: str, *folders: Path) -> set[str]:
     found: set[str] = set()
     for path in chain.from_iterable(folder.iterdir() for folder in folders):
         text = path.read_text("utf-8")
-        if subpath == "./global" and "onechannel/global" in text:
-            found.update(re.findall(r"\bonechannel\.([A-Z]\w*)", text))
+        if subpath.endswith("/global") and re.search(rf'"{module}"', text):
+            found.update(re.findall(r"\bonechannel\.(\w+)", text))
         imports = rf'^import (?:type )?\{{([^}}]*)\}} from "{module}"'
         for names in re.findall(imports, text, re.MULTILINE):
             found.update(re.findall(r"\w+", names))
@@ -65,7 +68,8 @@ def test_consumers_compile_every_file_of_types() -> None:
 
 @pytest.mark.parametrize("subpath", SUBPATHS)
 def test_consumers_compile_every_export(subpath: str) -> None:
-    of_subpath = types("." if subpath == "./global" else subpath)
+    modules = [".", *SCRIPTS[subpath]] if subpath in SCRIPTS else [subpath]
+    of_subpath = set().union(*map(types, modules))
     assert {*CLIENT_EXPORTS[source(subpath)].split(), *of_subpath} <= names_used(subpath, COMPILED)
 
 
@@ -74,8 +78,11 @@ def test_consumers_run_every_export(subpath: str) -> None:
     assert set(CLIENT_EXPORTS[source(subpath)].split()) <= names_used(subpath, *RUN)
 
 
-def test_global_types_are_those_of_package() -> None:
-    text = (CLIENT_SOURCES / "global.ts").read_text("utf-8")
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_global_types_are_those_of_package(script: str) -> None:
+    text = (CLIENT_SOURCES / source(script)).read_text("utf-8")
     namespace = text.partition("namespace onechannel {")[2].partition("\n}")[0]
-    names = {*CLIENT_EXPORTS["index.ts"].split(), *types(".")}
-    assert set(re.findall(r"\b[A-Z]\w*", namespace)) == names
+    # That of `./websocket/global` adds to the other.
+    module = "./websocket" if SCRIPTS[script] else "."
+    names = {*CLIENT_EXPORTS[source(module)].split(), *types(module)}
+    assert set(re.findall(r"\w+", namespace)) - {"export"} == names

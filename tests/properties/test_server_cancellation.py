@@ -177,11 +177,12 @@ def cancel_everywhere(
     caplog: pytest.LogCaptureFixture,
     *,
     level: bool,
+    new: type[World] = World,
 ) -> int:
     """Repeat the conversation until every await was cancelled once. Return their number."""
 
     async def once(at: int) -> CallCanceller:
-        world = World()
+        world = new()
         app = CallCanceller(world.hub, at, level=level)
         try:
             await conversation(world, app)

@@ -50,7 +50,9 @@ class WebSocketHandler:
             await self._app(scope, connection.receive, connection.send)
         except Disconnected:
             pass  # as servers do: it has learnt that its client is gone
-        except Exception as error:
+        except GeneratorExit:
+            raise  # the coroutine was thrown away, with its loop
+        except BaseException as error:
             await connection.fail()
             # Starlette's endpoints usually leave it to the server.
             if not (isinstance(error, WebSocketDisconnect) and connection.is_closed):

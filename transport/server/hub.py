@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 from weakref import WeakValueDictionary
@@ -25,6 +25,7 @@ from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
 from transport.server.lifecycle import Lifecycle
+from transport.server.lifespan import Lifespan
 from transport.server.origins import OriginPolicy
 from transport.server.runner import Runner
 from transport.server.runtime import Runtime
@@ -69,7 +70,8 @@ class Hub:
     Mount it (``Mount("/chat", app=Hub(handler))``, ``app.mount("/chat", hub)``); the URL of the
     channel is then ``/chat``, and its browser client is at ``/chat/client.js``. Pass
     ``lifespan=hub.lifespan`` to the application if you can; without it the hub starts with its
-    first request, and drains when the server receives its signal.
+    first request, and drains when the server receives its signal, but no server waits for its
+    handlers.
 
     The methods that reach channels must be called in the event loop that serves the hub, and raise
     RuntimeError in another thread or loop. So does a request in a second loop while the first one
@@ -260,18 +262,9 @@ class Hub:
             memory_reached=runtime.memory.reached,
         )
 
-    @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+    def lifespan(self, app: object = None) -> AbstractAsyncContextManager[None]:
         """Run the hub: as ``Starlette(lifespan=hub.lifespan)``, or inside your own lifespan."""
-        self._lifecycle.start()
-        try:
-            yield
-        finally:
-            if self._lifecycle.is_here:  # else a later loop has it
-                try:
-                    await self.drain()
-                finally:
-                    self._lifecycle.stop()
+        return Lifespan(self._lifecycle)
 
     def _runners(self) -> Iterator[Runner]:
         runtime = self._lifecycle.current

@@ -27,7 +27,8 @@ DENIED = 1008
 """The close code of a denial (TGT-1)."""
 
 ABNORMAL = 1006
-"""The code of a disconnect without a close: the session has expired, or was reset."""
+"""The code of a disconnect without a close: after a denial, or as the session has expired or was
+reset."""
 
 REPLY_TIMEOUT = 1.0
 """Seconds in which an application may reply to what its client sent before it closed, counted anew
@@ -54,8 +55,14 @@ class SendState(Enum):
 
     CONNECTING = "connecting"
     ACCEPTED = "accepted"
-    DENYING = "denying"
+    DENYING = "being denied"
+    DENIED = "denied"
     CLOSED = "closed"
+
+
+# Looking up a member takes as long as a small call in Python 3.11, and every message needs these.
+_MESSAGES = ReceiveState.MESSAGES
+_ACCEPTED = SendState.ACCEPTED
 
 
 class Disconnected(ConnectionResetError):
@@ -102,15 +109,14 @@ class InnerConnection:
         Raises:
             RuntimeError: the disconnect was returned before.
         """
-        match self._receiving:
-            case ReceiveState.CONNECT:
-                self._receiving = ReceiveState.MESSAGES
-                return {"type": "websocket.connect"}
-            case ReceiveState.DISCONNECTED:
+        if self._receiving is not _MESSAGES:
+            if self._receiving is ReceiveState.DISCONNECTED:
                 raise RuntimeError("receive() was called after it had returned a disconnect")
-            case _:
-                pass
-        if self._is_undecided:  # until then an application expects nothing but a disconnect
+            self._receiving = _MESSAGES
+            return {"type": "websocket.connect"}
+        if (
+            self._sending is not _ACCEPTED and self._is_undecided
+        ):  # until then an application expects nothing but a disconnect
             await self._driver.presence.until(lambda: not self._is_undecided or self.is_closed)
             if self._is_undecided:
                 return self._disconnected(self._driver.session.closed_error())
@@ -119,11 +125,15 @@ class InnerConnection:
             message = await self._channel.receive()
         except ChannelClosed as error:
             return self._disconnected(error)
+        if type(message) is str:
+            return {"type": "websocket.receive", "text": message}
         return _event(message)
 
     def _disconnected(self, error: ChannelClosed) -> Message:
         self._receiving = ReceiveState.DISCONNECTED
         self._disconnect = error
+        if self._sending is SendState.DENIED:
+            return {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
         ending = self._driver.session.ending
         is_reset = ending is not None and ending.reset is not None
         return {
@@ -140,23 +150,24 @@ class InnerConnection:
         Raises:
             OSError: the client is gone.
             RuntimeError: the event does not fit what was sent before.
+            TypeError: the text is no str, or the bytes are none.
             ValueError: the session cannot carry the message, the close code or the reason.
         """
+        if self._sending is _ACCEPTED and event["type"] == "websocket.send":
+            await self._send(_message(event))
+            return
         match self._sending, event["type"]:
             case SendState.CONNECTING, "websocket.accept":
                 await self._accept(event)
             case SendState.CONNECTING, "websocket.close":
                 await self._deny(403)
             case SendState.CONNECTING, "websocket.http.response.start":
-                self._status = event["status"]
-                self._sending = SendState.DENYING
+                self._begin_denial(event["status"])
             case SendState.DENYING, "websocket.http.response.body":
                 if event.get("body"):
                     self._warn("denial body", "the page is told the status of a denial only")
                 if not event.get("more_body", False):
                     await self._deny(self._status)
-            case SendState.ACCEPTED, "websocket.send":
-                await self._send(_message(event))
             case SendState.ACCEPTED, "websocket.close":
                 await self._close(event)
             case state, kind:
@@ -188,8 +199,14 @@ class InnerConnection:
         self._driver.accepted = True
         self._driver.presence.changed()
 
+    def _begin_denial(self, status: int) -> None:
+        if not 100 <= status < 600:
+            raise RuntimeError(f"{status} is no HTTP status")
+        self._status = int(status)
+        self._sending = SendState.DENYING
+
     async def _deny(self, status: int) -> None:
-        self._sending = SendState.CLOSED
+        self._sending = SendState.DENIED
         if self._driver.is_over:
             return
         if self._subprotocols is not None:
@@ -198,8 +215,10 @@ class InnerConnection:
 
     async def _send(self, message: Json) -> None:
         """Send a message. A client that is connected but acknowledges nothing is waited for."""
+        session = self._driver.session
         while True:
-            self._check_connected()
+            if session.peer_close is not None or self._receiving is not _MESSAGES:
+                self._check_connected()
             try:
                 await self._channel.send(message)
             except Stalled:
@@ -273,29 +292,31 @@ class InnerConnection:
 
 
 def _event(message: Json) -> Message:
-    """Return a message of the client as an event: what is neither str nor bytes as JSON text."""
-    match message:
-        case str():
-            return {"type": "websocket.receive", "text": message}
-        case bytes():
-            return {"type": "websocket.receive", "bytes": message}
-        case _:
-            text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-            return {"type": "websocket.receive", "text": text}
+    """Return a message that is no str as an event: bytes, and everything else as JSON text."""
+    if isinstance(message, bytes):
+        return {"type": "websocket.receive", "bytes": message}
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return {"type": "websocket.receive", "text": text}
 
 
 def _message(event: Message) -> Json:
-    """Return the message of a ``websocket.send``.
+    """Return the message of a ``websocket.send``: its bytes if it has both, as servers do.
 
     Raises:
-        ValueError: the event has neither text nor bytes.
+        TypeError: the text is no str, or the bytes are none.
+        ValueError: the event has neither.
     """
     # One of the two keys may be there with None.
-    if (text := event.get("text")) is not None:
-        return str(text)
     if (data := event.get("bytes")) is not None:
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"the bytes of a websocket.send are a {type(data).__name__}")
         return bytes(data)
-    raise ValueError("a websocket.send needs text or bytes")
+    text = event.get("text")
+    if isinstance(text, str):
+        return text
+    if text is None:
+        raise ValueError("a websocket.send needs text or bytes")
+    raise TypeError(f"the text of a websocket.send is a {type(text).__name__}")
 
 
 def _shortened(reason: str) -> str:

@@ -53,8 +53,8 @@ def inner_scope(opening: Scope, subprotocols: Sequence[str], user: Any = None) -
     )
     if user is not None:
         scope.setdefault("user", user)
-    root = opening.get("root_path", "")
-    if root and opening["path"] == root:  # the mount itself: for routes below it the path is "/"
+    if opening["path"] == opening.get("root_path", ""):
+        # At the mount itself: for routes below it the path is "/".
         scope["path"] += "/"
         if opening.get("raw_path"):
             scope["raw_path"] += b"/"

@@ -17,6 +17,7 @@ from transport.hosts.running import Host, find_host
 from transport.server import shutdown
 from transport.server.loops import second_loop, wrong_thread
 from transport.server.runtime import Runtime
+from transport.telemetry.log import WARNING, log_event
 
 
 class Lifecycle:
@@ -28,13 +29,15 @@ class Lifecycle:
 
     Attributes:
         current: the runtime, or None while the hub is not running.
+        has_lifespan: whether the runtime runs within `Hub.lifespan`.
     """
 
     def __init__(self, make: Callable[[], Runtime], frame: int) -> None:
         self.current: Runtime | None = None
+        self.has_lifespan = False
         self._make = make
         self._frame = frame
-        self._has_checked_limits = False
+        self._has_checked_host = False
         self._starting = threading.Lock()
         self._unlisten: Callable[[], None] | None = None
         self._host: Host | None = None
@@ -105,13 +108,24 @@ class Lifecycle:
             self._host = find_host()
             if self._host is not None:
                 registry.watch_exit(self._host.should_exit)
-                self._check_limits(self._host)
+                self._check_host(self._host)
         return runtime
 
-    def _check_limits(self, host: Host) -> None:
-        if self._frame and not self._has_checked_limits:
-            self._has_checked_limits = True
+    def _check_host(self, host: Host) -> None:
+        """Log once what is wrong with the server, or with how it runs the hub."""
+        if self._has_checked_host:
+            return
+        self._has_checked_host = True
+        if self._frame:
             check_host_limits(host.websocket, self._frame)
+        if not self.has_lifespan:
+            log_event(
+                WARNING,
+                "no_lifespan",
+                "the hub runs without its lifespan, so the server cuts off its handlers when it "
+                "stops: pass lifespan=hub.lifespan to the outermost application, or enter "
+                "hub.lifespan() in that application's own lifespan",
+            )
 
     def stop(self) -> None:
         """Stop the runtime, if there is one, and no longer watch its server."""

@@ -1,8 +1,9 @@
+import { nativeWebSocket } from "../environment.ts";
 import type { Transport, TransportContext } from "./interface.ts";
 
 /** A WebSocket: text messages are frames, binary messages are bytes (WS-1). */
 export function websocket({ environment, urlOf, onReached, onInput }: TransportContext): Transport {
-  const socket = new environment.WebSocket(urlOf("websocket").replace("http", "ws"));
+  const socket = new (nativeWebSocket(environment)!)(urlOf("websocket").replace("http", "ws"));
   // In Chromium no close event follows, and other browsers throw.
   if (socket.readyState === 3) throw "blocked by the page's Content-Security-Policy";
   socket.binaryType = "arraybuffer";

@@ -18,5 +18,12 @@ export default defineConfig({
         ]
       : [],
   },
-  server: { proxy: Object.fromEntries(hubs.map((path) => [path, { target: HUBS, ws: true }])) },
+  server: {
+    proxy: {
+      ...Object.fromEntries(hubs.map((path) => [path, { target: HUBS, ws: true }])),
+      // What docs/browser.md advises against.
+      "/string": HUBS,
+      "/changed": { target: HUBS, ws: true, changeOrigin: true },
+    },
+  },
 });

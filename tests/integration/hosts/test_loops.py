@@ -62,6 +62,27 @@ async def test_second_server_works_after_first_stopped_by_flag(wired: bool) -> N
             server.should_exit = True
 
 
+@pytest.mark.parametrize("wired", ["outermost", "mounted", "nowhere"])
+async def test_hub_without_lifespan_is_logged_once(
+    wired: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its handlers are cut off when the server stops. No lifespan of a mounted app runs."""
+    hub = Hub(echo)
+    inner = Starlette(
+        routes=[Mount("/chat", app=hub)], lifespan=hub.lifespan if wired == "mounted" else None
+    )
+    outer = Starlette(
+        routes=[Mount("/", app=inner)], lifespan=hub.lifespan if wired == "outermost" else None
+    )
+    for _ in range(2):
+        async with serving(outer) as (url, server):
+            await converse(url)
+            server.should_exit = True
+    lines = [line for line in caplog.messages if line.startswith("no_lifespan")]
+    assert len(lines) == (0 if wired == "outermost" else 1)
+    assert all("lifespan=hub.lifespan" in line for line in lines)
+
+
 @pytest.mark.parametrize("wired", [True, False])
 async def test_second_server_works_after_first_got_signal(wired: bool) -> None:
     hub = Hub(echo)

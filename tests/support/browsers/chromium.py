@@ -50,6 +50,9 @@ _OF_THE_NETWORK = re.compile(
 )
 """Chromium's own console messages about failed connections, which a page cannot prevent."""
 
+OUTAGE_WARNING = "onechannel: unreachable"
+"""How the client's warning begins that a page without a listener gets when nothing connects."""
+
 
 @asynccontextmanager
 async def chromium(*flags: str) -> AsyncIterator[Browser]:
@@ -69,7 +72,7 @@ class AnyTab(Protocol):
 
     Attributes:
         errors: uncaught errors, unhandled rejections, and errors and warnings of the console,
-            except those that the engine itself writes when a connection fails.
+            except those that the engine itself, or the client, writes when nothing connects.
         network_errors: the exceptions above, if the engine reports them.
     """
 
@@ -212,7 +215,7 @@ class Tab:
     Attributes:
         page: the page of playwright.
         errors: uncaught errors, unhandled rejections, and errors and warnings of the console,
-            except those that Chromium itself writes when a connection fails.
+            except those that Chromium itself, or the client, writes when nothing connects.
         network_errors: the exceptions above.
     """
 
@@ -230,7 +233,7 @@ class Tab:
     def _wrote(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning", "assert"):
             return
-        if _OF_THE_NETWORK.search(message.text):
+        if OUTAGE_WARNING in message.text or _OF_THE_NETWORK.search(message.text):
             self.network_errors.append(message.text)
         else:
             self.errors.append(f"console.{message.type}: {message.text}")

@@ -23,7 +23,14 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.browsers.chromium import PAGE_SCRIPT, AnyTab, CallingTab, PageGone, home
+from tests.support.browsers.chromium import (
+    OUTAGE_WARNING,
+    PAGE_SCRIPT,
+    AnyTab,
+    CallingTab,
+    PageGone,
+    home,
+)
 from tests.support.servers.process import Process
 from tests.support.servers.uvicorn import free_port
 
@@ -130,6 +137,8 @@ class _Tab(CallingTab):
             self._settled.set()
         elif entry["level"] not in ("error", "warn"):
             pass
+        elif OUTAGE_WARNING in text:
+            self.network_errors.append(text)
         elif entry["type"] != "javascript":
             self.errors.append(f"console.{entry['method']}: {text}")
         elif _OF_THE_NETWORK.search(text):

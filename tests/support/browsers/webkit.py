@@ -10,7 +10,7 @@ Two features are missing. A script cannot be injected before the page's own scri
 injected after the page has loaded. And the console cannot be read (Debian's build writes it to the
 system's journal), so a script that is injected with `page.js` records what the page's own scripts
 write and throw from then on. Messages of WebKit itself, such as those about failed connections, are
-not visible, so there are no network errors.
+not visible, so the only network errors are those of the client.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
-from tests.support.browsers.chromium import PAGE_SCRIPT, AnyTab, CallingTab, PageGone, home
+from tests.support.browsers.chromium import (
+    OUTAGE_WARNING,
+    PAGE_SCRIPT,
+    AnyTab,
+    CallingTab,
+    PageGone,
+    home,
+)
 from tests.support.servers.process import Process
 from tests.support.servers.uvicorn import free_port
 
@@ -151,7 +158,8 @@ class _Tab(CallingTab):
             if result is not None:
                 break
             await anyio.sleep(_EVERY)
-        self.errors += result["complaints"]
+        for text in result["complaints"]:
+            (self.network_errors if OUTAGE_WARNING in text else self.errors).append(text)
         answer: str = result["answer"]
         return answer
 

@@ -122,6 +122,15 @@ async def test_lifespan_starts_and_drains_hub() -> None:
     assert hub.statistics().sessions == 0
 
 
+async def test_lifespan_that_was_called_says_what_to_pass() -> None:
+    app = Starlette(lifespan=Hub(silent).lifespan())  # type: ignore[arg-type]
+    connection = Connection(app, {"type": "lifespan"}, [{"type": "lifespan.startup"}])
+    failed = await connection.next()
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "write lifespan=hub.lifespan, without calling it" in failed["message"]
+    await connection.stop()
+
+
 async def test_hub_as_whole_application_handles_lifespan() -> None:
     connection = Connection(Hub(silent), {"type": "lifespan"}, [{"type": "lifespan.startup"}])
     assert (await connection.next())["type"] == "lifespan.startup.complete"

@@ -16,7 +16,13 @@ _TYPES = {".js": b"text/javascript; charset=utf-8", ".map": b"application/json"}
 
 NAMES = tuple(
     name + ending
-    for name in ("client.js", "client.global.js", "reload.js")
+    for name in (
+        "client.js",
+        "client.global.js",
+        "reload.js",
+        "websocket.js",
+        "websocket.global.js",
+    )
     for ending in ("", ".map")
 )
 """The files that are served; a name from a request never becomes a path."""

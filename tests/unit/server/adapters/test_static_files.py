@@ -20,9 +20,8 @@ async def silent(channel: Channel) -> None:
         pass
 
 
-NAMES = [
-    name + end for name in ("client.js", "client.global.js", "reload.js") for end in ("", ".map")
-]
+SCRIPTS = ("client.js", "client.global.js", "reload.js", "websocket.js", "websocket.global.js")
+NAMES = [name + end for name in SCRIPTS for end in ("", ".map")]
 
 
 async def fetch(name: str = "client.js", method: str = "GET", **headers: str) -> Answer:

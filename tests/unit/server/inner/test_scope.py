@@ -124,7 +124,13 @@ async def test_user_of_middleware_is_kept() -> None:
 
 def test_scope_keeps_what_describes_the_page() -> None:
     kept = [(b"host", b"a.example"), (b"origin", b"https://a.example"), (b"cookie", b"a=b")]
-    dropped = [(b"content-length", b"9"), (b"content-type", b"text/plain"), (b"accept", b"*/*")]
+    dropped = [
+        (b"content-length", b"9"),
+        (b"transfer-encoding", b"chunked"),
+        (b"content-type", b"text/plain"),
+        (b"accept", b"*/*"),
+        (b"sec-websocket-protocol", b"of the opening"),
+    ]
     opening = {
         "type": "http",
         "method": "POST",
@@ -133,7 +139,7 @@ def test_scope_keeps_what_describes_the_page() -> None:
         "raw_path": b"/ws",
         "root_path": "/ws",
         "headers": [*dropped, *kept],
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "asgi": {"version": "3.1", "spec_version": "2.3"},
         "client": ("10.0.0.1", 5),
     }
     before = {**opening}
@@ -144,10 +150,39 @@ def test_scope_keeps_what_describes_the_page() -> None:
         "raw_path": b"/ws/",
         "root_path": "/ws",
         "headers": kept,
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": {"version": "3.1", "spec_version": "2.4"},
         "client": ("10.0.0.1", 5),
         "subprotocols": [],
         "extensions": {"websocket.http.response": {}},
     }
     assert opening == before
-    assert inner_scope({**opening, "scheme": "ws"}, [])["scheme"] == "ws"
+    offering = inner_scope(opening, ["chat.v2", "chat.v1"])
+    assert offering["headers"] == [*kept, (b"sec-websocket-protocol", b"chat.v2, chat.v1")]
+    assert offering["subprotocols"] == ["chat.v2", "chat.v1"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "expected"), [("http", "ws"), ("https", "wss"), ("ws", "ws"), ("wss", "wss")]
+)
+def test_scheme_is_that_of_a_websocket(scheme: str, expected: str) -> None:
+    opening = {"type": "http", "scheme": scheme, "path": "/", "headers": []}
+    assert inner_scope(opening, [])["scheme"] == expected
+
+
+@pytest.mark.parametrize("raw_path", [{}, {"raw_path": None}])
+def test_scope_without_optional_keys(raw_path: dict[str, None]) -> None:
+    """ASGI lets a server leave these out."""
+    scope = inner_scope(
+        {"type": "http", "path": "/ws", "root_path": "/ws", "headers": [], **raw_path}, []
+    )
+    assert scope == {
+        "type": "websocket",
+        "scheme": "ws",
+        "path": "/ws/",
+        "root_path": "/ws",
+        "headers": [],
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}},
+        **raw_path,
+    }
