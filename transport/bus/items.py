@@ -6,6 +6,8 @@ is replaced by the other. Fields that a later release adds need a default.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Raw, Struct, msgpack
 
 
@@ -67,11 +69,11 @@ class Frames(Struct, frozen=True, tag="frames", tag_field="type"):
 
     Attributes:
         link: identifies the connection on the pipe.
-        frames: whole frames of the client's protocol.
+        frames: whole frames of the protocol, each str or bytes.
     """
 
     link: int
-    frames: list[str | bytes]
+    frames: list[Any]
 
 
 class Ready(Struct, frozen=True, tag="ready", tag_field="type"):

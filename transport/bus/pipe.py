@@ -51,6 +51,7 @@ class UnixPipe(asyncio.Protocol):
         self._owner = owner
         self._hello = hello
         self._is_greeted = False
+        self._is_ended = False
         self._unread = bytearray()
         self._transport: asyncio.Transport | None = None
 
@@ -74,8 +75,9 @@ class UnixPipe(asyncio.Protocol):
 
     def end(self) -> None:
         """See `Pipe.end`."""
+        self.is_open = False
+        self._is_ended = True
         if self._transport is not None:
-            self.is_open = False
             self._transport.abort()
 
     # `asyncio.Protocol`
@@ -83,6 +85,9 @@ class UnixPipe(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send ``hello``."""
         self._transport = cast("asyncio.Transport", transport)
+        if self._is_ended:  # before it was connected
+            self._transport.abort()
+            return
         forks.close_in_child(self, transport.get_extra_info("socket"))
         self.is_open = True
         self.send(self._hello)

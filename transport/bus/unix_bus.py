@@ -46,6 +46,7 @@ class UnixBus:
         self._server: asyncio.Server | None = None
         self._watching: asyncio.Task[None] | None = None
         self._is_failing = False
+        self._is_stopped = False
 
     # `Bus`
 
@@ -67,6 +68,7 @@ class UnixBus:
 
     def stop(self) -> None:
         """See `Bus.stop`."""
+        self._is_stopped = True
         for task in (self._watching, *self._connecting.values()):
             if task is not None:
                 task.cancel()
@@ -132,13 +134,18 @@ class UnixBus:
 
     def _accept(self) -> UnixPipe:
         pipe = UnixPipe(self, self._hello)
+        if self._is_stopped:  # it was being accepted
+            pipe.end()
         self._accepted.add(pipe)
         return pipe
 
     def _stop_listening(self) -> None:
         self._directory.socket(self.name).unlink(missing_ok=True)
         if self._server is not None:
-            self._server.close()
+            # Not at once: asyncio would leave a connection open that it is just accepting, which
+            # takes two turns of the loop.
+            soon = self._server.get_loop().call_soon
+            soon(soon, soon, self._server.close)
             self._server = None
 
     # Looking
@@ -174,6 +181,8 @@ class UnixBus:
             await asyncio.wait(self._connecting.values())
 
     def _connect_soon(self, name: str) -> None:
+        if self._is_stopped:
+            return
         pipe = self._pipes.get(name)
         is_due = name != self.name and name not in self._connecting
         if is_due and (pipe is None or not pipe.is_open):

@@ -268,7 +268,8 @@ class Opener:
     ) -> SessionLink | FinalAnswer | None:
         """Attach to a session here that the nonce of an ``open`` elsewhere has begun (OPN-4).
 
-        The token in ``opened`` is empty: the other process knows the nonce, and so the token.
+        In ``opened`` the id stands for the token: the other process knows the nonce, and so makes
+        the token.
 
         Returns:
             None if this process has no such session.
@@ -276,7 +277,7 @@ class Opener:
         record = await self._registry.find_record(visitor.credential, visitor.identity.subject)
         if record is None:
             return None
-        return self._attach_begun(record, frame, visitor, transport, "", reset)
+        return self._attach_begun(record, frame, visitor, transport, record.id, reset)
 
     def _attach_begun(
         self,

@@ -92,6 +92,13 @@ async def joined(folder: Path) -> AsyncIterator[tuple[UnixBus, Log]]:
         yield bus, log
     finally:
         bus.stop()
+        await close_transports()
+
+
+async def close_transports() -> None:
+    """Let the loop close what has ended, also connections that it was just accepting."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def test_workers_find_each_other_in_any_order(folder: Path) -> None:
@@ -111,6 +118,7 @@ async def test_workers_that_start_together_find_each_other(folder: Path) -> None
         await log.until(lambda bus=bus: len(bus.peers) == 3)  # type: ignore[misc]
     for bus in buses:
         bus.stop()
+    await close_transports()
 
 
 async def test_items_arrive_in_order_both_ways(folder: Path) -> None:

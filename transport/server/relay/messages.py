@@ -69,7 +69,7 @@ class Attached(Struct, frozen=True, tag=True):
         frames: the answer to the ``open`` of a long poll; the frames of a stream come as items.
     """
 
-    frames: list[str | bytes]
+    frames: list[Any]
 
 
 class Final(Struct, frozen=True, tag=True):
@@ -138,7 +138,7 @@ class Polled(Struct, frozen=True):
 class Answered(Struct, frozen=True, tag=True):
     """The frames that answer a POST or a poll."""
 
-    frames: list[str | bytes]
+    frames: list[Any]
 
 
 class Renewed(Struct, frozen=True):
