@@ -20,7 +20,8 @@ BENCH_READY := .venv-bench/.ready
 # Libraries built on WebSocket, and frameworks that serve it.
 PAGES_READY := tests/integrations/node_modules/.ready
 FRAMEWORKS_READY := .venv/.integrations-ready
-QUICK_INTEGRATIONS := $(addprefix tests/integrations/,reconnecting_websocket frameworks/test_django.py)
+QUICK_INTEGRATIONS := $(addprefix tests/integrations/,\
+	test_pages.py ai_sdk reconnecting_websocket frameworks/test_django.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo clauses test test-python test-consumers test-browser test-js test-integrations integrations matrix campaign mutants check check-lint check-types check-layers check-prose \

@@ -50,9 +50,10 @@ AREAS: dict[str, tuple[str, ...]] = {
         "examples/**/*.js",
         "scripts/*.mjs",
     ),
-    "client tests": ("client_js/test/**/*.ts", "tests/**/*.js"),
+    "client tests": ("client_js/test/**/*.ts", "tests/**/*.js", "tests/integrations/**/*.ts"),
     "documents": ("*.md", "client_js/*.md", "docs/*.md", "tests/**/*.md"),
 }
+GENERATED = {"build", "node_modules"}
 EXCLUDED = {
     "scripts/check_prose.py",  # it quotes the phrases
 }
@@ -112,7 +113,7 @@ def markdown_passages(source: str) -> Iterator[Passage]:
 def paths(area: str, only: list[Path]) -> Iterator[Path]:
     """Yield the files of an area; if ``only`` is not empty, those in its files and folders."""
     for path in sorted({path for pattern in AREAS[area] for path in ROOT.glob(pattern)}):
-        if path.relative_to(ROOT).as_posix() in EXCLUDED or "node_modules" in path.parts:
+        if path.relative_to(ROOT).as_posix() in EXCLUDED or GENERATED.intersection(path.parts):
             continue
         if not only or any(path.is_relative_to(each) for each in only):
             yield path

@@ -314,3 +314,14 @@ export function opened(open: unknown, fields: object = {}): object {
     ...fields,
   };
 }
+
+/** Fails everything that is started in that many seconds: requests with this status, if any. */
+export async function failAll(world: World, seconds: number, status = 0, body = "<html>", type = "text/html"): Promise<void> {
+  for (let second = 0; second < seconds; second += 0.1) {
+    for (const socket of world.sockets.splice(0)) socket.end(1006);
+    for (const request of [...world.requests.splice(0), ...world.gets.splice(0)])
+      if (status) request.respond(status, body, type);
+      else request.fail();
+    await world.pass(0.1);
+  }
+}

@@ -13,6 +13,14 @@ from tests.support.servers.uvicorn import serving
 
 pytestmark = pytest.mark.browser
 
+HIDE = """() => {
+    Object.defineProperty(document, "visibilityState", { value: "hidden" });
+    document.dispatchEvent(new Event("visibilitychange"));
+    document.dispatchEvent(new Event("freeze"));
+    dispatchEvent(new Event("blur"));
+}"""
+"""A tab behind another one. Chromium without a screen hides none."""
+
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
@@ -45,15 +53,21 @@ async def test_session_of_page_that_leaves_ends_soon(
 
 
 async def test_page_that_stays_keeps_its_session(browser: Browser) -> None:
+    """It is only hidden, before another one leaves: its session would have ended first."""
     async with apps("leaving") as server, tab(browser, server.url) as page:
         await start(page, "websocket")
         await page.run("() => channel.send('x')")
-        other = await page.page.context.new_page()
+        await page.run(HIDE)
+        other = Tab(await page.page.context.new_page())
         await other.goto(server.url)
-        await other.bring_to_front()
-        await page.run("() => new Promise((resolve) => setTimeout(resolve, 1500))")
-        seen = await until_report(server, bool)
-        assert (len(seen["channels"]), seen["started"]) == (1, 1)
+        await start(other, "websocket")
+        await other.run("() => channel.send('x')")
+        await until_report(server, lambda seen: len(seen["channels"]) == 2)
+        await other.page.close(run_before_unload=True)
+        seen = await until_report(server, lambda seen: len(seen["channels"]) < 2)
+        assert (len(seen["channels"]), seen["started"]) == (1, 2)
+        await page.run("() => channel.send('y')")
+        assert len(await page.run("() => happened('open')")) == 1
 
 
 @each_transport

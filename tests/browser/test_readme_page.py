@@ -26,6 +26,7 @@ async def test_readme_page_is_served_to_two_tabs(browser: Browser, tmp_path: Pat
         for each in (one, two):
             await expect(each.page.locator("pre")).to_have_text("hello\n")
         one.assert_no_errors()
+        assert not [line for line in server.log if " 404" in line]  # as for a missing icon
 
 
 async def test_script_of_browser_page_works(browser: Browser, tmp_path: Path) -> None:

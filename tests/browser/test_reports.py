@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from playwright.async_api import Browser
 
@@ -35,6 +38,23 @@ async def test_refused_send_is_reported_by_the_browser(browser: Browser, transpo
             ["invalid_message", message]
         ]
         assert [message in error for error in page.errors] == [True], page.errors
+        page.errors.clear()
+
+
+async def test_mistakes_that_browser_reports_are_documented(browser: Browser) -> None:
+    """A call without ``new``, the module as a classic script, and an import in one."""
+    document = (Path(__file__).parents[2] / "docs/browser.md").read_text("utf-8")
+    async with apps("echo") as server, tab(browser, server.url) as page:
+        called: str = await page.run(
+            "() => { try { Channel('/chat'); } catch (error) { return error.message; } }"
+        )
+        assert re.sub(r"constructor \w+", "constructor Nt", called) in document
+        for script in ({"url": "/chat/client.js"}, {"content": "import { Channel } from '/x.js';"}):
+            async with page.page.expect_event("pageerror"):
+                await page.page.add_script_tag(**script)
+        texts = [error.splitlines()[0].rpartition(": ")[2] for error in page.errors]
+        assert len(texts) == 2
+        assert [text for text in texts if f"`{text}`" not in document] == []
         page.errors.clear()
 
 

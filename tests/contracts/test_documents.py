@@ -23,6 +23,7 @@ import transport
 from examples.demo.app import SCENES
 from tests.support.servers.uvicorn import Server, free_port, serving
 from transport import Limits, codes
+from transport.limits import silence_timeout
 from transport.protocol.frames import ResetReason
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +144,16 @@ def test_page_options_are_all_documented() -> None:
     rows = re.findall(r"^\| (`.*?) \|", section.partition("\n## ")[0], re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(names) == sorted(re.findall(r"^  (\w+)\?:", interface, re.MULTILINE))
+
+
+def test_documented_silence_is_that_of_code() -> None:
+    """LIV-1, LIV-2: how long a page and a handler may take a dead connection for a live one."""
+    [section] = re.findall(r"## How soon a loss is noticed\n(.*?)\n## ", BROWSER, re.DOTALL)
+    heartbeat = Limits().heartbeat
+    assert f"up to {silence_timeout(heartbeat):.0f} s" in section
+    assert f"`Limits(heartbeat={heartbeat:.0f})`" in section
+    assert f"`Limits(heartbeat=5)` makes it {silence_timeout(5):.0f} s" in section
+    assert f"up to {3 * heartbeat:.0f} s" in section
 
 
 @pytest.mark.parametrize("document", LINKED)

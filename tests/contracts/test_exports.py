@@ -17,6 +17,7 @@ import pytest
 
 import transport
 import transport.client
+import transport.client.websocket
 import transport.testing
 
 CLIENT_SOURCES = Path(__file__).parents[2] / "client_js" / "src"
@@ -28,6 +29,7 @@ NAMES = {
         "ChannelStatistics HubStatistics as_websocket connect"
     ),
     transport.client: "Attempt Channel ClientStatistics Pacing connect",
+    transport.client.websocket: "ClientConnection Refused connect",
     transport.testing: (
         "drive Page JumpingEventLoop Pair Faults ask request started whole stream socket denied "
         "Answer Stream Socket Connection scope_of opening lines until"
@@ -83,6 +85,18 @@ SURFACES = {
         (url, *, transports, credentials, headers, origin, limits, timeout, verify, proxy,
         trust_env, pacing, encoder, on_unreachable)
     """,
+    transport.client.websocket.connect: """
+        (uri, *, origin, extensions, subprotocols, compression, additional_headers,
+        user_agent_header, proxy, ssl, process_exception, open_timeout, ping_interval, ping_timeout,
+        close_timeout, reconnect_delays, max_size, max_queue, write_limit, logger, transports,
+        credentials, pacing, on_unreachable)
+    """,
+    transport.client.websocket.ClientConnection: """
+        channel close(code, reason) close_code close_reason id latency local_address logger
+        ping(data) pong(data) recv(decode) recv_streaming(decode) remote_address request response
+        send(message, *, text) state subprotocol wait_closed()
+    """,
+    transport.client.websocket.Refused: "(status, reason) reason",
     transport.client.Channel: """
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()
         reconnect() resume() send(message) state statistics() suspend() transport transports
@@ -104,7 +118,12 @@ SURFACES = {
     """,
 }
 
-NOT_CONSTRUCTED_BY_USERS = {transport.Channel, transport.Group, transport.client.Channel}
+NOT_CONSTRUCTED_BY_USERS = {
+    transport.Channel,
+    transport.Group,
+    transport.client.Channel,
+    transport.client.websocket.ClientConnection,
+}
 """Classes that applications receive and never construct."""
 
 CLIENT_EXPORTS = {

@@ -36,5 +36,7 @@ async def stage(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterat
     library = request.path.parent.name
     await run("node", HERE / "bundle.mjs", library, folder=HERE)
     app = f"tests.integrations.{library}.server:app"
-    async with serving(app, "--no-access-log") as server, FaultProxy(server.port) as proxy:
+    # Without compression, so that the bytes until a cut are those of the messages.
+    options = ("--no-access-log", "--ws-per-message-deflate", "false")
+    async with serving(app, *options) as server, FaultProxy(server.port) as proxy:
         yield Stage(library, browser, server, proxy)

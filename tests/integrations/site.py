@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -18,14 +19,25 @@ BUILD = Path(__file__).with_name("build")
 """What `bundle.mjs` writes."""
 
 
-def site(endpoint: ASGIApp, seen: Sequence[object] = ()) -> Starlette:
+def site(
+    endpoint: ASGIApp,
+    seen: Sequence[object] = (),
+    running: AbstractAsyncContextManager[object] | None = None,
+) -> Starlette:
     """Serve an unmodified endpoint at ``/ws`` by a hub, and at ``/bare/ws`` as it is.
 
     Args:
         endpoint: an ASGI application that serves WebSockets.
         seen: a list that the endpoint appends to, for the test to read at ``/seen``.
+        running: what the endpoint needs while it serves, if anything.
     """
     hub = Hub(as_websocket(endpoint))
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with running or nullcontext(), hub.lifespan(app):
+            yield
+
     routes = [
         Route("/page/{library}", _page),
         Route("/seen", lambda _: JSONResponse(list(seen))),
@@ -33,7 +45,7 @@ def site(endpoint: ASGIApp, seen: Sequence[object] = ()) -> Starlette:
         Mount("/ws", hub),
         Mount("/bare/ws", endpoint),
     ]
-    return Starlette(routes=routes, lifespan=hub.lifespan)
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 def _page(request: Request) -> HTMLResponse:

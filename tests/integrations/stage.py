@@ -52,8 +52,10 @@ class Page:
         """Cut all connections three times while the block runs, unless the page is native.
 
         Args:
-            every: the bytes of the downlink between two cuts. Three times as many must pass in the
-                block, or it fails: then not all cuts would have been in the middle of traffic.
+            every: the bytes of the downlink between two cuts. More than an opening takes, about
+                1000, because a socket that is cut before it was open fails, as any does. Three
+                times as many must pass in the block, or it fails: then not all cuts would have
+                been in the middle of traffic.
         """
         count = 0 if self.transport == NATIVE else CUTS
         before = self.proxy.statistics.cuts
@@ -67,11 +69,18 @@ class Page:
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
-        """Cut all connections, and let none in while the block runs; not for a native page."""
-        assert self.transport != NATIVE
+        """Cut all connections, and let none in while the block runs, unless the page is native.
+
+        The block begins when the page has tried to connect again.
+        """
+        if self.transport == NATIVE:
+            yield
+            return
+        refused = self.proxy.statistics.refused
         self.proxy.refuse = True
-        self.proxy.cut()
         try:
+            assert self.proxy.cut()
+            await self.proxy.wait_for_refusals(refused + 1)
             yield
         finally:
             self.proxy.heal()
@@ -93,10 +102,15 @@ class Stage:
     proxy: FaultProxy
 
     @asynccontextmanager
-    async def page(self, transport: str) -> AsyncIterator[Page]:
-        """Open the page with a transport. At the end, check that it had no errors."""
-        address = f"http://127.0.0.1:{self.proxy.port}/page/{self.library}?transport={transport}"
-        async with tab(self.browser, address) as shown:
+    async def page(self, transport: str, rest: str = "") -> AsyncIterator[Page]:
+        """Open the page with a transport. At the end, check that it had no errors.
+
+        Args:
+            transport: one of `TRANSPORTS`.
+            rest: what else its URL has, such as ``#room``.
+        """
+        path = f"page/{self.library}?transport={transport}{rest}"
+        async with tab(self.browser, f"http://127.0.0.1:{self.proxy.port}/{path}") as shown:
             yield Page(shown, transport, self.proxy)
 
     async def seen(self) -> list[Any]:

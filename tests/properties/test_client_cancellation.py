@@ -87,7 +87,7 @@ async def run(
         driver: Any = world.channel and world.channel._driver
         if driver is not None:
             assert driver._waiters._waiting == driver.window.senders == []
-            assert driver.inbox._receiver is driver._waker is None
+            assert driver.inbox._receiver is driver._turns._waker is None
             assert not driver.connector.tasks.is_busy
         await check_server(world, call, healthy=world.network.up)
         assert loop_errors == []

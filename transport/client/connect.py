@@ -8,21 +8,17 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from urllib.parse import urlsplit
 
-import anyio
 from msgspec import UNSET
 
 from transport.client.channel import Channel
 from transport.client.destination import make_destination
 from transport.client.dialer import Credentials
 from transport.client.driver import Driver
+from transport.client.ending import EXIT_TIMEOUT, close_within
 from transport.client.pacing import Pacing
 from transport.limits import Limits
 from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.states import Phase
-from transport.waiting import wait_all
-
-EXIT_TIMEOUT = 1.0
-"""Seconds to tell the server of the end if the block failed or was cancelled."""
 
 
 class connect:
@@ -116,7 +112,8 @@ class connect:
         try:
             await driver.wait_opened(self._timeout)
         except BaseException:
-            await self._end(EXIT_TIMEOUT if driver.phase is Phase.OPEN else 0.0)
+            has_opened = driver.phase is Phase.OPEN
+            await close_within(driver, self._task, EXIT_TIMEOUT if has_opened else 0.0)
             raise
         return Channel(driver)
 
@@ -126,22 +123,11 @@ class connect:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._task is not None
-        try:
-            if kind is None:
-                self._driver.close(1000, "")
-                await asyncio.wait([self._task])
-        finally:
-            await self._end(EXIT_TIMEOUT)
-
-    async def _end(self, within: float) -> None:
-        """Close the channel within that many seconds, or abandon it. No task is left behind."""
-        task = self._task
+        driver, task = self._driver, self._task
         assert task is not None
         try:
-            self._driver.close(1000, "")
-            with anyio.move_on_after(within, shield=True):
+            if kind is None:
+                driver.close(1000, "")
                 await asyncio.wait([task])
         finally:
-            self._driver.abandon()
-            await wait_all([task])
+            await close_within(driver, task, EXIT_TIMEOUT)

@@ -105,6 +105,11 @@ class Connector:
         return self._plan.transports
 
     @property
+    def is_unreachable(self) -> bool:
+        """Whether every transport has failed in this outage."""
+        return self._plan.is_unreachable
+
+    @property
     def attempts(self) -> list[Connection]:
         """The latest attempts, oldest first."""
         return self._dialer.attempts

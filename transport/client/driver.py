@@ -8,9 +8,8 @@ everything that the application sends in one turn of the event loop is written t
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import assert_never
@@ -24,9 +23,10 @@ from transport.client.dialer import Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes
 from transport.client.pacing import Pacing
+from transport.client.turns import Turns
 from transport.client.urls import public_url
 from transport.client.window import Window
-from transport.errors import ChannelClosed, SessionReset, Unreachable
+from transport.errors import ChannelClosed, ChannelError, SessionReset, Unreachable
 from transport.limits import Limits
 from transport.protocol.client.events import (
     Answer,
@@ -38,6 +38,7 @@ from transport.protocol.client.events import (
     Input,
     LinkDropped,
     Messages,
+    Ponged,
     Rejected,
     RenewalRequested,
     Settled,
@@ -51,7 +52,7 @@ from transport.protocol.codec import Encoder, Payload
 from transport.protocol.frames import TransportKind, Verdict
 from transport.protocol.states import PHASE_TRANSITIONS, Phase, PhaseStep, transition
 from transport.telemetry.log import ERROR, WARNING, log_event
-from transport.waiting import Waiters, resolve
+from transport.waiting import Waiters
 
 FINAL_WRITE_TIMEOUT = 1.0
 """Seconds in which the last frames of a closed channel must be written."""
@@ -81,6 +82,9 @@ class Driver:
         pacing: times and bounds.
         encoder: called for a value that JSON cannot represent; None refuses it.
         on_unreachable: see `connect`.
+        target: the subprotocols to offer to a WebSocket application (TGT-1), instead of asking for
+            a channel. There is one session then: the channel ends when that is lost.
+        on_pong: called with the number up to which the server has answered pings.
 
     Attributes:
         session: the core.
@@ -90,6 +94,7 @@ class Driver:
         phase: the phase of the channel.
         id: the public id of the session; None before the first.
         counters: see `ChannelCounters`.
+        lost: why the session of a ``target`` was lost, though not closed; None otherwise.
         ending: how the channel ended; None before it has.
     """
 
@@ -103,15 +108,20 @@ class Driver:
         pacing: Pacing,
         encoder: Encoder | None,
         on_unreachable: Callable[[dict[str, str]], object] | None,
+        target: Sequence[str] | None = None,
+        on_pong: Callable[[int], object] = lambda number: None,
     ) -> None:
         self._url = public_url(destination.url)
         self._on_unreachable = on_unreachable
+        self._on_pong = on_pong
+        self._has_target = target is not None
         self._waiters = Waiters()
         self.encoder = encoder
         self.session = ClientSession(
             secrets.token_urlsafe(16),
             Terms.of(limits),
             renewable=callable(credentials),
+            target=target,
         )
         self.inbox = Inbox(pacing)
         self.window = Window(self.session)
@@ -119,6 +129,7 @@ class Driver:
         self.phase = Phase.CONNECTING
         self.id: str | None = None
         self.counters = ChannelCounters()
+        self.lost: ChannelError | None = None
         self.ending: Closed | None = None
         self.connector = Connector(
             self.session,
@@ -134,8 +145,7 @@ class Driver:
         self._last_contact = 0.0
         """When the server was last heard from, or the application closed the channel."""
         self._closing = False
-        self._waker: asyncio.Future[None] | None = None
-        self._woken = True
+        self._turns = Turns()
 
     # The task
 
@@ -144,8 +154,8 @@ class Driver:
         self._last_contact = read_clock()
         try:
             while self.phase is not Phase.CLOSED:
-                self._woken = False
-                await self._sleep_until(self._step())
+                self._turns.begin()
+                await self._turns.sleep_until(self._step())
             with anyio.move_on_after(FINAL_WRITE_TIMEOUT):
                 await self._waiters.until(lambda: not self.connector.tasks.is_busy)
         except Exception as error:  # noqa: BLE001 - a defect closes the channel and is logged
@@ -162,35 +172,23 @@ class Driver:
             self._act(self.session.abandon(code, reason))
         self.connector.tasks.cancel_all()
 
-    async def _sleep_until(self, due: float) -> None:
-        if self._woken:
-            return
-        loop = asyncio.get_running_loop()
-        self._waker = loop.create_future()
-        timer = loop.call_at(due, resolve, self._waker) if due < inf else None
-        try:
-            await self._waker
-        finally:
-            self._waker = None
-            if timer is not None:
-                timer.cancel()
-
     def wake(self) -> None:
         """Make the task take another turn, because something has changed."""
-        self._woken = True
-        resolve(self._waker)
+        self._turns.wake()
 
     def _step(self) -> float:
         """Do what is due, and return the next deadline."""
         session, connector, now = self.session, self.connector, read_clock()
-        give_up = self._last_contact + session.terms.closing if self._closing else inf
+        expiry = self._last_contact + session.terms.ttl if self.phase is Phase.RECOVERING else inf
+        if now >= expiry:
+            if self._has_target:
+                self._lose_session(SessionReset("expired", None))
+            self._enter(PhaseStep.EXPIRE)
+            expiry = inf
+        give_up = self._gives_up_at(now)
         if now >= give_up:
             self._act(session.abandon(UNREACHABLE_CODE, "the server could not be reached"))
             return inf
-        expiry = self._last_contact + session.terms.ttl if self.phase is Phase.RECOVERING else inf
-        if now >= expiry:
-            self._enter(PhaseStep.EXPIRE)
-            expiry = inf
         if connector.is_overdue(now):
             connector.connection_lost("no answer in time")
             self._detached()
@@ -204,6 +202,11 @@ class Driver:
             connector.deadline,
             self.window.check(now, is_attached=self.phase is Phase.OPEN),
         )
+
+    def _gives_up_at(self, now: float) -> float:
+        if self.lost is not None:  # with the next session, which the server may have begun
+            return self._last_contact + FINAL_WRITE_TIMEOUT if self.phase is Phase.OPEN else now
+        return self._last_contact + self.session.terms.closing if self._closing else inf
 
     def _enter(self, step: PhaseStep) -> None:
         self.phase = transition(PHASE_TRANSITIONS, self.phase, step, "channel")
@@ -239,17 +242,25 @@ class Driver:
             case Rejected():
                 error = event.error(self.session.terms.message)
                 self.outcomes.reject(event.first, event.last, error)
+                if self._has_target:
+                    self._lose_session(error)
+                    self.close(UNREACHABLE_CODE, "a message was refused")
             case Attached():
                 self._opened(event)
             case WasReset():
                 reset = SessionReset(event.reason.value, event.lost, event.dropped)
                 self.counters.resets += 1
                 self.outcomes.settle(event.sends, reset)
-                self.inbox.put_reset(reset)
+                if self._has_target:
+                    self._lose_session(reset)
+                else:
+                    self.inbox.put_reset(reset)
             case Superseded():
                 pass  # it ends as `Closed` says
             case RenewalRequested():
                 self.connector.renew_credentials()
+            case Ponged():
+                self._on_pong(event.number)
             case Closed():
                 self._closed(event)
             case LinkDropped():
@@ -270,8 +281,23 @@ class Driver:
             self.counters.recovered += event.replayed
         if self.phase is not Phase.OPEN:
             self._enter(PhaseStep.OPENED)
+        if self.lost is not None:
+            self.close(UNREACHABLE_CODE, "the session before this one was lost")
+
+    def _lose_session(self, cause: ChannelError) -> None:
+        """Take nothing more: the channel ends in the next turn, and the next session if it began.
+
+        Args:
+            cause: what the application is told.
+        """
+        if self.lost is None:
+            self.lost = cause
+            self.inbox.end(Closed(UNREACHABLE_CODE, str(cause), "protocol", clean=False, sends=()))
+            self._waiters.changed()
 
     def _received(self, event: Messages) -> None:
+        if self.lost is not None:
+            return
         self.inbox.put(event)
         if self.inbox.is_flooded:
             self._act(
@@ -302,6 +328,9 @@ class Driver:
 
     def _unreachable(self, reasons: dict[str, str]) -> None:
         """Tell operators and the application that the server cannot be reached, and why."""
+        if self._has_target and self.phase is Phase.CONNECTING:
+            self._waiters.changed()  # `wait_opened` raises it
+            return
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         text = f"no transport works at {self._url}; the client keeps trying ({listed})"
         log_event(WARNING, "unreachable", text, channel=self.id)
@@ -368,15 +397,21 @@ class Driver:
         """Wait until the channel is closed."""
         await self._waiters.until(lambda: self.phase is Phase.CLOSED)
 
-    async def wait_opened(self, within: float) -> None:
+    async def wait_opened(self, within: float | None) -> None:
         """Wait for the first session.
 
         Raises:
             ChannelClosed: the server has refused the channel.
-            Unreachable: there was no session in time.
+            Unreachable: there was no session within that many seconds; with a ``target``, as for
+                any connection, as soon as every transport has failed.
         """
         with anyio.move_on_after(within):
-            await self._waiters.until(lambda: self.phase is not Phase.CONNECTING)
+            await self._waiters.until(
+                lambda: (
+                    self.phase is not Phase.CONNECTING
+                    or (self._has_target and self.connector.is_unreachable)
+                )
+            )
         if self.ending is not None:
             raise ChannelClosed(self.ending.code, self.ending.reason)
         if self.phase is Phase.CONNECTING:

@@ -35,13 +35,13 @@ class RetryPlan:
         transports: the transports that may be used.
         has_become_unreachable: whether the last failure was the one after which, for the first
             time in this outage, no transport is left to try at once.
+        is_unreachable: the same of any failure of this outage.
     """
 
     def __init__(self, pacing: Pacing, transports: Iterable[str]) -> None:
         self._pacing = pacing
         self.has_become_unreachable = False
-        self._is_unreachable = False
-        """The same of any failure of this outage."""
+        self.is_unreachable = False
         self._failures = 0
         """Consecutive retries that had to wait."""
         self._outage_since = inf
@@ -120,8 +120,8 @@ class RetryPlan:
         if not steady and reason not in NOT_OF_TRANSPORT:
             self._tried.append(connection.transport)
         everything = all(transport in self._tried for transport in self.transports)
-        self.has_become_unreachable = bool(everything or retry_in) and not self._is_unreachable
-        self._is_unreachable |= self.has_become_unreachable
+        self.has_become_unreachable = bool(everything or retry_in) and not self.is_unreachable
+        self.is_unreachable |= self.has_become_unreachable
         if everything or retry_in:
             self._tried = []
         wait = 0.0
@@ -141,7 +141,7 @@ class RetryPlan:
         if connection is not None:
             self._exclude_uptime_from_outage(connection, now)
         self._outage_since = inf
-        self._is_unreachable = False
+        self.is_unreachable = False
 
     def _exclude_uptime_from_outage(self, connection: Connection, now: float) -> bool:
         """Exclude the time for which ``connection`` worked from the outage.
@@ -153,7 +153,7 @@ class RetryPlan:
             return False
         steady = now - connection.started_at >= self._pacing.steady
         if steady:
-            self._is_unreachable = False
+            self.is_unreachable = False
             self._failures = 0
             self._outage_since = now
         else:

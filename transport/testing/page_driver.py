@@ -31,6 +31,7 @@ from transport.protocol.client.events import (
     Input,
     LinkDropped,
     Messages,
+    Ponged,
     Rejected,
     RenewalRequested,
     Settled,
@@ -255,8 +256,8 @@ class PageDriver:
                 self._on_dropped(event)
             case RenewalRequested():
                 self._session.renew(self.credentials)
-            case Superseded():
-                pass  # `Closed` follows
+            case Superseded() | Ponged():
+                pass  # `Closed` follows; a page does not ping
             case _:
                 assert_never(event)
 

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidProxyMessage
+from websockets.asyncio import client as websockets_client
 
 from tests.integration.client.kit import PACING, TRANSPORTS, apps, failures
 from tests.support.servers.certificates import Authority
 from tests.support.servers.forward_proxy import ForwardProxy
 from tests.support.servers.uvicorn import Server, free_port, serving
-from transport import connect
+from transport import Unreachable, connect
+from transport.client import Channel
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "WS_PROXY", "WSS_PROXY")
 
@@ -43,26 +44,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-
-
-@pytest.fixture(autouse=True)
-async def abandoned_answers() -> AsyncIterator[None]:
-    """Let websockets drop the answer of a proxy to an attempt that was cancelled.
-
-    It leaves the error in a future that nobody reads, which asyncio reports: that fails a test.
-    """
-    loop = asyncio.get_running_loop()
-    report = loop.get_exception_handler()
-    assert report is not None
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not isinstance(context.get("exception"), InvalidProxyMessage):
-            report(loop, context)
-
-    loop.set_exception_handler(handle)
-    yield
-    gc.collect()  # that is when asyncio reports it
-    loop.set_exception_handler(report)
 
 
 async def check_echo(url: str, *transports: str, **options: Any) -> None:
@@ -195,3 +176,34 @@ async def test_proxy_that_resets_is_told() -> None:
             "closed without an answer: the server, or a proxy on the way",
             proxy=proxy.url,
         )
+
+
+async def test_attempt_cancelled_as_proxy_accepts_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """websockets, which awaits the answer a turn later, would leave its error unread."""
+    reports: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    accepts = 0
+    connection_made = websockets_client.HTTPProxyConnection.connection_made
+
+    def cancel(self: Any, transport: asyncio.BaseTransport) -> None:
+        nonlocal accepts
+        connection_made(self, transport)
+        accepts += 1
+        Channel(opening._driver).reconnect()
+
+    monkeypatch.setattr(websockets_client.HTTPProxyConnection, "connection_made", cancel)
+    report = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: reports.append(context))
+    try:
+        async with ForwardProxy() as proxy:
+            options: dict[str, Any] = {"transports": ["websocket"], "proxy": proxy.url}
+            opening = connect("http://127.0.0.1:1/chat", pacing=PACING, timeout=0.3, **options)
+            with pytest.raises(Unreachable):
+                await opening.__aenter__()
+        gc.collect()  # that is when asyncio reports it
+    finally:
+        loop.set_exception_handler(report)
+    assert accepts > 0
+    assert reports == []

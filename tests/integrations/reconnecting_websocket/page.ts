@@ -2,9 +2,10 @@ import { FallbackWebSocket } from "onechannel/websocket";
 import ReconnectingWebSocket from "reconnecting-websocket";
 
 const IN_FLIGHT = 5;
+const minReconnectionDelay = 100;
 
 const url = `ws://${location.host}/ws`;
-const socket = new ReconnectingWebSocket(url, [], { WebSocket: FallbackWebSocket });
+const socket = new ReconnectingWebSocket(url, [], { WebSocket: FallbackWebSocket, minReconnectionDelay });
 
 let opened = 0;
 const echoes: string[] = [];
@@ -33,4 +34,4 @@ async function echo(messages: string[]): Promise<{ echoes: string[]; opened: num
   return { echoes, opened };
 }
 
-Object.assign(window, { echo });
+Object.assign(window, { echo, opened: () => opened });

@@ -25,6 +25,7 @@ from transport.protocol.client.events import (
     Event,
     LinkDropped,
     Messages,
+    Ponged,
     Rejected,
     RenewalRequested,
     Settled,
@@ -114,7 +115,7 @@ class Model:
                 assert event.reason not in FAULTS, event
             case Superseded():
                 assert len(self.clients) > 1
-            case RenewalRequested():
+            case RenewalRequested() | Ponged():
                 raise AssertionError(event)
             case _:
                 assert_never(event)

@@ -31,6 +31,7 @@ from transport.protocol.client.events import (
     LinkDropped,
     Messages,
     Output,
+    Ponged,
     Rejected,
     RenewalRequested,
     Request,
@@ -202,6 +203,8 @@ class ClientBench:
             case Closed():
                 shown = {"code": event.code, "reason": event.reason, "by": event.by}
                 return [{"closed": shown}, *self._fates(event.sends)]
+            case Ponged():
+                return []  # no vector has a ping of the application
             case LinkDropped():
                 if event.drained:
                     return [{"drain": event.retry_in}]

@@ -11,7 +11,9 @@ from tests.unit.protocol.client_core import (
     CLIENT,
     NONCE,
     POLL,
+    SSE,
     WS,
+    answered,
     begin,
     names,
     open_on,
@@ -31,6 +33,7 @@ from transport.protocol.client.events import (
     ConnectionLost,
     LinkDropped,
     Messages,
+    Ponged,
     Rejected,
     Request,
     Settled,
@@ -40,6 +43,7 @@ from transport.protocol.client.events import (
 from transport.protocol.client.refusals import FATAL, MAX_REFUSED_CONFIRMATIONS
 from transport.protocol.client.session import ClientSession
 from transport.protocol.client.terms import Terms
+from transport.protocol.frames import TransportKind
 
 
 def test_waiting_message_above_the_limit_is_skipped() -> None:
@@ -261,6 +265,7 @@ def test_skipped_sends_are_in_no_later_fate() -> None:
         "protocol",
         clean=False,
         sends=[Settled(2, 2, Fate.UNKNOWN), Settled(4, 4, Fate.UNKNOWN)],
+        is_abandoned=True,
     )
 
 
@@ -326,3 +331,75 @@ def test_kinds_are_those_of_the_last_opened() -> None:
     assert list(one.handshake.kinds) == ["a", "b"]
     open_on(one, WS)
     assert list(one.handshake.kinds) == []
+
+
+# A WebSocket application at the channel's URL (TGT-1)
+
+
+def test_target_is_in_each_open() -> None:
+    one = ClientSession(CLIENT, Terms.of(Limits()), target=["a", "b"])
+    link, _ = open_on(one, WS)
+    one.handle_input(link, ConnectionLost("cut"), 0)
+    again = begin(one, POLL)
+    for opening in (link.opening, again.opening):
+        assert json.loads(opening)["target"] == {"subprotocols": ["a", "b"]}
+    assert "target" not in json.loads(begin(session(), WS).opening)
+
+
+def test_target_whose_application_fails_is_closed() -> None:
+    """A channel would go on with a new session (CLS-8)."""
+    one = ClientSession(CLIENT, Terms.of(Limits()), target=[])
+    link, _ = open_on(one, WS)
+    close = {"type": "close", "code": 1011, "reason": "x", "by": "protocol", "last": 0, "ack": 0}
+    events = receive(one, link, {**close, "retry_in": 1})
+    assert events == [Closed(1011, "x", "protocol", clean=True, sends=[])]
+
+
+def test_end_tells_whether_it_was_abandoned() -> None:
+    one = session()
+    open_on(one, WS)
+    (event,) = one.abandon(1001, "left")
+    assert isinstance(event, Closed)
+    assert event.is_abandoned
+    link, _ = open_on(other := session(), WS)
+    error = {"type": "error", "code": "window_exceeded", "message": "m"}
+    (event,) = receive(other, link, error)
+    assert isinstance(event, Closed)
+    assert not event.is_abandoned
+
+
+# Pings (LIV-2)
+
+
+@pytest.mark.parametrize("transport", [WS, SSE, POLL])
+def test_ping_is_answered(transport: TransportKind) -> None:
+    one = session()
+    link, _ = open_on(one, transport)
+    if transport is not WS:
+        one.handle_input(link, answered(), 0)  # the POST that confirms
+        one.transmit(link, 0)
+    assert (one.ping(), one.ping()) == (1, 2)
+    assert written(one, link)[-2:] == ['{"type":"ping","id":1}', '{"type":"ping","id":2}']
+    pongs = ['{"type":"pong","id":1}', '{"type":"pong","id":2}']
+    if transport is WS:
+        events = [event for pong in pongs for event in receive(one, link, pong)]
+    else:
+        text = "\n".join([answered().text, *pongs])
+        events = one.handle_input(link, Answer(Request.POST, 200, text), 0)
+    assert events == [Ponged(1), Ponged(2)]
+
+
+def test_ping_that_was_cut_is_written_again() -> None:
+    one = session()
+    assert one.ping() == 1  # before any attach
+    link, outputs = open_on(one, WS)
+    assert outputs[-1].frames[-1] == '{"type":"ping","id":1}'
+    assert one.ping() == 2
+    written(one, link)
+    one.handle_input(link, ConnectionLost("cut"), 0)
+    link, outputs = open_on(one, WS)
+    assert outputs[-1].frames[-1] == '{"type":"ping","id":2}'
+    assert receive(one, link, '{"type":"pong","id":2}') == [Ponged(2)]
+    assert receive(one, link, '{"type":"pong","id":1}') == []  # answered by the later one
+    assert receive(one, link, '{"type":"pong","id":7}') == []
+    assert receive(one, link, '{"type":"pong"}') == []

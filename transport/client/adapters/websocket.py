@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 import anyio
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidProxyStatus,
@@ -18,6 +18,7 @@ from websockets.exceptions import (
 
 from transport.client.adapters.ports import Wiring
 from transport.client.adapters.post import retry_after
+from transport.client.adapters.websocket_connect import WebSocketConnect
 from transport.client.diagnosis import describe_error, describe_refusal
 from transport.client.urls import is_secure, locate
 from transport.limits import MAX_FRAME_SIZE
@@ -34,13 +35,6 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
 
     def isEnabledFor(self, level: int) -> bool:
         return level > logging.DEBUG and super().isEnabledFor(level)
-
-
-class _Connect(connect):
-    """Follows no redirect, as httpx does not: another server must not get the credentials."""
-
-    def process_redirect(self, exc: Exception) -> Exception:
-        return exc
 
 
 class WebSocketAdapter:
@@ -94,7 +88,7 @@ class WebSocketAdapter:
         # Without a proxy that has TLS, websockets does not take this argument, not even as None.
         has_tls = proxy is not None and is_secure(proxy)
         proxy_options: dict[str, Any] = {"proxy_ssl": tls} if has_tls else {}
-        return await _Connect(
+        return await WebSocketConnect(
             locate(destination.url, "websocket", websocket=True),
             additional_headers=dict(destination.headers),
             ssl=tls if is_secure(destination.url) else None,

@@ -157,6 +157,13 @@ class RenewalRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class Ponged:
+    """The server has answered the pings up to this one."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The channel has ended."""
 
@@ -166,6 +173,8 @@ class Closed:
     clean: bool
     """Whether everything up to the server's ``last`` was received."""
     sends: Sequence[Settled]
+    is_abandoned: bool = False
+    """Whether this side has given up; otherwise the server has answered, closed or refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +198,7 @@ Event: TypeAlias = (
     | WasReset
     | Superseded
     | RenewalRequested
+    | Ponged
     | Closed
     | LinkDropped
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -10,7 +11,7 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.protocol.client.link import Link
 from transport.protocol.codec import encode_control
-from transport.protocol.frames import VERSION, Json, Loss, Open, Opened, Verdict
+from transport.protocol.frames import VERSION, Json, Loss, Open, Opened, Target, Verdict
 
 
 class Handshake:
@@ -18,17 +19,20 @@ class Handshake:
 
     Args:
         client: names this client instance (OPN-3).
+        target: the subprotocols to offer to a WebSocket application at the channel's URL (TGT-1);
+            None asks for a channel.
 
     Attributes:
-        client: see above.
+        client, target: see above.
         token, epoch, id: the names of the current session, once it is open (OPN-6, EPO-1).
         kinds: the kinds of ``item`` that its server takes (OPN-11).
     """
 
-    __slots__ = ("_nonce", "client", "epoch", "id", "kinds", "token")
+    __slots__ = ("_nonce", "client", "epoch", "id", "kinds", "target", "token")
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, target: Sequence[str] | None = None) -> None:
         self.client = client
+        self.target = target
         self.token: str | None = None
         self.epoch: str | None = None
         self.id = ""
@@ -51,6 +55,7 @@ class Handshake:
             first_retained=first_retained,
             session=UNSET if self.token is None else self.token,
             epoch=UNSET if self.epoch is None else self.epoch,
+            target=UNSET if self.target is None else Target(list(self.target)),
             credentials=credentials,
         )
         return encode_control(frame)

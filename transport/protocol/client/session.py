@@ -46,6 +46,7 @@ from transport.protocol.client.events import (
     LinkDropped,
     Messages,
     Output,
+    Ponged,
     RenewalRequested,
     Request,
     Settled,
@@ -55,6 +56,7 @@ from transport.protocol.client.events import (
 from transport.protocol.client.handshake import Handshake
 from transport.protocol.client.link import Link
 from transport.protocol.client.outbox import Outbox
+from transport.protocol.client.pings import Pings
 from transport.protocol.client.polls import PollPacing
 from transport.protocol.client.refusals import (
     MAX_RETRY_IN,
@@ -101,6 +103,8 @@ class ClientSession:
         client: the id of this instance (OPN-3).
         terms: the terms to assume until a server advertises its own.
         renewable: whether the application may have fresh credentials if these are refused.
+        target: asks for a WebSocket application, see `Handshake`: a failure of it is then the end
+            of the channel, as that of any connection.
 
     Attributes:
         attaches: the number of the newest attach (ATT-1).
@@ -110,6 +114,7 @@ class ClientSession:
         incoming: the mark of the downlink.
         acks: when to send a standalone ack.
         polls: how long polls are held.
+        pings: the application's pings.
         handshake: the names of the client and of its session.
         closing: how the application asked to end the channel, or how the channel has ended.
         is_leaving: whether the application has gone away for good (LIV-6).
@@ -121,14 +126,16 @@ class ClientSession:
         terms: Terms,
         *,
         renewable: bool = False,
+        target: Sequence[str] | None = None,
     ) -> None:
         self.terms = terms
         self._silence_timeout = silence_timeout(terms.heartbeat)
-        self.handshake = Handshake(client)
+        self.handshake = Handshake(client, target)
         self.outbox = Outbox(terms)
         self.incoming = ReceiveWindow(terms)
         self.acks = AckSchedule(self.incoming)
         self.polls = PollPacing()
+        self.pings = Pings()
         self.closing: Closing | None = None
         self.is_leaving = False
         self._server_close: Close | None = None
@@ -183,7 +190,8 @@ class ClientSession:
 
     def _goes_on_after(self, close: Close) -> bool:
         """Return whether the channel continues with a new session after a ``close`` (CLS-8)."""
-        return close.retry_in is not UNSET and self.closing is None
+        asks_for_channel = self.handshake.target is None
+        return close.retry_in is not UNSET and asks_for_channel and self.closing is None
 
     def close(self, code: int, reason: str) -> None:
         """Take no more messages; deliver those sent before, and then the ``close`` (CLS-2)."""
@@ -197,6 +205,14 @@ class ClientSession:
         """
         self.is_leaving = True
 
+    def ping(self) -> int:
+        """Ask the server for a `Ponged`, over cuts too, and return the number that it will have."""
+        number = self.pings.begin()
+        for link in self._links:
+            if self.leads(link):
+                link.control += self.pings.frames()
+        return number
+
     def renew(self, credentials: Json) -> None:
         """Answer a `RenewalRequested` (REN-1)."""
         for link in self._links:
@@ -204,7 +220,7 @@ class ClientSession:
 
     def abandon(self, code: int, reason: str) -> list[Event]:
         """End the channel on this side only, without telling the server."""
-        self._end(Closing(code, reason, "protocol"))
+        self._end(Closing(code, reason, "protocol"), is_abandoned=True)
         return self._flush()
 
     # Links
@@ -299,6 +315,7 @@ class ClientSession:
             link.state = transition(ATTACH_TRANSITIONS, link.state, AttachStep.CONFIRM, "attach")
             self.confirmed = link.attach
             self.acks.set_due_on(link)
+            link.control += self.pings.frames()
         if link.transport is TransportKind.WEBSOCKET:
             return uplink.websocket_frames(self, link, now, confirms=confirms)
         return uplink.requests(self, link, now, confirms=confirms)
@@ -375,7 +392,8 @@ class ClientSession:
             case Ping():
                 link.control.append(encode_control(Pong(id=frame.id)))
             case Pong():
-                pass
+                if number := self.pings.answer(frame.id):
+                    self._events.append(Ponged(number))
             case Error():
                 self._fail(link, frame)
             case Drain():
@@ -549,12 +567,19 @@ class ClientSession:
         self._events.append(dropped)
 
     def _end(
-        self, ending: Closing, sends: Sequence[Settled] | None = None, *, clean: bool = False
+        self,
+        ending: Closing,
+        sends: Sequence[Settled] | None = None,
+        *,
+        clean: bool = False,
+        is_abandoned: bool = False,
     ) -> None:
         """End the channel. Only control frames already queued on the links are still written."""
         if sends is None:
             sends = self.outbox.fates(None, None)
-        self._events.append(Closed(ending.code, ending.reason, ending.by, clean, sends))
+        self._events.append(
+            Closed(ending.code, ending.reason, ending.by, clean, sends, is_abandoned)
+        )
         self.closing = ending
         self.outbox.start_over(self.terms)
         self._links.clear()

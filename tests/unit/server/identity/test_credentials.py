@@ -285,6 +285,10 @@ async def hanging(connection: HTTPConnection, credentials: Any) -> Identity | No
     return None
 
 
+def ada() -> Identity:
+    return Identity("ada")
+
+
 def returning(value: Any) -> Any:
     async def authenticate(connection: HTTPConnection, credentials: Any) -> Any:
         return value
@@ -305,7 +309,7 @@ def naming(subject: Any, **fields: Any) -> Any:
     [
         (raising, "the database is unavailable"),
         (hanging, r"took longer than Limits\(opening=4\)"),
-        (lambda *_: Identity("ada"), "authenticate must be async: write `async def`"),
+        (lambda *_: ada(), "authenticate must be async: write `async def`"),
         (returning(True), "must return an Identity or None, not a bool"),
         (returning(False), "must return an Identity or None, not a bool"),
         (returning("ada"), "must return an Identity or None, not a str"),
