@@ -376,6 +376,7 @@ class Opener:
             transport=attachment.transport.value,
             verdict=attachment.verdict.value,
         )
-        if self._registry.draining:  # the drain began while the credentials were checked
+        if self._registry.draining and not self._registry.store.shared:
+            # The drain began while the credentials were checked.
             runner.drain(self._limits.drain_window)
         return link

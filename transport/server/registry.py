@@ -285,7 +285,10 @@ class Registry:
         self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
-            runner.drain(self._limits.drain_window)
+            if self.store.shared:
+                runner.shut_down(self._limits.drain_grace)
+            else:
+                runner.drain(self._limits.drain_window)
 
     async def drain(self) -> None:
         """Begin to drain, and wait for the handlers, at most ``limits.drain_grace`` seconds."""

@@ -18,6 +18,7 @@ from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, ProtocolError
 from transport.protocol.frames import Target
+from transport.protocol.frames import ResetReason
 from transport.protocol.states import SessionState
 from transport.server.application import Application, Handler
 from transport.server.authentication import Identity
@@ -74,6 +75,7 @@ class Runner:
         "_ends_in_drain",
         "_owner",
         "_reopens",
+        "_shuts_down",
         "_started_at",
         "_task",
         "address",
@@ -106,6 +108,7 @@ class Runner:
         self._cancel_at: float | None = None
         self._reopens = False
         self._ends_in_drain = False
+        self._shuts_down = False
         self._started_at = 0.0
         driver.on_end = self._ended
 
@@ -230,6 +233,10 @@ class Runner:
                 session.incoming.mark_handled()
             self._owner.tombstone_changed(self)  # messages may have been dropped since, too
             return
+        if self._shuts_down and session.state is not SessionState.CLOSING:
+            session.reset(ResetReason.SHUTDOWN)
+            self.driver.notify()
+            return
         if self._has_ended:
             return
         peer = session.peer_close
@@ -266,6 +273,21 @@ class Runner:
                 within=retry_in,  # after that nothing is left here to resume
             )
             self.driver.notify()
+
+    def shut_down(self, grace: float) -> None:
+        """Let the handler end, and then reset the session: only this process has it.
+
+        Its client stays connected until then, so that it learns what was handled (RES-7).
+
+        Args:
+            grace: seconds after which the handler is cancelled.
+        """
+        if self._ends_in_drain:
+            self.drain(grace)
+            return
+        self._shuts_down = True
+        self._cancel_at = self.driver.now() + grace
+        self.driver.hand_over()
 
     def dismiss(self) -> bool:
         """Close the session because its user was revoked (IDN-2).
@@ -362,7 +384,9 @@ class Runner:
                 log_event(
                     WARNING,
                     "handler_cancelled",
-                    "the handler did not return in time after its session ended",
+                    "the server is stopping"
+                    if self._shuts_down
+                    else "the handler did not return in time after its session ended",
                     channel=session.id,
                 )
                 self._task.cancel()

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from transport import Channel, Hub
 from transport.bus.workers import Workers
-from transport.server.runner import Handler
+from transport.server.application import Handler
 
 DEADLINE = 30.0
 
@@ -33,6 +33,13 @@ def folder() -> Iterator[Path]:
 async def echo(channel: Channel) -> None:
     async for message in channel:
         await channel.send(message)
+
+
+async def poll(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - no event announces it
+            await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -68,12 +75,12 @@ def make_cluster(folder: Path) -> Callable[..., Any]:
             hubs = [Hub(handler, store=Workers(folder / "w"), **options) for _ in range(count)]
             for hub in hubs:
                 await stack.enter_async_context(hub.lifespan())
-            async with asyncio.timeout(DEADLINE):
-                for hub in hubs:
-                    runtime = hub._lifecycle.current
-                    assert runtime is not None and runtime._relay is not None
-                    while len(runtime._relay._bus.peers) < count - 1:
-                        await asyncio.sleep(0.01)
+            for hub in hubs:
+                runtime = hub._lifecycle.current
+                assert runtime is not None
+                assert runtime._relay is not None
+                bus = runtime._relay._bus
+                await poll(lambda bus=bus: len(bus.peers) == count - 1)  # type: ignore[misc]
             yield Cluster(hubs)
         for _ in range(10):  # let the loop close what has ended
             await asyncio.sleep(0)

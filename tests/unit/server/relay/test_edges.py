@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.support.clients.frame_client import (
     frame_client,
     try_open,
 )
+from tests.unit.server.relay.conftest import poll
 from transport import Channel, Identity, Limits
 from transport.testing import ask, lines, opening
 
@@ -185,8 +187,7 @@ async def test_session_of_process_that_is_gone_has_restarted(
             await first.confirm()
         cluster.kill(a)
         bus = b._lifecycle.current._relay._bus
-        while bus.peers:
-            await asyncio.sleep(0.01)
+        await poll(lambda: not bus.peers)
         answer = await ask(b, "/send", lines(first.head(epoch=first.opened["epoch"])))
         assert (answer.status, answer.frames[0]["code"]) == (421, "wrong_process")
         opened = resuming(first, 2, nonce="nonce-2-0123456789abcdef")
@@ -223,12 +224,10 @@ async def test_connection_that_edge_loses_is_detached(make_cluster: MakeCluster)
             async with frame_client(b, transport, resuming(first, 2 + (transport == "sse"))) as one:
                 await one.confirm()
                 assert a.statistics().connections[transport] == 1
-            while a.statistics().connections[transport]:
-                await asyncio.sleep(0.01)
+            await poll(lambda name=transport: not a.statistics().connections[name])  # type: ignore[misc]
         async with frame_client(b, "websocket", resuming(first, 4)) as one:
             cluster.kill(b)
-            while a.statistics().connections["websocket"]:
-                await asyncio.sleep(0.01)
+            await poll(lambda: not a.statistics().connections["websocket"])
 
 
 async def test_session_of_another_user_is_not_given(make_cluster: MakeCluster) -> None:
@@ -246,7 +245,8 @@ async def test_session_of_another_user_is_not_given(make_cluster: MakeCluster) -
             assert third.opened["verdict"] == "reset"
             assert third.opened["reset"]["reason"] == "unknown"
         refused = await try_open(b, "websocket", resuming(first, 4))
-        assert refused is not None and refused.code == 4401
+        assert refused is not None
+        assert refused.code == 4401
         [channel] = a.channels
         assert channel.user == {"name": "ada"}
 
@@ -291,3 +291,61 @@ async def test_process_that_stops_drains_foreign_connections(
             assert (await reading)["retry_in"] >= 0
         async with frame_client(a, transport, resuming(first, 3)) as third:
             assert third.opened["verdict"] == "resumed"
+
+
+@each_transport
+@pytest.mark.parametrize("is_foreign", [True, False])
+async def test_process_that_stops_tells_true_fates(
+    make_cluster: MakeCluster, transport: str, is_foreign: bool
+) -> None:
+    """RES-7: message 1 was handled, 2 was in work when the handler was cancelled, 3 waited."""
+    working = asyncio.Event()
+
+    async def work(channel: Channel) -> None:
+        await channel.receive()
+        await channel.receive()
+        working.set()
+        await asyncio.sleep(3600)
+
+    limits = Limits(drain_grace=0.2)
+    async with asyncio.timeout(DEADLINE), make_cluster(work, limits=limits) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        async with frame_client(b if is_foreign else a, transport, resuming(first, 2)) as second:
+            await second.confirm()
+            reading = asyncio.create_task(second.control("reset"))
+            sending = asyncio.create_task(second.send([1, 0, "x"], [2, 0, "y"], [3, 0, "z"]))
+            await working.wait()
+            await a.drain()
+            reset = await reading
+            assert reset["reason"] == "shutdown"
+            assert (reset["handled"], reset["in_hand"]) == (1, 2)
+            with contextlib.suppress(Ended):
+                await sending
+
+
+async def test_handler_that_asks_for_more_has_handled_its_message(
+    make_cluster: MakeCluster,
+) -> None:
+    working, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(channel: Channel) -> None:
+        async for _ in channel:
+            working.set()
+            await go_on.wait()
+
+    async with asyncio.timeout(DEADLINE), make_cluster(work) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        async with frame_client(b, "websocket", resuming(first, 2)) as second:
+            await second.confirm()
+            await second.send([1, 0, "x"], [2, 0, "y"])
+            await working.wait()
+            stopping = asyncio.create_task(a.drain())
+            await asyncio.sleep(0.05)
+            go_on.set()
+            reset = await second.control("reset")
+            assert (reset["reason"], reset["handled"], reset["in_hand"]) == ("shutdown", 1, 1)
+            await stopping
