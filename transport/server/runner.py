@@ -17,8 +17,7 @@ from starlette.types import Scope
 from transport import codes
 from transport.codes import Code
 from transport.errors import ChannelClosed, ProtocolError
-from transport.protocol.frames import Target
-from transport.protocol.frames import ResetReason
+from transport.protocol.frames import ResetReason, Target
 from transport.protocol.states import SessionState
 from transport.server.application import Application, Handler
 from transport.server.authentication import Identity
