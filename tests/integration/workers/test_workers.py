@@ -1,0 +1,115 @@
+"""Worker processes of real servers share the sessions of a hub."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.faults.tcp_proxy import FaultProxy
+from tests.support.servers.uvicorn import UVICORN, Host, Server, serving
+from transport import SessionReset, connect
+from transport.client import Pacing
+
+APP = "tests.integration.workers.app:app"
+TRANSPORTS = ("websocket", "sse", "longpoll")
+COUNT = 3
+DEADLINE = 100.0
+PACING = Pacing(retry_base=0.05, retry_max=0.5)
+
+GUNICORN = Host(
+    "gunicorn",
+    "--worker-class uvicorn_worker.UvicornWorker --bind 127.0.0.1:{port}",
+    "Listening at",
+    "Application startup complete",
+)
+
+
+@pytest.fixture(autouse=True)
+def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory for temporary files of the servers, with a short path."""
+    path = Path(tempfile.mkdtemp(prefix="oc-"))
+    monkeypatch.setenv("TMPDIR", str(path))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(params=["uvicorn", "gunicorn", "gunicorn --preload"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    name, *more = request.param.split()
+    host = UVICORN if name == "uvicorn" else GUNICORN
+    host = replace(host, ready="Application startup complete", processes=COUNT)
+    async with serving(APP, "--workers", str(COUNT), *more, host=host) as one:
+        yield one
+
+
+async def chat(url: str, transport: str, count: int, progress: list[int]) -> int:
+    """Send messages one by one, and return the process id of the handler."""
+    async with connect(url, transports=[transport], pacing=PACING) as channel:
+        pid = await channel.receive()
+        for number in range(count):
+            await channel.send(number)
+            assert await channel.receive() == number
+            progress.append(number)
+        return int(str(pid))
+
+
+async def test_messages_cross_workers_once_and_in_order(server: Server) -> None:
+    """Each connection and each request reaches a worker at random."""
+    progress: list[int] = []
+    async with asyncio.timeout(DEADLINE), FaultProxy(server.port) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}/"
+        talks = [
+            asyncio.create_task(chat(url, transport, 40, progress)) for transport in TRANSPORTS * 6
+        ]
+        for share in range(1, 8):
+            while len(progress) < share * 40 * len(talks) // 10:
+                await asyncio.sleep(0.01)
+                assert not any(talk.done() and talk.exception() for talk in talks)
+            proxy.cut()
+        pids = set(await asyncio.gather(*talks))
+    assert len(pids) > 1, pids
+    server.assert_clean()
+
+
+async def test_killed_worker_is_told_as_restarted(server: Server) -> None:
+    """Its sessions are reset; those of the others go on, also over it."""
+    told: list[int] = []
+
+    async def follow(transport: str) -> tuple[int, bool]:
+        async with connect(
+            f"{server.url}/", transports=[transport], pacing=PACING
+        ) as channel:
+            pid = int(str(await channel.receive()))
+            told.append(pid)
+            try:
+                while pid not in killed:
+                    await channel.send("x")
+                    await channel.receive()
+                    await asyncio.sleep(0.01)
+                for number in range(100):
+                    await channel.send(number)
+                    assert await channel.receive() == number
+            except SessionReset as reset:
+                assert reset.reason == "restarted", reset
+                return pid, True
+            return pid, False
+
+    killed: list[int] = []
+    async with asyncio.timeout(DEADLINE):
+        follows = [asyncio.create_task(follow(each)) for each in TRANSPORTS * 6]
+        while len(told) < len(follows):
+            await asyncio.sleep(0.01)
+        victim = told[0]
+        os.kill(victim, signal.SIGKILL)
+        killed.extend(set(told))
+        outcomes = await asyncio.gather(*follows)
+    assert {pid for pid, was_reset in outcomes if was_reset} == {victim}
+    assert {pid for pid, was_reset in outcomes if not was_reset} == set(told) - {victim}
