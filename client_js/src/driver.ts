@@ -249,7 +249,8 @@ export class Driver implements ConnectorListener, PageListener {
     const { code, reason, by } = closing;
     this.connector.close(closing);
     this._lifetime.abort();
-    if (this.session.serverClose?.code === 1011) this._reportFailure();
+    // An application may close with 1011 too.
+    if (code === 1011 && by === "protocol" && this.session.serverClose) this._reportFailure();
     this.transport = null;
     this._enter("close");
     for (const send of sends) settleSend(send, "closed", `closed: ${code} ${reason}`.trimEnd());

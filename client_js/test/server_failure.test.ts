@@ -15,6 +15,14 @@ function worldWithConsole(): { world: World; written: string[] } {
 }
 
 describe("a handler that fails", () => {
+  test("is not what a close with 1011 of the application tells", async () => {
+    const { world, written } = worldWithConsole();
+    const { events } = world.channel();
+    (await world.openSocket()).receive({ ...CLOSE, ack: 0, by: "app", reason: "later" });
+    await world.settle();
+    assert.deepEqual([events.at(-1), written], [["close", 1011, "later", "app", true], []]);
+  });
+
   test("closes the channel, which the console explains", async () => {
     const { world, written } = worldWithConsole();
     const { channel, events } = world.channel();

@@ -64,7 +64,7 @@ function run(vector: Vector): void {
     case "encode":
       return runEncode(vector);
     case "session":
-      return new Client().run(vector.steps ?? []);
+      return new Client(vector.target).run(vector.steps ?? []);
   }
 }
 
@@ -149,6 +149,10 @@ class Client {
   #names: Names = new Map();
   #connections = new Map<string, Connection>();
   #session = new ClientSession<string>("client-0123456789", () => `nonce-${++this.#nonces}-0123456789abcdef`);
+
+  constructor(subprotocols: string[] | undefined) {
+    if (subprotocols) this.#session.target = { subprotocols };
+  }
 
   run(steps: readonly Step[]): void {
     for (const [index, { expect, ...step }] of steps.entries()) {

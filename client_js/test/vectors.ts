@@ -24,6 +24,7 @@ export interface Vector {
   readonly output?: string;
   readonly output_hex?: string;
   readonly carrier?: string;
+  readonly target?: string[];
   readonly steps?: readonly Step[];
 }
 

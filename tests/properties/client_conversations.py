@@ -8,16 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from tests.integration.client.memory_network import Network
 from tests.properties import cancellation
 from tests.properties.cancellation import TRANSPORTS
 from tests.properties.client_canceller import TASK_MODES, Canceller
-from transport import Channel, ChannelClosed, Hub, SessionReset, connect
+from transport import Channel, ChannelClosed, Hub, SessionReset, as_websocket, connect
 from transport.client import Channel as ClientChannel
 from transport.client import Pacing
+from transport.client.websocket import connect as connect_websocket
 
 LIMITS = replace(cancellation.LIMITS, window_messages=2)
+PACING = Pacing(retry_base=0.1, retry_max=1.0)
 
 
 class World:
@@ -46,6 +50,14 @@ class World:
         self.network.serve(self.start())
         self.network.cut()
 
+    async def serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
+        await websocket.accept()
+        await websocket.send_text("hello")
+        async for text in websocket.iter_text():
+            self.server_received.append(text)
+            await websocket.send_text(text)
+
     async def echo(self, channel: Channel) -> None:
         await channel.send("hello")
         async for message in channel:
@@ -59,7 +71,7 @@ class World:
             "http://127.0.0.1:1/",
             transports=transports,
             trust_env=False,
-            pacing=Pacing(retry_base=0.1, retry_max=1.0),
+            pacing=PACING,
         )
 
 
@@ -192,5 +204,38 @@ def fallback(transport: str) -> Conversation:
             assert world.channel.transport == transport or call.mode in TASK_MODES
             await call(world.channel.send, 0)
             await receive(world, call, world.channel, 2)
+
+    return conversation
+
+
+def websocket(transport: str) -> Conversation:
+    """Talk to a WebSocket application, with cuts, by a connection like one of ``websockets``."""
+
+    async def conversation(world: World, call: Canceller) -> None:
+        world.hub = Hub(as_websocket(world.serve_websocket), limits=LIMITS)
+        world.network.serve(world.hub)
+        opening = connect_websocket(
+            "ws://127.0.0.1:1/", transports=[transport], proxy=None, pacing=PACING
+        )
+        async with opening as connection:
+            world.channel, world.entered = connection.channel, True
+
+            async def take() -> None:
+                world.client_received.append(await connection.recv())
+
+            await call(take)
+            await call(connection.send, "0")
+            world.network.cut()
+            for index in range(1, 4):  # more than the window holds
+                await call(connection.send, [str(index), "."])
+            await call(take)
+            await call(take)
+            world.network.up = False
+            world.network.cut()
+            asyncio.get_running_loop().call_later(0.5, setattr, world.network, "up", True)
+            await call(take)
+            await call(take)
+            await (await call(connection.ping))
+            await call(connection.close, 4000)
 
     return conversation

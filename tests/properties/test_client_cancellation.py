@@ -36,6 +36,7 @@ from tests.properties.client_conversations import (
     fallback,
     reset,
     talk,
+    websocket,
 )
 from transport import ChannelClosed, Unacknowledged
 
@@ -224,3 +225,15 @@ def test_fallback_survives_cancellation(
     waits = cancel_everywhere(caplog, mode, fallback(transport), ["hello", 0], transports=served)
     assert waits > 5
     print(f"fallback, {transport}, {mode.value}: {waits} waits")  # noqa: T201
+
+
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode not in TASK_MODES])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_websocket_survives_cancellation(
+    transport: str, mode: Mode, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A `send` that is cancelled has sent nothing, a `recv` has lost nothing."""
+    expected = ["hello", "0", "1.", "2.", "3."]
+    waits = cancel_everywhere(caplog, mode, websocket(transport), expected)
+    assert waits > 5
+    print(f"websocket, {transport}, {mode.value}: {waits} waits")  # noqa: T201

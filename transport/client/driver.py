@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import assert_never
 
@@ -18,12 +17,14 @@ import anyio
 
 from transport.client.clock import read_clock
 from transport.client.connector import Connector
+from transport.client.counters import ChannelCounters
 from transport.client.destination import Destination
 from transport.client.dialer import Credentials
 from transport.client.inbox import Inbox
 from transport.client.outcomes import Outcomes
 from transport.client.pacing import Pacing
 from transport.client.turns import Turns
+from transport.client.unreachable import report_unreachable
 from transport.client.urls import public_url
 from transport.client.window import Window
 from transport.errors import ChannelClosed, ChannelError, SessionReset, Unreachable
@@ -51,7 +52,7 @@ from transport.protocol.client.terms import Terms
 from transport.protocol.codec import Encoder, Payload
 from transport.protocol.frames import TransportKind, Verdict
 from transport.protocol.states import PHASE_TRANSITIONS, Phase, PhaseStep, transition
-from transport.telemetry.log import ERROR, WARNING, log_event
+from transport.telemetry.log import ERROR, log_event
 from transport.waiting import Waiters
 
 FINAL_WRITE_TIMEOUT = 1.0
@@ -61,15 +62,6 @@ UNREACHABLE_CODE = 1001
 """The close code when the server could not be notified."""
 FAILURE_CODE = 1011
 """The close code when this side cannot continue."""
-
-
-@dataclass(slots=True)
-class ChannelCounters:
-    """The counters of `Channel.statistics` that no other part keeps."""
-
-    attaches: int = 0
-    resets: int = 0
-    recovered: int = 0
 
 
 class Driver:
@@ -285,11 +277,7 @@ class Driver:
             self.close(UNREACHABLE_CODE, "the session before this one was lost")
 
     def _lose_session(self, cause: ChannelError) -> None:
-        """Take nothing more: the channel ends in the next turn, and the next session if it began.
-
-        Args:
-            cause: what the application is told.
-        """
+        """Take nothing more: the channel ends in the next turn, with the session that followed."""
         if self.lost is None:
             self.lost = cause
             self.inbox.end(Closed(UNREACHABLE_CODE, str(cause), "protocol", clean=False, sends=()))
@@ -327,19 +315,10 @@ class Driver:
             self._enter(PhaseStep.LOST)
 
     def _unreachable(self, reasons: dict[str, str]) -> None:
-        """Tell operators and the application that the server cannot be reached, and why."""
         if self._has_target and self.phase is Phase.CONNECTING:
             self._waiters.changed()  # `wait_opened` raises it
-            return
-        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        text = f"no transport works at {self._url}; the client keeps trying ({listed})"
-        log_event(WARNING, "unreachable", text, channel=self.id)
-        if self._on_unreachable is not None:
-            try:
-                self._on_unreachable(reasons)
-            except Exception:  # noqa: BLE001 - the application's exception is logged
-                text = "the function for on_unreachable failed"
-                log_event(ERROR, "callback_failed", text, exc_info=True, channel=self.id)
+        else:
+            report_unreachable(self._url, reasons, self._on_unreachable, self.id)
 
     # The application's side
 

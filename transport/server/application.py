@@ -1,11 +1,13 @@
-"""`Application`: what a hub runs for each session."""
+"""`Application`: what a hub runs for each session, and how it is called."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from transport.errors import ChannelClosed
 from transport.protocol.codec import Encoder
 from transport.server.channel import Channel
 
@@ -37,3 +39,23 @@ class Application:
     reopens: bool = False
     encoder: Encoder | None = None
     serve_target: TargetHandler | None = None
+
+
+async def call(handler: Handler, channel: Channel) -> None:
+    """Await the handler. One that stops because its own session has closed has not failed."""
+
+    def is_own(error: BaseException) -> bool:
+        return isinstance(error, ChannelClosed) and error.channel == channel.id
+
+    try:
+        returned = handler(channel)
+        if not inspect.isawaitable(returned):
+            raise TypeError("the handler must be async: write `async def handler(channel)`")
+        await returned
+    except ChannelClosed as error:
+        if not is_own(error):
+            raise  # another channel was closed
+    except BaseExceptionGroup as group:
+        others = group.split(is_own)[1]
+        if others is not None:
+            raise others from None

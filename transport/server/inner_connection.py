@@ -139,7 +139,7 @@ class InnerConnection:
         return {
             "type": "websocket.disconnect",
             "code": ABNORMAL if is_reset else error.code,
-            "reason": error.reason,
+            "reason": str(error.reason),  # that of a reset is an enum's
         }
 
     # Sending

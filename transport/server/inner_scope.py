@@ -43,13 +43,17 @@ def inner_scope(opening: Scope, subprotocols: Sequence[str], user: Any = None) -
     if subprotocols:
         headers.append((b"sec-websocket-protocol", ", ".join(subprotocols).encode()))
     scheme = opening.get("scheme", "http")
+    given = opening.get("extensions") or {}
     scope.update(
         type="websocket",
         asgi={**opening.get("asgi", {"version": "3.0"}), "spec_version": SPEC_VERSION},
         scheme=_SCHEMES.get(scheme, scheme),
         headers=headers,
         subprotocols=list(subprotocols),
-        extensions={"websocket.http.response": {}},
+        extensions={
+            **{key: value for key, value in given.items() if key == "tls"},
+            "websocket.http.response": {},
+        },
     )
     if user is not None:
         scope.setdefault("user", user)

@@ -8,7 +8,6 @@ and is then cancelled.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from functools import partial
 from typing import Any, Protocol, assert_never
 
@@ -16,15 +15,15 @@ from starlette.types import Scope
 
 from transport import codes
 from transport.codes import Code
-from transport.errors import ChannelClosed, ProtocolError
+from transport.errors import ProtocolError
 from transport.protocol.frames import ResetReason, Target
 from transport.protocol.states import SessionState
-from transport.server.application import Application, Handler
+from transport.server.application import Application, Handler, call
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
 from transport.server.credentials import Due, SessionCredentials, other_user_error, refused_error
 from transport.server.driver import NOT_SENDING, SessionDriver
-from transport.telemetry.log import ERROR, WARNING, log_event
+from transport.server.handler_log import log_cancelled, log_failed, log_returned_at_once
 
 REOPEN_DELAY = 1.0
 """Seconds after which a page may open a new session when its handler has failed (CLS-8)."""
@@ -137,18 +136,12 @@ class Runner:
 
     async def _run(self, handler: Handler, channel: Channel) -> None:
         try:
-            await self._call(handler, channel)
+            await call(handler, channel)
         except BaseException as error:
             if not self.driver.loop.is_running():
                 raise  # the coroutine was thrown away, with its loop
             if not self._is_cancelled(error):
-                log_event(
-                    ERROR,
-                    "handler_failed",
-                    self._consequence(),
-                    channel=self.session.id,
-                    exc_info=True,
-                )
+                log_failed(self.session.id, is_over=self._has_ended, reopens=self._may_reopen)
             self._returned(codes.INTERNAL, failed=True)
             if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, SystemExit)):
                 raise
@@ -159,17 +152,6 @@ class Runner:
             if self.driver.loop.is_running():
                 self.session.handler_ended()
                 self._owner.handler_ended(self)
-
-    def _consequence(self) -> str:
-        """Return in words what the page gets now that its handler has failed; see `_returned`."""
-        if self._has_ended:
-            return "its session had ended already, or the server is stopping: no page learns of it"
-        if self._may_reopen:
-            return "its page opens a new session, for which the handler is called again"
-        return (
-            "the channel closes with 1011. With Hub(on_error='reopen') its page opens a new "
-            "session instead"
-        )
 
     @property
     def _has_ended(self) -> bool:
@@ -189,24 +171,6 @@ class Runner:
         assert self._task is not None
         return self.driver.draining or self._task.cancelling() > 0
 
-    async def _call(self, handler: Handler, channel: Channel) -> None:
-        """Await the handler. One that stops because its own session has closed has not failed."""
-        try:
-            returned = handler(channel)
-            if not inspect.isawaitable(returned):
-                raise TypeError("the handler must be async: write `async def handler(channel)`")
-            await returned
-        except ChannelClosed as error:
-            if not self._is_own(error):
-                raise  # another channel was closed
-        except BaseExceptionGroup as group:
-            others = group.split(lambda error: self._is_own(error))[1]  # 3.11 takes no method
-            if others is not None:
-                raise others from None
-
-    def _is_own(self, error: BaseException) -> bool:
-        return isinstance(error, ChannelClosed) and error.channel == self.session.id
-
     def _warn_if_at_once(self) -> None:
         """Warn that the handler returned as soon as it began, which closes the channel."""
         driver = self.driver
@@ -216,14 +180,7 @@ class Runner:
             and not driver.reception.has_begun
             and driver.now() - self._started_at < AT_ONCE
         ):
-            log_event(
-                WARNING,
-                "handler_returned",
-                "the handler returned at once without receiving, and that closes the channel: if "
-                "it only sends, end it with `await channel.wait_closed()`; if it is meant, call "
-                "`await channel.close()`",
-                channel=self.session.id,
-            )
+            log_returned_at_once(self.session.id)
 
     def _returned(self, code: Code, *, failed: bool = False) -> None:
         session = self.session
@@ -380,14 +337,7 @@ class Runner:
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
             if not self._task.done():
-                log_event(
-                    WARNING,
-                    "handler_cancelled",
-                    "the server is stopping"
-                    if self._shuts_down
-                    else "the handler did not return in time after its session ended",
-                    channel=session.id,
-                )
+                log_cancelled(session.id, stops=self._shuts_down)
                 self._task.cancel()
                 if session.state is SessionState.PEER_CLOSED:
                     session.close(1011, "the handler did not return", "protocol", now, failed=True)
@@ -428,8 +378,6 @@ class Runner:
             return
         await asyncio.wait([self._task], timeout=grace)
         if not self._task.done():
-            log_event(
-                WARNING, "handler_cancelled", "the server is stopping", channel=self.session.id
-            )
+            log_cancelled(self.session.id, stops=True)
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_TIMEOUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,8 +15,9 @@ from websockets.protocol import State
 
 from tests.integration.client.kit import PACING, TRANSPORTS, no_leaked_tasks
 from tests.support.faults.tcp_proxy import FaultProxy
+from tests.support.servers.certificates import Authority
 from tests.support.servers.uvicorn import Server, serving
-from transport import SessionReset
+from transport import SessionReset, Unreachable
 from transport.client.websocket import ClientConnection, connect
 
 APP = "tests.integration.websocket.apps:app"
@@ -192,6 +194,19 @@ async def test_server_that_stops_closes_with_1012() -> None:
         error = await fail_to_receive(websocket)
         assert error.rcvd is not None
         assert error.rcvd.code == websocket.close_code == 1012
+
+
+async def test_connection_is_secured_by_the_given_context(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with serving(APP, "--no-access-log", *authority.uvicorn()) as server:
+        url = f"wss://127.0.0.1:{server.port}/ws/echo"
+        for transport in TRANSPORTS:
+            options: dict[str, Any] = {"transports": [transport], "proxy": None}
+            async with connect(url, ssl=authority.trusting(), **options) as websocket:
+                await websocket.send("x")
+                assert await websocket.recv() == "x"
+            with pytest.raises(Unreachable, match="trust its authority"):
+                await connect(url, **options)
 
 
 # Cancellation

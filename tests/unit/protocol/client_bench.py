@@ -61,19 +61,21 @@ class ClientBench:
     """A driver of one client session; `run` does one step.
 
     Attributes:
+        target: the subprotocols to offer to a WebSocket application; None for a channel.
         now: the time of the last step, in seconds.
         nonces: the number of nonces that the client has used.
         names: the names of the sends, by number.
         connections: the open connections, by name.
     """
 
+    target: list[str] | None = None
     now: float = 0.0
     nonces: int = 0
     names: dict[int, str] = field(default_factory=dict)
     connections: dict[str, ClientConnection] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.session = ClientSession(CLIENT, Terms.of(Limits()))
+        self.session = ClientSession(CLIENT, Terms.of(Limits()), target=self.target)
 
     def run(self, step: Step, now: float) -> Step:
         """Do one step. Return its outcome, in the form of ``expect``."""

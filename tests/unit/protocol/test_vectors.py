@@ -110,7 +110,7 @@ def test_session(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", CLIENT_SESSIONS)
 def test_client_session(vector: dict[str, Any]) -> None:
-    bench = ClientBench()
+    bench = ClientBench(vector.get("target"))
     names: dict[str, Any] = {}
     for number, step in enumerate(vector["steps"], 1):
         result = bench.run(bind(step, names), step.get("at", bench.now))

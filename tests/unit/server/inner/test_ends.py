@@ -119,8 +119,9 @@ async def test_expired_session_disconnects_with_1006() -> None:
         assert await page.receive() == "x"
         page.cut()
         await app.ended.wait()
-    assert app.events[-1]["type"] == "websocket.disconnect"
-    assert app.events[-1]["code"] == 1006
+    expired = {"type": "websocket.disconnect", "code": 1006, "reason": "expired"}
+    assert app.events[-1] == expired
+    assert type(app.events[-1]["reason"]) is str
 
 
 @each_transport

@@ -169,6 +169,15 @@ def test_scheme_is_that_of_a_websocket(scheme: str, expected: str) -> None:
     assert inner_scope(opening, [])["scheme"] == expected
 
 
+def test_scope_keeps_the_certificate_of_the_page() -> None:
+    """The TLS extension of ASGI; the others are of the opening request."""
+    tls = {"client_cert_name": "CN=ann"}
+    extensions: Scope = {"tls": tls, "http.response.trailers": {}}
+    opening = {"type": "http", "path": "/", "headers": [], "extensions": extensions}
+    expected = {"tls": tls, "websocket.http.response": {}}
+    assert inner_scope(opening, [])["extensions"] == expected
+
+
 @pytest.mark.parametrize("raw_path", [{}, {"raw_path": None}])
 def test_scope_without_optional_keys(raw_path: dict[str, None]) -> None:
     """ASGI lets a server leave these out."""

@@ -1,0 +1,13 @@
+"""@stomp/stompjs: messages to a queue."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integrations.numbers import check_cuts
+from tests.integrations.stage import TRANSPORTS, Stage
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_stomp_messages_over_cuts_come_back_once(stage: Stage, transport: str) -> None:
+    await check_cuts(stage, transport)
