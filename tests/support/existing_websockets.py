@@ -39,7 +39,7 @@ _PAGE = """\
         socket.binaryType = "arraybuffer";
         for (const type of ["open", "message", "error", "close"])
             socket.addEventListener(type, ({ data, code, reason, wasClean }) => {
-                const fields = type === "message" ? [data] : type === "close" ? [code, reason, wasClean] : [];
+                const fields = { message: [data], close: [code, reason, wasClean] }[type] ?? [];
                 socket.events.push([type, ...fields]);
             });
         return socket;
