@@ -35,7 +35,7 @@ async def converse(
 
     Args:
         ask: sends the question of a number, from 0.
-        until_answered: returns once so many were answered.
+        until_answered: returns once that many were answered.
     """
     before = proxy.statistics.links_cut
     with anyio.fail_after(DEADLINE):

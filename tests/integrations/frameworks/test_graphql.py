@@ -55,7 +55,7 @@ class Operations:
         return message
 
     async def until(self, name: str, count: int) -> None:
-        """Wait until an operation has so many results."""
+        """Wait until an operation has that many results."""
         while len(self.results[name]) < count:
             await self.receive()
 
