@@ -165,7 +165,7 @@ class SessionLink:
         frame = self._decoder.decode(encoded)
         driver = self._driver
         if type(frame) is Renew:
-            driver.session.record_activity(attachment, driver.now())
+            self.record_activity(driver.now())
             self._receive_credentials(frame.credentials)
             return
         # Replies do not count against the window: bound them, in case a client keeps asking and
@@ -185,6 +185,10 @@ class SessionLink:
         if replies:
             driver.session.reply(attachment, replies)
         driver.notify()
+
+    def record_activity(self, now: float) -> None:
+        """Note that the client is there (LIV-3)."""
+        self._driver.session.record_activity(self.attachment, now)
 
     def _receive_credentials(self, credentials: Any) -> None:
         """Check fresh credentials in a task: other frames are received meanwhile."""

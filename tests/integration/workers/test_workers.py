@@ -71,7 +71,7 @@ async def test_messages_cross_workers_once_and_in_order(server: Server) -> None:
         ]
         for share in range(1, 8):
             due = share * 40 * len(talks) // 10
-            while len(progress) < due and not any(talk.done() for talk in talks):
+            while len(progress) < due and not any(talk.done() for talk in talks):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             proxy.cut()
         await asyncio.gather(*talks)

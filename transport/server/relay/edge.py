@@ -187,7 +187,7 @@ class Edge:
             reset=reset,
         )
         assert visitor.request is not None
-        renewer = self._renewer(home, credential, visitor.request.scope)
+        renewer = self._renewer(home, credential, visitor.request.scope, question.link)
         try:
             pipe = self._bus.pipe_to(home)
         except NotReached:
@@ -284,11 +284,13 @@ class Edge:
         finally:
             asking.cancel()
 
-    def _renewer(self, home: str, credential: Credential, scope: Scope) -> EdgeRenewer:
+    def _renewer(
+        self, home: str, credential: Credential, scope: Scope, link: int = 0
+    ) -> EdgeRenewer:
         async def tell(outcome: Renewed) -> None:
             await self._answer(home, "renew", outcome, ANSWER_WITHIN)
 
-        return EdgeRenewer(self._authenticator, credential, scope, tell)
+        return EdgeRenewer(self._authenticator, credential, scope, tell, link)
 
     # Calls
 

@@ -24,6 +24,7 @@ class EdgeRenewer:
         credential: of the session.
         scope: of the request whose cookies and headers ``authenticate`` sees.
         tell: tells the home the outcome; raises the `ProtocolError` with which it refuses it.
+        link: the number of the connection on which they come; 0 for a POST.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class EdgeRenewer:
         credential: Credential,
         scope: Scope,
         tell: Callable[[Renewed], Awaitable[None]],
+        link: int = 0,
     ) -> None:
         self._authenticator = authenticator
         self._credential = credential
         self._scope = scope
         self._tell = tell
+        self._link = link
 
     def count_renewal(self) -> None:
         """See `Renewer.count_renewal`."""
@@ -48,8 +51,14 @@ class EdgeRenewer:
             identity = await self._authenticator.check(HTTPConnection(self._scope), credentials)
         except ProtocolError as error:
             if error.code is codes.UNAUTHORIZED:
-                await self._tell(Renewed(*self._credential, refused=Failure.of(error)))
+                failure = Failure.of(error)
+                await self._tell(Renewed(*self._credential, refused=failure, link=self._link))
             raise
         await self._tell(
-            Renewed(*self._credential, subject=identity.subject, expires=identity.expires)
+            Renewed(
+                *self._credential,
+                subject=identity.subject,
+                expires=identity.expires,
+                link=self._link,
+            )
         )

@@ -162,6 +162,8 @@ class Home:
         runner = self._registry.get(record.id) if record is not None else None
         if runner is None:
             return Answered([])  # it is over: what comes next will tell the client
+        if (link := self._links.get((pipe, question.link))) is not None:
+            link.record_activity(self._registry.now())
         try:
             if question.refused is not None:
                 raise question.refused.error()

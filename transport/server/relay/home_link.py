@@ -62,6 +62,10 @@ class HomeLink:
                 link.fail(error)
         self._pipe.send(Ready(self._number))
 
+    def record_activity(self, now: float) -> None:
+        """Learn of a frame of the client that the edge has handled (LIV-3)."""
+        self._link.record_activity(now)
+
     def ready(self) -> None:
         """Learn that the edge has written frames."""
         self._downlink.ready()

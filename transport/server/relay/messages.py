@@ -149,6 +149,7 @@ class Renewed(Struct, frozen=True):
         subject: whose they are.
         expires: the Unix time at which they expire, or None.
         refused: why they were refused, or None.
+        link: the number of the connection on which they came; 0 for a POST.
     """
 
     id: str
@@ -156,6 +157,7 @@ class Renewed(Struct, frozen=True):
     subject: str = ""
     expires: float | None = None
     refused: Failure | None = None
+    link: int = 0
 
 
 class Reserved(Struct, frozen=True):

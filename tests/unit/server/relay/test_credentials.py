@@ -1,0 +1,115 @@
+"""Credentials are checked at the edge, and no secret leaves it (IDN-2, REN-1)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
+from tests.unit.server.relay.conftest import DEADLINE, poll
+from tests.unit.server.relay.test_edges import resuming
+from transport import Identity
+from transport.bus.items import Item, encode_item
+from transport.bus.pipe import UnixPipe
+from transport.testing import opening
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+MakeCluster = Callable[..., Any]
+
+
+async def authenticate(connection: HTTPConnection, credentials: Any) -> Identity | None:
+    """Accept ``[subject, seconds, secret]``."""
+    if not isinstance(credentials, list) or credentials[0] == "refused":
+        return None
+    return Identity(credentials[0], expires=time.time() + credentials[1])
+
+
+def renew(*credentials: Any) -> dict[str, Any]:
+    return {"type": "renew", "credentials": list(credentials)}
+
+
+@each_transport
+async def test_credentials_are_renewed_at_an_edge(
+    make_cluster: MakeCluster, transport: str
+) -> None:
+    """The home asks, the edge checks, and the session goes on."""
+    async with asyncio.timeout(DEADLINE), make_cluster(authenticate=authenticate) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket", opening(credentials=["ada", 60])) as first:
+            pass
+        frame = resuming(first, 2, credentials=["ada", 0.5])
+        async with frame_client(b, transport, frame) as second:
+            await second.confirm()
+            await second.control("renew")
+            await second.send(renew("ada", 60), [1, 0, "x"])
+            assert await second.data() == ["x"]
+
+
+@each_transport
+async def test_renewal_that_an_edge_refuses_ends_every_connection(
+    make_cluster: MakeCluster, transport: str
+) -> None:
+    async with asyncio.timeout(DEADLINE), make_cluster(authenticate=authenticate) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket", opening(credentials=["ada", 60])) as first:
+            pass
+        frame = resuming(first, 2, credentials=["ada", 60])
+        async with frame_client(b, transport, frame) as second:
+            await second.confirm()
+            assert (await second.refusal(renew("refused", 60)))["code"] == "unauthorized"
+            for hub in (a, b):
+                second.carrier.app = hub  # type: ignore[attr-defined]
+                answer = await second.post([1, 0, "x"])
+                assert (answer.status, answer.frames[0]["code"]) == (401, "unauthorized")
+        frame = resuming(first, 3, credentials=["ada", 60])
+        assert await try_open(b, transport, frame) is None
+
+
+async def test_renewal_as_another_user_is_refused_by_the_home(make_cluster: MakeCluster) -> None:
+    async with asyncio.timeout(DEADLINE), make_cluster(authenticate=authenticate) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket", opening(credentials=["ada", 60])) as first:
+            pass
+        frame = resuming(first, 2, credentials=["ada", 60])
+        async with frame_client(b, "websocket", frame) as second:
+            await second.confirm()
+            error = await second.refusal(renew("bob", 60))
+            assert (error["code"], "another user" in error["message"]) == ("unauthorized", True)
+
+
+async def test_no_secret_is_on_a_pipe(
+    make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither token, nonce nor credentials: of opening, resuming, POSTs, polls and renewals."""
+    sent: list[bytes] = []
+    send = UnixPipe.send
+
+    def spy(pipe: UnixPipe, item: Item) -> None:
+        sent.append(encode_item(item))
+        send(pipe, item)
+
+    monkeypatch.setattr(UnixPipe, "send", spy)
+    tokens = set()
+    async with (
+        asyncio.timeout(DEADLINE),
+        make_cluster(count=3, authenticate=authenticate) as cluster,
+    ):
+        for number, transport in enumerate(TRANSPORTS * 2, 1):
+            # The openings have one nonce, and so one session.
+            frame = opening(number, credentials=["ada", 60, "SECRET"])
+            async with frame_client(cluster, transport, frame) as client:
+                tokens.add(client.token)
+                await client.confirm()
+                for again in ("A", "B"):
+                    await client.send(renew("ada", 60, f"SECRET-{again}"))
+        await poll(lambda: len(sent) > 20)
+    [token] = tokens
+    everything = b"\n".join(sent)
+    assert token.partition(".")[0].encode() in everything
+    for secret in (b"SECRET", token.partition(".")[2].encode(), b"nonce-1"):
+        assert secret not in everything
