@@ -1,7 +1,11 @@
-"""The differences that docs/existing-websocket.md lists, each beside the browser's own class."""
+"""The differences that docs/existing-websocket.md lists, each beside the browser's own class.
+
+The docstring of a test is the first column of the document's table.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +51,7 @@ async def on_both(page: Tab, script: str) -> list[Any]:
 
 
 async def test_cut_connection_closes_native_only(browser: Browser, server: Server) -> None:
+    """a lost connection"""
     async with (
         FaultProxy(server.port) as proxy,
         tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
@@ -66,6 +71,7 @@ async def test_cut_connection_closes_native_only(browser: Browser, server: Serve
 
 
 async def test_events_are_not_trusted(page: Tab) -> None:
+    """`isTrusted` of an event"""
     found = await on_both(
         page,
         """async (mount, transport) => {
@@ -79,6 +85,7 @@ async def test_events_are_not_trusted(page: Tab) -> None:
 
 
 async def test_extensions_are_empty(page: Tab) -> None:
+    """`extensions`"""
     found = await on_both(
         page,
         """async (mount, transport) => {
@@ -92,6 +99,7 @@ async def test_extensions_are_empty(page: Tab) -> None:
 
 
 async def test_url_with_password_is_refused(page: Tab) -> None:
+    """a user or a password in the URL"""
     found = await on_both(
         page,
         """(mount, transport) => {
@@ -106,6 +114,7 @@ async def test_url_with_password_is_refused(page: Tab) -> None:
 
 
 async def test_slash_at_end_of_path_is_ignored(page: Tab) -> None:
+    """a slash at the end of the path"""
     found = await on_both(
         page,
         """async (mount, transport) => {
@@ -119,6 +128,7 @@ async def test_slash_at_end_of_path_is_ignored(page: Tab) -> None:
 
 
 async def test_message_above_limit_fails_socket(page: Tab, server: Server) -> None:
+    """a message of more than `Limits(message=262144)` bytes"""
     found = await on_both(
         page,
         """async (mount, transport) => {
@@ -145,6 +155,7 @@ async def test_message_above_limit_fails_socket(page: Tab, server: Server) -> No
 
 
 async def test_buffered_amount_waits_for_application(page: Tab) -> None:
+    """`bufferedAmount`"""
     found = await on_both(
         page,
         """async (mount, transport) => {
@@ -164,6 +175,7 @@ async def test_buffered_amount_waits_for_application(page: Tab) -> None:
 
 
 async def test_application_gets_1000_for_no_code(page: Tab, server: Server) -> None:
+    """`close()` without a code"""
     await on_both(
         page,
         """async (mount, transport) => {
@@ -178,6 +190,7 @@ async def test_application_gets_1000_for_no_code(page: Tab, server: Server) -> N
 
 
 async def test_failed_application_closes_with_1011(page: Tab) -> None:
+    """an exception in the application"""
     found = await on_both(
         page,
         """async (mount, transport) => {
@@ -192,6 +205,7 @@ async def test_failed_application_closes_with_1011(page: Tab) -> None:
 
 
 async def test_some_codes_of_application_become_1008(page: Tab) -> None:
+    """the codes 1002, 1003, 1007, 1009 and 1010 of the application"""
     found = await on_both(
         page,
         """async (mount, transport) => {
@@ -207,6 +221,7 @@ async def test_some_codes_of_application_become_1008(page: Tab) -> None:
 
 
 async def test_explicit_undefined_code_has_reason(page: Tab) -> None:
+    """`close(undefined, "reason")`"""
     found = await on_both(
         page,
         """async (mount, transport) => {
@@ -225,6 +240,7 @@ async def test_explicit_undefined_code_has_reason(page: Tab) -> None:
 
 
 async def test_application_learns_later_that_page_left(browser: Browser, server: Server) -> None:
+    """a page that goes away without a close"""
     async with tab(browser, server.url) as page:
         await page.run(
             """() => {
@@ -235,3 +251,34 @@ async def test_application_learns_later_that_page_left(browser: Browser, server:
         await page.wait("native.readyState === 1 && ours.readyState === 1")
     assert (await report(server, "left-native", 2))[1][1] in (1001, 1005, 1006)
     assert (await report(server, "left-ours", 2))[1] == ["disconnect", 1006, "expired"]
+
+
+async def test_close_in_outage_delivers_or_fails(browser: Browser, server: Server) -> None:
+    """`close()` during an outage"""
+    async with (
+        FaultProxy(server.port) as proxy,
+        tab(browser, f"http://127.0.0.1:{proxy.port}") as page,
+    ):
+        await page.run(
+            """() => {
+                globalThis.late = dial("/expiring/echo");
+                globalThis.ours = dial("/ws/echo?name=outage");
+            }"""
+        )
+        await page.wait("late.readyState === 1 && ours.readyState === 1")
+        proxy.refuse = True
+        proxy.cut()
+        await page.run("() => { ours.send('last'); ours.close(3000); late.close(3000); }")
+        await page.wait("late.readyState === 3")
+        proxy.heal()
+        await page.wait("ours.readyState === 3")
+        assert await page.run("() => late.events") == [["open"], *FAILED]
+        assert (await page.run("() => ours.events"))[-1] == ["close", 3000, "", True]
+    assert (await report(server, "outage", 3))[1:] == ["last", ["disconnect", 3000, ""]]
+
+
+def test_every_difference_has_a_test() -> None:
+    text = DOCUMENT.read_text("utf-8").partition("| | the browser's `WebSocket` |")[2]
+    rows = re.findall(r"^\| (.+?) \| .+ \|$", text.partition("\n\n")[0], re.MULTILINE)
+    tests = [one for name, one in globals().items() if name.startswith("test_")]
+    assert sorted(rows) == sorted(one.__doc__ for one in tests if one.__doc__)

@@ -155,7 +155,7 @@ bare = Starlette(
     ]
 )
 hub = Hub(as_websocket(bare), limits=Limits(opens_per_second=1000))
-expiring = Hub(as_websocket(bare), limits=ShortLimits(ttl=2.0, away=0.2))
+expiring = Hub(as_websocket(bare), limits=ShortLimits(ttl=2.0, away=0.2, closing=0.5))
 app = Starlette(
     routes=[
         Route("/", _page),

@@ -150,7 +150,7 @@ class InnerConnection:
         Raises:
             OSError: the client is gone.
             RuntimeError: the event does not fit what was sent before.
-            TypeError: the text is not a str, or the bytes are not bytes.
+            TypeError: the text is no str, or the bytes are not bytes.
             ValueError: the session cannot carry the message, the close code or the reason.
         """
         if self._sending is _ACCEPTED and event["type"] == "websocket.send":
@@ -303,7 +303,7 @@ def _message(event: Message) -> Json:
     """Return the message of a ``websocket.send``: its bytes if it has both, as servers do.
 
     Raises:
-        TypeError: the text is not a str, or the bytes are not bytes.
+        TypeError: the text is no str, or the bytes are not bytes.
         ValueError: the event has neither.
     """
     # One of the two keys may be there with None.

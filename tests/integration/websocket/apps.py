@@ -90,8 +90,10 @@ async def deny(websocket: WebSocket) -> None:
 
 async def never(websocket: WebSocket) -> None:
     """Neither accept nor deny before the client has gone."""
-    await asyncio.wait([asyncio.ensure_future(websocket.receive())])
+    seen = note(websocket)
     await websocket.receive()
+    event = await websocket.receive()
+    seen["disconnects"].append([event["code"], event.get("reason") or ""])
 
 
 inner = Starlette(

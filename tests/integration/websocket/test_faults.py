@@ -37,12 +37,14 @@ def open_to(port: int, path: str, *transports: str, **options: Any) -> connect:
     return connect(url, transports=transports, proxy=None, pacing=PACING, **options)
 
 
-async def seen_by_application(server: Server, name: str) -> dict[str, Any]:
+async def seen_by_application(
+    server: Server, name: str, once: str = "disconnects"
+) -> dict[str, Any]:
     """Return what the application has seen under ``name``, once it is disconnected."""
     async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as client:
         while True:
             seen: dict[str, Any] = (await client.get(f"{server.url}/report")).json().get(name, {})
-            if seen.get("disconnects"):
+            if seen.get(once):
                 return seen
             await asyncio.sleep(0.01)
 
@@ -216,8 +218,9 @@ async def test_connection_is_secured_by_the_given_context(tmp_path: Path) -> Non
 async def test_cancelled_block_leaves_nothing(server: Server, transport: str) -> None:
     name = f"cancelled-{transport}"
     async with no_leaked_tasks():
-        with anyio.move_on_after(0.2) as scope:
+        with anyio.CancelScope() as scope:
             async with open_to(server.port, f"echo?name={name}", transport) as websocket:
+                scope.cancel()
                 await websocket.recv()
         assert scope.cancelled_caught
     seen = await seen_by_application(server, name)
@@ -226,10 +229,20 @@ async def test_cancelled_block_leaves_nothing(server: Server, transport: str) ->
 
 @each_transport
 async def test_cancelled_connect_leaves_nothing(server: Server, transport: str) -> None:
+    name = f"undecided-{transport}"
     async with no_leaked_tasks():
-        with anyio.move_on_after(0.1) as scope:
-            await open_to(server.port, "never", transport)
-        assert scope.cancelled_caught
+        opening = asyncio.ensure_future(
+            _open(open_to(server.port, f"never?name={name}", transport))
+        )
+        await seen_by_application(server, name, "connects")
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    assert (await seen_by_application(server, name))["disconnects"] == [[1000, ""]]
+
+
+async def _open(opening: connect) -> ClientConnection:
+    return await opening
 
 
 async def test_cancelled_send_has_sent_nothing(server: Server) -> None:
@@ -243,11 +256,14 @@ async def test_cancelled_send_has_sent_nothing(server: Server) -> None:
         proxy.cut()
         sent = 0
         while True:
-            with anyio.move_on_after(0.05) as scope:
-                await websocket.send(str(sent))
-            if scope.cancelled_caught:
+            sending = asyncio.ensure_future(websocket.send(str(sent)))
+            await asyncio.sleep(0)
+            if not sending.done():
                 break
             sent += 1
+        assert sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
         proxy.refuse = False
         await websocket.send("last")
         async with asyncio.timeout(20):

@@ -13,9 +13,19 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from tests.integration.client.memory_network import Network, in_memory
-from transport import Channel, Hub, Identity, Limits, SessionReset, Unreachable, as_websocket
+from transport import (
+    Channel,
+    Hub,
+    Identity,
+    Limits,
+    SessionReset,
+    TooLarge,
+    Unreachable,
+    as_websocket,
+)
 from transport.client import Pacing
 from transport.client.websocket import ClientConnection, Refused, connect
+from transport.protocol.client.events import Rejected
 
 each_transport = pytest.mark.parametrize("transport", ["websocket", "sse", "longpoll"])
 
@@ -172,6 +182,20 @@ async def test_messages_that_nobody_receives_end_connection() -> None:
         assert received[:10] == [b"x"] * 10
         assert "too many unread messages" in str(error.__cause__)
         assert websocket.close_code == 1006
+
+
+@in_memory
+async def test_message_that_is_refused_ends_connection() -> None:
+    """No hub refuses one of such a connection; one of another version might (DAT-5)."""
+    Network(Hub(as_websocket(app := Echo())))
+    async with open_to() as websocket:
+        driver = websocket.channel._driver
+        driver._act([Rejected(1, 1, 10, "too_large")])
+        error = await end_of(websocket)
+        assert isinstance(error.__cause__, TooLarge)
+        assert websocket.close_code == 1006
+        await websocket.wait_closed()
+    assert app.connections[0][-1]["code"] == 1001
 
 
 @in_memory

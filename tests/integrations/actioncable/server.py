@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import anyio
 from starlette.routing import Router, WebSocketRoute
@@ -20,12 +19,6 @@ _PING = 3
 """Seconds between pings, as Rails has them."""
 
 
-def _answer(command: dict[str, Any]) -> dict[str, Any]:
-    if command["command"] == "message":
-        return {"message": json.loads(command["data"])}
-    return {"type": "confirm_subscription"}
-
-
 async def _ping(websocket: WebSocket) -> None:
     while True:
         await websocket.send_json({"type": "ping", "message": int(time.time())})
@@ -35,11 +28,17 @@ async def _ping(websocket: WebSocket) -> None:
 async def _cable(websocket: WebSocket) -> None:
     await websocket.accept(_PROTOCOL)
     await websocket.send_json({"type": "welcome"})
+    subscribed: set[str] = set()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_ping, websocket)
         async for text in websocket.iter_text():
             command = json.loads(text)
-            await websocket.send_json({"identifier": command["identifier"], **_answer(command)})
+            answer = {"identifier": (identifier := command["identifier"])}
+            if command["command"] == "message":
+                await websocket.send_json({**answer, "message": json.loads(command["data"])})
+            elif identifier not in subscribed:  # the page asks again every 0.5 s
+                subscribed.add(identifier)
+                await websocket.send_json({**answer, "type": "confirm_subscription"})
         tasks.cancel_scope.cancel()
 
 

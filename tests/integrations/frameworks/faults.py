@@ -20,8 +20,13 @@ each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 def options(transport: str) -> dict[str, Any]:
-    """Return the options of a client that begins with this transport."""
+    """Return the options of a channel that begins with this transport."""
     return {"transports": [transport], "trust_env": False, "pacing": PACING}
+
+
+def websocket_options(transport: str) -> dict[str, Any]:
+    """Return those of a `transport.client.websocket.connect`."""
+    return {"transports": [transport], "proxy": None, "pacing": PACING}
 
 
 async def converse(

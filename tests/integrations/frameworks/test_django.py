@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from tests.integration.client.kit import until_report
 from tests.integrations.frameworks.faults import (
@@ -16,11 +17,12 @@ from tests.integrations.frameworks.faults import (
     converse,
     each_transport,
     options,
+    websocket_options,
 )
-from tests.support.clients.target_client import open_target
 from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.servers.uvicorn import Server, serving
-from transport import ChannelClosed, connect
+from transport import connect
+from transport.client.websocket import connect as websocket_connect
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +31,9 @@ async def server() -> AsyncIterator[Server]:
         yield server
 
 
-def origin(server: Server, **more: Any) -> dict[str, Any]:
-    """Return the options of a page of this site: `AllowedHostsOriginValidator` wants an origin."""
-    return {"origin": server.url, **more}
-
-
-async def denial(url: str, **options: Any) -> int:
-    """Return the code with which a channel is refused, as it opens or after that."""
-    with anyio.fail_after(DEADLINE), pytest.raises(ChannelClosed, match="status 403") as caught:
-        async with connect(url, **options) as channel:
-            await channel.receive()
-    return caught.value.code
+def open_to(server: Server, path: str, transport: str, **more: Any) -> websocket_connect:
+    uri = f"ws://127.0.0.1:{server.port}/ws/{path}"
+    return websocket_connect(uri, **websocket_options(transport), **more)
 
 
 @each_transport
@@ -78,24 +72,36 @@ async def test_consumer_outlives_faults(server: Server, transport: str, consumer
 async def test_consumer_has_user_and_session(server: Server, transport: str) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         cookie = (await client.get(f"{server.url}/site/login")).cookies["sessionid"]
-    page = origin(server, headers={"cookie": f"sessionid={cookie}"})
-    async with open_target(
-        f"{server.url}/ws/private", ["private.v1"], **options(transport), **page
-    ) as (channel, answer):
-        assert answer == {"accept": "private.v1"}
+    async with open_to(
+        server,
+        "private",
+        transport,
+        subprotocols=["private.v1"],
+        origin=server.url,
+        additional_headers={"cookie": f"sessionid={cookie}"},
+    ) as websocket:
+        assert websocket.subprotocol == "private.v1"
         with anyio.fail_after(DEADLINE):
-            assert await channel.receive() == '{"user": "ann", "visits": 3}'
-            await channel.send({"code": 7})  # a value: the consumer reads it as JSON
-            with pytest.raises(ChannelClosed) as caught:
-                await channel.receive()
-    assert caught.value.code == 4007
+            assert await websocket.recv() == '{"user": "ann", "visits": 3}'
+            await websocket.send('{"code": 7}')
+            with pytest.raises(ConnectionClosedError):
+                await websocket.recv()
+    assert websocket.close_code == 4007
+
+
+async def status_of_denial(opening: websocket_connect) -> int:
+    with pytest.raises(InvalidStatus) as caught:
+        await opening
+    return caught.value.response.status_code
 
 
 @each_transport
-async def test_consumer_that_denies_closes_channel(server: Server, transport: str) -> None:
-    assert await denial(f"{server.url}/ws/private", **options(transport), **origin(server)) == 1008
+async def test_consumer_that_denies_refuses_client(server: Server, transport: str) -> None:
+    """A guest, to whom `AuthMiddlewareStack` gives an `AnonymousUser`."""
+    opening = open_to(server, "private", transport, origin=server.url)
+    assert await status_of_denial(opening) == 403
 
 
-async def test_origin_validator_denies_other_site(server: Server) -> None:
-    """The hub lets a client without an origin in; the application's own check follows."""
-    assert await denial(f"{server.url}/ws/echo/other", **options("websocket")) == 1008
+async def test_origin_validator_denies_client_without_origin(server: Server) -> None:
+    """The hub lets it in; the application's own check follows."""
+    assert await status_of_denial(open_to(server, "echo/other", "websocket")) == 403

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from websockets.exceptions import ConnectionClosedError
 
 from tests.integration.client.kit import until_report
 from tests.integrations.frameworks.faults import (
@@ -15,13 +16,11 @@ from tests.integrations.frameworks.faults import (
     MESSAGES,
     converse,
     each_transport,
-    options,
+    websocket_options,
 )
-from tests.support.clients.target_client import open_target
 from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.servers.uvicorn import Server, serving
-from transport import ChannelClosed
-from transport.client import Channel
+from transport.client.websocket import ClientConnection, connect
 
 PROTOCOL = "graphql-transport-ws"
 each_framework = pytest.mark.parametrize("framework", ["strawberry", "ariadne"])
@@ -36,19 +35,19 @@ async def server() -> AsyncIterator[Server]:
 class Operations:
     """A client of graphql-transport-ws: its operations, and what they were answered."""
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+    def __init__(self, websocket: ClientConnection) -> None:
+        self.websocket = websocket
         self.results: dict[str, list[Any]] = {}
 
     async def send(self, kind: str, **fields: object) -> None:
-        await self.channel.send(json.dumps({"type": kind, **fields}))
+        await self.websocket.send(json.dumps({"type": kind, **fields}))
 
     async def start(self, name: str, query: str) -> None:
         self.results[name] = []
         await self.send("subscribe", id=name, payload={"query": query})
 
     async def receive(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(str(await self.channel.receive()))
+        message: dict[str, Any] = json.loads(await self.websocket.recv())
         if message["type"] == "next":
             assert "errors" not in message["payload"], message
             self.results[message["id"]].append(message["payload"]["data"])
@@ -60,6 +59,11 @@ class Operations:
             await self.receive()
 
 
+def open_to(port: int, framework: str, transport: str) -> connect:
+    uri = f"ws://127.0.0.1:{port}/{framework}"
+    return connect(uri, subprotocols=[PROTOCOL], **websocket_options(transport))
+
+
 @each_framework
 @each_transport
 async def test_subscription_outlives_faults(server: Server, transport: str, framework: str) -> None:
@@ -68,12 +72,10 @@ async def test_subscription_outlives_faults(server: Server, transport: str, fram
     before = (await until_report(server, bool))[framework]
     async with (
         FaultProxy(server.port) as proxy,
-        open_target(
-            f"http://127.0.0.1:{proxy.port}/{framework}", [PROTOCOL], **options(transport)
-        ) as (channel, answer),
+        open_to(proxy.port, framework, transport) as websocket,
     ):
-        assert answer == {"accept": PROTOCOL}
-        client = Operations(channel)
+        assert websocket.subprotocol == PROTOCOL
+        client = Operations(websocket)
         with anyio.fail_after(DEADLINE):
             await client.send("connection_init")
             assert (await client.receive())["type"] == "connection_ack"
@@ -84,13 +86,15 @@ async def test_subscription_outlives_faults(server: Server, transport: str, fram
             query = f'mutation {{ write(room: "{room}", text: "{index}") }}'
             await client.start(f"write-{index}", query)
 
-        await converse(channel, proxy, transport, write, lambda count: client.until("notes", count))
+        async def until_noted(count: int) -> None:
+            await client.until("notes", count)
+
+        await converse(websocket.channel, proxy, transport, write, until_noted)
         with anyio.fail_after(DEADLINE):
             for index in range(MESSAGES):
                 await client.until(f"write-{index}", 1)
             await client.send("complete", id="notes")
             await until_report(server, lambda found: found[framework][1] == before[1] + 1)
-            await channel.close(1000)
     assert client.results.pop("notes") == [{"notes": str(index)} for index in range(MESSAGES)]
     expected = {f"write-{index}": [{"write": str(index)}] for index in range(MESSAGES)}
     assert client.results == expected
@@ -99,14 +103,13 @@ async def test_subscription_outlives_faults(server: Server, transport: str, fram
 @each_framework
 async def test_closed_page_ends_its_subscription(server: Server, framework: str) -> None:
     before = (await until_report(server, bool))[framework]
-    url = f"{server.url}/{framework}"
-    async with open_target(url, [PROTOCOL], **options("sse")) as (channel, _):
-        client = Operations(channel)
+    async with open_to(server.port, framework, "sse") as websocket:
+        client = Operations(websocket)
         with anyio.fail_after(DEADLINE):
             await client.send("connection_init")
             await client.start("notes", 'subscription { notes(room: "left") }')
             await until_report(server, lambda found: found[framework][0] == before[0] + 1)
-            await channel.close(1001, "gone")
+            await websocket.close(1001, "gone")
             await until_report(server, lambda found: found[framework][1] == before[1] + 1)
 
 
@@ -116,11 +119,10 @@ async def test_violation_closes_with_code_of_library(
     server: Server, transport: str, framework: str
 ) -> None:
     """A subscribe before connection_init: 4401, which clients of the protocol take for final."""
-    url = f"{server.url}/{framework}"
-    async with open_target(url, [PROTOCOL], **options(transport)) as (channel, _):
-        client = Operations(channel)
+    async with open_to(server.port, framework, transport) as websocket:
+        client = Operations(websocket)
         with anyio.fail_after(DEADLINE):
             await client.start("notes", 'subscription { notes(room: "early") }')
-            with pytest.raises(ChannelClosed) as caught:
-                await channel.receive()
-    assert caught.value.code == 4401
+            with pytest.raises(ConnectionClosedError):
+                await websocket.recv()
+    assert websocket.close_code == 4401

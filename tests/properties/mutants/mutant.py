@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import textwrap
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,21 @@ class Mutant:
     new: str
     first_seed: int = 0
     vectors_only: str = ""
+
+    @property
+    def original(self) -> Any:
+        """The method or function as it is."""
+        return inspect.getattr_static(self.where, self.method)
+
+    def broken(self) -> Any:
+        """Return the method or function with the change."""
+        source = textwrap.dedent(inspect.getsource(self.original))
+        assert source.count(self.old) == 1, f"{self.name}: {self.old!r} is not in the source"
+        where = self.where
+        module = where if isinstance(where, ModuleType) else sys.modules[where.__module__]
+        names: dict[str, Any] = {}
+        exec(source.replace(self.old, self.new), vars(module), names)
+        return names[self.method]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 // FallbackWebSocket and `install` in Node.js. The arguments are URLs of the same echo, of a hub and bare.
 import assert from "node:assert/strict";
 import { FallbackWebSocket, install } from "onechannel/websocket";
+import "onechannel/websocket/global";
 import { WebSocket as OtherWebSocket } from "ws";
 
 const [, , url, bare] = process.argv;
@@ -31,6 +32,11 @@ for (const transport of [...(hasWebSocket ? ["websocket"] : []), "sse", "longpol
   const Socket = FallbackWebSocket.with({ transports: [transport] });
   assert.deepEqual(await converse(() => new Socket(url)), conversation(transport));
 }
+// The script has a client of its own.
+const Socket = onechannel.FallbackWebSocket.with({ transports: ["longpoll"] });
+assert.deepEqual(await converse(() => new Socket(url)), conversation("longpoll"));
+assert.throws(() => new onechannel.Channel("/relative"), onechannel.ChannelError);
+onechannel.install(url)();
 assert.throws(() => new FallbackWebSocket("/relative"), { name: "SyntaxError" });
 
 const uninstall = install(url);

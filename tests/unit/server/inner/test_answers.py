@@ -52,6 +52,16 @@ async def test_denial_response_closes_with_its_status(caplog: pytest.LogCaptureF
     assert warnings(caplog) == ["denial body"]
 
 
+async def test_denial_without_body_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+        await send({"type": "websocket.http.response.body"})
+
+    async with served(app) as page:
+        assert await end_of(page) == (1008, "denied with HTTP status 404")
+    assert warnings(caplog) == []
+
+
 async def test_accept_headers_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({**ACCEPT, "headers": [(b"set-cookie", b"secret")], "subprotocol": "x"})

@@ -1,0 +1,35 @@
+"""Mutants of `as_websocket`: its tests detect each of these broken rules."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+
+import pytest
+
+from tests.properties.mutants.inner import INNER, InnerMutant
+from transport import ChannelClosed
+from transport.testing import JumpingEventLoop
+
+
+def run(mutant: InnerMutant) -> None:
+    """Run the mutant's test."""
+    awaitable = mutant.test()
+    if inspect.isawaitable(awaitable):
+        with asyncio.Runner(loop_factory=JumpingEventLoop) as runner:
+            runner.run(_within(awaitable))
+
+
+async def _within(awaitable: object) -> None:
+    assert inspect.isawaitable(awaitable)
+    async with asyncio.timeout(600):  # on the test's clock, which jumps
+        await awaitable
+
+
+@pytest.mark.parametrize("mutant", INNER, ids=lambda mutant: mutant.name)
+def test_inner_mutant_is_detected(mutant: InnerMutant) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        # Its code, so that it is broken wherever it was imported.
+        patch.setattr(mutant.original, "__code__", mutant.broken().__code__)
+        with pytest.raises((AssertionError, TimeoutError, ChannelClosed)):
+            run(mutant)
