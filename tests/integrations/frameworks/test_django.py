@@ -97,7 +97,7 @@ async def status_of_denial(opening: websocket_connect) -> int:
 
 @each_transport
 async def test_consumer_that_denies_refuses_client(server: Server, transport: str) -> None:
-    """A guest, to whom `AuthMiddlewareStack` gives an `AnonymousUser`."""
+    """`AuthMiddlewareStack` gives a guest an `AnonymousUser`."""
     opening = open_to(server, "private", transport, origin=server.url)
     assert await status_of_denial(opening) == 403
 
