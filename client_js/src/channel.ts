@@ -25,7 +25,9 @@ export interface Channel<Received = unknown, Sent = unknown> extends Handlers<Re
  * are received as `Uint8Array`.
  */
 export class Channel<Received = unknown, Sent = unknown> extends EventTarget {
-  /** @internal For reload.ts and tests. */
+  /** @internal For fallback_websocket.ts, which would contain another copy. */
+  static readonly _defineHandlers = defineHandlers;
+  /** @internal For fallback_websocket.ts, reload.ts and tests. */
   readonly _driver: Driver;
   /** @internal */
   private readonly _inbox: Inbox;

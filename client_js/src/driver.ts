@@ -127,6 +127,8 @@ export class Driver implements ConnectorListener, PageListener {
   /** Ends the channel without telling the server. */
   abandon(code: number, reason: string): void {
     this._act(this.session.abandon(code, reason));
+    // Clears the timer, which would keep Node.js running.
+    this.schedule();
   }
 
   reconnect(): void {

@@ -5,9 +5,9 @@
 // - Each event is fired in a task of its own, in the order in which the channel told of it (tasks.ts).
 // - `readyState` changes in these tasks only, apart from `close()`.
 // - After `_end` the channel's messages are ignored, and one event `close` follows.
+import { utf8Length } from "./codec.ts";
 import { baseOf } from "./environment.ts";
 import type { Environment } from "./environment.ts";
-import { defineHandlers } from "./handlers.ts";
 import { Channel } from "./index.ts";
 import type { ChannelError, ChannelOptions } from "./index.ts";
 import { queueTask } from "./tasks.ts";
@@ -84,7 +84,7 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
   /** @internal Bytes that are not acknowledged. */
   private _buffered = 0;
   /** @internal Messages that the channel does not have yet: a Blob that is being read, and what follows it. */
-  private readonly _outgoing: Sent[] = [];
+  private readonly _outgoing: [message: Sent, size: number][] = [];
   /** @internal How the page closes. */
   private _closing: ReturnType<typeof readClose> | undefined;
   /** @internal Aborts when the end is certain. */
@@ -150,9 +150,10 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
     if (!arguments.length) throw new TypeError("send() needs a message");
     const message = readMessage(data);
     if (this._readyState === STATES.CONNECTING) refuse("InvalidStateError", "cannot send: still connecting");
-    this._buffered += sizeOf(message);
+    const size = sizeOf(message);
+    this._buffered += size;
     if (this._readyState !== STATES.OPEN) return;
-    this._outgoing.push(message);
+    this._outgoing.push([message, size]);
     if (this._outgoing.length === 1) void this._transmit();
   }
 
@@ -177,14 +178,14 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
   private async _transmit(): Promise<void> {
     const outgoing = this._outgoing;
     while (outgoing.length) {
-      const [next] = outgoing as [Sent];
-      const size = sizeOf(next);
+      const [next, size] = outgoing[0]!;
       try {
-        const message = next instanceof Blob ? await next.arrayBuffer() : next;
+        const isReady = typeof next === "string" || next instanceof Uint8Array;
+        const message = isReady ? next : await next.arrayBuffer();
         outgoing.shift();
         const limit = this.channel._driver.session.terms.message;
         // Told before those that follow are sent. JSON escapes a byte by six at most.
-        if (size * 6 + 2 > limit && sizeOf(typeof message === "string" ? JSON.stringify(message) : message) > limit)
+        if (size * 6 + 2 > limit && (typeof message === "string" ? utf8Length(JSON.stringify(message)) : size) > limit)
           throw `a message is above the server's limit of ${limit} bytes: split it`;
         this.channel.send(message).then(
           () => (this._buffered -= size),
@@ -212,6 +213,7 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
     const { channel } = this;
     const { signal } = this._listening;
     const { _driver: driver } = channel;
+    dialed.set(this, this._url.href.replace(/\/*(\?.*)?$/, "/websocket$1"));
     /** Ends the socket, and the channel without another attempt to connect. */
     const abandon = (reason: string): void => {
       this._fail(reason);
@@ -230,6 +232,7 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
       if (channel.state === "connecting") abandon(reason);
     });
     channel.addEventListener("close", ({ code, reason, wasClean }) => {
+      dialed.delete(this);
       if (signal.aborted) return;
       if (!wasClean) return this._fail(`${code} ${reason}`.trim());
       // Without a code of ours the server's close would have none either.
@@ -298,6 +301,12 @@ export class FallbackWebSocket extends SocketTarget implements WebSocket {
   }
 }
 
+/** The URLs at which the channels of sockets make a WebSocket of the platform. */
+const dialed = new Map<FallbackWebSocket, string>();
+
+/** Returns whether `url` is one of these. */
+export const isDialed = ({ href }: URL): boolean => [...dialed.values()].includes(href);
+
 /** Returns a class under its public name, whatever it was shortened to. */
 function named(Class: typeof FallbackWebSocket): typeof FallbackWebSocket {
   return Object.defineProperty(Class, "name", { value: "FallbackWebSocket" });
@@ -308,4 +317,4 @@ for (const target of [FallbackWebSocket, FallbackWebSocket.prototype])
   for (const [name, value] of Object.entries(STATES)) Object.defineProperty(target, name, { value, enumerable: true });
 // What code asks for that wants to know the kind of an object.
 Object.defineProperty(FallbackWebSocket.prototype, Symbol.toStringTag, { value: "WebSocket", configurable: true });
-defineHandlers(FallbackWebSocket.prototype, ["open", "message", "error", "close"]);
+Channel._defineHandlers(FallbackWebSocket.prototype, ["open", "message", "error", "close"]);

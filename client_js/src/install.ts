@@ -1,7 +1,7 @@
 // Puts `FallbackWebSocket` in the place of the page's `WebSocket`, for code that cannot be changed.
 import { baseOf, nativeWebSocket } from "./environment.ts";
 import type { Replacement } from "./environment.ts";
-import { FallbackWebSocket } from "./fallback_websocket.ts";
+import { FallbackWebSocket, isDialed } from "./fallback_websocket.ts";
 import type { ChannelOptions } from "./index.ts";
 import { readUrl } from "./websocket_arguments.ts";
 
@@ -27,7 +27,8 @@ export function install(pattern: Pattern, options: ChannelOptions = {}): () => v
   const make = function (url: unknown): object {
     if (!new.target) throw new TypeError("a WebSocket is made with `new`");
     const address = readUrl(url, baseOf(globalThis));
-    const Class = address && matches(address) ? Fallback : Former;
+    // A script that has wrapped this class may have hidden from the client that it is one of ours.
+    const Class = address && !isDialed(address) && matches(address) ? Fallback : Former;
     if (!Class) throw new TypeError("this environment has no WebSocket, and install() makes none for " + String(url));
     return Reflect.construct(Class, arguments, new.target) as object;
   };

@@ -94,6 +94,7 @@ describe("opening", () => {
     await world.pass(5);
     world.gets.shift()!.fail();
     await world.settle();
+    assert.equal(world.pendingTimers, 0);
     for (const attempts of [world.sockets, world.requests]) attempts.length = 0;
     await world.pass(600);
     assert.deepEqual([events, world.sockets.length, world.requests.length], [FAILED, 0, 0]);
@@ -211,6 +212,39 @@ describe("messages", () => {
   });
 });
 
+describe("a message that cannot be sent", () => {
+  test("because too many wait fails the socket, after those before it", async () => {
+    const world = new SocketWorld();
+    const { socket, events } = world.dial([], { queueMessages: 2 });
+    const connection = await world.accept();
+    for (const message of ["a", "b", "c"]) socket.send(message);
+    await world.settle();
+    socket.send("d");
+    await world.settle();
+    assert.deepEqual(events.slice(1), FAILED);
+    assert.match(world.said.join(), /failed: cannot send: 2 messages/);
+    const close = { type: "close", code: 1008, reason: "", by: "app", last: 2, ack: 1 };
+    assert.deepEqual(connection.take(), [[1, 1, "a", "b"], close]);
+  });
+
+  test("because its Blob cannot be read fails the socket, and nothing follows", async () => {
+    const world = new SocketWorld();
+    const { socket, events } = world.dial();
+    const connection = await world.accept();
+    const file = new Blob(["x"]);
+    file.arrayBuffer = () => Promise.reject(new DOMException("the file has changed", "NotReadableError"));
+    socket.send("before");
+    socket.send(file);
+    socket.send("after");
+    socket.close();
+    await world.settle();
+    assert.deepEqual(events.slice(1), FAILED);
+    assert.match(world.said.join(), /failed: NotReadableError: the file has changed/);
+    const close = { type: "close", code: 1008, reason: "", by: "app", last: 1, ack: 1 };
+    assert.deepEqual(connection.take(), [[1, 1, "before"], close]);
+  });
+});
+
 describe("a cut", () => {
   test("leaves the socket open, and nothing is lost or repeated", async () => {
     const world = new SocketWorld();
@@ -289,6 +323,50 @@ describe("the end of the session", () => {
     await world.pass(600);
     assert.deepEqual(events.slice(1), FAILED);
     assert.deepEqual([world.sockets.length, socket.channel.state], [0, "closed"]);
+  });
+
+  test("a reset before the accept fails the socket (RES-4)", async () => {
+    const world = new SocketWorld();
+    const { events } = world.dial();
+    const connection = await world.openSocket();
+    connection.receive({ type: "reset", reason: "expired", lost: null, handled: null, in_hand: null });
+    await world.pass(600);
+    assert.deepEqual([events, world.sockets.length], [FAILED, 0]);
+  });
+
+  test("a reset of a socket that is closing is an error too (RES-2)", async () => {
+    const world = new SocketWorld();
+    const { socket, events } = world.dial();
+    const connection = await world.accept();
+    connection.end();
+    socket.send("last");
+    socket.close(3000);
+    const next = await world.socket();
+    next.open();
+    const loss = { reason: "restarted", lost: null, handled: null, in_hand: null };
+    next.receive(opened(next.take()[0], { verdict: "reset", session: "token-b", id: "b", reset: loss }));
+    await world.settle();
+    const close = { type: "close", code: 3000, reason: "", by: "app", last: 0, ack: 0 };
+    assert.deepEqual(next.take(), [{ type: "ack", ack: 0 }, close]);
+    next.receive({ ...close, ack: 0 });
+    await world.pass(600);
+    assert.deepEqual(events.slice(1), FAILED);
+    assert.deepEqual([world.sockets.length, socket.channel.state], [0, "closed"]);
+  });
+
+  test("a session that another page has taken fails the socket (ATT-5)", async () => {
+    const world = new SocketWorld();
+    const { events } = world.dial();
+    const connection = await world.accept();
+    connection.receive({ type: "error", code: "superseded", message: "", attach: 1, client: "of-another-page" });
+    connection.end();
+    await world.pass(600);
+    for (const attempt of world.sockets.splice(0)) {
+      attempt.open();
+      attempt.receive({ type: "error", code: "superseded", message: "", attach: 9, client: "of-another-page" });
+    }
+    await world.settle();
+    assert.deepEqual(events.slice(1), FAILED);
   });
 
   test("an outage that the session cannot have survived fails the socket, with no attempt after it", async () => {

@@ -58,13 +58,18 @@ function dial(...words: ConstructorParameters<typeof WebSocket>): WebSocket {
   return socket;
 }
 
+/** Ends a channel at once: a close would wait for the server. */
+function abandon(channel: Channel | undefined): void {
+  if (channel && channel.state !== "closed") channel._driver.abandon(1001, "the test is over");
+}
+
 const isReplaced = (url: string | URL): boolean => "channel" in dial(url);
 
 beforeEach(() => Object.defineProperty(globalThis, "WebSocket", { value: Native, writable: true, configurable: true }));
 
 afterEach(() => {
   uninstall();
-  for (const socket of sockets.splice(0)) socket.close();
+  for (const socket of sockets.splice(0)) abandon((socket as Partial<FallbackWebSocket>).channel);
   made.length = 0;
   if (platform) Object.defineProperty(globalThis, "WebSocket", platform);
   else delete (globalThis as { WebSocket?: unknown }).WebSocket;
@@ -176,19 +181,33 @@ describe("the client", () => {
   test("uses the platform's WebSocket, also for URLs that match and if installed twice", async () => {
     const first = install(/./);
     uninstall = install(/\/ws/);
-    const socket = dial("ws://example.com/ws");
+    dial("ws://example.com/ws");
     const channel = new Channel("http://example.com/chat", { transports: ["websocket"] });
     while (made.length < 2) await new Promise(setImmediate);
     assert.deepEqual(
       made.map((one) => [one.constructor, one.url]),
       ["ws", "chat"].map((name) => [Native, `ws://example.com/${name}/websocket`]),
     );
-    channel.suspend();
-    await channel.close();
-    socket.close();
+    abandon(channel);
     uninstall();
     first();
     assert.equal(WebSocket, Native as unknown);
+  });
+
+  test("makes one socket behind a function that a script has put before the class", async () => {
+    uninstall = install("ws://example.com/ws");
+    const Installed = WebSocket;
+    const urls: string[] = [];
+    const wrapper = function (url: string, protocols?: string[]): WebSocket {
+      urls.push(url);
+      return new Installed(url, protocols);
+    };
+    globalThis.WebSocket = wrapper as unknown as typeof WebSocket;
+    dial("ws://example.com/ws/x?y=/");
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+    assert.deepEqual(urls, ["ws://example.com/ws/x?y=/", "ws://example.com/ws/x/websocket?y=/"]);
+    assert.deepEqual(made.map(({ url }) => url), urls.slice(1));
+    globalThis.WebSocket = Installed;
   });
 
   test("has no transport for WebSocket if the platform has none", () => {

@@ -159,6 +159,11 @@ export class World {
     WebSocket: this.#webSocket(),
   } as unknown as Environment;
 
+  /** How many timers are set and have not fired. */
+  get pendingTimers(): number {
+    return this.#pendingTimers.size;
+  }
+
   get wall(): number {
     return this.epoch + this.now;
   }

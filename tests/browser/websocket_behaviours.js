@@ -126,6 +126,9 @@ const behaviours = {
     throws("TypeError", () => new W());
     throws("TypeError", () => W("ws://example.test/"));
     throws("RangeError", () => new W({ toString: () => { throw new RangeError(); } }));
+    throws("TypeError", () => new W(Symbol("x")));
+    throws("TypeError", () => new W("ws://example.test/", Symbol("x")));
+    throws("TypeError", () => new W("ws://example.test/", [Symbol("x")]));
   },
 
   "subprotocols-are-checked": (W, base) => {
@@ -370,6 +373,15 @@ const behaviours = {
     socket.close();
   },
 
+  "values-of-another-realm-are-sent": async (W, base) => {
+    if (!globalThis.document) return; // a worker has no frames
+    const frame = document.body.appendChild(document.createElement("iframe"));
+    const { ArrayBuffer, Uint8Array: Bytes, Blob } = frame.contentWindow;
+    const found = await echo(W, base, [new ArrayBuffer(1), new Bytes([2, 3]), new Blob(["a"]), "b"]);
+    frame.remove();
+    equal(found, [[0], [2, 3], [97], "b"]);
+  },
+
   "many-messages-stay-in-order": async (W, base) => {
     const messages = Array.from({ length: 300 }, (_, index) => (index % 3 ? `${index}` : new Uint8Array([index % 256])));
     equal(await echo(W, base, messages), messages.map((one) => (typeof one === "string" ? one : [...one])));
@@ -476,6 +488,8 @@ const behaviours = {
       [[4999, "\u00e9".repeat(61) + "x"], 4999, "\u00e9".repeat(61) + "x"],
       [["3001", 7], 3001, "7"],
       [[3000.4, null], 3000, "null"],
+      [[1000.5], 1000, ""],
+      [[3000.5], 3000, ""],
       [[3002, "a\ud800"], 3002, "a\ufffd"],
     ]) {
       const name = `close ${code} ${Math.random()}`;
@@ -493,7 +507,8 @@ const behaviours = {
         throws("InvalidAccessError", () => socket.close(code));
       throws("SyntaxError", () => socket.close(1000, "x".repeat(124)));
       throws("SyntaxError", () => socket.close(3000, "\u00e9".repeat(62)));
-      throws("TypeError", () => socket.close(Symbol("x")));
+      for (const value of [Symbol("x"), 1000n]) throws("TypeError", () => socket.close(value));
+      throws("TypeError", () => socket.close(1000, Symbol("x")));
     };
     check();
     await next(socket, "open");

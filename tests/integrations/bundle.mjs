@@ -1,6 +1,7 @@
 // Bundles the page of a library: `node bundle.mjs LIBRARY` writes build/LIBRARY.js.
 //
-// The page imports `onechannel/websocket`, as users do, and gets the class that its URL asks for (socket.ts).
+// The page imports `onechannel/websocket`, as users do, and gets the class that its URL asks for (socket.ts), of the
+// script that hubs serve.
 import { dirname, join } from "node:path";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
@@ -17,7 +18,10 @@ await build({
   format: "esm",
   platform: "browser",
   target: "es2022",
-  alias: { "onechannel/websocket": join(ROOT, "socket.ts") },
+  alias: {
+    "onechannel/websocket": join(ROOT, "socket.ts"),
+    "onechannel/built": join(ROOT, "../../transport/static/websocket.js"),
+  },
   define: { "process.env.NODE_ENV": '"production"' },
   logLevel: "warning",
 });

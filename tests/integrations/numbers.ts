@@ -1,7 +1,5 @@
 // A conversation in numbers: a page sends 1, 2, 3 and so on through its library, and the server answers each.
 const IN_FLIGHT = 5;
-/** Milliseconds until `count` gives up. The test, which waits longer, then shows what is missing. */
-const DEADLINE = 25_000;
 
 const shown: unknown[] = [];
 let connected = 0;
@@ -36,9 +34,12 @@ export async function offerCount(send: (number: number) => void): Promise<void> 
     await untilShown(last);
   };
 
-  /** Sends all numbers up to the last. Returns what was shown, and how often the library has connected. */
-  const count = async (last: number) => {
-    await Promise.race([sendAll(last), new Promise((resolve) => setTimeout(resolve, DEADLINE))]);
+  /**
+   * Sends all numbers up to the last. Returns what was shown, and how often the library has connected; that also after
+   * `seconds`, so that the test shows what is missing.
+   */
+  const count = async (last: number, seconds: number) => {
+    await Promise.race([sendAll(last), new Promise((resolve) => setTimeout(resolve, 1000 * seconds))]);
     return { shown, connected };
   };
   await until(() => connected > 0);

@@ -2,7 +2,7 @@
 //
 // `?transport=native`: the browser's own WebSocket, to the endpoint without the hub. Otherwise our class, over this
 // transport alone.
-import { FallbackWebSocket as Fallback, install as replace } from "../../client_js/src/websocket.ts";
+import { FallbackWebSocket as Fallback, install as replace } from "onechannel/built";
 
 class Native extends WebSocket {
   constructor(url: string | URL, protocols?: string | string[]) {

@@ -377,7 +377,7 @@ class Driver:
         await self._waiters.until(lambda: self.phase is Phase.CLOSED)
 
     async def wait_opened(self, within: float | None) -> None:
-        """Wait for the first session.
+        """Wait for the first session. It may have ended: what it brought can still be received.
 
         Raises:
             ChannelClosed: the server has refused the channel.
@@ -391,7 +391,7 @@ class Driver:
                     or (self._has_target and self.connector.is_unreachable)
                 )
             )
-        if self.ending is not None:
+        if self.ending is not None and self.id is None:
             raise ChannelClosed(self.ending.code, self.ending.reason)
         if self.phase is Phase.CONNECTING:
             raise Unreachable(self.connector.reasons, self._url)

@@ -217,8 +217,8 @@ class InnerConnection:
         """Send a message. A client that is connected but acknowledges nothing is waited for."""
         session = self._driver.session
         while True:
-            if session.peer_close is not None or self._receiving is not _MESSAGES:
-                self._check_connected()
+            if session.peer_close is not None:
+                self._check_may_reply()
             try:
                 await self._channel.send(message)
             except Stalled:
@@ -227,13 +227,15 @@ class InnerConnection:
                 raise self._gone() from None
             return
 
-    def _check_connected(self) -> None:
-        driver = self._driver
+    def _check_may_reply(self) -> None:
+        """Check that the application may still send, as its client has closed.
+
+        Raises:
+            Disconnected: it knows, or it has been sending for too long without receiving.
+        """
         if self._receiving is ReceiveState.DISCONNECTED:
             raise self._gone()
-        if driver.session.peer_close is None:
-            return
-        now = driver.now()
+        now = self._driver.now()
         if self._replying_since is None:
             self._replying_since = now
         elif now - self._replying_since >= REPLY_TIMEOUT:

@@ -43,6 +43,12 @@ async def _push(channel: Channel) -> None:
     await channel.wait_closed()
 
 
+async def _close_at_once(channel: Channel) -> None:
+    for index in range(3):
+        await channel.send(index)
+    await channel.close(4000, "that was all")
+
+
 async def _authenticate(connection: HTTPConnection, credentials: Any) -> Identity | None:
     if credentials != "open":
         return None
@@ -58,4 +64,5 @@ guarded = _app(Hub(_greet, authenticate=_authenticate))
 failing = _app(Hub(_fail))
 reopening = _app(Hub(_fail_at_boom, on_error="reopen"))
 pushing = _app(Hub(_push))
+brief = _app(Hub(_close_at_once))
 quiet = Application(_quiet).build()

@@ -59,6 +59,17 @@ async def test_close_flushes_despite_cut() -> None:
         assert (caught.value.code, caught.value.reason) == (3000, "done")
 
 
+async def test_channel_closed_at_once_has_its_messages() -> None:
+    """The close may arrive with `opened`, before the block is entered."""
+    async with serving("tests.integration.client.apps:brief", "--no-access-log") as server:
+        for transport in TRANSPORTS * 3:
+            async with open_to(server.port, transport) as channel:
+                assert [message async for message in channel] == [0, 1, 2]
+                with pytest.raises(ChannelClosed) as caught:
+                    await channel.receive()
+            assert (caught.value.code, caught.value.reason) == (4000, "that was all")
+
+
 async def test_failing_handler_closes_channel_with_error() -> None:
     async with (
         serving("tests.integration.client.apps:failing", "--no-access-log", clean=False) as server,

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from transport import Channel, Hub, as_websocket
+from transport import Channel, Hub, Limits, as_websocket
 
 _seen: dict[str, dict[str, Any]] = {}
 
@@ -110,7 +110,8 @@ async def _chat(channel: Channel) -> None:
         await channel.send(message)
 
 
-hub = Hub(as_websocket(inner))
+# The tests open many connections in a second, all of one address.
+hub = Hub(as_websocket(inner), limits=Limits(opens_per_second=1000))
 chat = Hub(_chat)
 
 

@@ -111,7 +111,9 @@ SCRIPTS = {
         end=429,
     ),
     "denial with an enum": Script([denied(HTTPStatus.GONE), BODY], [OK, OK], end=410),
-    "denial without HTTP status": Script([denied(99), ACCEPT, CLOSE], [RUNTIME, OK, OK], end=4000),
+    "denial without HTTP status": Script(
+        [denied(99), denied(600), ACCEPT, CLOSE], [RUNTIME, RUNTIME, OK, OK], end=4000
+    ),
     "accept during a denial": Script([denied(418), ACCEPT, BODY], [OK, RUNTIME, OK], end=418),
     "unknown event": Script(
         [{"type": "x"}, ACCEPT, {"type": "x"}, CLOSE], [RUNTIME, OK, RUNTIME, OK], end=4000
