@@ -3,11 +3,13 @@ import type { Link } from "./link.ts";
 
 /** A poll without an answer that is older, in seconds, was cut by an intermediary rather than failed. */
 const CUT_AFTER = 1;
+/** Seconds. A shorter one would be a poll in every moment, and grow only while nothing is sent. */
+const SHORTEST_HOLD = 1;
 /** Factor by which the hold grows with each poll that was held as long as it asked. */
 const GROWTH = 1.05;
 /** The share of its hold after which a poll counts as held: the server may shorten it by a tenth. */
 const HELD_SHARE = 0.8;
-/** Seconds between two polls that are barely held. */
+/** Seconds between two polls that are not held. */
 const SHORT_POLL_INTERVAL = 1;
 
 export class PollPacing {
@@ -23,13 +25,13 @@ export class PollPacing {
   ended(seconds: number, answered: boolean): void {
     if (!answered) {
       // An intermediary cuts polls at this age: ask for half of it, and let it grow back slowly.
-      if (seconds > CUT_AFTER && this.hold) this.hold = seconds / 2;
+      if (seconds > CUT_AFTER && this.hold) this.hold = Math.max(SHORTEST_HOLD, seconds / 2);
       // A poll that is answered early, because data came, shows nothing about longer holds.
     } else if (seconds >= HELD_SHARE * this.hold) this.hold *= GROWTH;
   }
 
   /** Returns when the next poll may be sent on `link`; 0 for immediately. */
   nextAt(link: Link): number {
-    return link.transport === "longpoll" && this.hold < 1 ? link.polledAt + SHORT_POLL_INTERVAL : 0;
+    return link.transport === "longpoll" && !this.hold ? link.polledAt + SHORT_POLL_INTERVAL : 0;
   }
 }

@@ -15,6 +15,13 @@ test("polls ask for half the age at which one was cut, then slowly for more", ()
   assert.equal(polls.hold, 15 * 1.05);
 });
 
+test("a poll that was cut young does not slow the next polls", () => {
+  const polls = new PollPacing();
+  polls.ended(1.2, false);
+  link.polledAt = 8;
+  assert.deepEqual([polls.hold, polls.nextAt(link)], [1, 0]);
+});
+
 test("a poll that is answered early does not lengthen the hold", () => {
   const polls = new PollPacing();
   polls.ended(30, false);

@@ -262,6 +262,15 @@ async def test_server_that_is_down_is_told_at_once() -> None:
     assert asyncio.get_running_loop().time() - begun < 15
 
 
+@in_memory
+async def test_limit_of_the_hub_is_worth_another_attempt() -> None:
+    """It is an `OSError`, after which the iterator tries again; a status 429 would be fatal."""
+    Network(Hub(as_websocket(Echo()), limits=Limits(sessions=1)))
+    async with open_to():
+        with pytest.raises(Unreachable, match="too_many"):
+            await open_to()
+
+
 # A channel that is closed otherwise
 
 

@@ -69,7 +69,7 @@ def refusal(ending: Closed) -> InvalidHandshake:
 
 
 def unreachable(connector: Connector) -> InvalidHandshake | None:
-    """Return the exception if each transport was answered by an HTTP status; None otherwise."""
+    """Return the exception if each transport was refused by a status, or for good; else None."""
     reasons = [attempt.reason for attempt in connector.attempts]
     if all(reason == codes.NOT_FOUND.name for reason in reasons):
         return Refused(404, NO_APPLICATION)
@@ -81,11 +81,16 @@ def unreachable(connector: Connector) -> InvalidHandshake | None:
 
 
 def _status(reason: str) -> int:
-    """Return the HTTP status of an attempt that failed for ``reason``; 0 if it has none."""
+    """Return the HTTP status of an attempt that failed for ``reason``.
+
+    It is 0 without one, and for a hub that asks the client to try again.
+    """
     if found := re.fullmatch(r"HTTP (\d{3})", reason):
         return int(found[1])
     code = codes.CODES.get(reason)
-    return (code and code.status) or 0
+    if code is None or code.status is None or code.retry is not codes.Retry.NEVER:
+        return 0
+    return code.status
 
 
 def reset_before_answer(lost: ChannelError) -> OSError:
