@@ -53,7 +53,7 @@ class Answer(Struct, frozen=True, tag="answer", tag_field="type"):
     Attributes:
         id: of the call.
         body: the answer; its type depends on the kind of the call.
-        failed: whether there is none, because answering raised an exception or the kind is not
+        failed: whether it has no body, because answering raised an exception or the kind is not
             known.
     """
 

@@ -1,4 +1,4 @@
-"""Calls: each question has one answer, or an error that says why there is none."""
+"""Calls: each question has one answer, or an error that gives the reason."""
 
 from __future__ import annotations
 
