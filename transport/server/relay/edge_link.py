@@ -141,6 +141,7 @@ class EdgeLink:
         if self._renewal is not None:
             self._renewal.cancel()
         self._leave()
+        self._end(codes.NOT_ATTACHED, codes.NOT_ATTACHED.close_code)  # the writer may still wait
 
     def _leave(self) -> None:
         """Tell the home that the connection is gone. Idempotent."""

@@ -125,6 +125,7 @@ def test_loss_is_told_once() -> None:
     link.lost()
     assert pipe.sent == [Lost(7)]
     assert ended == [link]
+    assert link.due() is None  # the writer ends, too
 
 
 def test_abort_drops_connection() -> None:
