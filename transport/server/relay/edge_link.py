@@ -144,9 +144,10 @@ class EdgeLink:
         self._end(codes.NOT_ATTACHED, codes.NOT_ATTACHED.close_code)  # the writer may still wait
 
     def _leave(self) -> None:
-        """Tell the home that the connection is gone. Idempotent."""
+        """Tell the home that the connection is gone, after what came on it. Idempotent."""
         if self._is_linked:
             self._is_linked = False
+            self._uplink.flush()
             self.pipe.send(Lost(self.number))
             self._on_end(self)
 

@@ -49,15 +49,23 @@ class Flow:
         self._under_way -= 1
         self._send()
 
+    def flush(self) -> None:
+        """Send what waits, as the last of this direction: nobody will say that it was taken."""
+        while self._queue:
+            self._send_item()
+
     def _send(self) -> None:
+        while self._queue and self._under_way < MAX_UNDER_WAY:
+            self._send_item()
+
+    def _send_item(self) -> None:
         queue = self._queue
-        while queue and self._under_way < MAX_UNDER_WAY:
-            item: list[EncodedFrame] = []
-            size = 0
-            while queue and (not item or size + len(queue[0]) <= MAX_ITEM):
-                frame = queue.popleft()
-                item.append(frame)
-                size += len(frame)
-            self.waiting -= size
-            self._under_way += 1
-            self._pipe.send(Frames(self._link, item))
+        item: list[EncodedFrame] = []
+        size = 0
+        while queue and (not item or size + len(queue[0]) <= MAX_ITEM):
+            frame = queue.popleft()
+            item.append(frame)
+            size += len(frame)
+        self.waiting -= size
+        self._under_way += 1
+        self._pipe.send(Frames(self._link, item))

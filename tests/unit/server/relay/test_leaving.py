@@ -12,6 +12,7 @@ from starlette.types import Message
 from tests.support.clients.frame_client import frame_client
 from tests.unit.server.relay.conftest import DEADLINE, poll
 from tests.unit.server.relay.test_edges import resuming
+from transport import Channel
 from transport.testing import lines
 from transport.testing.asgi import scope_of
 
@@ -49,3 +50,30 @@ async def test_stream_that_its_client_leaves_ends(
         has_left.set()
         await request
         assert a.statistics().connections["sse"] == 0
+
+
+@each_place
+async def test_messages_before_a_farewell_are_handled(
+    make_cluster: MakeCluster, is_foreign: bool
+) -> None:
+    """More than may be under way at a time; the client closes its WebSocket at once."""
+    handled: list[Any] = []
+    returned = asyncio.Event()
+
+    async def keep(channel: Channel) -> None:
+        handled.extend([message async for message in channel])
+        returned.set()
+
+    async with asyncio.timeout(DEADLINE), make_cluster(keep) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        frame = resuming(first, 2)
+        async with frame_client(b if is_foreign else a, "websocket", frame) as second:
+            await second.confirm()
+            await second.send(*([number, 0, number] for number in range(1, 9)))
+            close = {"type": "close", "code": 1000, "reason": "", "by": "app", "last": 8, "ack": 0}
+            await second.send(close)
+            second.socket.leave()  # type: ignore[attr-defined]
+            await returned.wait()
+        assert handled == list(range(1, 9))

@@ -128,6 +128,15 @@ def test_loss_is_told_once() -> None:
     assert link.due() is None  # the writer ends, too
 
 
+def test_loss_is_told_after_what_waits() -> None:
+    link, pipe, _ = make_link()
+    for number in range(5):
+        link.receive(f"frame {number}")
+    link.lost()
+    assert [frame for item in frames(pipe) for frame in item] == [f"frame {n}" for n in range(5)]
+    assert pipe.sent[-1] == Lost(7)
+
+
 def test_abort_drops_connection() -> None:
     link, _, _ = make_link()
     aborted: list[bool] = []
