@@ -169,11 +169,7 @@ class Opener:
         """Check that an ``open`` can be served now, and who sent it."""
         check_supported(frame, has_inner=self._application.serve_target is not None)
         if self._registry.draining:
-            raise ProtocolError(
-                codes.UNAVAILABLE,
-                "the server is shutting down",
-                retry_in=self._limits.drain_window,
-            )
+            raise self._stopping()
         credentials = None if frame.credentials is UNSET else frame.credentials
         request = read_request(connection, self._limits)
         credential = read_token(frame.session) if isinstance(frame.session, str) else None
@@ -181,6 +177,13 @@ class Opener:
         self._authenticator.count(request.address, held)
         identity = await self._authenticator.check(connection, credentials)
         return Visitor(identity, credential, request)
+
+    def _stopping(self) -> ProtocolError:
+        return ProtocolError(
+            codes.UNAVAILABLE,
+            "the server is shutting down",
+            retry_in=self._limits.drain_window,
+        )
 
     async def resume(
         self, frame: Open, visitor: Visitor, transport: TransportKind
@@ -241,6 +244,8 @@ class Opener:
     ) -> SessionLink | FinalAnswer:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
         registry = self._registry
+        if registry.draining and registry.store.shared:  # nobody would end the session
+            raise self._stopping()
         now = registry.now()
         subject, client, nonce = visitor.identity.subject, frame.client, frame.nonce
         request = visitor.request

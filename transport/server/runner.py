@@ -189,13 +189,16 @@ class Runner:
                 session.incoming.mark_handled()
             self._owner.tombstone_changed(self)  # messages may have been dropped since, too
             return
-        if self._shuts_down and session.state is not SessionState.CLOSING:
+        peer = session.peer_close
+        is_closing = session.state is SessionState.CLOSING
+        if self._shuts_down and not is_closing and (failed or peer is None):
+            if not failed:
+                session.incoming.mark_handled()
             session.reset(ResetReason.SHUTDOWN)
             self.driver.notify()
             return
-        if self._has_ended:
+        if is_closing or (self.driver.draining and not self._shuts_down):
             return
-        peer = session.peer_close
         if failed:
             session.close(
                 1011,
