@@ -41,6 +41,25 @@ class Renewer(Protocol):
         ...
 
 
+class RelayedRenewer:
+    """Implements `Renewer` for a connection of another process, which alone has its request."""
+
+    def count_renewal(self) -> None:
+        """See `Renewer.count_renewal`."""
+        raise relayed_renewal_error()
+
+    async def renew(self, credentials: Any) -> None:
+        """See `Renewer.renew`."""
+        raise relayed_renewal_error()
+
+
+def relayed_renewal_error() -> ProtocolError:
+    """Return the error of fresh credentials that another process has passed on (REN-1)."""
+    return ProtocolError(
+        codes.BAD_FRAME, "credentials are checked by the process that has the connection"
+    )
+
+
 class SessionLink:
     """Implements `Link` for one connection.
 

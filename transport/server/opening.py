@@ -45,7 +45,7 @@ from transport.server.application import Application
 from transport.server.authentication import Authenticator, Identity
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
-from transport.server.link import SessionLink
+from transport.server.link import RelayedRenewer, SessionLink
 from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import OpeningRequest, read_request
 from transport.server.registry import Registry
@@ -367,7 +367,8 @@ class Opener:
 
     def _link(self, runner: Runner, attachment: Attachment, visitor: Visitor) -> SessionLink:
         """Make the connection's link, and let its writer write ``opened``."""
-        link = SessionLink(runner.driver, attachment, self._decoder, runner)
+        renewer = runner if visitor.request is not None else RelayedRenewer()
+        link = SessionLink(runner.driver, attachment, self._decoder, renewer)
         if visitor.request is not None:
             runner.credentials.scope = visitor.request.scope
             runner.admit(visitor.identity)

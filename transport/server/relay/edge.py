@@ -61,8 +61,6 @@ RETRY_IN = 1.0
 NO_NONCE = "-" * 22
 NAME_LENGTH = 12
 
-_RENEW = b'"renew"'
-
 
 class Edge:
     """The other processes of a hub, as this one reaches them.
@@ -242,19 +240,17 @@ class Edge:
         if home is None or credential is None:
             return None
         first = structs.replace(header, session=credential.id)
-        if _RENEW not in rest:
-            return await self._post(home, credential, first, rest)
         # A renewal is not passed on. What stands before it is delivered first.
-        renewer = self._renewer(home, credential, scope)
         before: list[bytes] = []
         for each in rest.split(b"\n"):
-            [frame] = self._decoder.decode_lines(each) if _RENEW in each else [None]
+            [frame] = [None] if each.startswith(b"[") else self._decoder.decode_lines(each)
             if not isinstance(frame, Renew):
                 before.append(each)
                 continue
             if before:
                 await self._post(home, credential, first, b"\n".join(before))
                 before.clear()
+            renewer = self._renewer(home, credential, scope)
             renewer.count_renewal()
             await renewer.renew(frame.credentials)
         return await self._post(home, credential, first, b"\n".join(before))

@@ -100,7 +100,7 @@ class EdgeLink:
         """See `Link.receive`."""
         if self.code is not None:
             return
-        if type(encoded) is str and '"renew"' in encoded:
+        if type(encoded) is str and not encoded.startswith("["):
             frame = self._decoder.decode(encoded)
             if type(frame) is Renew:
                 self._receive_credentials(frame.credentials)

@@ -13,11 +13,20 @@ from transport.bus.items import Frames, LinkItem, Lost, Ready
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
-from transport.protocol.frames import Close, EncodedFrame, Open, Opened, Poll, Reset, TransportKind
+from transport.protocol.frames import (
+    Close,
+    EncodedFrame,
+    Open,
+    Opened,
+    Poll,
+    Renew,
+    Reset,
+    TransportKind,
+)
 from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.protocol.server.uplink import split_header
 from transport.server.authentication import Identity
-from transport.server.link import SessionLink
+from transport.server.link import SessionLink, relayed_renewal_error
 from transport.server.opening import Opener, Visitor
 from transport.server.registry import Registry
 from transport.server.relay.home_link import HomeLink
@@ -140,6 +149,8 @@ class Home:
         question = decode_posted(body)
         try:
             header, rest = split_header(self._decoder.decode_lines(question.body))
+            if any(isinstance(frame, Renew) for frame in rest):
+                raise relayed_renewal_error()
             credential = Credential(question.id, question.hash)
             return Answered(await self._uplink.take(header, rest, credential))
         except ProtocolError as error:

@@ -16,6 +16,9 @@ from tests.unit.server.relay.test_edges import resuming
 from transport import Identity
 from transport.bus.items import Item, encode_item
 from transport.bus.pipe import UnixPipe
+from transport.errors import ProtocolError
+from transport.protocol.frames import Send
+from transport.stores.tokens import read_token
 from transport.testing import opening
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -82,10 +85,9 @@ async def test_renewal_as_another_user_is_refused_by_the_home(make_cluster: Make
             assert (error["code"], "another user" in error["message"]) == ("unauthorized", True)
 
 
-async def test_no_secret_is_on_a_pipe(
-    make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither token, nonce nor credentials: of opening, resuming, POSTs, polls and renewals."""
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is sent on pipes."""
     sent: list[bytes] = []
     send = UnixPipe.send
 
@@ -94,6 +96,11 @@ async def test_no_secret_is_on_a_pipe(
         send(pipe, item)
 
     monkeypatch.setattr(UnixPipe, "send", spy)
+    return sent
+
+
+async def test_no_secret_is_on_a_pipe(make_cluster: MakeCluster, piped: list[bytes]) -> None:
+    """Neither token, nonce nor credentials: of opening, resuming, POSTs, polls and renewals."""
     tokens = set()
     async with (
         asyncio.timeout(DEADLINE),
@@ -107,9 +114,65 @@ async def test_no_secret_is_on_a_pipe(
                 await client.confirm()
                 for again in ("A", "B"):
                     await client.send(renew("ada", 60, f"SECRET-{again}"))
-        await poll(lambda: len(sent) > 20)
+        await poll(lambda: len(piped) > 20)
     [token] = tokens
-    everything = b"\n".join(sent)
+    everything = b"\n".join(piped)
     assert token.partition(".")[0].encode() in everything
     for secret in (b"SECRET", token.partition(".")[2].encode(), b"nonce-1"):
         assert secret not in everything
+
+
+@pytest.mark.parametrize("is_posted", [False, True])
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        b'{"type":"\\u0072enew","credentials":["ada",60,"SECRET"]}',
+        b' {"credentials": ["ada",60,"SECRET"], "type" :"renew"}',
+    ],
+)
+async def test_renewal_stays_at_an_edge_however_spelled(
+    make_cluster: MakeCluster, piped: list[bytes], is_posted: bool, spelled: bytes
+) -> None:
+    seen: list[Any] = []
+
+    async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
+        seen.append(credentials)
+        return await authenticate(connection, credentials)
+
+    async with asyncio.timeout(DEADLINE), make_cluster(authenticate=check) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket", opening(credentials=["ada", 60])) as first:
+            pass
+        frame = resuming(first, 2, credentials=["ada", 60])
+        async with frame_client(b, "websocket", frame) as second:
+            await second.confirm()
+            if is_posted:
+                assert (await second.post_bytes(spelled)).status == 200
+            else:
+                await second.socket.put(spelled)  # type: ignore[attr-defined]
+            await poll(lambda: ["ada", 60, "SECRET"] in seen)
+            await second.send([1, 0, "x"])
+            assert await second.data() == ["x"]
+        assert b"SECRET" not in b"\n".join(piped)
+
+
+async def test_home_refuses_a_renewal_of_a_pipe(make_cluster: MakeCluster) -> None:
+    """Its request would be another one than that of the connection."""
+    async with asyncio.timeout(DEADLINE), make_cluster(authenticate=authenticate) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket", opening(credentials=["ada", 60])) as first:
+            pass
+        frame = resuming(first, 2, credentials=["ada", 60])
+        async with frame_client(b, "websocket", frame) as second:
+            await second.confirm()
+            edge = b._lifecycle.current._relay.edge
+            [link] = edge._links.values()
+            line = b'{"type":"renew","credentials":["ada",60]}'
+            credential = read_token(first.token)
+            assert credential is not None
+            head = Send(credential.id, second.opened["client"], second.opened["attach"])
+            with pytest.raises(ProtocolError, match="process that has the connection"):
+                await edge._post(link.pipe.peer, credential, head, line)
+            link._uplink.add(line.decode())
+            ended = await second.ended()
+            assert (ended.code, ended.error["code"]) == (4400, "bad_frame")

@@ -87,10 +87,11 @@ def test_edge_takes_no_more_than_its_client_reads() -> None:
 def test_flood_at_an_edge_ends_its_link() -> None:
     """The home takes nothing, and the client sends more than its window."""
     link, pipe, _ = make_link(limit=1000)
+    message = f'[1,0,"{"x" * 92}"]'
     for _ in range(12):  # two items under way, and what may wait
-        link.receive("x" * 100)
+        link.receive(message)
     with pytest.raises(ProtocolError) as raised:
-        link.receive("x" * 100)
+        link.receive(message)
     assert raised.value.code is codes.WINDOW_EXCEEDED
     assert sum(map(len, frames(pipe)[0] + frames(pipe)[1])) == 200
     link.fail(raised.value)
@@ -130,10 +131,11 @@ def test_loss_is_told_once() -> None:
 
 def test_loss_is_told_after_what_waits() -> None:
     link, pipe, _ = make_link()
-    for number in range(5):
-        link.receive(f"frame {number}")
+    received = [f'[{number},0,"x"]' for number in range(5)]
+    for message in received:
+        link.receive(message)
     link.lost()
-    assert [frame for item in frames(pipe) for frame in item] == [f"frame {n}" for n in range(5)]
+    assert [frame for item in frames(pipe) for frame in item] == received
     assert pipe.sent[-1] == Lost(7)
 
 
