@@ -41,8 +41,11 @@ class MemoryStore:
         known = self._nonces.get(key)
         if known is not None and known[0] > now and known[1] in self._records:
             return self._records[known[1]]
-        self._nonces.pop(key, None)
+        if known is not None:
+            del self._nonces[key]
         self._nonces[key] = (now + keep, record.id)
+        if record.id in self._records:
+            return self._records[record.id]
         self._records[record.id] = record
         return record
 

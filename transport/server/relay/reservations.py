@@ -32,7 +32,8 @@ class Reservations:
     Args:
         bus: to the other processes.
         calls: over it.
-        keep: seconds that a reservation is kept.
+        keep: seconds that a reservation is kept, from its first use: no longer than the store of
+            the home knows the nonce.
         now: returns the seconds of the process's clock.
     """
 
@@ -78,11 +79,12 @@ class Reservations:
             if self._reserved[oldest][1] > now:
                 break
             del self._reserved[oldest]
-        known, _ = self._reserved.pop(question.opening, ("", 0.0))
-        if not known or known == question.instead:
-            known = question.id
-        self._reserved[question.opening] = known, now + self._keep
-        return known
+        known, _ = self._reserved.get(question.opening, ("", 0.0))
+        if known and known != question.instead:
+            return known
+        self._reserved.pop(question.opening, None)
+        self._reserved[question.opening] = question.id, now + self._keep
+        return question.id
 
     async def _respond(self, pipe: Pipe, body: Raw) -> str:
         return self._reserve(decode_reserved(body))
