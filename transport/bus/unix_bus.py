@@ -110,7 +110,7 @@ class UnixBus:
         self._accepted.discard(pipe)
         if self._receiver is not None:
             self._receiver.ended(pipe)
-        if self._pipes.get(pipe.peer) is pipe:
+        if pipe.peer in self._pipes:
             self._connect_soon(pipe.peer)
 
     # Listening
@@ -204,7 +204,9 @@ class UnixBus:
                 await greeting
         except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)  # names never return
-            self._leave(name)
+            # One that still holds its own pipe to us lives: a cleaner has removed its socket.
+            if not any(each.peer == name and each.is_open for each in self._accepted):
+                self._leave(name)
         except (OSError, TimeoutError):
             pass  # it lives, and `_watch` tries again if there is no pipe
         finally:

@@ -175,6 +175,23 @@ async def test_pipe_that_is_cut_is_told_to_both_and_opened_anew(folder: Path) ->
         assert "left" not in [what for what, _ in seen_a.events + seen_b.events]
 
 
+async def test_worker_without_a_socket_file_lives(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cleaner has removed it, and then a pipe ends; the worker's own pipe is still open."""
+    monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 3600.0)
+    async with joined(folder) as (a, seen_a), joined(folder) as (b, seen_b):
+        await seen_a.until(lambda: bool(a.peers))
+        a._directory.socket(a.name).unlink()
+        b.pipe_to(a.name).end()
+        await seen_b.until(lambda: ("ended", a.name) in seen_b.events)
+        await poll(lambda: not b._connecting)
+        assert b.is_alive(a.name)
+        assert ("left", a.name) not in seen_b.events
+        a.stop()
+        await seen_b.until(lambda: ("left", a.name) in seen_b.events)
+
+
 async def test_socket_of_dead_worker_is_removed(folder: Path) -> None:
     directory = Directory("hub", folder / "w")
     dead = directory.socket(f"{directory.tag}00000000")
