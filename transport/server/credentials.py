@@ -49,6 +49,7 @@ class SessionCredentials:
 
     __slots__ = (
         "_accepted",
+        "_accepted_at",
         "_authenticator",
         "_expires_at",
         "_is_renewing",
@@ -78,6 +79,8 @@ class SessionCredentials:
         """Whether a renewal is being checked: one at a time, as each may take long."""
         self._accepted = 0
         """How many credentials were accepted."""
+        self._accepted_at = float("-inf")
+        """When the last ones were, by the loop's time."""
         self._expires_at: float | None = None
         self._renew_by: float | None = None
         """Until when the client may act though its credentials have expired."""
@@ -85,14 +88,19 @@ class SessionCredentials:
     def accept(self, identity: Identity) -> None:
         """Adopt the expiry time of valid credentials, from a new connection or a renewal."""
         self._accepted += 1
+        self._accepted_at = asyncio.get_running_loop().time()
         self._renew_by = None
         self._expires_at = (
             None
             if identity.expires is None
             # From Unix time to the loop's time. Not to the session's clock: that may stand still,
             # and credentials expire all the same.
-            else asyncio.get_running_loop().time() + identity.expires - time.time()
+            else self._accepted_at + identity.expires - time.time()
         )
+
+    def were_accepted_within(self, seconds: float) -> bool:
+        """Return whether valid credentials were presented in the last ``seconds``."""
+        return asyncio.get_running_loop().time() - self._accepted_at < seconds
 
     def count_renewal(self) -> None:
         """Count a renewal, which costs as much as an ``open``.

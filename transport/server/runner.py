@@ -303,9 +303,12 @@ class Runner:
         if self.session.ending is None:
             self.credentials.accept(identity)
 
-    def refuse_renewal(self, error: ProtocolError) -> None:
-        """Refuse fresh credentials, as another process has judged them (REN-1)."""
-        if error.code is codes.UNAUTHORIZED:
+    def refuse_renewal(self, error: ProtocolError, took: float) -> None:
+        """Refuse fresh credentials, as another process has judged them within ``took`` s (REN-1).
+
+        Unless others, of an ``open``, were accepted meanwhile.
+        """
+        if error.code is codes.UNAUTHORIZED and not self.credentials.were_accepted_within(took):
             self.credentials.refuse()
             self._refuse(error)
 

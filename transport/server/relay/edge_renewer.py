@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -47,18 +48,15 @@ class EdgeRenewer:
 
     async def renew(self, credentials: Any) -> None:
         """See `Renewer.renew`."""
+        now = asyncio.get_running_loop().time
+        began = now()
         try:
             identity = await self._authenticator.check(HTTPConnection(self._scope), credentials)
         except ProtocolError as error:
             if error.code is codes.UNAUTHORIZED:
-                failure = Failure.of(error)
-                await self._tell(Renewed(*self._credential, refused=failure, link=self._link))
+                await self._report(refused=Failure.of(error), took=now() - began)
             raise
-        await self._tell(
-            Renewed(
-                *self._credential,
-                subject=identity.subject,
-                expires=identity.expires,
-                link=self._link,
-            )
-        )
+        await self._report(subject=identity.subject, expires=identity.expires, took=now() - began)
+
+    async def _report(self, **outcome: Any) -> None:
+        await self._tell(Renewed(*self._credential, link=self._link, **outcome))

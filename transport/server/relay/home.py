@@ -180,6 +180,6 @@ class Home:
                 raise question.refused.error()
             runner.accept_renewal(Identity(question.subject, expires=question.expires))
         except ProtocolError as error:
-            runner.refuse_renewal(error)
+            runner.refuse_renewal(error, question.took)
             return Refused(Failure.of(error))
         return Answered([])

@@ -150,6 +150,7 @@ class Renewed(Struct, frozen=True):
         expires: the Unix time at which they expire, or None.
         refused: why they were refused, or None.
         link: the number of the connection on which they came; 0 for a POST.
+        took: seconds that the check took.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Renewed(Struct, frozen=True):
     expires: float | None = None
     refused: Failure | None = None
     link: int = 0
+    took: float = 0.0
 
 
 class Reserved(Struct, frozen=True):

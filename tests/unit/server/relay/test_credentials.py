@@ -73,6 +73,33 @@ async def test_renewal_that_an_edge_refuses_ends_every_connection(
         assert await try_open(b, transport, frame) is None
 
 
+async def test_late_refusal_leaves_a_newer_open(make_cluster: MakeCluster) -> None:
+    """An ``open`` with valid credentials came while those of a POST were checked (REN-1)."""
+    checking, go_on = asyncio.Event(), asyncio.Event()
+
+    async def check(connection: HTTPConnection, credentials: Any) -> Identity | None:
+        if credentials == ["refused"]:
+            checking.set()
+            await go_on.wait()
+        return await authenticate(connection, credentials)
+
+    async with asyncio.timeout(DEADLINE), make_cluster(authenticate=check) as cluster:
+        a, b = cluster.hubs
+        valid: dict[str, Any] = {"credentials": ["ada", 60]}
+        async with frame_client(a, "websocket", opening(**valid)) as first:
+            pass
+        async with frame_client(b, "sse", resuming(first, 2, **valid)) as second:
+            await second.confirm()
+            late = asyncio.create_task(second.post(renew("refused")))
+            await checking.wait()
+            async with frame_client(b, "websocket", resuming(first, 3, **valid)) as third:
+                await third.confirm()
+                go_on.set()
+                assert (await late).frames[0]["code"] == "unauthorized"
+                await third.send([1, 0, "x"])
+                assert await third.data() == ["x"]
+
+
 async def test_renewal_as_another_user_is_refused_by_the_home(make_cluster: MakeCluster) -> None:
     async with asyncio.timeout(DEADLINE), make_cluster(authenticate=authenticate) as cluster:
         a, b = cluster.hubs
