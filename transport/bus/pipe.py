@@ -13,8 +13,14 @@ MAX_ITEM = 2**26
 """Bytes of the largest item that is accepted; a longer one is a defect of its sender."""
 
 MAX_UNREAD = 2**26
-"""Bytes that may wait for a process that reads nothing. Then the pipe ends, like one that is cut:
-each link and call holds back what it sends, so only a stopped process gets so far behind."""
+"""Bytes that may wait for a process that reads nothing for `STUCK_AFTER`. Then the pipe ends, like
+one that is cut."""
+
+STUCK_AFTER = 3.0
+"""Seconds. A process that is only slow, as after a broadcast to many links, reads something."""
+
+MOST_UNREAD = 2**29
+"""Bytes that may wait in any case. Each link and call holds back what it sends."""
 
 _LENGTH = 4
 
@@ -52,6 +58,11 @@ class UnixPipe(asyncio.Protocol):
         self._hello = hello
         self._is_greeted = False
         self._is_ended = False
+        self._sent = 0
+        """Bytes, those that still wait included."""
+        self._read_mark = (-1, 0.0)
+        """Bytes that the other side had read when last it read any, and the time; while more than
+        `MAX_UNREAD` wait."""
         self._unread = bytearray()
         self._transport: asyncio.Transport | None = None
 
@@ -64,7 +75,8 @@ class UnixPipe(asyncio.Protocol):
             return
         data = encode_item(item)
         transport.write(len(data).to_bytes(_LENGTH, "big") + data)
-        if transport.get_write_buffer_size() > MAX_UNREAD:
+        self._sent += _LENGTH + len(data)
+        if self._is_stuck(transport.get_write_buffer_size()):
             log_event(
                 WARNING,
                 "pipe_ended",
@@ -72,6 +84,16 @@ class UnixPipe(asyncio.Protocol):
                 peer=self.peer,
             )
             self.end()
+
+    def _is_stuck(self, unread: int) -> bool:
+        """Return whether the other side reads nothing, or far too little."""
+        if unread <= MAX_UNREAD:
+            self._read_mark = (-1, 0.0)
+            return False
+        now, read = asyncio.get_running_loop().time(), self._sent - unread
+        if read != self._read_mark[0]:
+            self._read_mark = (read, now)
+        return unread > MOST_UNREAD or now - self._read_mark[1] > STUCK_AFTER
 
     def end(self) -> None:
         """See `Pipe.end`."""
