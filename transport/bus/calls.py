@@ -50,9 +50,10 @@ class Calls:
         """
         if not pipe.is_open:
             raise NotReached(pipe.peer)
+        question = Raw(msgpack.encode(body))
         key = pipe, next(self._ids)
         answered = self._waiting[key] = asyncio.get_running_loop().create_future()
-        pipe.send(Call(key[1], kind, Raw(msgpack.encode(body))))
+        pipe.send(Call(key[1], kind, question))
         try:
             async with asyncio.timeout(within):
                 answer: Answer = await answered

@@ -140,6 +140,12 @@ async def test_defect_of_one_call_leaves_the_others(
     assert await pair.ask("double", 1) == ["edge", 2]
 
 
+async def test_question_that_cannot_be_encoded_leaves_nothing(pair: Pair) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        await pair.ask("double", "\ud800")
+    assert not pair.edge_calls._waiting
+
+
 async def test_unknown_kind_has_no_answer(pair: Pair) -> None:
     """A later release asks what this one does not know."""
     with pytest.raises(NoAnswer, match="home could not answer news"):
