@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -29,6 +30,8 @@ _SUFFIX = ".sock"
 _SECRET_LENGTH = 32
 _NAME_LENGTH = 12
 _PARENT = "parent"
+
+_is_name = re.compile(rf"[0-9a-f]{{{_NAME_LENGTH}}}").fullmatch
 
 
 class Directory:
@@ -86,7 +89,7 @@ class Directory:
 
     def is_ours(self, name: str) -> bool:
         """Return whether a name is one of this directory's workers, present or past."""
-        return len(name) == _NAME_LENGTH and name.startswith(self.tag)
+        return name.startswith(self.tag) and _is_name(name) is not None
 
     def keep(self) -> None:
         """Write the directory and its secret again if something has removed them.

@@ -95,5 +95,12 @@ class Bus(Protocol):
         ...
 
     def is_alive(self, name: str) -> bool | None:
-        """Return whether a process lives; None if its name is not one of this hub's processes."""
+        """Return whether a process lives; None if its name is not one of this hub's processes.
+
+        False means that it has not been found yet, or is gone: `look_for` tells which.
+        """
+        ...
+
+    async def look_for(self, name: str) -> bool:
+        """Look for a process that may have come just now; return False if it is gone for good."""
         ...

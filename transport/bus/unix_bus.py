@@ -90,6 +90,13 @@ class UnixBus:
             return None
         return name == self.name or name in self._pipes
 
+    async def look_for(self, name: str) -> bool:
+        """See `Bus.look_for`. The socket of a worker that is gone is missing, or refuses."""
+        self._connect_soon(name)
+        if (task := self._connecting.get(name)) is not None:
+            await asyncio.wait([task])
+        return name in self._pipes or self._directory.socket(name).exists()
+
     # `Owner` of the pipes
 
     def greeted(self, pipe: UnixPipe) -> None:

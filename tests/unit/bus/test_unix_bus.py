@@ -192,6 +192,34 @@ async def test_worker_without_a_socket_file_lives(
         await seen_b.until(lambda: ("left", a.name) in seen_b.events)
 
 
+async def test_worker_that_is_not_known_yet_is_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has come since the last look, as while this process was stopped."""
+    monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 3600.0)
+    async with joined(folder) as (a, _):
+        async with joined(folder) as (b, _):
+            await poll(lambda: bool(a.peers) and not a._connecting)
+            a._pipes.pop(b.name).end()
+            assert await a.look_for(b.name)
+            assert a.pipe_to(b.name).is_open
+            monkeypatch.setattr(a, "_connect", too_many_files)
+            a._pipes.pop(b.name).end()
+            assert await a.look_for(b.name), "whether it lives is not known"
+            monkeypatch.undo()
+        assert not await a.look_for(b.name)
+
+
+async def too_many_files(name: str) -> None:
+    pass
+
+
+async def test_name_that_leads_elsewhere_is_not_ours(folder: Path) -> None:
+    """Clients name it, in their tokens."""
+    async with joined(folder) as (a, _):
+        assert a.is_alive(f"{a.name[:4]}/../abcd") is None
+
+
 async def test_socket_of_dead_worker_is_removed(folder: Path) -> None:
     directory = Directory("hub", folder / "w")
     dead = directory.socket(f"{directory.tag}00000000")
@@ -261,11 +289,22 @@ async def test_bytes_that_are_no_item_end_the_pipe(
         assert "pipe_failed" in caplog.text
 
 
+async def test_pipe_to_slow_worker_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at a broadcast to many links, all sent before the loop can write any."""
+    monkeypatch.setattr(pipes, "MAX_UNREAD", 100_000)
+    async with joined(folder) as (a, seen), joined(folder) as (b, _):
+        for number in range(300):
+            b.pipe_to(a.name).send(Call(number, "x" * 10_000, Raw(b"\xc0")))
+        await seen.until(lambda: len(seen.items) == 300)
+
+
+@pytest.mark.parametrize("bound", ["STUCK_AFTER", "MOST_UNREAD"])
 async def test_pipe_to_worker_that_reads_nothing_ends(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bound: str
 ) -> None:
     """Memory is bounded however much is sent to a process that is stopped."""
     monkeypatch.setattr(pipes, "MAX_UNREAD", 100_000)
+    monkeypatch.setattr(pipes, bound, 0.0)
     monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.05)
     directory = Directory("hub", folder / "w")
     name = f"{directory.tag}00000000"

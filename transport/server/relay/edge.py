@@ -103,7 +103,7 @@ class Edge:
         """See `opening.Elsewhere.resume`."""
         await self._until_joined()
         assert visitor.credential is not None
-        home = self._home(visitor.credential.id)
+        home = await self._home(visitor.credential.id)
         if home is None:
             return None
         return await self._open(home, frame, visitor, visitor.credential, transport)
@@ -121,7 +121,7 @@ class Edge:
         try:
             for _ in range(MAX_PLACES):
                 session_id = await self._reservations.reserve(opening, mine, instead)
-                home = self._home(session_id)
+                home = await self._home(session_id)
                 if home is None and session_id.startswith(self._bus.name):
                     return session_id
                 if home is not None:
@@ -236,7 +236,7 @@ class Edge:
         line, _, rest = body.partition(b"\n")
         [header] = self._decoder.decode_lines(line)
         credential = read_token(header.session) if isinstance(header, Send) else None
-        home = self._home(credential.id) if credential is not None else None
+        home = await self._home(credential.id) if credential is not None else None
         if home is None or credential is None:
             return None
         first = structs.replace(header, session=credential.id)
@@ -265,7 +265,7 @@ class Edge:
     async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
         """See `uplink.Elsewhere.poll`."""
         await self._until_joined()
-        home = self._home(credential.id)
+        home = await self._home(credential.id)
         if home is None:
             return None
         text = encode_control(structs.replace(frame, session=credential.id))
@@ -315,12 +315,15 @@ class Edge:
         except (NotReached, NoAnswer):
             raise _unavailable() from None
 
-    def _home(self, session_id: str) -> str | None:
+    async def _home(self, session_id: str) -> str | None:
         """Return the name of the home of a session; None if it is here, or gone."""
         name = session_id[:NAME_LENGTH]
-        if name == self._bus.name or not self._bus.is_alive(name):
+        if name == self._bus.name:
             return None
-        return name
+        is_alive = self._bus.is_alive(name)
+        if is_alive is False:
+            is_alive = await self._bus.look_for(name)
+        return name if is_alive else None
 
     # The bus
 

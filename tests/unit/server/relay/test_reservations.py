@@ -31,6 +31,9 @@ class Alone(Bus):
     def is_alive(self, name: str) -> bool | None:
         return name == self.name
 
+    async def look_for(self, name: str) -> bool:
+        return name == self.name
+
 
 async def test_reservation_is_kept_from_its_first_use() -> None:
     """OPN-4. Otherwise one nonce would lead to a session whose store has forgotten that nonce."""
