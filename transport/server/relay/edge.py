@@ -47,8 +47,10 @@ from transport.server.relay.messages import (
     code_named,
     decode_answered,
     decode_opened,
+    encode_subject,
 )
 from transport.server.relay.reservations import Reservations, opening_key
+from transport.server.uplink import JITTER
 from transport.stores.tokens import Credential, derive_secret, hash_secret, make_token, read_token
 from transport.waiting import resolve
 
@@ -179,7 +181,7 @@ class Edge:
             transport.value,
             credential.id,
             credential.hash,
-            visitor.identity.subject,
+            encode_subject(visitor.identity.subject),
             visitor.identity.expires,
             begins=token is not None,
             reset=reset,
@@ -242,18 +244,19 @@ class Edge:
         first = structs.replace(header, session=credential.id)
         # A renewal is not passed on. What stands before it is delivered first.
         before: list[bytes] = []
+        answer: list[EncodedFrame] = []
         for each in rest.split(b"\n"):
             [frame] = [None] if each.startswith(b"[") else self._decoder.decode_lines(each)
             if not isinstance(frame, Renew):
                 before.append(each)
                 continue
             if before:
-                await self._post(home, credential, first, b"\n".join(before))
+                answer += await self._post(home, credential, first, b"\n".join(before))
                 before.clear()
             renewer = self._renewer(home, credential, scope)
             renewer.count_renewal()
             await renewer.renew(frame.credentials)
-        return await self._post(home, credential, first, b"\n".join(before))
+        return answer + await self._post(home, credential, first, b"\n".join(before))
 
     async def _post(
         self, home: str, credential: Credential, header: Send, rest: bytes
@@ -269,8 +272,9 @@ class Edge:
         if home is None:
             return None
         text = encode_control(structs.replace(frame, session=credential.id))
-        # It may be parked until the pipe ends, or this process does.
-        work = self._answer(home, "poll", Polled(*credential, text), None)
+        # It may be parked for as long as a poll is held, or until this process stops.
+        within = self._limits.poll_hold * (1 + JITTER) + ANSWER_WITHIN
+        work = self._answer(home, "poll", Polled(*credential, text), within)
         asking = asyncio.get_running_loop().create_task(work)
         try:
             await asyncio.wait({asking, self._drained}, return_when=asyncio.FIRST_COMPLETED)
@@ -291,7 +295,7 @@ class Edge:
     # Calls
 
     async def _answer(
-        self, home: str, kind: str, question: Any, within: float | None
+        self, home: str, kind: str, question: Any, within: float
     ) -> list[EncodedFrame]:
         """Return the frames that a home answers.
 
@@ -308,7 +312,7 @@ class Edge:
         return answer.frames
 
     async def _ask(
-        self, pipe: Pipe, kind: str, question: Any, within: float | None = ANSWER_WITHIN
+        self, pipe: Pipe, kind: str, question: Any, within: float = ANSWER_WITHIN
     ) -> Raw:
         try:
             return await self._calls.call(pipe, kind, question, within)

@@ -13,7 +13,7 @@ from transport import codes
 from transport.errors import ProtocolError
 from transport.server.addresses import address_of
 from transport.server.authentication import Authenticator
-from transport.server.relay.messages import Failure, Renewed
+from transport.server.relay.messages import Failure, Renewed, encode_subject
 from transport.stores.tokens import Credential
 
 
@@ -56,7 +56,9 @@ class EdgeRenewer:
             if error.code is codes.UNAUTHORIZED:
                 await self._report(refused=Failure.of(error), took=now() - began)
             raise
-        await self._report(subject=identity.subject, expires=identity.expires, took=now() - began)
+        await self._report(
+            subject=encode_subject(identity.subject), expires=identity.expires, took=now() - began
+        )
 
     async def _report(self, **outcome: Any) -> None:
         await self._tell(Renewed(*self._credential, link=self._link, **outcome))

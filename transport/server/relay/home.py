@@ -42,6 +42,7 @@ from transport.server.relay.messages import (
     decode_polled,
     decode_posted,
     decode_renewed,
+    decode_subject,
 )
 from transport.server.uplink import Uplink
 from transport.stores.tokens import Credential
@@ -106,7 +107,7 @@ class Home:
         frame = self._decoder.decode(question.frame)
         assert isinstance(frame, Open)
         visitor = Visitor(
-            Identity(question.subject, expires=question.expires),
+            Identity(decode_subject(question.subject), expires=question.expires),
             Credential(question.id, question.hash),
         )
         transport = TransportKind(question.transport)
@@ -178,7 +179,9 @@ class Home:
         try:
             if question.refused is not None:
                 raise question.refused.error()
-            runner.accept_renewal(Identity(question.subject, expires=question.expires))
+            runner.accept_renewal(
+                Identity(decode_subject(question.subject), expires=question.expires)
+            )
         except ProtocolError as error:
             runner.refuse_renewal(error, question.took)
             return Refused(Failure.of(error))

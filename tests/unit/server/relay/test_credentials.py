@@ -183,6 +183,36 @@ async def test_renewal_stays_at_an_edge_however_spelled(
         assert b"SECRET" not in b"\n".join(piped)
 
 
+async def test_post_in_parts_gets_every_answer(make_cluster: MakeCluster) -> None:
+    """What is before a renewal is handled first, and answered too."""
+    async with asyncio.timeout(DEADLINE), make_cluster(authenticate=authenticate) as cluster:
+        a, b = cluster.hubs
+        valid: dict[str, Any] = {"credentials": ["ada", 60]}
+        async with frame_client(a, "websocket", opening(**valid)) as first:
+            pass
+        async with frame_client(b, "longpoll", resuming(first, 2, **valid)) as second:
+            pings = [{"type": "ping", "id": number} for number in (7, 8)]
+            answer = await second.post(pings[0], renew("ada", 60), pings[1])
+            pongs = [frame["id"] for frame in answer.frames if frame["type"] == "pong"]
+            assert pongs == [7, 8]
+
+
+async def test_subject_with_a_lone_surrogate_resumes(make_cluster: MakeCluster) -> None:
+    async with asyncio.timeout(DEADLINE), make_cluster(authenticate=anybody) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket", opening(credentials="x")) as first:
+            pass
+        async with frame_client(b, "websocket", resuming(first, 2, credentials="x")) as second:
+            assert second.opened["verdict"] == "resumed"
+            await second.confirm()
+            await second.send({"type": "renew", "credentials": "y"}, [1, 0, "x"])
+            assert await second.data() == ["x"]
+
+
+async def anybody(connection: HTTPConnection, credentials: Any) -> Identity:
+    return Identity("a\ud800")
+
+
 async def test_home_refuses_a_renewal_of_a_pipe(make_cluster: MakeCluster) -> None:
     """Its request would be another one than that of the connection."""
     async with asyncio.timeout(DEADLINE), make_cluster(authenticate=authenticate) as cluster:

@@ -215,6 +215,20 @@ async def test_connection_ends_with_its_home(make_cluster: MakeCluster, transpor
             assert ended.code in (1012, 503, None)
 
 
+async def test_home_that_has_just_come_is_found(make_cluster: MakeCluster) -> None:
+    """This process has not looked since, for example because it was stopped."""
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        bus = b._lifecycle.current._relay._bus
+        [(_, pipe)] = bus._pipes.items()
+        bus._pipes.clear()
+        pipe.end()
+        async with frame_client(b, "websocket", resuming(first, 2)) as second:
+            assert second.opened["verdict"] == "resumed"
+
+
 async def test_connection_that_edge_loses_is_detached(make_cluster: MakeCluster) -> None:
     async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
         a, b = cluster.hubs
@@ -255,7 +269,8 @@ async def test_home_that_does_not_answer_is_unavailable(
     make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transport.server.relay.edge.ANSWER_WITHIN", 0.1)
-    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+    limits = Limits(poll_hold=1.0)
+    async with asyncio.timeout(DEADLINE), make_cluster(limits=limits) as cluster:
         a, b = cluster.hubs
         async with frame_client(a, "longpoll") as first:
             await first.confirm()
@@ -264,13 +279,15 @@ async def test_home_that_does_not_answer_is_unavailable(
         async def hang(pipe: Any, body: Any) -> None:
             await asyncio.shield(never)
 
-        for kind in ("open", "send"):
+        for kind in ("open", "send", "poll"):
             a._lifecycle.current._relay._calls.respond(kind, hang)
         refused = await try_open(b, "websocket", resuming(first, 2))
         assert refused is not None
         assert (refused.code, refused.error["code"]) == (1013, "unavailable")
         assert refused.error["retry_in"] > 0
         answer = await ask(b, "/send", lines(first.head()))
+        assert (answer.status, answer.frames[0]["code"]) == (503, "unavailable")
+        answer = await ask(b, "/poll", lines(first.head("poll", poll=9, ack=0)))
         assert (answer.status, answer.frames[0]["code"]) == (503, "unavailable")
         never.cancel()
 
