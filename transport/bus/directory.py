@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import secrets
+import socket
 import stat
 import tempfile
 from contextlib import suppress
@@ -30,6 +31,7 @@ _SUFFIX = ".sock"
 _SECRET_LENGTH = 32
 _NAME_LENGTH = 12
 _PARENT = "parent"
+_SECRET = "secret"
 
 _is_name = re.compile(rf"[0-9a-f]{{{_NAME_LENGTH}}}").fullmatch
 
@@ -52,6 +54,11 @@ class Directory:
     """
 
     def __init__(self, hub: str, path: str | os.PathLike[str] | None = None) -> None:
+        if not hasattr(os, "getuid"):
+            raise RuntimeError(
+                "Workers needs Unix sockets, which asyncio does not have on this system: start the "
+                "server with one worker, and the hub without Workers()"
+            )
         parent = _identity(os.getppid())
         named = path or os.environ.get(VARIABLE)
         if named:
@@ -70,7 +77,7 @@ class Directory:
             )
         for directory in (above, self.path):
             _make_private(directory)
-        self.secret = self._share("secret", secrets.token_bytes(_SECRET_LENGTH))
+        self.secret = self._share_secret(secrets.token_bytes(_SECRET_LENGTH))
         if not named:
             self._share(_PARENT, parent.encode())
             _remove_abandoned(above)
@@ -95,11 +102,22 @@ class Directory:
         """Write the directory and its secret again if something has removed them.
 
         Raises:
-            RuntimeError: as the constructor.
+            RuntimeError: as the constructor; or the directory has another secret.
         """
         for directory in (self.path.parent, self.path):
             _make_private(directory)
-        self._share("secret", self.secret)
+        if self._share_secret(self.secret) != self.secret:
+            raise RuntimeError(
+                f"the file {self.path / _SECRET} was replaced, so the workers that have started "
+                "since do not know the sessions of this one: restart all workers of the server"
+            )
+
+    def _share_secret(self, content: bytes) -> bytes:
+        found = self._share(_SECRET, content)
+        if len(found) != _SECRET_LENGTH:  # the machine has crashed while it was written
+            (self.path / _SECRET).unlink(missing_ok=True)
+            found = self._share(_SECRET, content)
+        return found
 
     def _share(self, name: str, content: bytes) -> bytes:
         """Return the content of a file that all workers read, and write it if it is not there."""
@@ -145,7 +163,9 @@ def _make_private(path: Path) -> None:
         RuntimeError: others could write there.
     """
     try:
-        path.mkdir(0o700, parents=True)
+        for above in reversed([each for each in path.parents if not each.exists()]):
+            above.mkdir(0o755, exist_ok=True)
+        path.mkdir(0o700)
     except FileExistsError:
         pass
     except OSError as error:
@@ -166,12 +186,29 @@ def _make_private(path: Path) -> None:
 
 
 def _remove_abandoned(above: Path) -> None:
-    """Remove the directories of supervisors that are gone."""
+    """Remove the directories of supervisors that are gone.
+
+    One whose workers accept has a supervisor that is only not visible here, as from a container.
+    """
     with suppress(OSError):
         for directory in above.iterdir():
-            with suppress(OSError):
+            with suppress(OSError, ValueError, IndexError):
                 parent = (directory / _PARENT).read_text()
-                if _identity(int(parent.split()[0])) != parent:
+                is_gone = _identity(int(parent.split()[0])) != parent
+                if is_gone and not any(map(_accepts, directory.glob(f"*{_SUFFIX}"))):
                     for file in directory.iterdir():
                         file.unlink(missing_ok=True)
                     directory.rmdir()
+
+
+def _accepts(path: Path) -> bool:
+    """Return whether a process listens on a socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+        one.setblocking(False)
+        try:
+            one.connect(str(path))
+        except BlockingIOError:
+            return True  # its queue is full
+        except OSError:
+            return False
+        return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,57 @@ def test_directories_of_supervisors_that_are_gone_are_removed(
     Directory("app:news")
     assert not abandoned.exists()
     assert kept.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"short"])
+def test_secret_that_is_cut_is_replaced(content: bytes) -> None:
+    path = Directory("app:chat").path / "secret"
+    path.write_bytes(content)
+    first, second = Directory("app:chat"), Directory("app:chat")
+    assert len(first.secret) == 32
+    assert first.secret == second.secret == path.read_bytes()
+
+
+def test_secret_that_was_replaced_is_reported() -> None:
+    directory = Directory("app:chat")
+    (directory.path / "secret").write_bytes(b"x" * 32)
+    with pytest.raises(RuntimeError, match="restart all workers"):
+        directory.keep()
+
+
+def test_parent_file_that_is_empty_is_skipped() -> None:
+    other = Directory("app:chat").path.with_name("0123456789abcdef")
+    other.mkdir(0o700)
+    (other / "parent").touch()
+    Directory("app:chat")
+    assert other.exists()
+
+
+def test_directory_of_a_hidden_supervisor_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process is not visible from this container, but a worker accepts."""
+    with monkeypatch.context() as patch:
+        patch.setattr("transport.bus.directory._identity", lambda pid: f"{pid} elsewhere")
+        hidden = Directory("app:chat")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(hidden.socket(hidden.name)))
+        one.listen()
+        Directory("app:news")
+        assert hidden.path.exists()
+    Directory("app:news")
+    assert not hidden.path.exists()
+
+
+def test_parents_of_a_named_directory_are_not_open_to_all(temporary: Path) -> None:
+    before = os.umask(0)
+    try:
+        Directory("app:chat", temporary / "run" / "app" / "w")
+    finally:
+        os.umask(before)
+    modes = [(temporary / each).stat().st_mode & 0o777 for each in ("run", "run/app", "run/app/w")]
+    assert modes == [0o755, 0o755, 0o700]
+
+
+def test_system_without_unix_sockets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.getuid")
+    with pytest.raises(RuntimeError, match="start the server with one worker"):
+        Directory("app:chat")
