@@ -59,9 +59,10 @@ class UnixBus:
         """See `Bus.start`. First listen, then look: of two that start together, one sees the other.
 
         Raises:
-            OSError: the socket cannot be made.
+            OSError, RuntimeError: the socket cannot be made. Call it again later.
         """
         self._receiver = receiver
+        self._directory.keep()
         await self._listen()
         await self._look()
         self._watching = asyncio.get_running_loop().create_task(self._watch())

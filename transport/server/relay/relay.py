@@ -19,6 +19,10 @@ from transport.server.relay.home import Home
 from transport.server.relay.reservations import Reservations
 from transport.server.uplink import Uplink
 from transport.telemetry.log import ERROR, log_event
+from transport.waiting import resolve
+
+JOIN_INTERVAL = 1.0
+"""Seconds between attempts to join the others."""
 
 
 class Relay:
@@ -43,7 +47,10 @@ class Relay:
         reservations = Reservations(bus, self._calls, limits.nonce, now)
         self.edge = Edge(bus, self._calls, reservations, authenticator, limits, self._until_joined)
         self._home: Home | None = None
-        self._joining = asyncio.get_running_loop().create_task(self._join())
+        loop = asyncio.get_running_loop()
+        self._has_joined = False
+        self._has_tried = loop.create_future()
+        self._joining = loop.create_task(self._join())
 
     def serve(self, registry: Registry, opener: Opener, uplink: Uplink) -> None:
         """Let the others reach the sessions of this process."""
@@ -54,21 +61,28 @@ class Relay:
     def stop(self) -> None:
         """Leave the other processes: their connections to sessions here end as if cut."""
         self._joining.cancel()
+        resolve(self._has_tried)
         self._calls.stop()
         self._bus.stop()
 
-    async def _join(self) -> bool:
-        try:
-            await self._bus.start(self)
-        except OSError:
-            log_event(
-                ERROR,
-                "workers_failed",
-                "this worker cannot find the others, so it serves no client",
-                exc_info=True,
-            )
-            return False
-        return True
+    async def _join(self) -> None:
+        """Join the others; try again until that succeeds, as after the disk was full."""
+        while not self._has_joined:
+            try:
+                await self._bus.start(self)
+                self._has_joined = True
+            except (OSError, RuntimeError):
+                if not self._has_tried.done():
+                    log_event(
+                        ERROR,
+                        "workers_failed",
+                        "this worker cannot find the others, so it serves no client; it tries "
+                        "again until it can",
+                        exc_info=True,
+                    )
+                resolve(self._has_tried)
+                await asyncio.sleep(JOIN_INTERVAL)
+        resolve(self._has_tried)
 
     async def _until_joined(self) -> None:
         """Wait until the others are known.
@@ -76,10 +90,9 @@ class Relay:
         Raises:
             ProtocolError: they cannot be found: its log says why.
         """
-        joining = self._joining
-        if not joining.done():
-            await asyncio.wait([joining])
-        if joining.cancelled() or not joining.result():
+        if not self._has_tried.done():
+            await asyncio.wait([self._has_tried])
+        if not self._has_joined:
             raise ProtocolError(
                 codes.UNAVAILABLE,
                 "this process of the server is stopping, or cannot find the others: see its log",
