@@ -1,4 +1,7 @@
-"""Worker processes of real servers share the sessions of a hub."""
+"""Worker processes of real servers share the sessions of a hub.
+
+`make test` covers uvicorn; ``WORKER_HOSTS=all`` covers gunicorn too, with and without preloading.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,10 @@ from transport.client import Pacing
 APP = "tests.integration.workers.app:app"
 TRANSPORTS = ("websocket", "sse", "longpoll")
 COUNT = 3
+COUNT_OF_EACH = 3
+"""Clients of each transport."""
+MESSAGES = 20
+CUTS = 3
 DEADLINE = 100.0
 PACING = Pacing(retry_base=0.05, retry_max=0.5)
 
@@ -41,7 +48,12 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(params=["uvicorn", "gunicorn", "gunicorn --preload"])
+HOSTS = ["uvicorn"]
+if os.environ.get("WORKER_HOSTS") == "all":
+    HOSTS += ["gunicorn", "gunicorn --preload"]
+
+
+@pytest.fixture(params=HOSTS)
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     name, *more = request.param.split()
     host = UVICORN if name == "uvicorn" else GUNICORN
@@ -67,10 +79,11 @@ async def test_messages_cross_workers_once_and_in_order(server: Server) -> None:
     async with asyncio.timeout(DEADLINE), FaultProxy(server.port) as proxy:
         url = f"http://127.0.0.1:{proxy.port}/"
         talks = [
-            asyncio.create_task(chat(url, transport, 40, progress)) for transport in TRANSPORTS * 6
+            asyncio.create_task(chat(url, transport, MESSAGES, progress))
+            for transport in TRANSPORTS * COUNT_OF_EACH
         ]
-        for share in range(1, 8):
-            due = share * 40 * len(talks) // 10
+        for cut in range(1, CUTS + 1):
+            due = cut * MESSAGES * len(talks) // (CUTS + 1)
             while len(progress) < due and not any(talk.done() for talk in talks):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             proxy.cut()
@@ -87,7 +100,7 @@ async def test_killed_worker_is_told_as_restarted(server: Server) -> None:
             told.append(pid)
             await killed.wait()
             try:
-                for number in range(100):
+                for number in range(MESSAGES):
                     await channel.send(number)
                     assert await channel.receive() == number
             except SessionReset as reset:
@@ -96,7 +109,7 @@ async def test_killed_worker_is_told_as_restarted(server: Server) -> None:
 
     killed = asyncio.Event()
     async with asyncio.timeout(DEADLINE):
-        follows = [asyncio.create_task(follow(each)) for each in TRANSPORTS * 6]
+        follows = [asyncio.create_task(follow(each)) for each in TRANSPORTS * COUNT_OF_EACH]
         while len(told) < len(follows):  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(0.01)
         victim = told[0]
