@@ -83,7 +83,7 @@ class Bus(Protocol):
         ...
 
     def stop(self) -> None:
-        """Leave: the others learn at once that this process is gone."""
+        """Leave: the others learn at once that this process is gone. Also of a closed loop."""
         ...
 
     def pipe_to(self, name: str) -> Pipe:

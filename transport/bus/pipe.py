@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import suppress
 from typing import Protocol, cast
 
 from transport.bus import forks
@@ -101,6 +103,13 @@ class UnixPipe(asyncio.Protocol):
         self._is_ended = True
         if self._transport is not None:
             self._transport.abort()
+
+    def abandon(self) -> None:
+        """End the pipe when its event loop is closed; its socket is closed when it is freed."""
+        self.is_open = False
+        if self._transport is not None:
+            with suppress(OSError):
+                self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     # `asyncio.Protocol`
 

@@ -44,6 +44,7 @@ class UnixBus:
         self._connecting: dict[str, asyncio.Task[None]] = {}
         self._greetings: dict[UnixPipe, asyncio.Future[None]] = {}
         self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._watching: asyncio.Task[None] | None = None
         self._is_failing = False
         self._is_stopped = False
@@ -70,6 +71,9 @@ class UnixBus:
     def stop(self) -> None:
         """See `Bus.stop`."""
         self._is_stopped = True
+        if self._server is not None and self._server.get_loop().is_closed():
+            self._abandon()
+            return
         for task in (self._watching, *self._connecting.values()):
             if task is not None:
                 task.cancel()
@@ -77,6 +81,14 @@ class UnixBus:
         pipes, self._pipes = self._pipes, {}
         for pipe in (*pipes.values(), *self._accepted):
             pipe.end()
+
+    def _abandon(self) -> None:
+        """Leave when the event loop is closed: then asyncio can end nothing."""
+        self._directory.socket(self.name).unlink(missing_ok=True)
+        if self._listener is not None:
+            self._listener.close()
+        for pipe in (*self._pipes.values(), *self._accepted):
+            pipe.abandon()
 
     def pipe_to(self, name: str) -> Pipe:
         """See `Bus.pipe_to`."""
@@ -138,6 +150,7 @@ class UnixBus:
             listener.close()
             draft.unlink(missing_ok=True)
             raise
+        self._listener = listener
         forks.close_in_child(self, listener)
 
     def _accept(self) -> UnixPipe:

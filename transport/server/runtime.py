@@ -81,7 +81,7 @@ class Runtime:
     def stop(self) -> None:
         """Stop the sessions' timer and handlers, and leave the other processes."""
         self.registry.stop()
-        if self._relay is not None and not self.loop.is_closed():
+        if self._relay is not None:
             self._relay.stop()
 
     def dismiss(self, subject: str) -> int:

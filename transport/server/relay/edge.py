@@ -354,6 +354,8 @@ class Edge:
 
     def drain(self) -> None:
         """Tell the clients of other homes to resume elsewhere: this process stops (DRN-1)."""
+        if self._drained.get_loop().is_closed():
+            return
         resolve(self._drained)
         for link in list(self._links.values()):
             link.drain(self._limits.drain_window)

@@ -60,9 +60,10 @@ class Relay:
 
     def stop(self) -> None:
         """Leave the other processes: their connections to sessions here end as if cut."""
-        self._joining.cancel()
-        resolve(self._has_tried)
-        self._calls.stop()
+        if not self._joining.get_loop().is_closed():
+            self._joining.cancel()
+            resolve(self._has_tried)
+            self._calls.stop()
         self._bus.stop()
 
     async def _join(self) -> None:
