@@ -104,6 +104,13 @@ class UnixPipe(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def close(self) -> None:
+        """End the pipe once what was sent on it has been written."""
+        self.is_open = False
+        self._is_ended = True
+        if self._transport is not None:
+            self._transport.close()
+
     def abandon(self) -> None:
         """End the pipe when its event loop is closed; its socket is closed when it is freed."""
         self.is_open = False

@@ -80,7 +80,7 @@ class UnixBus:
         self._stop_listening()
         pipes, self._pipes = self._pipes, {}
         for pipe in (*pipes.values(), *self._accepted):
-            pipe.end()
+            pipe.close()
 
     def _abandon(self) -> None:
         """Leave when the event loop is closed: then asyncio can end nothing."""

@@ -249,7 +249,7 @@ class Hub:
         """Stop accepting sessions, tell clients to reconnect elsewhere, and wait for handlers."""
         runtime = self._lifecycle.get_current("hub.drain")
         if runtime is not None:
-            await runtime.registry.drain()
+            await runtime.drain()
 
     def statistics(self) -> HubStatistics:
         """Return the counters of this hub, as they are now."""

@@ -78,6 +78,12 @@ class Runtime:
         self.poll = uplink.poll
         self.send = uplink.send
 
+    async def drain(self) -> None:
+        """Let the handlers end, and let every client read what they have done (DRN-1)."""
+        await self.registry.drain()
+        if self._relay is not None:
+            await self._relay.flush()
+
     def stop(self) -> None:
         """Stop the sessions' timer and handlers, and leave the other processes."""
         self.registry.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, assert_never, cast
 
@@ -46,6 +47,9 @@ from transport.server.relay.messages import (
 )
 from transport.server.uplink import Uplink
 from transport.stores.tokens import Credential
+
+FLUSH_WITHIN = 3.0
+"""Seconds that a process which stops waits for clients of other processes to read."""
 
 
 class Home:
@@ -99,6 +103,12 @@ class Home:
         for each, number in list(self._links):
             if each is pipe:
                 self._links[each, number].lost()
+
+    async def flush(self) -> None:
+        """Wait until connections that have ended have got their last frames, if they read soon."""
+        writers = [link.writer for link in self._links.values() if link.has_ended]
+        if writers:
+            await asyncio.wait(writers, timeout=FLUSH_WITHIN)
 
     # Calls
 

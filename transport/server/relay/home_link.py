@@ -21,6 +21,9 @@ class HomeLink:
         number: names it on the pipe.
         link: the connection's end of the session.
         on_end: called once nothing more is relayed.
+
+    Attributes:
+        writer: the task that relays what is due; it ends with the connection.
     """
 
     def __init__(
@@ -33,7 +36,12 @@ class HomeLink:
         self._downlink = Flow(pipe, number)
         self._taken = asyncio.Event()
         link.abort = self._abort
-        self._writer = asyncio.get_running_loop().create_task(self._write())
+        self.writer = asyncio.get_running_loop().create_task(self._write())
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether only the last frames of the connection are left to relay."""
+        return self._link.code is not None
 
     async def _write(self) -> None:
         """Relay what is due until the connection ends."""
@@ -73,7 +81,7 @@ class HomeLink:
 
     def lost(self) -> None:
         """Learn that the connection is gone."""
-        self._writer.cancel()
+        self.writer.cancel()
         self._leave()
 
     def _abort(self) -> None:

@@ -58,6 +58,11 @@ class Relay:
             registry, opener, uplink, self._limits, self._calls, self.edge.until_begun
         )
 
+    async def flush(self) -> None:
+        """Wait, not for long, until the clients at other processes have got their last frames."""
+        assert self._home is not None
+        await self._home.flush()
+
     def stop(self) -> None:
         """Leave the other processes: their connections to sessions here end as if cut."""
         if not self._joining.get_loop().is_closed():

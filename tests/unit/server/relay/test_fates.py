@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.clients.frame_client import frame_client, try_open
 from tests.unit.server.relay.conftest import DEADLINE, poll
+from tests.unit.server.relay.test_edges import resuming
 from transport import Channel, Hub, Identity
 from transport.testing import opening
 
@@ -124,3 +125,27 @@ async def test_open_that_meets_a_drain_begins_nothing(make_cluster: MakeCluster)
         assert refused is not None
         assert refused.error["code"] == "unavailable"
         await drain
+
+
+async def test_reset_follows_much_that_an_edge_has_to_read(make_cluster: MakeCluster) -> None:
+    """The worker ends at once when its handlers have ended."""
+    sent = asyncio.Event()
+
+    async def much(channel: Channel) -> None:
+        async for _ in channel:
+            for _ in range(12):
+                await channel.send("x" * 60_000)
+            sent.set()
+
+    async with asyncio.timeout(DEADLINE), make_cluster(much) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        async with frame_client(b, "websocket", resuming(first, 2)) as second:
+            await second.confirm()
+            reading = asyncio.create_task(second.ended())
+            await second.send([1, 0, "x"])
+            await sent.wait()
+            await a.lifespan().__aexit__(None, None, None)
+            ended = await reading
+        assert (ended.frames[-1]["type"], ended.frames[-1]["reason"]) == ("reset", "shutdown")
