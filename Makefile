@@ -57,12 +57,13 @@ matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxie
 	MATRIX=full $(BIN)/python -m pytest tests/browser/test_engines.py $(PYTEST_ARGS)
 	MATRIX=full $(BIN)/python -m pytest tests/field/network tests/browser/test_fleet.py tests/browser/test_life.py -rA $(PYTEST_ARGS)
 
-campaign: setup ## Run the full campaigns: shutdowns, hostile clients, random schedules, cancellation
+campaign: setup ## Run the full campaigns: shutdowns, hostile clients, workers, random schedules, cancellation
 	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/integration/server/test_shutdown.py $(PYTEST_ARGS)
 	HOSTILE_SESSIONS=1000 HOSTILE_SOCKETS=200 HOSTILE_MEMORY=256 \
 		$(BIN)/python -m pytest tests/integration/limits/test_hostile.py --timeout 900 $(PYTEST_ARGS)
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
 		$(BIN)/python -m pytest tests/properties/test_machine.py $(PYTEST_ARGS)
+	WORKER_HOSTS=all $(BIN)/python -m pytest tests/integration/workers $(PYTEST_ARGS)
 	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/properties/test_client_cancellation.py --timeout 900 $(PYTEST_ARGS)
 
 clauses: $(DEV_READY) ## Write docs/clauses.md: the vectors and tests of each clause

@@ -39,7 +39,7 @@ NAMES = {
 SURFACES = {
     transport.Hub: """
         (handler, *, store, limits, authenticate, origins, transports, on_error, encoder,
-        console)
+        console, name)
         broadcast(message) channels close_user(subject) drain() group(name) lifespan(app) limits
         send_to(channel_id, message) statistics()
     """,
@@ -64,7 +64,7 @@ SURFACES = {
     """,
     transport.Identity: "(subject, user, expires) expires subject user",
     transport.MemoryStore: """
-        (*, tombstones) epoch find(session_id, now) forget(session_id)
+        (*, tombstones, epoch, shared) epoch find(session_id, now) forget(session_id)
         open(nonce, record, now, keep) save_tombstone(session_id, tombstone, until) shared
         sweep(now)
     """,

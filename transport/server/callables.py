@@ -88,6 +88,17 @@ def name_of(function: object) -> str:
     return type(function).__name__
 
 
+def full_name_of(function: object) -> str:
+    """Return a handler's module and qualified name, which other handlers of a program do not have.
+
+    Those of its class, if it is an object that is called.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
 def _check(function: Any, expected: str, arguments: int, count: str) -> None:
     if not callable(function):
         raise TypeError(f"{expected}, not {_described(function)}")

@@ -49,6 +49,7 @@ class SessionCredentials:
 
     __slots__ = (
         "_accepted",
+        "_accepted_at",
         "_authenticator",
         "_expires_at",
         "_is_renewing",
@@ -78,6 +79,8 @@ class SessionCredentials:
         """Whether a renewal is being checked: one at a time, as each may take long."""
         self._accepted = 0
         """How many credentials were accepted."""
+        self._accepted_at = float("-inf")
+        """When the last ones were, by the loop's time."""
         self._expires_at: float | None = None
         self._renew_by: float | None = None
         """Until when the client may act though its credentials have expired."""
@@ -85,14 +88,19 @@ class SessionCredentials:
     def accept(self, identity: Identity) -> None:
         """Adopt the expiry time of valid credentials, from a new connection or a renewal."""
         self._accepted += 1
+        self._accepted_at = asyncio.get_running_loop().time()
         self._renew_by = None
         self._expires_at = (
             None
             if identity.expires is None
             # From Unix time to the loop's time. Not to the session's clock: that may stand still,
             # and credentials expire all the same.
-            else asyncio.get_running_loop().time() + identity.expires - time.time()
+            else self._accepted_at + identity.expires - time.time()
         )
+
+    def were_accepted_within(self, seconds: float) -> bool:
+        """Return whether valid credentials were presented in the last ``seconds``."""
+        return asyncio.get_running_loop().time() - self._accepted_at < seconds
 
     def count_renewal(self) -> None:
         """Count a renewal, which costs as much as an ``open``.
@@ -126,8 +134,7 @@ class SessionCredentials:
             return await self._authenticate(credentials)
         except ProtocolError as error:
             if error.code is codes.UNAUTHORIZED and self._accepted == accepted:
-                self._expires_at = None
-                self._renew_by = self._now()
+                self.refuse()
             raise
         finally:
             self._is_renewing = False
@@ -137,8 +144,13 @@ class SessionCredentials:
         connection = HTTPConnection(self.scope)
         identity = await self._authenticator.check(connection, credentials)
         if identity.subject != self.subject:
-            raise ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
+            raise other_user_error()
         return identity
+
+    def refuse(self) -> None:
+        """Let the client act no more before an ``open`` presents valid credentials."""
+        self._expires_at = None
+        self._renew_by = self._now()
 
     @property
     def are_refused(self) -> bool:
@@ -163,6 +175,11 @@ class SessionCredentials:
         if self._renew_by is not None and now >= self._renew_by:
             return Due.REFUSE
         return None
+
+
+def other_user_error() -> ProtocolError:
+    """Return the error of a renewal with the credentials of another user."""
+    return ProtocolError(codes.UNAUTHORIZED, "these credentials belong to another user")
 
 
 def refused_error() -> ProtocolError:

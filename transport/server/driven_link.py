@@ -31,3 +31,25 @@ class DrivenLink(Link, Protocol):
     def tick(self, now: float) -> None:
         """Do what has become due at ``now``."""
         ...
+
+    # Long poll
+
+    def park(self) -> int:
+        """Begin to wait for the answer to a poll, and end the wait of an older poll.
+
+        Returns:
+            A ticket for `is_newest_poll` and `unpark`.
+        """
+        ...
+
+    def is_newest_poll(self, ticket: int) -> bool:
+        """Return whether no newer poll has arrived since that ticket."""
+        ...
+
+    def unpark(self, ticket: int) -> None:
+        """End the wait of a poll, answered or not."""
+        ...
+
+    async def due_within(self, seconds: float) -> None:
+        """Wait as `due` says, at most ``seconds``."""
+        ...

@@ -181,10 +181,11 @@ class SessionDriver:
             self.reception.claim()
             if self._presence is not None:
                 self._presence.received()
-        if self.draining:
-            raise self.handed_over()
         session = self.session
         incoming = session.incoming
+        if self.draining:
+            incoming.mark_handled()  # what the handler had in hand, as it asks for the next
+            raise self.handed_over()
         handled = incoming.handled
         try:
             message = session.receive_nowait()
@@ -375,10 +376,14 @@ class SessionDriver:
 
     def drain(self, retry_in: float) -> None:
         """Hand the session over: tell its clients to reconnect, and end every wait (DRN-1)."""
-        self.draining = True
         self.session.drain(retry_in)
         for link in self.links:
             link.wake_writer_if_due()
+        self.hand_over()
+
+    def hand_over(self) -> None:
+        """End every wait of the handler: this process stops."""
+        self.draining = True
         self.reception.wake()
         if self._presence is not None:
             self._presence.changed()

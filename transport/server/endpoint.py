@@ -95,7 +95,7 @@ class Endpoint:
         exchange.add_headers(OriginPolicy.cors(origin))
         try:
             if segment == "send" and method == "POST" and self._serves_posts:  # as most are
-                await post.serve(exchange, self._enter(), self._decoder)
+                await post.serve(exchange, self._enter())
             elif is_preflight:
                 await _answer_preflight(exchange)
             else:
@@ -125,7 +125,7 @@ class Endpoint:
         if segment == "sse":
             await sse.serve(exchange, receive, send, self._enter(), self._decoder)
         else:
-            await longpoll.serve(exchange, self._enter(), self._limits, self._decoder)
+            await longpoll.serve(exchange, self._enter(), self._decoder)
 
 
 async def _answer_preflight(exchange: Exchange, **options: int) -> None:

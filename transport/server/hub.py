@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from starlette.types import Receive, Scope, Send
 
+from transport.bus.workers import Workers
 from transport.limits import Limits
 from transport.protocol.codec import Encoder
 from transport.protocol.frames import Json, TransportKind
@@ -19,7 +20,13 @@ from transport.protocol.server.counters import counters_of
 from transport.server.application import Application, Handler
 from transport.server.as_websocket import WebSocketHandler
 from transport.server.authentication import Authenticate
-from transport.server.callables import check_authenticate, check_encoder, check_handler, name_of
+from transport.server.callables import (
+    check_authenticate,
+    check_encoder,
+    check_handler,
+    full_name_of,
+    name_of,
+)
 from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
 from transport.server.group import Group, send_to_all
@@ -92,18 +99,21 @@ class Hub:
             in its place. ``fastapi.encoders.jsonable_encoder`` fits.
         console: whether a browser that opens the mount's URL gets a page to try the channel by
             hand. Not for a server that strangers reach: see docs/handlers.md.
+        name: of the hub, the same in each of its processes; by default the module and the qualified
+            name of the handler. With `Workers`, name the hubs that have one handler, and those of
+            `as_websocket`.
 
     Raises:
         TypeError: the handler or ``authenticate`` cannot be awaited, ``encoder`` is async or takes
-            no value, ``limits`` is no `Limits`, or ``console`` is not a bool.
-        ValueError: an origin, a transport or ``on_error`` is not valid.
+            no value, ``limits`` is no `Limits`, ``console`` is not a bool, or ``name`` not a str.
+        ValueError: an origin, a transport, ``on_error`` or ``name`` is not valid.
     """
 
     def __init__(
         self,
         handler: Handler,
         *,
-        store: Store | None = None,
+        store: Store | Workers | None = None,
         limits: Limits = Limits(),
         authenticate: Authenticate | None = None,
         origins: Sequence[str] | None = None,
@@ -111,6 +121,7 @@ class Hub:
         on_error: Literal["close", "reopen"] = "close",
         encoder: Encoder | None = None,
         console: bool = False,
+        name: str | None = None,
     ) -> None:
         check_handler(handler)
         if authenticate is not None:
@@ -127,7 +138,12 @@ class Hub:
             raise ValueError(f"on_error must be one of {ON_ERROR}, not {on_error!r}")
         if not isinstance(console, bool):
             raise TypeError(f"console must be True or False, not {console!r}")
-        self._name = name_of(handler)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {name!r}")
+        if name == "":
+            raise ValueError("name must be at least one character long")
+        self._name = name or name_of(handler)
+        shared_name = name or full_name_of(handler)
         self._limits = limits
         self._encoder = encoder
         application = Application(
@@ -138,14 +154,17 @@ class Hub:
         )
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         key = secrets.token_bytes(32)
+
+        def make() -> Runtime:
+            if isinstance(store, Workers):
+                bus = store.bus(shared_name)
+                memory = MemoryStore(epoch=bus.name, shared=True)
+                return Runtime(application, memory, limits, authenticate, bus.secret, bus)
+            records = store if store is not None else MemoryStore()
+            return Runtime(application, records, limits, authenticate, key)
+
         self._lifecycle = Lifecycle(
-            lambda: Runtime(
-                application,
-                store if store is not None else MemoryStore(),
-                limits,
-                authenticate,
-                key,
-            ),
+            make,
             limits.body if TransportKind.WEBSOCKET in transports else 0,
         )
         self._endpoint = Endpoint(
@@ -230,7 +249,7 @@ class Hub:
         """Stop accepting sessions, tell clients to reconnect elsewhere, and wait for handlers."""
         runtime = self._lifecycle.get_current("hub.drain")
         if runtime is not None:
-            await runtime.registry.drain()
+            await runtime.drain()
 
     def statistics(self) -> HubStatistics:
         """Return the counters of this hub, as they are now."""

@@ -133,6 +133,6 @@ class Lifecycle:
             self._unlisten()
             self._unlisten = None
         if self.current is not None:
-            self.current.registry.stop()
+            self.current.stop()
             self.current = None
         self._host = None

@@ -27,7 +27,7 @@ class Lifespan(AbstractAsyncContextManager[None]):
         if lifecycle.current is None or not lifecycle.is_here:  # a later loop has it
             return
         try:
-            await lifecycle.current.registry.drain()
+            await lifecycle.current.drain()
         finally:
             lifecycle.has_lifespan = False
             lifecycle.stop()

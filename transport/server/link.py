@@ -41,6 +41,25 @@ class Renewer(Protocol):
         ...
 
 
+class RelayedRenewer:
+    """Implements `Renewer` for a connection of another process, which alone has its request."""
+
+    def count_renewal(self) -> None:
+        """See `Renewer.count_renewal`."""
+        raise relayed_renewal_error()
+
+    async def renew(self, credentials: Any) -> None:
+        """See `Renewer.renew`."""
+        raise relayed_renewal_error()
+
+
+def relayed_renewal_error() -> ProtocolError:
+    """Return the error of fresh credentials that another process has passed on (REN-1)."""
+    return ProtocolError(
+        codes.BAD_FRAME, "credentials are checked by the process that has the connection"
+    )
+
+
 class SessionLink:
     """Implements `Link` for one connection.
 
@@ -120,7 +139,7 @@ class SessionLink:
         return waiter
 
     async def due_within(self, seconds: float) -> None:
-        """See `Link.due_within`."""
+        """See `DrivenLink.due_within`."""
         waiter = self.due()
         if waiter is None:
             return
@@ -165,7 +184,7 @@ class SessionLink:
         frame = self._decoder.decode(encoded)
         driver = self._driver
         if type(frame) is Renew:
-            driver.session.record_activity(attachment, driver.now())
+            self.record_activity(driver.now())
             self._receive_credentials(frame.credentials)
             return
         # Replies do not count against the window: bound them, in case a client keeps asking and
@@ -185,6 +204,10 @@ class SessionLink:
         if replies:
             driver.session.reply(attachment, replies)
         driver.notify()
+
+    def record_activity(self, now: float) -> None:
+        """Note that the client is there (LIV-3)."""
+        self._driver.session.record_activity(self.attachment, now)
 
     def _receive_credentials(self, credentials: Any) -> None:
         """Check fresh credentials in a task: other frames are received meanwhile."""
@@ -217,17 +240,17 @@ class SessionLink:
     # Long poll
 
     def park(self) -> int:
-        """See `Link.park`."""
+        """See `DrivenLink.park`."""
         self._ticket += 1
         self.wake_writer()
         return self._ticket
 
     def is_newest_poll(self, ticket: int) -> bool:
-        """See `Link.is_newest_poll`."""
+        """See `DrivenLink.is_newest_poll`."""
         return ticket == self._ticket
 
     def unpark(self, ticket: int) -> None:
-        """See `Link.unpark`."""
+        """See `DrivenLink.unpark`."""
         if self.is_newest_poll(ticket):
             self._downlink.end_poll(self.attachment)
 

@@ -11,7 +11,8 @@ leaves a record that has not begun; the next ``open`` with the same nonce comple
 from __future__ import annotations
 
 import secrets
-from typing import assert_never
+from dataclasses import dataclass
+from typing import Protocol, assert_never
 
 from msgspec import UNSET
 from starlette.requests import HTTPConnection
@@ -38,19 +39,59 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import ServerSession
+from transport.server.adapters.ports import Link
 from transport.server.admission import Admission
 from transport.server.application import Application
 from transport.server.authentication import Authenticator, Identity
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
-from transport.server.link import SessionLink
+from transport.server.link import RelayedRenewer, SessionLink
 from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import OpeningRequest, read_request
 from transport.server.registry import Registry
 from transport.server.runner import Runner
 from transport.stores.records import Record
-from transport.stores.tokens import derive_secret, hash_secret, make_token
+from transport.stores.tokens import Credential, derive_secret, hash_secret, make_token, read_token
 from transport.telemetry.log import DEBUG, INFO, log_event
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who sent an ``open``.
+
+    Attributes:
+        identity: what ``authenticate`` returned.
+        credential: what the token proves; None if it names no session, or is malformed.
+        request: that carried it; None if another process has it.
+    """
+
+    identity: Identity
+    credential: Credential | None
+    request: OpeningRequest | None = None
+
+
+class Elsewhere(Protocol):
+    """The other processes of a hub, for what is opened here."""
+
+    async def resume(
+        self, frame: Open, visitor: Visitor, transport: TransportKind
+    ) -> Link | FinalAnswer | Begin | None:
+        """Resume a session of another process; return None if it is to be looked for here.
+
+        Raises:
+            ProtocolError: refused.
+        """
+        ...
+
+    async def begin(
+        self, frame: Open, visitor: Visitor, transport: TransportKind, reset: Reset | None
+    ) -> Link | FinalAnswer | str:
+        """Return the id of the session to begin here, or attach to one of another process (OPN-4).
+
+        Raises:
+            ProtocolError: refused.
+        """
+        ...
 
 
 class Opener:
@@ -64,6 +105,7 @@ class Opener:
         memory: the bound on what all sessions take.
         authenticator: authenticates the clients.
         key: the secret from which tokens are derived.
+        elsewhere: the other processes, if the hub has several.
 
     Attributes:
         refused: how many opens were ever answered with an error.
@@ -78,6 +120,7 @@ class Opener:
         memory: Memory,
         authenticator: Authenticator,
         key: bytes,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.refused = 0
         self._application = application
@@ -87,11 +130,12 @@ class Opener:
         self._memory = memory
         self._authenticator = authenticator
         self._key = key
+        self._elsewhere = elsewhere
         self._decoder = Decoder(limits)
 
     async def open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
-    ) -> SessionLink | FinalAnswer:
+    ) -> Link | FinalAnswer:
         """Attach a connection to a session; see `Entrance.open`."""
         try:
             return await self._open(frame, connection, transport)
@@ -102,41 +146,77 @@ class Opener:
 
     async def _open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
-    ) -> SessionLink | FinalAnswer:
+    ) -> Link | FinalAnswer:
+        visitor = await self._admit(frame, connection)
+        elsewhere = self._elsewhere
+        resumed: Link | FinalAnswer | Begin | None = None
+        if elsewhere is not None and visitor.credential is not None:
+            resumed = await elsewhere.resume(frame, visitor, transport)
+        if resumed is None:
+            resumed = await self.resume(frame, visitor, transport)
+        if not isinstance(resumed, Begin):
+            return resumed
+        if elsewhere is None:
+            session_id = secrets.token_urlsafe(9)
+        else:
+            begun = await elsewhere.begin(frame, visitor, transport, resumed.reset)
+            if not isinstance(begun, str):
+                return begun
+            session_id = begun
+        return await self._begin(frame, visitor, transport, session_id, resumed.reset)
+
+    async def _admit(self, frame: Open, connection: HTTPConnection) -> Visitor:
+        """Check that an ``open`` can be served now, and who sent it."""
         check_supported(frame, has_inner=self._application.serve_target is not None)
         if self._registry.draining:
-            raise ProtocolError(
-                codes.UNAVAILABLE,
-                "the server is shutting down",
-                retry_in=self._limits.drain_window,
-            )
+            raise self._stopping()
         credentials = None if frame.credentials is UNSET else frame.credentials
         request = read_request(connection, self._limits)
-        held = await self._registry.held_session(frame.session)
+        credential = read_token(frame.session) if isinstance(frame.session, str) else None
+        held = await self._registry.held_session(credential)
         self._authenticator.count(request.address, held)
         identity = await self._authenticator.check(connection, credentials)
-        found = await self._find(frame, identity)
+        return Visitor(identity, credential, request)
+
+    def _stopping(self) -> ProtocolError:
+        return ProtocolError(
+            codes.UNAVAILABLE,
+            "the server is shutting down",
+            retry_in=self._limits.drain_window,
+        )
+
+    async def resume(
+        self, frame: Open, visitor: Visitor, transport: TransportKind
+    ) -> SessionLink | FinalAnswer | Begin:
+        """Attach to the session of this process that an ``open`` names, if it can be resumed.
+
+        Returns:
+            `Begin` if it cannot, or none is named.
+
+        Raises:
+            ProtocolError: refused.
+        """
+        found = await self._find(frame, visitor)
         epoch = self._registry.store.epoch
-        reset: Reset | None = None
         decision = resume(frame, found, epoch=epoch)
         match decision:
             case Attach(session):
                 attachment = attach(session, frame, transport, self._registry.now(), epoch=epoch)
-                return self._link(self._runner(session), attachment, request, identity)
-            case FinalAnswer() as answer:
-                return answer
+                return self._link(self._runner(session), attachment, visitor)
+            case FinalAnswer():
+                return decision
             case Refuse(error):
                 raise error
             case Begin(reset):
-                pass
+                if reset is not None:
+                    self._count_reset(reset, found)
+                return decision
             case Replace(session, reset):
                 session.reset(reset.reason)
                 self._runner(session).driver.notify()
+                return Begin(reset)
             case _:
                 assert_never(decision)
-        if reset is not None and isinstance(decision, Begin):
-            self._count_reset(reset, found)
-        return await self._begin(frame, transport, identity, request, reset)
 
     def _count_reset(self, reset: Reset, found: Found | None) -> None:
         """Count a resume that is refused, unless the end of its session was counted before."""
@@ -144,41 +224,85 @@ class Opener:
         if ended is None or ended.ending.reset is not reset.reason:
             self._registry.resets[reset.reason.value] += 1
 
-    async def _find(self, frame: Open, identity: Identity) -> Found | None:
+    async def _find(self, frame: Open, visitor: Visitor) -> Found | None:
         """Find the session that ``open`` names; None if its credential is not this user's."""
-        if not isinstance(frame.session, str):
+        if visitor.credential is None:
             return None
         registry = self._registry
         if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
             registry.warn_of_other_process(frame.epoch)
-        record = await registry.find_record(frame.session, identity.subject)
+        record = await registry.find_record(visitor.credential, visitor.identity.subject)
         return self._registry.known(record) if record is not None else None
 
     async def _begin(
         self,
         frame: Open,
+        visitor: Visitor,
         transport: TransportKind,
-        identity: Identity,
-        request: OpeningRequest,
+        session_id: str,
         reset: Reset | None,
     ) -> SessionLink | FinalAnswer:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
         registry = self._registry
+        if registry.draining and registry.store.shared:  # nobody would end the session
+            raise self._stopping()
         now = registry.now()
-        subject, client, nonce = identity.subject, frame.client, frame.nonce
-        session_id = secrets.token_urlsafe(9)
+        subject, client, nonce = visitor.identity.subject, frame.client, frame.nonce
+        request = visitor.request
+        assert request is not None
         secret = derive_secret(self._key, session_id, subject, client, nonce)
         fresh = Record(session_id, subject, hash_secret(secret))
         record = await registry.store.open(f"{client} {nonce}", fresh, now, self._limits.nonce)
         if record is not fresh:
             secret = derive_secret(self._key, record.id, subject, client, nonce)
         token = make_token(record.id, secret)
+        attached = self._attach_begun(record, frame, visitor, transport, token, reset)
+        if attached is not None:
+            return attached
+        runner = await self._create(record, request, now)
+        attachment = self._attach_new(runner, frame, transport, token, reset)
+        record.begun = True
+        registry.add(runner)
+        log_event(INFO, "opened", channel=record.id, transport=transport.value)
+        target = None if frame.target is UNSET else frame.target
+        runner.start(self._application, request.scope, visitor.identity.user, now, target)
+        return self._link(runner, attachment, visitor)
+
+    async def attach_begun(
+        self, frame: Open, visitor: Visitor, transport: TransportKind, reset: Reset | None
+    ) -> SessionLink | FinalAnswer | None:
+        """Attach to a session here that the nonce of an ``open`` elsewhere has begun (OPN-4).
+
+        In ``opened`` the id stands for the token: the other process knows the nonce, and so makes
+        the token.
+
+        Returns:
+            None if this process has no such session.
+        """
+        record = await self._registry.find_record(visitor.credential, visitor.identity.subject)
+        if record is None:
+            return None
+        return self._attach_begun(record, frame, visitor, transport, record.id, reset)
+
+    def _attach_begun(
+        self,
+        record: Record,
+        frame: Open,
+        visitor: Visitor,
+        transport: TransportKind,
+        token: str,
+        reset: Reset | None,
+    ) -> SessionLink | FinalAnswer | None:
+        """Attach to the session of a record, or tell how it ended; None if it has not begun."""
+        registry = self._registry
         decision = begin(registry.known(record))
         match decision:
             case Attach(session):
                 runner = self._runner(session)
+                attachment = self._attach_new(runner, frame, transport, token, reset)
+                return self._link(runner, attachment, visitor)
             case Create():
-                runner = await self._create(record, request, now)
+                return None
             case ShowEnd(ended):
                 return final_answer(
                     record.id,
@@ -193,22 +317,25 @@ class Opener:
                 raise error
             case _:
                 assert_never(decision)
-        attachment = attach(
+
+    def _attach_new(
+        self,
+        runner: Runner,
+        frame: Open,
+        transport: TransportKind,
+        token: str,
+        reset: Reset | None,
+    ) -> Attachment:
+        registry = self._registry
+        return attach(
             runner.session,
             frame,
             transport,
-            now,
+            registry.now(),
             epoch=registry.store.epoch,
             token=token,
             reset=reset,
         )
-        if isinstance(decision, Create):
-            record.begun = True
-            registry.add(runner)
-            log_event(INFO, "opened", channel=record.id, transport=transport.value)
-            target = None if frame.target is UNSET else frame.target
-            runner.start(self._application, request.scope, identity.user, now, target)
-        return self._link(runner, attachment, request, identity)
 
     async def _create(self, record: Record, request: OpeningRequest, now: float) -> Runner:
         """Create the session of a record that the store has just taken."""
@@ -238,17 +365,15 @@ class Opener:
         assert runner is not None
         return runner
 
-    def _link(
-        self,
-        runner: Runner,
-        attachment: Attachment,
-        request: OpeningRequest,
-        identity: Identity,
-    ) -> SessionLink:
+    def _link(self, runner: Runner, attachment: Attachment, visitor: Visitor) -> SessionLink:
         """Make the connection's link, and let its writer write ``opened``."""
-        link = SessionLink(runner.driver, attachment, self._decoder, runner)
-        runner.credentials.scope = request.scope
-        runner.admit(identity)
+        renewer = runner if visitor.request is not None else RelayedRenewer()
+        link = SessionLink(runner.driver, attachment, self._decoder, renewer)
+        if visitor.request is not None:
+            runner.credentials.scope = visitor.request.scope
+            runner.admit(visitor.identity)
+        else:  # `channel.user` stays the one of this process
+            runner.credentials.accept(visitor.identity)
         runner.driver.attach(link)
         log_event(
             DEBUG,
@@ -257,6 +382,7 @@ class Opener:
             transport=attachment.transport.value,
             verdict=attachment.verdict.value,
         )
-        if self._registry.draining:  # the drain began while the credentials were checked
+        if self._registry.draining and not self._registry.store.shared:
+            # The drain began while the credentials were checked.
             runner.drain(self._limits.drain_window)
         return link

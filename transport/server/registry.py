@@ -18,7 +18,7 @@ from transport.server.memory import Memory
 from transport.server.runner import Runner
 from transport.stores.interface import Store
 from transport.stores.records import Record
-from transport.stores.tokens import split_token
+from transport.stores.tokens import Credential
 from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 
 SWEEP_INTERVAL = 0.25
@@ -113,22 +113,22 @@ class Registry:
         """Return a session of this process by its public id."""
         return self._runners.get(session_id)
 
-    async def find_record(self, token: str, subject: str | None = None) -> Record | None:
-        """Return the record of the session that ``token`` opens.
+    async def find_record(
+        self, credential: Credential | None, subject: str | None = None
+    ) -> Record | None:
+        """Return the record of the session that ``credential`` opens.
 
         Args:
-            token: what the client sent.
+            credential: what the client's token proves; None if it is malformed.
             subject: the only subject whose session it may be; any if None.
 
         Returns:
-            None if the token is malformed or not valid, or the session is another subject's.
+            None if the credential is not valid, or the session is another subject's.
         """
-        parts = split_token(token)
-        if parts is None:
+        if credential is None:
             return None
-        session_id, secret = parts
-        record = await self.store.find(session_id, self.now())
-        if record is None or not record.opens_to(secret):
+        record = await self.store.find(credential.id, self.now())
+        if record is None or not record.opens_to(credential):
             return None
         return record if subject is None or record.subject == subject else None
 
@@ -138,9 +138,9 @@ class Registry:
         session = runner.session if runner is not None else None
         return Found(session, record.tombstone, begun=record.begun)
 
-    async def held_session(self, token: object) -> str:
-        """Return the id of the live session that ``token`` opens, or ``""``."""
-        record = await self.find_record(token) if isinstance(token, str) else None
+    async def held_session(self, credential: Credential | None) -> str:
+        """Return the id of the live session that ``credential`` opens, or ``""``."""
+        record = await self.find_record(credential)
         return record.id if record is not None and record.tombstone is None else ""
 
     def __len__(self) -> int:
@@ -285,7 +285,10 @@ class Registry:
         self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
-            runner.drain(self._limits.drain_window)
+            if self.store.shared:
+                runner.shut_down(self._limits.drain_grace)
+            else:
+                runner.drain(self._limits.drain_window)
 
     async def drain(self) -> None:
         """Begin to drain, and wait for the handlers, at most ``limits.drain_grace`` seconds."""

@@ -16,12 +16,12 @@ from starlette.types import Scope
 from transport import codes
 from transport.codes import Code
 from transport.errors import ProtocolError
-from transport.protocol.frames import Target
+from transport.protocol.frames import ResetReason, Target
 from transport.protocol.states import SessionState
 from transport.server.application import Application, Handler, call
 from transport.server.authentication import Identity
 from transport.server.channel import Channel
-from transport.server.credentials import Due, SessionCredentials, refused_error
+from transport.server.credentials import Due, SessionCredentials, other_user_error, refused_error
 from transport.server.driver import NOT_SENDING, SessionDriver
 from transport.server.handler_log import log_cancelled, log_failed, log_returned_at_once
 
@@ -73,6 +73,7 @@ class Runner:
         "_ends_in_drain",
         "_owner",
         "_reopens",
+        "_shuts_down",
         "_started_at",
         "_task",
         "address",
@@ -105,6 +106,7 @@ class Runner:
         self._cancel_at: float | None = None
         self._reopens = False
         self._ends_in_drain = False
+        self._shuts_down = False
         self._started_at = 0.0
         driver.on_end = self._ended
 
@@ -187,9 +189,16 @@ class Runner:
                 session.incoming.mark_handled()
             self._owner.tombstone_changed(self)  # messages may have been dropped since, too
             return
-        if self._has_ended:
-            return
         peer = session.peer_close
+        is_closing = session.state is SessionState.CLOSING
+        if self._shuts_down and not is_closing and (failed or peer is None):
+            if not failed:
+                session.incoming.mark_handled()
+            session.reset(ResetReason.SHUTDOWN)
+            self.driver.notify()
+            return
+        if is_closing or (self.driver.draining and not self._shuts_down):
+            return
         if failed:
             session.close(
                 1011,
@@ -223,6 +232,21 @@ class Runner:
                 within=retry_in,  # after that nothing is left here to resume
             )
             self.driver.notify()
+
+    def shut_down(self, grace: float) -> None:
+        """Let the handler end, and then reset the session: only this process has it.
+
+        Its client stays connected until then, so that it learns what was handled (RES-7).
+
+        Args:
+            grace: seconds after which the handler is cancelled.
+        """
+        if self._ends_in_drain:
+            self.drain(grace)
+            return
+        self._shuts_down = True
+        self._cancel_at = self.driver.now() + grace
+        self.driver.hand_over()
 
     def dismiss(self) -> bool:
         """Close the session because its user was revoked (IDN-2).
@@ -267,6 +291,27 @@ class Runner:
         if self.session.ending is None:  # it may have ended during the check
             self.admit(identity)
 
+    def accept_renewal(self, identity: Identity) -> None:
+        """Accept fresh credentials that another process has checked.
+
+        Raises:
+            ProtocolError: ``unauthorized``.
+        """
+        self.credentials.check()
+        if identity.subject != self.credentials.subject:
+            raise other_user_error()
+        if self.session.ending is None:
+            self.credentials.accept(identity)
+
+    def refuse_renewal(self, error: ProtocolError, took: float) -> None:
+        """Refuse fresh credentials, as another process has judged them within ``took`` s (REN-1).
+
+        Unless others, of an ``open``, were accepted meanwhile.
+        """
+        if error.code is codes.UNAUTHORIZED and not self.credentials.were_accepted_within(took):
+            self.credentials.refuse()
+            self._refuse(error)
+
     def _refuse(self, error: ProtocolError) -> None:
         for link in self.driver.links:
             link.fail(error)
@@ -298,7 +343,7 @@ class Runner:
             self._cancel_at = now + session.limits.closing
         if self._cancel_at is not None and now >= self._cancel_at and self._task is not None:
             if not self._task.done():
-                log_cancelled(session.id, stops=False)
+                log_cancelled(session.id, stops=self._shuts_down)
                 self._task.cancel()
                 if session.state is SessionState.PEER_CLOSED:
                     session.close(1011, "the handler did not return", "protocol", now, failed=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import random
+from typing import Any, Protocol
+
+from starlette.types import Scope
 
 from transport import codes
 from transport.errors import ProtocolError
 from transport.limits import Limits
+from transport.protocol.codec import Decoder
 from transport.protocol.frames import EncodedFrame, Poll, Renew, Send
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.tombstone import Tombstone
@@ -18,10 +22,25 @@ from transport.protocol.server.uplink import (
     require_session,
     split_header,
 )
-from transport.server.adapters.ports import Link
 from transport.server.patience import Patience
 from transport.server.registry import Registry
 from transport.server.runner import Runner
+from transport.stores.tokens import Credential, read_token
+
+JITTER = 0.1
+"""The random part of a hold, so that polls parked at the same time do not return together."""
+
+
+class Elsewhere(Protocol):
+    """The other processes of a hub, for what arrives here."""
+
+    async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
+        """Do as `Entrance.poll`; return None if the session is to be looked for here."""
+        ...
+
+    async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame] | None:
+        """Do as `Entrance.send`; return None if the session is to be looked for here."""
+        ...
 
 
 class Uplink:
@@ -29,34 +48,80 @@ class Uplink:
 
     Args:
         registry: the sessions of this process.
-        limits: for how long the answer to a POST waits for the handler.
+        limits: of a POST, and for how long polls and the answers to POSTs wait.
+        elsewhere: the other processes, if the hub has several.
     """
 
-    def __init__(self, registry: Registry, limits: Limits) -> None:
+    def __init__(
+        self, registry: Registry, limits: Limits, elsewhere: Elsewhere | None = None
+    ) -> None:
         self._registry = registry
+        self._elsewhere = elsewhere
+        self._decoder = Decoder(limits)
+        self._hold = limits.poll_hold
         self._patience = Patience(registry.clock.loop, limits.answer_wait)
 
-    async def poll(self, frame: Poll) -> Link | None:
-        """Continue a long poll's attach; see `Entrance.poll`."""
-        runner = await self._find(frame)
+    async def poll(self, frame: Poll) -> list[EncodedFrame]:
+        """Wait until something is due to a long poll's attach; see `Entrance.poll`."""
+        credential = read_token(frame.session)
+        if self._elsewhere is not None and credential is not None:
+            answer = await self._elsewhere.poll(frame, credential)
+            if answer is not None:
+                return answer
+        return await self.wait(frame, credential)
+
+    async def wait(self, frame: Poll, credential: Credential | None) -> list[EncodedFrame]:
+        """Do as `poll`, for a session of this process.
+
+        Args:
+            frame: the poll.
+            credential: what its token proves, or None.
+        """
+        runner = await self._find(frame, credential)
         attachment = polled_attachment(frame, runner.session)
         link = runner.driver.find_link(attachment)
         if link is None:
             raise ProtocolError(codes.NOT_ATTACHED, "this attach has ended: open another")
         fresh = begin_poll(runner.session, attachment, frame, self._registry.now())
         runner.driver.notify()
-        return link if fresh else None
-
-    async def send(self, frames: list[Any]) -> list[EncodedFrame]:
-        """Take the frames of a POST and return its answer; see `Entrance.send`."""
-        header, rest = split_header(frames)
-        del frames
+        if not fresh:
+            return []
+        ticket = link.park()
+        wish = frame.hold if isinstance(frame.hold, (int, float)) else self._hold
+        hold = min(wish, self._hold) * random.uniform(1 - JITTER, 1)
         try:
-            runner = await self._find(header)
+            await link.due_within(hold)
+            return link.write_poll() if link.is_newest_poll(ticket) else []
+        finally:
+            link.unpark(ticket)
+
+    async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame]:
+        """Take the frames of a POST and return its answer; see `Entrance.send`."""
+        if self._elsewhere is not None:
+            answer = await self._elsewhere.send(body, scope)
+            if answer is not None:
+                return answer
+        header, rest = split_header(self._decoder.decode_lines(body))
+        work = self.take(header, rest, read_token(header.session))
+        del body, rest  # not kept while the handler works
+        return await work
+
+    async def take(
+        self, header: Send, rest: list[Any], credential: Credential | None
+    ) -> list[EncodedFrame]:
+        """Do as `send`, for a session of this process.
+
+        Args:
+            header: the ``send``.
+            rest: the other frames.
+            credential: what the token of the ``send`` proves, or None.
+        """
+        try:
+            runner = await self._find(header, credential)
         except ProtocolError as error:
             if error.code is not codes.UNKNOWN_SESSION:
                 raise
-            return answer_ended(header, rest, await self._ended(header))
+            return answer_ended(header, rest, await self._ended(credential))
         now = self._registry.now
         driver = runner.driver
         post = Post(header, rest, runner.session)
@@ -91,12 +156,12 @@ class Uplink:
                 link.fail(error)
             raise
 
-    async def _ended(self, header: Send) -> Tombstone | None:
+    async def _ended(self, credential: Credential | None) -> Tombstone | None:
         """Return how the session that a POST names has ended, if it has."""
-        record = await self._registry.find_record(header.session)
+        record = await self._registry.find_record(credential)
         return self._registry.known(record).ended if record is not None else None
 
-    async def _find(self, frame: Send | Poll) -> Runner:
+    async def _find(self, frame: Send | Poll, credential: Credential | None) -> Runner:
         """Find the session that a request names.
 
         Raises:
@@ -104,7 +169,7 @@ class Uplink:
                 wrong (RES-9); ``wrong_process``; ``unauthorized`` (REN-1).
         """
         registry = self._registry
-        record = await registry.find_record(frame.session)
+        record = await registry.find_record(credential)
         runner = registry.get(record.id) if record is not None else None
         session = runner.session if runner is not None else None
         try:

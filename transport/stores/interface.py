@@ -24,7 +24,8 @@ class Store(Protocol):
         """Store a new session, once for each nonce of its subject (OPN-4).
 
         Returns:
-            ``record``, or the one that was stored for the same nonce in the last ``keep`` seconds.
+            ``record``, or the one that was stored for the same nonce in the last ``keep`` seconds,
+            or that has the same id.
         """
         ...
 

@@ -20,13 +20,16 @@ class MemoryStore:
         tombstones: the largest number of tombstones, of about 1 KiB each. Beyond it the oldest are
             evicted, and clients that ask for their sessions get a ``reset`` with reason
             ``unknown``.
+        epoch: the name of this incarnation; see above.
+        shared: whether other processes of the hub can reach its sessions.
     """
 
-    shared = False
-
-    def __init__(self, *, tombstones: int = 100_000) -> None:
+    def __init__(
+        self, *, tombstones: int = 100_000, epoch: str | None = None, shared: bool = False
+    ) -> None:
+        self.shared = shared
         self._max_tombstones = tombstones
-        self.epoch = f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
+        self.epoch = epoch or f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
         self._records: dict[str, Record] = {}
         # In order of expiry, so that a sweep looks only at what has expired.
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}
@@ -38,8 +41,11 @@ class MemoryStore:
         known = self._nonces.get(key)
         if known is not None and known[0] > now and known[1] in self._records:
             return self._records[known[1]]
-        self._nonces.pop(key, None)
+        if known is not None:
+            del self._nonces[key]
         self._nonces[key] = (now + keep, record.id)
+        if record.id in self._records:
+            return self._records[record.id]
         self._records[record.id] = record
         return record
 

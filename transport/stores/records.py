@@ -7,7 +7,7 @@ import hmac
 from msgspec import Struct
 
 from transport.protocol.server.tombstone import Tombstone
-from transport.stores.tokens import hash_secret
+from transport.stores.tokens import Credential
 
 
 class Record(Struct, gc=False):
@@ -27,6 +27,6 @@ class Record(Struct, gc=False):
     begun: bool = False
     tombstone: Tombstone | None = None
 
-    def opens_to(self, secret: str) -> bool:
-        """Return whether the secret is valid; compares in constant time (IDN-3)."""
-        return hmac.compare_digest(self.hash, hash_secret(secret))
+    def opens_to(self, credential: Credential) -> bool:
+        """Return whether the credential is valid; compares in constant time (IDN-3)."""
+        return hmac.compare_digest(self.hash, credential.hash)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
+from typing import NamedTuple
 
 _ID_LENGTH = 64
 _SECRET_LENGTH = 43
@@ -41,9 +42,21 @@ def make_token(session_id: str, secret: str) -> str:
     return f"{session_id}.{secret}"
 
 
-def split_token(token: str) -> tuple[str, str] | None:
-    """Split a token into id and secret; return None if it is not one of this package."""
+class Credential(NamedTuple):
+    """What a token proves: it may be passed on and logged, as nobody can make the token of it.
+
+    Attributes:
+        id: the public id of the session.
+        hash: the hash of the secret.
+    """
+
+    id: str
+    hash: bytes
+
+
+def read_token(token: str) -> Credential | None:
+    """Return what a token proves; None if it is not one of this package."""
     session_id, dot, secret = token.partition(".")
     if not dot or not 0 < len(session_id) <= _ID_LENGTH or not secret:
         return None
-    return session_id, secret
+    return Credential(session_id, hash_secret(secret))

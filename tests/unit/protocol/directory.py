@@ -40,7 +40,7 @@ from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
 from transport.protocol.server.uplink import require_session
 from transport.stores.records import Record
-from transport.stores.tokens import derive_secret, hash_secret, make_token, split_token
+from transport.stores.tokens import derive_secret, hash_secret, make_token, read_token
 
 
 @dataclass
@@ -200,9 +200,11 @@ class Directory:
         return Found(session)
 
     def _look_up(self, token: str) -> tuple[Record | None, ServerSession | None]:
-        session_id, secret = split_token(token) or ("", "")
-        record, session = self.sessions.get(session_id, (None, None))
-        if record is None or not record.opens_to(secret):
+        credential = read_token(token)
+        if credential is None:
+            return None, None
+        record, session = self.sessions.get(credential.id, (None, None))
+        if record is None or not record.opens_to(credential):
             return None, None
         return record, session
 

@@ -22,3 +22,11 @@ async def test_excess_tombstones_evict_oldest() -> None:
     assert kept == [2, 3, 4]
     # Its nonce opens a new session, although it has not expired.
     assert (await store.open("nonce0", Record("new", "", HASH), 1.0, 60.0)).id == "new"
+
+
+async def test_session_is_kept_when_its_id_is_opened_again() -> None:
+    """By another nonce, or by one that has expired: the session lives."""
+    store = MemoryStore()
+    record = await store.open("nonce", Record("id", "", HASH), 0.0, 60.0)
+    assert await store.open("nonce", Record("id", "", HASH), 100.0, 60.0) is record
+    assert await store.find("id", 100.0) is record

@@ -184,7 +184,7 @@ class Exchange:
     async def answer_frames(self, frames: list[EncodedFrame]) -> None:
         """Send frames, one per line."""
         texts = cast("list[str]", frames)  # HTTP has no binary frames
-        await self.answer("\n".join([*texts, ""]).encode())
+        await self.answer("\n".join([*texts, ""]).encode() if texts else b"")
 
     async def refuse(self, error: ProtocolError) -> None:
         """Send an error frame with its status (HTTP-2)."""

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import random
-
 from starlette.requests import HTTPConnection
 
 from transport import codes
 from transport.errors import ProtocolError
-from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Open, Poll, TransportKind
 from transport.protocol.server.opening import FinalAnswer
 from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance
 
-JITTER = 0.1
-"""The random part of a hold, so that polls parked at the same time do not return together."""
 
-
-async def serve(exchange: Exchange, entrance: Entrance, limits: Limits, decoder: Decoder) -> None:
+async def serve(exchange: Exchange, entrance: Entrance, decoder: Decoder) -> None:
     """Answer one poll, or the ``open`` that begins a long poll's attach."""
     body = await exchange.body(entrance.deadlines)
     frames = decoder.decode_lines(body)
@@ -27,7 +21,7 @@ async def serve(exchange: Exchange, entrance: Entrance, limits: Limits, decoder:
         case [Open() as frame]:
             await _open(exchange, entrance, frame)
         case [Poll() as frame]:
-            await _poll(exchange, entrance, limits, frame)
+            await exchange.answer_frames(await entrance.poll(frame))
         case [ProtocolError() as error, *_]:
             raise error
         case _:
@@ -40,21 +34,3 @@ async def _open(exchange: Exchange, entrance: Entrance, frame: Open) -> None:
         await exchange.answer_frames([encode_control(one) for one in link.frames])
     else:
         await exchange.answer_frames(link.write_poll())
-
-
-async def _poll(exchange: Exchange, entrance: Entrance, limits: Limits, frame: Poll) -> None:
-    link = await entrance.poll(frame)
-    if link is None:
-        await exchange.answer(b"")
-        return
-    ticket = link.park()
-    wish = frame.hold if isinstance(frame.hold, (int, float)) else limits.poll_hold
-    hold = min(wish, limits.poll_hold) * random.uniform(1 - JITTER, 1)
-    try:
-        await link.due_within(hold)
-        if link.is_newest_poll(ticket):
-            await exchange.answer_frames(link.write_poll())
-        else:
-            await exchange.answer(b"")
-    finally:
-        link.unpark(ticket)

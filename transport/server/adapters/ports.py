@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from transport.codes import Code
 from transport.errors import ProtocolError
@@ -60,30 +61,8 @@ class Link(Protocol):
         """Handle the loss of the connection. Idempotent."""
         ...
 
-    # Long poll
-
-    def park(self) -> int:
-        """Begin to wait for the answer to a poll, and end the wait of an older poll.
-
-        Returns:
-            A ticket for `is_newest_poll` and `unpark`.
-        """
-        ...
-
-    def is_newest_poll(self, ticket: int) -> bool:
-        """Return whether no newer poll has arrived since that ticket."""
-        ...
-
-    def unpark(self, ticket: int) -> None:
-        """End the wait of a poll, answered or not."""
-        ...
-
-    async def due_within(self, seconds: float) -> None:
-        """Wait as `due` says, at most ``seconds``."""
-        ...
-
     def write_poll(self) -> list[EncodedFrame]:
-        """Return the frames of the answer, at least one."""
+        """Return the frames that answer the ``open`` of a long poll, at least one."""
         ...
 
 
@@ -109,16 +88,23 @@ class Entrance(Protocol):
         """
         ...
 
-    async def poll(self, frame: Poll) -> Link | None:
-        """Continue a long poll's attach; return None if the poll is an old one (POL-2).
+    async def poll(self, frame: Poll) -> list[EncodedFrame]:
+        """Wait until something is due to the attach of a long poll, and return it.
+
+        Returns:
+            The frames of the answer; none if the poll is an old one (POL-2), or a newer one came.
 
         Raises:
             ProtocolError: refused.
         """
         ...
 
-    async def send(self, frames: list[Any]) -> list[EncodedFrame]:
+    async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame]:
         """Handle the frames of a POST, and return its answer (SND-1 to SND-3).
+
+        Args:
+            body: the frames, one a line.
+            scope: of the request.
 
         Raises:
             ProtocolError: refused; the frames before the one at fault were handled.

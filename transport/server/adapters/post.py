@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from transport.protocol.codec import Decoder
 from transport.server.adapters.exchange import Exchange
 from transport.server.adapters.ports import Entrance
 
 
-async def serve(exchange: Exchange, entrance: Entrance, decoder: Decoder) -> None:
+async def serve(exchange: Exchange, entrance: Entrance) -> None:
     """Take the frames of one POST, and answer with the marks."""
     body = await exchange.body(entrance.deadlines)
-    work = entrance.send(decoder.decode_lines(body))
+    work = entrance.send(body, exchange.scope)
     del body  # not kept while the handler works
     await exchange.answer_frames(await work)

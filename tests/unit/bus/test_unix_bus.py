@@ -1,0 +1,342 @@
+"""The contract of `Bus`, over Unix sockets: pipes are ordered, and their ends are told to both."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Raw, msgpack
+
+from transport.bus import pipe as pipes
+from transport.bus import unix_bus
+from transport.bus.directory import Directory
+from transport.bus.interface import NotReached, Pipe
+from transport.bus.items import Answer, Call, Cancel, Item
+from transport.bus.unix_bus import UnixBus
+
+DEADLINE = 30.0
+
+
+class Log:
+    """A receiver that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+        self.items: list[Item] = []
+        self.pipes: list[Pipe] = []
+        self._changed = asyncio.Event()
+
+    def received(self, pipe: Pipe, item: Item) -> None:
+        if pipe not in self.pipes:
+            self.pipes.append(pipe)
+        self.items.append(item)
+        self._changed.set()
+
+    def ended(self, pipe: Pipe) -> None:
+        self._tell("ended", pipe.peer)
+
+    def joined(self, name: str) -> None:
+        self._tell("joined", name)
+
+    def left(self, name: str) -> None:
+        self._tell("left", name)
+
+    def _tell(self, what: str, name: str) -> None:
+        self.events.append((what, name))
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+def count_calls(owner: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows with each call of a method."""
+    calls: list[str] = []
+    method = getattr(owner, name)
+
+    def count() -> Any:
+        calls.append(name)
+        return method()
+
+    monkeypatch.setattr(owner, name, count)
+    return calls
+
+
+async def poll(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - no event announces it
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 0.05)
+
+
+@asynccontextmanager
+async def joined(folder: Path) -> AsyncIterator[tuple[UnixBus, Log]]:
+    """A bus in the directory of the tests, and what it tells."""
+    bus, log = UnixBus(Directory("hub", folder / "w")), Log()
+    await bus.start(log)
+    try:
+        yield bus, log
+    finally:
+        bus.stop()
+        await close_transports()
+
+
+async def close_transports() -> None:
+    """Let the loop close what has ended, also connections that it was just accepting."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_workers_find_each_other_in_any_order(folder: Path) -> None:
+    async with joined(folder) as (a, seen_a), joined(folder) as (b, _), joined(folder) as (c, _):
+        # The last one knows all when it has started; the others learn of it from its pipe.
+        assert c.peers == {a.name, b.name}
+        await seen_a.until(lambda: set(a.peers) == {b.name, c.name})
+        assert seen_a.events == [("joined", b.name), ("joined", c.name)]
+        assert [a.is_alive(each.name) for each in (a, b, c)] == [True] * 3
+
+
+async def test_workers_that_start_together_find_each_other(folder: Path) -> None:
+    directories = [Directory("hub", folder / "w") for _ in range(4)]
+    buses, logs = [UnixBus(each) for each in directories], [Log() for _ in directories]
+    await asyncio.gather(*(bus.start(log) for bus, log in zip(buses, logs, strict=True)))
+    for bus, log in zip(buses, logs, strict=True):
+        await log.until(lambda bus=bus: len(bus.peers) == 3)  # type: ignore[misc]
+    for bus in buses:
+        bus.stop()
+    await close_transports()
+
+
+async def test_items_arrive_in_order_both_ways(folder: Path) -> None:
+    async with joined(folder) as (a, seen_a), joined(folder) as (b, seen_b):
+        pipe = b.pipe_to(a.name)
+        large = Call(7, "x" * 3_000_000, Raw(b"\xc0"))
+        sent: list[Item] = [Cancel(1), large, *map(Cancel, range(2, 500))]
+        for item in sent:
+            pipe.send(item)
+        await seen_a.until(lambda: len(seen_a.items) == len(sent))
+        assert seen_a.items == sent
+        [back] = seen_a.pipes
+        assert back.peer == b.name
+        for item in sent:
+            back.send(item)
+        await seen_b.until(lambda: len(seen_b.items) == len(sent))
+        assert seen_b.items == sent
+        assert seen_b.pipes == [pipe]
+
+
+async def test_worker_that_stops_is_told_after_its_pipes(folder: Path) -> None:
+    async with joined(folder) as (a, seen), joined(folder) as (b, _):
+        b.pipe_to(a.name).send(Cancel(1))
+        await seen.until(lambda: bool(seen.items))
+        b.stop()
+        await seen.until(lambda: ("left", b.name) in seen.events)
+        assert seen.events[0] == ("joined", b.name)
+        assert sorted(seen.events[1:-1]) == [("ended", b.name)] * 2
+        assert a.peers == set()
+        assert a.is_alive(b.name) is False
+        with pytest.raises(NotReached):
+            a.pipe_to(b.name)
+
+
+async def test_name_of_other_directory_is_not_known(folder: Path) -> None:
+    async with joined(folder) as (a, _), joined(folder / "other") as (b, _):
+        assert a.peers == set()
+        assert a.is_alive(b.name) is None
+        assert a.is_alive("") is None
+
+
+async def test_pipe_that_is_cut_is_told_to_both_and_opened_anew(folder: Path) -> None:
+    async with joined(folder) as (a, seen_a), joined(folder) as (b, seen_b):
+        await seen_a.until(lambda: bool(a.peers))
+        first = b.pipe_to(a.name)
+        first.end()
+        for seen, other in ((seen_a, b), (seen_b, a)):
+            await seen.until(lambda s=seen, o=other: ("ended", o.name) in s.events)  # type: ignore[misc]
+        first.send(Cancel(1))  # nothing
+        await poll(lambda: set(b.peers) == {a.name} and b._pipes[a.name].is_open)
+        b.pipe_to(a.name).send(Cancel(2))
+        await seen_a.until(lambda: bool(seen_a.items))
+        assert seen_a.items == [Cancel(2)]
+        assert "left" not in [what for what, _ in seen_a.events + seen_b.events]
+
+
+async def test_worker_without_a_socket_file_lives(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cleaner has removed it, and then a pipe ends; the worker's own pipe is still open."""
+    monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 3600.0)
+    async with joined(folder) as (a, seen_a), joined(folder) as (b, seen_b):
+        await seen_a.until(lambda: bool(a.peers))
+        a._directory.socket(a.name).unlink()
+        b.pipe_to(a.name).end()
+        await seen_b.until(lambda: ("ended", a.name) in seen_b.events)
+        await poll(lambda: not b._connecting)
+        assert b.is_alive(a.name)
+        assert ("left", a.name) not in seen_b.events
+        a.stop()
+        await seen_b.until(lambda: ("left", a.name) in seen_b.events)
+
+
+async def test_worker_that_is_not_known_yet_is_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has come since the last look, as while this process was stopped."""
+    monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 3600.0)
+    async with joined(folder) as (a, _):
+        async with joined(folder) as (b, _):
+            await poll(lambda: bool(a.peers) and not a._connecting)
+            a._pipes.pop(b.name).end()
+            assert await a.look_for(b.name)
+            assert a.pipe_to(b.name).is_open
+            monkeypatch.setattr(a, "_connect", too_many_files)
+            a._pipes.pop(b.name).end()
+            assert await a.look_for(b.name), "whether it lives is not known"
+            monkeypatch.undo()
+        assert not await a.look_for(b.name)
+
+
+async def too_many_files(name: str) -> None:
+    pass
+
+
+async def test_name_that_leads_elsewhere_is_not_ours(folder: Path) -> None:
+    """Clients name it, in their tokens."""
+    async with joined(folder) as (a, _):
+        assert a.is_alive(f"{a.name[:4]}/../abcd") is None
+
+
+async def test_socket_of_dead_worker_is_removed(folder: Path) -> None:
+    directory = Directory("hub", folder / "w")
+    dead = directory.socket(f"{directory.tag}00000000")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(dead))
+    async with joined(folder) as (a, seen):
+        assert not dead.exists()
+        assert a.peers == set()
+        assert seen.events == []
+
+
+async def test_worker_that_answers_nothing_lives(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts, as the kernel does for a process that is stopped."""
+    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.05)
+    directory = Directory("hub", folder / "w")
+    name = f"{directory.tag}00000000"
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(directory.socket(name)))
+        one.listen()
+        async with joined(folder) as (a, seen):
+            assert a.is_alive(name)
+            assert seen.events == [("joined", name)]
+
+
+@pytest.mark.parametrize("what", ["socket", "secret", "directory"])
+async def test_removed_file_is_put_back(folder: Path, what: str) -> None:
+    async with joined(folder) as (a, _):
+        path = a._directory.path
+        removed = {"socket": [a._directory.socket(a.name)], "secret": [path / "secret"]}
+        for file in removed.get(what, list(path.iterdir())):
+            file.unlink()
+        if what == "directory":
+            path.rmdir()
+        await poll(lambda: a._directory.socket(a.name).exists() and (path / "secret").exists())
+        async with joined(folder) as (b, _):
+            assert b.secret == a.secret
+            assert b.peers == {a.name}
+
+
+async def test_directory_that_others_may_write_is_logged_once(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with joined(folder) as (a, _):
+        a._directory.path.chmod(0o755)
+        await poll(lambda: "workers_failed" in caplog.text)
+        looks = count_calls(a._directory, "keep", monkeypatch)
+        await poll(lambda: len(looks) > 2)
+        assert caplog.text.count("workers_failed") == 1
+        a._directory.path.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x00\x00\x00\x01\xc0", b"\xff\xff\xff\xff", b"\x00\x00\x00\x00"]
+)
+async def test_bytes_that_are_no_item_end_the_pipe(
+    folder: Path, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with joined(folder) as (a, _):
+        reader, writer = await asyncio.open_unix_connection(str(a._directory.socket(a.name)))
+        writer.write(sent)
+        async with asyncio.timeout(DEADLINE):
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await reader.readexactly(10_000)
+        writer.close()
+        assert "pipe_failed" in caplog.text
+
+
+async def test_pipe_to_slow_worker_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at a broadcast to many links, all sent before the loop can write any."""
+    monkeypatch.setattr(pipes, "MAX_UNREAD", 100_000)
+    async with joined(folder) as (a, seen), joined(folder) as (b, _):
+        for number in range(300):
+            b.pipe_to(a.name).send(Call(number, "x" * 10_000, Raw(b"\xc0")))
+        await seen.until(lambda: len(seen.items) == 300)
+
+
+@pytest.mark.parametrize("bound", ["STUCK_AFTER", "MOST_UNREAD"])
+async def test_pipe_to_worker_that_reads_nothing_ends(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bound: str
+) -> None:
+    """Memory is bounded however much is sent to a process that is stopped."""
+    monkeypatch.setattr(pipes, "MAX_UNREAD", 100_000)
+    monkeypatch.setattr(pipes, bound, 0.0)
+    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.05)
+    directory = Directory("hub", folder / "w")
+    name = f"{directory.tag}00000000"
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(directory.socket(name)))
+        one.listen()
+        async with joined(folder) as (a, seen):
+            pipe = a.pipe_to(name)
+            while pipe.is_open:
+                pipe.send(Answer(1, Raw(msgpack.encode("x" * 10_000))))
+            await seen.until(lambda: ("ended", name) in seen.events)
+        assert "pipe_ended" in caplog.text
+
+
+async def test_forked_child_keeps_no_socket_open(folder: Path) -> None:
+    """Otherwise the others would not learn that its parent is gone."""
+    async with joined(folder) as (a, seen), joined(folder) as (b, seen_b):
+        b.pipe_to(a.name).send(Cancel(1))
+        await seen.until(lambda: bool(seen.items))
+        a.pipe_to(b.name).send(Cancel(1))
+        await seen_b.until(lambda: bool(seen_b.items))
+        forked, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(tell, b"x")
+            signal.pause()
+        try:
+            os.read(forked, 1)
+            b.stop()
+            await seen.until(lambda: ("left", b.name) in seen.events)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)  # noqa: ASYNC222 - it has been killed
+            os.close(forked)
+            os.close(tell)

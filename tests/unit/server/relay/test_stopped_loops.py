@@ -1,0 +1,64 @@
+"""What is left of a worker whose event loop was closed while its hub ran."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.clients.carriers import InProcess
+from tests.support.clients.frame_client import CLIENTS, frame_client
+from tests.unit.server.relay.conftest import echo, poll
+from tests.unit.server.relay.test_edges import resuming
+from transport import Hub
+from transport.bus.workers import Workers
+
+
+@pytest.fixture(autouse=True)
+def discarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody closes what the closed loop had: that is the case here."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+
+def test_hub_starts_again_after_its_loop_was_closed(folder: Path) -> None:
+    """It had a connection of another worker's session, and was listening."""
+    a, b = (Hub(echo, store=Workers(folder / "w")) for _ in range(2))
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+
+    async def serve() -> None:
+        for hub in (a, b):
+            await hub.lifespan().__aenter__()
+        runtime = b._lifecycle.current
+        assert runtime is not None
+        assert runtime._relay is not None
+        bus = runtime._relay._bus
+        await poll(lambda: bus.peers)
+        async with frame_client(a, "websocket") as first:
+            pass
+        client = CLIENTS["websocket"](InProcess(b))
+        await client.open(resuming(first, 2))
+
+    loop.run_until_complete(serve())
+    [path] = (folder / "w").iterdir()
+    sockets = set(path.glob("*.sock"))
+    assert len(sockets) == 2
+    for each in sockets:
+        (folder / each.name).hardlink_to(each)
+    loop.close()
+
+    async def again() -> None:
+        for hub in (a, b):
+            async with hub.lifespan():
+                pass
+
+    asyncio.run(again())
+    for each in sockets:
+        assert not each.exists()
+        with socket.socket(socket.AF_UNIX) as one, pytest.raises(ConnectionRefusedError):
+            one.connect(str(folder / each.name))
+    gc.collect()

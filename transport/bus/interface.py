@@ -1,0 +1,106 @@
+"""`Bus`: how the processes of one hub reach each other."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Protocol
+
+from transport.bus.items import Item
+
+
+class NotReached(Exception):
+    """The other process is gone, or the pipe to it has ended; it may have acted before that."""
+
+
+class NoAnswer(Exception):
+    """The other process lives, but has not answered in time; it may still act."""
+
+
+class Pipe(Protocol):
+    """An ordered connection of two processes.
+
+    Attributes:
+        peer: the name of the other process; "" until it has said it.
+        is_open: whether items still pass.
+        is_own: whether this process has opened it.
+    """
+
+    peer: str
+    is_open: bool
+    is_own: bool
+
+    def send(self, item: Item) -> None:
+        """Send an item behind those sent before. Nothing is sent once the pipe has ended."""
+        ...
+
+    def end(self) -> None:
+        """End the pipe: what was sent before and not yet received may be lost."""
+        ...
+
+
+class Receiver(Protocol):
+    """What a bus tells its process. The methods must return soon, and not raise."""
+
+    def received(self, pipe: Pipe, item: Item) -> None:
+        """Take an item of a pipe; the items of one pipe come in the order of their sending."""
+        ...
+
+    def ended(self, pipe: Pipe) -> None:
+        """Learn that a pipe has ended; told once, after its last item."""
+        ...
+
+    def joined(self, name: str) -> None:
+        """Learn that another process serves the hub."""
+        ...
+
+    def left(self, name: str) -> None:
+        """Learn that another process is gone for good; told after the end of its pipes."""
+        ...
+
+
+class Bus(Protocol):
+    """Pipes to the other processes of one hub.
+
+    Between two processes there are two pipes, one opened by each. What a process asks goes over
+    the pipe that it opened, and the answers return on the same one. So the end of that pipe is the
+    end of everything that was asked on it, and both sides are told.
+
+    Attributes:
+        name: the name of this process: 12 hexadecimal digits.
+        secret: bytes that the processes of this hub share, and nobody else has.
+    """
+
+    name: str
+    secret: bytes
+
+    @property
+    def peers(self) -> Set[str]:
+        """The names of the other processes that live."""
+        ...
+
+    async def start(self, receiver: Receiver) -> None:
+        """Join the other processes; on return, those that live are known."""
+        ...
+
+    def stop(self) -> None:
+        """Leave: the others learn at once that this process is gone. Also of a closed loop."""
+        ...
+
+    def pipe_to(self, name: str) -> Pipe:
+        """Return the pipe that this process has opened to another.
+
+        Raises:
+            NotReached: that process is gone.
+        """
+        ...
+
+    def is_alive(self, name: str) -> bool | None:
+        """Return whether a process lives; None if its name is not one of this hub's processes.
+
+        False means that it has not been found yet, or is gone: `look_for` tells which.
+        """
+        ...
+
+    async def look_for(self, name: str) -> bool:
+        """Look for a process that may have come just now; return False if it is gone for good."""
+        ...

@@ -1,0 +1,120 @@
+"""What passes over a pipe: maps in msgpack, with typed fields.
+
+A field that the receiver does not know is ignored, so that two releases work side by side while one
+is replaced by the other. Fields that a later release adds need a default.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw, Struct, msgpack
+
+
+class Hello(Struct, frozen=True, tag="hello", tag_field="type"):
+    """The first item of each side of a pipe.
+
+    Attributes:
+        name: of the process that sends it.
+        release: of this package, for logs.
+    """
+
+    name: str
+    release: str = ""
+
+
+class Call(Struct, frozen=True, tag="call", tag_field="type"):
+    """One question, to which one `Answer` is due.
+
+    Attributes:
+        id: identifies the call on its pipe.
+        kind: what is asked.
+        body: the question; its type depends on ``kind``.
+    """
+
+    id: int
+    kind: str
+    body: Raw
+
+
+class Cancel(Struct, frozen=True, tag="cancel", tag_field="type"):
+    """Nobody waits for the answer to a call any longer.
+
+    Attributes:
+        id: of the call.
+    """
+
+    id: int
+
+
+class Answer(Struct, frozen=True, tag="answer", tag_field="type"):
+    """The answer to a call.
+
+    Attributes:
+        id: of the call.
+        body: the answer; its type depends on the kind of the call.
+        failed: whether it has no body, because answering raised an exception or the kind is not
+            known.
+    """
+
+    id: int
+    body: Raw = Raw(b"\xc0")
+    failed: bool = False
+
+
+class Frames(Struct, frozen=True, tag="frames", tag_field="type"):
+    """Frames of one client's connection, which another process relays; either way.
+
+    At most two of these are under way on a link in each direction, see `Ready`.
+
+    Attributes:
+        link: identifies the connection on the pipe.
+        frames: whole frames of the protocol, each str or bytes.
+    """
+
+    link: int
+    frames: list[Any]
+
+
+class Ready(Struct, frozen=True, tag="ready", tag_field="type"):
+    """The other side may send another `Frames` on this link: one was taken.
+
+    Attributes:
+        link: see `Frames`.
+    """
+
+    link: int
+
+
+class Lost(Struct, frozen=True, tag="lost", tag_field="type"):
+    """The client's connection is gone; from the process that has it.
+
+    Attributes:
+        link: see `Frames`.
+    """
+
+    link: int
+
+
+class End(Struct, frozen=True, tag="end", tag_field="type"):
+    """The client's connection is to end, once all frames are written; to the process that has it.
+
+    Attributes:
+        link: see `Frames`.
+        code: the name of the code with which it ends.
+        close_code: with which a WebSocket is closed.
+        abort: whether to drop it at once: it is stuck in a write.
+    """
+
+    link: int
+    code: str
+    close_code: int
+    abort: bool = False
+
+
+LinkItem = Frames | Ready | Lost | End
+CallItem = Call | Cancel | Answer
+Item = Hello | CallItem | LinkItem
+
+encode_item = msgpack.Encoder().encode
+decode_item = msgpack.Decoder(Item).decode

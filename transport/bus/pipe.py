@@ -1,0 +1,183 @@
+"""`UnixPipe`: a pipe on a stream socket: a length of 4 bytes before each item."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Protocol, cast
+
+from transport.bus import forks
+from transport.bus.items import Hello, Item, decode_item, encode_item
+from transport.telemetry.log import ERROR, WARNING, log_event
+
+MAX_ITEM = 2**26
+"""Bytes of the largest item that is accepted; a longer one is a defect of its sender."""
+
+MAX_UNREAD = 2**26
+"""Bytes that may wait for a process that reads nothing for `STUCK_AFTER`. Then the pipe ends, like
+one that is cut."""
+
+STUCK_AFTER = 3.0
+"""Seconds. A process that is only slow, as after a broadcast to many links, reads something."""
+
+MOST_UNREAD = 2**29
+"""Bytes that may wait in any case. Each link and call holds back what it sends."""
+
+_LENGTH = 4
+
+
+class Owner(Protocol):
+    """The bus that a pipe belongs to."""
+
+    def greeted(self, pipe: UnixPipe) -> None:
+        """Learn that the other side has said its name; told once, before its first item."""
+        ...
+
+    def received(self, pipe: UnixPipe, item: Item) -> None:
+        """See `Receiver.received`."""
+        ...
+
+    def ended(self, pipe: UnixPipe) -> None:
+        """See `Receiver.ended`."""
+        ...
+
+
+class UnixPipe(asyncio.Protocol):
+    """One end of a pipe. Implements `Pipe`.
+
+    Args:
+        owner: told of the items and the end.
+        hello: the first item that it sends.
+        peer: the name of the other process if this one has opened the pipe.
+    """
+
+    def __init__(self, owner: Owner, hello: Hello, peer: str = "") -> None:
+        self.peer = peer
+        self.is_open = False
+        self.is_own = bool(peer)
+        self._owner = owner
+        self._hello = hello
+        self._is_greeted = False
+        self._is_ended = False
+        self._sent = 0
+        """Bytes, those that still wait included."""
+        self._read_mark = (-1, 0.0)
+        """Bytes that the other side had read when last it read any, and the time; while more than
+        `MAX_UNREAD` wait."""
+        self._unread = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    # `Pipe`
+
+    def send(self, item: Item) -> None:
+        """See `Pipe.send`."""
+        transport = self._transport
+        if not self.is_open or transport is None:
+            return
+        data = encode_item(item)
+        transport.write(len(data).to_bytes(_LENGTH, "big") + data)
+        self._sent += _LENGTH + len(data)
+        if self._is_stuck(transport.get_write_buffer_size()):
+            log_event(
+                WARNING,
+                "pipe_ended",
+                "another worker of this server reads nothing: its clients' connections are cut",
+                peer=self.peer,
+            )
+            self.end()
+
+    def _is_stuck(self, unread: int) -> bool:
+        """Return whether the other side reads nothing, or far too little."""
+        if unread <= MAX_UNREAD:
+            self._read_mark = (-1, 0.0)
+            return False
+        now, read = asyncio.get_running_loop().time(), self._sent - unread
+        if read != self._read_mark[0]:
+            self._read_mark = (read, now)
+        return unread > MOST_UNREAD or now - self._read_mark[1] > STUCK_AFTER
+
+    def end(self) -> None:
+        """See `Pipe.end`."""
+        self.is_open = False
+        self._is_ended = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End the pipe once what was sent on it has been written."""
+        self.is_open = False
+        self._is_ended = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def abandon(self) -> None:
+        """End the pipe when its event loop is closed; its socket is closed when it is freed."""
+        self.is_open = False
+        if self._transport is not None:
+            with suppress(OSError):
+                self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    # `asyncio.Protocol`
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send ``hello``."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self._is_ended:  # before it was connected
+            self._transport.abort()
+            return
+        forks.close_in_child(self, transport.get_extra_info("socket"))
+        self.is_open = True
+        self.send(self._hello)
+
+    def data_received(self, data: bytes) -> None:
+        """Read the items that are whole."""
+        unread = self._unread
+        unread += data
+        begin = 0
+        while self.is_open and len(unread) - begin >= _LENGTH:
+            length = int.from_bytes(unread[begin : begin + _LENGTH], "big")
+            end = begin + _LENGTH + length
+            if length > MAX_ITEM:
+                self._fail(ValueError(f"an item of {length} bytes"))
+                return
+            if len(unread) < end:
+                break
+            try:
+                self._read(decode_item(memoryview(unread)[begin + _LENGTH : end].tobytes()))
+            except Exception as error:  # noqa: BLE001 - a defect; the other pipes go on
+                self._fail(error)
+                return
+            begin = end
+        del unread[:begin]
+
+    def _read(self, item: Item) -> None:
+        if self._is_greeted:
+            self._owner.received(self, item)
+            return
+        if not isinstance(item, Hello) or self.peer not in ("", item.name):
+            raise ValueError(
+                f"the first item of a pipe must be the hello of {self.peer or 'its peer'}"
+            )
+        self._is_greeted = True
+        self.peer = item.name
+        self._owner.greeted(self)
+
+    def _fail(self, error: Exception) -> None:
+        log_event(
+            ERROR,
+            "pipe_failed",
+            "what another worker of this server sent could not be handled, so the pipe to it is "
+            "opened anew: please report the exception below",
+            peer=self.peer,
+            exc_info=error,
+        )
+        self.end()
+
+    def eof_received(self) -> None:
+        """Let the transport close itself."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell of the end."""
+        self.is_open = False
+        self._owner.ended(self)

@@ -1,0 +1,244 @@
+"""`UnixBus`: the bus of the workers of one machine, on Unix sockets in a private directory."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Set
+
+from transport.bus import forks
+from transport.bus.directory import Directory
+from transport.bus.interface import NotReached, Pipe, Receiver
+from transport.bus.items import Hello, Item
+from transport.bus.pipe import UnixPipe
+from transport.telemetry.log import ERROR, log_event
+
+LOOK_INTERVAL = 1.0
+"""Seconds between two looks into the directory."""
+
+HELLO_WITHIN = 1.0
+"""Seconds that `start` waits for the answer of a worker. One that is stopped may not delay it."""
+
+_BACKLOG = 512
+
+
+class UnixBus:
+    """Implements `Bus` for the workers that share a directory.
+
+    Args:
+        directory: of the workers.
+        release: of this package, for the others' logs.
+    """
+
+    def __init__(self, directory: Directory, release: str = "") -> None:
+        self.name = directory.name
+        self.secret = directory.secret
+        self._directory = directory
+        self._hello = Hello(self.name, release)
+        self._receiver: Receiver | None = None
+        self._pipes: dict[str, UnixPipe] = {}
+        """The pipes that this process has opened, by the name of the other. While one is opened
+        anew, the one that ended is still here."""
+        self._accepted: set[UnixPipe] = set()
+        self._connecting: dict[str, asyncio.Task[None]] = {}
+        self._greetings: dict[UnixPipe, asyncio.Future[None]] = {}
+        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._is_failing = False
+        self._is_stopped = False
+
+    # `Bus`
+
+    @property
+    def peers(self) -> Set[str]:
+        """See `Bus.peers`."""
+        return self._pipes.keys()
+
+    async def start(self, receiver: Receiver) -> None:
+        """See `Bus.start`. First listen, then look: of two that start together, one sees the other.
+
+        Raises:
+            OSError, RuntimeError: the socket cannot be made. Call it again later.
+        """
+        self._receiver = receiver
+        self._directory.keep()
+        await self._listen()
+        await self._look()
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    def stop(self) -> None:
+        """See `Bus.stop`."""
+        self._is_stopped = True
+        if self._server is not None and self._server.get_loop().is_closed():
+            self._abandon()
+            return
+        for task in (self._watching, *self._connecting.values()):
+            if task is not None:
+                task.cancel()
+        self._stop_listening()
+        pipes, self._pipes = self._pipes, {}
+        for pipe in (*pipes.values(), *self._accepted):
+            pipe.close()
+
+    def _abandon(self) -> None:
+        """Leave when the event loop is closed: then asyncio can end nothing."""
+        self._directory.socket(self.name).unlink(missing_ok=True)
+        if self._listener is not None:
+            self._listener.close()
+        for pipe in (*self._pipes.values(), *self._accepted):
+            pipe.abandon()
+
+    def pipe_to(self, name: str) -> Pipe:
+        """See `Bus.pipe_to`."""
+        pipe = self._pipes.get(name)
+        if pipe is None or not pipe.is_open:
+            raise NotReached(name)
+        return pipe
+
+    def is_alive(self, name: str) -> bool | None:
+        """See `Bus.is_alive`."""
+        if not self._directory.is_ours(name):
+            return None
+        return name == self.name or name in self._pipes
+
+    async def look_for(self, name: str) -> bool:
+        """See `Bus.look_for`. The socket of a worker that is gone is missing, or refuses."""
+        self._connect_soon(name)
+        if (task := self._connecting.get(name)) is not None:
+            await asyncio.wait([task])
+        return name in self._pipes or self._directory.socket(name).exists()
+
+    # `Owner` of the pipes
+
+    def greeted(self, pipe: UnixPipe) -> None:
+        """Connect to a worker that has just come."""
+        greeting = self._greetings.pop(pipe, None)
+        if greeting is None:
+            self._connect_soon(pipe.peer)
+        elif not greeting.done():
+            greeting.set_result(None)
+
+    def received(self, pipe: UnixPipe, item: Item) -> None:
+        """Pass an item on."""
+        if self._receiver is not None:
+            self._receiver.received(pipe, item)
+
+    def ended(self, pipe: UnixPipe) -> None:
+        """Find out whether the other worker still lives."""
+        self._accepted.discard(pipe)
+        if self._receiver is not None:
+            self._receiver.ended(pipe)
+        if pipe.peer in self._pipes:
+            self._connect_soon(pipe.peer)
+
+    # Listening
+
+    async def _listen(self) -> None:
+        """Listen under a temporary name, then take the real one: what is seen there answers."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        draft = self._directory.path / f".{secrets.token_hex(4)}"
+        try:
+            listener.bind(str(draft))
+            listener.listen(_BACKLOG)
+            listener.setblocking(False)
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_unix_server(self._accept, sock=listener)
+            draft.rename(self._directory.socket(self.name))
+        except BaseException:
+            listener.close()
+            draft.unlink(missing_ok=True)
+            raise
+        self._listener = listener
+        forks.close_in_child(self, listener)
+
+    def _accept(self) -> UnixPipe:
+        pipe = UnixPipe(self, self._hello)
+        if self._is_stopped:  # it was being accepted
+            pipe.end()
+        self._accepted.add(pipe)
+        return pipe
+
+    def _stop_listening(self) -> None:
+        self._directory.socket(self.name).unlink(missing_ok=True)
+        if self._server is not None:
+            # Not at once: asyncio would leave a connection open that it is just accepting, which
+            # takes two turns of the loop.
+            soon = self._server.get_loop().call_soon
+            soon(soon, soon, self._server.close)
+            self._server = None
+
+    # Looking
+
+    async def _watch(self) -> None:
+        """Find the others, and put back what a cleaner of temporary files has removed."""
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            try:
+                self._directory.keep()
+                if self.name not in self._directory.names():
+                    self._stop_listening()
+                    await self._listen()
+                await self._look()
+                self._is_failing = False
+            except Exception:  # noqa: BLE001 - logged with its traceback; tried again
+                if not self._is_failing:
+                    self._is_failing = True
+                    log_event(
+                        ERROR,
+                        "workers_failed",
+                        "new workers of this server cannot find this one until its directory is "
+                        "in order again",
+                        path=str(self._directory.path),
+                        exc_info=True,
+                    )
+
+    async def _look(self) -> None:
+        """Connect to those that have come, and again to those whose pipe has ended."""
+        for name in self._directory.names() | self._pipes.keys():
+            self._connect_soon(name)
+        if self._connecting:
+            await asyncio.wait(self._connecting.values())
+
+    def _connect_soon(self, name: str) -> None:
+        if self._is_stopped:
+            return
+        pipe = self._pipes.get(name)
+        is_due = name != self.name and name not in self._connecting
+        if is_due and (pipe is None or not pipe.is_open):
+            task = asyncio.get_running_loop().create_task(self._connect(name))
+            self._connecting[name] = task
+            task.add_done_callback(lambda _: self._connecting.pop(name, None))
+
+    async def _connect(self, name: str) -> None:
+        """Open the pipe to another worker, or remove the socket of one that is gone."""
+        loop = asyncio.get_running_loop()
+        path = self._directory.socket(name)
+        pipe = UnixPipe(self, self._hello, name)
+        greeting = self._greetings[pipe] = loop.create_future()
+        try:
+            await loop.create_unix_connection(lambda: pipe, str(path))
+            self._join(name, pipe)
+            # One that is stopped accepts and does not answer. It lives, and must not delay us.
+            async with asyncio.timeout(HELLO_WITHIN):
+                await greeting
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)  # names never return
+            # One that still holds its own pipe to us lives: a cleaner has removed its socket.
+            if not any(each.peer == name and each.is_open for each in self._accepted):
+                self._leave(name)
+        except (OSError, TimeoutError):
+            pass  # it lives, and `_watch` tries again if there is no pipe
+        finally:
+            self._greetings.pop(pipe, None)
+
+    def _join(self, name: str, pipe: UnixPipe) -> None:
+        is_new = name not in self._pipes
+        self._pipes[name] = pipe
+        if is_new and self._receiver is not None:
+            self._receiver.joined(name)
+
+    def _leave(self, name: str) -> None:
+        if self._pipes.pop(name, None) is not None and self._receiver is not None:
+            self._receiver.left(name)

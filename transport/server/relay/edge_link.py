@@ -1,0 +1,203 @@
+"""`EdgeLink`: a client's connection here, to a session of another process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET, json, structs
+
+from transport import codes
+from transport.bus.interface import Pipe
+from transport.bus.items import End, Frames, Lost, Ready
+from transport.codes import Code
+from transport.errors import ProtocolError
+from transport.protocol.codec import Decoder, encode_control
+from transport.protocol.frames import Drain, EncodedFrame, Opened, Renew, error_frame
+from transport.server.link import Renewer
+from transport.server.relay.flow import Flow
+from transport.server.relay.messages import code_named
+from transport.waiting import resolve
+
+_read_opened = json.Decoder(Opened).decode
+
+
+class EdgeLink:
+    """Implements `Link`: passes frames on to the home, and writes those that it sends.
+
+    Args:
+        pipe: to the home.
+        number: names this link on the pipe.
+        limit: bytes of frames that may wait for the home. A client that keeps to its window never
+            sends more.
+        decoder: reads control frames: a ``renew`` is not passed on.
+        renewer: takes fresh credentials (REN-1).
+        on_end: called once nothing more is passed on.
+        token: of a session that begins: the home does not know it, so ``opened`` gets it here.
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        number: int,
+        limit: int,
+        decoder: Decoder,
+        renewer: Renewer,
+        on_end: Callable[[EdgeLink], None],
+        token: str | None = None,
+    ) -> None:
+        self.pipe = pipe
+        self.number = number
+        self.abort: Callable[[], None] | None = None
+        self.code: Code | None = None
+        self.close_code = codes.NORMAL.close_code
+        self._limit = limit
+        self._decoder = decoder
+        self._renewer = renewer
+        self._on_end = on_end
+        self._uplink = Flow(pipe, number)
+        self._downlink: list[EncodedFrame] = []
+        self._unconfirmed = 0
+        """Items whose frames have not been written yet."""
+        self._waiter: asyncio.Future[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
+        self._fresh_credentials: Any = UNSET
+        self._token = token
+        self._is_linked = True
+        """Whether the home has the other end."""
+
+    # The writer
+
+    def write(self) -> list[EncodedFrame]:
+        """See `Link.write`. What it returned before has been written."""
+        frames, self._downlink = self._downlink, []
+        while self._unconfirmed:
+            self._unconfirmed -= 1
+            self.pipe.send(Ready(self.number))
+        return frames
+
+    def due(self) -> asyncio.Future[None] | None:
+        """See `Link.due`."""
+        if self._downlink or self.code is not None:
+            return None
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
+
+    def write_poll(self) -> list[EncodedFrame]:
+        """See `Link.write_poll`. The connection of a long poll ends with its answer."""
+        frames = self.write()
+        self._leave()
+        return frames
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            resolve(self._waiter)
+
+    # The reader
+
+    def receive(self, encoded: EncodedFrame) -> None:
+        """See `Link.receive`."""
+        if self.code is not None:
+            return
+        if type(encoded) is str and not encoded.startswith("["):
+            frame = self._decoder.decode(encoded)
+            if type(frame) is Renew:
+                self._receive_credentials(frame.credentials)
+                return
+        self._uplink.add(encoded)
+        if self._uplink.waiting > self._limit:
+            raise ProtocolError(
+                codes.WINDOW_EXCEEDED,
+                "more was sent than the window allows, before the server could take it",
+            )
+
+    def _receive_credentials(self, credentials: Any) -> None:
+        """Check fresh credentials in a task: other frames are received meanwhile."""
+        self._renewer.count_renewal()
+        self._fresh_credentials = credentials
+        if self._renewal is None:
+            self._renewal = asyncio.get_running_loop().create_task(self._renew())
+
+    async def _renew(self) -> None:
+        try:
+            while (credentials := self._fresh_credentials) is not UNSET:
+                self._fresh_credentials = UNSET
+                await self._renewer.renew(credentials)
+        except ProtocolError as error:
+            self.fail(error)
+        finally:
+            self._renewal = None
+
+    def fail(self, error: ProtocolError) -> None:
+        """See `Link.fail`."""
+        if self.code is None:
+            self._downlink.append(encode_control(error_frame(error)))
+            self._end(error.code, error.code.close_code)
+            self._leave()
+
+    def lost(self) -> None:
+        """See `Link.lost`."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        self._leave()
+        self._end(codes.NOT_ATTACHED, codes.NOT_ATTACHED.close_code)  # the writer may still wait
+
+    def _leave(self) -> None:
+        """Tell the home that the connection is gone, after what came on it. Idempotent."""
+        if self._is_linked:
+            self._is_linked = False
+            self._uplink.flush()
+            self.pipe.send(Lost(self.number))
+            self._on_end(self)
+
+    # The home
+
+    def frames(self, item: Frames) -> None:
+        """Take frames to write."""
+        self._unconfirmed += 1
+        self.take(item.frames)
+
+    def take(self, frames: list[EncodedFrame]) -> None:
+        """Take frames to write that came with the answer to the ``open``."""
+        if frames and self._token is not None:
+            frames[0] = encode_control(with_token(_read_opened(frames[0]), self._token))
+            self._token = None
+        self._downlink += frames
+        self._wake()
+
+    def ready(self) -> None:
+        """Learn that the home has taken frames."""
+        self._uplink.ready()
+
+    def end(self, item: End) -> None:
+        """End the connection, as the session has decided."""
+        self._is_linked = False
+        self._on_end(self)
+        self._end(code_named(item.code), item.close_code)
+        if item.abort and self.abort is not None:
+            self.abort()
+
+    def cut(self) -> None:
+        """End the connection: the home is gone, or the pipe to it. The client resumes."""
+        self._is_linked = False
+        self._end(codes.RESTART, codes.RESTART.close_code)
+        if self.abort is not None:
+            self.abort()
+
+    def drain(self, retry_in: float) -> None:
+        """Tell the client to resume elsewhere: this process stops (DRN-1)."""
+        if self.code is None:
+            self._downlink.append(encode_control(Drain(retry_in=retry_in)))
+            self._end(codes.RESTART, codes.RESTART.close_code)
+            self._leave()
+
+    def _end(self, code: Code, close_code: int) -> None:
+        if self.code is None:
+            self.code, self.close_code = code, close_code
+        self._wake()
+
+
+def with_token(opened: Opened, token: str) -> Opened:
+    """Return an ``opened`` with the token of its session."""
+    return structs.replace(opened, session=token)

@@ -1,0 +1,131 @@
+"""`Relay`: one process of a hub that has several."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from transport import codes
+from transport.bus.calls import Calls
+from transport.bus.interface import Bus, Pipe
+from transport.bus.items import CallItem, Item, LinkItem
+from transport.errors import ProtocolError
+from transport.limits import Limits
+from transport.server.authentication import Authenticator
+from transport.server.opening import Opener
+from transport.server.registry import Registry
+from transport.server.relay.edge import Edge
+from transport.server.relay.home import Home
+from transport.server.relay.reservations import Reservations
+from transport.server.uplink import Uplink
+from transport.telemetry.log import ERROR, log_event
+from transport.waiting import resolve
+
+JOIN_INTERVAL = 1.0
+"""Seconds between attempts to join the others."""
+
+
+class Relay:
+    """Joins the other processes, and distributes what they send. Implements `Receiver`.
+
+    Args:
+        bus: to the other processes.
+        limits: of the hub.
+        authenticator: of the clients that connect here.
+        now: returns the seconds of the process's clock.
+
+    Attributes:
+        edge: what this process asks of the others.
+    """
+
+    def __init__(
+        self, bus: Bus, limits: Limits, authenticator: Authenticator, now: Callable[[], float]
+    ) -> None:
+        self._bus = bus
+        self._limits = limits
+        self._calls = Calls()
+        reservations = Reservations(bus, self._calls, limits.nonce, now)
+        self.edge = Edge(bus, self._calls, reservations, authenticator, limits, self._until_joined)
+        self._home: Home | None = None
+        loop = asyncio.get_running_loop()
+        self._has_joined = False
+        self._has_tried = loop.create_future()
+        self._joining = loop.create_task(self._join())
+
+    def serve(self, registry: Registry, opener: Opener, uplink: Uplink) -> None:
+        """Let the others reach the sessions of this process."""
+        self._home = Home(
+            registry, opener, uplink, self._limits, self._calls, self.edge.until_begun
+        )
+
+    async def flush(self) -> None:
+        """Wait, not for long, until the clients at other processes have got their last frames."""
+        assert self._home is not None
+        await self._home.flush()
+
+    def stop(self) -> None:
+        """Leave the other processes: their connections to sessions here end as if cut."""
+        if not self._joining.get_loop().is_closed():
+            self._joining.cancel()
+            resolve(self._has_tried)
+            self._calls.stop()
+        self._bus.stop()
+
+    async def _join(self) -> None:
+        """Join the others; try again until that succeeds, as after the disk was full."""
+        while not self._has_joined:
+            try:
+                await self._bus.start(self)
+                self._has_joined = True
+            except (OSError, RuntimeError):
+                if not self._has_tried.done():
+                    log_event(
+                        ERROR,
+                        "workers_failed",
+                        "this worker cannot find the others, so it serves no client; it tries "
+                        "again until it can",
+                        exc_info=True,
+                    )
+                resolve(self._has_tried)
+                await asyncio.sleep(JOIN_INTERVAL)
+        resolve(self._has_tried)
+
+    async def _until_joined(self) -> None:
+        """Wait until the others are known.
+
+        Raises:
+            ProtocolError: they cannot be found: its log says why.
+        """
+        if not self._has_tried.done():
+            await asyncio.wait([self._has_tried])
+        if not self._has_joined:
+            raise ProtocolError(
+                codes.UNAVAILABLE,
+                "this process of the server is stopping, or cannot find the others: see its log",
+                retry_in=self._limits.drain_window,
+            )
+
+    # `Receiver`
+
+    def received(self, pipe: Pipe, item: Item) -> None:
+        """See `Receiver.received`."""
+        if isinstance(item, CallItem):
+            self._calls.received(pipe, item)
+        elif isinstance(item, LinkItem):
+            self._side(pipe).received(pipe, item)
+
+    def ended(self, pipe: Pipe) -> None:
+        """See `Receiver.ended`."""
+        self._calls.ended(pipe)
+        self._side(pipe).ended(pipe)
+
+    def joined(self, name: str) -> None:
+        """See `Receiver.joined`."""
+
+    def left(self, name: str) -> None:
+        """See `Receiver.left`."""
+
+    def _side(self, pipe: Pipe) -> Edge | Home:
+        """Return what this process is on a pipe: the edge if it has opened it."""
+        assert self._home is not None
+        return self.edge if pipe.is_own else self._home
