@@ -36,7 +36,7 @@ from transport.server.origins import OriginPolicy
 from transport.server.runner import Runner
 from transport.server.runtime import Runtime
 from transport.stores.interface import Store
-from transport.stores.memory import MemoryStore
+from transport.stores.memory import MemoryStore, WorkerStore
 
 TRANSPORTS = tuple(kind.value for kind in TransportKind)
 ON_ERROR = ("close", "reopen")
@@ -158,7 +158,7 @@ class Hub:
         def make() -> Runtime:
             if isinstance(store, Workers):
                 bus = store.bus(shared_name)
-                memory = MemoryStore(epoch=bus.name, shared=True)
+                memory = WorkerStore(epoch=bus.name)
                 return Runtime(application, memory, limits, authenticate, bus.secret, bus)
             records = store if store is not None else MemoryStore()
             return Runtime(application, records, limits, authenticate, key)

@@ -21,13 +21,11 @@ class MemoryStore:
             evicted, and clients that ask for their sessions get a ``reset`` with reason
             ``unknown``.
         epoch: the name of this incarnation; see above.
-        shared: whether other processes of the hub can reach its sessions.
     """
 
-    def __init__(
-        self, *, tombstones: int = 100_000, epoch: str | None = None, shared: bool = False
-    ) -> None:
-        self.shared = shared
+    shared = False
+
+    def __init__(self, *, tombstones: int = 100_000, epoch: str | None = None) -> None:
         self._max_tombstones = tombstones
         self.epoch = epoch or f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
         self._records: dict[str, Record] = {}
@@ -88,3 +86,9 @@ class MemoryStore:
         session_id = next(iter(self._tombstone_expiry))
         del self._tombstone_expiry[session_id]
         self._records.pop(session_id, None)
+
+
+class WorkerStore(MemoryStore):
+    """The store of one of several workers, which pass on what belongs to each other's sessions."""
+
+    shared = True
