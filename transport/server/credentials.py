@@ -43,13 +43,12 @@ class SessionCredentials:
         now: returns the seconds of the session's clock.
 
     Attributes:
+        accepted: how many credentials were accepted.
         subject: see above.
         scope: of the most recent connection; a renewal authenticates with it.
     """
 
     __slots__ = (
-        "_accepted",
-        "_accepted_at",
         "_authenticator",
         "_expires_at",
         "_is_renewing",
@@ -57,6 +56,7 @@ class SessionCredentials:
         "_renew_by",
         "_renewal",
         "_session_id",
+        "accepted",
         "scope",
         "subject",
     )
@@ -75,32 +75,24 @@ class SessionCredentials:
         self._authenticator = authenticator
         self._renewal = renewal
         self._now = now
+        self.accepted = 0
         self._is_renewing = False
         """Whether a renewal is being checked: one at a time, as each may take long."""
-        self._accepted = 0
-        """How many credentials were accepted."""
-        self._accepted_at = float("-inf")
-        """When the last ones were, by the loop's time."""
         self._expires_at: float | None = None
         self._renew_by: float | None = None
         """Until when the client may act though its credentials have expired."""
 
     def accept(self, identity: Identity) -> None:
         """Adopt the expiry time of valid credentials, from a new connection or a renewal."""
-        self._accepted += 1
-        self._accepted_at = asyncio.get_running_loop().time()
+        self.accepted += 1
         self._renew_by = None
         self._expires_at = (
             None
             if identity.expires is None
             # From Unix time to the loop's time. Not to the session's clock: that may stand still,
             # and credentials expire all the same.
-            else self._accepted_at + identity.expires - time.time()
+            else asyncio.get_running_loop().time() + identity.expires - time.time()
         )
-
-    def were_accepted_within(self, seconds: float) -> bool:
-        """Return whether valid credentials were presented in the last ``seconds``."""
-        return asyncio.get_running_loop().time() - self._accepted_at < seconds
 
     def count_renewal(self) -> None:
         """Count a renewal, which costs as much as an ``open``.
@@ -129,11 +121,11 @@ class SessionCredentials:
                 retry_in=1.0,
             )
         self._is_renewing = True
-        accepted = self._accepted
+        accepted = self.accepted
         try:
             return await self._authenticate(credentials)
         except ProtocolError as error:
-            if error.code is codes.UNAUTHORIZED and self._accepted == accepted:
+            if error.code is codes.UNAUTHORIZED and self.accepted == accepted:
                 self.refuse()
             raise
         finally:

@@ -244,7 +244,7 @@ class Opener:
     ) -> SessionLink | FinalAnswer:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
         registry = self._registry
-        if registry.draining and registry.store.shared:  # nobody would end the session
+        if registry.draining and registry.is_relayed:  # nobody would end the session
             raise self._stopping()
         now = registry.now()
         subject, client, nonce = visitor.identity.subject, frame.client, frame.nonce
@@ -382,7 +382,7 @@ class Opener:
             transport=attachment.transport.value,
             verdict=attachment.verdict.value,
         )
-        if self._registry.draining and not self._registry.store.shared:
+        if self._registry.draining and not self._registry.is_relayed:
             # The drain began while the credentials were checked.
             runner.drain(self._limits.drain_window)
         return link

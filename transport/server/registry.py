@@ -63,6 +63,8 @@ class Registry:
 
     Attributes:
         draining: whether new sessions are refused (DRN-1).
+        is_relayed: whether clients reach these sessions through other processes too, until this one
+            is gone. They then stay connected while it drains.
         on_drain: called when the server is told to stop, or the hub stops. Idempotent.
         opened: how many sessions ever began here.
         resets: how many sessions were reset or could not be resumed, by reason.
@@ -82,6 +84,7 @@ class Registry:
         self.clock = clock
         self.now = clock.now
         self.draining = False
+        self.is_relayed = False
         self.on_drain: Callable[[], None] = lambda: None
         self.opened = 0
         self.resets: Counter[str] = Counter()
@@ -285,7 +288,7 @@ class Registry:
         self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
-            if self.store.shared:
+            if self.is_relayed:
                 runner.shut_down(self._limits.drain_grace)
             else:
                 runner.drain(self._limits.drain_window)

@@ -303,12 +303,16 @@ class Runner:
         if self.session.ending is None:
             self.credentials.accept(identity)
 
-    def refuse_renewal(self, error: ProtocolError, took: float) -> None:
-        """Refuse fresh credentials, as another process has judged them within ``took`` s (REN-1).
+    def refuse_renewal(self, error: ProtocolError, accepted: int | None) -> None:
+        """Refuse fresh credentials, as another process has judged them (REN-1).
 
         Unless others, of an ``open``, were accepted meanwhile.
+
+        Args:
+            error: why.
+            accepted: how many credentials had been accepted when the check began.
         """
-        if error.code is codes.UNAUTHORIZED and not self.credentials.were_accepted_within(took):
+        if error.code is codes.UNAUTHORIZED and self.credentials.accepted == accepted:
             self.credentials.refuse()
             self._refuse(error)
 

@@ -59,6 +59,7 @@ class Runtime:
         if bus is not None:
             self._relay = Relay(bus, limits, self._authenticator, clock.now)
             edge = self._relay.edge
+            self.registry.is_relayed = True
             self.registry.on_drain = edge.drain
         self.opener = Opener(
             application,

@@ -287,8 +287,8 @@ class Edge:
     def _renewer(
         self, home: str, credential: Credential, scope: Scope, link: int = 0
     ) -> EdgeRenewer:
-        async def tell(outcome: Renewed) -> None:
-            await self._answer(home, "renew", outcome, ANSWER_WITHIN)
+        async def tell(outcome: Renewed) -> list[Any]:
+            return await self._answer(home, "renew", outcome, ANSWER_WITHIN)
 
         return EdgeRenewer(self._authenticator, credential, scope, tell, link)
 

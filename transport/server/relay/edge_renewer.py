@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -24,7 +23,8 @@ class EdgeRenewer:
         authenticator: of the clients that connect here.
         credential: of the session.
         scope: of the request whose cookies and headers ``authenticate`` sees.
-        tell: tells the home the outcome; raises the `ProtocolError` with which it refuses it.
+        tell: tells the home, and returns its answer; raises the `ProtocolError` with which it
+            refuses.
         link: the number of the connection on which they come; 0 for a POST.
     """
 
@@ -33,7 +33,7 @@ class EdgeRenewer:
         authenticator: Authenticator,
         credential: Credential,
         scope: Scope,
-        tell: Callable[[Renewed], Awaitable[None]],
+        tell: Callable[[Renewed], Awaitable[list[Any]]],
         link: int = 0,
     ) -> None:
         self._authenticator = authenticator
@@ -48,16 +48,15 @@ class EdgeRenewer:
 
     async def renew(self, credentials: Any) -> None:
         """See `Renewer.renew`."""
-        now = asyncio.get_running_loop().time
-        began = now()
+        [accepted] = await self._tell(Renewed(*self._credential, link=self._link))
         try:
             identity = await self._authenticator.check(HTTPConnection(self._scope), credentials)
         except ProtocolError as error:
             if error.code is codes.UNAUTHORIZED:
-                await self._report(refused=Failure.of(error), took=now() - began)
+                await self._report(refused=Failure.of(error), accepted=accepted)
             raise
         await self._report(
-            subject=encode_subject(identity.subject), expires=identity.expires, took=now() - began
+            subject=encode_subject(identity.subject), expires=identity.expires, accepted=accepted
         )
 
     async def _report(self, **outcome: Any) -> None:

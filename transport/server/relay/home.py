@@ -183,9 +183,11 @@ class Home:
         record = await self._registry.find_record(credential)
         runner = self._registry.get(record.id) if record is not None else None
         if runner is None:
-            return Answered([])  # it is over: what comes next will tell the client
+            return Answered([0])  # it is over: what comes next will tell the client
         if (link := self._links.get((pipe, question.link))) is not None:
             link.record_activity(self._registry.now())
+        if question.accepted is None:
+            return Answered([runner.credentials.accepted])
         try:
             if question.refused is not None:
                 raise question.refused.error()
@@ -193,6 +195,6 @@ class Home:
                 Identity(decode_subject(question.subject), expires=question.expires)
             )
         except ProtocolError as error:
-            runner.refuse_renewal(error, question.took)
+            runner.refuse_renewal(error, question.accepted)
             return Refused(Failure.of(error))
         return Answered([])

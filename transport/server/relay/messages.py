@@ -142,7 +142,7 @@ class Answered(Struct, frozen=True, tag=True):
 
 
 class Renewed(Struct, frozen=True):
-    """Kind ``renew``: the edge has checked fresh credentials (REN-1).
+    """Kind ``renew``: the edge checks fresh credentials, or has checked them (REN-1).
 
     Attributes:
         id, hash: what the token of the session proves.
@@ -150,7 +150,8 @@ class Renewed(Struct, frozen=True):
         expires: the Unix time at which they expire, or None.
         refused: why they were refused, or None.
         link: the number of the connection on which they came; 0 for a POST.
-        took: seconds that the check took.
+        accepted: how many credentials the home had accepted when the check began. None asks for
+            that number, which is then the answer.
     """
 
     id: str
@@ -159,7 +160,7 @@ class Renewed(Struct, frozen=True):
     expires: float | None = None
     refused: Failure | None = None
     link: int = 0
-    took: float = 0.0
+    accepted: int | None = None
 
 
 class Reserved(Struct, frozen=True):
