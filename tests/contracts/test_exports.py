@@ -64,7 +64,7 @@ SURFACES = {
     """,
     transport.Identity: "(subject, user, expires) expires subject user",
     transport.MemoryStore: """
-        (*, tombstones, epoch, shared) epoch find(session_id, now) forget(session_id)
+        (*, tombstones) epoch find(session_id, now) forget(session_id)
         open(nonce, record, now, keep) save_tombstone(session_id, tombstone, until) shared
         sweep(now)
     """,

@@ -158,7 +158,7 @@ class Hub:
         def make() -> Runtime:
             if isinstance(store, Workers):
                 bus = store.bus(shared_name)
-                memory = WorkerStore(epoch=bus.name)
+                memory = WorkerStore(bus.name)
                 return Runtime(application, memory, limits, authenticate, bus.secret, bus)
             records = store if store is not None else MemoryStore()
             return Runtime(application, records, limits, authenticate, key)

@@ -20,14 +20,13 @@ class MemoryStore:
         tombstones: the largest number of tombstones, of about 1 KiB each. Beyond it the oldest are
             evicted, and clients that ask for their sessions get a ``reset`` with reason
             ``unknown``.
-        epoch: the name of this incarnation; see above.
     """
 
     shared = False
 
-    def __init__(self, *, tombstones: int = 100_000, epoch: str | None = None) -> None:
+    def __init__(self, *, tombstones: int = 100_000) -> None:
         self._max_tombstones = tombstones
-        self.epoch = epoch or f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
+        self.epoch = f"{time.time_ns() // 1000:016x}{secrets.token_urlsafe(6)}"
         self._records: dict[str, Record] = {}
         # In order of expiry, so that a sweep looks only at what has expired.
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}
@@ -89,6 +88,14 @@ class MemoryStore:
 
 
 class WorkerStore(MemoryStore):
-    """The store of one of several workers, which pass on what belongs to each other's sessions."""
+    """The store of one of several workers, which pass on what belongs to each other's sessions.
+
+    Args:
+        worker: the name of the worker, which begins the ids of its sessions.
+    """
 
     shared = True
+
+    def __init__(self, worker: str) -> None:
+        super().__init__()
+        self.epoch = worker
