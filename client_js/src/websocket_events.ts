@@ -1,4 +1,4 @@
-// The events of a WebSocket: the platform's own, where it has them.
+// The events of a WebSocket: the platform's own if it has them.
 
 export const messageEvent = (data: unknown, origin: string): MessageEvent =>
   new MessageEvent("message", { data, origin });

@@ -42,7 +42,7 @@ class Calls:
             pipe: to the other process.
             kind: what is asked.
             body: the question, as msgspec encodes it.
-            within: seconds to wait; None to wait until the pipe ends, as for a parked poll.
+            within: seconds to wait; None to wait until the pipe ends.
 
         Raises:
             NotReached: the pipe has ended.

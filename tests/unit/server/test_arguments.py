@@ -131,7 +131,7 @@ async def authenticate(connection: OnlyForTypeCheckers, credentials) -> OnlyForT
 
 
 def test_hub_accepts_annotations_that_are_missing_at_run_time() -> None:
-    """From Python 3.14 on, annotations are evaluated by who reads them."""
+    """From Python 3.14 on, annotations are evaluated when they are read."""
     source = LATE_ANNOTATIONS
     if sys.version_info < (3, 14):
         source = "from __future__ import annotations" + source

@@ -18,12 +18,20 @@ from tests.support.clients.frame_client import (
     try_open,
 )
 from tests.unit.server.relay.conftest import poll
-from transport import Channel, Identity, Limits
+from transport import Channel, Hub, Identity, Limits
 from transport.testing import ask, lines, opening
 
 DEADLINE = 30.0
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 MakeCluster = Callable[..., Any]
+
+
+async def until_parked(home: Hub) -> None:
+    """Wait until the client of the only session can be written to: over long poll, by a poll."""
+    runtime = home._lifecycle.current
+    assert runtime is not None
+    [runner] = runtime.registry.runners
+    await poll(lambda: any(one.writable for one in runner.session.attachments.live))
 
 
 def resuming(client: Any, number: int, **fields: Any) -> dict[str, Any]:
@@ -152,7 +160,7 @@ async def test_close_passes_an_edge(make_cluster: MakeCluster, transport: str) -
         async with frame_client(b, transport, resuming(first, 2)) as second:
             await second.confirm()
             reading = asyncio.create_task(second.control("close"))
-            await asyncio.sleep(0.05)  # a poll is parked
+            await until_parked(a)
             await second.send([1, 0, "x"])
             close = await reading
             assert (close["code"], close["reason"]) == (4000, "bye")
@@ -208,7 +216,7 @@ async def test_connection_ends_with_its_home(make_cluster: MakeCluster, transpor
         async with frame_client(b, transport, resuming(first, 2)) as second:
             await second.confirm()
             reading = asyncio.create_task(second.ended())
-            await asyncio.sleep(0.1)
+            await until_parked(a)
             assert not reading.done()
             cluster.kill(a)
             ended = await reading
