@@ -50,6 +50,9 @@ class UnixPipe(asyncio.Protocol):
         owner: told of the items and the end.
         hello: the first item that it sends.
         peer: the name of the other process if this one has opened the pipe.
+
+    Attributes:
+        is_greeted: whether the other side has said its name.
     """
 
     def __init__(self, owner: Owner, hello: Hello, peer: str = "") -> None:
@@ -58,7 +61,7 @@ class UnixPipe(asyncio.Protocol):
         self.is_own = bool(peer)
         self._owner = owner
         self._hello = hello
-        self._is_greeted = False
+        self.is_greeted = False
         self._is_ended = False
         self._sent = 0
         """Bytes, those that still wait included."""
@@ -152,14 +155,14 @@ class UnixPipe(asyncio.Protocol):
         del unread[:begin]
 
     def _read(self, item: Item) -> None:
-        if self._is_greeted:
+        if self.is_greeted:
             self._owner.received(self, item)
             return
         if not isinstance(item, Hello) or self.peer not in ("", item.name):
             raise ValueError(
                 f"the first item of a pipe must be the hello of {self.peer or 'its peer'}"
             )
-        self._is_greeted = True
+        self.is_greeted = True
         self.peer = item.name
         self._owner.greeted(self)
 

@@ -18,7 +18,8 @@ LOOK_INTERVAL = 1.0
 """Seconds between two looks into the directory."""
 
 HELLO_WITHIN = 1.0
-"""Seconds that `start` waits for the answer of a worker. One that is stopped may not delay it."""
+"""Seconds that `start` waits for the answer of a worker, and for its own pipe. One that is stopped
+may not delay it."""
 
 _BACKLOG = 512
 
@@ -41,8 +42,11 @@ class UnixBus:
         """The pipes that this process has opened, by the name of the other. While one is opened
         anew, the one that ended is still here."""
         self._accepted: set[UnixPipe] = set()
-        self._connecting: dict[str, asyncio.Task[None]] = {}
-        self._greetings: dict[UnixPipe, asyncio.Future[None]] = {}
+        self._pipes_here: dict[str, UnixPipe] = {}
+        """Those of them that are open, by the name of the process that has opened it."""
+        self._connecting: dict[str, asyncio.Task[bool]] = {}
+        self._changed: dict[str, asyncio.Event] = {}
+        """Set when a pipe opens or ends, while `_connect` waits for both of a worker."""
         self._server: asyncio.Server | None = None
         self._listener: socket.socket | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -97,6 +101,10 @@ class UnixBus:
             raise NotReached(name)
         return pipe
 
+    def receives_from(self, name: str) -> bool:
+        """See `Bus.receives_from`."""
+        return name in self._pipes_here
+
     def is_alive(self, name: str) -> bool | None:
         """See `Bus.is_alive`."""
         if not self._directory.is_ours(name):
@@ -113,12 +121,13 @@ class UnixBus:
     # `Owner` of the pipes
 
     def greeted(self, pipe: UnixPipe) -> None:
-        """Connect to a worker that has just come."""
-        greeting = self._greetings.pop(pipe, None)
-        if greeting is None:
+        """Tell that a pipe is open, and connect to a worker that has just come."""
+        if not pipe.is_own:
+            self._pipes_here[pipe.peer] = pipe
             self._connect_soon(pipe.peer)
-        elif not greeting.done():
-            greeting.set_result(None)
+        if self._receiver is not None:
+            self._receiver.opened(pipe)
+        self._wake(pipe)
 
     def received(self, pipe: UnixPipe, item: Item) -> None:
         """Pass an item on."""
@@ -128,10 +137,17 @@ class UnixBus:
     def ended(self, pipe: UnixPipe) -> None:
         """Find out whether the other worker still lives."""
         self._accepted.discard(pipe)
+        if self._pipes_here.get(pipe.peer) is pipe:
+            del self._pipes_here[pipe.peer]
         if self._receiver is not None:
             self._receiver.ended(pipe)
         if pipe.peer in self._pipes:
             self._connect_soon(pipe.peer)
+        self._wake(pipe)
+
+    def _wake(self, pipe: UnixPipe) -> None:
+        if (changed := self._changed.get(pipe.peer)) is not None:
+            changed.set()
 
     # Listening
 
@@ -209,29 +225,46 @@ class UnixBus:
         if is_due and (pipe is None or not pipe.is_open):
             task = asyncio.get_running_loop().create_task(self._connect(name))
             self._connecting[name] = task
-            task.add_done_callback(lambda _: self._connecting.pop(name, None))
+            task.add_done_callback(lambda task: self._tried(name, task))
 
-    async def _connect(self, name: str) -> None:
-        """Open the pipe to another worker, or remove the socket of one that is gone."""
-        loop = asyncio.get_running_loop()
+    def _tried(self, name: str, task: asyncio.Task[bool]) -> None:
+        """Learn that an attempt is over; try again if its pipe has opened and ended meanwhile."""
+        del self._connecting[name]
+        if not task.cancelled() and task.result():
+            self._connect_soon(name)
+
+    async def _connect(self, name: str) -> bool:
+        """Open the pipe to another worker, or remove the socket of one that is gone.
+
+        Returns:
+            Whether the pipe opened and has ended.
+        """
         path = self._directory.socket(name)
         pipe = UnixPipe(self, self._hello, name)
-        greeting = self._greetings[pipe] = loop.create_future()
+        self._changed[name] = asyncio.Event()
         try:
-            await loop.create_unix_connection(lambda: pipe, str(path))
+            await asyncio.get_running_loop().create_unix_connection(lambda: pipe, str(path))
             self._join(name, pipe)
             # One that is stopped accepts and does not answer. It lives, and must not delay us.
             async with asyncio.timeout(HELLO_WITHIN):
-                await greeting
+                await self._until_both_ways(pipe)
         except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)  # names never return
             # One that still holds its own pipe to us lives: a cleaner has removed its socket.
-            if not any(each.peer == name and each.is_open for each in self._accepted):
+            if not self.receives_from(name):
                 self._leave(name)
         except (OSError, TimeoutError):
             pass  # it lives, and `_watch` tries again if there is no pipe
         finally:
-            self._greetings.pop(pipe, None)
+            del self._changed[name]
+        return pipe.is_greeted and not pipe.is_open
+
+    async def _until_both_ways(self, pipe: UnixPipe) -> None:
+        """Wait until a pipe and one from its peer are open, or it has ended."""
+        changed = self._changed[pipe.peer]
+        while pipe.is_open and not (pipe.is_greeted and self.receives_from(pipe.peer)):
+            changed.clear()
+            await changed.wait()
 
     def _join(self, name: str, pipe: UnixPipe) -> None:
         is_new = name not in self._pipes

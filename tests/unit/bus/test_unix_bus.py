@@ -29,6 +29,8 @@ class Log:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
+        self.ways: list[tuple[str, bool]] = []
+        """The peers of the pipes that have opened, and whether this process opened them."""
         self.items: list[Item] = []
         self.pipes: list[Pipe] = []
         self._changed = asyncio.Event()
@@ -37,6 +39,10 @@ class Log:
         if pipe not in self.pipes:
             self.pipes.append(pipe)
         self.items.append(item)
+        self._changed.set()
+
+    def opened(self, pipe: Pipe) -> None:
+        self.ways.append((pipe.peer, pipe.is_own))
         self._changed.set()
 
     def ended(self, pipe: Pipe) -> None:
@@ -119,6 +125,56 @@ async def test_workers_that_start_together_find_each_other(folder: Path) -> None
     for bus in buses:
         bus.stop()
     await close_transports()
+
+
+async def test_start_waits_for_the_pipes_of_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They send what they decide over their own pipes, also to a worker that has just come."""
+    async with joined(folder) as (a, _):
+        connect, loop = a._connect_soon, asyncio.get_running_loop()
+        monkeypatch.setattr(a, "_connect_soon", lambda name: loop.call_later(0.1, connect, name))
+        async with joined(folder) as (b, seen):
+            assert sorted(seen.ways) == [(a.name, False), (a.name, True)]
+            assert b.receives_from(a.name)
+
+
+async def test_start_is_not_delayed_by_a_worker_without_pipe(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It greets, and is stopped before it connects."""
+    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.05)
+    async with joined(folder) as (a, _):
+        monkeypatch.setattr(a, "_connect_soon", lambda name: None)
+        async with joined(folder) as (b, seen):
+            assert seen.ways == [(a.name, True)]
+            assert b.is_alive(a.name)
+            assert not b.receives_from(a.name)
+
+
+async def test_start_notices_that_an_awaited_worker_has_ended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 3600.0)
+    monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 3600.0)
+    async with joined(folder) as (a, _):
+        monkeypatch.setattr(
+            a, "_connect_soon", lambda name: asyncio.get_running_loop().call_soon(a.stop)
+        )
+        async with joined(folder) as (b, seen):
+            await seen.until(lambda: ("left", a.name) in seen.events)
+            assert b.peers == set()
+
+
+async def test_pipe_of_another_that_was_cut_is_told_when_back(folder: Path) -> None:
+    async with joined(folder) as (a, _), joined(folder) as (b, seen):
+        await poll(lambda: b.receives_from(a.name))
+        [accepted] = b._accepted
+        accepted.end()
+        await seen.until(lambda: ("ended", a.name) in seen.events)
+        await seen.until(lambda: seen.ways.count((a.name, False)) == 2)
+        assert b.receives_from(a.name)
+        assert seen.ways.count((a.name, True)) == 1
 
 
 async def test_items_arrive_in_order_both_ways(folder: Path) -> None:
@@ -210,8 +266,8 @@ async def test_worker_that_is_not_known_yet_is_looked_for(
         assert not await a.look_for(b.name)
 
 
-async def too_many_files(name: str) -> None:
-    pass
+async def too_many_files(name: str) -> bool:
+    return False
 
 
 async def test_name_that_leads_elsewhere_is_not_ours(folder: Path) -> None:

@@ -114,6 +114,9 @@ class Relay:
         elif isinstance(item, LinkItem):
             self._side(pipe).received(pipe, item)
 
+    def opened(self, pipe: Pipe) -> None:
+        """See `Receiver.opened`."""
+
     def ended(self, pipe: Pipe) -> None:
         """See `Receiver.ended`."""
         self._calls.ended(pipe)

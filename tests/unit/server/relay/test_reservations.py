@@ -28,6 +28,9 @@ class Alone(Bus):
     def pipe_to(self, name: str) -> Pipe:
         raise NotReached(name)
 
+    def receives_from(self, name: str) -> bool:
+        return False
+
     def is_alive(self, name: str) -> bool | None:
         return name == self.name
 
