@@ -13,6 +13,7 @@ from transport import codes
 from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.protocol.frames import Close, Opened, Reset
+from transport.protocol.server.tombstone import Tombstone
 
 
 class Failure(Struct, frozen=True):
@@ -177,6 +178,33 @@ class Reserved(Struct, frozen=True):
     instead: str = ""
 
 
+class EndedSession(Struct, frozen=True):
+    """How a session ended.
+
+    Attributes:
+        id, hash: what its token proves.
+        subject: whose it was; see `encode_subject`.
+        tombstone: how it ended.
+        seconds: for which that is still kept.
+    """
+
+    id: str
+    hash: bytes
+    subject: bytes
+    tombstone: Tombstone
+    seconds: float
+
+
+class EndedSessions(Struct, frozen=True):
+    """Kind ``inherit``: sessions of a process that stops. Also the answer to the kind ``ended``.
+
+    Attributes:
+        sessions: those that ended first come first.
+    """
+
+    sessions: list[EndedSession]
+
+
 decode_opening = msgpack.Decoder(Opening).decode
 decode_opened = msgpack.Decoder(Attached | Final | Replaced | Unknown | Refused).decode
 decode_posted = msgpack.Decoder(Posted).decode
@@ -184,6 +212,7 @@ decode_polled = msgpack.Decoder(Polled).decode
 decode_answered = msgpack.Decoder(Answered | Refused).decode
 decode_renewed = msgpack.Decoder(Renewed).decode
 decode_reserved = msgpack.Decoder(Reserved).decode
+decode_ended = msgpack.Decoder(EndedSessions).decode
 decode_id = msgpack.Decoder(str).decode
 
 

@@ -16,8 +16,10 @@ from transport.server.opening import Opener
 from transport.server.registry import Registry
 from transport.server.relay.edge import Edge
 from transport.server.relay.home import Home
+from transport.server.relay.inheritance import Inheritance
 from transport.server.relay.reservations import Reservations
 from transport.server.uplink import Uplink
+from transport.stores.memory import WorkerStore
 from transport.telemetry.log import ERROR, log_event
 from transport.waiting import resolve
 
@@ -46,7 +48,9 @@ class Relay:
         self._calls = Calls()
         reservations = Reservations(bus, self._calls, limits.nonce, now)
         self.edge = Edge(bus, self._calls, reservations, authenticator, limits, self._until_joined)
+        self._now = now
         self._home: Home | None = None
+        self._inheritance: Inheritance | None = None
         loop = asyncio.get_running_loop()
         self._has_joined = False
         self._has_tried = loop.create_future()
@@ -57,11 +61,19 @@ class Relay:
         self._home = Home(
             registry, opener, uplink, self._limits, self._calls, self.edge.until_begun
         )
+        assert isinstance(registry.store, WorkerStore)
+        self._inheritance = Inheritance(self._bus, self._calls, registry.store, self._now)
 
     async def flush(self) -> None:
         """Wait, not for long, until the clients at other processes have got their last frames."""
         assert self._home is not None
         await self._home.flush()
+
+    async def leave(self) -> None:
+        """Tell the other processes how the sessions here have ended, before `stop`."""
+        assert self._inheritance is not None
+        if self._has_joined:
+            await self._inheritance.give()
 
     def stop(self) -> None:
         """Leave the other processes: their connections to sessions here end as if cut."""
@@ -73,9 +85,11 @@ class Relay:
 
     async def _join(self) -> None:
         """Join the others; try again until that succeeds, as after the disk was full."""
+        assert self._inheritance is not None  # tasks begin after their creator has returned
         while not self._has_joined:
             try:
                 await self._bus.start(self)
+                await self._inheritance.take()
                 self._has_joined = True
             except (OSError, RuntimeError):
                 if not self._has_tried.done():
