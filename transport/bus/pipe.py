@@ -53,12 +53,14 @@ class UnixPipe(asyncio.Protocol):
 
     Attributes:
         is_greeted: whether the other side has said its name.
+        over: set when it has ended.
     """
 
     def __init__(self, owner: Owner, hello: Hello, peer: str = "") -> None:
         self.peer = peer
         self.is_open = False
         self.is_own = bool(peer)
+        self.over = asyncio.Event()
         self._owner = owner
         self._hello = hello
         self.is_greeted = False
@@ -107,6 +109,17 @@ class UnixPipe(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def leave(self) -> None:
+        """Send nothing more, and ignore what comes: the other side ends the pipe when it has read.
+
+        To end it here, even once everything is written, could lose that: if the other side then
+        wrote, it would see an error before it had read to the end.
+        """
+        if self.is_open and self._transport is not None:
+            self._transport.write_eof()
+        self.is_open = False
+        self._is_ended = True
+
     def close(self) -> None:
         """End the pipe once what was sent on it has been written."""
         self.is_open = False
@@ -138,7 +151,10 @@ class UnixPipe(asyncio.Protocol):
         unread = self._unread
         unread += data
         begin = 0
-        while self.is_open and len(unread) - begin >= _LENGTH:
+        while len(unread) - begin >= _LENGTH:
+            if not self.is_open:
+                unread.clear()
+                return
             length = int.from_bytes(unread[begin : begin + _LENGTH], "big")
             end = begin + _LENGTH + length
             if length > MAX_ITEM:
@@ -183,4 +199,5 @@ class UnixPipe(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell of the end."""
         self.is_open = False
+        self.over.set()
         self._owner.ended(self)

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Set
+from contextlib import suppress
 
 from transport.bus import forks
 from transport.bus.directory import Directory
@@ -20,6 +21,9 @@ LOOK_INTERVAL = 1.0
 HELLO_WITHIN = 1.0
 """Seconds that `start` waits for the answer of a worker, and for its own pipe. One that is stopped
 may not delay it."""
+
+LEAVE_WITHIN = 3.0
+"""Seconds that `leave` waits until the others have read. One that is stopped may not delay it."""
 
 _BACKLOG = 512
 
@@ -72,19 +76,35 @@ class UnixBus:
         await self._look()
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
+    async def leave(self) -> None:
+        """See `Bus.leave`."""
+        self._withdraw()
+        pipes = [*self._pipes.values(), *self._accepted]
+        for pipe in pipes:
+            pipe.leave()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN):
+                for pipe in pipes:
+                    await pipe.over.wait()
+
     def stop(self) -> None:
         """See `Bus.stop`."""
-        self._is_stopped = True
         if self._server is not None and self._server.get_loop().is_closed():
+            self._is_stopped = True
             self._abandon()
             return
+        self._withdraw()
+        pipes, self._pipes = self._pipes, {}
+        for pipe in (*pipes.values(), *self._accepted):
+            pipe.close()
+
+    def _withdraw(self) -> None:
+        """Connect to nobody any more, and let nobody connect."""
+        self._is_stopped = True
         for task in (self._watching, *self._connecting.values()):
             if task is not None:
                 task.cancel()
         self._stop_listening()
-        pipes, self._pipes = self._pipes, {}
-        for pipe in (*pipes.values(), *self._accepted):
-            pipe.close()
 
     def _abandon(self) -> None:
         """Leave when the event loop is closed: then asyncio can end nothing."""

@@ -209,6 +209,42 @@ async def test_worker_that_stops_is_told_after_its_pipes(folder: Path) -> None:
             a.pipe_to(b.name)
 
 
+async def test_items_are_read_before_a_worker_leaves(folder: Path) -> None:
+    """More than the socket takes at once, while the other one sends, too."""
+    async with joined(folder) as (a, seen_a), joined(folder) as (b, _):
+        for number in range(300):
+            b.pipe_to(a.name).send(Call(number, "x" * 10_000, Raw(b"\xc0")))
+            a.pipe_to(b.name).send(Cancel(number))
+        await b.leave()
+        assert len(seen_a.items) == 300
+        await seen_a.until(lambda: ("left", b.name) in seen_a.events)
+
+
+async def test_workers_that_leave_together_do_not_wait(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unix_bus, "LEAVE_WITHIN", 3600.0)
+    async with asyncio.timeout(DEADLINE), joined(folder) as (a, _), joined(folder) as (b, _):
+        await asyncio.gather(a.leave(), b.leave())
+        assert not a._directory.names()
+
+
+async def test_worker_that_reads_nothing_does_not_keep_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped; a worker that leaves waits for a bounded time."""
+    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.05)
+    monkeypatch.setattr(unix_bus, "LEAVE_WITHIN", 0.05)
+    directory = Directory("hub", folder / "w")
+    name = f"{directory.tag}00000000"
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(directory.socket(name)))
+        one.listen()
+        async with asyncio.timeout(DEADLINE), joined(folder) as (a, _):
+            a.pipe_to(name).send(Call(1, "x" * 3_000_000, Raw(b"\xc0")))
+            await a.leave()
+
+
 async def test_name_of_other_directory_is_not_known(folder: Path) -> None:
     async with joined(folder) as (a, _), joined(folder / "other") as (b, _):
         assert a.peers == set()

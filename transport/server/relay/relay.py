@@ -70,10 +70,11 @@ class Relay:
         await self._home.flush()
 
     async def leave(self) -> None:
-        """Tell the other processes how the sessions here have ended, before `stop`."""
+        """Let the other processes read how the sessions here have ended, before `stop`."""
         assert self._inheritance is not None
         if self._has_joined:
             await self._inheritance.give()
+            await self._bus.leave()
 
     def stop(self) -> None:
         """Leave the other processes: their connections to sessions here end as if cut."""
