@@ -63,6 +63,17 @@ class Opening(Struct, frozen=True):
     reset: Reset | None = None
 
 
+class Held(Struct, frozen=True):
+    """Kind ``held``: whether a client has a live session; the answer is its id, or "".
+
+    Attributes:
+        id, hash: what its token proves.
+    """
+
+    id: str
+    hash: bytes
+
+
 class Attached(Struct, frozen=True, tag=True):
     """The connection is attached.
 
@@ -213,6 +224,7 @@ decode_answered = msgpack.Decoder(Answered | Refused).decode
 decode_renewed = msgpack.Decoder(Renewed).decode
 decode_reserved = msgpack.Decoder(Reserved).decode
 decode_ended = msgpack.Decoder(EndedSessions).decode
+decode_held = msgpack.Decoder(Held).decode
 decode_id = msgpack.Decoder(str).decode
 
 
