@@ -34,12 +34,14 @@ class UnixBus:
     Args:
         directory: of the workers.
         release: of this package, for the others' logs.
+
+    It belongs to the running event loop.
     """
 
     def __init__(self, directory: Directory, release: str = "") -> None:
         self.name = directory.name
         self.secret = directory.secret
-        self._directory = directory
+        self.directory = directory
         self._hello = Hello(self.name, release)
         self._receiver: Receiver | None = None
         self._pipes: dict[str, UnixPipe] = {}
@@ -56,6 +58,12 @@ class UnixBus:
         self._watching: asyncio.Task[None] | None = None
         self._is_failing = False
         self._is_stopped = False
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was not stopped, and neither was its event loop."""
+        return not self._is_stopped and self._loop.is_running()
 
     # `Bus`
 
@@ -71,10 +79,10 @@ class UnixBus:
             OSError, RuntimeError: the socket cannot be made. Call it again later.
         """
         self._receiver = receiver
-        self._directory.keep()
+        self.directory.keep()
         await self._listen()
         await self._look()
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
+        self._watching = self._loop.create_task(self._watch())
 
     async def leave(self) -> None:
         """See `Bus.leave`."""
@@ -89,7 +97,7 @@ class UnixBus:
 
     def stop(self) -> None:
         """See `Bus.stop`."""
-        if self._server is not None and self._server.get_loop().is_closed():
+        if self._loop.is_closed():
             self._is_stopped = True
             self._abandon()
             return
@@ -108,7 +116,7 @@ class UnixBus:
 
     def _abandon(self) -> None:
         """Leave when the event loop is closed: then asyncio can end nothing."""
-        self._directory.socket(self.name).unlink(missing_ok=True)
+        self.directory.socket(self.name).unlink(missing_ok=True)
         if self._listener is not None:
             self._listener.close()
         for pipe in (*self._pipes.values(), *self._accepted):
@@ -127,7 +135,7 @@ class UnixBus:
 
     def is_alive(self, name: str) -> bool | None:
         """See `Bus.is_alive`."""
-        if not self._directory.is_ours(name):
+        if not self.directory.is_ours(name):
             return None
         return name == self.name or name in self._pipes
 
@@ -136,7 +144,7 @@ class UnixBus:
         self._connect_soon(name)
         if (task := self._connecting.get(name)) is not None:
             await asyncio.wait([task])
-        return name in self._pipes or self._directory.socket(name).exists()
+        return name in self._pipes or self.directory.socket(name).exists()
 
     # `Owner` of the pipes
 
@@ -174,14 +182,13 @@ class UnixBus:
     async def _listen(self) -> None:
         """Listen under a temporary name, then take the real one: what is seen there answers."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        draft = self._directory.path / f".{secrets.token_hex(4)}"
+        draft = self.directory.path / f".{secrets.token_hex(4)}"
         try:
             listener.bind(str(draft))
             listener.listen(_BACKLOG)
             listener.setblocking(False)
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(self._accept, sock=listener)
-            draft.rename(self._directory.socket(self.name))
+            self._server = await self._loop.create_unix_server(self._accept, sock=listener)
+            draft.rename(self.directory.socket(self.name))
         except BaseException:
             listener.close()
             draft.unlink(missing_ok=True)
@@ -197,11 +204,11 @@ class UnixBus:
         return pipe
 
     def _stop_listening(self) -> None:
-        self._directory.socket(self.name).unlink(missing_ok=True)
+        self.directory.socket(self.name).unlink(missing_ok=True)
         if self._server is not None:
             # Not at once: asyncio would leave a connection open that it is just accepting, which
             # takes two turns of the loop.
-            soon = self._server.get_loop().call_soon
+            soon = self._loop.call_soon
             soon(soon, soon, self._server.close)
             self._server = None
 
@@ -212,8 +219,8 @@ class UnixBus:
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
             try:
-                self._directory.keep()
-                if self.name not in self._directory.names():
+                self.directory.keep()
+                if self.name not in self.directory.names():
                     self._stop_listening()
                     await self._listen()
                 await self._look()
@@ -226,13 +233,13 @@ class UnixBus:
                         "workers_failed",
                         "new workers of this server cannot find this one until its directory is "
                         "in order again",
-                        path=str(self._directory.path),
+                        path=str(self.directory.path),
                         exc_info=True,
                     )
 
     async def _look(self) -> None:
         """Connect to those that have come, and again to those whose pipe has ended."""
-        for name in self._directory.names() | self._pipes.keys():
+        for name in self.directory.names() | self._pipes.keys():
             self._connect_soon(name)
         if self._connecting:
             await asyncio.wait(self._connecting.values())
@@ -243,7 +250,7 @@ class UnixBus:
         pipe = self._pipes.get(name)
         is_due = name != self.name and name not in self._connecting
         if is_due and (pipe is None or not pipe.is_open):
-            task = asyncio.get_running_loop().create_task(self._connect(name))
+            task = self._loop.create_task(self._connect(name))
             self._connecting[name] = task
             task.add_done_callback(lambda task: self._tried(name, task))
 
@@ -259,11 +266,11 @@ class UnixBus:
         Returns:
             Whether the pipe opened and has ended.
         """
-        path = self._directory.socket(name)
+        path = self.directory.socket(name)
         pipe = UnixPipe(self, self._hello, name)
         self._changed[name] = asyncio.Event()
         try:
-            await asyncio.get_running_loop().create_unix_connection(lambda: pipe, str(path))
+            await self._loop.create_unix_connection(lambda: pipe, str(path))
             self._join(name, pipe)
             # One that is stopped accepts and does not answer. It lives, and must not delay us.
             async with asyncio.timeout(HELLO_WITHIN):

@@ -226,7 +226,7 @@ async def test_workers_that_leave_together_do_not_wait(
     monkeypatch.setattr(unix_bus, "LEAVE_WITHIN", 3600.0)
     async with asyncio.timeout(DEADLINE), joined(folder) as (a, _), joined(folder) as (b, _):
         await asyncio.gather(a.leave(), b.leave())
-        assert not a._directory.names()
+        assert not a.directory.names()
 
 
 async def test_worker_that_reads_nothing_does_not_keep_another(
@@ -274,7 +274,7 @@ async def test_worker_without_a_socket_file_lives(
     monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 3600.0)
     async with joined(folder) as (a, seen_a), joined(folder) as (b, seen_b):
         await seen_a.until(lambda: bool(a.peers))
-        a._directory.socket(a.name).unlink()
+        a.directory.socket(a.name).unlink()
         b.pipe_to(a.name).end()
         await seen_b.until(lambda: ("ended", a.name) in seen_b.events)
         await poll(lambda: not b._connecting)
@@ -341,13 +341,13 @@ async def test_worker_that_answers_nothing_lives(
 @pytest.mark.parametrize("what", ["socket", "secret", "directory"])
 async def test_removed_file_is_put_back(folder: Path, what: str) -> None:
     async with joined(folder) as (a, _):
-        path = a._directory.path
-        removed = {"socket": [a._directory.socket(a.name)], "secret": [path / "secret"]}
+        path = a.directory.path
+        removed = {"socket": [a.directory.socket(a.name)], "secret": [path / "secret"]}
         for file in removed.get(what, list(path.iterdir())):
             file.unlink()
         if what == "directory":
             path.rmdir()
-        await poll(lambda: a._directory.socket(a.name).exists() and (path / "secret").exists())
+        await poll(lambda: a.directory.socket(a.name).exists() and (path / "secret").exists())
         async with joined(folder) as (b, _):
             assert b.secret == a.secret
             assert b.peers == {a.name}
@@ -357,12 +357,12 @@ async def test_directory_that_others_may_write_is_logged_once(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with joined(folder) as (a, _):
-        a._directory.path.chmod(0o755)
+        a.directory.path.chmod(0o755)
         await poll(lambda: "workers_failed" in caplog.text)
-        looks = count_calls(a._directory, "keep", monkeypatch)
+        looks = count_calls(a.directory, "keep", monkeypatch)
         await poll(lambda: len(looks) > 2)
         assert caplog.text.count("workers_failed") == 1
-        a._directory.path.chmod(0o700)
+        a.directory.path.chmod(0o700)
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ async def test_bytes_that_are_no_item_end_the_pipe(
     folder: Path, sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with joined(folder) as (a, _):
-        reader, writer = await asyncio.open_unix_connection(str(a._directory.socket(a.name)))
+        reader, writer = await asyncio.open_unix_connection(str(a.directory.socket(a.name)))
         writer.write(sent)
         async with asyncio.timeout(DEADLINE):
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):

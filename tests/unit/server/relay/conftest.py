@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from transport import Channel, Hub
 from transport.bus.unix_bus import UnixBus
-from transport.bus.workers import Workers
+from transport.bus.workers import SharedWorkers
 from transport.server.application import Handler
 
 DEADLINE = 30.0
@@ -83,7 +83,9 @@ def make_cluster(folder: Path) -> Callable[..., Any]:
         handler: Handler = echo, count: int = 2, **options: Any
     ) -> AsyncIterator[Cluster]:
         async with AsyncExitStack() as stack:
-            hubs = [Hub(handler, store=Workers(folder / "w"), **options) for _ in range(count)]
+            hubs = [
+                Hub(handler, store=SharedWorkers(folder / "w"), **options) for _ in range(count)
+            ]
             for hub in hubs:
                 await stack.enter_async_context(hub.lifespan())
             for hub in hubs:

@@ -13,7 +13,7 @@ from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_ope
 from tests.unit.server.relay.conftest import DEADLINE, bus_of, echo, poll
 from tests.unit.server.relay.test_edges import resuming
 from transport import Hub, Identity
-from transport.bus.workers import Workers
+from transport.bus.workers import SharedWorkers
 from transport.server.relay import inheritance
 from transport.testing import opening
 
@@ -76,7 +76,7 @@ async def test_fates_pass_on_to_a_worker_that_comes_later(
         async with frame_client(a, "websocket") as first:
             pass
         await stop(a, b)
-        c = Hub(echo, store=Workers(folder / "w"))
+        c = Hub(echo, store=SharedWorkers(folder / "w"))
         async with c.lifespan():
             async with frame_client(c, "websocket", opening(nonce="nonce-c-0123456789abcdef")):
                 pass  # it serves

@@ -15,7 +15,7 @@ from tests.support.clients.frame_client import CLIENTS, frame_client
 from tests.unit.server.relay.conftest import echo, poll
 from tests.unit.server.relay.test_edges import resuming
 from transport import Hub
-from transport.bus.workers import Workers
+from transport.bus.workers import SharedWorkers
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def discarded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_hub_starts_again_after_its_loop_was_closed(folder: Path) -> None:
     """It had a connection of another worker's session, and was listening."""
-    a, b = (Hub(echo, store=Workers(folder / "w")) for _ in range(2))
+    a, b = (Hub(echo, store=SharedWorkers(folder / "w")) for _ in range(2))
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda *_: None)
 
