@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from weakref import WeakValueDictionary
 
 from transport.bus.directory import Directory
 from transport.bus.unix_bus import UnixBus
@@ -21,6 +23,8 @@ class Workers:
             to the user and have mode 0700; it is created if it does not exist.
     """
 
+    _may_share = False
+
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self._directory = directory
 
@@ -28,6 +32,32 @@ class Workers:
         """Return the bus of a hub, by its name; called when the hub starts in a process.
 
         Raises:
-            RuntimeError: the directory cannot be used; the message says why, and what to do.
+            RuntimeError: the directory cannot be used, or another hub of this process uses it; the
+                message says why, and what to do.
         """
-        return UnixBus(Directory(hub, self._directory))
+        bus = UnixBus(Directory(hub, self._directory))
+        if not self._may_share:
+            _refuse_second(hub, bus)
+        return bus
+
+
+class SharedWorkers(Workers):
+    """Workers of which several may be in one process, as in tests."""
+
+    _may_share = True
+
+
+_buses: WeakValueDictionary[tuple[int, Path], UnixBus] = WeakValueDictionary()
+"""Those of this process, and perhaps of the one from which it was forked."""
+
+
+def _refuse_second(hub: str, bus: UnixBus) -> None:
+    key = os.getpid(), bus.directory.path
+    other = _buses.get(key)
+    if other is not None and other.is_running:
+        raise RuntimeError(
+            f"two hubs of this process have the name {hub!r} and the same Workers, so each would "
+            "serve the sessions of the other: give each a name of its own, as in "
+            'Hub(handler, store=Workers(), name="chat"), the same in all workers'
+        )
+    _buses[key] = bus

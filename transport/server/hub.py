@@ -71,7 +71,7 @@ class Hub:
         console: whether a browser that opens the mount's URL gets a page to try the channel by
             hand. Not for a server that strangers reach: see docs/handlers.md.
         name: of the hub, the same in each of its processes; by default the module and the qualified
-            name of the handler.
+            name of the handler, or of the application of `as_websocket`.
 
     Raises:
         TypeError: the handler or ``authenticate`` cannot be awaited, ``encoder`` is async or takes

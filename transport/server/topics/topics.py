@@ -68,6 +68,11 @@ class Topics:
             case Entry() | LeftOut() | Missed():
                 self._subscriber.received(pipe, item)
 
+    def opened(self, pipe: Pipe) -> None:
+        """Learn that a pipe is open: what was cut off before is sent again."""
+        if pipe.is_own:
+            self._owner.tick()
+
     def ended(self, pipe: Pipe) -> None:
         """Learn that a pipe has ended."""
         if pipe.is_own:
