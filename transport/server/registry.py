@@ -172,7 +172,8 @@ class Registry:
                 WARNING,
                 "wrong_process",
                 "a client presented a session of another process, which started after this one: "
-                "several run at the same time. Start the server with one worker",
+                "several run at the same time. Let the workers of the server share their sessions: "
+                "Hub(..., store=Workers()), or start one worker",
             )
 
     # `runner.Owner`
