@@ -25,7 +25,8 @@ from transport.server.as_websocket import as_websocket
 from transport.server.authentication import Identity
 from transport.server.channel import Channel, ChannelStatistics
 from transport.server.group import Group
-from transport.server.hub import Hub, HubStatistics
+from transport.server.hub import Hub
+from transport.server.statistics import HubStatistics
 from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore
 

@@ -79,8 +79,9 @@ SURFACES = {
     """,
     transport.HubStatistics: """
         (sessions, connections, opened, resets, refused, sent, received, replayed, memory,
-        memory_reached)
-        connections memory memory_reached opened received refused replayed resets sent sessions
+        memory_reached, processes)
+        connections memory memory_reached opened processes received refused replayed resets sent
+        sessions
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, verify, proxy,

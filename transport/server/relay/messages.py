@@ -177,6 +177,18 @@ class Reserved(Struct, frozen=True):
     instead: str = ""
 
 
+class Delivery(Struct, frozen=True):
+    """Kind ``deliver``: send a message to a channel; the answer is whether it took it.
+
+    Attributes:
+        channel: its id.
+        payload: the message, encoded.
+    """
+
+    channel: str
+    payload: Any
+
+
 decode_opening = msgpack.Decoder(Opening).decode
 decode_opened = msgpack.Decoder(Attached | Final | Replaced | Unknown | Refused).decode
 decode_posted = msgpack.Decoder(Posted).decode
@@ -184,6 +196,7 @@ decode_polled = msgpack.Decoder(Polled).decode
 decode_answered = msgpack.Decoder(Answered | Refused).decode
 decode_renewed = msgpack.Decoder(Renewed).decode
 decode_reserved = msgpack.Decoder(Reserved).decode
+decode_delivery = msgpack.Decoder(Delivery).decode
 decode_id = msgpack.Decoder(str).decode
 
 
