@@ -11,6 +11,7 @@ from msgspec import Raw
 from transport.bus.calls import Calls
 from transport.bus.interface import Pipe
 from transport.bus.items import Frames, LinkItem, Lost, Ready
+from transport.bus.text import decode_text
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
@@ -43,7 +44,6 @@ from transport.server.relay.messages import (
     decode_polled,
     decode_posted,
     decode_renewed,
-    decode_subject,
 )
 from transport.server.uplink import Uplink
 from transport.stores.tokens import Credential
@@ -117,7 +117,7 @@ class Home:
         frame = self._decoder.decode(question.frame)
         assert isinstance(frame, Open)
         visitor = Visitor(
-            Identity(decode_subject(question.subject), expires=question.expires),
+            Identity(decode_text(question.subject), expires=question.expires),
             Credential(question.id, question.hash),
         )
         transport = TransportKind(question.transport)
@@ -191,9 +191,7 @@ class Home:
         try:
             if question.refused is not None:
                 raise question.refused.error()
-            runner.accept_renewal(
-                Identity(decode_subject(question.subject), expires=question.expires)
-            )
+            runner.accept_renewal(Identity(decode_text(question.subject), expires=question.expires))
         except ProtocolError as error:
             runner.refuse_renewal(error, question.accepted)
             return Refused(Failure.of(error))
