@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from transport.bus.directory import Directory
+from transport.bus.interface import Bus
 from transport.bus.unix_bus import UnixBus
 
 
@@ -24,7 +25,7 @@ class Workers:
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self._directory = directory
 
-    def bus(self, hub: str) -> UnixBus:
+    def bus(self, hub: str) -> Bus:
         """Return the bus of a hub, by its name; called when the hub starts in a process.
 
         Raises:
