@@ -56,7 +56,7 @@ class Process:
         self._lifespan: _Lifespan | None = None
 
     def __repr__(self) -> str:
-        state = "stopped" if self._part.is_suspended else "alive" if self.is_alive else "gone"
+        state = "gone" if not self.is_alive else "stopped" if self.is_stopped else "alive"
         return f"<Process of {self.app!r}, {state}>"
 
     @property
@@ -135,7 +135,8 @@ class Process:
 
     def go_on(self) -> None:
         """See `Cluster.go_on`."""
-        self._loop.go_on(self._part)
+        if self.is_alive:
+            self._loop.go_on(self._part)
 
     def cut(self, other: Process) -> None:
         """See `Cluster.cut`."""
@@ -187,8 +188,9 @@ class Cluster:
             await self.choose(accepting)(scope, receive, send)
 
     def _next(self, processes: Sequence[Process]) -> Process:
+        process = processes[self._turn % len(processes)]
         self._turn += 1
-        return processes[self._turn % len(processes)]
+        return process
 
     # What happens to processes
 
@@ -241,7 +243,7 @@ class Cluster:
     def _delay(self) -> float:
         return self.delay() if callable(self.delay) else self.delay
 
-    async def end(self) -> None:
+    async def _end(self) -> None:
         """Kill all processes, and wait until nothing of them runs."""
         for process in self._processes:
             process.kill()
@@ -279,7 +281,7 @@ async def cluster(
             await processes.start()
         yield processes
     finally:
-        await processes.end()
+        await processes._end()
 
 
 class _Lifespan:
