@@ -51,7 +51,7 @@ async def test_publications_of_two_writers_have_one_order() -> None:
     tasks = [*publish(one, "1", "2", "3"), *publish(two, "x", "y", "z")]
     await net.settle()
     await asyncio.gather(*tasks)
-    orders = [each.got["t"] for each in net.processes.values()]
+    orders = [each.got.get("t", []) for each in net.processes.values()]
     assert orders == [orders[0]] * 3
     assert sorted(map(str, orders[0])) == ["1", "2", "3", "x", "y", "z"]
 
@@ -148,6 +148,38 @@ async def test_stopped_process_is_reset_only_for_what_it_missed() -> None:
     stopped.is_stopped = False
     await net.settle()
     assert stopped.resets == {"t": 1}
+
+
+async def test_process_left_out_for_another_topic_is_reset_for_both() -> None:
+    net = Net("ab")
+    owner = owner_of(net)
+    also = next(each for each in map(str, range(99)) if owner_of(net, each) is owner)
+    [stopped] = others(net, owner)
+    stopped.is_stopped = True
+    task = asyncio.ensure_future(owner.published.publish("t", "x"))
+    await net.wait(LEFT_OUT_AFTER + 0.5)
+    await task
+    await owner.published.publish(also, "x")
+    stopped.is_stopped = False
+    await net.settle()
+    assert stopped.resets == {"t": 1, also: 1}
+
+
+async def test_late_copy_of_settled_publication_is_dropped() -> None:
+    """An owner that was passed over wakes long after its writer was answered."""
+    net = Net("abc")
+    owner = owner_of(net)
+    writer, reader = others(net, owner)
+    owner.is_stopped = True
+    tasks = publish(writer, "1")
+    await net.wait(PASSED_OVER_AFTER + LEFT_OUT_AFTER + 1)
+    for number in range(20):  # so many topics that nothing is kept of the first
+        tasks.append(asyncio.ensure_future(writer.published.publish(f"u{number}", "x")))
+        await net.wait(PASSED_OVER_AFTER + LEFT_OUT_AFTER + 1)
+    await asyncio.gather(*tasks)
+    owner.is_stopped = False
+    await net.settle()
+    assert reader.got["t"] == writer.got["t"] == ["1"]
 
 
 @pytest.mark.parametrize("is_owner", [True, False])
