@@ -191,6 +191,7 @@ class Relay:
 
     def joined(self, name: str) -> None:
         """See `Receiver.joined`."""
+        self._topics.came(name)
 
     def left(self, name: str) -> None:
         """See `Receiver.left`."""

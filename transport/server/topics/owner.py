@@ -24,6 +24,7 @@ class Owner:
         self._subscriber = subscriber
         self._now = now
         self._recipients: dict[str, Recipient] = {}
+        self._has_passed_on = False
 
     @property
     def is_pending(self) -> bool:
@@ -40,13 +41,22 @@ class Owner:
         """
         entry = Entry(item.topic, writer, item.number, item.settled, item.payload)
         distribution = Distribution(entry.topic, done)
+        self._has_passed_on = True
         for name in self._bus.peers:
-            recipient = self._recipients.get(name)
-            if recipient is None:
-                recipient = self._recipients[name] = Recipient(name, self._bus, self._now)
-            recipient.send(entry, distribution)
+            self._recipient(name).send(entry, distribution)
         self._subscriber.take(entry)
         distribution.taken()
+
+    def _recipient(self, name: str) -> Recipient:
+        recipient = self._recipients.get(name)
+        if recipient is None:
+            recipient = self._recipients[name] = Recipient(name, self._bus, self._now)
+        return recipient
+
+    def came(self, process: str) -> None:
+        """Learn of a new process, which has got nothing of what was passed on before."""
+        if self._has_passed_on:
+            self._recipient(process).came()
 
     def taken(self, process: str, count: int) -> None:
         """Learn that a process has taken entries."""

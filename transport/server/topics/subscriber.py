@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from transport.bus.interface import Pipe
-from transport.bus.items import Entry, LeftOut, Missed, Taken
+from transport.bus.items import ANY_TOPIC, Entry, LeftOut, Missed, Taken
 from transport.bus.text import decode_text
 from transport.protocol.codec import Payload
 from transport.server.topics.seen import Seen
@@ -62,7 +62,10 @@ class Subscriber:
             case Missed(topics):
                 self._count(pipe)
                 self._left_out_by.discard(pipe.peer)
-                self._members.reset([decode_text(topic) for topic in topics])
+                if ANY_TOPIC in topics:
+                    self._members.reset(self._members.topics())
+                else:
+                    self._members.reset([decode_text(topic) for topic in topics])
 
     def take(self, entry: Entry) -> None:
         """Deliver an entry, unless it was taken before."""

@@ -80,6 +80,11 @@ class Topics:
             self._writer.ended(pipe.peer)
             self._watch()
 
+    def came(self, process: str) -> None:
+        """Learn of a new process."""
+        self._owner.came(process)
+        self._watch()
+
     def left(self, process: str) -> None:
         """Learn that a process is gone."""
         self._owner.left(process)
