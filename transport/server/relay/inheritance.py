@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import islice
 
-from msgspec import Raw
+from msgspec import Raw, msgpack
 
 from transport.bus.calls import Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
@@ -35,6 +35,9 @@ MAX_SUBJECT = 1024
 WITHIN = 1.0
 """Seconds for which a process that is stopped may delay the start or the stop of another."""
 
+NOTHING_YET = Raw(msgpack.encode(None))
+"""The answer of a process that starts, too, and has asked nobody yet."""
+
 
 class Inheritance:
     """Passes on how sessions have ended.
@@ -53,6 +56,7 @@ class Inheritance:
         self._calls = calls
         self._store = store
         self._now = now
+        self._has_taken = False
         calls.respond("inherit", self._respond_inherit)
         calls.respond("ended", self._respond_ended)
 
@@ -68,9 +72,10 @@ class Inheritance:
         """Ask the other processes until one answers: this one starts."""
         for name in list(self._bus.peers):
             answer = await self._call(name, "ended", None)
-            if answer is not None:
+            if answer is not None and answer != NOTHING_YET:
                 await self._keep(answer)
-                return
+                break
+        self._has_taken = True
 
     async def _call(self, name: str, kind: str, body: EndedSessions | None) -> Raw | None:
         try:
@@ -99,5 +104,5 @@ class Inheritance:
     async def _respond_inherit(self, pipe: Pipe, body: Raw) -> None:
         await self._keep(body)
 
-    async def _respond_ended(self, pipe: Pipe, body: Raw) -> EndedSessions:
-        return self._ended()
+    async def _respond_ended(self, pipe: Pipe, body: Raw) -> EndedSessions | None:
+        return self._ended() if self._has_taken else None

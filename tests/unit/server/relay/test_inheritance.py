@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,20 @@ async def test_worker_leaves_only_the_newest_fates(
             answer = await try_open(b, "websocket", resuming(each, 2))
             assert answer is not None
             assert answer.frames[-1]["type"] == "close"
+
+
+async def test_workers_that_start_together_all_learn_fates(
+    make_cluster: MakeCluster, folder: Path
+) -> None:
+    """None of them is content with what another newcomer knows."""
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        await stop(a, b)
+        new = [Hub(echo, store=SharedWorkers(folder / "w")) for _ in range(6)]
+        async with AsyncExitStack() as stack:
+            for hub in new:
+                await stack.enter_async_context(hub.lifespan())
+            for hub in new:
+                assert (await reset_at(hub, first))["reason"] == "shutdown"
