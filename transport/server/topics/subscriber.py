@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from transport.bus.interface import Pipe
@@ -38,11 +38,15 @@ class Subscriber:
 
     Args:
         members: who gets the entries.
+        lives: returns whether a process, by its name, is this one or a known other one.
         loop: the running event loop.
     """
 
-    def __init__(self, members: Members, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, members: Members, lives: Callable[[str], bool], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._members = members
+        self._lives = lives
         self._loop = loop
         self._writers: dict[str, Seen] = {}
         self._gone: deque[str] = deque()
@@ -72,6 +76,8 @@ class Subscriber:
         seen = self._writers.get(entry.writer)
         if seen is None:
             seen = self._writers[entry.writer] = Seen()
+            if not self._lives(entry.writer):
+                self._forget_later(entry.writer)
         if seen.take(entry.topic, entry.number, entry.settled):
             self._members.deliver(decode_text(entry.topic), entry.payload)
 
@@ -83,9 +89,12 @@ class Subscriber:
             # also stands in for others that are silent.
             self._members.reset(self._members.topics())
         if process in self._writers:
-            self._gone.append(process)
-            if len(self._gone) > MAX_GONE:
-                self._writers.pop(self._gone.popleft(), None)
+            self._forget_later(process)
+
+    def _forget_later(self, writer: str) -> None:
+        self._gone.append(writer)
+        if len(self._gone) > MAX_GONE:
+            self._writers.pop(self._gone.popleft(), None)
 
     def _count(self, pipe: Pipe) -> None:
         if not self._untold:

@@ -15,16 +15,20 @@ from tests.unit.server.relay.test_topics import Stopped, silent
 MakeCluster = Callable[..., Any]
 
 
+def start(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", Stopped.PROGRAM, str(folder / "w")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 async def test_worker_that_came_meanwhile_is_asked(make_cluster: MakeCluster, folder: Path) -> None:
     async with asyncio.timeout(DEADLINE), make_cluster(silent, 1, name="silent") as cluster:
         [hub] = cluster.hubs
         await hub.broadcast("x")  # it has joined
-        process = subprocess.Popen(
-            [sys.executable, "-c", Stopped.PROGRAM, str(folder / "w")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        process = start(folder)
         assert process.stdin is not None
         assert process.stdout is not None
         try:

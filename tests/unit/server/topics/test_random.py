@@ -106,9 +106,7 @@ class Schedule:
             for name, process in living.items():
                 got = process.got.get(topic, [])
                 assert got.count(message) <= 1, f"{name} got {message} twice"
-                is_due = (
-                    is_answered and self.born[name] <= index and not process.resets.get(topic)
-                )
+                is_due = is_answered and self.born[name] <= index and not process.resets.get(topic)
                 assert not is_due or message in got, f"{name} misses {message} in silence"
         for name, process in living.items():
             for topic, got in process.got.items():
