@@ -18,12 +18,14 @@ class Clock:
         thread: the identifier of the thread that runs it.
     """
 
-    __slots__ = ("_slip", "_ticked", "loop", "thread")
+    __slots__ = ("_slip", "_stopped", "_ticked", "loop", "thread")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self._slip = 0.0
+        self._stopped = (0.0, 0.0)
+        """For how long it was stopped last, and when it went on."""
         self._ticked = self.loop.time()
 
     def now(self) -> float:
@@ -39,4 +41,10 @@ class Clock:
         late = now - self._ticked - expected
         if late > CLOCK_SLIP_THRESHOLD:
             self._slip += late
+            self._stopped = late, now
         self._ticked = now
+
+    def was_stopped(self, seconds: float, within: float) -> bool:
+        """Return whether the process was stopped for ``seconds``, and went on ``within`` some."""
+        length, end = self._stopped
+        return length >= seconds and self.loop.time() - end <= within

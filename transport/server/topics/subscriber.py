@@ -39,14 +39,20 @@ class Subscriber:
     Args:
         members: who gets the entries.
         lives: returns whether a process, by its name, is this one or a known other one.
+        was_stopped: returns whether this process may have been left out just now.
         loop: the running event loop.
     """
 
     def __init__(
-        self, members: Members, lives: Callable[[str], bool], loop: asyncio.AbstractEventLoop
+        self,
+        members: Members,
+        lives: Callable[[str], bool],
+        was_stopped: Callable[[], bool],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._members = members
         self._lives = lives
+        self._was_stopped = was_stopped
         self._loop = loop
         self._writers: dict[str, Seen] = {}
         self._gone: deque[str] = deque()
@@ -83,7 +89,8 @@ class Subscriber:
 
     def left(self, process: str) -> None:
         """Learn that a process is gone, as an owner and as a writer."""
-        if process in self._left_out_by:
+        # `LeftOut` may have been behind what a socket holds, and so ended with its sender.
+        if process in self._left_out_by or self._was_stopped():
             self._left_out_by.discard(process)
             # What was missed is not known any longer. Any topic may have been among it: an owner
             # also stands in for others that are silent.

@@ -9,8 +9,9 @@ from transport.bus.items import Entry, LeftOut, Missed, Publish, Published, Take
 from transport.protocol.codec import Payload
 from transport.server.clock import Clock
 from transport.server.topics.owner import Owner
+from transport.server.topics.recipient import LEFT_OUT_AFTER
 from transport.server.topics.subscriber import Members, Subscriber
-from transport.server.topics.writer import Writer
+from transport.server.topics.writer import PASSED_OVER_AFTER, Writer
 
 TICK_INTERVAL = 0.25
 """Seconds between two looks at the processes that do not answer."""
@@ -28,7 +29,8 @@ class Topics:
     def __init__(self, bus: Bus, members: Members, clock: Clock) -> None:
         self._bus = bus
         self._loop = clock.loop
-        self._subscriber = Subscriber(members, self._lives, clock.loop)
+        self._clock = clock
+        self._subscriber = Subscriber(members, self._lives, self._was_stopped, clock.loop)
         self._owner = Owner(bus, self._subscriber, clock.now)
         self._writer = Writer(bus, self._owner, clock.now)
         self._early: list[tuple[Pipe, Publish]] | None = []
@@ -104,6 +106,9 @@ class Topics:
 
     def _lives(self, process: str) -> bool:
         return process == self._bus.name or process in self._bus.peers
+
+    def _was_stopped(self) -> bool:
+        return self._clock.was_stopped(LEFT_OUT_AFTER - 0.5, within=PASSED_OVER_AFTER)
 
     def _publish(self, pipe: Pipe, item: Publish) -> None:
         number = item.number

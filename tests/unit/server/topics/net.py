@@ -53,6 +53,8 @@ class Process:
         self.resets: dict[str, int] = {}
         self.is_stopped = False
         self.time = 0.0
+        self.stopped = (0.0, 0.0)
+        """For how long it was stopped last, and when by its clock."""
         self.own: dict[str, NetPipe] = {}
         self.accepted: dict[str, NetPipe] = {}
         self.left: set[str] = set()
@@ -60,6 +62,10 @@ class Process:
         self.loop = net.loop
         self.now = lambda: self.time
         self.published = Topics(cast("Bus", self), self, clock)
+
+    def was_stopped(self, seconds: float, within: float) -> bool:
+        length, end = self.stopped
+        return length >= seconds and self.time - end <= within
 
     # `Members`
 
@@ -184,7 +190,11 @@ class Net:
         """Let time pass in the processes that are not stopped."""
         for _ in range(round(seconds / TICK_INTERVAL)):
             for process in list(self.processes.values()):
-                if not process.is_stopped:
+                length, end = process.stopped
+                if process.is_stopped:
+                    begun = length if end == process.time else 0.0
+                    process.stopped = begun + TICK_INTERVAL, process.time
+                else:
                     process.time += TICK_INTERVAL
                     process.published.tick()
             await self.settle()

@@ -18,12 +18,9 @@ REST = (LEFT_OUT_AFTER + PASSED_OVER_AFTER) * 4
 
 
 def gave_up(one: Process) -> bool:
-    """Return whether another process misses something, and may not have been told yet."""
+    """Return whether a process out of its reach misses something, and cannot know."""
     recipients = one.published._owner._recipients.values()
-    return any(
-        each._missed is not None or any(item.distribution is None for item in each._untaken)
-        for each in recipients
-    )
+    return any(each._missed is not None and each._pipe is None for each in recipients)
 
 
 class Schedule:
