@@ -7,7 +7,6 @@ import socket
 from contextlib import suppress
 from typing import Protocol, cast
 
-from transport.bus import forks
 from transport.bus.items import Hello, Item, decode_item, encode_item
 from transport.telemetry.log import ERROR, WARNING, log_event
 
@@ -49,6 +48,7 @@ class UnixPipe(asyncio.Protocol):
     Args:
         owner: told of the items and the end.
         hello: the first item that it sends.
+        one: its socket.
         peer: the name of the other process if this one has opened the pipe.
 
     Attributes:
@@ -56,13 +56,14 @@ class UnixPipe(asyncio.Protocol):
         over: set when it has ended.
     """
 
-    def __init__(self, owner: Owner, hello: Hello, peer: str = "") -> None:
+    def __init__(self, owner: Owner, hello: Hello, one: socket.socket, peer: str = "") -> None:
         self.peer = peer
         self.is_open = False
         self.is_own = bool(peer)
         self.over = asyncio.Event()
         self._owner = owner
         self._hello = hello
+        self._socket = one
         self.is_greeted = False
         self._is_ended = False
         self._sent = 0
@@ -128,11 +129,11 @@ class UnixPipe(asyncio.Protocol):
             self._transport.close()
 
     def abandon(self) -> None:
-        """End the pipe when its event loop is closed; its socket is closed when it is freed."""
+        """End the pipe when its event loop is closed, and so its transport can do nothing."""
         self.is_open = False
-        if self._transport is not None:
-            with suppress(OSError):
-                self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
 
     # `asyncio.Protocol`
 
@@ -142,7 +143,6 @@ class UnixPipe(asyncio.Protocol):
         if self._is_ended:  # before it was connected
             self._transport.abort()
             return
-        forks.close_in_child(self, transport.get_extra_info("socket"))
         self.is_open = True
         self.send(self._hello)
 

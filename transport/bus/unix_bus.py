@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 from collections.abc import Set
 from contextlib import suppress
@@ -12,6 +11,7 @@ from transport.bus import forks
 from transport.bus.directory import Directory
 from transport.bus.interface import NotReached, Pipe, Receiver
 from transport.bus.items import Hello, Item
+from transport.bus.listener import Listener
 from transport.bus.pipe import UnixPipe
 from transport.telemetry.log import ERROR, log_event
 
@@ -24,8 +24,6 @@ may not delay it."""
 
 LEAVE_WITHIN = 3.0
 """Seconds that `leave` waits until the others have read. One that is stopped may not delay it."""
-
-_BACKLOG = 512
 
 
 class UnixBus:
@@ -53,8 +51,9 @@ class UnixBus:
         self._connecting: dict[str, asyncio.Task[bool]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         """Set when a pipe opens or ends, while `_connect` waits for both of a worker."""
-        self._server: asyncio.Server | None = None
-        self._listener: socket.socket | None = None
+        self._taking: set[asyncio.Task[None]] = set()
+        """They make pipes of connections."""
+        self._listener: Listener | None = None
         self._watching: asyncio.Task[None] | None = None
         self._is_failing = False
         self._is_stopped = False
@@ -80,7 +79,7 @@ class UnixBus:
         """
         self._receiver = receiver
         self.directory.keep()
-        await self._listen()
+        self._listen()
         await self._look()
         self._watching = self._loop.create_task(self._watch())
 
@@ -116,9 +115,7 @@ class UnixBus:
 
     def _abandon(self) -> None:
         """Leave when the event loop is closed: then asyncio can end nothing."""
-        self.directory.socket(self.name).unlink(missing_ok=True)
-        if self._listener is not None:
-            self._listener.close()
+        self._stop_listening()
         for pipe in (*self._pipes.values(), *self._accepted):
             pipe.abandon()
 
@@ -179,38 +176,27 @@ class UnixBus:
 
     # Listening
 
-    async def _listen(self) -> None:
-        """Listen under a temporary name, then take the real one: what is seen there answers."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        draft = self.directory.path / f".{secrets.token_hex(4)}"
-        try:
-            listener.bind(str(draft))
-            listener.listen(_BACKLOG)
-            listener.setblocking(False)
-            self._server = await self._loop.create_unix_server(self._accept, sock=listener)
-            draft.rename(self.directory.socket(self.name))
-        except BaseException:
-            listener.close()
-            draft.unlink(missing_ok=True)
-            raise
-        self._listener = listener
-        forks.close_in_child(self, listener)
+    def _listen(self) -> None:
+        self._listener = Listener(self.directory.socket(self.name), self._accept)
 
-    def _accept(self) -> UnixPipe:
-        pipe = UnixPipe(self, self._hello)
-        if self._is_stopped:  # it was being accepted
-            pipe.end()
+    def _accept(self, one: socket.socket) -> None:
+        pipe = UnixPipe(self, self._hello, one)
         self._accepted.add(pipe)
-        return pipe
+        task = self._loop.create_task(self._take(pipe, one))
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+
+    async def _take(self, pipe: UnixPipe, one: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: pipe, one)
+        except OSError:  # its other end was closed meanwhile
+            self._accepted.discard(pipe)
+            one.close()
 
     def _stop_listening(self) -> None:
-        self.directory.socket(self.name).unlink(missing_ok=True)
-        if self._server is not None:
-            # Not at once: asyncio would leave a connection open that it is just accepting, which
-            # takes two turns of the loop.
-            soon = self._loop.call_soon
-            soon(soon, soon, self._server.close)
-            self._server = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     # Looking
 
@@ -222,7 +208,7 @@ class UnixBus:
                 self.directory.keep()
                 if self.name not in self.directory.names():
                     self._stop_listening()
-                    await self._listen()
+                    self._listen()
                 await self._look()
                 self._is_failing = False
             except Exception:  # noqa: BLE001 - logged with its traceback; tried again
@@ -266,17 +252,16 @@ class UnixBus:
         Returns:
             Whether the pipe opened and has ended.
         """
-        path = self.directory.socket(name)
-        pipe = UnixPipe(self, self._hello, name)
+        pipe: UnixPipe | None = None
         self._changed[name] = asyncio.Event()
         try:
-            await self._loop.create_unix_connection(lambda: pipe, str(path))
+            pipe = await self._open(name)
             self._join(name, pipe)
             # One that is stopped accepts and does not answer. It lives, and must not delay us.
             async with asyncio.timeout(HELLO_WITHIN):
                 await self._until_both_ways(pipe)
         except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)  # names never return
+            self.directory.socket(name).unlink(missing_ok=True)  # names never return
             # One that still holds its own pipe to us lives: a cleaner has removed its socket.
             if not self.receives_from(name):
                 self._leave(name)
@@ -284,7 +269,20 @@ class UnixBus:
             pass  # it lives, and `_watch` tries again if there is no pipe
         finally:
             del self._changed[name]
-        return pipe.is_greeted and not pipe.is_open
+        return pipe is not None and pipe.is_greeted and not pipe.is_open
+
+    async def _open(self, name: str) -> UnixPipe:
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        forks.close_in_child(one)
+        pipe = UnixPipe(self, self._hello, one, name)
+        try:
+            one.setblocking(False)
+            one.connect(str(self.directory.socket(name)))  # at once, or not at all
+            await self._loop.create_unix_connection(lambda: pipe, sock=one)
+        except BaseException:
+            one.close()
+            raise
+        return pipe
 
     async def _until_both_ways(self, pipe: UnixPipe) -> None:
         """Wait until a pipe and one from its peer are open, or it has ended."""

@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from transport.bus import unix_bus
 from transport.bus.directory import Directory
 from transport.bus.interface import NotReached, Pipe
 from transport.bus.items import Answer, Call, Cancel, Item
+from transport.bus.pipe import UnixPipe
 from transport.bus.unix_bus import UnixBus
 
 DEADLINE = 30.0
@@ -418,17 +419,43 @@ async def test_forked_child_keeps_no_socket_open(folder: Path) -> None:
         await seen.until(lambda: bool(seen.items))
         a.pipe_to(b.name).send(Cancel(1))
         await seen_b.until(lambda: bool(seen_b.items))
-        forked, tell = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.write(tell, b"x")
-            signal.pause()
-        try:
-            os.read(forked, 1)
+        with forked_child():
             b.stop()
             await seen.until(lambda: ("left", b.name) in seen.events)
-        finally:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)  # noqa: ASYNC222 - it has been killed
-            os.close(forked)
-            os.close(tell)
+
+
+async def test_child_that_is_forked_in_an_accept_keeps_no_socket(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is accepted, and the pipe is not made yet."""
+    with ExitStack() as children:
+
+        class ForkingPipe(UnixPipe):
+            def __init__(self, *args: Any) -> None:
+                if len(args) == 3:  # accepted
+                    children.enter_context(forked_child())
+                super().__init__(*args)
+
+        async with joined(folder) as (a, _):
+            monkeypatch.setattr(unix_bus, "UnixPipe", ForkingPipe)
+            async with joined(folder) as (_, seen):
+                a.stop()
+                await seen.until(lambda: ("left", a.name) in seen.events)
+
+
+@contextmanager
+def forked_child() -> Iterator[None]:
+    """A child that is forked now, and waits to be killed."""
+    forked, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(tell, b"x")
+        signal.pause()
+    try:
+        os.read(forked, 1)
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(forked)
+        os.close(tell)
