@@ -28,7 +28,7 @@ from transport.protocol.frames import (
 from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.protocol.server.uplink import split_header
 from transport.server.authentication import Identity
-from transport.server.link import SessionLink, relayed_renewal_error
+from transport.server.link import SessionLink
 from transport.server.opening import Opener, Visitor
 from transport.server.registry import Registry
 from transport.server.relay.home_link import HomeLink
@@ -47,6 +47,7 @@ from transport.server.relay.messages import (
     decode_renewed,
     decode_subject,
 )
+from transport.server.renewals import relayed_renewal_error
 from transport.server.uplink import Uplink
 from transport.stores.tokens import Credential
 
