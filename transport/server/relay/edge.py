@@ -14,7 +14,7 @@ from starlette.types import Scope
 from transport import codes
 from transport.bus.calls import ANSWER_WITHIN, Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
-from transport.bus.items import End, Frames, LinkItem, Ready
+from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
@@ -346,8 +346,8 @@ class Edge:
         match item:
             case Frames() if link is not None:
                 link.frames(item)
-            case Frames():  # the client has left, and the home has not read that yet
-                pipe.send(Ready(item.link))
+            case Frames():  # the client has left; the home may not have read that yet
+                pipe.send(Lost(item.link))
             case Ready() if link is not None:
                 link.ready()
             case End() if link is not None:

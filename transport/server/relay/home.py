@@ -11,7 +11,7 @@ from msgspec import Raw
 from transport import codes
 from transport.bus.calls import Calls
 from transport.bus.interface import Pipe
-from transport.bus.items import Frames, LinkItem, Lost, Ready
+from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
@@ -92,8 +92,9 @@ class Home:
         match item:
             case Frames() if link is not None:
                 link.frames(item)
-            case Frames():  # it has ended here, and the edge has not read that yet
-                pipe.send(Ready(item.link))
+            case Frames():  # it has ended here; the edge may not have read that yet
+                code = codes.NOT_ATTACHED
+                pipe.send(End(item.link, code.name, code.close_code))
             case Ready() if link is not None:
                 link.ready()
             case Lost() if link is not None:
