@@ -111,7 +111,7 @@ async def _echo(app: Application, channel: Channel) -> None:
 async def _lobby(app: Application, channel: Channel) -> None:
     """Broadcast every message to all clients, starting with ``"joined"``."""
     lobby = app.hub.group("lobby")
-    lobby.add(channel)
+    await lobby.add(channel)
     await channel.send("joined")
     async for message in channel:
         app.report.messages.append(message)

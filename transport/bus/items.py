@@ -112,9 +112,75 @@ class End(Struct, frozen=True, tag="end", tag_field="type"):
     abort: bool = False
 
 
+class Publish(Struct, frozen=True, tag="publish", tag_field="type"):
+    """A message for the members of a topic, from its writer to the owner of the topic.
+
+    Attributes:
+        topic: its name, see `encode_text`.
+        number: of the publication: 1, 2, ... over all topics of the writer.
+        settled: the writer sends no publication up to this number again.
+        payload: the message, encoded.
+    """
+
+    topic: bytes
+    number: int
+    settled: int
+    payload: Any
+
+
+class Published(Struct, frozen=True, tag="published", tag_field="type"):
+    """Every process that takes anything has taken a publication; from the owner to the writer.
+
+    Attributes:
+        number: see `Publish`.
+    """
+
+    number: int
+
+
+class Entry(Struct, frozen=True, tag="entry", tag_field="type"):
+    """A publication, from the owner of its topic to every process; to be answered by `Taken`.
+
+    Attributes:
+        topic, number, settled, payload: see `Publish`.
+        writer: the name of the process that has published it.
+    """
+
+    topic: bytes
+    writer: str
+    number: int
+    settled: int
+    payload: Any
+
+
+class LeftOut(Struct, frozen=True, tag="left_out", tag_field="type"):
+    """No more entries come, because none was taken for too long; `Missed` ends that."""
+
+
+class Missed(Struct, frozen=True, tag="missed", tag_field="type"):
+    """Entries that may never come; to be answered by `Taken`.
+
+    Attributes:
+        topics: of which.
+    """
+
+    topics: list[bytes]
+
+
+class Taken(Struct, frozen=True, tag="taken", tag_field="type"):
+    """A process has taken the oldest of what the owner has sent, in the order of the sending.
+
+    Attributes:
+        count: how many of `Entry` and `Missed`.
+    """
+
+    count: int
+
+
 LinkItem = Frames | Ready | Lost | End
 CallItem = Call | Cancel | Answer
-Item = Hello | CallItem | LinkItem
+TopicItem = Publish | Published | Entry | LeftOut | Missed | Taken
+Item = Hello | CallItem | LinkItem | TopicItem
 
 encode_item = msgpack.Encoder().encode
 decode_item = msgpack.Decoder(Item).decode

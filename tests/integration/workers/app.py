@@ -7,8 +7,7 @@ import os
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from transport import Channel, Hub, Limits
-from transport.bus.workers import Workers
+from transport import Channel, Hub, Limits, Workers
 
 
 async def echo(channel: Channel) -> None:

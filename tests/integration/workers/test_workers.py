@@ -1,66 +1,26 @@
-"""Worker processes of real servers share the sessions of a hub.
-
-`make test` covers uvicorn; ``WORKER_HOSTS=all`` covers gunicorn too, with and without preloading.
-"""
+"""Worker processes of real servers share the sessions of a hub."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from tests.integration.workers.conftest import HOSTS
 from tests.support.faults.tcp_proxy import FaultProxy
-from tests.support.servers.uvicorn import UVICORN, Host, Server, serving
+from tests.support.servers.uvicorn import Server
 from transport import SessionReset, connect
 from transport.client import Pacing
 
-APP = "tests.integration.workers.app:app"
 TRANSPORTS = ("websocket", "sse", "longpoll")
-COUNT = 3
 COUNT_OF_EACH = 3
 """Clients of each transport."""
 MESSAGES = 20
 CUTS = 3
 DEADLINE = 100.0
-KILLED = "was sent SIGKILL"
 PACING = Pacing(retry_base=0.05, retry_max=0.5)
-
-GUNICORN = Host(
-    "gunicorn",
-    "--worker-class uvicorn_worker.UvicornWorker --bind 127.0.0.1:{port}",
-    "Listening at",
-    "Application startup complete",
-)
-
-
-@pytest.fixture(autouse=True)
-def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The directory for temporary files of the servers, with a short path."""
-    path = Path(tempfile.mkdtemp(prefix="oc-"))
-    monkeypatch.setenv("TMPDIR", str(path))
-    yield path
-    shutil.rmtree(path)
-
-
-HOSTS = ["uvicorn"]
-if os.environ.get("WORKER_HOSTS") == "all":
-    HOSTS += ["gunicorn", "gunicorn --preload"]
-
-
-@pytest.fixture(params=HOSTS)
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
-    name, *more = request.param.split()
-    host = UVICORN if name == "uvicorn" else GUNICORN
-    host = replace(host, ready="Application startup complete", processes=COUNT)
-    async with serving(APP, "--workers", str(COUNT), *more, host=host) as one:
-        yield one
 
 
 async def chat(url: str, transport: str, count: int, progress: list[int]) -> int:
@@ -74,6 +34,7 @@ async def chat(url: str, transport: str, count: int, progress: list[int]) -> int
         return int(str(pid))
 
 
+@pytest.mark.parametrize("server", [*HOSTS, "hypercorn"], indirect=True)
 async def test_messages_cross_workers_once_and_in_order(server: Server) -> None:
     """Each connection and each request reaches a worker at random."""
     progress: list[int] = []
@@ -119,6 +80,3 @@ async def test_killed_worker_is_told_as_restarted(server: Server) -> None:
         outcomes = await asyncio.gather(*follows)
     others = {(pid, "undisturbed") for pid in told if pid != victim}
     assert set(outcomes) == {(victim, "restarted"), *others}
-    if any("Starting gunicorn" in line for line in server.log):
-        await server.until_log(KILLED)  # the only error that it may report
-        server.log[:] = [line for line in server.log if KILLED not in line]

@@ -15,6 +15,7 @@ from transport import codes
 from transport.bus.calls import ANSWER_WITHIN, Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
 from transport.bus.items import End, Frames, LinkItem, Lost, Ready
+from transport.bus.text import encode_text
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
@@ -50,7 +51,6 @@ from transport.server.relay.messages import (
     decode_answered,
     decode_id,
     decode_opened,
-    encode_subject,
 )
 from transport.server.relay.reservations import Reservations, opening_key
 from transport.server.uplink import JITTER
@@ -195,7 +195,7 @@ class Edge:
             transport.value,
             credential.id,
             credential.hash,
-            encode_subject(visitor.identity.subject),
+            encode_text(visitor.identity.subject),
             visitor.identity.expires,
             begins=token is not None,
             reset=reset,

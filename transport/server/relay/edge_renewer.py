@@ -9,10 +9,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from transport import codes
+from transport.bus.text import encode_text
 from transport.errors import ProtocolError
 from transport.server.addresses import address_of
 from transport.server.authentication import Authenticator
-from transport.server.relay.messages import Failure, Renewed, encode_subject
+from transport.server.relay.messages import Failure, Renewed
 from transport.stores.tokens import Credential
 
 
@@ -56,7 +57,7 @@ class EdgeRenewer:
                 await self._report(refused=Failure.of(error), accepted=accepted)
             raise
         await self._report(
-            subject=encode_subject(identity.subject), expires=identity.expires, accepted=accepted
+            subject=encode_text(identity.subject), expires=identity.expires, accepted=accepted
         )
 
     async def _report(self, **outcome: Any) -> None:

@@ -12,6 +12,7 @@ from transport import codes
 from transport.bus.calls import Calls
 from transport.bus.interface import Pipe
 from transport.bus.items import End, Frames, LinkItem, Lost, Ready
+from transport.bus.text import decode_text
 from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder
@@ -45,7 +46,6 @@ from transport.server.relay.messages import (
     decode_polled,
     decode_posted,
     decode_renewed,
-    decode_subject,
 )
 from transport.server.renewals import relayed_renewal_error
 from transport.server.uplink import Uplink
@@ -125,7 +125,7 @@ class Home:
         frame = self._decoder.decode(question.frame)
         assert isinstance(frame, Open)
         visitor = Visitor(
-            Identity(decode_subject(question.subject), expires=question.expires),
+            Identity(decode_text(question.subject), expires=question.expires),
             Credential(question.id, question.hash),
         )
         transport = TransportKind(question.transport)
@@ -202,9 +202,7 @@ class Home:
         try:
             if question.refused is not None:
                 raise question.refused.error()
-            runner.accept_renewal(
-                Identity(decode_subject(question.subject), expires=question.expires)
-            )
+            runner.accept_renewal(Identity(decode_text(question.subject), expires=question.expires))
         except ProtocolError as error:
             runner.refuse_renewal(error, question.accepted)
             return Refused(Failure.of(error))

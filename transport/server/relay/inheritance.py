@@ -16,12 +16,11 @@ from msgspec import Raw
 
 from transport.bus.calls import Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
+from transport.bus.text import decode_text, encode_text
 from transport.server.relay.messages import (
     EndedSession,
     EndedSessions,
     decode_ended,
-    decode_subject,
-    encode_subject,
 )
 from transport.stores.memory import WorkerStore
 from transport.stores.records import Record
@@ -83,7 +82,7 @@ class Inheritance:
         now = self._now()
         ended = EndedSessions([])
         for record, until in islice(self._store.ended(now), MAX_SESSIONS):
-            subject = encode_subject(record.subject)
+            subject = encode_text(record.subject)
             if record.tombstone is not None and len(subject) <= MAX_SUBJECT:
                 ended.sessions.append(
                     EndedSession(record.id, record.hash, subject, record.tombstone, until - now)
@@ -94,7 +93,7 @@ class Inheritance:
     async def _keep(self, body: Raw) -> None:
         now = self._now()
         for each in decode_ended(body).sessions:
-            record = Record(each.id, decode_subject(each.subject), each.hash, begun=True)
+            record = Record(each.id, decode_text(each.subject), each.hash, begun=True)
             await self._store.inherit(record, each.tombstone, now + each.seconds)
 
     async def _respond_inherit(self, pipe: Pipe, body: Raw) -> None:

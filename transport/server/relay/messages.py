@@ -46,7 +46,7 @@ class Opening(Struct, frozen=True):
         frame: the ``open``, without its token, nonce and credentials.
         transport: over which it came.
         id, hash: what its token proves; for ``begins`` of the token that it will get.
-        subject: whose it is, as the edge has authenticated; see `encode_subject`.
+        subject: whose it is, as the edge has authenticated; see `encode_text`.
         expires: the Unix time at which that expires, or None.
         begins: whether the session was begun by the same nonce (OPN-4), not named.
         reset: with ``begins``, the fate of the session that the client had before.
@@ -158,7 +158,7 @@ class Renewed(Struct, frozen=True):
 
     Attributes:
         id, hash: what the token of the session proves.
-        subject: whose they are; see `encode_subject`.
+        subject: whose they are; see `encode_text`.
         expires: the Unix time at which they expire, or None.
         refused: why they were refused, or None.
         link: the number of the connection on which they came; 0 for a POST.
@@ -189,12 +189,24 @@ class Reserved(Struct, frozen=True):
     instead: str = ""
 
 
+class Delivery(Struct, frozen=True):
+    """Kind ``deliver``: send a message to a channel; the answer is whether it took it.
+
+    Attributes:
+        channel: its id.
+        payload: the message, encoded.
+    """
+
+    channel: str
+    payload: Any
+
+
 class EndedSession(Struct, frozen=True):
     """How a session ended.
 
     Attributes:
         id, hash: what its token proves.
-        subject: whose it was; see `encode_subject`.
+        subject: whose it was; see `encode_text`.
         tombstone: how it ended.
         seconds: for which that is still kept.
     """
@@ -223,19 +235,10 @@ decode_polled = msgpack.Decoder(Polled).decode
 decode_answered = msgpack.Decoder(Answered | Refused).decode
 decode_renewed = msgpack.Decoder(Renewed).decode
 decode_reserved = msgpack.Decoder(Reserved).decode
+decode_delivery = msgpack.Decoder(Delivery).decode
 decode_ended = msgpack.Decoder(EndedSessions).decode
 decode_held = msgpack.Decoder(Held).decode
 decode_id = msgpack.Decoder(str).decode
-
-
-def encode_subject(subject: str) -> bytes:
-    """Return a subject as bytes: it may have lone surrogates, which msgpack refuses in a str."""
-    return subject.encode("utf-8", "surrogatepass")
-
-
-def decode_subject(subject: bytes) -> str:
-    """Return a subject that `encode_subject` has encoded."""
-    return subject.decode("utf-8", "surrogatepass")
 
 
 _CODES = {code.name: code for code in vars(codes).values() if isinstance(code, Code)}

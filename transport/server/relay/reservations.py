@@ -1,8 +1,8 @@
 """`Reservations`: which session an opening gets, when its ``open`` reaches several processes.
 
-For each opening one process is its *owner*: the one whose name, hashed with the opening, ranks
-highest. It keeps the first id that was proposed. If the owner changes because a process comes or
-goes, an opening may get two sessions; the client keeps the one whose answer it reads (OPN-4).
+For each opening one process is its *owner* (`transport.bus.ranks`), which keeps the first id that
+was proposed. If the owner changes because a process comes or goes, an opening may get two sessions;
+the client keeps the one whose answer it reads (OPN-4).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from transport.bus.calls import Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
+from transport.bus.ranks import ranked
 from transport.server.relay.messages import Reserved, decode_id, decode_reserved
 
 OWNER_ANSWERS_WITHIN = 1.0
@@ -55,7 +56,7 @@ class Reservations:
             instead: an id that was returned before, and that no session has after all.
         """
         question = Reserved(opening, session_id, instead)
-        for owner in self._ranked(opening):
+        for owner in ranked(opening.encode(), {self._bus.name, *self._bus.peers}):
             if owner == self._bus.name:
                 break
             try:
@@ -65,12 +66,6 @@ class Reservations:
                 continue
             return decode_id(answer)
         return self._reserve(question)
-
-    def _ranked(self, opening: str) -> list[str]:
-        def rank(name: str) -> bytes:
-            return hashlib.sha256(f"{opening} {name}".encode()).digest()
-
-        return sorted({self._bus.name, *self._bus.peers}, key=rank, reverse=True)
 
     def _reserve(self, question: Reserved) -> str:
         now = self._now()

@@ -1,0 +1,58 @@
+"""Servers whose workers share the sessions of a hub.
+
+`make test` covers uvicorn; ``WORKER_HOSTS=all`` covers the others too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers.uvicorn import Server, serving
+from tests.support.servers.workers import workers
+
+APP = "tests.integration.workers.app:app"
+COUNT = 3
+HOSTS = ["uvicorn"]
+"""Servers that start another worker for one that has died."""
+if os.environ.get("WORKER_HOSTS") == "all":
+    HOSTS += ["gunicorn", "gunicorn --preload", "granian --respawn-failed-workers"]
+
+_is_event = re.compile(r"[a-z]+_[a-z_]+(:| \w+=)").match
+_EXPECTED = "host_limits"
+_KILLED = ("was sent SIGKILL", "Unexpected exit from worker")
+"""What a server reports as an error when a worker is killed."""
+
+
+@pytest.fixture(autouse=True)
+def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory for temporary files of the servers, with a short path."""
+    path = Path(tempfile.mkdtemp(prefix="oc-"))
+    monkeypatch.setenv("TMPDIR", str(path))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(params=HOSTS)
+async def server(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[Server]:
+    """Run several workers. In the end they leave nothing behind, and have nothing to report."""
+    host, arguments = workers(request.param, COUNT)
+    async with serving(APP, *arguments, host=host, clean=False) as one:
+        yield one
+    one.log[:] = [line for line in one.log if not any(text in line for text in _KILLED)]
+    one.assert_clean()
+    assert_nothing_is_left(directory)
+    assert [line for line in one.log if _is_event(line) and _EXPECTED not in line] == []
+
+
+def assert_nothing_is_left(directory: Path) -> None:
+    """Fail if a worker that has stopped has left its socket, or a lock."""
+    left = [path.relative_to(directory) for path in directory.rglob("*") if path.is_file()]
+    assert {path.name for path in left} <= {"parent", "secret"}, left
+    assert list(directory.rglob("*.sock")) == []
