@@ -195,7 +195,7 @@ class Hub:
         """Send a message to the channel of that id, whichever process it is in.
 
         Returns:
-            Whether the channel took it: False if there is none of that id, or it is closing, or its
+            Whether the channel took it: False if no channel has that id, or it is closing, or its
             buffer is full.
 
         Raises:

@@ -173,7 +173,7 @@ async def test_late_copy_of_settled_publication_is_dropped() -> None:
     owner.is_stopped = True
     tasks = publish(writer, "1")
     await net.wait(PASSED_OVER_AFTER + LEFT_OUT_AFTER + 1)
-    for number in range(20):  # so many topics that nothing is kept of the first
+    for number in range(20):  # after these, nothing is kept of the first
         tasks.append(asyncio.ensure_future(writer.published.publish(f"u{number}", "x")))
         await net.wait(PASSED_OVER_AFTER + LEFT_OUT_AFTER + 1)
     await asyncio.gather(*tasks)
