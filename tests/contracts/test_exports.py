@@ -31,8 +31,8 @@ NAMES = {
     transport.client: "Attempt Channel ClientStatistics Pacing connect",
     transport.client.websocket: "ClientConnection Refused connect",
     transport.testing: (
-        "drive Page JumpingEventLoop Pair Faults ask request started whole stream socket denied "
-        "Answer Stream Socket Connection scope_of opening lines until"
+        "drive Page JumpingEventLoop cluster Cluster Pair Faults ask request started "
+        "whole stream socket denied Answer Stream Socket Connection scope_of opening lines until"
     ),
 }
 
@@ -103,6 +103,9 @@ SURFACES = {
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()
         reconnect() resume() send(message) state statistics() suspend() transport transports
     """,
+    transport.testing.Cluster: """
+        choose cut(index, other) delay go_on(index) kill(index) shut_down(index) start() stop(index)
+    """,
     transport.client.Pacing: """
         (*, open_timeout, post_timeout, retry_base, retry_max, steady, fallback_for, queue_messages,
         queue_bytes)
@@ -125,6 +128,7 @@ NOT_CONSTRUCTED_BY_USERS = {
     transport.Group,
     transport.client.Channel,
     transport.client.websocket.ClientConnection,
+    transport.testing.Cluster,
 }
 """Classes that applications receive and never construct."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from transport.bus.directory import Directory
+from transport.bus.interface import Bus
 from transport.bus.unix_bus import UnixBus
 
 
@@ -33,7 +34,7 @@ class Workers:
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self._directory = directory
 
-    def bus(self, hub: str) -> UnixBus:
+    def bus(self, hub: str) -> Bus:
         """Return the bus of a hub, by its name; called when the hub starts in a process.
 
         Raises:
