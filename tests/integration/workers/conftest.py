@@ -1,6 +1,7 @@
 """Servers whose workers share the sessions of a hub.
 
-`make test` covers uvicorn; ``WORKER_HOSTS=all`` covers the others too.
+`make test` has short forms, with uvicorn; ``WORKERS=full`` has the full ones, also with the other
+servers that start another worker for one that has died.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from tests.support.servers.workers import workers
 
 APP = "tests.integration.workers.app:app"
 COUNT = 3
+IS_FULL = os.environ.get("WORKERS") == "full"
 HOSTS = ["uvicorn"]
-"""Servers that start another worker for one that has died."""
-if os.environ.get("WORKER_HOSTS") == "all":
+if IS_FULL:
     HOSTS += ["gunicorn", "gunicorn --preload", "granian --respawn-failed-workers"]
 
 _is_event = re.compile(r"[a-z]+_[a-z_]+(:| \w+=)").match
-_EXPECTED = ("host_limits", "handler_cancelled")
+_EXPECTED = ("host_limits", "handler_cancelled", "left_out")
 """Events that servers with these options, and tests that stop workers, cause."""
 _KILLED = ("was sent SIGKILL", "Unexpected exit from worker")
 """What a server reports as an error when a worker is killed."""

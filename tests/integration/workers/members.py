@@ -78,6 +78,11 @@ class Member(Waiters):
         """Wait until a handler runs for it."""
         await self.until(lambda: self.pid > 0)
 
+    async def until_heard(self, other: Member) -> None:
+        """Wait until it has heard everything that another one has said."""
+        await self.until(lambda: len(self.heard[other.name]) == other.said)
+        assert self.heard[other.name] == list(range(1, other.said + 1))
+
     async def echo(self) -> None:
         """Send a number, and wait until it has come back, or the session was reset."""
         before = len(self.resets)
@@ -90,11 +95,6 @@ class Member(Waiters):
         self.said += 1
         number = await self.channel.send({"say": [self.name, self.said]})
         await self.channel.acknowledged(number)
-
-    def assert_heard_once(self, others: Sequence[Member]) -> None:
-        """Fail unless it has heard everything that each of the others has said."""
-        for other in others:
-            assert self.heard[other.name] == list(range(1, other.said + 1)), other.name
 
 
 @asynccontextmanager
