@@ -78,6 +78,10 @@ class Member(Waiters):
         """Wait until a handler runs for it."""
         await self.until(lambda: self.pid > 0)
 
+    async def until_heard_of(self, others: Sequence[Member]) -> None:
+        """Wait until each of the others has said something that it has heard."""
+        await self.until(lambda: all(self.heard[other.name] for other in others))
+
     async def until_heard(self, other: Member) -> None:
         """Wait until it has heard everything that another one has said."""
         await self.until(lambda: len(self.heard[other.name]) == other.said)

@@ -8,14 +8,13 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import httpx
 import pytest
 
 from tests.integration.workers.conftest import HOSTS, IS_FULL
 from tests.integration.workers.members import DEADLINE, members
-from tests.support.clients.frame_client import encode, open_frame
+from tests.integration.workers.requests import ask
+from tests.support.clients.frame_client import open_frame
 from tests.support.servers.uvicorn import Server
 
 COUNT_OF_EACH = 20 if IS_FULL else 3
@@ -37,23 +36,14 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-async def ask(server: Server, segment: str, *frames: dict[str, Any]) -> httpx.Response:
-    """Send a POST on a connection of its own, which any worker may accept that is not stopped."""
-    async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
-        headers = {"content-type": "application/x-ndjson"}
-        return await client.post(
-            f"{server.url}/{segment}", content=encode(*frames), headers=headers
-        )
-
-
 @pytest.mark.parametrize("server", PATIENT, indirect=True)
 async def test_stopped_worker_is_unavailable_never_restarted(server: Server) -> None:
     """Its sessions wait; the groups of the others go on, and nobody misses a message unnoticed."""
-    opened = (await ask(server, "poll", open_frame())).json()
+    _, [opened, *data] = await ask(server, "poll", open_frame())
     session = {key: opened[key] for key in ("session", "client", "attach", "epoch")}
-    poll = {"type": "poll", **session, "poll": 1, "ack": 0}
-    [data] = [line for line in (await ask(server, "poll", poll)).text.split("\n") if "pid" in line]
-    victim = int(data.partition('"pid":')[2].rstrip("}]"))
+    if not data:
+        _, data = await ask(server, "poll", {"type": "poll", **session, "poll": 1, "ack": 0})
+    victim = data[0][-1]["pid"]
     async with members(f"{server.url}/", COUNT_OF_EACH) as early, asyncio.timeout(DEADLINE):
         began = time.monotonic()
         with stopped(victim):
@@ -65,10 +55,10 @@ async def test_stopped_worker_is_unavailable_never_restarted(server: Server) -> 
                 for member in late:
                     for other in late:
                         await member.until_heard(other)
-                assert (await send).status_code == 503
-                assert (await send).json()["code"] == "unavailable"
-                assert (await send).json()["retry_in"] > 0
-                assert (await ask(server, "poll", open_frame(**session))).status_code == 503
+                again = open_frame(**{**session, "attach": 2})
+                for status, [error] in (await send, await ask(server, "poll", again)):
+                    assert (status, error["code"]) == (503, "unavailable")
+                    assert error["retry_in"] > 0
                 await asyncio.sleep(max(0, began + STOPPED_FOR - time.monotonic()))
                 said = {other.name: [1] for other in late}
         await asyncio.gather(*[member.echo() for member in early])
@@ -77,5 +67,5 @@ async def test_stopped_worker_is_unavailable_never_restarted(server: Server) -> 
                 await member.until(lambda member=member: dict(member.heard) == said)  # type: ignore[misc]
             assert member.resets in ([], ["overflow"])
             assert {*said} >= {*member.heard}
-    again = (await ask(server, "poll", open_frame(**{**session, "attach": 2}))).json()
-    assert again["verdict"] == "resumed" or again["reset"]["reason"] == "overflow"
+    _, [answer, *_] = await ask(server, "poll", open_frame(**{**session, "attach": 3}))
+    assert answer["verdict"] == "resumed" or answer["reset"]["reason"] == "overflow"

@@ -10,6 +10,8 @@ import pytest
 
 from tests.integration.workers.conftest import HOSTS
 from tests.integration.workers.members import DEADLINE, Member, members
+from tests.integration.workers.requests import ask
+from tests.support.clients.frame_client import open_frame
 from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.servers.uvicorn import Server
 
@@ -17,6 +19,8 @@ COUNT_OF_EACH = 3
 """Clients of each transport."""
 MESSAGES = 20
 CUTS = 3
+RACES = 10
+RACERS = 6
 
 
 async def talk(member: Member) -> None:
@@ -60,3 +64,11 @@ async def test_killed_worker_is_told_as_restarted(server: Server) -> None:
             (True, "restarted"),
             (False,),
         }
+
+
+async def test_raced_opens_of_one_nonce_make_one_session(server: Server) -> None:
+    """OPN-4: whichever workers the repetitions of an ``open`` reach."""
+    for _ in range(RACES):
+        frame = open_frame()
+        answers = await asyncio.gather(*[ask(server, "poll", frame) for _ in range(RACERS)])
+        assert len({frames[0]["session"] for _, frames in answers}) == 1
