@@ -6,6 +6,7 @@ See README.md to begin with, PROTOCOL.md for what is on the wire.
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from transport.bus.workers import Workers
 from transport.errors import (
     Busy,
     ChannelClosed,
@@ -41,6 +42,7 @@ __all__: tuple[str, ...] = (
     "Identity",
     "Store",
     "MemoryStore",
+    "Workers",
     "ChannelError",
     "ChannelClosed",
     "Busy",

@@ -24,15 +24,15 @@ CLIENT_SOURCES = Path(__file__).parents[2] / "client_js" / "src"
 
 NAMES = {
     transport: (
-        "Hub Channel Group Limits Identity Store MemoryStore ChannelError ChannelClosed "
+        "Hub Channel Group Limits Identity Store MemoryStore Workers ChannelError ChannelClosed "
         "Busy Stalled Unsendable TooLarge NotRead Unreachable SessionReset Unacknowledged Fate "
         "ChannelStatistics HubStatistics as_websocket connect"
     ),
     transport.client: "Attempt Channel ClientStatistics Pacing connect",
     transport.client.websocket: "ClientConnection Refused connect",
     transport.testing: (
-        "drive Page JumpingEventLoop Pair Faults ask request started whole stream socket denied "
-        "Answer Stream Socket Connection scope_of opening lines until"
+        "drive Page JumpingEventLoop cluster Cluster Pair Faults ask request started "
+        "whole stream socket denied Answer Stream Socket Connection scope_of opening lines until"
     ),
 }
 
@@ -68,6 +68,7 @@ SURFACES = {
         open(nonce, record, now, keep) save_tombstone(session_id, tombstone, until) shared
         sweep(now)
     """,
+    transport.Workers: "(directory) bus(hub)",
     transport.ChannelClosed: "(code, reason, channel) channel code reason",
     transport.SessionReset: "(reason, lost, dropped) dropped lost reason",
     transport.Unacknowledged: "(number, fate) fate number",
@@ -102,6 +103,9 @@ SURFACES = {
         acknowledged(number) close(code, reason) connected explain() flush() id phase receive()
         reconnect() resume() send(message) state statistics() suspend() transport transports
     """,
+    transport.testing.Cluster: """
+        choose cut(index, other) delay go_on(index) kill(index) shut_down(index) start() stop(index)
+    """,
     transport.client.Pacing: """
         (*, open_timeout, post_timeout, retry_base, retry_max, steady, fallback_for, queue_messages,
         queue_bytes)
@@ -124,6 +128,7 @@ NOT_CONSTRUCTED_BY_USERS = {
     transport.Group,
     transport.client.Channel,
     transport.client.websocket.ClientConnection,
+    transport.testing.Cluster,
 }
 """Classes that applications receive and never construct."""
 

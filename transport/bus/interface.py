@@ -45,6 +45,14 @@ class Receiver(Protocol):
         """Take an item of a pipe; the items of one pipe come in the order of their sending."""
         ...
 
+    def opened(self, pipe: Pipe) -> None:
+        """Learn that a pipe is open, and that the other process has answered on it.
+
+        Told once, before its first item. ``pipe.is_own`` says which way it leads: what the other
+        process decides it sends on the pipe that it opened, also after one that was cut.
+        """
+        ...
+
     def ended(self, pipe: Pipe) -> None:
         """Learn that a pipe has ended; told once, after its last item."""
         ...
@@ -79,7 +87,15 @@ class Bus(Protocol):
         ...
 
     async def start(self, receiver: Receiver) -> None:
-        """Join the other processes; on return, those that live are known."""
+        """Join the other processes; on return, those that live are known.
+
+        Between this process and each of them, a pipe is open each way. The exception are those that
+        do not answer in time.
+        """
+        ...
+
+    async def leave(self) -> None:
+        """Leave once the others have read what was sent to them, if they soon do; then `stop`."""
         ...
 
     def stop(self) -> None:
@@ -92,6 +108,10 @@ class Bus(Protocol):
         Raises:
             NotReached: that process is gone.
         """
+        ...
+
+    def receives_from(self, name: str) -> bool:
+        """Return whether a pipe is open that another process has opened to this one."""
         ...
 
     def is_alive(self, name: str) -> bool | None:

@@ -7,7 +7,6 @@ import socket
 from contextlib import suppress
 from typing import Protocol, cast
 
-from transport.bus import forks
 from transport.bus.items import Hello, Item, decode_item, encode_item
 from transport.telemetry.log import ERROR, WARNING, log_event
 
@@ -49,16 +48,23 @@ class UnixPipe(asyncio.Protocol):
     Args:
         owner: told of the items and the end.
         hello: the first item that it sends.
+        one: its socket.
         peer: the name of the other process if this one has opened the pipe.
+
+    Attributes:
+        is_greeted: whether the other side has said its name.
+        over: set when it has ended.
     """
 
-    def __init__(self, owner: Owner, hello: Hello, peer: str = "") -> None:
+    def __init__(self, owner: Owner, hello: Hello, one: socket.socket, peer: str = "") -> None:
         self.peer = peer
         self.is_open = False
         self.is_own = bool(peer)
+        self.over = asyncio.Event()
         self._owner = owner
         self._hello = hello
-        self._is_greeted = False
+        self._socket = one
+        self.is_greeted = False
         self._is_ended = False
         self._sent = 0
         """Bytes, those that still wait included."""
@@ -104,6 +110,17 @@ class UnixPipe(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def leave(self) -> None:
+        """Send nothing more, and ignore what comes: the other side ends the pipe when it has read.
+
+        To end it here, even once everything is written, could lose that: if the other side then
+        wrote, it would see an error before it had read to the end.
+        """
+        if self.is_open and self._transport is not None:
+            self._transport.write_eof()
+        self.is_open = False
+        self._is_ended = True
+
     def close(self) -> None:
         """End the pipe once what was sent on it has been written."""
         self.is_open = False
@@ -112,11 +129,11 @@ class UnixPipe(asyncio.Protocol):
             self._transport.close()
 
     def abandon(self) -> None:
-        """End the pipe when its event loop is closed; its socket is closed when it is freed."""
+        """End the pipe when its event loop is closed, and so its transport can do nothing."""
         self.is_open = False
-        if self._transport is not None:
-            with suppress(OSError):
-                self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
 
     # `asyncio.Protocol`
 
@@ -126,7 +143,6 @@ class UnixPipe(asyncio.Protocol):
         if self._is_ended:  # before it was connected
             self._transport.abort()
             return
-        forks.close_in_child(self, transport.get_extra_info("socket"))
         self.is_open = True
         self.send(self._hello)
 
@@ -135,7 +151,10 @@ class UnixPipe(asyncio.Protocol):
         unread = self._unread
         unread += data
         begin = 0
-        while self.is_open and len(unread) - begin >= _LENGTH:
+        while len(unread) - begin >= _LENGTH:
+            if not self.is_open:
+                unread.clear()
+                return
             length = int.from_bytes(unread[begin : begin + _LENGTH], "big")
             end = begin + _LENGTH + length
             if length > MAX_ITEM:
@@ -152,14 +171,14 @@ class UnixPipe(asyncio.Protocol):
         del unread[:begin]
 
     def _read(self, item: Item) -> None:
-        if self._is_greeted:
+        if self.is_greeted:
             self._owner.received(self, item)
             return
         if not isinstance(item, Hello) or self.peer not in ("", item.name):
             raise ValueError(
                 f"the first item of a pipe must be the hello of {self.peer or 'its peer'}"
             )
-        self._is_greeted = True
+        self.is_greeted = True
         self.peer = item.name
         self._owner.greeted(self)
 
@@ -180,4 +199,5 @@ class UnixPipe(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell of the end."""
         self.is_open = False
+        self.over.set()
         self._owner.ended(self)

@@ -71,7 +71,7 @@ class Hub:
         console: whether a browser that opens the mount's URL gets a page to try the channel by
             hand. Not for a server that strangers reach: see docs/handlers.md.
         name: of the hub, the same in each of its processes; by default the module and the qualified
-            name of the handler.
+            name of the handler, or of the application of `as_websocket`.
 
     Raises:
         TypeError: the handler or ``authenticate`` cannot be awaited, ``encoder`` is async or takes
@@ -195,7 +195,7 @@ class Hub:
         """Send a message to the channel of that id, whichever process it is in.
 
         Returns:
-            Whether the channel took it: False if there is none of that id, or it is closing, or its
+            Whether the channel took it: False if no channel has that id, or it is closing, or its
             buffer is full.
 
         Raises:

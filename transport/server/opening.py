@@ -73,6 +73,14 @@ class Visitor:
 class Elsewhere(Protocol):
     """The other processes of a hub, for what is opened here."""
 
+    async def held_session(self, credential: Credential) -> str:
+        """Do as `Registry.held_session`, for a session of another process.
+
+        Raises:
+            ProtocolError: that process does not answer.
+        """
+        ...
+
     async def resume(
         self, frame: Open, visitor: Visitor, transport: TransportKind
     ) -> Link | FinalAnswer | Begin | None:
@@ -174,6 +182,8 @@ class Opener:
         request = read_request(connection, self._limits)
         credential = read_token(frame.session) if isinstance(frame.session, str) else None
         held = await self._registry.held_session(credential)
+        if not held and credential is not None and self._elsewhere is not None:
+            held = await self._elsewhere.held_session(credential)
         self._authenticator.count(request.address, held)
         identity = await self._authenticator.check(connection, credentials)
         return Visitor(identity, credential, request)

@@ -94,6 +94,11 @@ class Runtime:
         if self._relay is not None:
             await self._relay.flush()
 
+    async def leave(self) -> None:
+        """Prepare the other processes for the end of this one. It follows `drain`."""
+        if self._relay is not None:
+            await self._relay.leave()
+
     def stop(self) -> None:
         """Stop the sessions' timer and handlers, and leave the other processes."""
         self.registry.stop()

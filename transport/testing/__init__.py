@@ -1,9 +1,10 @@
 """Tools for tests of handlers, and of anything else that speaks over a channel.
 
 A `Page` opens a channel to a hub in process, over any transport (`drive`). On a `JumpingEventLoop`
-hours pass in a moment. `ask`, `stream` and `socket` work one level lower, with single requests and
-frames. A `Pair` is both halves of a session over a link that loses, repeats and cuts. None of them
-opens a socket. ``import transport`` imports none of this; docs/testing.md describes its use.
+hours pass in a moment. A `cluster` is several processes of an application, in the test's own.
+`ask`, `stream` and `socket` work one level lower, with single requests and frames. A `Pair` is both
+halves of a session over a link that loses, repeats and cuts. None of them opens a socket. ``import
+transport`` imports none of this; docs/testing.md describes its use.
 """
 
 from transport.testing.asgi import (
@@ -24,6 +25,7 @@ from transport.testing.asgi import (
     whole,
 )
 from transport.testing.clock import JumpingEventLoop
+from transport.testing.cluster import Cluster, cluster
 from transport.testing.faults import Faults
 from transport.testing.page import Page, drive
 from transport.testing.pair import Pair
@@ -32,6 +34,8 @@ __all__ = (
     "drive",
     "Page",
     "JumpingEventLoop",
+    "cluster",
+    "Cluster",
     "Pair",
     "Faults",
     "ask",

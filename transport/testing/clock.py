@@ -9,6 +9,8 @@ import selectors
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from transport.testing.suspension import SuspendableLoop
+
 _REFUSED = (
     "this event loop's time jumps, and no socket, pipe or process keeps up with it: "
     "test these on an ordinary event loop"
@@ -20,7 +22,7 @@ MAX_TURNS = 1_000_000
 """Turns of the loop for which the clock may stand still."""
 
 
-class JumpingEventLoop(asyncio.SelectorEventLoop):
+class JumpingEventLoop(SuspendableLoop):
     """An event loop whose clock stands still while anything runs, and jumps to the next timer when
     nothing does. So ``await anyio.sleep(3600)`` lets an hour of heartbeats, polls and expiries pass
     at once, in their order, and no test waits.
@@ -39,8 +41,6 @@ class JumpingEventLoop(asyncio.SelectorEventLoop):
             because a timer is set again and again for a time that has been reached, or because
             some task never waits. The message names the timer.
     """
-
-    _scheduled: list[asyncio.TimerHandle]  # asyncio's own heap of timers
 
     def __init__(self) -> None:
         self._time = 0.0

@@ -14,8 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
-from transport import Channel, Hub, Limits
-from transport.bus.workers import Workers
+from transport import Channel, Hub, Limits, Workers
 
 _PAGE = """\
 <!doctype html>

@@ -1,4 +1,4 @@
-"""The contract of `Bus`, over Unix sockets: pipes are ordered, and their ends are told to both."""
+"""Workers find each other by their sockets, whatever happens to these, and bound what waits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from msgspec import Raw, msgpack
 from transport.bus import pipe as pipes
 from transport.bus import unix_bus
 from transport.bus.directory import Directory
-from transport.bus.interface import NotReached, Pipe
+from transport.bus.interface import Pipe
 from transport.bus.items import Answer, Call, Cancel, Item
+from transport.bus.pipe import UnixPipe
 from transport.bus.unix_bus import UnixBus
 
 DEADLINE = 30.0
@@ -29,6 +30,8 @@ class Log:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
+        self.ways: list[tuple[str, bool]] = []
+        """The peers of the pipes that have opened, and whether this process opened them."""
         self.items: list[Item] = []
         self.pipes: list[Pipe] = []
         self._changed = asyncio.Event()
@@ -37,6 +40,10 @@ class Log:
         if pipe not in self.pipes:
             self.pipes.append(pipe)
         self.items.append(item)
+        self._changed.set()
+
+    def opened(self, pipe: Pipe) -> None:
+        self.ways.append((pipe.peer, pipe.is_own))
         self._changed.set()
 
     def ended(self, pipe: Pipe) -> None:
@@ -101,56 +108,90 @@ async def close_transports() -> None:
         await asyncio.sleep(0)
 
 
-async def test_workers_find_each_other_in_any_order(folder: Path) -> None:
-    async with joined(folder) as (a, seen_a), joined(folder) as (b, _), joined(folder) as (c, _):
-        # The last one knows all when it has started; the others learn of it from its pipe.
-        assert c.peers == {a.name, b.name}
-        await seen_a.until(lambda: set(a.peers) == {b.name, c.name})
-        assert seen_a.events == [("joined", b.name), ("joined", c.name)]
-        assert [a.is_alive(each.name) for each in (a, b, c)] == [True] * 3
+async def test_start_waits_for_the_pipes_of_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They send what they decide over their own pipes, also to a worker that has just come."""
+    async with joined(folder) as (a, _):
+        connect, loop = a._connect_soon, asyncio.get_running_loop()
+        monkeypatch.setattr(a, "_connect_soon", lambda name: loop.call_later(0.1, connect, name))
+        async with joined(folder) as (b, seen):
+            assert sorted(seen.ways) == [(a.name, False), (a.name, True)]
+            assert b.receives_from(a.name)
 
 
-async def test_workers_that_start_together_find_each_other(folder: Path) -> None:
-    directories = [Directory("hub", folder / "w") for _ in range(4)]
-    buses, logs = [UnixBus(each) for each in directories], [Log() for _ in directories]
-    await asyncio.gather(*(bus.start(log) for bus, log in zip(buses, logs, strict=True)))
-    for bus, log in zip(buses, logs, strict=True):
-        await log.until(lambda bus=bus: len(bus.peers) == 3)  # type: ignore[misc]
-    for bus in buses:
-        bus.stop()
-    await close_transports()
+async def test_start_is_not_delayed_by_a_worker_without_pipe(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It greets, and is stopped before it connects."""
+    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.05)
+    async with joined(folder) as (a, _):
+        monkeypatch.setattr(a, "_connect_soon", lambda name: None)
+        async with joined(folder) as (b, seen):
+            assert seen.ways == [(a.name, True)]
+            assert b.is_alive(a.name)
+            assert not b.receives_from(a.name)
 
 
-async def test_items_arrive_in_order_both_ways(folder: Path) -> None:
-    async with joined(folder) as (a, seen_a), joined(folder) as (b, seen_b):
-        pipe = b.pipe_to(a.name)
-        large = Call(7, "x" * 3_000_000, Raw(b"\xc0"))
-        sent: list[Item] = [Cancel(1), large, *map(Cancel, range(2, 500))]
-        for item in sent:
-            pipe.send(item)
-        await seen_a.until(lambda: len(seen_a.items) == len(sent))
-        assert seen_a.items == sent
-        [back] = seen_a.pipes
-        assert back.peer == b.name
-        for item in sent:
-            back.send(item)
-        await seen_b.until(lambda: len(seen_b.items) == len(sent))
-        assert seen_b.items == sent
-        assert seen_b.pipes == [pipe]
+async def test_start_notices_that_an_awaited_worker_has_ended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 3600.0)
+    monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 3600.0)
+    async with joined(folder) as (a, _):
+        monkeypatch.setattr(
+            a, "_connect_soon", lambda name: asyncio.get_running_loop().call_soon(a.stop)
+        )
+        async with joined(folder) as (b, seen):
+            await seen.until(lambda: ("left", a.name) in seen.events)
+            assert b.peers == set()
 
 
-async def test_worker_that_stops_is_told_after_its_pipes(folder: Path) -> None:
-    async with joined(folder) as (a, seen), joined(folder) as (b, _):
-        b.pipe_to(a.name).send(Cancel(1))
-        await seen.until(lambda: bool(seen.items))
-        b.stop()
-        await seen.until(lambda: ("left", b.name) in seen.events)
-        assert seen.events[0] == ("joined", b.name)
-        assert sorted(seen.events[1:-1]) == [("ended", b.name)] * 2
-        assert a.peers == set()
-        assert a.is_alive(b.name) is False
-        with pytest.raises(NotReached):
-            a.pipe_to(b.name)
+async def test_pipe_of_another_that_was_cut_is_told_when_back(folder: Path) -> None:
+    async with joined(folder) as (a, _), joined(folder) as (b, seen):
+        await poll(lambda: b.receives_from(a.name))
+        [accepted] = b._accepted
+        accepted.end()
+        await seen.until(lambda: ("ended", a.name) in seen.events)
+        await seen.until(lambda: seen.ways.count((a.name, False)) == 2)
+        assert b.receives_from(a.name)
+        assert seen.ways.count((a.name, True)) == 1
+
+
+async def test_items_are_read_before_a_worker_leaves(folder: Path) -> None:
+    """More than the socket takes at once, while the other one sends, too."""
+    async with joined(folder) as (a, seen_a), joined(folder) as (b, _):
+        for number in range(300):
+            b.pipe_to(a.name).send(Call(number, "x" * 10_000, Raw(b"\xc0")))
+            a.pipe_to(b.name).send(Cancel(number))
+        await b.leave()
+        assert len(seen_a.items) == 300
+        await seen_a.until(lambda: ("left", b.name) in seen_a.events)
+
+
+async def test_workers_that_leave_together_do_not_wait(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unix_bus, "LEAVE_WITHIN", 3600.0)
+    async with asyncio.timeout(DEADLINE), joined(folder) as (a, _), joined(folder) as (b, _):
+        await asyncio.gather(a.leave(), b.leave())
+        assert not a.directory.names()
+
+
+async def test_worker_that_reads_nothing_does_not_keep_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped; a worker that leaves waits for a bounded time."""
+    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.05)
+    monkeypatch.setattr(unix_bus, "LEAVE_WITHIN", 0.05)
+    directory = Directory("hub", folder / "w")
+    name = f"{directory.tag}00000000"
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(directory.socket(name)))
+        one.listen()
+        async with asyncio.timeout(DEADLINE), joined(folder) as (a, _):
+            a.pipe_to(name).send(Call(1, "x" * 3_000_000, Raw(b"\xc0")))
+            await a.leave()
 
 
 async def test_name_of_other_directory_is_not_known(folder: Path) -> None:
@@ -160,21 +201,6 @@ async def test_name_of_other_directory_is_not_known(folder: Path) -> None:
         assert a.is_alive("") is None
 
 
-async def test_pipe_that_is_cut_is_told_to_both_and_opened_anew(folder: Path) -> None:
-    async with joined(folder) as (a, seen_a), joined(folder) as (b, seen_b):
-        await seen_a.until(lambda: bool(a.peers))
-        first = b.pipe_to(a.name)
-        first.end()
-        for seen, other in ((seen_a, b), (seen_b, a)):
-            await seen.until(lambda s=seen, o=other: ("ended", o.name) in s.events)  # type: ignore[misc]
-        first.send(Cancel(1))  # nothing
-        await poll(lambda: set(b.peers) == {a.name} and b._pipes[a.name].is_open)
-        b.pipe_to(a.name).send(Cancel(2))
-        await seen_a.until(lambda: bool(seen_a.items))
-        assert seen_a.items == [Cancel(2)]
-        assert "left" not in [what for what, _ in seen_a.events + seen_b.events]
-
-
 async def test_worker_without_a_socket_file_lives(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +208,7 @@ async def test_worker_without_a_socket_file_lives(
     monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 3600.0)
     async with joined(folder) as (a, seen_a), joined(folder) as (b, seen_b):
         await seen_a.until(lambda: bool(a.peers))
-        a._directory.socket(a.name).unlink()
+        a.directory.socket(a.name).unlink()
         b.pipe_to(a.name).end()
         await seen_b.until(lambda: ("ended", a.name) in seen_b.events)
         await poll(lambda: not b._connecting)
@@ -210,8 +236,8 @@ async def test_worker_that_is_not_known_yet_is_looked_for(
         assert not await a.look_for(b.name)
 
 
-async def too_many_files(name: str) -> None:
-    pass
+async def too_many_files(name: str) -> bool:
+    return False
 
 
 async def test_name_that_leads_elsewhere_is_not_ours(folder: Path) -> None:
@@ -249,13 +275,13 @@ async def test_worker_that_answers_nothing_lives(
 @pytest.mark.parametrize("what", ["socket", "secret", "directory"])
 async def test_removed_file_is_put_back(folder: Path, what: str) -> None:
     async with joined(folder) as (a, _):
-        path = a._directory.path
-        removed = {"socket": [a._directory.socket(a.name)], "secret": [path / "secret"]}
+        path = a.directory.path
+        removed = {"socket": [a.directory.socket(a.name)], "secret": [path / "secret"]}
         for file in removed.get(what, list(path.iterdir())):
             file.unlink()
         if what == "directory":
             path.rmdir()
-        await poll(lambda: a._directory.socket(a.name).exists() and (path / "secret").exists())
+        await poll(lambda: a.directory.socket(a.name).exists() and (path / "secret").exists())
         async with joined(folder) as (b, _):
             assert b.secret == a.secret
             assert b.peers == {a.name}
@@ -265,12 +291,12 @@ async def test_directory_that_others_may_write_is_logged_once(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with joined(folder) as (a, _):
-        a._directory.path.chmod(0o755)
+        a.directory.path.chmod(0o755)
         await poll(lambda: "workers_failed" in caplog.text)
-        looks = count_calls(a._directory, "keep", monkeypatch)
+        looks = count_calls(a.directory, "keep", monkeypatch)
         await poll(lambda: len(looks) > 2)
         assert caplog.text.count("workers_failed") == 1
-        a._directory.path.chmod(0o700)
+        a.directory.path.chmod(0o700)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +306,7 @@ async def test_bytes_that_are_no_item_end_the_pipe(
     folder: Path, sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with joined(folder) as (a, _):
-        reader, writer = await asyncio.open_unix_connection(str(a._directory.socket(a.name)))
+        reader, writer = await asyncio.open_unix_connection(str(a.directory.socket(a.name)))
         writer.write(sent)
         async with asyncio.timeout(DEADLINE):
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
@@ -326,17 +352,43 @@ async def test_forked_child_keeps_no_socket_open(folder: Path) -> None:
         await seen.until(lambda: bool(seen.items))
         a.pipe_to(b.name).send(Cancel(1))
         await seen_b.until(lambda: bool(seen_b.items))
-        forked, tell = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.write(tell, b"x")
-            signal.pause()
-        try:
-            os.read(forked, 1)
+        with forked_child():
             b.stop()
             await seen.until(lambda: ("left", b.name) in seen.events)
-        finally:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)  # noqa: ASYNC222 - it has been killed
-            os.close(forked)
-            os.close(tell)
+
+
+async def test_child_that_is_forked_in_an_accept_keeps_no_socket(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is accepted, and the pipe is not made yet."""
+    with ExitStack() as children:
+
+        class ForkingPipe(UnixPipe):
+            def __init__(self, *args: Any) -> None:
+                if len(args) == 3:  # accepted
+                    children.enter_context(forked_child())
+                super().__init__(*args)
+
+        async with joined(folder) as (a, _):
+            monkeypatch.setattr(unix_bus, "UnixPipe", ForkingPipe)
+            async with joined(folder) as (_, seen):
+                a.stop()
+                await seen.until(lambda: ("left", a.name) in seen.events)
+
+
+@contextmanager
+def forked_child() -> Iterator[None]:
+    """A child that is forked now, and waits to be killed."""
+    forked, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(tell, b"x")
+        signal.pause()
+    try:
+        os.read(forked, 1)
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(forked)
+        os.close(tell)

@@ -38,6 +38,7 @@ from transport.server.relay.edge_renewer import EdgeRenewer
 from transport.server.relay.messages import (
     Attached,
     Final,
+    Held,
     Opening,
     Polled,
     Posted,
@@ -47,6 +48,7 @@ from transport.server.relay.messages import (
     Unknown,
     code_named,
     decode_answered,
+    decode_id,
     decode_opened,
 )
 from transport.server.relay.reservations import Reservations, opening_key
@@ -98,6 +100,14 @@ class Edge:
         self._drained = asyncio.get_running_loop().create_future()
 
     # `opening.Elsewhere`
+
+    async def held_session(self, credential: Credential) -> str:
+        """See `opening.Elsewhere.held_session`."""
+        await self._until_joined()
+        home = await self._home(credential.id)
+        if home is None:
+            return ""
+        return decode_id(await self._ask(self._pipe_to(home), "held", Held(*credential)))
 
     async def resume(
         self, frame: Open, visitor: Visitor, transport: TransportKind
@@ -188,10 +198,7 @@ class Edge:
         )
         assert visitor.request is not None
         renewer = self._renewer(home, credential, visitor.request.scope, question.link)
-        try:
-            pipe = self._bus.pipe_to(home)
-        except NotReached:
-            raise _unavailable() from None
+        pipe = self._pipe_to(home)
         link = EdgeLink(
             pipe,
             question.link,
@@ -302,14 +309,16 @@ class Edge:
         Raises:
             ProtocolError: as the home says; ``unavailable`` if it does not answer.
         """
-        try:
-            pipe = self._bus.pipe_to(home)
-        except NotReached:
-            raise _unavailable() from None
-        answer = decode_answered(await self._ask(pipe, kind, question, within))
+        answer = decode_answered(await self._ask(self._pipe_to(home), kind, question, within))
         if isinstance(answer, Refused):
             raise answer.failure.error()
         return answer.frames
+
+    def _pipe_to(self, home: str) -> Pipe:
+        try:
+            return self._bus.pipe_to(home)
+        except NotReached:
+            raise _unavailable() from None
 
     async def _ask(
         self, pipe: Pipe, kind: str, question: Any, within: float = ANSWER_WITHIN

@@ -8,6 +8,7 @@ from typing import Any, assert_never, cast
 
 from msgspec import Raw
 
+from transport import codes
 from transport.bus.calls import Calls
 from transport.bus.interface import Pipe
 from transport.bus.items import Frames, LinkItem, Lost, Ready
@@ -40,6 +41,7 @@ from transport.server.relay.messages import (
     Refused,
     Replaced,
     Unknown,
+    decode_held,
     decode_opening,
     decode_polled,
     decode_posted,
@@ -80,7 +82,7 @@ class Home:
         self._decoder = Decoder(limits)
         self._until_begun = until_begun
         self._links: dict[tuple[Pipe, int], HomeLink] = {}
-        for kind in ("open", "send", "poll", "renew"):
+        for kind in ("held", "open", "send", "poll", "renew"):
             calls.respond(kind, getattr(self, f"_{kind}"))
 
     def received(self, pipe: Pipe, item: LinkItem) -> None:
@@ -111,6 +113,10 @@ class Home:
             await asyncio.wait(writers, timeout=FLUSH_WITHIN)
 
     # Calls
+
+    async def _held(self, pipe: Pipe, body: Raw) -> str:
+        question = decode_held(body)
+        return await self._registry.held_session(Credential(question.id, question.hash))
 
     async def _open(self, pipe: Pipe, body: Raw) -> Any:
         question = decode_opening(body)
@@ -181,7 +187,10 @@ class Home:
         question = decode_renewed(body)
         credential = Credential(question.id, question.hash)
         record = await self._registry.find_record(credential)
-        runner = self._registry.get(record.id) if record is not None else None
+        if record is None:  # nothing is checked for a token that is not valid
+            error = ProtocolError(codes.UNKNOWN_SESSION, "the session of this renewal is unknown")
+            return Refused(Failure.of(error))
+        runner = self._registry.get(record.id)
         if runner is None:
             return Answered([0])  # it is over: what comes next will tell the client
         if (link := self._links.get((pipe, question.link))) is not None:

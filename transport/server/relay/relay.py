@@ -17,11 +17,13 @@ from transport.server.opening import Opener
 from transport.server.registry import Registry
 from transport.server.relay.edge import Edge
 from transport.server.relay.home import Home
+from transport.server.relay.inheritance import Inheritance
 from transport.server.relay.queries import Local, Queries
 from transport.server.relay.reservations import Reservations
 from transport.server.topics.subscriber import Members
 from transport.server.topics.topics import Topics
 from transport.server.uplink import Uplink
+from transport.stores.memory import WorkerStore
 from transport.telemetry.log import ERROR, log_event
 from transport.waiting import resolve
 
@@ -50,7 +52,9 @@ class Relay:
         self._calls = Calls()
         reservations = Reservations(bus, self._calls, limits.nonce, now)
         self.edge = Edge(bus, self._calls, reservations, authenticator, limits, self._until_open)
+        self._now = now
         self._home: Home | None = None
+        self._inheritance: Inheritance | None = None
         loop = asyncio.get_running_loop()
         self._has_joined = False
         self._has_tried = loop.create_future()
@@ -76,6 +80,8 @@ class Relay:
         )
         self._topics = Topics(self._bus, members, registry.clock)
         self._queries = Queries(self._bus, self._calls, local)
+        assert isinstance(registry.store, WorkerStore)
+        self._inheritance = Inheritance(self._bus, self._calls, registry.store, self._now)
 
     async def publish(self, topic: str, payload: Payload) -> None:
         """Send a message to the members of a topic; see `Topics.publish`."""
@@ -96,6 +102,13 @@ class Relay:
         assert self._home is not None
         await self._home.flush()
 
+    async def leave(self) -> None:
+        """Let the other processes read how the sessions here have ended, before `stop`."""
+        assert self._inheritance is not None
+        if self._has_joined:
+            await self._inheritance.give()
+            await self._bus.leave()
+
     def stop(self) -> None:
         """Leave the other processes: their connections to sessions here end as if cut."""
         if not self._joining.get_loop().is_closed():
@@ -107,11 +120,13 @@ class Relay:
 
     async def _join(self) -> None:
         """Join the others; try again until that succeeds, as after the disk was full."""
+        assert self._inheritance is not None  # tasks begin after their creator has returned
         while not self._has_joined:
             try:
                 await self._bus.start(self)
-                self._has_joined = True
                 self._topics.joined()
+                await self._inheritance.take()
+                self._has_joined = True
             except (OSError, RuntimeError):
                 if not self._has_tried.done():
                     log_event(
@@ -163,6 +178,10 @@ class Relay:
             self._side(pipe).received(pipe, item)
         elif isinstance(item, TopicItem):
             self._topics.received(pipe, item)
+
+    def opened(self, pipe: Pipe) -> None:
+        """See `Receiver.opened`."""
+        self._topics.opened(pipe)
 
     def ended(self, pipe: Pipe) -> None:
         """See `Receiver.ended`."""

@@ -66,4 +66,4 @@ class Owner:
     def left(self, process: str) -> None:
         """Forget a process that is gone."""
         if (recipient := self._recipients.pop(process, None)) is not None:
-            recipient.ended()
+            recipient.left()

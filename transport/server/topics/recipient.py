@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from transport.bus.interface import Bus, NotReached, Pipe
 from transport.bus.items import Entry, LeftOut, Missed
@@ -40,6 +41,21 @@ class Distribution:
             self._done()
 
 
+@dataclass(slots=True, eq=False)
+class Untaken:
+    """Something that a process has not taken yet.
+
+    Attributes:
+        item: what was sent.
+        topics: of which the process misses something if it never takes it.
+        distribution: of the entry; None if nobody waits for it any longer.
+    """
+
+    item: Entry | Missed
+    topics: Sequence[bytes]
+    distribution: Distribution | None
+
+
 class Recipient:
     """What one other process has yet to take.
 
@@ -53,12 +69,13 @@ class Recipient:
         self._name = name
         self._bus = bus
         self._now = now
-        self._untaken: deque[tuple[list[bytes], Distribution | None]] = deque()
-        """What was sent: its topics, and the entry that waits for it, if any does still."""
+        self._pipe: Pipe | None = None
+        """On which everything in `_untaken` was sent; None while the process is out of reach."""
+        self._untaken: deque[Untaken] = deque()
         self._since = 0.0
         """When it last took something, or had nothing to take."""
         self._missed: set[bytes] | None = None
-        """The topics of which it misses an entry, while it is left out or out of reach."""
+        """While it is left out, the topics of which it misses an entry."""
 
     @property
     def is_pending(self) -> bool:
@@ -67,41 +84,61 @@ class Recipient:
 
     def send(self, entry: Entry, distribution: Distribution) -> None:
         """Send an entry, or remember that this process misses it."""
-        if self._missed is None and (pipe := self._pipe()) is not None:
-            distribution.sent()
-            self._send(pipe, entry, [entry.topic], distribution)
+        if self._missed is not None:
+            self._missed.add(entry.topic)
         else:
-            self._miss([entry.topic])
+            distribution.sent()
+            self._send(Untaken(entry, (entry.topic,), distribution))
 
     def taken(self, count: int) -> None:
         """Learn that it has taken what was sent, the oldest first."""
         self._since = self._now()
         for _ in range(min(count, len(self._untaken))):
-            _, distribution = self._untaken.popleft()
-            if distribution is not None:
-                distribution.taken()
+            untaken = self._untaken.popleft()
+            if untaken.distribution is not None:
+                untaken.distribution.taken()
         self._tell()
 
     def tick(self) -> None:
-        """Leave the process out if it takes nothing; tell it what it missed if it is back."""
+        """Send again what was cut off. Leave the process out if it takes nothing."""
+        if self._pipe is None and (pipe := self._reached()) is not None:
+            self._pipe = pipe
+            for untaken in self._untaken:
+                pipe.send(untaken.item)
         if not self._untaken:
             self._tell()
         elif self._missed is None and self._now() - self._since > LEFT_OUT_AFTER:
-            log_event(
-                WARNING,
-                "left_out",
-                "another worker of this server takes nothing, so nobody waits for it: those of its "
-                "channels that miss a message of a group will be reset",
-                peer=self._name,
-            )
-            self._give_up()
-            if (pipe := self._pipe()) is not None:
-                pipe.send(LeftOut())
+            self._leave_out()
 
     def ended(self) -> None:
-        """Learn that the pipe has ended: what was not taken may be lost."""
-        if self._untaken:
-            self._give_up()
+        """Learn that the pipe has ended: what was not taken may be lost.
+
+        It is sent again on the next one. What was given up is told by `Missed`.
+        """
+        self._pipe = None
+        self._untaken = deque(
+            each
+            for each in self._untaken
+            if each.distribution is not None or isinstance(each.item, Missed)
+        )
+
+    def left(self) -> None:
+        """Learn that the process is gone."""
+        self._give_up()
+
+    def _leave_out(self) -> None:
+        log_event(
+            WARNING,
+            "left_out",
+            "another worker of this server takes nothing, so nobody waits for it: those of its "
+            "channels that miss a message of a group will be reset",
+            peer=self._name,
+        )
+        self._missed = {topic for untaken in self._untaken for topic in untaken.topics}
+        self._give_up()
+        if self._pipe is not None:
+            self._pipe.send(LeftOut())
+        else:
             self._untaken.clear()
 
     def _give_up(self) -> None:
@@ -110,33 +147,26 @@ class Recipient:
         The process may take it yet. But then it counts as settled, and a process that takes it so
         late cannot tell it from what it has taken before.
         """
-        given_up, self._untaken = self._untaken, deque((each, None) for each, _ in self._untaken)
-        for topics, _ in given_up:
-            self._miss(topics)
-        for _, distribution in given_up:
+        for untaken in list(self._untaken):
+            distribution, untaken.distribution = untaken.distribution, None
             if distribution is not None:
                 distribution.taken()
 
-    def _miss(self, topics: Iterable[bytes]) -> None:
-        if self._missed is None:
-            self._missed = set()
-        self._missed.update(topics)
-
     def _tell(self) -> None:
-        """Tell the process what it missed, if it is within reach."""
-        if self._missed is not None and (pipe := self._pipe()) is not None:
+        """Tell the process what it missed: it takes something again, or can be reached again."""
+        if self._missed is not None and self._pipe is not None:
             topics, self._missed = sorted(self._missed), None
-            self._send(pipe, Missed(topics), topics, None)
+            self._send(Untaken(Missed(topics), topics, None))
 
-    def _send(
-        self, pipe: Pipe, item: Entry | Missed, topics: list[bytes], waiting: Distribution | None
-    ) -> None:
+    def _send(self, untaken: Untaken) -> None:
         if not self._untaken:
             self._since = self._now()
-        pipe.send(item)
-        self._untaken.append((topics, waiting))
+            self._pipe = self._reached()
+        self._untaken.append(untaken)
+        if self._pipe is not None:
+            self._pipe.send(untaken.item)
 
-    def _pipe(self) -> Pipe | None:
+    def _reached(self) -> Pipe | None:
         try:
             return self._bus.pipe_to(self._name)
         except NotReached:

@@ -7,10 +7,9 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Protocol
 
-from transport.bus.interface import Bus, Pipe
+from transport.bus.interface import Pipe
 from transport.bus.items import Entry, LeftOut, Missed, Taken
-from transport.bus.ranks import ranked
-from transport.bus.text import decode_text, encode_text
+from transport.bus.text import decode_text
 from transport.protocol.codec import Payload
 from transport.server.topics.seen import Seen
 
@@ -38,13 +37,11 @@ class Subscriber:
     """Takes each entry once, and tells the owner.
 
     Args:
-        bus: to the other processes.
         members: who gets the entries.
         loop: the running event loop.
     """
 
-    def __init__(self, bus: Bus, members: Members, loop: asyncio.AbstractEventLoop) -> None:
-        self._bus = bus
+    def __init__(self, members: Members, loop: asyncio.AbstractEventLoop) -> None:
         self._members = members
         self._loop = loop
         self._writers: dict[str, Seen] = {}
@@ -72,21 +69,16 @@ class Subscriber:
         seen = self._writers.get(entry.writer)
         if seen is None:
             seen = self._writers[entry.writer] = Seen()
-        if seen.take(entry.number, entry.settled):
+        if seen.take(entry.topic, entry.number, entry.settled):
             self._members.deliver(decode_text(entry.topic), entry.payload)
 
     def left(self, process: str) -> None:
         """Learn that a process is gone, as an owner and as a writer."""
         if process in self._left_out_by:
             self._left_out_by.discard(process)
-            # What was missed is not known any longer.
-            names = {self._bus.name, *self._bus.peers, process}
-            owned = [
-                topic
-                for topic in self._members.topics()
-                if ranked(encode_text(topic), names)[0] == process
-            ]
-            self._members.reset(owned)
+            # What was missed is not known any longer. Any topic may have been among it: an owner
+            # also stands in for others that are silent.
+            self._members.reset(self._members.topics())
         if process in self._writers:
             self._gone.append(process)
             if len(self._gone) > MAX_GONE:

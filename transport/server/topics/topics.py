@@ -28,7 +28,7 @@ class Topics:
     def __init__(self, bus: Bus, members: Members, clock: Clock) -> None:
         self._bus = bus
         self._loop = clock.loop
-        self._subscriber = Subscriber(bus, members, clock.loop)
+        self._subscriber = Subscriber(members, clock.loop)
         self._owner = Owner(bus, self._subscriber, clock.now)
         self._writer = Writer(bus, self._owner, clock.now)
         self._early: list[tuple[Pipe, Publish]] | None = []
@@ -68,6 +68,11 @@ class Topics:
             case Entry() | LeftOut() | Missed():
                 self._subscriber.received(pipe, item)
 
+    def opened(self, pipe: Pipe) -> None:
+        """Learn that a pipe is open: what was cut off before is sent again."""
+        if pipe.is_own:
+            self._owner.tick()
+
     def ended(self, pipe: Pipe) -> None:
         """Learn that a pipe has ended."""
         if pipe.is_own:
@@ -79,6 +84,11 @@ class Topics:
         """Learn that a process is gone."""
         self._owner.left(process)
         self._subscriber.left(process)
+
+    def tick(self) -> None:
+        """Look at the processes that do not answer."""
+        self._owner.tick()
+        self._writer.tick()
 
     def stop(self) -> None:
         """Publish and take nothing any longer."""
@@ -95,10 +105,9 @@ class Topics:
     def _watch(self) -> None:
         """Look at the processes that do not answer, until all have."""
         if self._timer is None and (self._owner.is_pending or self._writer.is_pending):
-            self._timer = self._loop.call_later(TICK_INTERVAL, self._tick)
+            self._timer = self._loop.call_later(TICK_INTERVAL, self._due)
 
-    def _tick(self) -> None:
+    def _due(self) -> None:
         self._timer = None
-        self._owner.tick()
-        self._writer.tick()
+        self.tick()
         self._watch()

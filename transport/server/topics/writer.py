@@ -115,8 +115,8 @@ class Writer:
     def tick(self) -> None:
         """Pass over owners that do not answer."""
         waiting = {turn.owner for turn in self._turns.values()} - {self._bus.name}
-        self._heard = {owner: self._heard[owner] for owner in waiting}
         now = self._now()
+        self._heard = {owner: self._heard.get(owner, now) for owner in waiting}
         for owner, heard in list(self._heard.items()):
             if now - heard > PASSED_OVER_AFTER:
                 self._silent.add(owner)

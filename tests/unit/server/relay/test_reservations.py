@@ -22,11 +22,17 @@ class Alone(Bus):
     async def start(self, receiver: Receiver) -> None:
         raise AssertionError
 
+    async def leave(self) -> None:
+        raise AssertionError
+
     def stop(self) -> None:
         raise AssertionError
 
     def pipe_to(self, name: str) -> Pipe:
         raise NotReached(name)
+
+    def receives_from(self, name: str) -> bool:
+        return False
 
     def is_alive(self, name: str) -> bool | None:
         return name == self.name
