@@ -173,7 +173,7 @@ async def test_late_copy_of_settled_publication_is_dropped() -> None:
     owner.is_stopped = True
     tasks = publish(writer, "1")
     await net.wait(PASSED_OVER_AFTER + LEFT_OUT_AFTER + 1)
-    for number in range(20):  # after these, nothing is kept of the first
+    for number in range(20):  # enough topics that the first one is forgotten
         tasks.append(asyncio.ensure_future(writer.published.publish(f"u{number}", "x")))
         await net.wait(PASSED_OVER_AFTER + LEFT_OUT_AFTER + 1)
     await asyncio.gather(*tasks)
@@ -284,6 +284,23 @@ async def test_publication_reaches_owner_that_has_not_joined_yet() -> None:
     await net.settle()
     await task
     assert net["a"].got == new.got == {topic: ["x"]}
+
+
+async def test_owner_that_knows_a_process_late_is_not_trusted() -> None:
+    """It did not answer when the process began, and may have left it out without knowing."""
+    net = Net("a")
+    owner = net["a"]
+    new = Process(net, "b")
+    net.connect(new, owner)
+    new.published.joined()
+    await owner.published.publish("t", "x")
+    net.processes["b"] = new
+    net.connect(owner, new)
+    await net.settle()
+    assert (new.got, new.resets) == ({}, {"t": 1})
+    net.cut(owner, new)
+    net.connect(owner, new)
+    assert new.resets == {"t": 1}
 
 
 async def test_cancelled_caller_does_not_withdraw_its_publication() -> None:
