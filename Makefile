@@ -42,8 +42,8 @@ test-python: setup ## Run the Python tests without a browser, in parallel (PYTES
 test-consumers: setup ## Install the built packages as users do, and run the documents' code
 	$(BIN)/python -m pytest tests/consumers -n 4 --dist loadscope $(PYTEST_ARGS)
 
-test-browser: setup ## Run the browser tests, two files at a time (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(PYTEST_ARGS)
+test-browser: setup ## Run the browser tests, three files at a time (PYTEST_ARGS=...)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m browser $(PYTEST_ARGS)
 
 test-integrations: setup $(PAGES_READY) $(FRAMEWORKS_READY)
 	$(BIN)/python -m pytest $(QUICK_INTEGRATIONS) -n 2 --dist loadfile $(PYTEST_ARGS)
@@ -55,6 +55,7 @@ matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxie
 	@scripts/setup_system.sh matrix
 	MATRIX=full $(BIN)/python -m pytest tests/field/matrix/test_matrix.py $(PYTEST_ARGS)
 	MATRIX=full $(BIN)/python -m pytest tests/browser/test_engines.py $(PYTEST_ARGS)
+	MATRIX=full $(BIN)/python -m pytest $(addprefix tests/browser/test_,channel.py leaving.py race.py unload.py) $(PYTEST_ARGS)
 	MATRIX=full $(BIN)/python -m pytest tests/field/network tests/browser/test_fleet.py tests/browser/test_life.py -rA $(PYTEST_ARGS)
 
 campaign: setup ## Run the full campaigns: shutdowns, hostile clients, workers, random schedules, cancellation
@@ -63,7 +64,7 @@ campaign: setup ## Run the full campaigns: shutdowns, hostile clients, workers, 
 		$(BIN)/python -m pytest tests/integration/limits/test_hostile.py --timeout 900 $(PYTEST_ARGS)
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
 		$(BIN)/python -m pytest tests/properties/test_machine.py tests/properties/test_processes.py $(PYTEST_ARGS)
-	WORKER_HOSTS=all $(BIN)/python -m pytest tests/integration/workers $(PYTEST_ARGS)
+	WORKERS=full $(BIN)/python -m pytest tests/integration/workers -rA --timeout 900 $(PYTEST_ARGS)
 	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/properties/test_client_cancellation.py --timeout 900 $(PYTEST_ARGS)
 
 clauses: $(DEV_READY) ## Write docs/clauses.md: the vectors and tests of each clause

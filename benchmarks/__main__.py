@@ -17,7 +17,18 @@ from pathlib import Path
 import uvloop
 
 from benchmarks import machine, report
-from benchmarks.peers import BARE, OURS, PEERS, POLL, STREAM, TRANSPORTS, WEBSOCKET, Peer, Server
+from benchmarks.peers import (
+    BARE,
+    OURS,
+    PEERS,
+    POLL,
+    RELAYED,
+    STREAM,
+    TRANSPORTS,
+    WEBSOCKET,
+    Peer,
+    Server,
+)
 from benchmarks.targets import DEEP, verdicts
 from benchmarks.workloads import (
     LARGE,
@@ -27,6 +38,7 @@ from benchmarks.workloads import (
     Growth,
     Idle,
     Opening,
+    RelayedEcho,
     Resume,
     Workload,
 )
@@ -56,7 +68,7 @@ class Options:
     match: str
 
 
-GROUPS = ("echo", "fanout", "push", "idle", "open", "resume", "growth")
+GROUPS = ("echo", "fanout", "push", "idle", "open", "resume", "growth", "relay")
 
 SERIES = ("growth",)
 """Groups whose cases are compared with each other: they are run in turns."""
@@ -103,6 +115,11 @@ def _all_cases(group: str, options: Options) -> Iterator[Case]:
             if WEBSOCKET in options.transports:
                 for sessions in (100, 2000) if quick else (100, 1000, 5000):
                     yield Case(Growth(sessions, seconds), WEBSOCKET, both)
+        case "relay":
+            for connections, depth in ((1, 1), (64, 16)):
+                relayed = RelayedEcho(connections, depth, SMALL, seconds)
+                for transport in options.transports:
+                    yield Case(relayed, transport, (OURS, RELAYED))
         case _:
             raise ValueError(group)
 
@@ -212,8 +229,10 @@ class Run:
 async def profile(run: Run, kind: str) -> None:
     """Run the first case on one peer, and print where the server's time went."""
     options = run.options
-    peer = OURS if OURS in options.peers else options.peers[0]
     group = next(name for name in GROUPS if name in options.only)
+    peer = OURS if OURS in options.peers else options.peers[0]
+    if group == "relay":
+        peer = RELAYED
     every = [case for case in cases(group, options) if peer in case.peers]
     case = next((case for case in every if case.workload.title == DEEP), every[0])
     print(f"{case.workload.title}: {case.transport}, {peer.name}")

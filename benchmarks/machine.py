@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,21 +26,23 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of all threads of a process, measured in nanoseconds."""
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Return the CPU time of all threads of the processes, measured in nanoseconds."""
     total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            total += int((task / "schedstat").read_text().split()[0])
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                total += int((task / "schedstat").read_text().split()[0])
     return total / 1e9
 
 
-def memory_kib(pid: int) -> int:
-    """Return the private memory of a process, without the kernel's socket buffers."""
+def memory_kib(pids: Iterable[int]) -> int:
+    """Return the private memory of the processes, without the kernel's socket buffers."""
     kib = 0
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith(("Private_Clean:", "Private_Dirty:")):
-            kib += int(line.split()[1])
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith(("Private_Clean:", "Private_Dirty:")):
+                kib += int(line.split()[1])
     return kib
 
 
@@ -56,7 +59,7 @@ class Usage:
 
     Attributes:
         seconds: time between the two instants.
-        server, generator: CPU seconds of each process.
+        server, generator: CPU seconds of the server's processes, and of this one.
         other: share of one core that other processes used.
         steal: share of one core that the host took.
     """
@@ -82,10 +85,10 @@ class Meter:
     """A measurement of `Usage` that starts when it is created.
 
     Args:
-        server: process id of the server.
+        server: process ids of the server.
     """
 
-    def __init__(self, server: int) -> None:
+    def __init__(self, server: Sequence[int]) -> None:
         self._server = server
         self._busy, self._steal = _ticks()
         self._server_cpu = cpu_seconds(server)

@@ -36,6 +36,7 @@ class Peer:
         clients: the client class for each transport that the peer has.
         needs: required Python modules or npm packages.
         compression: whether its server accepts compressed messages.
+        relays: whether it has two processes, of which one passes on what belongs to the other.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Peer:
     clients: dict[str, NewClient]
     needs: tuple[str, ...] = ()
     compression: bool = False
+    relays: bool = False
 
     @property
     def on_node(self) -> bool:
@@ -95,6 +97,17 @@ COMPRESSED = Peer(
 """Ours with uvicorn's default, which accepts the compression that browsers offer."""
 WRAPPED = Peer("onechannel, as_websocket(bare)", "wrapped", OURS.clients)
 """The bare callable below a hub: what a WebSocket endpoint that exists costs there."""
+RELAYED = Peer(
+    "onechannel, relayed",
+    "workers",
+    {
+        WEBSOCKET: onechannel.RelayedWebSocket,
+        STREAM: onechannel.RelayedStream,
+        POLL: onechannel.RelayedPoll,
+    },
+    relays=True,
+)
+"""Two workers: the clients of one have their sessions in the other."""
 BARE = Peer(
     "bare ASGI callable",
     "bare",
@@ -146,7 +159,7 @@ PEERS: tuple[Peer, ...] = (
 
 
 class Server:
-    """A peer's server, in its own process on its own core.
+    """A peer's server, in a process of its own (or two, if it relays) on a core of its own.
 
     Args:
         peer: the peer that it belongs to.
@@ -158,19 +171,19 @@ class Server:
     def __init__(self, peer: Peer, role: str, core: int, profile: str | None = None) -> None:
         self.peer = peer
         self.role = role
-        self.port = _free_port()
+        self.ports = [_free_port() for _ in range(2 if peer.relays else 1)]
+        """The first is that of its clients; the second that of their sessions."""
         self._core = core
         self._profile = profile
         self._folder = tempfile.TemporaryDirectory(prefix="onechannel-bench-")
         self._out = Path(self._folder.name) / "profile.txt"
         self._log = Path(self._folder.name) / "log.txt"
-        self._process: asyncio.subprocess.Process | None = None
+        self._processes: list[asyncio.subprocess.Process] = []
 
     @property
-    def pid(self) -> int:
-        """The process id."""
-        assert self._process is not None
-        return self._process.pid
+    def pids(self) -> list[int]:
+        """The process ids."""
+        return [process.pid for process in self._processes]
 
     async def start(self) -> None:
         """Start the server, and return once it listens."""
@@ -178,31 +191,42 @@ class Server:
         mine = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {self._core})
         try:
-            with self._log.open("wb") as log:
-                self._process = await asyncio.create_subprocess_exec(
-                    *self.peer.command(self.role, self.port, self._profile, self._out),
-                    cwd=ROOT,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=asyncio.subprocess.STDOUT,
-                    env={**os.environ, "PYTHONPATH": str(ROOT), "NODE_ENV": "production"},
-                )
+            for port in self.ports:
+                self._processes.append(await self._start(port))
         finally:
             os.sched_setaffinity(0, mine)
         try:
             async with asyncio.timeout(2 * WAIT_TIMEOUT):
-                while not await self._listens():
-                    if self._process.returncode is not None:
-                        raise RuntimeError("the process exited")
-                    await asyncio.sleep(0.05)
+                for port in self.ports:
+                    while not await self._listens(port):
+                        if any(process.returncode is not None for process in self._processes):
+                            raise RuntimeError("the process exited")
+                        await asyncio.sleep(0.05)
         except (TimeoutError, RuntimeError) as error:
             written = self.log
             await self.stop()
             raise RuntimeError(f"{self.peer.name} did not start ({error}):\n{written}") from None
 
-    async def _listens(self) -> bool:
+    async def _start(self, port: int) -> asyncio.subprocess.Process:
+        profile = self._profile if port == self.ports[0] else None
+        with self._log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *self.peer.command(self.role, port, profile, self._out),
+                cwd=ROOT,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "NODE_ENV": "production",
+                    "ONECHANNEL_WORKERS": str(Path(self._folder.name) / "workers"),
+                },
+            )
+
+    async def _listens(self, port: int) -> bool:
         try:
-            _, writer = await asyncio.open_connection(HOST, self.port)
+            _, writer = await asyncio.open_connection(HOST, port)
         except OSError:
             return False
         writer.close()
@@ -215,9 +239,9 @@ class Server:
 
     async def stop(self) -> str:
         """Stop the server. Return its profile if one was requested, or an empty string."""
-        process = self._process
-        if process is not None and process.returncode is None:
-            process.send_signal(signal.SIGTERM if self._profile else signal.SIGKILL)
+        for process in self._processes:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM if self._profile else signal.SIGKILL)
             try:
                 async with asyncio.timeout(WAIT_TIMEOUT):
                     await process.wait()
@@ -231,15 +255,19 @@ class Server:
     def collect_garbage(self) -> None:
         """Make a Node.js server collect its garbage. Python frees memory without being asked."""
         if self.peer.on_node:
-            os.kill(self.pid, signal.SIGUSR2)
+            os.kill(self.pids[0], signal.SIGUSR2)
 
     def toggle_profile(self) -> None:
         """Start profiling on the first call, and stop on the second."""
-        os.kill(self.pid, signal.SIGUSR1)
+        os.kill(self.pids[0], signal.SIGUSR1)
 
     def client(self, transport: str, messages: Messages, first: int = 0) -> Client:
         """Return a new client of this server."""
-        return self.peer.clients[transport](self.port, messages, first)
+        client = self.peer.clients[transport](self.ports[0], messages, first)
+        if self.peer.relays:
+            assert isinstance(client, onechannel.Relayed)
+            client.home = self.ports[1]
+        return client
 
 
 def _free_port() -> int:

@@ -41,6 +41,11 @@ class Result:
                 ratios.append(a / b if figure.more_is_better else b / a)
         return median(ratios) if ratios else None
 
+    def difference(self, other: Result, figure: Figure) -> float:
+        """Return the median difference to the other peer's samples, turn by turn."""
+        pairs = zip(self.samples, other.samples, strict=False)
+        return median([mine.figures[figure.name] - its.figures[figure.name] for mine, its in pairs])
+
     @property
     def spread(self) -> float:
         """The interquartile range of the samples, as a share of the median."""

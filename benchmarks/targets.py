@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.peers import BARE, COMPRESSED, OURS, POLL, STREAM, TRANSPORTS, WEBSOCKET, WRAPPED
+from benchmarks.peers import (
+    BARE,
+    COMPRESSED,
+    OURS,
+    POLL,
+    RELAYED,
+    STREAM,
+    TRANSPORTS,
+    WEBSOCKET,
+    WRAPPED,
+)
 from benchmarks.report import Result, Results
 from benchmarks.workloads import (
     CPU,
@@ -24,6 +34,7 @@ from benchmarks.workloads import (
 DEEP = "echo, 64 sessions, depth 16, 64 B"
 WIDE = "echo, 64 sessions, depth 1, 64 B"
 SINGLE = "echo, 1 session, depth 1, 64 B"
+RELAY = f"relayed {SINGLE}"
 PUSH = "10 messages at once to 200, without a pause"
 
 
@@ -124,6 +135,10 @@ def _all(results: Results) -> Iterator[Verdict]:
         elif isinstance(result.workload, Resume):
             name = f"1,000 missed messages, {transport}: to the last"
             yield Verdict(name, result.value(TO_LAST), 5, False, "ms")
+    relayed, local = results.find(RELAY, WEBSOCKET, RELAYED), results.find(RELAY, WEBSOCKET)
+    if relayed is not None and local is not None:
+        value = relayed.difference(local, P50)
+        yield Verdict("WebSocket echo, relayed: added to p50", value, 0.3, False, "ms")
     crowds = [
         (result.workload.sessions, result)
         for result in _ours(results)

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.clients.onechannel import Channel
@@ -42,6 +42,7 @@ DELIVERIES = Figure("deliveries/s", more_is_better=True)
 SESSIONS = Figure("sessions/s", more_is_better=True)
 CPU = Figure("server CPU us each", digits=2)
 P50 = Figure("p50 ms", digits=3)
+P95 = Figure("p95 ms", digits=3)
 TO_LAST = Figure("ms to the last", digits=2)
 KIB = Figure("KiB each", digits=1)
 
@@ -145,7 +146,7 @@ class Echo(Workload):
         self.depth = depth
         self.messages = Messages(size)
         self.seconds = seconds
-        self.figures = (RATE, CPU, P50) if depth == 1 else (RATE, CPU)
+        self.figures = (RATE, CPU, P50, P95) if depth == 1 else (RATE, CPU)
 
     @property
     def title(self) -> str:
@@ -197,7 +198,7 @@ class Echo(Workload):
         await asyncio.sleep(self.SETTLE)
         latencies.clear()
         before = sum([client.received for client in clients])
-        meter = Meter(server.pid)
+        meter = Meter(server.pids)
         await asyncio.sleep(self.seconds)
         usage = meter.read()
         count = sum([client.received for client in clients]) - before
@@ -208,7 +209,16 @@ class Echo(Workload):
         figures = {RATE.name: count / usage.seconds, CPU.name: _each(usage, count)}
         if latencies:
             figures[P50.name] = median(latencies) * 1000
+            figures[P95.name] = quantiles(latencies, n=20)[-1] * 1000
         return Sample(figures, usage)
+
+
+class RelayedEcho(Echo):
+    """The same, to compare an echo that another process passes on with one that is not."""
+
+    @property
+    def title(self) -> str:
+        return f"relayed {super().title}"
 
 
 class FanOut(Workload):
@@ -251,7 +261,7 @@ class FanOut(Workload):
             await self._round(clients)
             await asyncio.sleep(self.pause)
         seconds: list[float] = []
-        meter = Meter(server.pid)
+        meter = Meter(server.pids)
         end = time.perf_counter() + self.seconds
         while len(seconds) < 2 or time.perf_counter() < end:
             seconds.append(await self._round(clients))
@@ -313,7 +323,7 @@ class Opening(Workload):
             await client.until_received(1)
 
         clients = [server.client(transport, self.messages) for _ in range(self.count)]
-        meter = Meter(server.pid)
+        meter = Meter(server.pids)
         try:
             await in_turns(clients, begin)
             usage = meter.read()
@@ -346,11 +356,11 @@ class Idle(Workload):
 
     async def run(self, server: Server, transport: str) -> Sample:
         warm = await self._settled(server, transport, self.WARM)
-        before = memory_kib(server.pid)
-        meter = Meter(server.pid)
+        before = memory_kib(server.pids)
+        meter = Meter(server.pids)
         clients = await self._settled(server, transport, self.count)
         usage = meter.read()
-        used = memory_kib(server.pid) - before
+        used = memory_kib(server.pids) - before
         for client in warm + clients:
             client.check()
             client.abandon()
@@ -387,7 +397,7 @@ class Resume(Workload):
     async def run(self, server: Server, transport: str) -> Sample:
         seconds = []
         cpu = 0.0
-        meter = Meter(server.pid)
+        meter = Meter(server.pids)
         for _ in range(self.rounds):
             client = server.client(transport, self.messages)
             if isinstance(client, Channel):
@@ -395,7 +405,7 @@ class Resume(Workload):
                 come = client.resume
             else:
                 come = client.open
-            began, single = time.perf_counter(), Meter(server.pid)
+            began, single = time.perf_counter(), Meter(server.pids)
             await come()
             await client.until_received(RING)
             seconds.append(time.perf_counter() - began)

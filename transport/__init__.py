@@ -6,6 +6,7 @@ See README.md to begin with, PROTOCOL.md for what is on the wire.
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from transport.bus.workers import Workers
 from transport.errors import (
     Busy,
     ChannelClosed,
@@ -24,7 +25,8 @@ from transport.server.as_websocket import as_websocket
 from transport.server.authentication import Identity
 from transport.server.channel import Channel, ChannelStatistics
 from transport.server.group import Group
-from transport.server.hub import Hub, HubStatistics
+from transport.server.hub import Hub
+from transport.server.statistics import HubStatistics
 from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore
 
@@ -40,6 +42,7 @@ __all__: tuple[str, ...] = (
     "Identity",
     "Store",
     "MemoryStore",
+    "Workers",
     "ChannelError",
     "ChannelClosed",
     "Busy",

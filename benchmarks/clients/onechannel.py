@@ -380,3 +380,35 @@ class ChannelPoll(_ChannelHttp):
             self._poll_head,
             b'{"type":"poll",%b,"poll":%d,"ack":%d}' % (self._address, self._poll, self.mark),
         )
+
+
+class Relayed(Channel):
+    """Opens its session at one process, and continues over another one.
+
+    Attributes:
+        home: port of the process that has the session; ``port`` is that of the other one.
+    """
+
+    home = 0
+
+    async def open(self) -> None:
+        if self.token is not None:  # `resume` calls it again
+            await super().open()  # type: ignore[safe-super]
+            return
+        edge, self.port = self.port, self.home
+        await super().open()  # type: ignore[safe-super]
+        self.cut()
+        self.port = edge
+        await self.resume()
+
+
+class RelayedWebSocket(Relayed, ChannelWebSocket):
+    """Over WebSocket."""
+
+
+class RelayedStream(Relayed, ChannelStream):
+    """Over SSE and POST."""
+
+
+class RelayedPoll(Relayed, ChannelPoll):
+    """Over long polling."""

@@ -23,7 +23,7 @@ async def echoing(channel: Channel) -> None:
 async def sharing(channel: Channel) -> None:
     """Send each message to all clients."""
     group = lobby.group("lobby")
-    group.add(channel)
+    await group.add(channel)
     async for message in channel:
         await group.send(message)
 

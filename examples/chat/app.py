@@ -26,7 +26,7 @@ async def chat(channel: Channel) -> None:
     channel.state.name = "Guest"
     for message in greet():
         await channel.send(message)
-    lobby.add(channel)
+    await lobby.add(channel)
     async with here.counting(channel) as tasks:
         async for message in channel:
             match message:

@@ -25,7 +25,7 @@ async def point(channel: Channel) -> None:
     """Serve one page: tell all pages how its cursor moves."""
     for message in greet():
         await channel.send(message)
-    room.add(channel)
+    await room.add(channel)
     async with here.counting(channel):
         async for message in channel:
             match message:

@@ -11,6 +11,7 @@ from starlette.routing import Mount, Route
 
 from examples.chat.app import app as chat
 from examples.cursors.app import app as cursors
+from examples.demo.workers import WorkersServer
 from examples.job.app import app as job
 from examples.notifications.app import app as notifications
 from examples.panel.site import files
@@ -33,12 +34,15 @@ def application(restart_server: Callable[[], None]) -> Starlette:
         restart_server: called when a page asks for it. It must return, and the server restart soon.
     """
 
+    workers = WorkersServer()
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         # Starlette does not run the lifespan of an application that is mounted.
         async with AsyncExitStack() as stack:
             for scene in SCENES.values():
                 await stack.enter_async_context(scene.router.lifespan_context(scene))
+            await stack.enter_async_context(workers.running())
             yield
 
     async def restart(request: Request) -> PlainTextResponse:
@@ -49,8 +53,12 @@ def application(restart_server: Callable[[], None]) -> Starlette:
         return PlainTextResponse("the server restarts")
 
     scenes = [Mount(f"/{name}", app=scene) for name, scene in SCENES.items()]
+    others = [
+        Route("/workers/", workers.redirect),
+        Route("/restart", restart, methods=["POST"]),
+    ]
     return Starlette(
-        routes=[Route("/restart", restart, methods=["POST"]), *scenes, *files(__file__)],
+        routes=[*others, *scenes, *files(__file__)],
         lifespan=lifespan,
     )
 

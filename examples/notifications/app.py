@@ -46,15 +46,15 @@ async def authenticate(connection: HTTPConnection, credentials: object) -> Ident
 async def inbox(channel: Channel) -> None:
     """Serve one page of a user, which only listens."""
     await channel.send(numbers[channel.user].hello())
-    hub.group(channel.user).add(channel)
+    await hub.group(channel.user).add(channel)
     await channel.wait_closed()
 
 
-async def tell(user: str, message: dict[str, Any]) -> int:
-    """Send to all pages of a user, and return how many there are."""
+async def tell(user: str, message: dict[str, Any]) -> None:
+    """Send to all pages of a user."""
     message = numbers[user].number(message)
     plain.send(message, user)
-    return await hub.group(user).send(message)
+    await hub.group(user).send(message)
 
 
 hub = Hub(inbox, authenticate=authenticate)
@@ -75,12 +75,12 @@ def sign_in(user: User, response: Response) -> None:
 
 
 @app.post("/notify/{user}")
-def notify(user: User, text: Text, request: Request) -> int:
+def notify(user: User, text: Text, request: Request) -> None:
     """Notify a user: a plain `def` endpoint, which FastAPI runs in a worker thread."""
     sender = user_of(request)
     if sender is None:
         raise HTTPException(401)
-    return anyio.from_thread.run(tell, user, {"sender": sender, "text": text, "at": time.time()})
+    anyio.from_thread.run(tell, user, {"sender": sender, "text": text, "at": time.time()})
 
 
 app.router.routes.extend(files(__file__))

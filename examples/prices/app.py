@@ -27,7 +27,7 @@ numbers = Numbers()
 async def watch(channel: Channel) -> None:
     """Serve one page, which only listens."""
     await channel.send(numbers.hello())
-    feed.add(channel)
+    await feed.add(channel)
     await channel.wait_closed()
 
 

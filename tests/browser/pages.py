@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import httpx
+import pytest
 from playwright.async_api import Browser
 
 from tests.support.browsers.chromium import DEADLINE, AnyTab, Tab, tab
@@ -15,6 +17,10 @@ from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.servers.uvicorn import Server, serving
 
 TRANSPORTS = ["websocket", "sse", "longpoll"]
+FULL = os.environ.get("MATRIX") == "full"
+"""Whether to run the full forms of the tests, as `make matrix` does."""
+
+only_in_full_matrix = pytest.mark.skipif(not FULL, reason="covered by a shorter test: MATRIX=full")
 
 
 def apps(name: str) -> Any:
@@ -31,10 +37,16 @@ async def report(server: Server) -> dict[str, Any]:
 
 async def until_report(server: Server, condition: Any, timeout: float = DEADLINE) -> dict[str, Any]:
     """Poll the report until it meets the condition. Return it."""
+    return await _until(lambda: report(server), condition, timeout)
+
+
+async def _until(
+    look: Callable[[], Awaitable[dict[str, Any]]], condition: Any, timeout: float
+) -> dict[str, Any]:
     last: dict[str, Any] = {}
     with anyio.move_on_after(timeout):
         while True:
-            last = await report(server)
+            last = await look()
             if condition(last):
                 return last
             await anyio.sleep(0.02)
@@ -42,7 +54,7 @@ async def until_report(server: Server, condition: Any, timeout: float = DEADLINE
 
 
 class Service:
-    """A server shared by the tests of an engine, and what its handlers have seen in this test.
+    """A server that the tests of a module share, and what its handlers have seen in this test.
 
     Attributes:
         url, port: the address of the server.
@@ -64,16 +76,13 @@ class Service:
             "messages": now["messages"][len(before["messages"]) :],
         }
 
-    async def until_received(self, messages: list[Any], timeout: float = DEADLINE) -> None:
+    async def until(self, condition: Any, timeout: float = DEADLINE) -> dict[str, Any]:
+        """Poll the report since the test began until it meets the condition. Return it."""
+        return await _until(self.report, condition, timeout)
+
+    async def until_received(self, messages: list[Any]) -> None:
         """Wait until the handlers have received exactly these messages."""
-        seen: dict[str, Any] = {}
-        with anyio.move_on_after(timeout):
-            while True:
-                seen = await self.report()
-                if seen["messages"] == messages:
-                    return
-                await anyio.sleep(0.02)
-        raise AssertionError(f"the server's report stayed {seen}")
+        await self.until(lambda seen: seen["messages"] == messages)
 
 
 async def release(server: Server) -> None:

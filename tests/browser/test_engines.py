@@ -6,7 +6,6 @@ Chromium runs the same tests for comparison.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +24,15 @@ from tests.browser.front import (
     stripped,
     upgraded_and_mute,
 )
-from tests.browser.pages import Service, apps, report, talk_at_once
+from tests.browser.pages import (
+    FULL,
+    TRANSPORTS,
+    Service,
+    apps,
+    only_in_full_matrix,
+    report,
+    talk_at_once,
+)
 from tests.field.matrix.proxies import NGINX, Site, proxying
 from tests.support.browsers.chromium import DEADLINE, AnyTab, Engine
 from tests.support.browsers.engines import ENGINES, engine
@@ -35,9 +42,6 @@ from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = pytest.mark.browser
 
-FULL = os.environ.get("MATRIX") == "full"
-only_in_full_matrix = pytest.mark.skipif(not FULL, reason="covered by a shorter test: MATRIX=full")
-TRANSPORTS = ["websocket", "sse", "longpoll"]
 FAULTS = [refused, mute, stripped, upgraded_and_mute]
 
 
@@ -48,20 +52,15 @@ async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-async def servers() -> AsyncIterator[dict[str, Server]]:
-    async with apps("echo") as echo, apps("campaign") as campaign:
-        yield {"echo": echo, "campaign": campaign}
+async def campaign_server() -> AsyncIterator[Server]:
+    async with apps("campaign") as one:
+        yield one
 
 
 @pytest.fixture
-async def echo(servers: dict[str, Server]) -> Service:
-    return Service(servers["echo"], await report(servers["echo"]))
-
-
-@pytest.fixture
-async def numbers(servers: dict[str, Server]) -> Service:
+async def numbers(campaign_server: Server) -> Service:
     """A service whose handler sends numbered messages and expects the same from the page."""
-    return Service(servers["campaign"], await report(servers["campaign"]))
+    return Service(campaign_server, await report(campaign_server))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ each transport and with a free choice of transport.
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.browser.pages import TRANSPORTS
+from tests.browser.pages import FULL, TRANSPORTS
 from tests.support.clients.fleet import Clients, fleet, python_fleet
 from tests.support.faults.connection_gate import ClientConnection, ConnectionGate
 from tests.support.servers.uvicorn import Server, serving
@@ -30,7 +29,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 Kind: TypeAlias = Literal["browser", "python"]
 
-FULL = os.environ.get("MATRIX") == "full"
 CHOICES = [["websocket"], ["sse"], ["longpoll"], TRANSPORTS] if FULL else [["websocket"]]
 CLIENTS = 200
 MESSAGE_INTERVAL = 0.5

@@ -1,13 +1,17 @@
-"""Pages that leave for good, and handlers that fail or do not receive, in a real browser."""
+"""Pages that leave for good, and handlers that fail or do not receive, in a real browser.
+
+With ``MATRIX=full``, pages leave in each way over each transport.
+"""
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.pages import TRANSPORTS, apps, start, until_report
+from tests.browser.pages import FULL, TRANSPORTS, apps, start, until_report
 from tests.support.browsers.chromium import Tab, tab
 from tests.support.servers.uvicorn import serving
 
@@ -21,6 +25,12 @@ HIDE = """() => {
 }"""
 """A tab behind another one. Chromium without a screen hides none."""
 
+WAYS = [
+    *(("close", transport) for transport in TRANSPORTS),
+    ("navigate", "websocket"),
+    ("reload", "sse"),
+]
+
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
@@ -29,10 +39,12 @@ def serving_app(name: str) -> Any:
     return serving(f"tests.support.apps:{name}", "--no-access-log", clean=False)
 
 
-@each_transport
-@pytest.mark.parametrize("how", ["close", "navigate", "reload"])
+@pytest.mark.parametrize(
+    ("how", "transport"),
+    product(("close", "navigate", "reload"), TRANSPORTS) if FULL else WAYS,
+)
 async def test_session_of_page_that_leaves_ends_soon(
-    browser: Browser, transport: str, how: str
+    browser: Browser, how: str, transport: str
 ) -> None:
     """LIV-6: its ``ttl`` is far beyond the deadline of the test."""
     async with apps("leaving") as server, tab(browser, server.url) as other:

@@ -9,7 +9,6 @@ With ``MATRIX=full``, a hidden tab is also tested when its timers run once a min
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,12 +18,12 @@ import pytest
 from playwright.async_api import Browser, BrowserContext
 
 from tests.browser.pages import (
+    FULL,
     TRANSPORTS,
-    apps,
+    Service,
     page_behind_proxy,
     report,
     start,
-    until_report,
 )
 from tests.support.browsers.chromium import DEADLINE, Tab, tab
 from tests.support.browsers.throttled_chromium import front_tab, hidden, throttled_chromium
@@ -34,7 +33,6 @@ from tests.support.servers.uvicorn import Server, serving
 
 pytestmark = pytest.mark.browser
 
-FULL = os.environ.get("MATRIX") == "full"
 MESSAGE_INTERVAL = 0.05
 """Seconds between two messages of a conversation, each way."""
 SENT_TOO_LATE = "WebSocket is already in CLOSING or CLOSED state"
@@ -59,8 +57,10 @@ async def test_waking_page_finds_dead_connection(browser: Browser, transport: st
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_waking_page_keeps_working_connection(browser: Browser, transport: str) -> None:
-    async with apps("echo") as server, tab(browser, server.url) as page:
+async def test_waking_page_keeps_working_connection(
+    browser: Browser, echo: Service, transport: str
+) -> None:
+    async with tab(browser, echo.url) as page:
         await start(page, transport)
         await page.run("() => channel.send('first')")
         for count in range(2, 6):
@@ -72,12 +72,14 @@ async def test_waking_page_keeps_working_connection(browser: Browser, transport:
         kinds = await page.run("() => events.map(({type}) => type).filter((t) => t !== 'message')")
         assert kinds == ["transport", "open"]
         await page.wait("seen.length === 5")
-        assert (await report(server))["messages"] == ["first", 2, 3, 4, 5]
+        assert (await echo.report())["messages"] == ["first", 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_last_messages_arrive_after_navigation(browser: Browser, transport: str) -> None:
-    async with apps("echo") as server, tab(browser, server.url) as page:
+async def test_last_messages_arrive_after_navigation(
+    browser: Browser, echo: Service, transport: str
+) -> None:
+    async with tab(browser, echo.url) as page:
         await start(page, transport)
         await page.run("() => channel.send('first')")
         await page.run(
@@ -90,13 +92,13 @@ async def test_last_messages_arrive_after_navigation(browser: Browser, transport
             }"""
         )
         expected = ["first", *range(20)]
-        await until_report(server, lambda seen: seen["messages"] == expected)
+        await echo.until_received(expected)
         # Chromium has been seen to hang if a page is closed during a navigation.
         await page.page.wait_for_url("**/report", timeout=DEADLINE * 1000)
 
 
-async def test_cached_page_pauses_and_continues(browser: Browser) -> None:
-    async with apps("echo") as server, tab(browser, server.url) as page:
+async def test_cached_page_pauses_and_continues(browser: Browser, echo: Service) -> None:
+    async with tab(browser, echo.url) as page:
         await page.run("() => void start()")
         await page.run("() => channel.send('first')")
         await page.run(
@@ -108,7 +110,7 @@ async def test_cached_page_pauses_and_continues(browser: Browser) -> None:
             "() => { dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})); }"
         )
         await page.wait("fates.second === 'handled' && channel.state === 'open'")
-        assert (await report(server))["messages"] == ["first", "second"]
+        assert (await echo.report())["messages"] == ["first", "second"]
 
 
 # Real conditions

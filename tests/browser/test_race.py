@@ -1,7 +1,11 @@
-"""A page communicates although an intermediary breaks some transports (`tests.browser.front`)."""
+"""A page communicates although an intermediary breaks some transports (`tests.browser.front`).
+
+With ``MATRIX=full``, each fault of WebSocket meets each fault of SSE.
+"""
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -17,11 +21,15 @@ from tests.browser.front import (
     stripped,
     upgraded_and_mute,
 )
+from tests.browser.pages import FULL, Service, page_behind_proxy, report, talk, talk_at_once
 from tests.browser.pages import TRANSPORTS as ALL
-from tests.browser.pages import apps, page_behind_proxy, report, talk, talk_at_once
 from tests.support.browsers.chromium import AnyTab, tab
 
 pytestmark = pytest.mark.browser
+
+FAULTS = [refused, mute, stripped, upgraded_and_mute]
+OF_STREAMS = [mute, headers_and_mute]
+PAIRS = list(product(FAULTS, OF_STREAMS) if FULL else zip(FAULTS, OF_STREAMS * 2, strict=True))
 
 
 async def explained(page: AnyTab) -> list[dict[str, Any]]:
@@ -29,28 +37,29 @@ async def explained(page: AnyTab) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("fault", [refused, mute, stripped, upgraded_and_mute])
-async def test_page_falls_back_to_sse(browser: Browser, fault: Fault) -> None:
-    async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_page_falls_back_to_sse(browser: Browser, echo: Service, fault: Fault) -> None:
+    async with front(echo.server) as (one, url), tab(browser, url) as page:
         one.faults["websocket"] = fault
         await talk_at_once(page)
         assert await page.run("() => channel.transport") == "sse"
-        assert (await report(server))["started"] == 1
+        assert (await echo.report())["started"] == 1
 
 
-@pytest.mark.parametrize("stream", [mute, headers_and_mute])
-@pytest.mark.parametrize("fault", [refused, mute, stripped, upgraded_and_mute])
-async def test_page_falls_back_to_polls(browser: Browser, fault: Fault, stream: Fault) -> None:
-    async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
+@pytest.mark.parametrize(("fault", "stream"), PAIRS)
+async def test_page_falls_back_to_polls(
+    browser: Browser, echo: Service, fault: Fault, stream: Fault
+) -> None:
+    async with front(echo.server) as (one, url), tab(browser, url) as page:
         one.faults.update(websocket=fault, sse=stream)
         await talk_at_once(page)
         assert await page.run("() => channel.transport") == "longpoll"
-        assert (await report(server))["started"] == 1
+        assert (await echo.report())["started"] == 1
 
 
-async def test_page_falls_back_if_syns_are_dropped(browser: Browser) -> None:
+async def test_page_falls_back_if_syns_are_dropped(browser: Browser, echo: Service) -> None:
     """The WebSocket goes to a port that drops SYNs; everything else goes to the server."""
-    async with apps("echo") as server, black_hole() as port, tab(browser, server.url) as page:
+    async with black_hole() as port, tab(browser, echo.url) as page:
         await page.run(
             """(port) => {
                 const { WebSocket } = globalThis;
@@ -64,9 +73,9 @@ async def test_page_falls_back_if_syns_are_dropped(browser: Browser) -> None:
         assert await page.run("() => channel.transport") == "sse"
 
 
-async def test_page_upgrades_to_websocket_without_gap(browser: Browser) -> None:
+async def test_page_upgrades_to_websocket_without_gap(browser: Browser, echo: Service) -> None:
     """SSE is used while WebSocket fails; a probe then switches back in mid-conversation."""
-    async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
+    async with front(echo.server) as (one, url), tab(browser, url) as page:
         one.faults["websocket"] = refused
         await talk(page, {"fallbackFor": 1})
         assert await page.run("() => channel.transport") == "sse"
@@ -89,11 +98,11 @@ async def test_page_upgrades_to_websocket_without_gap(browser: Browser) -> None:
         assert await page.run("() => seen") == ["first", *range(1, count + 1), "last"]
         kinds = await page.run("() => events.map(({type}) => type).filter((t) => t !== 'message')")
         assert kinds == ["transport", "open", "transport"], "no gap"
-        assert (await report(server))["started"] == 1
+        assert (await echo.report())["started"] == 1
 
 
-async def test_explain_gives_reasons_of_fallback(browser: Browser) -> None:
-    async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
+async def test_explain_gives_reasons_of_fallback(browser: Browser, echo: Service) -> None:
+    async with front(echo.server) as (one, url), tab(browser, url) as page:
         one.faults.update(websocket=stripped, sse=headers_and_mute)
         await talk(page, {"openTimeout": 2})
         await page.wait("channel.explain().every(({outcome}) => outcome !== 'pending')")
@@ -108,8 +117,8 @@ async def test_explain_gives_reasons_of_fallback(browser: Browser) -> None:
         assert (poll["outcome"], poll["reason"]) == ("open", "")
 
 
-async def test_next_page_begins_with_transport_that_worked(browser: Browser) -> None:
-    async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
+async def test_next_page_begins_with_transport_that_worked(browser: Browser, echo: Service) -> None:
+    async with front(echo.server) as (one, url), tab(browser, url) as page:
         one.faults["websocket"] = mute
         await talk(page, {"openTimeout": 2})
         await page.wait("channel.explain()[0].outcome === 'failed'")

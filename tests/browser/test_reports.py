@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.pages import TRANSPORTS, apps, start
+from tests.browser.pages import TRANSPORTS, Service, start
 from tests.support.browsers.chromium import tab
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_refused_send_is_reported_by_the_browser(browser: Browser, transport: str) -> None:
+async def test_refused_send_is_reported_by_the_browser(
+    browser: Browser, echo: Service, transport: str
+) -> None:
     """The example of a chat message with ``replyTo: undefined`` is sent, one with NaN is not."""
-    async with apps("echo") as server, tab(browser, server.url) as page:
+    async with tab(browser, echo.url) as page:
         await start(page, transport)
         await page.run(
             """() => {
@@ -41,10 +43,12 @@ async def test_refused_send_is_reported_by_the_browser(browser: Browser, transpo
         page.errors.clear()
 
 
-async def test_mistakes_that_browser_reports_are_documented(browser: Browser) -> None:
+async def test_mistakes_that_browser_reports_are_documented(
+    browser: Browser, echo: Service
+) -> None:
     """A call without ``new``, the module as a classic script, and an import in one."""
     document = (Path(__file__).parents[2] / "docs/browser.md").read_text("utf-8")
-    async with apps("echo") as server, tab(browser, server.url) as page:
+    async with tab(browser, echo.url) as page:
         called: str = await page.run(
             "() => { try { Channel('/chat'); } catch (error) { return error.message; } }"
         )
@@ -58,9 +62,9 @@ async def test_mistakes_that_browser_reports_are_documented(browser: Browser) ->
         page.errors.clear()
 
 
-async def test_debug_log_is_set_from_the_console(browser: Browser) -> None:
+async def test_debug_log_is_set_from_the_console(browser: Browser, echo: Service) -> None:
     """An existing page imports the client again, which is the same module."""
-    async with apps("echo") as server, tab(browser, server.url) as page:
+    async with tab(browser, echo.url) as page:
         await start(page, "websocket")
         await page.run(
             """async () => {

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.pages import TRANSPORTS, apps, report, until_report
+from tests.browser.pages import TRANSPORTS, Service, apps, report
 from tests.support.browsers.chromium import Tab, tab
 from tests.support.servers.nginx import nginx
 
@@ -111,9 +111,11 @@ async def transports_of_seven(page: Tab, allowed: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("allowed", FALLBACKS, ids=lambda names: "-".join(names))
-async def test_channels_of_page_share_four_slots(browser: Browser, allowed: list[str]) -> None:
+async def test_channels_of_page_share_four_slots(
+    browser: Browser, echo: Service, allowed: list[str]
+) -> None:
     """Whatever transports an application allows: seven streams would block the origin."""
-    async with apps("echo") as server, tab(browser, server.url) as page:
+    async with tab(browser, echo.url) as page:
         found = await transports_of_seven(page, allowed)
         held = await page.run("async () => (await navigator.locks.query()).held.length")
         assert held == 4
@@ -149,13 +151,23 @@ async def test_closed_tab_releases_its_slot(browser: Browser) -> None:
         reasons = await last.run("() => channel.explain().map(({ reason }) => reason)")
         assert any("too many tabs" in reason for reason in reasons)
         await tabs[1].page.close()
+        # It looks again after 15 s, so let its clock show that they have passed.
+        await last.run(
+            """() => {
+                const now = performance.now.bind(performance);
+                performance.now = () => now() + 15_000;
+            }"""
+        )
+        await exchange(last, "later")
         await last.wait("channel.transport === 'sse'")
         await exchange(last, "streamed")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_session_continues_after_reload(browser: Browser, transport: str) -> None:
-    async with apps("echo") as server, tab(browser, server.url) as page:
+async def test_session_continues_after_reload(
+    browser: Browser, echo: Service, transport: str
+) -> None:
+    async with tab(browser, echo.url) as page:
         await page.run(open_across_reloads(transport))
         await page.run("() => channel.send('before')")
         await page.wait("seen.length === 1")
@@ -169,16 +181,16 @@ async def test_session_continues_after_reload(browser: Browser, transport: str) 
             await page.run("(message) => channel.send(message)", f"again {round}")
             await page.wait("(message) => seen.includes(message)", f"again {round}")
             assert await page.run("() => [events, channel.id]") == [["resumed"], session]
-        seen = await until_report(server, lambda seen: len(seen["messages"]) == 7)
+        seen = await echo.until(lambda seen: len(seen["messages"]) == 7)
         assert seen["started"] == 1, "there must be only one session"
         words = [f"{what} {round}" for round in range(3) for what in ("last word", "again")]
         assert seen["messages"] == ["before", *words]
         await page.run("() => channel.close()")
 
 
-async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
+async def test_duplicated_tab_has_its_own_session(browser: Browser, echo: Service) -> None:
     """This includes a tab copied while no page used the session."""
-    async with apps("echo") as server, tab(browser, server.url) as page:
+    async with tab(browser, echo.url) as page:
         await page.run(open_across_reloads("websocket"))
         await page.run("() => channel.send('one')")
         session = await page.run("() => channel.id")
@@ -199,14 +211,16 @@ async def test_duplicated_tab_has_its_own_session(browser: Browser) -> None:
         for name, one in (("original", page), ("copy", copy)):
             await one.run("(name) => channel.send(name)", name)
             await one.wait("(name) => seen.includes(name)", name)
-        assert (await report(server))["started"] == 2
+        assert (await echo.report())["started"] == 2
         copy.assert_no_errors()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_late_copy_of_tab_does_not_take_session(browser: Browser, transport: str) -> None:
+async def test_late_copy_of_tab_does_not_take_session(
+    browser: Browser, echo: Service, transport: str
+) -> None:
     """The session saved in the copy is stale by then, so the copy gets a new one."""
-    async with apps("echo") as server, tab(browser, server.url) as page:
+    async with tab(browser, echo.url) as page:
         await page.run(open_across_reloads(transport))
         await page.run("() => channel.send('one')")
         await page.page.reload()
@@ -224,7 +238,7 @@ async def test_late_copy_of_tab_does_not_take_session(browser: Browser, transpor
         await copy.run("() => channel.send('three')")
         await copy.wait("seen.includes('three')")
         assert await copy.run("() => [events, seen]") == [["reset", "open"], ["three"]]
-        seen = await report(server)
+        seen = await echo.report()
         assert seen["messages"] == ["one", "two", "three"]
         assert seen["started"] == 2
         await copy.run("() => channel.close()")

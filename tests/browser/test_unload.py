@@ -1,17 +1,25 @@
-"""What a page sends while it is unloaded arrives: up to 64 KiB, in a `pagehide` listener too."""
+"""What a page sends while it is unloaded arrives: up to 64 KiB, in a `pagehide` listener too.
+
+With ``MATRIX=full``, it does so from each listener over each transport.
+"""
 
 from __future__ import annotations
+
+from itertools import product
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.pages import TRANSPORTS, apps, until_report
+from tests.browser.pages import FULL, TRANSPORTS, Service
 from tests.support.browsers.chromium import DEADLINE, tab
 
 pytestmark = pytest.mark.browser
 
 COUNT = 62
 """Messages of 1 KiB: with their frame and the final POST's first line, nearly 64 KiB."""
+
+ORDERS = ["before", "after", "around", "later"]
+CASES = [*((order, "websocket") for order in ORDERS), ("after", "sse"), ("around", "longpoll")]
 
 LEAVE = """([order, transport, count]) => {
     const send = (begin, end) => {
@@ -28,32 +36,30 @@ LEAVE = """([order, transport, count]) => {
 }"""
 
 
-@pytest.mark.parametrize("order", ["before", "after", "around", "later"])
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(("order", "transport"), product(ORDERS, TRANSPORTS) if FULL else CASES)
 async def test_sends_in_listener_of_page_arrive(
-    browser: Browser, transport: str, order: str
+    browser: Browser, echo: Service, order: str, transport: str
 ) -> None:
     """The listener was added before or after that of the channel, or two share the messages.
 
     With ``later``, it is a listener of ``visibilitychange``, which follows ``pagehide``.
     """
     count = COUNT // 2 - 1 if order == "around" else COUNT
-    async with apps("echo") as server, tab(browser, server.url) as page:
+    async with tab(browser, echo.url) as page:
         await page.run(LEAVE, [order, transport, count])
         # In its own task: the page leaves before `run` could return.
         await page.run("() => void setTimeout(() => { location.href = '/report'; }, 0)")
         expected = ["first", *(f"{i} ".ljust(1024, "x") for i in range(count))]
-        await until_report(server, lambda seen: len(seen["messages"]) >= len(expected))
-        seen = await until_report(server, lambda seen: True)
+        seen = await echo.until(lambda seen: len(seen["messages"]) >= len(expected))
         assert seen["messages"] == expected
         # Chromium has been seen to hang if a page is closed during a navigation.
         await page.page.wait_for_url("**/report", timeout=DEADLINE * 1000)
 
 
-async def test_sends_of_closed_tab_arrive(browser: Browser) -> None:
-    async with apps("echo") as server, tab(browser, server.url) as first:
+async def test_sends_of_closed_tab_arrive(browser: Browser, echo: Service) -> None:
+    async with tab(browser, echo.url) as first:
         page = await first.page.context.new_page()
-        await page.goto(server.url)
+        await page.goto(echo.url)
         await page.wait_for_function("window.ready === true")
         await page.evaluate(
             """async () => {
@@ -63,4 +69,4 @@ async def test_sends_of_closed_tab_arrive(browser: Browser) -> None:
             }"""
         )
         await page.close(run_before_unload=True)
-        await until_report(server, lambda seen: seen["messages"] == ["first", "x" * 60000])
+        await echo.until_received(["first", "x" * 60000])

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.browser.front import front, refused
-from tests.browser.pages import apps
+from tests.browser.pages import Service, apps
 from tests.support.browsers.chromium import DEADLINE, OUTAGE_WARNING, Tab, tab
 from tests.support.servers.uvicorn import serving
 
@@ -37,17 +37,19 @@ async def reasons(page: Tab) -> list[str]:
 
 
 @TRANSPORTS
-async def test_wrong_url_is_reported(browser: Browser, transports: list[str]) -> None:
-    async with apps("echo") as server, tab(browser, server.url) as page:
+async def test_wrong_url_is_reported(
+    browser: Browser, echo: Service, transports: list[str]
+) -> None:
+    async with tab(browser, echo.url) as page:
         report = await first_report(page, "/caht", transports)
         assert report["cause"] == "wrong_url"
         assert "Check its path" in report["reason"]
         assert any("Check its path" in reason for reason in await reasons(page))
 
 
-async def test_page_that_does_not_listen_is_warned(browser: Browser) -> None:
+async def test_page_that_does_not_listen_is_warned(browser: Browser, echo: Service) -> None:
     """The console shows the status of each request, and then what it means."""
-    async with apps("echo") as server, tab(browser, server.url) as page:
+    async with tab(browser, echo.url) as page:
         async with page.page.expect_console_message(
             lambda message: OUTAGE_WARNING in message.text, timeout=DEADLINE * 1000
         ) as caught:
@@ -83,8 +85,8 @@ async def test_dead_server_is_reported(browser: Browser, transports: list[str]) 
         assert report["cause"] == "no_answer"
 
 
-async def test_page_that_is_offline_is_told_so(browser: Browser) -> None:
-    async with apps("echo") as server, tab(browser, server.url) as page:
+async def test_page_that_is_offline_is_told_so(browser: Browser, echo: Service) -> None:
+    async with tab(browser, echo.url) as page:
         await page.page.context.set_offline(True)
         report = await first_report(page, "/chat", ALL)
         assert report["cause"] == "offline"
@@ -92,8 +94,8 @@ async def test_page_that_is_offline_is_told_so(browser: Browser) -> None:
         await page.wait("channel.state === 'open'")
 
 
-async def test_lost_server_is_reported_once(browser: Browser) -> None:
-    async with apps("echo") as server, front(server) as (one, url), tab(browser, url) as page:
+async def test_lost_server_is_reported_once(browser: Browser, echo: Service) -> None:
+    async with front(echo.server) as (one, url), tab(browser, url) as page:
         await page.run(OPEN, ["/chat", ["websocket"]])
         await page.run("() => channel.send('first')")
         one.faults["websocket"] = refused

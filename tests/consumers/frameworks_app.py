@@ -62,7 +62,7 @@ async def sessions(request: Request) -> Response:
 
 
 async def chats(_: Request) -> Response:
-    return JSONResponse(HUBS["/chat"].statistics().sessions)
+    return JSONResponse((await HUBS["/chat"].statistics()).sessions)
 
 
 async def push(request: Request) -> Response:

@@ -89,7 +89,7 @@ async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
 def lobby_hub() -> Hub:
     async def share(channel: Channel) -> None:
         group = hub.group("lobby")
-        group.add(channel)
+        await group.add(channel)
         async for message in channel:
             await group.send(message)
 

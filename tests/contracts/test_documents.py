@@ -163,7 +163,7 @@ def test_links_point_to_existing_files(document: str) -> None:
         assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", [*SCENES, "workers"])
 async def test_scene_runs_alone(scene: str) -> None:
     async with (
         serving("app:app", "--app-dir", str(ROOT / "examples" / scene)) as server,

@@ -24,7 +24,7 @@ CLIENT_SOURCES = Path(__file__).parents[2] / "client_js" / "src"
 
 NAMES = {
     transport: (
-        "Hub Channel Group Limits Identity Store MemoryStore ChannelError ChannelClosed "
+        "Hub Channel Group Limits Identity Store MemoryStore Workers ChannelError ChannelClosed "
         "Busy Stalled Unsendable TooLarge NotRead Unreachable SessionReset Unacknowledged Fate "
         "ChannelStatistics HubStatistics as_websocket connect"
     ),
@@ -68,6 +68,7 @@ SURFACES = {
         open(nonce, record, now, keep) save_tombstone(session_id, tombstone, until) shared
         sweep(now)
     """,
+    transport.Workers: "(directory) bus(hub)",
     transport.ChannelClosed: "(code, reason, channel) channel code reason",
     transport.SessionReset: "(reason, lost, dropped) dropped lost reason",
     transport.Unacknowledged: "(number, fate) fate number",
@@ -78,8 +79,9 @@ SURFACES = {
     """,
     transport.HubStatistics: """
         (sessions, connections, opened, resets, refused, sent, received, replayed, memory,
-        memory_reached)
-        connections memory memory_reached opened received refused replayed resets sent sessions
+        memory_reached, processes)
+        connections memory memory_reached opened processes received refused replayed resets sent
+        sessions
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, verify, proxy,

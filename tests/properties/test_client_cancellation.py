@@ -38,6 +38,7 @@ from tests.properties.client_conversations import (
     talk,
     websocket,
 )
+from tests.support.counted import counted
 from transport import ChannelClosed, Unacknowledged
 
 STRIDE = int(os.environ.get("CANCEL_EVERY", "79"))
@@ -138,9 +139,9 @@ async def check_server(world: World, call: Canceller, *, healthy: bool) -> None:
         return  # no request reached it
     if healthy and world.entered and call.mode not in TASK_MODES:
         await asyncio.sleep(0.5)
-        assert world.hub.statistics().sessions == 0
+        assert counted(world.hub).sessions == 0
     await asyncio.sleep(LIMITS.ttl + LIMITS.closing + 6.1)
-    assert world.hub.statistics().sessions == 0
+    assert counted(world.hub).sessions == 0
 
 
 def logged_by_client(record: logging.LogRecord) -> bool:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from tests.properties.cancellation import LIMITS, TRANSPORTS, Watched, runs
+from tests.support.counted import counted
 from transport import Channel, ChannelClosed, Hub, Limits
 from transport.testing import drive
 
@@ -125,7 +126,7 @@ def test_cancelled_drain_may_be_repeated(caplog: pytest.LogCaptureFixture) -> No
         hub = Hub(handler, limits=LIMITS)
         async with drive(hub) as one, drive(hub, transport="sse") as two:
             while await run(hub.drain()):
-                assert hub.statistics().connections == dict.fromkeys(TRANSPORTS, 0)
+                assert counted(hub).connections == dict.fromkeys(TRANSPORTS, 0)
             assert sorted(ended) == sorted([str(one.id), str(two.id)])
 
     assert at_every_await(work) >= 1

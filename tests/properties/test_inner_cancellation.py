@@ -12,6 +12,7 @@ from tests.properties.cancellation import LIMITS, TRANSPORTS, Watched, runs
 from tests.properties.test_handler_cancellation import Run, at_every_await
 from tests.properties.test_server_cancellation import World, authenticate, cancel_everywhere
 from tests.support.clients.frame_client import frame_client, open_frame
+from tests.support.counted import counted
 from transport import ChannelClosed, Hub, Limits, as_websocket
 from transport.testing import drive
 
@@ -126,7 +127,7 @@ def test_application_that_dies_ends_truthfully(error: BaseException, has_target:
             assert close["ack"] in (app.finished, max(app.received - 1, 0))
             assert close.get("in_hand", close["ack"]) == app.received
         await asyncio.sleep(LIMITS.closing + 6.1)
-        assert hub.statistics().sessions == 0
+        assert counted(hub).sessions == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return app.count >= at
 
@@ -168,7 +169,7 @@ def test_wrapped_application_survives_cancelled_calls(
         assert (world.received, received) == (["a", "b"], ["a", "b"])
         assert isinstance(world, InnerWorld)
         assert world.ends == [4001]
-        assert world.hub.statistics().opened == 1
+        assert counted(world.hub).opened == 1
 
     is_level = pair == "sse-longpoll"
     assert cancel_everywhere(conversation, caplog, level=is_level, new=InnerWorld) > 20

@@ -22,6 +22,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.properties.cancellation import LIMITS, TRANSPORTS, Watched, runs
+from tests.support.counted import counted
 from transport import Channel, ChannelClosed, Hub, Identity, MemoryStore
 from transport.protocol.server.tombstone import Tombstone
 from transport.stores.records import Record
@@ -158,7 +159,7 @@ class World:
         assert runtime is not None
         registry = runtime.registry
         await asyncio.sleep(LIMITS.closing + 6.1)  # a stuck connection is aborted after 5 s
-        assert self.hub.statistics().sessions == 0
+        assert counted(self.hub).sessions == 0
         assert not registry._closing
         await asyncio.sleep(LIMITS.tombstone + LIMITS.nonce + 0.5)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -226,7 +227,7 @@ def test_conversation_survives_cancelled_calls(
             await page.acknowledged(4, within=20)
             await page.close(within=20)
         assert world.received == ["a", b"b", "c", ["d"]]
-        statistics = world.hub.statistics()
+        statistics = counted(world.hub)
         assert (statistics.opened, statistics.resets.total()) == (1, 0)
 
     assert cancel_everywhere(conversation, caplog, level=level) > 30
@@ -247,7 +248,7 @@ def test_transport_switch_survives_cancelled_calls(
             received = [await page.receive(within=20) for _ in range(3)]
             await page.close(within=20)
         assert (world.received, received) == (["a", "b"], ["hello", "a", "b"])
-        assert world.hub.statistics().opened == 1
+        assert counted(world.hub).opened == 1
 
     assert cancel_everywhere(conversation, caplog, level=level) > 20
 

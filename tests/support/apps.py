@@ -111,7 +111,7 @@ async def _echo(app: Application, channel: Channel) -> None:
 async def _lobby(app: Application, channel: Channel) -> None:
     """Broadcast every message to all clients, starting with ``"joined"``."""
     lobby = app.hub.group("lobby")
-    lobby.add(channel)
+    await lobby.add(channel)
     await channel.send("joined")
     async for message in channel:
         app.report.messages.append(message)
@@ -213,7 +213,7 @@ pushing = Application(_pushing).build()
 rows = Application(_rows, Limits(window_messages=50)).build()
 holding = Application(_holding).build()
 # A session outlives its heartbeats; nothing waits for the handler that holds a message for ever.
-_SHORT = ShortLimits(ttl=1.0, heartbeat=0.3, poll_hold=0.3, closing=0.5, drain_grace=0.5)
+_SHORT = ShortLimits(ttl=2.0, heartbeat=0.3, poll_hold=0.3, closing=0.5, drain_grace=0.5)
 expiring = Application(_holding, _SHORT).build()
 # No timer of the server fires before a test's deadline: what happens here did not need a timer.
 _LONG = Limits(

@@ -8,26 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Protocol
-from weakref import WeakKeyDictionary
+from socket import socket
+from weakref import WeakSet
+
+_sockets: WeakSet[socket] = WeakSet()
 
 
-class _Socket(Protocol):
-    def fileno(self) -> int: ...
-
-
-_sockets: WeakKeyDictionary[object, _Socket] = WeakKeyDictionary()
-
-
-def close_in_child(owner: object, socket: _Socket) -> None:
-    """Close a socket in every child that is forked while its owner lives."""
-    _sockets[owner] = socket
+def close_in_child(one: socket) -> None:
+    """Close a socket in every child that is forked while it is open."""
+    _sockets.add(one)
 
 
 def _close_all() -> None:
-    for socket in _sockets.values():
+    for one in _sockets:
         with contextlib.suppress(OSError):
-            if (number := socket.fileno()) >= 0:
+            if (number := one.detach()) >= 0:  # whoever else closes it closes no other file
                 os.close(number)
     _sockets.clear()
 

@@ -94,6 +94,10 @@ class Bus(Protocol):
         """
         ...
 
+    async def leave(self) -> None:
+        """Leave once the others have read what was sent to them, if they soon do; then `stop`."""
+        ...
+
     def stop(self) -> None:
         """Leave: the others learn at once that this process is gone. Also of a closed loop."""
         ...

@@ -1,14 +1,15 @@
 """What passes over a pipe: maps in msgpack, with typed fields.
 
-A field that the receiver does not know is ignored, so that two releases work side by side while one
-is replaced by the other. Fields that a later release adds need a default.
+A field or an item that the receiver does not know is ignored, so that two releases work side by
+side while one is replaced by the other. Fields that a later release adds need a default, and it
+must work if its new items are ignored.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from msgspec import Raw, Struct, msgpack
+from msgspec import DecodeError, Raw, Struct, msgpack
 
 
 class Hello(Struct, frozen=True, tag="hello", tag_field="type"):
@@ -112,9 +113,91 @@ class End(Struct, frozen=True, tag="end", tag_field="type"):
     abort: bool = False
 
 
+class Publish(Struct, frozen=True, tag="publish", tag_field="type"):
+    """A message for the members of a topic, from its writer to the owner of the topic.
+
+    Attributes:
+        topic: its name, see `encode_text`.
+        number: of the publication: 1, 2, ... over all topics of the writer.
+        settled: the writer sends no publication up to this number again.
+        payload: the message, encoded.
+    """
+
+    topic: bytes
+    number: int
+    settled: int
+    payload: Any
+
+
+class Published(Struct, frozen=True, tag="published", tag_field="type"):
+    """Every process that takes anything has taken a publication; from the owner to the writer.
+
+    Attributes:
+        number: see `Publish`.
+    """
+
+    number: int
+
+
+class Entry(Struct, frozen=True, tag="entry", tag_field="type"):
+    """A publication, from the owner of its topic to every process; to be answered by `Taken`.
+
+    Attributes:
+        topic, number, settled, payload: see `Publish`.
+        writer: the name of the process that has published it.
+    """
+
+    topic: bytes
+    writer: str
+    number: int
+    settled: int
+    payload: Any
+
+
+class LeftOut(Struct, frozen=True, tag="left_out", tag_field="type"):
+    """No more entries come, because none was taken for too long; `Missed` ends that."""
+
+
+class Missed(Struct, frozen=True, tag="missed", tag_field="type"):
+    """Entries that may never come; to be answered by `Taken`.
+
+    Attributes:
+        topics: of which.
+    """
+
+    topics: list[bytes]
+
+
+class Taken(Struct, frozen=True, tag="taken", tag_field="type"):
+    """A process has taken the oldest of what the owner has sent, in the order of the sending.
+
+    Attributes:
+        count: how many of `Entry` and `Missed`.
+    """
+
+    count: int
+
+
 LinkItem = Frames | Ready | Lost | End
 CallItem = Call | Cancel | Answer
-Item = Hello | CallItem | LinkItem
+TopicItem = Publish | Published | Entry | LeftOut | Missed | Taken
+Item = Hello | CallItem | LinkItem | TopicItem
 
 encode_item = msgpack.Encoder().encode
 decode_item = msgpack.Decoder(Item).decode
+
+
+class _Typed(Struct):
+    type: str
+
+
+_decode_type = msgpack.Decoder(_Typed).decode
+_TYPES = {kind.__struct_config__.tag for kind in get_args(Item)}
+
+
+def is_unknown(data: bytes) -> bool:
+    """Return whether what cannot be decoded is an item of a later release."""
+    try:
+        return _decode_type(data).type not in _TYPES
+    except DecodeError:
+        return False

@@ -7,9 +7,8 @@ import socket
 from contextlib import suppress
 from typing import Protocol, cast
 
-from transport.bus import forks
-from transport.bus.items import Hello, Item, decode_item, encode_item
-from transport.telemetry.log import ERROR, WARNING, log_event
+from transport.bus.items import Hello, Item, decode_item, encode_item, is_unknown
+from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 
 MAX_ITEM = 2**26
 """Bytes of the largest item that is accepted; a longer one is a defect of its sender."""
@@ -49,20 +48,26 @@ class UnixPipe(asyncio.Protocol):
     Args:
         owner: told of the items and the end.
         hello: the first item that it sends.
+        one: its socket.
         peer: the name of the other process if this one has opened the pipe.
 
     Attributes:
         is_greeted: whether the other side has said its name.
+        over: set when it has ended.
     """
 
-    def __init__(self, owner: Owner, hello: Hello, peer: str = "") -> None:
+    def __init__(self, owner: Owner, hello: Hello, one: socket.socket, peer: str = "") -> None:
         self.peer = peer
         self.is_open = False
         self.is_own = bool(peer)
+        self.over = asyncio.Event()
         self._owner = owner
         self._hello = hello
+        self._socket = one
         self.is_greeted = False
         self._is_ended = False
+        self._release = ""
+        self._has_logged_unknown = False
         self._sent = 0
         """Bytes, those that still wait included."""
         self._read_mark = (-1, 0.0)
@@ -107,6 +112,17 @@ class UnixPipe(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def leave(self) -> None:
+        """Send nothing more, and ignore what comes: the other side ends the pipe when it has read.
+
+        To end it here, even once everything is written, could lose that: if the other side then
+        wrote, it would see an error before it had read to the end.
+        """
+        if self.is_open and self._transport is not None:
+            self._transport.write_eof()
+        self.is_open = False
+        self._is_ended = True
+
     def close(self) -> None:
         """End the pipe once what was sent on it has been written."""
         self.is_open = False
@@ -115,11 +131,11 @@ class UnixPipe(asyncio.Protocol):
             self._transport.close()
 
     def abandon(self) -> None:
-        """End the pipe when its event loop is closed; its socket is closed when it is freed."""
+        """End the pipe when its event loop is closed, and so its transport can do nothing."""
         self.is_open = False
-        if self._transport is not None:
-            with suppress(OSError):
-                self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
 
     # `asyncio.Protocol`
 
@@ -129,7 +145,6 @@ class UnixPipe(asyncio.Protocol):
         if self._is_ended:  # before it was connected
             self._transport.abort()
             return
-        forks.close_in_child(self, transport.get_extra_info("socket"))
         self.is_open = True
         self.send(self._hello)
 
@@ -138,7 +153,10 @@ class UnixPipe(asyncio.Protocol):
         unread = self._unread
         unread += data
         begin = 0
-        while self.is_open and len(unread) - begin >= _LENGTH:
+        while len(unread) - begin >= _LENGTH:
+            if not self.is_open:
+                unread.clear()
+                return
             length = int.from_bytes(unread[begin : begin + _LENGTH], "big")
             end = begin + _LENGTH + length
             if length > MAX_ITEM:
@@ -146,11 +164,14 @@ class UnixPipe(asyncio.Protocol):
                 return
             if len(unread) < end:
                 break
+            data = memoryview(unread)[begin + _LENGTH : end].tobytes()
             try:
-                self._read(decode_item(memoryview(unread)[begin + _LENGTH : end].tobytes()))
+                self._read(decode_item(data))
             except Exception as error:  # noqa: BLE001 - a defect; the other pipes go on
-                self._fail(error)
-                return
+                if not (self.is_greeted and is_unknown(data)):
+                    self._fail(error)
+                    return
+                self._log_unknown()
             begin = end
         del unread[:begin]
 
@@ -164,7 +185,21 @@ class UnixPipe(asyncio.Protocol):
             )
         self.is_greeted = True
         self.peer = item.name
+        self._release = item.release
         self._owner.greeted(self)
+
+    def _log_unknown(self) -> None:
+        """Log, once, that another release runs beside this one."""
+        if not self._has_logged_unknown:
+            self._has_logged_unknown = True
+            log_event(
+                INFO,
+                "unknown_item",
+                "another worker of this server runs a later release, and sent what this one does "
+                "not know and ignores: replace this worker, too",
+                peer=self.peer,
+                release=self._release,
+            )
 
     def _fail(self, error: Exception) -> None:
         log_event(
@@ -183,4 +218,5 @@ class UnixPipe(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell of the end."""
         self.is_open = False
+        self.over.set()
         self._owner.ended(self)

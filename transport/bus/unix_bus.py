@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 from collections.abc import Set
+from contextlib import suppress
 
 from transport.bus import forks
 from transport.bus.directory import Directory
 from transport.bus.interface import NotReached, Pipe, Receiver
 from transport.bus.items import Hello, Item
+from transport.bus.listener import Listener
 from transport.bus.pipe import UnixPipe
 from transport.telemetry.log import ERROR, log_event
 
@@ -21,7 +22,8 @@ HELLO_WITHIN = 1.0
 """Seconds that `start` waits for the answer of a worker, and for its own pipe. One that is stopped
 may not delay it."""
 
-_BACKLOG = 512
+LEAVE_WITHIN = 3.0
+"""Seconds that `leave` waits until the others have read. One that is stopped may not delay it."""
 
 
 class UnixBus:
@@ -30,12 +32,14 @@ class UnixBus:
     Args:
         directory: of the workers.
         release: of this package, for the others' logs.
+
+    It belongs to the running event loop.
     """
 
     def __init__(self, directory: Directory, release: str = "") -> None:
         self.name = directory.name
         self.secret = directory.secret
-        self._directory = directory
+        self.directory = directory
         self._hello = Hello(self.name, release)
         self._receiver: Receiver | None = None
         self._pipes: dict[str, UnixPipe] = {}
@@ -47,11 +51,18 @@ class UnixBus:
         self._connecting: dict[str, asyncio.Task[bool]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         """Set when a pipe opens or ends, while `_connect` waits for both of a worker."""
-        self._server: asyncio.Server | None = None
-        self._listener: socket.socket | None = None
+        self._taking: set[asyncio.Task[None]] = set()
+        """They make pipes of connections."""
+        self._listener: Listener | None = None
         self._watching: asyncio.Task[None] | None = None
         self._is_failing = False
         self._is_stopped = False
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was not stopped, and neither was its event loop."""
+        return not self._is_stopped and self._loop.is_running()
 
     # `Bus`
 
@@ -67,30 +78,44 @@ class UnixBus:
             OSError, RuntimeError: the socket cannot be made. Call it again later.
         """
         self._receiver = receiver
-        self._directory.keep()
-        await self._listen()
+        self.directory.keep()
+        self._listen()
         await self._look()
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
+        self._watching = self._loop.create_task(self._watch())
+
+    async def leave(self) -> None:
+        """See `Bus.leave`."""
+        self._withdraw()
+        pipes = [*self._pipes.values(), *self._accepted]
+        for pipe in pipes:
+            pipe.leave()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN):
+                for pipe in pipes:
+                    await pipe.over.wait()
 
     def stop(self) -> None:
         """See `Bus.stop`."""
-        self._is_stopped = True
-        if self._server is not None and self._server.get_loop().is_closed():
+        if self._loop.is_closed():
+            self._is_stopped = True
             self._abandon()
             return
-        for task in (self._watching, *self._connecting.values()):
-            if task is not None:
-                task.cancel()
-        self._stop_listening()
+        self._withdraw()
         pipes, self._pipes = self._pipes, {}
         for pipe in (*pipes.values(), *self._accepted):
             pipe.close()
 
+    def _withdraw(self) -> None:
+        """Connect to nobody any more, and let nobody connect."""
+        self._is_stopped = True
+        for task in (self._watching, *self._connecting.values()):
+            if task is not None:
+                task.cancel()
+        self._stop_listening()
+
     def _abandon(self) -> None:
         """Leave when the event loop is closed: then asyncio can end nothing."""
-        self._directory.socket(self.name).unlink(missing_ok=True)
-        if self._listener is not None:
-            self._listener.close()
+        self._stop_listening()
         for pipe in (*self._pipes.values(), *self._accepted):
             pipe.abandon()
 
@@ -107,7 +132,7 @@ class UnixBus:
 
     def is_alive(self, name: str) -> bool | None:
         """See `Bus.is_alive`."""
-        if not self._directory.is_ours(name):
+        if not self.directory.is_ours(name):
             return None
         return name == self.name or name in self._pipes
 
@@ -116,7 +141,7 @@ class UnixBus:
         self._connect_soon(name)
         if (task := self._connecting.get(name)) is not None:
             await asyncio.wait([task])
-        return name in self._pipes or self._directory.socket(name).exists()
+        return name in self._pipes or self.directory.socket(name).exists()
 
     # `Owner` of the pipes
 
@@ -151,39 +176,27 @@ class UnixBus:
 
     # Listening
 
-    async def _listen(self) -> None:
-        """Listen under a temporary name, then take the real one: what is seen there answers."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        draft = self._directory.path / f".{secrets.token_hex(4)}"
-        try:
-            listener.bind(str(draft))
-            listener.listen(_BACKLOG)
-            listener.setblocking(False)
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(self._accept, sock=listener)
-            draft.rename(self._directory.socket(self.name))
-        except BaseException:
-            listener.close()
-            draft.unlink(missing_ok=True)
-            raise
-        self._listener = listener
-        forks.close_in_child(self, listener)
+    def _listen(self) -> None:
+        self._listener = Listener(self.directory.socket(self.name), self._accept)
 
-    def _accept(self) -> UnixPipe:
-        pipe = UnixPipe(self, self._hello)
-        if self._is_stopped:  # it was being accepted
-            pipe.end()
+    def _accept(self, one: socket.socket) -> None:
+        pipe = UnixPipe(self, self._hello, one)
         self._accepted.add(pipe)
-        return pipe
+        task = self._loop.create_task(self._take(pipe, one))
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+
+    async def _take(self, pipe: UnixPipe, one: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: pipe, one)
+        except OSError:  # its other end was closed meanwhile
+            self._accepted.discard(pipe)
+            one.close()
 
     def _stop_listening(self) -> None:
-        self._directory.socket(self.name).unlink(missing_ok=True)
-        if self._server is not None:
-            # Not at once: asyncio would leave a connection open that it is just accepting, which
-            # takes two turns of the loop.
-            soon = self._server.get_loop().call_soon
-            soon(soon, soon, self._server.close)
-            self._server = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     # Looking
 
@@ -192,10 +205,10 @@ class UnixBus:
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
             try:
-                self._directory.keep()
-                if self.name not in self._directory.names():
+                self.directory.keep()
+                if self.name not in self.directory.names():
                     self._stop_listening()
-                    await self._listen()
+                    self._listen()
                 await self._look()
                 self._is_failing = False
             except Exception:  # noqa: BLE001 - logged with its traceback; tried again
@@ -206,13 +219,13 @@ class UnixBus:
                         "workers_failed",
                         "new workers of this server cannot find this one until its directory is "
                         "in order again",
-                        path=str(self._directory.path),
+                        path=str(self.directory.path),
                         exc_info=True,
                     )
 
     async def _look(self) -> None:
         """Connect to those that have come, and again to those whose pipe has ended."""
-        for name in self._directory.names() | self._pipes.keys():
+        for name in self.directory.names() | self._pipes.keys():
             self._connect_soon(name)
         if self._connecting:
             await asyncio.wait(self._connecting.values())
@@ -223,7 +236,7 @@ class UnixBus:
         pipe = self._pipes.get(name)
         is_due = name != self.name and name not in self._connecting
         if is_due and (pipe is None or not pipe.is_open):
-            task = asyncio.get_running_loop().create_task(self._connect(name))
+            task = self._loop.create_task(self._connect(name))
             self._connecting[name] = task
             task.add_done_callback(lambda task: self._tried(name, task))
 
@@ -239,17 +252,16 @@ class UnixBus:
         Returns:
             Whether the pipe opened and has ended.
         """
-        path = self._directory.socket(name)
-        pipe = UnixPipe(self, self._hello, name)
+        pipe: UnixPipe | None = None
         self._changed[name] = asyncio.Event()
         try:
-            await asyncio.get_running_loop().create_unix_connection(lambda: pipe, str(path))
+            pipe = await self._open(name)
             self._join(name, pipe)
             # One that is stopped accepts and does not answer. It lives, and must not delay us.
             async with asyncio.timeout(HELLO_WITHIN):
                 await self._until_both_ways(pipe)
         except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)  # names never return
+            self.directory.socket(name).unlink(missing_ok=True)  # names never return
             # One that still holds its own pipe to us lives: a cleaner has removed its socket.
             if not self.receives_from(name):
                 self._leave(name)
@@ -257,7 +269,20 @@ class UnixBus:
             pass  # it lives, and `_watch` tries again if there is no pipe
         finally:
             del self._changed[name]
-        return pipe.is_greeted and not pipe.is_open
+        return pipe is not None and pipe.is_greeted and not pipe.is_open
+
+    async def _open(self, name: str) -> UnixPipe:
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        forks.close_in_child(one)
+        pipe = UnixPipe(self, self._hello, one, name)
+        try:
+            one.setblocking(False)
+            one.connect(str(self.directory.socket(name)))  # at once, or not at all
+            await self._loop.create_unix_connection(lambda: pipe, sock=one)
+        except BaseException:
+            one.close()
+            raise
+        return pipe
 
     async def _until_both_ways(self, pipe: UnixPipe) -> None:
         """Wait until a pipe and one from its peer are open, or it has ended."""

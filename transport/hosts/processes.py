@@ -144,9 +144,9 @@ class _Watch:
                 "several_processes",
                 "this server has several worker processes, and each has sessions of its own: "
                 "groups, broadcast, send_to, close_user and statistics reach those of one process "
-                "only, and a resume fails if it reaches another one. Start the server with one "
-                "worker. Ignore this if they are separate servers that one program started with "
-                "multiprocessing",
+                "only, and a resume fails if it reaches another one. Let the workers share them: "
+                "Hub(..., store=Workers()), or start one worker. Ignore this if they are separate "
+                "servers that one program started with multiprocessing",
             )
 
     def _end(self) -> None:

@@ -25,11 +25,12 @@ class WebSocketHandler:
 
     Attributes:
         __name__: its name.
+        __wrapped__: the application.
     """
 
     def __init__(self, app: WebSocketApp) -> None:
         self.__name__ = name_of(app)
-        self._app = app
+        self.__wrapped__ = app
         self._warned: set[str] = set()
 
     def __repr__(self) -> str:
@@ -47,7 +48,7 @@ class WebSocketHandler:
         connection = InnerConnection(channel, subprotocols, self._warn_once)
         scope = inner_scope(channel.scope, subprotocols or (), channel.user)
         try:
-            await self._app(scope, connection.receive, connection.send)
+            await self.__wrapped__(scope, connection.receive, connection.send)
         except Disconnected:
             pass  # as servers do: it has learnt that its client is gone
         except GeneratorExit:

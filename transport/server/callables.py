@@ -91,12 +91,18 @@ def name_of(function: object) -> str:
 def full_name_of(function: object) -> str:
     """Return a handler's module and qualified name, which other handlers of a program do not have.
 
-    Those of its class, if it is an object that is called.
+    Of a wrapper, those of what it wraps, as with `as_websocket`. Of an object that is called, those
+    of its class, and its own name if it has one.
     """
-    while isinstance(function, functools.partial):
-        function = function.func
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+    for _ in range(MAX_WRAPPERS):
+        if isinstance(function, functools.partial):
+            function = function.func
+        else:
+            function = inspect.getattr_static(function, "__wrapped__", function)
+    if hasattr(function, "__qualname__"):
+        return f"{function.__module__}.{function.__qualname__}"
+    kind = type(function)
+    return f"{kind.__module__}.{kind.__qualname__} {name_of(function)}"
 
 
 def _check(function: Any, expected: str, arguments: int, count: str) -> None:

@@ -2,43 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from threading import get_ident
+from typing import Any
 
-from transport.limits import Limits
-from transport.protocol.codec import Encoder, encode_sized
 from transport.protocol.frames import Json
 from transport.server.channel import Channel
-from transport.server.driver import SessionDriver
 from transport.server.loops import wrong_thread
+
+GROUP_TOPIC = "g/"
+"""What the topic of a group begins with; its name follows."""
+
+Publish = Callable[[str, str, Json], Coroutine[Any, Any, None]]
+"""Sends to the members of a topic in all processes; given what an application has called, the
+topic and the message."""
+
+
+class Joined:
+    """What `Group.add` returns: await it to know that every later message comes.
+
+    With the stores that there are, that holds as soon as the channel is added.
+    """
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+_JOINED = Joined()
 
 
 class Group:
-    """Channels of this process under a name that the application chose: ``hub.group("lobby")``.
+    """Channels under a name that the application chose: ``hub.group("lobby")``.
 
-    A channel leaves its groups when its session ends, not when its connection is cut. Like those of
-    a channel, its methods raise RuntimeError in another thread or event loop than the hub's.
+    With `Workers` the channels of a group may be in several processes: `send` reaches all of them,
+    and the members that a group counts and iterates over are those of this process. A channel
+    leaves its groups when its session ends, not when its connection is cut. Like those of a
+    channel, the methods raise RuntimeError in another thread or event loop than the hub's.
 
     Args:
         name: see above.
-        limits: of the hub.
-        check_loop: raises RuntimeError in another loop than the hub's; called with the name of the
-            function that was called, and its arguments.
+        publish: sends to the members.
     """
 
-    __slots__ = ("__weakref__", "_check_loop", "_encoder", "_limits", "_members", "name")
+    __slots__ = ("__weakref__", "_members", "_publish", "_topic", "name")
 
-    def __init__(
-        self,
-        name: str,
-        limits: Limits,
-        check_loop: Callable[[str, str], object],
-        encoder: Encoder | None = None,
-    ) -> None:
+    def __init__(self, name: str, publish: Publish) -> None:
         self.name = name
-        self._limits = limits
-        self._check_loop = check_loop
-        self._encoder = encoder
+        self._topic = GROUP_TOPIC + name
+        self._publish = publish
         self._members: dict[str, Channel] = {}
 
     def __repr__(self) -> str:
@@ -53,8 +66,12 @@ class Group:
     def __contains__(self, channel: object) -> bool:
         return isinstance(channel, Channel) and channel.id in self._members
 
-    def add(self, channel: Channel) -> None:
-        """Add a channel. Idempotent; adding a closed channel has no effect.
+    def add(self, channel: Channel) -> Joined:
+        """Add a channel, at once. Idempotent; adding a closed channel has no effect.
+
+        Returns:
+            An awaitable. Once awaited, every message that is sent later reaches the channel,
+            whichever process sends it.
 
         Raises:
             TypeError: it is no `Channel`.
@@ -62,12 +79,12 @@ class Group:
         _check_channel(channel, "add")
         if get_ident() != channel._driver.thread:
             raise wrong_thread("group.add", "channel", is_async=False)
-        if channel._driver.session.ending is not None:
-            return
-        self._members[channel.id] = channel
-        if channel._groups is None:
-            channel._groups = set()
-        channel._groups.add(self)
+        if channel._driver.session.ending is None:
+            self._members[channel.id] = channel
+            if channel._groups is None:
+                channel._groups = set()
+            channel._groups.add(self)
+        return _JOINED
 
     def discard(self, channel: Channel) -> None:
         """Remove a channel, if it is in the group.
@@ -86,20 +103,20 @@ class Group:
         if channel._groups is not None:
             channel._groups.discard(self)
 
-    async def send(self, message: Json) -> int:
+    async def send(self, message: Json) -> None:
         """Send one message to every channel of the group, encoded once.
 
-        Never waits: a channel whose buffer is full is reset with ``overflow`` (DAT-6).
-
-        Returns:
-            How many channels took it.
+        Returns once the message is in the buffers of all of them; with `Workers` when every worker
+        has taken it that takes anything. Never waits for a client: a channel whose buffer is full
+        is reset with ``overflow`` (DAT-6). If the call is cancelled, the message is sent
+        nevertheless.
 
         Raises:
             Unsendable, TooLarge: the message cannot be sent; no channel got it.
+            RuntimeError: called in another thread or event loop than the hub's; or the hub cannot
+                reach its other processes, or stopped before all had taken the message.
         """
-        self._check_loop("group.send", "message")
-        drivers = (channel._driver for channel in self)
-        return send_to_all(drivers, message, self._limits, self._encoder)
+        await self._publish("group.send", self._topic, message)
 
 
 def _check_channel(channel: object, method: str) -> None:
@@ -108,11 +125,3 @@ def _check_channel(channel: object, method: str) -> None:
             f"group.{method} takes a Channel, as a handler is given it, not a "
             f"{type(channel).__name__}"
         )
-
-
-def send_to_all(
-    drivers: Iterable[SessionDriver], message: Json, limits: Limits, encoder: Encoder | None
-) -> int:
-    """Encode a message once, send it to each session, and return how many took it."""
-    payload, size = encode_sized(message, limits, encoder)
-    return sum([driver.try_send(payload, size) for driver in drivers])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import Literal
 from weakref import WeakValueDictionary
 
@@ -14,11 +12,11 @@ from starlette.types import Receive, Scope, Send
 
 from transport.bus.workers import Workers
 from transport.limits import Limits
-from transport.protocol.codec import Encoder
+from transport.protocol.codec import Encoder, encode_sized
 from transport.protocol.frames import Json, TransportKind
-from transport.protocol.server.counters import counters_of
 from transport.server.application import Application, Handler
 from transport.server.as_websocket import WebSocketHandler
+from transport.server.audience import EVERYONE
 from transport.server.authentication import Authenticate
 from transport.server.callables import (
     check_authenticate,
@@ -29,45 +27,18 @@ from transport.server.callables import (
 )
 from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
-from transport.server.group import Group, send_to_all
+from transport.server.group import Group
 from transport.server.lifecycle import Lifecycle
 from transport.server.lifespan import Lifespan
 from transport.server.origins import OriginPolicy
 from transport.server.runner import Runner
 from transport.server.runtime import Runtime
+from transport.server.statistics import HubStatistics, no_statistics
 from transport.stores.interface import Store
 from transport.stores.memory import MemoryStore, WorkerStore
 
 TRANSPORTS = tuple(kind.value for kind in TransportKind)
 ON_ERROR = ("close", "reopen")
-
-
-@dataclass(frozen=True, slots=True)
-class HubStatistics:
-    """Counters of one hub in this process.
-
-    Attributes:
-        sessions: sessions that exist now.
-        connections: connections attached now, by transport.
-        opened: sessions ever opened.
-        resets: sessions that were ever reset, and resumes that were refused otherwise, by their
-            reason (PROTOCOL.md RES-5); 0 for a reason that has not occurred.
-        refused: opens ever answered with an error.
-        sent, received, replayed: total messages; see `ChannelStatistics`.
-        memory: bytes that all sessions take now, as ``limits.memory`` counts them.
-        memory_reached: how often that limit refused a session, or reset one.
-    """
-
-    sessions: int
-    connections: dict[str, int]
-    opened: int = 0
-    resets: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
-    sent: int = 0
-    received: int = 0
-    replayed: int = 0
-    memory: int = 0
-    memory_reached: int = 0
 
 
 class Hub:
@@ -86,7 +57,8 @@ class Hub:
     Args:
         handler: ``async (channel) -> None``, called once for each session; or `as_websocket` of a
             WebSocket application.
-        store: where sessions are kept; by default a `MemoryStore` of its own.
+        store: where sessions are kept; by default a `MemoryStore` of its own. `Workers` if the
+            server has several worker processes.
         limits: bounds and times.
         authenticate: ``async (connection, credentials) -> Identity | None``, at each attach.
         origins: further origins whose pages may connect, besides the server's own.
@@ -100,7 +72,7 @@ class Hub:
         console: whether a browser that opens the mount's URL gets a page to try the channel by
             hand. Not for a server that strangers reach: see docs/handlers.md.
         name: of the hub, the same in each of its processes; by default the module and the qualified
-            name of the handler.
+            name of the handler, or of the application of `as_websocket`.
 
     Raises:
         TypeError: the handler or ``authenticate`` cannot be awaited, ``encoder`` is async or takes
@@ -151,6 +123,7 @@ class Hub:
             encoder=encoder,
             serve_target=handler.serve_target if isinstance(handler, WebSocketHandler) else None,
         )
+        self._has_workers = isinstance(store, Workers)
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         key = secrets.token_bytes(32)
 
@@ -158,9 +131,11 @@ class Hub:
             if isinstance(store, Workers):
                 bus = store.bus(shared_name)
                 memory = WorkerStore(bus.name)
-                return Runtime(application, memory, limits, authenticate, bus.secret, bus)
+                return Runtime(
+                    application, memory, limits, authenticate, bus.secret, self._groups, bus
+                )
             records = store if store is not None else MemoryStore()
-            return Runtime(application, records, limits, authenticate, key)
+            return Runtime(application, records, limits, authenticate, key, self._groups)
 
         self._lifecycle = Lifecycle(
             make,
@@ -204,77 +179,91 @@ class Hub:
             raise TypeError(f"a group's name is a str, not a {type(name).__name__}: {name!r}")
         group = self._groups.get(name)
         if group is None:
-            check_loop = self._lifecycle.get_current
-            group = self._groups[name] = Group(name, self._limits, check_loop, self._encoder)
+            group = self._groups[name] = Group(name, self._publish)
         return group
 
-    async def broadcast(self, message: Json) -> int:
-        """Send one message to all `channels`; see `Group.send`."""
-        runtime = self._lifecycle.get_current("hub.broadcast", "message")
-        runners = runtime.registry.runners if runtime is not None else ()
-        drivers = (runner.driver for runner in runners)
-        return send_to_all(drivers, message, self._limits, self._encoder)
+    async def broadcast(self, message: Json) -> None:
+        """Send one message to the channels of all processes; see `Group.send`."""
+        await self._publish("hub.broadcast", EVERYONE, message)
+
+    async def _publish(self, call: str, topic: str, message: Json) -> None:
+        runtime = self._running(call, "message")
+        payload, _ = encode_sized(message, self._limits, self._encoder)
+        if runtime is not None:
+            await runtime.publish(topic, payload)
 
     async def send_to(self, channel_id: str, message: Json) -> bool:
-        """Send a message to the channel of that id.
+        """Send a message to the channel of that id, whichever process it is in.
 
         Returns:
-            Whether the channel took it: False if it is not one of `channels`, or is closing.
+            Whether the channel took it: False if no channel has that id, or it is closing, or its
+            buffer is full.
 
         Raises:
             TypeError: the id is not a str.
             Unsendable, TooLarge: the message cannot be sent.
+            TimeoutError: the worker that has the channel lives, but has not answered in 3 s. It may
+                still send the message when it goes on.
+            RuntimeError: see `Group.send`.
         """
         if not isinstance(channel_id, str):
             raise TypeError(
                 "hub.send_to takes the id of a channel, channel.id, not a "
                 f"{type(channel_id).__name__}; a channel itself has channel.send(message)"
             )
-        runtime = self._lifecycle.get_current("hub.send_to", "channel_id, message")
-        runner = runtime.registry.get(channel_id) if runtime is not None else None
-        drivers = [runner.driver] if runner else []
-        return send_to_all(drivers, message, self._limits, self._encoder) == 1
+        runtime = self._running("hub.send_to", "channel_id, message")
+        payload, _ = encode_sized(message, self._limits, self._encoder)
+        return runtime is not None and await runtime.send_to(channel_id, payload)
 
-    async def close_user(self, subject: str) -> int:
-        """End the sessions of a user with ``unauthorized``, and return how many there were (IDN-2).
+    async def close_user(self, subject: str) -> None:
+        """End the sessions of a user with ``unauthorized``, in all processes (IDN-2).
 
         Raises:
             TypeError: the subject is not a str.
+            TimeoutError: a worker that lives has not answered in 3 s. The user's sessions in it end
+                when it goes on.
+            RuntimeError: see `Group.send`.
         """
-        runtime = self._lifecycle.get_current("hub.close_user", "subject")
-        return runtime.dismiss(subject) if runtime is not None else 0
+        if not isinstance(subject, str):
+            raise TypeError(
+                f"a subject is a str, as in Identity(subject), not a {type(subject).__name__}"
+            )
+        runtime = self._running("hub.close_user", "subject")
+        if runtime is not None:
+            await runtime.close_user(subject)
 
     async def drain(self) -> None:
-        """Stop accepting sessions, tell clients to reconnect elsewhere, and wait for handlers."""
+        """Stop accepting sessions, tell clients to reconnect elsewhere, and wait for handlers.
+
+        In this process: the other workers go on, and serve its clients.
+        """
         runtime = self._lifecycle.get_current("hub.drain")
         if runtime is not None:
             await runtime.drain()
 
-    def statistics(self) -> HubStatistics:
-        """Return the counters of this hub, as they are now."""
-        connections = dict.fromkeys(TRANSPORTS, 0)
-        runtime = self._lifecycle.current
-        if runtime is None:
-            return HubStatistics(0, connections)
-        registry = runtime.registry
-        totals = registry.totals.copy()
-        for runner in registry.runners:
-            counters = counters_of(runner.session)
-            totals.add(counters)
-            for transport in counters.transports:
-                connections[transport.value] += 1
-        return HubStatistics(
-            len(registry),
-            connections,
-            opened=registry.opened,
-            resets=registry.resets.copy(),
-            refused=runtime.opener.refused,
-            sent=totals.sent,
-            received=totals.received,
-            replayed=totals.replayed,
-            memory=runtime.memory.used,
-            memory_reached=runtime.memory.reached,
-        )
+    async def statistics(self) -> HubStatistics:
+        """Return the counters of this hub over all its processes, as they are now.
+
+        A worker that does not answer in 3 s is not counted; ``processes`` says how many are.
+
+        Raises:
+            RuntimeError: see `Group.send`.
+        """
+        runtime = self._running("hub.statistics")
+        return await runtime.statistics() if runtime is not None else no_statistics()
+
+    def _running(self, call: str, arguments: str = "") -> Runtime | None:
+        """Return the runtime, or None if no process of the hub can have a channel.
+
+        That of a hub with several processes is started if need be: they may have channels.
+
+        Args:
+            call, arguments: see `Lifecycle.get_current`.
+        """
+        runtime = self._lifecycle.get_current(call, arguments)
+        if runtime is None and self._has_workers and not self._lifecycle.has_started:
+            return self._lifecycle.start()
+        return runtime
 
     def lifespan(self, app: object = None) -> AbstractAsyncContextManager[None]:
         """Run the hub: as ``Starlette(lifespan=hub.lifespan)``, or inside your own lifespan."""

@@ -29,11 +29,13 @@ class Lifecycle:
 
     Attributes:
         current: the runtime, or None while the hub is not running.
+        has_started: whether there ever was a runtime.
         has_lifespan: whether the runtime runs within `Hub.lifespan`.
     """
 
     def __init__(self, make: Callable[[], Runtime], frame: int) -> None:
         self.current: Runtime | None = None
+        self.has_started = False
         self.has_lifespan = False
         self._make = make
         self._frame = frame
@@ -56,6 +58,7 @@ class Lifecycle:
                 raise second_loop(self.current.loop, self.current.registry.clock.thread)
             self.stop()  # a runtime left over from an earlier loop
             self.current = self._make()
+            self.has_started = True
             self._watch_processes(self.current)
             return self.current
 

@@ -28,6 +28,7 @@ class Lifespan(AbstractAsyncContextManager[None]):
             return
         try:
             await lifecycle.current.drain()
+            await lifecycle.current.leave()
         finally:
             lifecycle.has_lifespan = False
             lifecycle.stop()

@@ -45,10 +45,11 @@ from transport.server.application import Application
 from transport.server.authentication import Authenticator, Identity
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
-from transport.server.link import RelayedRenewer, SessionLink
+from transport.server.link import SessionLink
 from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import OpeningRequest, read_request
 from transport.server.registry import Registry
+from transport.server.renewals import RelayedRenewer
 from transport.server.runner import Runner
 from transport.stores.records import Record
 from transport.stores.tokens import Credential, derive_secret, hash_secret, make_token, read_token
@@ -72,6 +73,14 @@ class Visitor:
 
 class Elsewhere(Protocol):
     """The other processes of a hub, for what is opened here."""
+
+    async def held_session(self, credential: Credential) -> str:
+        """Do as `Registry.held_session`, for a session of another process.
+
+        Raises:
+            ProtocolError: that process does not answer.
+        """
+        ...
 
     async def resume(
         self, frame: Open, visitor: Visitor, transport: TransportKind
@@ -174,6 +183,8 @@ class Opener:
         request = read_request(connection, self._limits)
         credential = read_token(frame.session) if isinstance(frame.session, str) else None
         held = await self._registry.held_session(credential)
+        if not held and credential is not None and self._elsewhere is not None:
+            held = await self._elsewhere.held_session(credential)
         self._authenticator.count(request.address, held)
         identity = await self._authenticator.check(connection, credentials)
         return Visitor(identity, credential, request)

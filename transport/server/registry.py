@@ -154,11 +154,11 @@ class Registry:
         self._runners[runner.session.id] = runner
         self.opened += 1
 
-    def dismiss(self, subject: str) -> int:
-        """End the sessions of a user (IDN-2), and return how many were open."""
-        return sum(
-            [runner.dismiss() for runner in self.runners if runner.credentials.subject == subject]
-        )
+    def dismiss(self, subject: str) -> None:
+        """End the sessions of a user (IDN-2)."""
+        for runner in self.runners:
+            if runner.credentials.subject == subject:
+                runner.dismiss()
 
     def warn_of_other_process(self, epoch: str) -> None:
         """Warn once that a client presented a session of another running process.
@@ -172,7 +172,8 @@ class Registry:
                 WARNING,
                 "wrong_process",
                 "a client presented a session of another process, which started after this one: "
-                "several run at the same time. Start the server with one worker",
+                "several run at the same time. Let the workers of the server share their sessions: "
+                "Hub(..., store=Workers()), or start one worker",
             )
 
     # `runner.Owner`

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from transport.bus.interface import Bus
 from transport.limits import Limits
+from transport.protocol.codec import Payload, size_of
 from transport.server.admission import Admission
 from transport.server.application import Application
+from transport.server.audience import Audience
 from transport.server.authentication import Authenticate, Authenticator
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
+from transport.server.group import Group
 from transport.server.memory import Memory
 from transport.server.opening import Opener
 from transport.server.registry import Registry
 from transport.server.relay.edge import Edge
 from transport.server.relay.relay import Relay
+from transport.server.statistics import HubStatistics, statistics_of, total
 from transport.server.uplink import Uplink
 from transport.stores.interface import Store
 
@@ -27,6 +33,7 @@ class Runtime:
         limits: bounds and times.
         authenticate: None lets everybody in, as a guest.
         key: the secret from which tokens are derived.
+        groups: the hub's, by their names.
         bus: to the other processes of the hub, if it has several.
 
     Attributes:
@@ -43,6 +50,7 @@ class Runtime:
         limits: Limits,
         authenticate: Authenticate | None,
         key: bytes,
+        groups: Mapping[str, Group],
         bus: Bus | None = None,
     ) -> None:
         clock = Clock()
@@ -72,8 +80,9 @@ class Runtime:
             edge,
         )
         uplink = Uplink(self.registry, limits, edge)
+        self._audience = Audience(self.registry, groups)
         if self._relay is not None:
-            self._relay.serve(self.registry, self.opener, uplink)
+            self._relay.serve(self.registry, self.opener, uplink, self._audience, self)
         # Bound, not wrapped: every POST would pay for one more call.
         self.open = self.opener.open
         self.poll = uplink.poll
@@ -85,24 +94,59 @@ class Runtime:
         if self._relay is not None:
             await self._relay.flush()
 
+    async def leave(self) -> None:
+        """Prepare the other processes for the end of this one. It follows `drain`."""
+        if self._relay is not None:
+            await self._relay.leave()
+
     def stop(self) -> None:
         """Stop the sessions' timer and handlers, and leave the other processes."""
         self.registry.stop()
         if self._relay is not None:
             self._relay.stop()
 
-    def dismiss(self, subject: str) -> int:
-        """End the sessions of a user, also one that is just being opened (IDN-2).
+    # What an application calls, for all processes
 
-        Returns:
-            How many sessions were open.
+    async def publish(self, topic: str, payload: Payload) -> None:
+        """Send a message to the members of a topic; see `Group.send`."""
+        if self._relay is None:
+            self._audience.deliver(topic, payload)
+        else:
+            await self._relay.publish(topic, payload)
 
-        Raises:
-            TypeError: the subject is not a str, so no session can have it.
-        """
-        if not isinstance(subject, str):
-            raise TypeError(
-                f"a subject is a str, as in Identity(subject), not a {type(subject).__name__}"
-            )
+    async def send_to(self, channel_id: str, payload: Payload) -> bool:
+        """Send a message to a channel; see `Hub.send_to`."""
+        if self._relay is None or self.registry.get(channel_id) is not None:
+            return self.deliver(channel_id, payload)
+        queries = await self._relay.queries()
+        return await queries.deliver(channel_id, payload)
+
+    async def close_user(self, subject: str) -> None:
+        """End the sessions of a user; see `Hub.close_user`."""
+        self.dismiss(subject)
+        if self._relay is not None:
+            queries = await self._relay.queries()
+            await queries.dismiss(subject)
+
+    async def statistics(self) -> HubStatistics:
+        """Return the counters; see `Hub.statistics`."""
+        if self._relay is None:
+            return self.count()
+        queries = await self._relay.queries()
+        return total([self.count(), *await queries.count()])
+
+    # The same, for this process; implements `relay.queries.Local`
+
+    def deliver(self, channel_id: str, payload: Payload) -> bool:
+        """Send a message to a channel here, without waiting; return whether it took it."""
+        runner = self.registry.get(channel_id)
+        return runner is not None and runner.driver.try_send(payload, size_of(payload))
+
+    def dismiss(self, subject: str) -> None:
+        """End the sessions of a user here, also one that is just being opened (IDN-2)."""
         self._authenticator.dismiss(subject)
-        return self.registry.dismiss(subject)
+        self.registry.dismiss(subject)
+
+    def count(self) -> HubStatistics:
+        """Return the counters of this process."""
+        return statistics_of(self.registry, self.opener.refused, self.memory)

@@ -40,6 +40,17 @@ def log_full_buffer(session: ServerSession) -> None:
     )
 
 
+def log_missed(session: ServerSession) -> None:
+    """Log that the session is reset for a message that did not come from another worker."""
+    log_event(
+        WARNING,
+        "overflow",
+        "this worker stood still, or was cut off from another one, and this session missed a "
+        "message of a group, so it was reset",
+        channel=session.id,
+    )
+
+
 def log_full_memory(session: ServerSession) -> None:
     """Log that the session is reset for the memory that it takes."""
     log_event(

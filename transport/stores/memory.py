@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterator
 
 from transport.protocol.server.tombstone import Tombstone
 from transport.stores.records import Record
@@ -99,3 +100,18 @@ class WorkerStore(MemoryStore):
     def __init__(self, worker: str) -> None:
         super().__init__()
         self.epoch = worker
+
+    def ended(self, now: float) -> Iterator[tuple[Record, float]]:
+        """Return the records of sessions that have ended, and until when each is kept.
+
+        Those that are kept longest come first.
+        """
+        for session_id, until in reversed(self._tombstone_expiry.items()):
+            record = self._records.get(session_id)
+            if until > now and record is not None:
+                yield record, until
+
+    async def inherit(self, record: Record, tombstone: Tombstone, until: float) -> None:
+        """Keep until ``until`` how a session of a worker that is gone has ended."""
+        self._records.setdefault(record.id, record)
+        await self.save_tombstone(record.id, tombstone, until)

@@ -196,6 +196,9 @@ class MemoryBus:
         """Return whether there are pipes both ways."""
         return self._pipes[name].is_greeted and self.receives_from(name)
 
+    async def leave(self) -> None:
+        """See `Bus.leave`. What was sent arrives in any case."""
+
     def stop(self) -> None:
         """See `Bus.stop`."""
         if not self._is_stopped and not self.has_vanished:
@@ -279,7 +282,7 @@ class MemoryBus:
             self.loop.call_later(self.network.delay(), self._connect, name, context=self.context)
 
     def _connect(self, name: str) -> None:
-        """Open the pipe to another process if there is none, or learn that it is gone."""
+        """Open the pipe to another process unless it is open, or learn that it is gone."""
         self._connecting.discard(name)
         known = self._pipes.get(name)
         if self._is_stopped or self.has_vanished or name == self.name:

@@ -50,7 +50,7 @@ HUBS = {
 
 async def report(request: Request) -> Response:
     """Return the resources that the process holds now."""
-    statistics = {name: hub.statistics() for name, hub in HUBS.items()}
+    statistics = {name: await hub.statistics() for name, hub in HUBS.items()}
     return JSONResponse(
         {
             "opened": {name: one.opened for name, one in statistics.items()},

@@ -184,7 +184,7 @@ def _nested(name: str) -> Mount:
 
 
 async def _statistics(_: Request) -> Response:
-    connections = {name: hub.statistics().connections for name, hub in hubs.items()}
+    connections = {name: (await hub.statistics()).connections for name, hub in hubs.items()}
     return JSONResponse({**connections, "polls": len(_polls)})
 
 

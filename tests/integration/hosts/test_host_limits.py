@@ -9,8 +9,7 @@ from websockets.asyncio.client import connect as connect_websocket
 
 from benchmarks import serve
 from scripts import demo
-from tests.integration.hosts.test_processes import GUNICORN
-from tests.support.servers.uvicorn import HYPERCORN, UVICORN, Host, serving
+from tests.support.servers.uvicorn import GUNICORN, HYPERCORN, UVICORN, Host, serving
 from transport import Limits, connect
 
 APP = "tests.integration.hosts.apps:alone"

@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -19,7 +19,8 @@ import pytest
 
 from tests.integration.hosts.hosts import eventually
 from tests.support.clients.tcp_client import request_bytes, tcp_client
-from tests.support.servers.uvicorn import GRANIAN, HYPERCORN, UVICORN, Host, Server, serving
+from tests.support.servers.uvicorn import UVICORN, Server, serving
+from tests.support.servers.workers import NAMES, workers
 from transport.hosts import processes
 
 APP = "tests.integration.hosts.apps:alone"
@@ -27,38 +28,8 @@ EVENT = "several_processes"
 RUNS, LOGGED = 0, 1
 """The bytes of the lock."""
 
-GUNICORN = Host(
-    "gunicorn",
-    "--worker-class uvicorn_worker.UvicornWorker --bind 127.0.0.1:{port}",
-    "Listening at",
-    "Application startup complete",
-)
 
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A server, its option for several workers, and the line of each worker that is ready."""
-
-    host: Host
-    workers: str
-    ready: str
-
-
-CASES = {
-    "uvicorn": Case(UVICORN, "--workers {count} --no-access-log", "Application startup complete"),
-    "gunicorn": Case(GUNICORN, "--workers {count}", "Application startup complete"),
-    "hypercorn": Case(HYPERCORN, "--workers {count}", "Running on"),
-    "granian": Case(GRANIAN, "--workers {count}", "Started worker"),
-}
-
-
-def started(name: str, count: int, *arguments: str, app: str = APP) -> tuple[Host, list[str]]:
-    case = CASES[name]
-    host = replace(case.host, ready=case.ready, processes=count)
-    return host, [*case.workers.format(count=count).split(), *arguments]
-
-
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -111,9 +82,9 @@ def newest_worker(server: Server) -> int:
     ][-1]
 
 
-@pytest.mark.parametrize(("name", "count"), [*((name, 2) for name in CASES), ("uvicorn", 3)])
+@pytest.mark.parametrize(("name", "count"), [*((name, 2) for name in NAMES), ("uvicorn", 3)])
 async def test_several_workers_are_logged_once(name: str, count: int, directory: Path) -> None:
-    host, arguments = started(name, count)
+    host, arguments = workers(name, count)
     async with serving(APP, *arguments, host=host) as server:
         await server.until_log(EVENT)
         # Only the worker that holds this lock logs.
@@ -121,11 +92,11 @@ async def test_several_workers_are_logged_once(name: str, count: int, directory:
     [line] = lines(server)
     for call in ("groups", "broadcast", "send_to", "close_user", "statistics", "resume"):
         assert call in line
-    assert "one worker" in line
+    assert "store=Workers()" in line
 
 
 async def test_one_worker_is_not_logged(name: str, directory: Path) -> None:
-    host, arguments = started(name, 1)
+    host, arguments = workers(name, 1)
     async with serving(APP, *arguments, host=host) as server:
         # A worker of granian that has just been started does not stop if it is told to.
         async with tcp_client(server.port) as wire:
@@ -136,7 +107,7 @@ async def test_one_worker_is_not_logged(name: str, directory: Path) -> None:
 
 
 async def test_shared_store_takes_no_lock(directory: Path) -> None:
-    host, arguments = started("uvicorn", 2)
+    host, arguments = workers("uvicorn", 2)
     async with serving("tests.integration.hosts.shared_store:app", *arguments, host=host):
         assert locks(directory) == []
 
@@ -172,7 +143,7 @@ async def test_reload_is_not_logged(tmp_path: Path, directory: Path) -> None:
 
 async def test_replaced_worker_is_not_logged(directory: Path) -> None:
     """On SIGHUP gunicorn starts the new worker before it stops the old one."""
-    host, arguments = started("gunicorn", 1)
+    host, arguments = workers("gunicorn", 1)
     async with serving(APP, *arguments, host=host) as server:
         for count in (2, 3):
             os.kill(server.pid, signal.SIGHUP)
@@ -182,7 +153,7 @@ async def test_replaced_worker_is_not_logged(directory: Path) -> None:
 
 
 async def test_lock_of_stopped_server_is_removed(directory: Path) -> None:
-    host, arguments = started("uvicorn", 2)
+    host, arguments = workers("uvicorn", 2)
     async with serving(APP, *arguments, host=host) as server:
         await server.until_log(EVENT)
         [lock] = locks(directory)

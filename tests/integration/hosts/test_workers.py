@@ -33,7 +33,7 @@ from transport.testing import lines, opening
 
 APP = "tests.integration.hosts.apps:app"
 WORKERS = replace(UVICORN, ready="Application startup complete", processes=2)
-WARNING = "Start the server with one worker"
+WARNING = "store=Workers()"
 ATTEMPTS = 4
 RETRY_BASE = 0.2
 WAITS = (0.1 + 0.2 + 0.4) * 0.9

@@ -24,7 +24,7 @@ hub = Hub(echo, limits=Limits(memory=MEMORY))
 
 
 async def statistics(request: Request) -> JSONResponse:
-    counted = hub.statistics()
+    counted = await hub.statistics()
     return JSONResponse(
         {
             "sessions": counted.sessions,

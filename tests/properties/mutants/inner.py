@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.properties.mutants.mutant import Mutant
+from tests.properties.mutants.mutant import TestedMutant
 from tests.unit.server.inner import (
     test_answers,
     test_audiences,
@@ -20,25 +18,13 @@ from transport.server.as_websocket import WebSocketHandler
 from transport.server.inner_connection import InnerConnection
 from transport.server.runner import Runner
 
-
-@dataclass(frozen=True)
-class InnerMutant(Mutant):
-    """A rule of `as_websocket`, and the change that breaks it.
-
-    Attributes:
-        test: a test that must fail, async or not, with its arguments.
-    """
-
-    test: Callable[[], Any] = lambda: None
-
-
 _LOG: Any = None
 """In the place of pytest's `caplog`, which these tests use only where they have failed before."""
 
 _keeps = test_scope.test_scope_keeps_what_describes_the_page
 
 INNER = [
-    InnerMutant(
+    TestedMutant(
         inner_scope,
         "inner_scope",
         name="content-length-kept",
@@ -47,7 +33,7 @@ INNER = [
         new="not in _OF_THE_OPENING - {b'content-length'}",
         test=_keeps,
     ),
-    InnerMutant(
+    TestedMutant(
         inner_scope,
         "inner_scope",
         name="raw-path-left",
@@ -56,7 +42,7 @@ INNER = [
         new="pass",
         test=_keeps,
     ),
-    InnerMutant(
+    TestedMutant(
         inner_scope,
         "inner_scope",
         name="spec-version-of-http",
@@ -65,7 +51,7 @@ INNER = [
         new='"spec_version": "2.3"',
         test=_keeps,
     ),
-    InnerMutant(
+    TestedMutant(
         inner_scope,
         "inner_scope",
         name="scheme-of-http",
@@ -74,7 +60,7 @@ INNER = [
         new="scheme",
         test=_keeps,
     ),
-    InnerMutant(
+    TestedMutant(
         inner_scope,
         "inner_scope",
         name="user-replaced",
@@ -83,7 +69,7 @@ INNER = [
         new='scope["user"] = user',
         test=test_scope.test_user_of_middleware_is_kept,
     ),
-    InnerMutant(
+    TestedMutant(
         WebSocketHandler,
         "_run",
         name="disconnect-while-open",
@@ -92,7 +78,7 @@ INNER = [
         new="",
         test=partial(test_ends.test_websocket_disconnect_of_open_connection_fails, _LOG),
     ),
-    InnerMutant(
+    TestedMutant(
         WebSocketHandler,
         "_run",
         name="failure-not-denied",
@@ -101,7 +87,7 @@ INNER = [
         new="pass",
         test=partial(test_answers.test_target_of_failing_application_is_denied, False, _LOG),
     ),
-    InnerMutant(
+    TestedMutant(
         InnerConnection,
         "_deny",
         name="denial-untold",
@@ -110,7 +96,7 @@ INNER = [
         new="pass",
         test=partial(test_answers.test_target_is_denied_by_message_1, "websocket"),
     ),
-    InnerMutant(
+    TestedMutant(
         InnerConnection,
         "receive",
         name="message-before-accept",
@@ -119,7 +105,7 @@ INNER = [
         new="False",
         test=test_messages.test_receive_before_accept_gets_no_message,
     ),
-    InnerMutant(
+    TestedMutant(
         InnerConnection,
         "_disconnected",
         name="expiry-with-code-of-table",
@@ -128,7 +114,7 @@ INNER = [
         new="error.code",
         test=test_ends.test_expired_session_disconnects_with_1006,
     ),
-    InnerMutant(
+    TestedMutant(
         InnerConnection,
         "_send",
         name="stall-raised",
@@ -137,7 +123,7 @@ INNER = [
         new="raise",
         test=test_messages.test_send_waits_for_window_of_stalled_page,
     ),
-    InnerMutant(
+    TestedMutant(
         InnerConnection,
         "finish",
         name="return-is-normal",
@@ -146,7 +132,7 @@ INNER = [
         new="1000",
         test=partial(test_ends.test_return_without_close_closes_with_1011, _LOG),
     ),
-    InnerMutant(
+    TestedMutant(
         Runner,
         "start",
         name="heard-before-accept",
@@ -155,7 +141,7 @@ INNER = [
         new="driver.accepted = True",
         test=test_audiences.test_sends_of_hub_do_not_reach_a_denied_page,
     ),
-    InnerMutant(
+    TestedMutant(
         Runner,
         "drain",
         name="drain-hands-over",
@@ -164,7 +150,7 @@ INNER = [
         new="True",
         test=partial(test_ends.test_drain_closes_with_1012, "websocket"),
     ),
-    InnerMutant(
+    TestedMutant(
         Runner,
         "drain",
         name="drain-tells-as-handled",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -48,6 +49,18 @@ class Mutant:
         names: dict[str, Any] = {}
         exec(source.replace(self.old, self.new), vars(module), names)
         return names[self.method]
+
+
+@dataclass(frozen=True)
+class TestedMutant(Mutant):
+    """A rule outside of the cores, and the change that breaks it.
+
+    Attributes:
+        test: a test that must fail, async or not, with its arguments.
+    """
+
+    __test__ = False  # not for pytest
+    test: Callable[[], Any] = lambda: None
 
 
 @dataclass(frozen=True)

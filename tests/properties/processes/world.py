@@ -312,6 +312,7 @@ class World:
             assert not handed, f"told as not handled, and handed out: {handed}"
 
     async def _settle_within(self, seconds: float, when: str) -> None:
+        left: list[str] = []
         for _ in range(LOOKS):
             await asyncio.sleep(seconds / LOOKS)
             self._check()

@@ -103,6 +103,12 @@ class Host:
 UVICORN = Host(
     "uvicorn", "--host 127.0.0.1 --port {port}", "Uvicorn running on", "Uvicorn running on"
 )
+GUNICORN = Host(
+    "gunicorn",
+    "--worker-class uvicorn_worker.UvicornWorker --bind 127.0.0.1:{port}",
+    "Listening at",
+    "Listening at",
+)
 HYPERCORN = Host("hypercorn", "--bind 127.0.0.1:{port}", "Running on", "Running on")
 GRANIAN = Host(
     "granian",

@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from transport.bus import unix_bus
 from transport.bus.directory import Directory
 from transport.bus.interface import Pipe
 from transport.bus.items import Answer, Call, Cancel, Item
+from transport.bus.pipe import UnixPipe
 from transport.bus.unix_bus import UnixBus
 
 DEADLINE = 30.0
@@ -146,6 +147,53 @@ async def test_start_notices_that_an_awaited_worker_has_ended(
             assert b.peers == set()
 
 
+async def test_pipe_of_another_that_was_cut_is_told_when_back(folder: Path) -> None:
+    async with joined(folder) as (a, _), joined(folder) as (b, seen):
+        await poll(lambda: b.receives_from(a.name))
+        [accepted] = b._accepted
+        accepted.end()
+        await seen.until(lambda: ("ended", a.name) in seen.events)
+        await seen.until(lambda: seen.ways.count((a.name, False)) == 2)
+        assert b.receives_from(a.name)
+        assert seen.ways.count((a.name, True)) == 1
+
+
+async def test_items_are_read_before_a_worker_leaves(folder: Path) -> None:
+    """More than the socket takes at once, while the other one sends, too."""
+    async with joined(folder) as (a, seen_a), joined(folder) as (b, _):
+        for number in range(300):
+            b.pipe_to(a.name).send(Call(number, "x" * 10_000, Raw(b"\xc0")))
+            a.pipe_to(b.name).send(Cancel(number))
+        await b.leave()
+        assert len(seen_a.items) == 300
+        await seen_a.until(lambda: ("left", b.name) in seen_a.events)
+
+
+async def test_workers_that_leave_together_do_not_wait(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unix_bus, "LEAVE_WITHIN", 3600.0)
+    async with asyncio.timeout(DEADLINE), joined(folder) as (a, _), joined(folder) as (b, _):
+        await asyncio.gather(a.leave(), b.leave())
+        assert not a.directory.names()
+
+
+async def test_worker_that_reads_nothing_does_not_keep_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped; a worker that leaves waits for a bounded time."""
+    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.05)
+    monkeypatch.setattr(unix_bus, "LEAVE_WITHIN", 0.05)
+    directory = Directory("hub", folder / "w")
+    name = f"{directory.tag}00000000"
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(directory.socket(name)))
+        one.listen()
+        async with asyncio.timeout(DEADLINE), joined(folder) as (a, _):
+            a.pipe_to(name).send(Call(1, "x" * 3_000_000, Raw(b"\xc0")))
+            await a.leave()
+
+
 async def test_name_of_other_directory_is_not_known(folder: Path) -> None:
     async with joined(folder) as (a, _), joined(folder / "other") as (b, _):
         assert a.peers == set()
@@ -160,7 +208,7 @@ async def test_worker_without_a_socket_file_lives(
     monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 3600.0)
     async with joined(folder) as (a, seen_a), joined(folder) as (b, seen_b):
         await seen_a.until(lambda: bool(a.peers))
-        a._directory.socket(a.name).unlink()
+        a.directory.socket(a.name).unlink()
         b.pipe_to(a.name).end()
         await seen_b.until(lambda: ("ended", a.name) in seen_b.events)
         await poll(lambda: not b._connecting)
@@ -227,13 +275,13 @@ async def test_worker_that_answers_nothing_lives(
 @pytest.mark.parametrize("what", ["socket", "secret", "directory"])
 async def test_removed_file_is_put_back(folder: Path, what: str) -> None:
     async with joined(folder) as (a, _):
-        path = a._directory.path
-        removed = {"socket": [a._directory.socket(a.name)], "secret": [path / "secret"]}
+        path = a.directory.path
+        removed = {"socket": [a.directory.socket(a.name)], "secret": [path / "secret"]}
         for file in removed.get(what, list(path.iterdir())):
             file.unlink()
         if what == "directory":
             path.rmdir()
-        await poll(lambda: a._directory.socket(a.name).exists() and (path / "secret").exists())
+        await poll(lambda: a.directory.socket(a.name).exists() and (path / "secret").exists())
         async with joined(folder) as (b, _):
             assert b.secret == a.secret
             assert b.peers == {a.name}
@@ -243,12 +291,12 @@ async def test_directory_that_others_may_write_is_logged_once(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with joined(folder) as (a, _):
-        a._directory.path.chmod(0o755)
+        a.directory.path.chmod(0o755)
         await poll(lambda: "workers_failed" in caplog.text)
-        looks = count_calls(a._directory, "keep", monkeypatch)
+        looks = count_calls(a.directory, "keep", monkeypatch)
         await poll(lambda: len(looks) > 2)
         assert caplog.text.count("workers_failed") == 1
-        a._directory.path.chmod(0o700)
+        a.directory.path.chmod(0o700)
 
 
 @pytest.mark.parametrize(
@@ -258,13 +306,36 @@ async def test_bytes_that_are_no_item_end_the_pipe(
     folder: Path, sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with joined(folder) as (a, _):
-        reader, writer = await asyncio.open_unix_connection(str(a._directory.socket(a.name)))
+        reader, writer = await asyncio.open_unix_connection(str(a.directory.socket(a.name)))
         writer.write(sent)
         async with asyncio.timeout(DEADLINE):
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
                 await reader.readexactly(10_000)
         writer.close()
         assert "pipe_failed" in caplog.text
+
+
+async def test_item_of_a_later_release_is_ignored(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While one release replaces the other; a field that is not known is ignored, too."""
+    caplog.set_level("INFO")
+    async with joined(folder) as (a, seen):
+        _, writer = await asyncio.open_unix_connection(str(a.directory.socket(a.name)))
+        sent = [
+            {"type": "hello", "name": f"{a.name[:4]}00000000", "release": "9.9", "colour": "red"},
+            {"type": "news", "text": "x"},
+            {"type": "cancel", "id": 1, "colour": "red"},
+            {"type": "news", "text": "y"},
+            {"type": "cancel", "id": 2},
+        ]
+        for each in map(msgpack.encode, sent):
+            writer.write(len(each).to_bytes(4, "big") + each)
+        await seen.until(lambda: seen.items == [Cancel(1), Cancel(2)])
+        writer.close()
+        assert caplog.text.count("unknown_item") == 1
+        assert "release=9.9" in caplog.text
+        assert "pipe_failed" not in caplog.text
 
 
 async def test_pipe_to_slow_worker_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,17 +375,43 @@ async def test_forked_child_keeps_no_socket_open(folder: Path) -> None:
         await seen.until(lambda: bool(seen.items))
         a.pipe_to(b.name).send(Cancel(1))
         await seen_b.until(lambda: bool(seen_b.items))
-        forked, tell = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.write(tell, b"x")
-            signal.pause()
-        try:
-            os.read(forked, 1)
+        with forked_child():
             b.stop()
             await seen.until(lambda: ("left", b.name) in seen.events)
-        finally:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)  # noqa: ASYNC222 - it has been killed
-            os.close(forked)
-            os.close(tell)
+
+
+async def test_child_that_is_forked_in_an_accept_keeps_no_socket(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is accepted, and the pipe is not made yet."""
+    with ExitStack() as children:
+
+        class ForkingPipe(UnixPipe):
+            def __init__(self, *args: Any) -> None:
+                if len(args) == 3:  # accepted
+                    children.enter_context(forked_child())
+                super().__init__(*args)
+
+        async with joined(folder) as (a, _):
+            monkeypatch.setattr(unix_bus, "UnixPipe", ForkingPipe)
+            async with joined(folder) as (_, seen):
+                a.stop()
+                await seen.until(lambda: ("left", a.name) in seen.events)
+
+
+@contextmanager
+def forked_child() -> Iterator[None]:
+    """A child that is forked now, and waits to be killed."""
+    forked, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(tell, b"x")
+        signal.pause()
+    try:
+        os.read(forked, 1)
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(forked)
+        os.close(tell)

@@ -334,4 +334,4 @@ async def test_send_to_unknown_channel_returns_false() -> None:
     assert not await hub.send_to("a7", "x")
     async with hub.lifespan():
         assert not await hub.send_to("a7", "x")
-        assert await hub.broadcast("x") == 0
+        await hub.broadcast("x")

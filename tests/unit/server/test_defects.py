@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.confirmed_socket import confirmed_socket
+from tests.support.counted import counted
 from tests.support.short_limits import ShortLimits
 from transport import Channel, ChannelClosed, Hub, MemoryStore
 from transport.server.runner import Runner
@@ -39,7 +40,7 @@ async def test_failed_tombstone_is_logged_and_frees_session(
     hub = Hub(closes, store=FailingStore())
     async with confirmed_socket(hub) as ws:
         assert (await ws.frame())["code"] == 4001
-    await until(lambda: hub.statistics().sessions == 0)
+    await until(lambda: counted(hub).sessions == 0)
     await until(lambda: "the disk is full" in caplog.text)
     for record in caplog.records:  # a second one if the handler finished a message afterwards
         assert record.getMessage().startswith("store_failed call=save_tombstone channel=")
@@ -73,7 +74,7 @@ async def test_sweep_of_store_waits_for_previous_one(caplog: pytest.LogCaptureFi
     async with hub.lifespan():
         await ask(hub, "/poll", lines(opening()))
         # The session expires, so at least two sweeps of the hub have passed.
-        await until(lambda: hub.statistics().sessions == 0)
+        await until(lambda: counted(hub).sessions == 0)
         assert (store.sweeps, store.most) == (1, 1)
         store.done.set()
         await until(lambda: store.sweeps > 2)
@@ -98,8 +99,8 @@ async def test_session_with_failing_tick_does_not_stop_others(
 
     monkeypatch.setattr(Runner, "tick", failing)
     await ask(hub, "/poll", lines(opening(nonce="n" * 22)))
-    assert hub.statistics().sessions == 2
-    await until(lambda: hub.statistics().sessions == 1)
+    assert counted(hub).sessions == 2
+    await until(lambda: counted(hub).sessions == 1)
     [record] = caplog.records
     assert record.getMessage().startswith(f"tick_failed channel={broken}")
     assert record.exc_info is not None

@@ -65,7 +65,7 @@ async def test_every_send_of_hub_uses_its_encoder() -> None:
     hub = Hub(waits, encoder=str)
     async with drive(hub) as page:
         [channel] = hub.channels
-        hub.group("all").add(channel)
+        await hub.group("all").add(channel)
         await channel.send({"by": NOON})
         await hub.group("all").send({"by": NOON})
         await hub.broadcast({"by": NOON})

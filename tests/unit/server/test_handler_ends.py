@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.counted import counted
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
 from transport import Channel, ChannelClosed, Hub, Limits, SessionReset
 from transport.testing import drive
@@ -183,7 +184,7 @@ async def test_handler_that_ends_by_base_exception_closes(caplog: pytest.LogCapt
         with pytest.raises(ChannelClosed, match="1011: the server's handler failed"):
             await page.receive()
         await asyncio.sleep(1)
-        assert hub.statistics().sessions == 0
+        assert counted(hub).sessions == 0
     assert caplog.text.count("handler_failed") == 1
     assert "expected a greeting" in caplog.text
 
@@ -222,7 +223,7 @@ async def test_reset_counts_messages_until_handler_ends(fails: bool) -> None:
     """RES-2: those that were dropped after the reset, too."""
 
     async def handler(channel: Channel) -> None:
-        hub.group("all").add(channel)
+        await hub.group("all").add(channel)
         await asyncio.sleep(10)
         if fails:
             raise KeyError
@@ -250,7 +251,7 @@ def test_other_words_for_on_error_are_refused() -> None:
 
 async def test_each_reset_is_counted_by_reason_once() -> None:
     async def handler(channel: Channel) -> None:
-        hub.group("all").add(channel)
+        await hub.group("all").add(channel)
         await channel.wait_closed()
 
     hub = Hub(handler, limits=Limits(window_messages=2))
@@ -269,5 +270,5 @@ async def test_each_reset_is_counted_by_reason_once() -> None:
         assert (reset.value.reason, reset.value.lost) == ("overflow", (1, None))
         assert reset.value.dropped == 3
         assert "all from 1" in str(reset.value)
-    assert hub.statistics().resets == {"expired": 1, "overflow": 1}
-    assert hub.statistics().resets["restarted"] == 0
+    assert counted(hub).resets == {"expired": 1, "overflow": 1}
+    assert counted(hub).resets["restarted"] == 0

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.support.counted import counted
 from transport import Channel, Hub
 from transport.errors import ProtocolError
 from transport.server.headers import Headers
@@ -106,7 +107,7 @@ async def test_refused_origin_reads_nothing_but_its_refusal(path: str, method: s
     assert (error["type"], error["code"]) == ("error", "forbidden_origin")
     assert answer.headers["access-control-allow-origin"] == FOREIGN
     assert "access-control-allow-credentials" not in answer.headers
-    assert hub.statistics().opened == 0
+    assert counted(hub).opened == 0
 
 
 async def test_refusal_of_opaque_origin_can_be_read() -> None:

@@ -151,7 +151,7 @@ async def test_post_of_ended_session_leaves_reset_to_poll() -> None:
 
     async def overflow(channel: Channel) -> None:
         group = hub.group("all")
-        group.add(channel)
+        await group.add(channel)
         async for _ in channel:
             for _ in range(5):
                 await group.send("x")

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.support.counted import counted
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
 from transport import Channel, ChannelClosed, Hub, Limits
 from transport.testing import drive, until
@@ -120,10 +121,10 @@ async def test_page_that_leaves_is_gone_at_once(transport: str) -> None:
         await page.leave()
         await asyncio.sleep(6)
         assert not next(hub.channels).connected
-        assert hub.statistics().sessions == 1
+        assert counted(hub).sessions == 1
         await asyncio.sleep(2)
-        assert hub.statistics().sessions == 0
-        assert hub.statistics().resets == {"expired": 1}
+        assert counted(hub).sessions == 0
+        assert counted(hub).resets == {"expired": 1}
     assert log.seen[0] == ("disconnected", 0.0)
     assert log.seen[1][1] == pytest.approx(7, abs=0.5)
 
@@ -138,7 +139,7 @@ async def test_page_that_returns_keeps_its_session(transport: str) -> None:
         assert await page.resume()
         assert next(hub.channels).connected
         await asyncio.sleep(60)
-        assert hub.statistics().sessions == 1
+        assert counted(hub).sessions == 1
 
 
 async def test_page_that_is_lost_waits_for_ttl() -> None:
@@ -147,7 +148,7 @@ async def test_page_that_is_lost_waits_for_ttl() -> None:
     async with drive(hub) as page:
         page.cut()
         await asyncio.sleep(110)
-        assert hub.statistics().sessions == 1
+        assert counted(hub).sessions == 1
 
 
 # The end of a channel

@@ -15,6 +15,7 @@ from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
+from tests.support.counted import counted
 from tests.support.short_limits import ShortLimits
 from transport import Channel, Hub, Identity, Limits, MemoryStore
 from transport.protocol.server.session import ServerSession
@@ -105,10 +106,10 @@ async def test_cancelled_opening_is_completed_by_next() -> None:
     await asyncio.sleep(0.5)
     [recorded] = store._records
     await cancelled.stop()
-    assert hub.statistics().sessions == 0
+    assert counted(hub).sessions == 0
     opened = (await ask(hub, "/poll", lines(opening(2)))).frames[0]
     assert (opened["id"], opened["verdict"]) == (recorded, "new")
-    assert hub.statistics().sessions == 1
+    assert counted(hub).sessions == 1
     frame = opening(3, session=opened["session"], nonce="n" * 22)
     assert (await ask(hub, "/poll", lines(frame))).frames[0]["verdict"] == "resumed"
 
@@ -130,7 +131,7 @@ async def test_repeated_opening_shows_end_of_session(transport: str) -> None:
     """OPN-4, CLS-5: the first answer was lost, and the session has been closed since."""
     hub = Hub(closes)
     first = (await ask(hub, "/poll", lines(opening()))).frames[0]
-    await until(lambda: hub.statistics().sessions == 0)
+    await until(lambda: counted(hub).sessions == 0)
     async with frame_client(hub, transport, opening(2)) as client:
         assert (client.opened["id"], client.token) == (first["id"], first["session"])
         close = await client.control("close")
@@ -145,7 +146,7 @@ async def test_repeated_opening_shows_end_of_session(transport: str) -> None:
 async def test_refused_resume_is_counted_as_reset() -> None:
     hub = Hub(silent)
     await ask(hub, "/poll", lines(opening(session="no-such-id.secret")))
-    assert hub.statistics().resets == {"unknown": 1}
+    assert counted(hub).resets == {"unknown": 1}
 
 
 @pytest.mark.parametrize("path", ["/chat/room%2D7/poll", "/chat/room%2D7/poll/"])
@@ -182,7 +183,7 @@ async def test_last_close_of_client_is_answered(is_released: bool) -> None:
     await asyncio.wait_for(closed.wait(), 5)
     if is_released:
         done.set()
-        await until(lambda: hub.statistics().sessions == 0)
+        await until(lambda: counted(hub).sessions == 0)
     end = {"type": "close", "code": 4001, "reason": "", "by": "app", "last": 0, "ack": 0}
     for frames, status in (([end], 200), ([{"type": "leave"}], 200), ([[1, 0, "late"], end], 404)):
         answer = await ask(hub, "/send", post(opened, *frames))
@@ -297,7 +298,7 @@ async def test_stuck_connection_is_aborted_after_session_ends(
         ws.connection.blocked = asyncio.Event()
         for number in range(3):
             await hub.broadcast(number)
-        await until(lambda: hub.statistics().sessions == 0)
+        await until(lambda: counted(hub).sessions == 0)
         await asyncio.wait_for(dropped.wait(), 5)
 
 
@@ -318,7 +319,7 @@ async def test_expired_tombstone_leaves_nothing_of_session(
     monkeypatch.setattr(link, "ABORT_TIMEOUT", 0.1)
 
     async def in_the_lobby(channel: Channel) -> None:
-        hub.group("lobby").add(channel)
+        await hub.group("lobby").add(channel)
         await silent(channel)
 
     limits = ShortLimits(heartbeat=0.1, poll_hold=0.1, ttl=0.35, tombstone=0.1, closing=0.1)
@@ -328,7 +329,7 @@ async def test_expired_tombstone_leaves_nothing_of_session(
     assert len(lobby) == 3
     ids = {channel.id for channel in hub.channels}
     channels = weakref.WeakSet(hub.channels)
-    await until(lambda: hub.statistics().sessions == 0)
+    await until(lambda: counted(hub).sessions == 0)
 
     def gone() -> bool:
         gc.collect()

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.support.counted import counted
 from tests.support.short_limits import ShortLimits
 from transport import Channel, ChannelClosed, Hub, Limits
 from transport.testing import Socket, opening, socket, until
@@ -44,7 +45,7 @@ async def test_session_end_in_task_group_logs_no_failure(
     async with socket(hub, "/websocket") as ws:
         ws.send(opening())
         await ws.frame()
-    await until(lambda: hub.statistics().sessions == 0)
+    await until(lambda: counted(hub).sessions == 0)
     assert [one.message for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
@@ -135,7 +136,7 @@ async def test_handler_waits_end_when_session_expires(wait: str) -> None:
         await ws.frame()
     await until(lambda: bool(seen))
     assert (seen[0].code, seen[0].reason) == (4416, "expired")
-    await until(lambda: hub.statistics().sessions == 0)
+    await until(lambda: counted(hub).sessions == 0)
 
 
 async def test_client_that_pings_but_never_reads_is_cut() -> None:

@@ -9,6 +9,7 @@ from types import FrameType
 
 import pytest
 
+from tests.support.counted import counted
 from transport import Channel, Hub
 from transport.server import shutdown
 from transport.testing import ask, lines, opening, until
@@ -33,7 +34,7 @@ class Server:
 
 def has_drained(hub: Hub) -> bool:
     """Return whether the hub is draining: it drops every connection at once."""
-    return sum(hub.statistics().connections.values()) == 0
+    return sum(counted(hub).connections.values()) == 0
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ async def test_signal_reaches_hubs_before_server() -> None:
     async with hub.lifespan(), other.lifespan():
         for one in (hub, other):
             await ask(one, "/poll", lines(opening()))
-            assert one.statistics().connections["longpoll"] == 1
+            assert counted(one).connections["longpoll"] == 1
         signal.raise_signal(signal.SIGTERM)
         assert server.drained_first == []
         await until(lambda: bool(server.drained_first))
@@ -119,7 +120,7 @@ def test_hub_moves_to_another_loop() -> None:
 
     async def serve() -> None:
         assert (await ask(hub, "/poll", lines(opening()))).status == 200
-        assert hub.statistics().sessions == 1
+        assert counted(hub).sessions == 1
 
     for _ in range(3):
         asyncio.run(serve())

@@ -204,7 +204,7 @@ async def test_delay_is_that_of_each_item() -> None:
         processes.delay = lambda: 0.2
         began = loop.time()
         assert await page.resume()
-        assert loop.time() - began == pytest.approx(0.4), "there and back"
+        assert loop.time() - began == pytest.approx(0.8), "two questions, there and back"
 
 
 async def test_requests_go_where_they_are_sent() -> None:

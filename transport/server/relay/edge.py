@@ -14,7 +14,7 @@ from starlette.types import Scope
 from transport import codes
 from transport.bus.calls import ANSWER_WITHIN, Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
-from transport.bus.items import End, Frames, LinkItem, Ready
+from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.bus.text import encode_text
 from transport.errors import ProtocolError
 from transport.limits import Limits
@@ -35,9 +35,11 @@ from transport.server.authentication import Authenticator
 from transport.server.opening import Visitor
 from transport.server.relay.edge_link import EdgeLink, with_token
 from transport.server.relay.edge_renewer import EdgeRenewer
+from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.messages import (
     Attached,
     Final,
+    Held,
     Opening,
     Polled,
     Posted,
@@ -47,6 +49,7 @@ from transport.server.relay.messages import (
     Unknown,
     code_named,
     decode_answered,
+    decode_id,
     decode_opened,
 )
 from transport.server.relay.reservations import Reservations, opening_key
@@ -73,6 +76,7 @@ class Edge:
         reservations: of openings.
         authenticator: of the clients that connect here.
         limits: of the hub.
+        foreign: told of sessions that no process of the hub began.
         until_joined: waits until the other processes are known.
     """
 
@@ -83,6 +87,7 @@ class Edge:
         reservations: Reservations,
         authenticator: Authenticator,
         limits: Limits,
+        foreign: ForeignSessions,
         until_joined: Callable[[], Awaitable[None]],
     ) -> None:
         self._bus = bus
@@ -90,6 +95,7 @@ class Edge:
         self._reservations = reservations
         self._authenticator = authenticator
         self._limits = limits
+        self._foreign = foreign
         self._until_joined = until_joined
         self._decoder = Decoder(limits)
         self._numbers = itertools.count(1)
@@ -98,6 +104,14 @@ class Edge:
         self._drained = asyncio.get_running_loop().create_future()
 
     # `opening.Elsewhere`
+
+    async def held_session(self, credential: Credential) -> str:
+        """See `opening.Elsewhere.held_session`."""
+        await self._until_joined()
+        home = await self._home(credential.id)
+        if home is None:
+            return ""
+        return decode_id(await self._ask(self._pipe_to(home), "held", Held(*credential)))
 
     async def resume(
         self, frame: Open, visitor: Visitor, transport: TransportKind
@@ -188,10 +202,7 @@ class Edge:
         )
         assert visitor.request is not None
         renewer = self._renewer(home, credential, visitor.request.scope, question.link)
-        try:
-            pipe = self._bus.pipe_to(home)
-        except NotReached:
-            raise _unavailable() from None
+        pipe = self._pipe_to(home)
         link = EdgeLink(
             pipe,
             question.link,
@@ -302,14 +313,16 @@ class Edge:
         Raises:
             ProtocolError: as the home says; ``unavailable`` if it does not answer.
         """
-        try:
-            pipe = self._bus.pipe_to(home)
-        except NotReached:
-            raise _unavailable() from None
-        answer = decode_answered(await self._ask(pipe, kind, question, within))
+        answer = decode_answered(await self._ask(self._pipe_to(home), kind, question, within))
         if isinstance(answer, Refused):
             raise answer.failure.error()
         return answer.frames
+
+    def _pipe_to(self, home: str) -> Pipe:
+        try:
+            return self._bus.pipe_to(home)
+        except NotReached:
+            raise _unavailable() from None
 
     async def _ask(
         self, pipe: Pipe, kind: str, question: Any, within: float = ANSWER_WITHIN
@@ -325,7 +338,9 @@ class Edge:
         if name == self._bus.name:
             return None
         is_alive = self._bus.is_alive(name)
-        if is_alive is False:
+        if is_alive is None:
+            self._foreign.seen(session_id)
+        elif not is_alive:
             is_alive = await self._bus.look_for(name)
         return name if is_alive else None
 
@@ -337,8 +352,8 @@ class Edge:
         match item:
             case Frames() if link is not None:
                 link.frames(item)
-            case Frames():  # the client has left, and the home has not read that yet
-                pipe.send(Ready(item.link))
+            case Frames():  # the client has left; the home may not have read that yet
+                pipe.send(Lost(item.link))
             case Ready() if link is not None:
                 link.ready()
             case End() if link is not None:

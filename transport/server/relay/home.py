@@ -8,9 +8,10 @@ from typing import Any, assert_never, cast
 
 from msgspec import Raw
 
+from transport import codes
 from transport.bus.calls import Calls
 from transport.bus.interface import Pipe
-from transport.bus.items import Frames, LinkItem, Lost, Ready
+from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.bus.text import decode_text
 from transport.errors import ProtocolError
 from transport.limits import Limits
@@ -28,7 +29,7 @@ from transport.protocol.frames import (
 from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.protocol.server.uplink import split_header
 from transport.server.authentication import Identity
-from transport.server.link import SessionLink, relayed_renewal_error
+from transport.server.link import SessionLink
 from transport.server.opening import Opener, Visitor
 from transport.server.registry import Registry
 from transport.server.relay.home_link import HomeLink
@@ -40,11 +41,13 @@ from transport.server.relay.messages import (
     Refused,
     Replaced,
     Unknown,
+    decode_held,
     decode_opening,
     decode_polled,
     decode_posted,
     decode_renewed,
 )
+from transport.server.renewals import relayed_renewal_error
 from transport.server.uplink import Uplink
 from transport.stores.tokens import Credential
 
@@ -80,7 +83,7 @@ class Home:
         self._decoder = Decoder(limits)
         self._until_begun = until_begun
         self._links: dict[tuple[Pipe, int], HomeLink] = {}
-        for kind in ("open", "send", "poll", "renew"):
+        for kind in ("held", "open", "send", "poll", "renew"):
             calls.respond(kind, getattr(self, f"_{kind}"))
 
     def received(self, pipe: Pipe, item: LinkItem) -> None:
@@ -89,8 +92,9 @@ class Home:
         match item:
             case Frames() if link is not None:
                 link.frames(item)
-            case Frames():  # it has ended here, and the edge has not read that yet
-                pipe.send(Ready(item.link))
+            case Frames():  # it has ended here; the edge may not have read that yet
+                code = codes.NOT_ATTACHED
+                pipe.send(End(item.link, code.name, code.close_code))
             case Ready() if link is not None:
                 link.ready()
             case Lost() if link is not None:
@@ -111,6 +115,10 @@ class Home:
             await asyncio.wait(writers, timeout=FLUSH_WITHIN)
 
     # Calls
+
+    async def _held(self, pipe: Pipe, body: Raw) -> str:
+        question = decode_held(body)
+        return await self._registry.held_session(Credential(question.id, question.hash))
 
     async def _open(self, pipe: Pipe, body: Raw) -> Any:
         question = decode_opening(body)
@@ -181,7 +189,10 @@ class Home:
         question = decode_renewed(body)
         credential = Credential(question.id, question.hash)
         record = await self._registry.find_record(credential)
-        runner = self._registry.get(record.id) if record is not None else None
+        if record is None:  # nothing is checked for a token that is not valid
+            error = ProtocolError(codes.UNKNOWN_SESSION, "the session of this renewal is unknown")
+            return Refused(Failure.of(error))
+        runner = self._registry.get(record.id)
         if runner is None:
             return Answered([0])  # it is over: what comes next will tell the client
         if (link := self._links.get((pipe, question.link))) is not None:

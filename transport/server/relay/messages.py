@@ -13,6 +13,7 @@ from transport import codes
 from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.protocol.frames import Close, Opened, Reset
+from transport.protocol.server.tombstone import Tombstone
 
 
 class Failure(Struct, frozen=True):
@@ -60,6 +61,17 @@ class Opening(Struct, frozen=True):
     expires: float | None
     begins: bool = False
     reset: Reset | None = None
+
+
+class Held(Struct, frozen=True):
+    """Kind ``held``: whether a client has a live session; the answer is its id, or "".
+
+    Attributes:
+        id, hash: what its token proves.
+    """
+
+    id: str
+    hash: bytes
 
 
 class Attached(Struct, frozen=True, tag=True):
@@ -177,6 +189,45 @@ class Reserved(Struct, frozen=True):
     instead: str = ""
 
 
+class Delivery(Struct, frozen=True):
+    """Kind ``deliver``: send a message to a channel; the answer is whether it took it.
+
+    Attributes:
+        channel: its id.
+        payload: the message, encoded.
+    """
+
+    channel: str
+    payload: Any
+
+
+class EndedSession(Struct, frozen=True):
+    """How a session ended.
+
+    Attributes:
+        id, hash: what its token proves.
+        subject: whose it was; see `encode_text`.
+        tombstone: how it ended.
+        seconds: for which that is still kept.
+    """
+
+    id: str
+    hash: bytes
+    subject: bytes
+    tombstone: Tombstone
+    seconds: float
+
+
+class EndedSessions(Struct, frozen=True):
+    """Kind ``inherit``: sessions of a process that stops. Also the answer to the kind ``ended``.
+
+    Attributes:
+        sessions: those that ended first come first.
+    """
+
+    sessions: list[EndedSession]
+
+
 decode_opening = msgpack.Decoder(Opening).decode
 decode_opened = msgpack.Decoder(Attached | Final | Replaced | Unknown | Refused).decode
 decode_posted = msgpack.Decoder(Posted).decode
@@ -184,6 +235,9 @@ decode_polled = msgpack.Decoder(Polled).decode
 decode_answered = msgpack.Decoder(Answered | Refused).decode
 decode_renewed = msgpack.Decoder(Renewed).decode
 decode_reserved = msgpack.Decoder(Reserved).decode
+decode_delivery = msgpack.Decoder(Delivery).decode
+decode_ended = msgpack.Decoder(EndedSessions).decode
+decode_held = msgpack.Decoder(Held).decode
 decode_id = msgpack.Decoder(str).decode
 
 

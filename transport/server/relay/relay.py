@@ -8,16 +8,23 @@ from collections.abc import Callable
 from transport import codes
 from transport.bus.calls import Calls
 from transport.bus.interface import Bus, Pipe
-from transport.bus.items import CallItem, Item, LinkItem
+from transport.bus.items import CallItem, Item, LinkItem, TopicItem
 from transport.errors import ProtocolError
 from transport.limits import Limits
+from transport.protocol.codec import Payload
 from transport.server.authentication import Authenticator
 from transport.server.opening import Opener
 from transport.server.registry import Registry
 from transport.server.relay.edge import Edge
+from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.home import Home
+from transport.server.relay.inheritance import Inheritance
+from transport.server.relay.queries import Local, Queries
 from transport.server.relay.reservations import Reservations
+from transport.server.topics.subscriber import Members
+from transport.server.topics.topics import Topics
 from transport.server.uplink import Uplink
+from transport.stores.memory import WorkerStore
 from transport.telemetry.log import ERROR, log_event
 from transport.waiting import resolve
 
@@ -45,23 +52,71 @@ class Relay:
         self._limits = limits
         self._calls = Calls()
         reservations = Reservations(bus, self._calls, limits.nonce, now)
-        self.edge = Edge(bus, self._calls, reservations, authenticator, limits, self._until_joined)
+        self.edge = Edge(
+            bus,
+            self._calls,
+            reservations,
+            authenticator,
+            limits,
+            ForeignSessions(limits.ttl, now),
+            self._until_open,
+        )
+        self._now = now
         self._home: Home | None = None
+        self._inheritance: Inheritance | None = None
         loop = asyncio.get_running_loop()
         self._has_joined = False
         self._has_tried = loop.create_future()
         self._joining = loop.create_task(self._join())
 
-    def serve(self, registry: Registry, opener: Opener, uplink: Uplink) -> None:
-        """Let the others reach the sessions of this process."""
+    def serve(
+        self,
+        registry: Registry,
+        opener: Opener,
+        uplink: Uplink,
+        members: Members,
+        local: Local,
+    ) -> None:
+        """Let the others reach the sessions of this process.
+
+        Args:
+            registry, opener, uplink: see `Home`.
+            members: see `Topics`.
+            local: see `Queries`.
+        """
         self._home = Home(
             registry, opener, uplink, self._limits, self._calls, self.edge.until_begun
         )
+        self._topics = Topics(self._bus, members, registry.clock)
+        self._queries = Queries(self._bus, self._calls, local)
+        assert isinstance(registry.store, WorkerStore)
+        self._inheritance = Inheritance(self._bus, self._calls, registry.store, self._now)
+
+    async def publish(self, topic: str, payload: Payload) -> None:
+        """Send a message to the members of a topic; see `Topics.publish`."""
+        await self._until_joined()
+        await self._topics.publish(topic, payload)
+
+    async def queries(self) -> Queries:
+        """Return what asks the other processes, once they are known.
+
+        Raises:
+            RuntimeError: they cannot be found.
+        """
+        await self._until_joined()
+        return self._queries
 
     async def flush(self) -> None:
         """Wait, not for long, until the clients at other processes have got their last frames."""
         assert self._home is not None
         await self._home.flush()
+
+    async def leave(self) -> None:
+        """Let the other processes read how the sessions here have ended, before `stop`."""
+        assert self._inheritance is not None
+        if self._has_joined:
+            await self._inheritance.give()
+            await self._bus.leave()
 
     def stop(self) -> None:
         """Leave the other processes: their connections to sessions here end as if cut."""
@@ -69,13 +124,17 @@ class Relay:
             self._joining.cancel()
             resolve(self._has_tried)
             self._calls.stop()
+            self._topics.stop()
         self._bus.stop()
 
     async def _join(self) -> None:
         """Join the others; try again until that succeeds, as after the disk was full."""
+        assert self._inheritance is not None  # tasks begin after their creator has returned
         while not self._has_joined:
             try:
                 await self._bus.start(self)
+                self._topics.joined()
+                await self._inheritance.take()
                 self._has_joined = True
             except (OSError, RuntimeError):
                 if not self._has_tried.done():
@@ -94,16 +153,29 @@ class Relay:
         """Wait until the others are known.
 
         Raises:
-            ProtocolError: they cannot be found: its log says why.
+            RuntimeError: they cannot be found, or this process stops.
         """
         if not self._has_tried.done():
             await asyncio.wait([self._has_tried])
         if not self._has_joined:
+            raise RuntimeError(
+                "this worker is stopping, or cannot find the others: see its log for workers_failed"
+            )
+
+    async def _until_open(self) -> None:
+        """Wait for the others before a client is served.
+
+        Raises:
+            ProtocolError: as `_until_joined`, for the client.
+        """
+        try:
+            await self._until_joined()
+        except RuntimeError:
             raise ProtocolError(
                 codes.UNAVAILABLE,
                 "this process of the server is stopping, or cannot find the others: see its log",
                 retry_in=self._limits.drain_window,
-            )
+            ) from None
 
     # `Receiver`
 
@@ -113,13 +185,17 @@ class Relay:
             self._calls.received(pipe, item)
         elif isinstance(item, LinkItem):
             self._side(pipe).received(pipe, item)
+        elif isinstance(item, TopicItem):
+            self._topics.received(pipe, item)
 
     def opened(self, pipe: Pipe) -> None:
         """See `Receiver.opened`."""
+        self._topics.opened(pipe)
 
     def ended(self, pipe: Pipe) -> None:
         """See `Receiver.ended`."""
         self._calls.ended(pipe)
+        self._topics.ended(pipe)
         self._side(pipe).ended(pipe)
 
     def joined(self, name: str) -> None:
@@ -127,6 +203,7 @@ class Relay:
 
     def left(self, name: str) -> None:
         """See `Receiver.left`."""
+        self._topics.left(name)
 
     def _side(self, pipe: Pipe) -> Edge | Home:
         """Return what this process is on a pipe: the edge if it has opened it."""

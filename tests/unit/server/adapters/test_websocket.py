@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.support.counted import counted
 from transport import Channel, ChannelClosed, Hub, Limits
 from transport.protocol.server.downlink import Downlink
 from transport.testing import Connection, opening, scope_of, socket, until
@@ -216,7 +217,7 @@ async def test_error_of_core_in_writer_is_logged_and_ends_connection(
     async with socket(hub, "/websocket") as ws:
         ws.send(opening())
         await ws.frame()
-        await until(lambda: hub.statistics().connections["websocket"] == 1)
+        await until(lambda: counted(hub).connections["websocket"] == 1)
 
         def fail(*_: object) -> None:
             raise RuntimeError("a fault of the core")
@@ -226,8 +227,8 @@ async def test_error_of_core_in_writer_is_logged_and_ends_connection(
             ws.send({"type": "ping"})
             assert await ws.closed() == 1011
         assert "a fault of the core" in caplog.text
-        assert hub.statistics().connections["websocket"] == 0
-        assert hub.statistics().sessions == 1
+        assert counted(hub).connections["websocket"] == 0
+        assert counted(hub).sessions == 1
 
 
 @pytest.mark.parametrize("closes", [True, False])
@@ -271,7 +272,7 @@ async def test_unknown_error_of_send_ends_connection(
         else:
             await asyncio.wait_for(aborted.wait(), 30)
         assert "write_failed" in caplog.text
-        assert hub.statistics().connections["websocket"] == 0
+        assert counted(hub).connections["websocket"] == 0
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError, RuntimeError])
@@ -298,4 +299,4 @@ async def test_client_gone_while_written_to_is_not_logged(
         ws.leave()
         await until(ws.connection.task.done)
         assert "write_failed" not in caplog.text
-        assert hub.statistics().connections["websocket"] == 0
+        assert counted(hub).connections["websocket"] == 0

@@ -13,6 +13,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from tests.support.clients.frame_client import TRANSPORTS, Ended, frame_client, try_open
+from tests.support.counted import counted
 from tests.unit.server.identity.timed_credentials import TimedCredentials, resuming_open
 from transport import Channel, ChannelClosed, Hub, Identity, Limits
 from transport.testing import drive, opening, until
@@ -61,7 +62,7 @@ async def test_open_with_expired_or_no_credentials_is_refused(
     assert refused is not None
     assert refused.error["code"] == "unauthorized"
     assert refused.code == (4401 if transport == "websocket" else 401)
-    assert hub.statistics().sessions == 0
+    assert counted(hub).sessions == 0
 
 
 @each_transport
@@ -101,7 +102,7 @@ async def test_credentials_renewed_in_time_keep_session(transport: str) -> None:
         await page.send(2)
         assert [await page.receive(), await page.receive()] == [1, 2]
         assert users == [["ada", 50], ["ada", 10_000]]
-        assert hub.statistics().resets == {}
+        assert counted(hub).resets == {}
 
 
 @each_transport
@@ -121,7 +122,7 @@ async def test_failed_renewal_ends_connection_not_session(transport: str, creden
                 await client.send(renew(credentials))
             assert (refused.value.code, refused.value.error["code"]) == (401, "unauthorized")
             assert (await client.ended()).error["code"] == "unauthorized"
-        assert hub.statistics().connections[transport] == 0
+        assert counted(hub).connections[transport] == 0
         frame = resuming_open(client, ["ada", 1000])
         async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
@@ -143,7 +144,7 @@ async def test_missing_renewal_ends_connection_after_deadline(transport: str) ->
         assert loop.time() - asked == pytest.approx(10, abs=1)
         assert end.error["code"] == "unauthorized"
         assert (await client.post()).status == 401
-        assert hub.statistics().sessions == 1
+        assert counted(hub).sessions == 1
         frame = resuming_open(client, ["ada", 1000])
         async with frame_client(hub, transport, frame) as second:
             assert second.opened["verdict"] == "resumed"
@@ -243,7 +244,7 @@ async def test_renewals_on_websocket_are_checked_in_turn() -> None:
             await asyncio.sleep(0.1)
         await asyncio.sleep(10)
         assert checked == [None, 0, 4]
-        assert hub.statistics().connections["websocket"] == 1
+        assert counted(hub).connections["websocket"] == 1
 
 
 async def test_renewal_on_websocket_is_activity() -> None:
@@ -256,7 +257,7 @@ async def test_renewal_on_websocket_is_activity() -> None:
             await asyncio.sleep(30)
             await client.send(renew(["ada", 1e6]))
         await asyncio.sleep(1)
-        assert hub.statistics().connections["websocket"] == 1
+        assert counted(hub).connections["websocket"] == 1
 
 
 async def test_credentials_expire_while_process_is_stopped() -> None:
@@ -347,7 +348,7 @@ async def test_broken_authenticate_refuses_open_and_is_logged(
     [record] = [one for one in caplog.records if one.levelname == "ERROR"]
     assert record.getMessage().startswith("authenticate_failed")
     assert re.search(expected, caplog.text)
-    assert hub.statistics().sessions == 0
+    assert counted(hub).sessions == 0
 
 
 @each_transport
@@ -381,4 +382,4 @@ async def test_guests_are_exempt_from_limit_of_subject() -> None:
     for number in range(3):
         frame = opening(nonce=f"guest-{number}-0123456789abcdef")
         assert await try_open(hub, "longpoll", frame) is None
-    await until(lambda: hub.statistics().sessions == 3)
+    await until(lambda: counted(hub).sessions == 3)

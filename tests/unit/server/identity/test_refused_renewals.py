@@ -10,6 +10,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from tests.support.clients.frame_client import TRANSPORTS, FrameClient, LongPollClient, frame_client
+from tests.support.counted import counted
 from tests.unit.server.identity.timed_credentials import TimedCredentials, resuming_open
 from transport import Channel, Hub, Identity
 from transport.testing import drive, opening, until
@@ -103,7 +104,7 @@ async def test_refused_renewal_ends_other_connections(transport: str, over: str)
                 assert (await client.post(renew(["eve", 1000]))).status == 401
             assert (await other.ended()).error["code"] == "unauthorized"
             assert (await client.ended()).error["code"] == "unauthorized"
-        await until(lambda: not any(hub.statistics().connections.values()))
+        await until(lambda: not any(counted(hub).connections.values()))
 
 
 @each_transport
@@ -187,7 +188,7 @@ async def test_page_goes_on_after_refused_renewal(transport: str) -> None:
         await until(lambda: calls == 3)
         await page.send("after")
         await until(lambda: received.messages == ["before", "after"])
-    assert hub.statistics().opened == 1, "the page has resumed its session"
+    assert counted(hub).opened == 1, "the page has resumed its session"
 
 
 async def test_unchecked_renewal_keeps_grace() -> None:

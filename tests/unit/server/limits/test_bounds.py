@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from tests.support.clients.frame_client import frame_client, try_open
+from tests.support.counted import counted
 from tests.unit.server.limits.bounds import LIMITS, around, deaf, each_transport, echo
 from transport import Channel, Hub, Identity, Limits, TooLarge, Unsendable
 from transport.testing import drive, lines, opening
@@ -193,7 +194,7 @@ async def test_headers_limit_applies_to_open(transport: str, beyond: int, where:
         assert (error["code"], error["limit"]) == ("headers_too_large", "headers")
         assert "Limits(headers=...)" in error["message"]
         assert refused.code == (4431 if transport == "websocket" else 431)
-        assert hub.statistics().sessions == 0
+        assert counted(hub).sessions == 0
 
 
 @each_transport

@@ -22,6 +22,7 @@ from tests.support.clients.frame_client import (
     open_frame,
     try_open,
 )
+from tests.support.counted import counted
 from transport import Channel, ChannelClosed, Hub, Identity, Limits
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -174,9 +175,9 @@ async def test_full_memory_refuses_new_sessions(
             "limit": "memory",
         }
         assert len(clients) == 6 * MIB * 7 // 8 // (16 * 1024)
-        assert hub.statistics().memory == len(clients) * 16 * 1024
+        assert counted(hub).memory == len(clients) * 16 * 1024
         assert await try_open(hub, transport, open_frame()) is not None
-        assert hub.statistics().memory_reached == 2
+        assert counted(hub).memory_reached == 2
         assert caplog.text.count("memory_full") == 1
         await clients[0].confirm()
         await clients[0].send([1, 0, "goes on"])
@@ -192,7 +193,7 @@ async def test_full_memory_refuses_new_sessions(
 async def test_large_headers_are_charged(transport: str) -> None:
     hub = Hub(deaf, limits=LIMITS)
     async with hub.lifespan(), frame_client(hub, transport, headers={"cookie": "x" * 12_000}):
-        assert 12_000 < hub.statistics().memory - 16 * 1024 < 5 * 12_000
+        assert 12_000 < counted(hub).memory - 16 * 1024 < 5 * 12_000
 
 
 @each_transport
@@ -214,11 +215,11 @@ async def test_largest_session_that_grows_is_reset(transport: str) -> None:
         with suppress(Ended):  # over HTTP, the POST that makes its own session the largest
             for number in range(1, 6):
                 for client in large:
-                    if not hub.statistics().memory_reached:
+                    if not counted(hub).memory_reached:
                         await client.send([number, 0, message])
                         await asyncio.sleep(1)
-        assert hub.statistics().memory_reached == 1
-        assert hub.statistics().memory < 6 * MIB
+        assert counted(hub).memory_reached == 1
+        assert counted(hub).memory < 6 * MIB
         by_id = {channel.id for channel in hub.channels if not channel._driver.ended}
         assert len(by_id) == 8
         assert small.opened["id"] in by_id
@@ -243,15 +244,15 @@ async def test_unread_messages_are_charged_until_acknowledged(sends: str) -> Non
     hub = Hub(handler, limits=LIMITS)
     async with frame_client(hub, "websocket") as client:
         await client.confirm()
-        base = hub.statistics().memory
+        base = counted(hub).memory
         for number, (text, least) in enumerate((("x", 3), ("😀", 12)), 1):
             message = text + "x" * 100_000
             await (channels[0].send(message) if sends == "send" else hub.broadcast(message))
-            assert least * 100_000 < hub.statistics().memory - base < 1.5 * least * 100_000 + 10_000
+            assert least * 100_000 < counted(hub).memory - base < 1.5 * least * 100_000 + 10_000
             await client.data()
             await client.send({"type": "ack", "ack": number})
             await asyncio.sleep(1)
-            assert hub.statistics().memory == base
+            assert counted(hub).memory == base
 
 
 async def test_message_in_hand_is_charged_as_objects() -> None:
@@ -265,17 +266,17 @@ async def test_message_in_hand_is_charged_as_objects() -> None:
     hub = Hub(handler, limits=Limits(memory=64 * MIB))
     async with frame_client(hub, "websocket") as client:
         await client.confirm()
-        base = hub.statistics().memory
+        base = counted(hub).memory
         await client.send([1, 0, WORST])
         await asyncio.sleep(1)
-        first = hub.statistics().memory - base
+        first = counted(hub).memory - base
         assert 4_000_000 < first < 16_000_000
         await client.send([2, 0, WORST])
         await asyncio.sleep(1)
-        assert hub.statistics().memory - base < 1.5 * first
+        assert counted(hub).memory - base < 1.5 * first
         may_go_on.set()
         await asyncio.sleep(2)
-        assert hub.statistics().memory == base
+        assert counted(hub).memory == base
 
 
 @pytest.mark.parametrize("waits", [True, False])
@@ -300,7 +301,7 @@ async def test_message_without_memory_is_not_handed_over(waits: bool) -> None:
         assert end.frames[-1]["reason"] == "overflow"
         assert (got, codes) == ([], [4416])
         await asyncio.sleep(1)
-        assert hub.statistics().memory == 0
+        assert counted(hub).memory == 0
 
 
 @each_transport
@@ -312,6 +313,6 @@ async def test_ended_sessions_are_no_longer_charged(transport: str) -> None:
             await client.confirm()
             await client.send([1, 0, "x" * 100_000])
             await asyncio.sleep(1)
-            assert hub.statistics().memory > 300_000
+            assert counted(hub).memory > 300_000
         await asyncio.sleep(100)
-        assert hub.statistics().memory == 0
+        assert counted(hub).memory == 0

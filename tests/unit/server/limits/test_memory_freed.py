@@ -16,6 +16,7 @@ from tests.support.clients.frame_client import (
     frame_client,
     open_frame,
 )
+from tests.support.counted import counted
 from transport import Channel, Hub, Limits
 from transport.server.memory import SESSION_COST, Memory
 
@@ -105,7 +106,7 @@ async def test_ended_session_holds_no_memory(transport: str, handler: Handler, e
     async with hub.lifespan():
         await converse(hub, transport, end)
         await asyncio.sleep(LONG)
-        statistics = hub.statistics()
+        statistics = counted(hub)
     assert (statistics.opened, statistics.sessions, statistics.memory) == (1, 0, 0)
 
 
@@ -116,10 +117,10 @@ async def test_overflown_session_holds_no_memory(transport: str) -> None:
         await client.confirm()
         await client.send([1, 0, *MESSAGES])
         await asyncio.sleep(0.1)
-        while not hub.statistics().resets["overflow"]:
+        while not counted(hub).resets["overflow"]:
             await hub.broadcast("y" * 100_000)
         await asyncio.sleep(LONG)
-        assert hub.statistics().memory == 0
+        assert counted(hub).memory == 0
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -129,7 +130,7 @@ async def test_drained_session_holds_no_memory(transport: str) -> None:
         await converse(hub, transport, drop)
         await hub.drain()
         await asyncio.sleep(LONG)
-        assert hub.statistics().memory == 0
+        assert counted(hub).memory == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -148,7 +149,7 @@ async def test_many_sessions_leave_no_memory_behind(seed: int) -> None:
                 clients.create_task(converse(hub, transport, chance.choice(ENDS)))
                 await asyncio.sleep(chance.random())
         await asyncio.sleep(LONG)
-        statistics = hub.statistics()
+        statistics = counted(hub)
     assert (statistics.opened, statistics.sessions, statistics.memory) == (40, 0, 0)
 
 

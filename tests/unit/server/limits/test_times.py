@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients.frame_client import TRANSPORTS, Ended, frame_client, try_open
+from tests.support.counted import counted
 from tests.unit.server.limits.turned_times import SWEEP, at, now, resuming_open
 from transport import Channel, Hub, Limits
 from transport.testing import lines, opening, request, socket, until, whole
@@ -48,7 +49,7 @@ async def test_two_unanswered_pings_detach_connection(transport: str) -> None:
         end = await client.ended()
         assert now() == at(60)
         assert end.error["code"] == "timeout"
-        assert hub.statistics().sessions == 1
+        assert counted(hub).sessions == 1
         async with frame_client(hub, transport, resuming_open(client)) as second:
             assert second.opened["verdict"] == "resumed"
 
@@ -62,7 +63,7 @@ async def test_answered_pings_keep_connection(transport: str) -> None:
             await client.control("ping")
             await client.send({"type": "pong"})
         assert now() > 500
-        assert hub.statistics().connections[transport] == 1
+        assert counted(hub).connections[transport] == 1
 
 
 async def test_missing_poll_detaches_after_two_heartbeats() -> None:
@@ -71,9 +72,9 @@ async def test_missing_poll_detaches_after_two_heartbeats() -> None:
     async with frame_client(hub, "longpoll") as client:
         await client.confirm()
         await asyncio.sleep(44)
-        assert hub.statistics().connections["longpoll"] == 1
+        assert counted(hub).connections["longpoll"] == 1
         await asyncio.sleep(1 + SWEEP)
-        assert hub.statistics().connections["longpoll"] == 0
+        assert counted(hub).connections["longpoll"] == 0
         with pytest.raises(Ended) as ended:
             await client.frame()
         assert ended.value.error["code"] == "not_attached"
@@ -110,7 +111,7 @@ async def test_reason_of_end_is_kept_for_tombstone_time(
     hub = Hub(silent)
     async with frame_client(hub, transport) as client:
         await client.confirm()
-    await until(lambda: hub.statistics().connections[transport] == 0 or transport == "longpoll")
+    await until(lambda: counted(hub).connections[transport] == 0 or transport == "longpoll")
     await asyncio.sleep(120 + later)
     async with frame_client(hub, transport, resuming_open(client)) as second:
         assert second.opened["reset"]["reason"] == reason
@@ -146,7 +147,7 @@ async def test_closed_session_delivers_until_closing_time(
                 pass
         [close] = ended.value.frames
         assert (close["type"], close["code"], close["last"], close["ack"]) == ("close", 1000, 1, 1)
-        assert hub.statistics().sessions == 0
+        assert counted(hub).sessions == 0
 
 
 async def test_handler_is_cancelled_after_closing_time() -> None:

@@ -16,7 +16,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from transport import Channel, Hub
-from transport.bus.workers import Workers
+from transport.bus.unix_bus import UnixBus
+from transport.bus.workers import SharedWorkers
 from transport.server.application import Handler
 
 DEADLINE = 30.0
@@ -40,6 +41,20 @@ async def poll(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(DEADLINE):
         while not condition():  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(0.01)
+
+
+def relay_of(hub: Hub) -> Any:
+    """Return the relay of a hub that runs."""
+    runtime = hub._lifecycle.current
+    assert runtime is not None
+    return runtime._relay
+
+
+def bus_of(hub: Hub) -> UnixBus:
+    """Return the bus of a hub that runs."""
+    bus = relay_of(hub)._bus
+    assert isinstance(bus, UnixBus)
+    return bus
 
 
 @dataclass
@@ -72,14 +87,13 @@ def make_cluster(folder: Path) -> Callable[..., Any]:
         handler: Handler = echo, count: int = 2, **options: Any
     ) -> AsyncIterator[Cluster]:
         async with AsyncExitStack() as stack:
-            hubs = [Hub(handler, store=Workers(folder / "w"), **options) for _ in range(count)]
+            hubs = [
+                Hub(handler, store=SharedWorkers(folder / "w"), **options) for _ in range(count)
+            ]
             for hub in hubs:
                 await stack.enter_async_context(hub.lifespan())
             for hub in hubs:
-                runtime = hub._lifecycle.current
-                assert runtime is not None
-                assert runtime._relay is not None
-                bus = runtime._relay._bus
+                bus = bus_of(hub)
                 await poll(lambda bus=bus: len(bus.peers) == count - 1)  # type: ignore[misc]
             yield Cluster(hubs)
         for _ in range(10):  # let the loop close what has ended

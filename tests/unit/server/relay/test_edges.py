@@ -17,6 +17,7 @@ from tests.support.clients.frame_client import (
     frame_client,
     try_open,
 )
+from tests.support.counted import counted
 from tests.unit.server.relay.conftest import poll
 from transport import Channel, Hub, Identity, Limits
 from transport.testing import ask, lines, opening
@@ -245,11 +246,11 @@ async def test_connection_that_edge_loses_is_detached(make_cluster: MakeCluster)
         for transport in ("websocket", "sse"):
             async with frame_client(b, transport, resuming(first, 2 + (transport == "sse"))) as one:
                 await one.confirm()
-                assert a.statistics().connections[transport] == 1
-            await poll(lambda name=transport: not a.statistics().connections[name])  # type: ignore[misc]
+                assert counted(a).connections[transport] == 1
+            await poll(lambda name=transport: not counted(a).connections[name])  # type: ignore[misc]
         async with frame_client(b, "websocket", resuming(first, 4)) as one:
             cluster.kill(b)
-            await poll(lambda: not a.statistics().connections["websocket"])
+            await poll(lambda: not counted(a).connections["websocket"])
 
 
 async def test_session_of_another_user_is_not_given(make_cluster: MakeCluster) -> None:

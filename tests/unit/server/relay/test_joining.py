@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.server.relay.conftest import DEADLINE, echo, poll
 from transport import Hub
-from transport.bus.workers import Workers
+from transport.bus.workers import SharedWorkers
 from transport.testing import ask, lines, opening
 
 
@@ -17,7 +17,7 @@ async def test_worker_that_cannot_join_tries_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("transport.server.relay.relay.JOIN_INTERVAL", 0.05)
-    hub = Hub(echo, store=Workers(folder / "w"))
+    hub = Hub(echo, store=SharedWorkers(folder / "w"))
     async with asyncio.timeout(DEADLINE), hub.lifespan():
         [directory] = (folder / "w").iterdir()
         (folder / "w").chmod(0o755)  # before the loop runs the bus

@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Message
 
 from tests.support.clients.frame_client import frame_client
+from tests.support.counted import counted
 from tests.unit.server.relay.conftest import DEADLINE, poll
 from tests.unit.server.relay.test_edges import resuming
 from transport import Channel
@@ -49,7 +50,7 @@ async def test_stream_that_its_client_leaves_ends(
         await poll(lambda: len(sent) > 1)
         has_left.set()
         await request
-        assert a.statistics().connections["sse"] == 0
+        assert counted(a).connections["sse"] == 0
 
 
 @each_place

@@ -22,6 +22,9 @@ class Alone(Bus):
     async def start(self, receiver: Receiver) -> None:
         raise AssertionError
 
+    async def leave(self) -> None:
+        raise AssertionError
+
     def stop(self) -> None:
         raise AssertionError
 

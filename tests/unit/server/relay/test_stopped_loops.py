@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import os
 import socket
+import stat
 import sys
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from tests.support.clients.frame_client import CLIENTS, frame_client
 from tests.unit.server.relay.conftest import echo, poll
 from tests.unit.server.relay.test_edges import resuming
 from transport import Hub
-from transport.bus.workers import Workers
+from transport.bus.workers import SharedWorkers
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +27,19 @@ def discarded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
 
 
+def open_sockets() -> int:
+    """Return how many sockets this process has open."""
+    count = 0
+    for name in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):
+            count += stat.S_ISSOCK(os.fstat(int(name)).st_mode)
+    return count
+
+
 def test_hub_starts_again_after_its_loop_was_closed(folder: Path) -> None:
     """It had a connection of another worker's session, and was listening."""
-    a, b = (Hub(echo, store=Workers(folder / "w")) for _ in range(2))
+    before = open_sockets()
+    a, b = (Hub(echo, store=SharedWorkers(folder / "w")) for _ in range(2))
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda *_: None)
 
@@ -56,7 +69,12 @@ def test_hub_starts_again_after_its_loop_was_closed(folder: Path) -> None:
             async with hub.lifespan():
                 pass
 
-    asyncio.run(again())
+    gc.disable()
+    try:
+        asyncio.run(again())
+        assert open_sockets() == before
+    finally:
+        gc.enable()
     for each in sockets:
         assert not each.exists()
         with socket.socket(socket.AF_UNIX) as one, pytest.raises(ConnectionRefusedError):

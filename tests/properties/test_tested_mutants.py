@@ -1,4 +1,4 @@
-"""Mutants of `as_websocket`: its tests detect each of these broken rules."""
+"""Mutants outside of the cores: a test detects each of these broken rules."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import inspect
 
 import pytest
 
-from tests.properties.mutants.inner import INNER, InnerMutant
+from tests.properties.mutants.inner import INNER
+from tests.properties.mutants.mutant import TestedMutant
+from tests.properties.mutants.topics import TOPICS
 from transport import ChannelClosed
 from transport.testing import JumpingEventLoop
 
 
-def run(mutant: InnerMutant) -> None:
+def run(mutant: TestedMutant) -> None:
     """Run the mutant's test."""
     awaitable = mutant.test()
     if inspect.isawaitable(awaitable):
@@ -26,8 +28,8 @@ async def _within(awaitable: object) -> None:
         await awaitable
 
 
-@pytest.mark.parametrize("mutant", INNER, ids=lambda mutant: mutant.name)
-def test_inner_mutant_is_detected(mutant: InnerMutant) -> None:
+@pytest.mark.parametrize("mutant", [*INNER, *TOPICS], ids=lambda mutant: mutant.name)
+def test_tested_mutant_is_detected(mutant: TestedMutant) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # Its code, so that it is broken wherever it was imported.
         patch.setattr(mutant.original, "__code__", mutant.broken().__code__)

@@ -1,0 +1,74 @@
+"""The scene with several workers has a server of its own, which starts when it is first visited."""
+
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio.abc import Process
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+
+HOST = "127.0.0.1"
+WORKERS = 4
+STARTS_WITHIN = 30.0
+"""Seconds."""
+STOPS_WITHIN = 10.0
+SETTINGS = ("--ws-max-size", "1048576", "--ws-per-message-deflate", "false", "--no-access-log")
+"""See docs/hosts.md, "Settings of the server"."""
+
+
+class WorkersServer:
+    """Runs `examples/workers` with several workers while the demo runs."""
+
+    def __init__(self) -> None:
+        self._starting = anyio.Lock()
+        self._process: Process | None = None
+        self._port = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Stop the server at the end of the block, if it was started."""
+        try:
+            yield
+        finally:
+            if self._process is not None and self._process.returncode is None:
+                self._process.terminate()
+                with anyio.move_on_after(STOPS_WITHIN, shield=True):
+                    await self._process.wait()
+
+    async def redirect(self, request: Request) -> RedirectResponse:
+        """Send a page to the server, and start it before. An endpoint of Starlette."""
+        async with self._starting:
+            if self._process is None or self._process.returncode is not None:
+                await self._start()
+        return RedirectResponse(f"http://{request.url.hostname}:{self._port}/")
+
+    async def _start(self) -> None:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            self._port = probe.getsockname()[1]
+        self._process = await anyio.open_process(
+            [
+                *(sys.executable, "-m", "uvicorn", "examples.workers.app:app", *SETTINGS),
+                *("--workers", str(WORKERS), "--host", HOST, "--port", str(self._port)),
+            ],
+            cwd=Path(__file__).parents[2],
+            stdin=None,
+            stdout=None,
+            stderr=None,
+        )
+        with anyio.fail_after(STARTS_WITHIN):
+            while not await _accepts(self._port):  # noqa: ASYNC110 - another process
+                await anyio.sleep(0.05)
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        stream = await anyio.connect_tcp(HOST, port)
+    except OSError:
+        return False
+    await stream.aclose()
+    return True
