@@ -57,7 +57,8 @@ class Hub:
     Args:
         handler: ``async (channel) -> None``, called once for each session; or `as_websocket` of a
             WebSocket application.
-        store: where sessions are kept; by default a `MemoryStore` of its own.
+        store: where sessions are kept; by default a `MemoryStore` of its own. `Workers` if the
+            server has several worker processes.
         limits: bounds and times.
         authenticate: ``async (connection, credentials) -> Identity | None``, at each attach.
         origins: further origins whose pages may connect, besides the server's own.
@@ -195,7 +196,7 @@ class Hub:
         """Send a message to the channel of that id, whichever process it is in.
 
         Returns:
-            Whether the channel took it: False if there is none of that id, or it is closing, or its
+            Whether the channel took it: False if no channel has that id, or it is closing, or its
             buffer is full.
 
         Raises:

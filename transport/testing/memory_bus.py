@@ -282,7 +282,7 @@ class MemoryBus:
             self.loop.call_later(self.network.delay(), self._connect, name, context=self.context)
 
     def _connect(self, name: str) -> None:
-        """Open the pipe to another process if there is none, or learn that it is gone."""
+        """Open the pipe to another process unless it is open, or learn that it is gone."""
         self._connecting.discard(name)
         known = self._pipes.get(name)
         if self._is_stopped or self.has_vanished or name == self.name:

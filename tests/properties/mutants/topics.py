@@ -182,4 +182,13 @@ TOPICS = [
         new="if False",
         test=test_topics.test_publication_reaches_owner_that_has_not_joined_yet,
     ),
+    TestedMutant(
+        Topics,
+        "opened",
+        name="late-owner-trusted",
+        rule="an owner that did not know a new process yet leaves it with a silent gap",
+        old="self._members.reset(self._members.topics())",
+        new="pass",
+        test=test_topics.test_owner_that_knows_a_process_late_is_not_trusted,
+    ),
 ]
