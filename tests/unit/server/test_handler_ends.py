@@ -282,7 +282,7 @@ async def test_handler_that_cannot_send_has_not_handled(how: str, fate: Fate) ->
     working, go_on = asyncio.Event(), asyncio.Event()
 
     async def work(channel: Channel) -> None:
-        hub.group("all").add(channel)
+        await hub.group("all").add(channel)
         await channel.receive()
         working.set()
         await go_on.wait()
