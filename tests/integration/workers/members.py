@@ -78,6 +78,11 @@ class Member(Waiters):
         """Wait until a handler runs for it."""
         await self.until(lambda: self.pid > 0)
 
+    async def until_reset(self) -> None:
+        """Wait until it has been reset once more."""
+        before = len(self.resets)
+        await self.until(lambda: len(self.resets) > before)
+
     async def until_heard_of(self, others: Sequence[Member]) -> None:
         """Wait until each of the others has said something that it has heard."""
         await self.until(lambda: all(self.heard[other.name] for other in others))
