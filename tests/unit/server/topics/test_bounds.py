@@ -10,7 +10,6 @@ from tests.unit.server.topics.test_topics import others, owner_of, publish
 from transport.bus.ranks import ranked
 from transport.server.topics.recipient import LEFT_OUT_AFTER, MAX_MISSED
 from transport.server.topics.subscriber import MAX_GONE
-from transport.server.topics.writer import PASSED_OVER_AFTER
 
 
 async def test_nothing_is_kept_of_writer_whose_entry_comes_late() -> None:
@@ -37,7 +36,6 @@ async def test_pipe_that_ends_inside_send_raises_nothing() -> None:
     second = net[ranked(b"t", set(net.processes) - {owner.name})[0]]
     if second is writer:
         writer = others(net, owner, second)[0]
-    owner.is_stopped = True
     tasks = publish(writer, "1", "2", "3")
     await asyncio.sleep(0)
     pipe = writer.own[second.name]
@@ -46,9 +44,11 @@ async def test_pipe_that_ends_inside_send_raises_nothing() -> None:
         pipe.is_open = False
 
     pipe.send = send  # type: ignore[method-assign]
-    await net.wait(PASSED_OVER_AFTER + 0.5)
-    writer.published.stop()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    net.kill(owner.name)
+    net.cut(writer, second)
+    await net.wait(LEFT_OUT_AFTER + 0.5)
+    await asyncio.gather(*tasks)
+    assert writer.got == {"t": ["1", "2", "3"]}
 
 
 async def test_topics_of_left_out_process_are_bounded() -> None:
