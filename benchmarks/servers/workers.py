@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from benchmarks.servers.onechannel import LIMITS, echoing
-from transport import Hub
-from transport.bus.workers import Workers
+from transport import Hub, Workers
 
 echo = Hub(echoing, store=Workers(), limits=LIMITS)

@@ -41,8 +41,12 @@ class Application:
     serve_target: TargetHandler | None = None
 
 
-async def call(handler: Handler, channel: Channel) -> None:
-    """Await the handler. One that stops because its own session has closed has not failed."""
+async def call(handler: Handler, channel: Channel) -> bool:
+    """Await the handler. One that stops because its own session has closed has not failed.
+
+    Returns:
+        Whether it returned by itself; otherwise it was interrupted by the end of its session.
+    """
 
     def is_own(error: BaseException) -> bool:
         return isinstance(error, ChannelClosed) and error.channel == channel.id
@@ -52,6 +56,7 @@ async def call(handler: Handler, channel: Channel) -> None:
         if not inspect.isawaitable(returned):
             raise TypeError("the handler must be async: write `async def handler(channel)`")
         await returned
+        return True
     except ChannelClosed as error:
         if not is_own(error):
             raise  # another channel was closed
@@ -59,3 +64,4 @@ async def call(handler: Handler, channel: Channel) -> None:
         others = group.split(is_own)[1]
         if others is not None:
             raise others from None
+    return False

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
-
-from msgspec import UNSET
 
 from transport import codes
 from transport.codes import Code
@@ -15,49 +12,15 @@ from transport.protocol.codec import Decoder
 from transport.protocol.frames import Data, EncodedFrame, Renew
 from transport.protocol.server.attachments import Attachment
 from transport.server.driver import SessionDriver
+from transport.server.renewals import Renewals, Renewer
 from transport.waiting import resolve
+
+MIN_DELAY = 0.001
+"""Seconds of the shortest timer. The rounding of a clock that has slipped could let one fire just
+before its deadline, to be set again."""
 
 ABORT_TIMEOUT = 5.0
 """Seconds that an ended connection may take to write its last frames before it is aborted."""
-
-
-class Renewer(Protocol):
-    """A session's credentials, as its links see them."""
-
-    def count_renewal(self) -> None:
-        """Count a renewal.
-
-        Raises:
-            ProtocolError: ``too_many``.
-        """
-        ...
-
-    async def renew(self, credentials: Any) -> None:
-        """Check fresh credentials, and accept them.
-
-        Raises:
-            ProtocolError: they are refused, or cannot be checked now.
-        """
-        ...
-
-
-class RelayedRenewer:
-    """Implements `Renewer` for a connection of another process, which alone has its request."""
-
-    def count_renewal(self) -> None:
-        """See `Renewer.count_renewal`."""
-        raise relayed_renewal_error()
-
-    async def renew(self, credentials: Any) -> None:
-        """See `Renewer.renew`."""
-        raise relayed_renewal_error()
-
-
-def relayed_renewal_error() -> ProtocolError:
-    """Return the error of fresh credentials that another process has passed on (REN-1)."""
-    return ProtocolError(
-        codes.BAD_FRAME, "credentials are checked by the process that has the connection"
-    )
 
 
 class SessionLink:
@@ -75,8 +38,7 @@ class SessionLink:
         "_decoder",
         "_downlink",
         "_driver",
-        "_fresh_credentials",
-        "_renewal",
+        "_renewals",
         "_renewer",
         "_ticket",
         "abort",
@@ -95,10 +57,8 @@ class SessionLink:
         self._driver = driver
         self._downlink = driver.session.downlink
         self._renewer = renewer
-        self._renewal: asyncio.Task[None] | None = None
-        """Checks fresh credentials, one after the other."""
-        self._fresh_credentials: Any = UNSET
-        """The newest that wait to be checked: older ones no longer matter."""
+        self._renewals: Renewals | None = None
+        """Made when they first come, which on most connections is never."""
         self._decoder = decoder
         self._ack_timer: asyncio.TimerHandle | None = None
         self._ticket = 0
@@ -167,7 +127,7 @@ class SessionLink:
         """Limit how long an ack waits for data to travel with (MRK-6)."""
         deadline = self._downlink.ack_deadline(self.attachment)
         if deadline is not None and self._ack_timer is None:
-            delay = max(0.0, deadline - self._driver.now())
+            delay = max(MIN_DELAY, deadline - self._driver.now())
             self._ack_timer = self._driver.loop.call_later(delay, self._ack_is_due)
 
     def _ack_is_due(self) -> None:
@@ -185,7 +145,9 @@ class SessionLink:
         driver = self._driver
         if type(frame) is Renew:
             self.record_activity(driver.now())
-            self._receive_credentials(frame.credentials)
+            if self._renewals is None:
+                self._renewals = Renewals(self._renewer)
+            self._renewals.receive(frame.credentials, self.fail)
             return
         # Replies do not count against the window: bound them, in case a client keeps asking and
         # never reads.
@@ -209,23 +171,6 @@ class SessionLink:
         """Note that the client is there (LIV-3)."""
         self._driver.session.record_activity(self.attachment, now)
 
-    def _receive_credentials(self, credentials: Any) -> None:
-        """Check fresh credentials in a task: other frames are received meanwhile."""
-        self._renewer.count_renewal()
-        self._fresh_credentials = credentials
-        if self._renewal is None:
-            self._renewal = self._driver.loop.create_task(self._renew())
-
-    async def _renew(self) -> None:
-        try:
-            while (credentials := self._fresh_credentials) is not UNSET:
-                self._fresh_credentials = UNSET
-                await self._renewer.renew(credentials)
-        except ProtocolError as error:
-            self.fail(error)
-        finally:
-            self._renewal = None
-
     def fail(self, error: ProtocolError) -> None:
         """See `Link.fail`."""
         self._driver.session.fail(self.attachment, error)
@@ -233,8 +178,8 @@ class SessionLink:
 
     def lost(self) -> None:
         """See `Link.lost`."""
-        if self._renewal is not None:
-            self._renewal.cancel()
+        if self._renewals is not None:
+            self._renewals.cancel()
         self._driver.connection_lost(self)
 
     # Long poll

@@ -45,10 +45,11 @@ from transport.server.application import Application
 from transport.server.authentication import Authenticator, Identity, dismissed_error
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
-from transport.server.link import RelayedRenewer, SessionLink
+from transport.server.link import SessionLink
 from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import OpeningRequest, read_request
 from transport.server.registry import Registry
+from transport.server.renewals import RelayedRenewer
 from transport.server.runner import Runner
 from transport.stores.records import Record
 from transport.stores.tokens import Credential, derive_secret, hash_secret, make_token, read_token

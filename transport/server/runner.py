@@ -136,7 +136,7 @@ class Runner:
 
     async def _run(self, handler: Handler, channel: Channel) -> None:
         try:
-            await call(handler, channel)
+            finished = await call(handler, channel)
         except BaseException as error:
             if not self.driver.loop.is_running():
                 raise  # the coroutine was thrown away, with its loop
@@ -147,7 +147,7 @@ class Runner:
                 raise
         else:
             self._warn_if_at_once()
-            self._returned(codes.NORMAL)
+            self._returned(codes.NORMAL, finished=finished)
         finally:
             if self.driver.loop.is_running():
                 self.session.handler_ended()
@@ -182,17 +182,17 @@ class Runner:
         ):
             log_returned_at_once(self.session.id)
 
-    def _returned(self, code: Code, *, failed: bool = False) -> None:
+    def _returned(self, code: Code, *, failed: bool = False, finished: bool = True) -> None:
         session = self.session
         if session.state is SessionState.CLOSED:
-            if not failed:
+            if finished and not failed:
                 session.incoming.mark_handled()
             self._owner.tombstone_changed(self)  # messages may have been dropped since, too
             return
         peer = session.peer_close
         is_closing = session.state is SessionState.CLOSING
         if self._shuts_down and not is_closing and (failed or peer is None):
-            if not failed:
+            if finished and not failed:  # `receive()` has marked what it asked beyond
                 session.incoming.mark_handled()
             session.reset(ResetReason.SHUTDOWN)
             self.driver.notify()

@@ -1,22 +1,54 @@
-"""An application for several workers: it echoes, and says in which process its handler runs."""
+"""An application for several workers: its channels are members of one group, and echo.
+
+A channel is told in which process its handler runs. A number comes back, ``{"say": x}`` goes to all
+members as ``{"said": x}``, and on ``{"hold": true}`` the handler says so and goes on for ever.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
 
 from transport import Channel, Hub, Limits, Workers
 
+_PAGE = """\
+<!doctype html>
+<meta charset="utf-8">
+<link rel="icon" href="data:,">
+<title>A member</title>
+<script type="module">
+    import { Channel } from "/client.js";
+    Object.assign(window, { Channel, ready: true });
+</script>
+"""
 
-async def echo(channel: Channel) -> None:
-    """Say the process id, then echo."""
-    await channel.send(os.getpid())
+
+async def talk(channel: Channel) -> None:
+    """Serve a member."""
+    room = hub.group("room")
+    await room.add(channel)
+    await channel.send({"pid": os.getpid()})
     async for message in channel:
-        await channel.send(message)
+        match message:
+            case {"say": said}:
+                await room.send({"said": said})
+            case {"hold": _}:
+                await channel.send({"held": True})
+                await asyncio.get_running_loop().create_future()
+            case _:
+                await channel.send(message)
 
 
-LIMITS = Limits(opens_per_second=100_000, sessions_per_address=100_000)
-hub = Hub(echo, store=Workers(), limits=LIMITS)
-app = Starlette(routes=[Mount("/", app=hub)], lifespan=hub.lifespan)
+async def page(request: Request) -> Response:
+    """Return a page that has the browser client."""
+    return HTMLResponse(_PAGE)
+
+
+LIMITS = Limits(opens_per_second=100_000, sessions_per_address=100_000, drain_grace=1.0)
+hub = Hub(talk, store=Workers(), limits=LIMITS)
+app = Starlette(routes=[Route("/page", page), Mount("/", app=hub)], lifespan=hub.lifespan)

@@ -1,6 +1,7 @@
 """Servers whose workers share the sessions of a hub.
 
-`make test` covers uvicorn; ``WORKER_HOSTS=all`` covers the others too.
+`make test` has short forms, with uvicorn; ``WORKERS=full`` has the full ones, also with the other
+servers that start another worker for one that has died.
 """
 
 from __future__ import annotations
@@ -10,22 +11,24 @@ import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.servers.uvicorn import Server, serving
+from tests.support.servers.uvicorn import Server
 from tests.support.servers.workers import workers
 
 APP = "tests.integration.workers.app:app"
 COUNT = 3
+IS_FULL = os.environ.get("WORKERS") == "full"
 HOSTS = ["uvicorn"]
-"""Servers that start another worker for one that has died."""
-if os.environ.get("WORKER_HOSTS") == "all":
+if IS_FULL:
     HOSTS += ["gunicorn", "gunicorn --preload", "granian --respawn-failed-workers"]
 
 _is_event = re.compile(r"[a-z]+_[a-z_]+(:| \w+=)").match
-_EXPECTED = "host_limits"
+_EXPECTED = ("host_limits", "handler_cancelled", "left_out", "one_address")
+"""Events that servers with these options, and tests that stop workers, cause."""
 _KILLED = ("was sent SIGKILL", "Unexpected exit from worker")
 """What a server reports as an error when a worker is killed."""
 
@@ -43,12 +46,25 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 async def server(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[Server]:
     """Run several workers. In the end they leave nothing behind, and have nothing to report."""
     host, arguments = workers(request.param, COUNT)
-    async with serving(APP, *arguments, host=host, clean=False) as one:
+    async with checked(Server(APP, tuple(arguments), host=host), directory) as one:
         yield one
-    one.log[:] = [line for line in one.log if not any(text in line for text in _KILLED)]
-    one.assert_clean()
-    assert_nothing_is_left(directory)
-    assert [line for line in one.log if _is_event(line) and _EXPECTED not in line] == []
+
+
+@asynccontextmanager
+async def checked(server: Server, directory: Path | None) -> AsyncIterator[Server]:
+    """Run a server. In the end it has logged nothing bad, and nothing is left in ``directory``."""
+    await server.start()
+    try:
+        yield server
+        await server.stop()
+    finally:
+        await server.kill()
+        print("\n".join(["-- the server's log", *server.log]))  # noqa: T201 - shown by pytest
+    server.log[:] = [line for line in server.log if not any(text in line for text in _KILLED)]
+    server.assert_clean()
+    if directory is not None:
+        assert_nothing_is_left(directory)
+    assert [line for line in server.log if _is_event(line) and not line.startswith(_EXPECTED)] == []
 
 
 def assert_nothing_is_left(directory: Path) -> None:

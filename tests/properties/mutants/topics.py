@@ -130,10 +130,10 @@ TOPICS = [
     ),
     TestedMutant(
         Recipient,
-        "send",
+        "_miss",
         name="missed-forgotten",
         rule="what a process misses while it is left out is a silent gap",
-        old="self._missed.add(entry.topic)",
+        old="self._missed.add(topic)",
         new="pass",
         test=test_topics.test_process_left_out_for_another_topic_is_reset_for_both,
     ),
@@ -181,5 +181,14 @@ TOPICS = [
         old="if self._early is not None",
         new="if False",
         test=test_topics.test_publication_reaches_owner_that_has_not_joined_yet,
+    ),
+    TestedMutant(
+        Topics,
+        "opened",
+        name="late-owner-trusted",
+        rule="an owner that did not know a new process yet leaves it with a silent gap",
+        old="self._members.reset(self._members.topics())",
+        new="pass",
+        test=test_topics.test_owner_that_knows_a_process_late_is_not_trusted,
     ),
 ]

@@ -42,6 +42,8 @@ _WAYS = {
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $connection_upgrade;""",
     ),
+    # The recommended configuration, without TLS.
+    "plain": ("", _RECOMMENDED),
     # The recommended configuration.
     "good": (" ssl", _RECOMMENDED),
     # The same over HTTP/2, in which all requests of a browser share one connection.
@@ -53,7 +55,7 @@ daemon off;
 <main>
 pid nginx.pid;
 error_log stderr warn;
-events { worker_connections 256; }
+events { worker_connections 4096; }
 http {
     access_log off;
     client_body_temp_path body;

@@ -14,7 +14,7 @@ from starlette.types import Scope
 from transport import codes
 from transport.bus.calls import ANSWER_WITHIN, Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
-from transport.bus.items import End, Frames, LinkItem, Ready
+from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.bus.text import encode_text
 from transport.errors import ProtocolError
 from transport.limits import Limits
@@ -35,6 +35,7 @@ from transport.server.authentication import Authenticator
 from transport.server.opening import Visitor
 from transport.server.relay.edge_link import EdgeLink, with_token
 from transport.server.relay.edge_renewer import EdgeRenewer
+from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.messages import (
     Attached,
     Final,
@@ -75,6 +76,7 @@ class Edge:
         reservations: of openings.
         authenticator: of the clients that connect here.
         limits: of the hub.
+        foreign: told of sessions that no process of the hub began.
         until_joined: waits until the other processes are known.
     """
 
@@ -85,6 +87,7 @@ class Edge:
         reservations: Reservations,
         authenticator: Authenticator,
         limits: Limits,
+        foreign: ForeignSessions,
         until_joined: Callable[[], Awaitable[None]],
     ) -> None:
         self._bus = bus
@@ -92,6 +95,7 @@ class Edge:
         self._reservations = reservations
         self._authenticator = authenticator
         self._limits = limits
+        self._foreign = foreign
         self._until_joined = until_joined
         self._decoder = Decoder(limits)
         self._numbers = itertools.count(1)
@@ -334,7 +338,9 @@ class Edge:
         if name == self._bus.name:
             return None
         is_alive = self._bus.is_alive(name)
-        if is_alive is False:
+        if is_alive is None:
+            self._foreign.seen(session_id)
+        elif not is_alive:
             is_alive = await self._bus.look_for(name)
         return name if is_alive else None
 
@@ -346,8 +352,8 @@ class Edge:
         match item:
             case Frames() if link is not None:
                 link.frames(item)
-            case Frames():  # the client has left, and the home has not read that yet
-                pipe.send(Ready(item.link))
+            case Frames():  # the client has left; the home may not have read that yet
+                pipe.send(Lost(item.link))
             case Ready() if link is not None:
                 link.ready()
             case End() if link is not None:

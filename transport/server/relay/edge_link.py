@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
-from msgspec import UNSET, json, structs
+from msgspec import json, structs
 
 from transport import codes
 from transport.bus.interface import Pipe
@@ -15,9 +14,9 @@ from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Drain, EncodedFrame, Opened, Renew, error_frame
-from transport.server.link import Renewer
 from transport.server.relay.flow import Flow
 from transport.server.relay.messages import code_named
+from transport.server.renewals import Renewals, Renewer
 from transport.waiting import resolve
 
 _read_opened = json.Decoder(Opened).decode
@@ -54,15 +53,13 @@ class EdgeLink:
         self.close_code = codes.NORMAL.close_code
         self._limit = limit
         self._decoder = decoder
-        self._renewer = renewer
+        self._renewals = Renewals(renewer)
         self._on_end = on_end
         self._uplink = Flow(pipe, number)
         self._downlink: list[EncodedFrame] = []
         self._unconfirmed = 0
         """Items whose frames have not been written yet."""
         self._waiter: asyncio.Future[None] | None = None
-        self._renewal: asyncio.Task[None] | None = None
-        self._fresh_credentials: Any = UNSET
         self._token = token
         self._is_linked = True
         """Whether the home has the other end."""
@@ -103,7 +100,7 @@ class EdgeLink:
         if type(encoded) is str and not encoded.startswith("["):
             frame = self._decoder.decode(encoded)
             if type(frame) is Renew:
-                self._receive_credentials(frame.credentials)
+                self._renewals.receive(frame.credentials, self.fail)
                 return
         self._uplink.add(encoded)
         if self._uplink.waiting > self._limit:
@@ -111,23 +108,6 @@ class EdgeLink:
                 codes.WINDOW_EXCEEDED,
                 "more was sent than the window allows, before the server could take it",
             )
-
-    def _receive_credentials(self, credentials: Any) -> None:
-        """Check fresh credentials in a task: other frames are received meanwhile."""
-        self._renewer.count_renewal()
-        self._fresh_credentials = credentials
-        if self._renewal is None:
-            self._renewal = asyncio.get_running_loop().create_task(self._renew())
-
-    async def _renew(self) -> None:
-        try:
-            while (credentials := self._fresh_credentials) is not UNSET:
-                self._fresh_credentials = UNSET
-                await self._renewer.renew(credentials)
-        except ProtocolError as error:
-            self.fail(error)
-        finally:
-            self._renewal = None
 
     def fail(self, error: ProtocolError) -> None:
         """See `Link.fail`."""
@@ -138,8 +118,7 @@ class EdgeLink:
 
     def lost(self) -> None:
         """See `Link.lost`."""
-        if self._renewal is not None:
-            self._renewal.cancel()
+        self._renewals.cancel()
         self._leave()
         self._end(codes.NOT_ATTACHED, codes.NOT_ATTACHED.close_code)  # the writer may still wait
 

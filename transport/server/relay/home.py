@@ -11,7 +11,7 @@ from msgspec import Raw
 from transport import codes
 from transport.bus.calls import Calls
 from transport.bus.interface import Pipe
-from transport.bus.items import Frames, LinkItem, Lost, Ready
+from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.bus.text import decode_text
 from transport.errors import ProtocolError
 from transport.limits import Limits
@@ -29,7 +29,7 @@ from transport.protocol.frames import (
 from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.protocol.server.uplink import split_header
 from transport.server.authentication import Identity
-from transport.server.link import SessionLink, relayed_renewal_error
+from transport.server.link import SessionLink
 from transport.server.opening import Opener, Visitor
 from transport.server.registry import Registry
 from transport.server.relay.home_link import HomeLink
@@ -47,6 +47,7 @@ from transport.server.relay.messages import (
     decode_posted,
     decode_renewed,
 )
+from transport.server.renewals import relayed_renewal_error
 from transport.server.uplink import Uplink
 from transport.stores.tokens import Credential
 
@@ -91,8 +92,9 @@ class Home:
         match item:
             case Frames() if link is not None:
                 link.frames(item)
-            case Frames():  # it has ended here, and the edge has not read that yet
-                pipe.send(Ready(item.link))
+            case Frames():  # it has ended here; the edge may not have read that yet
+                code = codes.NOT_ATTACHED
+                pipe.send(End(item.link, code.name, code.close_code))
             case Ready() if link is not None:
                 link.ready()
             case Lost() if link is not None:

@@ -11,6 +11,7 @@ from transport.bus.items import End, Frames, Ready
 from transport.errors import ProtocolError
 from transport.server.link import SessionLink
 from transport.server.relay.flow import Flow
+from transport.telemetry.log import ERROR, log_event
 
 
 class HomeLink:
@@ -45,6 +46,12 @@ class HomeLink:
 
     async def _write(self) -> None:
         """Relay what is due until the connection ends."""
+        try:
+            await self._relay()
+        except Exception:  # noqa: BLE001 - a defect of one session; the others go on
+            self._fail()
+
+    async def _relay(self) -> None:
         link, flow = self._link, self._downlink
         while True:
             # Read before `write`: the last frames may be queued while these are being written.
@@ -68,6 +75,9 @@ class HomeLink:
                 link.receive(encoded)
             except ProtocolError as error:
                 link.fail(error)
+            except Exception:  # noqa: BLE001 - likewise
+                self._fail()
+                return
         self._pipe.send(Ready(self._number))
 
     def record_activity(self, now: float) -> None:
@@ -83,6 +93,16 @@ class HomeLink:
         """Learn that the connection is gone."""
         self.writer.cancel()
         self._leave()
+
+    def _fail(self) -> None:
+        log_event(
+            ERROR,
+            "relay_failed",
+            "frames of a client that another worker has could not be read or written. Its "
+            "connection ends, and it resumes: please report the exception below",
+            exc_info=True,
+        )
+        self._abort()
 
     def _abort(self) -> None:
         self._pipe.send(End(self._number, codes.INTERNAL.name, 1011, abort=True))

@@ -16,6 +16,7 @@ from transport.server.authentication import Authenticator
 from transport.server.opening import Opener
 from transport.server.registry import Registry
 from transport.server.relay.edge import Edge
+from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.home import Home
 from transport.server.relay.inheritance import Inheritance
 from transport.server.relay.queries import Local, Queries
@@ -51,7 +52,15 @@ class Relay:
         self._limits = limits
         self._calls = Calls()
         reservations = Reservations(bus, self._calls, limits.nonce, now)
-        self.edge = Edge(bus, self._calls, reservations, authenticator, limits, self._until_open)
+        self.edge = Edge(
+            bus,
+            self._calls,
+            reservations,
+            authenticator,
+            limits,
+            ForeignSessions(limits.ttl, now),
+            self._until_open,
+        )
         self._now = now
         self._home: Home | None = None
         self._inheritance: Inheritance | None = None
@@ -191,7 +200,6 @@ class Relay:
 
     def joined(self, name: str) -> None:
         """See `Receiver.joined`."""
-        self._topics.came(name)
 
     def left(self, name: str) -> None:
         """See `Receiver.left`."""

@@ -24,7 +24,6 @@ class Owner:
         self._subscriber = subscriber
         self._now = now
         self._recipients: dict[str, Recipient] = {}
-        self._has_passed_on = False
 
     @property
     def is_pending(self) -> bool:
@@ -41,7 +40,6 @@ class Owner:
         """
         entry = Entry(item.topic, writer, item.number, item.settled, item.payload)
         distribution = Distribution(entry.topic, done)
-        self._has_passed_on = True
         for name in self._bus.peers:
             self._recipient(name).send(entry, distribution)
         self._subscriber.take(entry)
@@ -52,11 +50,6 @@ class Owner:
         if recipient is None:
             recipient = self._recipients[name] = Recipient(name, self._bus, self._now)
         return recipient
-
-    def came(self, process: str) -> None:
-        """Learn of a new process, which has got nothing of what was passed on before."""
-        if self._has_passed_on:
-            self._recipient(process).came()
 
     def taken(self, process: str, count: int) -> None:
         """Learn that a process has taken entries."""

@@ -93,15 +93,6 @@ class Recipient:
             distribution.sent()
             self._send(Untaken(entry, (entry.topic,), distribution))
 
-    def came(self) -> None:
-        """Learn that the process is new here: it may have members that missed what went before.
-
-        It has none if it has waited for this one, as it does unless this one is busy for long.
-        """
-        self._missed = {ANY_TOPIC}
-        self._pipe = self._reached()
-        self._tell()
-
     def _miss(self, topic: bytes) -> None:
         assert self._missed is not None
         self._missed.add(topic)

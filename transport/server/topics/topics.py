@@ -28,6 +28,7 @@ class Topics:
 
     def __init__(self, bus: Bus, members: Members, clock: Clock) -> None:
         self._bus = bus
+        self._members = members
         self._loop = clock.loop
         self._clock = clock
         self._subscriber = Subscriber(members, self._lives, self._was_stopped, clock.loop)
@@ -35,6 +36,8 @@ class Topics:
         self._writer = Writer(bus, self._owner, clock.now)
         self._early: list[tuple[Pipe, Publish]] | None = []
         """Publications that came before this process knew all others."""
+        self._unheard: set[str] = set()
+        """Older processes that may not know this one yet: they did not answer when it began."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def publish(self, topic: str, payload: Payload) -> None:
@@ -52,6 +55,7 @@ class Topics:
 
     def joined(self) -> None:
         """Learn that all other processes are known: what is published can reach them."""
+        self._unheard = {each for each in self._bus.peers if not self._bus.receives_from(each)}
         early, self._early = self._early, None
         for pipe, item in early or ():
             self._publish(pipe, item)
@@ -74,6 +78,10 @@ class Topics:
         """Learn that a pipe is open: what was cut off before is sent again."""
         if pipe.is_own:
             self._owner.tick()
+        elif pipe.peer in self._unheard:
+            # It may have passed on entries, before it knew that there is one more to send them to.
+            self._unheard.discard(pipe.peer)
+            self._members.reset(self._members.topics())
 
     def ended(self, pipe: Pipe) -> None:
         """Learn that a pipe has ended."""
@@ -82,13 +90,9 @@ class Topics:
             self._writer.ended(pipe.peer)
             self._watch()
 
-    def came(self, process: str) -> None:
-        """Learn of a new process."""
-        self._owner.came(process)
-        self._watch()
-
     def left(self, process: str) -> None:
         """Learn that a process is gone."""
+        self._unheard.discard(process)
         self._owner.left(process)
         self._subscriber.left(process)
 

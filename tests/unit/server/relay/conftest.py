@@ -43,12 +43,16 @@ async def poll(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-def bus_of(hub: Hub) -> UnixBus:
-    """Return the bus of a hub that runs."""
+def relay_of(hub: Hub) -> Any:
+    """Return the relay of a hub that runs."""
     runtime = hub._lifecycle.current
     assert runtime is not None
-    assert runtime._relay is not None
-    bus = runtime._relay._bus
+    return runtime._relay
+
+
+def bus_of(hub: Hub) -> UnixBus:
+    """Return the bus of a hub that runs."""
+    bus = relay_of(hub)._bus
     assert isinstance(bus, UnixBus)
     return bus
 

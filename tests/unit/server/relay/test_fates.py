@@ -78,6 +78,31 @@ async def test_handler_that_fails_in_a_drain_has_not_handled(make_cluster: MakeC
             await drain
 
 
+async def test_handler_that_cannot_send_in_a_drain_has_not_handled(
+    make_cluster: MakeCluster,
+) -> None:
+    """It was interrupted at its message, and its reply is not delivered."""
+    working, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(channel: Channel) -> None:
+        async for message in channel:
+            working.set()
+            await go_on.wait()
+            await channel.send(message)
+
+    async with asyncio.timeout(DEADLINE), make_cluster(work, count=1) as cluster:
+        [hub] = cluster.hubs
+        async with frame_client(hub, "websocket") as client:
+            await client.confirm()
+            await client.send([1, 0, "x"])
+            await working.wait()
+            drain = await stopping(hub)
+            go_on.set()
+            reset = await client.control("reset")
+            assert (reset["reason"], reset["handled"], reset["in_hand"]) == ("shutdown", 0, 1)
+            await drain
+
+
 async def test_close_of_a_client_is_answered_in_a_drain(make_cluster: MakeCluster) -> None:
     """CLS-2: by a close, though the worker stops meanwhile."""
     working, go_on = asyncio.Event(), asyncio.Event()

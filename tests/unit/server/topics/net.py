@@ -85,6 +85,9 @@ class Process:
     def peers(self) -> Set[str]:
         return self.own.keys()
 
+    def receives_from(self, name: str) -> bool:
+        return name in self.accepted and self.accepted[name].is_open
+
     def pipe_to(self, name: str) -> Pipe:
         pipe = self.own.get(name)
         if pipe is None or not pipe.is_open:
@@ -126,6 +129,9 @@ class Net:
         mine.other, theirs.other = theirs, mine
         one.own[two.name] = mine
         two.accepted[one.name] = theirs
+        if one.name in self.processes and two.name in self.processes:
+            one.published.opened(cast("Pipe", mine))
+            two.published.opened(cast("Pipe", theirs))
 
     def cut(self, one: Process, two: Process) -> None:
         """End the pipe of one process to another: what is on its way is lost."""

@@ -296,6 +296,23 @@ async def test_publication_reaches_owner_that_has_not_joined_yet() -> None:
     assert net["a"].got == new.got == {topic: ["x"]}
 
 
+async def test_owner_that_knows_a_process_late_is_not_trusted() -> None:
+    """It did not answer when the process began, and may have left it out without knowing."""
+    net = Net("a")
+    owner = net["a"]
+    new = Process(net, "b")
+    net.connect(new, owner)
+    new.published.joined()
+    await owner.published.publish("t", "x")
+    net.processes["b"] = new
+    net.connect(owner, new)
+    await net.settle()
+    assert (new.got, new.resets) == ({}, {"t": 1})
+    net.cut(owner, new)
+    net.connect(owner, new)
+    assert new.resets == {"t": 1}
+
+
 async def test_cancelled_caller_does_not_withdraw_its_publication() -> None:
     net = Net("abc")
     writer = others(net, owner_of(net))[0]
