@@ -81,8 +81,8 @@ class UnixPipe(asyncio.Protocol):
     def send(self, item: Item) -> None:
         """See `Pipe.send`."""
         transport = self._transport
-        if not self.is_open or transport is None:
-            return
+        if not self.is_open or transport is None or transport.is_closing():
+            return  # asyncio would log each write after the other side is gone
         data = encode_item(item)
         transport.write(len(data).to_bytes(_LENGTH, "big") + data)
         self._sent += _LENGTH + len(data)

@@ -158,6 +158,19 @@ async def test_pipe_of_another_that_was_cut_is_told_when_back(folder: Path) -> N
         assert seen.ways.count((a.name, True)) == 1
 
 
+async def test_items_for_a_worker_that_is_gone_are_not_logged(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that are sent before its end is told. asyncio would log each."""
+    async with joined(folder) as (a, _), joined(folder) as (b, _):
+        await poll(lambda: b.receives_from(a.name))
+        [accepted] = b._accepted
+        accepted._socket.shutdown(socket.SHUT_RDWR)
+        for number in range(20):
+            a.pipe_to(b.name).send(Cancel(number))
+        assert caplog.text == ""
+
+
 async def test_items_are_read_before_a_worker_leaves(folder: Path) -> None:
     """More than the socket takes at once, while the other one sends, too."""
     async with joined(folder) as (a, seen_a), joined(folder) as (b, _):

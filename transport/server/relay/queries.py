@@ -75,7 +75,8 @@ class Queries:
                 return False
             raise TimeoutError(
                 f"the worker that has channel {channel_id} has not answered in "
-                f"{ANSWER_WITHIN:g} s; it may still send the message when it goes on"
+                f"{ANSWER_WITHIN:g} s, or could not: then its log has call_failed. It may still "
+                "send the message when it goes on"
             ) from None
         return bool(msgpack.decode(answer))
 
@@ -89,8 +90,9 @@ class Queries:
         silent = sum(answer is None for answer in answers)
         if silent:
             raise TimeoutError(
-                f"{silent} of the other workers have not answered in {ANSWER_WITHIN:g} s; the "
-                "user's sessions there end when they go on"
+                f"{silent} of the other workers have not answered in {ANSWER_WITHIN:g} s, or could "
+                "not. One that is stopped ends the user's sessions when it goes on; one that could "
+                "not has logged call_failed, and its sessions go on: call it again"
             )
 
     async def count(self) -> list[HubStatistics]:
