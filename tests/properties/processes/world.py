@@ -54,6 +54,8 @@ PROMPT = 1.0
 """Seconds in which messages arrive and are acknowledged, both ways, when nothing fails."""
 TOLD_WITHIN = 3.0
 """Seconds in which clients learn that a process is gone, and have their sessions, or new ones."""
+MUTE = 17.0
+"""Seconds after which a cut is known that the server did not notice."""
 LOOKS = 30
 """How often it is looked whether everything is at rest."""
 LEAVES_WITHIN = 4.0
@@ -90,6 +92,7 @@ class World:
                         await result
                     self._check()
                 await self.rest()
+                await self._vanish()
             finally:
                 for client in self.clients:
                     await client.stop()
@@ -337,6 +340,8 @@ class World:
             await ending
         await asyncio.sleep(2.0)  # the last fault may not be known yet
         await self._settle_within(REST, "after the faults")
+        while len(self._alive()) < MAX_PROCESSES:
+            await self.join()  # two of them are killed below
         self._check_topics()
         for index, client in enumerate(self._open_clients()):
             client.say(2, 0)
@@ -403,6 +408,23 @@ class World:
         for client in self.clients:
             handed = client.not_handled.intersection(self.journal.handed.get(client.index, ()))
             assert not handed, f"told as not handled, and handed out: {handed}"
+
+    async def _vanish(self) -> None:
+        """Let all clients vanish, and a process: the others keep nothing on the pipes to it."""
+        await asyncio.sleep(MUTE)
+        is_noticed = self.random.random() < 0.5
+        for client in self.clients:
+            client.cut(noticed=is_noticed)
+        self.kill(self.random.randrange(MAX_PROCESSES))
+        await asyncio.sleep(PROMPT)
+        for index, process in enumerate(self._all()):
+            if process.is_alive:
+                relay = self._runtime(index)._relay
+                links = [*relay.edge._links, *relay._home._links, *relay._calls._answering]
+                assert all(pipe.is_open for pipe, _ in links), f"{process} keeps {links}"
+        if is_noticed:
+            await asyncio.sleep(LIMITS.poll_hold)  # a poll stays parked whose client has left
+            self._check_bookkeeping()
 
     def _runtime(self, index: int) -> Any:
         return self._processes[index].app._lifecycle.current  # type: ignore[attr-defined]
