@@ -100,6 +100,7 @@ class Queries:
 
     async def _ask_all(self, kind: str, body: Any) -> list[Raw | None]:
         """Return the answers of the processes that live; None in place of a missing one."""
+        await self._bus.look()
         answers = await asyncio.gather(*(self._ask(name, kind, body) for name in self._bus.peers))
         return [answer for answer in answers if answer != GONE]
 
