@@ -7,6 +7,9 @@ from transport.bus.calls import Calls
 from transport.server.relay.edge import Edge
 from transport.server.relay.edge_link import EdgeLink
 from transport.server.relay.home import Home
+from transport.server.relay.queries import Queries
+from transport.server.topics.recipient import Recipient
+from transport.server.topics.subscriber import Subscriber
 from transport.testing.memory_bus import MemoryPipe
 
 RELAY = [
@@ -28,19 +31,12 @@ RELAY = [
     ),
     Mutant(
         Edge,
-        "send",
-        name="post-answered-without-frames",
-        rule="SND-2: what the home answers to a POST is not passed on",
-        old='return answer + await self._post(home, credential, first, b"\\n".join(before))',
-        new='return answer + (await self._post(home, credential, first, b"\\n".join(before)))[:0]',
-    ),
-    Mutant(
-        Edge,
-        "_open",
+        "_home",
         name="stopped-home-taken-for-dead",
         rule="EPO-1: a home that does not answer is told as restarted",
-        old="        link.lost()\n        raise",
-        new="        link.lost()\n        return None",
+        old="return name if is_alive else None",
+        new="return name if is_alive and name not in "
+        "[pipe.peer for pipe, _ in self._calls._waiting] else None",
     ),
     Mutant(
         Home,
@@ -49,6 +45,7 @@ RELAY = [
         rule="the connections of an edge that is gone stay attached",
         old="if each is pipe:",
         new="if False:",
+        first_seed=44,
     ),
     Mutant(
         EdgeLink,
@@ -57,14 +54,7 @@ RELAY = [
         rule="the home does not learn that a client has left its edge",
         old="self.pipe.send(Lost(self.number))",
         new="pass",
-    ),
-    Mutant(
-        Calls,
-        "call",
-        name="poll-not-cancelled",
-        rule="a poll whose client has left stays parked at its home",
-        old="pipe.send(Cancel(key[1]))",
-        new="pass",
+        first_seed=11,
     ),
     Mutant(
         Calls,
@@ -73,6 +63,7 @@ RELAY = [
         rule="a parked poll does not end with its home",
         old="answered.set_exception(NotReached(pipe.peer))",
         new="pass",
+        first_seed=6,
     ),
     Mutant(
         Edge,
@@ -81,5 +72,40 @@ RELAY = [
         rule="the connections to a home that is gone do not end",
         old="if each is pipe:",
         new="if False:",
+    ),
+    Mutant(
+        Subscriber,
+        "take",
+        name="repetition-delivered",
+        rule="a publication that was sent again reaches a member twice",
+        old="if seen.take(",
+        new="if True or seen.take(",
+        first_seed=44,
+    ),
+    Mutant(
+        Recipient,
+        "tick",
+        name="cut-off-not-sent-again",
+        rule="what was cut off with a pipe is a silent gap",
+        old="pipe.send(untaken.item)",
+        new="self.taken(1)",
+        first_seed=54,
+    ),
+    Mutant(
+        Queries,
+        "_deliver",
+        name="told-as-sent",
+        rule="`send_to` is told as done, and the channel has not taken it",
+        old="return self._local.deliver(question.channel, question.payload)",
+        new="return True",
+    ),
+    Mutant(
+        Queries,
+        "_dismiss",
+        name="dismissal-ignored",
+        rule="IDN-2: a user's sessions in another process go on",
+        old="self._local.dismiss(decode_text(msgpack.decode(body)))",
+        new="pass",
+        first_seed=29,
     ),
 ]

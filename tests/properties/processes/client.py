@@ -13,7 +13,7 @@ from transport.protocol.frames import ResetReason, TransportKind
 from transport.testing.page_driver import PageDriver
 
 if TYPE_CHECKING:
-    from tests.properties.processes.world import World
+    from tests.properties.processes.state import State
 
 
 class ModelClient(PageDriver):
@@ -31,7 +31,7 @@ class ModelClient(PageDriver):
         taken: by session, the publications and deliveries that it has received.
     """
 
-    def __init__(self, world: World, index: int, transport: TransportKind) -> None:
+    def __init__(self, world: State, index: int, transport: TransportKind) -> None:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await world.serve(scope, receive, send)
 

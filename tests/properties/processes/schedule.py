@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import secrets
 from collections.abc import Iterable
 from random import Random
 from unittest import mock
 
-from tests.properties.processes.world import DELAYS, PAUSES, World
+from tests.properties.processes.steps import DELAYS, PAUSES
+from tests.properties.processes.world import World
 from transport.testing import JumpingEventLoop
 
 Schedule = list[tuple[str, tuple[int, ...]]]
@@ -90,12 +92,21 @@ def _text(source: Random, size: int) -> str:
 async def _play(world: World, count: int, steps: Schedule) -> None:
     failed: list[str] = []
 
+    class Failures(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            failed.append(logging.Formatter().format(record))
+
     def report(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         failed.append(f"{context['message']}: {context.get('exception')!r}")
 
+    handler, logger = Failures(logging.ERROR), logging.getLogger("transport")
+    logger.addHandler(handler)
     asyncio.get_running_loop().set_exception_handler(report)
-    async with asyncio.timeout(WITHIN):
-        await world.play(count, steps)
+    try:
+        async with asyncio.timeout(WITHIN):
+            await world.play(count, steps)
+    finally:
+        logger.removeHandler(handler)
     assert not failed, failed
 
 
