@@ -18,7 +18,7 @@ from transport.bus.ranks import ranked
 
 ROUNDS = 5 if IS_FULL else 1
 COUNT_OF_EACH = 10 if IS_FULL else 4
-MESSAGES = 100 if IS_FULL else 10
+MESSAGES = 20 if IS_FULL else 10
 """Published by each member at least, after the changes."""
 STARTED = "Application startup complete"
 
