@@ -56,7 +56,7 @@ async def test_expired_session_reports_fate_of_each_send(browser: Browser, trans
         await page.run("() => channel.send('again')")
         await page.wait("seen.at(-1) === 'again'")
         assert await page.run("() => seen") == ["first", "again"]
-        assert await page.run("() => channel.state") == "open"
+        await page.wait("channel.state === 'open'")
         assert (await report(server))["started"] == 2
 
 

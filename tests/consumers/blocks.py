@@ -61,11 +61,11 @@ def block_with(text: str, document: str) -> str:
     return found
 
 
-def commands(program: str) -> list[tuple[str, list[str]]]:
-    """Return each command of the documents that runs ``program``, and its words."""
+def commands(*programs: str) -> list[tuple[str, list[str]]]:
+    """Return each command of the documents that runs one of the programs: its block, its words."""
     lines = [
         (str(block), shlex.split(line, comments=True))
         for block in blocks("sh")
         for line in block.text.splitlines()
     ]
-    return [(document, words) for document, words in lines if words[:1] == [program]]
+    return [(document, words) for document, words in lines if words and words[0] in programs]

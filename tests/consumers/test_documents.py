@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -28,8 +28,11 @@ from transport import connect
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
+OF_WORKERS = "docs/workers.md"
 CHAT = block_with("import uvicorn", document="README.md")
 FASTAPI = block_with('app.mount("/chat", hub)', document="docs/hosts.md")
+WORKERS = block_with("store=Workers()", document=OF_WORKERS)
+OF_GUNICORN = block_with("CONFIG_KWARGS", document="docs/hosts.md")
 AUTHENTICATE = block_with("Identity(subject=", document="docs/hosts.md")
 
 CHECKED = {"python", "js", "ts", "tsx", "vue", "svelte", "sh", "nginx", "text", "html"}
@@ -43,7 +46,7 @@ PROXIES = list({row.proxy.name: row.proxy for row in ROWS}.values())
 async def reader(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """What a reader of the documents installs."""
     folder = tmp_path_factory.mktemp("reader")
-    servers = ("uvicorn[standard]", "hypercorn", "granian")
+    servers = ("uvicorn[standard]", "hypercorn", "granian", "gunicorn", "uvicorn-worker")
     return await Environment.create(folder, f"{archives.wheel}[client]", "fastapi", *servers)
 
 
@@ -141,7 +144,7 @@ HOSTS = {
 
 def test_every_command_is_of_checked_program() -> None:
     """`test_npm` has the commands for a package that is installed."""
-    known = {"make", "npm", "pip", "openssl", *HOSTS}
+    known = {"make", "npm", "pip", "openssl", "gunicorn", *HOSTS}
     for block in blocks("sh"):
         for line in block.text.splitlines():
             words = shlex.split(line, comments=True)
@@ -163,7 +166,7 @@ async def test_documented_make_command_is_valid(words: list[str]) -> None:
 async def test_documented_host_serves_readme(
     reader: Environment, tmp_path: Path, program: str
 ) -> None:
-    [(_, words)] = commands(program)
+    [words] = [words for block, words in commands(program) if OF_WORKERS not in block]
     port = free_port()
     (tmp_path / "main.py").write_text(CHAT.replace("port=8000", f"port={port}"), "utf-8")
     command = (
@@ -180,6 +183,43 @@ async def test_documented_host_serves_readme(
                     assert await channel.receive() == {"text": "hello"}
     # The settings of docs/hosts.md are in the file and in the command.
     assert "host_limits" not in (tmp_path / "log").read_text("utf-8")
+
+
+SERVERS_OF_WORKERS = [words for block, words in commands("gunicorn", *HOSTS) if OF_WORKERS in block]
+
+
+@pytest.mark.parametrize("words", SERVERS_OF_WORKERS, ids=lambda words: words[0])
+async def test_documented_workers_share_a_group(
+    reader: Environment, tmp_path: Path, words: list[str]
+) -> None:
+    """Sessions begin in different workers; each gets every message once."""
+    port = free_port()
+    code = WORKERS + OF_GUNICORN if words[0] == "gunicorn" else WORKERS
+    (tmp_path / "main.py").write_text(code, "utf-8")
+    bind = HOSTS.get(words[0], HOSTS["hypercorn"]).format(port=port).split()
+    command = (str(reader.python.parent / words[0]), *words[1:], *bind)
+    async with running(words[0], command, tmp_path, [port]), AsyncExitStack() as stack:
+        url = f"http://127.0.0.1:{port}/chat"
+        channels = [
+            await stack.enter_async_context(
+                connect(url, transports=[transport], trust_env=False, timeout=30)
+            )
+            for transport in ("websocket", "sse", "longpoll") * 3
+        ]
+        for channel in channels:  # its handler receives after it has joined the group
+            await channel.acknowledged(await channel.send("joined"))
+        for index, channel in enumerate(channels):
+            await channel.send(index)
+        with anyio.fail_after(20):
+            for channel in channels:
+                received: list[object] = []
+                while len(received) < len(channels):
+                    if (message := await channel.receive()) != "joined":
+                        received.append(message)
+                assert set(received) == set(range(len(channels)))
+    log = (tmp_path / "log").read_text("utf-8")
+    assert "several_processes" not in log
+    assert "host_limits" not in log
 
 
 _NGINX = """

@@ -65,7 +65,7 @@ class Directory:
             above = Path(named).absolute()
             key = _hash(hub)
         else:
-            above = Path(tempfile.gettempdir()).absolute() / f"onechannel-{os.getuid()}"
+            above = _temporary() / f"onechannel-{os.getuid()}"
             key = _hash(parent, str(Path.cwd()), hub)
         self.path = above / key
         longest = len(os.fsencode(self.path)) + 1 + _NAME_LENGTH + len(_SUFFIX)
@@ -154,6 +154,21 @@ def _identity(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
         return f"{pid} {fields[19]}"
     return str(pid)
+
+
+def _temporary() -> Path:
+    """Return the directory for temporary files.
+
+    Raises:
+        RuntimeError: the system has none, as a container with a read-only root file system.
+    """
+    try:
+        return Path(tempfile.gettempdir()).absolute()
+    except OSError as error:
+        raise RuntimeError(
+            f"the workers have no directory in which they find each other: {error}. Mount one, or "
+            f'name one: Workers("/run/app"), or the variable {VARIABLE}'
+        ) from error
 
 
 def _make_private(path: Path) -> None:

@@ -1,14 +1,15 @@
 """What passes over a pipe: maps in msgpack, with typed fields.
 
-A field that the receiver does not know is ignored, so that two releases work side by side while one
-is replaced by the other. Fields that a later release adds need a default.
+A field or an item that the receiver does not know is ignored, so that two releases work side by
+side while one is replaced by the other. Fields that a later release adds need a default, and it
+must work if its new items are ignored.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from msgspec import Raw, Struct, msgpack
+from msgspec import DecodeError, Raw, Struct, msgpack
 
 
 class Hello(Struct, frozen=True, tag="hello", tag_field="type"):
@@ -157,11 +158,15 @@ class LeftOut(Struct, frozen=True, tag="left_out", tag_field="type"):
     """No more entries come, because none was taken for too long; `Missed` ends that."""
 
 
+ANY_TOPIC = b""
+"""In place of all topics, in `Missed`."""
+
+
 class Missed(Struct, frozen=True, tag="missed", tag_field="type"):
     """Entries that may never come; to be answered by `Taken`.
 
     Attributes:
-        topics: of which.
+        topics: of which; `ANY_TOPIC` among them stands for all.
     """
 
     topics: list[bytes]
@@ -184,3 +189,19 @@ Item = Hello | CallItem | LinkItem | TopicItem
 
 encode_item = msgpack.Encoder().encode
 decode_item = msgpack.Decoder(Item).decode
+
+
+class _Typed(Struct):
+    type: str
+
+
+_decode_type = msgpack.Decoder(_Typed).decode
+_TYPES = {kind.__struct_config__.tag for kind in get_args(Item)}
+
+
+def is_unknown(data: bytes) -> bool:
+    """Return whether what cannot be decoded is an item of a later release."""
+    try:
+        return _decode_type(data).type not in _TYPES
+    except DecodeError:
+        return False

@@ -7,8 +7,8 @@ import socket
 from contextlib import suppress
 from typing import Protocol, cast
 
-from transport.bus.items import Hello, Item, decode_item, encode_item
-from transport.telemetry.log import ERROR, WARNING, log_event
+from transport.bus.items import Hello, Item, decode_item, encode_item, is_unknown
+from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 
 MAX_ITEM = 2**26
 """Bytes of the largest item that is accepted; a longer one is a defect of its sender."""
@@ -66,6 +66,8 @@ class UnixPipe(asyncio.Protocol):
         self._socket = one
         self.is_greeted = False
         self._is_ended = False
+        self._release = ""
+        self._has_logged_unknown = False
         self._sent = 0
         """Bytes, those that still wait included."""
         self._read_mark = (-1, 0.0)
@@ -162,11 +164,14 @@ class UnixPipe(asyncio.Protocol):
                 return
             if len(unread) < end:
                 break
+            data = memoryview(unread)[begin + _LENGTH : end].tobytes()
             try:
-                self._read(decode_item(memoryview(unread)[begin + _LENGTH : end].tobytes()))
+                self._read(decode_item(data))
             except Exception as error:  # noqa: BLE001 - a defect; the other pipes go on
-                self._fail(error)
-                return
+                if not (self.is_greeted and is_unknown(data)):
+                    self._fail(error)
+                    return
+                self._log_unknown()
             begin = end
         del unread[:begin]
 
@@ -180,7 +185,21 @@ class UnixPipe(asyncio.Protocol):
             )
         self.is_greeted = True
         self.peer = item.name
+        self._release = item.release
         self._owner.greeted(self)
+
+    def _log_unknown(self) -> None:
+        """Log, once, that another release runs beside this one."""
+        if not self._has_logged_unknown:
+            self._has_logged_unknown = True
+            log_event(
+                INFO,
+                "unknown_item",
+                "another worker of this server runs a later release, and sent what this one does "
+                "not know and ignores: replace this worker, too",
+                peer=self.peer,
+                release=self._release,
+            )
 
     def _fail(self, error: Exception) -> None:
         log_event(

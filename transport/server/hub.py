@@ -57,7 +57,8 @@ class Hub:
     Args:
         handler: ``async (channel) -> None``, called once for each session; or `as_websocket` of a
             WebSocket application.
-        store: where sessions are kept; by default a `MemoryStore` of its own.
+        store: where sessions are kept; by default a `MemoryStore` of its own. `Workers` if the
+            server has several worker processes.
         limits: bounds and times.
         authenticate: ``async (connection, credentials) -> Identity | None``, at each attach.
         origins: further origins whose pages may connect, besides the server's own.

@@ -15,6 +15,10 @@ from transport.server.driver import SessionDriver
 from transport.server.renewals import Renewals, Renewer
 from transport.waiting import resolve
 
+MIN_DELAY = 0.001
+"""Seconds of the shortest timer. The rounding of a clock that has slipped could let one fire just
+before its deadline, to be set again."""
+
 ABORT_TIMEOUT = 5.0
 """Seconds that an ended connection may take to write its last frames before it is aborted."""
 
@@ -123,7 +127,7 @@ class SessionLink:
         """Limit how long an ack waits for data to travel with (MRK-6)."""
         deadline = self._downlink.ack_deadline(self.attachment)
         if deadline is not None and self._ack_timer is None:
-            delay = max(0.0, deadline - self._driver.now())
+            delay = max(MIN_DELAY, deadline - self._driver.now())
             self._ack_timer = self._driver.loop.call_later(delay, self._ack_is_due)
 
     def _ack_is_due(self) -> None:

@@ -51,7 +51,7 @@ class Process:
         self._loop = _loop()
         self._part = Part()
         self._buses: list[MemoryBus] = []
-        self._requests: set[asyncio.Future[None]] = set()
+        self._requests: dict[asyncio.Future[None], None] = {}
         """Of the clients that wait for the end of a request. Resolved when the process is gone."""
         self._lifespan: _Lifespan | None = None
 
@@ -77,7 +77,7 @@ class Process:
         scope = {**scope, "state": self._lifespan.state.copy()}
         serving = self._run(self.app(scope, receive, send_while_alive))
         gone: asyncio.Future[None] = self._loop.create_future()
-        self._requests.add(gone)
+        self._requests[gone] = None
         try:
             await asyncio.wait({serving, gone}, return_when=asyncio.FIRST_COMPLETED)
             if self.is_alive and serving.done():
@@ -88,7 +88,7 @@ class Process:
                 await asyncio.wait({serving, gone}, return_when=asyncio.FIRST_COMPLETED)
             raise
         finally:
-            self._requests.discard(gone)
+            self._requests.pop(gone, None)
             gone.cancel()
 
     def _run(self, work: Any) -> asyncio.Task[Any]:

@@ -176,8 +176,8 @@ class PageDriver:
         self.is_away = True
         if self._retry is not None:
             self._retry.cancel()
-        for link in list(self._connections):
-            self._connections[link].lose(noticed=noticed)
+        for link, connection in list(self._connections.items()):
+            connection.lose(noticed=noticed)
             self._handle_input(link, ConnectionLost("cut"))
 
     def stop_reading(self) -> None:

@@ -92,6 +92,18 @@ def test_directory_that_others_may_write_is_refused(which: str) -> None:
     assert 'Workers("/run/app")' in str(raised.value)
 
 
+def test_system_without_temporary_directory_names_the_cure(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container with a read-only root file system."""
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(temporary / "missing")])
+    with pytest.raises(RuntimeError, match="No usable temporary directory") as raised:
+        Directory("app:chat")
+    assert 'Workers("/run/app")' in str(raised.value)
+    assert Directory("app:chat", temporary / "app").path.exists()
+
+
 def test_directory_that_is_a_link_is_refused(temporary: Path) -> None:
     path = Directory("app:chat").path
     path.rename(temporary / "elsewhere")

@@ -315,6 +315,29 @@ async def test_bytes_that_are_no_item_end_the_pipe(
         assert "pipe_failed" in caplog.text
 
 
+async def test_item_of_a_later_release_is_ignored(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While one release replaces the other; a field that is not known is ignored, too."""
+    caplog.set_level("INFO")
+    async with joined(folder) as (a, seen):
+        _, writer = await asyncio.open_unix_connection(str(a.directory.socket(a.name)))
+        sent = [
+            {"type": "hello", "name": f"{a.name[:4]}00000000", "release": "9.9", "colour": "red"},
+            {"type": "news", "text": "x"},
+            {"type": "cancel", "id": 1, "colour": "red"},
+            {"type": "news", "text": "y"},
+            {"type": "cancel", "id": 2},
+        ]
+        for each in map(msgpack.encode, sent):
+            writer.write(len(each).to_bytes(4, "big") + each)
+        await seen.until(lambda: seen.items == [Cancel(1), Cancel(2)])
+        writer.close()
+        assert caplog.text.count("unknown_item") == 1
+        assert "release=9.9" in caplog.text
+        assert "pipe_failed" not in caplog.text
+
+
 async def test_pipe_to_slow_worker_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As at a broadcast to many links, all sent before the loop can write any."""
     monkeypatch.setattr(pipes, "MAX_UNREAD", 100_000)

@@ -292,3 +292,22 @@ async def test_cluster_on_another_event_loop_is_refused(anyio_backend: str) -> N
     with pytest.raises(RuntimeError, match="JumpingEventLoop"):
         async with cluster(make_hub):
             pass
+
+
+async def test_process_that_was_stopped_acknowledges() -> None:
+    """Its clock is behind the event loop's, and rounded otherwise."""
+
+    async def take(channel: Channel) -> None:
+        async for _ in channel:
+            await asyncio.sleep(0.03)  # too long for the answer to the POST
+
+    async with (
+        cluster(lambda store: Hub(take, store=store)) as processes,
+        drive(processes[0], transport="sse") as page,
+    ):
+        for number in range(1, 40):
+            await asyncio.sleep(0.0137 * number)
+            processes.stop(0)
+            await asyncio.sleep(1.7 + 0.0119 * number)
+            processes.go_on(0)
+            await page.acknowledged(await page.send("x"))

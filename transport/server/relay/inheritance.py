@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import islice
 
-from msgspec import Raw
+from msgspec import DecodeError, Raw, msgpack
 
 from transport.bus.calls import Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
@@ -21,9 +21,12 @@ from transport.server.relay.messages import (
     EndedSession,
     EndedSessions,
     decode_ended,
+    decode_ended_sessions,
+    encode_ended,
 )
 from transport.stores.memory import WorkerStore
 from transport.stores.records import Record
+from transport.telemetry.log import INFO, log_event
 
 MAX_SESSIONS = 10_000
 """Sessions of which another process is told: those that are kept longest. It keeps about 1 KiB of
@@ -34,6 +37,9 @@ MAX_SUBJECT = 1024
 
 WITHIN = 1.0
 """Seconds for which a process that is stopped may delay the start or the stop of another."""
+
+NOTHING_YET = Raw(msgpack.encode(None))
+"""The answer of a process that starts, too, and has asked nobody yet."""
 
 
 class Inheritance:
@@ -53,6 +59,7 @@ class Inheritance:
         self._calls = calls
         self._store = store
         self._now = now
+        self._has_taken = False
         calls.respond("inherit", self._respond_inherit)
         calls.respond("ended", self._respond_ended)
 
@@ -66,11 +73,13 @@ class Inheritance:
 
     async def take(self) -> None:
         """Ask the other processes until one answers: this one starts."""
-        for name in list(self._bus.peers):
+        # One that has not opened its pipe is stopped. Each second that it costs delays the start.
+        for name in filter(self._bus.receives_from, list(self._bus.peers)):
             answer = await self._call(name, "ended", None)
-            if answer is not None:
+            if answer is not None and answer != NOTHING_YET:
                 await self._keep(answer)
-                return
+                break
+        self._has_taken = True
 
     async def _call(self, name: str, kind: str, body: EndedSessions | None) -> Raw | None:
         try:
@@ -84,20 +93,33 @@ class Inheritance:
         for record, until in islice(self._store.ended(now), MAX_SESSIONS):
             subject = encode_text(record.subject)
             if record.tombstone is not None and len(subject) <= MAX_SUBJECT:
-                ended.sessions.append(
-                    EndedSession(record.id, record.hash, subject, record.tombstone, until - now)
-                )
+                one = EndedSession(record.id, record.hash, subject, record.tombstone, until - now)
+                ended.sessions.append(Raw(encode_ended(one)))
         ended.sessions.reverse()  # the receiver keeps them in order of expiry
         return ended
 
     async def _keep(self, body: Raw) -> None:
         now = self._now()
-        for each in decode_ended(body).sessions:
+        unknown = 0
+        for encoded in decode_ended_sessions(body).sessions:
+            try:
+                each = decode_ended(encoded)
+            except DecodeError:
+                unknown += 1
+                continue
             record = Record(each.id, decode_text(each.subject), each.hash, begun=True)
             await self._store.inherit(record, each.tombstone, now + each.seconds)
+        if unknown:
+            log_event(
+                INFO,
+                "unknown_item",
+                "another worker of this server runs a later release, and sessions there ended in "
+                "a way that this one does not know: it tells their clients that it was restarted",
+                sessions=unknown,
+            )
 
     async def _respond_inherit(self, pipe: Pipe, body: Raw) -> None:
         await self._keep(body)
 
-    async def _respond_ended(self, pipe: Pipe, body: Raw) -> EndedSessions:
-        return self._ended()
+    async def _respond_ended(self, pipe: Pipe, body: Raw) -> EndedSessions | None:
+        return self._ended() if self._has_taken else None

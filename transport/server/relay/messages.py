@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct, msgpack
+from msgspec import Raw, Struct, msgpack
 
 from transport import codes
 from transport.codes import Code
@@ -222,10 +222,11 @@ class EndedSessions(Struct, frozen=True):
     """Kind ``inherit``: sessions of a process that stops. Also the answer to the kind ``ended``.
 
     Attributes:
-        sessions: those that ended first come first.
+        sessions: each is an `EndedSession`, so that one of a later release spoils no other. Those
+            that ended first come first.
     """
 
-    sessions: list[EndedSession]
+    sessions: list[Raw]
 
 
 decode_opening = msgpack.Decoder(Opening).decode
@@ -236,7 +237,9 @@ decode_answered = msgpack.Decoder(Answered | Refused).decode
 decode_renewed = msgpack.Decoder(Renewed).decode
 decode_reserved = msgpack.Decoder(Reserved).decode
 decode_delivery = msgpack.Decoder(Delivery).decode
-decode_ended = msgpack.Decoder(EndedSessions).decode
+decode_ended_sessions = msgpack.Decoder(EndedSessions).decode
+decode_ended = msgpack.Decoder(EndedSession).decode
+encode_ended = msgpack.Encoder().encode
 decode_held = msgpack.Decoder(Held).decode
 decode_id = msgpack.Decoder(str).decode
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from transport.bus.interface import Bus, NotReached
@@ -175,4 +176,5 @@ class Writer:
             self._owner.publish(owner, item, lambda: self.answered(owner, number))
         else:
             self._heard.setdefault(owner, self._now())
-            self._bus.pipe_to(owner).send(item)
+            with suppress(NotReached):  # its end, which may come inside `send`, is told next
+                self._bus.pipe_to(owner).send(item)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import msgpack
 
 from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
 from tests.unit.server.relay.conftest import DEADLINE, bus_of, echo, poll
@@ -15,6 +17,7 @@ from tests.unit.server.relay.test_edges import resuming
 from transport import Hub, Identity
 from transport.bus.workers import SharedWorkers
 from transport.server.relay import inheritance
+from transport.server.relay.messages import EndedSession, encode_ended
 from transport.testing import opening
 
 MakeCluster = Callable[..., Any]
@@ -106,3 +109,51 @@ async def test_worker_leaves_only_the_newest_fates(
             answer = await try_open(b, "websocket", resuming(each, 2))
             assert answer is not None
             assert answer.frames[-1]["type"] == "close"
+
+
+async def test_fate_that_only_a_later_release_knows_is_skipped(
+    make_cluster: MakeCluster,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The others are kept, and a worker that starts serves in any case."""
+    caplog.set_level("INFO")
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        sessions = []
+        for number in range(2):
+            frame = opening(1, nonce=f"nonce-{number}-0123456789abcdef")
+            async with frame_client(a, "websocket", frame) as each:
+                sessions.append(each)
+        later, earlier = sessions
+
+        def encode_later(each: EndedSession) -> bytes:
+            fields = msgpack.decode(encode_ended(each))
+            if each.id == later.opened["id"]:
+                del fields["tombstone"]["last"]
+            return msgpack.encode(fields)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(inheritance, "encode_ended", encode_later)
+            await stop(a, b)
+            assert (await reset_at(b, later))["reason"] == "restarted"
+        assert (await reset_at(b, earlier))["reason"] == "shutdown"
+        assert caplog.text.count("unknown_item") == 1
+
+
+async def test_workers_that_start_together_all_learn_fates(
+    make_cluster: MakeCluster, folder: Path
+) -> None:
+    """None of them is content with what another newcomer knows."""
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        await stop(a, b)
+        new = [Hub(echo, store=SharedWorkers(folder / "w")) for _ in range(6)]
+        async with AsyncExitStack() as stack:
+            for hub in new:
+                await stack.enter_async_context(hub.lifespan())
+            for hub in new:
+                assert (await reset_at(hub, first))["reason"] == "shutdown"

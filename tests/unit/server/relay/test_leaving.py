@@ -78,3 +78,26 @@ async def test_messages_before_a_farewell_are_handled(
             second.socket.leave()  # type: ignore[attr-defined]
             await returned.wait()
         assert handled == list(range(1, 9))
+
+
+@each_place
+async def test_poll_that_its_client_leaves_is_not_answered(
+    make_cluster: MakeCluster, is_foreign: bool
+) -> None:
+    """What is sent next waits for another one."""
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        frame = resuming(first, 2)
+        async with frame_client(b if is_foreign else a, "longpoll", frame) as second:
+            await second.confirm()
+            [runner] = a._lifecycle.current.registry.runners
+            [attachment] = runner.session.attachments.live
+            left = asyncio.create_task(second.frame())
+            await poll(lambda: attachment.writable)
+            left.cancel()
+            await poll(lambda: not attachment.writable)
+            [channel] = a.channels
+            await channel.send("x")
+            assert await second.data() == ["x"]

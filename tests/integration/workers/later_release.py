@@ -1,0 +1,46 @@
+"""`releases` as a later release would run it: what it sends to other workers has more in it.
+
+Each item, question and answer has a field that this release does not know, and after each comes an
+item of a type that it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, msgpack
+
+from tests.integration.workers.releases import app
+from transport.bus import pipe
+from transport.bus.items import Item
+from transport.bus.pipe import UnixPipe
+
+__all__ = ("app",)
+
+
+class News(Struct, tag="news", tag_field="type"):
+    """An item of the later release."""
+
+    text: str = "x"
+
+
+def encode(item: Any) -> bytes:
+    """Encode an item as the later release does."""
+    fields = msgpack.decode(msgpack.encode(item))
+    for each in (fields, fields.get("body")):
+        if isinstance(each, dict):
+            each["colour"] = "red"
+    return msgpack.encode(fields)
+
+
+_send = UnixPipe.send
+
+
+def send(one: UnixPipe, item: Item) -> None:
+    """Send an item, and another one."""
+    _send(one, item)
+    _send(one, News())  # type: ignore[arg-type]
+
+
+pipe.encode_item = encode  # type: ignore[attr-defined]
+UnixPipe.send = send  # type: ignore[assignment]
