@@ -26,6 +26,9 @@ HOSTS = ["uvicorn"]
 if IS_FULL:
     HOSTS += ["gunicorn", "gunicorn --preload", "granian --respawn-failed-workers"]
 
+REPLACING = [name for name in HOSTS if "granian" not in name]
+"""Servers that replace one worker after the other on SIGHUP, and start one more on SIGTTIN."""
+
 _is_event = re.compile(r"[a-z]+_[a-z_]+(:| \w+=)").match
 _EXPECTED = ("host_limits", "handler_cancelled", "left_out", "one_address")
 """Events that servers with these options, and tests that stop workers, cause."""

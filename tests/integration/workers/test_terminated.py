@@ -8,13 +8,12 @@ import signal
 
 import pytest
 
-from tests.integration.workers.conftest import COUNT, IS_FULL
+from tests.integration.workers.conftest import COUNT, IS_FULL, REPLACING
 from tests.integration.workers.members import DEADLINE, members
 from tests.support.servers.uvicorn import Server
 from transport.errors import Fate, Unacknowledged
 
 COUNT_OF_EACH = 30 if IS_FULL else 3
-STARTED = "Application startup complete"
 
 
 async def test_terminated_worker_tells_true_fates(server: Server) -> None:
@@ -45,12 +44,13 @@ async def test_terminated_worker_tells_true_fates(server: Server) -> None:
             assert member.resets == []
 
 
+@pytest.mark.parametrize("server", REPLACING, indirect=True)
 async def test_replaced_workers_tell_shutdown(server: Server) -> None:
     """On SIGHUP a server replaces one worker after the other."""
     async with members(f"{server.url}/", COUNT_OF_EACH) as crowd, asyncio.timeout(DEADLINE):
-        started = sum(STARTED in line for line in server.log)
+        started = sum(server.host.ready in line for line in server.log)
         os.kill(server.pid, signal.SIGHUP)
-        await server.until_log(STARTED, started + COUNT)
+        await server.until_log(server.host.ready, started + COUNT)
         for member in crowd:
             await member.until(lambda member=member: member.resets)  # type: ignore[misc]
         await asyncio.gather(*[member.echo() for member in crowd])
