@@ -31,6 +31,7 @@ from transport.protocol.frames import (
     TransportKind,
 )
 from transport.protocol.server.opening import Begin, FinalAnswer
+from transport.protocol.server.uplink import unknown_session
 from transport.server.authentication import Authenticator
 from transport.server.opening import Visitor
 from transport.server.relay.edge_link import EdgeLink, with_token
@@ -264,6 +265,8 @@ class Edge:
             if before:
                 answer += await self._post(home, credential, first, b"\n".join(before))
                 before.clear()
+            if not await self.held_session(credential):
+                raise unknown_session()  # before anything is counted for it
             renewer = self._renewer(home, credential, scope)
             renewer.count_renewal()
             await renewer.renew(frame.credentials)
