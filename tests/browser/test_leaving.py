@@ -30,6 +30,8 @@ WAYS = [
     ("navigate", "websocket"),
     ("reload", "sse"),
 ]
+if FULL:
+    WAYS = list(product(("close", "navigate", "reload"), TRANSPORTS))
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
@@ -39,10 +41,7 @@ def serving_app(name: str) -> Any:
     return serving(f"tests.support.apps:{name}", "--no-access-log", clean=False)
 
 
-@pytest.mark.parametrize(
-    ("how", "transport"),
-    product(("close", "navigate", "reload"), TRANSPORTS) if FULL else WAYS,
-)
+@pytest.mark.parametrize(("how", "transport"), WAYS)
 async def test_session_of_page_that_leaves_ends_soon(
     browser: Browser, how: str, transport: str
 ) -> None:

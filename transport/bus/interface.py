@@ -121,6 +121,13 @@ class Bus(Protocol):
         """
         ...
 
+    async def look(self) -> None:
+        """Look for processes that have come just now: on return they are among `peers`.
+
+        They tell this process, but it may have been busy for so long that they began without it.
+        """
+        ...
+
     async def look_for(self, name: str) -> bool:
         """Look for a process that may have come just now; return False if it is gone for good."""
         ...

@@ -158,11 +158,15 @@ class LeftOut(Struct, frozen=True, tag="left_out", tag_field="type"):
     """No more entries come, because none was taken for too long; `Missed` ends that."""
 
 
+ANY_TOPIC = b""
+"""In place of all topics, in `Missed`."""
+
+
 class Missed(Struct, frozen=True, tag="missed", tag_field="type"):
     """Entries that may never come; to be answered by `Taken`.
 
     Attributes:
-        topics: of which.
+        topics: of which; `ANY_TOPIC` among them stands for all.
     """
 
     topics: list[bytes]

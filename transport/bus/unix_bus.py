@@ -80,7 +80,7 @@ class UnixBus:
         self._receiver = receiver
         self.directory.keep()
         self._listen()
-        await self._look()
+        await self.look()
         self._watching = self._loop.create_task(self._watch())
 
     async def leave(self) -> None:
@@ -135,6 +135,13 @@ class UnixBus:
         if not self.directory.is_ours(name):
             return None
         return name == self.name or name in self._pipes
+
+    async def look(self) -> None:
+        """See `Bus.look`. Connect also to those again whose pipe has ended."""
+        for name in self.directory.names() | self._pipes.keys():
+            self._connect_soon(name)
+        if self._connecting:
+            await asyncio.wait(self._connecting.values())
 
     async def look_for(self, name: str) -> bool:
         """See `Bus.look_for`. The socket of a worker that is gone is missing, or refuses."""
@@ -209,7 +216,7 @@ class UnixBus:
                 if self.name not in self.directory.names():
                     self._stop_listening()
                     self._listen()
-                await self._look()
+                await self.look()
                 self._is_failing = False
             except Exception:  # noqa: BLE001 - logged with its traceback; tried again
                 if not self._is_failing:
@@ -222,13 +229,6 @@ class UnixBus:
                         path=str(self.directory.path),
                         exc_info=True,
                     )
-
-    async def _look(self) -> None:
-        """Connect to those that have come, and again to those whose pipe has ended."""
-        for name in self.directory.names() | self._pipes.keys():
-            self._connect_soon(name)
-        if self._connecting:
-            await asyncio.wait(self._connecting.values())
 
     def _connect_soon(self, name: str) -> None:
         if self._is_stopped:

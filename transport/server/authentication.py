@@ -123,7 +123,7 @@ class Authenticator:
         if identity.expires is not None and identity.expires <= time.time():
             raise ProtocolError(codes.UNAUTHORIZED, "the credentials have expired")
         if identity.subject in dismissed:
-            raise ProtocolError(codes.UNAUTHORIZED, "the user was dismissed")
+            raise dismissed_error()
         return identity
 
     async def _ask(
@@ -165,3 +165,8 @@ class Authenticator:
         """Refuse this user in the calls that are in progress, too (IDN-2)."""
         for dismissed in self._asking.values():
             dismissed.add(subject)
+
+
+def dismissed_error() -> ProtocolError:
+    """Return the error of a client whose user was dismissed while it was let in."""
+    return ProtocolError(codes.UNAUTHORIZED, "the user was dismissed")

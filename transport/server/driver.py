@@ -189,6 +189,10 @@ class SessionDriver:
         handled = incoming.handled
         try:
             message = session.receive_nowait()
+        except ChannelClosed:
+            if session.state is SessionState.CLOSED:
+                incoming.mark_handled()  # what the handler had in hand, as it asks for the next
+            raise
         finally:
             if incoming.handled != handled:
                 for link in self.links:  # here for speed: this runs for every message

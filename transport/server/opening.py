@@ -42,7 +42,7 @@ from transport.protocol.server.session import ServerSession
 from transport.server.adapters.ports import Link
 from transport.server.admission import Admission
 from transport.server.application import Application
-from transport.server.authentication import Authenticator, Identity
+from transport.server.authentication import Authenticator, Identity, dismissed_error
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
 from transport.server.link import SessionLink
@@ -56,7 +56,7 @@ from transport.stores.tokens import Credential, derive_secret, hash_secret, make
 from transport.telemetry.log import DEBUG, INFO, log_event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Visitor:
     """Who sent an ``open``.
 
@@ -141,6 +141,14 @@ class Opener:
         self._key = key
         self._elsewhere = elsewhere
         self._decoder = Decoder(limits)
+        self._admitted: dict[Visitor, bool] = {}
+        """Those whose session is being found or begun, and whether they were dismissed since."""
+
+    def dismiss(self, subject: str) -> None:
+        """Begin no session for this user in the openings that are in progress (IDN-2)."""
+        for visitor in self._admitted:
+            if visitor.identity.subject == subject:
+                self._admitted[visitor] = True
 
     async def open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
@@ -157,6 +165,16 @@ class Opener:
         self, frame: Open, connection: HTTPConnection, transport: TransportKind
     ) -> Link | FinalAnswer:
         visitor = await self._admit(frame, connection)
+        self._admitted[visitor] = False
+        try:
+            return await self._attach(frame, visitor, transport)
+        finally:
+            del self._admitted[visitor]
+
+    async def _attach(
+        self, frame: Open, visitor: Visitor, transport: TransportKind
+    ) -> Link | FinalAnswer:
+        """Find the session of a visitor, wherever it is, or begin one."""
         elsewhere = self._elsewhere
         resumed: Link | FinalAnswer | Begin | None = None
         if elsewhere is not None and visitor.credential is not None:
@@ -270,6 +288,9 @@ class Opener:
         attached = self._attach_begun(record, frame, visitor, transport, token, reset)
         if attached is not None:
             return attached
+        if self._admitted[visitor]:
+            await registry.store.forget(record.id)
+            raise dismissed_error()
         runner = await self._create(record, request, now)
         attachment = self._attach_new(runner, frame, transport, token, reset)
         record.begun = True

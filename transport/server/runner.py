@@ -185,7 +185,7 @@ class Runner:
     def _returned(self, code: Code, *, failed: bool = False, finished: bool = True) -> None:
         session = self.session
         if session.state is SessionState.CLOSED:
-            if not failed:
+            if finished and not failed:
                 session.incoming.mark_handled()
             self._owner.tombstone_changed(self)  # messages may have been dropped since, too
             return

@@ -145,6 +145,7 @@ class Runtime:
     def dismiss(self, subject: str) -> None:
         """End the sessions of a user here, also one that is just being opened (IDN-2)."""
         self._authenticator.dismiss(subject)
+        self.opener.dismiss(subject)
         self.registry.dismiss(subject)
 
     def count(self) -> HubStatistics:

@@ -235,6 +235,11 @@ class MemoryBus:
             return None
         return name == self.name or name in self._pipes
 
+    async def look(self) -> None:
+        """See `Bus.look`."""
+        for name in list(self.network.buses):
+            self._connect(name)
+
     async def look_for(self, name: str) -> bool:
         """See `Bus.look_for`."""
         self._connect(name)

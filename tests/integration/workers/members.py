@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
+from tests.integration.workers.conftest import IS_FULL
 from tests.support.clients.frame_client import TRANSPORTS
 from transport import SessionReset, connect
 from transport.client import Channel, Pacing
 from transport.waiting import Waiters
 
-DEADLINE = 60.0
+DEADLINE = 300.0 if IS_FULL else 60.0
+TOGETHER = 16
+"""How many open their channels at the same time: each takes this process some milliseconds."""
 PACING = Pacing(retry_base=0.05, retry_max=0.5)
 
 
@@ -122,25 +125,35 @@ async def members(
     """
     crowd: list[Member] = []
     names = [f"{name}-{first + number}" for number in range(count) for name in transports]
-    has_all = asyncio.Event()
+    may_open = asyncio.Semaphore(TOGETHER)
 
     async def take_part(name: str) -> None:
         transport = name.partition("-")[0]
-        async with connect(
-            url, transports=[transport], pacing=PACING, trust_env=False, timeout=DEADLINE
-        ) as channel:
-            member = Member(name, channel)
+        async with AsyncExitStack() as stack:
+            async with may_open:
+                channel = await stack.enter_async_context(
+                    connect(
+                        url,
+                        transports=[transport],
+                        pacing=PACING,
+                        trust_env=False,
+                        timeout=DEADLINE,
+                    )
+                )
+                member = Member(name, channel)
+                listening = asyncio.create_task(member.listen())
+                stack.callback(listening.cancel)
+                await member.until_served()
             crowd.append(member)
             if len(crowd) == len(names):
                 has_all.set()
-            await member.listen()
+            await listening
 
+    has_all = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(take_part(name)) for name in names]
         async with asyncio.timeout(DEADLINE):
             await has_all.wait()
-            for member in crowd:
-                await member.until_served()
         yield crowd
         for task in tasks:
             task.cancel()

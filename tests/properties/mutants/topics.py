@@ -130,10 +130,10 @@ TOPICS = [
     ),
     TestedMutant(
         Recipient,
-        "send",
+        "_miss",
         name="missed-forgotten",
         rule="what a process misses while it is left out is a silent gap",
-        old="self._missed.add(entry.topic)",
+        old="self._missed.add(topic)",
         new="pass",
         test=test_topics.test_process_left_out_for_another_topic_is_reset_for_both,
     ),

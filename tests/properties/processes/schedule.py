@@ -20,6 +20,9 @@ STEPS: dict[str, tuple[tuple[int, int], ...]] = {
     "come": ((0, 2),),
     "say": ((0, 3), (1, 4), (0, 2), (0, 12)),
     "push": ((0, 3), (1, 4)),
+    "publish": ((0, 3), (0, 2), (1, 3)),
+    "deliver": ((0, 3), (0, 3)),
+    "dismiss": ((0, 3), (0, 3)),
     "cut": ((0, 3), (0, 1)),
     "move": ((0, 3), (0, 2)),
     "wait": ((0, len(PAUSES) - 1),),
@@ -34,7 +37,7 @@ STEPS: dict[str, tuple[tuple[int, int], ...]] = {
 }
 """Each step of a `World`, and the bounds of its arguments."""
 
-WEIGHTS = {"say": 6, "push": 3, "wait": 6, "turn": 4, "cut": 2}
+WEIGHTS = {"say": 6, "push": 3, "publish": 3, "wait": 6, "turn": 4, "cut": 2}
 """How often a step occurs; once if it is not named."""
 ESSENTIAL = frozenset(("say", "wait", "turn", "go_on"))
 OMISSION = 0.4

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
+from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.properties.processes.application import Journal
+from tests.properties.processes.application import EVERYONE, TOPICS, Journal
 from tests.properties.processes.client import ModelClient
-from transport import Hub, Limits
+from transport import Channel, Hub, Identity, Limits, codes
 from transport.bus.workers import Workers
-from transport.protocol.client.events import WasReset
+from transport.protocol.client.events import Closed, WasReset
 from transport.protocol.frames import ResetReason, TransportKind
 from transport.testing.cluster import Cluster, Process, cluster
 
@@ -99,10 +100,14 @@ class World:
     def _make_hub(self, store: Workers) -> Hub:
         home, self._made = self._made, self._made + 1
 
-        async def handle(channel: Any) -> None:
-            await self.journal.handle(channel, home)
+        async def handle(channel: Channel) -> None:
+            await self.journal.handle(hub, channel, home)
 
-        return Hub(handle, store=store, limits=LIMITS, name="model")
+        async def authenticate(_: HTTPConnection, credentials: Any) -> Identity:
+            return Identity(credentials, user=credentials)
+
+        hub = Hub(handle, store=store, limits=LIMITS, name="model", authenticate=authenticate)
+        return hub
 
     def _delay(self) -> float:
         return self.random.uniform(0, self.most_delay)
@@ -150,8 +155,16 @@ class World:
                 assert not home.is_alive, what
             case ResetReason.SHUTDOWN:
                 assert index in self._ending, what
+            case ResetReason.OVERFLOW:  # it missed a message for many, or had no room for one
+                assert self._is_disturbed or self.journal.publications, what
             case _:
                 raise AssertionError(what)
+
+    def check_closed(self, client: ModelClient, event: Closed) -> None:
+        """Check why a channel ended."""
+        what = f"client {client.index} was closed: {event}"
+        assert event.code == codes.UNAUTHORIZED.close_code, what
+        assert any(each.subject == client.credentials for each in self.journal.dismissals), what
 
     @contextmanager
     def noting_failures(self) -> Iterator[None]:
@@ -180,13 +193,17 @@ class World:
 
     def come(self, transport: int) -> None:
         """Let a client open a channel."""
-        if len(self.clients) < MAX_CLIENTS:
+        if len(self._open_clients()) < MAX_CLIENTS:
             client = ModelClient(self, len(self.clients), TRANSPORTS[transport])
             self.clients.append(client)
             client.resume()
 
+    def _open_clients(self) -> list[ModelClient]:
+        return [each for each in self.clients if each.closed is None]
+
     def _client(self, index: int) -> ModelClient | None:
-        return self.clients[index % len(self.clients)] if self.clients else None
+        clients = self._open_clients()
+        return clients[index % len(clients)] if clients else None
 
     def say(self, index: int, count: int, replies: int, delay: int) -> None:
         """Let a client send."""
@@ -195,12 +212,35 @@ class World:
             for _ in range(count):
                 client.say(replies, delay * delay)
 
-    def push(self, index: int, count: int) -> None:
-        """Let the handler of a client send."""
+    # Steps of handlers
+
+    def _order(self, index: int, name: str, *arguments: Any) -> None:
+        """Let the handler of a client do something."""
         client = self._client(index)
         session = self.journal.sessions.get(client.session) if client is not None else None
         if session is not None:
-            session.pushes.put_nowait(count)
+            session.orders.put_nowait((name, arguments))
+
+    def push(self, index: int, count: int) -> None:
+        """Let the handler of a client send."""
+        self._order(index, "push", count)
+
+    def publish(self, index: int, topic: int, count: int) -> None:
+        """Let the handler of a client send to many."""
+        for _ in range(count):
+            self._order(index, "publish", TOPICS[topic])
+
+    def deliver(self, index: int, other: int) -> None:
+        """Let the handler of a client send to another client."""
+        client = self._client(other)
+        if client is not None and client.session:
+            self._order(index, "deliver", client.session)
+
+    def dismiss(self, index: int, other: int) -> None:
+        """Let the handler of a client end the sessions of another client's user."""
+        client = self._client(other)
+        if client is not None:
+            self._order(index, "dismiss", client.credentials)
 
     def cut(self, index: int, noticed: int) -> None:
         """Cut a client's connections; it comes back at once."""
@@ -297,19 +337,22 @@ class World:
             await ending
         await asyncio.sleep(2.0)  # the last fault may not be known yet
         await self._settle_within(REST, "after the faults")
-        for index, client in enumerate(self.clients):
+        self._check_topics()
+        for index, client in enumerate(self._open_clients()):
             client.say(2, 0)
             self.push(index, 1)
+            self.publish(index, index % len(TOPICS), 1)
+            self.deliver(index, index + 1)
         await self._settle_within(PROMPT, "after a few messages")
-        sessions = {client: client.session for client in self.clients}
+        sessions = {client: client.session for client in self._open_clients()}
         self.kill(self.random.randrange(MAX_PROCESSES))
         await self._settle_within(TOLD_WITHIN, "after a kill")
         for client, before in sessions.items():
             session = self.journal.sessions[before]
             if self._processes[session.home].is_alive:
                 assert client.session == before, f"client {client.index} has lost {session}"
-            handed = client.not_handled.intersection(self.journal.handed.get(client.index, ()))
-            assert not handed, f"told as not handled, and handed out: {handed}"
+        self._check_topics()
+        self._check_fates()
 
     async def _settle_within(self, seconds: float, when: str) -> None:
         left: list[str] = []
@@ -323,27 +366,62 @@ class World:
 
     def _unsettled(self) -> Iterator[str]:
         """Yield what is not at rest, in words."""
-        for client in self.clients:
+        for index, count in self.journal.running.items():
+            if count and self._processes[index].is_alive:
+                yield f"{count} calls of process {index} have not returned"
+        for client in self._open_clients():
             session = self.journal.sessions.get(client.session)
             if client.newest_link is None or session is None:
                 yield f"client {client.index} is not connected"
                 continue
             if client.is_settled != set(range(1, client.sent + 1)):
                 yield f"client {client.index} does not know what became of its messages"
-            if client.taken.get(client.session, 0) != session.sent:
-                yield f"client {client.index} has not received what was sent"
-            if session.is_over or not self._processes[session.home].is_alive:
+            runner = self._runtime(session.home).registry.get(session.id)
+            if session.is_over or runner is None:
                 yield f"client {client.index} has a session that is over"
+            elif runner.session.outgoing.last != client.last or not session.orders.empty():
+                yield f"client {client.index} has not received what was sent"
+
+    def _check_topics(self) -> None:
+        """Check that each member has what was sent to many, and what was sent to it."""
+        journal = self.journal
+        for client in self._open_clients():
+            session, taken = journal.sessions[client.session], client.taken.get(client.session, ())
+            for one in journal.publications:
+                if one.is_done and session.member_since.get(one.topic, one.since) < one.since:
+                    assert one.number in taken, f"client {client.index} has missed {one}"
+            for delivery in journal.deliveries.values():
+                if delivery.answer and delivery.session == session.id:
+                    assert -delivery.number in taken, f"client {client.index} misses {delivery}"
+        for dismissal in journal.dismissals:
+            for session in journal.sessions.values():
+                is_older = session.member_since[EVERYONE] < dismissal.since
+                if dismissal.is_done and is_older and session.subject == dismissal.subject:
+                    assert session.is_over, f"{session} goes on after {dismissal}"
+
+    def _check_fates(self) -> None:
+        for client in self.clients:
+            handed = client.not_handled.intersection(self.journal.handed.get(client.index, ()))
+            assert not handed, f"told as not handled, and handed out: {handed}"
+
+    def _runtime(self, index: int) -> Any:
+        return self._processes[index].app._lifecycle.current  # type: ignore[attr-defined]
 
     def _check_bookkeeping(self) -> None:
         """Check that nothing is left of connections and questions, as no client is there."""
-        for process in self._alive():
-            relay: Any = process.app._lifecycle.current._relay  # type: ignore[attr-defined]
+        for index, process in enumerate(self._all()):
+            if not process.is_alive:
+                continue
+            relay = self._runtime(index)._relay
             left = [
                 *relay._calls._waiting,
                 *relay._calls._answering,
                 *relay.edge._links,
                 *relay.edge._beginning,
                 *relay._home._links,
+                *relay._topics._writer._unanswered,
+                *relay._topics._writer._turns,
             ]
             assert not left, f"{process} keeps {left}"
+            recipients = relay._topics._owner._recipients.values()
+            assert not any(each.is_pending for each in recipients), f"{process} waits"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.counted import counted
 from tests.support.turned_clock import anyio_backend, check_event_loop  # noqa: F401 - fixtures
-from transport import Channel, ChannelClosed, Hub, Limits, SessionReset
+from transport import Channel, ChannelClosed, Fate, Hub, Limits, SessionReset, Unacknowledged
 from transport.testing import drive
 
 each_transport = pytest.mark.parametrize("transport", ["websocket", "sse", "longpoll"])
@@ -272,3 +272,38 @@ async def test_each_reset_is_counted_by_reason_once() -> None:
         assert "all from 1" in str(reset.value)
     assert counted(hub).resets == {"expired": 1, "overflow": 1}
     assert counted(hub).resets["restarted"] == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "fate"), [("send", Fate.UNKNOWN), ("receive", Fate.HANDLED), ("return", Fate.HANDLED)]
+)
+async def test_handler_that_cannot_send_has_not_handled(how: str, fate: Fate) -> None:
+    """RES-2: its session was reset while it was at its message, and its reply is not delivered."""
+    working, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(channel: Channel) -> None:
+        await hub.group("all").add(channel)
+        await channel.receive()
+        working.set()
+        await go_on.wait()
+        if how != "return":
+            await (channel.send("reply") if how == "send" else channel.receive())
+
+    hub = Hub(work, limits=Limits(window_messages=2))
+    async with drive(hub) as page:
+        number = await page.send("x")
+        await working.wait()
+        page.cut()
+        for _ in range(3):
+            await hub.group("all").send("more than fits")
+        go_on.set()
+        await asyncio.sleep(1)
+        assert not await page.resume()
+        with pytest.raises(SessionReset):
+            await page.receive()
+        if fate is Fate.HANDLED:
+            await page.acknowledged(number)
+            return
+        with pytest.raises(Unacknowledged) as lost:
+            await page.acknowledged(number)
+        assert lost.value.fate is fate

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import islice
 
-from msgspec import DecodeError, Raw
+from msgspec import DecodeError, Raw, msgpack
 
 from transport.bus.calls import Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
@@ -38,6 +38,9 @@ MAX_SUBJECT = 1024
 WITHIN = 1.0
 """Seconds for which a process that is stopped may delay the start or the stop of another."""
 
+NOTHING_YET = Raw(msgpack.encode(None))
+"""The answer of a process that starts, too, and has asked nobody yet."""
+
 
 class Inheritance:
     """Passes on how sessions have ended.
@@ -56,6 +59,7 @@ class Inheritance:
         self._calls = calls
         self._store = store
         self._now = now
+        self._has_taken = False
         calls.respond("inherit", self._respond_inherit)
         calls.respond("ended", self._respond_ended)
 
@@ -72,9 +76,10 @@ class Inheritance:
         # One that has not opened its pipe is stopped. Each second that it costs delays the start.
         for name in filter(self._bus.receives_from, list(self._bus.peers)):
             answer = await self._call(name, "ended", None)
-            if answer is not None:
+            if answer is not None and answer != NOTHING_YET:
                 await self._keep(answer)
-                return
+                break
+        self._has_taken = True
 
     async def _call(self, name: str, kind: str, body: EndedSessions | None) -> Raw | None:
         try:
@@ -116,5 +121,5 @@ class Inheritance:
     async def _respond_inherit(self, pipe: Pipe, body: Raw) -> None:
         await self._keep(body)
 
-    async def _respond_ended(self, pipe: Pipe, body: Raw) -> EndedSessions:
-        return self._ended()
+    async def _respond_ended(self, pipe: Pipe, body: Raw) -> EndedSessions | None:
+        return self._ended() if self._has_taken else None

@@ -18,6 +18,10 @@ from transport.server.statistics import HubStatistics
 NAME_LENGTH = 12
 """Characters of the name of a process, which begins the ids of its sessions."""
 
+ASK_AGAIN_AFTER = 0.05
+"""Seconds after a question was cut off. The pipe is often open again at once; but it may take as
+long as the other process needs to end, or to be within reach."""
+
 
 class Local(Protocol):
     """This process, as the others ask it."""
@@ -96,6 +100,7 @@ class Queries:
 
     async def _ask_all(self, kind: str, body: Any) -> list[Raw | None]:
         """Return the answers of the processes that live; None in place of a missing one."""
+        await self._bus.look()
         answers = await asyncio.gather(*(self._ask(name, kind, body) for name in self._bus.peers))
         return [answer for answer in answers if answer != GONE]
 
@@ -107,7 +112,7 @@ class Queries:
                     try:
                         return await self._calls.call(self._bus.pipe_to(process), kind, body)
                     except NotReached:
-                        await asyncio.sleep(0)
+                        await asyncio.sleep(ASK_AGAIN_AFTER)
         except (NoAnswer, TimeoutError):
             return None
         return GONE

@@ -41,12 +41,15 @@ class Owner:
         entry = Entry(item.topic, writer, item.number, item.settled, item.payload)
         distribution = Distribution(entry.topic, done)
         for name in self._bus.peers:
-            recipient = self._recipients.get(name)
-            if recipient is None:
-                recipient = self._recipients[name] = Recipient(name, self._bus, self._now)
-            recipient.send(entry, distribution)
+            self._recipient(name).send(entry, distribution)
         self._subscriber.take(entry)
         distribution.taken()
+
+    def _recipient(self, name: str) -> Recipient:
+        recipient = self._recipients.get(name)
+        if recipient is None:
+            recipient = self._recipients[name] = Recipient(name, self._bus, self._now)
+        return recipient
 
     def taken(self, process: str, count: int) -> None:
         """Learn that a process has taken entries."""

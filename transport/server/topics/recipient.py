@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from transport.bus.interface import Bus, NotReached, Pipe
-from transport.bus.items import Entry, LeftOut, Missed
+from transport.bus.items import ANY_TOPIC, Entry, LeftOut, Missed
 from transport.telemetry.log import WARNING, log_event
 
 LEFT_OUT_AFTER = 3.0
 """Seconds in which a process that is not stopped takes an entry."""
+
+MAX_MISSED = 1000
+"""Topics that are remembered one by one while a process is left out."""
 
 
 class Distribution:
@@ -85,10 +88,16 @@ class Recipient:
     def send(self, entry: Entry, distribution: Distribution) -> None:
         """Send an entry, or remember that this process misses it."""
         if self._missed is not None:
-            self._missed.add(entry.topic)
+            self._miss(entry.topic)
         else:
             distribution.sent()
             self._send(Untaken(entry, (entry.topic,), distribution))
+
+    def _miss(self, topic: bytes) -> None:
+        assert self._missed is not None
+        self._missed.add(topic)
+        if len(self._missed) > MAX_MISSED:
+            self._missed = {ANY_TOPIC}
 
     def taken(self, count: int) -> None:
         """Learn that it has taken what was sent, the oldest first."""

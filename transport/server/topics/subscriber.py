@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from transport.bus.interface import Pipe
-from transport.bus.items import Entry, LeftOut, Missed, Taken
+from transport.bus.items import ANY_TOPIC, Entry, LeftOut, Missed, Taken
 from transport.bus.text import decode_text
 from transport.protocol.codec import Payload
 from transport.server.topics.seen import Seen
@@ -38,11 +38,15 @@ class Subscriber:
 
     Args:
         members: who gets the entries.
+        lives: returns whether a process, by its name, is this one or a known other one.
         loop: the running event loop.
     """
 
-    def __init__(self, members: Members, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, members: Members, lives: Callable[[str], bool], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._members = members
+        self._lives = lives
         self._loop = loop
         self._writers: dict[str, Seen] = {}
         self._gone: deque[str] = deque()
@@ -62,13 +66,18 @@ class Subscriber:
             case Missed(topics):
                 self._count(pipe)
                 self._left_out_by.discard(pipe.peer)
-                self._members.reset([decode_text(topic) for topic in topics])
+                if ANY_TOPIC in topics:
+                    self._members.reset(self._members.topics())
+                else:
+                    self._members.reset([decode_text(topic) for topic in topics])
 
     def take(self, entry: Entry) -> None:
         """Deliver an entry, unless it was taken before."""
         seen = self._writers.get(entry.writer)
         if seen is None:
             seen = self._writers[entry.writer] = Seen()
+            if not self._lives(entry.writer):
+                self._forget_later(entry.writer)
         if seen.take(entry.topic, entry.number, entry.settled):
             self._members.deliver(decode_text(entry.topic), entry.payload)
 
@@ -80,9 +89,12 @@ class Subscriber:
             # also stands in for others that are silent.
             self._members.reset(self._members.topics())
         if process in self._writers:
-            self._gone.append(process)
-            if len(self._gone) > MAX_GONE:
-                self._writers.pop(self._gone.popleft(), None)
+            self._forget_later(process)
+
+    def _forget_later(self, writer: str) -> None:
+        self._gone.append(writer)
+        if len(self._gone) > MAX_GONE:
+            self._writers.pop(self._gone.popleft(), None)
 
     def _count(self, pipe: Pipe) -> None:
         if not self._untold:

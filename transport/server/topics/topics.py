@@ -29,7 +29,7 @@ class Topics:
         self._bus = bus
         self._members = members
         self._loop = clock.loop
-        self._subscriber = Subscriber(members, clock.loop)
+        self._subscriber = Subscriber(members, self._lives, clock.loop)
         self._owner = Owner(bus, self._subscriber, clock.now)
         self._writer = Writer(bus, self._owner, clock.now)
         self._early: list[tuple[Pipe, Publish]] | None = []
@@ -105,6 +105,9 @@ class Topics:
             self._timer.cancel()
             self._timer = None
         self._writer.stop()
+
+    def _lives(self, process: str) -> bool:
+        return process == self._bus.name or process in self._bus.peers
 
     def _publish(self, pipe: Pipe, item: Publish) -> None:
         number = item.number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from transport.bus.interface import Bus, NotReached
@@ -120,7 +121,8 @@ class Writer:
         for owner, heard in list(self._heard.items()):
             if now - heard > PASSED_OVER_AFTER:
                 self._silent.add(owner)
-                self._pass_over(owner)
+                # To this process: others may be silent, too, and each would take as long.
+                self._pass_over(owner, self._bus.name)
 
     def ended(self, process: str) -> None:
         """Learn that the pipe to an owner has ended: nobody knows what it has taken."""
@@ -153,15 +155,15 @@ class Writer:
             return False
         return True
 
-    def _pass_over(self, process: str) -> None:
+    def _pass_over(self, process: str, instead: str | None = None) -> None:
         self._heard.pop(process, None)
         for topic, turn in list(self._turns.items()):
             if turn.owner == process:
-                self._move(topic, turn)
+                self._move(topic, turn, instead)
 
-    def _move(self, topic: bytes, turn: Turn) -> None:
-        """Send all publications of a topic to its owner of now, in order."""
-        turn.owner = self._owner_of(topic)
+    def _move(self, topic: bytes, turn: Turn, owner: str | None = None) -> None:
+        """Send all publications of a topic to its owner of now or to this one, in order."""
+        turn.owner = owner or self._owner_of(topic)
         turn.sent |= turn.held
         turn.held = {}
         for publication in list(turn.sent.values()):
@@ -175,4 +177,5 @@ class Writer:
             self._owner.publish(owner, item, lambda: self.answered(owner, number))
         else:
             self._heard.setdefault(owner, self._now())
-            self._bus.pipe_to(owner).send(item)
+            with suppress(NotReached):  # its end, which may come inside `send`, is told next
+                self._bus.pipe_to(owner).send(item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,20 @@ async def test_fate_that_only_a_later_release_knows_is_skipped(
             assert (await reset_at(b, later))["reason"] == "restarted"
         assert (await reset_at(b, earlier))["reason"] == "shutdown"
         assert caplog.text.count("unknown_item") == 1
+
+
+async def test_workers_that_start_together_all_learn_fates(
+    make_cluster: MakeCluster, folder: Path
+) -> None:
+    """None of them is content with what another newcomer knows."""
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        await stop(a, b)
+        new = [Hub(echo, store=SharedWorkers(folder / "w")) for _ in range(6)]
+        async with AsyncExitStack() as stack:
+            for hub in new:
+                await stack.enter_async_context(hub.lifespan())
+            for hub in new:
+                assert (await reset_at(hub, first))["reason"] == "shutdown"

@@ -37,6 +37,9 @@ class Alone(Bus):
     def is_alive(self, name: str) -> bool | None:
         return name == self.name
 
+    async def look(self) -> None:
+        raise NotImplementedError
+
     async def look_for(self, name: str) -> bool:
         return name == self.name
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from typing import Any, cast
 
 from transport.bus.interface import Bus, NotReached, Pipe
@@ -135,12 +135,20 @@ class Net:
             end.is_open = False
             end.process.published.ended(cast("Pipe", end))
 
-    def kill(self, name: str) -> None:
-        """End a process. What it had sent arrives."""
+    def kill(self, name: str, lose: Callable[[int], int] = lambda sent: 0) -> None:
+        """End a process. What it had sent arrives, but for what was still in its memory.
+
+        Args:
+            name: of the process.
+            lose: given how many items are under way in a pipe, returns how many of the last are
+                lost.
+        """
         dead = self.processes.pop(name)
         for other in self.processes.values():
             for end in (other.accepted[name], other.own[name]):
                 was_stopped, other.is_stopped = other.is_stopped, False
+                for _ in range(lose(len(end.arrived))):
+                    end.arrived.pop()
                 while end.arrived:
                     self._read(end)
                 other.is_stopped = was_stopped

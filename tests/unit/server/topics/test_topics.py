@@ -94,6 +94,16 @@ async def test_silent_owner_is_passed_over_and_doubles_nothing() -> None:
     assert (owner.resets, reader.resets) == ({"t": 1}, {})
 
 
+async def test_many_silent_processes_delay_a_writer_once() -> None:
+    net = Net("abcdef")
+    writer = net[ranked(b"t", net.processes)[-1]]
+    for other in others(net, writer):
+        other.is_stopped = True
+    [task] = publish(writer, "1")
+    await net.wait(PASSED_OVER_AFTER + LEFT_OUT_AFTER + 1)
+    assert task.done()
+
+
 async def test_stopped_process_is_left_out_and_reset_later() -> None:
     """The others do not wait for it a second time; its members are reset, not left with a gap."""
     net = Net("abc")
