@@ -78,6 +78,7 @@ class Edge:
         authenticator: of the clients that connect here.
         limits: of the hub.
         foreign: told of sessions that no process of the hub began.
+        inherit: takes over what a process has left that is gone.
         until_joined: waits until the other processes are known.
     """
 
@@ -89,6 +90,7 @@ class Edge:
         authenticator: Authenticator,
         limits: Limits,
         foreign: ForeignSessions,
+        inherit: Callable[[str], Awaitable[None]],
         until_joined: Callable[[], Awaitable[None]],
     ) -> None:
         self._bus = bus
@@ -97,6 +99,7 @@ class Edge:
         self._authenticator = authenticator
         self._limits = limits
         self._foreign = foreign
+        self._inherit = inherit
         self._until_joined = until_joined
         self._decoder = Decoder(limits)
         self._numbers = itertools.count(1)
@@ -345,6 +348,8 @@ class Edge:
             self._foreign.seen(session_id)
         elif not is_alive:
             is_alive = await self._bus.look_for(name)
+            if not is_alive:
+                await self._inherit(name)
         return name if is_alive else None
 
     # The bus
