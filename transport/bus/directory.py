@@ -18,6 +18,7 @@ import secrets
 import socket
 import stat
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,7 @@ _LONGEST_SOCKET = 103
 """Bytes of a socket's path on macOS, which takes the shortest."""
 
 _SUFFIX = ".sock"
+_LEFT = ".ended"
 _SECRET_LENGTH = 32
 _NAME_LENGTH = 12
 _PARENT = "parent"
@@ -97,6 +99,44 @@ class Directory:
     def is_ours(self, name: str) -> bool:
         """Return whether a name is one of this directory's workers, present or past."""
         return name.startswith(self.tag) and _is_name(name) is not None
+
+    def leave(self, name: str, data: bytes, until: float) -> None:
+        """Keep what a worker leaves to the others.
+
+        Args:
+            name: of the worker.
+            data: what it leaves.
+            until: the Unix time until which it is kept.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = self._left(name)
+        draft = path.with_name(f".{name}-{secrets.token_hex(4)}")
+        draft.touch(0o600)
+        try:
+            draft.write_bytes(data)
+            os.utime(draft, (until, until))
+            draft.rename(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def left(self, name: str) -> bytes | None:
+        """Return what a worker has left, unless it was nothing, or the time is over."""
+        with suppress(OSError):
+            if self._left(name).stat().st_mtime > time.time():
+                return self._left(name).read_bytes()
+        return None
+
+    def forget(self) -> None:
+        """Remove what workers have left, and whose time is over."""
+        with suppress(OSError):
+            for file in self.path.glob(f"*{_LEFT}"):
+                if file.stat().st_mtime <= time.time():
+                    file.unlink(missing_ok=True)
+
+    def _left(self, name: str) -> Path:
+        return self.path / f"{name}{_LEFT}"
 
     def keep(self) -> None:
         """Write the directory and its secret again if something has removed them.

@@ -94,6 +94,22 @@ class Bus(Protocol):
         """
         ...
 
+    def leave_behind(self, data: bytes, until: float) -> None:
+        """Keep data for the others, also for those that come when this process is gone.
+
+        Args:
+            data: what is kept; once for each process.
+            until: the Unix time until which it is kept.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        ...
+
+    def left_behind(self, name: str) -> bytes | None:
+        """Return what a process has left, or None."""
+        ...
+
     async def leave(self) -> None:
         """Leave once the others have read what was sent to them, if they soon do; then `stop`."""
         ...

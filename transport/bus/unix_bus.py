@@ -79,9 +79,18 @@ class UnixBus:
         """
         self._receiver = receiver
         self.directory.keep()
+        self.directory.forget()
         self._listen()
         await self.look()
         self._watching = self._loop.create_task(self._watch())
+
+    def leave_behind(self, data: bytes, until: float) -> None:
+        """See `Bus.leave_behind`."""
+        self.directory.leave(self.name, data, until)
+
+    def left_behind(self, name: str) -> bytes | None:
+        """See `Bus.left_behind`."""
+        return self.directory.left(name)
 
     async def leave(self) -> None:
         """See `Bus.leave`."""

@@ -102,13 +102,13 @@ class WorkerStore(MemoryStore):
         self.epoch = worker
 
     def ended(self, now: float) -> Iterator[tuple[Record, float]]:
-        """Return the records of sessions that have ended, and until when each is kept.
+        """Return the records of its own sessions that have ended, and until when each is kept.
 
         Those that are kept longest come first.
         """
         for session_id, until in reversed(self._tombstone_expiry.items()):
             record = self._records.get(session_id)
-            if until > now and record is not None:
+            if until > now and record is not None and session_id.startswith(self.epoch):
                 yield record, until
 
     async def inherit(self, record: Record, tombstone: Tombstone, until: float) -> None:

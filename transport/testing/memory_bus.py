@@ -35,6 +35,7 @@ class MemoryNetwork:
     Attributes:
         delay: returns the seconds that the next item takes from one process to another.
         buses: of the processes that live, by name.
+        left: what processes have left behind, by name.
         secret: see `Bus`.
         tag: begins the name of each process.
     """
@@ -42,6 +43,7 @@ class MemoryNetwork:
     def __init__(self, delay: Callable[[], float] = lambda: 0.0) -> None:
         self.delay = delay
         self.buses: dict[str, MemoryBus] = {}
+        self.left: dict[str, bytes] = {}
         self.secret = secrets.token_bytes(32)
         self.tag = secrets.token_hex(TAG_LENGTH // 2)
 
@@ -195,6 +197,14 @@ class MemoryBus:
     def _is_joined(self, name: str) -> bool:
         """Return whether there are pipes both ways."""
         return self._pipes[name].is_greeted and self.receives_from(name)
+
+    def leave_behind(self, data: bytes, until: float) -> None:
+        """See `Bus.leave_behind`."""
+        self.network.left[self.name] = data
+
+    def left_behind(self, name: str) -> bytes | None:
+        """See `Bus.left_behind`."""
+        return self.network.left.get(name)
 
     async def leave(self) -> None:
         """See `Bus.leave`. What was sent arrives in any case."""

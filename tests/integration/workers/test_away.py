@@ -14,17 +14,20 @@ from tests.support.servers.uvicorn import Server
 DEADLINE = 60.0
 
 
+@pytest.mark.parametrize("is_last", [False, True])
 async def test_client_that_was_away_reads_its_fate(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch, is_last: bool
 ) -> None:
-    """The worker has ended cleanly, and no process of it is left."""
+    """Its worker has ended cleanly; another one served meanwhile, or comes only now."""
     monkeypatch.setenv("ONECHANNEL_WORKERS", str(directory / "run"))
     first, second = (Server("tests.integration.workers.app:app") for _ in range(2))
-    await asyncio.gather(first.start(), second.start())
+    await asyncio.gather(first.start(), *([] if is_last else [second.start()]))
     try:
         async with asyncio.timeout(DEADLINE):
             clients = [await echoed(transport, first.port) for transport in TRANSPORTS]
             await first.stop()
+            if is_last:
+                await second.start()
             for client in clients:
                 client.carrier = Tcp(second.port, "")
                 known = {"session": client.token, "epoch": client.opened["epoch"]}

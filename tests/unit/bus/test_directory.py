@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,23 @@ def test_secret_that_was_replaced_is_reported() -> None:
     (directory.path / "secret").write_bytes(b"x" * 32)
     with pytest.raises(RuntimeError, match="restart all workers"):
         directory.keep()
+
+
+def test_what_a_worker_leaves_is_kept_for_its_time() -> None:
+    first, later = Directory("app:chat"), Directory("app:chat")
+    now = time.time()
+    first.leave(first.name, b"how sessions ended", now + 600)
+    [file] = first.path.glob("*.ended")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert later.left(first.name) == b"how sessions ended"
+    assert later.left(later.name) is None
+    assert later.names() == set()
+    later.forget()
+    assert file.exists()
+    first.leave(first.name, b"how sessions ended", now - 1)
+    assert later.left(first.name) is None
+    later.forget()
+    assert not file.exists()
 
 
 def test_parent_file_that_is_empty_is_skipped() -> None:

@@ -56,7 +56,7 @@ def require_session(
             codes.WRONG_PROCESS,
             "this session belongs to another process, or to one that has restarted",
         )
-    raise _unknown_session()
+    raise unknown_session()
 
 
 def polled_attachment(frame: Poll, session: ServerSession) -> Attachment:
@@ -149,7 +149,7 @@ def answer_ended(
         or header.client != ended.owner
         or not all(_was_taken(frame, ended.received) for frame in frames)
     ):
-        raise _unknown_session()
+        raise unknown_session()
     marks = Ack(ack=ended.handled, received=ended.received, sent=ended.last, attached=False)
     return [encode_control(marks)]
 
@@ -237,14 +237,14 @@ class Post:
         session.record_activity(attachment, now)
         if mark is not UNSET:
             if not _confirm_by_mark(session, attachment, mark):
-                raise _unknown_session()
+                raise unknown_session()
         elif attachment is not None:
             session.confirm(attachment)
 
     def _check_not_reset(self) -> None:
         ending = self._session.ending
         if ending is not None and ending.reset is not None:
-            raise _unknown_session()
+            raise unknown_session()
 
     def reattach(self) -> None:
         """Look for the attachment again: it may have ended while the credentials were checked.
@@ -293,5 +293,6 @@ class Post:
         return [marks, *[encode_control(reply) for reply in self._replies], *data]
 
 
-def _unknown_session() -> ProtocolError:
+def unknown_session() -> ProtocolError:
+    """Return the error of a request whose session is unknown, or has ended (RES-9)."""
     return ProtocolError(codes.UNKNOWN_SESSION, "there is no such session: open it again")

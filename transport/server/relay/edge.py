@@ -31,6 +31,7 @@ from transport.protocol.frames import (
     TransportKind,
 )
 from transport.protocol.server.opening import Begin, FinalAnswer
+from transport.protocol.server.uplink import unknown_session
 from transport.server.authentication import Authenticator
 from transport.server.opening import Visitor
 from transport.server.relay.edge_link import EdgeLink, with_token
@@ -77,6 +78,7 @@ class Edge:
         authenticator: of the clients that connect here.
         limits: of the hub.
         foreign: told of sessions that no process of the hub began.
+        inherit: takes over what a process has left that is gone.
         until_joined: waits until the other processes are known.
     """
 
@@ -88,6 +90,7 @@ class Edge:
         authenticator: Authenticator,
         limits: Limits,
         foreign: ForeignSessions,
+        inherit: Callable[[str], Awaitable[None]],
         until_joined: Callable[[], Awaitable[None]],
     ) -> None:
         self._bus = bus
@@ -96,6 +99,7 @@ class Edge:
         self._authenticator = authenticator
         self._limits = limits
         self._foreign = foreign
+        self._inherit = inherit
         self._until_joined = until_joined
         self._decoder = Decoder(limits)
         self._numbers = itertools.count(1)
@@ -264,6 +268,8 @@ class Edge:
             if before:
                 answer += await self._post(home, credential, first, b"\n".join(before))
                 before.clear()
+            if not await self.held_session(credential):
+                raise unknown_session()  # before anything is counted for it
             renewer = self._renewer(home, credential, scope)
             renewer.count_renewal()
             await renewer.renew(frame.credentials)
@@ -342,6 +348,8 @@ class Edge:
             self._foreign.seen(session_id)
         elif not is_alive:
             is_alive = await self._bus.look_for(name)
+            if not is_alive:
+                await self._inherit(name)
         return name if is_alive else None
 
     # The bus

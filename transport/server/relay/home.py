@@ -27,7 +27,7 @@ from transport.protocol.frames import (
     TransportKind,
 )
 from transport.protocol.server.opening import Begin, FinalAnswer
-from transport.protocol.server.uplink import split_header
+from transport.protocol.server.uplink import split_header, unknown_session
 from transport.server.authentication import Identity
 from transport.server.link import SessionLink
 from transport.server.opening import Opener, Visitor
@@ -190,8 +190,7 @@ class Home:
         credential = Credential(question.id, question.hash)
         record = await self._registry.find_record(credential)
         if record is None:  # nothing is checked for a token that is not valid
-            error = ProtocolError(codes.UNKNOWN_SESSION, "the session of this renewal is unknown")
-            return Refused(Failure.of(error))
+            return Refused(Failure.of(unknown_session()))
         runner = self._registry.get(record.id)
         if runner is None:
             return Answered([0])  # it is over: what comes next will tell the client

@@ -1,21 +1,20 @@
 """`Inheritance`: how sessions have ended, of workers that are gone (RES-8).
 
 A session ends with its home. A client that comes back after that asks another process, which must
-know how it ended. So a process that stops tells the others, and one that starts asks one of them.
-The alternative, to stop only when all clients have come back, would delay each stop for as long as
-the slowest one takes.
+know how it ended. So a process that stops leaves that in a file. The other processes cannot keep it
+for it, because all may be replaced at once; and to stop only when all clients have come back would
+delay each stop for as long as the slowest one takes.
 """
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Callable
 from itertools import islice
 
-from msgspec import DecodeError, Raw, msgpack
+from msgspec import DecodeError, Raw
 
-from transport.bus.calls import Calls
-from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
+from transport.bus.interface import Bus
 from transport.bus.text import decode_text, encode_text
 from transport.server.relay.messages import (
     EndedSession,
@@ -23,23 +22,18 @@ from transport.server.relay.messages import (
     decode_ended,
     decode_ended_sessions,
     encode_ended,
+    encode_ended_sessions,
 )
 from transport.stores.memory import WorkerStore
 from transport.stores.records import Record
-from transport.telemetry.log import INFO, log_event
+from transport.telemetry.log import ERROR, INFO, log_event
 
 MAX_SESSIONS = 10_000
-"""Sessions of which another process is told: those that are kept longest. It keeps about 1 KiB of
-each, and reads all in some 50 ms."""
+"""Sessions of which the others are told: those that are kept longest. Each takes some 200 bytes of
+the file, and 1 KiB in a process that reads it, which takes all in some 50 ms."""
 
 MAX_SUBJECT = 1024
-"""Bytes. A session with a longer subject is not passed on, so that all fit into one item."""
-
-WITHIN = 1.0
-"""Seconds for which a process that is stopped may delay the start or the stop of another."""
-
-NOTHING_YET = Raw(msgpack.encode(None))
-"""The answer of a process that starts, too, and has asked nobody yet."""
+"""Bytes. A session with a longer subject is not passed on, so that the file is small."""
 
 
 class Inheritance:
@@ -47,68 +41,59 @@ class Inheritance:
 
     Args:
         bus: to the other processes.
-        calls: over it.
         store: of this process.
         now: returns the seconds of the process's clock.
     """
 
-    def __init__(
-        self, bus: Bus, calls: Calls, store: WorkerStore, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, bus: Bus, store: WorkerStore, now: Callable[[], float]) -> None:
         self._bus = bus
-        self._calls = calls
         self._store = store
         self._now = now
-        self._has_taken = False
-        calls.respond("inherit", self._respond_inherit)
-        calls.respond("ended", self._respond_ended)
+        self._taken: set[str] = set()
+        """The processes whose files were read."""
 
-    async def give(self) -> None:
-        """Tell all other processes: this one stops."""
-        ended = self._ended()
-        if ended.sessions:
-            await asyncio.gather(
-                *(self._call(name, "inherit", ended) for name in list(self._bus.peers))
-            )
-
-    async def take(self) -> None:
-        """Ask the other processes until one answers: this one starts."""
-        # One that has not opened its pipe is stopped. Each second that it costs delays the start.
-        for name in filter(self._bus.receives_from, list(self._bus.peers)):
-            answer = await self._call(name, "ended", None)
-            if answer is not None and answer != NOTHING_YET:
-                await self._keep(answer)
-                break
-        self._has_taken = True
-
-    async def _call(self, name: str, kind: str, body: EndedSessions | None) -> Raw | None:
-        try:
-            return await self._calls.call(self._bus.pipe_to(name), kind, body, WITHIN)
-        except (NotReached, NoAnswer):
-            return None  # it is gone too, or stopped
-
-    def _ended(self) -> EndedSessions:
-        now = self._now()
-        ended = EndedSessions([])
+    def give(self) -> None:
+        """Leave it to the others: this process stops."""
+        now, unix_time = self._now(), time.time()
+        encoded: list[Raw] = []
+        last = 0.0
         for record, until in islice(self._store.ended(now), MAX_SESSIONS):
             subject = encode_text(record.subject)
             if record.tombstone is not None and len(subject) <= MAX_SUBJECT:
-                one = EndedSession(record.id, record.hash, subject, record.tombstone, until - now)
-                ended.sessions.append(Raw(encode_ended(one)))
-        ended.sessions.reverse()  # the receiver keeps them in order of expiry
-        return ended
+                kept = unix_time + until - now
+                one = EndedSession(record.id, record.hash, subject, record.tombstone, kept)
+                encoded.append(Raw(encode_ended(one)))
+                last = max(last, kept)
+        if not encoded:
+            return
+        encoded.reverse()
+        try:
+            self._bus.leave_behind(encode_ended_sessions(EndedSessions(encoded)), last)
+        except OSError:
+            log_event(
+                ERROR,
+                "fates_lost",
+                "this worker could not write how its sessions have ended, so clients that come "
+                "back later are told that it was restarted",
+                sessions=len(encoded),
+                exc_info=True,
+            )
 
-    async def _keep(self, body: Raw) -> None:
-        now = self._now()
+    async def take(self, name: str) -> None:
+        """Keep what a process has left that is gone."""
+        if name in self._taken or (left := self._bus.left_behind(name)) is None:
+            return
+        self._taken.add(name)
+        now, unix_time = self._now(), time.time()
         unknown = 0
-        for encoded in decode_ended_sessions(body).sessions:
+        for encoded in _sessions(left):
             try:
                 each = decode_ended(encoded)
             except DecodeError:
                 unknown += 1
                 continue
             record = Record(each.id, decode_text(each.subject), each.hash, begun=True)
-            await self._store.inherit(record, each.tombstone, now + each.seconds)
+            await self._store.inherit(record, each.tombstone, now + each.until - unix_time)
         if unknown:
             log_event(
                 INFO,
@@ -118,8 +103,9 @@ class Inheritance:
                 sessions=unknown,
             )
 
-    async def _respond_inherit(self, pipe: Pipe, body: Raw) -> None:
-        await self._keep(body)
 
-    async def _respond_ended(self, pipe: Pipe, body: Raw) -> EndedSessions | None:
-        return self._ended() if self._has_taken else None
+def _sessions(left: bytes) -> list[Raw]:
+    try:
+        return decode_ended_sessions(left).sessions
+    except DecodeError:
+        return []  # the machine has crashed while it was written

@@ -208,18 +208,18 @@ class EndedSession(Struct, frozen=True):
         id, hash: what its token proves.
         subject: whose it was; see `encode_text`.
         tombstone: how it ended.
-        seconds: for which that is still kept.
+        until: the Unix time until which that is kept.
     """
 
     id: str
     hash: bytes
     subject: bytes
     tombstone: Tombstone
-    seconds: float
+    until: float
 
 
 class EndedSessions(Struct, frozen=True):
-    """Kind ``inherit``: sessions of a process that stops. Also the answer to the kind ``ended``.
+    """What a process leaves behind.
 
     Attributes:
         sessions: each is an `EndedSession`, so that one of a later release spoils no other. Those
@@ -239,6 +239,7 @@ decode_reserved = msgpack.Decoder(Reserved).decode
 decode_delivery = msgpack.Decoder(Delivery).decode
 decode_ended_sessions = msgpack.Decoder(EndedSessions).decode
 decode_ended = msgpack.Decoder(EndedSession).decode
+encode_ended_sessions = msgpack.Encoder().encode
 encode_ended = msgpack.Encoder().encode
 decode_held = msgpack.Decoder(Held).decode
 decode_id = msgpack.Decoder(str).decode

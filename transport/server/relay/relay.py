@@ -59,6 +59,7 @@ class Relay:
             authenticator,
             limits,
             ForeignSessions(limits.ttl, now),
+            self._inherit,
             self._until_open,
         )
         self._now = now
@@ -90,7 +91,7 @@ class Relay:
         self._topics = Topics(self._bus, members, registry.clock)
         self._queries = Queries(self._bus, self._calls, local)
         assert isinstance(registry.store, WorkerStore)
-        self._inheritance = Inheritance(self._bus, self._calls, registry.store, self._now)
+        self._inheritance = Inheritance(self._bus, registry.store, self._now)
 
     async def publish(self, topic: str, payload: Payload) -> None:
         """Send a message to the members of a topic; see `Topics.publish`."""
@@ -115,8 +116,12 @@ class Relay:
         """Let the other processes read how the sessions here have ended, before `stop`."""
         assert self._inheritance is not None
         if self._has_joined:
-            await self._inheritance.give()
+            self._inheritance.give()
             await self._bus.leave()
+
+    async def _inherit(self, name: str) -> None:
+        assert self._inheritance is not None
+        await self._inheritance.take(name)
 
     def stop(self) -> None:
         """Leave the other processes: their connections to sessions here end as if cut."""
@@ -129,12 +134,10 @@ class Relay:
 
     async def _join(self) -> None:
         """Join the others; try again until that succeeds, as after the disk was full."""
-        assert self._inheritance is not None  # tasks begin after their creator has returned
         while not self._has_joined:
             try:
                 await self._bus.start(self)
                 self._topics.joined()
-                await self._inheritance.take()
                 self._has_joined = True
             except (OSError, RuntimeError):
                 if not self._has_tried.done():

@@ -73,3 +73,22 @@ async def test_renewal_with_a_forged_token_is_not_checked(make_cluster: MakeClus
                 answer = await first.post({"type": "renew", "credentials": "guess"})
                 assert (answer.status, answer.frames[0]["code"]) == (404, "unknown_session")
         assert "guess" not in seen
+
+
+async def test_forged_renewals_use_up_nothing_of_a_session(make_cluster: MakeCluster) -> None:
+    """Its id is no secret."""
+    async with asyncio.timeout(DEADLINE), make_cluster(limits=LIMITS) as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "longpoll") as first:
+            await first.confirm()
+            token, first.token = first.token, forged(first.token)
+            first.carrier.app = b  # type: ignore[attr-defined]
+            for _ in range(RESUMES_PER_SECOND):
+                answer = await first.post({"type": "renew", "credentials": "guess"})
+                assert answer.frames[0]["code"] == "unknown_session"
+            first.token = token
+        async with frame_client(b, "longpoll", opening(nonce="nonce-b-0123456789abcdef")):
+            pass
+        for number in range(2, 2 + RESUMES_PER_SECOND):
+            async with frame_client(b, "longpoll", resuming(first, number)) as again:
+                assert again.opened["verdict"] == "resumed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,7 +15,8 @@ from msgspec import msgpack
 from tests.support.clients.frame_client import TRANSPORTS, frame_client, try_open
 from tests.unit.server.relay.conftest import DEADLINE, bus_of, echo, poll
 from tests.unit.server.relay.test_edges import resuming
-from transport import Hub, Identity
+from transport import Hub, Identity, Limits
+from transport.bus.directory import Directory
 from transport.bus.workers import SharedWorkers
 from transport.server.relay import inheritance
 from transport.server.relay.messages import EndedSession, encode_ended
@@ -28,6 +30,11 @@ async def stop(hub: Hub, *others: Hub) -> None:
     name = bus_of(hub).name
     await hub.lifespan().__aexit__(None, None, None)
     await poll(lambda: all(name not in bus_of(other).peers for other in others))
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Return the files that workers have left."""
+    return list(folder.rglob("*.ended"))
 
 
 async def reset_at(hub: Hub, client: Any, transport: str = "websocket", **more: Any) -> Any:
@@ -70,22 +77,23 @@ async def test_fate_of_another_user_is_not_told(make_cluster: MakeCluster) -> No
 
 
 @pytest.mark.parametrize("is_alone", [True, False])
-async def test_fates_pass_on_to_a_worker_that_comes_later(
+async def test_worker_that_comes_later_knows_the_fates(
     make_cluster: MakeCluster, folder: Path, is_alone: bool
 ) -> None:
-    """As when workers are replaced one by one: perhaps all that knew the session are gone."""
+    """As when all workers are replaced, one by one or at once."""
     async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
         a, b = cluster.hubs
         async with frame_client(a, "websocket") as first:
-            pass
+            await first.confirm()
+            await first.send([1, 0, "x"])
+            assert await first.data() == ["x"]
         await stop(a, b)
+        if is_alone:
+            await stop(b)
         c = Hub(echo, store=SharedWorkers(folder / "w"))
         async with c.lifespan():
-            async with frame_client(c, "websocket", opening(nonce="nonce-c-0123456789abcdef")):
-                pass  # it serves
-            if is_alone:
-                await stop(b, c)
-            assert (await reset_at(c, first))["reason"] == "shutdown"
+            reset = await reset_at(c, first)
+            assert (reset["reason"], reset["handled"]) == ("shutdown", 1)
 
 
 async def test_worker_leaves_only_the_newest_fates(
@@ -137,7 +145,7 @@ async def test_fate_that_only_a_later_release_knows_is_skipped(
         with monkeypatch.context() as patched:
             patched.setattr(inheritance, "encode_ended", encode_later)
             await stop(a, b)
-            assert (await reset_at(b, later))["reason"] == "restarted"
+        assert (await reset_at(b, later))["reason"] == "restarted"
         assert (await reset_at(b, earlier))["reason"] == "shutdown"
         assert caplog.text.count("unknown_item") == 1
 
@@ -157,3 +165,43 @@ async def test_workers_that_start_together_all_learn_fates(
                 await stack.enter_async_context(hub.lifespan())
             for hub in new:
                 assert (await reset_at(hub, first))["reason"] == "shutdown"
+
+
+async def test_fates_are_kept_no_longer_than_a_tombstone(
+    make_cluster: MakeCluster, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RES-8. Then their file goes, too."""
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        await stop(a, b)
+        assert len(left_in(folder)) == 1
+        now = time.time()
+        monkeypatch.setattr("time.time", lambda: now + Limits().tombstone + 1)
+        assert (await reset_at(b, first))["reason"] == "restarted"
+        assert len(left_in(folder)) == 1
+        c = Hub(echo, store=SharedWorkers(folder / "w"))
+        async with c.lifespan():
+            assert (await reset_at(c, first))["reason"] == "restarted"
+            assert left_in(folder) == []
+
+
+async def test_fates_that_cannot_be_written_are_logged(
+    make_cluster: MakeCluster,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise OSError("the disk is full")
+
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        monkeypatch.setattr(Directory, "leave", fail)
+        await stop(a, b)
+        assert (await reset_at(b, first))["reason"] == "restarted"
+    assert "fates_lost" in caplog.text
+    assert "the disk is full" in caplog.text

@@ -22,6 +22,12 @@ class Alone(Bus):
     async def start(self, receiver: Receiver) -> None:
         raise AssertionError
 
+    def leave_behind(self, data: bytes, until: float) -> None:
+        raise AssertionError
+
+    def left_behind(self, name: str) -> bytes | None:
+        return None
+
     async def leave(self) -> None:
         raise AssertionError
 
