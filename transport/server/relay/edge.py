@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from transport import codes
 from transport.bus.calls import ANSWER_WITHIN, Calls
-from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
+from transport.bus.interface import NAME_LENGTH, Bus, NoAnswer, NotReached, Pipe
 from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.bus.text import encode_text
 from transport.errors import ProtocolError
@@ -65,7 +65,6 @@ RETRY_IN = 1.0
 """Seconds after which a client asks again for a session whose home does not answer."""
 
 NO_NONCE = "-" * 22
-NAME_LENGTH = 12
 
 
 class Edge:
