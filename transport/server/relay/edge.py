@@ -33,7 +33,7 @@ from transport.protocol.frames import (
 from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.protocol.server.uplink import unknown_session
 from transport.server.authentication import Authenticator
-from transport.server.opening import Visitor
+from transport.server.elsewhere import Visitor
 from transport.server.relay.edge_link import EdgeLink, with_token
 from transport.server.relay.edge_renewer import EdgeRenewer
 from transport.server.relay.foreign import ForeignSessions
@@ -106,10 +106,10 @@ class Edge:
         self._beginning: dict[str, asyncio.Future[None]] = {}
         self._drained = asyncio.get_running_loop().create_future()
 
-    # `opening.Elsewhere`
+    # `OpeningElsewhere`
 
     async def held_session(self, credential: Credential) -> str:
-        """See `opening.Elsewhere.held_session`."""
+        """See `OpeningElsewhere.held_session`."""
         await self._until_joined()
         home = await self._home(credential.id)
         if home is None:
@@ -119,7 +119,7 @@ class Edge:
     async def resume(
         self, frame: Open, visitor: Visitor, transport: TransportKind
     ) -> EdgeLink | FinalAnswer | Begin | None:
-        """See `opening.Elsewhere.resume`."""
+        """See `OpeningElsewhere.resume`."""
         await self._until_joined()
         assert visitor.credential is not None
         home = await self._home(visitor.credential.id)
@@ -130,7 +130,7 @@ class Edge:
     async def begin(
         self, frame: Open, visitor: Visitor, transport: TransportKind, reset: Reset | None
     ) -> EdgeLink | FinalAnswer | str:
-        """See `opening.Elsewhere.begin`."""
+        """See `OpeningElsewhere.begin`."""
         await self._until_joined()
         subject = visitor.identity.subject
         opening = opening_key(subject, frame.client, frame.nonce)
@@ -244,10 +244,10 @@ class Edge:
             case _:
                 assert_never(answer)
 
-    # `uplink.Elsewhere`
+    # `UplinkElsewhere`
 
     async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame] | None:
-        """See `uplink.Elsewhere.send`."""
+        """See `UplinkElsewhere.send`."""
         await self._until_joined()
         line, _, rest = body.partition(b"\n")
         [header] = self._decoder.decode_lines(line)
@@ -282,7 +282,7 @@ class Edge:
         return await self._answer(home, "send", Posted(*credential, body), within)
 
     async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
-        """See `uplink.Elsewhere.poll`."""
+        """See `UplinkElsewhere.poll`."""
         await self._until_joined()
         home = await self._home(credential.id)
         if home is None:
