@@ -22,6 +22,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from transport.bus.interface import NAME_LENGTH
+
 VARIABLE = "ONECHANNEL_WORKERS"
 """The environment variable that names the directory."""
 
@@ -31,11 +33,10 @@ _LONGEST_SOCKET = 103
 _SUFFIX = ".sock"
 _LEFT = ".ended"
 _SECRET_LENGTH = 32
-_NAME_LENGTH = 12
 _PARENT = "parent"
 _SECRET = "secret"
 
-_is_name = re.compile(rf"[0-9a-f]{{{_NAME_LENGTH}}}").fullmatch
+_is_name = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}").fullmatch
 
 
 class Directory:
@@ -70,7 +71,7 @@ class Directory:
             above = _temporary() / f"onechannel-{os.getuid()}"
             key = _hash(parent, str(Path.cwd()), hub)
         self.path = above / key
-        longest = len(os.fsencode(self.path)) + 1 + _NAME_LENGTH + len(_SUFFIX)
+        longest = len(os.fsencode(self.path)) + 1 + NAME_LENGTH + len(_SUFFIX)
         if longest > _LONGEST_SOCKET:
             raise RuntimeError(
                 f"the path of a socket in {self.path} would have {longest} bytes, and some systems "
@@ -84,7 +85,7 @@ class Directory:
             self._share(_PARENT, parent.encode())
             _remove_abandoned(above)
         self.tag = hashlib.sha256(self.secret).hexdigest()[:4]
-        self.name = self.tag + secrets.token_hex((_NAME_LENGTH - len(self.tag)) // 2)
+        self.name = self.tag + secrets.token_hex((NAME_LENGTH - len(self.tag)) // 2)
 
     def socket(self, name: str) -> Path:
         """Return the path of a worker's socket."""

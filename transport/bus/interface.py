@@ -7,6 +7,9 @@ from typing import Protocol
 
 from transport.bus.items import Item
 
+NAME_LENGTH = 12
+"""Characters of the name of a process, which begins the ids of its sessions."""
+
 
 class NotReached(Exception):
     """The other process is gone, or the pipe to it has ended; it may have acted before that."""

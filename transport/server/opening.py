@@ -11,8 +11,7 @@ leaves a record that has not begun; the next ``open`` with the same nonce comple
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from msgspec import UNSET
 from starlette.requests import HTTPConnection
@@ -42,9 +41,10 @@ from transport.protocol.server.session import ServerSession
 from transport.server.adapters.ports import Link
 from transport.server.admission import Admission
 from transport.server.application import Application
-from transport.server.authentication import Authenticator, Identity, dismissed_error
+from transport.server.authentication import Authenticator, dismissed_error
 from transport.server.credentials import SessionCredentials
 from transport.server.driver import SessionDriver
+from transport.server.elsewhere import OpeningElsewhere, Visitor
 from transport.server.link import SessionLink
 from transport.server.memory import Memory, opening_cost
 from transport.server.opening_request import OpeningRequest, read_request
@@ -52,55 +52,8 @@ from transport.server.registry import Registry
 from transport.server.renewals import RelayedRenewer
 from transport.server.runner import Runner
 from transport.stores.records import Record
-from transport.stores.tokens import Credential, derive_secret, hash_secret, make_token, read_token
+from transport.stores.tokens import derive_secret, hash_secret, make_token, read_token
 from transport.telemetry.log import DEBUG, INFO, log_event
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Visitor:
-    """Who sent an ``open``.
-
-    Attributes:
-        identity: what ``authenticate`` returned.
-        credential: what the token proves; None if it names no session, or is malformed.
-        request: that carried it; None if another process has it.
-    """
-
-    identity: Identity
-    credential: Credential | None
-    request: OpeningRequest | None = None
-
-
-class Elsewhere(Protocol):
-    """The other processes of a hub, for what is opened here."""
-
-    async def held_session(self, credential: Credential) -> str:
-        """Do as `Registry.held_session`, for a session of another process.
-
-        Raises:
-            ProtocolError: that process does not answer.
-        """
-        ...
-
-    async def resume(
-        self, frame: Open, visitor: Visitor, transport: TransportKind
-    ) -> Link | FinalAnswer | Begin | None:
-        """Resume a session of another process; return None if it is to be looked for here.
-
-        Raises:
-            ProtocolError: refused.
-        """
-        ...
-
-    async def begin(
-        self, frame: Open, visitor: Visitor, transport: TransportKind, reset: Reset | None
-    ) -> Link | FinalAnswer | str:
-        """Return the id of the session to begin here, or attach to one of another process (OPN-4).
-
-        Raises:
-            ProtocolError: refused.
-        """
-        ...
 
 
 class Opener:
@@ -129,7 +82,7 @@ class Opener:
         memory: Memory,
         authenticator: Authenticator,
         key: bytes,
-        elsewhere: Elsewhere | None = None,
+        elsewhere: OpeningElsewhere | None = None,
     ) -> None:
         self.refused = 0
         self._application = application

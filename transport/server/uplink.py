@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.types import Scope
 
@@ -22,6 +22,7 @@ from transport.protocol.server.uplink import (
     require_session,
     split_header,
 )
+from transport.server.elsewhere import UplinkElsewhere
 from transport.server.patience import Patience
 from transport.server.registry import Registry
 from transport.server.runner import Runner
@@ -29,18 +30,6 @@ from transport.stores.tokens import Credential, read_token
 
 JITTER = 0.1
 """The random part of a hold, so that polls parked at the same time do not return together."""
-
-
-class Elsewhere(Protocol):
-    """The other processes of a hub, for what arrives here."""
-
-    async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
-        """Do as `Entrance.poll`; return None if the session is to be looked for here."""
-        ...
-
-    async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame] | None:
-        """Do as `Entrance.send`; return None if the session is to be looked for here."""
-        ...
 
 
 class Uplink:
@@ -53,7 +42,7 @@ class Uplink:
     """
 
     def __init__(
-        self, registry: Registry, limits: Limits, elsewhere: Elsewhere | None = None
+        self, registry: Registry, limits: Limits, elsewhere: UplinkElsewhere | None = None
     ) -> None:
         self._registry = registry
         self._elsewhere = elsewhere

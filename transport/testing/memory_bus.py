@@ -14,13 +14,12 @@ from collections import deque
 from collections.abc import Callable, Set
 from enum import Enum
 
-from transport.bus.interface import NotReached, Receiver
+from transport.bus.interface import NAME_LENGTH, NotReached, Receiver
 from transport.bus.items import Hello, Item, decode_item, encode_item
 
 HELLO_WITHIN = 1.0
 """Seconds that `MemoryBus.start` waits for the others. One that is stopped may not delay it."""
 
-NAME_LENGTH = 12
 TAG_LENGTH = 4
 
 

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from transport import codes
 from transport.bus.calls import ANSWER_WITHIN, Calls
-from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
+from transport.bus.interface import NAME_LENGTH, Bus, NoAnswer, NotReached, Pipe
 from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.bus.text import encode_text
 from transport.errors import ProtocolError
@@ -33,7 +33,7 @@ from transport.protocol.frames import (
 from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.protocol.server.uplink import unknown_session
 from transport.server.authentication import Authenticator
-from transport.server.opening import Visitor
+from transport.server.elsewhere import Visitor
 from transport.server.relay.edge_link import EdgeLink, with_token
 from transport.server.relay.edge_renewer import EdgeRenewer
 from transport.server.relay.foreign import ForeignSessions
@@ -65,7 +65,6 @@ RETRY_IN = 1.0
 """Seconds after which a client asks again for a session whose home does not answer."""
 
 NO_NONCE = "-" * 22
-NAME_LENGTH = 12
 
 
 class Edge:
@@ -107,10 +106,10 @@ class Edge:
         self._beginning: dict[str, asyncio.Future[None]] = {}
         self._drained = asyncio.get_running_loop().create_future()
 
-    # `opening.Elsewhere`
+    # `OpeningElsewhere`
 
     async def held_session(self, credential: Credential) -> str:
-        """See `opening.Elsewhere.held_session`."""
+        """See `OpeningElsewhere.held_session`."""
         await self._until_joined()
         home = await self._home(credential.id)
         if home is None:
@@ -120,7 +119,7 @@ class Edge:
     async def resume(
         self, frame: Open, visitor: Visitor, transport: TransportKind
     ) -> EdgeLink | FinalAnswer | Begin | None:
-        """See `opening.Elsewhere.resume`."""
+        """See `OpeningElsewhere.resume`."""
         await self._until_joined()
         assert visitor.credential is not None
         home = await self._home(visitor.credential.id)
@@ -131,7 +130,7 @@ class Edge:
     async def begin(
         self, frame: Open, visitor: Visitor, transport: TransportKind, reset: Reset | None
     ) -> EdgeLink | FinalAnswer | str:
-        """See `opening.Elsewhere.begin`."""
+        """See `OpeningElsewhere.begin`."""
         await self._until_joined()
         subject = visitor.identity.subject
         opening = opening_key(subject, frame.client, frame.nonce)
@@ -245,10 +244,10 @@ class Edge:
             case _:
                 assert_never(answer)
 
-    # `uplink.Elsewhere`
+    # `UplinkElsewhere`
 
     async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame] | None:
-        """See `uplink.Elsewhere.send`."""
+        """See `UplinkElsewhere.send`."""
         await self._until_joined()
         line, _, rest = body.partition(b"\n")
         [header] = self._decoder.decode_lines(line)
@@ -283,7 +282,7 @@ class Edge:
         return await self._answer(home, "send", Posted(*credential, body), within)
 
     async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
-        """See `uplink.Elsewhere.poll`."""
+        """See `UplinkElsewhere.poll`."""
         await self._until_joined()
         home = await self._home(credential.id)
         if home is None:

@@ -29,8 +29,9 @@ from transport.protocol.frames import (
 from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.protocol.server.uplink import split_header, unknown_session
 from transport.server.authentication import Identity
+from transport.server.elsewhere import Visitor
 from transport.server.link import SessionLink
-from transport.server.opening import Opener, Visitor
+from transport.server.opening import Opener
 from transport.server.registry import Registry
 from transport.server.relay.home_link import HomeLink
 from transport.server.relay.messages import (

@@ -9,14 +9,11 @@ from typing import Any, Protocol
 from msgspec import Raw, msgpack
 
 from transport.bus.calls import ANSWER_WITHIN, Calls
-from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
+from transport.bus.interface import NAME_LENGTH, Bus, NoAnswer, NotReached, Pipe
 from transport.bus.text import decode_text, encode_text
 from transport.protocol.codec import Payload
 from transport.server.relay.messages import Delivery, decode_delivery
 from transport.server.statistics import HubStatistics
-
-NAME_LENGTH = 12
-"""Characters of the name of a process, which begins the ids of its sessions."""
 
 ASK_AGAIN_AFTER = 0.05
 """Seconds after a question was cut off. The pipe is often open again at once; but it may take as
