@@ -34,7 +34,7 @@ from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.protocol.server.uplink import unknown_session
 from transport.server.authentication import Authenticator
 from transport.server.elsewhere import Visitor
-from transport.server.relay.edge_link import EdgeLink, with_token
+from transport.server.relay.edge_link import EdgeLink, most_waiting, with_token
 from transport.server.relay.edge_renewer import EdgeRenewer
 from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.messages import (
@@ -209,7 +209,7 @@ class Edge:
         link = EdgeLink(
             pipe,
             question.link,
-            2 * self._limits.window_bytes,
+            most_waiting(self._limits),
             self._decoder,
             renewer,
             self._forget,
