@@ -38,10 +38,9 @@ async def test_worker_that_cannot_join_tries_again(
 async def test_stopped_workers_do_not_delay_a_start(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They accept and answer nothing, so they cannot tell how sessions have ended."""
+    """They accept, and answer nothing."""
     monkeypatch.setattr("transport.bus.unix_bus.HELLO_WITHIN", 0.05)
     monkeypatch.setattr("transport.bus.unix_bus.LEAVE_WITHIN", 0.05)
-    monkeypatch.setattr("transport.server.relay.inheritance.WITHIN", 3600.0)
     hub = Hub(echo, store=SharedWorkers(folder / "w"))
     async with asyncio.timeout(DEADLINE), hub.lifespan():
         bus = bus_of(hub)
