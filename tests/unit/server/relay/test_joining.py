@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
 
-from tests.unit.server.relay.conftest import DEADLINE, bus_of, echo, poll, relay_of
+from tests.unit.server.relay.conftest import DEADLINE, echo, poll
 from transport import Hub
 from transport.bus.workers import SharedWorkers
 from transport.testing import ask, lines, opening
@@ -33,20 +32,3 @@ async def test_worker_that_cannot_join_tries_again(
         await poll(lambda: relay._has_joined)
         assert (await ask(hub, "/poll", lines(opening(2)))).status == 200
         assert caplog.text.count("workers_failed") == 1
-
-
-async def test_stopped_workers_do_not_delay_a_start(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They accept, and answer nothing."""
-    monkeypatch.setattr("transport.bus.unix_bus.HELLO_WITHIN", 0.05)
-    monkeypatch.setattr("transport.bus.unix_bus.LEAVE_WITHIN", 0.05)
-    hub = Hub(echo, store=SharedWorkers(folder / "w"))
-    async with asyncio.timeout(DEADLINE), hub.lifespan():
-        bus = bus_of(hub)
-        with socket.socket(socket.AF_UNIX) as stopped:
-            name = f"{bus.name[:4]}00000000"
-            stopped.bind(str(bus.directory.socket(name)))
-            stopped.listen()
-            await poll(lambda: relay_of(hub)._has_joined)
-            assert bus.peers == {name}
