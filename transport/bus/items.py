@@ -130,7 +130,7 @@ class Publish(Struct, frozen=True, tag="publish", tag_field="type"):
 
 
 class Published(Struct, frozen=True, tag="published", tag_field="type"):
-    """Every process that takes anything has taken a publication; from the owner to the writer.
+    """Every process that takes entries has taken a publication; from the owner to the writer.
 
     Attributes:
         number: see `Publish`.

@@ -90,7 +90,7 @@ class UnixPipe(asyncio.Protocol):
             log_event(
                 WARNING,
                 "pipe_ended",
-                "another worker of this server reads nothing: its clients' connections are cut",
+                "another worker of this server reads nothing, so the connections it relays are cut",
                 peer=self.peer,
             )
             self.end()

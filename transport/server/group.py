@@ -106,15 +106,16 @@ class Group:
     async def send(self, message: Json) -> None:
         """Send one message to every channel of the group, encoded once.
 
-        Returns once the message is in the buffers of all of them; with `Workers` when every worker
-        has taken it that takes anything. Never waits for a client: a channel whose buffer is full
-        is reset with ``overflow`` (DAT-6). If the call is cancelled, the message is sent
-        nevertheless.
+        Returns once the message is in the buffers of all of them. With `Workers` that is when every
+        worker has taken it; one that takes nothing for 3 seconds is not waited for. Never waits for
+        a client: a channel whose buffer is full is reset with ``overflow`` (DAT-6). If the call is
+        cancelled, the message is sent nevertheless.
 
         Raises:
             Unsendable, TooLarge: the message cannot be sent; no channel got it.
-            RuntimeError: called in another thread or event loop than the hub's; or the hub cannot
-                reach its other processes, or stopped before all had taken the message.
+            RuntimeError: called in another thread or event loop than the hub's. With `Workers` also
+                if the hub cannot find its other processes, or has stopped in this one; some
+                channels may have got the message then.
         """
         await self._publish("group.send", self._topic, message)
 

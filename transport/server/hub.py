@@ -253,17 +253,26 @@ class Hub:
         return await runtime.statistics() if runtime is not None else no_statistics()
 
     def _running(self, call: str, arguments: str = "") -> Runtime | None:
-        """Return the runtime, or None if no process of the hub can have a channel.
+        """Return the runtime, or None if the hub does not run and so has no channel.
 
-        That of a hub with several processes is started if need be: they may have channels.
+        With `Workers` it is started if need be: other processes may have channels.
 
         Args:
             call, arguments: see `Lifecycle.get_current`.
+
+        Raises:
+            RuntimeError: see `Lifecycle.get_current`; or the hub has stopped in this process, and
+                its other processes, which may go on, are out of reach.
         """
         runtime = self._lifecycle.get_current(call, arguments)
-        if runtime is None and self._has_workers and not self._lifecycle.has_started:
-            return self._lifecycle.start()
-        return runtime
+        if runtime is not None or not self._has_workers:
+            return runtime
+        if self._lifecycle.has_stopped:
+            raise RuntimeError(
+                f"{call}() was called after the hub has stopped in this process, and reached "
+                "nobody; its other workers may go on"
+            )
+        return self._lifecycle.start()
 
     def lifespan(self, app: object = None) -> AbstractAsyncContextManager[None]:
         """Run the hub: as ``Starlette(lifespan=hub.lifespan)``, or inside your own lifespan."""

@@ -29,13 +29,12 @@ class Lifecycle:
 
     Attributes:
         current: the runtime, or None while the hub is not running.
-        has_started: whether there ever was a runtime.
         has_lifespan: whether the runtime runs within `Hub.lifespan`.
     """
 
     def __init__(self, make: Callable[[], Runtime], frame: int) -> None:
         self.current: Runtime | None = None
-        self.has_started = False
+        self._has_started = False
         self.has_lifespan = False
         self._make = make
         self._frame = frame
@@ -58,7 +57,7 @@ class Lifecycle:
                 raise second_loop(self.current.loop, self.current.registry.clock.thread)
             self.stop()  # a runtime left over from an earlier loop
             self.current = self._make()
-            self.has_started = True
+            self._has_started = True
             self._watch_processes(self.current)
             return self.current
 
@@ -67,6 +66,11 @@ class Lifecycle:
         registry = runtime.registry
         if not registry.store.shared:
             registry.on_drain = processes.watch(runtime.loop)
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether there was a runtime, but no longer."""
+        return self._has_started and self.current is None
 
     @property
     def is_here(self) -> bool:

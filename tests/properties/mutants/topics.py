@@ -17,6 +17,7 @@ _dies = test_topics.test_owner_that_dies_loses_and_doubles_nothing
 _cut = test_topics.test_cut_pipe_loses_and_doubles_nothing
 _stopped = test_topics.test_stopped_process_is_left_out_and_reset_later
 _silent = test_topics.test_silent_owner_is_passed_over_and_doubles_nothing
+_owner_died = test_topics.test_stopped_process_is_reset_if_its_owner_died
 _far = test_topics.test_process_out_of_reach_for_long_is_reset
 
 TOPICS = [
@@ -52,8 +53,8 @@ TOPICS = [
         "_move",
         name="unanswered-forgotten",
         rule="the next owner gets only what was held, not what had no answer",
-        old="turn.sent |= turn.held",
-        new="turn.sent = turn.held",
+        old="backlog.sent |= backlog.held",
+        new="backlog.sent = backlog.held",
         test=partial(_dies, 0),
     ),
     TestedMutant(
@@ -61,7 +62,7 @@ TOPICS = [
         "publish",
         name="owner-changed-without-waiting",
         rule="a new owner gets a publication before the old one has answered",
-        old="if turn.owner == owner and not turn.held:",
+        old="if backlog.owner == owner and not backlog.held:",
         new="if True:",
         test=test_topics.test_owner_that_comes_waits_for_answers_of_the_old_one,
     ),
@@ -153,7 +154,7 @@ TOPICS = [
         rule="a process that was stopped cannot know that its owner died with what it missed",
         old="self._pipe.send(LeftOut())",
         new="pass",
-        test=test_topics.test_stopped_process_is_reset_if_its_owner_died,
+        test=partial(_owner_died, has_noticed=False),
     ),
     TestedMutant(
         Recipient,
@@ -171,7 +172,7 @@ TOPICS = [
         rule="what a dead owner had left out is a silent gap",
         old="self._members.reset(self._members.topics())",
         new="pass",
-        test=test_topics.test_stopped_process_is_reset_if_its_owner_died,
+        test=partial(_owner_died, has_noticed=False),
     ),
     TestedMutant(
         Topics,
@@ -184,7 +185,7 @@ TOPICS = [
     ),
     TestedMutant(
         Topics,
-        "opened",
+        "_meet_late",
         name="late-owner-trusted",
         rule="an owner that did not know a new process yet leaves it with a silent gap",
         old="self._members.reset(self._members.topics())",

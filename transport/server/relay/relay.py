@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 
 from transport import codes
@@ -25,7 +26,7 @@ from transport.server.topics.subscriber import Members
 from transport.server.topics.topics import Topics
 from transport.server.uplink import Uplink
 from transport.stores.memory import WorkerStore
-from transport.telemetry.log import ERROR, log_event
+from transport.telemetry.log import ERROR, INFO, log_event
 from transport.waiting import resolve
 
 JOIN_INTERVAL = 1.0
@@ -137,9 +138,16 @@ class Relay:
         while not self._has_joined:
             try:
                 await self._bus.start(self)
-                self._topics.joined()
+                self._topics.begin()
                 self._has_joined = True
-            except (OSError, RuntimeError):
+                log_event(
+                    INFO,
+                    "joined",
+                    worker=self._bus.name,
+                    pid=os.getpid(),
+                    others=len(self._bus.peers),
+                )
+            except Exception:  # noqa: BLE001 - logged with its traceback; tried again
                 if not self._has_tried.done():
                     log_event(
                         ERROR,

@@ -36,7 +36,7 @@ class Owner:
         Args:
             writer: the name of the process that publishes.
             item: the publication.
-            done: called once every process has taken it that takes anything; perhaps at once.
+            done: called once every process that takes entries has taken it; perhaps at once.
         """
         entry = Entry(item.topic, writer, item.number, item.settled, item.payload)
         distribution = Distribution(entry.topic, done)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from transport.bus.interface import Bus, NotReached, Pipe
 from transport.bus.items import ANY_TOPIC, Entry, LeftOut, Missed
-from transport.telemetry.log import WARNING, log_event
+from transport.telemetry.log import INFO, WARNING, log_event
 
 LEFT_OUT_AFTER = 3.0
 """Seconds in which a process that is not stopped takes an entry."""
@@ -31,9 +31,9 @@ class Distribution:
         self.topic = topic
         self._done = done
         self._waiting = 1
-        """Processes that have not taken it; 1 more until `sent` to all."""
+        """Processes that have not taken it; one more until it was sent to all."""
 
-    def sent(self) -> None:
+    def expect(self) -> None:
         """Wait for one more process."""
         self._waiting += 1
 
@@ -90,7 +90,7 @@ class Recipient:
         if self._missed is not None:
             self._miss(entry.topic)
         else:
-            distribution.sent()
+            distribution.expect()
             self._send(Untaken(entry, (entry.topic,), distribution))
 
     def _miss(self, topic: bytes) -> None:
@@ -139,8 +139,9 @@ class Recipient:
         log_event(
             WARNING,
             "left_out",
-            "another worker of this server takes nothing, so nobody waits for it: those of its "
-            "channels that miss a message of a group will be reset",
+            "another worker of this server has taken nothing for 3 s: it is stopped, or a handler "
+            "blocks its event loop. Nobody waits for it any longer; those of its channels that "
+            "miss a message of a group will be reset",
             peer=self._name,
         )
         self._missed = {topic for untaken in self._untaken for topic in untaken.topics}
@@ -151,10 +152,10 @@ class Recipient:
             self._untaken.clear()
 
     def _give_up(self) -> None:
-        """Wait no longer for what was sent.
+        """Wait no longer for the process to take what it was sent.
 
-        The process may take it yet. But then it counts as settled, and a process that takes it so
-        late cannot tell it from what it has taken before.
+        From now on the entries count as settled. If the process does take one of them later, it
+        drops it as a repetition; so it is told that it missed all of them.
         """
         for untaken in list(self._untaken):
             distribution, untaken.distribution = untaken.distribution, None
@@ -164,6 +165,7 @@ class Recipient:
     def _tell(self) -> None:
         """Tell the process what it missed: it takes something again, or can be reached again."""
         if self._missed is not None and self._pipe is not None:
+            log_event(INFO, "taken_back", "another worker takes messages again", peer=self._name)
             topics, self._missed = sorted(self._missed), None
             self._send(Untaken(Missed(topics), topics, None))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_FIRST_LOOK = 16
+_FIRST_PRUNING = 16
 
 
 class Seen:
@@ -12,14 +12,14 @@ class Seen:
     repetition too, or older than this process.
     """
 
-    __slots__ = ("_highest", "_look_at", "_settled")
+    __slots__ = ("_highest", "_prune_at", "_settled")
 
     def __init__(self) -> None:
         self._settled = 0
         self._highest: dict[bytes, int] = {}
         """Of each topic with publications that are not settled; some others too."""
-        self._look_at = _FIRST_LOOK
-        """The length at which those others are removed."""
+        self._prune_at = _FIRST_PRUNING
+        """The length at which the others are removed."""
 
     def take(self, topic: bytes, number: int, settled: int) -> bool:
         """Record a publication; return whether it is new.
@@ -31,11 +31,11 @@ class Seen:
         if number <= self._settled or number <= self._highest.get(topic, 0):
             return False
         self._highest[topic] = number
-        if len(self._highest) >= self._look_at:
+        if len(self._highest) >= self._prune_at:
             self._highest = {
                 each: highest for each, highest in self._highest.items() if highest > self._settled
             }
-            self._look_at = max(_FIRST_LOOK, 2 * len(self._highest))
+            self._prune_at = max(_FIRST_PRUNING, 2 * len(self._highest))
         return True
 
     def __len__(self) -> int:

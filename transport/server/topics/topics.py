@@ -43,7 +43,7 @@ class Topics:
     async def publish(self, topic: str, payload: Payload) -> None:
         """Send a message to the members of a topic in all processes.
 
-        Returns when every process has taken it that takes anything. If the caller is cancelled
+        Returns when every process that takes entries has taken it. If the caller is cancelled
         before, it is sent nevertheless.
 
         Raises:
@@ -53,8 +53,8 @@ class Topics:
         self._watch()
         await taken
 
-    def joined(self) -> None:
-        """Learn that all other processes are known: what is published can reach them."""
+    def begin(self) -> None:
+        """Pass on what others publish: all other processes are known, so it can reach them."""
         self._unheard = {each for each in self._bus.peers if not self._bus.receives_from(each)}
         early, self._early = self._early, None
         for pipe, item in early or ():
@@ -79,9 +79,12 @@ class Topics:
         if pipe.is_own:
             self._owner.tick()
         elif pipe.peer in self._unheard:
-            # It may have passed on entries, before it knew that there is one more to send them to.
-            self._unheard.discard(pipe.peer)
-            self._members.reset(self._members.topics())
+            self._meet_late(pipe.peer)
+
+    def _meet_late(self, process: str) -> None:
+        """Reset all members: the process may have passed on entries before it knew this one."""
+        self._unheard.discard(process)
+        self._members.reset(self._members.topics())
 
     def ended(self, pipe: Pipe) -> None:
         """Learn that a pipe has ended."""
@@ -92,7 +95,8 @@ class Topics:
 
     def left(self, process: str) -> None:
         """Learn that a process is gone."""
-        self._unheard.discard(process)
+        if process in self._unheard:
+            self._meet_late(process)
         self._owner.left(process)
         self._subscriber.left(process)
 

@@ -38,7 +38,7 @@ class Publication:
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class Backlog:
     """The publications of one topic that have no answer yet.
 
     Attributes:
@@ -68,7 +68,7 @@ class Writer:
         self._numbers = itertools.count(1)
         self._unanswered: dict[int, Publication] = {}
         """In the order of their numbers."""
-        self._turns: dict[bytes, Turn] = {}
+        self._backlogs: dict[bytes, Backlog] = {}
         self._heard: dict[str, float] = {}
         """When each owner that has something to answer last answered, or was asked first."""
         self._silent: set[str] = set()
@@ -86,14 +86,14 @@ class Writer:
         publication = Publication(key, payload, next(self._numbers), taken)
         self._unanswered[publication.number] = publication
         owner = self._owner_of(key)
-        turn = self._turns.get(key)
-        if turn is None:
-            turn = self._turns[key] = Turn(owner)
-        if turn.owner == owner and not turn.held:
-            turn.sent[publication.number] = publication
+        backlog = self._backlogs.get(key)
+        if backlog is None:
+            backlog = self._backlogs[key] = Backlog(owner)
+        if backlog.owner == owner and not backlog.held:
+            backlog.sent[publication.number] = publication
             self._send(owner, publication)
         else:
-            turn.held[publication.number] = publication
+            backlog.held[publication.number] = publication
         return taken
 
     def answered(self, owner: str, number: int) -> None:
@@ -104,18 +104,18 @@ class Writer:
         if publication is None:
             return  # the answer of an owner that was passed over
         resolve(publication.taken)
-        turn = self._turns[publication.topic]
-        del turn.sent[number]
-        if turn.sent:
+        backlog = self._backlogs[publication.topic]
+        del backlog.sent[number]
+        if backlog.sent:
             return
-        if turn.held:
-            self._move(publication.topic, turn)
+        if backlog.held:
+            self._move(publication.topic, backlog)
         else:
-            del self._turns[publication.topic]
+            del self._backlogs[publication.topic]
 
     def tick(self) -> None:
         """Pass over owners that do not answer."""
-        waiting = {turn.owner for turn in self._turns.values()} - {self._bus.name}
+        waiting = {backlog.owner for backlog in self._backlogs.values()} - {self._bus.name}
         now = self._now()
         self._heard = {owner: self._heard.get(owner, now) for owner in waiting}
         for owner, heard in list(self._heard.items()):
@@ -140,7 +140,7 @@ class Writer:
                     )
                 )
         self._unanswered.clear()
-        self._turns.clear()
+        self._backlogs.clear()
 
     def _owner_of(self, topic: bytes) -> str:
         for name in ranked(topic, {self._bus.name, *self._bus.peers} - self._silent):
@@ -157,17 +157,17 @@ class Writer:
 
     def _pass_over(self, process: str, instead: str | None = None) -> None:
         self._heard.pop(process, None)
-        for topic, turn in list(self._turns.items()):
-            if turn.owner == process:
-                self._move(topic, turn, instead)
+        for topic, backlog in list(self._backlogs.items()):
+            if backlog.owner == process:
+                self._move(topic, backlog, instead)
 
-    def _move(self, topic: bytes, turn: Turn, owner: str | None = None) -> None:
+    def _move(self, topic: bytes, backlog: Backlog, owner: str | None = None) -> None:
         """Send all publications of a topic to its owner of now or to this one, in order."""
-        turn.owner = owner or self._owner_of(topic)
-        turn.sent |= turn.held
-        turn.held = {}
-        for publication in list(turn.sent.values()):
-            self._send(turn.owner, publication)
+        backlog.owner = owner or self._owner_of(topic)
+        backlog.sent |= backlog.held
+        backlog.held = {}
+        for publication in list(backlog.sent.values()):
+            self._send(backlog.owner, publication)
 
     def _send(self, owner: str, publication: Publication) -> None:
         number = publication.number

@@ -227,6 +227,29 @@ async def test_publisher_that_serves_nobody_reaches_the_others(
         late._lifecycle.stop()
 
 
+async def test_call_after_the_hub_has_stopped_raises(folder: Path) -> None:
+    """Other workers may go on, and none of them is asked."""
+    hub = Hub(silent, store=Workers(folder / "w"))
+    async with asyncio.timeout(DEADLINE):
+        async with hub.lifespan():
+            await hub.broadcast("x")
+        calls = hub.broadcast("x"), hub.send_to("x", "x"), hub.close_user("x"), hub.statistics()
+        for call in calls:
+            with pytest.raises(RuntimeError, match="after the hub has stopped in this process"):
+                await call
+
+
+def test_call_in_a_second_loop_starts_the_hub_there(folder: Path) -> None:
+    hub = Hub(silent, store=Workers(folder / "w"))
+
+    async def processes() -> int:
+        return (await hub.statistics()).processes
+
+    for _ in range(2):
+        assert asyncio.run(processes()) == 1
+    hub._lifecycle.stop()
+
+
 class Stopped:
     """A process that stops to run, with SIGSTOP, and goes on.
 

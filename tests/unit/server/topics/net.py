@@ -120,7 +120,7 @@ class Net:
             self.connect(new, other)
             self.connect(other, new)
         self.processes[name] = new
-        new.published.joined()
+        new.published.begin()
         return new
 
     def connect(self, one: Process, two: Process) -> None:

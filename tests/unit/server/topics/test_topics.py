@@ -129,11 +129,14 @@ async def test_stopped_process_is_left_out_and_reset_later() -> None:
     assert (writer.resets, owner.resets) == ({}, {})
 
 
-async def test_stopped_process_is_reset_if_its_owner_died() -> None:
-    """Nobody else knows what it missed."""
+@pytest.mark.parametrize("has_noticed", [True, False])
+async def test_stopped_process_is_reset_if_its_owner_died(has_noticed: bool) -> None:
+    """Nobody else knows what it missed; it may not have noticed that it stood still."""
     net = Net("abc")
     owner = owner_of(net)
     writer, stopped = others(net, owner)
+    if not has_noticed:
+        stopped.was_stopped = lambda seconds, within: False  # type: ignore[method-assign]
     stopped.is_stopped = True
     tasks = publish(writer, "1")
     await net.wait(LEFT_OUT_AFTER + 0.5)
@@ -290,7 +293,7 @@ async def test_publication_reaches_owner_that_has_not_joined_yet() -> None:
     await net.settle()
     assert not task.done()
     net.connect(new, net["a"])
-    new.published.joined()
+    new.published.begin()
     await net.settle()
     await task
     assert net["a"].got == new.got == {topic: ["x"]}
@@ -302,7 +305,7 @@ async def test_owner_that_knows_a_process_late_is_not_trusted() -> None:
     owner = net["a"]
     new = Process(net, "b")
     net.connect(new, owner)
-    new.published.joined()
+    new.published.begin()
     await owner.published.publish("t", "x")
     net.processes["b"] = new
     net.connect(owner, new)
@@ -352,7 +355,7 @@ async def test_nothing_is_kept_of_what_was_taken() -> None:
     for process in net.processes.values():
         published = process.published
         assert not published._writer.is_pending
-        assert published._writer._turns == {}
+        assert published._writer._backlogs == {}
         assert not published._owner.is_pending
         assert all(len(seen) <= 16 for seen in published._subscriber._writers.values())
         assert published._timer is None or not published._owner.is_pending
