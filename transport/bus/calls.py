@@ -58,11 +58,15 @@ class Calls:
             async with asyncio.timeout(within):
                 answer: Answer = await answered
         except BaseException as error:
-            if not answered.done() or answered.cancelled():
+            if not isinstance(error, TimeoutError):
+                if not answered.done() or answered.cancelled():
+                    pipe.send(Cancel(key[1]))
+                raise
+            if answered.cancelled():
                 pipe.send(Cancel(key[1]))
-            if isinstance(error, TimeoutError):
                 raise NoAnswer(f"{pipe.peer} did not answer {kind} in {within} s") from None
-            raise
+            # This process stood still: the answer was read just before the timer fired.
+            answer = answered.result()
         finally:
             del self._waiting[key]
         if answer.failed:
