@@ -54,7 +54,9 @@ class Listener:
         self._listen()
 
     def close(self) -> None:
-        """Listen no longer. Also of a closed loop."""
+        """Listen no longer. Idempotent, and also of a closed loop."""
+        if self._socket.fileno() < 0:
+            return
         self._path.unlink(missing_ok=True)
         if not self._loop.is_closed():
             self._loop.remove_reader(self._socket)

@@ -7,6 +7,7 @@ import socket
 from contextlib import suppress
 from typing import Protocol, cast
 
+from transport.bus import forks
 from transport.bus.items import Hello, Item, decode_item, encode_item, is_unknown
 from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 
@@ -64,6 +65,7 @@ class UnixPipe(asyncio.Protocol):
         self._owner = owner
         self._hello = hello
         self._socket = one
+        forks.close_in_child(one)
         self.is_greeted = False
         self._is_ended = False
         self._release = ""
@@ -75,6 +77,31 @@ class UnixPipe(asyncio.Protocol):
         `MAX_UNREAD` wait."""
         self._unread = bytearray()
         self._transport: asyncio.Transport | None = None
+
+    async def connect(self, path: str) -> None:
+        """Open the pipe to the process that listens at a path.
+
+        Raises:
+            ConnectionRefusedError, FileNotFoundError: none does.
+            OSError: it cannot be opened now.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._socket.setblocking(False)
+            self._socket.connect(path)  # at once, or not at all
+            await loop.create_unix_connection(lambda: self, sock=self._socket)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    async def begin(self) -> None:
+        """Open a pipe whose connection was accepted."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: self, self._socket)
+        except OSError as error:  # its other end was closed meanwhile
+            self._socket.close()
+            self.connection_lost(error)
 
     # `Pipe`
 

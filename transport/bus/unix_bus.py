@@ -7,7 +7,6 @@ import socket
 from collections.abc import Set
 from contextlib import suppress
 
-from transport.bus import forks
 from transport.bus.directory import Directory
 from transport.bus.interface import NotReached, Pipe, Receiver
 from transport.bus.items import Hello, Item
@@ -51,7 +50,7 @@ class UnixBus:
         self._connecting: dict[str, asyncio.Task[bool]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         """Set when a pipe opens or ends, while `_connect` waits for both of a worker."""
-        self._taking: set[asyncio.Task[None]] = set()
+        self._beginning: set[asyncio.Task[None]] = set()
         """They make pipes of connections."""
         self._listener: Listener | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -105,28 +104,23 @@ class UnixBus:
 
     def stop(self) -> None:
         """See `Bus.stop`."""
-        if self._loop.is_closed():
-            self._is_stopped = True
-            self._abandon()
-            return
         self._withdraw()
         pipes, self._pipes = self._pipes, {}
         for pipe in (*pipes.values(), *self._accepted):
-            pipe.close()
+            if self._loop.is_closed():
+                pipe.abandon()
+            else:
+                pipe.close()
 
     def _withdraw(self) -> None:
         """Connect to nobody any more, and let nobody connect."""
         self._is_stopped = True
-        for task in (self._watching, *self._connecting.values()):
-            if task is not None:
-                task.cancel()
-        self._stop_listening()
-
-    def _abandon(self) -> None:
-        """Leave when the event loop is closed: then asyncio can end nothing."""
-        self._stop_listening()
-        for pipe in (*self._pipes.values(), *self._accepted):
-            pipe.abandon()
+        if self._listener is not None:
+            self._listener.close()
+        if not self._loop.is_closed():
+            for task in (self._watching, *self._connecting.values()):
+                if task is not None:
+                    task.cancel()
 
     def pipe_to(self, name: str) -> Pipe:
         """See `Bus.pipe_to`."""
@@ -193,26 +187,16 @@ class UnixBus:
     # Listening
 
     def _listen(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
         self._listener = Listener(self.directory.socket(self.name), self._accept)
 
     def _accept(self, one: socket.socket) -> None:
         pipe = UnixPipe(self, self._hello, one)
         self._accepted.add(pipe)
-        task = self._loop.create_task(self._take(pipe, one))
-        self._taking.add(task)
-        task.add_done_callback(self._taking.discard)
-
-    async def _take(self, pipe: UnixPipe, one: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(lambda: pipe, one)
-        except OSError:  # its other end was closed meanwhile
-            self._accepted.discard(pipe)
-            one.close()
-
-    def _stop_listening(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        task = self._loop.create_task(pipe.begin())
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
 
     # Looking
 
@@ -223,7 +207,6 @@ class UnixBus:
             try:
                 self.directory.keep()
                 if self.name not in self.directory.names():
-                    self._stop_listening()
                     self._listen()
                 await self.look()
                 self._is_failing = False
@@ -264,34 +247,27 @@ class UnixBus:
         pipe: UnixPipe | None = None
         self._changed[name] = asyncio.Event()
         try:
-            pipe = await self._open(name)
-            self._join(name, pipe)
+            one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            pipe = UnixPipe(self, self._hello, one, name)
+            await pipe.connect(str(self.directory.socket(name)))
+            is_new = name not in self._pipes
+            self._pipes[name] = pipe
+            if is_new and self._receiver is not None:
+                self._receiver.joined(name)
             # One that is stopped accepts and does not answer. It lives, and must not delay us.
             async with asyncio.timeout(HELLO_WITHIN):
                 await self._until_both_ways(pipe)
         except (ConnectionRefusedError, FileNotFoundError):
             self.directory.socket(name).unlink(missing_ok=True)  # names never return
             # One that still holds its own pipe to us lives: a cleaner has removed its socket.
-            if not self.receives_from(name):
-                self._leave(name)
+            is_gone = not self.receives_from(name) and self._pipes.pop(name, None) is not None
+            if is_gone and self._receiver is not None:
+                self._receiver.left(name)
         except (OSError, TimeoutError):
             pass  # it lives, and `_watch` tries again if there is no pipe
         finally:
             del self._changed[name]
         return pipe is not None and pipe.is_greeted and not pipe.is_open
-
-    async def _open(self, name: str) -> UnixPipe:
-        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        forks.close_in_child(one)
-        pipe = UnixPipe(self, self._hello, one, name)
-        try:
-            one.setblocking(False)
-            one.connect(str(self.directory.socket(name)))  # at once, or not at all
-            await self._loop.create_unix_connection(lambda: pipe, sock=one)
-        except BaseException:
-            one.close()
-            raise
-        return pipe
 
     async def _until_both_ways(self, pipe: UnixPipe) -> None:
         """Wait until a pipe and one from its peer are open, or it has ended."""
@@ -299,13 +275,3 @@ class UnixBus:
         while pipe.is_open and not (pipe.is_greeted and self.receives_from(pipe.peer)):
             changed.clear()
             await changed.wait()
-
-    def _join(self, name: str, pipe: UnixPipe) -> None:
-        is_new = name not in self._pipes
-        self._pipes[name] = pipe
-        if is_new and self._receiver is not None:
-            self._receiver.joined(name)
-
-    def _leave(self, name: str) -> None:
-        if self._pipes.pop(name, None) is not None and self._receiver is not None:
-            self._receiver.left(name)

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,20 +36,38 @@ _KILLED = ("was sent SIGKILL", "Unexpected exit from worker")
 """What a server reports as an error when a worker is killed."""
 
 
-@pytest.fixture(autouse=True)
-def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The directory for temporary files of the servers, with a short path."""
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """Make a directory for the temporary files of servers, with a short path."""
     path = Path(tempfile.mkdtemp(prefix="oc-"))
-    monkeypatch.setenv("TMPDIR", str(path))
-    yield path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(path))
+        yield path
     shutil.rmtree(path)
 
 
-@pytest.fixture(params=HOSTS)
-async def server(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[Server]:
-    """Run several workers. In the end they leave nothing behind, and have nothing to report."""
+@pytest.fixture(autouse=True)
+def directory() -> Iterator[Path]:
+    """The directory for temporary files of the servers that one test runs."""
+    with temporary() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """The directory for temporary files of `server`."""
+    with temporary() as path:
+        yield path
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+async def server(request: pytest.FixtureRequest, place: Path) -> AsyncIterator[Server]:
+    """Run several workers for the tests of a file.
+
+    In the end they leave nothing behind, and have nothing to report.
+    """
     host, arguments = workers(request.param, COUNT)
-    async with checked(Server(APP, tuple(arguments), host=host), directory) as one:
+    async with checked(Server(APP, tuple(arguments), host=host), place) as one:
         yield one
 
 

@@ -39,15 +39,15 @@ async def publish(member: Member, is_over: asyncio.Event) -> None:
         await member.say()
 
 
-@pytest.mark.parametrize("server", REPLACING, indirect=True)
-async def test_group_survives_its_owner_and_new_workers(server: Server, directory: Path) -> None:
+@pytest.mark.parametrize("server", REPLACING, indirect=True, scope="module")
+async def test_group_survives_its_owner_and_new_workers(server: Server, place: Path) -> None:
     """Each message of a living member reaches each living member once."""
     for turn in range(ROUNDS):
         async with (
             members(f"{server.url}/", COUNT_OF_EACH, first=100 * turn) as crowd,
             asyncio.timeout(DEADLINE),
         ):
-            owner = owner_of(b"g/room", directory)
+            owner = owner_of(b"g/room", place)
             victims = [member for member in crowd if member.pid == owner]
             others = [member for member in crowd if member.pid != owner]
             is_over = asyncio.Event()

@@ -34,5 +34,6 @@ def workers(name: str, count: int) -> tuple[Host, list[str]]:
     host, *more = name.split()
     arguments = ["--workers", str(count), *more]
     if host == "uvicorn":
-        arguments.append("--no-access-log")
+        # By default it kills a worker that does not answer for 5 s, as on a busy machine.
+        arguments += ["--no-access-log", "--timeout-worker-healthcheck", "20"]
     return replace(_HOSTS[host], processes=count), arguments

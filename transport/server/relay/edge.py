@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from transport import codes
 from transport.bus.calls import ANSWER_WITHIN, Calls
-from transport.bus.interface import NAME_LENGTH, Bus, NoAnswer, NotReached, Pipe
+from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
 from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.bus.text import encode_text
 from transport.errors import ProtocolError
@@ -34,9 +34,9 @@ from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.protocol.server.uplink import unknown_session
 from transport.server.authentication import Authenticator
 from transport.server.elsewhere import Visitor
-from transport.server.relay.edge_link import EdgeLink, with_token
+from transport.server.relay.edge_link import EdgeLink, most_waiting, with_token
 from transport.server.relay.edge_renewer import EdgeRenewer
-from transport.server.relay.foreign import ForeignSessions
+from transport.server.relay.homes import Homes
 from transport.server.relay.messages import (
     Attached,
     Final,
@@ -76,8 +76,7 @@ class Edge:
         reservations: of openings.
         authenticator: of the clients that connect here.
         limits: of the hub.
-        foreign: told of sessions that no process of the hub began.
-        inherit: takes over what a process has left that is gone.
+        homes: finds that of a session.
         until_joined: waits until the other processes are known.
     """
 
@@ -88,8 +87,7 @@ class Edge:
         reservations: Reservations,
         authenticator: Authenticator,
         limits: Limits,
-        foreign: ForeignSessions,
-        inherit: Callable[[str], Awaitable[None]],
+        homes: Homes,
         until_joined: Callable[[], Awaitable[None]],
     ) -> None:
         self._bus = bus
@@ -97,8 +95,7 @@ class Edge:
         self._reservations = reservations
         self._authenticator = authenticator
         self._limits = limits
-        self._foreign = foreign
-        self._inherit = inherit
+        self._homes = homes
         self._until_joined = until_joined
         self._decoder = Decoder(limits)
         self._numbers = itertools.count(1)
@@ -111,7 +108,7 @@ class Edge:
     async def held_session(self, credential: Credential) -> str:
         """See `OpeningElsewhere.held_session`."""
         await self._until_joined()
-        home = await self._home(credential.id)
+        home = await self._homes.find(credential.id)
         if home is None:
             return ""
         return decode_id(await self._ask(self._pipe_to(home), "held", Held(*credential)))
@@ -122,7 +119,7 @@ class Edge:
         """See `OpeningElsewhere.resume`."""
         await self._until_joined()
         assert visitor.credential is not None
-        home = await self._home(visitor.credential.id)
+        home = await self._homes.find(visitor.credential.id)
         if home is None:
             return None
         return await self._open(home, frame, visitor, visitor.credential, transport)
@@ -140,7 +137,7 @@ class Edge:
         try:
             for _ in range(MAX_PLACES):
                 session_id = await self._reservations.reserve(opening, mine, instead)
-                home = await self._home(session_id)
+                home = await self._homes.find(session_id)
                 if home is None and session_id.startswith(self._bus.name):
                     return session_id
                 if home is not None:
@@ -209,7 +206,7 @@ class Edge:
         link = EdgeLink(
             pipe,
             question.link,
-            2 * self._limits.window_bytes,
+            most_waiting(self._limits),
             self._decoder,
             renewer,
             self._forget,
@@ -252,7 +249,7 @@ class Edge:
         line, _, rest = body.partition(b"\n")
         [header] = self._decoder.decode_lines(line)
         credential = read_token(header.session) if isinstance(header, Send) else None
-        home = await self._home(credential.id) if credential is not None else None
+        home = await self._homes.find(credential.id) if credential is not None else None
         if home is None or credential is None:
             return None
         first = structs.replace(header, session=credential.id)
@@ -284,7 +281,7 @@ class Edge:
     async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
         """See `UplinkElsewhere.poll`."""
         await self._until_joined()
-        home = await self._home(credential.id)
+        home = await self._homes.find(credential.id)
         if home is None:
             return None
         text = encode_control(structs.replace(frame, session=credential.id))
@@ -336,20 +333,6 @@ class Edge:
             return await self._calls.call(pipe, kind, question, within)
         except (NotReached, NoAnswer):
             raise _unavailable() from None
-
-    async def _home(self, session_id: str) -> str | None:
-        """Return the name of the home of a session; None if it is here, or gone."""
-        name = session_id[:NAME_LENGTH]
-        if name == self._bus.name:
-            return None
-        is_alive = self._bus.is_alive(name)
-        if is_alive is None:
-            self._foreign.seen(session_id)
-        elif not is_alive:
-            is_alive = await self._bus.look_for(name)
-            if not is_alive:
-                await self._inherit(name)
-        return name if is_alive else None
 
     # The bus
 

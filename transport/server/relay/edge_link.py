@@ -12,6 +12,7 @@ from transport.bus.interface import Pipe
 from transport.bus.items import End, Frames, Lost, Ready
 from transport.codes import Code
 from transport.errors import ProtocolError
+from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Drain, EncodedFrame, Opened, Renew, error_frame
 from transport.server.relay.flow import Flow
@@ -21,6 +22,17 @@ from transport.waiting import resolve
 
 _read_opened = json.Decoder(Opened).decode
 
+_OVERHEAD = 40
+"""Bytes of a data frame besides its messages: two numbers below 2^53, brackets and commas."""
+
+
+def most_waiting(limits: Limits) -> int:
+    """Return how many bytes of one connection may wait for its home.
+
+    A client that keeps to its window never sends more: it may send all of it again.
+    """
+    return 2 * (limits.window_bytes + limits.window_messages * _OVERHEAD) + limits.body
+
 
 class EdgeLink:
     """Implements `Link`: passes frames on to the home, and writes those that it sends.
@@ -28,8 +40,7 @@ class EdgeLink:
     Args:
         pipe: to the home.
         number: names this link on the pipe.
-        limit: bytes of frames that may wait for the home. A client that keeps to its window never
-            sends more.
+        limit: bytes of frames that may wait for the home, see `most_waiting`.
         decoder: reads control frames: a ``renew`` is not passed on.
         renewer: takes fresh credentials (REN-1).
         on_end: called once nothing more is passed on.

@@ -19,6 +19,7 @@ from transport.server.registry import Registry
 from transport.server.relay.edge import Edge
 from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.home import Home
+from transport.server.relay.homes import Homes
 from transport.server.relay.inheritance import Inheritance
 from transport.server.relay.queries import Local, Queries
 from transport.server.relay.reservations import Reservations
@@ -59,8 +60,7 @@ class Relay:
             reservations,
             authenticator,
             limits,
-            ForeignSessions(limits.ttl, now),
-            self._inherit,
+            Homes(bus, ForeignSessions(limits.ttl, now), self._inherit),
             self._until_open,
         )
         self._now = now

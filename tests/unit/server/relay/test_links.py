@@ -10,7 +10,7 @@ from transport import Limits, codes
 from transport.bus.items import End, Frames, Item, Lost, Ready
 from transport.errors import ProtocolError
 from transport.protocol.codec import Decoder
-from transport.server.relay.edge_link import EdgeLink
+from transport.server.relay.edge_link import EdgeLink, most_waiting
 from transport.server.relay.flow import MAX_ITEM, MAX_UNDER_WAY, Flow
 
 
@@ -99,6 +99,15 @@ def test_flood_at_an_edge_ends_its_link() -> None:
     assert '"window_exceeded"' in str(error)
     assert (link.code, link.close_code) == (codes.WINDOW_EXCEEDED, 4412)
     assert pipe.sent[-1] == Lost(7)
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(message=1000, window_bytes=1000)])
+def test_window_of_small_messages_waits_at_an_edge(limits: Limits) -> None:
+    """The home takes nothing. What the window counts is the messages, not their frames."""
+    link, _, _ = make_link(most_waiting(limits))
+    for number in range(1, limits.window_messages + 1):
+        link.receive(f"[{2**53 - number},{2**53 - 1},1]")
+    assert link.code is None
 
 
 def test_end_comes_after_all_frames() -> None:

@@ -1,0 +1,39 @@
+"""`Homes`: which process has a session."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from transport.bus.interface import NAME_LENGTH, Bus
+from transport.server.relay.foreign import ForeignSessions
+
+
+class Homes:
+    """Finds the home of a session, whose name begins its id.
+
+    Args:
+        bus: to the other processes.
+        foreign: told of sessions that no process of the hub began.
+        inherit: takes over what a process has left that is gone.
+    """
+
+    def __init__(
+        self, bus: Bus, foreign: ForeignSessions, inherit: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._bus = bus
+        self._foreign = foreign
+        self._inherit = inherit
+
+    async def find(self, session_id: str) -> str | None:
+        """Return the name of the home of a session; None if it is here, or gone."""
+        name = session_id[:NAME_LENGTH]
+        if name == self._bus.name:
+            return None
+        is_alive = self._bus.is_alive(name)
+        if is_alive is None:
+            self._foreign.seen(session_id)
+        elif not is_alive:
+            is_alive = await self._bus.look_for(name)
+            if not is_alive:
+                await self._inherit(name)
+        return name if is_alive else None
