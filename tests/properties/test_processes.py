@@ -13,7 +13,7 @@ from tests.properties.mutants.mutant import Mutant
 from tests.properties.mutants.relay import RELAY
 from tests.properties.processes.schedule import check_schedules, failure, schedule
 
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "100"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
 
 TO_DETECT = 300
