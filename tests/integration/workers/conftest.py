@@ -1,7 +1,7 @@
 """Servers whose workers share the sessions of a hub.
 
 `make test` has short forms, with uvicorn; ``WORKERS=full`` has the full ones, also with the other
-servers that start another worker for one that has died.
+servers that start another worker for one that has died, and `test_replaced`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from tests.support.servers.workers import workers
 APP = "tests.integration.workers.app:app"
 COUNT = 3
 IS_FULL = os.environ.get("WORKERS") == "full"
+collect_ignore = [] if IS_FULL else ["test_replaced.py"]  # it takes long
 HOSTS = ["uvicorn"]
 if IS_FULL:
     HOSTS += ["gunicorn", "gunicorn --preload", "granian --respawn-failed-workers"]
 
 REPLACING = [name for name in HOSTS if "granian" not in name]
-"""Servers that replace one worker after the other on SIGHUP, and start one more on SIGTTIN."""
+"""Servers that replace one worker after the other on SIGHUP, start one more on SIGTTIN, and give no
+new connections to a worker that stands still."""
 
 _is_event = re.compile(r"[a-z]+_[a-z_]+(:| \w+=)").match
-_EXPECTED = ("host_limits", "handler_cancelled", "left_out", "one_address")
+_EXPECTED = ("host_limits", "handler_cancelled", "left_out", "one_address", "overflow")
 """Events that servers with these options, and tests that stop workers, cause."""
 _KILLED = ("was sent SIGKILL", "Unexpected exit from worker")
 """What a server reports as an error when a worker is killed."""

@@ -1,4 +1,4 @@
-"""Workers that stand still, die, are told to stop, or are replaced, and the clients of all."""
+"""Workers that die, are told to stop, or stand still, and the clients of all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.integration.workers.conftest import COUNT, IS_FULL, REPLACING
+from tests.integration.workers.conftest import IS_FULL, REPLACING
 from tests.integration.workers.members import DEADLINE, members
 from tests.integration.workers.requests import ask
 from tests.support.clients.frame_client import open_frame
@@ -66,19 +66,6 @@ async def test_terminated_worker_tells_true_fates(server: Server) -> None:
             assert member.resets == []
 
 
-@pytest.mark.parametrize("server", REPLACING, indirect=True, scope="module")
-async def test_replaced_workers_tell_shutdown(server: Server) -> None:
-    """On SIGHUP a server replaces one worker after the other."""
-    async with members(f"{server.url}/", COUNT_OF_EACH) as crowd, asyncio.timeout(DEADLINE):
-        started = sum(server.host.ready in line for line in server.log)
-        os.kill(server.pid, signal.SIGHUP)
-        await server.until_log(server.host.ready, started + COUNT)
-        for member in crowd:
-            await member.until(lambda member=member: member.resets)  # type: ignore[misc]
-        await asyncio.gather(*[member.echo() for member in crowd])
-        assert {reason for member in crowd for reason in member.resets} == {"shutdown"}
-
-
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """Stop a process while the block runs."""
@@ -89,6 +76,7 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.parametrize("server", REPLACING, indirect=True, scope="module")
 async def test_stopped_worker_is_unavailable_never_restarted(server: Server) -> None:
     """Its sessions wait; the groups of the others go on, and nobody misses a message unnoticed.
 
