@@ -111,7 +111,12 @@ class Edge:
         home = await self._homes.find(credential.id)
         if home is None:
             return ""
-        return decode_id(await self._ask(self._pipe_to(home), "held", Held(*credential)))
+        try:
+            pipe = self._bus.pipe_to(home)
+            return decode_id(await self._ask(pipe, "held", Held(*credential)))
+        except NotReached:
+            await self._check_gone(credential.id)
+            return ""
 
     async def resume(
         self, frame: Open, visitor: Visitor, transport: TransportKind
@@ -122,7 +127,11 @@ class Edge:
         home = await self._homes.find(visitor.credential.id)
         if home is None:
             return None
-        return await self._open(home, frame, visitor, visitor.credential, transport)
+        try:
+            return await self._open(home, frame, visitor, visitor.credential, transport)
+        except NotReached:
+            await self._check_gone(visitor.credential.id)
+            return None
 
     async def begin(
         self, frame: Open, visitor: Visitor, transport: TransportKind, reset: Reset | None
@@ -146,9 +155,13 @@ class Edge:
                     )
                     credential = Credential(session_id, hash_secret(secret))
                     token = make_token(session_id, secret)
-                    answer = await self._open(
-                        home, frame, visitor, credential, transport, token=token, reset=reset
-                    )
+                    try:
+                        answer = await self._open(
+                            home, frame, visitor, credential, transport, token=token, reset=reset
+                        )
+                    except NotReached:
+                        await self._check_gone(session_id)
+                        answer = None
                     if answer is not None:
                         assert not isinstance(answer, Begin)
                         return answer
@@ -186,6 +199,10 @@ class Edge:
             transport: over which it came.
             token: of a session that is begun; None for one that is resumed.
             reset: of the session that the client had before.
+
+        Raises:
+            NotReached: it is gone, or out of reach.
+            ProtocolError: as it says; ``unavailable`` if it does not answer.
         """
         question = Opening(
             next(self._numbers),
@@ -202,7 +219,7 @@ class Edge:
         )
         assert visitor.request is not None
         renewer = self._renewer(home, credential, visitor.request.scope, question.link)
-        pipe = self._pipe_to(home)
+        pipe = self._bus.pipe_to(home)
         link = EdgeLink(
             pipe,
             question.link,
@@ -252,6 +269,15 @@ class Edge:
         home = await self._homes.find(credential.id) if credential is not None else None
         if home is None or credential is None:
             return None
+        try:
+            return await self._send(home, credential, header, rest, scope)
+        except NotReached:
+            await self._check_gone(credential.id)
+            return None
+
+    async def _send(
+        self, home: str, credential: Credential, header: Send, rest: bytes, scope: Scope
+    ) -> list[EncodedFrame]:
         first = structs.replace(header, session=credential.id)
         # A renewal is not passed on. What stands before it is delivered first.
         before: list[bytes] = []
@@ -292,8 +318,11 @@ class Edge:
         try:
             await asyncio.wait({asking, self._drained}, return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
-                return asking.result()
+                return await asking
             return [encode_control(Drain(retry_in=self._limits.drain_window))]
+        except NotReached:
+            await self._check_gone(credential.id)
+            return None
         finally:
             asking.cancel()
 
@@ -301,7 +330,10 @@ class Edge:
         self, home: str, credential: Credential, scope: Scope, link: int = 0
     ) -> EdgeRenewer:
         async def tell(outcome: Renewed) -> list[Any]:
-            return await self._answer(home, "renew", outcome, ANSWER_WITHIN)
+            try:
+                return await self._answer(home, "renew", outcome, ANSWER_WITHIN)
+            except NotReached:
+                raise _unavailable() from None
 
         return EdgeRenewer(self._authenticator, credential, scope, tell, link)
 
@@ -313,25 +345,30 @@ class Edge:
         """Return the frames that a home answers.
 
         Raises:
-            ProtocolError: as the home says; ``unavailable`` if it does not answer.
+            NotReached: it is gone, or out of reach.
+            ProtocolError: as it says; ``unavailable`` if it does not answer.
         """
-        answer = decode_answered(await self._ask(self._pipe_to(home), kind, question, within))
+        pipe = self._bus.pipe_to(home)
+        answer = decode_answered(await self._ask(pipe, kind, question, within))
         if isinstance(answer, Refused):
             raise answer.failure.error()
         return answer.frames
 
-    def _pipe_to(self, home: str) -> Pipe:
-        try:
-            return self._bus.pipe_to(home)
-        except NotReached:
-            raise _unavailable() from None
+    async def _check_gone(self, session_id: str) -> None:
+        """Return if the home of a session, which was not reached, is gone: so is the session.
+
+        Raises:
+            ProtocolError: ``unavailable``: it lives.
+        """
+        if not await self._homes.is_gone(session_id):
+            raise _unavailable()
 
     async def _ask(
         self, pipe: Pipe, kind: str, question: Any, within: float = ANSWER_WITHIN
     ) -> Raw:
         try:
             return await self._calls.call(pipe, kind, question, within)
-        except (NotReached, NoAnswer):
+        except NoAnswer:
             raise _unavailable() from None
 
     # The bus

@@ -33,7 +33,13 @@ class Homes:
         if is_alive is None:
             self._foreign.seen(session_id)
         elif not is_alive:
-            is_alive = await self._bus.look_for(name)
-            if not is_alive:
-                await self._inherit(name)
+            is_alive = not await self.is_gone(session_id)
         return name if is_alive else None
+
+    async def is_gone(self, session_id: str) -> bool:
+        """Look for the home of a session of another process, which could not be reached."""
+        name = session_id[:NAME_LENGTH]
+        if await self._bus.look_for(name):
+            return False
+        await self._inherit(name)
+        return True

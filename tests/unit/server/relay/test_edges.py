@@ -27,6 +27,11 @@ each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 MakeCluster = Callable[..., Any]
 
 
+async def never(*arguments: object) -> None:
+    """Stand for a step that takes longer than its process lives."""
+    await asyncio.Event().wait()
+
+
 async def until_parked(home: Hub) -> None:
     """Wait until the client of the only session can be written to: over long poll, by a poll."""
     runtime = home._lifecycle.current
@@ -221,7 +226,47 @@ async def test_connection_ends_with_its_home(make_cluster: MakeCluster, transpor
             assert not reading.done()
             cluster.kill(a)
             ended = await reading
-            assert ended.code in (1012, 503, None)
+            # A stream is cut. A poll is told at once that there is no such session.
+            assert ended.code in ((404,) if transport == "longpoll" else (1012, None))
+
+
+async def test_post_under_way_is_told_that_its_home_is_gone(make_cluster: MakeCluster) -> None:
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        async with frame_client(b, "longpoll", resuming(first, 2)) as second:
+            head = second.head(epoch=first.opened["epoch"])
+            runtime = a._lifecycle.current
+            assert runtime is not None
+            runtime.registry.find_record = never  # type: ignore[method-assign]
+            posting = asyncio.create_task(ask(b, "/send", lines(head, [1, 0, "x"])))
+            calls = b._lifecycle.current._relay._calls
+            await poll(lambda: calls._waiting)
+            cluster.kill(a)
+            answer = await posting
+            assert (answer.status, answer.frames[0]["code"]) == (421, "wrong_process")
+
+
+async def test_open_under_way_is_told_that_its_home_is_gone(make_cluster: MakeCluster) -> None:
+    async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
+        a, b = cluster.hubs
+        async with frame_client(a, "websocket") as first:
+            pass
+        runtime = a._lifecycle.current
+        assert runtime is not None
+        runtime.registry.find_record = never
+
+        async def kill() -> None:
+            calls = b._lifecycle.current._relay._calls
+            await poll(lambda: calls._waiting)
+            cluster.kill(a)
+
+        killing = asyncio.create_task(kill())
+        opened = resuming(first, 2, nonce="nonce-2-0123456789abcdef")
+        async with frame_client(b, "websocket", opened) as second:
+            assert second.opened["reset"]["reason"] == "restarted"
+        await killing
 
 
 async def test_home_that_has_just_come_is_found(make_cluster: MakeCluster) -> None:
