@@ -239,7 +239,7 @@ async def test_post_under_way_is_told_that_its_home_is_gone(make_cluster: MakeCl
             head = second.head(epoch=first.opened["epoch"])
             runtime = a._lifecycle.current
             assert runtime is not None
-            runtime.registry.find_record = never  # type: ignore[method-assign]
+            runtime.registry.find_record = never
             posting = asyncio.create_task(ask(b, "/send", lines(head, [1, 0, "x"])))
             calls = b._lifecycle.current._relay._calls
             await poll(lambda: calls._waiting)
