@@ -79,7 +79,8 @@ class Runtime:
             key,
             edge,
         )
-        uplink = Uplink(self.registry, limits, edge)
+        requests = self._relay.requests if self._relay is not None else None
+        uplink = Uplink(self.registry, limits, requests)
         self._audience = Audience(self.registry, groups)
         if self._relay is not None:
             self._relay.serve(self.registry, self.opener, uplink, self._audience, self)

@@ -34,7 +34,7 @@ RELAY = [
         name="stopped-home-taken-for-dead",
         rule="EPO-1: a home that has not answered a question is told as restarted",
         old="if home is None:",
-        new="if home is None or home in [pipe.peer for pipe, _ in self._calls._waiting]:",
+        new="if home is None or home in [pipe.peer for pipe, _ in self._asking._calls._waiting]:",
     ),
     Mutant(
         Home,

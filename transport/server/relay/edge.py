@@ -1,4 +1,4 @@
-"""`Edge`: passes on the connections and requests of sessions whose home is another process."""
+"""`Edge`: passes on the connections of sessions whose home is another process."""
 
 from __future__ import annotations
 
@@ -6,84 +6,70 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any, assert_never
+from functools import partial
+from typing import assert_never
 
-from msgspec import UNSET, Raw, structs
-from starlette.types import Scope
+from msgspec import UNSET, structs
 
-from transport import codes
-from transport.bus.calls import ANSWER_WITHIN, Calls
-from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
+from transport.bus.calls import ANSWER_WITHIN
+from transport.bus.interface import Bus, NotReached, Pipe
 from transport.bus.items import End, Frames, LinkItem, Lost, Ready
 from transport.bus.text import encode_text
-from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import (
-    Drain,
-    EncodedFrame,
     Open,
     Opened,
-    Poll,
-    Renew,
     Reset,
-    Send,
     TransportKind,
 )
 from transport.protocol.server.opening import Begin, FinalAnswer
-from transport.protocol.server.uplink import unknown_session
 from transport.server.authentication import Authenticator
 from transport.server.elsewhere import Visitor
+from transport.server.relay.asking import Asking, unavailable
 from transport.server.relay.edge_link import EdgeLink, most_waiting, with_token
 from transport.server.relay.edge_renewer import EdgeRenewer
 from transport.server.relay.homes import Homes
 from transport.server.relay.messages import (
     Attached,
     Final,
-    Held,
     Opening,
-    Polled,
-    Posted,
     Refused,
-    Renewed,
     Replaced,
     Unknown,
     code_named,
-    decode_answered,
-    decode_id,
     decode_opened,
 )
 from transport.server.relay.reservations import Reservations, opening_key
-from transport.server.uplink import JITTER
-from transport.stores.tokens import Credential, derive_secret, hash_secret, make_token, read_token
+from transport.stores.tokens import Credential, derive_secret, hash_secret, make_token
 from transport.waiting import resolve
 
 MAX_PLACES = 3
 """Processes that may be tried for one opening, each of which turns out not to have its session."""
 
-RETRY_IN = 1.0
-"""Seconds after which a client asks again for a session whose home does not answer."""
-
 NO_NONCE = "-" * 22
 
 
 class Edge:
-    """The other processes of a hub, as this one reaches them.
+    """Opens sessions of the other processes, and has the links of their clients here.
 
     Args:
         bus: to the other processes.
-        calls: over it.
+        asking: asks the homes.
         reservations: of openings.
         authenticator: of the clients that connect here.
         limits: of the hub.
         homes: finds that of a session.
         until_joined: waits until the other processes are known.
+
+    Attributes:
+        drained: resolved when this process stops.
     """
 
     def __init__(
         self,
         bus: Bus,
-        calls: Calls,
+        asking: Asking,
         reservations: Reservations,
         authenticator: Authenticator,
         limits: Limits,
@@ -91,7 +77,7 @@ class Edge:
         until_joined: Callable[[], Awaitable[None]],
     ) -> None:
         self._bus = bus
-        self._calls = calls
+        self._asking = asking
         self._reservations = reservations
         self._authenticator = authenticator
         self._limits = limits
@@ -101,22 +87,14 @@ class Edge:
         self._numbers = itertools.count(1)
         self._links: dict[tuple[Pipe, int], EdgeLink] = {}
         self._beginning: dict[str, asyncio.Future[None]] = {}
-        self._drained = asyncio.get_running_loop().create_future()
+        self.drained = asyncio.get_running_loop().create_future()
 
     # `OpeningElsewhere`
 
     async def held_session(self, credential: Credential) -> str:
         """See `OpeningElsewhere.held_session`."""
         await self._until_joined()
-        home = await self._homes.find(credential.id)
-        if home is None:
-            return ""
-        try:
-            pipe = self._bus.pipe_to(home)
-            return decode_id(await self._ask(pipe, "held", Held(*credential)))
-        except NotReached:
-            await self._check_gone(credential.id)
-            return ""
+        return await self._asking.held_session(credential)
 
     async def resume(
         self, frame: Open, visitor: Visitor, transport: TransportKind
@@ -130,7 +108,7 @@ class Edge:
         try:
             return await self._open(home, frame, visitor, visitor.credential, transport)
         except NotReached:
-            await self._check_gone(visitor.credential.id)
+            await self._asking.check_gone(visitor.credential.id)
             return None
 
     async def begin(
@@ -160,7 +138,7 @@ class Edge:
                             home, frame, visitor, credential, transport, token=token, reset=reset
                         )
                     except NotReached:
-                        await self._check_gone(session_id)
+                        await self._asking.check_gone(session_id)
                         answer = None
                     if answer is not None:
                         assert not isinstance(answer, Begin)
@@ -170,7 +148,7 @@ class Edge:
             # The session is created before anything else runs.
             begun.set_result(None)
             del self._beginning[mine]
-        raise _unavailable()
+        raise unavailable()
 
     async def until_begun(self, session_id: str) -> None:
         """Wait while this process is about to begin a session whose id it has proposed."""
@@ -218,7 +196,13 @@ class Edge:
             reset=reset,
         )
         assert visitor.request is not None
-        renewer = self._renewer(home, credential, visitor.request.scope, question.link)
+        renewer = EdgeRenewer(
+            self._authenticator,
+            credential,
+            visitor.request.scope,
+            partial(self._asking.renewed, home),
+            question.link,
+        )
         pipe = self._bus.pipe_to(home)
         link = EdgeLink(
             pipe,
@@ -231,14 +215,14 @@ class Edge:
         )
         self._links[pipe, link.number] = link
         try:
-            answer = decode_opened(await self._ask(pipe, "open", question))
+            answer = decode_opened(await self._asking.ask(pipe, "open", question))
         except BaseException:
             link.lost()
             raise
         match answer:
             case Attached(frames):
                 link.take(frames)
-                if self._drained.done():
+                if self.drained.done():
                     link.drain(self._limits.drain_window)
                 return link
             case Final(finals, code, close_code):
@@ -257,119 +241,6 @@ class Edge:
                 raise failure.error()
             case _:
                 assert_never(answer)
-
-    # `UplinkElsewhere`
-
-    async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame] | None:
-        """See `UplinkElsewhere.send`."""
-        await self._until_joined()
-        line, _, rest = body.partition(b"\n")
-        [header] = self._decoder.decode_lines(line)
-        credential = read_token(header.session) if isinstance(header, Send) else None
-        home = await self._homes.find(credential.id) if credential is not None else None
-        if home is None or credential is None:
-            return None
-        try:
-            return await self._send(home, credential, header, rest, scope)
-        except NotReached:
-            await self._check_gone(credential.id)
-            return None
-
-    async def _send(
-        self, home: str, credential: Credential, header: Send, rest: bytes, scope: Scope
-    ) -> list[EncodedFrame]:
-        first = structs.replace(header, session=credential.id)
-        # A renewal is not passed on. What stands before it is delivered first.
-        before: list[bytes] = []
-        answer: list[EncodedFrame] = []
-        for each in rest.split(b"\n"):
-            [frame] = [None] if each.startswith(b"[") else self._decoder.decode_lines(each)
-            if not isinstance(frame, Renew):
-                before.append(each)
-                continue
-            if before:
-                answer += await self._post(home, credential, first, b"\n".join(before))
-                before.clear()
-            if not await self.held_session(credential):
-                raise unknown_session()  # before anything is counted for it
-            renewer = self._renewer(home, credential, scope)
-            renewer.count_renewal()
-            await renewer.renew(frame.credentials)
-        return answer + await self._post(home, credential, first, b"\n".join(before))
-
-    async def _post(
-        self, home: str, credential: Credential, header: Send, rest: bytes
-    ) -> list[EncodedFrame]:
-        body = encode_control(header).encode() + b"\n" + rest
-        within = ANSWER_WITHIN + self._limits.answer_wait
-        return await self._answer(home, "send", Posted(*credential, body), within)
-
-    async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
-        """See `UplinkElsewhere.poll`."""
-        await self._until_joined()
-        home = await self._homes.find(credential.id)
-        if home is None:
-            return None
-        text = encode_control(structs.replace(frame, session=credential.id))
-        # It may be parked for as long as a poll is held, or until this process stops.
-        within = self._limits.poll_hold * (1 + JITTER) + ANSWER_WITHIN
-        work = self._answer(home, "poll", Polled(*credential, text), within)
-        asking = asyncio.get_running_loop().create_task(work)
-        try:
-            await asyncio.wait({asking, self._drained}, return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                return await asking
-            return [encode_control(Drain(retry_in=self._limits.drain_window))]
-        except NotReached:
-            await self._check_gone(credential.id)
-            return None
-        finally:
-            asking.cancel()
-
-    def _renewer(
-        self, home: str, credential: Credential, scope: Scope, link: int = 0
-    ) -> EdgeRenewer:
-        async def tell(outcome: Renewed) -> list[Any]:
-            try:
-                return await self._answer(home, "renew", outcome, ANSWER_WITHIN)
-            except NotReached:
-                raise _unavailable() from None
-
-        return EdgeRenewer(self._authenticator, credential, scope, tell, link)
-
-    # Calls
-
-    async def _answer(
-        self, home: str, kind: str, question: Any, within: float
-    ) -> list[EncodedFrame]:
-        """Return the frames that a home answers.
-
-        Raises:
-            NotReached: it is gone, or out of reach.
-            ProtocolError: as it says; ``unavailable`` if it does not answer.
-        """
-        pipe = self._bus.pipe_to(home)
-        answer = decode_answered(await self._ask(pipe, kind, question, within))
-        if isinstance(answer, Refused):
-            raise answer.failure.error()
-        return answer.frames
-
-    async def _check_gone(self, session_id: str) -> None:
-        """Return if the home of a session, which was not reached, is gone: so is the session.
-
-        Raises:
-            ProtocolError: ``unavailable``: it lives.
-        """
-        if not await self._homes.is_gone(session_id):
-            raise _unavailable()
-
-    async def _ask(
-        self, pipe: Pipe, kind: str, question: Any, within: float = ANSWER_WITHIN
-    ) -> Raw:
-        try:
-            return await self._calls.call(pipe, kind, question, within)
-        except NoAnswer:
-            raise _unavailable() from None
 
     # The bus
 
@@ -396,19 +267,11 @@ class Edge:
 
     def drain(self) -> None:
         """Tell the clients of other homes to resume elsewhere: this process stops (DRN-1)."""
-        if self._drained.get_loop().is_closed():
+        if self.drained.get_loop().is_closed():
             return
-        resolve(self._drained)
+        resolve(self.drained)
         for link in list(self._links.values()):
             link.drain(self._limits.drain_window)
 
     def _forget(self, link: EdgeLink) -> None:
         self._links.pop((link.pipe, link.number), None)
-
-
-def _unavailable() -> ProtocolError:
-    return ProtocolError(
-        codes.UNAVAILABLE,
-        "the process that has this session does not answer",
-        retry_in=RETRY_IN,
-    )

@@ -16,7 +16,9 @@ from transport.protocol.codec import Payload
 from transport.server.authentication import Authenticator
 from transport.server.opening import Opener
 from transport.server.registry import Registry
+from transport.server.relay.asking import Asking
 from transport.server.relay.edge import Edge
+from transport.server.relay.edge_requests import EdgeRequests
 from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.home import Home
 from transport.server.relay.homes import Homes
@@ -44,7 +46,8 @@ class Relay:
         now: returns the seconds of the process's clock.
 
     Attributes:
-        edge: what this process asks of the others.
+        edge: opens sessions of the others.
+        requests: passes on POSTs and polls.
     """
 
     def __init__(
@@ -54,14 +57,11 @@ class Relay:
         self._limits = limits
         self._calls = Calls()
         reservations = Reservations(bus, self._calls, limits.nonce, now)
-        self.edge = Edge(
-            bus,
-            self._calls,
-            reservations,
-            authenticator,
-            limits,
-            Homes(bus, ForeignSessions(limits.ttl, now), self._inherit),
-            self._until_open,
+        homes = Homes(bus, ForeignSessions(limits.ttl, now), self._inherit)
+        asking = Asking(bus, self._calls, homes)
+        self.edge = Edge(bus, asking, reservations, authenticator, limits, homes, self._until_open)
+        self.requests = EdgeRequests(
+            asking, homes, authenticator, limits, self.edge.drained, self._until_open
         )
         self._now = now
         self._home: Home | None = None

@@ -222,14 +222,14 @@ async def test_home_refuses_a_renewal_of_a_pipe(make_cluster: MakeCluster) -> No
         frame = resuming(first, 2, credentials=["ada", 60])
         async with frame_client(b, "websocket", frame) as second:
             await second.confirm()
-            edge = b._lifecycle.current._relay.edge
-            [link] = edge._links.values()
+            relay = b._lifecycle.current._relay
+            [link] = relay.edge._links.values()
             line = b'{"type":"renew","credentials":["ada",60]}'
             credential = read_token(first.token)
             assert credential is not None
             head = Send(credential.id, second.opened["client"], second.opened["attach"])
             with pytest.raises(ProtocolError, match="process that has the connection"):
-                await edge._post(link.pipe.peer, credential, head, line)
+                await relay.requests._post(link.pipe.peer, credential, head, line)
             link._uplink.add(line.decode())
             ended = await second.ended()
             assert (ended.code, ended.error["code"]) == (4400, "bad_frame")

@@ -322,7 +322,7 @@ async def test_session_of_another_user_is_not_given(make_cluster: MakeCluster) -
 async def test_home_that_does_not_answer_is_unavailable(
     make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transport.server.relay.edge.ANSWER_WITHIN", 0.1)
+    monkeypatch.setattr("transport.server.relay.edge_requests.ANSWER_WITHIN", 0.1)
     limits = Limits(poll_hold=1.0)
     async with asyncio.timeout(DEADLINE), make_cluster(limits=limits) as cluster:
         a, b = cluster.hubs

@@ -1,0 +1,122 @@
+"""`EdgeRequests`: passes on POSTs and polls of sessions whose home is another process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from msgspec import structs
+from starlette.types import Scope
+
+from transport.bus.calls import ANSWER_WITHIN
+from transport.bus.interface import NotReached
+from transport.limits import Limits
+from transport.protocol.codec import Decoder, encode_control
+from transport.protocol.frames import Drain, EncodedFrame, Poll, Renew, Send
+from transport.protocol.server.uplink import unknown_session
+from transport.server.authentication import Authenticator
+from transport.server.relay.asking import Asking
+from transport.server.relay.edge_renewer import EdgeRenewer
+from transport.server.relay.homes import Homes
+from transport.server.relay.messages import Polled, Posted
+from transport.server.uplink import JITTER
+from transport.stores.tokens import Credential, read_token
+
+
+class EdgeRequests:
+    """Implements `UplinkElsewhere`.
+
+    Args:
+        asking: asks the homes.
+        homes: finds that of a session.
+        authenticator: of the clients that ask here.
+        limits: of the hub.
+        drained: resolved when this process stops.
+        until_joined: waits until the other processes are known.
+    """
+
+    def __init__(
+        self,
+        asking: Asking,
+        homes: Homes,
+        authenticator: Authenticator,
+        limits: Limits,
+        drained: asyncio.Future[Any],
+        until_joined: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._asking = asking
+        self._homes = homes
+        self._authenticator = authenticator
+        self._limits = limits
+        self._drained = drained
+        self._until_joined = until_joined
+        self._decoder = Decoder(limits)
+
+    async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame] | None:
+        """See `UplinkElsewhere.send`."""
+        await self._until_joined()
+        line, _, rest = body.partition(b"\n")
+        [header] = self._decoder.decode_lines(line)
+        credential = read_token(header.session) if isinstance(header, Send) else None
+        home = await self._homes.find(credential.id) if credential is not None else None
+        if home is None or credential is None:
+            return None
+        try:
+            return await self._send(home, credential, header, rest, scope)
+        except NotReached:
+            await self._asking.check_gone(credential.id)
+            return None
+
+    async def _send(
+        self, home: str, credential: Credential, header: Send, rest: bytes, scope: Scope
+    ) -> list[EncodedFrame]:
+        first = structs.replace(header, session=credential.id)
+        # A renewal is not passed on. What stands before it is delivered first.
+        before: list[bytes] = []
+        answer: list[EncodedFrame] = []
+        for each in rest.split(b"\n"):
+            [frame] = [None] if each.startswith(b"[") else self._decoder.decode_lines(each)
+            if not isinstance(frame, Renew):
+                before.append(each)
+                continue
+            if before:
+                answer += await self._post(home, credential, first, b"\n".join(before))
+                before.clear()
+            if not await self._asking.held_session(credential):
+                raise unknown_session()  # before anything is counted for it
+            tell = partial(self._asking.renewed, home)
+            renewer = EdgeRenewer(self._authenticator, credential, scope, tell)
+            renewer.count_renewal()
+            await renewer.renew(frame.credentials)
+        return answer + await self._post(home, credential, first, b"\n".join(before))
+
+    async def _post(
+        self, home: str, credential: Credential, header: Send, rest: bytes
+    ) -> list[EncodedFrame]:
+        body = encode_control(header).encode() + b"\n" + rest
+        within = ANSWER_WITHIN + self._limits.answer_wait
+        return await self._asking.answer(home, "send", Posted(*credential, body), within)
+
+    async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
+        """See `UplinkElsewhere.poll`."""
+        await self._until_joined()
+        home = await self._homes.find(credential.id)
+        if home is None:
+            return None
+        text = encode_control(structs.replace(frame, session=credential.id))
+        # It may be parked for as long as a poll is held, or until this process stops.
+        within = self._limits.poll_hold * (1 + JITTER) + ANSWER_WITHIN
+        work = self._asking.answer(home, "poll", Polled(*credential, text), within)
+        asking = asyncio.get_running_loop().create_task(work)
+        try:
+            await asyncio.wait({asking, self._drained}, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return await asking
+            return [encode_control(Drain(retry_in=self._limits.drain_window))]
+        except NotReached:
+            await self._asking.check_gone(credential.id)
+            return None
+        finally:
+            asking.cancel()
