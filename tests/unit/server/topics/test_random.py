@@ -18,7 +18,7 @@ REST = (LEFT_OUT_AFTER + PASSED_OVER_AFTER) * 4
 
 
 def gave_up(one: Process) -> bool:
-    """Return whether a process out of its reach misses something, and cannot know."""
+    """Return whether another process out of its reach misses something."""
     recipients = one.published._owner._recipients.values()
     return any(each._missed is not None and each._pipe is None for each in recipients)
 
@@ -39,6 +39,9 @@ class Schedule:
         self.born: dict[str, int] = dict.fromkeys("abc", 0)
         """How many publications there were when each process came."""
         self.cuts: set[tuple[str, str]] = set()
+        self.gave_up: set[str] = set()
+        """Processes that were cut from another for so long that they gave it up. None of these is
+        killed: what it has to tell the other could end with it. Real pipes open again at once."""
         self.had_resets: dict[str, int] = {}
 
     async def step(self) -> None:
@@ -70,7 +73,7 @@ class Schedule:
                 one.is_stopped = True
             case "go on":
                 one.is_stopped = False
-            case "kill" if len(living) > 2 and not self.cuts and not gave_up(one):
+            case "kill" if len(living) > 2 and not self.cuts and one.name not in self.gave_up:
                 self.net.kill(one.name, lambda sent: self.random.randrange(sent + 1))
             case "join" if not self.cuts:
                 name = next(self.names)
@@ -84,6 +87,7 @@ class Schedule:
         self.published.append((one.name, topic, message, task))
 
     def mend(self) -> None:
+        self.gave_up |= {one for one, _ in self.cuts if gave_up(self.net[one])}
         for one, two in self.cuts:
             self.net.connect(self.net[one], self.net[two])
         self.cuts.clear()
