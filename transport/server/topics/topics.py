@@ -16,6 +16,10 @@ from transport.server.topics.writer import PASSED_OVER_AFTER, Writer
 TICK_INTERVAL = 0.25
 """Seconds between two looks at the processes that do not answer."""
 
+STOOD_STILL = LEFT_OUT_AFTER - 2 * TICK_INTERVAL
+"""Seconds of the shortest stop for which an owner may have left this process out. It may be shorter
+than the owner's own count, which begins with the last entry that was taken."""
+
 
 class Topics:
     """Publishes, owns topics and takes entries, for one process.
@@ -116,7 +120,7 @@ class Topics:
         return process == self._bus.name or process in self._bus.peers
 
     def _was_stopped(self) -> bool:
-        return self._clock.was_stopped(LEFT_OUT_AFTER - 0.5, within=PASSED_OVER_AFTER)
+        return self._clock.was_stopped(STOOD_STILL, within=PASSED_OVER_AFTER)
 
     def _publish(self, pipe: Pipe, item: Publish) -> None:
         number = item.number

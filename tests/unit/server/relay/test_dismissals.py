@@ -1,4 +1,4 @@
-"""A user who is dismissed while a session is opened gets none, in any process (IDN-2)."""
+"""`close_user` also stops a session from beginning that is just being opened (IDN-2)."""
 
 from __future__ import annotations
 
