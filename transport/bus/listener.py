@@ -39,6 +39,7 @@ class Listener:
         self._path = path
         self._accepted = accepted
         self._retry: asyncio.TimerHandle | None = None
+        self._has_room = True
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         draft = path.with_name(f".{secrets.token_hex(4)}")
         try:
@@ -78,6 +79,7 @@ class Listener:
                     raise
                 self._pause()
                 return
+            self._has_room = True
             forks.close_in_child(one)
             one.setblocking(False)
             self._accepted(one)
@@ -86,6 +88,9 @@ class Listener:
         """Accept nothing for a while: the socket would be reported as readable all the time."""
         self._loop.remove_reader(self._socket)
         self._retry = self._loop.call_later(_RETRY, self._listen)
+        if not self._has_room:
+            return  # it was logged
+        self._has_room = False
         log_event(
             ERROR,
             "workers_failed",
