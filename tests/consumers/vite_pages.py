@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tests.consumers.blocks import blocks
 from tests.consumers.install import INSTALLS_WITHIN, run
 from tests.support.browsers.chromium import DEADLINE, Tab
 from tests.support.faults.tcp_proxy import FaultProxy
-from tests.support.servers.process import running
+from tests.support.servers.process import STARTS_WITHIN, running
 from tests.support.servers.uvicorn import Server, free_port
 
 FRAMEWORKS = ("react", "vue", "svelte")
@@ -156,7 +156,23 @@ async def vite(
         environment = ("env", f"HUBS={address}", f"REACT={react}")
         async with running("vite", (*environment, *command), project, [port]):
             url = f"http://127.0.0.1:{port}"
+            await until_answered(url)
             yield Site(project, url, proxy, hubs, address if is_allowed else "")
+
+
+async def until_answered(url: str) -> None:
+    """Wait until a server answers.
+
+    That its port accepts a connection does not show it: Vite first listens there to see whether the
+    port is free, and stops again.
+    """
+    with anyio.fail_after(STARTS_WITHIN):
+        async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+            while True:
+                with suppress(httpx.TransportError):
+                    await client.get(url)
+                    return
+                await anyio.sleep(0.02)
 
 
 def document_url(site: Site, show: str, **query: str | Sequence[str]) -> str:

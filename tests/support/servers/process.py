@@ -17,7 +17,7 @@ import anyio
 
 from tests.support.servers.uvicorn import free_port
 
-_STARTS_WITHIN = 60.0
+STARTS_WITHIN = 60.0
 _STOPS_WITHIN = 30.0
 
 
@@ -62,7 +62,7 @@ class Process:
 
     async def until_it_listens(self, ports: Iterable[int]) -> None:
         """Wait until it accepts connections on all ports. Raises the same errors as `start`."""
-        with anyio.move_on_after(_STARTS_WITHIN):
+        with anyio.move_on_after(STARTS_WITHIN):
             for port in ports:
                 while not (self.has_ended or await _listens(port)):  # noqa: ASYNC110 - no event announces it
                     await anyio.sleep(0.01)
