@@ -33,7 +33,7 @@ echo "Installing the Python packages of the group '$group' into .venv"
 pip=(.venv/bin/python -m pip install -qq --disable-pip-version-check)
 "${pip[@]}" 'pip>=25.1' # older ones do not know groups
 if [ "$group" = dev ]; then
-    "${pip[@]}" -e '.[client]' --group dev
+    "${pip[@]}" -e '.[client,redis]' --group dev
     touch .venv/.dev-ready
 elif [ "$group" = integrations ]; then
     "${pip[@]}" --group integrations

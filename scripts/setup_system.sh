@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # setup_system.sh [matrix]: install the Debian packages that the tests need: three browsers, fonts
-# for their pages, proxies, openssl for the proxies' certificates, and iproute2 for network
+# for their pages, proxies, Redis, openssl for the proxies' certificates, and iproute2 for network
 # namespaces. With `matrix`, also install the other proxies of the matrix.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +20,7 @@ need() { # PACKAGE [SERVICE]
 [ -x /usr/sbin/nginx ] || need nginx-light nginx
 [ -x /usr/sbin/haproxy ] || need haproxy haproxy
 [ -x /usr/sbin/lighttpd ] || need lighttpd lighttpd
+[ -x /usr/bin/redis-server ] || need redis-server redis-server
 [ -x /usr/bin/firefox-esr ] || need firefox-esr
 [ -x /usr/bin/WebKitWebDriver ] || need webkit2gtk-driver
 compgen -G '/usr/lib/*/webkit2gtk-4.1/MiniBrowser' >/dev/null || need libwebkit2gtk-4.1-0
