@@ -15,7 +15,7 @@ Pure: the caller passes the time.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -210,6 +210,8 @@ def apply(image: Image | None, write: Write, now: int) -> Image | Refusal:
             return _tombstone(image, tombstone, write.version)
         case Release():
             return replace(image, home="", version=write.version)
+        case _:
+            assert_never(change)
 
 
 def _step(image: Image, step: Step, now: int) -> Image:
