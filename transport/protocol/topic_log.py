@@ -7,7 +7,8 @@ one that is behind a gap can be told from one that follows.
 
 A writer counts its publications. It sends again what was not answered, in order, and the store
 compares each with the highest that it has of the writer: a publication that was entered already, or
-that runs late, is a *repetition* and changes nothing.
+that runs late, is a *repetition* and changes nothing. One that is sent before another was answered
+names that as the one it ``follows``, so that it cannot take its place if only that one is refused.
 
 A store may go back to an earlier state, for example when a replica takes over. Then what was lost
 must not become a silent gap, and what is sent again not a second copy:
@@ -47,6 +48,8 @@ class Publication(Struct, frozen=True, kw_only=True):
         known: the highest number in the topic that the writer's process knew before the first
             attempt; 0 for none. So the publication's own number is higher.
         since: 0 at the first attempt; later the store's time before that, in microseconds.
+        follows: the serial of the writer's publication in the topic that must be entered before;
+            0 if there is none, or that is answered.
     """
 
     writer: str
@@ -55,6 +58,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     exclude: str = ""
     known: int = 0
     since: int = 0
+    follows: int = 0
 
 
 class Entry(Struct, frozen=True):
@@ -104,9 +108,18 @@ class Keep(Struct, frozen=True):
     size: int
 
 
+class Unentered(Enum):
+    """Why a publication made no entry; the log has not changed."""
+
+    REPETITION = "repetition"
+    """It was entered before."""
+    EARLY = "early"
+    """The one that it follows is not there: all that is not answered must be sent again."""
+
+
 def publish(
     log: TopicLog | None, publication: Publication, keep: Keep, now: int
-) -> tuple[TopicLog, Entry | None]:
+) -> tuple[TopicLog, Entry | Unentered]:
     """Append a publication.
 
     Args:
@@ -116,13 +129,15 @@ def publish(
         now: microseconds of the store's clock.
 
     Returns:
-        The log after it, and the entry; None for a repetition.
+        The log after it, and the entry or why there is none.
     """
     log = log or TopicLog()
     writer = publication.writer
     highest, _ = log.writers.get(writer, (0, 0))
     if publication.serial <= highest:
-        return log, None
+        return log, Unentered.REPETITION
+    if highest < publication.follows:
+        return log, Unentered.EARLY
     entry = Entry(
         max(log.last, publication.known),
         max(log.last + 1, publication.known + 1, now),
@@ -181,7 +196,8 @@ def read(log: TopicLog | None, after: int, most: int, now: int) -> Reading:
     Args:
         log: the topic, or None if the store does not have it.
         after: the cursor above which to read.
-        most: encoded bytes of the answer, which has at least one entry if there is one.
+        most: encoded bytes of the answer. It has an entry more if it would have none otherwise,
+            unless this is 0.
         now: microseconds of the store's clock.
     """
     if log is None:
@@ -191,7 +207,7 @@ def read(log: TopicLog | None, after: int, most: int, now: int) -> Reading:
     for entry in log.entries:
         if entry.number > after:
             size += entry_size(entry)
-            if entries and size > most:
+            if size > most and (entries or not most):
                 return Reading(log.last, now, tuple(entries), has_more=True)
             entries.append(entry)
     return Reading(log.last, now, tuple(entries))

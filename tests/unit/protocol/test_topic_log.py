@@ -14,6 +14,7 @@ from transport.protocol.topic_log import (
     Reading,
     Taking,
     TopicLog,
+    Unentered,
     decode_entry,
     encode_numbers,
     encode_tail,
@@ -60,20 +61,29 @@ def test_number_is_above_the_last_if_the_clock_is_not() -> None:
 
 def test_publication_that_was_entered_changes_nothing() -> None:
     log = filled(10, 20)
-    assert publish(log, publication(2), KEEP, 30) == (log, None)
-    assert publish(log, publication(1), KEEP, 30) == (log, None)
+    assert publish(log, publication(2), KEEP, 30) == (log, Unentered.REPETITION)
+    assert publish(log, publication(1), KEEP, 30) == (log, Unentered.REPETITION)
+
+
+def test_publication_whose_predecessor_is_missing_is_refused() -> None:
+    """The store refused that one, for example for want of memory; this one must not overtake it."""
+    log = filled(10)
+    early = Publication(writer="w", serial=3, payload="1", follows=2)
+    assert publish(log, early, KEEP, 30) == (log, Unentered.EARLY)
+    log, _ = publish(log, publication(2), KEEP, 30)
+    assert isinstance(publish(log, early, KEEP, 30)[1], Entry)
 
 
 def test_writers_are_compared_each_with_itself() -> None:
     log, entry = publish(filled(10, 20), publication(1, writer="v"), KEEP, 30)
-    assert entry is not None
+    assert isinstance(entry, Entry)
     assert log.writers == {"w": (2, 20), "v": (1, 30)}
 
 
 def test_entry_names_what_the_writer_knows_and_the_log_lost() -> None:
     """The store went back: a member below what was lost must not take the entry as the next."""
     log, entry = publish(filled(10), publication(5, known=40), KEEP, 30)
-    assert entry is not None
+    assert isinstance(entry, Entry)
     assert (entry.before, entry.number) == (40, 41)
     assert judge(entry, 10, has_taken=True) is Taking.BEHIND
     assert judge(entry, 40, has_taken=True) is Taking.TAKE
@@ -119,6 +129,8 @@ def test_read_is_bounded_but_returns_an_entry() -> None:
     size = sum(map(entry_size, log.entries))
     assert not read(log, 0, size, 99).has_more
     assert read(log, 0, size - 1, 99).has_more
+    assert read(log, 0, 0, 99) == Reading(30, 99, has_more=True)
+    assert read(log, 30, 0, 99) == Reading(30, 99)
 
 
 def test_position_of_new_member_is_below_each_later_entry() -> None:
@@ -126,7 +138,7 @@ def test_position_of_new_member_is_below_each_later_entry() -> None:
     assert read(log, 0, 1, 99).position == 20
     position = read(None, 0, 1, 99).position
     _, entry = publish(None, publication(1, known=20), KEEP, 99)
-    assert entry is not None
+    assert isinstance(entry, Entry)
     assert judge(entry, position, has_taken=False) is Taking.TAKE
 
 
