@@ -9,6 +9,7 @@ from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server import opening, uplink
 from transport.protocol.server.attachments import Attachments
+from transport.protocol.server.closing import Closable
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.frame_rates import FrameRates
 from transport.protocol.server.inbox import Inbox
@@ -298,7 +299,7 @@ SERVER = [
         new="in_hand=self.handled",
     ),
     Mutant(
-        ServerSession,
+        Closable,
         "close",
         name="failed-in-hand-not-told",
         rule="CLS-3: the message with which the handler failed is reported as not handled",
@@ -306,7 +307,7 @@ SERVER = [
         new="UNSET",
     ),
     Mutant(
-        ServerSession,
+        Closable,
         "close",
         name="failed-is-handled",
         rule="CLS-3: the message with which the handler failed is reported as handled",
@@ -314,7 +315,7 @@ SERVER = [
         new="handled = incoming.delivered",
     ),
     Mutant(
-        ServerSession,
+        Closable,
         "_end_if_acknowledged",
         name="close-does-not-wait",
         rule="CLS-4: the session ends before the client has everything up to `last`",
@@ -410,7 +411,7 @@ SERVER = [
         new="False",
     ),
     Mutant(
-        ServerSession,
+        Closable,
         "reset",
         name="dropped-not-counted",
         rule="RES-2: the message that met the full buffer is not counted",
@@ -418,7 +419,7 @@ SERVER = [
         new="False",
     ),
     Mutant(
-        ServerSession,
+        Closable,
         "close",
         name="failed-for-good",
         rule="CLS-8: the client is not told that it may open a new session",

@@ -1,8 +1,8 @@
 """The server's half of a session.
 
 A `ServerSession` combines the modules beside it: the buffers of both directions, the
-`Attachments` (which connection has the session), and the `Downlink` (what to write on it). What is
-decided here is what each frame of the client does, and how the session ends. Two invariants:
+`Attachments` (which connection has the session), the `Downlink` (what to write on it), and its end
+(`Closable`). What is decided here is what each frame of the client does. Two invariants:
 
 - A frame is applied completely or not at all (FRM-4): everything is validated before anything
   changes.
@@ -29,10 +29,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
-from msgspec import UNSET
-
 from transport import codes
-from transport.errors import ChannelClosed, ForeignAck, Gap, LocalProtocolError, ProtocolError
+from transport.errors import ForeignAck, Gap, ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import (
     Oversized,
@@ -50,7 +48,6 @@ from transport.protocol.frames import (
     Data,
     Drain,
     Error,
-    Initiator,
     Json,
     Leave,
     Open,
@@ -59,7 +56,6 @@ from transport.protocol.frames import (
     Pong,
     Renew,
     RenewRequest,
-    Reset,
     ResetReason,
     Send,
     ServerControl,
@@ -70,11 +66,11 @@ from transport.protocol.frames import (
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments
+from transport.protocol.server.closing import Closable
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.frame_rates import FrameRates
 from transport.protocol.server.inbox import EMPTY, Empty, Inbox
 from transport.protocol.server.liveness import End, check, time_of_leave
-from transport.protocol.server.tombstone import Ending, Tombstone
 from transport.protocol.server.unread import Unread, is_told_again
 from transport.protocol.states import AttachmentState, SessionState, SessionStep, advance
 
@@ -83,44 +79,16 @@ _CLOSING, _CLOSED = SessionState.CLOSING, SessionState.CLOSED
 _CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
 
 
-class ServerSession:
+class ServerSession(Closable):
     """One session, as the server holds it.
 
     Args:
         session_id: the public id.
         limits: bounds and times.
         now: when it was opened.
-
-    Attributes:
-        state: its phase of life.
-        outgoing: the messages that the handler sent, until they are acknowledged.
-        incoming: the marks of what the client sends.
-        attachments: the connections that are attached, and the client that owns the session.
-        downlink: what to write on them.
-        peer_close: the client's ``close``, once received.
-        ending: how the session ended, once it has.
-        dropped: messages that were refused because the send buffer was full (RES-2).
-        inbox: the messages that the handler has not taken.
     """
 
-    __slots__ = (
-        "_closing_until",
-        "_left_at",
-        "_rates",
-        "_received_at",
-        "_unread",
-        "attachments",
-        "downlink",
-        "dropped",
-        "ending",
-        "id",
-        "inbox",
-        "incoming",
-        "limits",
-        "outgoing",
-        "peer_close",
-        "state",
-    )
+    __slots__ = ("_left_at", "_rates", "_received_at")
 
     def __init__(self, session_id: str, limits: Limits, now: float) -> None:
         self.id = session_id
@@ -130,16 +98,15 @@ class ServerSession:
         self.incoming = ReceiveWindow(limits)
         self.attachments = Attachments(self.outgoing, self.incoming)
         self.downlink = Downlink(self.outgoing, self.incoming, limits)
-        self.peer_close: Close | None = None
-        self.ending: Ending | None = None
+        self.peer_close = None
+        self.ending = None
         self.dropped = 0
         self.inbox = Inbox(self.incoming)
-        self._unread: Unread | None = None
-        """The refusal of messages, while there is one (DAT-7)."""
+        self._unread = None
+        self._closing_until = 0.0
         self._received_at = now
         self._left_at: float | None = None
         """What ``leave`` made of `_received_at`, which any later frame replaces."""
-        self._closing_until = 0.0
         self._rates = FrameRates(limits, self.incoming)
 
     # The handler's side
@@ -214,62 +181,6 @@ class ServerSession:
         if self.inbox:
             return True
         return self.state is _CLOSING or self.state is _CLOSED or self._has_everything()
-
-    def closed_error(self) -> ChannelClosed:
-        """Return the error that says how the session ended, or is ending."""
-        if self.ending is not None:
-            return ChannelClosed(self.ending.code, self.ending.reason, self.id)
-        close = self.peer_close or self.downlink.close
-        if close is None:
-            raise LocalProtocolError("the session is not closing")
-        return ChannelClosed(close.code, close.reason, self.id)
-
-    def close(
-        self,
-        code: int,
-        reason: str,
-        by: Initiator,
-        now: float,
-        *,
-        failed: bool = False,
-        retry_in: float | None = None,
-        within: float | None = None,
-    ) -> None:
-        """Send no more messages; deliver those that were sent, then end (CLS-1, CLS-3).
-
-        Args:
-            code: see `is_close_code`; from the protocol one of the table.
-            reason: for people, at most 123 bytes.
-            by: whose code it is.
-            now: seconds.
-            failed: whether the handler failed or is interrupted at its current message, whose fate
-                is then unknown.
-            retry_in: after how many seconds the client may open a new session; None if it may not
-                (CLS-8).
-            within: how many seconds the client has to answer; ``limits.closing`` by default.
-
-        Raises:
-            ValueError: ``close`` cannot carry the code or the reason.
-        """
-        incoming = self.incoming
-        state = advance(self.state, SessionStep.LOCAL_CLOSE)
-        handled = incoming.handled if failed else incoming.delivered
-        self.downlink.close = Close(
-            code=code,
-            reason=reason,
-            by=by,
-            last=self.outgoing.last,
-            ack=handled,
-            in_hand=incoming.delivered if incoming.delivered > handled else UNSET,
-            retry_in=UNSET if retry_in is None else retry_in,
-        )
-        self.state = state
-        self._unread = None
-        if not failed:
-            incoming.mark_handled()
-        self.inbox.clear()
-        self._closing_until = now + (self.limits.closing if within is None else within)
-        self._end_if_acknowledged()
 
     def handler_ended(self) -> None:
         """Count no message as held by the handler: it has ended, at whatever message."""
@@ -472,11 +383,6 @@ class ServerSession:
             )
         ]
 
-    def acknowledge(self, number: int) -> None:
-        """Remove what the client has received, up to a mark that was checked (MRK-3)."""
-        if self.outgoing.acknowledge(number):
-            self._end_if_acknowledged()
-
     def _receive_close(self, frame: Close) -> None:
         self.outgoing.check_ack(frame.ack)
         if self.peer_close is None:
@@ -495,12 +401,7 @@ class ServerSession:
         if owned and self.peer_close is None:
             self._received_at = self._left_at = time_of_leave(now, self.limits)
 
-    def _end_if_acknowledged(self) -> None:
-        close = self.downlink.close
-        if self.state is _CLOSING and close and self.outgoing.acked >= close.last:
-            self._finish(SessionStep.ALL_ACKNOWLEDGED, close)
-
-    # Time and ends
+    # Time
 
     def tick(self, now: float) -> None:
         """Apply what has become due: expiry, the end of closing, pings, dead connections."""
@@ -528,58 +429,3 @@ class ServerSession:
     def drain(self, retry_in: float) -> None:
         """Ask every client to leave its connection and to resume elsewhere (DRN-1)."""
         self.attachments.end_all(codes.RESTART, Drain(retry_in=retry_in))
-
-    def reset(self, reason: ResetReason, step: SessionStep = SessionStep.RESET) -> None:
-        """End the session, and report to its client what was lost (RES-4)."""
-        code = codes.RESET.close_code
-        self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
-        if reason is ResetReason.OVERFLOW:
-            self.dropped += 1
-        for attachment in list(self.attachments.live):
-            self.attachments.end(attachment, codes.RESET)
-            attachment.make_last = self._reset_frame
-
-    def overflow(self) -> None:
-        """Count a message that was refused as the send buffer is full, and end the session (DAT-6).
-
-        If it has ended by that already, the message is only counted.
-        """
-        if self.state is not _CLOSED:
-            self.reset(ResetReason.OVERFLOW)
-        elif self.ending is not None and self.ending.reset is ResetReason.OVERFLOW:
-            self.dropped += 1
-
-    def _reset_frame(self) -> Reset:
-        return self.tombstone().reset_for(self.outgoing.acked)
-
-    def _finish(self, step: SessionStep, close: Close) -> None:
-        """End the session by our ``close``."""
-        self._end(step, Ending(code=close.code, reason=close.reason, by=close.by, close=close))
-        for attachment in list(self.attachments.live):
-            last = None if attachment.close_written else close
-            self.attachments.end(attachment, codes.NORMAL, last)
-
-    def _end(self, step: SessionStep, ending: Ending) -> None:
-        self.state = advance(self.state, step)
-        self.ending = ending
-        self._unread = None
-        self.inbox.clear()
-        self.outgoing.clear()
-
-    def tombstone(self) -> Tombstone:
-        """Return what remains of the session after its end.
-
-        Raises:
-            LocalProtocolError: it has not ended.
-        """
-        if self.ending is None:
-            raise LocalProtocolError("a session that has not ended has no tombstone")
-        return Tombstone(
-            ending=self.ending,
-            handled=self.incoming.handled,
-            in_hand=self.incoming.delivered,
-            last=self.outgoing.last,
-            received=self.incoming.received,
-            dropped=self.dropped,
-            owner=self.attachments.owner,
-        )
