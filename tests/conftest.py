@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.servers.redis import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +42,20 @@ def fail_on_unhandled_exception() -> Iterator[None]:
     yield
     logger.removeHandler(complaints)
     assert not complaints.lines, "\n".join(complaints.lines)
+
+
+@pytest.fixture(scope="session")
+async def redis_of_worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisServer]:
+    """Run a Redis as long as this worker; tests use `redis_server`."""
+    from tests.support.servers.redis import running_redis
+
+    async with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+async def redis_server(redis_of_worker: RedisServer) -> RedisServer:
+    """Return a Redis without data. Others use it after this test: run one of its own to stop it."""
+    async with redis_of_worker.client() as client:
+        await client.flushall()
+    return redis_of_worker

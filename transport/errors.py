@@ -2,8 +2,8 @@
 
 A fault of the peer is a `ProtocolError`, which the transports turn into an ``error`` frame, a close
 code or a status; it never reaches a handler. A handler or a caller can get `ChannelClosed`,
-`Stalled`, `Busy`, `Unsendable` and `TooLarge`, and with `connect` also `Unreachable`,
-`SessionReset` and `Unacknowledged`.
+`Stalled`, `StoreUnavailable`, `Busy`, `Unsendable` and `TooLarge`, and with `connect` also
+`Unreachable`, `SessionReset` and `Unacknowledged`.
 """
 
 from __future__ import annotations
@@ -103,6 +103,16 @@ class Stalled(ChannelError):
     """The client is attached but has acknowledged nothing for ``limits.stall`` seconds.
 
     The message was not sent. The session continues, and sending can be tried again.
+    """
+
+
+class StoreUnavailable(ChannelError):
+    """The store that the hub's processes share does not answer, or refuses what it is asked.
+
+    That is the fault of the store (its server, its settings or the network to it), not of the
+    client and not of the handler. A message whose ``send`` raised it was not sent; what was sent
+    before is kept, and stored when the store answers again. Sending can be tried again later. The
+    log says what is wrong with the store, and so does ``hub.statistics()``.
     """
 
 

@@ -126,7 +126,8 @@ class Heal(Struct, frozen=True):
     """The whole session, for a store that has lost it or a part of it.
 
     Attributes:
-        image: the session. Its fence and version are those of the write.
+        image: the session, or what is kept of it if it has ended. Its fence and version are those
+            of the write.
     """
 
     image: Image
@@ -207,7 +208,7 @@ def apply(image: Image | None, write: Write, now: int) -> Image | Refusal:
         case Step():
             return replace(_step(image, change, now), version=write.version)
         case End(tombstone):
-            return _tombstone(image, tombstone, write.version)
+            return ended(image, tombstone, write.version)
         case Release():
             return replace(image, home="", version=write.version)
         case _:
@@ -237,8 +238,14 @@ def _step(image: Image, step: Step, now: int) -> Image:
     )
 
 
-def _tombstone(image: Image, tombstone: bytes, version: int) -> Image:
-    """Return what is kept of a session that has ended."""
+def ended(image: Image, tombstone: bytes, version: int) -> Image:
+    """Return what is kept of a session that has ended.
+
+    Args:
+        image: the session before.
+        tombstone: how it ended, encoded.
+        version: of the write that ends it.
+    """
     return Image(
         home=image.home,
         fence=image.fence,

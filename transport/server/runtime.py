@@ -17,7 +17,7 @@ from transport.server.group import Group
 from transport.server.memory import Memory
 from transport.server.opening import Opener
 from transport.server.registry import Registry
-from transport.server.relay.edge import Edge
+from transport.server.relay.openings import Openings
 from transport.server.relay.relay import Relay
 from transport.server.statistics import HubStatistics, statistics_of, total
 from transport.server.uplink import Uplink
@@ -63,12 +63,12 @@ class Runtime:
             authenticate, limits, self.deadlines, admission, clock.now
         )
         self._relay: Relay | None = None
-        edge: Edge | None = None
+        openings: Openings | None = None
         if bus is not None:
             self._relay = Relay(bus, limits, self._authenticator, clock.now)
-            edge = self._relay.edge
+            openings = self._relay.openings
             self.registry.is_relayed = True
-            self.registry.on_drain = edge.drain
+            self.registry.on_drain = self._relay.edge.drain
         self.opener = Opener(
             application,
             self.registry,
@@ -77,7 +77,7 @@ class Runtime:
             self.memory,
             self._authenticator,
             key,
-            edge,
+            openings,
         )
         requests = self._relay.requests if self._relay is not None else None
         uplink = Uplink(self.registry, limits, requests)

@@ -7,6 +7,7 @@ from transport.bus.calls import Calls
 from transport.server.relay.edge import Edge
 from transport.server.relay.edge_link import EdgeLink
 from transport.server.relay.home import Home
+from transport.server.relay.openings import Openings
 from transport.server.relay.queries import Queries
 from transport.server.topics.subscriber import Subscriber
 from transport.testing.memory_bus import MemoryPipe
@@ -29,7 +30,7 @@ RELAY = [
         new="answered is not None and len(item.body) % 8 and",
     ),
     Mutant(
-        Edge,
+        Openings,
         "resume",
         name="stopped-home-taken-for-dead",
         rule="EPO-1: a home that has not answered a question is told as restarted",

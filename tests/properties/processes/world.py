@@ -164,7 +164,7 @@ class World(Steps):
                 *relay._calls._waiting,
                 *relay._calls._answering,
                 *relay.edge._links,
-                *relay.edge._beginning,
+                *relay.openings._beginning,
                 *relay._home._links,
                 *relay._topics._writer._unanswered,
             ]

@@ -97,6 +97,16 @@ class Process:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
+    async def kill(self) -> None:
+        """Kill it and its child processes, and return once it has ended."""
+        process = self._process
+        if process is None:
+            return
+        with anyio.CancelScope(shield=True):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
 
 async def _listens(port: int) -> bool:
     try:

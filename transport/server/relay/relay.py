@@ -23,6 +23,7 @@ from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.home import Home
 from transport.server.relay.homes import Homes
 from transport.server.relay.inheritance import Inheritance
+from transport.server.relay.openings import Openings
 from transport.server.relay.queries import Local, Queries
 from transport.server.relay.reservations import Reservations
 from transport.server.topics.subscriber import Members
@@ -46,7 +47,8 @@ class Relay:
         now: returns the seconds of the process's clock.
 
     Attributes:
-        edge: opens sessions of the others.
+        edge: has the links of clients of the others.
+        openings: opens sessions of the others.
         requests: passes on POSTs and polls.
     """
 
@@ -59,7 +61,8 @@ class Relay:
         reservations = Reservations(bus, self._calls, limits.nonce, now)
         homes = Homes(bus, ForeignSessions(limits.ttl, now), self._inherit)
         asking = Asking(bus, self._calls, homes)
-        self.edge = Edge(bus, asking, reservations, authenticator, limits, homes, self._until_open)
+        self.edge = Edge(bus, asking, authenticator, limits)
+        self.openings = Openings(bus, self.edge, asking, reservations, homes, self._until_open)
         self.requests = EdgeRequests(
             asking, homes, authenticator, limits, self.edge.drained, self._until_open
         )
@@ -87,7 +90,7 @@ class Relay:
             local: see `Queries`.
         """
         self._home = Home(
-            registry, opener, uplink, self._limits, self._calls, self.edge.until_begun
+            registry, opener, uplink, self._limits, self._calls, self.openings.until_begun
         )
         self._topics = Topics(self._bus, members, registry.clock)
         self._queries = Queries(self._bus, self._calls, local)

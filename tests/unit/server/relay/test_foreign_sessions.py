@@ -36,7 +36,7 @@ async def test_session_of_another_server_is_reset_and_logged(
         async with frame_client(here, transport, resuming(first, 2)) as second:
             assert second.opened["reset"]["reason"] == "restarted"
         assert "foreign_session" not in caplog.text, "clients of earlier workers still return"
-        relay_of(here).edge._homes._foreign._silent_until = 0.0
+        relay_of(here).openings._homes._foreign._silent_until = 0.0
         for _ in range(2):
             await first.post([1, 0, "x"])
         assert caplog.text.count("foreign_session") == 1
