@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 LOOK_INTERVAL = 1.0
@@ -78,9 +77,3 @@ class Census:
     def forget(self, name: str) -> None:
         """Forget a process."""
         self._suspects.pop(name, None)
-
-
-def read_signs(answer: list[tuple[bytes, bytes | None, int]]) -> Iterator[Sign]:
-    """Return what the script answers."""
-    for name, lease, subscribers in answer:
-        yield Sign(name.decode(), lease, subscribers)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from transport.bus import forks
+from transport.telemetry.log import ERROR, log_event
 
 ANSWER_WITHIN = 3.0
 """Seconds in which a connection is made, and in which Redis answers. A connection without answers
@@ -129,6 +129,14 @@ class Reconnecting:
                 await self._serve(connection)
             except BROKEN as error:
                 self._failed(error)
+            except Exception:  # noqa: BLE001 - logged with its traceback
+                log_event(
+                    ERROR,
+                    "redis_failed",
+                    "what other processes sent, or Redis has answered, could not be handled, so "
+                    "this process connects again: please report the exception below",
+                    exc_info=True,
+                )
             finally:
                 await _disconnect(connection)
             await asyncio.sleep(self._pause)
@@ -138,174 +146,6 @@ class Reconnecting:
 async def _disconnect(connection: AbstractConnection) -> None:
     with suppress(*BROKEN):
         await connection.disconnect(nowait=True)
-
-
-Answered = Callable[[Any], None]
-"""Takes the answer to a command: as redis-py returns it, an error of Redis included."""
-
-
-class Commands:
-    """A connection for commands. They are carried out in order, and none waits for another.
-
-    What was not answered when a connection breaks is sent again, in order, on the next one, and
-    so may be carried out twice, or late.
-
-    Args:
-        connections: makes the connection.
-        on_connected: called after each connection but the first.
-    """
-
-    def __init__(self, connections: Connections, on_connected: Callable[[], None]) -> None:
-        self._line = Reconnecting(connections, self._serve, lambda error: None)
-        self._on_connected = on_connected
-        self._has_connected = False
-        self._waiting: deque[tuple[bytes, Answered]] = deque()
-        self._unanswered: deque[tuple[bytes, Answered]] = deque()
-        self._wake = asyncio.Event()
-        self._answers = 0
-        """Those that have come."""
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    def start(self) -> None:
-        """Begin to connect."""
-        self._line.start()
-
-    def send(self, command: bytes, answered: Answered) -> None:
-        """Send a command.
-
-        Args:
-            command: see `pack`.
-            answered: called with the answer.
-        """
-        self._waiting.append((command, answered))
-        self._wake.set()
-        self._idle.clear()
-
-    async def flush(self) -> None:
-        """Wait until all commands are answered, if there ever was a connection."""
-        if self._has_connected:
-            await self._idle.wait()
-
-    async def stop(self) -> None:
-        """End the connection; nothing is answered any more."""
-        await self._line.stop()
-
-    def abandon(self) -> None:
-        """See `Reconnecting.abandon`."""
-        self._line.abandon()
-
-    async def _serve(self, connection: AbstractConnection) -> None:
-        if self._has_connected:
-            self._on_connected()
-        self._has_connected = True
-        await until_one_ends(self._write(connection), self._read(connection), self._watch())
-
-    async def _write(self, connection: AbstractConnection) -> None:
-        self._waiting.extendleft(reversed(self._unanswered))
-        self._unanswered.clear()
-        while connection.is_connected:
-            if not self._waiting:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            batch = [command for command, _ in self._waiting]
-            self._unanswered += self._waiting
-            self._waiting.clear()
-            await connection.send_packed_command(batch, check_health=False)
-
-    async def _read(self, connection: AbstractConnection) -> None:
-        while True:
-            try:
-                answer = await connection.read_response(disable_decoding=True)
-            except ResponseError as error:
-                answer = error
-            self._answers += 1
-            self._line.works()
-            _, answered = self._unanswered.popleft()
-            if not self._unanswered and not self._waiting:
-                self._idle.set()
-            answered(answer)
-
-    async def _watch(self) -> None:
-        """End the connection if nothing is answered for too long."""
-        answers = -1
-        while not self._unanswered or answers != self._answers:
-            answers = self._answers
-            await asyncio.sleep(ANSWER_WITHIN)
-
-
-class Subscription:
-    """A connection that receives what is published on one channel.
-
-    Args:
-        connections: makes the connection.
-        channel: its name.
-        received: called with each message.
-        on_renewed: called after each subscription but the first: something may be lost.
-
-    Attributes:
-        begun: done when this process has subscribed once; or why it could not.
-        is_subscribed: whether it does now, as far as is known.
-    """
-
-    def __init__(
-        self,
-        connections: Connections,
-        channel: bytes,
-        received: Callable[[bytes], None],
-        on_renewed: Callable[[], None],
-    ) -> None:
-        self._line = Reconnecting(connections, self._serve, self._failed)
-        self._channel = channel
-        self._received = received
-        self._on_renewed = on_renewed
-        self._stale = asyncio.Event()
-        self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.is_subscribed = False
-
-    def start(self) -> None:
-        """Begin to subscribe."""
-        self._line.start()
-
-    def renew(self) -> None:
-        """Subscribe again, over another connection."""
-        self._stale.set()
-
-    async def stop(self) -> None:
-        """End the connection."""
-        await self._line.stop()
-
-    def abandon(self) -> None:
-        """See `Reconnecting.abandon`."""
-        self._line.abandon()
-
-    def _failed(self, error: Exception) -> None:
-        if not self.begun.done():
-            self.begun.set_exception(error)
-
-    async def _serve(self, connection: AbstractConnection) -> None:
-        self._stale.clear()
-        try:
-            await until_one_ends(self._read(connection), self._stale.wait())
-        finally:
-            self.is_subscribed = False
-
-    async def _read(self, connection: AbstractConnection) -> None:
-        await connection.send_packed_command([pack(b"SUBSCRIBE", self._channel)])
-        async with asyncio.timeout(ANSWER_WITHIN):
-            await connection.read_response(disable_decoding=True)
-        self.is_subscribed = True
-        self._line.works()
-        if self.begun.done():
-            self._on_renewed()
-        else:
-            self.begun.set_result(None)
-        received = self._received
-        while True:
-            what, _, data = await connection.read_response(disable_decoding=True)
-            if what == b"message":
-                received(data)
 
 
 async def until_one_ends(*jobs: Any) -> None:
@@ -319,10 +159,3 @@ async def until_one_ends(*jobs: Any) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-
-
-def pack(*words: bytes) -> bytes:
-    """Return a command as it is sent to Redis."""
-    packed = [b"*%d\r\n" % len(words)]
-    packed += [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
-    return b"".join(packed)

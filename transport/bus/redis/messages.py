@@ -20,8 +20,6 @@ class Kind(IntEnum):
     """Its sender misses something of this epoch, or knows no epoch: begin another."""
     BYE = 2
     """Its sender is gone for good."""
-    CHECK = 3
-    """To the sender itself: its subscription lives."""
 
 
 class Is(IntEnum):

@@ -77,6 +77,12 @@ class Peer:
         self._read_mark = (-1, 0.0)
         """See `UnixPipe`."""
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether pipes both ways are about to open."""
+        is_open = self.own is not None and self.own.is_greeted and self.here is not None
+        return self.is_reached and not is_open
+
     # What the bus learns of it
 
     def reached(self) -> None:
