@@ -22,6 +22,9 @@ from msgspec import Struct
 
 from transport.protocol.journal import ClaimRefusal, Image, Refusal, Write
 
+TOUCH = 30.0
+"""Seconds after which a home touches a session again whose client still sends frames."""
+
 
 class Failed(Struct, frozen=True):
     """The store could not carry out a write of one session; it has changed nothing of it.
@@ -269,10 +272,11 @@ class JournaledStore(Protocol):
         """Whether the store has lost data just now, as far as this process knows; cheap."""
         ...
 
-    def begin_grace(self) -> None:
+    async def begin_grace(self) -> None:
         """Begin a grace, because a session is gone though its home was never fenced.
 
         A home that finds its session gone, and whose lease has lapsed since it last wrote, must not
-        write it again before others had time to: they may have claimed it in between.
+        write it again before others had time to: they may have claimed it in between. It does so
+        when `in_grace` is false again.
         """
         ...

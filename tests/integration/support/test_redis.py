@@ -12,10 +12,9 @@ from tests.support.servers.certificates import Authority
 from tests.support.servers.redis import APPEND_ONLY, RedisServer, running_redis
 
 
-async def _get(server: RedisServer) -> bytes | None:
+async def _get(server: RedisServer) -> object:
     async with server.client() as client:
-        value: bytes | None = await client.get("key")
-        return value
+        return await client.get("key")
 
 
 async def _set(server: RedisServer, value: str) -> None:

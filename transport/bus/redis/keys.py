@@ -7,6 +7,8 @@ import re
 import secrets
 
 from transport.bus.interface import NAME_LENGTH
+from transport.stores.redis.keys import LAYOUT
+from transport.stores.redis.keys import Keys as StoreKeys
 
 _TAG_LENGTH = 4
 
@@ -27,12 +29,12 @@ class Keys:
     def __init__(self, hub: str, prefix: str = "") -> None:
         key = hashlib.sha256(hub.encode("utf-8", "surrogatepass")).hexdigest()
         self._tag = key[:_TAG_LENGTH]
-        self._process = f"{prefix}oc1:p:"
-        self.registry = f"{prefix}oc1:ps:{key[:16]}".encode()
+        self._keys = StoreKeys(prefix)
+        self.registry = f"{prefix}{LAYOUT}:ps:{key[:16]}".encode()
 
     def process(self, name: str) -> bytes:
         """Return the key of a process's lease, and its channel, which has the same name."""
-        return f"{self._process}{name}".encode()
+        return self._keys.process(name).encode()
 
     def new_name(self) -> str:
         """Return a name for a process of this hub: no other has it, before or after."""

@@ -1,0 +1,41 @@
+-- Make a process the home of a session.
+--
+-- KEYS: the record, the log, the birth of the data.
+-- ARGV: the home and the fence that the process has read, its own name, the run of the store,
+--   the ms without a frame after which a session has expired, those that a grace lasts,
+--   the lives of a record and of a log in ms.
+-- Returns the fields of the record and the messages of the log, or why the claim is refused.
+--
+-- While the data are younger than a grace, or another run's, homes that live write again what was
+-- lost: nobody claims, and nobody is answered that a session is unknown or has expired.
+
+local RUN = ARGV[4]
+
+local record, log = KEYS[1], KEYS[2]
+local now = clock()
+
+local function in_grace()
+  local born = redis.call('GET', KEYS[3])
+  if not born then return true end
+  local run, since = string.match(born, '^(%S+) (%d+)$')
+  return run ~= RUN or now - tonumber(since) < tonumber(ARGV[6])
+end
+
+local found = redis.call('HMGET', record, 'p', 'f', 'x', 't', 'r', 'e', 'l')
+local home, fence, ended, seen, run, epoch, last = unpack(found, 1, 7)
+if not fence then return in_grace() and 'grace' or 'unknown' end
+if ended then return 'ended' end
+if home ~= ARGV[1] or tonumber(fence) ~= tonumber(ARGV[2]) then return 'moved' end
+if in_grace() then return 'grace' end
+if now - tonumber(seen) > tonumber(ARGV[5]) then return 'expired' end
+
+if run ~= RUN then -- the store may have gone back: numbers above the last may have been given
+  local first = tonumber(last) + 1
+  local before = tonumber(string.match(epoch, ' (%d+)$'))
+  if before then first = math.min(first, before) end
+  redis.call('HSET', record, 'r', RUN, 'e', RUN .. ' ' .. text(first))
+end
+redis.call('HSET', record, 'p', ARGV[3], 'f', text(tonumber(fence) + 1))
+redis.call('PEXPIRE', record, ARGV[7])
+redis.call('PEXPIRE', log, ARGV[8])
+return {redis.call('HGETALL', record), redis.call('LRANGE', log, 0, -1)}

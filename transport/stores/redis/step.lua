@@ -1,0 +1,54 @@
+-- Store steps of many sessions.
+--
+-- KEYS: for each session its record and its log.
+-- ARGV: the lives of a record and of a log in ms; then for each session
+--   home, fence, version,
+--   last: the number of the last message of the step,
+--   count: how many messages it has,
+--   handled, acked, confirmed, holder, partial, trials, closing,
+--   idle: ms since the client's last frame, if the session is to last longer; else empty,
+--   sets, unsets: how many fields are set and removed besides,
+--   then the messages, the fields that are set, each with its value, and those that are removed.
+-- Returns for each session 'ok', a refusal, or '!' and an error.
+
+local RECORD_LIFE, LOG_LIFE = ARGV[1], ARGV[2]
+local HEAD = 15
+
+local function step(record, log, at)
+  local found = redis.call('HMGET', record, 'p', 'f', 'v', 'x', 'l', 'a')
+  local answer = decide(found, ARGV[at], ARGV[at + 1], ARGV[at + 2])
+  if answer then return answer end
+  local last, count = ARGV[at + 3], tonumber(ARGV[at + 4])
+  local known = tonumber(found[5]) - tonumber(last) + count -- of the messages, those that are there
+  if known < 0 then return 'behind' end
+  local messages = at + HEAD
+  if known < count then
+    push(log, messages + known, messages + count - 1, LOG_LIFE)
+  else
+    last = found[5]
+  end
+  local acked, trim = ARGV[at + 6], tonumber(ARGV[at + 6]) - tonumber(found[6])
+  if trim < 0 then acked = found[6] end
+  local sets = messages + count
+  local unsets = sets + 2 * tonumber(ARGV[at + 13])
+  local stop = unsets + tonumber(ARGV[at + 14])
+  redis.call('HSET', record, 'v', ARGV[at + 2], 'l', last, 'h', ARGV[at + 5], 'a', acked,
+    'c', ARGV[at + 7], 'o', ARGV[at + 8], 's', ARGV[at + 9], 'y', ARGV[at + 10],
+    'z', ARGV[at + 11], unpack(ARGV, sets, unsets - 1))
+  if unsets < stop then redis.call('HDEL', record, unpack(ARGV, unsets, stop - 1)) end
+  if trim > 0 then redis.call('LTRIM', log, trim, -1) end
+  local idle = ARGV[at + 12]
+  if idle ~= '' then
+    redis.call('HSET', record, 't', text(clock() - tonumber(idle)))
+    redis.call('PEXPIRE', record, RECORD_LIFE)
+    redis.call('PEXPIRE', log, LOG_LIFE)
+  end
+  return 'ok'
+end
+
+local answers, at = {}, 3
+for i = 1, #KEYS, 2 do
+  answers[#answers + 1] = guarded(step, KEYS[i], KEYS[i + 1], at)
+  at = at + HEAD + tonumber(ARGV[at + 4]) + 2 * tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+end
+return answers

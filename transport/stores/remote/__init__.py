@@ -1,0 +1,1 @@
+"""A `JournaledStore` whose data is in a server of any kind: flights, lease and calls."""

@@ -1,0 +1,168 @@
+"""`Lease`: the sign that a process lives, renewed all the time.
+
+The process counts from the *sending* of the last renewal that was answered: the server ends the
+lease that long after it has arrived there. So by its own clock the process always stops before
+another may claim its sessions. That clock must not stand still with the process or its machine.
+
+A lease that is absent, though it cannot have ended, proves that the server has lost its data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from transport.errors import StoreUnavailable
+from transport.stores.journaled import Owner
+from transport.stores.remote.calls import Calls
+from transport.stores.remote.server import LEASE, Server
+from transport.stores.remote.wire import GiveUp, Renew
+from transport.telemetry.log import ERROR, INFO, WARNING, log_event
+
+RENEWAL = 0.5
+"""Seconds between renewals."""
+UNREACHABLE = 15.0
+"""Seconds without an answer after which clients should look for another process."""
+
+_SUSPENDED = "this process was stopped, or a handler blocks its event loop"
+_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def read_clock() -> float:
+    """Return seconds of a clock that goes on while the process or its machine is suspended."""
+    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
+
+
+class Lease:
+    """The lease of a process.
+
+    Args:
+        calls: asks the server.
+        server: learns what renewals show of the server.
+        clock: returns seconds; see `read_clock`.
+
+    Attributes:
+        is_gone: whether a renewal has failed since the lease lapsed.
+    """
+
+    def __init__(self, calls: Calls, server: Server, clock: Callable[[], float]) -> None:
+        self.is_gone = False
+        self._calls = calls
+        self._server = server
+        self._clock = clock
+        self._owner: Owner | None = None
+        self._count = 0
+        self._losses = 0
+        self._until: float | None = None
+        self._has_told_lapse = False
+        self._has_told_unreachable = False
+        self._reason = ""
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def is_lapsed(self) -> bool:
+        """See `JournaledStore.is_lapsed`."""
+        return self._until is None or self._clock() >= self._until
+
+    async def start(self, owner: Owner) -> None:
+        """Take the lease.
+
+        Raises:
+            StoreUnavailable: the server does not answer.
+        """
+        self._owner = owner
+        await self._renew()
+        if self.is_lapsed():
+            raise StoreUnavailable(self._reason)
+
+    async def run(self) -> None:
+        """Renew the lease, until the task is cancelled."""
+        while True:
+            await asyncio.sleep(RENEWAL)
+            await self._renew()
+
+    async def give_up(self) -> None:
+        """End the lease, so that others need not wait for its end.
+
+        Raises:
+            StoreUnavailable: the server does not answer.
+        """
+        await self._calls.ask(GiveUp())
+
+    def stop_timers(self) -> None:
+        """Watch the lease no longer."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    async def _renew(self) -> None:
+        sent = self._clock()
+        self._check_lapse()
+        self._count += 1
+        try:
+            renewal = await self._calls.ask(Renew(self._count))
+        except StoreUnavailable as error:
+            self._reason = str(error)
+            self._check_lapse()
+            self.is_gone = self._has_told_lapse
+            return
+        self._check_lapse()
+        if self._clock() >= sent + LEASE:
+            self._reason = _SUSPENDED  # this renewal may have ended already, too
+            return
+        is_first, was_lapsed = self._until is None, self._has_told_lapse
+        self._until = sent + LEASE
+        self.is_gone = self._has_told_lapse = False
+        self._reason = ""
+        self._set_timers()
+        is_explained = is_first or was_lapsed or self._losses != self._server.losses
+        self._losses = self._server.losses
+        has_lost = not (renewal.had_lease or is_explained) or renewal.birth.since is None
+        if has_lost:
+            await self._server.restore(self._calls)
+        else:
+            self._server.observe(renewal.birth)
+        assert self._owner is not None
+        if was_lapsed:
+            log_event(INFO, "store_back")
+            self._owner.renewed()
+        if self._has_told_unreachable:
+            self._has_told_unreachable = False
+            self._owner.reachable()
+        if has_lost:
+            self._server.note_loss()
+
+    def _set_timers(self) -> None:
+        """Watch for the end of the lease, which may come while an answer is awaited."""
+        self.stop_timers()
+        loop = asyncio.get_running_loop()
+        self._timers += [
+            loop.call_later(LEASE, self._check_lapse),
+            loop.call_later(UNREACHABLE, self._tell_unreachable),
+        ]
+
+    def _check_lapse(self) -> None:
+        if self._has_told_lapse or self._until is None or self._clock() < self._until:
+            return
+        self._has_told_lapse = True
+        self.is_gone = bool(self._reason)
+        log_event(
+            WARNING,
+            "store_gone",
+            f"no answer for {LEASE:g} s, so that other processes may claim the sessions of this "
+            "one; its handlers get no message until there is an answer: "
+            f"{self._reason or _SUSPENDED}",
+        )
+        assert self._owner is not None
+        self._owner.lapsed()
+
+    def _tell_unreachable(self) -> None:
+        self._has_told_unreachable = True
+        log_event(
+            ERROR,
+            "store_unreachable",
+            f"no answer for {UNREACHABLE:g} s: the clients are told to connect again, in case "
+            f"another process reaches the server of the store: {self._reason or _SUSPENDED}",
+        )
+        assert self._owner is not None
+        self._owner.unreachable()

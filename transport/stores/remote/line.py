@@ -1,0 +1,85 @@
+"""`Line`: a wire that is connected again when it breaks, by the one task that uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from transport.stores.remote.wire import Greeting, Unanswered, Unwilling, Wire
+
+ANSWER_WITHIN = 3.0
+"""Seconds for an answer of the server, a connection included: half of a lease."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two attempts to connect, at first and at most. Many processes that lose a server
+at the same time come back over about a second."""
+
+
+class Line:
+    """A connection that is made when it is needed.
+
+    Args:
+        wire: the connection.
+        greeted: called after each connection, before anything else is asked over it.
+
+    Attributes:
+        is_stale: whether it should connect again though it works.
+        reconnecting: called when `is_stale` becomes true.
+        run: the run of the server at the last connection; "" before the first.
+        reason: why it does not work; "" while it does.
+    """
+
+    def __init__(self, wire: Wire, greeted: Callable[[Line, Wire, Greeting], Awaitable[None]]):
+        self.is_stale = False
+        self.reconnecting: Callable[[], None] = _do_nothing
+        self.run = ""
+        self.reason = ""
+        self._wire = wire
+        self._greeted = greeted
+        self._is_connected = False
+        self._pause = 0.0
+
+    async def connected(self) -> Wire:
+        """Return the wire, connected.
+
+        Raises:
+            Unanswered, Unwilling: see `Wire.connect`.
+        """
+        if self.is_stale:
+            self.drop()
+        if not self._is_connected:
+            greeting = await self._wire.connect()
+            await self._greeted(self, self._wire, greeting)
+            self.run = greeting.run
+            self._is_connected = True
+        return self._wire
+
+    def reconnect(self) -> None:
+        """Connect again before it is used next, because another connection met another server."""
+        self.is_stale = True
+        self.reconnecting()
+
+    def drop(self) -> None:
+        """End the connection."""
+        self._is_connected = self.is_stale = False
+        self._wire.drop()
+
+    def answered(self) -> None:
+        """Note that it works, so that it is connected without a pause once it breaks."""
+        self._pause = 0.0
+        self.reason = ""
+
+    def failed(self, error: TimeoutError | Unanswered | Unwilling) -> None:
+        """End the connection, because it failed."""
+        self.drop()
+        self.reason = str(error) or f"no answer within {ANSWER_WITHIN:g} s"
+
+    async def wait_to_retry(self) -> None:
+        """Wait until the next attempt is due: the first at once, later ones ever more rarely."""
+        pause, self._pause = self._pause, min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+
+
+def _do_nothing() -> None:
+    """Stand for what nobody has set."""

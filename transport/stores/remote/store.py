@@ -1,0 +1,219 @@
+"""`RemoteStore`: a `JournaledStore` whose data is in a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal, TypeVar
+
+from transport.errors import StoreUnavailable
+from transport.protocol.journal import ClaimRefusal, Image
+from transport.stores.journaled import (
+    Ended,
+    Found,
+    Grace,
+    Located,
+    Made,
+    Owner,
+    Source,
+    StoreStatistics,
+)
+from transport.stores.remote.calls import Calls
+from transport.stores.remote.flights import Flights
+from transport.stores.remote.lease import Lease, read_clock
+from transport.stores.remote.line import ANSWER_WITHIN, Line
+from transport.stores.remote.server import Server
+from transport.stores.remote.wire import (
+    Begin,
+    Locate,
+    Look,
+    Question,
+    ReadBirth,
+    Take,
+    Unanswered,
+    Unwilling,
+    Wire,
+)
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at a process that seems to be gone: two renewals of its lease."""
+
+T = TypeVar("T")
+
+
+class RemoteStore:
+    """Implements `JournaledStore` over two connections to a server.
+
+    Args:
+        name: of this process.
+        journal: for the writes of sessions.
+        calls: for everything else.
+        secret: the key of the tokens; by default one that the server keeps.
+        clock: returns seconds; see `read_clock`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        journal: Wire,
+        calls: Wire,
+        *,
+        secret: bytes | None = None,
+        clock: Callable[[], float] = read_clock,
+    ) -> None:
+        self._name = name
+        self._server = Server(clock, self._lost, secret)
+        self._journal_line = Line(journal, self._server.greeted)
+        self._calls_line = Line(calls, self._server.greeted)
+        self._server.lines = (self._journal_line, self._calls_line)
+        self._flights = Flights(self._journal_line)
+        self._calls = Calls(self._calls_line)
+        self._lease = Lease(self._calls, self._server, clock)
+        self._owner: Owner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._takeovers = 0
+
+    # `JournaledStore`
+
+    @property
+    def name(self) -> str:
+        """See `JournaledStore`."""
+        return self._name
+
+    @property
+    def secret(self) -> bytes:
+        """See `JournaledStore`."""
+        return self._server.secret
+
+    @property
+    def run(self) -> str:
+        """See `JournaledStore`."""
+        return self._server.run
+
+    @property
+    def in_grace(self) -> bool:
+        """See `JournaledStore.in_grace`."""
+        return self._server.in_grace
+
+    @property
+    def statistics(self) -> StoreStatistics:
+        """See `JournaledStore`."""
+        return StoreStatistics(
+            state="gone" if self.is_lapsed() else "slow" if self._flights.is_slow else "ok",
+            flight=self._flights.median_time,
+            takeovers=self._takeovers,
+            fenced=self._flights.fenced,
+            healed=self._flights.healed,
+        )
+
+    async def start(self, owner: Owner) -> None:
+        """See `JournaledStore.start`."""
+        self._owner = owner
+        try:
+            for line in (self._calls_line, self._journal_line):
+                await _connect(line)
+            self._tasks = [
+                asyncio.create_task(work) for work in (self._calls.run(), self._flights.run())
+            ]
+            await self._lease.start(owner)
+        except BaseException:
+            self._end()
+            raise
+        self._tasks.append(asyncio.create_task(self._lease.run()))
+
+    async def stop(self) -> None:
+        """See `JournaledStore.stop`."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    await self._flights.wait_idle()
+            if self._tasks:
+                self._tasks.pop().cancel()  # the renewals
+                with suppress(StoreUnavailable):
+                    await self._lease.give_up()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._lease.stop_timers()
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        self._journal_line.drop()
+        self._calls_line.drop()
+
+    def wrote(self, source: Source) -> None:
+        """See `JournaledStore.wrote`."""
+        self._flights.wrote(source)
+
+    async def locate(self, session_id: str) -> Located | None:
+        """See `JournaledStore.locate`."""
+        located = await self._ask(Locate(session_id))
+        if located is None:
+            self._server.observe(await self._ask(ReadBirth()))
+        return located
+
+    async def open(self, opening: str, session_id: str, image: Image) -> Made | Found | Ended:
+        """See `JournaledStore.open`."""
+        return await self._ask(Begin(opening, session_id, image))
+
+    async def claim(
+        self, session_id: str, home: str, fence: int
+    ) -> Image | ClaimRefusal | Literal[Grace.GRACE]:
+        """See `JournaledStore.claim`."""
+        answer = await self._ask(Take(session_id, home, fence))
+        if isinstance(answer, Image):
+            self._takeovers += 1
+        return answer
+
+    async def is_dead(self, home: str) -> bool:
+        """See `JournaledStore.is_dead`."""
+        if home == self.name:
+            return False
+        sign = await self._ask(Look(home))
+        if sign.lease is not None and not sign.is_subscribed:
+            before = sign
+            await asyncio.sleep(LOOK_AGAIN)
+            sign = await self._ask(Look(home))
+            is_silent = not sign.is_subscribed and sign.lease == before.lease
+        else:
+            is_silent = False
+        if sign.lease is not None and not is_silent:
+            return False
+        # Read after the signs: a store that was lost since has none either.
+        self._server.observe(await self._ask(ReadBirth()))
+        return not self.in_grace
+
+    def is_lapsed(self) -> bool:
+        """See `JournaledStore.is_lapsed`."""
+        return self._lease.is_lapsed()
+
+    async def begin_grace(self) -> None:
+        """See `JournaledStore.begin_grace`."""
+        await self._server.restore(self._calls)
+
+    async def _ask(self, question: Question[T]) -> T:
+        if self._lease.is_gone:
+            raise StoreUnavailable("the store is gone: its server has not answered for seconds")
+        return await self._calls.ask(question)
+
+    def _lost(self) -> None:
+        assert self._owner is not None
+        self._owner.lost()
+
+
+async def _connect(line: Line) -> None:
+    """Connect for the first time.
+
+    Raises:
+        StoreUnavailable: it did not succeed.
+        RuntimeError: see `Wire.check`.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            wire = await line.connected()
+            await wire.check()
+    except (TimeoutError, Unanswered, Unwilling) as error:
+        line.failed(error)
+        raise StoreUnavailable(f"the store cannot be reached: {line.reason}") from error
