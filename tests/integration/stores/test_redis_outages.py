@@ -34,7 +34,7 @@ async def test_connections_that_end_are_made_again(redis_server: RedisServer, ki
                     await client.client_kill_filter(_type="normal", skipme=True)
                 else:
                     await client.script_flush()
-            assert await process.store.locate("one") is not None
+            await process.open(f"other {number}")
         await session.until_stored()
         assert process.told == []
     assert await stored(redis_server) == numbered(30)
@@ -175,6 +175,21 @@ async def test_failed_save_delays_what_is_stored(tmp_path: Path) -> None:
         await client.config_set("save", "")
         await session.until_stored()
         assert await stored(server) == ["hello"]
+
+
+async def test_defective_write_fails_its_session_only(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A text that is not UTF-8 cannot come from a channel: its encoder refuses it."""
+    async with running(redis_server.url) as process:
+        one, two = await process.open("one"), await process.open("two")
+        one.send("\ud800")
+        two.send("hello")
+        await two.until_stored()
+        await one.until(lambda: one.is_lost)
+        assert one.outcomes == [Failed("UnicodeEncodeError in this package")]
+        assert "store_failed call=write" in caplog.text
+    assert await stored(redis_server, "two") == ["hello"]
 
 
 async def test_broken_record_fails_its_session_only(redis_server: RedisServer) -> None:
