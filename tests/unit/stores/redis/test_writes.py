@@ -110,10 +110,12 @@ async def test_end_removes_a_key_of_wrong_type(stored: Stored) -> None:
 async def test_damaged_record_fails_its_session_only(stored: Stored) -> None:
     stored.open("damaged")
     stored.open("whole")
-    stored.redis.call("HDEL", stored.keys.record("damaged"), "l", "v")
-    outcomes = stored.write({"damaged": _write(), "whole": _write()})
-    assert "nil" in failed(outcomes["damaged"])
-    assert outcomes["whole"] is None
+    for field in ("a", "l", "v"):
+        stored.redis.call("HDEL", stored.keys.record("damaged"), field)
+        outcomes = stored.write({"damaged": _write(payloads=("1",)), "whole": _write()})
+        assert "nil" in failed(outcomes["damaged"])
+        assert outcomes["whole"] is None
+        assert stored.log("damaged") == []
 
 
 # Errors of the server
